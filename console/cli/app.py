@@ -28,7 +28,7 @@ from console.cli.predict import predict
 from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, report, why, withdraw
 from console.cli.runs import rerun, retrain, runs, show, train
-from console.cli.status import logs, status
+from console.cli.status import automate, logs, status
 from console.cli.tuning import tune
 from millrace.errors import MillraceError
 
@@ -39,7 +39,7 @@ PANELS = {
     "The first hour": (new, up, drop, predict, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
     "Models": (validate, rollback, card, bom, verify, export),
-    "Operations": (alarms, monitor, dead, cost, report, doctor, demo, down),
+    "Operations": (alarms, monitor, automate, dead, cost, report, doctor, demo, down),
     "Records": (decisions, why, quarantine, query, withdraw),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""

@@ -285,6 +285,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "model_version": decision.model_version,
         "phase": None if decision.fallback else decision.phase,
         "fallback": decision.fallback,
+        **({"action": decision.action, "reason": decision.reason} if decision.has_policy else {}),
         "latency_ms": None if decision.source == "batch" else decision.latency_ms,
         "inferred_at": decision.inferred_at,
         "key": dict(decision.key),

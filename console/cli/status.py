@@ -1,4 +1,4 @@
-"""`millrace status` and `millrace logs`: what goes on now, and what a run or a function has written."""
+"""`millrace status`, `automate` and `logs`: what goes on now, what acts by itself, and what was written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import completion
-from console.cli.environment import find
+from console.cli.environment import find, find_deployed
 from console.cli.options import Build, Json, Stage, Workload, several_workloads
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def status(
 
 def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     from console.presenters.catalogue import outcome, run_title
+    from console.queries.automation import find_automates
     from console.queries.runs import SHORT, list_runs, read_execution
     from console.queries.versions import state_of
     from console.queries.waiting import find_waiting
@@ -43,6 +44,7 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
 
     states = environment.client("stepfunctions")
     champion = ReleasePointers(state_of(environment, names)).read().champion
+    automates = find_automates(environment, names, champion)
     running = list_runs(states, names, status="RUNNING", limit=5)
     newest = next((run for run in list_runs(states, names, limit=len(running) + 1) if run.status != "RUNNING"), None)
     waiting = find_waiting(environment, names)
@@ -56,10 +58,47 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     return {
         "workload": names.workload,
         "live": f"version {champion.version}" if champion else "none yet",
+        **({"automated": automates.words} if automates else {}),
         "runs_now": ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in running),
         "drops_waiting": waiting.drops if waiting else 0,
         "newest_run": ended,
     }
+
+
+def automate(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    pause: Annotated[bool, typer.Option("--pause", help="Let no answer act by itself: a person decides all.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Let answers act again.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+) -> None:
+    """Show which answers act by themselves; stop that for all of them, or let it go on.
+
+    Example: millrace automate --pause --reason "complaints about refusals". It holds within ten seconds."""
+    from console.actions.automate import switch
+    from console.cli.printing import show_json
+    from console.queries.automation import find_automates
+    from console.queries.versions import state_of
+    from millrace.errors import WorkloadError
+    from millrace.state.pointers import ReleasePointers
+
+    if pause and resume:
+        raise typer.BadParameter("expected one of --pause and --resume, got both", param_hint="--pause")
+    environment, names = find_deployed(stage, build, workload)
+    champion = ReleasePointers(state_of(environment, names)).champion()
+    if find_automates(environment, names, champion) is None:
+        where, expected = f"{names.workload}/workload.yaml", "which answers may act: automate, review_above or held_out"
+        raise WorkloadError(where=where, field="policy", expected=expected, came="nothing")
+    if pause or resume:
+        switch(environment, names, paused=pause, reason=reason)
+    found = find_automates(environment, names, champion)
+    assert found is not None
+    if as_json:
+        show_json({"workload": names.workload, "paused": found.switch.is_paused, "automated": found.words})
+    else:
+        print(f"Automated of {names.workload}: {found.words}.")
 
 
 def logs(

@@ -13,6 +13,7 @@ from console.queries.runs import short_name
 from console.words import count, day
 from millrace.messages.audit import (
     AuditEvent,
+    AutomationSwitched,
     ReleaseFailed,
     ResourcesRemoved,
     RowsWithdrawn,
@@ -55,7 +56,7 @@ def _has_run(record: Record) -> bool:
 
 def _who(record: Record) -> str:
     """The person, as IAM names them without the account: `user/operator`; empty if nobody is known."""
-    if isinstance(record.details, VersionRolledBack | RowsWithdrawn):
+    if isinstance(record.details, VersionRolledBack | RowsWithdrawn | AutomationSwitched):
         return record.details.by.rpartition(":")[2]
     return ""
 
@@ -102,6 +103,10 @@ def _corrected(details: Corrections) -> str:
     return f"{count(details.rows, 'label')} of {details.labelled:,} corrected ({extent(details)}){held}"
 
 
+def _switched(details: AutomationSwitched) -> str:
+    return details.reason or "no reason given"
+
+
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
     AuditEvent.MODEL_REFUSED: _refused,
@@ -113,5 +118,7 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.TEARDOWN_STEP: _removed,
     AuditEvent.ROWS_WITHDRAWN: _withdrawn,
     AuditEvent.LABELS_CORRECTED: _corrected,
+    AuditEvent.AUTOMATION_PAUSED: _switched,
+    AuditEvent.AUTOMATION_RESUMED: _switched,
 }
 """By event: makes a sentence of details of the class that DETAILS has for the event."""

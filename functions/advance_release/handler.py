@@ -108,6 +108,8 @@ def version_of(state: LiveState) -> Version:
         model_data_url=release.model_data_url,
         model_digest=release.model_digest,
         baseline_digest=release.baseline_digest,
+        promised_error=release.promised_error,
+        automate_from=release.automate_from,
     )
 
 

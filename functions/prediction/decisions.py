@@ -1,4 +1,4 @@
-"""Makes the decisions on the rows of a call, and sends them to the queue within SQS's limits.
+"""Sends the decisions of a call to the queue, within SQS's limits.
 
 A message and a batch may have 1 MiB each, and a batch ten messages:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
@@ -8,20 +8,14 @@ Messages stay below 256 KiB, the limit of queues that were made before 2025-08.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from functions.prediction.endpoint import EndpointAnswer
-from functions.prediction.request import Admitted, Rejected
 from millrace.contract.reasons import Reason
 from millrace.decisions.record import Decision, canonical, to_line
+from millrace.decisions.road import Admitted, Rejected
 from millrace.errors import QueueError
-from millrace.names import row_id_of
-from millrace.timestamps import parse_utc
-from millrace.workload.declaration import Prediction
-from millrace.workload.rollout import Phase
 
 MESSAGE_BYTES = 240 * 1024
 BATCH_BYTES = 1000 * 1024
@@ -31,63 +25,12 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
-    """What the decisions of one call have in common."""
-
-    id: str
-    """The id that the caller gave to the request, else the id of the invocation.
-
-    Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones. With an id of his own a
-    caller who repeats a request repeats the ids of its decisions."""
-    workload: str
-    phase: Phase
-    latency_ms: float
-    fallback: bool
-    """Whether the declared fallback answered in place of a model."""
-    at: datetime
-    """When the prediction was made (UTC)."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Written:
     """The decision on a row and its line."""
 
     row: Admitted
     decision: Decision
     line: str
-
-
-def decide(
-    rows: Sequence[Admitted],
-    answer: EndpointAnswer,
-    *,
-    inputs: Sequence[Mapping[str, Any]],
-    prediction_spec: Prediction,
-    call: Call,
-) -> list[Decision]:
-    """The decision on each answered row, in order. Its id is the call's id, "-" and the row's number.
-
-    `inputs` are the cells of the rows, with references in place of long cells."""
-    watched = answer.watched or ({},) * len(rows)
-    return [
-        Decision(
-            id=row_id_of(call.id, row.number),
-            workload=call.workload,
-            event_time=parse_utc(str(row.cells[prediction_spec.event_time])),
-            key={column: row.cells[column] for column in prediction_spec.key},
-            input=canonical(cells),
-            output=output,
-            model_version=answer.model_version,
-            phase=call.phase,
-            fallback=call.fallback,
-            latency_ms=call.latency_ms,
-            inferred_at=call.at,
-            watched=measured,
-            action="fallback" if call.fallback else "automated",
-            reason="no_model" if call.fallback else "no_policy",
-        )
-        for row, cells, output, measured in zip(rows, inputs, answer.outputs, watched, strict=True)
-    ]
 
 
 def write(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -20,10 +19,11 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence.dynamodb import
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.prediction.request import Admitted, Refusal, Rejected
+from functions.prediction.request import Refusal
 from millrace.artefact.batch import REASON, reason_of
 from millrace.contract.schema import Table
 from millrace.decisions.record import Scalar
+from millrace.decisions.road import Admitted, Answers, Rejected
 from millrace.errors import AnswerError, EndpointRefusedError, RequestRefusedError
 from millrace.settings.prediction import PredictionSettings
 from millrace.tasks.answer import is_finite, read_answer
@@ -58,23 +58,7 @@ UNAVAILABLE = Refusal(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class EndpointAnswer:
-    """The answers to the rows of a call, in the order of the rows that the model did not reject."""
-
-    model_version: str | None
-    """None if no model answered."""
-    outputs: tuple[Mapping[str, Scalar], ...]
-    """The fields of the task's answer to each row."""
-    rejected: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """Why the model did not take a row (`column`, `expected`, `came`), by the row's place. Such a row has no output."""
-    watched: tuple[Mapping[str, float], ...] = ()
-    """What the model measured of each row with an output; empty if it measures nothing."""
-    explanations: tuple[Mapping[str, Any] | None, ...] = ()
-    """The explanation of each output; None if the model has none. Empty if no output has one."""
-
-
-def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], EndpointAnswer]:
+def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], Answers]:
     """A function that takes a body and its number of rows, and returns the endpoint's answer, checked by the task.
 
     It raises one of FAILURES if the endpoint gives no answer. After five failures in a row in this copy of the function
@@ -96,7 +80,7 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
         boto3_client=boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=1)),
     )
 
-    def refuse(*_: Any, circuit: CircuitInfo) -> EndpointAnswer:
+    def refuse(*_: Any, circuit: CircuitInfo) -> Answers:
         raise AnswerError(f"the circuit is open since {circuit.opened_at}: the endpoint is left alone for a while")
 
     @circuit_breaker(
@@ -105,7 +89,7 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
         on_circuit_open=refuse,
         config=CircuitBreakerConfig(handled_exceptions=FAILURES, success_threshold=1),
     )
-    def invoke(body: bytes, rows: int) -> EndpointAnswer | RequestRefusedError:
+    def invoke(body: bytes, rows: int) -> Answers | RequestRefusedError:
         # A refusal by the container is returned and not raised. Raised, it would leave a circuit half open that is just
         # being tried again.
         try:
@@ -121,8 +105,8 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
         return read_response(answer["Body"].read(), rows=rows, task=task)
 
     # Outside of the circuit breaker the refusal is raised after all.
-    def ask(body: bytes, rows: int) -> EndpointAnswer:
-        answer: EndpointAnswer | RequestRefusedError = invoke(body, rows)
+    def ask(body: bytes, rows: int) -> Answers:
+        answer: Answers | RequestRefusedError = invoke(body, rows)
         if isinstance(answer, RequestRefusedError):
             raise answer
         return answer
@@ -151,7 +135,7 @@ def request_body(
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
-def read_response(body: bytes, *, rows: int, task: Task) -> EndpointAnswer:
+def read_response(body: bytes, *, rows: int, task: Task) -> Answers:
     """The endpoint's answer to so many `rows`.
 
     Raises AnswerError if it does not have one output for each row, or if an output lacks a field of the task's
@@ -162,7 +146,7 @@ def read_response(body: bytes, *, rows: int, task: Task) -> EndpointAnswer:
         raise AnswerError(f"expected JSON, got {body[:80]!r} ({error})") from None
 
 
-def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
+def _read(body: bytes, rows: int, task: Task) -> Answers:
     document = json.loads(body)
     predictions = document.get("predictions") if isinstance(document, dict) else None
     version = document.get("model_version") if isinstance(document, dict) else None
@@ -176,7 +160,7 @@ def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
     outputs = tuple(read_answer(prediction, task.answer) for prediction in answered)
     watched = tuple(_measured(prediction) for prediction in answered)
     explanations = tuple(_explanation(prediction) for prediction in answered)
-    return EndpointAnswer(
+    return Answers(
         model_version=version,
         outputs=outputs,
         rejected=rejected,
@@ -185,9 +169,7 @@ def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
     )
 
 
-def split_rejected(
-    rows: Sequence[Admitted], answer: EndpointAnswer, table: Table
-) -> tuple[list[Admitted], list[Rejected]]:
+def split_rejected(rows: Sequence[Admitted], answer: Answers, table: Table) -> tuple[list[Admitted], list[Rejected]]:
     """The rows that were answered, and the rows that the model's container did not take. `table` is the contract's."""
     answered = [row for place, row in enumerate(rows) if place not in answer.rejected]
     rejected = [
@@ -197,9 +179,9 @@ def split_rejected(
     return answered, rejected
 
 
-def fallback_answer(fallback: Fallback, *, rows: int, task: Task) -> EndpointAnswer:
+def fallback_answer(fallback: Fallback, *, rows: int, task: Task) -> Answers:
     """The declared fallback as the answer to each row. Its fields are None if the workload declares none."""
-    return EndpointAnswer(model_version=None, outputs=(task.fallback(fallback),) * rows)
+    return Answers(model_version=None, outputs=(task.fallback(fallback),) * rows)
 
 
 def _is_rejected(prediction: object) -> bool:

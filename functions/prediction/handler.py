@@ -5,21 +5,24 @@ If no model answers, the declared fallback does."""
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.prediction import decisions, endpoint, request
-from functions.prediction.endpoint import EndpointAnswer
-from functions.prediction.request import Admitted, Refusal
+from functions.prediction.request import Refusal
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import up_to
-from millrace.decisions import captured
+from millrace.decisions import captured, road
+from millrace.decisions.road import Admitted, Answers
+from millrace.decisions.standing import Standing
 from millrace.errors import EndpointRefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+STATE_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
+"""A caller does not wait for a state table that does not answer."""
 SETTINGS = PredictionSettings.parse()
 WORKLOAD = load_workload(SETTINGS.folder)
 PREDICTION_SPEC = WORKLOAD.prediction
@@ -48,7 +53,9 @@ LONG = captured.LongCells(columns=captured.long_columns(TABLE), under=SETTINGS.n
 LOGGER = Logger()
 SQS = boto3.client("sqs")
 S3 = boto3.client("s3") if LONG.columns else None
-POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), SETTINGS.names))
+STATE = StateTable(boto3.client("dynamodb", config=STATE_CONFIG), SETTINGS.names)
+POINTERS = ReleasePointers(STATE)
+STANDING = Standing(WORKLOAD.policy, STATE) if WORKLOAD.policy else None
 INVOKE = endpoint.connect(SETTINGS, TASK)
 
 
@@ -68,14 +75,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return request.refuse(event, call_id)
     # Then each row by the contract. One moment is the arrival of all: it fills generated times and bounds event times.
     now = datetime.now(UTC)
-    whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=call_id)
-    admitted, rejected = request.check_rows(whole, up_to(TABLE, PREDICTION_SPEC, arrived=now), HISTORIES)
+    whole = road.complete(rows, TABLE, HISTORIES, at=now, call_id=call_id)
+    admitted, rejected = road.check_rows(whole, up_to(TABLE, PREDICTION_SPEC, arrived=now), HISTORIES)
     # The model's answer to the rows that keep the contract. It may reject some of them too.
     started = time.perf_counter()
     answer = ask(admitted, explain=explain)
     if isinstance(answer, Refusal):
         return request.refuse(event, answer)
-    call = decisions.Call(
+    call = road.Call(
         id=call_id,
         workload=SETTINGS.workload,
         phase="live",
@@ -89,7 +96,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if S3 is not None:
         inputs, contents = LONG.split(inputs)
         captured.keep(S3, contents)
-    decided = decisions.decide(answered, answer, inputs=inputs, prediction_spec=PREDICTION_SPEC, call=call)
+    acting = STANDING.acting(answer.model_version) if STANDING else None
+    decided = road.decide(answered, answer, inputs=inputs, prediction_spec=PREDICTION_SPEC, call=call, acting=acting)
     written, too_long = decisions.write(answered, decided)
     decisions.send(SQS, SETTINGS.decisions_queue_url, [one.line for one in written])
     rejected = sorted([*rejected, *untaken, *too_long], key=lambda row: row.row)
@@ -98,21 +106,26 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     # Explanations are answered and not kept: the model of a decision gives them again (`millrace why --explain`).
     found = zip((row.number for row in answered), answer.explanations, strict=False)
     explanations = dict(found) if explain else None
-    document = request.document([(one.row, one.decision) for one in written], rejected, explanations)
-    if warnings := request.warnings([one.row for one in written], TABLE, HISTORIES):
+    kept = [(one.row, one.decision) for one in written]
+    document = request.document(kept, rejected, explanations, acts=STANDING is not None)
+    if STANDING:
+        for action, rows_of_action in Counter(decision.action for _, decision in kept).items():
+            if action != "fallback":
+                count(action.capitalize(), rows_of_action)
+    if warnings := road.warnings([one.row for one in written], TABLE, HISTORIES):
         if unlisted := sum(one["reason"] == Reason.ALLOWED for one in warnings):
             count("UnlistedValues", unlisted)
         document["warnings"] = warnings
     return request.answer(event, document)
 
 
-def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refusal:
+def ask(rows: list[Admitted], *, explain: bool = False) -> Answers | Refusal:
     """The champion's answer, or the declared fallback if it gives none.
 
     Once a model has been live, an endpoint that is missing or may not be called leads to a Refusal. A fallback would
     look like a service that works, and such a fault does not pass by itself."""
     if not rows:
-        return EndpointAnswer(model_version=None, outputs=())
+        return Answers(model_version=None, outputs=())
     try:
         return INVOKE(endpoint.request_body(rows, INPUTS, OTHERS, explain=explain), len(rows))
     except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:

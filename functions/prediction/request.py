@@ -13,15 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, NoReturn
 
-from millrace.contract.row import as_declared, check_row_with_past, repeated, unlisted
-from millrace.contract.schema import Table
 from millrace.decisions.record import Decision
+from millrace.decisions.road import Admitted, Rejected
 from millrace.explanations.attribution import MOST_EXPLAINED
-from millrace.features.history import History
-from millrace.names import row_id_of
 from millrace.settings.prediction import ROWS_PER_CALL
 
 CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -36,27 +32,6 @@ class Refusal:
     came: str
     where: str
     status: int = 400
-
-
-@dataclass(frozen=True, kw_only=True)
-class Admitted:
-    """One row that keeps the contract."""
-
-    number: int
-    """Its place in the request, counted from 0."""
-    cells: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rejected:
-    """One row without an answer, and why: the first rule that it breaks, or what the model did not take."""
-
-    row: int
-    """Its place in the request, counted from 0."""
-    reason: str
-    column: str
-    expected: str
-    came: str
 
 
 def _is_http(event: Mapping[str, Any]) -> bool:
@@ -129,56 +104,6 @@ def call_id(document: object, own: str) -> str | Refusal:
     return given
 
 
-def check_rows(
-    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = ()
-) -> tuple[list[Admitted], list[Rejected]]:
-    """The rows that keep the contract, and those that do not, each with the reason.
-
-    A row has the past of each of `histories` under its name: a list of rows that keep the contract too."""
-    admitted: list[Admitted] = []
-    rejected: list[Rejected] = []
-    for number, row in enumerate(rows):
-        if problems := check_row_with_past(row, table, histories):
-            first = problems[0]
-            rejected.append(
-                Rejected(
-                    row=number, reason=first.reason, column=first.column or "", expected=first.expected, came=first.got
-                )
-            )
-        else:
-            admitted.append(Admitted(number=number, cells=row))
-    return admitted, rejected
-
-
-def warnings(rows: Sequence[Admitted], table: Table, histories: Sequence[History] = ()) -> list[dict[str, Any]]:
-    """What is told of answered rows, in the form of `rejected`: values outside of the contract's lists, and entries of
-    a past at the time of an earlier one."""
-    return [
-        {"row": row.number, "reason": one.reason, "column": one.column, "expected": one.expected, "came": one.got}
-        for row in rows
-        for one in (*unlisted(row.cells, table), *repeated(row.cells, histories))
-    ]
-
-
-def complete(
-    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = (), *, at: datetime, call_id: str
-) -> tuple[Mapping[str, Any], ...]:
-    """The rows as the contract has them, with generated columns filled where they hold nothing.
-
-    A generated time becomes `at`, as a row of a drop gets the time of its object. A generated id becomes the id of the
-    decision, which the caller reads in the answer."""
-    found = []
-    for number, row in enumerate(rows):
-        cells = as_declared(row, table, histories)
-        for column in table.columns:
-            # With a `time_step` the rows of a request keep their order in time.
-            if column.is_generated and cells.get(column.name) is None:
-                time = column.first_time(at) + number * column.time_step
-                cells[column.name] = row_id_of(call_id, number) if column.generated == "row_id" else time.isoformat()
-        found.append(cells)
-    return tuple(found)
-
-
 def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:
     """The document as it is, or as an HTTP answer if the request came by HTTP."""
     if not _is_http(event):
@@ -200,20 +125,24 @@ def document(
     decided: Sequence[tuple[Admitted, Decision]],
     rejected: Sequence[Rejected],
     explanations: Mapping[int, Mapping[str, Any] | None] | None = None,
+    *,
+    acts: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """The answer: `predictions` of good rows, in the order of the request, and `rejected` for the others.
 
-    `row` counts from 0. `explanations` are by row; None if they are not wanted."""
+    `row` counts from 0. `explanations` are by row; None if they are not wanted. `acts` says whether the workload has a
+    policy: each prediction then has its action and the reason."""
     return {
         "predictions": [
             {
                 "id": decision.id,
                 "row": row.number,
-                **decision.output,
+                **_told(decision),
                 "model_version": decision.model_version,
                 "phase": decision.phase,
                 "fallback": decision.fallback,
-                **({} if explanations is None else {"explanation": explanations.get(row.number)}),
+                **({"action": decision.action, "reason": decision.reason} if acts else {}),
+                **({} if explanations is None else {"explanation": _explained(decision, explanations.get(row.number))}),
             }
             for row, decision in decided
         ],
@@ -229,6 +158,15 @@ def document(
             for found in rejected
         ],
     }
+
+
+def _told(decision: Decision) -> Mapping[str, Any]:
+    """The fields of the answer. The caller does not learn what the model says of a row that it must not influence."""
+    return dict.fromkeys(decision.output) if decision.reason == "held_out" else decision.output
+
+
+def _explained(decision: Decision, explanation: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if decision.reason == "held_out" else explanation
 
 
 def _refusal(error: str, expected: str, came: str, where: str, status: int = 400) -> Refusal:

@@ -21,6 +21,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import NONE
+from millrace.release.signatures import automation_digest
 from millrace.timestamps import format_utc
 
 
@@ -77,6 +78,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "reason": pinned.reason,
             "gate": pinned.gate,
             "beside": evaluation.beside or NONE,
+            **_automation(evaluation),
         }
     return Chain(
         run=pinned,
@@ -86,6 +88,15 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
         metadata=metadata,
         members=artefact.members,
     )
+
+
+def _automation(evaluation: Evaluation) -> dict[str, str]:
+    """The promised error, the confidence that keeps it if there is one, and their digest, which is signed."""
+    if (found := evaluation.automation) is None:
+        return {}
+    kept = {} if found.threshold is None else {"automate_from": repr(found.threshold)}
+    promise = {"promised_error": repr(found.promised_error), **kept}
+    return {**promise, "automation_digest": automation_digest(promise)}
 
 
 def _links(run: Run, description: Description) -> dict[str, str]:

@@ -9,6 +9,7 @@ from millrace.errors import ArtefactError
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.release.promotion import NONE
 from millrace.release.registry import Package
+from millrace.release.signatures import automation_digest
 from millrace.state.pointers import Pointers
 from millrace.workload.rollout import Phase
 
@@ -33,7 +34,9 @@ def started(
 ) -> ReleaseStarted:
     """The answer, which later states of the machine read.
 
-    Raises ArtefactError if the package lacks a digest by which the container and the monitors check its files."""
+    Raises ArtefactError if the package lacks a digest by which the container and the monitors check its files, and if
+    the confidence from which its answers act is not the signed one."""
+    _check_automation(package)
     return ReleaseStarted(
         outcome=outcome,
         label=label,
@@ -45,12 +48,21 @@ def started(
         model_data_url=package.model_data_url,
         model_digest=_digest(package, "model_digest"),
         baseline_digest=_digest(package, "baseline_digest"),
+        promised_error=package.metadata.get("promised_error", ""),
+        automate_from=package.metadata.get("automate_from", ""),
         sample_digest=package.metadata.get("sample_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else NONE,
         refusal=refusal,
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",
     )
+
+
+def _check_automation(package: Package) -> None:
+    came, signed = automation_digest(package.metadata), package.metadata.get("automation_digest", "")
+    if ("promised_error" in package.metadata or "automate_from" in package.metadata) and came != signed:
+        expected = "promised_error and automate_from as they were signed"
+        raise ArtefactError(f"{package.arn}: metadata: expected {expected}, got others")
 
 
 def _digest(package: Package, name: str) -> str:

@@ -29,10 +29,13 @@ DECISIONS = {
     "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
     "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
     "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
-    "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>>",
+    "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>{acted}>",
     "eventversion": "string",
 }
-"""Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it."""
+"""Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
+
+`acted` stands for ACTED, or for nothing if the workload has no policy."""
+ACTED = ",action:string,reason:string,source:string"
 
 
 class ServingStack(WorkloadStack):
@@ -44,12 +47,13 @@ class ServingStack(WorkloadStack):
         queue = Queue(self, "decisions", context=self.context, visibility_s=360)
         self._prediction(queue)
         self._writer(queue)
+        acted = ACTED if self.context.workload.policy else ""
         ExternalTable(
             self,
             "decisions",
             context=self.context,
             description="One row per decision, under the date of its event; a reader keeps the last row of an id",
-            columns=DECISIONS,
+            columns={name: kind.replace("{acted}", acted) for name, kind in DECISIONS.items()},
             partitions=(Partition.by_date(),),
             json=True,
         )

@@ -33,10 +33,19 @@ Answered = Scalar | Sequence[Scalar]
 """One field of an answer; a list if the answer has parts."""
 Action = Literal["automated", "review", "fallback"]
 """What is done with an answer: it acts by itself, a person decides, or something else than a model answered."""
-ActionReason = Literal["no_policy", "sure", "unsure", "above_bound", "held_out", "paused", "no_threshold", "no_model"]
-"""Why an answer has its action. `millrace.decisions.policy` says which reason comes first.
-
-`no_threshold`: no confidence of this version keeps the promised error. `no_model`: no model answered."""
+ActionReason = Literal[
+    "no_policy",
+    "sure",
+    "unsure",
+    "above_bound",
+    "held_out",
+    "paused",
+    "no_threshold",
+    "within_bounds",
+    "state_unknown",
+    "no_model",
+]
+"""Why an answer has its action: `millrace.decisions.policy` says what each reason means."""
 Source = Literal["api", "batch"]
 """How the row came: in a caller's request, or in a file."""
 
@@ -77,6 +86,11 @@ class Decision:
     @property
     def value(self) -> Answered:
         return self.output["value"]
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether a policy gave the action. False also for a fallback, which needs none."""
+        return (self.action, self.reason) != _without_policy(fallback=self.fallback)
 
     @property
     def input_digest(self) -> str:
@@ -126,7 +140,7 @@ def to_line(decision: Decision) -> str:
 def _acted(decision: Decision) -> dict[str, str]:
     """The fields of action and source, as far as the other fields do not say them."""
     found: dict[str, str] = {} if decision.source == "api" else {"source": decision.source}
-    if (decision.action, decision.reason) != _without_policy(fallback=decision.fallback):
+    if decision.has_policy:
         found |= {"action": decision.action, "reason": decision.reason}
     return found
 

@@ -208,6 +208,13 @@ class SelectiveEvidence(Figures):
     """Share of the used answers that are wrong."""
 
 
+class AutomationEvidence(SelectiveEvidence):
+    """The answers that the workload's policy lets act by themselves."""
+
+    promised_error: float
+    """The largest share of them that may be wrong."""
+
+
 class PerturbedFigures(Figures):
     """The test rows with one kind of damage."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from millrace.evaluation.evidence import (
+    AutomationEvidence,
     Contender,
     Estimate,
     ExplanationEvidence,
@@ -195,6 +196,8 @@ class Evaluation(Figures):
     memorisation: MemorisationEvidence | None = None
     leakage: LeakageEvidence | None = None
     plausibility: PlausibilityEvidence | None = None
+    automation: AutomationEvidence | None = None
+    """None if the workload's policy promises no error."""
     explanations: ExplanationEvidence | None = None
     """None if the workload declares no explanations."""
 

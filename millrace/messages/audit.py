@@ -26,6 +26,8 @@ class AuditEvent(StrEnum):
     TEARDOWN_STEP = "teardown.step"
     ROWS_WITHDRAWN = "rows.withdrawn"
     LABELS_CORRECTED = "labels.corrected"
+    AUTOMATION_PAUSED = "automation.paused"
+    AUTOMATION_RESUMED = "automation.resumed"
 
 
 class VersionLive(Message):
@@ -83,6 +85,15 @@ class RowsWithdrawn(Withdrawn):
     """As `WithdrawalRequest.drop`; empty if a key was withdrawn."""
 
 
+class AutomationSwitched(Message):
+    """A person stopped the automation of decisions, or let it go on."""
+
+    by: str
+    """Identity of the person."""
+    reason: str
+    """In the person's words; empty without any."""
+
+
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
@@ -94,5 +105,7 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.TEARDOWN_STEP: ResourcesRemoved,
     AuditEvent.ROWS_WITHDRAWN: RowsWithdrawn,
     AuditEvent.LABELS_CORRECTED: Corrections,
+    AuditEvent.AUTOMATION_PAUSED: AutomationSwitched,
+    AuditEvent.AUTOMATION_RESUMED: AutomationSwitched,
 }
 """The class of the details of each event."""

@@ -92,6 +92,9 @@ class ReleaseStarted(Message):
     """The SHA-256 of the artefact's members, as the registry keeps it."""
     baseline_digest: str = ""
     """The SHA-256 of the monitors' baseline, as the registry keeps it."""
+    promised_error: str = ""
+    automate_from: str = ""
+    """These two as in the package's metadata (`millrace.state.pointers.Version`)."""
     sample_digest: str = ""
     """The SHA-256 of `sample.json`, the rows and answers that the preflight compares with.
 

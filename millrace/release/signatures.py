@@ -74,6 +74,14 @@ def signed_version(
     return SignedVersion(name=f"{names.package_group}/{run}", members=members, digests=digests)
 
 
+def automation_digest(metadata: Mapping[str, str]) -> str:
+    """The SHA-256 of the promised error and of the confidence that keeps it, as the metadata of a version has them.
+
+    Of the metadata only digests are signed."""
+    text = f"{metadata.get('promised_error', '')} {metadata.get('automate_from', '')}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def check_members(signed: SignedVersion, members: Mapping[str, str]) -> None:
     """Raise ArtefactError if a member is not the one that was signed, if one is missing, or if there is one more.
 

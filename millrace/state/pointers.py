@@ -38,6 +38,10 @@ class Version:
     This digest and the next are empty for a version that was released before they were kept."""
     baseline_digest: str = ""
     """The SHA-256 of the baseline's file, as the registry keeps it."""
+    promised_error: str = ""
+    """The promised error that the version was evaluated for, such as `0.05`; empty if none was declared."""
+    automate_from: str = ""
+    """The least confidence that keeps the promised error, such as `0.83125`; empty if none does."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     refused#<feed>    `refused_share`
     reported#<execution> `reported_failures`
     spend#<yyyy-mm>   `budget`
+    automation        `automation`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
     circuit#endpoint  the prediction function's circuit breaker, by powertools

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from millrace.tasks.task import AnswerField, FieldKind, Task
 
 _ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
+CONFIDENCE = "confidence"
+"""The field with the probability that the model gives its own answer, in the tasks whose answers have one."""
 MOST_SAID = 3
 """An answer with up to this many parts is written out in words; of a longer one the first and the last part are."""
 _JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%r", "share": "%r", "text": "%s"}
@@ -33,6 +35,11 @@ is formatted."""
 def has_parts(task: Task) -> bool:
     """Whether an answer has several parts: the horizons of a forecast, or several labels. Its fields are then lists."""
     return task.answer[0].length > 0
+
+
+def has_confidence(task: Task) -> bool:
+    """Whether an answer says how sure the model is."""
+    return any(field.name == CONFIDENCE for field in task.answer)
 
 
 def athena_type(field: AnswerField) -> str:

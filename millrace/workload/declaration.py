@@ -23,6 +23,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.spelling import one_of
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.places import within
+from millrace.workload.policy import Policy
 from millrace.workload.prices import is_known
 from millrace.workload.rollout import Rollout
 from millrace.workload.section import Section
@@ -332,11 +333,21 @@ class Workload(Section):
     monitors: Monitors
     retraining: Retraining
     budget: Budget
+    policy: Policy | None = None
+    """What an answer leads to. None: every answer of a model acts."""
     explanations: Explanations = Explanations()
     card: Card | None = None
     """Every version needs it, except in the stage `local`."""
     tuning: Tuning | None = None
     """The search for hyperparameters that `millrace tune` starts."""
+
+    @model_validator(mode="after")
+    def _high_risk_has_a_policy(self) -> Workload:
+        policy = self.policy
+        if self.card and self.card.risk == "high" and not (policy and (policy.automate or policy.review_above)):
+            expected = "automate or review_above, since a person decides some answers where card.risk is high"
+            raise FieldError(field="policy", expected=expected, came="held_out alone" if policy else "nothing")
+        return self
 
     @model_validator(mode="after")
     def _tuning_can_be_paid(self) -> Workload:

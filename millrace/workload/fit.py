@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
@@ -14,6 +15,7 @@ from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
 from millrace.spelling import did_you_mean, one_of
 from millrace.tasks import catalogue as tasks
+from millrace.tasks.answer import has_confidence
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import PRICES, is_known
@@ -39,6 +41,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
         parameters.accepts(features.signature(declared), task)
         parameters.suits(task, features.signature(declared))
     _check_gates(workload, task)
+    _check_policy(workload, contract, task)
     _check_evidence(workload, contract, task, features.signature(declared))
     return contract
 
@@ -130,6 +133,20 @@ def _check_gates(workload: Workload, task: Task) -> None:
         expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
         came = f"{baseline.label_age_hours:g} hours in {baseline.kind}"
         raise WorkloadError(where=where, field="gates.baseline", expected=expected, came=came)
+
+
+def _check_policy(workload: Workload, contract: Contract, task: Task) -> None:
+    """The policy's threshold suits the task, and its bound a column of numbers that every row to score has."""
+    where, policy, table = f"{workload.name}/workload.yaml", workload.policy, contract.table("scoring")
+    if policy and policy.automate and not has_confidence(task):
+        expected, came = "a task whose answers have a confidence", f"the task {task.kind}"
+        raise WorkloadError(where=where, field="policy.automate", expected=expected, came=came)
+    if policy and policy.review_above:
+        column = policy.review_above.column
+        numbers = [one.name for one in table.columns if one.kind in (*INTEGERS, *FLOATS)]
+        if column not in numbers:
+            expected = one_of(column, numbers)
+            raise WorkloadError(where=where, field="policy.review_above.column", expected=expected, came=column)
 
 
 def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors: Signature) -> None:

@@ -25,6 +25,7 @@ from millrace.datasets import quarantine
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.messages.audit import (
     AuditEvent,
+    AutomationSwitched,
     ReleaseFailed,
     ResourcesRemoved,
     RowsWithdrawn,
@@ -97,6 +98,8 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
         Corrections(rows=96, labelled=96, share=1.0, moved=1.0, bound=0.05, is_held=True),
     ),
     (AuditEvent.ROWS_WITHDRAWN, WITHDRAWN),
+    (AuditEvent.AUTOMATION_PAUSED, AutomationSwitched(by=PERSON, reason="complaints")),
+    (AuditEvent.AUTOMATION_RESUMED, AutomationSwitched(by=PERSON, reason="")),
 )
 
 
@@ -169,7 +172,9 @@ def _record(workload: str, event: AuditEvent, details: Message, *, arn: str, as_
 
 
 def _called(event: AuditEvent) -> str:
-    """A withdrawal has no run: a person's command calls its function."""
+    """A withdrawal has no run: a person's command calls its function. A switch is written by the command itself."""
+    if event in (AuditEvent.AUTOMATION_PAUSED, AuditEvent.AUTOMATION_RESUMED):
+        return PERSON
     if event == AuditEvent.ROWS_WITHDRAWN:
         return PLATFORM.arn("lambda", f"function:{OTHER.function('withdrawal')}:withdraw-5d7c39d7")
     return OTHER.execution_arn("release", f"f7c1b2f0-{event}")
@@ -311,11 +316,12 @@ def _decisions() -> None:
         inferred_at=at + SECOND,
     )
     nothing = {"value": None, "probability": None, "confidence": None}
+    fallback: Any = {"fallback": True, "action": "fallback", "reason": "no_model"}
     lines = {
         "z": [to_line(answered), "no decision"],
         "a": [
             to_line(replace(answered, latency_ms=7.0, inferred_at=at + 2 * SECOND)),
-            to_line(replace(answered, id="call-1", output=nothing, model_version=None, fallback=True)),
+            to_line(replace(answered, id="call-1", output=nothing, model_version=None, **fallback)),
         ],
     }
     for name, written in lines.items():

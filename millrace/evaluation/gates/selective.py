@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from millrace.evaluation.gates.gate import IntervalGate, Share, Verdict
 from millrace.evaluation.report import Evaluation
+from millrace.tasks.answer import has_confidence
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature
@@ -28,8 +29,7 @@ class Selective(IntervalGate):
     """The largest probability that the promise is broken on rows like the validation rows."""
 
     def misfit(self, task: Task, features: Signature) -> str:
-        has_confidence = any(field.name == "confidence" for field in task.answer)
-        return "" if has_confidence and task.error_is_share else "a task whose answers have a confidence"
+        return "" if has_confidence(task) and task.error_is_share else "a task whose answers have a confidence"
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if the coverage is at least `min_coverage` and the error of the used answers at most `max_error`.

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.evidence import Estimate, SelectiveEvidence
+from millrace.evaluation.evidence import AutomationEvidence, Estimate, SelectiveEvidence
 from millrace.features.catalogue import encode
+from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from millrace.evaluation.gates.selective import Selective
     from millrace.evaluation.measures.case import Case
+    from millrace.workload.policy import Policy
 
     Floats = npt.NDArray[np.float64]
 
@@ -26,23 +28,38 @@ STARTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Where the series of tests start, as shares of the candidate thresholds, the strictest first.
 
 One series from the strictest threshold is not enough: so few rows reach it that its test often proves nothing."""
+RISK = 0.05
+"""The largest probability that the error promised by a policy is exceeded on rows like the validation rows."""
 STEPS = 100
 """The number of candidate thresholds, from one row used to all rows used."""
 
 
 def measure(gate: Selective, case: Case) -> SelectiveEvidence:
+    """The evidence of the gate: the threshold for its own `max_error`."""
+    return _evidence(case, error=gate.max_error, risk=gate.risk)
+
+
+def automation(policy: Policy | None, case: Case) -> AutomationEvidence | None:
+    """The threshold for the error that the policy promises; None if it promises none."""
+    if policy is None or (error := policy.promised_error) is None:
+        return None
+    found = _evidence(case, error=error, risk=RISK)
+    return AutomationEvidence(promised_error=error, **dict(found))
+
+
+def _evidence(case: Case, *, error: float, risk: float) -> SelectiveEvidence:
     """The threshold from the validation rows, and coverage and error of the test rows that reach it.
 
     The validation rows also gave the model's temperature."""
     rows = case.parts.validation
     output_NW = case.outputs(encode(case.features, case.part(rows)))
-    held_N = case.task.answers(output_NW)["confidence"].astype(np.float64)
+    held_N = case.task.answers(output_NW)[CONFIDENCE].astype(np.float64)
     wrong_N = case.task.errors(output_NW, case.target_N[rows])
-    threshold = find_threshold(held_N, wrong_N, error=gate.max_error, risk=gate.risk)
+    threshold = find_threshold(held_N, wrong_N, error=error, risk=risk)
     if threshold is None:
         nothing = Estimate(value=np.nan, low=np.nan, high=np.nan)
         return SelectiveEvidence(threshold=None, calibration_rows=len(held_N), coverage=nothing, error=nothing)
-    used_T = case.task.answers(case.output_TW)["confidence"] >= threshold
+    used_T = case.task.answers(case.output_TW)[CONFIDENCE] >= threshold
     return SelectiveEvidence(
         threshold=threshold,
         calibration_rows=len(held_N),

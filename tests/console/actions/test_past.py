@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.actions.predict import RowAnswer, predict
-from functions.prediction.request import check_rows, read_rows
+from functions.prediction.request import read_rows
 from millrace.contract.load import load_contract
+from millrace.decisions.road import check_rows
 from millrace.features import catalogue
 from millrace.workload.load import load_workload
 

@@ -18,10 +18,11 @@ from PIL import Image
 
 from console.actions.pack import packed
 from console.actions.predict import _sendable, class_names, open_file, predict, with_class
-from functions.prediction.request import check_rows, read_rows
+from functions.prediction.request import read_rows
 from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Table
+from millrace.decisions.road import check_rows
 from millrace.errors import AnswerError, DropError
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import declare

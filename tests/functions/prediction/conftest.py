@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,6 +16,8 @@ from moto import mock_aws
 from millrace.names import WorkloadNames
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
 from tests.state_table import create_table
+
+SAMPLES = Path(__file__).resolve().parents[3] / "workloads"
 
 
 @dataclass

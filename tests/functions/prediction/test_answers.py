@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from functions.prediction.decisions import Call, decide
-from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response, request_body
-from functions.prediction.request import Refusal, check_rows, complete, document, wants_explanations
+from functions.prediction.endpoint import fallback_answer, read_response, request_body
+from functions.prediction.request import Refusal, document, wants_explanations
 from functions.prediction.request import body as request_document
 from jobs.serving.rows import Reader
 from millrace.contract.load import load_contract
 from millrace.decisions.record import from_line, to_line
+from millrace.decisions.road import Answers, Call, check_rows, complete, decide
 from millrace.errors import AnswerError
 from millrace.features.number import Number
 from millrace.tasks.answer import cells, template
@@ -61,7 +61,7 @@ def body(*predictions: dict[str, Any]) -> bytes:
 def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant) -> None:
     good = good_answer(plant)
     answer = read_response(body(good), rows=1, task=plant.task)
-    assert answer == EndpointAnswer(model_version="7", outputs=(good,))
+    assert answer == Answers(model_version="7", outputs=(good,))
     contract = load_contract(plant.folder)
     row = ROW | {column.name: 1.0 for column in contract.label_columns if column.is_input}
     admitted, rejected = check_rows([row], contract.table("scoring"))

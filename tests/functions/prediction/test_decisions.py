@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from functions.prediction.decisions import BATCH_BYTES, MESSAGE_BYTES, batches, messages, send, write
-from functions.prediction.request import Admitted, Rejected
 from millrace.decisions.record import Decision, canonical, from_line
+from millrace.decisions.road import Admitted, Rejected
 from millrace.errors import QueueError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages import delivery
-from millrace.release.signatures import SigningKey
+from millrace.release.signatures import SigningKey, automation_digest
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
@@ -117,6 +117,25 @@ def test_the_digests_of_what_is_loaded_later_are_kept(aws, trained_run, register
     assert metadata["baseline_digest"] == hashlib.sha256(BASELINE).hexdigest()
     assert metadata["sample_digest"] == hashlib.sha256(SAMPLE).hexdigest()
     assert len(metadata["model_digest"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("threshold", "kept"),
+    [(0.1 + 0.7, {"promised_error": "0.05", "automate_from": repr(0.1 + 0.7)}), (None, {"promised_error": "0.05"})],
+)
+def test_the_threshold_of_a_promised_error_is_signed_with_the_version(
+    threshold, kept, aws, trained_run, register, event
+):
+    run = trained_run()
+    some = {"value": 0.5, "low": 0.4, "high": 0.6}
+    found = {"promised_error": 0.05, "threshold": threshold, "calibration_rows": 9, "coverage": some, "error": some}
+    uri = aws.names.run_uri(run, "evaluation", "evaluation.json")
+    aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"automation": found}))
+    package = register(event("registration"))["package_arn"]
+    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    names = ("promised_error", "automate_from")
+    assert {name: metadata[name] for name in names if name in metadata} == kept
+    assert metadata["automation_digest"] == automation_digest(kept), "every digest is signed"
 
 
 def test_an_artefact_that_was_not_the_evaluated_one_is_refused(aws, trained_run, register, event):

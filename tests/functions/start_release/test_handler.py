@@ -99,6 +99,8 @@ def test_the_first_release_opens(aws, load, event, package):
         "model_data_url": "s3://b/model.tar.gz",
         "model_digest": "ab12",
         "baseline_digest": "cd34",
+        "promised_error": "",
+        "automate_from": "",
         "sample_digest": "ef56",
         "previous_version": "none",
         "refusal": "",

@@ -14,11 +14,11 @@ import pytest
 
 from console.actions.past import Pasts, json_rows
 from functions.prediction.endpoint import request_body
-from functions.prediction.request import check_rows, complete
 from jobs.serving.rows import Reader
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.validate import validate
+from millrace.decisions.road import check_rows, complete
 from millrace.features import catalogue
 from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from functions.prediction.request import complete
 from millrace.contract.schema import LINE, Column, Table
+from millrace.decisions.road import complete
 from millrace.files.origin import Origin, fill_generated
 
 AT = datetime(2024, 1, 8, 9, 30, tzinfo=UTC)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.prediction.request import Admitted, Refusal, body, check_rows, complete, warnings
+from functions.prediction.request import Refusal, body
 from millrace.contract.row import as_declared, check_row, check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
 from millrace.contract.time_format import TimeFormat
+from millrace.decisions.road import Admitted, check_rows, complete, warnings
 from millrace.features import catalogue
 from millrace.workload.declaration import Feature
 

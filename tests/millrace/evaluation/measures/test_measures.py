@@ -28,7 +28,7 @@ from millrace.evaluation.measures import leakage, plausibility
 from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.measures.catalogue import MEASURES, measure
 from millrace.evaluation.measures.contenders import contenders
-from millrace.evaluation.measures.selective import find_threshold
+from millrace.evaluation.measures.selective import automation, find_threshold
 from millrace.evaluation.measures.value import amounts
 from millrace.evaluation.report import Evaluation
 from millrace.features.category import Category
@@ -37,6 +37,7 @@ from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
+from millrace.workload.policy import Automate, Policy
 
 TRAIN, VALIDATION, TEST = 2000, 1000, 2000
 ROWS = TRAIN + VALIDATION + TEST
@@ -271,6 +272,15 @@ def test_the_threshold_is_tried_on_the_test_rows(case: Case) -> None:
     used = np.maximum(case.output_TW[:, 0], 1 - case.output_TW[:, 0]) >= found.threshold
     assert found.coverage.value == pytest.approx(used.mean())
     assert found.error.value == pytest.approx(case.errors[used].mean())
+
+
+def test_a_policy_has_the_threshold_of_its_promised_error(case: Case) -> None:
+    found = automation(Policy(automate=Automate(promised_error=0.1)), case)
+    gate: Any = MEASURES["selective"](Selective(max_error=0.1, min_coverage=0.3), case)
+    assert found is not None
+    assert (found.promised_error, found.threshold, found.coverage) == (0.1, gate.threshold, gate.coverage)
+    assert automation(Policy(automate=Automate(confidence=0.9)), case) is None
+    assert automation(None, case) is None
 
 
 # Robustness, memorisation

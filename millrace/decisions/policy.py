@@ -1,0 +1,133 @@
+"""Which action an answer leads to, and why: for a row, and for a table. The first reason that holds counts:
+
+    no_model        something else than a model answered                         fallback
+    held_out        the row belongs to the share that no model influences        review
+    paused          a person has stopped all automation                          review
+    state_unknown   nobody knows whether it is stopped: the state cannot be read  review
+    above_bound     the number that `review_above` names is too large            review
+    within_bounds   the policy asks for no confidence                            automated
+    no_threshold    the version has no confidence that keeps the promised error  review
+    unsure          the answer's confidence is below the threshold               review
+    sure                                                                         automated
+
+Without a policy every answer of a model is automated (`no_policy`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from ctypes import c_float
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from millrace.decisions.record import Action, ActionReason
+from millrace.tasks.answer import CONFIDENCE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from millrace.workload.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acting:
+    """A workload's policy, and what holds now for the version that answered."""
+
+    policy: Policy
+    threshold: float | None = None
+    """The least confidence that acts; None if the version has none."""
+    stopped: Literal["paused", "state_unknown"] | None = None
+    """Why nothing is automated now. None: what the policy lets act, acts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """What is done with an answer."""
+
+    action: Action
+    reason: ActionReason
+
+
+def act(
+    acting: Acting | None,
+    *,
+    output: Mapping[str, Any],
+    cells: Mapping[str, Any],
+    decision_id: str,
+    fallback: bool = False,
+) -> Acted:
+    """The action of one answer. `acting` is None for a workload without a policy.
+
+    `cells` are the row as it came. `fallback` says whether something else than a model answered."""
+    if fallback:
+        return Acted(action="fallback", reason="no_model")
+    if acting is None:
+        return Acted(action="automated", reason="no_policy")
+    policy, above = acting.policy, acting.policy.review_above
+    if is_held_out(decision_id, policy.held_out):
+        return Acted(action="review", reason="held_out")
+    if acting.stopped:
+        return Acted(action="review", reason=acting.stopped)
+    if above and not _is_within(cells.get(above.column), above.bound):
+        return Acted(action="review", reason="above_bound")
+    if policy.automate is None:
+        return Acted(action="automated", reason="within_bounds")
+    if acting.threshold is None:
+        return Acted(action="review", reason="no_threshold")
+    confidence = output.get(CONFIDENCE)
+    if confidence is None or confidence < acting.threshold:
+        return Acted(action="review", reason="unsure")
+    return Acted(action="automated", reason="sure")
+
+
+def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: pa.Array) -> pa.Table:
+    """The same as `act` for many answers of a model: a table of the texts `action` and `reason`, in their order.
+
+    `answers` has a column for each field of the task's answer, `cells` the contract's columns, `ids` the decisions'
+    ids."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def every(value: object) -> pa.Array:
+        return pa.repeat(value, len(ids))
+
+    if acting is None:
+        return pa.table({"action": every("automated"), "reason": every("no_policy")})
+    policy, above, threshold = acting.policy, acting.policy.review_above, acting.threshold
+    # One column of truth values for each reason, in the order in which `act` looks at them.
+    held_out = [is_held_out(one, policy.held_out) for one in ids.to_pylist()] if policy.held_out else every(False)
+    holds: dict[str, Any] = {"held_out": held_out}
+    if acting.stopped:
+        holds[acting.stopped] = every(True)
+    if above:
+        numbers = cells[above.column].cast(pa.float64(), safe=False).cast(pa.float32(), safe=False)
+        within = pc.less_equal(numbers, pa.scalar(c_float(above.bound).value, pa.float32()))
+        holds["above_bound"] = pc.invert(pc.fill_null(within, False))
+    if policy.automate is None:
+        holds["within_bounds"] = every(True)
+    elif threshold is None:
+        holds["no_threshold"] = every(True)
+    else:
+        sure = pc.greater_equal(answers[CONFIDENCE], threshold)
+        holds["unsure"] = pc.invert(pc.fill_null(sure, False))
+    columns = [one if isinstance(one, pa.Array) else pa.array(_flat(one), pa.bool_()) for one in holds.values()]
+    reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")
+    automated = pc.is_in(reason, pa.array(["sure", "within_bounds"]))
+    return pa.table({"action": pc.if_else(automated, "automated", "review"), "reason": reason})
+
+
+def is_held_out(decision_id: str, share: float) -> bool:
+    """Whether the decision belongs to the held-out share: by the hash of its id, so each way of a row says the same."""
+    number = int.from_bytes(hashlib.sha256(decision_id.encode()).digest()[:8], "big")
+    return number < share * 2**64
+
+
+def _is_within(cell: Any, bound: float) -> bool:
+    # A float32 column has fewer digits in a file than in a request: both are compared as float32.
+    return cell is not None and c_float(float(cell)).value <= c_float(bound).value
+
+
+def _flat(values: Any) -> Any:
+    """The chunks of a column as one array; a list as it is."""
+    return values if isinstance(values, list) else values.combine_chunks()

@@ -1,0 +1,186 @@
+"""The way of a row to its decision: it is admitted by the contract, answered, acted on, and recorded.
+
+    rows of a request -> check_rows -> Admitted -> an answerer -> Answers -> decide -> Decision
+                                    -> Rejected
+
+`decide` is the only function that makes a decision of an answer. A handler reads, decides and replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.row import as_declared, check_row_with_past, repeated, unlisted
+from millrace.decisions.policy import Acting, act
+from millrace.decisions.record import Decision, Scalar, Source, canonical
+from millrace.names import row_id_of
+from millrace.timestamps import parse_utc
+
+if TYPE_CHECKING:
+    from millrace.contract.schema import Table
+    from millrace.features.history import History
+    from millrace.workload.declaration import Prediction
+    from millrace.workload.rollout import Phase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """One row that keeps the contract."""
+
+    number: int
+    """Its place in the request, counted from 0."""
+    cells: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """One row without an answer, and why: the first rule that it breaks, or what the model did not take."""
+
+    row: int
+    """Its place in the request, counted from 0."""
+    reason: str
+    column: str
+    expected: str
+    came: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """The answers to the rows of a call, in the order of the rows that the model did not reject."""
+
+    model_version: str | None
+    """None if no model answered."""
+    outputs: tuple[Mapping[str, Scalar], ...]
+    """The fields of the task's answer to each row."""
+    rejected: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """Why the model did not take a row (`column`, `expected`, `came`), by the row's place. Such a row has no output."""
+    watched: tuple[Mapping[str, float], ...] = ()
+    """What the model measured of each row with an output; empty if it measures nothing."""
+    explanations: tuple[Mapping[str, Any] | None, ...] = ()
+    """The explanation of each output; None if the model has none. Empty if no output has one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What the decisions of one call have in common."""
+
+    id: str
+    """The id that the caller gave to the request, else the id of the invocation.
+
+    Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones. With an id of his own a
+    caller who repeats a request repeats the ids of its decisions."""
+    workload: str
+    phase: Phase
+    latency_ms: float
+    fallback: bool
+    """Whether the declared fallback answered in place of a model."""
+    at: datetime
+    """When the prediction was made (UTC)."""
+    source: Source = "api"
+
+
+def check_rows(
+    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = ()
+) -> tuple[list[Admitted], list[Rejected]]:
+    """The rows that keep the contract, and those that do not, each with the reason.
+
+    A row has the past of each of `histories` under its name: a list of rows that keep the contract too."""
+    admitted: list[Admitted] = []
+    rejected: list[Rejected] = []
+    for number, row in enumerate(rows):
+        if problems := check_row_with_past(row, table, histories):
+            first = problems[0]
+            rejected.append(
+                Rejected(
+                    row=number, reason=first.reason, column=first.column or "", expected=first.expected, came=first.got
+                )
+            )
+        else:
+            admitted.append(Admitted(number=number, cells=row))
+    return admitted, rejected
+
+
+def warnings(rows: Sequence[Admitted], table: Table, histories: Sequence[History] = ()) -> list[dict[str, Any]]:
+    """What is told of answered rows, in the form of `rejected`: values outside of the contract's lists, and entries of
+    a past at the time of an earlier one."""
+    return [
+        {"row": row.number, "reason": one.reason, "column": one.column, "expected": one.expected, "came": one.got}
+        for row in rows
+        for one in (*unlisted(row.cells, table), *repeated(row.cells, histories))
+    ]
+
+
+def complete(
+    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = (), *, at: datetime, call_id: str
+) -> tuple[Mapping[str, Any], ...]:
+    """The rows as the contract has them, with generated columns filled where they hold nothing.
+
+    A generated time becomes `at`, as a row of a drop gets the time of its object. A generated id becomes the id of the
+    decision, which the caller reads in the answer."""
+    found = []
+    for number, row in enumerate(rows):
+        cells = as_declared(row, table, histories)
+        for column in table.columns:
+            # With a `time_step` the rows of a request keep their order in time.
+            if column.is_generated and cells.get(column.name) is None:
+                time = column.first_time(at) + number * column.time_step
+                cells[column.name] = row_id_of(call_id, number) if column.generated == "row_id" else time.isoformat()
+        found.append(cells)
+    return tuple(found)
+
+
+def decide(
+    rows: Sequence[Admitted],
+    answer: Answers,
+    *,
+    inputs: Sequence[Mapping[str, Any]],
+    prediction_spec: Prediction,
+    call: Call,
+    acting: Acting | None = None,
+) -> list[Decision]:
+    """The decision on each answered row, in order. Its id is the call's id, "-" and the row's number.
+
+    `inputs` are the cells of the rows, with references in place of long cells. `acting` is the policy as it stands now;
+    None for a workload without one."""
+    watched = answer.watched or ({},) * len(rows)
+    return [
+        _decision(
+            row, cells, output, measured, version=answer.model_version, spec=prediction_spec, call=call, acting=acting
+        )
+        for row, cells, output, measured in zip(rows, inputs, answer.outputs, watched, strict=True)
+    ]
+
+
+def _decision(
+    row: Admitted,
+    cells: Mapping[str, Any],
+    output: Mapping[str, Scalar],
+    watched: Mapping[str, float],
+    *,
+    version: str | None,
+    spec: Prediction,
+    call: Call,
+    acting: Acting | None,
+) -> Decision:
+    name = row_id_of(call.id, row.number)
+    acted = act(acting, output=output, cells=row.cells, decision_id=name, fallback=call.fallback)
+    return Decision(
+        id=name,
+        workload=call.workload,
+        event_time=parse_utc(str(row.cells[spec.event_time])),
+        key={column: row.cells[column] for column in spec.key},
+        input=canonical(cells),
+        output=output,
+        model_version=version,
+        phase=call.phase,
+        fallback=call.fallback,
+        latency_ms=call.latency_ms,
+        inferred_at=call.at,
+        watched=watched,
+        action=acted.action,
+        reason=acted.reason,
+        source=call.source,
+    )

@@ -1,0 +1,59 @@
+"""The part `policy` of workload.yaml: which answers act by themselves, and which a person decides."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from millrace.errors import FieldError
+from millrace.workload.section import Section
+
+
+class Automate(Section):
+    """What an answer needs to act by itself: `{promised_error: 0.05}`, or a `confidence` of your choice."""
+
+    confidence: Annotated[float, Field(gt=0, le=1)] | None = None
+    """An answer acts from this confidence on, whatever version gave it."""
+    promised_error: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """The largest share of the acting answers that may be wrong. Each version has a confidence of its own for it.
+
+    The evaluation finds it (`SelectiveEvidence`). The promise holds for rows like the validation rows."""
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Automate:
+        if (self.confidence is None) is (self.promised_error is None):
+            came = "neither" if self.confidence is None else "both"
+            raise FieldError(expected="confidence or promised_error, one of them", came=came)
+        return self
+
+
+class ReviewAbove(Section):
+    """Rows that a person decides, however sure the answer is: `{column: amount, bound: 10000}`."""
+
+    column: str
+    """A column of numbers that a row to score has. A row without a number in it goes to a person, too."""
+    bound: Annotated[float, Field(allow_inf_nan=False)]
+    """The largest number that may act by itself. Seven digits of it are compared."""
+
+
+class Policy(Section):
+    """What an answer leads to. Without this section every answer of a model acts."""
+
+    automate: Automate | None = None
+    """None: the confidence of an answer does not matter."""
+    review_above: ReviewAbove | None = None
+    held_out: Annotated[float, Field(ge=0, le=0.5)] = 0
+    """The share of the rows that no model influences: a person decides, and is not told the model's answer.
+
+    The labels of these rows say how good the model is, since its answers have changed nothing about them."""
+
+    @property
+    def promised_error(self) -> float | None:
+        return self.automate.promised_error if self.automate else None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Policy:
+        if self.automate is None and self.review_above is None and not self.held_out:
+            raise FieldError(expected="automate, review_above or held_out", came="none of them")
+        return self

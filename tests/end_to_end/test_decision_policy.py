@@ -1,0 +1,110 @@
+"""A workload with a policy: a version goes live with its threshold, answers act or go to a person, a pause holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from millrace.decisions.store import read_days, stored_days
+from millrace.names import WorkloadNames
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
+from tests.infra.local.waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+KNOWN, ASKED = 11_500, 200
+CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
+REST_S = 300.0
+POLICY = """
+policy:
+  automate: {promised_error: 0.1}
+  review_above: {column: nswdemand, bound: 0.36}
+  held_out: 0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    folder = tmp_path_factory.mktemp("policy")
+    own = folder / "workloads" / "electricity"
+    shutil.copytree(ROOT / "workloads" / "electricity", own)
+    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + POLICY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
+            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+            patch.setenv(SECRET_VARIABLE, cloud.secret)
+            sink = pa.BufferOutputStream()
+            pq.write_table(pq.read_table(SAMPLE).slice(0, KNOWN), sink)
+            key = "electricity/training/known.parquet"
+            body = sink.getvalue().to_pybytes()
+            cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
+            cloud.wait(timeout_s=REST_S)
+            yield cloud
+
+
+def predict(cloud: LocalCloud, call: str, count: int = ASKED) -> list[dict[str, Any]]:
+    rows = pq.read_table(SAMPLE).slice(KNOWN, count).drop_columns(["class"]).to_pylist()
+    payload = {"id": call, "rows": [row | {"timestamp": row["timestamp"].isoformat()} for row in rows]}
+    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=json.dumps(payload))
+    said: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
+    return said
+
+
+def test_sure_answers_act_and_the_others_go_to_a_person(cloud: LocalCloud) -> None:
+    live = ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).champion()
+    assert live is not None
+    assert live.promised_error == "0.1"
+    threshold = float(live.automate_from)
+    said = predict(cloud, "first")
+    reasons = Counter((one["action"], one["reason"]) for one in said)
+    assert min(reasons["automated", "sure"], reasons["review", "unsure"], reasons["review", "above_bound"]) > 0
+    assert 5 <= reasons["review", "held_out"] <= 40
+    for one in said:
+        assert (one["value"] is None) is (one["reason"] == "held_out")
+        if one["reason"] in ("sure", "unsure"):
+            assert (one["confidence"] >= threshold) is (one["reason"] == "sure")
+    cloud.wait(timeout_s=REST_S)
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    days = list(stored_days(s3, lake, NAMES.workload))
+    stored = {one.id: one for one in read_days(s3, lake, NAMES.workload, days).decisions}
+    assert {name: (one.action, one.reason) for name, one in stored.items()} == {
+        one["id"]: (one["action"], one["reason"]) for one in said
+    }
+    assert all(one.value is not None for one in stored.values()), "a held-out answer is kept for the monitors"
+
+
+def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:
+    def runs(*words: str) -> Any:
+        done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    calls = iter(range(1000))
+
+    def reasons() -> set[str]:
+        return {one["reason"] for one in predict(cloud, f"call-{next(calls)}", 20)} - {"held_out"}
+
+    assert runs("automate", "--pause", "--reason", "complaints")["paused"] is True
+    until(lambda: reasons() == {"paused"})
+    assert "complaints" in runs("status")[0]["automated"]
+    assert runs("automate", "--resume")["paused"] is False
+    until(lambda: "paused" not in reasons())
+    assert [one["event"] for one in runs("audit", "list", "--limit", "2")] == [
+        "automation.resumed",
+        "automation.paused",
+    ]

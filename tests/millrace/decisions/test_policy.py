@@ -1,0 +1,97 @@
+"""One answer and a table of answers lead to the same action, in every task and for every policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from millrace.decisions.policy import Acting, act, act_all, is_held_out
+from millrace.decisions.record import ActionReason
+from millrace.tasks.answer import arrow_column, has_confidence
+from millrace.tasks.catalogue import TASKS
+from millrace.workload.policy import Automate, Policy, ReviewAbove
+from tests.plant import write_plant
+
+ROWS = 400
+ABOVE = ReviewAbove(column="load", bound=0.1)
+SURE = Automate(confidence=0.8)
+LOADS = [None, 0.1, float(np.float32(0.1)), np.nextafter(0.1, 1), 0.2, -3.0, 1e39, float("nan"), 2.0**63]
+"""Cells at the bound and around it, and such as float32 cannot hold."""
+STANDS: dict[str, Acting | None] = {
+    "without a policy": None,
+    "sure": Acting(policy=Policy(automate=SURE), threshold=0.8),
+    "all": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8),
+    "no threshold": Acting(policy=Policy(automate=Automate(promised_error=0.05), held_out=0.2)),
+    "bound": Acting(policy=Policy(review_above=ABOVE)),
+    "held out": Acting(policy=Policy(held_out=0.5)),
+    "paused": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8, stopped="paused"),
+    "unknown": Acting(policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
+}
+
+
+def answers_of(task: Any) -> pa.Table:
+    """Answers as a container gives them, of many degrees of confidence."""
+    rng, width = np.random.default_rng(7), task.objective.width
+    output_NW = rng.dirichlet(np.full(max(width, 2), 0.4), ROWS)[:, :width].astype(np.float32)
+    answers = task.answers(output_NW)
+    return pa.table({field.name: arrow_column(field, answers[field.name]) for field in task.answer})
+
+
+@pytest.mark.parametrize("stands", STANDS)
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize("type_", [pa.float64(), pa.float32()])
+def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type_: pa.DataType, tmp_path: Path) -> None:
+    task, acting = write_plant(tmp_path, kind).task, STANDS[stands]
+    if acting and acting.policy.automate and not has_confidence(task):
+        pytest.skip("refused when the app is synthesized")
+    answers, ids = answers_of(task), [f"r-{number}" for number in range(ROWS)]
+    loads = [LOADS[number % len(LOADS)] for number in range(ROWS)]
+    cells = pa.table({"load": pa.array(loads, pa.float64()).cast(type_, safe=False)})
+    together = act_all(acting, answers=answers, cells=cells, ids=pa.array(ids)).to_pylist()
+    # A request has the cells as JSON has them, whatever type the column has in a file.
+    alone = [
+        act(acting, output=output, cells={"load": load}, decision_id=name)
+        for output, load, name in zip(answers.to_pylist(), loads, ids, strict=True)
+    ]
+    assert together == [vars(one) for one in alone]
+
+
+def test_every_reason_has_its_action(tmp_path: Path) -> None:
+    answers = answers_of(write_plant(tmp_path, "binary").task)
+    met: dict[str, str] = {}
+    for acting in STANDS.values():
+        for number, output in enumerate(answers.to_pylist()):
+            cells = {"load": LOADS[number % len(LOADS)]}
+            one = act(acting, output=output, cells=cells, decision_id=f"r-{number}")
+            met[one.reason] = one.action
+    silent = act(STANDS["all"], output={"value": None}, cells={}, decision_id="r", fallback=True)
+    met[silent.reason] = silent.action
+    assert met.keys() == set(get_args(ActionReason))
+    assert Counter(met.values()) == {"automated": 3, "fallback": 1, "review": 6}
+
+
+def test_the_reason_that_comes_first_counts() -> None:
+    policy = Policy(automate=SURE, review_above=ABOVE, held_out=0.5)
+    held = next(name for name in map(str, range(99)) if is_held_out(name, 0.5))
+    free = next(name for name in map(str, range(99)) if not is_held_out(name, 0.5))
+    unsure, large = {"value": 1, "confidence": 0.5}, {"load": 5}
+
+    def reason(decision_id: str, **stands: Any) -> str:
+        return act(Acting(policy=policy, **stands), output=unsure, cells=large, decision_id=decision_id).reason
+
+    assert reason(held, stopped="paused") == "held_out", "a pause tells nobody what the model says of it"
+    assert reason(free, stopped="paused") == "paused"
+    assert reason(free) == "above_bound"
+
+
+def test_the_held_out_share_is_kept_and_grows_with_the_share() -> None:
+    ids = [f"call-{number}" for number in range(20_000)]
+    tenth, fifth = ({one for one in ids if is_held_out(one, share)} for share in (0.1, 0.2))
+    assert len(tenth) == pytest.approx(2000, abs=130)
+    assert tenth < fifth
+    assert not any(is_held_out(one, 0) for one in ids)

@@ -1,0 +1,119 @@
+"""A policy as it stands: its switch and its versions' thresholds, never older than ten seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from millrace.decisions.standing import CACHED_S, Standing
+from millrace.names import Platform, WorkloadNames
+from millrace.state.automation import AutomationSwitch
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
+from millrace.workload.policy import Automate, Policy
+from tests.state_table import create_table
+
+PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+PROMISE = Policy(automate=Automate(promised_error=0.05))
+AT = datetime(1997, 6, 1, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        found = boto3.client("dynamodb", region_name="eu-west-1")
+        create_table(found, PLATFORM.state_table)
+        yield found
+
+
+@pytest.fixture
+def table(client: Any) -> StateTable:
+    return StateTable(client, NAMES)
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def version(number: int, **found: str) -> Version:
+    return Version(package_arn="a", version=str(number), model_name="m", run="r", baseline_uri="s3://b/b", **found)
+
+
+def go_live(table: StateTable, live: Version) -> None:
+    pointers = ReleasePointers(table)
+    pointers.move(pointers.read().with_live(live))
+
+
+def test_a_version_has_the_threshold_that_its_evaluation_found(table: StateTable) -> None:
+    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
+    go_live(table, version(2, promised_error="0.05", automate_from="0.8125"))
+    standing = Standing(PROMISE, table)
+    assert [standing.acting(one).threshold for one in ("2", "1", "3", None)] == [0.8125, 0.75, None, None]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        {"promised_error": "0.05"},
+        {"promised_error": "0.1", "automate_from": "0.7"},
+    ],
+    ids=["from before", "none found", "weaker promise"],
+)
+def test_a_version_without_a_threshold_for_the_promise_automates_nothing(
+    found: dict[str, str], table: StateTable
+) -> None:
+    go_live(table, version(1, **found))
+    assert Standing(PROMISE, table).acting("1").threshold is None
+
+
+def test_the_threshold_of_a_stricter_promise_counts(table: StateTable) -> None:
+    go_live(table, version(1, promised_error="0.01", automate_from="0.9"))
+    assert Standing(PROMISE, table).acting("1").threshold == 0.9
+
+
+def test_a_declared_confidence_is_that_of_every_version(table: StateTable) -> None:
+    assert Standing(Policy(automate=Automate(confidence=0.7)), table).acting("9").threshold == 0.7
+
+
+def test_the_switch_is_seen_within_ten_seconds(table: StateTable) -> None:
+    clock, switch = Clock(), AutomationSwitch(table)
+    standing = Standing(PROMISE, table, clock=clock)
+    assert standing.acting("1").stopped is None
+    switch.set(paused=True, reason="complaints", by="ann", at=AT)
+    clock.seconds = CACHED_S - 0.1
+    assert standing.acting("1").stopped is None
+    clock.seconds = CACHED_S
+    assert standing.acting("1").stopped == "paused"
+    switch.set(paused=False, reason="", by="ann", at=AT)
+    clock.seconds = 2 * CACHED_S
+    assert standing.acting("1").stopped is None
+
+
+def test_nothing_is_automated_while_the_state_cannot_be_read(client: Any, table: StateTable) -> None:
+    clock = Clock()
+    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
+    standing = Standing(PROMISE, table, clock=clock)
+    assert standing.acting("1").stopped is None
+    client.delete_table(TableName=PLATFORM.state_table)
+    clock.seconds = CACHED_S
+    assert standing.acting("1").stopped == "state_unknown"
+    create_table(client, PLATFORM.state_table)
+    clock.seconds = 2 * CACHED_S
+    assert standing.acting("1").stopped is None
+
+
+def test_pointers_from_before_are_read(table: StateTable) -> None:
+    assert ReleasePointers(table).read() == Pointers()
+    assert not AutomationSwitch(table).read().is_paused
