@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from millrace.workload.policy import Policy
 
 
+REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
+    "automated": ("no_policy", "sure", "within_bounds"),
+    "review": ("held_out", "paused", "state_unknown", "above_bound", "no_threshold", "unsure"),
+    "fallback": ("no_model",),
+}
+"""The reasons of each action."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Acting:
     """A workload's policy, and what holds now for the version that answered."""
@@ -49,6 +57,12 @@ class Acted:
     reason: ActionReason
 
 
+ACTED: Mapping[ActionReason, Acted] = {
+    reason: Acted(action=action, reason=reason) for action, reasons in REASONS.items() for reason in reasons
+}
+"""The action of each reason. Each is made once: a call may have a thousand rows."""
+
+
 def act(
     acting: Acting | None,
     *,
@@ -61,24 +75,24 @@ def act(
 
     `cells` are the row as it came. `fallback` says whether something else than a model answered."""
     if fallback:
-        return Acted(action="fallback", reason="no_model")
+        return ACTED["no_model"]
     if acting is None:
-        return Acted(action="automated", reason="no_policy")
+        return ACTED["no_policy"]
     policy, above = acting.policy, acting.policy.review_above
-    if is_held_out(decision_id, policy.held_out):
-        return Acted(action="review", reason="held_out")
+    if policy.held_out and is_held_out(decision_id, policy.held_out):
+        return ACTED["held_out"]
     if acting.stopped:
-        return Acted(action="review", reason=acting.stopped)
+        return ACTED[acting.stopped]
     if above and not _is_within(cells.get(above.column), above.bound):
-        return Acted(action="review", reason="above_bound")
+        return ACTED["above_bound"]
     if policy.automate is None:
-        return Acted(action="automated", reason="within_bounds")
+        return ACTED["within_bounds"]
     if acting.threshold is None:
-        return Acted(action="review", reason="no_threshold")
+        return ACTED["no_threshold"]
     confidence = output.get(CONFIDENCE)
     if confidence is None or confidence < acting.threshold:
-        return Acted(action="review", reason="unsure")
-    return Acted(action="automated", reason="sure")
+        return ACTED["unsure"]
+    return ACTED["sure"]
 
 
 def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: pa.Array) -> pa.Table:
@@ -113,7 +127,7 @@ def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: p
         holds["unsure"] = pc.invert(pc.fill_null(sure, False))
     columns = [one if isinstance(one, pa.Array) else pa.array(_flat(one), pa.bool_()) for one in holds.values()]
     reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")
-    automated = pc.is_in(reason, pa.array(["sure", "within_bounds"]))
+    automated = pc.is_in(reason, pa.array(REASONS["automated"]))
     return pa.table({"action": pc.if_else(automated, "automated", "review"), "reason": reason})
 
 
