@@ -365,7 +365,8 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
         assert real in ((False, first["model_version"], first["probability"]), (True, None, None))
     assert not answers[-1]["fallback"]
     day = f"{row['timestamp']:%Y-%m-%d}"
-    lines = [json.loads(line) for uri in lived.below(f"decisions/date={day}/") for line in lived.read(uri).splitlines()]
+    objects = [uri for uri in lived.below(f"decisions/date={day}/") if uri.endswith(".jsonl")]
+    lines = [json.loads(line) for uri in objects for line in lived.read(uri).splitlines()]
     kept = {line["eventMetadata"]["eventId"]: line["millrace"]["fallback"] for line in lines}
     assert kept == {answer["id"]: answer["fallback"] for answer in [first, *answers]}
 
