@@ -13,6 +13,7 @@ from console.queries.runs import short_name
 from console.words import count, day
 from millrace.messages.audit import (
     AuditEvent,
+    AutomationMoved,
     AutomationSwitched,
     ReleaseFailed,
     ResourcesRemoved,
@@ -107,6 +108,14 @@ def _switched(details: AutomationSwitched) -> str:
     return details.reason or "no reason given"
 
 
+def _moved(details: AutomationMoved) -> str:
+    came = f"{details.wrong:g} of {details.acted:,} that acted were wrong" if details.acted else "none acted"
+    return (
+        f"version {details.version}: answers act from confidence {details.threshold:.4f}, before {details.before:.4f}: "
+        f"{came}, {details.promised_error:.1%} promised"
+    )
+
+
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
     AuditEvent.MODEL_REFUSED: _refused,
@@ -120,5 +129,6 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.LABELS_CORRECTED: _corrected,
     AuditEvent.AUTOMATION_PAUSED: _switched,
     AuditEvent.AUTOMATION_RESUMED: _switched,
+    AuditEvent.AUTOMATION_MOVED: _moved,
 }
 """By event: makes a sentence of details of the class that DETAILS has for the event."""

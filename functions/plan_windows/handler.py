@@ -11,13 +11,15 @@ from functions.plan_windows.inputs import Inputs, first_day
 from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
+from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_days
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.monitor import MonitorInput, NoWindows, WindowsPlanned
+from millrace.messages.monitor import MonitorInput, NoWindows, PromiseNow, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.environment import Environment
 from millrace.state.cursors import StoredCursors
-from millrace.state.pointers import ReleasePointers
+from millrace.state.kept_promise import KeptPromises
+from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
@@ -57,13 +59,27 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     # The windows are in order of time: one stretch has the labels of all.
     labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
     planned = inputs.write(
-        folder=SETTINGS.folder, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of
+        folder=SETTINGS.folder,
+        windows=windows,
+        labels=labels,
+        champion=champion,
+        promise=_promise(champion),
+        as_of=call.state.as_of,
     )
     # Only the first run can leave out days: later ones follow the cursor.
     if cursors.input is None:
         planned = planned.model_copy(update={"days_left_out": _days_before(windows[0].start)})
     LOGGER.info("windows to judge", extra=planned.model_dump())
     return planned
+
+
+def _promise(champion: Version) -> PromiseNow | None:
+    """What the champion's acting answers promise now; None if the workload promises nothing, or nothing may act."""
+    policy = WORKLOAD.policy
+    if policy is None or (promised := policy.promised_error) is None:
+        return None
+    threshold = threshold_of(policy.automate, champion, KeptPromises(STATE).read())
+    return None if threshold is None else PromiseNow(promised_error=promised, threshold=threshold)
 
 
 def _days_before(first: datetime) -> int:

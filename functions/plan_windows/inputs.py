@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.store import stored_keys, with_delivered
-from millrace.messages.monitor import REQUEST_FILE, MonitorRequest, WindowsPlanned, WindowToJudge
+from millrace.messages.monitor import REQUEST_FILE, MonitorRequest, PromiseNow, WindowsPlanned, WindowToJudge
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Version
@@ -40,7 +40,14 @@ class Inputs:
     """The execution's name."""
 
     def write(
-        self, *, folder: Path, windows: tuple[Window, ...], labels: pa.Table | None, champion: Version, as_of: datetime
+        self,
+        *,
+        folder: Path,
+        windows: tuple[Window, ...],
+        labels: pa.Table | None,
+        champion: Version,
+        promise: PromiseNow | None,
+        as_of: datetime,
     ) -> WindowsPlanned:
         """Write the inputs, and return their URIs. A second run with the same name writes the same objects again."""
         request = MonitorRequest(
@@ -52,6 +59,7 @@ class Inputs:
                 WindowToJudge(start=w.start, end=w.end, judge_input=w.judge_input, judge_error=w.judge_error)
                 for w in windows
             ),
+            promise=promise,
         )
         self._put(f"config/{REQUEST_FILE}", request.model_dump_json(indent=1).encode())
         for name in ("workload.yaml", "contract.yaml"):

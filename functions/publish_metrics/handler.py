@@ -7,19 +7,22 @@ from aws_lambda_powertools import Logger
 
 from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
+from millrace.messages.audit import AuditEvent, AutomationMoved
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, read_report
+from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, PromiseReport, read_report
 from millrace.monitoring.alarms import ratios, starters
 from millrace.settings.environment import Environment
+from millrace.state.audit import Record, append
 from millrace.state.cursors import StoredCursors
+from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.refused_share import RefusedRows
 from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
-S3, CLOUDWATCH = boto3.client("s3"), boto3.client("cloudwatch")
-STATE = StateTable(boto3.client("dynamodb"), NAMES)
+S3, CLOUDWATCH, DYNAMODB = boto3.client("s3"), boto3.client("cloudwatch"), boto3.client("dynamodb")
+STATE = StateTable(DYNAMODB, NAMES)
 CURSORS, REFUSED = StoredCursors(STATE), RefusedRows(STATE)
 
 
@@ -33,7 +36,9 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     # The alarms are read before the metrics are put, which may change their states.
     before = CLOUDWATCH.describe_alarms(AlarmNames=[NAMES.alarm(name) for name in starters()])
     CLOUDWATCH.put_metric_data(Namespace=NAMES.platform.metrics, MetricData=metrics_of(report))
-    # The cursors move after the metrics: until then the next run would judge the same windows again.
+    if report.promise:
+        keep(report.promise, version=report.model_version, call=call)
+    # The cursors move after the rest: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
             CURSORS.advance(name, end=reached)
@@ -47,3 +52,17 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     )
     LOGGER.info("published", extra=published.model_dump(mode="json"))
     return published
+
+
+def keep(promise: PromiseReport, *, version: str, call: StepInput[PlannedState]) -> None:
+    """Let answers of the version act from the new threshold on, and record why."""
+    KeptPromises(STATE).put(KeptPromise(version=version, threshold=promise.threshold))
+    record = Record(
+        actor="publish_metrics",
+        execution_arn=call.execution_arn,
+        event=AuditEvent.AUTOMATION_MOVED,
+        as_of=call.state.as_of,
+        cause=call.state.cause,
+        details=AutomationMoved(version=version, **promise.model_dump()),
+    )
+    append(DYNAMODB, table=NAMES.platform.audit_table, workload=NAMES.workload, record=record)

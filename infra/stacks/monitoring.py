@@ -16,6 +16,7 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.monitoring.alarms import starters
 from millrace.settings.environment import Environment
+from millrace.workload.declaration import Workload
 
 
 class MonitoringStack(WorkloadStack):
@@ -111,5 +112,11 @@ class MonitoringStack(WorkloadStack):
                 LAKE.read(names, "monitor"),
                 alarms.named(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics(names.platform.metrics),
+                *([state_table.append_audit(names)] if promises(context.workload) else []),
             ],
         )
+
+
+def promises(workload: Workload) -> bool:
+    """Whether labels move the confidence from which answers act, which is recorded."""
+    return bool(workload.policy and workload.policy.promised_error)

@@ -14,6 +14,7 @@ from jobs.monitoring.decisions import watched
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.decisions.outcomes import Label, Outcome, join
+from millrace.decisions.promise import Labelled, follow
 from millrace.decisions.record import Decision
 from millrace.decisions.store import read_folder
 from millrace.errors import ArtefactError
@@ -27,6 +28,7 @@ from millrace.messages.monitor import (
     InputReport,
     MonitorReport,
     MonitorRequest,
+    PromiseReport,
     WindowReport,
     read_request,
 )
@@ -34,6 +36,7 @@ from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.error import ErrorBound, lowest_of
 from millrace.monitoring.judgement import judge
 from millrace.tasks import catalogue as tasks
+from millrace.tasks.answer import CONFIDENCE
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
@@ -113,7 +116,7 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
         for window in request.windows
     ]
     judged = _judged(counted, baseline.error)
-    return MonitorReport(
+    report = MonitorReport(
         workload=request.workload,
         as_of=request.as_of,
         model_version=request.model_version,
@@ -128,6 +131,40 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
             )
             for window, rows, one, figures in zip(request.windows, inside, counted, judged, strict=True)
         ),
+    )
+    return report.model_copy(update={"promise": _promise(outcomes, report, request)})
+
+
+def _promise(outcomes: list[Outcome], report: MonitorReport, request: MonitorRequest) -> PromiseReport | None:
+    """What follows for the promise from the windows that no later run judges again; each of them counts once."""
+    promise, reached = request.promise, report.error_cursor
+    judged = [window for window in request.windows if window.judge_error]
+    if promise is None or reached is None or not judged:
+        return None
+    start = judged[0].start
+    own = [
+        Labelled(
+            confidence=float(str(one.decision.output[CONFIDENCE])),
+            acted=one.decision.action == "automated",
+            error=one.error,
+        )
+        for one in sorted(outcomes, key=lambda one: one.decision.event_time)
+        if start <= one.decision.event_time < reached
+        and one.error is not None
+        and one.decision.model_version == request.model_version
+        and one.decision.reason != "above_bound"
+    ]
+    threshold = follow(promise.threshold, own, promised=promise.promised_error)
+    if not own or threshold is None:
+        return None
+    acted = [one.error for one in own if one.acted]
+    return PromiseReport(
+        promised_error=promise.promised_error,
+        threshold=threshold,
+        before=promise.threshold,
+        learnt=len(own),
+        acted=len(acted),
+        wrong=sum(acted),
     )
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from millrace.messages.envelope import Message
 from millrace.messages.execution import Unwanted
+from millrace.messages.monitor import PromiseReport
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import Corrections, GatesJudged
@@ -28,6 +29,7 @@ class AuditEvent(StrEnum):
     LABELS_CORRECTED = "labels.corrected"
     AUTOMATION_PAUSED = "automation.paused"
     AUTOMATION_RESUMED = "automation.resumed"
+    AUTOMATION_MOVED = "automation.moved"
 
 
 class VersionLive(Message):
@@ -94,6 +96,13 @@ class AutomationSwitched(Message):
     """In the person's words; empty without any."""
 
 
+class AutomationMoved(PromiseReport):
+    """Late labels have moved the least confidence with which answers act by themselves."""
+
+    version: str
+    """The version whose answers they are."""
+
+
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
@@ -107,5 +116,6 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.LABELS_CORRECTED: Corrections,
     AuditEvent.AUTOMATION_PAUSED: AutomationSwitched,
     AuditEvent.AUTOMATION_RESUMED: AutomationSwitched,
+    AuditEvent.AUTOMATION_MOVED: AutomationMoved,
 }
 """The class of the details of each event."""

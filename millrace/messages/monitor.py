@@ -111,6 +111,13 @@ class WindowToJudge(Message):
     judge_error: bool
 
 
+class PromiseNow(Message):
+    """The promised error of the champion's acting answers, and the least confidence with which they act now."""
+
+    promised_error: float
+    threshold: float
+
+
 class MonitorRequest(Message):
     """The request of the drift job: the content of `request.json`."""
 
@@ -122,6 +129,8 @@ class MonitorRequest(Message):
     """The approved SHA-256 of the baseline's file. Empty for a version that was registered before digests were kept."""
     windows: tuple[WindowToJudge, ...]
     """In order of time."""
+    promise: PromiseNow | None = None
+    """None if the workload promises no error, or if nothing of the champion may act."""
 
 
 class DriftFinding(Message):
@@ -170,6 +179,21 @@ class ErrorReport(Message):
     """Whether nearly all decisions have their label, so that the window need not be judged again."""
 
 
+class PromiseReport(PromiseNow):
+    """How the promise was kept in the windows whose labels have come, and the threshold that follows from it.
+
+    `threshold` is the one from now on."""
+
+    before: float
+    """The threshold until now."""
+    learnt: int
+    """The champion's labelled answers in these windows."""
+    acted: int
+    """How many of them acted by themselves."""
+    wrong: float
+    """The errors of the answers that acted, in sum."""
+
+
 class WindowReport(Message):
     """The judgement of one window. The alarms of `millrace.monitoring.alarms` take their figures from it."""
 
@@ -191,6 +215,8 @@ class MonitorReport(Message):
     unreadable: int = Field(ge=0)
     """Lines that are no decisions. They are left out of every figure, and an alarm counts them."""
     windows: tuple[WindowReport, ...]
+    promise: PromiseReport | None = None
+    """None without a promise, or if no window has got its labels."""
 
     @property
     def judged(self) -> int:

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from console.cli.app import app
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
+from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from tests.infra.local.waiting import until
@@ -29,6 +30,8 @@ NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 KNOWN, ASKED = 11_500, 200
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 REST_S = 300.0
+WEEK = 7 * 48
+"""The rows of a window."""
 POLICY = """
 policy:
   automate: {promised_error: 0.1}
@@ -108,3 +111,32 @@ def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:
         "automation.resumed",
         "automation.paused",
     ]
+
+
+def test_late_labels_move_the_confidence_from_which_answers_act(cloud: LocalCloud) -> None:
+    """A week of answers gets its labels by a file; the monitor, by its schedule, learns from them."""
+    said = predict(cloud, "week", WEEK + 48)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pq.read_table(SAMPLE).slice(KNOWN, WEEK + 48).select(["timestamp", "class"]), sink)
+    body, key = sink.getvalue().to_pybytes(), "electricity/labels/week.parquet"
+    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
+    cloud.wait(timeout_s=REST_S)
+    cloud.move_clock(CLOCK + timedelta(days=15))
+    cloud.wait(timeout_s=REST_S)
+    table = StateTable(cloud.client("dynamodb"), NAMES)
+    live, kept = ReleasePointers(table).champion(), KeptPromises(table).read()
+    assert live is not None
+    assert kept is not None
+    assert kept.version == live.version
+    assert kept.threshold != float(live.automate_from)
+    done = CliRunner().invoke(app, ["audit", "list", "--json"], catch_exceptions=False)
+    (moved,) = [one for one in json.loads(done.stdout) if one["event"] == "automation.moved"]
+    assert moved["details"]["threshold"] == kept.threshold
+    assert moved["details"]["learnt"] > WEEK / 2
+
+    def acts() -> bool:
+        later = [one for one in predict(cloud, "later", 20) if one["reason"] in ("sure", "unsure")]
+        return all((one["confidence"] >= kept.threshold) is (one["reason"] == "sure") for one in later)
+
+    until(acts)
+    assert len(said) == WEEK + 48

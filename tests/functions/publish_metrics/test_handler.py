@@ -10,8 +10,10 @@ import boto3
 import pytest
 
 from functions.publish_metrics.metrics import metrics_of, staying
-from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport
+from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, PromiseReport, WindowReport
 from millrace.names import Platform, WorkloadNames
+from millrace.state.kept_promise import KeptPromise, KeptPromises
+from millrace.state.table import StateTable
 from tests.alarm import put_alarm
 
 if TYPE_CHECKING:
@@ -46,6 +48,19 @@ def publish(aws: Aws, load: Load, event: Event) -> Callable[[MonitorReport], dic
         return handler(call)
 
     return published
+
+
+def test_a_promise_moves_the_threshold_and_is_recorded(
+    publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+) -> None:
+    promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
+    for _ in range(2):  # a repeated call writes the same again
+        publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
+    kept = KeptPromises(StateTable(aws.dynamodb, aws.names)).read()
+    assert kept == KeptPromise(version="1", threshold=0.93)
+    (record,) = aws.audit()
+    assert record["event"] == "automation.moved"
+    assert record["details"] == {"version": "1", **promise.model_dump()}
 
 
 def alarm(name: str, state: str) -> None:

@@ -69,7 +69,13 @@ def prepare(tmp_path: Path) -> Prepare:
     """Folders of a job over `weeks` weeks from `start`; the champion is version 1, one answer in `wrong` is wrong."""
 
     def made(
-        start: datetime, weeks: int, *, wrong: int = 10, version: str = "1", labels_until: datetime | None = None
+        start: datetime,
+        weeks: int,
+        *,
+        wrong: int = 10,
+        version: str = "1",
+        labels_until: datetime | None = None,
+        promise: dict[str, float] | None = None,
     ) -> ProcessingPlaces:
         root = tmp_path / "processing"
         for name in ("config", "baseline", "decisions", "labels"):
@@ -82,6 +88,7 @@ def prepare(tmp_path: Path) -> Prepare:
             "workload": "electricity",
             "as_of": (start + weeks * WEEK).isoformat(),
             "model_version": "1",
+            "promise": promise,
             "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
         }
         (root / "config" / "request.json").write_text(json.dumps(asked))
@@ -137,6 +144,22 @@ def test_windows_wait_for_their_labels(prepare: Prepare) -> None:
     assert [one is not None and one.settled for one in errors] == [True, True, False, False]
     assert [one and one.error is not None for one in errors] == [True, True, False, False]
     assert report.error_cursor == start + 2 * WEEK
+
+
+def test_a_promise_is_learnt_from_windows_whose_labels_have_come(prepare: Prepare) -> None:
+    """One acting answer in ten is wrong where one in twenty was promised: fewer act from now on."""
+    start = datetime(1997, 1, 1, tzinfo=UTC)
+    promise = {"promised_error": 0.05, "threshold": 0.5}
+    report = watched(prepare(start, 4, labels_until=start + 2 * WEEK + timedelta(days=5), promise=promise)).promise
+    assert report is not None
+    assert (report.learnt, report.acted, report.wrong) == (672, 672, 68)
+    assert report.threshold > report.before == 0.5
+
+
+def test_a_promise_waits_for_labels(prepare: Prepare) -> None:
+    start = datetime(1997, 1, 1, tzinfo=UTC)
+    promise = {"promised_error": 0.05, "threshold": 0.5}
+    assert watched(prepare(start, 2, labels_until=start + timedelta(days=5), promise=promise)).promise is None
 
 
 def test_the_answers_of_another_version_are_not_held_against_the_champion(prepare: Prepare) -> None:

@@ -13,6 +13,7 @@ from moto import mock_aws
 from millrace.decisions.standing import CACHED_S, Standing
 from millrace.names import Platform, WorkloadNames
 from millrace.state.automation import AutomationSwitch
+from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.policy import Automate, Policy
@@ -117,3 +118,17 @@ def test_nothing_is_automated_while_the_state_cannot_be_read(client: Any, table:
 def test_pointers_from_before_are_read(table: StateTable) -> None:
     assert ReleasePointers(table).read() == Pointers()
     assert not AutomationSwitch(table).read().is_paused
+
+
+def test_labels_move_the_threshold_of_the_version_that_they_are_about(table: StateTable) -> None:
+    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
+    go_live(table, version(2, promised_error="0.05", automate_from="0.8125"))
+    KeptPromises(table).put(KeptPromise(version="2", threshold=0.9))
+    standing = Standing(PROMISE, table)
+    assert [standing.acting(one).threshold for one in ("1", "2")] == [0.75, 0.9]
+
+
+def test_a_version_without_a_threshold_gets_none_by_labels(table: StateTable) -> None:
+    go_live(table, version(1, promised_error="0.05"))
+    KeptPromises(table).put(KeptPromise(version="1", threshold=0.9))
+    assert Standing(PROMISE, table).acting("1").threshold is None
