@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.delivery.joining import join
+from functions.delivery.joining import acted, join
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.aws.objects import at_once
 from millrace.contract.load import load_contract
@@ -22,6 +22,7 @@ from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
+from millrace.decisions.standing import Standing
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
 from millrace.messages.score import (
@@ -32,6 +33,7 @@ from millrace.messages.score import (
     delivered_schema,
 )
 from millrace.settings.drop import DropEnvironment
+from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
 
@@ -41,11 +43,13 @@ if TYPE_CHECKING:
 SETTINGS = DropEnvironment.parse()
 CONTRACT = load_contract(SETTINGS.folder)
 SCORING = CONTRACT.table("scoring")
-PREDICTION_SPEC = load_workload(SETTINGS.folder).prediction
+WORKLOAD = load_workload(SETTINGS.folder)
+PREDICTION_SPEC = WORKLOAD.prediction
 TASK = tasks.declare(PREDICTION_SPEC, CONTRACT.label)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
+STANDING = Standing(WORKLOAD.policy, StateTable(boto3.client("dynamodb"), SETTINGS.names)) if WORKLOAD.policy else None
 
 
 @LOGGER.inject_lambda_context
@@ -69,7 +73,8 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
         accepted, delivered, kept = (Path(folder, name) for name in ("accepted", "delivered", "refused"))
         S3.download_file(LAKE, staging.accepted, str(accepted))
         with QuarantineFile(kept, drop_id=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
-            rows, days = write(accepted, delivered, read(of_run, model_version, drop), model_version, refused)
+            answers = read(of_run, model_version, drop)
+            rows, days = write(accepted, delivered, answers, model_version, refused, drop_id=drop.drop_id)
         if refused.rows:
             S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
         S3.upload_file(str(delivered), LAKE, key)
@@ -99,6 +104,7 @@ def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> None:
         key=PREDICTION_SPEC.key,
         event_time=PREDICTION_SPEC.event_time,
         answer=tuple(field.name for field in TASK.answer),
+        acted=STANDING is not None,
     )
 
     def put(day: date) -> None:
@@ -120,7 +126,13 @@ def quarantine_key(drop_id: str, as_of: datetime) -> str:
 
 
 def write(
-    accepted: Path, delivered: Path, answers: Iterator[pa.Table], model_version: str, refused: QuarantineFile
+    accepted: Path,
+    delivered: Path,
+    answers: Iterator[pa.Table],
+    model_version: str,
+    refused: QuarantineFile,
+    *,
+    drop_id: str,
 ) -> tuple[int, Counter[date]]:
     """How many rows were written to `delivered`, and how many of them are about which day.
 
@@ -131,13 +143,15 @@ def write(
         refused.add(map(quarantined, rows.to_pylist()))
 
     schema = delivered_schema(CONTRACT, TASK)
+    acting = STANDING.acting(model_version) if STANDING else None
+    written = delivered_schema(CONTRACT, TASK, acted=acting is not None)
     rows, days = 0, Counter[date]()
-    with pq.ParquetWriter(delivered, schema, write_page_checksum=True, compression="zstd") as writer:
+    with pq.ParquetWriter(delivered, written, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
         for batch in join(
             batches, answers, fields=TASK.answer, schema=schema, model_version=model_version, refuse=refuse
         ):
-            writer.write_batch(batch)
+            writer.write_batch(batch if acting is None else acted(batch, acting, drop_id=drop_id, fields=TASK.answer))
             rows += batch.num_rows
             days.update(rows_by_day(batch.column(PREDICTION_SPEC.event_time)))
     return rows, days

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
+from millrace.decisions.policy import act_all
+from millrace.decisions.scored import ACTED
 from millrace.errors import AnswerError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.decisions.policy import Acting
     from millrace.tasks.task import AnswerField
 
 
@@ -40,6 +43,28 @@ def join(
         yield _joined(batch, found, fields, schema, model_version)
     if extra := waiting.rest():
         raise AnswerError(f"expected one answer for each row, got {extra} more")
+
+
+def acted(batch: pa.RecordBatch, acting: Acting, *, drop_id: str, fields: Sequence[AnswerField]) -> pa.RecordBatch:
+    """The delivered rows with what the policy does with each answer: the columns `action` and `reason`.
+
+    An answer that is held out is left empty: it shall influence nobody."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = pa.Table.from_batches([batch])
+    ids = pc.binary_join_element_wise(drop_id, rows[ROW].cast(pa.string()), "-").combine_chunks()
+    found = act_all(acting, answers=rows, cells=rows, ids=ids)
+    if acting.policy.held_out:
+        kept = pc.not_equal(found["reason"], "held_out")
+        for field in fields:
+            place, column = rows.column_names.index(field.name), rows[field.name]
+            rows = rows.set_column(
+                place, rows.schema.field(place), pc.if_else(kept, column, pa.scalar(None, column.type))
+            )
+    for name in ACTED:
+        rows = rows.append_column(name, found[name].cast(pa.string()))
+    return rows.combine_chunks().to_batches()[0]
 
 
 class _Answers:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from infra.constructs.external_table import ExternalTable, Partition, column_types
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
+from infra.iam import state_table
 from infra.iam.buckets import LAKE
 from infra.machines import score
 from infra.stacks.workload import WorkloadStack
@@ -31,13 +32,14 @@ class ScoringStack(WorkloadStack):
             statements=score.statements(self.context),
         )
         contract = load_contract(self.context.folder)
-        task = tasks.declare(self.context.workload.prediction, contract.label)
+        workload = self.context.workload
+        task, acted = tasks.declare(workload.prediction, contract.label), workload.policy is not None
         ExternalTable(
             self,
             "predictions",
             context=self.context,
             description="Delivered batch predictions; every query says which run",
-            columns=column_types(contract.table("scoring")) | delivered_types(task),
+            columns=column_types(contract.table("scoring")) | delivered_types(task, acted=acted),
             partitions=(Partition.named("run"),),
         )
 
@@ -54,6 +56,7 @@ class ScoringStack(WorkloadStack):
             statements=[
                 LAKE.read(context.names, "staging"),
                 LAKE.write(context.names, "predictions", "decisions", refused),
+                *([state_table.own_items(context.names).may("GetItem")] if context.workload.policy else []),
             ],
             timeout_s=900,
             memory_mb=1024,

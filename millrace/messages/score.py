@@ -12,6 +12,7 @@ from pydantic import Field
 from millrace.artefact.batch import ROW, VERSION
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Contract, arrow_schema
+from millrace.decisions.scored import ACTED
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 from millrace.tasks.answer import arrow_type, athena_type
@@ -96,21 +97,23 @@ class ScoreState(ExecutionInput):
     validation: StepResult[Sharded]
 
 
-def delivered_types(task: Task) -> dict[str, str]:
+def delivered_types(task: Task, *, acted: bool = False) -> dict[str, str]:
     """The columns that a delivered file has beside the contract's, each with its type in Athena.
 
     Example for the task `binary`: `value`, `probability`, `confidence`, then VERSION and ROW."""
-    return {field.name: athena_type(field) for field in task.answer} | {VERSION: "string", ROW: "bigint"}
+    beside = {VERSION: "string", ROW: "bigint"} | dict.fromkeys(ACTED if acted else (), "string")
+    return {field.name: athena_type(field) for field in task.answer} | beside
 
 
-def delivered_schema(contract: Contract, task: Task) -> pa.Schema:
+def delivered_schema(contract: Contract, task: Task, *, acted: bool = False) -> pa.Schema:
     """The schema of a delivered file: the contract's columns without the label, then those of `delivered_types`.
 
     Raises WorkloadError if the contract has a column with a name of `delivered_types`."""
     import pyarrow as pa
 
-    columns, names = contract.table("scoring"), tuple(delivered_types(task))
+    columns, names = contract.table("scoring"), tuple(delivered_types(task, acted=acted))
     if taken := sorted(set(columns.names) & set(names)):
         raise WorkloadError(where="contract", field="schema.rows", expected=f"names other than {names}", came=taken)
     fields = [(field.name, arrow_type(field)) for field in task.answer]
-    return pa.schema([*arrow_schema(columns), *fields, (VERSION, pa.string()), (ROW, pa.int64())])
+    beside = [(VERSION, pa.string()), (ROW, pa.int64()), *((name, pa.string()) for name in (ACTED if acted else ()))]
+    return pa.schema([*arrow_schema(columns), *fields, *beside])

@@ -25,6 +25,7 @@ from millrace.datasets import quarantine
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.messages.audit import (
     AuditEvent,
+    AutomationMoved,
     AutomationSwitched,
     ReleaseFailed,
     ResourcesRemoved,
@@ -100,6 +101,12 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
     (AuditEvent.ROWS_WITHDRAWN, WITHDRAWN),
     (AuditEvent.AUTOMATION_PAUSED, AutomationSwitched(by=PERSON, reason="complaints")),
     (AuditEvent.AUTOMATION_RESUMED, AutomationSwitched(by=PERSON, reason="")),
+    (
+        AuditEvent.AUTOMATION_MOVED,
+        AutomationMoved(
+            version="3", promised_error=0.05, threshold=0.93, before=0.9134, learnt=336, acted=120, wrong=9
+        ),
+    ),
 )
 
 

@@ -91,6 +91,25 @@ def test_sure_answers_act_and_the_others_go_to_a_person(cloud: LocalCloud) -> No
     assert all(one.value is not None for one in stored.values()), "a held-out answer is kept for the monitors"
 
 
+def test_a_file_leads_to_the_same_actions_as_requests(cloud: LocalCloud) -> None:
+    """But for the held-out share, which goes by the decision's id."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pq.read_table(SAMPLE).slice(KNOWN, ASKED).drop_columns(["class"]), sink)
+    body, key = sink.getvalue().to_pybytes(), "electricity/scoring/asked.parquet"
+    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
+    asked = predict(cloud, "beside")
+    cloud.wait(timeout_s=REST_S)
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    found = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
+    batch = sorted((one for one in found if one.source == "batch"), key=lambda one: one.event_time)
+    assert len(batch) == ASKED
+    assert all((one.value is None) is (one.reason == "held_out") for one in batch)
+    assert 5 <= sum(one.reason == "held_out" for one in batch) <= 40
+    free = [pair for pair in zip(batch, asked, strict=True) if "held_out" not in (pair[0].reason, pair[1]["reason"])]
+    assert len(free) > ASKED / 2
+    assert [(one.action, one.reason) for one, _ in free] == [(one["action"], one["reason"]) for _, one in free]
+
+
 def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:
     def runs(*words: str) -> Any:
         done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
