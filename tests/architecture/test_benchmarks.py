@@ -14,11 +14,13 @@ import torch
 
 from tests.benchmarks import conclude
 from tests.benchmarks.burst import REAL, SIMULATED, Outcome
+from tests.benchmarks.promise import Kept
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_expectations": 40.0}
 FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
 BURSTS = [Outcome(effects=drops, repeated=0, executions=1, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
+KEPT = Kept(name="a stream", error=0.05, coverage=0.45, hindsight=0.5, far=0.1)
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
@@ -28,6 +30,7 @@ HELD: dict[str, dict[str, Any]] = {
     "kills": {"different": 0, "in_writes": 40},
     "loop": {"loop_s": 10.0, "api_calls": 1000},
     "prediction": {"cpu_us": 10.0},
+    "promise": {"found": [KEPT]},
     "scoring": {"ratio": 1.1, "peak_mb": 100.0},
     "serving": {"ratio": 2.0, "ours_us": 50.0, "resident_mb": 60.0},
     "strangers": STRANGERS,
@@ -54,6 +57,9 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("loop", {"api_calls": 2501}),
     ("prediction", {"cpu_us": 60.1}),
     ("prediction", {"cpu_us": float("nan")}),
+    ("promise", {"found": [replace(KEPT, error=0.056)]}),
+    ("promise", {"found": [KEPT, replace(KEPT, far=0.11)]}),
+    ("promise", {"found": [replace(KEPT, coverage=0.39)]}),
     ("scoring", {"ratio": 1.51}),
     ("scoring", {"peak_mb": 500.0}),
     ("serving", {"ratio": 4.001}),

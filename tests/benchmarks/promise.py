@@ -147,15 +147,21 @@ def lived(stream: Stream) -> Kept:
     )  # fmt: skip
 
 
+def verdict(found: list[Kept]) -> dict[str, Any]:
+    return {
+        "name": "promise",
+        "streams": [asdict(one) | {"holds": one.holds} for one in found],
+        "holds": all(one.holds for one in found),
+    }
+
+
 def main() -> None:
     found = [lived(stream) for stream in streams()]
-    rows: list[dict[str, Any]] = [asdict(one) | {"holds": one.holds} for one in found]
-    for row in rows:
+    for one in found:
         print(
-            f"{row['name']}: "
-            + ", ".join(f"{name} {row[name]:.3f}" for name in ("error", "coverage", "hindsight", "far"))
+            f"{one.name}: error {one.error:.3f}, coverage {one.coverage:.3f} of {one.hindsight:.3f}, far {one.far:.3f}"
         )
-    conclude({"streams": rows, "holds": all(one.holds for one in found)})
+    conclude(verdict(found))
 
 
 if __name__ == "__main__":
