@@ -42,6 +42,9 @@ GRAINS = {
     "labels": "One row for each thing whose truth has become known.",
 }
 
+NEXT_LINE = "\x85"
+"""A line break of YAML that PyYAML leaves as it is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProposedPrediction:
@@ -328,5 +331,8 @@ def _yaml(value: Any) -> str:
     """The value in YAML, on one line."""
     # `safe_dump` ends a plain scalar with a line of three dots.
     plain = dict(value) if isinstance(value, Mapping) else value
-    text: str = yaml.safe_dump(plain, default_flow_style=True, width=2**31, allow_unicode=True, sort_keys=False)
+    form: dict[str, Any] = {"default_flow_style": True, "width": 2**31, "sort_keys": False}
+    text: str = yaml.safe_dump(plain, allow_unicode=True, **form)
+    if NEXT_LINE in text:  # it would be read as a space
+        text = yaml.safe_dump(plain, allow_unicode=False, **form)
     return text.removesuffix("\n").removesuffix("...").removesuffix("\n")

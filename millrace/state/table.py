@@ -14,6 +14,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     reported#<execution> `reported_failures`
     spend#<yyyy-mm>   `budget`
     automation        `automation`
+    promise           `kept_promise`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
     circuit#endpoint  the prediction function's circuit breaker, by powertools

@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import yaml
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
+from console.new.declare import _yaml
 from console.new.proposal import Proposal, propose
 from console.new.read import read_source
 from console.new.roles import Choices
@@ -154,3 +156,8 @@ def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
     contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     with pytest.raises(AssertionError):
         _judged_as_drops(here.drops, found, contract.rows)
+
+
+@pytest.mark.parametrize("words", [["e\x85"], ["\xa2\x85z", "\x93"], ["\u2028x", "ü"]])
+def test_words_are_read_from_a_document_as_they_are(words: list[str]) -> None:
+    assert yaml.safe_load(_yaml(words)) == words
