@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import botocore.loaders
 import pytest
-from hypothesis import is_hypothesis_test
+from hypothesis import is_hypothesis_test, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
@@ -71,6 +71,9 @@ durations = Durations()
 
 def pytest_configure(config: pytest.Config) -> None:
     fuzz.is_whole = config.option.markexpr != "not night"
+    settings.register_profile("day", derandomize=True)  # a change is judged by the examples that judged the last one
+    if not fuzz.is_whole:
+        settings.load_profile("day")
 
 
 @pytest.hookimpl(tryfirst=True)

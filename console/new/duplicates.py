@@ -49,7 +49,8 @@ def _is_equal(first: Observed, other: Observed) -> bool:
     one, two = first.cells.drop_null(), other.cells.drop_null()
     if first.is_number and other.is_number:
         one, two = one.cast(pa.float64(), safe=False), two.cast(pa.float64(), safe=False)
-    return bool(one.type == two.type and pc.all(pc.equal(one, two)).as_py())
+    # Alike columns may differ in what is missing: one has a value where the other has none.
+    return bool(one.type == two.type and len(one) == len(two) and pc.all(pc.equal(one, two)).as_py())
 
 
 def equal_rows(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:

@@ -24,10 +24,21 @@ WORDS = ["north", "south", "east", None] * 25
         (WORDS, [None if word is None else word[0] for word in WORDS], False, True),
         (WORDS, [{"north": 1, "south": 2, "east": 3}.get(word or "") for word in WORDS], False, True),
         (WORDS, ["north", "south", "east", "east"] * 25, False, False),
+        (WORDS, ["north", "south", None, "west"] * 25, False, True),
         ([1, 2] * 50, [1.0, 2.0] * 50, True, False),
         (["same"] * 100, ["same"] * 100, False, False),
     ],
-    ids=["numbers", "other unit", "words", "initials", "codes", "a gap is filled", "whole numbers", "constants"],
+    ids=[
+        "numbers",
+        "other unit",
+        "words",
+        "initials",
+        "codes",
+        "a gap is filled",
+        "a gap is elsewhere",
+        "whole numbers",
+        "constants",
+    ],
 )
 def test_copies_and_recodings(first: Any, other: Any, is_copy: bool, says_the_same: bool) -> None:
     seen = [observed(first, name="first"), observed([0, 1, 2, 3, 4] * 20, name="apart"), observed(other, name="other")]
