@@ -71,8 +71,9 @@ durations = Durations()
 
 def pytest_configure(config: pytest.Config) -> None:
     fuzz.is_whole = config.option.markexpr != "not night"
-    settings.register_profile("day", derandomize=True)  # a change is judged by the examples that judged the last one
     if not fuzz.is_whole:
+        # A change is judged by the examples that judged the last one.
+        settings.register_profile("day", derandomize=True)
         settings.load_profile("day")
 
 

@@ -9,6 +9,7 @@ from console.queries.versions import state_of
 from millrace.decisions.standing import threshold_of
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation, AutomationSwitch
+from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import Version
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.policy import Policy
@@ -42,5 +43,6 @@ def find_automates(environment: Environment, names: WorkloadNames, champion: Ver
     policy = load_workload(folder).policy if (folder / "workload.yaml").exists() else None
     if policy is None:
         return None
-    switch = AutomationSwitch(state_of(environment, names)).read()
-    return Automates(policy=policy, threshold=threshold_of(policy.automate, champion), switch=switch)
+    state = state_of(environment, names)
+    threshold = threshold_of(policy.automate, champion, KeptPromises(state).read())
+    return Automates(policy=policy, threshold=threshold, switch=AutomationSwitch(state).read())

@@ -55,7 +55,9 @@ STANDING = Standing(WORKLOAD.policy, StateTable(boto3.client("dynamodb"), SETTIN
 @LOGGER.inject_lambda_context
 @handles(StepInput[ScoreState])
 def handler(call: StepInput[ScoreState]) -> DeliveredDrops:
-    """Where the predictions of each drop are, and how many. A repeated call writes the same objects again."""
+    """Where the predictions of each drop are, and how many. A repeated call writes the same objects again.
+
+    Only the actions may be others then: they are those of the policy as it stands when the call is repeated."""
     sharded = call.state.validation.answer
     staging = Staging(names=SETTINGS.names, of=call.run)
     answer = DeliveredDrops(drops=tuple(deliver(each, staging, sharded.model_version) for each in sharded.drops))

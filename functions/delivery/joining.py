@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from millrace.artefact.batch import REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
 from millrace.decisions.policy import act_all
-from millrace.decisions.scored import ACTED
+from millrace.decisions.scored import ACTION_COLUMNS
 from millrace.errors import AnswerError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def acted(batch: pa.RecordBatch, acting: Acting, *, drop_id: str, fields: Sequen
             rows = rows.set_column(
                 place, rows.schema.field(place), pc.if_else(kept, column, pa.scalar(None, column.type))
             )
-    for name in ACTED:
+    for name in ACTION_COLUMNS:
         rows = rows.append_column(name, found[name].cast(pa.string()))
     return rows.combine_chunks().to_batches()[0]
 

@@ -16,7 +16,6 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.monitoring.alarms import starters
 from millrace.settings.environment import Environment
-from millrace.workload.declaration import Workload
 
 
 class MonitoringStack(WorkloadStack):
@@ -99,7 +98,7 @@ class MonitoringStack(WorkloadStack):
         )
 
     def _publish_metrics(self) -> None:
-        context, names = self.context, self.context.names
+        context, names, policy = self.context, self.context.names, self.context.workload.policy
         Function(
             self,
             "publish_metrics",
@@ -112,11 +111,7 @@ class MonitoringStack(WorkloadStack):
                 LAKE.read(names, "monitor"),
                 alarms.named(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics(names.platform.metrics),
-                *([state_table.append_audit(names)] if promises(context.workload) else []),
+                # Late labels move the confidence from which answers act, which is recorded.
+                *([state_table.append_audit(names)] if policy and policy.promised_error else []),
             ],
         )
-
-
-def promises(workload: Workload) -> bool:
-    """Whether labels move the confidence from which answers act, which is recorded."""
-    return bool(workload.policy and workload.policy.promised_error)

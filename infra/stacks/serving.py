@@ -25,17 +25,21 @@ PREDICTION_MEMORY_MB = 1024
 WRITERS = 2
 """The smallest value of MaximumConcurrency. Few writers make few, larger objects."""
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
-DECISIONS = {
-    "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
-    "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
-    "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
-    "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>{acted}>",
-    "eventversion": "string",
-}
-"""Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
-
-`acted` stands for ACTED, or for nothing if the workload has no policy."""
 ACTED = ",action:string,reason:string,source:string"
+
+
+def decision_columns(*, acted: bool) -> dict[str, str]:
+    """Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
+
+    `acted` says whether the workload has a policy, so that lines have an action."""
+    return {
+        "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
+        "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
+        "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
+        "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>"
+        f"{ACTED if acted else ''}>",
+        "eventversion": "string",
+    }
 
 
 class ServingStack(WorkloadStack):
@@ -47,13 +51,12 @@ class ServingStack(WorkloadStack):
         queue = Queue(self, "decisions", context=self.context, visibility_s=360)
         self._prediction(queue)
         self._writer(queue)
-        acted = ACTED if self.context.workload.policy else ""
         ExternalTable(
             self,
             "decisions",
             context=self.context,
             description="One row per decision, under the date of its event; a reader keeps the last row of an id",
-            columns={name: kind.replace("{acted}", acted) for name, kind in DECISIONS.items()},
+            columns=decision_columns(acted=self.context.workload.policy is not None),
             partitions=(Partition.by_date(),),
             json=True,
         )

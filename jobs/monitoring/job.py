@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow.parquet as pq
 
@@ -138,13 +138,13 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
 def _promise(outcomes: list[Outcome], report: MonitorReport, request: MonitorRequest) -> PromiseReport | None:
     """What follows for the promise from the windows that no later run judges again; each of them counts once."""
     promise, reached = request.promise, report.error_cursor
-    judged = [window for window in request.windows if window.judge_error]
-    if promise is None or reached is None or not judged:
+    if promise is None or reached is None:
         return None
-    start = judged[0].start
+    # There is a cursor only if the error of a window was judged.
+    start = next(window.start for window in request.windows if window.judge_error)
     own = [
         Labelled(
-            confidence=float(str(one.decision.output[CONFIDENCE])),
+            confidence=cast("float", one.decision.output[CONFIDENCE]),
             acted=one.decision.action == "automated",
             error=one.error,
         )

@@ -49,6 +49,7 @@ ActionReason = Literal[
 Source = Literal["api", "batch"]
 """How the row came: in a caller's request, or in a file."""
 
+_ACTIONS, _REASONS, _SOURCES = get_args(Action), get_args(ActionReason), get_args(Source)
 # Lines have sorted keys, so that equal decisions are equal texts. Answers keep the order of their fields.
 _IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
@@ -177,7 +178,8 @@ def _decision(line: str | bytes) -> Decision:
     """The same as `from_line`, but the input is only compared with its digest and not parsed."""
     document: Any = json.loads(line)
     ours = _Part(document).part("millrace")
-    action, reason = _without_policy(fallback=ours.truth("fallback"))
+    fallback = ours.truth("fallback")
+    action, reason = _without_policy(fallback=fallback)
     decision = Decision(
         id=_Part(document).part("eventMetadata").text("eventId"),
         workload=ours.text("workload"),
@@ -187,13 +189,13 @@ def _decision(line: str | bytes) -> Decision:
         output=_answer(_parsed(_data(document, "endpointOutput"), "endpointOutput")),
         model_version=ours.text_or_none("model_version"),
         phase=ours.choice("phase", PHASES),
-        fallback=ours.truth("fallback"),
+        fallback=fallback,
         latency_ms=ours.number("latency_ms"),
         inferred_at=_Part(document).part("eventMetadata").moment("inferenceTime"),
         watched=ours.numbers("watched"),
-        action=ours.choice("action", get_args(Action), default=action),
-        reason=ours.choice("reason", get_args(ActionReason), default=reason),
-        source=ours.choice("source", get_args(Source), default="api"),
+        action=ours.choice("action", _ACTIONS, default=action),
+        reason=ours.choice("reason", _REASONS, default=reason),
+        source=ours.choice("source", _SOURCES, default="api"),
     )
     if decision.input_digest != ours.text("input_digest"):
         raise DecisionError(field="input_digest", expected=decision.input_digest, came=ours.text("input_digest"))

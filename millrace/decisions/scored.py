@@ -25,7 +25,7 @@ from millrace.workload.rollout import Phase
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ACTED = ("action", "reason")
+ACTION_COLUMNS = ("action", "reason")
 """The columns that a delivered file has if the workload has a policy."""
 MOST_ROWS = 100_000
 """Of a file with more rows about the wanted days, about so many are read, drawn at random."""
@@ -134,7 +134,7 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
     """The decision on each row. Each row is about one of the days."""
     # All days of one file have the same columns.
     known = next(iter(days.values()))
-    beside = {*known.answer, VERSION, ROW, *(ACTED if known.acted else ())}
+    beside = {*known.answer, VERSION, ROW, *(ACTION_COLUMNS if known.acted else ())}
     for row in rows.to_pylist():
         cells = {name: _cell(cell) for name, cell in row.items() if name not in beside}
         event_time = parse_utc(str(cells[known.event_time]))
@@ -151,7 +151,7 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
             latency_ms=0.0,
             inferred_at=days[event_time.date()].inferred_at,
             source="batch",
-            **({name: row[name] for name in ACTED} if known.acted else {}),
+            **({name: row[name] for name in ACTION_COLUMNS} if known.acted else {}),
         )
 
 

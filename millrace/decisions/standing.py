@@ -53,7 +53,7 @@ class Standing:
         return Acting(policy=self._policy, stopped="paused" if switch.is_paused else None)
 
 
-def threshold_of(automate: Automate | None, version: Version | None, now: KeptPromise | None = None) -> float | None:
+def threshold_of(automate: Automate | None, version: Version | None, now: KeptPromise | None) -> float | None:
     """The least confidence with which an answer of the version acts; None if nothing of it may act.
 
     It is `now` if late labels have moved the version's threshold, else the one that its evaluation found. That counts

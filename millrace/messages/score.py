@@ -12,7 +12,7 @@ from pydantic import Field
 from millrace.artefact.batch import ROW, VERSION
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Contract, arrow_schema
-from millrace.decisions.scored import ACTED
+from millrace.decisions.scored import ACTION_COLUMNS
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 from millrace.tasks.answer import arrow_type, athena_type
@@ -101,7 +101,7 @@ def delivered_types(task: Task, *, acted: bool = False) -> dict[str, str]:
     """The columns that a delivered file has beside the contract's, each with its type in Athena.
 
     Example for the task `binary`: `value`, `probability`, `confidence`, then VERSION and ROW."""
-    beside = {VERSION: "string", ROW: "bigint"} | dict.fromkeys(ACTED if acted else (), "string")
+    beside = {VERSION: "string", ROW: "bigint"} | dict.fromkeys(ACTION_COLUMNS if acted else (), "string")
     return {field.name: athena_type(field) for field in task.answer} | beside
 
 
@@ -115,5 +115,5 @@ def delivered_schema(contract: Contract, task: Task, *, acted: bool = False) -> 
     if taken := sorted(set(columns.names) & set(names)):
         raise WorkloadError(where="contract", field="schema.rows", expected=f"names other than {names}", came=taken)
     fields = [(field.name, arrow_type(field)) for field in task.answer]
-    beside = [(VERSION, pa.string()), (ROW, pa.int64()), *((name, pa.string()) for name in (ACTED if acted else ()))]
-    return pa.schema([*arrow_schema(columns), *fields, *beside])
+    actions = [(name, pa.string()) for name in ACTION_COLUMNS] if acted else []
+    return pa.schema([*arrow_schema(columns), *fields, (VERSION, pa.string()), (ROW, pa.int64()), *actions])

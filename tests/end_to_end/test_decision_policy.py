@@ -148,6 +148,8 @@ def test_late_labels_move_the_confidence_from_which_answers_act(cloud: LocalClou
     assert kept is not None
     assert kept.version == live.version
     assert kept.threshold != float(live.automate_from)
+    status = CliRunner().invoke(app, ["status", "--json"], catch_exceptions=False)
+    assert json.loads(status.stdout)[0]["automated"] == f"from a confidence of {kept.threshold:.3f} on"
     done = CliRunner().invoke(app, ["audit", "list", "--json"], catch_exceptions=False)
     (moved,) = [one for one in json.loads(done.stdout) if one["event"] == "automation.moved"]
     assert moved["details"]["threshold"] == kept.threshold

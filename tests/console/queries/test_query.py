@@ -17,13 +17,12 @@ from console.cli.app import app
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.queries.query import decisions_sql, find_tables, price, quarantine_sql, run_query
-from infra.stacks.serving import DECISIONS as WITH_ANY_POLICY
+from infra.stacks.serving import decision_columns
 from millrace.datasets.quarantine import COLUMNS
 from millrace.errors import QueryError
 from tests.console.conftest import NAMES
 
-DECISIONS = {name: kind.replace("{acted}", "") for name, kind in WITH_ANY_POLICY.items()}
-"""The columns of a workload without a policy."""
+DECISIONS = decision_columns(acted=False)
 
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +95,20 @@ def test_decisions_are_a_table_with_computed_partitions(template_of: TemplateOf,
     template_of(stage, "electricity-serving").has_resource_properties("AWS::Glue::Table", {"TableInput": table})
 
 
-def test_the_table_names_the_fields_of_a_line() -> None:
+@pytest.mark.parametrize("acted", [{}, {"action": "review", "reason": "unsure", "source": "batch"}])
+def test_the_table_names_the_fields_of_a_line(acted: dict[str, Any]) -> None:
     """Athena reads lower-case names; a field that the line gains must be gained here too."""
     import json
     import re
 
-    from infra.stacks.serving import DECISIONS
+    from infra.stacks.serving import decision_columns
     from millrace.decisions.record import to_line
     from tests.millrace.decisions.test_record import DECISION
 
-    line = json.loads(to_line(DECISION))
-    assert list(DECISIONS) == [name.lower() for name in line] or set(DECISIONS) == {name.lower() for name in line}
-    ours = re.findall(r"(\w+):", DECISIONS["millrace"])
+    line = json.loads(to_line(replace(DECISION, **acted)))
+    columns = decision_columns(acted=bool(acted))
+    assert list(columns) == [name.lower() for name in line] or set(columns) == {name.lower() for name in line}
+    ours = re.findall(r"(\w+):", columns["millrace"])
     assert set(ours) == set(line["millrace"])
 
 
