@@ -54,6 +54,8 @@ AFTER = {
     "came": "string",
 }
 """The columns of an answer after the task's own fields, with Arrow's types."""
+ACTED = {"action": "string", "action_reason": "string"}
+"""Columns after those, if the workload has a policy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,9 @@ class RowAnswer:
     column: str | None = None
     expected: str | None = None
     came: str | None = None
+    action: str | None = None
+    """What is done with the answer, by the workload's policy; None without a policy or an answer."""
+    action_reason: str | None = None
     unlisted: tuple[str, ...] = ()
     """The columns with a value outside of the contract's list, which the answer takes as unknown."""
     repeated: int = 0
@@ -84,13 +89,13 @@ class RowAnswer:
     explanation: Mapping[str, Any] | None = None
     """What each part of the row added to the answer; None unless an explanation was requested."""
 
-    def row(self, task: Task) -> dict[str, Any]:
+    def row(self, task: Task, *, acted: bool = False) -> dict[str, Any]:
         """The answer as a row of a table, its columns in the order of `schema`."""
         output = {one.name: self.output.get(one.name) for one in task.answer}
         return {
             **{name: getattr(self, name) for name in BEFORE},
             **output,
-            **{name: getattr(self, name) for name in AFTER},
+            **{name: getattr(self, name) for name in (*AFTER, *(ACTED if acted else ()))},
         }
 
 
@@ -122,12 +127,15 @@ class Opened:
     """The pasts that lines of JSON carry themselves: by line, then by the history's name."""
 
 
-def schema(task: Task, *, explained: bool = False) -> pa.Schema:
-    """The Arrow schema of a file of answers. With `explained` it has a text column `explanation` at its end."""
+def schema(task: Task, *, acted: bool = False, explained: bool = False) -> pa.Schema:
+    """The Arrow schema of a file of answers, with ACTED if the workload has a policy.
+
+    With `explained` it has a text column `explanation` at its end."""
     import pyarrow as pa
 
     output = [(one.name, arrow_type(one)) for one in task.answer]
-    before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, AFTER))
+    last = AFTER | (ACTED if acted else {})
+    before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, last))
     return pa.schema([*before, *output, *after, *([("explanation", pa.string())] if explained else [])])
 
 
@@ -287,7 +295,10 @@ def _call(client: Any, function: str, rows: list[SentRow], *, explain: bool) -> 
 
 def _answer(row: SentRow, document: dict[str, Any], told: Sequence[tuple[str, str]]) -> RowAnswer:
     """One answer of the function as a RowAnswer: all fields that it does not give for every row are the task's own."""
-    said = {name: document[name] for name in ("id", "explanation", *AFTER) if name in document}
+    if "action" in document:
+        # A policy's reason is none for which a row is refused.
+        document["action_reason"] = document.pop("reason")
+    said = {name: document[name] for name in ("id", "explanation", *AFTER, *ACTED) if name in document}
     if document.get("fallback"):
         said["phase"] = None  # no model answered
     output = {name: value for name, value in document.items() if name not in ("row", *said)}

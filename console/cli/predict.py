@@ -77,7 +77,8 @@ def predict(
     environment, names = find_deployed(stage, build, workload)
     home = workloads_folder() / names.workload
     contract = load_contract(home)
-    prediction = load_workload(home).prediction
+    declared = load_workload(home)
+    prediction, acted = declared.prediction, declared.policy is not None
     task = declare(prediction, contract.label)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     ahead = KnownAhead.of(contract.table("scoring"), prediction)
@@ -97,10 +98,10 @@ def predict(
         )
         # All of these are iterators: answers are counted, named and written as the pieces come back.
         answers = _Counted(found)
-        rows = (answer.row(task) | (_explained(answer, as_json) if explain else {}) for answer in answers)
+        rows = (answer.row(task, acted=acted) | (_explained(answer, as_json) if explain else {}) for answer in answers)
         named = (with_class(row, class_names(task, contract.label)) for row in rows)
         if output:
-            count = export(rows, output, predict.schema(task, explained=explain))
+            count = export(rows, output, predict.schema(task, acted=acted, explained=explain))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
             for row in named:

@@ -110,6 +110,24 @@ def test_a_file_leads_to_the_same_actions_as_requests(cloud: LocalCloud) -> None
     assert [(one.action, one.reason) for one, _ in free] == [(one["action"], one["reason"]) for _, one in free]
 
 
+def test_people_read_the_action_of_an_answered_row(cloud: LocalCloud, tmp_path: Path) -> None:
+    """A policy's reason is not one for which a row is refused: all rows are answered, but for the last one."""
+    rows = pq.read_table(SAMPLE).slice(KNOWN, 20).drop_columns(["class"]).to_pylist()
+    rows[-1] |= {"nswdemand": 7.0}
+    lines = [json.dumps(row | {"timestamp": row["timestamp"].isoformat()}) for row in rows]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    done = CliRunner().invoke(app, ["predict", str(tmp_path / "rows.jsonl"), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "19 answered by the model, 0 only have the declared fallback, 1 refused" in done.stderr
+    *answered, refused = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {one["action"] for one in answered} <= {"automated", "review"}
+    assert all(one["action_reason"] and one["reason"] is None for one in answered)
+    assert (refused["action"], refused["reason"]) == (None, "range")
+    output = tmp_path / "answers.parquet"
+    CliRunner().invoke(app, ["predict", str(tmp_path / "rows.jsonl"), "--output", str(output)], catch_exceptions=False)
+    assert [cell is not None for cell in pq.read_table(output)["action"].to_pylist()] == [True] * 19 + [False]
+
+
 def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:
     def runs(*words: str) -> Any:
         done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
