@@ -17,6 +17,7 @@ from console.files.given import STANDARD_INPUT, Given, is_below
 from console.files.grid import stop
 from console.files.inside import Inside
 from millrace.contract.csv_form import CsvForm
+from millrace.contract.planned import as_planned
 from millrace.contract.schema import FEEDS, Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.parsed import check_header
@@ -100,7 +101,7 @@ def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, 
         grid = grid.without(labels)
         notes.append(f"{', '.join(labels)} is left out: no file to score has a label")
     try:
-        check_header(grid.names, table)
+        check_header(grid.names, as_planned(table) if feed == "scoring" else table)
     except DropError as error:
         stop(given.path, "columns", error.expected, error.got)
     with TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from console.cli.audit import audit
+from console.cli.clock import clock
 from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
@@ -39,7 +40,7 @@ PANELS = {
     "The first hour": (new, up, drop, predict, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
     "Models": (validate, rollback, card, bom, verify, export),
-    "Operations": (alarms, monitor, automate, dead, cost, report, doctor, demo, down),
+    "Operations": (alarms, monitor, clock, automate, dead, cost, report, doctor, demo, down),
     "Records": (decisions, why, quarantine, query, withdraw),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""

@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 
 from functions.ingestion.drop import feed_of, fetch, find, origin_of, parse
 from millrace.contract.load import load_contract
+from millrace.contract.planned import as_planned
 from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
@@ -60,9 +61,9 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
         origin = origin_of(S3, source, digest, drop, NAMES)
         with quarantine(source=source.uri) as refused:
-            rows = parse(
-                folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS, origin=origin
-            )
+            table = CONTRACT.table(drop.feed)
+            table = as_planned(table) if drop.feed == "scoring" else table
+            rows = parse(folder / "drop", table, folder / "parsed", refused, limits=LIMITS, origin=origin)
     except DropError as error:
         # The file is written anew with one record, of the whole drop: raw rows of the parts before do not count.
         with quarantine(source=source.uri) as refused:

@@ -14,6 +14,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from functions.validation.plans import Plans
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
@@ -21,7 +22,7 @@ from millrace.contract.schema import Feed, up_to
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL, UNPARSABLE
-from millrace.datasets.past import read_past
+from millrace.datasets.past import read_around, read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
@@ -47,7 +48,13 @@ WORKLOAD = load_workload(SETTINGS.folder)
 PREDICTION = WORKLOAD.prediction
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder).read_by_models(PREDICTION.tensor_columns))
 SCORING = LAKE.contract.table("scoring")
-AHEAD = KnownAhead.of(SCORING, PREDICTION)
+PLANS = Plans(
+    ahead=KnownAhead.of(SCORING, PREDICTION),
+    horizon_hours=PREDICTION.horizon_hours,
+    read=partial(
+        read_around, LAKE, SCORING.names, event_time=PREDICTION.event_time, reach_hours=PREDICTION.horizon_hours
+    ),
+)
 HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
 BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
@@ -234,8 +241,8 @@ def shard_drop(fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
     table = up_to(SCORING, PREDICTION, arrived=drop.as_of)
     given = fetched.parsed, table, accepted, shards, fetched.quarantine
     before = partial(read_past, LAKE, HISTORIES)
-    if HISTORIES or AHEAD.columns:
-        done = stage_with_past(*given, histories=HISTORIES, ahead=AHEAD, read_before=before)
+    if HISTORIES or PLANS.ahead.columns:
+        done = stage_with_past(*given, histories=HISTORIES, plans=PLANS, read_before=before)
     else:
         done = stage(*given)
     S3.upload_file(str(accepted), BUCKET, Staging(names=NAMES, of=drop.drop_id).accepted)

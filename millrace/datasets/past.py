@@ -24,16 +24,26 @@ def read_past(lake: Lake, histories: Sequence[History], rows: pa.Table) -> pa.Ta
     """The table's rows from as far back as a history reaches before any of `rows` to the time of the last of them.
 
     None if there is no table yet or no history, or if `rows` is empty."""
+    if not histories:
+        return None
+    # The farthest history decides how far back rows are read.
+    reach = max(history.reach_hours for history in histories)
+    return read_around(lake, columns_of(histories), rows, event_time=histories[0].event_time, reach_hours=reach)
+
+
+def read_around(
+    lake: Lake, names: Sequence[str], rows: pa.Table, *, event_time: str, reach_hours: float
+) -> pa.Table | None:
+    """These columns of the table's rows from `reach_hours` before the first of `rows` to the time of the last of them.
+
+    None if there is no table yet, or if `rows` is empty."""
     import pyarrow.compute as pc
 
     iceberg = lake.find("rows")
-    if not histories or iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
+    if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return None
-    # The farthest history decides how far back rows are read.
-    time = histories[0].event_time
-    extremes = pc.min_max(rows.column(time)).as_py()
-    reach, least = timedelta(hours=max(history.reach_hours for history in histories)), extremes["min"]
+    extremes = pc.min_max(rows.column(event_time)).as_py()
+    reach, least = timedelta(hours=reach_hours), extremes["min"]
     first = least - min(reach, least - datetime.min.replace(tzinfo=least.tzinfo))  # the calendar begins with year 1
-    names = columns_of(histories)
-    found = iceberg.scan(row_filter=between(time, (first, extremes["max"])), selected_fields=tuple(names)).to_arrow()
-    return found.select(names)
+    within = between(event_time, (first, extremes["max"]))
+    return iceberg.scan(row_filter=within, selected_fields=tuple(names)).to_arrow().select(list(names))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from functions.validation.plans import Plans
 from functions.validation.shards import Shards, stage_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table, parsed_schema
@@ -70,7 +71,9 @@ def staged(folder: Path, drop: pa.Table, before: pa.Table | None, *, group: int)
         Shards(lambda number, body: bodies.append(body), ["past", "at", "load"], limit=10**6),
         quarantine,
         histories=(PAST,),
-        ahead=KnownAhead(columns=(), entity=("city",), event_time="at"),
+        plans=Plans(
+            ahead=KnownAhead(columns=(), entity=("city",), event_time="at"), horizon_hours=0, read=lambda own: None
+        ),
         read_before=lambda own: before,
     )
     return Staged(

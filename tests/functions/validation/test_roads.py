@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.actions.past import Pasts, json_rows
+from functions.validation.plans import Plans
 from functions.validation.shards import Shards, stage_with_past
 from millrace.contract.ahead import Ahead
 from millrace.contract.row import check_row_with_past, repeated
@@ -171,7 +172,7 @@ def scored(panel: Panel, folder: Path, at: int) -> dict[tuple[Any, ...], Verdict
         Shards(lambda number, body: bodies.append(body), ["past", "at", "load", PLAN.name], limit=10**6),
         quarantine,
         histories=(panel.past,),
-        ahead=AHEAD,
+        plans=Plans(ahead=AHEAD, horizon_hours=0, read=lambda own: None),
         read_before=read_before,
     )
     found: dict[tuple[Any, ...], Verdict] = {}
