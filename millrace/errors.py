@@ -17,6 +17,7 @@ MillraceError
 ├── EndpointRefusedError    an endpoint is missing or may not be called; waiting does not help
 ├── RequestRefusedError     an endpoint works, but its model refuses this request
 ├── DecisionError           a line is not a decision
+├── ReviewError             a person's answer does not suit the decision, or the decision is not this person's to answer
 ├── WithdrawalError         a withdrawal names no key and no drop of the tables
 ├── QueueError              a queue or the bus refused messages that must not be lost
 ├── AuditChainError         an object in the audit's bucket is no link of the chain
@@ -128,6 +129,10 @@ class DecisionError(MillraceError):
     def __init__(self, *, field: str, expected: str, came: object) -> None:
         self.field, self.expected, self.came = field, expected, came
         super().__init__(f"{field}: expected {expected}, got {came!r}")
+
+
+class ReviewError(MillraceError):
+    """A person's answer does not suit the decision, or the decision is not this person's to answer."""
 
 
 class WithdrawalError(MillraceError):

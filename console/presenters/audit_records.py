@@ -17,6 +17,9 @@ from millrace.messages.audit import (
     AutomationSwitched,
     ReleaseFailed,
     ResourcesRemoved,
+    ReviewAnswered,
+    ReviewEscalated,
+    ReviewUnanswered,
     RowsWithdrawn,
     VersionLive,
     VersionRolledBack,
@@ -57,7 +60,8 @@ def _has_run(record: Record) -> bool:
 
 def _who(record: Record) -> str:
     """The person, as IAM names them without the account: `user/operator`; empty if nobody is known."""
-    if isinstance(record.details, VersionRolledBack | RowsWithdrawn | AutomationSwitched):
+    by_person = VersionRolledBack | RowsWithdrawn | AutomationSwitched | ReviewAnswered | ReviewEscalated
+    if isinstance(record.details, by_person):
         return record.details.by.rpartition(":")[2]
     return ""
 
@@ -116,6 +120,22 @@ def _moved(details: AutomationMoved) -> str:
     )
 
 
+def _answered(details: ReviewAnswered) -> str:
+    return f"{details.decision}: {details.value}, after {details.seconds:.0f} s"
+
+
+def _undone(details: ReviewAnswered) -> str:
+    return f"{details.decision}: {details.value} taken back"
+
+
+def _escalated(details: ReviewEscalated) -> str:
+    return f"{details.decision}: {details.note or 'no reason given'}"
+
+
+def _unanswered(details: ReviewUnanswered) -> str:
+    return f"{details.decision}: nobody has answered in time"
+
+
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
     AuditEvent.MODEL_REFUSED: _refused,
@@ -130,5 +150,9 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.AUTOMATION_PAUSED: _switched,
     AuditEvent.AUTOMATION_RESUMED: _switched,
     AuditEvent.AUTOMATION_MOVED: _moved,
+    AuditEvent.REVIEW_ANSWERED: _answered,
+    AuditEvent.REVIEW_UNDONE: _undone,
+    AuditEvent.REVIEW_ESCALATED: _escalated,
+    AuditEvent.REVIEW_UNANSWERED: _unanswered,
 }
 """By event: makes a sentence of details of the class that DETAILS has for the event."""

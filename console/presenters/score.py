@@ -68,6 +68,8 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
         return Outcome()
     rows, quarantined = drop.delivered.rows, drop.delivered.quarantined
     counts = f"{quarantined_counts(quarantined, drop.delivered.reasons)}{_unlisted(drop.delivered.unlisted)}"
+    if unopened := drop.delivered.unopened:
+        counts += f", {unopened:,} for a person that are not in the queue"
     text = f"{_predictions(rows)}{counts}"
     return Outcome(
         text=text,

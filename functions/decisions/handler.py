@@ -1,18 +1,24 @@
-"""Writes the decisions of the queue to the lake, as one object for each event date of a batch of messages."""
+"""Writes the decisions of the queue to the lake, as one object for each event date of a batch of messages.
+
+Then those that a person decides are opened for review."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 
 from millrace.aws.objects import at_once
 from millrace.decisions.record import lines_by_date, object_key
+from millrace.decisions.review import ReviewItem, items_of
 from millrace.errors import DecisionError
 from millrace.settings.environment import Environment
+from millrace.state.reviews import ReviewQueue
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +30,8 @@ SETTINGS = Environment.parse()
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
+POLICY = load_workload(SETTINGS.folder).policy
+REVIEWS = ReviewQueue(boto3.client("dynamodb"), SETTINGS.names) if POLICY else None
 
 
 @LOGGER.inject_lambda_context
@@ -34,19 +42,32 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     # The lines by event date and by message. A message is taken whole or not at all.
     by_date: dict[date, dict[str, list[str]]] = defaultdict(dict)
     failed: list[str] = []
+    waiting: list[ReviewItem] = []
     for record in SQSEvent(event).records:
         message = record.message_id
         try:
-            dates = lines_by_date(record.body.split("\n"))
+            lines = record.body.split("\n")
+            dates = lines_by_date(lines)
+            # Time begins with the message, which has one time at each delivery.
+            found = [*items_of(lines, POLICY.review, opened_at=sent_at(record))] if POLICY else []
         except DecisionError as error:
             LOGGER.error("a message holds no decisions", extra={"message_id": message, "reason": str(error)})
             failed.append(message)
             continue
-        for day, lines in dates.items():
-            by_date[day][message] = lines
+        for day, of_day in dates.items():
+            by_date[day][message] = of_day
+        waiting += found
     # A batch may have a thousand days. One object after the other would take longer than this function may run.
     at_once(lambda day: write(day, by_date[day]), by_date)
+    # Behind the lake, so that whoever gets an item finds its decision. A second delivery opens none twice.
+    if REVIEWS:
+        at_once(REVIEWS.open, waiting)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def sent_at(record: SQSRecord) -> datetime:
+    """When the message came into the queue."""
+    return datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)
 
 
 def write(day: date, messages: Mapping[str, list[str]]) -> None:

@@ -1,6 +1,7 @@
 """Joins the answers of the batch transform with the accepted rows, and delivers a Parquet file for each drop.
 
-The file is the record of the drop's decisions. Each day that its rows are about gets a reference to it."""
+The file is the record of the drop's decisions. Each day that its rows are about gets a reference to it. The rows that a
+person decides come into the queue."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.delivery.joining import acted, join
+from functions.delivery.reviews import open_reviews
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.aws.objects import at_once
 from millrace.contract.load import load_contract
@@ -33,6 +35,7 @@ from millrace.messages.score import (
     delivered_schema,
 )
 from millrace.settings.drop import DropEnvironment
+from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
@@ -49,7 +52,9 @@ TASK = tasks.declare(PREDICTION_SPEC, CONTRACT.label)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
-STANDING = Standing(WORKLOAD.policy, StateTable(boto3.client("dynamodb"), SETTINGS.names)) if WORKLOAD.policy else None
+DYNAMODB = boto3.client("dynamodb")
+STANDING = Standing(WORKLOAD.policy, StateTable(DYNAMODB, SETTINGS.names)) if WORKLOAD.policy else None
+REVIEWS = ReviewQueue(DYNAMODB, SETTINGS.names) if WORKLOAD.policy else None
 
 
 @LOGGER.inject_lambda_context
@@ -68,7 +73,8 @@ def handler(call: StepInput[ScoreState]) -> DeliveredDrops:
 def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered:
     """Write the predictions of one drop as one file, and upload it; rows without an answer go into the quarantine.
 
-    The references come last: a delivery that was killed has no decisions before it is repeated. `of_run` is the staging
+    The references come last: a delivery that was killed has no decisions before it is repeated. Only the rows that a
+    person decides are opened behind them, so that whoever gets one finds its decision. `of_run` is the staging
     of the execution, which has the answers."""
     staging, key = Staging(names=SETTINGS.names, of=drop.drop_id), delivered_key(SETTINGS.workload, drop.drop_id)
     with TemporaryDirectory() as folder:
@@ -80,7 +86,18 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
         if refused.rows:
             S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
         S3.upload_file(str(delivered), LAKE, key)
-    refer(drop, of_run, days)
+        known = refer(drop, of_run, days)
+        unopened = 0
+        if REVIEWS and WORKLOAD.policy:
+            unopened = open_reviews(
+                REVIEWS,
+                str(delivered),
+                known,
+                workload=SETTINGS.workload,
+                drop_id=drop.drop_id,
+                review=WORKLOAD.policy.review,
+                opened_at=drop.as_of,
+            )
     return Delivered(
         drop_id=drop.drop_id,
         uri=staging.uri(key),
@@ -88,13 +105,14 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
         quarantined=drop.quarantined + refused.rows,
         reasons=together(drop.reasons, refused.reasons),
         unlisted=drop.unlisted,
+        unopened=unopened,
     )
 
 
-def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> None:
-    """Put the reference of each day. `days` says how many rows are about which day."""
+def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> dict[date, ScoredDay]:
+    """Put the reference of each day, and return them. `days` says how many rows are about which day."""
     if not days:
-        return
+        return {}
     last = of_run.answers(drop.first_shard + drop.shards - 1)
     known = ScoredDay(
         source=drop.source,
@@ -109,11 +127,14 @@ def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> None:
         acted=STANDING is not None,
     )
 
+    references = {day: known.model_copy(update={"rows": rows}) for day, rows in days.items()}
+
     def put(day: date) -> None:
-        body = known.model_copy(update={"rows": days[day]}).model_dump_json()
-        S3.put_object(Bucket=LAKE, Key=reference_key(SETTINGS.workload, day, drop.drop_id), Body=body.encode())
+        body, key = references[day].model_dump_json(), reference_key(SETTINGS.workload, day, drop.drop_id)
+        S3.put_object(Bucket=LAKE, Key=key, Body=body.encode())
 
     at_once(put, days)
+    return references
 
 
 def read(staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa.Table]:

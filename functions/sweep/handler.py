@@ -5,6 +5,7 @@
 3. It sends a notice for a live endpoint whose version is not known.
 4. It publishes for how long a record of the audit has lacked its link in the chain.
 5. It tells of failed executions whose event never came.
+6. It drops the labels of people's answers that were not dropped yet, and ends decisions that nobody answered in time.
 
 Step Functions delivers the event that an execution has ended as best effort. So the event by which `cleanup` frees a
 slot, and by which people hear of a failure, may be lost. Events of failures come here too, and are noted for step 5:
@@ -22,6 +23,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.failures import UnheardFailures
 from functions.sweep.holders import Pass
+from millrace.decisions.answered import Reviews
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE
@@ -37,6 +39,7 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.reported_failures import ReportedFailures
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
+from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
@@ -57,12 +60,17 @@ EVENTS = boto3.client("events")
 NOTICE = OrphanNotice(events=EVENTS, names=NAMES, state=STATE)
 REPORTED = ReportedFailures(STATE)
 FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=NAMES, cursors=StoredCursors(STATE), reported=REPORTED)
+S3 = boto3.client("s3")
 LAG = AuditLag(
     dynamodb=DYNAMODB,
     names=NAMES,
-    chain=AuditChain(boto3.client("s3"), bucket=NAMES.platform.bucket("audit"), workload=NAMES.workload),
+    chain=AuditChain(S3, bucket=NAMES.platform.bucket("audit"), workload=NAMES.workload),
     state=STATE,
 )
+HAS_POLICY = load_workload(SETTINGS.folder).policy is not None
+REVIEWS = Reviews(dynamodb=DYNAMODB, s3=S3, names=NAMES) if HAS_POLICY else None
+MOST_ENDED = 1000
+"""The most decisions that one sweep ends: they take it half a minute."""
 
 
 class Scheduled(Message):
@@ -118,6 +126,10 @@ def sweep(call: ExecutionInput) -> Swept:
         publish(lag)
     if unheard := FAILURES.tell(cause=call.cause, as_of=call.as_of):
         LOGGER.warning("told late", extra={"executions": unheard})
+    if REVIEWS:
+        dropped = REVIEWS.drop_labels(now=call.as_of)
+        ended = REVIEWS.queue.end_expired(now=call.as_of, most=MOST_ENDED)
+        LOGGER.info("reviews", extra={"labels": dropped, "ended": ended})
     return swept
 
 

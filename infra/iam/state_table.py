@@ -11,6 +11,11 @@ def own_items(names: WorkloadNames) -> Resource:
     return _own(names, names.platform.state_table)
 
 
+def reviews(names: WorkloadNames) -> Resource:
+    """The workload's decisions that wait for a person: see `millrace/state/reviews.py`."""
+    return _own(names, names.platform.state_table, f"review#{names.workload}")
+
+
 def append_audit(names: WorkloadNames) -> Statement:
     """Write a record of what was done, and by whom."""
     return _own(names, names.platform.audit_table).may("PutItem")
@@ -33,7 +38,7 @@ def read_audit_stream(platform: Platform) -> list[Statement]:
     return [stream.may("DescribeStream", "GetRecords", "GetShardIterator"), streams.may("ListStreams")]
 
 
-def _own(names: WorkloadNames, table: str) -> Resource:
-    # The partition key of an item is its workload.
-    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [names.workload]}}
+def _own(names: WorkloadNames, table: str, partition: str = "") -> Resource:
+    # The partition key of an item is its workload, but for those of the queue.
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition or names.workload]}}
     return resource("dynamodb", names.platform.table_arn(table), where=own)

@@ -44,7 +44,9 @@ class ScoringStack(WorkloadStack):
         )
 
     def _delivery(self) -> None:
-        context = self.context
+        context, names = self.context, self.context.names
+        # Which answers act is in the state, and decisions that wait for a person come into the queue.
+        acts = [state_table.own_items(names).may("GetItem"), state_table.reviews(names).may("GetItem", "PutItem")]
         # The live version may refuse rows that keep today's contract: delivery quarantines them.
         refused = "quarantine/feed=scoring"
         Function(
@@ -54,9 +56,9 @@ class ScoringStack(WorkloadStack):
             description="Answers and rows are joined, checked and delivered as one file",
             settings=DropEnvironment(**context.environment()),
             statements=[
-                LAKE.read(context.names, "staging"),
-                LAKE.write(context.names, "predictions", "decisions", refused),
-                *([state_table.own_items(context.names).may("GetItem")] if context.workload.policy else []),
+                LAKE.read(names, "staging"),
+                LAKE.write(names, "predictions", "decisions", refused),
+                *(acts if context.workload.policy else []),
             ],
             timeout_s=900,
             memory_mb=1024,

@@ -102,13 +102,14 @@ class ServingStack(WorkloadStack):
 
     def _writer(self, queue: Queue) -> None:
         context = self.context
+        opens = [state_table.reviews(context.names).may("GetItem", "PutItem")] if context.workload.policy else []
         function = Function(
             self,
             "decisions",
             context=context,
             description="Decisions on the queue become objects in the lake",
             settings=Environment(**context.environment()),
-            statements=[queues.receive(queue.arn), LAKE.write(context.names, "decisions")],
+            statements=[queues.receive(queue.arn), LAKE.write(context.names, "decisions"), *opens],
             timeout_s=60,
         )
         feed(

@@ -18,7 +18,7 @@ from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
 from infra.iam import alarms, bus, functions, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
-from infra.iam.buckets import ARTEFACTS, LAKE, find_audit_chain, one_object
+from infra.iam.buckets import ARTEFACTS, LAKE, LANDING, find_audit_chain, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
 from infra.stacks.mlflow import MLFLOW_ARN
@@ -258,6 +258,12 @@ class TrainingStack(WorkloadStack):
         context, names = self.context, self.context.names
         by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
         listed = "ListModelPackages takes no resource"
+        # Answers whose label nobody has dropped, and decisions that nobody has answered in time.
+        reviews = [
+            state_table.reviews(names).may("Query", "GetItem", "UpdateItem", "DeleteItem"),
+            state_table.append_audit(names),
+            LANDING.write(names, "labels/review"),
+        ]
         function = Function(
             self,
             "sweep",
@@ -278,6 +284,7 @@ class TrainingStack(WorkloadStack):
                 alarms.of_releases(names).may("DeleteAlarms"),
                 state_table.count_audit(names),
                 find_audit_chain(names),
+                *(reviews if context.workload.policy else []),
             ],
             timeout_s=120,
         )

@@ -30,6 +30,10 @@ class AuditEvent(StrEnum):
     AUTOMATION_PAUSED = "automation.paused"
     AUTOMATION_RESUMED = "automation.resumed"
     AUTOMATION_MOVED = "automation.moved"
+    REVIEW_ANSWERED = "review.answered"
+    REVIEW_UNDONE = "review.undone"
+    REVIEW_ESCALATED = "review.escalated"
+    REVIEW_UNANSWERED = "review.unanswered"
 
 
 class VersionLive(Message):
@@ -103,6 +107,37 @@ class AutomationMoved(PromiseReport):
     """The version whose answers they are."""
 
 
+class ReviewUnanswered(Message):
+    """Nobody has decided within the hours of the policy."""
+
+    decision: str
+    """The decision's id."""
+    reason: str
+    """Why it waited for a person."""
+
+
+class ReviewAnswered(ReviewUnanswered):
+    """A person has decided in place of the model, or has taken that back before its label was dropped."""
+
+    by: str
+    """Identity of the person."""
+    value: str
+    """The label as JSON."""
+    seconds: float
+    """How long the person has looked at it."""
+    source: str
+    """With what it was given: `terminal`, `web`, `import`."""
+
+
+class ReviewEscalated(ReviewUnanswered):
+    """A person has passed a decision on to another one."""
+
+    by: str
+    """Identity of the person."""
+    note: str
+    """In the person's words."""
+
+
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
@@ -117,5 +152,9 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.AUTOMATION_PAUSED: AutomationSwitched,
     AuditEvent.AUTOMATION_RESUMED: AutomationSwitched,
     AuditEvent.AUTOMATION_MOVED: AutomationMoved,
+    AuditEvent.REVIEW_ANSWERED: ReviewAnswered,
+    AuditEvent.REVIEW_UNDONE: ReviewAnswered,
+    AuditEvent.REVIEW_ESCALATED: ReviewEscalated,
+    AuditEvent.REVIEW_UNANSWERED: ReviewUnanswered,
 }
 """The class of the details of each event."""

@@ -80,6 +80,8 @@ class Delivered(Message):
     """How many quarantined rows have which reason. Empty in answers that older code has written."""
     unlisted: Mapping[str, int] = Field(default_factory=dict)
     """By column, how many rows have a value outside of the contract's list, which their answers take as unknown."""
+    unopened: int = 0
+    """Rows that a person decides and that did not come into the queue, since the file has too many of them."""
 
 
 class DeliveredDrops(Message):

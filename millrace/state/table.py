@@ -18,11 +18,15 @@ Only the module named beside a key reads or writes its items. pk is the workload
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
     circuit#endpoint  the prediction function's circuit breaker, by powertools
+
+pk is `review#<workload>`, sk is one of
+
+    item#, wait#, done#   `reviews`
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from millrace.errors import ConflictError
@@ -31,7 +35,7 @@ from millrace.names import WorkloadNames
 DELETE_AFTER = "delete_after"
 """The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
 
-Only the items of `claims` have it.
+Only the items of `claims` have it, and decisions of `reviews` that no longer wait.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
 Attribute = dict[str, Any]
 """One value of DynamoDB with its type: {"S": "a text"}, {"N": "1.5"}, {"SS": ["a", "b"]}."""
@@ -43,9 +47,11 @@ class StateTable:
     Every read is strongly consistent: it returns what the last write has written. A write with a condition is atomic;
     the protocols of `millrace.state` rest on such writes."""
 
-    def __init__(self, client: Any, names: WorkloadNames) -> None:
+    def __init__(self, client: Any, names: WorkloadNames, *, partition: str = "") -> None:
+        """`partition` is the pk where that is not the workload."""
         self._client, self._table = client, names.platform.state_table
         self.workload = names.workload
+        self._partition = partition or names.workload
 
     def get(self, sort: str) -> dict[str, Attribute]:
         """The item with this sort key. {} without one."""
@@ -55,13 +61,36 @@ class StateTable:
 
     def items(self, prefix: str) -> dict[str, dict[str, Attribute]]:
         """The items whose sort keys begin with `prefix`, in order, by the rest of the sort key."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues={":pk": {"S": self.workload}, ":prefix": {"S": prefix}},
-            ConsistentRead=True,
-        )
+        pages = self._client.get_paginator("query").paginate(**self._query(prefix))
         return {item["sk"]["S"].removeprefix(prefix): item for page in pages for item in page["Items"]}
+
+    def in_order(self, prefix: str, *, page: int) -> Iterator[tuple[str, dict[str, Attribute]]]:
+        """Sort key and item of all items whose sort keys begin with `prefix`, in order.
+
+        `page` items are read by a call, and none before they are consumed."""
+        pages = self._client.get_paginator("query").paginate(**self._query(prefix), PaginationConfig={"PageSize": page})
+        return ((item["sk"]["S"], item) for found in pages for item in found["Items"])
+
+    def count(self, prefix: str, *, most: int) -> int:
+        """How many sort keys begin with `prefix`; at least `most` if there are so many."""
+        found = 0
+        for page in self._client.get_paginator("query").paginate(**self._query(prefix), Select="COUNT"):
+            found += page["Count"]
+            if found >= most:
+                break
+        return found
+
+    def find(self, sorts: Sequence[str]) -> dict[str, dict[str, Attribute]]:
+        """The items that exist of these sort keys, at most 100 of them."""
+        # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+        found: dict[str, dict[str, Attribute]] = {}
+        keys = [self._key(sort) for sort in dict.fromkeys(sorts)]
+        wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}} if keys else {}
+        while wanted:
+            answer = self._client.batch_get_item(RequestItems=wanted)
+            found |= {item["sk"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+            wanted = answer.get("UnprocessedKeys", {})
+        return found
 
     def put(
         self,
@@ -71,7 +100,8 @@ class StateTable:
         values: Mapping[str, Attribute] | None = None,
     ) -> bool:
         """Write the whole item in place of an older one. Returns False, and writes nothing, if the condition fails."""
-        guarded = {"ConditionExpression": condition, "ExpressionAttributeValues": values} if condition else {}
+        guarded: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        guarded |= {"ExpressionAttributeValues": values} if values else {}
         try:
             self._client.put_item(TableName=self._table, Item=self._key(sort) | dict(item), **guarded)
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -135,18 +165,22 @@ class StateTable:
             return False
         return True
 
-    def delete(self, sort: str, condition: str, values: Mapping[str, Attribute]) -> bool:
+    def delete(self, sort: str, condition: str, values: Mapping[str, Attribute] | None = None) -> bool:
         """Delete the item. Returns False, and deletes nothing, if the condition fails."""
+        given = {"ExpressionAttributeValues": values} if values else {}
         try:
-            self._client.delete_item(
-                TableName=self._table,
-                Key=self._key(sort),
-                ConditionExpression=condition,
-                ExpressionAttributeValues=values,
-            )
+            self._client.delete_item(TableName=self._table, Key=self._key(sort), ConditionExpression=condition, **given)
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
 
+    def _query(self, prefix: str) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
+            "ExpressionAttributeValues": {":pk": {"S": self._partition}, ":prefix": {"S": prefix}},
+            "ConsistentRead": True,
+        }
+
     def _key(self, sort: str) -> dict[str, Attribute]:
-        return {"pk": {"S": self.workload}, "sk": {"S": sort}}
+        return {"pk": {"S": self._partition}, "sk": {"S": sort}}

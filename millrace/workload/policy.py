@@ -37,6 +37,13 @@ class ReviewAbove(Section):
     """The largest number that may act by itself. Seven digits of it are compared."""
 
 
+class Review(Section):
+    """How long a decision waits for a person."""
+
+    hours: Annotated[float, Field(gt=0, le=24 * 366)] = 168
+    """After so many hours an item of the queue ends without an answer, and that is recorded."""
+
+
 class Policy(Section):
     """What an answer leads to. Without this section every answer of a model acts."""
 
@@ -47,6 +54,7 @@ class Policy(Section):
     """The share of the rows that no model influences: a person decides, and is not told the model's answer.
 
     The labels of these rows say how good the model is, since its answers have changed nothing about them."""
+    review: Review = Review()
 
     @property
     def promised_error(self) -> float | None:

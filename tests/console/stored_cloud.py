@@ -29,6 +29,9 @@ from millrace.messages.audit import (
     AutomationSwitched,
     ReleaseFailed,
     ResourcesRemoved,
+    ReviewAnswered,
+    ReviewEscalated,
+    ReviewUnanswered,
     RowsWithdrawn,
     VersionLive,
     VersionRolledBack,
@@ -65,6 +68,8 @@ EVIDENCE = RetrainingEvidence(
     as_of=AT, last_started_at=None, new_labels=0, runs_this_month=0, spent_usd=0.0, projected_usd=0.62
 )
 PERSON = "arn:aws:sts::123456789012:assumed-role/Operators/ann"
+UNANSWERED = ReviewUnanswered(decision="r-0-17", reason="unsure")
+ANSWERED = ReviewAnswered(**UNANSWERED.model_dump(), by=PERSON, value="1", seconds=12.4, source="terminal")
 WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", key={"id": 7}, drop="", rows=1, labels=0)
 
 
@@ -107,6 +112,10 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
             version="3", promised_error=0.05, threshold=0.93, before=0.9134, learnt=336, acted=120, wrong=9
         ),
     ),
+    (AuditEvent.REVIEW_ANSWERED, ANSWERED),
+    (AuditEvent.REVIEW_UNDONE, ANSWERED),
+    (AuditEvent.REVIEW_ESCALATED, ReviewEscalated(**UNANSWERED.model_dump(), by=PERSON, note="a new district")),
+    (AuditEvent.REVIEW_UNANSWERED, UNANSWERED),
 )
 
 

@@ -91,6 +91,7 @@ def test_delivers_every_row_once(deliver: Deliver) -> None:
                 "quarantined": 1,
                 "reasons": {"type": 1},
                 "unlisted": {},
+                "unopened": 0,
             }
         ]
     }

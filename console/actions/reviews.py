@@ -1,0 +1,155 @@
+"""A person works on the decisions that wait: takes the next one, answers, skips, passes on, takes an answer back.
+
+reviewer = Reviewer.of(environment, names, source="terminal")
+held = reviewer.next()                       # a lease of fifteen minutes, on one item
+reviewer.answer(held, value, seconds=4.2)    # or skip, release, escalate
+reviewer.finish()                            # drops the labels of the last answers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from console.environment import Environment
+from console.queries.reviews import Question, question_of, reviews_of
+from millrace.contract.kinds import INTEGERS
+from millrace.decisions.answered import Reviews
+from millrace.decisions.record import Scalar
+from millrace.decisions.review import LabelValue, ReviewAnswer, ReviewItem, label_body, label_rows
+from millrace.errors import ReviewError
+from millrace.messages.audit import AuditEvent
+from millrace.names import WorkloadNames
+from millrace.state.reviews import Held
+
+TRUTHS: Mapping[str, bool] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""What people type for a boolean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reviewer:
+    """One person at one workload's queue. Every method is a person's act; `Held` says which item it is about."""
+
+    environment: Environment
+    names: WorkloadNames
+    reviews: Reviews
+    question: Question
+    by: str
+    """Identity of the person: the ARN of the caller."""
+    source: str
+    """With what the person works: `terminal`, `web`, `import`."""
+
+    @classmethod
+    def of(cls, environment: Environment, names: WorkloadNames, *, source: str, by: str = "") -> Reviewer:
+        """The caller as a reviewer; `by` is another identity, where a program acts for a person whom it knows.
+
+        Raises WorkloadError if the workload has no policy."""
+        question = question_of(names)
+        person = by or str(environment.client("sts").get_caller_identity()["Arn"])
+        reviews = reviews_of(environment, names)
+        return cls(environment=environment, names=names, reviews=reviews, question=question, by=person, source=source)
+
+    def next(self) -> Held | None:
+        """The first item that nobody has and that this person has not skipped; None if there is none.
+
+        Labels of earlier answers that can no longer be taken back are dropped first."""
+        self.drop_labels()
+        return self.reviews.queue.next(by=self.by, now=self.environment.now())
+
+    def take(self, decision_id: str) -> Held:
+        """The item of this decision. Raises ReviewError if it does not wait, or if somebody has it."""
+        held = self.reviews.queue.take(decision_id, by=self.by, now=self.environment.now())
+        if held is None:
+            known = self.reviews.queue.find([decision_id]).get(decision_id)
+            came = "no item" if known is None else f"one that is {known.status}" if known.status != "waiting" else ""
+            raise ReviewError(f"{decision_id}: expected an item that waits, got {came or 'one that somebody has'}")
+        return held
+
+    def answer(self, held: Held, value: LabelValue, *, seconds: float) -> ReviewItem:
+        """The item with this answer. Its label is dropped by the next act later than UNDO, or by `finish`.
+
+        Raises ReviewError for a value that the contract refuses, and if the item is no longer this person's."""
+        now = self.environment.now()
+        rows = label_rows(held.item, value, prediction_spec=self.question.prediction, labels=self.question.labels)
+        answer = ReviewAnswer(value=value, by=self.by, at=now, seconds=round(seconds, 1), source=self.source)
+        if not self.reviews.queue.answer(held, answer, label=label_body(rows)):
+            raise ReviewError(
+                f"{held.item.id}: expected an item that is still yours, got one that is not: take it again"
+            )
+        return replace(held.item, status="answered", answer=answer)
+
+    def skip(self, held: Held) -> None:
+        """Give the item back for others; this person is not asked about it again."""
+        self.reviews.queue.skip(held)
+
+    def release(self, held: Held) -> None:
+        """Give the item back as it was."""
+        self.reviews.queue.release(held)
+
+    def escalate(self, held: Held, *, note: str = "") -> None:
+        """Pass the item on to another person, before all others that wait.
+
+        Raises ReviewError if it is no longer this person's."""
+        now = self.environment.now()
+        if not self.reviews.queue.escalate(held, note=note, now=now):
+            raise ReviewError(
+                f"{held.item.id}: expected an item that is still yours, got one that is not: take it again"
+            )
+        self.reviews.record_escalation(held.item, by=self.by, note=note, at=now)
+
+    def undo(self, decision_id: str) -> Held:
+        """The item again, without the answer that this person has given.
+
+        Raises ReviewError if the answer is another person's, or if its label has been dropped. Then only a corrected
+        label helps, in a file of the feed `labels`."""
+        now = self.environment.now()
+        before = self.reviews.queue.find([decision_id]).get(decision_id)
+        held = self.reviews.queue.undo(decision_id, by=self.by, now=now)
+        if before is None or held is None:
+            expected = "an answer of yours whose label was not dropped yet"
+            raise ReviewError(f"{decision_id}: expected {expected}, got none: drop a corrected label")
+        self.reviews.record_answer(before, AuditEvent.REVIEW_UNDONE, at=now)
+        return held
+
+    def drop_labels(self) -> int:
+        """Drop the labels of all answers that can no longer be taken back. Returns how many."""
+        return self.reviews.drop_labels(now=self.environment.now())
+
+    def finish(self) -> int:
+        """Drop the labels of this person's answers, the last ones too. Returns how many."""
+        return self.reviews.drop_labels(now=self.environment.now(), older_than=timedelta(0), by=self.by)
+
+
+def value_of(text: str, question: Question) -> LabelValue:
+    """The label that a person has typed.
+
+    Of several values, `damp=yes, mould=no` by the labels' names, or `61, 64.5` by horizon. Raises ReviewError for a
+    text that is none of the choices, or no number where the contract wants one."""
+    names = question.prediction.labels
+    if names:
+        typed = dict(part.split("=", 1) for part in text.replace(" ", "").split(",") if "=" in part)
+        if set(typed) != set(names):
+            raise ReviewError(f"answer: expected {', '.join(f'{name}=yes' for name in names)}, got {text!r}")
+        return {name: _cell(typed[name], question, name) for name in names}
+    if question.prediction.horizons_hours:
+        return tuple(_cell(part.strip(), question, question.prediction.label) for part in text.split(","))
+    return _cell(text.strip(), question, question.prediction.label)
+
+
+def _cell(text: str, question: Question, name: str) -> Scalar:
+    column = question.labels.column(name)
+    if column.kind == "boolean" and text.lower() in TRUTHS:
+        return TRUTHS[text.lower()]
+    allowed = {str(value): value for value in column.allowed}
+    if text in allowed:
+        return allowed[text]
+    expected = f"one of {', '.join(allowed)}" if allowed else column.form
+    if allowed or column.kind == "boolean":
+        raise ReviewError(f"{name}: expected {expected}, got {text!r}")
+    if column.kind == "string":
+        return text
+    try:
+        return int(text) if column.kind in INTEGERS else float(text)
+    except ValueError:
+        raise ReviewError(f"{name}: expected {expected}, got {text!r}") from None

@@ -1,0 +1,210 @@
+"""Decisions that wait for a person: how many, which ones, and one as the person sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from console.queries.decision_explanation import explain_decision
+from millrace.contract.load import load_contract
+from millrace.contract.schema import Table
+from millrace.decisions import captured, scored, store
+from millrace.decisions.answered import Reviews
+from millrace.decisions.record import Answered
+from millrace.decisions.review import LabelValue, ReviewItem
+from millrace.errors import ArtefactError, EnvironmentNotFoundError, WorkloadError
+from millrace.names import WorkloadNames
+from millrace.tasks.answer import in_words
+from millrace.workload.declaration import Prediction
+from millrace.workload.load import load_workload, workloads_folder
+from millrace.workload.policy import Policy
+
+COUNTED = 10_000
+"""Waiting items are counted up to this number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """How many items wait."""
+
+    count: int
+    is_exact: bool
+    """False: there are `count` at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a person is asked: the label of a decision of this workload."""
+
+    prediction: Prediction
+    labels: Table
+    """The contract's table of the labels."""
+    policy: Policy
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the values that an answer has; () for a single value.
+
+        They are the columns of several labels, or hours of several horizons (`24 h`)."""
+        if self.prediction.labels:
+            return self.prediction.labels
+        return tuple(f"{hours:g} h" for hours in self.prediction.horizons_hours)
+
+    @property
+    def choices(self) -> tuple[LabelValue, ...]:
+        """The values of which one is the answer, or each part of it; () if any number or text may be."""
+        column = self.labels.column(self.prediction.label_columns[0])
+        return (False, True) if column.kind == "boolean" else column.allowed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownItem:
+    """An item as a person sees it. Of a blind one nothing here tells the model's answer."""
+
+    item: ReviewItem
+    question: Question
+    row: Mapping[str, Any]
+    """The input by column, in the contract's order, without images."""
+    images: Mapping[str, bytes]
+    """By column the bytes of an image, as they came: PNG, JPEG or raw."""
+    answer: Mapping[str, Answered] | None
+    """The model's answer; None for a blind item."""
+
+    @property
+    def answer_in_words(self) -> str:
+        """The model's answer for people; empty for a blind item."""
+        return in_words(self.answer) if self.answer else ""
+
+    @property
+    def suggestion(self) -> LabelValue | None:
+        """The label that the model's answer stands for, where it is one of the choices; None else."""
+        if self.answer is None or self.question.parts:
+            return None
+        value, spec = self.answer["value"], self.question.prediction
+        if spec.task == "binary":
+            is_positive = [(one == spec.positive and type(one) is type(spec.positive)) for one in self.question.choices]
+            return next(
+                (one for one, yes in zip(self.question.choices, is_positive, strict=True) if yes == value), None
+            )
+        return next((one for one in self.question.choices if str(one) == str(value)), None)
+
+
+def reviews_of(environment: Environment, names: WorkloadNames) -> Reviews:
+    """The queue of the workload's decisions that wait for a person."""
+    return Reviews(dynamodb=environment.client("dynamodb"), s3=environment.client("s3"), names=names)
+
+
+def question_of(names: WorkloadNames) -> Question:
+    """What is asked about decisions of this workload. Raises WorkloadError if it has no policy."""
+    folder = workloads_folder() / names.workload
+    workload = load_workload(folder)
+    if workload.policy is None:
+        where, expected = (
+            f"{names.workload}/workload.yaml",
+            "which answers a person decides: automate, held_out or more",
+        )
+        raise WorkloadError(where=where, field="policy", expected=expected, came="nothing")
+    return Question(prediction=workload.prediction, labels=load_contract(folder).labels, policy=workload.policy)
+
+
+def count_waiting(environment: Environment, names: WorkloadNames, *, most: int = COUNTED) -> Waiting:
+    """How many items wait, those that somebody has now among them."""
+    found = reviews_of(environment, names).queue.count(most=most)
+    return Waiting(count=min(found, most), is_exact=found < most)
+
+
+def list_waiting(environment: Environment, names: WorkloadNames, *, limit: int) -> list[ReviewItem]:
+    """The first `limit` items that wait, in the order in which they are given out."""
+    return reviews_of(environment, names).queue.waiting(most=limit)
+
+
+def find_items(environment: Environment, names: WorkloadNames, ids: Sequence[str]) -> Mapping[str, ReviewItem]:
+    """The items of these decisions, by id: those that wait, and those that a person has answered or nobody has."""
+    return reviews_of(environment, names).queue.find(ids)
+
+
+def find_item(environment: Environment, names: WorkloadNames, wanted: str) -> ReviewItem:
+    """The item of the decision with this id. Raises EnvironmentNotFoundError if it never waited for a person."""
+    if item := find_items(environment, names, [wanted]).get(wanted):
+        return item
+    came = f"{wanted!r}, which has no item"
+    raise EnvironmentNotFoundError(f"ID: expected the id of a decision that waits for a person, got {came}")
+
+
+def show_item(environment: Environment, names: WorkloadNames, item: ReviewItem) -> ShownItem:
+    """The item with its row and its images, as the person may see it."""
+    question = question_of(names)
+    table = load_contract(workloads_folder() / names.workload).table("scoring")
+    cells = json.loads(item.input) if item.input else _cells_of_lake(environment, names, item)
+    images = dict(_images(environment, names, item, cells, captured.long_columns(table)))
+    ordered = dict.fromkeys([*(name for name in table.names if name in cells), *cells])
+    return ShownItem(
+        item=item,
+        question=question,
+        row={name: cells[name] for name in ordered if name not in images},
+        images=images,
+        answer=None if item.is_blind else item.output,
+    )
+
+
+def explain_item(environment: Environment, names: WorkloadNames, item: ReviewItem) -> dict[str, Any] | None:
+    """What each column added to the model's answer, as `millrace why --explain` has it.
+
+    None for a blind item, for an answer that no model gave, and for a model without explanations."""
+    if item.is_blind or item.model_version is None:
+        return None
+    try:
+        return explain_decision(environment, names, item.id)
+    except (ArtefactError, EnvironmentNotFoundError):
+        return None
+
+
+def _cells_of_lake(environment: Environment, names: WorkloadNames, item: ReviewItem) -> dict[str, Any]:
+    """The input of an item that is too long to be kept in the queue."""
+    bucket, day = names.platform.bucket("lake"), item.event_time.astimezone(UTC).date()
+    found = store.find_decision(environment.client("s3"), bucket, names.workload, item.id, [day])
+    if found is None:
+        raise EnvironmentNotFoundError(f"{item.id}: expected its decision in s3://{bucket}, got none")
+    cells: dict[str, Any] = json.loads(found.decision.input)
+    return cells
+
+
+def _images(
+    environment: Environment, names: WorkloadNames, item: ReviewItem, cells: Mapping[str, Any], long: Sequence[str]
+) -> Mapping[str, bytes]:
+    """The bytes of the long cells: from the objects that a request's row names, or from the delivered file."""
+    if not long:
+        return {}
+    client = environment.client("s3")
+    kept = captured.LongCells(columns=tuple(long), under=names.lake_uri(captured.FOLDER, ""))
+    if item.source == "api":
+        uris = captured.references(cells, kept)
+        contents = captured.read_all(client, uris.values())
+        return {name: contents[uri] for name, uri in uris.items() if uri in contents}
+    return _images_of_file(client, names, item, long)
+
+
+def _images_of_file(client: Any, names: WorkloadNames, item: ReviewItem, long: Sequence[str]) -> Mapping[str, bytes]:
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from millrace.aws.objects import download
+
+    drop, _, number = item.id.rpartition("-")
+    uri = f"s3://{names.platform.bucket('lake')}/{scored.delivered_key(names.workload, drop)}"
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "delivered.parquet")
+        try:
+            download(client, uri, path)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return {}
+            raise
+        rows = scored.read_row(str(path), int(number)).to_pylist()
+    return {name: row[name] for row in rows for name in long if isinstance(row.get(name), bytes)}

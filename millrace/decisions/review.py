@@ -1,0 +1,180 @@
+"""What a person decides: an item for each decision with the action `review`, and the answer to it.
+
+The answer becomes a file of the feed `labels`. It is named by the decision's id, so a decision gets one such label:
+
+    electricity/labels/review/5d0f….jsonl    {"class":1,"prediction_id":"r-0-17","timestamp":"1997-05-01T00:00:00Z"}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from millrace.contract.schema import PREDICTION_ID
+from millrace.decisions.record import ActionReason, Answered, Decision, Scalar, Source, canonical, from_line
+from millrace.errors import ReviewError
+from millrace.tasks.answer import CONFIDENCE
+
+if TYPE_CHECKING:
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Prediction
+    from millrace.workload.policy import Review
+
+Status = Literal["waiting", "answered", "unanswered"]
+"""`unanswered`: nobody has answered within the hours of the policy."""
+ESCALATED = 0
+"""The priority of an item that a person has passed on to another one."""
+PRIORITY: Mapping[ActionReason, int] = {
+    "above_bound": 1,
+    "unsure": 2,
+    "held_out": 2,
+    "no_threshold": 3,
+    "paused": 3,
+    "state_unknown": 3,
+}
+"""The smallest goes first. What sends every row to a person, such as a pause, comes after what is about single rows."""
+INPUT_BYTES = 200 * 1024
+"""An input that is longer stays in the lake: an item of DynamoDB has 400 KB at most.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+MARK = '"action":"review"'
+"""How a line of such a decision says it. Within the input a quotation mark is escaped, so it never looks like this."""
+LabelValue = Scalar | Mapping[str, Scalar] | tuple[Scalar, ...]
+"""The label that a person gives: one value; by column if a row has several labels; one for each of several horizons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewAnswer:
+    """What a person has decided."""
+
+    value: LabelValue
+    by: str
+    """Identity of the person."""
+    at: datetime
+    seconds: float
+    """How long the person has looked at the item."""
+    source: str
+    """With what it was given: `terminal`, `web`, `import`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewItem:
+    """A decision that waits for a person, or has waited."""
+
+    id: str
+    """The decision's id."""
+    reason: ActionReason
+    priority: int
+    opened_at: datetime
+    event_time: datetime
+    expires_at: datetime
+    key: Mapping[str, Scalar]
+    input: str
+    """The row as canonical JSON; empty if it is longer than INPUT_BYTES."""
+    output: Mapping[str, Answered] | None
+    """The model's answer; None if the person must not know it."""
+    model_version: str | None
+    source: Source
+    note: str = ""
+    """What a person has said who passed it on."""
+    status: Status = "waiting"
+    answer: ReviewAnswer | None = None
+    dropped_at: datetime | None = None
+    """When the answer's label was dropped; None before."""
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the person must not know the model's answer."""
+        return self.reason == "held_out"
+
+    @property
+    def confidence(self) -> float | None:
+        found = (self.output or {}).get(CONFIDENCE)
+        return found if isinstance(found, float) else None
+
+
+def item_of(decision: Decision, review: Review, *, opened_at: datetime) -> ReviewItem:
+    """The item of a decision with the action `review`. Time begins at `opened_at`, to the second."""
+    opened_at = opened_at.replace(microsecond=0)
+    return ReviewItem(
+        id=decision.id,
+        reason=decision.reason,
+        priority=PRIORITY[decision.reason],
+        opened_at=opened_at,
+        event_time=decision.event_time,
+        expires_at=opened_at + timedelta(hours=review.hours),
+        key=decision.key,
+        input=decision.input if len(decision.input.encode()) <= INPUT_BYTES else "",
+        output=None if decision.reason == "held_out" else decision.output,
+        model_version=decision.model_version,
+        source=decision.source,
+    )
+
+
+def items_of(lines: Iterable[str], review: Review, *, opened_at: datetime) -> Iterator[ReviewItem]:
+    """The items of those lines whose action is `review`."""
+    for line in lines:
+        if MARK in line and (decision := from_line(line)).action == "review":
+            yield item_of(decision, review, opened_at=opened_at)
+
+
+def label_rows(
+    item: ReviewItem, value: LabelValue, *, prediction_spec: Prediction, labels: Table
+) -> list[dict[str, Any]]:
+    """The rows of the feed `labels` that say so: one, or one for each of several horizons.
+
+    Raises ReviewError for a value of another form, and for one that the contract refuses. `labels` is the contract's
+    table of the labels."""
+    from millrace.contract.row import check_row
+
+    spec = prediction_spec
+    rows: list[dict[str, Any]] = []
+    for hours, cells in zip(spec.horizons, _cells(value, spec), strict=True):
+        at = item.event_time + timedelta(hours=hours)
+        zoned = labels.column(spec.event_time).kind == "timestamp_utc"
+        time = at.isoformat() if zoned else at.replace(tzinfo=None).isoformat()
+        row: dict[str, Any] = {**item.key, spec.event_time: time, **cells}
+        row |= {PREDICTION_ID: item.id} if PREDICTION_ID in labels.names else {}
+        if problems := check_row(row, labels):
+            first = problems[0]
+            raise ReviewError(f"answer to {item.id}: {first.column}: expected {first.expected}, got {first.got}")
+        rows.append(row)
+    return rows
+
+
+def _cells(value: LabelValue, spec: Prediction) -> list[Mapping[str, Scalar]]:
+    """The label's cells, for each horizon."""
+    if spec.labels:
+        if not isinstance(value, Mapping) or set(value) != set(spec.labels):
+            raise ReviewError(f"answer: expected a value for each of {', '.join(spec.labels)}, got {value!r}")
+        return [value]
+    parts = value if isinstance(value, tuple) and spec.horizons_hours else (value,)
+    if len(parts) != len(spec.horizons) or isinstance(value, Mapping):
+        expected = f"a list of {len(spec.horizons)} values" if spec.horizons_hours else "one value"
+        raise ReviewError(f"answer: expected {expected}, got {value!r}")
+    return [{spec.label: part} for part in parts if not isinstance(part, tuple | Mapping)]
+
+
+def label_key(workload: str, decision_id: str) -> str:
+    """The landing key of the label of this decision that a person gives."""
+    return f"{workload}/labels/review/{hashlib.sha256(decision_id.encode()).hexdigest()[:32]}.jsonl"
+
+
+def label_body(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The rows as JSON lines."""
+    return "".join(f"{canonical(row)}\n" for row in rows)
+
+
+def value_to_json(value: LabelValue) -> str:
+    """The value as JSON: `1`, `{"damp": true, "mould": false}`, `[61.0, 64.5]`."""
+    return json.dumps(value if not isinstance(value, Mapping) else dict(value), sort_keys=True)
+
+
+def value_from_json(text: str) -> LabelValue:
+    """The value that `value_to_json` has written."""
+    value: Any = json.loads(text)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,384 @@
+"""The queue of decisions that wait for a person: the partition `review#<workload>` of the table `state`.
+
+    item#<id>                          the decision, its status, and the answer
+    wait#<priority>#<opened>#<id>      its place in the queue, with the lease of whoever has it now
+    done#<id>                          it has an answer whose label was not dropped yet
+
+A place holds no truth: it only leads to the item, whose status decides. So every step is one conditional write, and
+whatever dies between two of them is mended by whoever meets the place next:
+
+    open      put item#, then wait#           dies between: the event comes again, and the place is put then
+    answer    put done#, item# answered, delete wait#
+                                              dies before `answered`: the item waits on, the lease ends
+                                              dies after it: the place leads to an answered item, and is deleted
+    drop      item# gets `dropped_at`, label, audit, delete done#
+                                              dies between: done# is met again, and the same label is dropped again
+    escalate  item# names its new place, put it, delete the old one
+                                              dies between: the old place is met, and the new one is put
+
+A lease is one conditional write on the place, so two people never have one item, and `answered` is one on the item.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+from millrace.decisions.review import (
+    ESCALATED,
+    ReviewAnswer,
+    ReviewItem,
+    value_from_json,
+    value_to_json,
+)
+from millrace.names import WorkloadNames
+from millrace.state.table import DELETE_AFTER, Attribute, StateTable
+from millrace.timestamps import format_utc, parse_utc
+
+ITEM, WAIT, DONE = "item#", "wait#", "done#"
+LEASE = timedelta(minutes=15)
+"""For so long a person has an item without an answer."""
+STALE = timedelta(hours=1)
+"""A `done#` whose item still waits after this time is of an answer that was never written."""
+KEPT = timedelta(days=400)
+"""An item that no longer waits is kept for a year and a month."""
+PAGE = 50
+"""Places that one call reads. More than people who have items at once, so the first page mostly has a free one."""
+
+BATCH = 100
+"""Items that one call finds by their ids."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An item that one person has, until `ends_at`."""
+
+    item: ReviewItem
+    by: str
+    """Identity of the person."""
+    lease: str
+    """The lease's own id: of two windows of one person, too, one alone has the item."""
+    ends_at: datetime
+    place: str
+    """The sort key of its place in the queue."""
+
+
+class ReviewQueue:
+    """The queue of one workload. `now` is an argument, never the wall clock.
+
+    `ended` is called for each item whose time is over: again, if it may not have been called before. Who only opens
+    items needs none."""
+
+    def __init__(
+        self, client: Any, names: WorkloadNames, *, ended: Callable[[ReviewItem], object] | None = None
+    ) -> None:
+        """`client` is boto3's DynamoDB client."""
+        self._table = StateTable(client, names, partition=f"review#{names.workload}")
+        self._ended = ended
+
+    def open(self, item: ReviewItem) -> bool:
+        """Whether the item was opened now. A decision is opened once, whatever has become of it since."""
+        place = _place(item)
+        if self._table.put(f"{ITEM}{item.id}", _to_item(item, place), "attribute_not_exists(pk)"):
+            return self._put_place(place, item)
+        known = self._table.get(f"{ITEM}{item.id}")
+        if known.get("status") == {"S": "waiting"}:
+            self._put_place(known["place"]["S"], _from_item(known))
+        return False
+
+    def find(self, ids: Sequence[str]) -> dict[str, ReviewItem]:
+        """The items of these decisions, by id. A decision that was never opened, or is long over, has none."""
+        found: dict[str, ReviewItem] = {}
+        wanted = [f"{ITEM}{each}" for each in dict.fromkeys(ids)]
+        for first in range(0, len(wanted), BATCH):
+            items = self._table.find(wanted[first : first + BATCH])
+            found |= {item.id: item for item in map(_from_item, items.values())}
+        return found
+
+    def count(self, *, most: int) -> int:
+        """How many items wait, those that people have among them; at least `most` if there are so many."""
+        return self._table.count(WAIT, most=most)
+
+    def waiting(self, *, most: int) -> list[ReviewItem]:
+        """The first items in order, those that people have among them."""
+        places = self._table.in_order(WAIT, page=min(most, 1000))
+        ids = [place["id"]["S"] for _, (_, place) in zip(range(most), places, strict=False)]
+        found = self.find(ids)
+        return [found[each] for each in ids if each in found and found[each].status == "waiting"]
+
+    def next(self, *, by: str, now: datetime) -> Held | None:
+        """The first item that nobody has and that this person has not passed on; None if there is none."""
+        for sort, place in self._table.in_order(WAIT, page=PAGE):
+            is_passed = by in place.get("passed", {"SS": []})["SS"]
+            if is_passed and place["expires_at"]["S"] > format_utc(now):
+                continue
+            if (held := self._lease(sort, place, by=by, now=now)) and not is_passed:
+                return held
+        return None
+
+    def take(self, decision_id: str, *, by: str, now: datetime) -> Held | None:
+        """This item, if it waits and nobody has it; None else."""
+        known = self._table.get(f"{ITEM}{decision_id}")
+        sort = known["place"]["S"] if known else ""
+        place = self._table.get(sort) if sort else {}
+        return self._lease(sort, place, by=by, now=now) if place else None
+
+    def answer(self, held: Held, answer: ReviewAnswer, *, label: str) -> bool:
+        """Whether this is the item's answer now: it waits, and `held` still has it. `label` is the body of its label.
+
+        From now on until its label is dropped the answer can be taken back."""
+        # The lease is renewed first, so that nobody else can take the item while its answer is written.
+        if not self._renew(held, answer.at):
+            return False
+        self._table.put(f"{DONE}{held.item.id}", {"id": {"S": held.item.id}, "at": {"S": format_utc(answer.at)}})
+        values: dict[str, Attribute] = {
+            ":status": {"S": "answered"},
+            ":waiting": {"S": "waiting"},
+            ":answer": {"S": _answer_to_json(answer)},
+            ":label": {"S": label},
+            ":until": _until(answer.at),
+        }
+        is_answered = self._table.update(
+            f"{ITEM}{held.item.id}",
+            f"SET #status = :status, answer = :answer, label = :label, {DELETE_AFTER} = :until",
+            values,
+            condition="#status = :waiting",
+            attributes={"#status": "status"},
+        )
+        self._remove(held.place)
+        return is_answered
+
+    def skip(self, held: Held) -> bool:
+        """Give the item back; this person is not asked again. False if `held` has it no longer."""
+        return self._table.update(
+            held.place,
+            "ADD passed :by REMOVE lease, ends_at",
+            {":by": {"SS": [held.by]}, ":lease": {"S": held.lease}},
+            condition="lease = :lease",
+        )
+
+    def release(self, held: Held) -> bool:
+        """Give the item back as it was. False if `held` has it no longer."""
+        return self._table.update(
+            held.place, "REMOVE lease, ends_at", {":lease": {"S": held.lease}}, condition="lease = :lease"
+        )
+
+    def escalate(self, held: Held, *, note: str, now: datetime) -> bool:
+        """Put the item before all others, for another person. False if `held` has it no longer."""
+        if not self._renew(held, now):
+            return False
+        place = _place(held.item, priority=ESCALATED)
+        moved = self._table.update(
+            f"{ITEM}{held.item.id}",
+            "SET #place = :place, priority = :priority, note = :note",
+            {
+                ":place": {"S": place},
+                ":priority": {"N": str(ESCALATED)},
+                ":note": {"S": note},
+                ":waiting": {"S": "waiting"},
+            },
+            condition="#status = :waiting",
+            attributes={"#status": "status", "#place": "place"},
+        )
+        if moved and place == held.place:  # it was escalated before
+            return self.skip(held)
+        if moved:
+            self._put_place(place, held.item, passed=held.by)
+        self._remove(held.place)
+        return moved
+
+    def undo(self, decision_id: str, *, by: str, now: datetime) -> Held | None:
+        """The item again, its answer taken back; None unless the answer is this person's and not dropped yet."""
+        known = self._table.get(f"{ITEM}{decision_id}")
+        item = _from_item(known) if known else None
+        if item is None or item.answer is None or item.answer.by != by:
+            return None
+        # The place first, leased: whoever meets it before the answer is taken back finds nothing that waits.
+        lease, sort = uuid4().hex, known["place"]["S"]
+        held = Held(item=item, by=by, lease=lease, ends_at=now + LEASE, place=sort)
+        if not self._put_place(sort, item, held=held):
+            return None
+        taken = self._table.update(
+            f"{ITEM}{decision_id}",
+            f"SET #status = :waiting REMOVE answer, label, {DELETE_AFTER}",
+            {":waiting": {"S": "waiting"}, ":answered": {"S": "answered"}, ":answer": known["answer"]},
+            condition="#status = :answered AND answer = :answer AND attribute_not_exists(dropped_at)",
+            attributes={"#status": "status"},
+        )
+        if not taken:
+            self._remove(sort)
+            return None
+        return replace(held, item=replace(item, status="waiting", answer=None))
+
+    def answered(self) -> Iterator[tuple[ReviewItem, str]]:
+        """Each item with an answer whose label was not dropped for certain, and the body of its label."""
+        for _, done in self._table.in_order(DONE, page=1000):
+            known = self._table.get(f"{ITEM}{done['id']['S']}")
+            if known and "label" in known:
+                yield _from_item(known), known["label"]["S"]
+
+    def begin_drop(self, item: ReviewItem, *, now: datetime) -> bool:
+        """Whether the label of this answer may be dropped: the answer was not taken back. From now on it cannot be."""
+        if item.answer is None:
+            return False
+        return self._table.update(
+            f"{ITEM}{item.id}",
+            "SET dropped_at = if_not_exists(dropped_at, :now)",
+            {
+                ":now": {"S": format_utc(now)},
+                ":answered": {"S": "answered"},
+                ":answer": {"S": _answer_to_json(item.answer)},
+            },
+            condition="#status = :answered AND answer = :answer",
+            attributes={"#status": "status"},
+        )
+
+    def end_drop(self, item: ReviewItem) -> None:
+        """The label of the item has been dropped and recorded."""
+        self._remove(f"{DONE}{item.id}")
+
+    def end_expired(self, *, now: datetime, most: int) -> int:
+        """End items whose time is over, `most` of them. Returns how many places were looked at for it."""
+        # Within a priority, places are in order of the time when they were opened, and so of the time when they end.
+        looked = 0
+        for priority in range(ESCALATED, 4):
+            for sort, place in self._table.in_order(f"{WAIT}{priority}#", page=PAGE):
+                if looked >= most or place["expires_at"]["S"] > format_utc(now):
+                    break
+                self._lease(sort, place, by="", now=now)
+                looked += 1
+        for sort, done in self._table.in_order(DONE, page=1000):
+            known = self._table.get(f"{ITEM}{done['id']['S']}")
+            if known.get("status") != {"S": "answered"} and parse_utc(done["at"]["S"]) + STALE < now:
+                self._remove(sort)
+        return looked
+
+    def _lease(self, sort: str, place: dict[str, Attribute], *, by: str, now: datetime) -> Held | None:
+        """The item of this place, if it still waits there and nobody has it. Mends a place that leads nowhere."""
+        if "ends_at" in place and place["ends_at"]["S"] > format_utc(now):
+            return None
+        lease, ends_at = uuid4().hex, now + LEASE
+        leased = self._table.update(
+            sort,
+            "SET lease = :lease, ends_at = :end",
+            {":lease": {"S": lease}, ":end": {"S": format_utc(ends_at)}, ":now": {"S": format_utc(now)}},
+            condition="attribute_exists(pk) AND (attribute_not_exists(lease) OR ends_at <= :now)",
+        )
+        if not leased:
+            return None
+        known = self._table.get(f"{ITEM}{place['id']['S']}")
+        item = _from_item(known) if known else None
+        if item and item.status == "waiting" and item.expires_at <= now:
+            item = self._end(item, now) or item
+        if item and item.status == "waiting" and known["place"]["S"] == sort:
+            return Held(item=item, by=by, lease=lease, ends_at=ends_at, place=sort)
+        if item and item.status == "waiting":
+            self._put_place(known["place"]["S"], item)
+        if item and item.status == "unanswered" and self._ended:
+            self._ended(item)
+        self._remove(sort)
+        return None
+
+    def _end(self, item: ReviewItem, now: datetime) -> ReviewItem | None:
+        """The item without an answer, its time being over; None if it does not wait any more."""
+        ended = self._table.update(
+            f"{ITEM}{item.id}",
+            f"SET #status = :ended, {DELETE_AFTER} = :until",
+            {":ended": {"S": "unanswered"}, ":waiting": {"S": "waiting"}, ":until": _until(now)},
+            condition="#status = :waiting",
+            attributes={"#status": "status"},
+        )
+        known = self._table.get(f"{ITEM}{item.id}")
+        return _from_item(known) if ended or known else None
+
+    def _renew(self, held: Held, now: datetime) -> bool:
+        return self._table.update(
+            held.place,
+            "SET ends_at = :end",
+            {":end": {"S": format_utc(now + LEASE)}, ":lease": {"S": held.lease}},
+            condition="lease = :lease",
+        )
+
+    def _put_place(self, sort: str, item: ReviewItem, *, passed: str = "", held: Held | None = None) -> bool:
+        place: dict[str, Attribute] = {"id": {"S": item.id}, "expires_at": {"S": format_utc(item.expires_at)}}
+        if held:
+            place |= {"lease": {"S": held.lease}, "ends_at": {"S": format_utc(held.ends_at)}}
+        if passed:
+            place["passed"] = {"SS": [passed]}
+        return self._table.put(sort, place, "attribute_not_exists(pk)")
+
+    def _remove(self, sort: str) -> None:
+        self._table.delete(sort, "attribute_exists(pk)")
+
+
+def _place(item: ReviewItem, *, priority: int | None = None) -> str:
+    return f"{WAIT}{item.priority if priority is None else priority}#{format_utc(item.opened_at)}#{item.id}"
+
+
+def _until(now: datetime) -> Attribute:
+    return {"N": str(int((now + KEPT).timestamp()))}
+
+
+def _to_item(item: ReviewItem, place: str) -> dict[str, Attribute]:
+    texts = {
+        "id": item.id,
+        "place": place,
+        "reason": item.reason,
+        "opened_at": format_utc(item.opened_at),
+        "event_time": item.event_time.isoformat(),
+        "expires_at": format_utc(item.expires_at),
+        "key": json.dumps(item.key),
+        "input": item.input,
+        "source": item.source,
+        "status": item.status,
+        **({"output": json.dumps(item.output)} if item.output is not None else {}),
+        **({"model_version": item.model_version} if item.model_version is not None else {}),
+    }
+    return {**{name: {"S": text} for name, text in texts.items()}, "priority": {"N": str(item.priority)}}
+
+
+def _from_item(found: dict[str, Attribute]) -> ReviewItem:
+    text = {name: value["S"] for name, value in found.items() if "S" in value}
+    return ReviewItem(
+        id=text["id"],
+        reason=cast("Any", text["reason"]),
+        priority=int(found["priority"]["N"]),
+        opened_at=parse_utc(text["opened_at"]),
+        event_time=parse_utc(text["event_time"]),
+        expires_at=parse_utc(text["expires_at"]),
+        key=json.loads(text["key"]),
+        input=text["input"],
+        output=json.loads(text["output"]) if "output" in text else None,
+        model_version=text.get("model_version"),
+        source=cast("Any", text["source"]),
+        note=text.get("note", ""),
+        status=cast("Any", text["status"]),
+        answer=_answer_from_json(text["answer"]) if "answer" in text else None,
+        dropped_at=parse_utc(text["dropped_at"]) if "dropped_at" in text else None,
+    )
+
+
+def _answer_to_json(answer: ReviewAnswer) -> str:
+    fields = {
+        "value": value_to_json(answer.value),
+        "by": answer.by,
+        "at": format_utc(answer.at),
+        "seconds": answer.seconds,
+        "source": answer.source,
+    }
+    return json.dumps(fields, sort_keys=True)
+
+
+def _answer_from_json(text: str) -> ReviewAnswer:
+    fields = json.loads(text)
+    return ReviewAnswer(
+        value=value_from_json(fields["value"]),
+        by=fields["by"],
+        at=parse_utc(fields["at"]),
+        seconds=fields["seconds"],
+        source=fields["source"],
+    )

@@ -1,0 +1,263 @@
+"""The queue of decisions that wait: who gets which item, and that whatever dies between two steps is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from millrace.decisions.review import ReviewAnswer, ReviewItem
+from millrace.state.reviews import DONE, ITEM, LEASE, STALE, WAIT, Held, ReviewQueue
+from millrace.timestamps import parse_utc
+from tests.millrace.state.conftest import NAMES
+
+AT = parse_utc("1997-06-01T06:00:00Z")
+ITEM_0 = ReviewItem(
+    id="r-0",
+    reason="unsure",
+    priority=2,
+    opened_at=AT,
+    event_time=AT,
+    expires_at=AT + timedelta(hours=24),
+    key={"timestamp": "1997-06-01T06:00:00"},
+    input='{"a":1}',
+    output={"value": 1, "confidence": 0.6},
+    model_version="1",
+    source="api",
+)
+
+
+@pytest.fixture
+def ended() -> list[ReviewItem]:
+    return []
+
+
+@pytest.fixture
+def queue(client: Any, ended: list[ReviewItem]) -> ReviewQueue:
+    return ReviewQueue(client, NAMES, ended=ended.append)
+
+
+def numbered(number: int, **fields: Any) -> ReviewItem:
+    return replace(ITEM_0, id=f"r-{number}", opened_at=AT + timedelta(minutes=number), **fields)
+
+
+def held(found: Held | None) -> Held:
+    assert found is not None
+    return found
+
+
+def answer(by: str = "ann", value: int = 1) -> ReviewAnswer:
+    return ReviewAnswer(value=value, by=by, at=AT, seconds=3.0, source="terminal")
+
+
+def sorts(client: Any) -> list[str]:
+    return [item["sk"]["S"] for item in client.scan(TableName=NAMES.platform.state_table)["Items"]]
+
+
+def test_an_item_is_opened_once_and_comes_back_as_it_was(queue: ReviewQueue) -> None:
+    assert queue.open(ITEM_0)
+    assert not queue.open(replace(ITEM_0, opened_at=AT + LEASE, reason="paused"))
+    assert queue.find(["r-0", "r-0", "other"]) == {"r-0": ITEM_0}
+    assert (queue.count(most=10), queue.waiting(most=5)) == (1, [ITEM_0])
+
+
+def test_items_come_by_priority_then_by_time(queue: ReviewQueue) -> None:
+    for number, priority in ((3, 2), (1, 3), (2, 2), (4, 1)):
+        queue.open(numbered(number, priority=priority))
+    order = [held(queue.next(by="ann", now=AT)).item.id for _ in range(4)]
+    assert order == ["r-4", "r-2", "r-3", "r-1"]
+    assert queue.next(by="ben", now=AT) is None
+
+
+def test_a_lease_ends_and_then_its_holder_answers_no_more(queue: ReviewQueue) -> None:
+    queue.open(ITEM_0)
+    first = held(queue.next(by="ann", now=AT))
+    assert queue.next(by="ben", now=AT + LEASE - timedelta(seconds=1)) is None
+    second = held(queue.next(by="ben", now=AT + LEASE))
+    assert not queue.answer(first, answer(), label="{}")
+    assert queue.answer(second, answer("ben", 0), label="{}")
+    found = queue.find(["r-0"])["r-0"]
+    assert (found.status, found.answer) == ("answered", answer("ben", 0))
+
+
+def test_of_twenty_people_no_two_have_one_item(queue: ReviewQueue) -> None:
+    for number in range(20):
+        queue.open(numbered(number))
+    with ThreadPoolExecutor(20) as people:
+        found = [*people.map(lambda person: held(queue.next(by=f"p-{person}", now=AT)).item.id, range(20))]
+    assert len({*found}) == 20
+
+
+def test_an_answer_is_given_once_and_its_label_dropped_once(queue: ReviewQueue, client: Any) -> None:
+    queue.open(ITEM_0)
+    mine = held(queue.next(by="ann", now=AT))
+    assert queue.answer(mine, answer(), label='{"class":1}\n')
+    assert not queue.answer(mine, answer(value=0), label="{}")
+    ((item, label),) = queue.answered()
+    assert (item.answer, label) == (answer(), '{"class":1}\n')
+    assert queue.begin_drop(item, now=AT)
+    assert queue.begin_drop(item, now=AT + LEASE), "who has died goes on"
+    queue.end_drop(item)
+    assert (list(queue.answered()), sorts(client)) == ([], [f"{ITEM}r-0"])
+    assert queue.find(["r-0"])["r-0"].dropped_at == AT
+
+
+def test_an_answer_is_taken_back_by_its_person_until_its_label_is_dropped(queue: ReviewQueue) -> None:
+    queue.open(ITEM_0)
+    queue.answer(held(queue.next(by="ann", now=AT)), answer(), label="{}")
+    assert queue.undo("r-0", by="ben", now=AT) is None
+    again = held(queue.undo("r-0", by="ann", now=AT))
+    assert (list(queue.answered()), queue.next(by="ben", now=AT)) == ([], None)
+    assert queue.answer(again, answer(value=0), label="{}")
+    ((item, _),) = queue.answered()
+    queue.begin_drop(item, now=AT)
+    assert queue.undo("r-0", by="ann", now=AT) is None
+    assert queue.find(["r-0"])["r-0"].answer == answer(value=0)
+    assert queue.count(most=9) == 0
+
+
+def test_who_skips_or_passes_on_is_not_asked_again(queue: ReviewQueue) -> None:
+    queue.open(numbered(0, priority=1))
+    queue.open(numbered(1))
+    assert queue.skip(held(queue.next(by="ann", now=AT)))
+    second = held(queue.next(by="ann", now=AT))
+    assert second.item.id == "r-1"
+    assert queue.escalate(second, note="odd", now=AT)
+    assert queue.next(by="ann", now=AT) is None
+    first = held(queue.next(by="ben", now=AT))
+    assert (first.item.id, first.item.priority, first.item.note) == ("r-1", 0, "odd")
+    assert queue.escalate(first, note="odd indeed", now=AT)
+    assert held(queue.next(by="ben", now=AT)).item.id == "r-0"
+    assert held(queue.next(by="cid", now=AT)).item.note == "odd indeed"
+
+
+def test_an_item_that_is_given_back_comes_again(queue: ReviewQueue) -> None:
+    queue.open(ITEM_0)
+    mine = held(queue.next(by="ann", now=AT))
+    assert queue.release(mine)
+    assert not queue.release(mine)
+    again = held(queue.next(by="ann", now=AT))
+    assert not queue.skip(mine), "a lease that has gone to another window"
+    assert not queue.escalate(mine, note="", now=AT)
+    assert queue.take("r-0", by="ben", now=AT) is None
+    assert again.lease != mine.lease
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_a_decision_that_nobody_answers_ends_and_is_recorded(
+    queue: ReviewQueue, client: Any, ended: list[ReviewItem], passed: bool
+) -> None:
+    queue.open(ITEM_0)
+    mine = held(queue.next(by="ann", now=AT))
+    assert queue.skip(mine) if passed else queue.release(mine)
+    late = ITEM_0.expires_at
+    assert queue.next(by="ann", now=late) is None
+    assert [one.status for one in ended] == ["unanswered"]
+    assert not queue.open(ITEM_0)
+    assert sorts(client) == [f"{ITEM}r-0"]
+
+
+def test_the_sweep_ends_what_is_over_and_nothing_else(queue: ReviewQueue, ended: list[ReviewItem]) -> None:
+    for number in range(6):
+        queue.open(numbered(number, priority=1 + number % 3, expires_at=AT + timedelta(hours=1 + number)))
+    assert queue.end_expired(now=AT + timedelta(hours=3), most=2) == 2
+    assert queue.end_expired(now=AT + timedelta(hours=3), most=9) == 1
+    assert {one.id for one in ended} == {"r-0", "r-1", "r-2"}
+    assert queue.count(most=9) == 3
+
+
+class DiedError(Exception):
+    """The process has ended at this call."""
+
+
+def dies_at(client: Any, call: str, number: int) -> Callable[[], None]:
+    """Let the client raise DiedError in place of its `number`th call of this kind. Returns what lets it live again."""
+    calls = iter(range(1, 99))
+
+    def die(**_: Any) -> None:
+        if next(calls) == number:
+            raise DiedError
+
+    client.meta.events.register(f"before-call.dynamodb.{call}", die, unique_id="die")
+    return lambda: client.meta.events.unregister(f"before-call.dynamodb.{call}", unique_id="die")
+
+
+def test_an_opening_that_dies_is_made_up_for(queue: ReviewQueue, client: Any) -> None:
+    lives = dies_at(client, "PutItem", 2)
+    with pytest.raises(DiedError):
+        queue.open(ITEM_0)
+    lives()
+    assert queue.next(by="ann", now=AT) is None
+    assert not queue.open(ITEM_0)
+    assert held(queue.next(by="ann", now=AT)).item == ITEM_0
+
+
+@pytest.mark.parametrize(("call", "number"), [("PutItem", 1), ("UpdateItem", 2), ("DeleteItem", 1)])
+def test_an_answer_that_dies_is_given_once_in_the_end(queue: ReviewQueue, client: Any, call: str, number: int) -> None:
+    queue.open(ITEM_0)
+    mine = held(queue.next(by="ann", now=AT))
+    lives = dies_at(client, call, number)
+    with pytest.raises(DiedError):
+        queue.answer(mine, answer(), label="{}")
+    lives()
+    later = AT + LEASE + timedelta(minutes=1)
+    if found := queue.next(by="ben", now=later):
+        assert call != "DeleteItem"
+        assert queue.answer(found, replace(answer("ben"), at=later), label="{}")
+    ((item, _),) = queue.answered()
+    queue.end_drop(item)
+    assert sorts(client) == [f"{ITEM}r-0"]
+    assert item.answer
+    assert item.answer.by == ("ann" if call == "DeleteItem" else "ben")
+
+
+def test_the_mark_of_an_answer_that_was_never_written_goes(queue: ReviewQueue, client: Any) -> None:
+    queue.open(ITEM_0)
+    mine = held(queue.next(by="ann", now=AT))
+    lives = dies_at(client, "UpdateItem", 2)
+    with pytest.raises(DiedError):
+        queue.answer(mine, answer(), label="{}")
+    lives()
+    queue.end_expired(now=AT + STALE, most=9)
+    assert f"{DONE}r-0" in sorts(client)
+    queue.end_expired(now=AT + STALE + timedelta(seconds=1), most=9)
+    assert f"{DONE}r-0" not in sorts(client)
+
+
+@pytest.mark.parametrize(("call", "number"), [("PutItem", 1), ("DeleteItem", 1)])
+def test_an_escalation_that_dies_loses_nothing(queue: ReviewQueue, client: Any, call: str, number: int) -> None:
+    queue.open(ITEM_0)
+    mine = held(queue.next(by="ann", now=AT))
+    lives = dies_at(client, call, number)
+    with pytest.raises(DiedError):
+        queue.escalate(mine, note="odd", now=AT)
+    lives()
+    later = AT + LEASE + timedelta(minutes=1)
+    found = queue.next(by="ben", now=later) or queue.next(by="ben", now=later)
+    assert held(found).item.note == "odd"
+    assert queue.next(by="cid", now=later) is None, "the old place leads nowhere"
+    assert [one for one in sorts(client) if one.startswith(WAIT)] == [held(found).place]
+
+
+def test_an_undo_that_dies_leaves_the_answer(queue: ReviewQueue, client: Any) -> None:
+    queue.open(ITEM_0)
+    queue.answer(held(queue.next(by="ann", now=AT)), answer(), label="{}")
+    lives = dies_at(client, "UpdateItem", 1)
+    with pytest.raises(DiedError):
+        queue.undo("r-0", by="ann", now=AT)
+    lives()
+    assert queue.next(by="ben", now=AT + LEASE + LEASE) is None
+    assert [item.answer for item, _ in queue.answered()] == [answer()]
+
+
+def test_the_first_item_is_one_query_however_many_wait(queue: ReviewQueue, client: Any) -> None:
+    for number in range(300):
+        queue.open(numbered(number))
+    calls: list[str] = []
+    client.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
+    held(queue.next(by="ann", now=AT))
+    assert calls == ["Query", "UpdateItem", "GetItem"]
