@@ -43,7 +43,7 @@ class Environment:
 
         Raises EnvironmentNotFoundError if there is no folder of workloads, if this workload has no folder, or if
         several could be meant."""
-        known = self._declared()
+        known = self.declared()
         if not known:
             raise EnvironmentNotFoundError(
                 f"expected a folder of workloads at {workloads_folder().resolve()}, got none: run it in the "
@@ -68,9 +68,9 @@ class Environment:
         """The workloads that have a folder and whose state machines exist here, sorted by name."""
         pages = self.client("stepfunctions").get_paginator("list_state_machines").paginate()
         machines = {machine["name"] for page in pages for machine in page["stateMachines"]}
-        return [names for names in self._declared() if names.machine("ingest") in machines]
+        return [names for names in self.declared() if names.machine("ingest") in machines]
 
-    def _declared(self) -> list[WorkloadNames]:
+    def declared(self) -> list[WorkloadNames]:
         """The names of each workload that has a folder."""
         folders = workload_folders(workloads_folder())
         return [WorkloadNames(platform=self.platform, workload=folder.name) for folder in folders]

@@ -60,6 +60,15 @@ def day(at: date) -> str:
     return f"{at:%-d %B %Y}"
 
 
+def age(since: timedelta) -> str:
+    """A span of time in its largest unit: `40 s`, `12 min`, `5 h`, `3 days`."""
+    seconds = max(since.total_seconds(), 0)
+    for limit, size, unit in ((100, 1, "s"), (6000, 60, "min"), (2 * 86400, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
 def last_day(end: date) -> str:
     """The last day of a span, which does not include `end`: `30 April 1997` for midnight of 1 May."""
     return day(_last_moment(end))

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from console.cli.audit import audit
 from console.cli.clock import clock
+from console.cli.console import console
 from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
@@ -40,7 +41,7 @@ PANELS = {
     "The first hour": (new, up, drop, predict, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
     "Models": (validate, rollback, card, bom, verify, export),
-    "Operations": (alarms, monitor, clock, automate, dead, cost, report, doctor, demo, down),
+    "Operations": (alarms, monitor, clock, automate, dead, cost, report, console, doctor, demo, down),
     "Records": (decisions, why, quarantine, query, withdraw),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""

@@ -309,7 +309,10 @@ def report(workload: Workload, stage: Stage, build: Build, output: ReportOutput 
 
     environment, names = find(stage, build, workload)
     question = question_of(workloads_folder() / names.workload / "workload.yaml")
-    html = page(read_report(environment, names, question=question))
+    found = read_report(environment, names, question=question)
+    for part, why in found.unread.items():
+        print(f"{part}: {why.words}", file=sys.stderr)
+    html = page(found)
     path = output or build / f"report-{names.workload}-{stage}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from console.cli.options import Build, Json, Stage, Workload, several_workloads
 
 if TYPE_CHECKING:
     from console.environment import Environment
+    from console.queries.executions import Execution
     from console.queries.run_logs import Log
     from millrace.names import WorkloadNames
 
@@ -36,32 +38,29 @@ def status(
 
 def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     from console.presenters.catalogue import outcome, run_title
-    from console.queries.automation import find_automates
-    from console.queries.runs import SHORT, list_runs, read_execution
-    from console.queries.versions import state_of
-    from console.queries.waiting import find_waiting
-    from millrace.state.pointers import ReleasePointers
+    from console.queries.overview import read_state
+    from console.queries.runs import SHORT
+    from console.queries.unread import Unread
 
-    states = environment.client("stepfunctions")
-    champion = ReleasePointers(state_of(environment, names)).read().champion
-    automates = find_automates(environment, names, champion)
-    running = list_runs(states, names, status="RUNNING", limit=5)
-    newest = next((run for run in list_runs(states, names, limit=len(running) + 1) if run.status != "RUNNING"), None)
-    waiting = find_waiting(environment, names)
-    ended = ""
-    if newest:
-        execution = read_execution(states, newest)
-        result = outcome(execution)
-        how = "REFUSED" if result.is_refused else newest.status
-        subject = run_title(names, newest.machine, execution.input)
-        ended = f"{newest.machine} {newest.name[:SHORT]} ({subject}): {how}, {result.text or execution.failure}"
+    def shown(part: Any, words: Callable[[Any], Any], nothing: Any = "") -> Any:
+        return part.words if isinstance(part, Unread) else words(part) if part else nothing
+
+    def ended(run: Execution) -> str:
+        result = outcome(run)
+        how = "REFUSED" if result.is_refused else run.status
+        subject = run_title(names, run.machine, run.input)
+        return f"{run.machine} {run.name[:SHORT]} ({subject}): {how}, {result.text or run.failure}"
+
+    state = read_state(environment, names)
     return {
         "workload": names.workload,
-        "live": f"version {champion.version}" if champion else "none yet",
-        **({"automated": automates.words} if automates else {}),
-        "runs_now": ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in running),
-        "drops_waiting": waiting.drops if waiting else 0,
-        "newest_run": ended,
+        "live": shown(state.champion, lambda live: f"version {live.version}", "none yet"),
+        **({"automated": shown(state.automates, lambda found: found.words)} if state.automates else {}),
+        "runs_now": shown(
+            state.runs, lambda runs: ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in runs.running)
+        ),
+        "drops_waiting": shown(state.waiting, lambda waiting: waiting.drops, 0),
+        "newest_run": shown(state.runs, lambda runs: ended(runs.newest) if runs.newest else ""),
     }
 
 

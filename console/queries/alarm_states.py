@@ -39,6 +39,11 @@ class AlarmState:
     runbook: str
     """Where it is written what to do; empty for an alarm of a release."""
 
+    @property
+    def is_of_stage(self) -> bool:
+        """Whether all workloads of the stage share it."""
+        return self.name in operations.STAGE_ALARMS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Receiver:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from console.environment import Environment
 from console.queries.answers import drops_of
@@ -31,6 +31,7 @@ from console.queries.nearest_examples import NearestExamples, examples_of_newest
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged
+from console.queries.unread import Unread, part
 from console.queries.usage import CostLine, find_usage
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation
@@ -40,6 +41,7 @@ MOST_RUNS = 100
 """How many executions of each machine are read, the newest ones."""
 MOST_VERSIONS = 12
 """How many versions and refused models are read, the newest ones."""
+PartT = TypeVar("PartT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,8 @@ class WorkloadReport:
     nearest: NearestExamples | None = None
     """The nearest training rows of the newest decision. None if the contract shows nobody training rows, or if none of
     `models` answered it."""
+    unread: Mapping[str, Unread] = field(default_factory=dict)
+    """What could not be read, by the part of the page that lacks it: mostly what IAM does not let the caller read."""
 
     def of(self, machine: str) -> list[Execution]:
         """The executions of one machine, the oldest first."""
@@ -106,22 +110,33 @@ class WorkloadReport:
 def read_report(environment: Environment, names: WorkloadNames, *, question: str) -> WorkloadReport:
     """Read everything that the report shows. It takes about four calls for each execution, version and drop.
 
-    Raises EnvironmentNotFoundError if the workload is not deployed."""
+    Raises EnvironmentNotFoundError if the workload is not deployed, ClientError if its executions cannot be read."""
     s3, now = environment.client("s3"), environment.now()
+    unread: dict[str, Unread] = {}
+
+    def read(section: str, of: Callable[[], PartT]) -> PartT | None:
+        """What `of` reads; None where a service answers with an error, which the section then says."""
+        found = part(of)
+        if isinstance(found, Unread):
+            unread[section] = found
+            return None
+        return found
+
     runs = executions(environment.client("stepfunctions"), names, limit=MOST_RUNS)
     # Executions come first: drops, monitor runs and alarms are all read from them.
     by_machine = {machine: [run for run in runs if run.machine == machine] for machine in {run.machine for run in runs}}
     monitored = by_machine.get("monitor", [])
-    monitor_runs = read_monitor_runs(s3, monitored)
+    monitor_runs = read("monitoring", lambda: read_monitor_runs(s3, monitored)) or ()
     # With MOST_RUNS executions there may be older ones that were not read.
-    unjudged = find_unjudged(s3, names, monitor_runs, is_whole=len(monitored) < MOST_RUNS)
+    is_whole = len(monitored) < MOST_RUNS
+    unjudged = read("monitoring", lambda: find_unjudged(s3, names, monitor_runs, is_whole=is_whole)) or ()
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
-    quarantined = count_reasons(
-        find_rows(environment, names, runs={drop.drop_id for run in intake for drop in drops_of(run)})
-    )
-    decision, records = newest_decision(environment, names), audit_of(environment, names)
+    dropped = {drop.drop_id for run in intake for drop in drops_of(run)}
+    quarantined = read("drops", lambda: count_reasons(find_rows(environment, names, runs=dropped))) or {}
+    decision = read("lineage", lambda: newest_decision(environment, names))
+    records = read("timeline", lambda: audit_of(environment, names)) or ()
     # Newest first; the page shows the models oldest first.
-    newest = list(islice(find_versions(environment, names), MOST_VERSIONS))
+    newest = read("models", lambda: list(islice(find_versions(environment, names), MOST_VERSIONS))) or []
     live = next((version for version in newest if version.status == "live"), None)
     answered = decision.decision.model_version if decision else None
     # The run whose pinned rows are compared: that of the version which answered the newest decision.
@@ -131,18 +146,22 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         question=question,
         now=now,
         runs=tuple(runs),
-        models=tuple(_judged(s3, names, version) for version in reversed(newest)),
+        models=read("models", lambda: tuple(_judged(s3, names, version) for version in reversed(newest))) or (),
         monitor_runs=monitor_runs,
         windows=windows(monitor_runs),
         champions=champion_periods(records, until=now.date()),
         alarms=raised_alarms(names, runs, monitor_runs),
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
-        lineage=tuple(trace_decision(environment, names, decision)) if decision else (),
-        usage=find_usage(environment, names, runs),
-        limits=(*(find_limits(read_watched(s3, names, live.run)) if live else ()), *unjudged),
+        lineage=read("lineage", lambda: tuple(trace_decision(environment, names, decision)) if decision else ()) or (),
+        usage=read("cost", lambda: find_usage(environment, names, runs)) or (),
+        limits=(
+            *(read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or ()),
+            *unjudged,
+        ),
         withdrawals=find_withdrawals(records),
-        nearest=examples_of_newest(environment, names, decision, trained),
+        nearest=read("models", lambda: examples_of_newest(environment, names, decision, trained)),
+        unread=unread,
     )
 
 

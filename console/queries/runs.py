@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -95,12 +95,31 @@ def list_runs(
     if status and status not in STATUSES:
         raise RunError(f"--status: expected one of {list(STATUSES)}, got {status!r}")
     machines = [machine] if machine else EVERY_MACHINE
+    found = runs_by_machine(states, names, limit=limit, machines=machines, status=status)
+    newest = sorted((run for runs in found.values() for run in runs), key=lambda run: run.started, reverse=True)
+    return newest[:limit]
+
+
+def runs_by_machine(
+    states: Any,
+    names: WorkloadNames,
+    *,
+    limit: int | None,
+    machines: Iterable[str] = EVERY_MACHINE,
+    status: str = "",
+) -> dict[str, list[Run]]:
+    """The `limit` newest runs of each machine that is deployed, newest first. One call gives up to 100 of a machine.
+
+    Raises EnvironmentNotFoundError if none of the machines is deployed."""
     # `limit` of each machine, since the newest of all may all be of one machine.
-    found = [list(islice(runs, limit)) for each in machines if (runs := _listed(states, names, each, status))]
+    found = {
+        each: list(islice(runs, limit))
+        for each in machines
+        if (runs := _listed(states, names, each, status)) is not None
+    }
     if not found:
         raise not_deployed(names)
-    newest = sorted((run for runs in found for run in runs), key=lambda run: run.started, reverse=True)
-    return newest[:limit]
+    return found
 
 
 def find_run(states: Any, names: WorkloadNames, word: str) -> Run:

@@ -55,12 +55,16 @@ def tried_again(names: WorkloadNames) -> str:
 
 def find_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops | None:
     """The drops that wait; None if none does, or if the queue cannot be read."""
-    sqs = environment.client("sqs")
     try:
-        url = sqs.get_queue_url(QueueName=names.queue("drops"))["QueueUrl"]
-        drops = queue_length(sqs, url)
+        return read_waiting(environment, names)
     except ClientError:
         return None
+
+
+def read_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops | None:
+    """The drops that wait; None if none does. Raises ClientError if the queue cannot be read."""
+    sqs = environment.client("sqs")
+    drops = queue_length(sqs, sqs.get_queue_url(QueueName=names.queue("drops"))["QueueUrl"])
     if not drops:
         return None
     return WaitingDrops(names=names, drops=drops, has_model=not lacks_model(environment, names))

@@ -206,7 +206,11 @@ def _platform() -> None:
     for machine in MACHINES:
         boto3.client("stepfunctions").create_state_machine(name=NAMES.machine(machine), definition="{}", roleArn=role)
     boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-    for name in (*(NAMES.queue(dead(name)) for name in DEAD_LETTERS), PLATFORM.queue(dead(EVENTS))):
+    for name in (
+        NAMES.queue("drops"),
+        *(NAMES.queue(dead(name)) for name in DEAD_LETTERS),
+        PLATFORM.queue(dead(EVENTS)),
+    ):
         boto3.client("sqs").create_queue(QueueName=name)
     topic = boto3.client("sns").create_topic(Name=PLATFORM.alarm_topic_arn.rpartition(":")[2])["TopicArn"]
     boto3.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ann@example.com")

@@ -1,0 +1,142 @@
+"""The page of all workloads of a stage: the state of each, and what waits for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from console.commands import command
+from console.pages.template import template
+from console.presenters.catalogue import outcome, run_title, titled
+from console.presenters.presenter import Tone
+from console.queries.executions import Execution
+from console.queries.overview import RecentRuns, WorkloadState
+from console.queries.runs import SHORT
+from console.queries.unread import Unread
+from console.words import age, spelled
+from millrace.names import Platform
+
+SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": ""}
+"""A sign for each tone of a cell, for readers who do not see the colours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadWorkload:
+    """A workload of which nothing can be shown."""
+
+    workload: str
+    why: Unread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell of a workload's row."""
+
+    text: str
+    detail: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """One thing that waits for a person."""
+
+    workload: str
+    """Empty for one of the stage."""
+    what: str
+    detail: str = ""
+    command: str = ""
+    """What a person can type; empty if nothing helps."""
+
+
+def overview_page(
+    platform: Platform,
+    states: Sequence[WorkloadState | UnreadWorkload],
+    *,
+    now: datetime,
+    denied: Unread | None = None,
+) -> str:
+    """The page as HTML. `denied` says why the deployed workloads are not known; then `states` is of all folders."""
+    read = [state for state in states if isinstance(state, WorkloadState)]
+    # An alarm of the stage is found once for each workload, but is one.
+    waiting = list(dict.fromkeys(one for state in read for one in _waiting(state)))
+    rows = [
+        (state.workload, state.why.words, []) if isinstance(state, UnreadWorkload)
+        else (state.names.workload, "", list(_cells(state)))
+        for state in states
+    ]  # fmt: skip
+    return template("overview.html.jinja").render(
+        platform=platform, rows=rows, waiting=waiting, now=now, denied=denied, shapes=SHAPES
+    )
+
+
+def failure_page(platform: Platform, title: str, why: Unread) -> str:
+    """The page that stands where another one cannot be made."""
+    return template("failure.html.jinja").render(platform=platform, title=title, why=why)
+
+
+def _cells(state: WorkloadState) -> Iterator[Cell]:
+    """The cells of a row, in the order of the table's head."""
+    if isinstance(state.champion, Unread):
+        yield _unread(state.champion)
+    else:
+        yield Cell(text=f"version {state.champion.version}" if state.champion else "none yet")
+    if isinstance(state.automates, Unread):
+        yield _unread(state.automates)
+    else:
+        is_paused = bool(state.automates and state.automates.switch.is_paused)
+        acts = "paused" if is_paused else state.automates.words if state.automates else "–"
+        yield Cell(text=acts, tone="watch" if is_paused else "plain")
+    yield _alarms(state)
+    if isinstance(state.runs, Unread):
+        yield from [_unread(state.runs)] * 3
+        return
+    yield Cell(text=", ".join(f"{run.machine} {run.name[:SHORT]} for {age(state.now - run.started)}"
+                              for run in state.runs.running) or "–")  # fmt: skip
+    yield _run(state, state.runs.drop)
+    yield _run(state, state.runs.monitor)
+
+
+def _unread(why: Unread) -> Cell:
+    return Cell(text="not allowed" if why.is_denied else "cannot be read", detail=why.why, tone="bad")
+
+
+def _alarms(state: WorkloadState) -> Cell:
+    if isinstance(state.alarms, Unread):
+        return _unread(state.alarms)
+    own = [alarm for alarm in state.alarms if not alarm.is_of_stage]
+    return Cell(text=", ".join(spelled(alarm.name) for alarm in own) or "none", tone="bad" if own else "good")
+
+
+def _run(state: WorkloadState, run: Execution | None) -> Cell:
+    if run is None:
+        return Cell(text="–")
+    found = outcome(run)
+    tone: Tone = "plain" if run.status == "RUNNING" else "bad" if not run.is_good or found.is_refused else "good"
+    what = run_title(state.names, run.machine, run.input) or run.machine
+    return Cell(
+        text=f"{what}, {age(state.now - run.started)} ago", detail=found.line, tone="watch" if found.warning else tone
+    )
+
+
+def _waiting(state: WorkloadState) -> Iterator[Waiting]:
+    """What waits for a person: first what is stopped, then what failed, then what calls."""
+    workload, names = state.names.workload, state.names
+    if state.automates and not isinstance(state.automates, Unread) and state.automates.switch.is_paused:
+        yield Waiting(workload=workload, what="Automation is paused", detail=state.automates.words,
+                      command=command(names, "automate", "--resume"))  # fmt: skip
+    if state.waiting and not isinstance(state.waiting, Unread):
+        yield Waiting(workload=workload, what="Drops wait", detail=state.waiting.sentence)
+    if isinstance(state.waiting, Unread):
+        yield Waiting(workload=workload, what="The queue of drops", detail=state.waiting.words)
+    if isinstance(state.runs, RecentRuns):
+        for run in state.runs.failed:
+            yield Waiting(workload=workload, what=f"{titled(names, run)} failed {age(state.now - run.started)} ago",
+                          detail=run.failure, command=command(names, "rerun", run.name[:SHORT]))  # fmt: skip
+    for alarm in state.alarms if not isinstance(state.alarms, Unread) else ():
+        yield Waiting(
+            workload="" if alarm.is_of_stage else workload,
+            what=f"Alarm {spelled(alarm.name)} since {alarm.since:%Y-%m-%d %H:%M} UTC",
+            detail=f"What to do: {alarm.runbook}" if alarm.runbook else "",
+        )

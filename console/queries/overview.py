@@ -1,0 +1,103 @@
+"""The state of a workload in a few calls: what is live, what runs, what came last, and what waits for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from console.environment import Environment
+from console.queries.alarm_states import AlarmState, find_alarm_states
+from console.queries.automation import Automates, find_automates
+from console.queries.executions import Execution
+from console.queries.runs import Run, read_execution, runs_by_machine
+from console.queries.unread import Unread, part
+from console.queries.versions import state_of
+from console.queries.waiting import WaitingDrops, read_waiting
+from millrace.names import MACHINE_OF_FEED, WorkloadNames
+from millrace.state.pointers import ReleasePointers, Version
+
+SEEN = 100
+"""How many of the newest executions of each machine are looked at; that is one call for each machine."""
+WAITS_FOR = timedelta(days=7)
+"""How long a failed run is listed as one that waits for a person."""
+MOST_FAILED = 5
+"""How many failed runs are described, the newest ones."""
+GOOD = ("RUNNING", "SUCCEEDED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecentRuns:
+    """What the machines of a workload do, and what they did last."""
+
+    running: tuple[Run, ...]
+    """The newest first."""
+    newest: Execution | None
+    """The newest that has ended."""
+    drop: Execution | None
+    """The newest of `ingest` and `score`."""
+    monitor: Execution | None
+    failed: tuple[Execution, ...]
+    """Runs that failed in the last WAITS_FOR: all of drops, of another machine only its newest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadState:
+    """One workload at one stage."""
+
+    names: WorkloadNames
+    now: datetime
+    """The time of the environment's clock."""
+    champion: Version | Unread | None
+    automates: Automates | Unread | None
+    """None without a policy."""
+    runs: RecentRuns | Unread
+    alarms: tuple[AlarmState, ...] | Unread
+    """Those that are on, of the workload and then of its stage."""
+    waiting: WaitingDrops | Unread | None
+
+
+def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
+    """The state of the workload. A part that a service answers with an error is Unread.
+
+    Raises EnvironmentNotFoundError if the workload is not deployed, WorkloadError if its declaration cannot be read."""
+    now = environment.now()
+    champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
+    live = champion if isinstance(champion, Version) else None
+    return WorkloadState(
+        names=names,
+        now=now,
+        champion=champion,
+        automates=part(lambda: find_automates(environment, names, live)),
+        runs=part(lambda: _runs(environment, names, now)),
+        alarms=part(
+            lambda: tuple(one for one in find_alarm_states(environment, names, ()) if one.state == "ALARM"),
+        ),
+        waiting=part(lambda: read_waiting(environment, names)),
+    )
+
+
+def _runs(environment: Environment, names: WorkloadNames, now: datetime) -> RecentRuns:
+    states = environment.client("stepfunctions")
+    by_machine = runs_by_machine(states, names, limit=SEEN)
+    newest_first = sorted((run for runs in by_machine.values() for run in runs), key=lambda run: run.started)[::-1]
+    last = {machine: runs[0] for machine, runs in by_machine.items() if runs}
+    of_drops = set(MACHINE_OF_FEED.values())
+    failed = [
+        run
+        for run in newest_first
+        if run.status not in GOOD
+        and now - run.started <= WAITS_FOR
+        and (run.machine in of_drops or run == last[run.machine])
+    ][:MOST_FAILED]
+    shown = {
+        "newest": next((run for run in newest_first if run.status != "RUNNING"), None),
+        "drop": next((run for run in newest_first if run.machine in of_drops), None),
+        "monitor": last.get("monitor"),
+    }
+    # Several of them are often the same run, which is described once.
+    described = {run.arn: read_execution(states, run) for run in {*filter(None, shown.values()), *failed}}
+    return RecentRuns(
+        running=tuple(run for run in newest_first if run.status == "RUNNING"),
+        failed=tuple(described[run.arn] for run in failed),
+        **{what: described[run.arn] if run else None for what, run in shown.items()},
+    )

@@ -1,0 +1,62 @@
+"""A console served at a real socket of this machine, and a browser as far as it keeps a cookie."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Thread
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from console.web.guard import Guard
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+@dataclass
+class Browser:
+    """Sends requests as they are: what a browser adds by itself, a test can leave out or forge."""
+
+    port: int
+    cookie: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, path: str, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        cookie = {"cookie": self.cookie} if self.cookie else {}
+        connection.request(method, path, body=body, headers={**cookie, **self.headers, **headers})
+        came = connection.getresponse()
+        answer = Answer(came.status, {name.lower(): value for name, value in came.getheaders()}, came.read().decode())
+        connection.close()
+        return answer
+
+    def open(self, url: str) -> Answer:
+        """Open the address that the console has printed, and keep its cookie."""
+        answer = self.ask(url.partition(str(self.port))[2])
+        self.cookie = answer.headers.get("set-cookie", "").partition(";")[0]
+        return answer
+
+
+@contextmanager
+def serving(app: ASGIApp, *, is_guarded: bool = True) -> Iterator[tuple[Browser, str]]:
+    """A browser that has opened nothing yet, and the address that opens the console."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        guard = Guard(app=app, origin=f"http://127.0.0.1:{port}")
+        server = uvicorn.Server(uvicorn.Config(guard if is_guarded else app, log_config=None, lifespan="off"))
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield Browser(port), guard.url
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,184 @@
+"""The pages over a real socket, on the stored run: live, and whole where a part of them cannot be read."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from console.environment import Environment, find_environment
+from console.queries import cost
+from console.web.app import console_app
+from millrace.state.automation import AutomationSwitch
+from millrace.state.table import StateTable
+from tests.console import stored_cloud
+from tests.console.conftest import read_stored
+from tests.console.web.served import Browser, serving
+from tests.credentials import KEYS
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = stored_cloud.NAMES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The stored run of electricity, and a deployed workload whose declaration is broken."""
+    folder = tmp_path_factory.mktemp("workloads")
+    copytree(ROOT / "workloads" / "electricity", folder / "electricity")
+    (folder / "income").mkdir()
+    (folder / "income" / "workload.yaml").write_text("name: <b>income</b>\n")
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {**KEYS, "MILLRACE_WORKLOADS": str(folder)}.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        patch.setattr(cost, "MOST_OBJECTS", 0)
+        stored_cloud.store(read_stored(stage="dev"))
+        states, role = boto3.client("stepfunctions"), f"arn:aws:iam::{stored_cloud.PLATFORM.account}:role/machine"
+        states.create_state_machine(name=stored_cloud.OTHER.machine("ingest"), definition="{}", roleArn=role)
+        yield
+
+
+@pytest.fixture
+def environment() -> Environment:
+    return find_environment("dev", Path("build"))
+
+
+@pytest.fixture
+def opened(environment: Environment) -> Iterator[Callable[..., Browser]]:
+    """Opens the console of the environment, in which IAM denies some services."""
+    running: list[Any] = []
+
+    def open_(*denied: str) -> Browser:
+        clients: dict[str, Any] = {}
+
+        def client(service: str) -> Any:
+            if service not in clients:
+                clients[service] = boto3.client(service)
+                if service in denied:
+                    clients[service].meta.events.register("before-call", _deny)
+            return clients[service]
+
+        running.append(serving(console_app(replace(environment, client=client))))
+        browser, url = running[-1].__enter__()
+        browser.open(url)
+        return browser
+
+    yield open_
+    for one in running:
+        one.__exit__(None, None, None)
+
+
+def _deny(model: Any, **_: Any) -> None:
+    raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": f"ann may not {model.name}"}}, model.name)
+
+
+def rows_of(html: str) -> dict[str, list[str]]:
+    """The cells of each workload's row, as text."""
+    rows = re.findall(r'<tr><th scope="row"><a href="/(\w+)">.*?</th>(.*?)</tr>', html, re.S)
+    return {name: [text_of(cell) for cell in re.findall(r"<td.*?</td>", row, re.S)] for name, row in rows}
+
+
+def text_of(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def test_all_workloads_are_on_one_page_and_a_broken_one_is_one_row(opened: Callable[..., Browser]) -> None:
+    answer = opened().ask("/")
+    rows = rows_of(answer.text)
+    assert answer.status == 200
+    assert rows["electricity"][0] == "version 2"
+    assert len(rows["electricity"]) == 6
+    (why,) = rows["income"]
+    assert "workload.yaml" in why
+    # What a file says is escaped.
+    assert "<b>income</b>" not in answer.text
+
+
+def test_a_denied_part_says_so_in_its_place(opened: Callable[..., Browser]) -> None:
+    row = rows_of(opened("cloudwatch").ask("/").text)["electricity"]
+    assert ["may not DescribeAlarms" in cell for cell in row] == [False, False, True, False, False, False]
+    assert row[0] == "version 2"
+
+
+def test_who_may_not_list_machines_sees_the_rest(opened: Callable[..., Browser]) -> None:
+    answer = opened("stepfunctions").ask("/")
+    row = rows_of(answer.text)["electricity"]
+    assert row[0] == "version 2"
+    assert ["may not ListExecutions" in cell for cell in row] == [False] * 3 + [True] * 3
+    assert "may not ListStateMachines" in answer.text
+
+
+def test_what_waits_for_a_person_is_listed(opened: Callable[..., Browser], environment: Environment) -> None:
+    """An alarm is on from the beginning; a switch that is thrown is seen by the next request."""
+    browser = opened()
+    before = browser.ask("/").text.count("<li><strong>")
+    switch = AutomationSwitch(StateTable(environment.client("dynamodb"), NAMES))
+    switch.set(paused=True, reason="complaints", by="arn:aws:iam::1:user/ann", at=environment.now())
+    boto3.client("sqs").send_message(QueueUrl=NAMES.queue("drops"), MessageBody="{}")
+    after = browser.ask("/").text
+    assert after.count("<li><strong>") == before + 1 > 1
+    assert "Drops wait" in after
+
+
+def test_the_report_is_the_file_s_page(opened: Callable[..., Browser]) -> None:
+    answer = opened().ask("/electricity")
+    assert answer.status == 200
+    assert 'href="/">All workloads</a>' in answer.text
+    ids = re.findall(r'<section id="(\w+)"', answer.text)
+    assert ids == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
+
+
+def test_a_denied_part_of_the_report_is_said_in_its_section(opened: Callable[..., Browser]) -> None:
+    answer = opened("sagemaker").ask("/electricity")
+    assert answer.status == 200
+    sections = dict(re.findall(r'<section id="(\w+)">(.*?)</section>', answer.text, re.S))
+    denied = [name for name, text in sections.items() if "not allowed" in text]
+    assert "models" in denied
+    assert "drops" not in denied
+
+
+def test_a_page_that_cannot_be_made_says_why(opened: Callable[..., Browser]) -> None:
+    assert opened().ask("/none").status == 404
+    denied = opened("stepfunctions").ask("/electricity")
+    assert denied.status == 403
+    assert "may not ListExecutions" in text_of(denied.text)
+
+
+def test_the_command_serves_this_machine_until_it_is_interrupted(tmp_path: Path) -> None:
+    """Without a cloud: the pages say so."""
+    settings = {**os.environ, **KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    program = [sys.executable, "-m", "console.cli", "console", "--stage", "local", "--build", str(tmp_path)]
+    with subprocess.Popen(program, cwd=ROOT, env=settings, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        url = process.stdout.readline().strip()
+        found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/open\?secret=[\w-]{43}", url)
+        assert found
+        browser = Browser(int(found[1]))
+        assert browser.open(url).status == 303
+        assert browser.ask("/").status == 502
+        with socket.socket() as other, pytest.raises(ConnectionRefusedError):
+            other.connect(("127.0.0.2", browser.port))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+
+
+def test_a_taken_port_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        program = [sys.executable, "-m", "console.cli", "console", "--port", str(taken.getsockname()[1])]
+        settings = {**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+        done = subprocess.run(program, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "--port: expected a free port" in done.stderr
