@@ -23,7 +23,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
-from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
+from millrace.decisions.scored import ACTION_COLUMNS, ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.decisions.standing import Standing
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
@@ -125,6 +125,7 @@ def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> dict[
         event_time=PREDICTION_SPEC.event_time,
         answer=tuple(field.name for field in TASK.answer),
         acted=STANDING is not None,
+        measured=bool(STANDING and WORKLOAD.policy and WORKLOAD.policy.unlike_training),
     )
 
     references = {day: known.model_copy(update={"rows": rows}) for day, rows in days.items()}
@@ -160,21 +161,24 @@ def write(
     """How many rows were written to `delivered`, and how many of them are about which day.
 
     Rows without an answer went to `refused`. Memory does not grow with the file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     def refuse(rows: pa.Table) -> None:
         refused.add(map(quarantined, rows.to_pylist()))
 
-    schema = delivered_schema(CONTRACT, TASK)
+    written = delivered_schema(CONTRACT, TASK, WORKLOAD.policy)
+    schema = pa.schema([field for field in written if field.name not in ACTION_COLUMNS])
     acting = STANDING.acting(model_version) if STANDING else None
-    written = delivered_schema(CONTRACT, TASK, acted=acting is not None)
     rows, days = 0, Counter[date]()
     with pq.ParquetWriter(delivered, written, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
         for batch in join(
             batches, answers, fields=TASK.answer, schema=schema, model_version=model_version, refuse=refuse
         ):
-            writer.write_batch(batch if acting is None else acted(batch, acting, drop_id=drop_id, fields=TASK.answer))
+            writer.write_batch(
+                batch if acting is None else acted(batch, acting, written, drop_id=drop_id, fields=TASK.answer)
+            )
             rows += batch.num_rows
             days.update(rows_by_day(batch.column(PREDICTION_SPEC.event_time)))
     return rows, days

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from millrace.artefact.batch import REJECTED, ROW, VERSION, answer_schema
+from millrace.artefact.batch import LIKENESS, REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
 from millrace.decisions.policy import act_all
 from millrace.decisions.scored import ACTION_COLUMNS
@@ -45,8 +45,10 @@ def join(
         raise AnswerError(f"expected one answer for each row, got {extra} more")
 
 
-def acted(batch: pa.RecordBatch, acting: Acting, *, drop_id: str, fields: Sequence[AnswerField]) -> pa.RecordBatch:
-    """The delivered rows with what the policy does with each answer: the columns `action` and `reason`.
+def acted(
+    batch: pa.RecordBatch, acting: Acting, schema: pa.Schema, *, drop_id: str, fields: Sequence[AnswerField]
+) -> pa.RecordBatch:
+    """The delivered rows with what the policy does with each answer, in `schema`: the columns `action` and `reason`.
 
     An answer that is held out is left empty: it shall influence nobody."""
     import pyarrow as pa
@@ -64,7 +66,7 @@ def acted(batch: pa.RecordBatch, acting: Acting, *, drop_id: str, fields: Sequen
             )
     for name in ACTION_COLUMNS:
         rows = rows.append_column(name, found[name].cast(pa.string()))
-    return rows.combine_chunks().to_batches()[0]
+    return rows.select(schema.names).combine_chunks().to_batches()[0]
 
 
 class _Answers:
@@ -156,5 +158,9 @@ def _joined(
     # Columns of the delivered file come from the answer if it has one of that name, otherwise from the row.
     answer[VERSION] = pa.repeat(pa.scalar(model_version, pa.string()), batch.num_rows)
     answer[ROW] = batch.column(LINE)
+    if LIKENESS in schema.names:
+        # A version that was trained without this part of the policy measures no likeness.
+        measured = LIKENESS in found.column_names
+        answer[LIKENESS] = found[LIKENESS].combine_chunks() if measured else pa.nulls(batch.num_rows, pa.float64())
     columns = [answer[name] if name in answer else batch.column(name) for name in schema.names]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

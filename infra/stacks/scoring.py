@@ -33,13 +33,13 @@ class ScoringStack(WorkloadStack):
         )
         contract = load_contract(self.context.folder)
         workload = self.context.workload
-        task, acted = tasks.declare(workload.prediction, contract.label), workload.policy is not None
+        task = tasks.declare(workload.prediction, contract.label)
         ExternalTable(
             self,
             "predictions",
             context=self.context,
             description="Delivered batch predictions; every query says which run",
-            columns=column_types(contract.table("scoring")) | delivered_types(task, acted=acted),
+            columns=column_types(contract.table("scoring")) | delivered_types(task, workload.policy),
             partitions=(Partition.named("run"),),
         )
 

@@ -17,7 +17,7 @@ from jobs.serving.refusals import Refused, Rejection
 from jobs.serving.rows import Reader
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
-from millrace.artefact.batch import CONTENT_TYPE, write_answers
+from millrace.artefact.batch import CONTENT_TYPE, LIKENESS, write_answers
 from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
 from millrace.tasks.answer import cells, template
@@ -48,7 +48,7 @@ class Application:
         self._task = model.description.task
         self._features = model.description.features
         self._reader = Reader(self._features, arrow=settings.batch)
-        self._is_measured = bool(encoders.measured(self._features))
+        self._is_measured = bool(encoders.measured(self._features)) or model.measures_likeness
         self._version = settings.model_version
         # Templates of text, each filled by one `%` for each row. The version comes from outside: where it is part of a
         # template, its own `%` are doubled.
@@ -98,7 +98,8 @@ class Application:
         return done
 
     def _answers(self, requests: Sequence[RequestRows]) -> tuple[Mapping[str, npt.NDArray[Any]], list[str]]:
-        """The task's answers to all rows, by field, and what is measured of the images and texts of each row.
+        """The task's answers to all rows, by field, and what is measured of each row: of its images and texts, and how
+        like the training rows it is. The answers have that too.
 
         Measures are JSON, one text for each row; they are empty if no request of the turn is JSON. A row whose answer
         is no finite number joins the rejected rows of its request. There may be no rows at all, if every image was
@@ -108,15 +109,19 @@ class Application:
         if not requests:
             return self._task.answers(_no_outputs(self._task.objective.width)), []
         tensors = self._reader.together(requests)
-        output_NW = self._model.outputs(tensors)
+        measures = self._model.measures_likeness
+        output_NW, likeness_N = self._model.with_likeness(tensors) if measures else (self._model.outputs(tensors), None)
         finite_N = np.asarray(np.isfinite(output_NW).all(axis=1))
         if not finite_N.all():
             _reject(requests, finite_N)
             output_NW, tensors = output_NW[finite_N], {name: value[finite_N] for name, value in tensors.items()}
-        found = self._task.answers(output_NW)
+        found = dict(self._task.answers(output_NW))
+        measured = {}
+        if likeness_N is not None:
+            measured[LIKENESS] = found[LIKENESS] = likeness_N[finite_N]
         if not self._is_measured or all(rows.numbers is not None for rows in requests):
             return found, []
-        return found, _by_row(encoders.measure(self._features, tensors))
+        return found, _by_row({**encoders.measure(self._features, tensors), **measured})
 
     def _explain(self, row: Mapping[str, Any]) -> str:
         """The explanation of a row's answer as JSON.

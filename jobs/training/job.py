@@ -24,6 +24,7 @@ from jobs.training.beside import beside
 from jobs.training.calibration import fit_temperature
 from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
+from jobs.training.likeness import check_held_out, measure_held_out
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Trained, TrainingInputs
 from jobs.training.memory import row_files
@@ -98,6 +99,11 @@ class Setting:
     initial: InitialModel | None
     """The model whose weights the training starts from; None if none is declared."""
 
+    @property
+    def unlike_training(self) -> float | None:
+        """The policy's share of the farthest rows; None if nobody asks how far a row is from the training rows."""
+        return self.workload.policy.unlike_training if self.workload.policy else None
+
     def fit(self, rows: pa.Table) -> Features:
         """The encoders with what they learn from these training rows.
 
@@ -167,9 +173,12 @@ def _trained(
     # The encoders learn from the training rows alone: validation and test rows are as new to them as to the network.
     fitted = setting.fit(rows.part(parts.train))
     inputs = setting.inputs(rows, fitted, parts)
+    if unlike := setting.unlike_training:
+        check_held_out(unlike, len(inputs.validation))
     # The graph depends on shapes and not on weights, so its process makes it while this one trains.
     if graph:
-        graph.begin(inputs.parameters, inputs.signature, setting.task.objective)
+        objective, measures = setting.task.objective, unlike is not None
+        graph.begin(inputs.parameters, inputs.signature, objective, measures_likeness=measures)
     report = _print if together.is_first else _say_nothing
     earlier = list(_walk_forward(setting, rows, parts, stop, together))
     more = [*earlier, *_other_seeds(setting, rows, fitted, inputs, stop, together)]
@@ -178,7 +187,11 @@ def _trained(
     processes = loop.trainings_at_once(inputs, together) if more and files is None else 1
     with beside(more, processes=processes) as more_models:
         trained = loop.train(
-            inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
+            replace(inputs, measures_likeness=unlike is not None),
+            checkpoints=places.checkpoints,
+            stop=lambda: stop.came,
+            report=report,
+            together=together,
         )
         calibrate(trained.predictor, inputs.validation)
         found = more_models.results(lambda: stop.came)
@@ -186,6 +199,7 @@ def _trained(
     if graph is None:
         return None
     stop.check("before the model was explained")
+    held_distances = measure_held_out(trained.predictor, train=inputs.train, validation=inputs.validation)
     explained = explain_model(
         trained.predictor,
         fitted,
@@ -200,7 +214,7 @@ def _trained(
     walk_forward = cast("tuple[FrozenModel, ...]", found[: len(earlier)])
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
-    return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, explained)
+    return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, explained)
 
 
 def _setting(places: TrainingPlaces) -> Setting:
@@ -341,6 +355,7 @@ def _artefact(
     onnx: bytes,
     walk_forward: tuple[FrozenModel, ...],
     seed_errors: tuple[float, ...],
+    held_distances: tuple[float, ...],
     explained: Explained | None,
 ) -> Artefact:
     training, run = setting.workload.training, setting.run
@@ -364,6 +379,7 @@ def _artefact(
         rows_per_pass=training.family_parameters().rows_per_pass,
         walk_forward=walk_forward,
         seed_errors=seed_errors,
+        held_distances=held_distances,
         explained=explained,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()

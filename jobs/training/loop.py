@@ -59,6 +59,8 @@ class TrainingInputs:
     """The number format of the forward pass on a GPU. A CPU always computes in float32."""
     bounds: tuple[float, float] = (-math.inf, math.inf)
     """The least and the greatest answer, if it is a number."""
+    measures_likeness: bool = False
+    """Whether the model shall measure how far a row is from the training rows."""
     is_compiled: bool = False
     """Whether the forward pass is compiled first; on a GPU only."""
 
@@ -164,7 +166,9 @@ def _train(
     # All rows go to the device once, so that no step waits for a copy. Rows that do not fit stay where they are, and
     # each batch is fetched a step ahead.
     rows, held = place(inputs.train, device, room=room), place(inputs.validation, device, room=room)
-    predictor = build(inputs.parameters, inputs.signature, inputs.task.objective)
+    predictor = build(
+        inputs.parameters, inputs.signature, inputs.task.objective, measures_likeness=inputs.measures_likeness
+    )
     # Before anything is summed: the number of threads decides the order of sums, and so their last bits.
     torch.set_num_threads(_threads(predictor, inputs, together))
     predictor = _begun(predictor, inputs, rows, device)

@@ -41,6 +41,8 @@ OUTPUT = "output"
 """The graph's output with the numbers of the answers."""
 PARTS = ("network", "trees")
 """Further outputs of a graph whose answer is the mean of both."""
+DISTANCE = "distance"
+"""The output with the distance of a row from the training rows (N, 1), of a graph that measures it."""
 EXTERNAL = "external"
 """The family in model.json of an external model, which was not trained here."""
 MB = 1024 * 1024
@@ -109,6 +111,8 @@ class Description:
     """The mean error on the test rows for each seed of the training, the model's own seed first.
 
     Empty if no gate asks for other seeds."""
+    held_distances: tuple[float, ...] = ()
+    """Distances of held-out rows from the training rows, in order; empty if the model measures none."""
     explained: Explained | None = None
     """None if the workload has no explanations, and for a model that is older than explanations."""
 
@@ -326,6 +330,7 @@ def description_document(description: Description) -> dict[str, Any]:
         "rows_per_pass": asdict(description.rows_per_pass),
         "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
         "seed_errors": list(description.seed_errors),
+        **({"held_distances": list(description.held_distances)} if description.held_distances else {}),
         **({"explained": explanations.to_document(description.explained)} if description.explained else {}),
     }
 
@@ -366,6 +371,7 @@ def read_description(content: bytes, *, where: str) -> Description:
             rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
             seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # older models lack it
+            held_distances=tuple(map(float, document.get("held_distances", ()))),
             explained=explanations.from_document(document["explained"]) if "explained" in document else None,
         )
         # Through JSON, as tuples become lists there.

@@ -25,6 +25,8 @@ ROW = "row_number"
 It is the line of a text file, or the row of a Parquet file."""
 VERSION = "model_version"
 """The key of the model's version in the metadata of an answer's schema."""
+LIKENESS = "likeness"
+"""The column, and the measure, of how like the training rows a row is; of a model that measures it."""
 REJECTED = "rejected"
 """The column that says why a row has no answer, a struct of REASON; null for a row with an answer.
 
@@ -42,13 +44,18 @@ def reason_of(column: str, table: Table) -> Reason:
     return Reason.IMAGE if is_image else Reason.MODEL
 
 
-def answer_schema(model_version: str, fields: Sequence[AnswerField], *, rejects: bool = False) -> pa.Schema:
-    """The columns of an answer: `row_number`, the fields of the task's answer, and with `rejects` also `rejected`.
+def answer_schema(
+    model_version: str, fields: Sequence[AnswerField], *, measures: bool = False, rejects: bool = False
+) -> pa.Schema:
+    """The columns of an answer: `row_number`, the fields of the task's answer, then `likeness` and `rejected`, if it
+    has them.
 
     The schema's metadata holds the model's version."""
     import pyarrow as pa
 
     columns = [(ROW, pa.int64()), *((field.name, arrow_type(field)) for field in fields)]
+    if measures:
+        columns.append((LIKENESS, pa.float64()))
     if rejects:
         columns.append((REJECTED, pa.struct([(name, pa.string()) for name in REASON])))
     return pa.schema(columns, metadata={VERSION: model_version})
@@ -64,11 +71,14 @@ def write_answers(
 ) -> bytes:
     """The answers of a task as a stream, one row for each of the row numbers, in order.
 
-    `rejected` has the REASON of each row without an answer, by its place from 0; `answers` has no entry for it."""
+    `answers` may have LIKENESS beside the fields. `rejected` has the REASON of each row without an answer, by its place
+    from 0; `answers` has no entry for it."""
     import pyarrow as pa
 
-    schema = answer_schema(model_version, fields, rejects=bool(rejected))
+    schema = answer_schema(model_version, fields, measures=LIKENESS in answers, rejects=bool(rejected))
     columns = [arrow_column(field, answers[field.name]) for field in fields]
+    if LIKENESS in answers:
+        columns.append(pa.array(answers[LIKENESS], pa.float64()))
     if rejected:
         # The place of each row's answer among the answers: if row 1 of the rows 0, 1, 2 is rejected, the places are 0,
         # None, 1. `take` gives null for None.
@@ -101,7 +111,8 @@ def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerFiel
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise AnswerError(f"expected an Arrow stream, got {body[:40]!r} ({error})") from None
-    expected = answer_schema(model_version, fields, rejects=REJECTED in table.column_names)
+    names = table.column_names
+    expected = answer_schema(model_version, fields, measures=LIKENESS in names, rejects=REJECTED in names)
     if not table.schema.equals(expected):
         raise AnswerError(f"expected the columns {_describe(expected)}, got {_describe(table.schema)}")
     version = (table.schema.metadata or {}).get(VERSION.encode(), b"").decode(errors="replace")

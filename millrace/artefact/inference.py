@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from millrace.artefact.artefact import OUTPUT, PARTS
+from millrace.artefact.artefact import DISTANCE, OUTPUT, PARTS
 from millrace.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Model:
         answer = (OUTPUT, ONNX_TYPES["float32"], (self.description.task.objective.width,))
         self.parts = PARTS if self.description.parameters.get("trees") == "mean" else ()
         wanted = [answer, *((name, *answer[1:]) for name in self.parts)]
+        self.measures_likeness = bool(self.description.held_distances)
+        if self.measures_likeness:
+            wanted.append((DISTANCE, ONNX_TYPES["float32"], (1,)))
         if given != expected or outputs != wanted:
             raise ArtefactError(
                 f"model.onnx: expected inputs {expected} and outputs {wanted}, got {given} and {outputs}"
@@ -56,19 +59,33 @@ class Model:
 
         A row's answer has the same bits alone and among other rows, wherever it stands. Raises ArtefactError if the
         graph answers another number of rows."""
+        return self._outputs(tensors, (part,))[0]
+
+    def with_likeness(self, tensors: Tensors) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """The same, and for each row (N) the share of the held-out rows that are at least as far out.
+
+        It is 1 / (n + 1) at least, where n is the number of held-out rows."""
+        import numpy as np
+
+        output_NW, distance_N1 = self._outputs(tensors, (OUTPUT, DISTANCE))
+        held = np.asarray(self.description.held_distances)
+        nearer_N = np.searchsorted(held, distance_N1[:, 0].astype(np.float64), side="left")
+        return output_NW, (1 + len(held) - nearer_N) / (1 + len(held))
+
+    def _outputs(self, tensors: Tensors, names: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
         import numpy as np
 
         rows, most = len(next(iter(tensors.values()))), self.description.rows_per_pass.most
         # Never more than `most` rows in one pass, and in `_pass` never fewer than `fewest`.
         if rows <= most:
-            return self._pass(tensors, rows, part)
+            return self._pass(tensors, rows, names)
         blocks = [
-            self._pass({name: value[at : at + most] for name, value in tensors.items()}, min(most, rows - at), part)
+            self._pass({name: value[at : at + most] for name, value in tensors.items()}, min(most, rows - at), names)
             for at in range(0, rows, most)
         ]
-        return np.concatenate(blocks)
+        return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
-    def _pass(self, tensors: Tensors, rows: int, part: str) -> npt.NDArray[np.float32]:
+    def _pass(self, tensors: Tensors, rows: int, names: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
         """The answers of one pass through the graph; too few rows are filled up with copies of the last one."""
         import numpy as np
 
@@ -76,10 +93,10 @@ class Model:
             tensors = {
                 name: np.concatenate([value, np.repeat(value[-1:], lacking, axis=0)]) for name, value in tensors.items()
             }
-        found: npt.NDArray[np.float32] = self._session.run((part,), tensors)[0]
-        if len(found) != rows + lacking:
-            raise ArtefactError(f"model.onnx: expected answers to {rows + lacking} rows, got {len(found)}")
-        return found[:rows]
+        found: list[npt.NDArray[np.float32]] = self._session.run(names, tensors)
+        if len(found[0]) != rows + lacking:
+            raise ArtefactError(f"model.onnx: expected answers to {rows + lacking} rows, got {len(found[0])}")
+        return [one[:rows] for one in found]
 
 
 def _input(spec: TensorSpec) -> tuple[str, str, tuple[int | None, ...]]:

@@ -5,6 +5,7 @@
     paused          a person has stopped all automation                          review
     state_unknown   nobody knows whether it is stopped: the state cannot be read  review
     above_bound     the number that `review_above` names is too large            review
+    unlike          too few held-out rows are as far from the training rows      review
     within_bounds   the policy asks for no confidence                            automated
     no_threshold    the version has no confidence that keeps the promised error  review
     unsure          the answer's confidence is below the threshold               review
@@ -21,6 +22,7 @@ from ctypes import c_float
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from millrace.artefact.batch import LIKENESS
 from millrace.decisions.record import Action, ActionReason
 from millrace.tasks.answer import CONFIDENCE
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
     "automated": ("no_policy", "sure", "within_bounds"),
-    "review": ("held_out", "paused", "state_unknown", "above_bound", "no_threshold", "unsure"),
+    "review": ("held_out", "paused", "state_unknown", "above_bound", "unlike", "no_threshold", "unsure"),
     "fallback": ("no_model",),
 }
 """The reasons of each action."""
@@ -69,11 +71,13 @@ def act(
     output: Mapping[str, Any],
     cells: Mapping[str, Any],
     decision_id: str,
+    watched: Mapping[str, float],
     fallback: bool = False,
 ) -> Acted:
     """The action of one answer. `acting` is None for a workload without a policy.
 
-    `cells` are the row as it came. `fallback` says whether something else than a model answered."""
+    `cells` are the row as it came, `watched` is what the model measured of it. `fallback` says whether something else
+    than a model answered."""
     if fallback:
         return ACTED["no_model"]
     if acting is None:
@@ -85,6 +89,9 @@ def act(
         return ACTED[acting.stopped]
     if above and not _is_within(cells.get(above.column), above.bound):
         return ACTED["above_bound"]
+    # A version that measures no likeness knows no row: it was trained without this part of the policy.
+    if policy.unlike_training and not watched.get(LIKENESS, 0.0) >= policy.unlike_training:
+        return ACTED["unlike"]
     if policy.automate is None:
         return ACTED["within_bounds"]
     if acting.threshold is None:
@@ -98,8 +105,8 @@ def act(
 def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: pa.Array) -> pa.Table:
     """The same as `act` for many answers of a model: a table of the texts `action` and `reason`, in their order.
 
-    `answers` has a column for each field of the task's answer, `cells` the contract's columns, `ids` the decisions'
-    ids."""
+    `answers` has a column for each field of the task's answer, and LIKENESS if the model measures it; `cells` has the
+    contract's columns, `ids` the decisions' ids."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -118,6 +125,10 @@ def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: p
         numbers = cells[above.column].cast(pa.float64(), safe=False).cast(pa.float32(), safe=False)
         within = pc.less_equal(numbers, pa.scalar(c_float(above.bound).value, pa.float32()))
         holds["above_bound"] = pc.invert(pc.fill_null(within, False))
+    if policy.unlike_training:
+        likeness = answers[LIKENESS] if LIKENESS in answers.column_names else pa.nulls(len(ids), pa.float64())
+        like = pc.greater_equal(likeness, policy.unlike_training)
+        holds["unlike"] = pc.invert(pc.fill_null(like, False))
     if policy.automate is None:
         holds["within_bounds"] = every(True)
     elif threshold is None:

@@ -38,6 +38,7 @@ ActionReason = Literal[
     "sure",
     "unsure",
     "above_bound",
+    "unlike",
     "held_out",
     "paused",
     "no_threshold",

@@ -166,7 +166,7 @@ def _decision(
     acting: Acting | None,
 ) -> Decision:
     name = row_id_of(call.id, row.number)
-    acted = act(acting, output=output, cells=row.cells, decision_id=name, fallback=call.fallback)
+    acted = act(acting, output=output, cells=row.cells, decision_id=name, watched=watched, fallback=call.fallback)
     return Decision(
         id=name,
         workload=call.workload,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from millrace.artefact.batch import ROW, VERSION
+from millrace.artefact.batch import LIKENESS, ROW, VERSION
 from millrace.contract.kinds import as_json
 from millrace.decisions.record import Decision, canonical, prefix
 from millrace.messages.envelope import Message, Moment
@@ -25,11 +25,19 @@ from millrace.workload.rollout import Phase
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.workload.policy import Policy
+
 ACTION_COLUMNS = ("action", "reason")
-"""The columns that a delivered file has if the workload has a policy."""
 MOST_ROWS = 100_000
 """Of a file with more rows about the wanted days, about so many are read, drawn at random."""
 EPOCH = date(1970, 1, 1)
+
+
+def policy_columns(policy: Policy | None) -> dict[str, str]:
+    """The columns that a delivered file has because of the policy, each with its type in Athena."""
+    if policy is None:
+        return {}
+    return dict.fromkeys(ACTION_COLUMNS, "string") | ({LIKENESS: "double"} if policy.unlike_training else {})
 
 
 class ScoredDay(Message):
@@ -53,6 +61,8 @@ class ScoredDay(Message):
     """The columns with the answer's fields. Of the others all but `model_version` and `row_number` hold the row."""
     acted: bool = False
     """Whether a policy has acted on the answers, so that `action` and `reason` are two columns more, beside the row."""
+    measured: bool = False
+    """Whether the column `likeness` stands beside them."""
 
 
 def delivered_key(workload: str, drop_id: str) -> str:
@@ -135,6 +145,7 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
     # All days of one file have the same columns.
     known = next(iter(days.values()))
     beside = {*known.answer, VERSION, ROW, *(ACTION_COLUMNS if known.acted else ())}
+    beside |= {LIKENESS} if known.measured else set()
     for row in rows.to_pylist():
         cells = {name: _cell(cell) for name, cell in row.items() if name not in beside}
         event_time = parse_utc(str(cells[known.event_time]))
@@ -151,6 +162,7 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
             latency_ms=0.0,
             inferred_at=days[event_time.date()].inferred_at,
             source="batch",
+            watched={LIKENESS: row[LIKENESS]} if known.measured and row[LIKENESS] is not None else {},
             **({name: row[name] for name in ACTION_COLUMNS} if known.acted else {}),
         )
 

@@ -34,7 +34,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from millrace.artefact.artefact import OUTPUT, PARTS
+from millrace.artefact.artefact import DISTANCE, OUTPUT, PARTS
 from millrace.errors import ArtefactError
 from millrace.features.signature import Signature
 from millrace.models import trees
@@ -64,10 +64,12 @@ class Exporter:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def begin(self, parameters: Parameters, signature: Signature, objective: Objective) -> None:
+    def begin(
+        self, parameters: Parameters, signature: Signature, objective: Objective, *, measures_likeness: bool = False
+    ) -> None:
         """Send the request to export an untrained predictor. Does not wait for the graph."""
         with suppress(BrokenPipeError):  # if the process has ended, `finish` raises for it
-            self._pipe.send((parameters, signature, objective))
+            self._pipe.send((parameters, signature, objective, measures_likeness))
 
     def finish(self, state: Mapping[str, Tensor]) -> bytes:
         """Wait for the graph, and return it with the weights of `state`. Raises ArtefactError if the export failed."""
@@ -118,11 +120,11 @@ def _serve(pipe: Connection, inherited: Connection | None) -> None:
         # Warm up while the training reads its rows: the exporter's first call would import this.
         import_module("onnxscript.function_libs.torch_lib.ops")
         try:
-            parameters, signature, objective = pipe.recv()
+            parameters, signature, objective, measures = pipe.recv()
         except EOFError:
             return
         try:
-            answer = export(build(parameters, signature, objective), signature), ""
+            answer = export(build(parameters, signature, objective, measures_likeness=measures), signature), ""
         except Exception:
             answer = b"", traceback.format_exc()
     pipe.send(answer)
@@ -131,7 +133,7 @@ def _serve(pipe: Connection, inherited: Connection | None) -> None:
 def export(predictor: Predictor, signature: Signature) -> bytes:
     """The predictor as an ONNX graph: the signature's tensors in, `output` (N, W) out, for any N.
 
-    Where the answer is a mean, `network` and `trees` (N, W) are outputs too."""
+    Where the answer is a mean, `network` and `trees` (N, W) are outputs too; so is a measured `distance` (N, 1)."""
 
     class Positional(torch.nn.Module):
         """The predictor with one dictionary as its argument.
@@ -143,10 +145,8 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
             self.predictor = predictor.cpu()
 
         def forward(self, tensors: dict[str, Tensor]) -> Tensor | tuple[Tensor, ...]:
-            if predictor.has_parts:
-                return self.predictor.with_parts(**tensors)
-            found: Tensor = self.predictor(**tensors)
-            return found
+            found = self.predictor.outputs(**tensors)
+            return found if len(found) > 1 else found[0]
 
     rows = torch.export.Dim("rows")
     example = {
@@ -162,7 +162,7 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
             kwargs={"tensors": example},
             dynamic_shapes={"tensors": {name: {0: rows} for name in example}},
             input_names=list(example),
-            output_names=[OUTPUT, *PARTS] if predictor.has_parts else [OUTPUT],
+            output_names=[OUTPUT, *(PARTS if predictor.has_parts else ()), *([DISTANCE] if predictor.likeness else [])],
             opset_version=OPSET,
             optimize=False,
             verbose=False,

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from millrace.features.signature import Signature
 from millrace.models.label_scale import LabelScale, correcting_factor
+from millrace.models.likeness import Likeness, entering, last_layer
 from millrace.models.losses import loss_function
 from millrace.models.parameters import Parameters
 from millrace.models.trees import Rows, Trees
@@ -34,6 +35,7 @@ class Predictor(nn.Module):
         super().__init__()
         self.network, self.objective = network, objective
         self.label, self.trees, self.is_trees_alone = label or LabelScale(), trees, False
+        self.likeness: Likeness | None = None
         for name in ("temperature", "factor"):
             self.register_buffer(name, torch.tensor(1.0))
 
@@ -74,6 +76,15 @@ class Predictor(nn.Module):
         """The answer, the network's own and the trees' own, for a predictor that has parts."""
         network_NW, trees_NW = self.answer(self.network(**tensors)), self._of_trees(tensors)
         return (network_NW + trees_NW) / 2, network_NW, trees_NW
+
+    def outputs(self, **tensors: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of the graph: the answer, then those of its parts, then the distance (N, 1), as far as it has
+        them."""
+        if self.likeness is None:
+            return self.with_parts(**tensors) if self.has_parts else (self(**tensors),)
+        with entering(last_layer(self.network)) as seen:
+            found = self.with_parts(**tensors) if self.has_parts else (self(**tensors),)
+        return *found, self.likeness(seen[0])
 
     def raw(self, **tensors: Tensor) -> Tensor:
         """The raw numbers by which the training is judged: the network's, or those of trees alone."""
@@ -121,11 +132,14 @@ class Predictor(nn.Module):
         return self.label.standardised(target_N) if self.objective.is_standardised else target_N
 
 
-def build(parameters: Parameters, signature: Signature, objective: Objective) -> Predictor:
+def build(
+    parameters: Parameters, signature: Signature, objective: Objective, *, measures_likeness: bool = False
+) -> Predictor:
     """The untrained predictor of the family that `parameters` belong to."""
     # By name: only the network of this family is imported.
     network = import_module(parameters.network).build(parameters, signature, objective.width)
     trees = None if parameters.trees == "none" else Trees(signature, objective.width)
     predictor = Predictor(network, objective, label=LabelScale(parameters.label_scale), trees=trees)
     predictor.is_trees_alone = parameters.trees == "alone"
+    predictor.likeness = Likeness(network) if measures_likeness else None
     return predictor

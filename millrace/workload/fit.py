@@ -141,6 +141,9 @@ def _check_policy(workload: Workload, contract: Contract, task: Task) -> None:
     if policy and policy.automate and not has_confidence(task):
         expected, came = "a task whose answers have a confidence", f"the task {task.kind}"
         raise WorkloadError(where=where, field="policy.automate", expected=expected, came=came)
+    if policy and policy.unlike_training and workload.training.parameters.get("trees") == "alone":
+        expected, came = "a network, in whose last layer the distance is measured", "trees: alone"
+        raise WorkloadError(where=where, field="policy.unlike_training", expected=expected, came=came)
     if policy and policy.review_above:
         column = policy.review_above.column
         numbers = [one.name for one in table.columns if one.kind in (*INTEGERS, *FLOATS)]

@@ -50,6 +50,11 @@ class Policy(Section):
     automate: Automate | None = None
     """None: the confidence of an answer does not matter."""
     review_above: ReviewAbove | None = None
+    unlike_training: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """A row goes to a person if fewer than this share of the validation rows are as far from the training rows.
+
+    So this share of the rows that are like them goes there, too. The distance is measured in the network's last
+    layer."""
     held_out: Annotated[float, Field(ge=0, le=0.5)] = 0
     """The share of the rows that no model influences: a person decides, and is not told the model's answer.
 
@@ -62,6 +67,7 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _says_something(self) -> Policy:
-        if self.automate is None and self.review_above is None and not self.held_out:
-            raise FieldError(expected="automate, review_above or held_out", came="none of them")
+        if not (self.automate or self.review_above or self.unlike_training or self.held_out):
+            expected = "automate, review_above, unlike_training or held_out"
+            raise FieldError(expected=expected, came="none of them")
         return self

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -36,6 +37,7 @@ POLICY = """
 policy:
   automate: {promised_error: 0.1}
   review_above: {column: nswdemand, bound: 0.36}
+  unlike_training: 0.01
   held_out: 0.1
 """
 
@@ -77,6 +79,7 @@ def test_sure_answers_act_and_the_others_go_to_a_person(cloud: LocalCloud) -> No
     reasons = Counter((one["action"], one["reason"]) for one in said)
     assert min(reasons["automated", "sure"], reasons["review", "unsure"], reasons["review", "above_bound"]) > 0
     assert 5 <= reasons["review", "held_out"] <= 40
+    assert reasons["review", "unlike"] < ASKED / 10
     for one in said:
         assert (one["value"] is None) is (one["reason"] == "held_out")
         if one["reason"] in ("sure", "unsure"):
@@ -108,6 +111,28 @@ def test_a_file_leads_to_the_same_actions_as_requests(cloud: LocalCloud) -> None
     free = [pair for pair in zip(batch, asked, strict=True) if "held_out" not in (pair[0].reason, pair[1]["reason"])]
     assert len(free) > ASKED / 2
     assert [(one.action, one.reason) for one, _ in free] == [(one["action"], one["reason"]) for _, one in free]
+
+
+def test_a_row_unlike_the_training_rows_goes_to_a_person_however_it_comes(cloud: LocalCloud) -> None:
+    """Each cell is one that the contract takes; together they are as no training row is."""
+    row = pq.read_table(SAMPLE).slice(KNOWN, 1).drop_columns(["class"]).to_pylist()[0]
+    odd = row | {"nswprice": 1.0, "vicprice": 1.0, "nswdemand": 0.0, "vicdemand": 1.0, "transfer": 0.0}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist([odd]), sink)
+    key, body = "electricity/scoring/odd.parquet", sink.getvalue().to_pybytes()
+    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
+    rows = [odd | {"timestamp": row["timestamp"].isoformat()}] * 8
+    answer = cloud.client("lambda").invoke(
+        FunctionName=NAMES.prediction, Payload=json.dumps({"id": "odd", "rows": rows})
+    )
+    assert {one["reason"] for one in json.load(answer["Payload"])["predictions"]} - {"held_out"} == {"unlike"}
+    cloud.wait(timeout_s=REST_S)
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    days = [row["timestamp"].date()]
+    found = read_days(s3, lake, NAMES.workload, days, wanted=lambda part: pc.equal(part["nswprice"], 1.0)).decisions
+    odd_ones = [one for one in found if '"nswprice":1.0' in one.input and one.reason != "held_out"]
+    assert {one.source for one in odd_ones} >= {"api"}
+    assert all(one.reason == "unlike" and one.watched["likeness"] < 0.01 for one in odd_ones)
 
 
 def test_people_read_the_action_of_an_answered_row(cloud: LocalCloud, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ CUT = GOOD[1][:45]
 class Brightness:
     """A model that answers with the brightness of the scan."""
 
+    measures_likeness = False
     description: Any = SimpleNamespace(
         features=FEATURES, signature=encoders.signature(FEATURES), task=Binary(), explained=None
     )

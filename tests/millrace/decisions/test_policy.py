@@ -22,12 +22,14 @@ ABOVE = ReviewAbove(column="load", bound=0.1)
 SURE = Automate(confidence=0.8)
 LOADS = [None, 0.1, float(np.float32(0.1)), np.nextafter(0.1, 1), 0.2, -3.0, 1e39, float("nan"), 2.0**63]
 """Cells at the bound and around it, and such as float32 cannot hold."""
+LIKENESS = np.random.default_rng(8).random(ROWS).tolist()
 STANDS: dict[str, Acting | None] = {
     "without a policy": None,
     "sure": Acting(policy=Policy(automate=SURE), threshold=0.8),
     "all": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8),
     "no threshold": Acting(policy=Policy(automate=Automate(promised_error=0.05), held_out=0.2)),
     "bound": Acting(policy=Policy(review_above=ABOVE)),
+    "unlike": Acting(policy=Policy(unlike_training=0.3, automate=SURE), threshold=0.8),
     "held out": Acting(policy=Policy(held_out=0.5)),
     "paused": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8, stopped="paused"),
     "unknown": Acting(policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
@@ -39,7 +41,8 @@ def answers_of(task: Any) -> pa.Table:
     rng, width = np.random.default_rng(7), task.objective.width
     output_NW = rng.dirichlet(np.full(max(width, 2), 0.4), ROWS)[:, :width].astype(np.float32)
     answers = task.answers(output_NW)
-    return pa.table({field.name: arrow_column(field, answers[field.name]) for field in task.answer})
+    fields = {field.name: arrow_column(field, answers[field.name]) for field in task.answer}
+    return pa.table({**fields, "likeness": pa.array(LIKENESS)})
 
 
 @pytest.mark.parametrize("stands", STANDS)
@@ -55,8 +58,8 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
     together = act_all(acting, answers=answers, cells=cells, ids=pa.array(ids)).to_pylist()
     # A request has the cells as JSON has them, whatever type the column has in a file.
     alone = [
-        act(acting, output=output, cells={"load": load}, decision_id=name)
-        for output, load, name in zip(answers.to_pylist(), loads, ids, strict=True)
+        act(acting, output=output, cells={"load": load}, decision_id=name, watched={"likeness": likeness})
+        for output, load, likeness, name in zip(answers.to_pylist(), loads, LIKENESS, ids, strict=True)
     ]
     assert together == [vars(one) for one in alone]
 
@@ -67,12 +70,12 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
     for acting in STANDS.values():
         for number, output in enumerate(answers.to_pylist()):
             cells = {"load": LOADS[number % len(LOADS)]}
-            one = act(acting, output=output, cells=cells, decision_id=f"r-{number}")
+            one = act(acting, output=output, cells=cells, decision_id=f"r-{number}", watched={})
             met[one.reason] = one.action
-    silent = act(STANDS["all"], output={"value": None}, cells={}, decision_id="r", fallback=True)
+    silent = act(STANDS["all"], output={"value": None}, cells={}, decision_id="r", watched={}, fallback=True)
     met[silent.reason] = silent.action
     assert met.keys() == set(get_args(ActionReason))
-    assert Counter(met.values()) == {"automated": 3, "fallback": 1, "review": 6}
+    assert Counter(met.values()) == {"automated": 3, "fallback": 1, "review": 7}
 
 
 def test_the_reason_that_comes_first_counts() -> None:
@@ -82,11 +85,22 @@ def test_the_reason_that_comes_first_counts() -> None:
     unsure, large = {"value": 1, "confidence": 0.5}, {"load": 5}
 
     def reason(decision_id: str, **stands: Any) -> str:
-        return act(Acting(policy=policy, **stands), output=unsure, cells=large, decision_id=decision_id).reason
+        return act(
+            Acting(policy=policy, **stands), output=unsure, cells=large, decision_id=decision_id, watched={}
+        ).reason
 
     assert reason(held, stopped="paused") == "held_out", "a pause tells nobody what the model says of it"
     assert reason(free, stopped="paused") == "paused"
     assert reason(free) == "above_bound"
+
+
+def test_a_row_of_which_nobody_knows_how_far_it_is_goes_to_a_person() -> None:
+    acting = Acting(policy=Policy(unlike_training=0.01))
+
+    def reason(**watched: float) -> str:
+        return act(acting, output={"value": 1}, cells={}, decision_id="r", watched=watched).reason
+
+    assert [reason(), reason(likeness=0.0099), reason(likeness=0.01)] == ["unlike", "unlike", "within_bounds"]
 
 
 def test_the_held_out_share_is_kept_and_grows_with_the_share() -> None:
