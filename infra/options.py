@@ -89,6 +89,19 @@ class Starts(BaseModel):
         return self
 
 
+class Api(BaseModel):
+    """A REST API of each workload, and how many requests each takes of all callers together.
+
+    "Throttles are applied on a best-effort basis":
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_s: Annotated[int, Field(ge=1, le=10_000)] = 100
+    burst: Annotated[int, Field(ge=1, le=5_000)] = 200
+    """So many requests may come at once."""
+
+
 class Options(BaseModel):
     """The choices for one stage. Each has a default."""
 
@@ -119,6 +132,8 @@ class Options(BaseModel):
     """How many requests each prediction function answers at once at most. No other function of the account gets these.
 
     Without it nothing is reserved. A new account has ten in all, of which Lambda lets nobody reserve one."""
+    api: Api | None = None
+    """A REST API for each workload, beside the URL of its prediction function. A million requests cost 3.50 USD."""
     github: GitHub | None = None
     """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
 

@@ -68,6 +68,8 @@ VARIANT = "main"
 """The variant of every endpoint. It is constant, since guardrails need the same name before and after an update."""
 LIVE = "live"
 """The alias of the prediction function's version that its callers reach."""
+API_STAGE = "v1"
+"""The stage of every workload's REST API, which is the first part of its paths."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """The machine that a drop of each feed starts."""
 

@@ -39,6 +39,7 @@ OWN_CLOUD = tuple(
         "killed_training",
         "own_bus",
         "own_workload",
+        "rest_api",
         "upkeep",
         "xray",
     )

@@ -26,6 +26,7 @@ from console.cli.local import down, up
 from console.cli.models import bom, card, register, rollback, validate, verify, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
+from console.cli.openapi import openapi
 from console.cli.predict import predict
 from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, report, why, withdraw
@@ -38,7 +39,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 PANELS = {
-    "The first hour": (new, up, drop, predict, versions),
+    "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
     "Models": (validate, rollback, card, bom, verify, export),
     "Operations": (alarms, monitor, clock, automate, dead, cost, report, console, doctor, demo, down),

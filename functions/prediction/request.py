@@ -1,7 +1,8 @@
 """Reads a request and writes its answer, as plain documents or inside HTTP events.
 
-HTTP events are those of API Gateway's HTTP API and of function URLs, in version 2.0:
+HTTP events are those of function URLs, in version 2.0, and those of the REST API, in version 1.0:
 https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,9 +18,7 @@ from typing import Any, NoReturn
 from millrace.decisions.record import Decision
 from millrace.decisions.road import Admitted, Rejected
 from millrace.explanations.attribution import MOST_EXPLAINED
-from millrace.settings.prediction import ROWS_PER_CALL
-
-CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+from millrace.settings.prediction import CALL_ID, ROWS_PER_CALL
 
 
 @dataclass(frozen=True, kw_only=True)

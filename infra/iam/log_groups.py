@@ -40,6 +40,25 @@ def deliver() -> Statement:
     return every("logs", because="Log deliveries have no ARN; Step Functions asks for all").may(*DELIVERY)
 
 
+def write_of_apis(platform: Platform) -> list[Statement]:
+    """Write the logs of the REST APIs of the account and region, for which API Gateway has one role.
+
+    The actions are those of AmazonAPIGatewayPushToCloudWatchLogs, which has them on every resource.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html"""
+    groups = resource(
+        "logs",
+        platform.arn("logs", "log-group:*"),
+        because="API Gateway has one role for the logs of all APIs of the account",
+    )
+    listed = every("logs", because="The list of log groups takes no resource; API Gateway asks for it")
+    return [
+        groups.may(
+            "CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "FilterLogEvents", "GetLogEvents", "PutLogEvents"
+        ),
+        listed.may("DescribeLogGroups"),
+    ]
+
+
 def trace() -> Statement:
     """Send segments to X-Ray: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html."""
     return _SEGMENTS.may(*SENDING)

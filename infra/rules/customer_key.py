@@ -30,6 +30,7 @@ EXCEPTIONS = {
 }
 """Buckets without the key, by their purpose."""
 WITHOUT_DATA = {
+    "AWS::ApiGateway::": "forms of requests and names; its stage keeps no answer",
     "AWS::Budgets::Budget": "an amount and names",
     "AWS::CloudWatch::": "names of metrics, thresholds and titles",
     "AWS::CodeDeploy::": "names of functions and alarms",

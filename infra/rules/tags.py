@@ -16,6 +16,7 @@ from infra.rules.assembly import Finding, Stack, machines
 EVERY_TAG = ("millrace:stage", "millrace:workload", "millrace:component")
 UNTAGGABLE = frozenset(
     {
+        "AWS::ApiGateway::Account", "AWS::ApiGateway::Deployment",
         "AWS::EC2::SubnetRouteTableAssociation", "AWS::Events::ApiDestination", "AWS::Events::Connection",
         "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::ManagedPolicy", "AWS::KMS::Alias",
         "AWS::Lambda::Alias", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::Lambda::Url",

@@ -24,6 +24,7 @@ from infra.context import PlatformContext
 from infra.iam import alarms, functions
 from infra.settings import StageSettings
 from infra.stacks import audit
+from infra.stacks.api_log import api_log
 from infra.stacks.buckets import LOG_POLICY, Buckets
 from infra.stacks.keys import customer_key, signing_key
 from infra.stacks.mlflow import MLFLOW_ARN, mlflow
@@ -123,6 +124,8 @@ class PlatformStack(cdk.Stack):
         if settings.makes_mlflow:
             self._publish(MLFLOW_ARN, mlflow(self, self._context, kept=KEPT))
         self._moves()
+        if settings.options.api:
+            api_log(self, self._context, kept=KEPT)
         self._tables()
         write_roles(self)
         tag(self, settings.tags_of("platform"))

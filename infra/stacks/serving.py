@@ -9,6 +9,7 @@ from infra.constructs.external_table import ExternalTable, Partition
 from infra.constructs.function import Function
 from infra.constructs.live_alias import LiveAlias
 from infra.constructs.queue import Queue, feed
+from infra.constructs.rest_api import RestApi
 from infra.iam import queues, sagemaker_endpoints, state_table
 from infra.iam.buckets import LAKE
 from infra.iam.resource import Statement
@@ -94,6 +95,10 @@ class ServingStack(WorkloadStack):
             self, "Url", value=url.attr_function_url, description="Of the prediction function, for signed calls"
         )
         url.add_resource_dependency(alias.resource)
+        if chosen := context.settings.options.api:
+            function_arn = f"{names.function_arn('prediction')}:{LIVE}"
+            api = RestApi(self, context=context, api=chosen, function=function_arn, ready=alias.resource)
+            cdk.CfnOutput(self, "ApiUrl", value=api.url, description="Of the REST API, for signed calls")
 
     def _capture(self) -> list[Statement]:
         """The right to keep images beside the decisions that name them, if the contract has long cells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -10,6 +11,8 @@ from millrace.settings.environment import Environment
 
 ROWS_PER_CALL = 1000
 """The most rows of one request."""
+CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""The id that a caller may give to a request."""
 
 
 class PredictionSettings(Environment):

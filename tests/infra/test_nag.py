@@ -58,6 +58,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
             "machine_log": "errors",
             "dashboards": True,
             "prediction_reserved": 5,
+            "api": {"requests_per_s": 20},
         },
     },
     "prod": {

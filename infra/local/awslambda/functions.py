@@ -42,6 +42,7 @@ def run_functions(cloud: Cloud) -> None:
     replace(import_module("moto.awslambda.responses"), sys=SimpleNamespace(getsizeof=lambda _: 0))
     _keep_dead_letter_queues(models.LambdaFunction)
     _keep_the_last_invoke_config(models.LambdaBackend)
+    _keep_policies_of_aliases(models.LambdaBackend)
     _answer_that_nothing_is_provisioned()
 
 
@@ -162,6 +163,17 @@ def _keep_the_last_invoke_config(kind: Any) -> None:
         return answer
 
     replace(kind, put_function_event_invoke_config=put_function_event_invoke_config)
+
+
+def _keep_policies_of_aliases(kind: Any) -> None:
+    """Keep the permissions on an alias with the function: moto loses them with the version that the alias names.
+
+    May go when moto keeps them with the alias."""
+
+    def add_permission(self: Any, function_name: str, qualifier: str, raw: str) -> Any:
+        return self.get_function(function_name).policy.add_statement(raw, qualifier)[0]
+
+    replace(kind, add_permission=add_permission)
 
 
 def _answer_that_nothing_is_provisioned() -> None:

@@ -27,6 +27,7 @@ from infra.local.cloudformation.resources import (
     network,
     observation,
     permissions,
+    rest_apis,
     storage,
 )
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted
@@ -40,7 +41,7 @@ exceptions: Any = import_module("moto.cloudformation.exceptions")
 
 KINDS: Mapping[str, Kind] = {
     type_name: kind
-    for table in (functions, machines, messaging, network, observation, permissions, storage)
+    for table in (functions, machines, messaging, network, observation, permissions, rest_apis, storage)
     for type_name, kind in table.KINDS.items()
 } | {"AWS::CDK::Metadata": Kind(put=lambda wanted: Made(ref=wanted.logical_id))}
 """Every resource type that a template may hold."""

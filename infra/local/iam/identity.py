@@ -89,6 +89,10 @@ class Caller:
     def arn(self) -> str:
         return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role.name}/{self.session}"
 
+    @property
+    def user_id(self) -> str:
+        return f"{self.role.id}:{self.session}"
+
 
 def guard_calls(cloud: Cloud) -> None:
     from moto.iam.access_control import PermissionResult
@@ -142,7 +146,7 @@ class Identity:
         # Only assumed roles have such keys. The operator's may do everything.
         if not call.access_key.startswith("ASIA"):
             return None
-        caller = self._caller(call)
+        caller = self.caller(call)
         if caller is None:
             return error_answer(call, "InvalidClientTokenId", "The security token included in the request is invalid.")
         for request in required_permissions(call):
@@ -188,7 +192,7 @@ class Identity:
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 
-    def _caller(self, call: Call) -> Caller | None:
+    def caller(self, call: Call) -> Caller | None:
         """The role whose keys signed the call, or None if key and token do not belong together."""
         # moto's list of assumed roles has no index, so what was found is kept: a key belongs to one session for as long
         # as the cloud runs.
@@ -226,7 +230,7 @@ class Identity:
             "aws:principalaccount": (ACCOUNT,),
             "aws:principaltype": ("AssumedRole",),
             "aws:principalisawsservice": ("false",),
-            "aws:userid": (f"{caller.role.id}:{caller.session}",),
+            "aws:userid": (caller.user_id,),
             "aws:requestedregion": (REGION,),
             "aws:resourceaccount": (ACCOUNT,),
             "aws:currenttime": (now.isoformat(),),

@@ -4,7 +4,7 @@ AWS does: weigh the policies of role, boundary and resource, with their conditio
     resource.
 moto does: ask for a grant on `*` and ignore conditions. It does not know PassRole.
 We do: decide each call with temporary keys before moto sees it; the operator's keys may do everything.
-Weaker: signatures are not verified; there are no session policies, organisations or policies of VPC endpoints.
+Weaker: only REST APIs verify signatures; there are no session policies, organisations or policies of VPC endpoints.
 """
 
 from infra.local.iam.identity import guard_calls

@@ -52,8 +52,9 @@ LIMITS = """\
 
 ## What only AWS can show
 
-- **Signatures of requests.** They are not verified; a role's key and token must belong together. The keys of the
-  operator, who deploys and looks, may do everything. There are no session policies, and none of an organisation.
+- **Signatures of requests.** Only a REST API verifies them, those of roles; a role's key and token must belong
+  together. The keys of the operator, who deploys and looks, may do everything. There are no session policies, and none
+  of an organisation.
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
   cut off from it where the kernel lets (`unshare`), with a loopback of their own, elsewhere they do not; functions and
   serving containers are not cut off, the latter listen on loopback only.

@@ -41,6 +41,12 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "SSM::Parameter SageMaker::ModelPackageGroup",
         prefix="AWS::",
     ),
+    **executed(
+        "Deployment RestApi Stage",
+        "APIs of an OpenAPI document with signed operations and a Lambda proxy, at "
+        "`/_aws/execute-api/<api>/<stage>/<path>`. Nothing is throttled, no error is logged but in the access log.",
+        prefix="AWS::ApiGateway::",
+    ),
     **executed("AWS::Athena::WorkGroup", "No metrics of its own."),
     **executed("AWS::CloudWatch::CompositeAlarm", "Actions are never suppressed."),
     **executed("AWS::DynamoDB::Table", "Backups are settings only."),
@@ -78,6 +84,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "(Assign) are refused. TestState shows the inputs of an inline Map's iterations and runs none; no distributed "
         "Map, no Parallel.",
     ),
+    **simulated("AWS::ApiGateway::Account", "Kept; access logs are written without its role."),
     **simulated("AWS::Budgets::Budget", "Kept; nothing is billed here, so no notification is ever sent."),
     **simulated("AWS::CloudWatch::Dashboard", "Kept as text; nothing draws it."),
     **simulated(
@@ -274,6 +281,11 @@ CALLS: Mapping[str, Row] = {
     **simulated(
         "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents",
         "Checked against the caller and the role passed to a job or model; lines are kept without it.",
+        prefix="logs:",
+    ),
+    **simulated(
+        "FilterLogEvents GetLogEvents",
+        "Granted to the role of API Gateway, which reads no log here.",
         prefix="logs:",
     ),
     **simulated(

@@ -19,7 +19,11 @@ _PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
 """Services whose prefix in actions differs from botocore's name."""
 
 # Operations whose action has another name.
-_ACTION = {"lambda:Invoke": "lambda:InvokeFunction", "lambda:InvokeAsync": "lambda:InvokeFunction"}
+_ACTION = {
+    "execute-api:": "execute-api:Invoke",
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "lambda:InvokeAsync": "lambda:InvokeFunction",
+}
 
 FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 """The actions that every caller may use without a permission."""
@@ -31,6 +35,7 @@ _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "dynamodb": services.of_dynamodb,
     "ecr": services.of_ecr,
     "events": messaging.of_events,
+    "execute-api": services.of_api,
     "glue": services.of_glue,
     "iam": services.of_iam,
     "kms": services.of_kms,

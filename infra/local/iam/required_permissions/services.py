@@ -11,6 +11,14 @@ from infra.local.iam.required_permissions.permission import ParsedCall, grant_of
 from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
+def of_api(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on the method and path of a REST API, which is called at `/_aws/execute-api/<api>/<stage>/<path>`."""
+    environ = parsed.call.environ
+    _, _, _, api, *rest = environ["PATH_INFO"].split("/", 4)
+    stage, _, path = "/".join(rest).partition("/")
+    yield permission(action, resource_arn("execute-api", f"{api}/{stage}/{environ['REQUEST_METHOD']}/{path}"))
+
+
 def of_kms(action: str, parsed: ParsedCall) -> Iterator[Request]:
     key = parsed.get("KeyId", "TargetKeyId")
     yield permission(action, key_arn(key)) if key else permission(action)

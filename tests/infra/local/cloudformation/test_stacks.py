@@ -111,6 +111,8 @@ def _changed(template):
     resources["FlowGroup"]["RetentionInDays"] = 60
     resources["Url"]["AuthType"] = "NONE"
     resources["ModelRole"]["Description"] = "new"
+    resources["Api"]["Body"]["paths"]["/a"]["get"]["summary"] = "new"
+    resources["ApiDeployment"]["Description"] = "new"
     return changed
 
 

@@ -1,0 +1,239 @@
+"""The OpenAPI document of a workload's REST API, rendered from its declaration and its contract.
+
+It is the one source of what clients read (`millrace openapi`), of what API Gateway checks, and of what tests send. The
+prediction function checks by the same contract and the same limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.kinds import INTEGERS, TIMES, Kind
+from millrace.contract.row import MOST_ENTRIES
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.multiple_of import MultipleOf
+from millrace.contract.rules.pattern import Pattern
+from millrace.contract.rules.range import Range
+from millrace.explanations.attribution import MOST_EXPLAINED
+from millrace.features import catalogue as encoders
+from millrace.features.known_ahead import requiring_known
+from millrace.names import API_STAGE
+from millrace.settings.prediction import CALL_ID, ROWS_PER_CALL
+from millrace.tasks import catalogue as tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from millrace.contract.schema import Column, Contract, Table
+    from millrace.tasks.task import AnswerField, FieldKind
+    from millrace.workload.declaration import Workload
+
+Document = dict[str, Any]
+CELLS: Mapping[Kind, Document] = {
+    "int32": {"type": "integer", "format": "int32"},
+    "int64": {"type": "integer", "format": "int64"},
+    "float32": {"type": "number", "format": "float"},
+    "float64": {"type": "number", "format": "double"},
+    "string": {"type": "string"},
+    "binary": {"type": "string", "format": "byte"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "timestamp": {"type": "string"},
+    "timestamp_utc": {"type": "string", "format": "date-time"},
+}
+FIELDS: Mapping[FieldKind, Document] = {
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "share": {"type": "number", "minimum": 0, "maximum": 1},
+    "text": {"type": "string"},
+}
+TEXT: Document = {"type": "string"}
+SIGNED = "sigv4"
+"""The security scheme of every operation: Signature Version 4."""
+
+
+def openapi(workload: Workload, contract: Contract) -> Document:
+    """The document, in OpenAPI 3.0.3: https://spec.openapis.org/oas/v3.0.3."""
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": f"Millrace {workload.name}",
+            "description": f"Predictions of {workload.prediction.label} by the live model of {workload.name}.",
+            "version": contract.digest[:12],
+        },
+        "servers": [
+            {
+                "url": f"https://{{api}}.execute-api.{{region}}.amazonaws.com/{API_STAGE}",
+                "description": "The output `ApiUrl` of the workload's stack `serving`",
+                "variables": {"api": {"default": "api"}, "region": {"default": "eu-west-1"}},
+            }
+        ],
+        "security": [{SIGNED: []}],
+        "paths": {f"/{workload.name}/predictions": {"post": _predict()}},
+        "components": {
+            "securitySchemes": {
+                SIGNED: {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "description": "Signature Version 4 of the service execute-api",
+                    "x-amazon-apigateway-authtype": "awsSigv4",
+                }
+            },
+            "schemas": {
+                "Request": request_schema(workload, row={"$ref": "#/components/schemas/Row"}),
+                "Row": _row(workload, contract),
+                "Answer": _answer(),
+                "Prediction": _prediction(workload, contract),
+                "Refused": _refused(),
+                "Error": _object(error=TEXT, expected=TEXT, came=TEXT, where=TEXT),
+            },
+        },
+    }
+
+
+def request_schema(workload: Workload, *, row: Document) -> Document:
+    """The schema of a request, whose rows have the schema `row`."""
+    rows = {"type": "array", "minItems": 1, "maxItems": ROWS_PER_CALL, "items": row}
+    own = {"type": "string", "pattern": f"^{CALL_ID.pattern}$", "description": "Your own id of the request"}
+    said = {"type": "boolean", "description": f"Whether each answer is explained, of {MOST_EXPLAINED} rows at most"}
+    explain = {"explain": said} if workload.explanations.rows else {}
+    return {"type": "object", "required": ["rows"], "properties": {"rows": rows, "id": own, **explain}}
+
+
+def _predict() -> Document:
+    return {
+        "operationId": "predict",
+        "summary": "The live model's answer to each row, or why there is none",
+        "requestBody": {"required": True, "content": _json("Request")},
+        "responses": {
+            "200": {"description": "Every row is answered or refused", "content": _json("Answer")},
+            "400": _error("The document is no request"),
+            "403": _error("The request is not signed, or its signer has no right"),
+            "413": _error("Too many rows, or too many bytes"),
+            "429": _error("Too many requests: come again after the seconds of Retry-After"),
+            "503": _error("A version is or was live, but none answers"),
+        },
+    }
+
+
+def _row(workload: Workload, contract: Contract) -> Document:
+    prediction = workload.prediction
+    table = requiring_known(contract.read_by_models(prediction.tensor_columns).table("scoring"))
+    properties = {column.name: cell_schema(column) for column in table.columns}
+    for history in encoders.histories(encoders.declare(prediction.features, table)):
+        properties[history.name] = {
+            "type": "array",
+            "maxItems": MOST_ENTRIES * history.steps,
+            "items": _past(table, (history.event_time, *history.history)),
+        }
+    return {
+        "type": "object",
+        "description": "A cell by column. A row that breaks a rule is refused, and the others are answered",
+        "required": [column.name for column in table.columns if column.required and not column.is_generated],
+        "properties": properties,
+    }
+
+
+def _past(table: Table, names: tuple[str, ...]) -> Document:
+    return {"type": "object", "properties": {name: cell_schema(table.column(name)) for name in names}}
+
+
+def cell_schema(column: Column) -> Document:
+    """The schema of a cell of the column, as JSON has it. What no schema can say stands in the description.
+
+    Every cell that keeps it keeps the type and the listed rules of the contract, but for what a float rounds."""
+    unit = f", in {column.unit}" if column.unit else ""
+    said = "; ".join([f"{column.form}{unit}", *_in_words(column)])
+    empty = {} if column.required and not column.is_generated else {"nullable": True}
+    return {**CELLS[column.kind], **dict(_limits(column)), "description": said, **empty}
+
+
+def _limits(column: Column) -> Iterator[tuple[str, Any]]:
+    for rule in column.rules:
+        match rule:
+            case Range() if column.kind not in TIMES:
+                yield from _bound("minimum", "exclusiveMinimum", rule.minimum, rule.exclusive_minimum)
+                yield from _bound("maximum", "exclusiveMaximum", rule.maximum, rule.exclusive_maximum)
+            case Allowed() if not column.takes_unlisted:
+                yield "enum", [*rule.values, *([] if column.required else [None])]
+            case Length() if column.kind == "string":
+                sizes = (("minLength", rule.minimum), ("maxLength", rule.maximum))
+                yield from ((name, size) for name, size in sizes if size is not None)
+            case MultipleOf() if column.kind in INTEGERS:
+                yield "multipleOf", rule.divisor
+
+
+def _bound(name: str, flag: str, included: object, excluded: object) -> Iterator[tuple[str, Any]]:
+    """The bound as OpenAPI 3.0 has it: an excluded bound is a bound with a flag, so one of the two alone can stand."""
+    if excluded is not None:
+        yield flag, True
+    if (bound := included if excluded is None else excluded) is not None:
+        yield name, bound
+
+
+def _in_words(column: Column) -> Iterator[str]:
+    """The rules that the schema does not have."""
+    for rule in column.rules:
+        match rule:
+            case Range() if column.kind in TIMES:
+                bounds = {
+                    ">=": rule.minimum,
+                    ">": rule.exclusive_minimum,
+                    "<=": rule.maximum,
+                    "<": rule.exclusive_maximum,
+                }
+                yield ", ".join(f"{sign} {bound}" for sign, bound in bounds.items() if bound is not None)
+            case Allowed() if column.takes_unlisted:
+                yield f"{rule.expected}; another value is taken as unknown"
+            case Pattern():
+                yield f"text with a match of {rule.expression} (RE2)"
+            case ImageFormat() | MultipleOf():
+                yield rule.expected
+            case Length() if column.kind == "binary":
+                bounds = {">=": rule.minimum, "<=": rule.maximum}
+                yield ", ".join(f"{sign} {size} bytes" for sign, size in bounds.items() if size is not None)
+
+
+def _prediction(workload: Workload, contract: Contract) -> Document:
+    task = tasks.declare(workload.prediction, contract.label)
+    version = {**TEXT, "nullable": True, "description": "null for a fallback"}
+    acted = {"action": TEXT, "reason": TEXT} if workload.policy else {}
+    fields = {one.name: _field(one) for one in task.answer}
+    known = {"id": TEXT, "row": {"type": "integer"}, **fields, "model_version": version, "phase": TEXT}
+    prediction = _object(**known, fallback={"type": "boolean"}, **acted)
+    explained = {"explanation": {"type": "object", "nullable": True}} if workload.explanations.rows else {}
+    return {**prediction, "properties": {**prediction["properties"], **explained}}
+
+
+def _field(field: AnswerField) -> Document:
+    # A fallback that the workload does not declare has nulls, and so has the answer to a row that is held out.
+    cell = {**FIELDS[field.kind], **({} if field.maximum is None else {"minimum": 0, "maximum": field.maximum})}
+    one = {**cell, "nullable": True}
+    return {"type": "array", "items": one, "nullable": True} if field.length else one
+
+
+def _refused() -> Document:
+    return _object(row={"type": "integer"}, reason=TEXT, column=TEXT, expected=TEXT, came=TEXT)
+
+
+def _answer() -> Document:
+    refused = {"type": "array", "items": {"$ref": "#/components/schemas/Refused"}}
+    answered = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
+    answer = _object(predictions=answered, rejected=refused)
+    return {**answer, "properties": {**answer["properties"], "warnings": refused}}
+
+
+def _object(**properties: Document) -> Document:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _json(schema: str) -> Document:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _error(description: str) -> Document:
+    return {"description": description, "content": _json("Error")}

@@ -1,0 +1,146 @@
+"""The REST API of a workload, over HTTP with signatures: asked, refused, and found in the lake."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from openapi_schema_validator import OAS30Validator
+
+from console.demo.electricity import STORY
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.contract.kinds import as_json
+from millrace.contract.load import load_contract
+from millrace.decisions.store import read_days, stored_days
+from millrace.workload.load import load_workload
+from millrace.workload.openapi import openapi
+from tests.end_to_end.conftest import REST_S, control
+
+pytestmark = pytest.mark.night("by day the function and the local cloud's REST APIs are tested by themselves")
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = STORY.names
+HOME = ROOT / "workloads" / NAMES.workload
+PREDICTIONS = f"/{NAMES.workload}/predictions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """A program with a role that may use the API."""
+
+    cloud: LocalCloud
+    url: str
+    keys: Credentials
+
+    def send(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], Any]:
+        """The status, the headers and the document of the answer."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        url, own = f"{self.url}{path}", {"content-type": "application/json", **headers}
+        request = AWSRequest(method=method, url=url, data=data, headers=own)
+        SigV4Auth(self.keys, "execute-api", PLATFORM.region).add_auth(request)
+        call = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)
+        try:
+            with urllib.request.urlopen(call, timeout=60) as answer:
+                return answer.status, dict(answer.headers), json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, dict(error.headers), json.load(error)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    folder = tmp_path_factory.mktemp("api")
+    shutil.copytree(HOME, folder / "workloads" / NAMES.workload)
+    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}}}}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        with started(folder / "build", clock=STORY.start, workloads=[NAMES.workload]) as cloud:
+            yield cloud
+
+
+@pytest.fixture(scope="module")
+def caller(cloud: LocalCloud) -> Caller:
+    """The role `shop`, which has the right to use the API and no other."""
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=NAMES.stack("serving"))["Stacks"]
+    (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
+    api = url.removeprefix("https://").partition(".")[0]
+    iam, arn = cloud.client("iam"), f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
+    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
+    policies = {"Trust": trust, "Own": {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}}
+    texts = {name: json.dumps({"Version": "2012-10-17", "Statement": [one]}) for name, one in policies.items()}
+    role = iam.create_role(RoleName="shop", AssumeRolePolicyDocument=texts["Trust"])["Role"]["Arn"]
+    iam.put_role_policy(RoleName="shop", PolicyName="own", PolicyDocument=texts["Own"])
+    given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="till-1")["Credentials"]
+    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    return Caller(cloud=cloud, url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
+
+
+def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
+    found = pq.read_table(HOME / "sample" / "elec2.parquet").slice(first, count).drop_columns(["class"]).to_pylist()
+    return [{name: as_json(cell) for name, cell in row.items()} for row in found]
+
+
+def kept(cloud: LocalCloud) -> dict[str, Any]:
+    """The decisions in the lake by their ids."""
+    cloud.wait(timeout_s=REST_S)
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    days = list(stored_days(s3, lake, NAMES.workload))
+    return {one.id: one for one in read_days(s3, lake, NAMES.workload, days).decisions}
+
+
+def is_of(schema: str, said: object) -> bool:
+    document = openapi(load_workload(HOME), load_contract(HOME))
+    wanted = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
+    return bool(OAS30Validator(wanted).is_valid(said))
+
+
+def test_a_request_is_answered_as_the_document_says_and_becomes_decisions(cloud: LocalCloud, caller: Caller) -> None:
+    asked = [*rows(2), {"period": "early"}]
+    status, headers, said = caller.send("POST", PREDICTIONS, {"id": "first", "rows": asked})
+    assert status == 200, said
+    assert headers["content-type"] == "application/json"
+    assert is_of("Answer", said)
+    assert [one["id"] for one in said["predictions"]] == ["first-0", "first-1"]
+    assert [one["row"] for one in said["rejected"]] == [2]
+    found = kept(cloud)
+    assert {json.loads(found[name].input)["timestamp"] for name in ("first-0", "first-1")} == {
+        row["timestamp"] for row in asked[:2]
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        ({"rows": 1}, 400, "BAD_REQUEST_BODY"),
+        (b"{", 400, "BAD_REQUEST_BODY"),
+        ({"rows": []}, 400, "number of rows"),
+        ({"rows": [{}] * 1001}, 413, "number of rows"),
+    ],
+)
+def test_api_gateway_and_the_function_refuse_in_one_form(caller: Caller, body: object, status: int, error: str) -> None:
+    found, _, said = caller.send("POST", PREDICTIONS, body)
+    assert (found, said["error"]) == (status, error)
+    assert is_of("Error", said)
+
+
+def test_who_has_no_right_is_told_so_and_nothing_else_was_denied(cloud: LocalCloud, caller: Caller) -> None:
+    cloud.client("iam").delete_role_policy(RoleName="shop", PolicyName="own")
+    status, _, said = caller.send("POST", PREDICTIONS, {"rows": rows(1)})
+    assert (status, said["error"]) == (403, "ACCESS_DENIED")
+    assert is_of("Error", said)
+    assert {one["action"] for one in control(cloud, "denials")} == {"execute-api:Invoke"}
+    log = cloud.client("logs").filter_log_events(logGroupName=f"/aws/apigateway/{NAMES.prefix}")["events"]
+    lines = [json.loads(event["message"]) for event in log]
+    assert [line["caller"] for line in lines][-1].endswith("assumed-role/shop/till-1")
+    assert [(line["status"], line["error"]) for line in lines][-1] == ("403", "ACCESS_DENIED")

@@ -1,0 +1,97 @@
+"""The OpenAPI document of each workload: it is valid, and a row that keeps it keeps the contract."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from openapi_schema_validator import OAS30Validator
+from openapi_spec_validator import validate
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from millrace.contract.kinds import KINDS, as_json
+from millrace.contract.load import load_contract
+from millrace.contract.row import check_row
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.multiple_of import MultipleOf
+from millrace.contract.rules.range import Range
+from millrace.contract.rules.rule import Rule
+from millrace.contract.schema import Column, Table
+from millrace.workload.load import load_workload
+from millrace.workload.openapi import CELLS, cell_schema, openapi
+from tests.shipped import SHIPPED
+
+ELECTRICITY = next(folder for folder in SHIPPED if folder.name == "electricity")
+
+
+def document(folder: Path) -> dict[str, Any]:
+    return openapi(load_workload(folder), load_contract(folder))
+
+
+def validator(made: dict[str, Any], schema: str) -> Any:
+    return OAS30Validator({"$ref": f"#/components/schemas/{schema}", "components": made["components"]})
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_the_document_is_valid_and_the_command_prints_it(folder: Path) -> None:
+    made = document(folder)
+    validate(made)
+    assert next(iter(made["paths"])) == f"/{folder.name}/predictions"
+    done = CliRunner().invoke(app, ["openapi", "--workload", folder.name])
+    assert json.loads(done.output) == made
+
+
+def test_rows_of_the_sample_keep_the_schema_and_others_do_not() -> None:
+    made = document(ELECTRICITY)
+    table = pq.read_table(ELECTRICITY / "sample" / "elec2.parquet").slice(0, 50).drop_columns(["class"])
+    rows = [{name: as_json(cell) for name, cell in row.items()} for row in table.to_pylist()]
+    requests = validator(made, "Request")
+    assert requests.is_valid({"rows": rows, "id": "a-1", "explain": True})
+    for broken in ({"rows": []}, {}, {"rows": rows, "id": "a b"}, {"rows": [rows[0] | {"period": "early"}]}):
+        assert not requests.is_valid(broken)
+
+
+def test_a_command_without_a_known_workload_names_the_known_ones() -> None:
+    done = CliRunner().invoke(app, ["openapi", "--workload", "nothing"])
+    assert done.exit_code == 1
+    assert "electricity" in str(done.exception)
+
+
+def test_every_kind_of_column_has_a_schema() -> None:
+    assert set(CELLS) == set(KINDS)
+
+
+RULED: list[tuple[str, Rule, list[Any]]] = [
+    ("int64", Range(minimum=1, exclusive_maximum=5), [0, 1, 4, 5]),
+    ("float64", Range(exclusive_minimum=0.5), [0.5, 0.6, None, "0.6", True]),
+    ("int32", MultipleOf(3), [0, 3, 4, 2**40]),
+    ("string", Length(minimum=1, maximum=2), ["", "a", "abc", 3]),
+    ("string", Allowed(("a", "b"), strict=True), ["a", "c", None]),
+    ("boolean", Allowed(()), [True, "true", None]),
+]
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(("kind", "rule", "cells"), RULED)
+def test_a_cell_that_keeps_the_schema_keeps_the_contract(
+    kind: Any, rule: Rule, cells: list[Any], required: bool
+) -> None:
+    rules = () if kind == "boolean" else (rule,)
+    column = Column(name="a", kind=kind, required=required, rules=rules)
+    for cell in cells:
+        keeps = not check_row({"a": cell}, Table(name="rows", columns=(column,)))
+        by_schema = OAS30Validator(cell_schema(column)).is_valid(cell)
+        # What no schema of OpenAPI 3.0 says by itself: the range of an integer's format.
+        assert by_schema == keeps or cell == 2**40, (cell, cell_schema(column))
+
+
+def test_an_open_list_is_no_limit() -> None:
+    column = Column(name="a", kind="string", required=True, rules=(Allowed(("a",)),), takes_unlisted=True)
+    assert "enum" not in cell_schema(column)
+    assert cell_schema(replace(column, takes_unlisted=False))["enum"] == ["a"]
