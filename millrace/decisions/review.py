@@ -30,6 +30,7 @@ ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
 PRIORITY: Mapping[ActionReason, int] = {
     "above_bound": 1,
+    "unlike": 1,
     "unsure": 2,
     "held_out": 2,
     "no_threshold": 3,

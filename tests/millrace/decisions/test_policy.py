@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace.decisions.policy import Acting, act, act_all, is_held_out
+from millrace.decisions.policy import REASONS, Acting, act, act_all, is_held_out
 from millrace.decisions.record import ActionReason
+from millrace.decisions.review import PRIORITY
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.policy import Automate, Policy, ReviewAbove
@@ -76,6 +77,10 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
     met[silent.reason] = silent.action
     assert met.keys() == set(get_args(ActionReason))
     assert Counter(met.values()) == {"automated": 3, "fallback": 1, "review": 7}
+
+
+def test_whatever_sends_a_row_to_a_person_has_its_place_in_the_queue() -> None:
+    assert PRIORITY.keys() == set(REASONS["review"])
 
 
 def test_the_reason_that_comes_first_counts() -> None:
