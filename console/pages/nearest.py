@@ -26,7 +26,7 @@ def nearest(found: NearestExamples | None) -> Markup:
     lead = f"The newest decision, {found.decision}, and the training rows that are most like it."
     return together(
         element("p", lead, class_="detail note-line"),
-        element("div", table, class_="scroll"),
+        element("div", table, class_="scroll", tabindex="0", role="region", aria_label="Nearest training rows"),
         element("p", ". ".join(example_notes(found)) + ".", class_="detail note-line"),
     )
 

@@ -14,7 +14,7 @@ from console.queries.executions import Execution
 from console.queries.overview import RecentRuns, WorkloadState
 from console.queries.runs import SHORT
 from console.queries.unread import Unread
-from console.words import age, spelled
+from console.words import age, count, spelled
 from millrace.names import Platform
 
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": ""}
@@ -39,7 +39,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waiting:
+class OpenPoint:
     """One thing that waits for a person."""
 
     workload: str
@@ -48,6 +48,8 @@ class Waiting:
     detail: str = ""
     command: str = ""
     """What a person can type; empty if nothing helps."""
+    href: str = ""
+    """The page of the console where it is done; empty if there is none."""
 
 
 def overview_page(
@@ -120,22 +122,29 @@ def _run(state: WorkloadState, run: Execution | None) -> Cell:
     )
 
 
-def _waiting(state: WorkloadState) -> Iterator[Waiting]:
+def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
     """What waits for a person: first what is stopped, then what failed, then what calls."""
     workload, names = state.names.workload, state.names
     if state.automates and not isinstance(state.automates, Unread) and state.automates.switch.is_paused:
-        yield Waiting(workload=workload, what="Automation is paused", detail=state.automates.words,
+        yield OpenPoint(workload=workload, what="Automation is paused", detail=state.automates.words,
                       command=command(names, "automate", "--resume"))  # fmt: skip
     if state.waiting and not isinstance(state.waiting, Unread):
-        yield Waiting(workload=workload, what="Drops wait", detail=state.waiting.sentence)
+        yield OpenPoint(workload=workload, what="Drops wait", detail=state.waiting.sentence)
     if isinstance(state.waiting, Unread):
-        yield Waiting(workload=workload, what="The queue of drops", detail=state.waiting.words)
+        yield OpenPoint(workload=workload, what="The queue of drops", detail=state.waiting.words)
+    if isinstance(state.reviews, Unread):
+        yield OpenPoint(workload=workload, what="Decisions that a person makes", detail=state.reviews.words)
+    elif state.reviews and state.reviews.count:
+        many = f"{'' if state.reviews.is_exact else 'at least '}{count(state.reviews.count, 'decision')}"
+        yield OpenPoint(
+            workload=workload, what=f"{many[:1].upper()}{many[1:]} to be made by a person", href=f"/{workload}/review"
+        )
     if isinstance(state.runs, RecentRuns):
         for run in state.runs.failed:
-            yield Waiting(workload=workload, what=f"{titled(names, run)} failed {age(state.now - run.started)} ago",
+            yield OpenPoint(workload=workload, what=f"{titled(names, run)} failed {age(state.now - run.started)} ago",
                           detail=run.failure, command=command(names, "rerun", run.name[:SHORT]))  # fmt: skip
     for alarm in state.alarms if not isinstance(state.alarms, Unread) else ():
-        yield Waiting(
+        yield OpenPoint(
             workload="" if alarm.is_of_stage else workload,
             what=f"Alarm {spelled(alarm.name)} since {alarm.since:%Y-%m-%d %H:%M} UTC",
             detail=f"What to do: {alarm.runbook}" if alarm.runbook else "",

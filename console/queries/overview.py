@@ -9,6 +9,7 @@ from console.environment import Environment
 from console.queries.alarm_states import AlarmState, find_alarm_states
 from console.queries.automation import Automates, find_automates
 from console.queries.executions import Execution
+from console.queries.reviews import Waiting, count_waiting
 from console.queries.runs import Run, read_execution, runs_by_machine
 from console.queries.unread import Unread, part
 from console.queries.versions import state_of
@@ -17,7 +18,7 @@ from millrace.names import MACHINE_OF_FEED, WorkloadNames
 from millrace.state.pointers import ReleasePointers, Version
 
 SEEN = 100
-"""How many of the newest executions of each machine are looked at; that is one call for each machine."""
+"""How many of the newest executions of each machine are looked at, by one call; and how many decisions are counted."""
 WAITS_FOR = timedelta(days=7)
 """How long a failed run is listed as one that waits for a person."""
 MOST_FAILED = 5
@@ -54,6 +55,8 @@ class WorkloadState:
     alarms: tuple[AlarmState, ...] | Unread
     """Those that are on, of the workload and then of its stage."""
     waiting: WaitingDrops | Unread | None
+    reviews: Waiting | Unread | None
+    """Decisions that wait for a person; None without a policy."""
 
 
 def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
@@ -63,16 +66,18 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
     now = environment.now()
     champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
     live = champion if isinstance(champion, Version) else None
+    automates = part(lambda: find_automates(environment, names, live))
     return WorkloadState(
         names=names,
         now=now,
         champion=champion,
-        automates=part(lambda: find_automates(environment, names, live)),
+        automates=automates,
         runs=part(lambda: _runs(environment, names, now)),
         alarms=part(
             lambda: tuple(one for one in find_alarm_states(environment, names, ()) if one.state == "ALARM"),
         ),
         waiting=part(lambda: read_waiting(environment, names)),
+        reviews=part(lambda: count_waiting(environment, names, most=SEEN)) if automates else None,
     )
 
 

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from secrets import token_urlsafe
 from threading import Lock
 from typing import Any
+from urllib.parse import parse_qs
 
 from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from console.actions.reviews import Reviewer
 from console.environment import Environment
 from console.pages.overview import UnreadWorkload, failure_page, overview_page
 from console.pages.page import PageLink, page
+from console.pages.review import review_page
 from console.queries.overview import WorkloadState, read_state
 from console.queries.report import question_of, read_report
-from console.queries.unread import Unread, unread
+from console.queries.reviews import explain_item
+from console.queries.unread import Unread, part, unread
+from console.web.desk import Desk
+from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError, MillraceError
 from millrace.names import WorkloadNames
-from millrace.workload.load import workloads_folder
+from millrace.workload.load import load_workload, workloads_folder
 
 READERS = 8
 """How many workloads are read at the same time."""
@@ -29,13 +40,20 @@ FAILURES = (MillraceError, ClientError, BotoCoreError, OSError, ValueError)
 """What can be wrong with one workload: its files, what it has stored, or a service."""
 
 
-def console_app(environment: Environment) -> Starlette:
-    """The console of an environment, without its guard."""
+def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]]:
+    """The console of an environment, without its guard; and what ends it: what the person has is given back."""
     console = _Console(_shared(environment))
-    return Starlette(
-        routes=[Route("/", console.overview), Route("/{workload}", console.report)],
+    app = Starlette(
+        routes=[
+            Route("/", console.overview),
+            Route("/static/review.js", console.script),
+            Route("/{workload}", console.report),
+            Route("/{workload}/review", console.review),
+            Route("/{workload}/review", console.decide, methods=["POST"]),
+        ],
         exception_handlers=dict.fromkeys(FAILURES, console.failure),
     )
+    return app, console.close
 
 
 def _shared(environment: Environment) -> Environment:
@@ -56,6 +74,9 @@ class _Console:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._token = token_urlsafe()
+        self._desks: dict[str, Desk] = {}
+        self._lock = Lock()
 
     def overview(self, _: Request) -> Response:
         shown, denied = self._workloads()
@@ -82,7 +103,61 @@ class _Console:
         others = [PageLink(workload=each.workload, file=f"/{each.workload}") for each in self._workloads()[0]]
         question = question_of(workloads_folder() / names.workload / "workload.yaml")
         report = read_report(self._environment, names, question=question)
-        return HTMLResponse(page(report, links=[PageLink(workload="All workloads", file="/"), *others]))
+        links = [PageLink(workload="All workloads", file="/"), *others]
+        if load_workload(workloads_folder() / names.workload).policy:
+            links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))
+        return HTMLResponse(page(report, links=links))
+
+    def script(self, _: Request) -> Response:
+        return FileResponse(Path(__file__).with_name("review.js"), media_type="text/javascript")
+
+    def review(self, request: Request) -> Response:
+        desk = self._desk(request)
+        names, item, message = desk.reviewer.names, desk.current(), desk.message
+        desk.message, explanation = "", None
+        if item and "explain" in request.query_params:
+            explained = part(lambda: explain_item(self._environment, names, item.held.item))
+            explanation = None if isinstance(explained, Unread) else explained
+            message = message or (explained.words if isinstance(explained, Unread) else "")
+            message = message or ("" if explained else "there is no explanation of this answer")
+        html = review_page(
+            names,
+            desk.reviewer.question,
+            item=item.held.item if item else None,
+            shown=item.shown if item else None,
+            table=load_contract(workloads_folder() / names.workload).table("scoring"),
+            token=self._token,
+            waiting=desk.waiting(),
+            message=message,
+            can_undo=bool(desk.answered),
+            explanation=explanation,
+        )
+        return HTMLResponse(html)
+
+    async def decide(self, request: Request) -> Response:
+        return await run_in_threadpool(self._decide, request, parse_qs((await request.body()).decode()))
+
+    def _decide(self, request: Request, form: Mapping[str, Sequence[str]]) -> Response:
+        if not hmac.compare_digest(form.get("token", [""])[0].encode(), self._token.encode()):
+            return PlainTextResponse("Refused: expected a form of this console.\n", status_code=403)
+        desk, what = self._desk(request), form.get("act", ["answer"])[0]
+        if what == "finish":
+            desk.close()
+            return RedirectResponse("/", status_code=303)
+        desk.act(what, form.get("decision", [""])[0], form.get("value", ()), form.get("note", [""])[0])
+        return RedirectResponse(request.url.path, status_code=303)
+
+    def _desk(self, request: Request) -> Desk:
+        """The person's desk at the queue of the workload that the path names."""
+        names = self._environment.names(request.path_params["workload"])
+        with self._lock:
+            if names.workload not in self._desks:
+                self._desks[names.workload] = Desk(reviewer=Reviewer.of(self._environment, names, source="web"))
+            return self._desks[names.workload]
+
+    def close(self) -> None:
+        for desk in self._desks.values():
+            desk.close()
 
     def failure(self, request: Request, error: Exception) -> Response:
         """The page that says why another page cannot be shown."""

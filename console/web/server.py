@@ -27,9 +27,13 @@ def serve(environment: Environment, *, port: int, said: Callable[[str], None]) -
     except OSError as error:
         raise EnvironmentNotFoundError(f"--port: expected a free port, got {port}: {error.strerror}") from None
     with listener:
-        guard = Guard(app=console_app(environment), origin=f"http://{HOST}:{listener.getsockname()[1]}")
+        app, close = console_app(environment)
+        guard = Guard(app=app, origin=f"http://{HOST}:{listener.getsockname()[1]}")
         # No log of requests: the first one has the secret in its address.
         config = uvicorn.Config(guard, log_config=None, access_log=False, server_header=False, lifespan="off",
                                 timeout_graceful_shutdown=GRACE_S)  # fmt: skip
         said(guard.url)
-        uvicorn.Server(config).run(sockets=[listener])
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            close()

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +12,9 @@ import pytest
 from console.pages.page import page
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
+from tests.console.browser import drive, packed
 
-BROWSERS = Path(__file__).resolve().parents[3] / "build" / "static"
-"""Where `make static` brings the browser and what drives it."""
-
-pytestmark = pytest.mark.skipif(
-    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="no browser is packed for this machine"
-)
+pytestmark = packed
 
 
 @dataclass(frozen=True)
@@ -45,30 +36,11 @@ class Seen:
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Seen]:
     """Opens a page."""
     folder = tmp_path_factory.mktemp("browser")
-    # The browser unpacks a font of its own below TMPDIR; without one letters have no width.
-    (folder / "fonts.conf").write_text(f"<fontconfig><dir>{folder / 'fonts'}</dir></fontconfig>")
 
     def open_(html: str) -> Seen:
         path = folder / "report.html"
         path.write_text(html)
-        ran = subprocess.run(
-            [Path(sys.executable).with_name("node"), "--input-type=module", "-", path.as_uri()],
-            input=Path(__file__).with_name("opened.mjs").read_text(),
-            cwd=BROWSERS,
-            # Named as a function's runtime, the browser is unpacked together with the libraries it needs.
-            env={
-                **os.environ,
-                "TMPDIR": str(folder),
-                "FONTCONFIG_PATH": str(folder),
-                "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x",
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stderr
-        return Seen(**json.loads(ran.stdout))
+        return Seen(**drive(Path(__file__).with_name("opened.mjs"), path.as_uri(), folder))
 
     return open_
 

@@ -71,7 +71,7 @@ def opened(environment: Environment) -> Iterator[Callable[..., Browser]]:
                     clients[service].meta.events.register("before-call", _deny)
             return clients[service]
 
-        running.append(serving(console_app(replace(environment, client=client))))
+        running.append(serving(console_app(replace(environment, client=client))[0]))
         browser, url = running[-1].__enter__()
         browser.open(url)
         return browser

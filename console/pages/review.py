@@ -1,0 +1,120 @@
+"""The page on which a person decides one item: the row as a person reads it, the model's answer, and the choices."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from console.pages.markup import element, together
+from console.pages.scale import Scale
+from console.pages.template import template
+from console.presenters.contributions import contribution_rows
+from console.queries.reviews import Question, ShownItem, Waiting
+from console.queries.unread import Unread
+from console.words import age, figure, spelled
+from millrace.contract.kinds import INTEGERS, NUMBERS
+from millrace.contract.schema import Table
+from millrace.decisions.review import ReviewItem
+from millrace.features.parts import written
+from millrace.names import WorkloadNames
+
+PICTURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
+"""How the bytes of a picture begin that a browser can show."""
+KEYS = 9
+"""So many choices have a digit as their key."""
+WIDTH, HEIGHT = 320.0, 64.0
+"""Of a curve, in pixels."""
+SHORTEST = 5
+"""A list with fewer numbers is written."""
+
+
+def review_page(
+    names: WorkloadNames,
+    question: Question,
+    *,
+    item: ReviewItem | None,
+    shown: ShownItem | Unread | None,
+    table: Table,
+    token: str,
+    waiting: Waiting,
+    message: str = "",
+    can_undo: bool = False,
+    explanation: Mapping[str, Any] | None = None,
+) -> str:
+    """The page as HTML; without an item it says that none waits. `table` is the contract's table of rows to score.
+
+    `token` is the secret of the forms. `explanation` is the answer taken apart, if the person has asked for it."""
+    label = question.labels.column(question.prediction.label_columns[0])
+    return template("review.html.jinja", spelled=spelled).render(
+        title=f"{names.workload}, review",
+        names=names,
+        question=question,
+        item=item,
+        shown=shown if isinstance(shown, ShownItem) else None,
+        unread=shown if isinstance(shown, Unread) else None,
+        rows=list(_rows(shown, table)) if isinstance(shown, ShownItem) else [],
+        choices=[(str(n) if n <= KEYS else "", value) for n, value in enumerate(question.choices, 1)],
+        label=label,
+        is_number=label.kind in NUMBERS,
+        step="1" if label.kind in INTEGERS else "any",
+        ends=age(item.expires_at - item.opened_at) if item else "",
+        waiting=waiting,
+        token=token,
+        message=message,
+        can_undo=can_undo,
+        explanation=contribution_rows(explanation) if explanation else None,
+    )
+
+
+def _rows(shown: ShownItem, table: Table) -> Iterator[tuple[str, str, str | Markup]]:
+    """Name, unit and cell of each column: images first, since they are what is looked at."""
+    units = {column.name: column.unit for column in table.columns}
+    for name, content in shown.images.items():
+        yield name, "", _picture(name, content)
+    for name, cell in shown.row.items():
+        yield name, units.get(name, ""), _cell(name, cell)
+
+
+def _picture(name: str, content: bytes) -> Markup | str:
+    kind = next((kind for start, kind in PICTURES.items() if content.startswith(start)), None)
+    if kind is None:
+        return f"{len(content):,} bytes, which a browser cannot show"
+    return element("img", src=f"data:image/{kind};base64,{b64encode(content).decode()}", alt=f"the image {name}")
+
+
+def _cell(name: str, cell: Any) -> Markup | str:
+    """The cell as text; a list of numbers, and each column of a past, as a curve."""
+    if not isinstance(cell, list):
+        return figure(cell) if isinstance(cell, float) and math.isfinite(cell) and abs(cell) < 1000 else written(cell)
+    if cell and all(isinstance(one, Mapping) for one in cell):
+        series = {key: [one.get(key) for one in cell] for key in cell[-1]}
+        numbers = {key: values for key, values in series.items() if _are_numbers(values)}
+        return together(*(element("div", key, _curve(key, values)) for key, values in numbers.items()))
+    if len(cell) >= SHORTEST and _are_numbers(cell):
+        return _curve(name, cell)
+    return ", ".join(map(written, cell))
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+
+
+def _curve(name: str, values: Sequence[float | None]) -> Markup:
+    """The values in their order, the newest on the right; a gap is left out."""
+    known = [(at, value) for at, value in enumerate(values) if value is not None and math.isfinite(value)]
+    if not known:
+        return element("span", "no value")
+    numbers = [value for _, value in known]
+    low, high = min(numbers), max(numbers)
+    x = Scale(low=0, high=max(len(values) - 1, 1), start=2, stop=WIDTH - 2)
+    y = Scale(low=low, high=high if high > low else low + 1, start=HEIGHT - 4, stop=4)
+    points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in known)
+    said = f"{name}: {len(values)} values from {figure(low)} to {figure(high)}, the last {figure(numbers[-1])}"
+    picture = element("polyline", points=points, class_="curve validation")
+    svg = element("svg", picture, viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}", role="img", aria_label=said)
+    return together(svg, element("span", said.partition(": ")[2], class_="detail"))

@@ -1,0 +1,55 @@
+"""Items that wait for a person at the workload income, on moto."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+
+from console.environment import Environment
+from console.queries.reviews import reviews_of
+from millrace.decisions.review import ReviewItem
+from tests.console import stored_cloud
+from tests.state_table import create_table
+
+NAMES = replace(stored_cloud.NAMES, workload="income")
+NOW = datetime.now(UTC).replace(microsecond=0)
+ROW = {"age": 39, "education": "<b>bachelors</b>", "hours_per_week": 40}
+"""The page shows whatever cells an item has."""
+PATH = "/income/review"
+
+
+def item(number: int, **fields: Any) -> ReviewItem:
+    """The items come in the order of their numbers."""
+    opened = NOW - timedelta(hours=1) + timedelta(seconds=number)
+    made: dict[str, Any] = {
+        "id": f"r-{number}",
+        "reason": "unsure",
+        "priority": 2,
+        "opened_at": opened,
+        "event_time": opened,
+        "expires_at": opened + timedelta(hours=24),
+        "key": {"id": f"p-{number}"},
+        "input": json.dumps({**ROW, "age": 30 + number}),
+        "output": {"value": 1, "probability": 0.625, "confidence": 0.625},
+        "model_version": "1",
+        "source": "api",
+    }
+    return ReviewItem(**(made | fields))
+
+
+def make_stores() -> None:
+    """The tables and buckets that a review reads and writes."""
+    for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
+        create_table(boto3.client("dynamodb"), table)
+    for purpose in ("landing", "lake"):
+        where = {"LocationConstraint": NAMES.platform.region}
+        boto3.client("s3").create_bucket(Bucket=NAMES.platform.bucket(purpose), CreateBucketConfiguration=where)
+
+
+def open_items(environment: Environment, number: int) -> None:
+    for each in range(1, number + 1):
+        reviews_of(environment, NAMES).queue.open(item(each))

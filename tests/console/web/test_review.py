@@ -1,0 +1,162 @@
+"""A person works through the queue by plain forms over a real socket, as a browser without scripts does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.environment import Environment, find_environment
+from console.queries.reviews import reviews_of
+from console.web.app import console_app
+from millrace.decisions.review import ReviewItem
+from millrace.names import WorkloadNames
+from tests.console.web.queue_of_items import NAMES, PATH, item, make_stores, open_items
+from tests.console.web.served import Answer, Browser, serving
+from tests.credentials import KEYS
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        make_stores()
+        yield find_environment("dev", Path("build"))
+
+
+@pytest.fixture
+def browser(environment: Environment) -> Iterator[Browser]:
+    open_items(environment, 3)
+    app, close = console_app(environment)
+    with serving(app) as (browser, url):
+        browser.open(url)
+        yield browser
+        close()
+
+
+def hidden(html: str, name: str) -> str:
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', html)
+    return unescape(found[1]) if found else ""
+
+
+def send(browser: Browser, shown: Answer, **fields: str) -> Answer:
+    """Send a form of the page with these fields, and follow to the page after it."""
+    form = {name: hidden(shown.text, name) for name in ("token", "decision")} | fields
+    own = {"origin": f"http://127.0.0.1:{browser.port}", "content-type": "application/x-www-form-urlencoded"}
+    answer = browser.ask(PATH, "POST", urlencode(form), **own)
+    assert answer.status in (303, 403)
+    return browser.ask(answer.headers["location"]) if answer.status == 303 else answer
+
+
+def state(environment: Environment, number: int, names: WorkloadNames = NAMES) -> ReviewItem:
+    return reviews_of(environment, names).queue.find([f"r-{number}"])[f"r-{number}"]
+
+
+def labels() -> list[dict[str, Any]]:
+    bucket, s3 = NAMES.platform.bucket("landing"), boto3.client("s3")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    return [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+
+
+def test_an_item_is_shown_as_a_person_reads_it(browser: Browser) -> None:
+    shown = browser.ask(PATH)
+    assert hidden(shown.text, "decision") == "r-1"
+    assert re.search(r"<th scope=\"row\">age</th><td>31", shown.text)
+    assert "&lt;b&gt;bachelors&lt;/b&gt;" in shown.text
+    assert re.findall(r'<button name="value" value="([^"]+)" data-key="(\d)"', shown.text) == [
+        ("&lt;=50K", "1"),
+        ("&gt;50K", "2"),
+    ]
+    assert "0.625" in shown.text or "62" in shown.text
+    # Reading the page again takes no other item.
+    assert hidden(browser.ask(PATH).text, "decision") == "r-1"
+
+
+def test_an_answer_leads_to_the_next_item_and_becomes_a_label(browser: Browser, environment: Environment) -> None:
+    following = send(browser, browser.ask(PATH), value=">50K")
+    assert hidden(following.text, "decision") == "r-2"
+    answered = state(environment, 1).answer
+    assert answered
+    assert (answered.value, answered.source) == (">50K", "web")
+    assert 0 <= answered.seconds < 60
+    assert labels() == []
+    send(browser, following, act="finish")
+    assert [one["prediction_id"] for one in labels()] == ["r-1"]
+
+
+def test_skip_pass_on_and_take_back(browser: Browser, environment: Environment) -> None:
+    second = send(browser, browser.ask(PATH), act="skip")
+    third = send(browser, second, act="escalate", note="odd hours")
+    assert hidden(third.text, "decision") == "r-3"
+    assert (state(environment, 1).status, state(environment, 2).note) == ("waiting", "odd hours")
+    assert 'value="undo"' not in third.text
+    none = send(browser, third, value="<=50K")
+    assert hidden(none.text, "decision") == ""
+    again = send(browser, none, act="undo")
+    assert hidden(again.text, "decision") == "r-3"
+    assert state(environment, 3).answer is None
+
+
+def test_an_answer_that_is_none_of_the_choices_is_said_and_changes_nothing(
+    browser: Browser, environment: Environment
+) -> None:
+    again = send(browser, browser.ask(PATH), value="7")
+    assert 'role="alert"' in again.text
+    assert hidden(again.text, "decision") == "r-1"
+    assert state(environment, 1).status == "waiting"
+    assert 'role="alert"' not in browser.ask(PATH).text
+
+
+def test_an_item_that_is_sent_twice_is_answered_once(browser: Browser, environment: Environment) -> None:
+    shown = browser.ask(PATH)
+    send(browser, shown, value=">50K")
+    assert 'role="alert"' in send(browser, shown, value="<=50K").text
+    answered = state(environment, 1).answer
+    assert answered
+    assert answered.value == ">50K"
+
+
+def test_a_form_without_the_console_s_secret_is_refused(browser: Browser, environment: Environment) -> None:
+    shown = browser.ask(PATH)
+    for token in ("", "guess"):
+        assert send(browser, shown, value=">50K", token=token).status == 403
+    assert state(environment, 1).status == "waiting"
+
+
+@pytest.mark.parametrize(("reason", "is_told"), [("held_out", False), ("unsure", True)])
+def test_a_blind_item_tells_nothing_of_the_model_s_answer(environment: Environment, reason: Any, is_told: bool) -> None:
+    output = {"value": 1, "probability": 0.987, "confidence": 0.987}
+    reviews_of(environment, NAMES).queue.open(item(1, reason=reason, output=output))
+    app, close = console_app(environment)
+    with serving(app) as (browser, url):
+        browser.open(url)
+        shown = browser.ask(PATH)
+        close()
+    assert hidden(shown.text, "decision") == "r-1"
+    written = re.sub(r"<style>.*?</style>|<input[^>]*>", "", shown.text, flags=re.S)
+    assert ("98" in written, 'class="suggested"' in written) == (is_told, is_told)
+
+
+def test_the_next_item_is_read_ahead_and_given_back_in_the_end(browser: Browser, environment: Environment) -> None:
+    send(browser, browser.ask(PATH), act="finish")
+    # Whoever comes next gets the first one, at once.
+    held = reviews_of(environment, NAMES).queue.next(by="ben", now=datetime.now(UTC))
+    assert held
+    assert held.item.id == "r-1"
+
+
+def test_the_script_is_ours_and_served_as_one(browser: Browser) -> None:
+    answer = browser.ask("/static/review.js")
+    assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/javascript")
+    assert re.findall(r"<script[^>]*>", browser.ask(PATH).text) == ['<script src="/static/review.js" defer>']

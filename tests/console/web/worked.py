@@ -1,0 +1,41 @@
+"""The stored run of electricity and a queue of decisions of income, worked through in a browser by worked.mjs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.environment import find_environment
+from console.queries import cost
+from console.queries.reviews import reviews_of
+from console.web.app import console_app
+from tests.console import stored_cloud
+from tests.console.browser import drive
+from tests.console.conftest import read_stored
+from tests.console.web.queue_of_items import NAMES, open_items
+from tests.console.web.served import serving
+from tests.credentials import KEYS
+
+
+def worked(number: int, folder: Path) -> dict[str, Any]:
+    """What the browser saw, and what has become of the items."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        patch.setattr(cost, "MOST_OBJECTS", 0)
+        stored_cloud.store(read_stored(stage="dev"))
+        role = f"arn:aws:iam::{NAMES.platform.account}:role/machine"
+        boto3.client("stepfunctions").create_state_machine(name=NAMES.machine("ingest"), definition="{}", roleArn=role)
+        environment = find_environment("dev", Path("build"))
+        open_items(environment, number)
+        app, close = console_app(environment)
+        with serving(app) as (_, url):
+            found = drive(Path(__file__).with_name("worked.mjs"), url, folder)
+        close()
+        items = reviews_of(environment, NAMES).queue.find([f"r-{each}" for each in range(1, number + 1)])
+        return {**found, "items": items}
