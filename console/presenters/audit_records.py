@@ -15,6 +15,7 @@ from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
     AutomationSwitched,
+    FloorMoved,
     ReleaseFailed,
     ResourcesRemoved,
     ReviewAnswered,
@@ -136,6 +137,12 @@ def _unanswered(details: ReviewUnanswered) -> str:
     return f"{details.decision}: nobody has answered in time"
 
 
+def _floor(details: FloorMoved) -> str:
+    now = "the naive rule answers instead" if details.below else "it answers again"
+    figures = f"{details.own:.4f} against {details.rule:.4f} of the rule on {details.labels:,} labels"
+    return f"version {details.version}: {now}: {figures}"
+
+
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
     AuditEvent.MODEL_REFUSED: _refused,
@@ -154,5 +161,7 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.REVIEW_UNDONE: _undone,
     AuditEvent.REVIEW_ESCALATED: _escalated,
     AuditEvent.REVIEW_UNANSWERED: _unanswered,
+    AuditEvent.FLOOR_ON: _floor,
+    AuditEvent.FLOOR_OFF: _floor,
 }
 """By event: makes a sentence of details of the class that DETAILS has for the event."""

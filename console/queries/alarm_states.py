@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from console.environment import Environment
 from console.queries.monitoring import MonitorRun
-from millrace.monitoring.alarms import monitor_alarms, published
+from millrace.monitoring.alarms import every_monitor_alarm, published
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations
 from millrace.operations.alarms import Severity
@@ -125,7 +125,7 @@ def _name(alarm: Mapping[str, Any]) -> str:
 
 def _severities() -> dict[str, Severity]:
     """The severity of every alarm that a template deploys, by the alarm's name without a prefix."""
-    of_workload = operations.ALARMS | operations.ENDPOINT_ALARMS | monitor_alarms()
+    of_workload = operations.ALARMS | operations.ENDPOINT_ALARMS | every_monitor_alarm()
     return {
         **{name: alarm.severity for name, alarm in of_workload.items()},
         operations.SERVING: operations.COMPOSITE.severity,

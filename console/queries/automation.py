@@ -9,6 +9,7 @@ from console.queries.versions import state_of
 from millrace.decisions.standing import threshold_of
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation, AutomationSwitch
+from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import Version
 from millrace.workload.load import load_workload, workloads_folder
@@ -23,6 +24,8 @@ class Automates:
     threshold: float | None
     """The least confidence that acts; None if no confidence does, or if the policy asks for none."""
     switch: Automation
+    floor: FloorState | None
+    """How the live version and the naive rule compared last; None without a floor or before any labels."""
 
     @property
     def words(self) -> str:
@@ -30,6 +33,8 @@ class Automates:
         if self.switch.is_paused:
             person, why = self.switch.by.rpartition(":")[2], f": {self.switch.reason}" if self.switch.reason else ""
             return f"nothing: paused since {self.switch.since:%Y-%m-%d %H:%M} by {person}{why}"
+        if self.floor and self.floor.below:
+            return f"nothing: the naive rule answers since {self.floor.since:%Y-%m-%d %H:%M}, as it does better"
         if self.policy.automate is None:
             return "every answer within the policy's bounds"
         if self.threshold is not None:
@@ -45,4 +50,5 @@ def find_automates(environment: Environment, names: WorkloadNames, champion: Ver
         return None
     state = state_of(environment, names)
     threshold = threshold_of(policy.automate, champion, KeptPromises(state).read())
-    return Automates(policy=policy, threshold=threshold, switch=AutomationSwitch(state).read())
+    floor = FloorStates(state).read(champion.version) if policy.floor and champion else None
+    return Automates(policy=policy, threshold=threshold, switch=AutomationSwitch(state).read(), floor=floor)

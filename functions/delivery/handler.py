@@ -23,7 +23,16 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
-from millrace.decisions.scored import ACTION_COLUMNS, ScoredDay, delivered_key, reference_key, rows_by_day
+from millrace.decisions.chain import Answerer, answer_instead, answerers
+from millrace.decisions.record import AnsweredBy
+from millrace.decisions.scored import (
+    ACTION_COLUMNS,
+    FLOOR_COLUMNS,
+    ScoredDay,
+    delivered_key,
+    reference_key,
+    rows_by_day,
+)
 from millrace.decisions.standing import Standing
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
@@ -53,7 +62,7 @@ LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
 DYNAMODB = boto3.client("dynamodb")
-STANDING = Standing(WORKLOAD.policy, StateTable(DYNAMODB, SETTINGS.names)) if WORKLOAD.policy else None
+STANDING = Standing(WORKLOAD.policy, StateTable(DYNAMODB, SETTINGS.names))
 REVIEWS = ReviewQueue(DYNAMODB, SETTINGS.names) if WORKLOAD.policy else None
 
 
@@ -124,8 +133,9 @@ def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> dict[
         key=PREDICTION_SPEC.key,
         event_time=PREDICTION_SPEC.event_time,
         answer=tuple(field.name for field in TASK.answer),
-        acted=STANDING is not None,
-        measured=bool(STANDING and WORKLOAD.policy and WORKLOAD.policy.unlike_training),
+        acted=WORKLOAD.policy is not None,
+        measured=bool(WORKLOAD.policy and WORKLOAD.policy.unlike_training),
+        floor=bool(WORKLOAD.policy and WORKLOAD.policy.floor),
     )
 
     references = {day: known.model_copy(update={"rows": rows}) for day, rows in days.items()}
@@ -168,20 +178,27 @@ def write(
         refused.add(map(quarantined, rows.to_pylist()))
 
     written = delivered_schema(CONTRACT, TASK, WORKLOAD.policy)
-    schema = pa.schema([field for field in written if field.name not in ACTION_COLUMNS])
-    acting = STANDING.acting(model_version) if STANDING else None
+    schema = pa.schema([field for field in written if field.name not in (*ACTION_COLUMNS, *FLOOR_COLUMNS)])
+    acting, fields = STANDING.acting(model_version), TASK.answer
+    # The answerers of the chain answer every row with the same, so one answer stands for all.
+    [instead] = answer_instead([{}], chain(), TASK) if acting and acting.below_floor else [None]
     rows, days = 0, Counter[date]()
     with pq.ParquetWriter(delivered, written, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
         for batch in join(
             batches, answers, fields=TASK.answer, schema=schema, model_version=model_version, refuse=refuse
         ):
-            writer.write_batch(
-                batch if acting is None else acted(batch, acting, written, drop_id=drop_id, fields=TASK.answer)
-            )
+            if acting is not None:
+                batch = acted(batch, acting, written, drop_id=drop_id, fields=fields, instead=instead)
+            writer.write_batch(batch)
             rows += batch.num_rows
             days.update(rows_by_day(batch.column(PREDICTION_SPEC.event_time)))
     return rows, days
+
+
+def chain() -> dict[AnsweredBy, Answerer]:
+    """The answerers of `prediction.fallback`."""
+    return answerers(PREDICTION_SPEC, TASK, rule=STANDING.rule_answer())
 
 
 def quarantined(row: dict[str, Any]) -> QuarantinedRow:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from millrace.artefact.batch import LIKENESS, REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
 from millrace.decisions.policy import act_all
+from millrace.decisions.record import canonical
 from millrace.decisions.scored import ACTION_COLUMNS
 from millrace.errors import AnswerError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.decisions.chain import Instead
     from millrace.decisions.policy import Acting
     from millrace.tasks.task import AnswerField
 
@@ -46,11 +48,18 @@ def join(
 
 
 def acted(
-    batch: pa.RecordBatch, acting: Acting, schema: pa.Schema, *, drop_id: str, fields: Sequence[AnswerField]
+    batch: pa.RecordBatch,
+    acting: Acting,
+    schema: pa.Schema,
+    *,
+    drop_id: str,
+    fields: Sequence[AnswerField],
+    instead: Instead | None = None,
 ) -> pa.RecordBatch:
     """The delivered rows with what the policy does with each answer, in `schema`: the columns `action` and `reason`.
 
-    An answer that is held out is left empty: it shall influence nobody."""
+    An answer that is held out is left empty: it shall influence nobody. With a floor there are FLOOR_COLUMNS too. If
+    the version is below it, `instead` answers every row, and the version's answers go into `withheld`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -66,7 +75,28 @@ def acted(
             )
     for name in ACTION_COLUMNS:
         rows = rows.append_column(name, found[name].cast(pa.string()))
+    if acting.policy.floor:
+        rows = _above_floor(rows, fields, instead if acting.below_floor else None)
     return rows.select(schema.names).combine_chunks().to_batches()[0]
+
+
+def _above_floor(rows: pa.Table, fields: Sequence[AnswerField], instead: Instead | None) -> pa.Table:
+    """The rows with FLOOR_COLUMNS, and with the answer `instead` if there is one."""
+    import pyarrow as pa
+
+    by = instead.answered_by if instead else None
+    said: pa.Array = pa.nulls(rows.num_rows, pa.string())
+    if instead:
+        answers, versions = rows.select([field.name for field in fields]).to_pylist(), rows[VERSION].to_pylist()
+        pairs = zip(versions, answers, strict=True)
+        texts = [canonical({"model_version": version, "output": output}) for version, output in pairs]
+        said = pa.array(texts, pa.string())
+        for name, cell in {**instead.output, VERSION: None}.items():
+            place = rows.column_names.index(name)
+            kept = rows.schema.field(place)
+            rows = rows.set_column(place, kept, pa.array([cell] * rows.num_rows, kept.type))
+    named = rows.append_column("answered_by", pa.array([by] * rows.num_rows, pa.string()))
+    return named.append_column("withheld", said)
 
 
 class _Answers:

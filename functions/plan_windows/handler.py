@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import boto3
@@ -14,10 +15,11 @@ from millrace.datasets.tables import Lake
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_days
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.monitor import MonitorInput, NoWindows, PromiseNow, WindowsPlanned
+from millrace.messages.monitor import FloorNow, MonitorInput, NoWindows, PromiseNow, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.environment import Environment
 from millrace.state.cursors import StoredCursors
+from millrace.state.floor import FloorStates
 from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
@@ -64,6 +66,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
         labels=labels,
         champion=champion,
         promise=_promise(champion),
+        floor=_floor(champion),
         as_of=call.state.as_of,
     )
     # Only the first run can leave out days: later ones follow the cursor.
@@ -80,6 +83,14 @@ def _promise(champion: Version) -> PromiseNow | None:
         return None
     threshold = threshold_of(policy.automate, champion, KeptPromises(STATE).read())
     return None if threshold is None else PromiseNow(promised_error=promised, threshold=threshold)
+
+
+def _floor(champion: Version) -> FloorNow | None:
+    """What the champion is held against; None without a floor, or if the rule's answer is not known."""
+    if not (WORKLOAD.policy and WORKLOAD.policy.floor and champion.rule_answer):
+        return None
+    known, rule = FloorStates(STATE).read(champion.version), json.loads(champion.rule_answer)
+    return FloorNow(rule=rule, below=known.below, days=known.days) if known else FloorNow(rule=rule)
 
 
 def _days_before(first: datetime) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.store import stored_keys, with_delivered
-from millrace.messages.monitor import REQUEST_FILE, MonitorRequest, PromiseNow, WindowsPlanned, WindowToJudge
+from millrace.messages.monitor import REQUEST_FILE, FloorNow, MonitorRequest, PromiseNow, WindowsPlanned, WindowToJudge
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Version
@@ -47,6 +47,7 @@ class Inputs:
         labels: pa.Table | None,
         champion: Version,
         promise: PromiseNow | None,
+        floor: FloorNow | None,
         as_of: datetime,
     ) -> WindowsPlanned:
         """Write the inputs, and return their URIs. A second run with the same name writes the same objects again."""
@@ -60,6 +61,7 @@ class Inputs:
                 for w in windows
             ),
             promise=promise,
+            floor=floor,
         )
         self._put(f"config/{REQUEST_FILE}", request.model_dump_json(indent=1).encode())
         for name in ("workload.yaml", "contract.yaml"):

@@ -28,7 +28,6 @@ from millrace.errors import AnswerError, EndpointRefusedError, RequestRefusedErr
 from millrace.settings.prediction import PredictionSettings
 from millrace.tasks.answer import is_finite, read_answer
 from millrace.tasks.task import Task
-from millrace.workload.declaration import Fallback
 
 CIRCUIT = "circuit#endpoint"
 FAILURES = (AnswerError, BotoCoreError, ClientError)
@@ -177,11 +176,6 @@ def split_rejected(rows: Sequence[Admitted], answer: Answers, table: Table) -> t
         for place, reason in sorted(answer.rejected.items())
     ]
     return answered, rejected
-
-
-def fallback_answer(fallback: Fallback, *, rows: int, task: Task) -> Answers:
-    """The declared fallback as the answer to each row. Its fields are None if the workload declares none."""
-    return Answers(model_version=None, outputs=(task.fallback(fallback),) * rows)
 
 
 def _is_rejected(prediction: object) -> bool:

@@ -1,11 +1,12 @@
 """Answers a request: checks its rows by the contract, asks the endpoint, keeps the decisions, and returns predictions.
 
-If no model answers, the declared fallback does."""
+If no model answers, or the live version is below its floor, the declared fallback does."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import up_to
 from millrace.decisions import captured, road
+from millrace.decisions.chain import Instead, answer_instead, answerers
 from millrace.decisions.road import Admitted, Answers
 from millrace.decisions.standing import Standing
 from millrace.errors import EndpointRefusedError, RequestRefusedError
@@ -55,7 +57,7 @@ SQS = boto3.client("sqs")
 S3 = boto3.client("s3") if LONG.columns else None
 STATE = StateTable(boto3.client("dynamodb", config=STATE_CONFIG), SETTINGS.names)
 POINTERS = ReleasePointers(STATE)
-STANDING = Standing(WORKLOAD.policy, STATE) if WORKLOAD.policy else None
+STANDING = Standing(WORKLOAD.policy, STATE)
 INVOKE = endpoint.connect(SETTINGS, TASK)
 
 
@@ -87,16 +89,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         workload=SETTINGS.workload,
         phase="live",
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
-        fallback=answer.model_version is None,
         at=now,
     )
     answered, untaken = endpoint.split_rejected(admitted, answer, TABLE)
+    acting = STANDING.acting(answer.model_version)
+    if acting and acting.below_floor:
+        answer = replace(answer, instead=instead(answered), explanations=())
     # Images are kept before the decisions that refer to them, and the decisions before the caller has an answer.
     inputs: Sequence[Mapping[str, Any]] = [row.cells for row in answered]
     if S3 is not None:
         inputs, contents = LONG.split(inputs)
         captured.keep(S3, contents)
-    acting = STANDING.acting(answer.model_version) if STANDING else None
     decided = road.decide(answered, answer, inputs=inputs, prediction_spec=PREDICTION_SPEC, call=call, acting=acting)
     written, too_long = decisions.write(answered, decided)
     decisions.send(SQS, SETTINGS.decisions_queue_url, [one.line for one in written])
@@ -107,8 +110,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     found = zip((row.number for row in answered), answer.explanations, strict=False)
     explanations = dict(found) if explain else None
     kept = [(one.row, one.decision) for one in written]
-    document = request.document(kept, rejected, explanations, acts=STANDING is not None)
-    if STANDING:
+    document = request.document(kept, rejected, explanations, acts=acting is not None)
+    if acting:
         for action, rows_of_action in Counter(decision.action for _, decision in kept).items():
             if action != "fallback":
                 count(action.capitalize(), rows_of_action)
@@ -134,7 +137,15 @@ def ask(rows: list[Admitted], *, explain: bool = False) -> Answers | Refusal:
             count("Unavailable", len(rows))
             return endpoint.UNAVAILABLE
         count("Fallbacks", len(rows))
-        return endpoint.fallback_answer(PREDICTION_SPEC.fallback, rows=len(rows), task=TASK)
+        others = instead(rows)
+        return Answers(model_version=None, outputs=tuple(one.output for one in others), instead=others)
+
+
+def instead(rows: list[Admitted]) -> tuple[Instead, ...]:
+    """What `prediction.fallback` answers to the rows in place of a model."""
+    rule = STANDING.rule_answer() if "rule" in PREDICTION_SPEC.fallback else None
+    chain = answerers(PREDICTION_SPEC, TASK, rule=rule)
+    return tuple(answer_instead([row.cells for row in rows], chain, TASK))
 
 
 def was_live() -> bool:

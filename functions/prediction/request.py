@@ -139,6 +139,7 @@ def document(
                 "model_version": decision.model_version,
                 "phase": decision.phase,
                 "fallback": decision.fallback,
+                **({"answered_by": decision.answered_by} if decision.answered_by else {}),
                 **({"action": decision.action, "reason": decision.reason} if acts else {}),
                 **({} if explanations is None else {"explanation": _explained(decision, explanations.get(row.number))}),
             }

@@ -7,13 +7,21 @@ from aws_lambda_powertools import Logger
 
 from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
-from millrace.messages.audit import AuditEvent, AutomationMoved
-from millrace.messages.envelope import StepInput, handles
-from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, PromiseReport, read_report
+from millrace.messages.audit import AuditEvent, AutomationMoved, FloorMoved
+from millrace.messages.envelope import Message, StepInput, handles
+from millrace.messages.monitor import (
+    REPORT_FILE,
+    FloorFound,
+    MetricsPublished,
+    PlannedState,
+    PromiseReport,
+    read_report,
+)
 from millrace.monitoring.alarms import ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.cursors import StoredCursors
+from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.refused_share import RefusedRows
 from millrace.state.table import StateTable
@@ -38,6 +46,8 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     CLOUDWATCH.put_metric_data(Namespace=NAMES.platform.metrics, MetricData=metrics_of(report))
     if report.promise:
         keep(report.promise, version=report.model_version, call=call)
+    if report.floor:
+        keep_floor(report.floor, version=report.model_version, call=call)
     # The cursors move after the rest: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
@@ -57,12 +67,27 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
 def keep(promise: PromiseReport, *, version: str, call: StepInput[PlannedState]) -> None:
     """Let answers of the version act from the new threshold on, and record why."""
     KeptPromises(STATE).put(KeptPromise(version=version, threshold=promise.threshold))
+    audit(AuditEvent.AUTOMATION_MOVED, AutomationMoved(version=version, **promise.model_dump()), call)
+
+
+def keep_floor(found: FloorFound, *, version: str, call: StepInput[PlannedState]) -> None:
+    """Keep what was compared, and record it if somebody else answers from now on."""
+    states, as_of = FloorStates(STATE), call.state.as_of
+    known = states.read(version)
+    since = known.since if known and known.below == found.below else as_of
+    if found.below != found.before:
+        event = AuditEvent.FLOOR_ON if found.below else AuditEvent.FLOOR_OFF
+        audit(event, FloorMoved(version=version, **found.model_dump()), call)
+    states.put(FloorState(version=version, below=found.below, since=since, days=found.days))
+
+
+def audit(event: AuditEvent, details: Message, call: StepInput[PlannedState]) -> None:
     record = Record(
         actor="publish_metrics",
         execution_arn=call.execution_arn,
-        event=AuditEvent.AUTOMATION_MOVED,
+        event=event,
         as_of=call.state.as_of,
         cause=call.state.cause,
-        details=AutomationMoved(version=version, **promise.model_dump()),
+        details=details,
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=NAMES.workload, record=record)

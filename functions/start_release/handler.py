@@ -8,9 +8,11 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.start_release.endpoints import standing
-from functions.start_release.request import label_of, started
+from functions.start_release.request import label_of, rule_answer, started
 from millrace.aws.endpoints import served_model
+from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
+from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.release.promotion import (
@@ -27,9 +29,11 @@ from millrace.settings.environment import Environment
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
+from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
+WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 SAGEMAKER = boto3.client("sagemaker")
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
@@ -87,7 +91,16 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         refusal=refusal,
         live=live,
         challenger=challenger,
+        rule_answer=find_rule_answer(package),
     )
+
+
+def find_rule_answer(package: Package) -> str:
+    """What the naive rule answers in place of the version; empty if the workload does not let it answer."""
+    if "rule" not in WORKLOAD.prediction.fallback:
+        return ""
+    uri = NAMES.run_uri(package.metadata["run"], "evaluation", EVALUATION_FILE)
+    return rule_answer(read_object(S3, uri), package)
 
 
 def check_holder(rollback: Rollback | None) -> None:

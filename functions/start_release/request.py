@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from functions.start_release.endpoints import Standing
+from millrace.artefact.artefact import digest
 from millrace.errors import ArtefactError
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.release.promotion import NONE
 from millrace.release.registry import Package
@@ -21,6 +24,17 @@ def label_of(version: str, execution_arn: str) -> str:
     return f"v{version}-{hashlib.sha256(execution_arn.encode()).hexdigest()[:6]}"
 
 
+def rule_answer(evaluation: bytes, package: Package) -> str:
+    """What the naive rule answered to every row, as JSON; empty if that depends on the row.
+
+    `evaluation` is the content of `evaluation.json`. Raises ArtefactError if its digest is not the signed one."""
+    expected, came = package.metadata.get("evaluation_digest", ""), digest(evaluation)
+    if came != expected:
+        raise ArtefactError(f"{EVALUATION_FILE}: expected the digest {expected or 'none'} as it was signed, got {came}")
+    answer = Evaluation.model_validate_json(evaluation).naive.answer
+    return json.dumps(answer) if answer else ""
+
+
 def started(
     package: Package,
     pointers: Pointers,
@@ -31,6 +45,7 @@ def started(
     refusal: str,
     live: Standing,
     challenger: Standing,
+    rule_answer: str,
 ) -> ReleaseStarted:
     """The answer, which later states of the machine read.
 
@@ -50,6 +65,7 @@ def started(
         baseline_digest=_digest(package, "baseline_digest"),
         promised_error=package.metadata.get("promised_error", ""),
         automate_from=package.metadata.get("automate_from", ""),
+        rule_answer=rule_answer,
         sample_digest=package.metadata.get("sample_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else NONE,
         refusal=refusal,

@@ -76,7 +76,7 @@ class WorkloadAlarms(Construct):
             alarm_actions=[topic],
             ok_actions=[topic],
         )
-        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitor_alarms()).items():
+        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy)).items():
             is_spoken_for = name in COMPOSITE.alarms
             made = Alarm(
                 self,

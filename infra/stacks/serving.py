@@ -27,18 +27,22 @@ WRITERS = 2
 """The smallest value of MaximumConcurrency. Few writers make few, larger objects."""
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
 ACTED = ",action:string,reason:string,source:string"
+CHAIN = ",answered_by:string"
+WITHHELD = ",withheld:struct<model_version:string,output:map<string,string>>"
 
 
-def decision_columns(*, acted: bool) -> dict[str, str]:
+def decision_columns(*, acted: bool, chain: bool = False, floor: bool = False) -> dict[str, str]:
     """Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
 
-    `acted` says whether the workload has a policy, so that lines have an action."""
+    `acted` says whether the workload has a policy, so that lines have an action. With a `chain` a line may say who
+    answered in place of the model, with a `floor` also what the model said."""
+    instead = f"{CHAIN if chain else ''}{WITHHELD if floor else ''}"
     return {
         "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
         "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
         "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
         "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>"
-        f"{ACTED if acted else ''}>",
+        f"{ACTED if acted else ''}{instead}>",
         "eventversion": "string",
     }
 
@@ -49,6 +53,7 @@ class ServingStack(WorkloadStack):
     room = "serving"
 
     def build(self) -> None:
+        policy = self.context.workload.policy
         queue = Queue(self, "decisions", context=self.context, visibility_s=360)
         self._prediction(queue)
         self._writer(queue)
@@ -57,7 +62,11 @@ class ServingStack(WorkloadStack):
             "decisions",
             context=self.context,
             description="One row per decision, under the date of its event; a reader keeps the last row of an id",
-            columns=decision_columns(acted=self.context.workload.policy is not None),
+            columns=decision_columns(
+                acted=policy is not None,
+                chain=bool(self.context.workload.prediction.fallback),
+                floor=policy is not None and policy.floor is not None,
+            ),
             partitions=(Partition.by_date(),),
             json=True,
         )

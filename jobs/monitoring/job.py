@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,11 +14,14 @@ import pyarrow.parquet as pq
 from jobs.monitoring.decisions import watched
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.decisions.outcomes import Label, Outcome, join
+from millrace.decisions.floor import compared, is_share, together
+from millrace.decisions.floor import judge as judge_floor
+from millrace.decisions.outcomes import Label, Outcome, as_said, join
 from millrace.decisions.promise import Labelled, follow
 from millrace.decisions.record import Decision
 from millrace.decisions.store import read_folder
 from millrace.errors import ArtefactError
+from millrace.evaluation.naive.catalogue import measure_of
 from millrace.features import catalogue as encoders
 from millrace.messages.monitor import (
     BASELINE_FILE,
@@ -25,6 +29,7 @@ from millrace.messages.monitor import (
     REQUEST_FILE,
     DriftFinding,
     ErrorReport,
+    FloorFound,
     InputReport,
     MonitorReport,
     MonitorRequest,
@@ -42,6 +47,7 @@ from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
     from jobs.runtime import ProcessingPlaces
+    from millrace.tasks.task import Task
 
 ENOUGH = 0.9
 """The share of a window's decisions that must have labels and be the champion's before its error is judged, 0 to 1."""
@@ -58,6 +64,10 @@ class Known:
     features: encoders.Features
     """The encoders as they are declared now. What they watch of a column needs nothing that was learnt from rows."""
     labels: Sequence[Label]
+
+    @cached_property
+    def task(self) -> Task:
+        return tasks.declare(self.workload.prediction, self.contract.label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,27 +142,57 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
             for window, rows, one, figures in zip(request.windows, inside, counted, judged, strict=True)
         ),
     )
-    return report.model_copy(update={"promise": _promise(outcomes, report, request)})
+    settled = _settled(outcomes, report, request)
+    return report.model_copy(update={"promise": _promise(settled, request), "floor": _floor(settled, known)})
 
 
-def _promise(outcomes: list[Outcome], report: MonitorReport, request: MonitorRequest) -> PromiseReport | None:
-    """What follows for the promise from the windows that no later run judges again; each of them counts once."""
-    promise, reached = request.promise, report.error_cursor
-    if promise is None or reached is None:
-        return None
+def _settled(outcomes: list[Outcome], report: MonitorReport, request: MonitorRequest) -> list[Outcome]:
+    """The champion's labelled outcomes of the windows that no later run judges again, in order: each counts once."""
+    if (reached := report.error_cursor) is None:
+        return []
     # There is a cursor only if the error of a window was judged.
     start = next(window.start for window in request.windows if window.judge_error)
+    return [
+        one
+        for one in sorted(outcomes, key=lambda one: one.decision.event_time)
+        if start <= one.decision.event_time < reached
+        and one.error is not None
+        and one.decision.model_version == request.model_version
+    ]
+
+
+def _floor(settled: list[Outcome], known: Known) -> FloorFound | None:
+    """Whether the naive rule answers in place of the champion, by the labels that came and those kept from before."""
+    policy, now = known.workload.policy, known.request.floor
+    if now is None or policy is None or policy.floor is None or not settled:
+        return None
+    task, measure = known.task, measure_of(known.workload.gates.baseline.kind)
+    days = together(now.days, compared(settled, now.rule, task, measure))
+    found = judge_floor(days, below=now.below, floor=policy.floor, is_share=is_share(task, measure))
+    labels = sum(one.labels for one in found.days)
+    return FloorFound(
+        below=found.below,
+        before=now.below,
+        labels=labels,
+        own=sum(one.own for one in found.days) / labels,
+        rule=sum(one.rule for one in found.days) / labels,
+        days=found.days,
+    )
+
+
+def _promise(settled: list[Outcome], request: MonitorRequest) -> PromiseReport | None:
+    """What follows for the promise from the outcomes."""
+    promise = request.promise
+    if promise is None:
+        return None
     own = [
         Labelled(
             confidence=cast("float", one.decision.output[CONFIDENCE]),
             acted=one.decision.action == "automated",
             error=one.error,
         )
-        for one in sorted(outcomes, key=lambda one: one.decision.event_time)
-        if start <= one.decision.event_time < reached
-        and one.error is not None
-        and one.decision.model_version == request.model_version
-        and one.decision.reason != "above_bound"
+        for one in settled
+        if one.error is not None and one.decision.reason != "above_bound"
     ]
     threshold = follow(promise.threshold, own, promised=promise.promised_error)
     if not own or threshold is None:
@@ -191,9 +231,9 @@ def _input(decisions: list[Decision], known: Known) -> InputReport:
 
 def _outcomes(decisions: Sequence[Decision], known: Known) -> list[Outcome]:
     """The decisions of models, joined with their labels."""
-    prediction_spec = known.workload.prediction
-    task = tasks.declare(prediction_spec, known.contract.label)
-    return join(decisions, known.labels, prediction_spec=prediction_spec, table=known.contract.labels, task=task)
+    spec, table = known.workload.prediction, known.contract.labels
+    said = map(as_said, decisions)
+    return join(said, known.labels, prediction_spec=spec, table=table, task=known.task)
 
 
 def _count(outcomes: list[Outcome], champion: str) -> Counted:

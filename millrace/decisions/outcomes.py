@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,13 @@ class DecisionIndex:
 
     def _key(self, cells: Mapping[str, Any]) -> Key:
         return tuple(_text(cells[name], self._kinds[name]) for name in self._names)
+
+
+def as_said(decision: Decision) -> Decision:
+    """The decision with what the model said, if the naive rule answered in its place; any other as it is."""
+    if (said := decision.withheld) is None:
+        return decision
+    return replace(decision, output=said.output, model_version=said.model_version, fallback=False, withheld=None)
 
 
 def join(

@@ -1,6 +1,7 @@
 """Which action an answer leads to, and why: for a row, and for a table. The first reason that holds counts:
 
-    no_model        something else than a model answered                         fallback
+    no_model        no model answered                                            fallback
+    below_floor     the version does worse than the naive rule on recent labels  fallback
     held_out        the row belongs to the share that no model influences        review
     paused          a person has stopped all automation                          review
     state_unknown   nobody knows whether it is stopped: the state cannot be read  review
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
     "automated": ("no_policy", "sure", "within_bounds"),
     "review": ("held_out", "paused", "state_unknown", "above_bound", "unlike", "no_threshold", "unsure"),
-    "fallback": ("no_model",),
+    "fallback": ("no_model", "below_floor"),
 }
 """The reasons of each action."""
 
@@ -47,6 +48,8 @@ class Acting:
     policy: Policy
     threshold: float | None = None
     """The least confidence that acts; None if the version has none."""
+    below_floor: bool = False
+    """Whether the version does worse than the naive rule, so that `prediction.fallback` answers in its place."""
     stopped: Literal["paused", "state_unknown"] | None = None
     """Why nothing is automated now. None: what the policy lets act, acts."""
 
@@ -76,12 +79,14 @@ def act(
 ) -> Acted:
     """The action of one answer. `acting` is None for a workload without a policy.
 
-    `cells` are the row as it came, `watched` is what the model measured of it. `fallback` says whether something else
-    than a model answered."""
+    `cells` are the row as it came, `watched` is what the model measured of it. `fallback` says whether no model
+    answered."""
     if fallback:
         return ACTED["no_model"]
     if acting is None:
         return ACTED["no_policy"]
+    if acting.below_floor:
+        return ACTED["below_floor"]
     policy, above = acting.policy, acting.policy.review_above
     if policy.held_out and is_held_out(decision_id, policy.held_out):
         return ACTED["held_out"]
@@ -115,6 +120,8 @@ def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: p
 
     if acting is None:
         return pa.table({"action": every("automated"), "reason": every("no_policy")})
+    if acting.below_floor:
+        return pa.table({"action": every("fallback"), "reason": every("below_floor")})
     policy, above, threshold = acting.policy, acting.policy.review_above, acting.threshold
     # One column of truth values for each reason, in the order in which `act` looks at them.
     held_out = [is_held_out(one, policy.held_out) for one in ids.to_pylist()] if policy.held_out else every(False)

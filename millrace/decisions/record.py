@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpo
      "millrace": {"event_time": "…", "input_digest": "…", "model_version": "2", "phase": "live", …}}
 
 A line has no `action` and `reason` if the workload has no policy, and no `source` if a caller asked for the prediction.
+It has `answered_by` and `withheld` only if something else than a model answered.
 
 `store` reads the lines. A line may come twice.
 """
@@ -45,15 +46,27 @@ ActionReason = Literal[
     "within_bounds",
     "state_unknown",
     "no_model",
+    "below_floor",
 ]
 """Why an answer has its action: `millrace.decisions.policy` says what each reason means."""
+AnsweredBy = Literal["rule", "constant"]
+"""Who answered in place of a model: one of `prediction.fallback`."""
 Source = Literal["api", "batch"]
 """How the row came: in a caller's request, or in a file."""
 
 _ACTIONS, _REASONS, _SOURCES = get_args(Action), get_args(ActionReason), get_args(Source)
+_ANSWERERS = get_args(AnsweredBy)
 # Lines have sorted keys, so that equal decisions are equal texts. Answers keep the order of their fields.
 _IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withheld:
+    """What the live version said of a row that the naive rule answered, since the version was below its floor."""
+
+    model_version: str
+    output: Mapping[str, Answered]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +82,12 @@ class Decision:
     input: str
     """The row as it was sent to the model, as canonical JSON. Long cells are references (`decisions.captured`)."""
     output: Mapping[str, Answered]
-    """The fields of the task's answer, `value` first. All are None if a fallback answered that declares nothing."""
+    """The fields of the task's answer, `value` first. All are None if nobody answered."""
     model_version: str | None
     """None if no model answered."""
     phase: Phase
     fallback: bool
-    """Whether the declared fallback answered in place of a model."""
+    """Whether something else than a model answered, or nobody."""
     latency_ms: float
     """The time of the whole call that carried the row; 0 for a row of a file."""
     inferred_at: datetime
@@ -84,6 +97,9 @@ class Decision:
     action: Action = "automated"
     reason: ActionReason = "no_policy"
     source: Source = "api"
+    answered_by: AnsweredBy | None = None
+    """None: the model answered, or for a fallback nobody."""
+    withheld: Withheld | None = None
 
     @property
     def value(self) -> Answered:
@@ -133,6 +149,7 @@ def to_line(decision: Decision) -> str:
                 "latency_ms": decision.latency_ms,
                 **({"watched": decision.watched} if decision.watched else {}),
                 **_acted(decision),
+                **_instead(decision),
             },
             "eventVersion": "0",
         }
@@ -145,6 +162,21 @@ def _acted(decision: Decision) -> dict[str, str]:
     if decision.has_policy:
         found |= {"action": decision.action, "reason": decision.reason}
     return found
+
+
+def _instead(decision: Decision) -> dict[str, Any]:
+    """Who answered in place of the model, and what the model said, if there is anything to say."""
+    found: dict[str, Any] = {"answered_by": decision.answered_by} if decision.answered_by else {}
+    if decision.withheld:
+        found["withheld"] = vars(decision.withheld)
+    return found
+
+
+def _withheld(document: Any) -> Withheld | None:
+    if document is None:
+        return None
+    part = _Part(document, "withheld")
+    return Withheld(model_version=part.text("model_version"), output=_answer(document.get("output")))
 
 
 def _without_policy(*, fallback: bool) -> tuple[Action, ActionReason]:
@@ -197,6 +229,8 @@ def _decision(line: str | bytes) -> Decision:
         action=ours.choice("action", _ACTIONS, default=action),
         reason=ours.choice("reason", _REASONS, default=reason),
         source=ours.choice("source", _SOURCES, default="api"),
+        answered_by=ours.choice("answered_by", _ANSWERERS) if ours.has("answered_by") else None,
+        withheld=_withheld(document["millrace"].get("withheld")),
     )
     if decision.input_digest != ours.text("input_digest"):
         raise DecisionError(field="input_digest", expected=decision.input_digest, came=ours.text("input_digest"))
@@ -276,6 +310,9 @@ class _Part:
         if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
             raise DecisionError(field=field, expected=expected, came=value)
         return value
+
+    def has(self, field: str) -> bool:
+        return field in self._document
 
     def part(self, field: str) -> _Part:
         return _Part(self._document.get(field), field)

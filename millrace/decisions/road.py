@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.row import as_declared, check_row_with_past, repeated, unlisted
 from millrace.decisions.policy import Acting, act
-from millrace.decisions.record import Decision, Scalar, Source, canonical
+from millrace.decisions.record import Answered, Decision, Source, Withheld, canonical
 from millrace.names import row_id_of
 from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table
+    from millrace.decisions.chain import Instead
     from millrace.features.history import History
     from millrace.workload.declaration import Prediction
     from millrace.workload.rollout import Phase
@@ -53,7 +54,7 @@ class Answers:
 
     model_version: str | None
     """None if no model answered."""
-    outputs: tuple[Mapping[str, Scalar], ...]
+    outputs: tuple[Mapping[str, Answered], ...]
     """The fields of the task's answer to each row."""
     rejected: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     """Why the model did not take a row (`column`, `expected`, `came`), by the row's place. Such a row has no output."""
@@ -61,6 +62,8 @@ class Answers:
     """What the model measured of each row with an output; empty if it measures nothing."""
     explanations: tuple[Mapping[str, Any] | None, ...] = ()
     """The explanation of each output; None if the model has none. Empty if no output has one."""
+    instead: tuple[Instead, ...] = ()
+    """What answers each row in place of the model; empty if the model does. Without a model it is the outputs too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,6 @@ class Call:
     workload: str
     phase: Phase
     latency_ms: float
-    fallback: bool
-    """Whether the declared fallback answered in place of a model."""
     at: datetime
     """When the prediction was made (UTC)."""
     source: Source = "api"
@@ -145,20 +146,29 @@ def decide(
 
     `inputs` are the cells of the rows, with references in place of long cells. `acting` is the policy as it stands now;
     None for a workload without one."""
-    watched = answer.watched or ({},) * len(rows)
+    watched, instead = answer.watched or ({},) * len(rows), answer.instead or (None,) * len(rows)
     return [
         _decision(
-            row, cells, output, measured, version=answer.model_version, spec=prediction_spec, call=call, acting=acting
+            row,
+            cells,
+            said,
+            measured,
+            other,
+            version=answer.model_version,
+            spec=prediction_spec,
+            call=call,
+            acting=acting,
         )
-        for row, cells, output, measured in zip(rows, inputs, answer.outputs, watched, strict=True)
+        for row, cells, said, measured, other in zip(rows, inputs, answer.outputs, watched, instead, strict=True)
     ]
 
 
 def _decision(
     row: Admitted,
     cells: Mapping[str, Any],
-    output: Mapping[str, Scalar],
+    said: Mapping[str, Answered],
     watched: Mapping[str, float],
+    instead: Instead | None,
     *,
     version: str | None,
     spec: Prediction,
@@ -166,21 +176,24 @@ def _decision(
     acting: Acting | None,
 ) -> Decision:
     name = row_id_of(call.id, row.number)
-    acted = act(acting, output=output, cells=row.cells, decision_id=name, watched=watched, fallback=call.fallback)
+    acted = act(acting, output=said, cells=row.cells, decision_id=name, watched=watched, fallback=version is None)
+    withheld = Withheld(model_version=version, output=said) if instead and version is not None else None
     return Decision(
         id=name,
         workload=call.workload,
         event_time=parse_utc(str(row.cells[spec.event_time])),
         key={column: row.cells[column] for column in spec.key},
         input=canonical(cells),
-        output=output,
-        model_version=version,
+        output=instead.output if instead else said,
+        model_version=None if instead else version,
         phase=call.phase,
-        fallback=call.fallback,
+        fallback=acted.action == "fallback",
         latency_ms=call.latency_ms,
         inferred_at=call.at,
         watched=watched,
         action=acted.action,
         reason=acted.reason,
         source=call.source,
+        answered_by=instead.answered_by if instead else None,
+        withheld=withheld,
     )

@@ -9,6 +9,7 @@ objects out, and reads the lines of the folder alone. The id of a decision is th
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.artefact.batch import LIKENESS, ROW, VERSION
 from millrace.contract.kinds import as_json
-from millrace.decisions.record import Decision, canonical, prefix
+from millrace.decisions.record import Decision, Withheld, canonical, prefix
 from millrace.messages.envelope import Message, Moment
 from millrace.names import row_id_of
 from millrace.timestamps import parse_utc
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from millrace.workload.policy import Policy
 
 ACTION_COLUMNS = ("action", "reason")
+FLOOR_COLUMNS = ("answered_by", "withheld")
+"""The columns of a file if the policy has a floor: who answered in place of the model, and what the model said.
+
+`withheld` is JSON: `{"model_version": "3", "output": {"value": 1, …}}`."""
 MOST_ROWS = 100_000
 """Of a file with more rows about the wanted days, about so many are read, drawn at random."""
 EPOCH = date(1970, 1, 1)
@@ -37,7 +42,8 @@ def policy_columns(policy: Policy | None) -> dict[str, str]:
     """The columns that a delivered file has because of the policy, each with its type in Athena."""
     if policy is None:
         return {}
-    return dict.fromkeys(ACTION_COLUMNS, "string") | ({LIKENESS: "double"} if policy.unlike_training else {})
+    texts = (*ACTION_COLUMNS, *(FLOOR_COLUMNS if policy.floor else ()))
+    return dict.fromkeys(texts, "string") | ({LIKENESS: "double"} if policy.unlike_training else {})
 
 
 class ScoredDay(Message):
@@ -63,6 +69,8 @@ class ScoredDay(Message):
     """Whether a policy has acted on the answers, so that `action` and `reason` are two columns more, beside the row."""
     measured: bool = False
     """Whether the column `likeness` stands beside them."""
+    floor: bool = False
+    """Whether the policy has a floor, so that FLOOR_COLUMNS are there too."""
 
 
 def delivered_key(workload: str, drop_id: str) -> str:
@@ -144,8 +152,8 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
     """The decision on each row. Each row is about one of the days."""
     # All days of one file have the same columns.
     known = next(iter(days.values()))
-    beside = {*known.answer, VERSION, ROW, *(ACTION_COLUMNS if known.acted else ())}
-    beside |= {LIKENESS} if known.measured else set()
+    acted = (*(ACTION_COLUMNS if known.acted else ()), *(FLOOR_COLUMNS if known.floor else ()))
+    beside = {*known.answer, VERSION, ROW, *acted, *([LIKENESS] if known.measured else [])}
     for row in rows.to_pylist():
         cells = {name: _cell(cell) for name, cell in row.items() if name not in beside}
         event_time = parse_utc(str(cells[known.event_time]))
@@ -158,13 +166,18 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
             output={name: row[name] for name in known.answer},
             model_version=row[VERSION],
             phase=days[event_time.date()].phase,
-            fallback=False,
+            fallback=row.get("action") == "fallback" if known.acted else False,
             latency_ms=0.0,
             inferred_at=days[event_time.date()].inferred_at,
             source="batch",
             watched={LIKENESS: row[LIKENESS]} if known.measured and row[LIKENESS] is not None else {},
-            **({name: row[name] for name in ACTION_COLUMNS} if known.acted else {}),
+            **({name: row[name] for name in acted} | _withheld(row) if acted else {}),
         )
+
+
+def _withheld(row: Mapping[str, Any]) -> dict[str, Withheld]:
+    said = row.get("withheld")
+    return {"withheld": Withheld(**json.loads(said))} if said else {}
 
 
 def _day_numbers(times: pa.Array) -> pa.Array:

@@ -1,17 +1,19 @@
-"""What the state table says to a policy: the switch, and the threshold of each version. Read every ten seconds."""
+"""What the state table says of answers: the switch, the floor, and the versions. Read every ten seconds."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.decisions.policy import Acting
 from millrace.state.automation import AutomationSwitch
+from millrace.state.floor import FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
-from millrace.state.pointers import ReleasePointers, Version
+from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.policy import Automate, Policy
 
@@ -20,37 +22,64 @@ CACHED_S = 10.0
 
 
 class Standing:
-    """The policy of one workload as it stands now."""
+    """The versions of one workload and its policy as they stand now."""
 
-    def __init__(self, policy: Policy, table: StateTable, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, policy: Policy | None, table: StateTable, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """`clock` gives seconds that never go back."""
         self._policy, self._clock = policy, clock
-        self._pointers, self._switch = ReleasePointers(table), AutomationSwitch(table)
-        self._kept = KeptPromises(table)
-        self._now: KeptPromise | None = None
+        self._table = table
         self._read_at: float | None = None
-        self._stands = Acting(policy=policy)
-        self._versions: Mapping[str, Version] = {}
+        self._stopped: Literal["paused", "state_unknown"] | None = None
+        # What was read last counts as long as nothing newer can be read.
+        self._pointers, self._below = Pointers(), ""
+        self._kept: KeptPromise | None = None
 
-    def acting(self, model_version: str | None) -> Acting:
-        """What holds for an answer of this version. If the state cannot be read, nothing is automated.
+    def acting(self, model_version: str | None) -> Acting | None:
+        """What holds for an answer of this version; None without a policy.
 
-        Only the live version and the one before it have a threshold. A version that has just gone live gets its own
-        when the pointers are read again."""
+        If the state cannot be read, nothing is automated. Only the live version and the one before it have a threshold.
+        A version that has just gone live gets its own when the pointers are read again."""
+        if self._policy is None:
+            return None
+        self._refresh()
+        versions = [one for one in (self._pointers.champion, self._pointers.previous) if one]
+        version = next((one for one in versions if one.version == model_version), None)
+        return Acting(
+            policy=self._policy,
+            threshold=threshold_of(self._policy.automate, version, self._kept),
+            below_floor=bool(self._below) and self._below == model_version,
+            stopped=self._stopped,
+        )
+
+    def rule_answer(self) -> Mapping[str, Any] | None:
+        """What the naive rule answers to every row, by the live version's evaluation; None if not known."""
+        self._refresh()
+        champion = self._pointers.champion
+        return json.loads(champion.rule_answer) if champion and champion.rule_answer else None
+
+    def _refresh(self) -> None:
         now = self._clock()
-        if self._read_at is None or now - self._read_at >= CACHED_S:
-            self._stands, self._read_at = self._read(), now
-        version = self._versions.get(model_version or "")
-        return replace(self._stands, threshold=threshold_of(self._policy.automate, version, self._now))
-
-    def _read(self) -> Acting:
+        if self._read_at is not None and now - self._read_at < CACHED_S:
+            return
+        self._read_at = now
         try:
-            switch, pointers = self._switch.read(), self._pointers.read()
-            self._now = self._kept.read() if self._policy.promised_error else None
+            self._read()
         except (BotoCoreError, ClientError):
-            return Acting(policy=self._policy, stopped="state_unknown")
-        self._versions = {one.version: one for one in (pointers.previous, pointers.champion) if one}
-        return Acting(policy=self._policy, stopped="paused" if switch.is_paused else None)
+            self._stopped = "state_unknown"
+
+    def _read(self) -> None:
+        policy, table = self._policy, self._table
+        pointers = ReleasePointers(table).read()
+        if policy:
+            paused = AutomationSwitch(table).read().is_paused
+            kept = KeptPromises(table).read() if policy.promised_error else None
+            live = pointers.champion if policy.floor else None
+            floor = FloorStates(table).read(live.version) if live else None
+            self._stopped, self._kept = "paused" if paused else None, kept
+            self._below = floor.version if floor and floor.below else ""
+        self._pointers = pointers
 
 
 def threshold_of(automate: Automate | None, version: Version | None, now: KeptPromise | None) -> float | None:

@@ -5,6 +5,7 @@ The evaluation job writes it; the gates, the console and the tracking read it.""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field
 
@@ -91,6 +92,8 @@ class NaiveFigures(Figures):
     """The rule's `kind`, such as `seasonal_naive`."""
     rows: int
     metrics: Mapping[str, float | None]
+    answer: Mapping[str, Any] | None = None
+    """The fields of the rule's answer, if it answers every row with the same; else None."""
 
 
 class CallTime(Figures):

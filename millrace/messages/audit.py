@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from millrace.messages.envelope import Message
 from millrace.messages.execution import Unwanted
-from millrace.messages.monitor import PromiseReport
+from millrace.messages.monitor import FloorReport, PromiseReport
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import Corrections, GatesJudged
@@ -34,6 +34,8 @@ class AuditEvent(StrEnum):
     REVIEW_UNDONE = "review.undone"
     REVIEW_ESCALATED = "review.escalated"
     REVIEW_UNANSWERED = "review.unanswered"
+    FLOOR_ON = "floor.on"
+    FLOOR_OFF = "floor.off"
 
 
 class VersionLive(Message):
@@ -138,6 +140,12 @@ class ReviewEscalated(ReviewUnanswered):
     """In the person's words."""
 
 
+class FloorMoved(FloorReport):
+    """Late labels have put the naive rule in place of the live version, or the version in its place again."""
+
+    version: str
+
+
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
@@ -156,5 +164,7 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.REVIEW_UNDONE: ReviewAnswered,
     AuditEvent.REVIEW_ESCALATED: ReviewEscalated,
     AuditEvent.REVIEW_UNANSWERED: ReviewUnanswered,
+    AuditEvent.FLOOR_ON: FloorMoved,
+    AuditEvent.FLOOR_OFF: FloorMoved,
 }
 """The class of the details of each event."""

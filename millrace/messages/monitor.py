@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -118,6 +119,27 @@ class PromiseNow(Message):
     threshold: float
 
 
+class FloorDay(Message):
+    """What the answers of one day have cost, the version's and those that the naive rule would have given."""
+
+    day: str
+    """The date of the event time (UTC), as 1997-05-30."""
+    labels: int
+    own: float
+    """The sum over the labelled answers of their error, or of their log loss."""
+    rule: float
+    """The same of the rule."""
+
+
+class FloorNow(Message):
+    """Whether the naive rule answers in place of the champion now, and what that was judged by."""
+
+    rule: dict[str, Any]
+    """What the rule answers to every row."""
+    below: bool = False
+    days: tuple[FloorDay, ...] = ()
+
+
 class MonitorRequest(Message):
     """The request of the drift job: the content of `request.json`."""
 
@@ -131,6 +153,8 @@ class MonitorRequest(Message):
     """In order of time."""
     promise: PromiseNow | None = None
     """None if the workload promises no error, or if nothing of the champion may act."""
+    floor: FloorNow | None = None
+    """None without a floor, or if the rule's answer is not known."""
 
 
 class DriftFinding(Message):
@@ -194,6 +218,26 @@ class PromiseReport(PromiseNow):
     """The errors of the answers that acted, in sum."""
 
 
+class FloorReport(Message):
+    """How the champion and the naive rule compare on the newest labels, and who answers from now on."""
+
+    below: bool
+    """Whether the rule answers."""
+    before: bool
+    """Whether it did until now."""
+    labels: int
+    own: float
+    """The champion's mean error, or mean log loss."""
+    rule: float
+    """The rule's."""
+
+
+class FloorFound(FloorReport):
+    """The same, with the days that were compared."""
+
+    days: tuple[FloorDay, ...]
+
+
 class WindowReport(Message):
     """The judgement of one window. The alarms of `millrace.monitoring.alarms` take their figures from it."""
 
@@ -217,6 +261,8 @@ class MonitorReport(Message):
     windows: tuple[WindowReport, ...]
     promise: PromiseReport | None = None
     """None without a promise, or if no window has got its labels."""
+    floor: FloorFound | None = None
+    """None without a floor, or if no window has got its labels."""
 
     @property
     def judged(self) -> int:

@@ -95,6 +95,8 @@ class ReleaseStarted(Message):
     promised_error: str = ""
     automate_from: str = ""
     """These two as in the package's metadata (`millrace.state.pointers.Version`)."""
+    rule_answer: str = ""
+    """As `millrace.state.pointers.Version` has it."""
     sample_digest: str = ""
     """The SHA-256 of `sample.json`, the rows and answers that the preflight compares with.
 

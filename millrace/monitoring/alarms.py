@@ -13,6 +13,7 @@ from typing import ClassVar
 from millrace.messages.monitor import MonitorReport, WindowReport
 from millrace.names import WorkloadNames
 from millrace.operations.alarms import OperationsAlarm, Severity, own_metric
+from millrace.workload.policy import FEWEST_LABELS, Floor, Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +72,14 @@ class CountAlarm:
     """The word for one of what is counted."""
     description: str
     """When the alarm is raised, in words."""
-    count: Callable[[MonitorReport], int]
+    count: Callable[[MonitorReport], int | None]
+    """The number of a report; None if the report says nothing about it."""
     threshold: ClassVar[float] = 0
     severity: ClassVar[Severity] = "act"
 
 
+FLOOR = "below-floor"
+"""The name of the alarm that only a workload with `policy.floor` has."""
 COUNT_ALARMS: dict[str, CountAlarm] = {
     "unreadable": CountAlarm(
         metric="UnreadableDecisions",
@@ -83,12 +87,18 @@ COUNT_ALARMS: dict[str, CountAlarm] = {
         description="lines of kept decisions cannot be read or do not match their digest: the monitors do not see them",
         count=lambda report: report.unreadable,
     ),
+    FLOOR: CountAlarm(
+        metric="BelowFloor",
+        noun="version below its floor",
+        description="the live version does worse than the naive rule on recent labels: the rule answers in its place",
+        count=lambda report: int(report.floor.below) if report.floor else None,
+    ),
 }
 """The alarms by name, as `WorkloadNames.alarm` takes it."""
 
 
-def monitor_alarms() -> dict[str, OperationsAlarm[WorkloadNames]]:
-    """The alarms as a template makes them, by name.
+def monitor_alarms(policy: Policy | None) -> dict[str, OperationsAlarm[WorkloadNames]]:
+    """The alarms as a template makes them for a workload with this policy, by name.
 
     Their metrics come with each monitor run. In between, an alarm keeps its state."""
 
@@ -102,7 +112,13 @@ def monitor_alarms() -> dict[str, OperationsAlarm[WorkloadNames]]:
             missing="ignore",
         )
 
-    return {name: made(alarm) for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items()}
+    left_out = () if policy and policy.floor else (FLOOR,)
+    return {name: made(alarm) for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items() if name not in left_out}
+
+
+def every_monitor_alarm() -> dict[str, OperationsAlarm[WorkloadNames]]:
+    """The alarms of a workload that declares all that has one, by name."""
+    return monitor_alarms(Policy(floor=Floor(labels=FEWEST_LABELS)))
 
 
 def published(report: MonitorReport) -> dict[str, float | None]:

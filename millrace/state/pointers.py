@@ -42,6 +42,10 @@ class Version:
     """The promised error that the version was evaluated for, such as `0.05`; empty if none was declared."""
     automate_from: str = ""
     """The least confidence that keeps the promised error, such as `0.83125`; empty if none does."""
+    rule_answer: str = ""
+    """What the naive rule answered to every row in the version's evaluation, as JSON: `{"value": 1.5}`.
+
+    Empty for a rule that looks back from each row, and for a workload without `rule` in `prediction.fallback`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     spend#<yyyy-mm>   `budget`
     automation        `automation`
     promise           `kept_promise`
+    floor             `floor`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
     circuit#endpoint  the prediction function's circuit breaker, by powertools

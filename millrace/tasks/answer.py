@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace.errors import AnswerError, WorkloadError
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.tasks.declared import DeclaredFallback
     from millrace.tasks.task import AnswerField, FieldKind, Task
 
 _ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
 CONFIDENCE = "confidence"
 """The field with the probability that the model gives its own answer, in the tasks whose answers have one."""
+PROBABILITY = "probability"
+"""The field with the probability of the class 1, in the tasks whose answers have one."""
 MOST_SAID = 3
 """An answer with up to this many parts is written out in words; of a longer one the first and the last part are."""
 _JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%r", "share": "%r", "text": "%s"}
@@ -99,18 +100,16 @@ def read_answer(document: object, fields: Sequence[AnswerField]) -> dict[str, An
     return {field.name: _checked(field, document.get(field.name)) for field in fields}
 
 
-def check_fallback(fallback: DeclaredFallback, holds: str, *, among: Collection[object] | None = None) -> None:
-    """Check the fallback that a workload declares.
+def check_constant(declared: Any, expected: str, suits: Callable[[Any], bool]) -> None:
+    """Raise WorkloadError if a workload declares a constant that does not suit its task."""
+    if declared is not None and not suits(declared):
+        where, field = "workload.yaml", "prediction.fallback.constant"
+        raise WorkloadError(where=where, field=field, expected=expected, came=declared)
 
-    Raises WorkloadError if it sets another field than `holds`, or a value of `holds` that is not in `among`."""
-    field = "prediction.fallback"
-    for name in ("probability", "value"):
-        if name != holds and getattr(fallback, name) is not None:
-            raise WorkloadError(where="workload.yaml", field=field, expected=holds, came=name)
-    value = getattr(fallback, holds)
-    if value is not None and among is not None and value not in among:
-        expected = f"one of {list(among)}"
-        raise WorkloadError(where="workload.yaml", field=f"{field}.{holds}", expected=expected, came=value)
+
+def check_probability(declared: Any) -> None:
+    """Raise WorkloadError if a workload declares a constant that is no probability."""
+    check_constant(declared, "a probability, 0 to 1", lambda value: not isinstance(value, str) and 0 <= value <= 1)
 
 
 def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:

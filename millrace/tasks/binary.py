@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.tasks import metrics
-from millrace.tasks.answer import check_fallback, empty_answer
+from millrace.tasks.answer import check_probability
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
+    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
 
 EVEN = 0.5
@@ -50,14 +50,14 @@ class Binary:
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """The task for a label that is a boolean or has two validValues, one of them the positive class.
 
-        Raises WorkloadError for another label, and for a fallback that sets a `value`."""
+        Raises WorkloadError for another label, and for a constant that is no probability."""
         # By type too: in Python True == 1, but a boolean label has no class 1.
         classes = (False, True) if label.kind == "boolean" else label.allowed
         positive = prediction.positive
         if len(classes) != 2 or positive not in [value for value in classes if type(value) is type(positive)]:
             expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(classes))
-        check_fallback(prediction.fallback, "probability")
+        check_probability(prediction.constant)
         return cls(positive=positive, threshold=prediction.threshold)
 
     @property
@@ -137,11 +137,8 @@ class Binary:
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
-    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The answer with the declared probability; every field None without one."""
-        p = declared.probability
-        if p is None:
-            return empty_answer(self.answer)
+    def constant(self, value: Any) -> Mapping[str, Any]:
+        p = float(value)
         value = int(p >= self.threshold)
         return {"value": value, "probability": p, "confidence": p if value else 1 - p}
 

@@ -9,16 +9,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 
-class DeclaredFallback(Protocol):
-    """The declared answer for the time when no model answers."""
-
-    @property
-    def probability(self) -> float | None: ...
-
-    @property
-    def value(self) -> str | int | float | None: ...
-
-
 class DeclaredPrediction(Protocol):
     """The keys of `prediction` that tasks read."""
 
@@ -53,4 +43,4 @@ class DeclaredPrediction(Protocol):
     def quantiles(self) -> tuple[float, ...]: ...
 
     @property
-    def fallback(self) -> DeclaredFallback: ...
+    def constant(self) -> str | int | float | None: ...

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
+    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
 
 
@@ -126,11 +126,9 @@ class Forecast:
             for part, name in enumerate(self.part_names)
         }
 
-    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The declared number at every horizon; every field None without one."""
-        plain, count = self._interval.fallback(declared), len(self.horizons_hours)
-        if plain["value"] is None:
-            return dict.fromkeys(field.name for field in self.answer)
+    def constant(self, value: Any) -> Mapping[str, Any]:
+        """The number at every horizon."""
+        plain, count = self._interval.constant(value), len(self.horizons_hours)
         return {**plain, "value": [plain["value"]] * count, "horizon_hours": list(self.horizons_hours)}
 
     @property

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.tasks import metrics
-from millrace.tasks.answer import check_fallback, empty_answer
+from millrace.tasks.answer import check_constant
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
+    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
 
 
@@ -44,12 +44,12 @@ class Multiclass:
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """The task for a column of text or integers with at least three validValues.
 
-        Raises WorkloadError for another label, and for a fallback that is none of the classes."""
+        Raises WorkloadError for another label, and for a constant that is none of the classes."""
         if len(label.allowed) < 3:
             expected = "three validValues or more"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(label.allowed))
         classes = tuple(value for value in label.allowed if isinstance(value, str | int))
-        check_fallback(prediction.fallback, "value", among=classes)
+        check_constant(prediction.constant, f"one of {list(classes)}", lambda value: value in classes)
         return cls(classes=classes)
 
     @property
@@ -117,6 +117,5 @@ class Multiclass:
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
-    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The declared class, with a confidence of None; every field None without a declared class."""
-        return empty_answer(self.answer) | {"value": None if declared.value is None else str(declared.value)}
+    def constant(self, value: Any) -> Mapping[str, Any]:
+        return {"value": str(value), "confidence": None}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.tasks import metrics
-from millrace.tasks.answer import check_fallback
+from millrace.tasks.answer import check_probability
 from millrace.tasks.binary import EVEN
 from millrace.tasks.task import AnswerField, Objective
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
+    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
 
 
@@ -45,7 +45,7 @@ class Multilabel:
         """The task for at least two columns of booleans.
 
         `label` stands for all of them: the contract makes sure that all label columns are booleans. Raises
-        WorkloadError for other labels, for a threshold of an unknown label, and for a fallback that sets a `value`."""
+        WorkloadError for other labels, a threshold of an unknown label, and a constant that is no probability."""
         if len(prediction.labels) < 2:
             expected, came = "a list of two columns or more", prediction.label
             raise WorkloadError(where="workload.yaml", field="prediction.label", expected=expected, came=came)
@@ -54,7 +54,7 @@ class Multilabel:
         if unknown := sorted(set(prediction.thresholds) - set(prediction.labels)):
             expected, field = f"some of the labels {', '.join(prediction.labels)}", "prediction.thresholds"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=unknown)
-        check_fallback(prediction.fallback, "probability")
+        check_probability(prediction.constant)
         thresholds = tuple(prediction.thresholds.get(name, EVEN) for name in prediction.labels)
         return cls(labels=prediction.labels, thresholds=thresholds)
 
@@ -145,13 +145,10 @@ class Multilabel:
             for part, name in enumerate(self.labels)
         }
 
-    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The answer with the declared probability for every label; every field None without one."""
-        p = declared.probability
-        if p is None:
-            return dict.fromkeys(field.name for field in self.answer)
-        value = [int(p >= threshold) for threshold in self.thresholds]
-        return {"value": value, "probability": [p] * len(self.labels), "label": list(self.labels)}
+    def constant(self, value: Any) -> Mapping[str, Any]:
+        p = float(value)
+        said = [int(p >= threshold) for threshold in self.thresholds]
+        return {"value": said, "probability": [p] * len(self.labels), "label": list(self.labels)}
 
     def _said(self, output_NW: Floats) -> npt.NDArray[np.bool_]:
         """Whether each label is answered with yes (N, P)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contract.kinds import NUMBERS
 from millrace.errors import WorkloadError
-from millrace.tasks.answer import check_fallback, empty_answer
+from millrace.tasks.answer import check_constant, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
+    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
 
 
@@ -43,13 +43,10 @@ class Regression:
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
         """The task for a column of numbers.
 
-        Raises WorkloadError for another label, and for a fallback that is no number."""
+        Raises WorkloadError for another label, and for a constant that is no number."""
         if label.kind not in NUMBERS:
             raise WorkloadError(where="contract.yaml", field=label.name, expected="a number", came=f"a {label.kind}")
-        if isinstance(prediction.fallback.value, str):
-            came, field = prediction.fallback.value, "prediction.fallback.value"
-            raise WorkloadError(where="workload.yaml", field=field, expected="a number", came=came)
-        check_fallback(prediction.fallback, "value")
+        check_constant(prediction.constant, "a number", lambda value: not isinstance(value, str))
         return cls(unit=label.unit, huber=prediction.huber)
 
     @property
@@ -112,6 +109,5 @@ class Regression:
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
-    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The declared number; every field None without one."""
-        return empty_answer(self.answer) | {"value": None if declared.value is None else float(declared.value)}
+    def constant(self, value: Any) -> Mapping[str, Any]:
+        return empty_answer(self.answer) | {"value": float(value)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredFallback, DeclaredPrediction
+    from millrace.tasks.declared import DeclaredPrediction
 
     Floats = npt.NDArray[np.floating]
 
@@ -90,7 +90,7 @@ class Task(Protocol):
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
-        """The task of a workload. Raises WorkloadError if the label's column or the fallback does not suit it."""
+        """The task of a workload. Raises WorkloadError if the label's column or the constant does not suit it."""
         ...
 
     @property
@@ -158,6 +158,6 @@ class Task(Protocol):
         `error` is always among them, and `log_loss` if the error is a share of answers. Empty without parts."""
         ...
 
-    def fallback(self, declared: DeclaredFallback) -> Mapping[str, Any]:
-        """The answer that the workload's `fallback` declares; every field None if it declares none."""
+    def constant(self, value: Any) -> Mapping[str, Any]:
+        """The answer that holds this constant: a probability, a class or a number. What it does not say is None."""
         ...

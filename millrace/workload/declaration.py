@@ -37,15 +37,20 @@ def _known_task(name: str) -> str:
     return name
 
 
-class Fallback(Section):
-    """The answer that is given while no model answers: a constant. Without one the fields of the answer are empty.
+class Constant(Section):
+    """The same answer to every row: `{constant: 0.5}`."""
 
-    The task decides which of the two keys a workload may declare. Example: `fallback: {probability: 0.5}`."""
+    constant: StrictStr | StrictInt | StrictFloat
+    """A probability for `binary` and, for each label, `multilabel`; a class for `multiclass`; else a number."""
 
-    probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    """For the task `binary` the probability of the positive class, for `multilabel` that of every label."""
-    value: StrictStr | StrictInt | StrictFloat | None = None
-    """The answer itself: a class for `multiclass`, a number for `regression`, `interval` and `forecast`."""
+
+def _in_order(fallback: tuple[Literal["rule"] | Constant, ...]) -> tuple[Literal["rule"] | Constant, ...]:
+    if len(fallback) > 2 or fallback.count("rule") > 1 or any(one != "rule" for one in fallback[:-1]):
+        expected = "[rule, {constant: …}] or one of both, since a constant answers every row"
+        raise FieldError(
+            expected=expected, came=[one if isinstance(one, str) else one.model_dump() for one in fallback]
+        )
+    return fallback
 
 
 FeatureForm = Literal["history", "calendar"]
@@ -170,7 +175,15 @@ class Prediction(Section):
     event_time: str
     """The column that says when the row was true."""
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
-    fallback: Fallback = Fallback()
+    fallback: Annotated[tuple[Literal["rule"] | Constant, ...], AfterValidator(_in_order)] = ()
+    """Who answers while the model does not, the first that can: `[rule, {constant: 0.5}]`. Nobody: empty fields.
+
+    `rule` is the naive rule of `gates.baseline`, as the evaluation of the live version knows it."""
+
+    @property
+    def constant(self) -> str | int | float | None:
+        """The declared constant; None without one."""
+        return next((one.constant for one in self.fallback if isinstance(one, Constant)), None)
 
     @property
     def label_columns(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
+from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS
 from millrace.features import catalogue as features
 from millrace.features.known_ahead import misfit
 from millrace.features.signature import Signature
@@ -144,6 +145,13 @@ def _check_policy(workload: Workload, contract: Contract, task: Task) -> None:
     if policy and policy.unlike_training and workload.training.parameters.get("trees") == "alone":
         expected, came = "a network, in whose last layer the distance is measured", "trees: alone"
         raise WorkloadError(where=where, field="policy.unlike_training", expected=expected, came=came)
+    if policy and policy.floor and "rule" not in workload.prediction.fallback:
+        expected = "rule in prediction.fallback, which answers below the floor"
+        raise WorkloadError(where=where, field="policy.floor", expected=expected, came="none there")
+    rule = workload.gates.baseline
+    if "rule" in workload.prediction.fallback and rule.label_age_hours < BEFORE_TEST_DAYS:
+        expected = "a rule in gates.baseline that answers every row with the same: base_rate, median or mean"
+        raise WorkloadError(where=where, field="prediction.fallback", expected=expected, came=rule.kind)
     if policy and policy.review_above:
         column = policy.review_above.column
         numbers = [one.name for one in table.columns if one.kind in (*INTEGERS, *FLOATS)]

@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from millrace.errors import FieldError
 from millrace.workload.section import Section
 
+FEWEST_LABELS = 48
+"""The fewest labels that a floor may ask for: below it one good hour would turn the judgement."""
+
 
 class Automate(Section):
     """What an answer needs to act by itself: `{promised_error: 0.05}`, or a `confidence` of your choice."""
@@ -44,6 +47,17 @@ class Review(Section):
     """After so many hours an item of the queue ends without an answer, and that is recorded."""
 
 
+class Floor(Section):
+    """When the naive rule answers in place of a version that does worse on recent labels: `{labels: 336}`."""
+
+    labels: Annotated[int, Field(ge=FEWEST_LABELS)]
+    """The fewest of the newest labels on which both are compared: whole days, as few as hold so many labels."""
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """The rule takes over once it is better by more than this, and the version again once it is better by more.
+
+    It is a difference of two shares of wrong answers; for amounts and the log loss, a share of the rule's figure."""
+
+
 class Policy(Section):
     """What an answer leads to. Without this section every answer of a model acts."""
 
@@ -60,6 +74,8 @@ class Policy(Section):
 
     The labels of these rows say how good the model is, since its answers have changed nothing about them."""
     review: Review = Review()
+    floor: Floor | None = None
+    """None: a live version answers however bad it is. Needs `rule` in `prediction.fallback`."""
 
     @property
     def promised_error(self) -> float | None:
@@ -67,7 +83,7 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _says_something(self) -> Policy:
-        if not (self.automate or self.review_above or self.unlike_training or self.held_out):
-            expected = "automate, review_above, unlike_training or held_out"
+        if not (self.automate or self.review_above or self.unlike_training or self.held_out or self.floor):
+            expected = "automate, review_above, unlike_training, held_out or floor"
             raise FieldError(expected=expected, came="none of them")
         return self

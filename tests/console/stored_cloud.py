@@ -40,7 +40,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.monitor import WindowsPlanned
 from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence
 from millrace.messages.train import Corrections, GatesJudged, GateVerdict
-from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, exceeded
+from millrace.monitoring.alarms import exceeded, monitor_alarms
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
@@ -281,7 +281,7 @@ def _decided(report: WorkloadReport) -> Iterator[tuple[AuditEvent, Execution, Me
 def _alarms(report: WorkloadReport) -> None:
     """The monitors' alarms as the last run left them, and one of the stage."""
     client, last = boto3.client("cloudwatch"), report.monitor_runs[-1]
-    own = {NAMES.alarm(name): alarm for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items()}
+    own = {NAMES.alarm(name): alarm for name, alarm in monitor_alarms(None).items()}
     shared = {PLATFORM.alarm(name): alarm for name, alarm in [next(iter(STAGE_ALARMS.items()))]}
     for name, alarm in (own | shared).items():
         client.put_metric_alarm(

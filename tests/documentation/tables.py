@@ -28,7 +28,7 @@ from millrace.messages.audit import DETAILS
 from millrace.messages.events import EVENTS, BusEvent
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
-from millrace.monitoring.alarms import monitor_alarms
+from millrace.monitoring.alarms import every_monitor_alarm
 from millrace.monitoring.statistics.catalogue import STATISTICS
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import (
@@ -222,7 +222,7 @@ def _alarms() -> list[tuple[str, str, str, float, str]]:
     return [
         *(
             (name, one.severity, "workload", one.usd_per_month(names), one.description)
-            for name, one in (ALARMS | ENDPOINT_ALARMS | monitor_alarms()).items()
+            for name, one in (ALARMS | ENDPOINT_ALARMS | every_monitor_alarm()).items()
         ),
         (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE, COMPOSITE.description),
         *(

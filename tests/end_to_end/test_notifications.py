@@ -55,7 +55,7 @@ def counted(environment: Environment) -> dict[str, int]:
 
 def test_at_rest_nothing_is_raised_and_the_address_waits_for_its_owner(environment: Environment) -> None:
     found = {one.name: one for one in find_alarm_states(environment, NAMES, ())}
-    of_workload = ALARMS | ENDPOINT_ALARMS | monitor_alarms()
+    of_workload = ALARMS | ENDPOINT_ALARMS | monitor_alarms(None)
     assert found.keys() == of_workload.keys() | STAGE_ALARMS.keys() | {SERVING}
     assert [one.name for one in found.values() if one.state == "ALARM"] == []
     assert (found["dead-letters"].severity, found["dead-letters"].runbook) == (

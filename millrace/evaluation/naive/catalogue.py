@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import Field
 
@@ -46,4 +46,12 @@ def naive_figures(rule: NaiveGate, rows: LabelledRows, task: Task) -> NaiveFigur
 def figures_of(rule: NaiveGate, found: NaiveAnswer, rows: LabelledRows, task: Task) -> NaiveFigures:
     """The task's metrics of the rule's answers `found`."""
     target_T = rows.target_N[rows.test][found.rows_T]
-    return NaiveFigures(rule=rule.kind, rows=len(target_T), metrics=task.metrics(found.output_TW, target_T))
+    metrics = task.metrics(found.output_TW, target_T)
+    return NaiveFigures(rule=rule.kind, rows=len(target_T), metrics=metrics, answer=_answer(found, task))
+
+
+def _answer(found: NaiveAnswer, task: Task) -> dict[str, Any] | None:
+    """The answer that the rule gives to every row; None for a rule that looks back from each row."""
+    if not found.is_constant:
+        return None
+    return {name: cells.tolist()[0] for name, cells in task.answers(found.output_TW[:1]).items()}

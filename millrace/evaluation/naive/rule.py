@@ -68,6 +68,8 @@ class NaiveAnswer:
     """The answers to the rows that the rule can answer, in their order."""
     rows_T: npt.NDArray[np.bool_]
     """Which of all test rows the rule can answer."""
+    is_constant: bool = False
+    """Whether every row has the same answer."""
 
 
 class NaiveGate(Gate):
@@ -146,4 +148,4 @@ def constant_answer(output_W: npt.NDArray[np.floating], rows: LabelledRows) -> N
     import numpy as np
 
     count = len(rows.target_N[rows.test])
-    return NaiveAnswer(output_TW=np.tile(output_W, (count, 1)), rows_T=np.ones(count, np.bool_))
+    return NaiveAnswer(output_TW=np.tile(output_W, (count, 1)), rows_T=np.ones(count, np.bool_), is_constant=True)

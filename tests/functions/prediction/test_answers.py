@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from functions.prediction.endpoint import fallback_answer, read_response, request_body
+from functions.prediction.endpoint import read_response, request_body
 from functions.prediction.request import Refusal, document, wants_explanations
 from functions.prediction.request import body as request_document
 from jobs.serving.rows import Reader
@@ -24,7 +24,7 @@ from millrace.tasks.answer import cells, template
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.load import load_workload
 from millrace.workload.other_columns import other_columns
-from tests.plant import Plant, plant_label, plant_output, plant_rows, write_plant
+from tests.plant import Plant, plant_output, plant_rows, write_plant
 
 ROW = {"at": "2026-01-01T00:00:00", "site": "a", "load": 1.5, "extra": None, "kind": "fan", "open": True}
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -39,7 +39,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("regression", {"watched": {"a": math.nan}}, "watched: expected finite numbers by name"),
     ("regression", {"watched": {"a": True}}, "watched: expected finite numbers by name"),
 ]
-CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, fallback=False, at=datetime(2026, 1, 2, tzinfo=UTC))
+CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, at=datetime(2026, 1, 2, tzinfo=UTC))
 
 
 @pytest.fixture(params=TASKS)
@@ -93,20 +93,6 @@ def test_an_answer_that_is_none_of_the_tasks_is_refused(
 def test_a_deep_answer_is_refused(said: bytes, tmp_path: Path) -> None:
     with pytest.raises(AnswerError):
         read_response(said, rows=1, task=write_plant(tmp_path, "regression").task)
-
-
-def test_the_fallback_answers_by_the_tasks_fields(plant: Plant) -> None:
-    found = fallback_answer(plant.workload.prediction.fallback, rows=2, task=plant.task)
-    expected = plant_label(plant.task.kind).fallback_answer
-    assert found.model_version is None
-    assert found.outputs == (expected, expected)
-    assert list(found.outputs[0]) == [field.name for field in plant.task.answer]
-
-
-def test_without_a_declared_fallback_every_field_is_empty(plant: Plant) -> None:
-    silent = type(plant.workload.prediction.fallback)()
-    (output,) = fallback_answer(silent, rows=1, task=plant.task).outputs
-    assert output == {field.name: None for field in plant.task.answer}
 
 
 def test_a_row_with_a_deep_cell_is_rejected_whatever_its_depth(tmp_path: Path) -> None:

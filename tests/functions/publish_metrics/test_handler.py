@@ -10,8 +10,17 @@ import boto3
 import pytest
 
 from functions.publish_metrics.metrics import metrics_of, staying
-from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, PromiseReport, WindowReport
+from millrace.messages.monitor import (
+    ErrorReport,
+    FloorDay,
+    FloorFound,
+    InputReport,
+    MonitorReport,
+    PromiseReport,
+    WindowReport,
+)
 from millrace.names import Platform, WorkloadNames
+from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.table import StateTable
 from tests.alarm import put_alarm
@@ -61,6 +70,30 @@ def test_a_promise_moves_the_threshold_and_is_recorded(
     (record,) = aws.audit()
     assert record["event"] == "automation.moved"
     assert record["details"] == {"version": "1", **promise.model_dump()}
+
+
+def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
+    states = FloorStates(StateTable(aws.dynamodb, aws.names))
+    day = FloorDay(day="1997-01-07", labels=336, own=160, rule=130)
+    on = FloorFound(below=True, before=False, labels=336, own=0.48, rule=0.39, days=(day,))
+    for found in (on, on, on.model_copy(update={"before": True})):  # a repeated call, and one without a change
+        publish(report(0.5, 0.5).model_copy(update={"floor": found}))
+        assert states.read("1") == FloorState(
+            version="1", below=True, since=datetime(1997, 2, 1, 6, tzinfo=UTC), days=(day,)
+        )
+    assert states.read("2") is None, "another version is not below it"
+    (record,) = aws.audit()
+    assert record["event"] == "floor.on"
+    assert record["details"] == {"version": "1", **on.model_dump(exclude={"days"})}
+    publish(report(0.5, 0.5).model_copy(update={"floor": on.model_copy(update={"below": False, "before": True})}))
+    assert {one["event"] for one in aws.audit()} == {"floor.on", "floor.off"}
+
+
+@pytest.mark.parametrize(("below", "figure"), [(None, None), (False, 0.0), (True, 1.0)])
+def test_only_a_workload_with_a_floor_has_its_metric(below: bool | None, figure: float | None) -> None:
+    floor = None if below is None else FloorFound(below=below, before=below, labels=1, own=0, rule=0, days=())
+    data = {one["MetricName"]: one["Value"] for one in metrics_of(report(0.5, 0.5).model_copy(update={"floor": floor}))}
+    assert data.get("BelowFloor") == figure
 
 
 def alarm(name: str, state: str) -> None:

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from functions.start_release.request import label_of
+from functions.start_release.request import label_of, rule_answer
+from millrace.artefact.artefact import digest
 from millrace.artefact.signing import SIGNATURE_FILE, SignedStatement, read_bundle
 from millrace.aws.endpoints import CHANGING
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
@@ -16,6 +17,7 @@ from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import parse_utc
+from tests.millrace.evaluation.gates.test_catalogue import report
 from tests.signing_key import create_signing_key
 
 AS_OF = parse_utc("1997-01-01T00:12:00Z")
@@ -41,6 +43,19 @@ def register(aws, group, run="7c1b2f0e-first", **without):
         metadata=metadata,
     )
     return Registry(aws.sagemaker, group=group).register(candidate)
+
+
+def test_the_rule_answers_as_the_signed_evaluation_says(aws):
+    figures = {"rule": "base_rate", "rows": 1, "metrics": {}}
+    content, without = (
+        report(changes={"naive": figures | {"answer": answer}}).to_json().encode() for answer in ({"value": 1}, None)
+    )
+    for text, answer in ((content, '{"value": 1}'), (without, "")):
+        arn = register(aws, aws.names.package_group, run=f"run{len(text)}", evaluation_digest=digest(text)).arn
+        registered = Registry(aws.sagemaker, group=aws.names.package_group).describe(arn)
+        assert rule_answer(text, registered) == answer
+    with pytest.raises(ArtefactError, match="as it was signed"):
+        rule_answer(content, registered)
 
 
 def signature(aws, run, metadata):
@@ -101,6 +116,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "baseline_digest": "cd34",
         "promised_error": "",
         "automate_from": "",
+        "rule_answer": "",
         "sample_digest": "ef56",
         "previous_version": "none",
         "refusal": "",

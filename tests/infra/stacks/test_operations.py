@@ -23,7 +23,7 @@ from infra.rules.assembly import Stack, read
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
-from millrace.monitoring.alarms import monitor_alarms
+from millrace.monitoring.alarms import FLOOR, monitor_alarms
 from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
@@ -41,7 +41,7 @@ from millrace.workload.prices import usd_per_hour
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = ("local", "dev", "prod")
-OF_WORKLOADS = ALARMS | ENDPOINT_ALARMS | monitor_alarms()
+OF_WORKLOADS = ALARMS | ENDPOINT_ALARMS | monitor_alarms(None)
 
 Template = dict[str, Any]
 Templates = dict[str, dict[str, Template]]
@@ -92,7 +92,7 @@ def test_each_has_a_runbook() -> None:
     """With a command to type: its table links to a section of its name."""
     page = (ROOT / "docs" / "runbooks.md").read_text()
     sections = dict(re.findall(r"^## ([a-z-]+)\n(.+?)(?=^## |\Z)", page, re.M | re.S))
-    assert {name for name, text in sections.items() if "```console\n$ " in text} == catalogue()
+    assert {name for name, text in sections.items() if "```console\n$ " in text} == {*catalogue(), FLOOR}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -114,7 +114,7 @@ def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: st
         )
         assert [(one["Stat"], one["Period"]) for one in stats] == [(one.statistic, alarm.period_s) for one in wanted]
         assert found[name]["AlarmDescription"].endswith(f"({alarm.severity}; {runbook(name)})")
-        assert found[name]["TreatMissingData"] == ("ignore" if name in monitor_alarms() else "notBreaching")
+        assert found[name]["TreatMissingData"] == ("ignore" if name in monitor_alarms(None) else "notBreaching")
         # An alarm of the endpoint notifies nobody itself: the composite one does, once for all.
         topic = names.platform.alarm_topic_arn
         notified = [] if name in COMPOSITE.alarms else [topic]

@@ -76,6 +76,7 @@ def prepare(tmp_path: Path) -> Prepare:
         version: str = "1",
         labels_until: datetime | None = None,
         promise: dict[str, float] | None = None,
+        floor: dict[str, Any] | None = None,
     ) -> ProcessingPlaces:
         root = tmp_path / "processing"
         for name in ("config", "baseline", "decisions", "labels"):
@@ -89,11 +90,15 @@ def prepare(tmp_path: Path) -> Prepare:
             "as_of": (start + weeks * WEEK).isoformat(),
             "model_version": "1",
             "promise": promise,
+            "floor": floor,
             "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
         }
         (root / "config" / "request.json").write_text(json.dumps(asked))
         for name in ("workload.yaml", "contract.yaml"):
             (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
+        if floor:
+            with (root / "config" / "workload.yaml").open("a") as declared:
+                declared.write("policy: {floor: {labels: 300}}\n")
         history = rows_between(datetime(1996, 1, 1, tzinfo=UTC), datetime(1997, 1, 1, tzinfo=UTC))
         features = declare(workload.prediction.features, load_contract(FOLDER).rows)
         baseline = build(history, workload=workload, features=features, error=SOME_BOUND)
@@ -201,3 +206,25 @@ def test_a_baseline_that_was_not_approved_is_not_judged_by(prepare: Prepare) -> 
         request.write_text(json.dumps(given | {"baseline_digest": digest}))
         with nullcontext() if is_approved else pytest.raises(ArtefactError, match="approved"):
             monitor(places)
+
+
+@pytest.mark.parametrize(("below", "wrong", "expected"), [(False, 2, True), (True, 10, False), (True, 2, True)])
+def test_the_version_is_held_against_the_rule_on_the_newest_labels(
+    below: bool, wrong: int, expected: bool, prepare: Prepare
+) -> None:
+    """The rule that says no to all is wrong in two fifths of the rows."""
+    start = datetime(1997, 1, 1, tzinfo=UTC)
+    rule = {"value": 0, "probability": 0.4, "confidence": 0.6}
+    floor = {"rule": rule, "below": below, "days": []}
+    found = watched(prepare(start, 2, wrong=wrong, floor=floor)).floor
+    assert found is not None
+    assert (found.below, found.before, found.labels) == (expected, below, 336)
+    assert [one.day for one in found.days] == [f"1997-01-{day:02}" for day in range(8, 15)]
+    assert found.own == pytest.approx(1 / wrong, abs=0.01)
+    assert 0.3 < found.rule < 0.48
+
+
+def test_the_floor_waits_for_labels(prepare: Prepare) -> None:
+    start = datetime(1997, 1, 1, tzinfo=UTC)
+    floor = {"rule": {"value": 0}, "below": False, "days": []}
+    assert watched(prepare(start, 1, floor=floor, labels_until=start + timedelta(days=5))).floor is None

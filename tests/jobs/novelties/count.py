@@ -12,7 +12,7 @@ import pyarrow as pa
 from millrace.contract.schema import Column
 from millrace.tasks.answer import empty_answer
 from millrace.tasks.task import AnswerField, Objective
-from millrace.workload.declaration import Fallback, Prediction
+from millrace.workload.declaration import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,5 +70,5 @@ class Count:
     def parts(self, output_NW: Any, target_N: Any) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
-    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
-        return empty_answer(self.answer)
+    def constant(self, value: Any) -> Mapping[str, Any]:
+        return empty_answer(self.answer) | {"value": value}

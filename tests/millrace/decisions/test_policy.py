@@ -15,12 +15,13 @@ from millrace.decisions.record import ActionReason
 from millrace.decisions.review import PRIORITY
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.policy import Automate, Policy, ReviewAbove
+from millrace.workload.policy import Automate, Floor, Policy, ReviewAbove
 from tests.plant import write_plant
 
 ROWS = 400
 ABOVE = ReviewAbove(column="load", bound=0.1)
 SURE = Automate(confidence=0.8)
+FLOOR = Floor(labels=48)
 LOADS = [None, 0.1, float(np.float32(0.1)), np.nextafter(0.1, 1), 0.2, -3.0, 1e39, float("nan"), 2.0**63]
 """Cells at the bound and around it, and such as float32 cannot hold."""
 LIKENESS = np.random.default_rng(8).random(ROWS).tolist()
@@ -33,6 +34,9 @@ STANDS: dict[str, Acting | None] = {
     "unlike": Acting(policy=Policy(unlike_training=0.3, automate=SURE), threshold=0.8),
     "held out": Acting(policy=Policy(held_out=0.5)),
     "paused": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8, stopped="paused"),
+    "below": Acting(
+        policy=Policy(automate=SURE, held_out=0.2, floor=Floor(labels=48)), threshold=0.8, below_floor=True
+    ),
     "unknown": Acting(policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
 }
 
@@ -76,7 +80,7 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
     silent = act(STANDS["all"], output={"value": None}, cells={}, decision_id="r", watched={}, fallback=True)
     met[silent.reason] = silent.action
     assert met.keys() == set(get_args(ActionReason))
-    assert Counter(met.values()) == {"automated": 3, "fallback": 1, "review": 7}
+    assert Counter(met.values()) == {"automated": 3, "fallback": 2, "review": 7}
 
 
 def test_whatever_sends_a_row_to_a_person_has_its_place_in_the_queue() -> None:

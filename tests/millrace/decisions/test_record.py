@@ -7,11 +7,13 @@ from typing import get_args
 
 import pytest
 
+from millrace.decisions.outcomes import as_said
 from millrace.decisions.record import (
     Action,
     ActionReason,
     Decision,
     Source,
+    Withheld,
     canonical,
     from_line,
     lines_by_date,
@@ -39,6 +41,16 @@ DECISION = Decision(
 
 def test_comes_back_as_it_was() -> None:
     assert from_line(to_line(DECISION)) == DECISION
+
+
+def test_what_the_rule_answered_and_the_model_said_come_back() -> None:
+    withheld = Withheld(model_version="3", output=DECISION.output)
+    answered = {"model_version": None, "fallback": True, "action": "fallback", "reason": "below_floor"}
+    decision = replace(DECISION, **answered, answered_by="rule", withheld=withheld)
+    assert from_line(to_line(decision)) == decision
+    said = as_said(decision)
+    assert (said.model_version, said.output, said.fallback, said.withheld) == ("3", DECISION.output, False, None)
+    assert as_said(DECISION) == DECISION
 
 
 def test_a_fallback_comes_back_too() -> None:

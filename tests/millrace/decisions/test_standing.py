@@ -11,12 +11,14 @@ import pytest
 from moto import mock_aws
 
 from millrace.decisions.standing import CACHED_S, Standing
+from millrace.messages.monitor import FloorDay
 from millrace.names import Platform, WorkloadNames
 from millrace.state.automation import AutomationSwitch
+from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
-from millrace.workload.policy import Automate, Policy
+from millrace.workload.policy import Automate, Floor, Policy
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
@@ -126,6 +128,35 @@ def test_labels_move_the_threshold_of_the_version_that_they_are_about(table: Sta
     KeptPromises(table).put(KeptPromise(version="2", threshold=0.9))
     standing = Standing(PROMISE, table)
     assert [standing.acting(one).threshold for one in ("1", "2")] == [0.75, 0.9]
+
+
+def test_a_version_below_its_floor_is_seen_within_ten_seconds_and_stays_so_unread(
+    client: Any, table: StateTable
+) -> None:
+    clock, floors, days = Clock(), FloorStates(table), (FloorDay(day="1997-06-01", labels=48, own=30, rule=10),)
+    standing = Standing(Policy(floor=Floor(labels=48)), table, clock=clock)
+    go_live(table, version(1, rule_answer='{"value":1}'))
+
+    def below() -> list[bool]:
+        clock.seconds += CACHED_S
+        return [standing.acting(one).below_floor for one in ("1", "2")]
+
+    assert below() == [False, False]
+    floors.put(FloorState(version="1", below=True, since=AT, days=days))
+    assert below() == [True, False]
+    client.delete_table(TableName=PLATFORM.state_table)
+    assert (below(), standing.rule_answer()) == ([True, False], {"value": 1})
+    create_table(client, PLATFORM.state_table)
+    go_live(table, version(1, rule_answer='{"value":1}'))
+    go_live(table, version(2))
+    floors.put(FloorState(version="1", below=True, since=AT, days=days))
+    assert (below(), standing.rule_answer()) == ([False, False], None), "a newer version has beaten the rule"
+
+
+def test_without_a_policy_nothing_is_acted_on(table: StateTable) -> None:
+    go_live(table, version(1, rule_answer='{"value":1}'))
+    standing = Standing(None, table)
+    assert (standing.acting("1"), standing.rule_answer()) == (None, {"value": 1})
 
 
 def test_a_version_without_a_threshold_gets_none_by_labels(table: StateTable) -> None:

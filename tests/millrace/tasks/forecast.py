@@ -11,7 +11,7 @@ PLANT = PlantLabel(
     prediction={
         "label": {"column": "truth", "horizon_hours": [1, 2]},
         "quantiles": [0.05, 0.95],
-        "fallback": {"value": 1.5},
+        "fallback": [{"constant": 1.5}],
     },
     fallback_answer={"value": [1.5, 1.5], "lower": None, "upper": None, "horizon_hours": [1.0, 2.0]},
     explains="value, 2 h",

@@ -13,7 +13,7 @@ PLANT = PlantLabel(
         "hot": lambda power_N: [power > 0 for power in power_N],
     },
     weights=([8.0, -8.0, 8.0], [-8.0, -8.0, 0.0]),
-    prediction={"label": ["high", "low", "hot"], "thresholds": {"high": 0.4}, "fallback": {"probability": 0.45}},
+    prediction={"label": ["high", "low", "hot"], "thresholds": {"high": 0.4}, "fallback": [{"constant": 0.45}]},
     fallback_answer={"value": [1, 0, 0], "probability": [0.45, 0.45, 0.45], "label": ["high", "low", "hot"]},
     explains="log odds of ",
     baseline={"kind": "base_rate", "margin": 0.02},

@@ -25,7 +25,6 @@ from millrace.tasks.answer import (
     arrow_type,
     athena_type,
     cells,
-    empty_answer,
     has_parts,
     in_words,
     read_answer,
@@ -34,7 +33,7 @@ from millrace.tasks.answer import (
 from millrace.tasks.binary import Binary
 from millrace.tasks.figures import FIGURES, words
 from millrace.tasks.task import Task
-from millrace.workload.declaration import Fallback, Prediction
+from millrace.workload.declaration import Prediction
 from tests.plant import plant_label, plant_output, plant_rows, write_plant
 
 DAYS = 10
@@ -49,7 +48,7 @@ class Case:
     column: pa.ChunkedArray
     """The labels in two chunks, as a table has them."""
     output_NW: npt.NDArray[np.floating[Any]]
-    fallback: Fallback
+    constant: Any
 
     @property
     def labels(self) -> list[Any]:
@@ -73,7 +72,7 @@ def case_of(name: str) -> Case:
             task=plant.task,
             column=pa.chunked_array([*labels.slice(0, half).chunks, *labels.slice(half).chunks]),
             output_NW=plant_output(plant, rows),
-            fallback=plant.workload.prediction.fallback,
+            constant=plant.workload.prediction.constant,
         )
 
 
@@ -195,9 +194,10 @@ def test_a_share_outside_of_zero_to_one_is_refused() -> None:
             read_answer(good | {name: value}, Binary.answer)
 
 
-def test_a_fallback_is_the_declared_answer_or_an_empty_one(case: Case) -> None:
-    assert case.task.fallback(case.fallback) == plant_label(case.name).fallback_answer
-    assert case.task.fallback(Fallback()) == empty_answer(case.task.answer)
+def test_a_constant_is_an_answer_of_the_task(case: Case) -> None:
+    found = case.task.constant(case.constant)
+    assert found == plant_label(case.name).fallback_answer
+    assert list(found) == [field.name for field in case.task.answer]
 
 
 def test_the_activation_gives_numbers_that_answers_can_be_made_of(case: Case) -> None:
@@ -233,7 +233,7 @@ def test_the_binary_figures_are_those_of_their_formulas() -> None:
 
 def test_a_threshold_moves_the_answer_and_not_the_probability() -> None:
     declared = catalogue.declare(
-        prediction("binary", threshold=0.2, positive=True, fallback={"probability": 0.3}),
+        prediction("binary", threshold=0.2, positive=True, fallback=[{"constant": 0.3}]),
         Column(name="y", kind="boolean"),
     )
     output_NW = np.array([[0.1], [0.2], [0.7]], np.float32)
@@ -244,7 +244,7 @@ def test_a_threshold_moves_the_answer_and_not_the_probability() -> None:
     assert answers["probability"].tolist() == even["probability"].tolist()
     assert answers["confidence"].tolist() == pytest.approx([0.9, 0.2, 0.7])
     assert declared.errors(output_NW, target_N).tolist() == [0, 0, 0]
-    assert declared.fallback(Fallback(probability=0.3)) == {"value": 1, "probability": 0.3, "confidence": 0.3}
+    assert declared.constant(0.3) == {"value": 1, "probability": 0.3, "confidence": 0.3}
     figures, plain = (task.metrics(output_NW, target_N) for task in (declared, Binary(positive=True)))
     assert figures["accuracy"] == 1 > plain["accuracy"]
     assert (figures["recall"], figures["precision"]) == (1, 1)

@@ -184,10 +184,11 @@ def test_three_classes_need_three_values(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "valid", "fallback", "expected"),
     [
-        ("binary", ["a", "b"], "{value: a}", "prediction.fallback: expected probability, got 'value'"),
-        ("multiclass", ["a", "b", "c"], "{probability: 0.5}", "prediction.fallback: expected value"),
-        ("multiclass", ["a", "b", "c"], "{value: d}", "prediction.fallback.value: expected one of"),
-        ("regression", None, "{value: much}", "prediction.fallback.value: expected a number, got 'much'"),
+        ("binary", ["a", "b"], "[{constant: a}]", "prediction.fallback.constant: expected a probability"),
+        ("multiclass", ["a", "b", "c"], "[{constant: d}]", "prediction.fallback.constant: expected one of"),
+        ("regression", None, "[{constant: much}]", "prediction.fallback.constant: expected a number, got 'much'"),
+        ("binary", ["a", "b"], "[{constant: 0.5}, rule]", "prediction.fallback: expected .* a constant answers every"),
+        ("binary", ["a", "b"], "[rule, rule]", "prediction.fallback: expected .* a constant answers every"),
     ],
 )
 def test_a_fallback_that_is_no_answer_of_the_task_is_refused(

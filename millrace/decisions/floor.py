@@ -1,0 +1,103 @@
+"""Whether a version does worse than the naive rule on the newest labels, so that the rule answers in its place.
+
+Both are compared on the newest days with labels, as few whole days as hold the declared number of labels. Fewer labels
+change nothing. To and fro need the same evidence, so that a tie changes nothing either:
+
+    margin 0.02     rule better by 0.03   →  the rule answers, and what the version says is kept beside it
+                    version better by 0.01   still the rule
+                    version better by 0.03   →  the version answers
+
+No bound is fitted: margin and number are declared before any of these labels has come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from millrace.messages.monitor import FloorDay
+from millrace.tasks.answer import PROBABILITY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from millrace.decisions.outcomes import Outcome
+    from millrace.decisions.record import Answered
+    from millrace.evaluation.evidence import Measure
+    from millrace.tasks.task import Task
+    from millrace.workload.policy import Floor
+
+LEAST = 1e-6
+"""The least probability that an answer counts with in the log loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorJudgement:
+    """What the newest labels say."""
+
+    below: bool
+    """Whether the rule answers from now on."""
+    days: tuple[FloorDay, ...]
+    """The days that were compared, in order; so many as the next judgement may need."""
+
+
+def judge(days: Sequence[FloorDay], *, below: bool, floor: Floor, is_share: bool) -> FloorJudgement:
+    """The judgement on the days, in order of time. `below` is the one until now.
+
+    `is_share` says whether the figures are shares of wrong answers."""
+    kept: list[FloorDay] = []
+    for day in reversed(days):
+        if sum(one.labels for one in kept) >= floor.labels:
+            break
+        kept.insert(0, day)
+    labels = sum(one.labels for one in kept)
+    own, rule = (math.fsum(getattr(one, name) for one in kept) for name in ("own", "rule"))
+    if labels >= floor.labels:
+        margin = floor.margin * (labels if is_share else rule)
+        below = own > rule + margin if not below else own >= rule - margin
+    return FloorJudgement(below=below, days=tuple(kept))
+
+
+def together(before: Iterable[FloorDay], came: Iterable[FloorDay]) -> list[FloorDay]:
+    """The days of both in order of time.
+
+    A day is judged once, as windows are whole days: one that both have comes from a run that was repeated."""
+    found = {one.day: one for one in (*before, *came)}
+    return [found[day] for day in sorted(found)]
+
+
+def compared(outcomes: Iterable[Outcome], rule: Mapping[str, Answered], task: Task, measure: Measure) -> list[FloorDay]:
+    """By day of their event time, what the version's answers and those of the rule have cost on labelled outcomes."""
+    found: dict[str, list[FloorDay]] = defaultdict(list)
+    for one in outcomes:
+        day = one.decision.event_time.date().isoformat()
+        own, naive = (cost(output, one.label, task, measure) for output in (one.decision.output, rule))
+        found[day].append(FloorDay(day=day, labels=1, own=own, rule=naive))
+    return [_sum(found[day]) for day in sorted(found)]
+
+
+def cost(output: Mapping[str, Answered], label: object, task: Task, measure: Measure) -> float:
+    """The error of an answer, or its log loss if the gate measures by that and the answer has one probability."""
+    probability = output.get(PROBABILITY)
+    if measure != "log_loss" or not isinstance(probability, int | float):
+        return task.error(output["value"], label)
+    likelihood = probability if task.error(1, label) == 0 else 1 - probability
+    return -math.log(max(likelihood, LEAST))
+
+
+def is_share(task: Task, measure: Measure) -> bool:
+    """Whether `cost` gives shares of wrong answers."""
+    has_probability = any(field.name == PROBABILITY and not field.length for field in task.answer)
+    return task.error_is_share and not (measure == "log_loss" and has_probability)
+
+
+def _sum(days: Sequence[FloorDay]) -> FloorDay:
+    return FloorDay(
+        day=days[0].day,
+        labels=sum(one.labels for one in days),
+        own=math.fsum(one.own for one in days),
+        rule=math.fsum(one.rule for one in days),
+    )

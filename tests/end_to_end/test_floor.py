@@ -1,0 +1,140 @@
+"""A workload with a floor: labels speak against the live version, the naive rule answers, the version comes back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from millrace.decisions.store import read_days, stored_days
+from millrace.names import WorkloadNames
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
+from tests.infra.local.waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+KNOWN, WEEK = 11_500, 7 * 48
+CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
+REST_S = 300.0
+CHANGES = {
+    "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
+    "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule, {constant: 0.5}]",
+}
+POLICY = "\npolicy:\n  floor: {labels: 300, margin: 0.02}\n"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    folder = tmp_path_factory.mktemp("floor")
+    own = folder / "workloads" / "electricity"
+    shutil.copytree(ROOT / "workloads" / "electricity", own)
+    declared = (own / "workload.yaml").read_text()
+    for before, after in CHANGES.items():
+        assert declared.count(before) == 1
+        declared = declared.replace(before, after)
+    (own / "workload.yaml").write_text(declared + POLICY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
+            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+            patch.setenv(SECRET_VARIABLE, cloud.secret)
+            drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+            yield cloud
+
+
+def drop(cloud: LocalCloud, name: str, rows: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink)
+    key = f"electricity/{name}.parquet"
+    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=sink.getvalue().to_pybytes())
+    cloud.wait(timeout_s=REST_S)
+
+
+def rows_of(week: int, days: int = 8) -> pa.Table:
+    return pq.read_table(SAMPLE).slice(KNOWN + week * WEEK, days * 48)
+
+
+def predict(cloud: LocalCloud, call: str, rows: pa.Table) -> list[dict[str, Any]]:
+    cells = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.drop_columns(["class"]).to_pylist()]
+    payload = json.dumps({"id": call, "rows": cells})
+    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
+    said: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
+    return said
+
+
+def runs(*words: str) -> Any:
+    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def judge(cloud: LocalCloud, rows: pa.Table, name: str, *, days: int) -> None:
+    """The labels of the rows come, and the monitor runs by its schedule."""
+    drop(cloud, f"labels/{name}", rows.select(["timestamp", "class"]))
+    cloud.move_clock(CLOCK + timedelta(days=days))
+    cloud.wait(timeout_s=REST_S)
+
+
+def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(cloud: LocalCloud) -> None:
+    live = ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).champion()
+    assert live is not None
+    rule = json.loads(live.rule_answer)
+    said = predict(cloud, "first", rows_of(0))
+    assert {(one["action"], one["reason"], one["fallback"]) for one in said} == {("automated", "within_bounds", False)}
+
+    # Labels of another world: each is the opposite of what it was in the sample.
+    asked = rows_of(0)
+    turned = pc.subtract(pa.scalar(1, asked["class"].type), asked["class"])
+    judge(cloud, asked.set_column(asked.column_names.index("class"), "class", turned), "against", days=15)
+    assert "naive rule answers" in runs("status")[0]["automated"]
+    (on,) = [one for one in runs("audit", "list") if one["event"].startswith("floor.")]
+    assert (on["event"], on["details"]["below"]) == ("floor.on", True)
+    assert on["details"]["own"] > on["details"]["rule"]
+    assert "below-floor" in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
+
+    # The next requests are answered by the rule; what the version says is kept beside it, for requests and files.
+    calls = iter(range(1000))
+    until(lambda: {one["reason"] for one in predict(cloud, f"c-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
+    asked = rows_of(2)
+    said = predict(cloud, "second", asked)
+    for one in said:
+        assert {name: one[name] for name in rule} == rule
+        assert (one["action"], one["fallback"], one["answered_by"]) == ("fallback", True, "rule")
+        assert one["model_version"] is None
+    drop(cloud, "scoring/file", rows_of(2, 9).slice(8 * 48).drop_columns(["class"]))
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    stored = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
+    kept = [one for one in stored if one.id.startswith("second-") or one.source == "batch"]
+    assert len(kept) == len(said) + 48
+    for decision in kept:
+        assert (decision.reason, decision.answered_by, decision.output) == ("below_floor", "rule", rule)
+        assert decision.withheld is not None
+        assert decision.withheld.model_version == live.version
+        assert decision.withheld.output["probability"] != rule["probability"]
+
+    # On the labels as they were the version is better again.
+    judge(cloud, rows_of(2, 9), "for", days=35)
+
+    assert runs("status")[0]["automated"] == "every answer within the policy's bounds"
+    until(lambda: {one["reason"] for one in predict(cloud, f"c-{next(calls)}", rows_of(0, 1))} == {"within_bounds"})
+    found = [one["event"] for one in runs("audit", "list") if one["event"].startswith("floor.")]
+    assert sorted(found) == ["floor.off", "floor.on"]
+    assert "below-floor" not in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
+
+
+def raised(cloud: LocalCloud) -> list[Any]:
+    found: list[Any] = cloud.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
+    return found
