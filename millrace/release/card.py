@@ -253,6 +253,11 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
             for verdict in records.verdicts
         ),
     )
+    if (acting := report.automation) is not None:
+        promised = Metric(name="promised error", type="number", value=acting.promised_error)
+        found = [] if acting.threshold is None else [Metric(name="confidence", type="number", value=acting.threshold)]
+        shares = (*_estimate("share of the rows", acting.coverage), *_estimate("error", acting.error))
+        yield "answers that act by themselves", (promised, *found, *shares)
     # A slice with too few rows has no error.
     slices = [one for one in (report.slices.slices if report.slices else ()) if one.error is not None]
     yield (
