@@ -66,13 +66,14 @@ class Reviewer:
             raise ReviewError(f"{decision_id}: expected an item that waits, got {came or 'one that somebody has'}")
         return held
 
-    def answer(self, held: Held, value: LabelValue, *, seconds: float) -> ReviewItem:
+    def answer(self, held: Held, value: LabelValue, *, seconds: float, source: str = "") -> ReviewItem:
         """The item with this answer. Its label is dropped by the next act later than UNDO, or by `finish`.
 
+        `source` says it where it is not the reviewer's own.
         Raises ReviewError for a value that the contract refuses, and if the item is no longer this person's."""
         now = self.environment.now()
         rows = label_rows(held.item, value, prediction_spec=self.question.prediction, labels=self.question.labels)
-        answer = ReviewAnswer(value=value, by=self.by, at=now, seconds=round(seconds, 1), source=self.source)
+        answer = ReviewAnswer(value=value, by=self.by, at=now, seconds=round(seconds, 1), source=source or self.source)
         if not self.reviews.queue.answer(held, answer, label=label_body(rows)):
             raise ReviewError(
                 f"{held.item.id}: expected an item that is still yours, got one that is not: take it again"

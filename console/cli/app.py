@@ -27,10 +27,10 @@ from console.cli.models import bom, card, register, rollback, validate, verify, 
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.openapi import openapi
-from console.cli.part import part
 from console.cli.predict import predict
 from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, report, why, withdraw
+from console.cli.review import review
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.status import automate, logs, status
 from console.cli.tuning import tune
@@ -42,8 +42,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
-    "Models": (validate, rollback, card, bom, verify, export, part),
-    "Operations": (alarms, monitor, clock, automate, dead, cost, report, console, doctor, demo, down),
+    "Models": (validate, rollback, card, bom, verify, export),
+    "Operations": (alarms, monitor, clock, automate, review, dead, cost, report, console, doctor, demo, down),
     "Records": (decisions, why, quarantine, query, withdraw),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""

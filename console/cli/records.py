@@ -34,6 +34,8 @@ Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL that shows the s
 SqlOfRequests = Annotated[
     bool, typer.Option("--sql", help="Print the SQL that shows those of requests, for `millrace query`.")
 ]
+AT_ONCE = 100
+"""Decisions whose reviews are looked up together."""
 MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
 
@@ -135,7 +137,7 @@ def decisions(
     # Days are read one after another as they are printed, so a limit also limits what is read. Labels are looked up for
     # all shown decisions at once.
     found = islice(found, limit) if limit else found
-    rows = map(_decision_row, found) if not labels else _with_labels(environment, names, list(found))
+    rows = _with_labels(environment, names, list(found)) if labels else _rows(environment, names, found)
     if as_json:
         for row in rows:
             print(json_line(row))
@@ -263,18 +265,29 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
         yield from chain(reversed(day.decisions))
 
 
+def _rows(environment: Environment, names: WorkloadNames, found: Iterator[Decision]) -> Iterator[dict[str, Any]]:
+    """A row for each decision, some at a time. Those of a policy say what a person has decided."""
+    from console.queries.reviews import find_items
+
+    while some := list(islice(found, AT_ONCE)):
+        items = find_items(environment, names, [one.id for one in some if one.action == "review"])
+        for one in some:
+            reviewed = items[one.id].outcome if one.id in items else ""
+            yield _decision_row(one) | ({"person": reviewed} if one.has_policy else {})
+
+
 def _with_labels(environment: Environment, names: WorkloadNames, found: list[Decision]) -> Iterator[dict[str, Any]]:
     """A row for each decision, with the label that counts (a list if there are several) and the replaced ones."""
     from console.queries.labels import find_labels
 
     known = find_labels(environment, names, found)
-    for decision in found:
+    for decision, row in zip(found, _rows(environment, names, iter(found)), strict=True):
         labels = known.get(decision.id, ())
         counts = [label.value for label in labels if label.counts]
         replaced = [label.value for label in labels if not label.counts]
         # A forecast has a label for each horizon.
         label = counts[0] if len(counts) == 1 else counts or None
-        yield {**_decision_row(decision), "label": label, "replaced_labels": replaced}
+        yield {**row, "label": label, "replaced_labels": replaced}
 
 
 def _decision_row(decision: Decision) -> dict[str, Any]:

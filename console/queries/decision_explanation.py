@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.decisions import find_decision
-from console.queries.lineage import unpack
+from console.queries.stored import unpack
 from console.queries.versions import registry_of
 from millrace.artefact.inference import Model
 from millrace.aws.objects import read_object

@@ -5,7 +5,7 @@ A digest is computed again where that is cheap."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -15,16 +15,17 @@ from botocore.exceptions import ClientError
 from console.environment import Environment
 from console.queries.decisions import find_decision
 from console.queries.labels import KnownLabel, find_labels
-from console.queries.stored import as_file, find_object
+from console.queries.reviews import find_items
+from console.queries.stored import as_file, find_object, unpack
 from console.queries.table_files import read_metadata
 from console.queries.versions import audit_of, find_verdicts, registry_of
-from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.versions import data_digest
 from millrace.decisions import captured
+from millrace.decisions.review import ReviewItem
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, EnvironmentNotFoundError, WorkloadError
@@ -81,6 +82,8 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
     """The same links for a decision that was read already."""
     yield _decision(kept)
+    if kept.decision.action == "review":
+        yield _review(kept.decision.id, find_items(environment, names, [kept.decision.id]))
     if kept.scored:
         yield _scored(environment.client("s3"), kept.scored)
     document = json.loads(kept.decision.input)
@@ -135,7 +138,6 @@ class Chain:
         yield self._declared("contract", "contract.yaml")
         yield self._declared("config", "workload.yaml")
         yield from self._initial()
-        yield from self._pretrained()
         yield self._code()
         yield from self._gates()
 
@@ -241,13 +243,6 @@ class Chain:
                 return
             yield _compared(what, weights.source, made, wanted, trunk)
 
-    def _pretrained(self) -> Iterator[Link]:
-        """The vectors of words that the model contains; the training job has compared their digest."""
-        declared = self._workload()
-        if declared and (vectors := declared.training.pretrained):
-            detail = f"licence {vectors.licence}, {vectors.mode}; the training job compared the digest"
-            yield _recorded("pre-trained part", vectors.source, vectors.digest.removeprefix("sha256:"), detail)
-
     def _workload(self) -> Workload | None:
         """The declaration as the run had it; None if it is gone, or if it was altered so that it is no declaration."""
         content = find_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml"))
@@ -301,6 +296,20 @@ def _decision(kept: LocatedDecision) -> Link:
     decision = kept.decision
     detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {in_words(decision.output)}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
+
+
+def _review(decision: str, items: Mapping[str, ReviewItem]) -> Link:
+    """The link of the person's decision."""
+    item = items.get(decision)
+    if item is None:
+        return _recorded("review", decision, "", "it is not in the queue: its file had too many, or it is long over")
+    answer = item.answer
+    if answer is None:
+        since = f"{item.reason}, since {item.opened_at:%Y-%m-%d %H:%M}, until {item.expires_at:%Y-%m-%d %H:%M}"
+        return _recorded("review", item.outcome, "", since)
+    dropped = f"label dropped {item.dropped_at:%Y-%m-%d %H:%M}" if item.dropped_at else "label not dropped yet"
+    detail = f"{item.reason}; by {answer.source}, after {answer.seconds:.0f} s, {answer.at:%Y-%m-%d %H:%M}; {dropped}"
+    return _recorded("review", item.outcome, "", detail)
 
 
 def _label(label: KnownLabel) -> Link:
@@ -388,9 +397,3 @@ def _size(client: Any, uri: str) -> int | None:
 def _read_version(client: Any, uri: str) -> bytes:
     content: bytes = client.get_object(**_object(uri))["Body"].read()
     return content
-
-
-def unpack(content: bytes) -> Artefact:
-    """The artefact of a model.tar.gz in memory. Raises ArtefactError if a member does not match its digest."""
-    with as_file(content, ARCHIVE) as path:
-        return read_archive(path)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import read_object
 
 
@@ -26,3 +27,9 @@ def as_file(content: bytes, name: str) -> Iterator[Path]:
         path = Path(folder) / name
         path.write_bytes(content)
         yield path
+
+
+def unpack(content: bytes) -> Artefact:
+    """The artefact of a model.tar.gz in memory. Raises ArtefactError if a member does not match its digest."""
+    with as_file(content, ARCHIVE) as path:
+        return read_archive(path)

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from console.queries.lineage import CHEAP_BYTES, unpack
+from console.queries.lineage import CHEAP_BYTES
+from console.queries.stored import unpack
 from millrace.artefact.artefact import ARCHIVE
 from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.errors import ArtefactError

@@ -31,10 +31,11 @@ def open_reviews(
     drop_id: str,
     review: Review,
     opened_at: datetime,
+    most: int = MOST_OPENED,
 ) -> int:
     """Open the rows with the action `review`, and return how many are not opened, since there are too many.
 
-    Of more than MOST_OPENED the first by priority are opened, then the first of the file. `days` are those that the
+    Of more than `most` the first by priority are opened, then the first of the file. `days` are those that the
     rows of the file are about."""
     if not days:
         return 0
@@ -46,7 +47,7 @@ def open_reviews(
             yield item_of(decision, review, opened_at=opened_at)
 
     # `nsmallest` holds no more than it returns, and keeps the order of equal priorities.
-    chosen = heapq.nsmallest(MOST_OPENED, items(), key=lambda item: item.priority)
+    chosen = heapq.nsmallest(most, items(), key=lambda item: item.priority)
     at_once(queue.open, chosen)
     return waiting.total() - len(chosen)
 

@@ -59,7 +59,7 @@ class ReviewAnswer:
     seconds: float
     """How long the person has looked at the item."""
     source: str
-    """With what it was given: `terminal`, `web`, `import`."""
+    """With what it was given: `terminal`, `web`, `label-studio user 10`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,13 @@ class ReviewItem:
     def confidence(self) -> float | None:
         found = (self.output or {}).get(CONFIDENCE)
         return found if isinstance(found, float) else None
+
+    @property
+    def outcome(self) -> str:
+        """For people: `waits`, `unanswered`, `1 by assumed-role/Operators/ann`."""
+        if self.answer is None:
+            return "waits" if self.status == "waiting" else self.status
+        return f"{value_to_json(self.answer.value)} by {self.answer.by.rpartition(':')[2]}"
 
 
 def item_of(decision: Decision, review: Review, *, opened_at: datetime) -> ReviewItem:

@@ -128,7 +128,7 @@ class ReviewAnswered(ReviewUnanswered):
     seconds: float
     """How long the person has looked at it."""
     source: str
-    """With what it was given: `terminal`, `web`, `import`."""
+    """With what it was given: `terminal`, `web`, `label-studio user 10`."""
 
 
 class ReviewEscalated(ReviewUnanswered):

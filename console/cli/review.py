@@ -1,0 +1,183 @@
+"""`millrace review`: decide what waits for a person, in the terminal or with Label Studio."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.environment import find_deployed
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json, show_rows
+
+if TYPE_CHECKING:
+    from console.actions.reviews import Reviewer
+    from console.environment import Environment
+    from console.queries.reviews import ShownItem
+    from millrace.decisions.review import ReviewItem
+    from millrace.names import WorkloadNames
+    from millrace.state.reviews import Held
+
+KEYS = "s skip, p NOTE pass on, u take the last answer back, ? why the model says so, q quit"
+
+
+def review(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    listed: Annotated[bool, typer.Option("--list", help="Only list what waits, in its order.")] = False,
+    answer: Annotated[
+        tuple[str, str], typer.Option(metavar="ID VALUE", help="Answer this decision, and ask nothing.")
+    ] = ("", ""),
+    export: Annotated[
+        Path | None, typer.Option(help="Write what waits to this file, as tasks of Label Studio.")
+    ] = None,
+    imported: Annotated[
+        Path | None, typer.Option("--import", help="Take the answers from this file, an export of Label Studio.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Items at most that are listed or exported.")] = 100,
+) -> None:
+    """Decide what waits for a person: each item is shown, and your answer becomes a label.
+
+    Example: millrace review. Type the answer or the number of a class; with --answer ID VALUE nothing is asked."""
+    from console.queries.reviews import list_waiting
+
+    environment, names = find_deployed(stage, build, workload)
+    if listed:
+        items = list_waiting(environment, names, limit=limit)
+        show_rows([_listed(item) for item in items], as_json=as_json, nothing="Nothing waits for a person.")
+        return
+    if export or imported:
+        _exchange(environment, names, export, imported, limit=limit)
+        return
+    from console.actions.reviews import Reviewer, value_of
+
+    reviewer = Reviewer.of(environment, names, source="terminal")
+    if not answer[0]:
+        _session(reviewer)
+        return
+    value = value_of(answer[1], reviewer.question)
+    item = reviewer.answer(reviewer.take(answer[0]), value, seconds=0)
+    reviewer.finish()
+    if as_json:
+        show_json({"id": item.id, "value": value, "by": reviewer.by})
+    else:
+        print(f"{item.id}: {answer[1]}; its label has been dropped")
+
+
+def _listed(item: ReviewItem) -> dict[str, object]:
+    from millrace.tasks.answer import in_words
+
+    return {
+        "id": item.id,
+        "reason": item.reason,
+        "answer": in_words(item.output) if item.output else "",
+        "event_time": item.event_time,
+        "opened_at": item.opened_at,
+        "expires_at": item.expires_at,
+        "note": item.note,
+    }
+
+
+def _exchange(
+    environment: Environment, names: WorkloadNames, export: Path | None, imported: Path | None, *, limit: int
+) -> None:
+    from console.actions import label_studio
+
+    if export and imported:
+        raise typer.BadParameter("expected --export or --import, got both", param_hint="--import")
+    if export:
+        written = label_studio.export(environment, names, export, limit=limit)
+        print(f"{written.tasks:,} tasks in {export}; the project's labelling interface:", file=sys.stderr)
+        print(written.interface)
+        return
+    assert imported
+    taken = label_studio.take_answers(environment, names, imported)
+    print(f"{taken.answered:,} answered, {len(taken.left):,} left as they were")
+    for name, why in taken.left.items():
+        print(f"  {name}: {why}", file=sys.stderr)
+
+
+def _session(reviewer: Reviewer) -> None:
+    """Show one item after the other until nothing waits or the person quits. The last answers' labels are dropped."""
+    last, held = "", reviewer.next()
+    try:
+        while held:
+            held, last = _one(reviewer, held, last)
+        print("Nothing waits for you." if held is None else "", end="\n")
+    except (EOFError, KeyboardInterrupt):
+        if held:
+            reviewer.release(held)
+    finally:
+        dropped = reviewer.finish()
+        print(f"{dropped:,} labels dropped")
+
+
+def _one(reviewer: Reviewer, held: Held, last: str) -> tuple[Held | None, str]:
+    """Ask about one item. Returns the next one, and the id of the last one that was answered."""
+    from console.actions.reviews import value_of
+    from console.queries.reviews import count_waiting, explain_item, show_item
+    from millrace.errors import ReviewError
+
+    environment, names = reviewer.environment, reviewer.names
+    shown = show_item(environment, names, held.item)
+    _show(shown, waiting=count_waiting(environment, names).count)
+    began = time.monotonic()
+    while True:
+        typed = input("> ").strip()
+        word, _, rest = typed.partition(" ")
+        choices = {str(choice): choice for choice in shown.question.choices}
+        if typed == "q":
+            raise EOFError
+        try:
+            if typed == "?":
+                _explain(explain_item(environment, names, held.item))
+                continue
+            if typed == "s":
+                reviewer.skip(held)
+            elif word == "p":
+                reviewer.escalate(held, note=rest)
+            elif typed == "u":
+                back = reviewer.undo(last)
+                reviewer.release(held)
+                return back, ""
+            else:
+                # A number picks a class, unless the classes are numbers themselves.
+                place = int(typed) - 1 if typed.isdecimal() and typed not in choices else -1
+                picked = shown.question.choices[place] if 0 <= place < len(choices) else None
+                value = value_of(typed, shown.question) if picked is None else picked
+                reviewer.answer(held, value, seconds=time.monotonic() - began)
+                last = held.item.id
+        except ReviewError as error:
+            print(error)
+            continue
+        return reviewer.next(), last
+
+
+def _show(shown: ShownItem, *, waiting: int) -> None:
+    item = shown.item
+    model = "hidden, so that it influences nobody" if item.is_blind else shown.answer_in_words
+    note = f" · {item.note}" if item.note else ""
+    print(f"\n{waiting:,} wait · {item.reason}{note} · about {item.event_time:%Y-%m-%d %H:%M} · the model: {model}")
+    show_rows([{"column": name, "value": cell} for name, cell in shown.row.items()], as_json=False, nothing="")
+    for name, content in shown.images.items():
+        print(f"{name}: an image of {len(content):,} bytes")
+    choices = [str(choice) for choice in shown.question.choices]
+    if any(choice.isdecimal() for choice in choices):
+        print(" or ".join(choices))
+    else:
+        print("  ".join(f"{number}) {choice}" for number, choice in enumerate(choices, 1)))
+    print(KEYS)
+
+
+def _explain(found: dict[str, object] | None) -> None:
+    from console.presenters.contributions import contribution_rows
+
+    if found is None:
+        print("there is no explanation of this answer")
+        return
+    show_rows(contribution_rows(found), as_json=False, nothing="")
