@@ -15,7 +15,7 @@ from console.environment import Environment
 from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.errors import RunError
-from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, WEIGHTS_CHANNEL
+from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL, WEIGHTS_CHANNEL
 from millrace.messages.training_run import Run
 from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
@@ -179,17 +179,20 @@ def _channel(deployed: dict[str, Any], names: WorkloadNames, *, name: str, sourc
 
 
 def check_weights(workload: Workload, training: dict[str, Any]) -> None:
-    """Check that the deployed training job starts from the model that the declaration names.
+    """Check that the deployed training job starts from the weights and vectors that the declaration names.
 
-    Raises RunError otherwise, since every training would fail without that model."""
-    if (declared := workload.training.weights) is None:
-        return
+    Raises RunError otherwise, since every training would fail without them."""
     found = {one["ChannelName"]: one["DataSource"]["S3DataSource"].get("S3Uri") for one in training["InputDataConfig"]}
-    if (came := found.get(WEIGHTS_CHANNEL)) != declared.source:
-        raise RunError(
-            f"{workload.name}/workload.yaml: weights: expected {declared.source} as deployed, got {came or 'none'}: "
-            "deploy the workload first"
-        )
+    weights, pretrained = workload.training.weights, workload.training.pretrained
+    wanted = {WEIGHTS_CHANNEL: weights.source} if weights else {}
+    if pretrained:
+        wanted[PRETRAINED_CHANNEL] = pretrained.deployed
+    for channel, source in wanted.items():
+        if not (came := found.get(channel) or "").endswith(source):
+            raise RunError(
+                f"{workload.name}/workload.yaml: {channel}: expected {source} as deployed, got {came or 'none'}: "
+                "deploy the workload first"
+            )
 
 
 def _ranges(workload: Workload, tuning: Tuning) -> dict[str, list[dict[str, Any]]]:

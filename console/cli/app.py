@@ -27,6 +27,7 @@ from console.cli.models import bom, card, register, rollback, validate, verify, 
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.openapi import openapi
+from console.cli.part import part
 from console.cli.predict import predict
 from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, report, why, withdraw
@@ -42,7 +43,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
-    "Models": (validate, rollback, card, bom, verify, export),
+    "Models": (validate, rollback, card, bom, verify, export, part),
     "Operations": (alarms, monitor, clock, automate, review, dead, cost, report, console, doctor, demo, down),
     "Records": (decisions, why, quarantine, query, withdraw),
 }

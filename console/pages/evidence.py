@@ -30,6 +30,7 @@ class EvidenceTable:
 def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
     """The tables for which the evaluation has figures. Intervals are of 95%."""
     found = (
+        _automation(evaluation),
         _parts(evaluation),
         _rivals(evaluation),
         _seeds(evaluation),
@@ -77,6 +78,17 @@ def _figure(name: str, value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.1%}" if known and known.is_share and name != "auc" else figures.short(value)
+
+
+def _automation(evaluation: Evaluation) -> EvidenceTable:
+    """What the policy lets act: the promised error, the confidence found for it, and what the test rows say of it."""
+    acting = evaluation.automation
+    if acting is None:
+        return EvidenceTable(head=(), rows=())
+    head = ("answers that act by themselves", "from a confidence of", "share of the test rows", "wrong of them")
+    found = "none keeps the promise" if acting.threshold is None else f"{acting.threshold:.3f}"
+    shares = (f"{one.value:.1%}" if math.isfinite(one.value) else "–" for one in (acting.coverage, acting.error))
+    return EvidenceTable(head=head, rows=((f"at most {acting.promised_error:.1%} wrong", found, *shares),))
 
 
 def _rivals(evaluation: Evaluation) -> EvidenceTable:

@@ -19,13 +19,12 @@ from console.words import age, figure, spelled
 from millrace.contract.kinds import INTEGERS, NUMBERS
 from millrace.contract.schema import Table
 from millrace.decisions.review import ReviewItem
-from millrace.features.parts import written
 from millrace.names import WorkloadNames
 
 PICTURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
 """How the bytes of a picture begin that a browser can show."""
-KEYS = 9
-"""So many choices have a digit as their key."""
+MOST_BUTTONS = 9
+"""So many choices are buttons, with a digit as their key; of more one is typed."""
 WIDTH, HEIGHT = 320.0, 64.0
 """Of a curve, in pixels."""
 SHORTEST = 5
@@ -36,6 +35,7 @@ def review_page(
     names: WorkloadNames,
     question: Question,
     *,
+    asked: str,
     item: ReviewItem | None,
     shown: ShownItem | Unread | None,
     table: Table,
@@ -47,7 +47,8 @@ def review_page(
 ) -> str:
     """The page as HTML; without an item it says that none waits. `table` is the contract's table of rows to score.
 
-    `token` is the secret of the forms. `explanation` is the answer taken apart, if the person has asked for it."""
+    `asked` is the question that the model answers, `token` the secret of the forms. `explanation` is the answer taken
+    apart, if the person has asked for it."""
     label = question.labels.column(question.prediction.label_columns[0])
     return template("review.html.jinja", spelled=spelled).render(
         title=f"{names.workload}, review",
@@ -57,7 +58,9 @@ def review_page(
         shown=shown if isinstance(shown, ShownItem) else None,
         unread=shown if isinstance(shown, Unread) else None,
         rows=list(_rows(shown, table)) if isinstance(shown, ShownItem) else [],
-        choices=[(str(n) if n <= KEYS else "", value) for n, value in enumerate(question.choices, 1)],
+        asked=asked,
+        choices=question.choices,
+        most_buttons=MOST_BUTTONS,
         label=label,
         is_number=label.kind in NUMBERS,
         step="1" if label.kind in INTEGERS else "any",
@@ -89,14 +92,19 @@ def _picture(name: str, content: bytes) -> Markup | str:
 def _cell(name: str, cell: Any) -> Markup | str:
     """The cell as text; a list of numbers, and each column of a past, as a curve."""
     if not isinstance(cell, list):
-        return figure(cell) if isinstance(cell, float) and math.isfinite(cell) and abs(cell) < 1000 else written(cell)
+        return _text(cell)
     if cell and all(isinstance(one, Mapping) for one in cell):
         series = {key: [one.get(key) for one in cell] for key in cell[-1]}
         numbers = {key: values for key, values in series.items() if _are_numbers(values)}
         return together(*(element("div", key, _curve(key, values)) for key, values in numbers.items()))
     if len(cell) >= SHORTEST and _are_numbers(cell):
         return _curve(name, cell)
-    return ", ".join(map(written, cell))
+    return ", ".join(map(_text, cell))
+
+
+def _text(cell: Any) -> str:
+    """The whole cell: a person decides by it, so that no text is cut."""
+    return "missing" if cell is None else f"{cell:.10g}" if isinstance(cell, float) else str(cell)
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:

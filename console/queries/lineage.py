@@ -138,6 +138,7 @@ class Chain:
         yield self._declared("contract", "contract.yaml")
         yield self._declared("config", "workload.yaml")
         yield from self._initial()
+        yield from self._pretrained()
         yield self._code()
         yield from self._gates()
 
@@ -242,6 +243,13 @@ class Chain:
                 yield _broken(what, weights.source, str(error))
                 return
             yield _compared(what, weights.source, made, wanted, trunk)
+
+    def _pretrained(self) -> Iterator[Link]:
+        """The vectors of words that the model contains; the training job has compared their digest."""
+        declared = self._workload()
+        if declared and (vectors := declared.training.pretrained):
+            detail = f"licence {vectors.licence}, {vectors.mode}; the training job compared the digest"
+            yield _recorded("pre-trained part", vectors.source, vectors.digest.removeprefix("sha256:"), detail)
 
     def _workload(self) -> Workload | None:
         """The declaration as the run had it; None if it is gone, or if it was altered so that it is no declaration."""

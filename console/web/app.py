@@ -123,6 +123,7 @@ class _Console:
         html = review_page(
             names,
             desk.reviewer.question,
+            asked=question_of(workloads_folder() / names.workload / "workload.yaml"),
             item=item.held.item if item else None,
             shown=item.shown if item else None,
             table=load_contract(workloads_folder() / names.workload).table("scoring"),

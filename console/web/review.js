@@ -6,6 +6,7 @@ document.addEventListener("keydown", (event) => {
   // A key that is held down must not decide one item after another.
   if (isSent || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   const field = event.target;
+  if (event.key === "Escape") field.blur();
   const isTyped = field.matches("input:not([type=checkbox]), textarea");
   // In an empty field of a number a letter is a key; "e" within a number is its exponent.
   if (isTyped && (field.type !== "number" || field.value !== "" || field.validity.badInput || /[0-9]/.test(event.key))) return;

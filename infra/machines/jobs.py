@@ -17,6 +17,7 @@ from millrace.artefact.artefact import ARCHIVE
 from millrace.messages.training_job import (
     CONFIG_CHANNEL,
     DATA_CHANNEL,
+    PRETRAINED_CHANNEL,
     TRAINING_METRICS,
     WEIGHTS_CHANNEL,
     pattern,
@@ -197,13 +198,13 @@ def transform(
 
 
 def training(
-    context: Context, state: str, *, comment: str, role_arn: str, result: str, next_state: str
+    context: Context, state: str, *, comment: str, role_arn: str, result: str, next_state: str, pretrained: str
 ) -> dict[str, State]:
     """Train on the snapshot of this run and wait. Job and artefact are then at `$.<result>.job` and `.model_data_url`.
 
     If no spot instance comes or the job dies, a second job follows on demand. It finds the checkpoints of the first.
     Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
-    spot, second = _training(context, role_arn), f"{state} on demand"
+    spot, second = _training(context, role_arn, pretrained), f"{state} on demand"
     on_demand = {
         **spot,
         "TrainingJobName.$": states.name_of("on-demand"),
@@ -227,7 +228,7 @@ def training(
     }
 
 
-def _training(context: Context, role_arn: str) -> dict[str, Any]:
+def _training(context: Context, role_arn: str, pretrained: str) -> dict[str, Any]:
     """The parameters of a training job on spot instances."""
     workload = context.workload.training
     seconds = workload.max_runtime_minutes * 60
@@ -244,6 +245,7 @@ def _training(context: Context, role_arn: str) -> dict[str, Any]:
             channel(DATA_CHANNEL, run_uri(context, "manifest.json"), manifest=True),
             channel(CONFIG_CHANNEL, run_uri(context, "config", "")),
             *([fixed_channel(WEIGHTS_CHANNEL, workload.weights.source)] if workload.weights else []),
+            *([fixed_channel(PRETRAINED_CHANNEL, pretrained)] if pretrained else []),
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": f"States.Format('{context.names.checkpoints_uri('{}')}', $$.Execution.Name)"},

@@ -29,16 +29,17 @@ REGISTRATION = Result("registration", VersionRegistered)
 REASON = path(TrainInput, "reason")
 
 
-def definition(context: Context) -> Definition:
+def definition(context: Context, *, pretrained: str = "") -> Definition:
     """The definition. Input: `cause`, `as_of`, `reason` (first, alarm, schedule, command), `detail`. All are optional.
 
+    `pretrained` is the URI of vectors of words that the training takes; empty for none.
     With `external_model`, the folder and the digest of an external model, that model is judged and nothing is trained.
     """
     return states.machine(
         f"Train {context.workload.name}: pin, train, evaluate, judge, register",
         start="Defaults",
         timeout_s=int(longest_hours(context.workload) * 3600),
-        states={**_beginning(context), **_training(context), **_judgement(context)},
+        states={**_beginning(context), **_training(context, pretrained), **_judgement(context)},
     )
 
 
@@ -89,7 +90,7 @@ def _beginning(context: Context) -> dict[str, State]:
     }
 
 
-def _training(context: Context) -> dict[str, State]:
+def _training(context: Context, pretrained: str) -> dict[str, State]:
     return {
         "Whose model?": states.choice(
             "Is an external model to be judged in place of a training?",
@@ -103,6 +104,7 @@ def _training(context: Context) -> dict[str, State]:
             role_arn=context.names.role_arn(JOB_ROLE),
             result="training",
             next_state="Champion?",
+            pretrained=pretrained,
         ),
         **_external_model(context),
         "External model archived": {

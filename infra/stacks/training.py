@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_ssm as ssm
 
@@ -36,6 +37,7 @@ from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
+from millrace.workload.fit import check_pretrained_file
 
 SNAPSHOT_MEMORY_MB = 3008
 SWEEP = "rate(1 hour)"
@@ -57,6 +59,7 @@ class TrainingStack(WorkloadStack):
             model_package_group_name=names.package_group,
             model_package_group_description=f"Model versions of {names.workload}",
         )
+        self.pretrained_uri = self._pretrained_uri()
         self._jobs()
         self._snapshot()
         self._train()
@@ -83,6 +86,7 @@ class TrainingStack(WorkloadStack):
                 LAKE.find(names, *read),
                 LAKE.write(names, "monitor"),
                 *self._weights(),
+                *(one_object(names, self.pretrained_uri) if self.pretrained_uri else []),
             ],
         )
 
@@ -90,6 +94,19 @@ class TrainingStack(WorkloadStack):
         """The right to read the archive of the model from which a training starts, if the workload declares one."""
         declared = self.context.workload.training.weights
         return one_object(self.context.names, declared.source) if declared else []
+
+    def _pretrained_uri(self) -> str:
+        """The URI of the vectors of words that a training takes; empty if the workload declares none.
+
+        A file of the workload's folder is deployed as an asset, under its digest."""
+        declared = self.context.workload.training.pretrained
+        path = check_pretrained_file(self.context.workload, self.context.folder)
+        if path is None:
+            return declared.source if declared else ""
+        digest = declared.digest.removeprefix("sha256:") if declared else ""
+        custom = cdk.AssetHashType.CUSTOM
+        asset = assets.Asset(self, "pretrained", path=str(path), asset_hash=digest, asset_hash_type=custom)
+        return asset.s3_object_url
 
     def _snapshot(self) -> None:
         context, names = self.context, self.context.names
@@ -166,7 +183,7 @@ class TrainingStack(WorkloadStack):
             self,
             "train",
             context=context,
-            definition=train.definition(context),
+            definition=train.definition(context, pretrained=self.pretrained_uri),
             statements=train.statements(context),
         )
         self._ours(

@@ -28,6 +28,7 @@ from jobs.training.likeness import check_held_out, measure_held_out
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Trained, TrainingInputs
 from jobs.training.memory import row_files
+from jobs.training.pretrained import pretrained_vectors
 from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
@@ -56,6 +57,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
 from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
+from millrace.models.pretrained import PretrainedVectors
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -98,6 +100,8 @@ class Setting:
     task: Task
     initial: InitialModel | None
     """The model whose weights the training starts from; None if none is declared."""
+    pretrained: PretrainedVectors | None
+    """The vectors that the tables of texts take; None if none are declared."""
 
     @property
     def unlike_training(self) -> float | None:
@@ -128,6 +132,7 @@ class Setting:
             validation=rows.encoded(fitted, parts.validation),
             identity=self.identity(fitted, parts),
             initial=self.initial,
+            pretrained=self.pretrained,
             bounds=bounds_of(self.contract),
             precision=self.workload.training.precision,
             is_compiled=self.workload.training.compile,
@@ -221,13 +226,16 @@ def _setting(places: TrainingPlaces) -> Setting:
     config = places.channel(CONFIG_CHANNEL)
     declared, contract = read_workload(config / "workload.yaml"), load_contract(config)
     workload = _with_hyperparameters(declared, places.hyperparameters)
+    features = encoders.declare(workload.prediction.features, contract.rows)
+    pretrained = pretrained_vectors(places, workload.training, features)
     return Setting(
         run=read_run(config / "run.json"),
         workload=workload,
         contract=contract,
-        features=encoders.declare(workload.prediction.features, contract.rows),
+        features=pretrained.declare(features) if pretrained else features,
         task=tasks.declare(workload.prediction, contract.label),
         initial=initial_model(places, workload.training),
+        pretrained=pretrained,
     )
 
 
@@ -381,6 +389,7 @@ def _artefact(
         seed_errors=seed_errors,
         held_distances=held_distances,
         explained=explained,
+        pretrained=setting.pretrained.origin if setting.pretrained else None,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)

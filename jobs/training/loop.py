@@ -35,6 +35,7 @@ from millrace.features.signature import Signature
 from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
+from millrace.models.pretrained import PretrainedVectors
 from millrace.tasks.task import Task
 from millrace.workload.training import Precision
 
@@ -55,6 +56,8 @@ class TrainingInputs:
     """A digest of all that decides the result. A checkpoint with another identity is refused."""
     initial: InitialModel | None = None
     """The model whose weights the training starts from; None for random weights."""
+    pretrained: PretrainedVectors | None = None
+    """The vectors that the tables of texts take; None for random vectors."""
     precision: Precision = "float32"
     """The number format of the forward pass on a GPU. A CPU always computes in float32."""
     bounds: tuple[float, float] = (-math.inf, math.inf)
@@ -305,6 +308,8 @@ def _begun(predictor: Predictor, inputs: TrainingInputs, rows: Resident, device:
     # After `fit`: the initial model also sets the statistics that belong to its trunk.
     if inputs.initial:
         inputs.initial.apply(predictor.network, inputs.parameters)
+    if inputs.pretrained:
+        inputs.pretrained.apply(predictor.network)
     if device.type == "cpu":
         # With the channels of an image side by side in memory, convolutions of a processor are 1.3 times as fast,
         # forward and back.

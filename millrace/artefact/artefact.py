@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from millrace.artefact.pretrained import Origin
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
 from millrace.explanations import explained as explanations
@@ -46,7 +47,7 @@ DISTANCE = "distance"
 EXTERNAL = "external"
 """The family in model.json of an external model, which was not trained here."""
 MB = 1024 * 1024
-MEMBERS = {"weights.safetensors": 512 * MB, "model.onnx": 512 * MB, "model.json": MB, "history.json": 8 * MB}
+MEMBERS = {"weights.safetensors": 512 * MB, "model.onnx": 512 * MB, "model.json": 8 * MB, "history.json": 8 * MB}
 """The members of every artefact, no fewer and no more, with the largest size of each in bytes."""
 
 
@@ -115,6 +116,8 @@ class Description:
     """Distances of held-out rows from the training rows, in order; empty if the model measures none."""
     explained: Explained | None = None
     """None if the workload has no explanations, and for a model that is older than explanations."""
+    pretrained: Origin | None = None
+    """The pre-trained part that the model contains; None if it has none."""
 
     @property
     def signature(self) -> Signature:
@@ -332,6 +335,7 @@ def description_document(description: Description) -> dict[str, Any]:
         "seed_errors": list(description.seed_errors),
         **({"held_distances": list(description.held_distances)} if description.held_distances else {}),
         **({"explained": explanations.to_document(description.explained)} if description.explained else {}),
+        **({"pretrained": asdict(description.pretrained)} if description.pretrained else {}),
     }
 
 
@@ -373,6 +377,7 @@ def read_description(content: bytes, *, where: str) -> Description:
             seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # older models lack it
             held_distances=tuple(map(float, document.get("held_distances", ()))),
             explained=explanations.from_document(document["explained"]) if "explained" in document else None,
+            pretrained=Origin(**document["pretrained"]) if "pretrained" in document else None,
         )
         # Through JSON, as tuples become lists there.
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))

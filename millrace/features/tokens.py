@@ -47,18 +47,25 @@ class Tokens(FreeText):
     kind: ClassVar[str] = "tokens"
     blank: ClassVar[int] = UNKNOWN
     pieces: tuple[str, ...] | None = None
-    """Single characters first, then merged pairs in the order in which they were learnt; None if not learnt yet."""
+    """Single characters first, then merged pairs in the order in which they were learnt; None if not learnt yet.
+
+    A pre-trained part brings its own."""
     characters: int = 0
     """How many of the pieces are single characters."""
 
     def fit(self, rows: pa.Table) -> Self:
-        """The encoder with the pieces of the rows' words, and the length of the longest text, LONGEST at most."""
+        """The encoder with the pieces of the rows' words, and the length of the longest text, LONGEST at most.
+
+        Pieces that are given, those of a pre-trained part, are kept."""
+        taught = self if self.pieces is not None else self._learnt(rows)
+        return replace(taught, length=max([1, *(len(taught.ids(text)) for text in self.texts(rows))]))
+
+    def _learnt(self, rows: pa.Table) -> Self:
         counts = Counter(word for text in self.texts(rows) for word in _marked_words(text))
         common = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_WORDS]
         alphabet = sorted({symbol for word, _ in common for symbol in word})[:MOST_PIECES]
         pieces = (*alphabet, *_learn(common, MOST_PIECES - len(alphabet)))
-        taught = replace(self, pieces=pieces, characters=len(alphabet))
-        return replace(taught, length=max([1, *(len(taught.ids(text)) for text in self.texts(rows))]))
+        return replace(self, pieces=pieces, characters=len(alphabet))
 
     @property
     def spec(self) -> TensorSpec:
@@ -103,11 +110,12 @@ class Tokens(FreeText):
         if (kept := self._kept.get(word)) is not None:
             return kept
         places, parts = self._places, list(word)
+        no_piece = FIRST + len(places)  # a rank above all
         while len(parts) > 1:
-            # An id is a rank, too, as pieces have ids in the order of learning. A rank above all: the pair is no piece.
-            ranks = [places.get(a + b, MOST_PIECES + FIRST) for a, b in pairwise(parts)]
+            # An id is a rank, too, as pieces have ids in the order of learning.
+            ranks = [places.get(a + b, no_piece) for a, b in pairwise(parts)]
             best = min(range(len(ranks)), key=ranks.__getitem__)
-            if ranks[best] == MOST_PIECES + FIRST:
+            if ranks[best] == no_piece:
                 break
             parts[best : best + 2] = [parts[best] + parts[best + 1]]
         found = [places.get(part, UNKNOWN) for part in parts]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-DATA_CHANNEL, CONFIG_CHANNEL, WEIGHTS_CHANNEL = "data", "config", "weights"
-"""The channels with the pinned rows, the run's configuration, and the model that a training starts from."""
+DATA_CHANNEL, CONFIG_CHANNEL, WEIGHTS_CHANNEL, PRETRAINED_CHANNEL = "data", "config", "weights", "pretrained"
+"""The channels with the pinned rows, the run's configuration, the model that a training starts from, and its vectors of
+words."""
 TRAIN_LOSS, VALIDATION_LOSS, VALIDATION_ERROR = "train:loss", "validation:loss", "validation:error"
 KEPT_LOSS, KEPT_ERROR = "kept:loss", "kept:error"
 """The loss and error of the best epoch so far on the validation rows. The job keeps the weights of this epoch."""

@@ -22,7 +22,7 @@ from millrace.timestamps import format_utc
 
 BOM_FILE = "bom.cdx.json"
 SPEC = "1.6"
-MODEL, ROWS = "model", "rows"
+MODEL, ROWS, PRETRAINED = "model", "rows", "pretrained"
 TRAINING, SERVING, EVALUATION = "training-image", "serving-image", "evaluation-image"
 """The `bom-ref` of the components inside the document. The evaluation image depends on the libraries."""
 Json = dict[str, Any]
@@ -42,9 +42,9 @@ def bom_of(records: Records, installed: Installed) -> str:
         "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, records.model_data_url)}",
         "version": 1,
         "metadata": {"timestamp": format_utc(records.run.as_of), "component": _model(records)},
-        "components": [_rows(records), *_images(records), *libraries],
+        "components": [_rows(records), *_pretrained(records), *_images(records), *libraries],
         "dependencies": [
-            {"ref": MODEL, "dependsOn": [SERVING] if records.is_external else [ROWS, TRAINING, SERVING]},
+            {"ref": MODEL, "dependsOn": _depends_on(records)},
             {"ref": EVALUATION, "dependsOn": [one["bom-ref"] for one in libraries]},
         ],
     }
@@ -120,6 +120,26 @@ def _rows(records: Records) -> Json:
             }
         ],
     }
+
+
+def _depends_on(records: Records) -> list[str]:
+    if records.is_external:
+        return [SERVING]
+    return [ROWS, *[PRETRAINED] * bool(records.description.pretrained), TRAINING, SERVING]
+
+
+def _pretrained(records: Records) -> Iterator[Json]:
+    """The vectors of words that the model contains, with their licence; nothing if it has none."""
+    if origin := records.description.pretrained:
+        yield {
+            "type": "machine-learning-model",
+            "bom-ref": PRETRAINED,
+            "name": origin.name,
+            "description": f"{origin.source}; {'kept as it was' if origin.is_frozen else 'learnt on'}",
+            "hashes": [_sha256(origin.digest)],
+            # By name: an SPDX id is checked against a list, and a file may say another licence.
+            "licenses": [{"license": {"name": origin.licence}}],
+        }
 
 
 def _images(records: Records) -> Iterator[Json]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -253,6 +253,11 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
             for verdict in records.verdicts
         ),
     )
+    if (acting := report.automation) is not None:
+        promised = Metric(name="promised error", type="number", value=acting.promised_error)
+        found = [] if acting.threshold is None else [Metric(name="confidence", type="number", value=acting.threshold)]
+        shares = (*_estimate("share of the rows", acting.coverage), *_estimate("error", acting.error))
+        yield "answers that act by themselves", (promised, *found, *shares)
     # A slice with too few rows has no error.
     slices = [one for one in (report.slices.slices if report.slices else ()) if one.error is not None]
     yield (
@@ -307,6 +312,8 @@ def _additional(records: Records) -> AdditionalInformation:
     watched = sorted({one.column for one in report.fairness.groups}) if report.fairness else []
     groups = f"Measured by group of {', '.join(watched)}." if watched else "Not measured by groups of people."
     torch = {"torch": records.description.torch} if records.description.torch else {}
+    if origin := records.description.pretrained:
+        torch |= {f"pretrained_{name}": f"{value}"[:1024] for name, value in asdict(origin).items()}
     return AdditionalInformation(
         ethical_considerations=f"{groups} Risk: {card.risk_reason}",
         caveats_and_recommendations=f"Not for: {card.out_of_scope} Limitations: {card.limitations}",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
+from millrace.artefact.pretrained import read_declared
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
-from millrace.errors import WorkloadError
+from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
 from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS
 from millrace.features import catalogue as features
 from millrace.features.known_ahead import misfit
 from millrace.features.signature import Signature
+from millrace.features.tokens import Tokens
 from millrace.models.parameters import Parameters
 from millrace.spelling import did_you_mean, one_of
 from millrace.tasks import catalogue as tasks
@@ -41,10 +44,41 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     for parameters in _searched(workload):
         parameters.accepts(features.signature(declared), task)
         parameters.suits(task, features.signature(declared))
+    _check_pretrained(workload, declared)
     _check_gates(workload, task)
     _check_policy(workload, contract, task)
     _check_evidence(workload, contract, task, features.signature(declared))
     return contract
+
+
+def _check_pretrained(workload: Workload, declared: features.Features) -> None:
+    """Raise WorkloadError for vectors of words that no feature would take."""
+    if workload.training.pretrained and not any(isinstance(one, Tokens) for one in declared):
+        where, came = f"{workload.name}/workload.yaml", ", ".join(f"{one.name} by {one.kind}" for one in declared)
+        expected = "a feature with the encoder tokens, which cuts texts into pieces"
+        raise WorkloadError(where=where, field="training.pretrained", expected=expected, came=came)
+
+
+def check_pretrained_file(workload: Workload, folder: Path) -> Path | None:
+    """The file of pre-trained vectors that lies in the workload's folder; None if there is none.
+
+    Raises WorkloadError for a file that is missing, has another digest or licence, or vectors of another size."""
+    declared = workload.training.pretrained
+    if declared is None or not declared.is_local:
+        return None
+    path, where = folder / declared.source, f"{workload.name}/workload.yaml"
+    if not path.is_file():
+        expected = f"a file {declared.source} in the workload's folder, or s3://…"
+        raise WorkloadError(where=where, field="training.pretrained.from", expected=expected, came="no file")
+    try:
+        found = read_declared(path.read_bytes(), digest=declared.digest, licence=declared.licence)
+    except ArtefactError as error:
+        raise WorkloadError(
+            where=where, field="training.pretrained", expected="the declared file", came=str(error)
+        ) from None
+    if (came := workload.training.family_parameters().model_dump().get("dimension")) != found.width:
+        raise WorkloadError(where=where, field="training.parameters.dimension", expected=str(found.width), came=came)
+    return path
 
 
 def _searched(workload: Workload) -> Iterator[Parameters]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -100,6 +101,42 @@ class InitialWeights(Section):
         return self.source.rpartition("/")[2]
 
 
+class Pretrained(Section):
+    """Vectors of word pieces that were learnt elsewhere. The encoder `tokens` cuts texts into their pieces.
+
+        pretrained: {from: parts/words.safetensors, digest: "sha256:9f86…", licence: MIT}
+
+    The header of the file has the pieces, a name, the source and the licence (`millrace part` writes it)."""
+
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True)
+
+    source: Annotated[
+        str,
+        Field(
+            alias="from",
+            pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/)?([\w-][\w.-]*/)*[\w-][\w.-]*\.safetensors$",
+        ),
+    ]
+    """A file `*.safetensors` in the workload's folder, or the URI of one in S3."""
+    digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
+    """The SHA-256 of the file."""
+    licence: Annotated[str, Field(min_length=1, max_length=255)]
+    """The licence that the file says; the training refuses another one."""
+    mode: Literal["frozen", "tuned"] = "frozen"
+    """`frozen`: the vectors stay as they are, and only the rest of the model learns. `tuned`: they learn on."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the file lies in the workload's folder."""
+        return not self.source.startswith("s3://")
+
+    @property
+    def deployed(self) -> str:
+        """The end of the URI of the deployed file: the CDK names an asset by the digest of its given hash."""
+        name = hashlib.sha256(self.digest.removeprefix("sha256:").encode()).hexdigest()
+        return f"{name}.safetensors" if self.is_local else self.source
+
+
 class Training(Section):
     """How a model is trained."""
 
@@ -109,6 +146,8 @@ class Training(Section):
     """Hyperparameters of the family. A missing one has the family's default."""
     weights: InitialWeights | None = None
     """None: a training starts from random weights."""
+    pretrained: Pretrained | None = None
+    """None: the vectors of words start at random."""
     split: Annotated[ByTime | ByColumn | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(by="time")
     validation_days: Annotated[int, Field(ge=0)] = 0
     """The days for validation, right before the test days. At least 1 for a split by time, 0 for any other split."""
@@ -139,6 +178,12 @@ class Training(Section):
             raise FieldError(field="family", expected=one_of(self.family, sorted(FAMILIES)), came=self.family)
         with within("parameters"):
             self.family_parameters()
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Training:
+        if self.weights and self.pretrained:
+            raise FieldError(field="pretrained", expected="one of weights and pretrained", came="both")
         return self
 
     @model_validator(mode="after")

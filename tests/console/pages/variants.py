@@ -17,6 +17,7 @@ from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import (
     AnswerBin,
+    AutomationEvidence,
     ColumnImportance,
     Contender,
     Disparity,
@@ -226,8 +227,12 @@ def with_evidence(report: WorkloadReport) -> WorkloadReport:
         column="sex", measure="demographic_parity_ratio", figure=near(0.9), lowest="f (0.111)", highest="m (0.120)"
     )
     damaged = (PerturbedFigures(damage="5% missing cells", error=near(0.21), rise=near(0.01)),)
+    acting = AutomationEvidence(
+        promised_error=0.05, threshold=0.83, calibration_rows=900, coverage=near(0.614), error=near(0.041)
+    )
     return live(
         report,
+        automation=acting,
         contenders=contenders,
         slices=SlicesEvidence(slices=slices),
         fairness=FairnessEvidence(groups=groups, disparities=(apart,)),

@@ -36,6 +36,13 @@ REPORT = {
     "size_mb": 0.05,
     "contenders": [{"who": "candidate", "name": "candidate", "rows": 1344, "scores": {"error": ESTIMATE}}],
     "intervals": {"error": ESTIMATE},
+    "automation": {
+        "promised_error": 0.05,
+        "threshold": 0.8,
+        "calibration_rows": 900,
+        "coverage": ESTIMATE,
+        "error": {"value": float("nan"), "low": float("nan"), "high": float("nan")},
+    },
     "slices": {
         "slices": [
             {"column": "sex", "value": "a", "rows": 9},
@@ -118,6 +125,8 @@ def test_a_card_says_what_was_measured_and_what_people_declared() -> None:
     assert [metric["name"] for metric in groups["metrics"]] == ["error", "auc"]
     assert groups["intervals"][0]["notes"] == "95 % interval 0.11 to 0.15"
     assert groups["gates"] == [{"name": "latency", "type": "boolean", "value": True, "notes": "p99 0.08 ms"}]
+    acting = [(one["name"], one["value"]) for one in groups["answers that act by themselves"]]
+    assert acting == [("promised error", 0.05), ("confidence", 0.8), ("share of the rows", 0.13)]
     assert groups["error by slice"][0]["name"] == "sex = b"
     assert groups["differences between groups"][0]["notes"] == "no interval"
     parameters = made["training_details"]["training_job_details"]["hyper_parameters"]

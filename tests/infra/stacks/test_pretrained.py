@@ -1,0 +1,58 @@
+"""A workload that takes vectors of words: an asset or an object of its own, which its jobs alone may read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from infra.app import build
+from infra.settings import settings_for
+from millrace.artefact.artefact import digest
+from millrace.artefact.pretrained import packed
+from millrace.workload.training import Pretrained
+
+INTENTS = Path(__file__).resolve().parents[3] / "workloads" / "intents"
+SAID = {"name": "small", "source": "a test", "licence": "MIT"}
+PART = packed(np.ones((2, 8), np.float32).tobytes(), dtype="F32", shape=(2, 8), said=SAID, pieces=["a", "▁a"])
+ASSETS = "cdk-hnb659fds-assets-123456789012-eu-west-1"
+
+
+def training_room(tmp_path: Path, source: str) -> dict[str, Any]:
+    """The resources of the training stack of `intents` in the stage dev, with vectors from `source`."""
+    folder = Path(shutil.copytree(INTENTS, tmp_path / "intents", ignore=shutil.ignore_patterns("sample")))
+    (folder / "words.safetensors").write_bytes(PART)
+    document = yaml.safe_load((folder / "workload.yaml").read_text())
+    document["prediction"]["features"] = [{"name": "text", "encoder": "tokens"}]
+    document["training"]["parameters"]["dimension"] = 8
+    document["training"]["pretrained"] = {"from": source, "digest": f"sha256:{digest(PART)}", "licence": "MIT"}
+    (folder / "workload.yaml").write_text(yaml.safe_dump(document))
+    settings = settings_for("dev", account="123456789012", region="eu-west-1")
+    build(settings, workloads=[folder], outdir=str(tmp_path / "out")).synth()
+    found = json.loads((tmp_path / "out" / "millrace-dev-intents-training.template.json").read_text())
+    resources: dict[str, Any] = found["Resources"]
+    return resources
+
+
+@pytest.mark.parametrize(
+    ("source", "bucket"), [("words.safetensors", ASSETS), ("s3://models/parts/words.safetensors", "models")]
+)
+def test_the_job_reads_the_file_and_no_other(tmp_path: Path, source: str, bucket: str) -> None:
+    resources = training_room(tmp_path, source)
+    text = json.dumps(resources)
+    deployed = Pretrained(source=source, digest=f"sha256:{digest(PART)}", licence="MIT").deployed
+    key = deployed.removeprefix(f"s3://{bucket}/")
+    assert f"s3://{bucket}/{key}" in text
+    roles = {
+        name: json.dumps(one)
+        for name, one in resources.items()
+        if one["Type"] == "AWS::IAM::Role" and bucket in str(one)
+    }
+    [role] = roles.values()
+    assert f"{bucket}/{key}" in role
+    assert "role/millrace-dev-intents-job" in text
