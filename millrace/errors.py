@@ -20,6 +20,7 @@ MillraceError
 ├── ReviewError             a person's answer does not suit the decision, or the decision is not this person's to answer
 ├── WithdrawalError         a withdrawal names no key and no drop of the tables
 ├── QueueError              a queue or the bus refused messages that must not be lost
+├── ConsumerError           a consumer has not taken decisions; they are sent to it again
 ├── AuditChainError         an object in the audit's bucket is no link of the chain
 ├── EndpointChangingError   an endpoint is changing for some minutes; the machine waits and looks again
 ├── ConflictError           another writer changed the same thing first
@@ -141,6 +142,10 @@ class WithdrawalError(MillraceError):
 
 class QueueError(MillraceError):
     """A queue or the bus refused messages that must not be lost."""
+
+
+class ConsumerError(MillraceError):
+    """The target of a consumer has not taken decisions. They are sent again, and become dead letters at last."""
 
 
 class AuditChainError(MillraceError):

@@ -9,9 +9,10 @@ from typing import Any
 from console.columns import column
 from console.environment import Environment
 from console.queries.waiting import queue_length
+from millrace.consumers.catalogue import queue_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
-from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead
+from millrace.operations.dead_letters import CONSUMERS_HOLD, DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead
 
 HIDDEN_S = 20
 """How long a message that is looked through stays hidden from other receivers, in seconds."""
@@ -48,13 +49,22 @@ class DeadLetter:
 
 def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[DeadQueue, ...]:
     """Every dead-letter queue of the workload, and the one for the stage's events."""
-    found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
-    found[EVENTS] = (EVENTS_HOLD, "")
     sqs = environment.client("sqs")
+    found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
+    found |= {name: (CONSUMERS_HOLD, name) for name in consumer_queues(sqs, names)}
+    found[EVENTS] = (EVENTS_HOLD, "")
     return tuple(
         DeadQueue(queue=name, messages=queue_length(sqs, _url(environment, names, name)), holds=holds, reader=reader)
         for name, (holds, reader) in found.items()
     )
+
+
+def consumer_queues(sqs: Any, names: WorkloadNames) -> list[str]:
+    """The queues of the consumers that are deployed, as `WorkloadNames.queue` takes them: `consumer-crm`."""
+    pages = sqs.get_paginator("list_queues").paginate(QueueNamePrefix=names.queue(queue_of("")))
+    urls = (url for page in pages for url in page.get("QueueUrls", ()))
+    found = {url.rpartition("/")[2].removeprefix(f"{names.prefix}-") for url in urls}
+    return sorted(name for name in found if dead(name) in found)
 
 
 def read_dead_letters(environment: Environment, names: WorkloadNames, queue: str) -> tuple[DeadLetter, ...]:
@@ -141,9 +151,9 @@ def _url(environment: Environment, names: WorkloadNames, queue: str) -> str:
     """The URL of the dead-letter queue; raises EnvironmentNotFoundError if there is none of this name."""
     if queue == EVENTS:
         name = names.platform.queue(dead(EVENTS))
-    elif queue in DEAD_LETTERS:
+    elif queue in (known := (*DEAD_LETTERS, *consumer_queues(environment.client("sqs"), names))):
         name = names.queue(dead(queue))
     else:
-        listed = ", ".join((*DEAD_LETTERS, EVENTS))
+        listed = ", ".join((*known, EVENTS))
         raise EnvironmentNotFoundError(f"QUEUE: expected one of {listed}, got {queue!r}")
     return str(environment.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])

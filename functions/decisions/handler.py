@@ -1,6 +1,7 @@
 """Writes the decisions of the queue to the lake, as one object for each event date of a batch of messages.
 
-Then those that a person decides are opened for review."""
+Then it opens those that a person decides for review, and puts them into the queues of the consumers: what acts is
+recorded before."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 
 from millrace.aws.objects import at_once
-from millrace.decisions.record import lines_by_date, object_key
+from millrace.consumers.catalogue import of_stage
+from millrace.decisions.portion import send
+from millrace.decisions.record import from_line, lines_by_date, object_key
 from millrace.decisions.review import ReviewItem, items_of
 from millrace.errors import DecisionError
 from millrace.settings.environment import Environment
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
 
 SETTINGS = Environment.parse()
 LAKE = SETTINGS.names.platform.bucket("lake")
+WORKLOAD = load_workload(SETTINGS.folder)
+CONSUMERS = of_stage(WORKLOAD.consumers, SETTINGS.stage)
 LOGGER = Logger()
 S3 = boto3.client("s3")
-POLICY = load_workload(SETTINGS.folder).policy
+SQS = boto3.client("sqs") if CONSUMERS else None
+POLICY = WORKLOAD.policy
 REVIEWS = ReviewQueue(boto3.client("dynamodb"), SETTINGS.names) if POLICY else None
 
 
@@ -62,6 +68,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     # Behind the lake, so that whoever gets an item finds its decision. A second delivery opens none twice.
     if REVIEWS:
         at_once(REVIEWS.open, waiting)
+    if SQS is not None:
+        stored = (line for messages in by_date.values() for lines in messages.values() for line in lines)
+        send(SQS, SETTINGS.names, CONSUMERS, [from_line(line) for line in stored])
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 

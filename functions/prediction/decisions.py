@@ -1,9 +1,4 @@
-"""Sends the decisions of a call to the queue, within SQS's limits.
-
-A message and a batch may have 1 MiB each, and a batch ten messages:
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-Messages stay below 256 KiB, the limit of queues that were made before 2025-08.
-"""
+"""Sends the decisions of a call to the queue: as many lines in a message as it takes."""
 
 from __future__ import annotations
 
@@ -12,16 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from millrace.aws import queues
+from millrace.aws.queues import MESSAGE_BYTES
 from millrace.contract.reasons import Reason
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.decisions.road import Admitted, Rejected
-from millrace.errors import QueueError
-
-MESSAGE_BYTES = 240 * 1024
-BATCH_BYTES = 1000 * 1024
-BATCH_MESSAGES = 10
-ATTEMPTS = 3
-"""So often a message is sent before the call fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,34 +65,9 @@ def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[st
         yield "\n".join(message)
 
 
-def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
-    """The messages in order, in batches that one call of SQS takes."""
-    batch: list[str] = []
-    for body in bodies:
-        if batch and (len(batch) == BATCH_MESSAGES or sum(map(len, batch)) + len(body) > BATCH_BYTES):
-            yield batch
-            batch = []
-        batch.append(body)
-    if batch:
-        yield batch
-
-
 def send(client: Any, queue_url: str, lines: Sequence[str]) -> None:
     """Send every line. Raises QueueError if a line is refused: no prediction is answered without its decision.
 
     Batches that were taken before a refused one stay on the queue. So their decisions are kept though the caller gets
     an error. Readers count one decision for each id: if he repeats the request with its id, they are counted once."""
-    for batch in batches(messages(lines)):
-        # A batch may be taken in part: only the messages that were refused are sent again.
-        left = {str(number): body for number, body in enumerate(batch)}
-        failed: list[str] = []
-        for _ in range(ATTEMPTS):
-            answer = client.send_message_batch(
-                QueueUrl=queue_url, Entries=[{"Id": name, "MessageBody": body} for name, body in left.items()]
-            )
-            failed = [f"{entry['Code']}: {entry.get('Message', '')}" for entry in answer.get("Failed", [])]
-            left = {entry["Id"]: left[entry["Id"]] for entry in answer.get("Failed", [])}
-            if not left:
-                break
-        else:
-            raise QueueError(f"{len(left)} of {len(batch)} messages refused {ATTEMPTS} times: {failed[0]}")
+    queues.send(client, queue_url, messages(lines))

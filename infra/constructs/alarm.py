@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra.context import Context
+from millrace.consumers.catalogue import of_stage
 from millrace.monitoring.alarms import monitor_alarms
 from millrace.operations.alarms import (
     ALARMS,
@@ -18,6 +19,7 @@ from millrace.operations.alarms import (
     OperationsAlarm,
     Severity,
     WatchedMetric,
+    consumer_alarms,
     runbook,
 )
 
@@ -76,7 +78,8 @@ class WorkloadAlarms(Construct):
             alarm_actions=[topic],
             ok_actions=[topic],
         )
-        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy)).items():
+        consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
+        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy) | consumers).items():
             is_spoken_for = name in COMPOSITE.alarms
             made = Alarm(
                 self,

@@ -38,8 +38,9 @@ LEAST_DISK_MB = 512
 
 
 class Function(Construct):
-    """The function `functions/<name>`, deployed as `<prefix>-<name>` of its owner. Its packages are in a layer.
+    """The function `functions/<folder>`, deployed as `<prefix>-<name>` of its owner. Its packages are in a layer.
 
+    - `folder`: the folder below `functions/` if it has another name, as a folder that is deployed several times.
     - `role`: the owner of the role that it shares (see `Role`). Without it the function has a role of its own.
     - `keeps_events`: an event that fails three times goes to the dead letters of the stage's events. Functions that are
       called asynchronously need this, and only they.
@@ -56,6 +57,7 @@ class Function(Construct):
         description: str,
         settings: PlatformEnvironment,
         statements: Sequence[Statement],
+        folder: str = "",
         role: str | None = None,
         keeps_events: bool = False,
         timeout_s: int = 30,
@@ -66,6 +68,7 @@ class Function(Construct):
         reserved: int | None = None,
     ) -> None:
         super().__init__(scope, name)
+        folder = folder or name
         self.name = context.names.function(name)
         self.arn = context.names.function_arn(name)
         log_name = f"/aws/lambda/{self.name}"
@@ -89,7 +92,7 @@ class Function(Construct):
             "Code",
             *bundle(
                 REPOSITORY,
-                name,
+                folder,
                 workload=context.folder,
                 platform=context.settings.wheel_platform,
                 compiler=context.settings.compiler,
@@ -102,9 +105,9 @@ class Function(Construct):
             description=description,
             runtime=context.settings.runtime,
             architectures=[context.settings.architecture],
-            handler=f"functions.{name}.handler.handler",
+            handler=f"functions.{folder}.handler.handler",
             code=lambda_.CfnFunction.CodeProperty(s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key),
-            layers=[_layer(self, f"{name}/{requirements}", context)],
+            layers=[_layer(self, f"{folder}/{requirements}", context)],
             role=self.role.resource.attr_arn,
             timeout=timeout_s,
             memory_size=memory_mb,

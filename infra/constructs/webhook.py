@@ -21,11 +21,12 @@ from infra.iam.resource import policy, resource, trusted
 from infra.settings import StageSettings
 from millrace.monitoring import alarms as monitors
 from millrace.names import Platform
-from millrace.operations.alarms import ALARMS, SERVING, STAGE_ALARMS
+from millrace.operations.alarms import ALARMS, SERVING, STAGE_ALARMS, consumer_alarms
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import WEBHOOK_RULE
 
-NOTIFYING = (*ALARMS, SERVING, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *STAGE_ALARMS)
+OF_CONSUMERS = consumer_alarms(["any"])
+NOTIFYING = (*ALARMS, *OF_CONSUMERS, SERVING, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *STAGE_ALARMS)
 """The alarms that send messages themselves."""
 PER_SECOND = 1
 """Most calls of the webhook in a second: Slack takes one."""

@@ -16,6 +16,11 @@ def receive(queue_arn: str) -> Statement:
     return resource("sqs", queue_arn).may("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 
 
+def hide(queue_arn: str) -> Statement:
+    """Say when a message that was received, and not deleted, is received again."""
+    return resource("sqs", queue_arn).may("ChangeMessageVisibility")
+
+
 def feeds_of(names: WorkloadNames, function: str) -> Resource:
     """The event source mappings by which queues feed the function."""
     return resource(

@@ -1,6 +1,8 @@
-"""The serving room: the prediction function before the endpoint, and the way of decisions into the lake."""
+"""The serving room: the prediction function before the endpoint, the way of decisions to the lake and to consumers."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
@@ -12,11 +14,13 @@ from infra.constructs.queue import Queue, feed
 from infra.constructs.rest_api import RestApi
 from infra.iam import queues, sagemaker_endpoints, state_table
 from infra.iam.buckets import LAKE
-from infra.iam.resource import Statement
+from infra.iam.resource import Statement, resource
 from infra.stacks.workload import WorkloadStack
+from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.names import LIVE
+from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
 from millrace.settings.prediction import PredictionSettings
 
@@ -25,6 +29,9 @@ BATCH = 100
 PREDICTION_MEMORY_MB = 1024
 WRITERS = 2
 """The smallest value of MaximumConcurrency. Few writers make few, larger objects."""
+TRIES = 20
+"""Deliveries of decisions to a consumer before they are dead letters: ten hours in which a target may be down."""
+CONSUMER_TIMEOUT_S = 300
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
 ACTED = ",action:string,reason:string,source:string"
 CHAIN = ",answered_by:string"
@@ -55,8 +62,9 @@ class ServingStack(WorkloadStack):
     def build(self) -> None:
         policy = self.context.workload.policy
         queue = Queue(self, "decisions", context=self.context, visibility_s=360)
+        consumers = of_stage(self.context.workload.consumers, self.context.platform.stage)
         self._prediction(queue)
-        self._writer(queue)
+        self._writer(queue, [self._consumer(name, consumer) for name, consumer in consumers.items()])
         ExternalTable(
             self,
             "decisions",
@@ -114,7 +122,41 @@ class ServingStack(WorkloadStack):
         has_long_cells = captured.long_columns(load_contract(self.context.folder).table("scoring"))
         return [LAKE.write(self.context.names, captured.FOLDER)] if has_long_cells else []
 
-    def _writer(self, queue: Queue) -> None:
+    def _consumer(self, name: str, consumer: Kind) -> Queue:
+        """The consumer's own queue, and the function that takes decisions from there to the target."""
+        context = self.context
+        queue = Queue(self, queue_of(name), context=context, visibility_s=6 * CONSUMER_TIMEOUT_S, receives=TRIES)
+        rights = [
+            resource(right.arn.split(":")[2], right.arn).may(*right.actions)
+            for right in consumer.rights(context.platform)
+        ]
+        function = Function(
+            self,
+            queue_of(name),
+            folder="consumers",
+            context=context,
+            description=f"Decisions go to the {consumer.to} {name}",
+            settings=ConsumerSettings(**context.environment(), consumer=name, queue_url=queue.url),
+            statements=[
+                queues.receive(queue.arn),
+                queues.hide(queue.arn),
+                *rights,
+            ],
+            timeout_s=CONSUMER_TIMEOUT_S,
+        )
+        # A message a call: a target that is slow, or that does not answer, takes no time from the next message.
+        feed(
+            queue,
+            queue,
+            function.arn,
+            batch=1,
+            window_s=0,
+            concurrency=consumer.at_once,
+            dependencies=[function.resource],
+        )
+        return queue
+
+    def _writer(self, queue: Queue, consumers: Sequence[Queue]) -> None:
         context = self.context
         opens = [state_table.reviews(context.names).may("GetItem", "PutItem")] if context.workload.policy else []
         function = Function(
@@ -123,7 +165,12 @@ class ServingStack(WorkloadStack):
             context=context,
             description="Decisions on the queue become objects in the lake",
             settings=Environment(**context.environment()),
-            statements=[queues.receive(queue.arn), LAKE.write(context.names, "decisions"), *opens],
+            statements=[
+                queues.receive(queue.arn),
+                LAKE.write(context.names, "decisions"),
+                *opens,
+                *(queues.send(consumer.arn) for consumer in consumers),
+            ],
             timeout_s=60,
         )
         feed(

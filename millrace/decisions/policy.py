@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
-from millrace.decisions.record import Action, ActionReason
+from millrace.decisions.record import ActionReason
 from millrace.tasks.answer import CONFIDENCE
+from millrace.workload.policy import Action
 
 if TYPE_CHECKING:
     import pyarrow as pa

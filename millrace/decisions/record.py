@@ -27,13 +27,12 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal, get_args
 
 from millrace.errors import DecisionError
+from millrace.workload.policy import Action
 from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
 Answered = Scalar | Sequence[Scalar]
 """One field of an answer; a list if the answer has parts."""
-Action = Literal["automated", "review", "fallback"]
-"""What is done with an answer: it acts by itself, a person decides, or something else than a model answered."""
 ActionReason = Literal[
     "no_policy",
     "sure",

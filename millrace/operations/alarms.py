@@ -4,6 +4,7 @@ To add one, add a line in `ALARMS`, `ENDPOINT_ALARMS` or `STAGE_ALARMS`, and a s
 docs/runbooks.md.
 
     ALARMS           of each workload, on its queues
+    consumer_alarms  of each workload with consumers, on their queues
     ENDPOINT_ALARMS  of each workload, on its live endpoint and its decisions
     STAGE_ALARMS     of each stage
 
@@ -14,10 +15,11 @@ Prices: https://aws.amazon.com/cloudwatch/pricing/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from millrace.consumers.catalogue import queue_of
 from millrace.names import AUDIT_CHAIN, VARIANT, Platform, WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 
@@ -206,6 +208,29 @@ COMPOSITE = CompositeAlarm(
     alarms=tuple(ENDPOINT_ALARMS),
 )
 """The alarm `SERVING`. A broken endpoint raises several alarms at once, and people get one message."""
+
+
+def consumer_alarms(consumers: Iterable[str]) -> dict[str, OperationsAlarm[WorkloadNames]]:
+    """The alarms on the queues of a workload's consumers, by name; none without a consumer."""
+    own = [queue_of(name) for name in consumers]
+    if not own:
+        return {}
+    return {
+        "dead-consumers": OperationsAlarm(
+            severity="act",
+            description="a consumer has not taken decisions for hours: they are in its dead letters",
+            metrics=lambda names: tuple(
+                _queue("ApproximateNumberOfMessagesVisible", names.queue(dead(name))) for name in own
+            ),
+        ),
+        "late-consumers": OperationsAlarm(
+            severity="look",
+            description="decisions have been in the queue of a consumer for half an hour: it is down, or too slow",
+            metrics=lambda names: tuple(_queue("ApproximateAgeOfOldestMessage", names.queue(name)) for name in own),
+            threshold=1800,
+        ),
+    }
+
 
 STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
     # All functions of an account and region share their concurrency, so the metric without a dimension is watched:

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from millrace.consumers.catalogue import Consumers
 from millrace.errors import FieldError, WorkloadError
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.gate import Positive
@@ -348,6 +349,8 @@ class Workload(Section):
     budget: Budget
     policy: Policy | None = None
     """What an answer leads to. None: every answer of a model acts."""
+    consumers: Annotated[Consumers, Field(default_factory=dict)]
+    """Where decisions go, by name."""
     explanations: Explanations = Explanations()
     card: Card | None = None
     """Every version needs it, except in the stage `local`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,8 @@ from millrace.workload.section import Section
 
 FEWEST_LABELS = 48
 """The fewest labels that a floor may ask for: below it one good hour would turn the judgement."""
+Action = Literal["automated", "review", "fallback"]
+"""What is done with an answer: it acts by itself, a person decides, or something else than a model answered."""
 
 
 class Automate(Section):

@@ -42,6 +42,8 @@ CATALOGUES = (
               "console/files/test_catalogue.py"),
     Catalogue("drift statistic", "millrace/monitoring/statistics/<x>.py", "STATISTICS",
               "millrace/monitoring/statistics/catalogue.py", "Statistic", "millrace/monitoring/test_statistics.py"),
+    Catalogue("kind of consumer", "millrace/consumers/<x>.py", "Kind", "millrace/consumers/catalogue.py", "Consumer",
+              "millrace/consumers/test_catalogue.py"),
     Catalogue("alarm of a monitor", "", "RATIO_ALARMS", "millrace/monitoring/alarms.py", "RatioAlarm",
               "infra/stacks/test_operations.py"),
     Catalogue("operations alarm", "", "ALARMS", "millrace/operations/alarms.py", "OperationsAlarm",

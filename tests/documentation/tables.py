@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from pydantic import BaseModel
@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from console.cli.app import app
 from console.queries.cost import MONTH_S, POLL_S, POLLERS, RATES
 from infra.options import Options
+from millrace.consumers.catalogue import Kind
+from millrace.consumers.consumer import Consumer
 from millrace.contract.load import COLUMN_PROPERTIES
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.catalogue import RULES
@@ -39,6 +41,7 @@ from millrace.operations.alarms import (
     STAGE_ALARMS,
     USD_PER_COMPOSITE,
     USD_PER_METRIC,
+    consumer_alarms,
 )
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
 from millrace.operations.notices import NOTICES
@@ -91,11 +94,25 @@ def workload_keys() -> str:
         "prediction.label": "The column of the label, `{column, horizon_hours}`, or a list of columns.",
         "training.parameters": "The family's hyperparameters: [below](#hyperparameters).",
         "gates": "What a model must pass: [Gates](gates.md).",
+        "consumers": "Where decisions go, by name: [Consumers](consumers.md).",
     }
     unset = tuple(f"prediction.{key}" for key in SET_BY_LABEL) + tuple(
         f"prediction.features.{key}" for key in SET_BY_PREDICTION
     )
     return table(("key", "default", "means"), list(keys(Workload, without=unset, within=elsewhere)))
+
+
+def consumers() -> str:
+    """The keys of every consumer, then those of each kind."""
+    rows = [
+        row
+        for kind in get_args(Kind)
+        for row in (
+            (code(f"to: {kind.__name__.lower()}"), "", summary(kind)),
+            *keys(kind, without=("to", *Consumer.model_fields)),
+        )
+    ]
+    return table(("key", "default", "means"), [*keys(Consumer), *rows])
 
 
 def hyperparameters() -> str:
@@ -218,12 +235,13 @@ def statistics() -> str:
 
 def _alarms() -> list[tuple[str, str, str, float, str]]:
     """Every alarm and notice: name, severity, whose it is, USD a month, and when it is raised."""
-    names = WorkloadNames(platform=PLATFORM, workload="electricity")
+    names, of_one = WorkloadNames(platform=PLATFORM, workload="electricity"), consumer_alarms(["orders"])
     return [
         *(
             (name, one.severity, "workload", one.usd_per_month(names), one.description)
             for name, one in (ALARMS | ENDPOINT_ALARMS | every_monitor_alarm()).items()
         ),
+        *((name, one.severity, "consumers", one.usd_per_month(names), one.description) for name, one in of_one.items()),
         (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE, COMPOSITE.description),
         *(
             (name, one.severity, "stage", one.usd_per_month(PLATFORM), one.description)
@@ -320,6 +338,7 @@ def catalogues() -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "workload": workload_keys,
+    "consumers": consumers,
     "hyperparameters": hyperparameters,
     "stage": stage_settings,
     "gates": gates,

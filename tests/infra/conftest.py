@@ -21,6 +21,7 @@ from infra.deployer.__main__ import deployer
 from infra.options import options_of
 from infra.rules.assembly import read
 from infra.settings import settings_for
+from tests.consumers import with_consumers
 from tests.shipped import SHIPPED
 
 ELECTRICITY = REPOSITORY / "workloads" / "electricity"
@@ -36,8 +37,11 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cloud assembly of `dev` with every workload but `electricity`, whose templates differ in values only."""
-    others = [folder for folder in SHIPPED if folder != ELECTRICITY]
+    """The cloud assembly of `dev` with every other workload, whose templates differ in values only.
+
+    Its `electricity` has a consumer of each kind."""
+    consumers = with_consumers(tmp_path_factory.mktemp("consumers"))
+    others = [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
     return shared("dev", others, tmp_path_factory, "other-workloads")
 
 

@@ -24,6 +24,7 @@ from infra.rules.assembly import read
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
 from millrace.workload.load import workload_folders
+from tests.consumers import with_consumers
 from tests.infra.conftest import ELECTRICITY
 from tests.infra.test_own_resources import OWN
 
@@ -80,7 +81,7 @@ def app_of_chosen(stage: str, outdir: Path) -> cdk.App:
         alarm_webhook="chat/url",
         options=Options.model_validate(CHOSEN[stage]["options"]),
     )
-    return build(settings, workloads=[ELECTRICITY], outdir=str(outdir))
+    return build(settings, workloads=[with_consumers(outdir.with_suffix(".own"))], outdir=str(outdir))
 
 
 def found(app: cdk.App) -> set[tuple[str, str]]:

@@ -93,7 +93,8 @@ def test_what_is_counted_is_what_the_templates_make(
     assemblies: dict[str, Path], other_workloads: Path, kind: str, of_workload: int, of_stage: int
 ) -> None:
     """At most so many, and not far below: a doctor who asks for twice as much is not believed."""
-    found, shared = counted([*read(assemblies["dev"]), *read(other_workloads)], kind)
+    stacks = {stack.name: stack for folder in (other_workloads, assemblies["dev"]) for stack in read(folder)}
+    found, shared = counted(list(stacks.values()), kind)
     assert len(found) == len(workload_folders(REPOSITORY / "workloads"))
     assert of_workload / 2 <= max(found.values()) <= of_workload
-    assert 0 < shared / 2 <= of_stage, "both assemblies have the platform"
+    assert 0 < shared <= of_stage

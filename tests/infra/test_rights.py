@@ -68,7 +68,9 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("folder", FUNCTIONS, ids=lambda folder: folder.name)
 def test_a_function_may_do_what_it_imports(folder: Any, templates: Templates) -> None:
     found = {one for path in folder.glob("*.py") for one in imported(path.read_text())} - {BY_POLICY.get(folder.name)}
-    statements = statements_of(templates, "local")[folder.name]
+    # The function of consumers is in no template without one; `stacks/test_consumers.py` compares its rights.
+    statements = statements_of(templates, "local").get(folder.name, [])
+    assert statements or folder.name == "consumers"
     lacking = {
         one for one, actions in NEEDED.items() if one in found and not allowed(statements) & set(actions.split())
     }

@@ -238,6 +238,7 @@ CALLS: Mapping[str, Row] = {
     ),
     **executed("CreateModelCard DescribeModelCard", "AWS checks the content against its schema.", prefix="sagemaker:"),
     **executed("GetSchedule ListSchedules UpdateSchedule", prefix="scheduler:"),
+    **executed("secretsmanager:GetSecretValue"),
     **executed("sns:Publish"),
     **executed(
         "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ListMessageMoveTasks ReceiveMessage "

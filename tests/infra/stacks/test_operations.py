@@ -32,6 +32,7 @@ from millrace.operations.alarms import (
     LEAST_REQUESTS,
     SERVING,
     STAGE_ALARMS,
+    consumer_alarms,
     runbook,
 )
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
@@ -83,6 +84,11 @@ def catalogue() -> set[str]:
     return {*OF_WORKLOADS, "budget", SERVING, *STAGE_ALARMS, *NOTICES}
 
 
+def of_consumers() -> set[str]:
+    """Those that a workload with consumers has besides: `test_consumers.py` looks at them."""
+    return {*consumer_alarms(["orders"])}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_declared_is_deployed(templates: Templates, stage: str) -> None:
     assert catalogue() == set(deployed(templates, stage))
@@ -92,7 +98,11 @@ def test_each_has_a_runbook() -> None:
     """With a command to type: its table links to a section of its name."""
     page = (ROOT / "docs" / "runbooks.md").read_text()
     sections = dict(re.findall(r"^## ([a-z-]+)\n(.+?)(?=^## |\Z)", page, re.M | re.S))
-    assert {name for name, text in sections.items() if "```console\n$ " in text} == {*catalogue(), FLOOR}
+    assert {name for name, text in sections.items() if "```console\n$ " in text} == {
+        *catalogue(),
+        *of_consumers(),
+        FLOOR,
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -45,6 +45,7 @@ _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "sagemaker": services.of_sagemaker,
     "sagemaker-runtime": services.of_sagemaker,
     "scheduler": messaging.of_scheduler,
+    "secretsmanager": services.of_secrets,
     "sns": messaging.of_sns,
     "sqs": messaging.of_sqs,
     "ssm": services.of_ssm,

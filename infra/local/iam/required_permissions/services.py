@@ -127,6 +127,15 @@ def of_ssm(action: str, parsed: ParsedCall) -> Iterator[Request]:
         yield permission(action)
 
 
+def of_secrets(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on a secret, whose ARN has its name with six characters that Secrets Manager has added."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    named = parsed.get("SecretId", "Name")
+    kept: Any = secretsmanager_backends[ACCOUNT][REGION].secrets.get(named) if named else None
+    yield permission(action, kept.arn if kept else resource_arn("secretsmanager", f"secret:{named or '*'}"))
+
+
 def of_athena(action: str, parsed: ParsedCall) -> Iterator[Request]:
     group = parsed.get("WorkGroup") or _workgroup_of(parsed.get("QueryExecutionId")) or "primary"
     yield permission(action, resource_arn("athena", f"workgroup/{group}"))

@@ -1,0 +1,51 @@
+"""Sends messages to a queue of SQS, within its limits.
+
+A message and a batch may have 1 MiB each, and a batch ten messages:
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+Messages stay below 256 KiB, the limit of queues that were made before 2025-08.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from millrace.errors import QueueError
+
+MESSAGE_BYTES = 240 * 1024
+BATCH_BYTES = 1000 * 1024
+BATCH_MESSAGES = 10
+ATTEMPTS = 3
+"""So often a message is sent before the call fails."""
+
+
+def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
+    """The messages in order, in batches that one call of SQS takes. Their texts are ASCII."""
+    batch: list[str] = []
+    for body in bodies:
+        if batch and (len(batch) == BATCH_MESSAGES or sum(map(len, batch)) + len(body) > BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(body)
+    if batch:
+        yield batch
+
+
+def send(client: Any, queue_url: str, bodies: Iterable[str]) -> None:
+    """Send every message. `client` is boto3's client of SQS.
+
+    Raises QueueError if a message is refused. Batches that were taken before a refused one stay on the queue."""
+    for batch in batches(bodies):
+        # A batch may be taken in part: only the messages that were refused are sent again.
+        left = {str(number): body for number, body in enumerate(batch)}
+        failed: list[str] = []
+        for _ in range(ATTEMPTS):
+            answer = client.send_message_batch(
+                QueueUrl=queue_url, Entries=[{"Id": name, "MessageBody": body} for name, body in left.items()]
+            )
+            failed = [f"{entry['Code']}: {entry.get('Message', '')}" for entry in answer.get("Failed", [])]
+            left = {entry["Id"]: left[entry["Id"]] for entry in answer.get("Failed", [])}
+            if not left:
+                break
+        else:
+            raise QueueError(f"{len(left)} of {len(batch)} messages refused {ATTEMPTS} times: {failed[0]}")

@@ -1,0 +1,70 @@
+"""What all consumers have in common: which decisions they get, where, and what they may do there.
+
+A kind of consumer is one class. It says what workload.yaml declares, which rights its function needs, and how its
+function acts on documents, which `millrace.decisions.portion` makes of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from millrace.names import Platform
+from millrace.workload.policy import Action
+from millrace.workload.section import Section, Stage
+
+Document = Mapping[str, Any]
+"""A decision as consumers get it: `id`, `key`, `answer`, `action` and so on."""
+Client = Callable[[str], Any]
+"""Makes boto3's client of a service: `boto3.client`."""
+Act = Callable[[Sequence[Document]], None]
+"""Acts on decisions. Raises ConsumerError, or an error of boto3, unless the target has taken all of them.
+
+They all come again then, so what is done must not be done twice for one id."""
+Secret = Annotated[str, Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")]
+"""The name of a secret in Secrets Manager, in the stage's account and region."""
+KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Right:
+    """What the function of a consumer may do, and where."""
+
+    actions: tuple[str, ...]
+    """With their service: `sqs:SendMessage`."""
+    arn: str
+
+
+class Consumer(Section):
+    """What every consumer may declare."""
+
+    actions: Annotated[tuple[Action, ...], Field(min_length=1)] = ("automated",)
+    """The decisions that it gets, by their action."""
+    stages: tuple[Stage, ...] = ()
+    """The stages that have it. Empty: all. A target of `prod` must not get what `dev` decides."""
+    at_once: Annotated[int, Field(ge=2, le=100)] = 2
+    """How often its function runs at the same time at most."""
+    key_arn: KeyArn | None = None
+    """The customer key of the target or of the secret. None: it has no customer key."""
+
+    def rights(self, platform: Platform) -> tuple[Right, ...]:
+        """What the function may do beside reading its own queue."""
+        raise NotImplementedError
+
+    def connect(self, client: Client, platform: Platform) -> Act:
+        """What the function does with decisions."""
+        raise NotImplementedError
+
+    def may_use_key(self, *actions: str) -> tuple[Right, ...]:
+        """The right to these actions of KMS on the customer key; empty without one."""
+        return (Right(actions=actions, arn=self.key_arn),) if self.key_arn else ()
+
+    def may_read_secret(self, secret: str, platform: Platform) -> tuple[Right, ...]:
+        """The right to read the secret.
+
+        Secrets Manager adds a hyphen and six characters to the name of a secret in its ARN, for which AWS writes `?`:
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html"""
+        arn = platform.arn("secretsmanager", f"secret:{secret}-??????")
+        return (Right(actions=("secretsmanager:GetSecretValue",), arn=arn), *self.may_use_key("kms:Decrypt"))

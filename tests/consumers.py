@@ -1,0 +1,30 @@
+"""A consumer of each kind as workload.yaml declares it, and the workload electricity with all of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ELECTRICITY = Path(__file__).resolve().parents[1] / "workloads" / "electricity"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/5e6d2f80-5b6a-4f0e-8a5c-2f7f9d3f1c11"
+DECLARED: Mapping[str, dict[str, Any]] = {
+    "queue": {"queue": "order-decisions", "key_arn": KEY, "actions": ["automated", "review"]},
+    "webhook": {"url": "https://crm.example.com/decisions?of=mill", "secret": "crm/signing"},
+}
+"""By kind, its keys."""
+
+
+def with_consumers(folder: Path, consumers: Mapping[str, Any] | None = None) -> Path:
+    """A copy of the workload electricity below `folder` with these consumers, or with one of each kind.
+
+    The one of the kind `queue` is called `queue`."""
+    own = folder / ELECTRICITY.name
+    shutil.copytree(ELECTRICITY, own, ignore=shutil.ignore_patterns("sample"))
+    each = consumers or {kind: {"to": kind, **keys} for kind, keys in DECLARED.items()}
+    path = own / "workload.yaml"
+    path.write_text(f"{path.read_text()}\n{yaml.safe_dump({'consumers': dict(each)})}")
+    return own

@@ -1,0 +1,71 @@
+"""A receiver of decisions on loopback, as a team would write it: signature, age, one action for each id.
+
+docs/consumers.md shows `Receiver.take`."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from typing import Any
+
+
+class Receiver:
+    """Acts on decisions, except when it is down: for every `down_every`-th request it takes the body, then fails."""
+
+    def __init__(self, secret: str, *, down_every: int = 0) -> None:
+        self.secret, self.down_every = secret, down_every
+        self.acted: dict[str, dict[str, Any]] = {}
+        """What was done, by id."""
+        self.came: Counter[str] = Counter()
+        self.requests, self.refused = 0, 0
+        self.url = ""
+        self._lock = Lock()
+
+    def take(self, timestamp: str, signature: str, body: bytes) -> int:
+        """The status of the answer to a POST."""
+        expected = hmac.new(self.secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(f"v1={expected}", signature) or abs(time.time() - int(timestamp)) > 300:
+            self.refused += 1
+            return 401
+        with self._lock:
+            self.requests += 1
+            for decision in json.loads(body)["decisions"]:
+                self.came[decision["id"]] += 1
+                self.acted.setdefault(decision["id"], decision)
+            # The worst way to be down: all is done, and the sender does not learn it.
+            return 503 if self.down_every and self.requests % self.down_every == 0 else 204
+
+
+@contextmanager
+def listening(receiver: Receiver) -> Iterator[Receiver]:
+    """The receiver at `receiver.url` for as long as the block runs."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            said = (self.headers[f"millrace-{name}"] for name in ("timestamp", "signature"))
+            self.send_response(receiver.take(*said, body))
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is written."""
+
+    server = ThreadingHTTPServer(("localhost", 0), Handler)
+    server.daemon_threads = True
+    receiver.url = f"http://localhost:{server.server_address[1]}/decisions"
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
