@@ -33,11 +33,10 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
 
     Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings
     back, `retired` was live, `registered` was not released, `refused` did not pass a gate and has no number. A
-    first model must beat its naive rule; a later one is compared with the live version. Below the table it says what
-    the monitors of the live version cannot watch, and which released version is worse than its rule."""
+    first model must beat its naive rule; a later one is compared with the live version too. Below the table it says
+    what the monitors of the live version cannot watch."""
     from console.commands import command
     from console.queries.monitoring_limits import read_limits
-    from console.queries.naive_rule import naive_is_better
     from console.queries.runs import SHORT
     from console.queries.versions import find_versions, read_call_times, read_evaluation
 
@@ -62,8 +61,6 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
         if version.next_step and version.status in ("live", "registered", "refused"):
             what = f"Version {version.version}" if version.version else f"The model of run {version.run[:SHORT]}"
             print(f"\n{what}: {version.next_step.sentence}:\n  {command(names, *version.next_step.words)}")
-    for sentence in filter(None, (naive_is_better(version, evaluation) for version, evaluation, _ in judged)):
-        print(f"\n{sentence}")
     for limit in limits:
         print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 

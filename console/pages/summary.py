@@ -12,7 +12,7 @@ from console.pages.changes import changes
 from console.presenters.alarms import monitor_run_before, worst_window
 from console.queries.answers import answer, reason_of
 from console.queries.drops import Drop
-from console.queries.naive_rule import losses_beside, naive_is_better, newer_rows_of_rule
+from console.queries.naive_rule import losses_beside, newer_rows_of_rule
 from console.queries.report import JudgedModel, WorkloadReport
 from console.words import count, day, last_day, span
 from millrace.messages.retrain import RetrainingDecided
@@ -101,8 +101,6 @@ def _live(report: WorkloadReport) -> Iterator[str]:
         return
     is_live = f"has been live since {day(model.version.live_at)}" if model.version.live_at else "is live"
     yield f"Version {model.version.version} {is_live}{_quality(model)}."
-    if worse := naive_is_better(model.version, model.evaluation):
-        yield worse
     for gate in model.version.gates:
         if gate.is_warning:
             yield f"It passed the gate {gate.name} with a warning: {gate.sentence}."

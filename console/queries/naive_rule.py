@@ -1,34 +1,12 @@
-"""Whether a released version is worse than its naive rule. Only a first model is held against the rule by a gate."""
+"""How a released version and its naive rule compare."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from console.queries.versions import ModelVersion
-from millrace.evaluation.gates.gate import words_of
 from millrace.evaluation.naive.catalogue import measure_of
 from millrace.evaluation.report import Evaluation
-
-RELEASED = ("live", "previous", "retired")
-"""The statuses of a version that is or was live."""
-
-
-def naive_is_better(version: ModelVersion, evaluation: Evaluation | None) -> str:
-    """A sentence if the naive rule does better on the test rows than this released version; else empty.
-
-    They are compared as the gate `baseline` compares them, by the rule's `measure`. A version with a verdict of this
-    gate has beaten the rule."""
-    if evaluation is None or version.status not in RELEASED:
-        return ""
-    measure = measure_of(evaluation.naive.rule)
-    own, naive = evaluation.metrics.get(measure), evaluation.naive.metrics.get(measure)
-    if own is None or naive is None or own <= naive or any(gate.name == "baseline" for gate in version.gates):
-        return ""
-    name, amount = words_of(measure, evaluation.error)
-    return (
-        f"Version {version.version} is worse than its naive rule by its {name}, {amount(own)} against {amount(naive)}: "
-        "as a later model it was held against the version that was live, not against the rule."
-    )
 
 
 def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:

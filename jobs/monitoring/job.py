@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from jobs.monitoring.decisions import watched
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.decisions.floor import compared, is_share, together
+from millrace.decisions.floor import compared, is_share, newest, together
 from millrace.decisions.floor import judge as judge_floor
 from millrace.decisions.outcomes import Label, Outcome, as_said, join
 from millrace.decisions.promise import Labelled, follow
@@ -169,13 +169,15 @@ def _floor(settled: list[Outcome], known: Known) -> FloorFound | None:
     task, measure = known.task, measure_of(known.workload.gates.baseline.kind)
     days = together(now.days, compared(settled, now.rule, task, measure))
     found = judge_floor(days, below=now.below, floor=policy.floor, is_share=is_share(task, measure))
-    labels = sum(one.labels for one in found.days)
+    # What is reported is what decided: a few days for the rule, many for the version that would come back.
+    decisive = found.days if now.below else newest(found.days, policy.floor.labels)
+    labels = sum(one.labels for one in decisive)
     return FloorFound(
         below=found.below,
         before=now.below,
         labels=labels,
-        own=sum(one.own for one in found.days) / labels,
-        rule=sum(one.rule for one in found.days) / labels,
+        own=sum(one.own for one in decisive) / labels,
+        rule=sum(one.rule for one in decisive) / labels,
         days=found.days,
     )
 

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from millrace.errors import FieldError
 from millrace.workload.section import Section
 
+RETURN = 14
+"""How many times the labels of a floor its version is compared on before it comes back: four weeks for two days."""
 FEWEST_LABELS = 48
 """The fewest labels that a floor may ask for: below it one good hour would turn the judgement."""
 Action = Literal["automated", "review", "fallback"]
@@ -53,11 +55,17 @@ class Floor(Section):
     """When the naive rule answers in place of a version that does worse on recent labels: `{labels: 336}`."""
 
     labels: Annotated[int, Field(ge=FEWEST_LABELS)]
-    """The fewest of the newest labels on which both are compared: whole days, as few as hold so many labels."""
+    """The rule takes over by the newest days with so many labels; fewer change nothing."""
+    return_labels: Annotated[int, Field(ge=FEWEST_LABELS)] | None = None
+    """The version comes back only if it is better on the newest days with so many labels too. None: 14 × `labels`."""
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.02
     """The rule takes over once it is better by more than this, and the version again once it is better by more.
 
     It is a difference of two shares of wrong answers; for amounts and the log loss, a share of the rule's figure."""
+
+    @property
+    def labels_to_return(self) -> int:
+        return RETURN * self.labels if self.return_labels is None else max(self.return_labels, self.labels)
 
 
 class Policy(Section):

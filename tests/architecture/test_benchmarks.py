@@ -14,12 +14,14 @@ import torch
 
 from tests.benchmarks import conclude
 from tests.benchmarks.burst import REAL, SIMULATED, Outcome
+from tests.benchmarks.floor import Held
 from tests.benchmarks.promise import Kept
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_expectations": 40.0}
 FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
 BURSTS = [Outcome(effects=drops, repeated=0, executions=1, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
+ABOVE = Held(name="a stream", accuracy=0.75, alone=0.7, below=0.01, worst=-0.01, below_alone=0.2, worst_alone=-0.1)
 KEPT = Kept(name="a stream", error=0.05, coverage=0.45, hindsight=0.5, far=0.1)
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
@@ -27,6 +29,7 @@ HELD: dict[str, dict[str, Any]] = {
     "burst": {"simulated": BURSTS[0], "alone": replace(BURSTS[0], hours=5.0), "real": BURSTS[1]},
     "company": {"found": [FAMILY]},
     "drift": {"times_as_fast": 100.0},
+    "floor": {"found": [ABOVE]},
     "kills": {"different": 0, "in_writes": 40},
     "loop": {"loop_s": 10.0, "api_calls": 1000},
     "prediction": {"cpu_us": 10.0},
@@ -52,6 +55,8 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("company", {"found": [FAMILY | {"different": 1}]}),
     ("company", {"found": [FAMILY | {"times": 1.31}]}),
     ("drift", {"times_as_fast": 20.0}),
+    ("floor", {"found": [ABOVE, replace(ABOVE, below=0.011)]}),
+    ("floor", {"found": [replace(ABOVE, worst=-0.0101)]}),
     ("kills", {"different": 1}),
     ("kills", {"in_writes": 9}),
     ("loop", {"loop_s": 60.1}),

@@ -33,7 +33,7 @@ CHANGES = {
     "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
     "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule, {constant: 0.5}]",
 }
-POLICY = "\npolicy:\n  floor: {labels: 300, margin: 0.02}\n"
+POLICY = "\npolicy:\n  floor: {labels: 300, return_labels: 300, margin: 0.02}\n"
 
 
 @pytest.fixture(scope="module")

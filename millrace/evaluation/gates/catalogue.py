@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,12 +29,6 @@ from millrace.evaluation.gates.value import Value
 from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation
 from millrace.messages.train import GateBaseline
-
-ALTERNATIVES: tuple[GateBaseline, ...] = get_args(GateBaseline)
-"""The names of two gates; a run is judged by one of them.
-
-A first model must beat the naive rule (`baseline`). A later one must not be worse than the champion
-(`non_inferiority`)."""
 
 
 class Gates(BaseModel):
@@ -75,8 +68,15 @@ class Gates(BaseModel):
 
 
 def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline) -> tuple[Verdict, ...]:
-    """The verdict of every declared gate; of the two ALTERNATIVES only `against` is judged."""
-    judged = {name: gate for name, gate in gates.declared().items() if name == against or name not in ALTERNATIVES}
+    """The verdict of every declared gate.
+
+    A first model is judged against `baseline`: it must beat the naive rule by the margin. A later one is judged against
+    `non_inferiority`, and must not be worse than the rule either: the champion itself may have fallen below it."""
+    judged: dict[str, Gate] = gates.declared()
+    if against == "baseline":
+        del judged["non_inferiority"]
+    else:
+        judged["baseline"] = gates.baseline.model_copy(update={"margin": 0.0})
     return tuple(gate.judge(report) for gate in judged.values())
 
 

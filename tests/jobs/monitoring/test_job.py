@@ -98,7 +98,7 @@ def prepare(tmp_path: Path) -> Prepare:
             (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
         if floor:
             with (root / "config" / "workload.yaml").open("a") as declared:
-                declared.write("policy: {floor: {labels: 300}}\n")
+                declared.write("policy: {floor: {labels: 300, return_labels: 300}}\n")
         history = rows_between(datetime(1996, 1, 1, tzinfo=UTC), datetime(1997, 1, 1, tzinfo=UTC))
         features = declare(workload.prediction.features, load_contract(FOLDER).rows)
         baseline = build(history, workload=workload, features=features, error=SOME_BOUND)

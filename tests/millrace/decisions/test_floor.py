@@ -16,7 +16,7 @@ from millrace.workload.policy import Floor
 from tests.millrace.decisions.test_record import DECISION
 from tests.plant import write_plant
 
-FLOOR = Floor(labels=96, margin=0.02)
+FLOOR = Floor(labels=96, return_labels=96, margin=0.02)
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
 
 
@@ -43,6 +43,18 @@ def test_to_and_fro_need_the_margin(own: int, rule: int, from_above: bool, from_
     came = days((own / 2, rule / 2), (own / 2, rule / 2))
     assert judge(came, below=False, floor=FLOOR, is_share=True).below is from_above
     assert judge(came, below=True, floor=FLOOR, is_share=True).below is from_below
+
+
+def test_the_version_comes_back_only_if_it_is_better_on_many_labels_too() -> None:
+    """Two bad days, then two good ones: the rule takes over by two days, and gives way by four."""
+    floor = Floor(labels=96, return_labels=192, margin=0.02)
+    bad, good = (30, 10), (5, 20)
+    assert judge(days(good, good, bad, bad), below=False, floor=floor, is_share=True).below
+    found = judge(days(good, bad, bad, good, good), below=True, floor=floor, is_share=True)
+    assert (found.below, len(found.days)) == (True, 4)
+    assert judge(days(bad, good, good, good), below=True, floor=floor, is_share=True).below is False
+    assert judge(days(good, good, good), below=True, floor=floor, is_share=True).below, "144 labels are too few"
+    assert Floor(labels=96).labels_to_return == 14 * 96
 
 
 def test_the_margin_of_amounts_is_a_share_of_the_rules_figure() -> None:

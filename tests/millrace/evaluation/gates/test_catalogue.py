@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from millrace.evaluation.comparison import compare
-from millrace.evaluation.gates.catalogue import ALTERNATIVES, Gates, judge_all, passed
+from millrace.evaluation.gates.catalogue import Gates, judge_all, passed
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.gates.parts import Parts
@@ -305,10 +305,20 @@ def test_every_bad_report_is_for_a_gate_of_the_catalogue():
     assert {name for _, name, _ in BAD.values()} <= set(Gates.model_fields)
 
 
-@pytest.mark.parametrize("against", ALTERNATIVES)
-def test_of_the_alternatives_one_is_asked(against):
+@pytest.mark.parametrize(("against", "left_out"), [("baseline", {"non_inferiority"}), ("non_inferiority", set())])
+def test_a_first_model_is_compared_with_no_champion(against, left_out):
     names = [verdict.name for verdict in judge_all(report(), DECLARED, against=against)]
-    assert set(names) == set(DECLARED.declared()) - (set(ALTERNATIVES) - {against})
+    assert set(names) == set(DECLARED.declared()) - left_out
+
+
+@pytest.mark.parametrize(("rule", "first", "later"), [(0.5, True, True), (0.0, False, True), (-0.01, False, False)])
+def test_no_later_model_is_worse_than_the_rule_however_bad_the_champion_is(rule, first, later):
+    """`rule` is how much higher the rule's error is than the model's."""
+    error = report().metrics["error"]
+    found = report(changes={"naive": {"metrics": {"error": error + rule}}})
+    for against, passes in (("baseline", first), ("non_inferiority", later)):
+        verdicts = judge_all(found, DECLARED, against=against)
+        assert [one.name for one in verdicts if not one.passed] == ([] if passes else ["baseline"])
 
 
 @pytest.mark.parametrize("name", ["calibration", "size"])
@@ -318,7 +328,7 @@ def test_a_gate_that_is_left_out_is_not_judged(name):
     assert Gates.model_validate(gates.model_dump(exclude_none=True)) == gates
 
 
-@pytest.mark.parametrize("name", [*ALTERNATIVES, "latency"])
+@pytest.mark.parametrize("name", ["baseline", "non_inferiority", "latency"])
 def test_the_others_may_not_be_left_out(name):
     with pytest.raises(ValidationError, match=name):
         Gates.model_validate(DECLARED.model_dump(exclude={name}))
