@@ -27,6 +27,7 @@ from console.cli.new_options import (
     NoEventTime,
     NoKey,
     Owner,
+    Part,
     Pieces,
     PositiveClass,
     RowsInOrder,
@@ -77,6 +78,7 @@ def new(
     keep: Keep = "",
     image_size: ImageSize = "",
     minutes: Minutes = 2,
+    part: Part = None,
     decimal: Decimal = "",
     columns: ColumnNames = "",
     owner: Owner = "me",
@@ -103,10 +105,12 @@ def new(
     from console.cli.printing import show_json
     from console.files.given import given
     from console.files.inside import Inside
+    from console.new.families import PartAtHand
     from console.new.files import read_given
     from console.new.proposal import propose
     from console.new.roles import Choices
     from console.new.writing import write
+    from millrace.artefact.pretrained import read_pretrained
     from millrace.errors import ConfigurationError
     from millrace.workload.load import workloads_folder
 
@@ -141,6 +145,9 @@ def new(
                 choices,
                 today=datetime.now(UTC).date(),
                 minutes=minutes,
+                part=PartAtHand(path=part, header=read_pretrained(part.read_bytes(), where=str(part)))
+                if part
+                else None,
                 say=lambda line: typer.echo(line, err=True),
             )
         except ConfigurationError as error:

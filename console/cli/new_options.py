@@ -70,6 +70,12 @@ Minutes = Annotated[
     float,
     typer.Option(min=0, max=60, help="Try candidates on the rows for at most so long; 0: propose by the kind of data."),
 ]
+Part = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="Try these vectors of words too: a file that `millrace part` wrote."
+    ),
+]
 Owner = Annotated[str, typer.Option(help="Who answers for the workload.")]
 Drops = Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")]
 Pieces = Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")]

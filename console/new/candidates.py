@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from console.new.declare import ProposedPrediction
-from console.new.families import Family, multiscale, on_scale, two_layers, with_intervals, with_trees
+from console.new.families import (
+    Family,
+    PartAtHand,
+    multiscale,
+    on_scale,
+    two_layers,
+    with_intervals,
+    with_part,
+    with_trees,
+)
 from console.new.features import Features
 from console.new.rehearsal import Rehearsal
 from console.new.times import HOUR_S, Series
@@ -39,16 +48,26 @@ class Candidate:
 
 
 def candidates(
-    usual: Family, features: Features, prediction: ProposedPrediction, series: Series | None, rehearsal: Rehearsal
+    usual: Family,
+    features: Features,
+    prediction: ProposedPrediction,
+    series: Series | None,
+    rehearsal: Rehearsal,
+    part: PartAtHand | None = None,
 ) -> tuple[Candidate, ...]:
-    """The candidates, with the usual family among them. Only the usual one for texts and images.
+    """The candidates, with the usual family among them. For texts and images the usual one, for texts alone also one
+    with the vectors of a `part`.
 
     `prediction` is what is proposed without a trial."""
     rows = rehearsal.examples.table.num_rows
     if series is not None and usual.name == "gru":
         return tuple(_of_series(usual, features, prediction, series, rehearsal))
     if usual.name != "feedforward":
-        return (Candidate(said=usual.why, features=features, family=usual),)
+        known = Candidate(said=usual.why, features=features, family=usual)
+        if part is None:
+            return (known,)
+        given = with_part(part, len(prediction.texts))
+        return (known, Candidate(said=given.why, features=features, family=given))
     return tuple(_of_table(usual, features, prediction, rows))
 
 

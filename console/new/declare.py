@@ -70,6 +70,7 @@ class ProposedPrediction:
     """Columns that are features as they are."""
     texts: tuple[str, ...] = ()
     """The columns of `features` that are free text."""
+    text_encoder: str = "text"
     derived: tuple[dict[str, Any], ...] = ()
     """Calendars and histories, as workload.yaml has them."""
     split_column: str = ""
@@ -84,7 +85,7 @@ class ProposedPrediction:
     @property
     def declared(self) -> tuple[str | dict[str, Any], ...]:
         """All features as workload.yaml has them: a name, or more, such as `{"name": "text", "encoder": "text"}`."""
-        named = ({"name": name, "encoder": "text"} if name in self.texts else name for name in self.features)
+        named = ({"name": name, "encoder": self.text_encoder} if name in self.texts else name for name in self.features)
         return (*named, *self.derived)
 
     @property
@@ -127,6 +128,8 @@ def workload_document(
     `source` is the name of the file and `rows` the number of its rows that the contract accepts. `stretches` is the
     number of stretches of windows that a bound on the error rests on. `family` is the one that a trial has chosen, and
     `tried` are its lines; without one it is the family that suits the kind of data."""
+    if family and family.part:  # its vectors are those of pieces
+        prediction = replace(prediction, text_encoder="tokens")
     kind, hours = LABEL_KINDS[prediction.task], prediction.horizon_hours
     # A history has the distance of the rows as its step, and leaves it out if it is one hour.
     every = next((each.get("every_hours", 1.0) for each in prediction.derived if "history" in each), 1.0)

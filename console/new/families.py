@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from millrace.artefact.pretrained import PretrainedFile
 
 if TYPE_CHECKING:
     from millrace.models.parameters import Scale
@@ -38,6 +41,20 @@ COSINE = {"schedule": "cosine", "seed": 7}
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartAtHand:
+    """Vectors of words that a person has: the file, and its header."""
+
+    path: Path
+    header: PretrainedFile
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """The key `pretrained` of workload.yaml; the file is copied into the workload's folder."""
+        digest, licence = f"sha256:{self.header.digest}", self.header.licence
+        return {"from": f"parts/{self.path.name}", "digest": digest, "licence": licence}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """A family of models: its name, its hyperparameters, and why it was chosen."""
 
@@ -46,6 +63,8 @@ class Family:
     why: str
     max_mb: int = 10
     """The size in megabytes of the largest artefact that passes the gate `size`."""
+    part: PartAtHand | None = None
+    """The vectors of words that it takes; None for vectors that begin at random."""
 
 
 def suited(
@@ -160,6 +179,17 @@ def _texts(rows: int, texts: int) -> Family:
     return Family(name="bag", values=values | COSINE, why=why, max_mb=_megabytes(texts, dimension))
 
 
+def with_part(part: PartAtHand, texts: int) -> Family:
+    """A linear layer over the mean of vectors that stay as they are.
+
+    Small batches and a high rate: of a frozen model only that layer learns."""
+    width, pieces = part.header.width, len(part.header.pieces)
+    values = {"dimension": width, "dropout": 0.2, "epochs": 40, "patience": 40, "batch_size": 32, "learning_rate": 0.03}
+    why = f"vectors of words that {part.header.name} brings"
+    max_mb = _megabytes(texts, width, pieces)
+    return Family(name="bag", values=values | COSINE, why=why, max_mb=max_mb, part=part)
+
+
 def _images(rows: int, side: int, *, has_even_classes: bool) -> Family:
     """Residual blocks. Few or large images are learnt as in `xray`, others with the recipe of its quality benchmark.
 
@@ -207,9 +237,9 @@ def _channels(image_side: int) -> list[int]:
     return [8, 16, 32] if image_side >= SIDE_OF_THREE_BLOCKS else [8, 16]
 
 
-def _megabytes(texts: int, dimension: int) -> int:
+def _megabytes(texts: int, dimension: int, vectors: int = VECTORS) -> int:
     """The bound on the size of the artefact, in megabytes.
 
     It holds the vectors of each text twice, as weights and in the graph, each number in four bytes. A fifth more and
     10 MB are left for all else."""
-    return 10 + round(1.2 * texts * 2 * VECTORS * dimension * 4 / 1e6)
+    return 10 + round(1.2 * texts * 2 * vectors * dimension * 4 / 1e6)

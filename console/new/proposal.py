@@ -14,6 +14,7 @@ from console.new.candidates import Candidate, candidates
 from console.new.columns import LeftOut, Observed
 from console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
 from console.new.duplicates import recodings
+from console.new.families import PartAtHand
 from console.new.features import Features, find_features, find_leaks
 from console.new.files import typed_rows
 from console.new.kinds import LABEL_KINDS
@@ -79,13 +80,15 @@ def propose(
     *,
     today: date,
     minutes: float = 0,
+    part: PartAtHand | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Proposal:
     """The proposal for a file of labelled rows.
 
     `today` stands for the time of the drop: rows without a time of their own get it. A trial of candidates may take
-    `minutes`, and `say` is told before it begins; with 0 there is none. Raises ConfigurationError if something cannot
-    be decided, with the candidates, or if training would stop, with the cause."""
+    `minutes`, and `say` is told before it begins; with 0 there is none. Of rows of text it also tries the vectors of
+    `part`. Raises ConfigurationError if something cannot be decided, with the candidates, or if training would stop,
+    with the cause."""
     check_choices(choices, source)
     reading = read(source, choices, today)
     features = _features(reading)
@@ -112,7 +115,7 @@ def propose(
         accepted = filled(reading, accepted)
         if accepted.num_rows != rows:
             spans, rehearsal = _rehearsed(reading, features, accepted)
-    trial = _tried(reading, features, series, spans, rehearsal, accepted, minutes, say)
+    trial = _tried(reading, features, series, spans, rehearsal, accepted, minutes, part, say)
     if trial.chosen.features != features:
         features = trial.chosen.features
         spans, rehearsal = _rehearsed(reading, features, accepted)
@@ -176,15 +179,19 @@ def _tried(
     rehearsal: Rehearsal,
     accepted: pa.Table,
     minutes: float,
+    part: PartAtHand | None,
     say: Callable[[str], None],
 ) -> Trial:
     """The trial of what may suit the rows. Without `minutes` it has the usual candidate alone, and nothing is tried."""
     prediction, rows, naive = reading.prediction(features), accepted.num_rows, rehearsal.naive
     family = usual_family(prediction, naive, rows)
     usual = Candidate(said=family.why, features=features, family=family)
+    if part and (not minutes or family.name != "bag"):
+        expected = "rows whose features are free text alone, and --minutes above 0"
+        raise ConfigurationError(where=reading.where, field="--part", expected=expected, came=family.why)
     if not minutes or prediction.image_side:
         return Trial(candidates=(usual,), usual=usual)
-    found = candidates(family, features, prediction, series, rehearsal)
+    found = candidates(family, features, prediction, series, rehearsal, part)
     documents = [
         workload_document(
             reading.prediction(each.features), spans, naive, source=reading.where, rows=rows, family=each.family
@@ -195,7 +202,12 @@ def _tried(
     many = f"{len(found)} candidates" if len(found) > 1 else "the usual recipe"
     say(f"Trying {many} and simple models on the rows: up to {minutes:g} minutes; --minutes 0 leaves it out")
     tried, problem = run_trial(
-        documents, _contract_yaml(reading, prediction), accepted, usual=usual_at, minutes=minutes
+        documents,
+        _contract_yaml(reading, prediction),
+        accepted,
+        usual=usual_at,
+        minutes=minutes,
+        part=part.path if part else None,
     )
     return Trial(candidates=found, usual=found[usual_at], unit=naive.unit, tried=tried, problem=problem)
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from console.new.candidates import Candidate
-from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
+from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL
 from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, Tried
 from millrace.tasks.figures import short
 
@@ -77,14 +77,21 @@ def _line(said: str, tried: Tried, width: int) -> str:
 
 
 def run_trial(
-    documents: Sequence[str], contract_yaml: str, rows: pa.Table, *, usual: int, minutes: float
+    documents: Sequence[str],
+    contract_yaml: str,
+    rows: pa.Table,
+    *,
+    usual: int,
+    minutes: float,
+    part: Path | None = None,
 ) -> tuple[tuple[Tried, ...], str]:
     """What the trial found, and why it found nothing.
 
-    `documents` are the texts of workload.yaml, the plainest candidate first. `rows` have their line in the file."""
+    `documents` are the texts of workload.yaml, the plainest candidate first. `rows` have their line in the file. A
+    candidate may take the vectors of `part`."""
     with TemporaryDirectory() as temporary:
         root = Path(temporary)
-        _write(root, documents, contract_yaml, rows, {MINUTES: str(minutes), USUAL: str(usual)})
+        _write(root, documents, contract_yaml, rows, {MINUTES: str(minutes), USUAL: str(usual)}, part)
         # Each process of the trial has one thread, so that two of them take two processors.
         environment = {**os.environ, "MILLRACE_ML_ROOT": str(root), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "jobs.training", "try"]
@@ -96,7 +103,12 @@ def run_trial(
 
 
 def _write(
-    root: Path, documents: Sequence[str], contract_yaml: str, rows: pa.Table, hyperparameters: dict[str, str]
+    root: Path,
+    documents: Sequence[str],
+    contract_yaml: str,
+    rows: pa.Table,
+    hyperparameters: dict[str, str],
+    part: Path | None,
 ) -> None:
     """Write the folders of a training job below `root`."""
     config, data, settings = (
@@ -106,7 +118,12 @@ def _write(
     )
     for folder in (config / CANDIDATES, data, settings):
         folder.mkdir(parents=True)
-    (settings / "inputdataconfig.json").write_text(json.dumps({CONFIG_CHANNEL: {}, DATA_CHANNEL: {}}))
+    channels = [CONFIG_CHANNEL, DATA_CHANNEL]
+    if part:
+        channels.append(PRETRAINED_CHANNEL)
+        (root / "input" / "data" / PRETRAINED_CHANNEL).mkdir()
+        (root / "input" / "data" / PRETRAINED_CHANNEL / part.name).symlink_to(part.resolve())
+    (settings / "inputdataconfig.json").write_text(json.dumps({channel: {} for channel in channels}))
     (settings / "hyperparameters.json").write_text(json.dumps(hyperparameters))
     (config / "contract.yaml").write_text(contract_yaml)
     for number, document in enumerate(documents):

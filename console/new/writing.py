@@ -93,6 +93,9 @@ def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, forc
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(draft / name, folder / name)
+        if part := proposal.trial.chosen.family.part:
+            (folder / "parts").mkdir(exist_ok=True)
+            shutil.copyfile(part.path, folder / part.declared["from"])
     written = tuple(_write_drops(proposal, drops, pieces))
     to_predict = drops / "to_predict.jsonl"
     predicted = _write_rows(proposal, histories, to_predict)

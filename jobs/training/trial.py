@@ -27,6 +27,7 @@ from jobs.training.beside import beside
 from jobs.training.job import bounds_of, calibrate
 from jobs.training.loader import Resident
 from jobs.training.loop import TrainingInputs
+from jobs.training.pretrained import pretrained_vectors
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.datasets.examples import LABEL, Examples, examples
@@ -42,6 +43,7 @@ from millrace.features.catalogue import Features
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, Tried
 from millrace.models.predictor import build
+from millrace.models.pretrained import PretrainedVectors
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -86,6 +88,7 @@ class Rows:
     workload: Workload
     task: Task
     fitted: Features
+    pretrained: PretrainedVectors | None
     examples: Examples
     target_N: npt.NDArray[Any]
 
@@ -131,9 +134,10 @@ def run_trial(places: TrainingPlaces, stop: StopSignal) -> None:
     # The usual candidate comes first: without it nothing is gained by the others.
     first = files[int(places.hyperparameters[USUAL])]
     files.sort(key=lambda path: path != first)
-    usual = _rows(first, contract, table)
+    usual = _rows(first, contract, table, places)
     calls: dict[tuple[str, str], Callable[[], Judged | None]] = {
-        ("candidate", path.stem): partial(_candidate, path, contract, table, planned_s, is_late) for path in files
+        ("candidate", path.stem): partial(_candidate, path, contract, table, places, planned_s, is_late)
+        for path in files
     }
     calls |= {("rival", name): call for name, call in _rivals(usual)}
     # One thread for each call: as many of them go on at once as there are processors.
@@ -143,28 +147,36 @@ def run_trial(places: TrainingPlaces, stop: StopSignal) -> None:
         print(tried.model_dump_json(), flush=True)
 
 
-def _rows(path: Path, contract: Contract, table: pa.Table) -> Rows:
+def _rows(path: Path, contract: Contract, table: pa.Table, places: TrainingPlaces) -> Rows:
     workload = read_workload(path)
     features = encoders.declare(workload.prediction.features, contract.rows)
+    pretrained = pretrained_vectors(places, workload.training, features)
+    features = pretrained.declare(features) if pretrained else features
     task = tasks.declare(workload.prediction, contract.label)
     found = examples(table, workload=workload, features=features)
     return Rows(
         workload=workload,
         task=task,
         fitted=encoders.fit(features, found.part(found.parts.train)),
+        pretrained=pretrained,
         examples=found,
         target_N=task.targets(found.table[LABEL]),
     )
 
 
 def _candidate(
-    path: Path, contract: Contract, table: pa.Table, planned_s: float, is_late: Callable[[], bool]
+    path: Path,
+    contract: Contract,
+    table: pa.Table,
+    places: TrainingPlaces,
+    planned_s: float,
+    is_late: Callable[[], bool],
 ) -> Judged | None:
     """The candidate's judgement; None if it was not done in time."""
     if is_late():
         return None
     began = time.process_time()
-    rows = _rows(path, contract, table)
+    rows = _rows(path, contract, table, places)
     inputs = replace(_planned(rows, planned_s), bounds=bounds_of(contract))
     try:
         trained = loop.train(inputs, stop=is_late)
@@ -193,6 +205,7 @@ def _planned(rows: Rows, planned_s: float) -> TrainingInputs:
         task=rows.task,
         train=train,
         validation=rows.resident("validation"),
+        pretrained=rows.pretrained,
         identity="",
     )
 

@@ -9,21 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from console.new.candidates import Candidate, candidates
 from console.new.declare import usual_family
-from console.new.families import with_intervals
+from console.new.families import PartAtHand, with_intervals
 from console.new.features import Features
 from console.new.proposal import Proposal, propose
 from console.new.read import read_source
 from console.new.roles import Choices
 from console.new.trial import Trial
+from console.new.writing import write
+from millrace.errors import ConfigurationError
 from millrace.messages.trial import Tried
+from millrace.workload.fit import check_pretrained_file
+from millrace.workload.load import load_workload
+from tests import wordllama
 from tests.console.new.conftest import TODAY
 
 FIRST = datetime(2023, 1, 2)  # noqa: DTZ001 the file says no zone
+SENTENCES = Path(__file__).resolve().parents[3] / "workloads" / "intents" / "sample" / "clinc150.parquet"
 NO_FEATURES = Features(columns=("x",), derived=(), others=())
 SEASONS = {"week": 168, "day": 24}
 
@@ -142,3 +149,34 @@ def test_a_longer_history_reaches_over_the_season_of_the_label(season: str, tmp_
     longest = 168 if season == "week" else 72
     assert hours == [[], [24], [24], [24], [longest], [longest]]
     assert (usual, features) in [(one.family, one.features) for one in tried]
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PartAtHand]:
+    """480 sentences of 60 intents, and vectors of words that a package ships."""
+    folder = tmp_path_factory.mktemp("sentences")
+    rows = pq.read_table(SENTENCES).to_pylist()
+    intents = sorted({row["intent"] for row in rows} - {"oos"})[:60]
+    chosen = [row for intent in intents for row in [one for one in rows if one["intent"] == intent][:8]]
+    written(folder / "said.csv", [{"text": row["text"], "intent": row["intent"]} for row in chosen])
+    path = folder / "words.safetensors"
+    return folder / "said.csv", PartAtHand(path=path, header=wordllama.write(path))
+
+
+def test_vectors_at_hand_are_proposed_where_they_gain(sentences: tuple[Path, PartAtHand], tmp_path: Path) -> None:
+    file, part = sentences
+    found = propose(read_source(file), Choices(name="said", label="intent"), today=TODAY, minutes=30, part=part)
+    usual, given = (one for one in found.trial.tried if one.who == "candidate")
+    assert usual.behind > usual.deviation, "the words of few sentences do not reach far"
+    assert found.trial.chosen.family.part == part
+    assert any("l2_supercat_256" in line and line.endswith("proposed") for line in found.trial.lines)
+    made = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False).folder
+    workload = load_workload(made)
+    assert check_pretrained_file(workload, made) == made / "parts" / "words.safetensors"
+    assert given.figure < usual.figure
+    assert (made / "parts" / "words.safetensors").read_bytes() == part.path.read_bytes()
+
+
+def test_vectors_of_words_are_for_texts_alone(prices: Path, sentences: tuple[Path, PartAtHand]) -> None:
+    with pytest.raises(ConfigurationError, match="--part: expected rows whose features are free text alone"):
+        propose(read_source(prices), Choices(name="prices", label="price"), today=TODAY, minutes=30, part=sentences[1])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from console.queries.cards import invalid
+from millrace.artefact.pretrained import Origin
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed, installed
 from millrace.evaluation.report import Evaluation
 from millrace.release.bom import bom_of
+from millrace.release.card import card_of
 from tests.millrace.release.test_card import REPORT, external, records
 
 LIBRARIES = Installed(python="3.13.1", packages={"onnxruntime": "1.31.1", "Jinja2": "3.1.6", "torch": "2.13.0+cpu"})
@@ -74,6 +77,24 @@ def test_an_external_model_depends_on_no_rows_and_no_training_of_ours() -> None:
     assert invalid(json.dumps(made)) == ""
     assert made["dependencies"][0] == {"ref": "model", "dependsOn": ["serving-image"]}
     assert "training-image" not in {one["bom-ref"] for one in made["components"]}
+
+
+def test_a_part_that_was_learnt_elsewhere_is_named_with_its_licence() -> None:
+    given = records()
+    origin = Origin(name="words", source="a package 1.0", licence="MIT", digest="ab" * 32, is_frozen=True)
+    given = replace(given, description=replace(given.description, pretrained=origin))
+    made = json.loads(bom_of(given, LIBRARIES))
+    assert invalid(json.dumps(made)) == ""
+    [part] = [one for one in made["components"] if one["bom-ref"] == "pretrained"]
+    assert (part["name"], part["licenses"]) == ("words", [{"license": {"name": "MIT"}}])
+    assert part["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+    assert "pretrained" in made["dependencies"][0]["dependsOn"]
+    said = card_of(given).additional_information.custom_details
+    assert {key: said[f"pretrained_{key}"] for key in ("name", "licence", "digest")} == {
+        "name": "words",
+        "licence": "MIT",
+        "digest": "ab" * 32,
+    }
 
 
 def test_a_figure_that_is_no_number_is_left_out() -> None:
