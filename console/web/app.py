@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_urlsafe
@@ -157,8 +158,10 @@ class _Console:
             return self._desks[names.workload]
 
     def close(self) -> None:
-        for desk in self._desks.values():
-            desk.close()
+        # Each is closed, also where another one cannot be.
+        with ExitStack() as ends:
+            for desk in self._desks.values():
+                ends.callback(desk.close)
 
     def failure(self, request: Request, error: Exception) -> Response:
         """The page that says why another page cannot be shown."""

@@ -82,7 +82,9 @@ class Desk:
     def close(self) -> None:
         """Give back what the person has, and drop the labels of the answers."""
         with self._lock:
-            if ahead := self._read_ahead():
+            # What could not be read ahead is nothing to give back.
+            ahead = part(self._read_ahead)
+            if isinstance(ahead, OpenItem):
                 self._items.append(ahead)
             for item in self._items:
                 self.reviewer.release(item.held)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import unescape
 from threading import Thread
+from urllib.parse import urlencode
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -44,6 +47,20 @@ class Browser:
         answer = self.ask(url.partition(str(self.port))[2])
         self.cookie = answer.headers.get("set-cookie", "").partition(";")[0]
         return answer
+
+
+def hidden(html: str, name: str) -> str:
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', html)
+    return unescape(found[1]) if found else ""
+
+
+def send(browser: Browser, shown: Answer, path: str = "/income/review", **fields: str) -> Answer:
+    """Send a form of the page with these fields, and follow to the page after it."""
+    form = {name: hidden(shown.text, name) for name in ("token", "decision")} | fields
+    own = {"origin": f"http://127.0.0.1:{browser.port}", "content-type": "application/x-www-form-urlencoded"}
+    answer = browser.ask(path, "POST", urlencode(form), **own)
+    assert answer.status in (303, 403)
+    return browser.ask(answer.headers["location"]) if answer.status == 303 else answer
 
 
 @contextmanager

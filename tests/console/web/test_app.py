@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -18,6 +19,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.stepfunctions.models import stepfunctions_backends
 
 from console.environment import Environment, find_environment
 from console.queries import cost
@@ -131,6 +133,27 @@ def test_what_waits_for_a_person_is_listed(opened: Callable[..., Browser], envir
     after = browser.ask("/").text
     assert after.count("<li><strong>") == before + 1 > 1
     assert "Drops wait" in after
+
+
+def test_a_failed_run_waits_for_a_week(opened: Callable[..., Browser], environment: Environment) -> None:
+    """Of `ingest` each run has rows of its own; of another machine a newer run has made up for it."""
+    report, now = read_stored(stage="dev"), environment.now()
+    backend = stepfunctions_backends[NAMES.platform.account][NAMES.platform.region]
+
+    def fails(machine: str, name: str, ago: timedelta) -> None:
+        run = replace(report.of(machine)[-1], name=name, status="FAILED", output={}, started=now - ago, stopped=now)
+        backend.describe_state_machine(NAMES.machine_arn(machine)).executions.append(stored_cloud.StoredExecution(run))
+
+    for machine, name, days in (
+        ("ingest", "one", 2),
+        ("ingest", "two", 1),
+        ("ingest", "old", 8),
+        ("train", "other", 1),
+    ):
+        fails(machine, f"{name}-failed", timedelta(days=days))
+    fails("train", "newest-failed", timedelta(hours=5))
+    offered = re.findall(r"millrace rerun ([\w-]+)", opened().ask("/").text)
+    assert sorted(offered) == ["newest-f", "one-fail", "two-fail"]
 
 
 def test_the_report_is_the_file_s_page(opened: Callable[..., Browser]) -> None:

@@ -6,10 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import boto3
 import pytest
@@ -21,7 +19,7 @@ from console.web.app import console_app
 from millrace.decisions.review import ReviewItem
 from millrace.names import WorkloadNames
 from tests.console.web.queue_of_items import NAMES, PATH, item, make_stores, open_items
-from tests.console.web.served import Answer, Browser, serving
+from tests.console.web.served import Browser, hidden, send, serving
 from tests.credentials import KEYS
 
 
@@ -43,20 +41,6 @@ def browser(environment: Environment) -> Iterator[Browser]:
         browser.open(url)
         yield browser
         close()
-
-
-def hidden(html: str, name: str) -> str:
-    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', html)
-    return unescape(found[1]) if found else ""
-
-
-def send(browser: Browser, shown: Answer, **fields: str) -> Answer:
-    """Send a form of the page with these fields, and follow to the page after it."""
-    form = {name: hidden(shown.text, name) for name in ("token", "decision")} | fields
-    own = {"origin": f"http://127.0.0.1:{browser.port}", "content-type": "application/x-www-form-urlencoded"}
-    answer = browser.ask(PATH, "POST", urlencode(form), **own)
-    assert answer.status in (303, 403)
-    return browser.ask(answer.headers["location"]) if answer.status == 303 else answer
 
 
 def state(environment: Environment, number: int, names: WorkloadNames = NAMES) -> ReviewItem:
