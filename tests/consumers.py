@@ -13,6 +13,16 @@ ELECTRICITY = Path(__file__).resolve().parents[1] / "workloads" / "electricity"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/5e6d2f80-5b6a-4f0e-8a5c-2f7f9d3f1c11"
 DECLARED: Mapping[str, dict[str, Any]] = {
     "queue": {"queue": "order-decisions", "key_arn": KEY, "actions": ["automated", "review"]},
+    "event": {"bus": "orders"},
+    "mail": {"topic": "loans", "actions": ["review"]},
+    "table": {"table": "decision-lookup"},
+    "postgres": {
+        "host": "db.example.com",
+        "database": "loans",
+        "secret": "ledger/writer",
+        "table": "public.decisions",
+        "columns": {"id": "id", "value": "answer.value", "decided_at": "decided_at"},
+    },
     "webhook": {"url": "https://crm.example.com/decisions?of=mill", "secret": "crm/signing"},
 }
 """By kind, its keys."""

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.decisions.portion import read
+from millrace.decisions.portion import portions
 from millrace.errors import ConsumerError
 from millrace.settings.consumer import ConsumerSettings
 from millrace.workload.load import load_workload
@@ -23,7 +23,9 @@ LONGEST_WAIT_S = 3600
 SETTINGS = ConsumerSettings.parse()
 LOGGER = Logger()
 SQS = boto3.client("sqs")
-ACT = load_workload(SETTINGS.folder).consumers[SETTINGS.consumer].connect(boto3.client, SETTINGS.platform)
+S3 = boto3.client("s3")
+CONSUMER = load_workload(SETTINGS.folder).consumers[SETTINGS.consumer]
+ACT = CONSUMER.connect(boto3.client, SETTINGS.platform)
 
 
 @LOGGER.inject_lambda_context
@@ -36,7 +38,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
 def takes(record: SQSRecord) -> bool:
     """Whether the target has taken the decisions of the message. If not, the message stays hidden for a while."""
     try:
-        ACT(read(record.body))
+        for documents in portions(S3, SETTINGS.names, CONSUMER, record.body):
+            ACT(documents)
     except (ConsumerError, BotoCoreError, ClientError) as error:
         tries = int(record.attributes.approximate_receive_count)
         wait_s = min(2**tries, LONGEST_WAIT_S)

@@ -19,11 +19,13 @@ from functions.delivery.joining import acted, join
 from functions.delivery.reviews import open_reviews
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.aws.objects import at_once
+from millrace.consumers.catalogue import of_stage
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.decisions.chain import Answerer, answer_instead, answerers
+from millrace.decisions.portion import send_scored
 from millrace.decisions.record import AnsweredBy
 from millrace.decisions.scored import (
     ACTION_COLUMNS,
@@ -62,6 +64,8 @@ LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
 DYNAMODB = boto3.client("dynamodb")
+CONSUMERS = of_stage(WORKLOAD.consumers, SETTINGS.stage)
+SQS = boto3.client("sqs") if CONSUMERS else None
 STANDING = Standing(WORKLOAD.policy, StateTable(DYNAMODB, SETTINGS.names))
 REVIEWS = ReviewQueue(DYNAMODB, SETTINGS.names) if WORKLOAD.policy else None
 
@@ -96,6 +100,9 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
             S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
         S3.upload_file(str(delivered), LAKE, key)
         known = refer(drop, of_run, days)
+        if SQS is not None and known:
+            one = next(iter(known.values()))
+            send_scored(SQS, SETTINGS.names, CONSUMERS, str(delivered), one, drop_id=drop.drop_id)
         unopened = 0
         if REVIEWS and WORKLOAD.policy:
             unopened = open_reviews(

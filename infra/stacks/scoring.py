@@ -7,10 +7,11 @@ from __future__ import annotations
 from infra.constructs.external_table import ExternalTable, Partition, column_types
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
-from infra.iam import state_table
+from infra.iam import queues, state_table
 from infra.iam.buckets import LAKE
 from infra.machines import score
 from infra.stacks.workload import WorkloadStack
+from millrace.consumers.catalogue import of_stage, queue_of
 from millrace.contract.load import load_contract
 from millrace.messages.score import delivered_types
 from millrace.settings.drop import DropEnvironment
@@ -47,6 +48,7 @@ class ScoringStack(WorkloadStack):
         context, names = self.context, self.context.names
         # Which answers act is in the state, and decisions that wait for a person come into the queue.
         acts = [state_table.own_items(names).may("GetItem"), state_table.reviews(names).may("GetItem", "PutItem")]
+        consumers = of_stage(context.workload.consumers, context.platform.stage)
         # The live version may refuse rows that keep today's contract: delivery quarantines them.
         refused = "quarantine/feed=scoring"
         Function(
@@ -59,6 +61,7 @@ class ScoringStack(WorkloadStack):
                 LAKE.read(names, "staging"),
                 LAKE.write(names, "predictions", "decisions", refused),
                 *(acts if context.workload.policy else []),
+                *(queues.send(names.queue_arn(queue_of(one))) for one in consumers),
             ],
             timeout_s=900,
             memory_mb=1024,

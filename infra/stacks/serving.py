@@ -140,9 +140,11 @@ class ServingStack(WorkloadStack):
             statements=[
                 queues.receive(queue.arn),
                 queues.hide(queue.arn),
+                LAKE.read(context.names, "predictions"),
                 *rights,
             ],
             timeout_s=CONSUMER_TIMEOUT_S,
+            memory_mb=1024,
         )
         # A message a call: a target that is slow, or that does not answer, takes no time from the next message.
         feed(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -40,6 +40,8 @@ class Right:
 class Consumer(Section):
     """What every consumer may declare."""
 
+    takes_files: ClassVar[bool] = True
+    """Whether it gets the decisions on the rows of dropped files too."""
     actions: Annotated[tuple[Action, ...], Field(min_length=1)] = ("automated",)
     """The decisions that it gets, by their action."""
     stages: tuple[Stage, ...] = ()

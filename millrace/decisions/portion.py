@@ -1,5 +1,7 @@
 """What waits in the queue of a consumer: decisions as documents, some together in a message.
 
+Of a scored file it is a reference to some of its rows, which the consumer's function reads: a file has millions.
+
 {"decisions": [{"id": "r-7-0", "workload": "electricity", "event_time": "1997-01-01T00:00:00Z",
                 "key": {"timestamp": "1997-01-01T00:00:00"}, "answer": {"value": 1, "confidence": 0.93},
                 "action": "automated", "reason": "sure", "model_version": "3", "source": "api",
@@ -10,18 +12,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from millrace.aws import queues
 from millrace.aws.queues import MESSAGE_BYTES
+from millrace.aws.ranged_object import RangedObject
 from millrace.consumers.catalogue import Kind, queue_of
 from millrace.consumers.consumer import Document
 from millrace.decisions.record import Decision
+from millrace.decisions.scored import ScoredDay, decisions, delivered_key, rows_by_day
+from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames
 from millrace.timestamps import format_utc
 
 MOST = 100
 """The most decisions of a message. If the target refuses one of them, all come again."""
+ROWS = 2000
+"""The rows of a scored file that a message refers to."""
+
+
+class ScoredRows(Message):
+    """Rows of a delivered file, in a row group of it: ROWS of them from `first` on, or as many as there are."""
+
+    known: ScoredDay
+    drop_id: str
+    group: int
+    first: int
 
 
 def document(decision: Decision) -> dict[str, Any]:
@@ -41,12 +58,12 @@ def document(decision: Decision) -> dict[str, Any]:
     }
 
 
-def send(sqs: Any, names: WorkloadNames, consumers: Mapping[str, Kind], decisions: Sequence[Decision]) -> None:
+def send(sqs: Any, names: WorkloadNames, consumers: Mapping[str, Kind], decided: Sequence[Decision]) -> None:
     """Put the decisions that each consumer wants into its queue. `sqs` is boto3's client.
 
     Raises QueueError if a message is refused; consumers may then get decisions again, which have the same ids."""
     for name, consumer in consumers.items():
-        wanted = [document(decision) for decision in decisions if decision.action in consumer.actions]
+        wanted = [document(decision) for decision in decided if decision.action in consumer.actions]
         queues.send(sqs, names.platform.queue_url(names.queue(queue_of(name))), bodies(wanted))
 
 
@@ -69,7 +86,48 @@ def _body(packed: Sequence[str]) -> str:
     return f'{{"decisions":[{",".join(packed)}]}}'
 
 
-def read(body: str) -> list[Document]:
-    """The documents of a message of `send`."""
-    documents: list[Document] = json.loads(body)["decisions"]
-    return documents
+def send_scored(
+    sqs: Any, names: WorkloadNames, consumers: Mapping[str, Kind], file: str, known: ScoredDay, *, drop_id: str
+) -> None:
+    """Put references to all rows of a delivered file into the queue of each consumer that takes files.
+
+    `file` is its path, `known` the ScoredDay of any of its days. The consumers' functions read the rows."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.ParquetFile(file).metadata
+    waiting = [
+        ScoredRows(known=known, drop_id=drop_id, group=group, first=first).model_dump_json()
+        for group in range(metadata.num_row_groups)
+        for first in range(0, metadata.row_group(group).num_rows, ROWS)
+    ]
+    for name, consumer in consumers.items():
+        if consumer.takes_files:
+            queues.send(sqs, names.platform.queue_url(names.queue(queue_of(name))), waiting)
+
+
+def portions(s3: Any, names: WorkloadNames, consumer: Kind, body: str) -> Iterator[Sequence[Document]]:
+    """The decisions of a message, MOST at a time. Of a scored file they are those that the consumer wants.
+
+    `s3` is boto3's client. Raises its error if the file is gone."""
+    if "decisions" in (message := json.loads(body)):
+        yield message["decisions"]
+        return
+    known = ScoredRows.model_validate(message)
+    found = (document(one) for one in _rows(s3, names, known) if one.action in consumer.actions)
+    while portion := list(islice(found, MOST)):
+        yield portion
+
+
+def _rows(s3: Any, names: WorkloadNames, rows: ScoredRows) -> Iterator[Decision]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = RangedObject(s3, names.platform.bucket("lake"), delivered_key(names.workload, rows.drop_id))
+    parquet = pq.ParquetFile(file, page_checksum_verification=True)
+    short = [field.name for field in parquet.schema_arrow if not pa.types.is_binary(field.type)]
+    part = parquet.read_row_group(rows.group, columns=short).slice(rows.first, ROWS)
+    # Rows without a day are no decisions, as in the lake.
+    part = part.filter(part[rows.known.event_time].is_valid())
+    days = dict.fromkeys(rows_by_day(part[rows.known.event_time]), rows.known)
+    if days:
+        yield from decisions(part, days, workload=names.workload, drop_id=rows.drop_id)

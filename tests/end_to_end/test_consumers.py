@@ -31,6 +31,7 @@ policy:
 consumers:
   crm: {{to: webhook, url: "{url}", secret: crm/signing, stages: [local]}}
   reviews: {{to: queue, queue: review-decisions, actions: [review]}}
+  lookup: {{to: table, table: decision-lookup}}
   broken: {{to: queue, queue: not-there}}
   later: {{to: queue, queue: of-prod, stages: [prod]}}
 """
@@ -56,6 +57,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Itera
             # What the targets' owners have made.
             cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
             cloud.client("sqs").create_queue(QueueName="review-decisions")
+            cloud.client("dynamodb").create_table(
+                TableName="decision-lookup",
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
             drop(cloud, "training/known.parquet", pq.read_table(SAMPLE).slice(0, KNOWN))
             cloud.wait(timeout_s=REST_S)
             yield cloud
@@ -131,3 +138,26 @@ def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud:
     kept = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
     automated = {one.id for one in kept if one.action == "automated"}
     assert {one["id"] for one in received(cloud, "not-there")} == automated
+
+
+def looked_up(cloud: LocalCloud) -> dict[str, Any]:
+    pages = cloud.client("dynamodb").get_paginator("scan").paginate(TableName="decision-lookup")
+    return {item["id"]["S"]: item for page in pages for item in page["Items"]}
+
+
+def test_the_rows_of_a_file_act_as_requests_do(cloud: LocalCloud, receiver: Receiver) -> None:
+    """More rows than a message refers to: each message is read by each consumer's own function."""
+    known, rows = set(receiver.acted), pq.read_table(SAMPLE).slice(KNOWN, 5000).drop_columns(["class"])
+    drop(cloud, "scoring/asked.parquet", rows)
+    cloud.wait(timeout_s=REST_S)
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    days = list(stored_days(s3, lake, NAMES.workload))
+    found = [one for one in read_days(s3, lake, NAMES.workload, days).decisions if one.source == "batch"]
+    assert len(found) == len(rows)
+    automated = {one.id: one for one in found if one.action == "automated"}
+    assert receiver.acted.keys() - known == automated.keys()
+    items = looked_up(cloud)
+    assert items.keys() == automated.keys() | known
+    assert all(items[name]["answer"]["M"]["value"] == {"N": str(one.value)} for name, one in automated.items())
+    review = {one.id for one in found if one.action == "review"}
+    assert {one["id"] for one in received(cloud, "review-decisions")} == review

@@ -22,11 +22,15 @@ TARGETS = {
         ("kms:Decrypt", KEY),
         ("kms:GenerateDataKey", KEY),
     },
+    "event": {("events:PutEvents", "arn:aws:events:eu-west-1:123456789012:event-bus/orders")},
+    "mail": {("sns:Publish", "arn:aws:sns:eu-west-1:123456789012:loans")},
+    "table": {("dynamodb:PutItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/decision-lookup")},
+    "postgres": {("secretsmanager:GetSecretValue", f"{SECRET}:ledger/writer-??????")},
     "webhook": {("secretsmanager:GetSecretValue", f"{SECRET}:crm/signing-??????")},
 }
 """By kind, what its function may do beside what every function of a queue may."""
 COMMON = {
-    "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream", "logs:PutLogEvents",
+    "kms:Decrypt", "kms:GenerateDataKey", "s3:GetObject", "logs:CreateLogStream", "logs:PutLogEvents",
     "xray:PutTelemetryRecords", "xray:PutTraceSegments",
     "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility",
 }  # fmt: skip

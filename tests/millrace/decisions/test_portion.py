@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 from millrace.aws.queues import MESSAGE_BYTES
 from millrace.consumers.queue import Queue
-from millrace.decisions.portion import MOST, bodies, document, read, send
+from millrace.decisions.portion import MOST, bodies, document, send
 from millrace.names import Platform, WorkloadNames
 from tests.millrace.decisions.test_record import DECISION
+
+
+def read(body: str) -> list[Any]:
+    found: list[Any] = json.loads(body)["decisions"]
+    return found
+
 
 NAMES = WorkloadNames(
     platform=Platform(stage="dev", account="123456789012", region="eu-west-1"), workload="electricity"

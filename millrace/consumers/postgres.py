@@ -1,0 +1,122 @@
+"""A consumer that is a table of PostgreSQL: each decision becomes one row, inserted or updated by its id."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from millrace.consumers.consumer import Act, Client, Consumer, Document, Right, Secret
+from millrace.errors import ConsumerError, FieldError
+from millrace.names import Platform
+
+TIMEOUT_S = 10
+"""How long a connection, and each statement, may take, in seconds."""
+LOOPBACK = ("localhost", "127.0.0.1")
+Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+Place = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")]
+"""A field of a decision's document: `action`, `key.customer`, `answer.value`."""
+
+
+class Postgres(Consumer):
+    """A table of PostgreSQL, reached over TLS. Each decision is a row: inserted, or updated where its id is there.
+
+        ledger:
+          to: postgres
+          host: db.example.com
+          database: loans
+          secret: ledger/writer
+          table: decisions
+          columns: {id: id, customer: key.customer, score: answer.confidence, decided_at: decided_at}
+
+    The column that holds `id` is the table's primary key."""
+
+    to: Literal["postgres"]
+    host: str
+    """A name that the internet resolves, since the function is in no VPC. In the stage `local` alone `localhost`."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    database: str
+    secret: Secret
+    """The secret with `{"username": …, "password": …}`; a field `ca` may have the PEM of the server's authority."""
+    table: Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")]
+    """`table` or `schema.table`."""
+    columns: Annotated[dict[Identifier, Place], Field(min_length=1)]
+    """By column of the table, the field of a decision."""
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Postgres:
+        if not is_public(self.host) and not (self.host in LOOPBACK and self.stages == ("local",)):
+            expected = "a name that the internet resolves, or localhost with stages: [local] alone"
+            raise FieldError(field="host", expected=expected, came=self.host)
+        if list(self.columns.values()).count("id") != 1:
+            raise FieldError(field="columns", expected="one column that holds id", came=self.columns)
+        return self
+
+    def rights(self, platform: Platform) -> tuple[Right, ...]:
+        return self.may_read_secret(self.secret, platform)
+
+    def connect(self, client: Client, platform: Platform) -> Act:
+        secrets = client("secretsmanager")
+
+        def act(documents: Sequence[Document]) -> None:
+            # By name: jobs read the declaration too, and their images have no driver.
+            native, exceptions = import_module("pg8000.native"), import_module("pg8000.exceptions")
+            known = json.loads(secrets.get_secret_value(SecretId=self.secret)["SecretString"])
+            statement, values = self.upsert(documents)
+            try:
+                with native.Connection(
+                    known["username"],
+                    password=known["password"],
+                    host=self.host,
+                    port=self.port,
+                    database=self.database,
+                    timeout=TIMEOUT_S,
+                    ssl_context=None if self.host in LOOPBACK else ssl.create_default_context(cadata=known.get("ca")),
+                ) as connection:
+                    connection.run(statement, **values)
+            except (exceptions.Error, OSError) as error:
+                raise ConsumerError(f"postgres {self.host}/{self.database}: {type(error).__name__}: {error}") from error
+
+        return act
+
+    def upsert(self, documents: Sequence[Document]) -> tuple[str, dict[str, Any]]:
+        """One statement for all of the documents, and the values of its parameters.
+
+        PostgreSQL refuses a row twice in one statement, so of an id that comes twice the newest counts."""
+        newest = {str(one["id"]): one for one in sorted(documents, key=lambda one: str(one["decided_at"]))}
+        names = [f'"{name}"' for name in self.columns]
+        places = list(self.columns.values())
+        values = {
+            f"v{row}_{number}": _cell(document, place)
+            for row, document in enumerate(newest.values())
+            for number, place in enumerate(places)
+        }
+        rows = [f"({', '.join(f':v{row}_{number}' for number in range(len(places)))})" for row in range(len(newest))]
+        key = names[places.index("id")]
+        others = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name != key)
+        table = ".".join(f'"{part}"' for part in self.table.split("."))
+        does = f"UPDATE SET {others}" if others else "NOTHING"
+        # Names come from the declaration, whose patterns hold no quote; values are parameters.
+        said = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join(rows)}"  # noqa: S608 - see above
+        return f"{said} ON CONFLICT ({key}) DO {does}", values
+
+
+def is_public(host: str) -> bool:
+    """Whether the internet may resolve the host. A private address, and a name without a dot, it cannot."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_global
+    return "." in host and not host.endswith((".internal", ".local", ".localhost"))
+
+
+def _cell(document: Document, place: str) -> Any:
+    """The field; None if the document has none. Lists and objects are JSON."""
+    found: Any = document
+    for part in place.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return json.dumps(found) if isinstance(found, list | dict) else found

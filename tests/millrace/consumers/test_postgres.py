@@ -1,0 +1,98 @@
+"""A table of a real PostgreSQL: a row for each id, however often a decision comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from millrace.consumers.postgres import Postgres, is_public
+from millrace.decisions.portion import document
+from millrace.errors import ConsumerError
+from millrace.names import Platform
+from tests.millrace.decisions.test_record import DECISION
+
+PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
+DOCUMENTS = [document(DECISION) | {"id": f"r-{number}"} for number in range(100)]
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+class Secrets:
+    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:
+        return {"SecretString": json.dumps({"username": "postgres", "password": "trusted"})}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The consumer of a table that is there."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    folder = tmp_path_factory.mktemp("postgres")
+    for each in (folder, *folder.parents):  # its own user must come through
+        if each.stat().st_uid == os.getuid() and each != Path("/"):
+            each.chmod(0o755)
+    # PostgreSQL does not run as root.
+    user = [] if os.getuid() else ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    shutil.chown(folder, "postgres") if user else None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = folder / "data"
+    run = {"check": True, "capture_output": True, "cwd": folder}
+    subprocess.run([*user, PROGRAMS[-1] / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], **run)
+    started = [*user, PROGRAMS[-1] / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
+    subprocess.run([*started, "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "start"], **run)
+    try:
+        yield Postgres(
+            to="postgres",
+            host="127.0.0.1",
+            port=port,
+            database="postgres",
+            secret="ledger/writer",
+            table="public.decisions",
+            columns={"id": "id", "happened": "key.timestamp", "score": "answer.confidence", "said": "answer",
+                     "decided_at": "decided_at", "none": "key.none"},
+            stages=("local",),
+        )  # fmt: skip
+    finally:
+        subprocess.run([*user, PROGRAMS[-1] / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+
+
+def rows(server: Postgres, statement: str) -> list[list[object]]:
+    import pg8000.native
+
+    with pg8000.native.Connection("postgres", host=server.host, port=server.port, password="x") as connection:
+        return list(connection.run(statement) or [])
+
+
+def test_each_id_is_one_row(server: Postgres) -> None:
+    act = server.connect(lambda _: Secrets(), PLATFORM)
+    with pytest.raises(ConsumerError, match="decisions"):
+        act(DOCUMENTS)
+    rows(server, "CREATE TABLE decisions (id text PRIMARY KEY, happened timestamp, score double precision, "
+                 "said jsonb, decided_at timestamptz, none text)")  # fmt: skip
+    act(DOCUMENTS)
+    changed = DOCUMENTS[0] | {"answer": DOCUMENTS[0]["answer"] | {"confidence": 0.5}}
+    act([*DOCUMENTS[:50], changed])
+    assert rows(server, "SELECT count(*), count(none), min(score) FROM decisions") == [[100, 0, 0.5]]
+    ((happened, said),) = rows(server, "SELECT happened::text, said->>'value' FROM decisions WHERE id = 'r-7'")
+    assert (happened, said) == ("1997-01-02 23:30:00", "1")
+
+
+def test_a_server_that_is_away_is_an_error(server: Postgres) -> None:
+    with pytest.raises(ConsumerError, match="InterfaceError"):
+        server.model_copy(update={"port": 1}).connect(lambda _: Secrets(), PLATFORM)(DOCUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("db.example.com", True), ("10.0.0.7", False), ("db", False), ("db.internal", False), ("8.8.8.8", True)],
+)
+def test_a_host_must_be_in_reach(host: str, expected: bool) -> None:
+    assert is_public(host) is expected

@@ -1,0 +1,82 @@
+"""The kinds whose targets moto answers for: what is refused fails the act, and a repetition changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from millrace.consumers.event import Event
+from millrace.consumers.mail import Mail
+from millrace.consumers.table import Table
+from millrace.decisions.portion import document
+from millrace.errors import ConsumerError
+from millrace.names import Platform
+from tests.functions.cold_start import set_variables
+from tests.millrace.decisions.test_record import DECISION
+
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+DOCUMENTS = [document(DECISION) | {"id": f"r-{number}"} for number in range(25)]
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    set_variables(monkeypatch)
+    with mock_aws():
+        yield
+
+
+def test_an_item_for_each_id_and_the_newest_counts() -> None:
+    dynamodb = boto3.client("dynamodb")
+    dynamodb.create_table(
+        TableName="decisions",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    act = Table(to="table", table="decisions").connect(boto3.client, PLATFORM)
+    act(DOCUMENTS)
+    act(DOCUMENTS)
+    newer = DOCUMENTS[0] | {"decided_at": "2026-12-01T00:00:00Z", "action": "review"}
+    act([newer])
+    act([DOCUMENTS[0]])
+    items = {one["id"]["S"]: one for one in dynamodb.scan(TableName="decisions")["Items"]}
+    assert len(items) == len(DOCUMENTS)
+    assert items["r-0"]["action"]["S"] == "review"
+    assert items["r-1"]["answer"]["M"]["probability"] == {"N": "0.75"}
+
+
+def test_a_bus_gets_an_event_for_each_decision() -> None:
+    events, sqs = boto3.client("events"), boto3.client("sqs")
+    events.create_event_bus(Name="orders")
+    events.create_archive(ArchiveName="all", EventSourceArn=PLATFORM.arn("events", "event-bus/orders"))
+    Event(to="event", bus="orders").connect(boto3.client, PLATFORM)(DOCUMENTS)
+    assert events.describe_archive(ArchiveName="all")["EventCount"] == len(DOCUMENTS)
+    assert sqs
+
+
+def test_a_refused_event_fails_all() -> None:
+    class Events:
+        def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+            assert len(Entries) <= 10
+            assert json.loads(Entries[0]["Detail"])["id"] == "r-0"
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+
+    with pytest.raises(ConsumerError, match="ThrottlingException"):
+        Event(to="event", bus="orders").connect(lambda _: Events(), PLATFORM)(DOCUMENTS)
+
+
+def test_a_mail_lists_the_ids() -> None:
+    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    topic = sns.create_topic(Name="desk")["TopicArn"]
+    url = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=PLATFORM.arn("sqs", "inbox"))
+    Mail(to="mail", topic="desk").connect(boto3.client, PLATFORM)(DOCUMENTS)
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    said = json.loads(message["Body"])
+    assert said["Subject"] == "electricity: 25 decisions"
+    assert [line.split()[0] for line in said["Message"].splitlines()] == [one["id"] for one in DOCUMENTS]
