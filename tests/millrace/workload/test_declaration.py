@@ -65,7 +65,7 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("rollout.phases", ["assisted", "live"], "expected 'canary' or 'live', got 'assisted'"),
         ("prediction.label_delay", 24, "(did you mean 'label'?), got 'label_delay'"),
         ("monitors.label_delay_hours", 0, "greater than 0"),
-        ("consumers", [], "expected one of the keys name, owner, prediction, "),
+        ("customers", [], "expected one of the keys name, owner, prediction, "),
         ("monitors.false_alarm_rate", 2, "less than 0.5"),
         ("monitors.false_alarm_rate", 0.0001, "greater than or equal to 0.001"),
         ("budget.monthly_usd", "much", "a valid number"),
