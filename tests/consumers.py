@@ -19,7 +19,7 @@ DECLARED: Mapping[str, dict[str, Any]] = {
     "postgres": {
         "host": "db.example.com",
         "database": "loans",
-        "secret": "ledger/writer",
+        "secret": "ledger/writer",  # pragma: allowlist secret
         "table": "public.decisions",
         "columns": {"id": "id", "value": "answer.value", "decided_at": "decided_at"},
     },

@@ -9,13 +9,13 @@ decision's id in its data, which Label Studio gives back as it came:
 
 from __future__ import annotations
 
+import html
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -195,14 +195,19 @@ def _interface(question: Question, images: list[str]) -> str:
     values = question.prediction.labels or tuple(map(str, question.choices))
     shown = [
         f'<Table name="{TO}" value="$row"/>',
-        *(f"<Image name={quoteattr(n)} value={quoteattr('$' + n)}/>" for n in images),
+        *(f"<Image name={_attribute(n)} value={_attribute('$' + n)}/>" for n in images),
     ]
     if values:
         several = "multiple" if question.prediction.labels else "single"
-        inside = "".join(f"<Choice value={quoteattr(value)}/>" for value in values)
+        inside = "".join(f"<Choice value={_attribute(value)}/>" for value in values)
         control = f'<Choices name="{FROM}" toName="{TO}" choice="{several}">{inside}</Choices>'
     elif column.kind in (*INTEGERS, *FLOATS):
         control = f'<Number name="{FROM}" toName="{TO}"/>'
     else:
         control = f'<TextArea name="{FROM}" toName="{TO}"/>'
     return f"<View>{''.join(shown)}{control}</View>"
+
+
+def _attribute(text: str) -> str:
+    """The text as the value of an XML attribute, with its quotation marks."""
+    return f'"{html.escape(text)}"'

@@ -15,7 +15,7 @@ from tests.consumers import DECLARED, KEY
 NAMES = WorkloadNames(
     platform=Platform(stage="dev", account="123456789012", region="eu-west-1"), workload="electricity"
 )
-SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret"  # pragma: allowlist secret
 TARGETS = {
     "queue": {
         ("sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:order-decisions"),

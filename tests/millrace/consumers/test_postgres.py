@@ -54,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
             host="127.0.0.1",
             port=port,
             database="postgres",
-            secret="ledger/writer",
+            secret="ledger/writer",  # pragma: allowlist secret
             table="public.decisions",
             columns={"id": "id", "happened": "key.timestamp", "score": "answer.confidence", "said": "answer",
                      "decided_at": "decided_at", "none": "key.none"},
