@@ -27,6 +27,7 @@ from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
     AutomationSwitched,
+    FloorMoved,
     ReleaseFailed,
     ResourcesRemoved,
     ReviewAnswered,
@@ -112,6 +113,8 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
             version="3", promised_error=0.05, threshold=0.93, before=0.9134, learnt=336, acted=120, wrong=9
         ),
     ),
+    (AuditEvent.FLOOR_ON, FloorMoved(version="3", below=True, before=False, labels=96, own=0.31, rule=0.24)),
+    (AuditEvent.FLOOR_OFF, FloorMoved(version="3", below=False, before=True, labels=1344, own=0.21, rule=0.24)),
     (AuditEvent.REVIEW_ANSWERED, ANSWERED),
     (AuditEvent.REVIEW_UNDONE, ANSWERED),
     (AuditEvent.REVIEW_ESCALATED, ReviewEscalated(**UNANSWERED.model_dump(), by=PERSON, note="a new district")),

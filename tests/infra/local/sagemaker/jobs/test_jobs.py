@@ -438,7 +438,13 @@ def training_machine(training: Any, machine_of: Any, role: str) -> Callable[...,
 
     def make(**hyperparameters: str) -> str:
         steps: dict[str, Any] = jobs_of_train.training(
-            context_of(), "Training", comment="Train", role_arn=role, result="training", next_state="Done"
+            context_of(),
+            "Training",
+            comment="Train",
+            role_arn=role,
+            result="training",
+            next_state="Done",
+            pretrained="",
         )
         own = ("TrainingJobName.$", "EnableManagedSpotTraining", "StoppingCondition")
         for state in steps.values():
