@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from console.cli.audit import audit
 from console.cli.clock import clock
 from console.cli.console import console
+from console.cli.consumers import consumers
 from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
@@ -44,7 +45,21 @@ PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
     "Models": (validate, rollback, card, bom, verify, export, part),
-    "Operations": (alarms, monitor, clock, automate, review, dead, cost, report, console, doctor, demo, down),
+    "Operations": (
+        alarms,
+        monitor,
+        clock,
+        automate,
+        review,
+        consumers,
+        dead,
+        cost,
+        report,
+        console,
+        doctor,
+        demo,
+        down,
+    ),
     "Records": (decisions, why, quarantine, query, withdraw),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""
