@@ -151,13 +151,17 @@ def _write_answers(
 
     from console.cli.record_files import export
     from console.queries.quarantine import find_rows
-    from console.queries.scored_file import scored_rows
+    from console.queries.scored_file import scored_rows, with_moments
     from console.queries.stored import as_file
     from millrace.aws.objects import read_object
+    from millrace.workload.load import load_workload, workloads_folder
 
     delivered = pq.read_table(io.BytesIO(read_object(environment.client("s3"), uri))) if uri else None
     refused = list(find_rows(environment, names, runs={drop_id}))
     with as_file(sent, "sent") as path:
+        prediction = load_workload(workloads_folder() / names.workload).prediction
+        if delivered is not None and prediction.horizon_hours and not prediction.horizons_hours:
+            delivered = with_moments(delivered, prediction.event_time, prediction.horizon_hours)
         rows = scored_rows(path, contract, delivered, refused)
     if not rows:
         return

@@ -334,6 +334,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     trained, validated, tested = found.rows
     lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(proposal)})")
     lines.append(f"the model must be better than {naive.rule}, which {naive.said}")
+    lines += [hardly_right] if (hardly_right := proposal.hardly_right) else []
     lines += [
         f"a step of the walk forward is skipped (a model of earlier days, to see how its error moves), to {one}"
         for one in found.skipped

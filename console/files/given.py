@@ -33,7 +33,7 @@ ALSO = f"also packed as gzip or zip; {', '.join(one.name for one in CONVERTED.va
 STANDARD_INPUT = Path("-")
 HEAD_BYTES = 16
 MOST_BYTES = 4 * 2**30
-"""The unpacked bytes of all files of one archive."""
+"""The unpacked bytes of all archives of a command together, those within archives among them."""
 LONGEST = 255
 """The bytes of one part of a file's name that common file systems take."""
 
@@ -68,7 +68,8 @@ def given(paths: Sequence[Path], inside: Inside) -> Iterator[tuple[Given, ...]]:
     Raises ConfigurationError for a file that is not there or is damaged, for two files that would be dropped under one
     name, and for an option of `inside` that none of the files takes."""
     with ExitStack() as stack:
-        origins = [(path, one) for path in paths for one in _of(path, stack)]
+        room = Room()
+        origins = [(path, one) for path in paths for one in _of(path, stack, room)]
         _check_targets(origins)
         found = tuple(one for _, one in origins)
         for option in ("sheet", "table", "sql"):
@@ -77,6 +78,13 @@ def given(paths: Sequence[Path], inside: Inside) -> Iterator[tuple[Given, ...]]:
                 expected = f"one of the {CONVERTED[takers[0]].name} for this option"
                 stop(paths[0], f"--{option}", expected, ", ".join(one.path.name for one in found[:3]))
         yield found
+
+
+@dataclass
+class Room:
+    """The bytes that archives may still take unpacked."""
+
+    left: int = MOST_BYTES
 
 
 def is_below(name: str) -> bool:
@@ -93,36 +101,42 @@ def _check_targets(origins: Sequence[tuple[Path, Given]]) -> None:
             expected = f"files with names that differ, since each goes by its own: {one.target}"
             stop(path, "names", expected, f"{names[one.target]} and {name}")
         names[one.target] = name
+    for target, name in names.items():
+        for folder in map(str, PurePosixPath(target).parents):
+            if folder in names:
+                expected = f"names of which none is the folder of another: {folder} is a file"
+                stop(Path(folder), "names", expected, f"{names[folder]} and {name}")
 
 
-def _of(path: Path, stack: ExitStack) -> Iterator[Given]:
+def _of(path: Path, stack: ExitStack, room: Room) -> Iterator[Given]:
     if path == STANDARD_INPUT:
         came = _temporary(stack) / "standard-input"
         came.write_bytes(sys.stdin.buffer.read())
-        yield from _of_file(came, "", stack)
+        yield from _of_file(came, "", stack, room)
     elif path.is_dir() and not find_images(path).paths:
         files = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
         if not files:
             stop(path, "FILE", "a folder with files of rows or with images", "an empty one")
         for file in files:
-            yield from _of_file(file, file.relative_to(path).as_posix(), stack)
+            yield from _of_file(file, file.relative_to(path).as_posix(), stack, room)
     elif path.is_dir():
         yield Given(path=path, plain=path, name=path.name)
     elif path.is_file():
-        yield from _of_file(path, path.name, stack)
+        yield from _of_file(path, path.name, stack, room)
     else:
         stop(path, "FILE", "a file or a folder", "none of that name")
 
 
-def _of_file(path: Path, name: str, stack: ExitStack) -> Iterator[Given]:
+def _of_file(path: Path, name: str, stack: ExitStack, room: Room) -> Iterator[Given]:
     if kind := _kind(path):
         yield Given(path=path, plain=path, name=name, kind=kind)
         return
     try:
         packing = packing_of(path)
-        if packing is ZIP and len(within := extract(path, _temporary(stack))) > 1:
+        if packing is ZIP and len(within := extract(path, _temporary(stack), most_bytes=room.left)) > 1:
+            room.left -= sum(file.stat().st_size for file, _ in within)
             for file, inner in within:
-                yield from _of_file(file, inner, stack)
+                yield from _of_file(file, inner, stack, room)
             return
         plain = stack.enter_context(unpacked(path, Limits()))
     except DropError as error:

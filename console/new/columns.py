@@ -189,7 +189,8 @@ def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:
         return _cast(name, "date", cells)
     if pa.types.is_timestamp(came):
         return _cast(name, "timestamp" if came.tz is None else "timestamp_utc", cells)
-    return LeftOut(name=name, reason=f"has the type {came}, which the contract has no word for")
+    fields = "; give each field a column of its own" if pa.types.is_nested(came) else ""
+    return LeftOut(name=name, reason=f"has the type {came}, which the contract has no word for{fields}")
 
 
 def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Observed | LeftOut:

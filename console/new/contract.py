@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from console.files.grid import stop
 from console.new.columns import LeftOut, Observed
+from console.new.keys import rank_of_names
 from console.new.numbers import finite_bounds, usual_bounds
 from console.new.read import Source
 from console.new.words import counted, is_identifier, may_be_negative
@@ -85,7 +86,8 @@ def why_no_feature(column: Column, observed: Observed) -> str:
         return "no input of a model is called `id`, by which batch scoring knows a row; with another name it can be one"
     if is_free_text(column, observed):
         return ""
-    only_numbers = observed.is_unique and observed.kind in ("int64", "string")
+    # A number that differs in each row and names none, such as a population, may say something.
+    only_numbers = observed.is_unique and (observed.kind == "string" or _names_rows(observed))
     counts = observed.is_unique or (observed.kind == "int64" and observed.is_nearly_unique)
     if only_numbers or (counts and is_identifier(observed.name)):
         return "different in each row: it only numbers them"
@@ -94,6 +96,11 @@ def why_no_feature(column: Column, observed: Observed) -> str:
     if column.kind == "string" and not column.allowed:
         return f"text of {observed.distinct:,} values, too short for sentences and too many for categories"
     return ""
+
+
+def _names_rows(observed: Observed) -> bool:
+    """Whether the whole numbers differ in each row, and name or count the rows."""
+    return observed.kind == "int64" and observed.is_unique and bool(rank_of_names(observed))
 
 
 def is_free_text(column: Column, observed: Observed) -> bool:
@@ -113,7 +120,7 @@ def _text(observed: Observed, column: Column) -> Column:
 def _number(observed: Observed, column: Column) -> Column:
     low, high = usual_bounds(observed)
     whole = observed.kind == "int64"
-    if whole and (observed.is_unique or (observed.is_nearly_unique and is_identifier(observed.name))):
+    if whole and (_names_rows(observed) or (observed.is_nearly_unique and is_identifier(observed.name))):
         # A counter: its next value is larger than every observed one.
         return replace(column, rules=(Range(minimum=0),)) if low >= 0 else column
     if whole and {low, high} <= {0, 1}:

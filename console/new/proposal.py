@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from console.image_folder import SPLIT
@@ -67,6 +68,23 @@ class Proposal:
     def naive(self) -> Naive:
         """The rule that a model must beat."""
         return self.rehearsal.naive
+
+    @property
+    def hardly_right(self) -> str:
+        """A warning with the next step, if the proposed model is no more often right than the class of most rows."""
+        kind, wrong, found = self.guesses["kind"].value, self.trial.wrong, self.rehearsal
+        if kind not in ("binary", "multiclass") or wrong is None:
+            return ""
+        counts = np.unique(found.target_N[found.examples.parts.validation], return_counts=True)[1]
+        usual = float(counts.max() / counts.sum())
+        if 1 - wrong > usual:
+            return ""
+        more = "columns that tell more of it, or more rows"
+        lower = "a lower `threshold` under `prediction` of workload.yaml, which finds more of the rarer class, or "
+        return (
+            f"warning: on the rows that validate the model is right on {1 - wrong:.1%}, and so is always answering the "
+            f"class of most rows ({usual:.1%}). Next: {lower if kind == 'binary' else ''}{more}"
+        )
 
     def place(self, line: int) -> str:
         """Where a line is: `line 7`, or `b.csv, line 7` for rows of several files."""

@@ -240,6 +240,8 @@ class Guesser:
         # `fit` may be in a key, `alone` is one by itself.
         fit = self._fit(label)
         alone = [one for one in fit if one.is_unique and one.is_nearly_unique and one is not event_time]
+        # A number that differs in each row and names none, such as a population, is no key.
+        alone = [one for one in alone if one.kind != "int64" or rank_of_names(one)]
         if event_time and event_time.is_unique and not event_time.repeats:
             return _of_unique_time(event_time, alone, looks_around=looks_around)
         if alone and not looks_around:

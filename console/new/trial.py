@@ -48,6 +48,12 @@ class Trial:
         return self.candidates[min(near)] if near else self.usual
 
     @property
+    def wrong(self) -> float | None:
+        """The share of the validation rows that the proposed candidate answers with a wrong class; None if unknown."""
+        chosen_at = str(self.candidates.index(self.chosen))
+        return next((each.wrong for each in self.tried if (each.who, each.name) == ("candidate", chosen_at)), None)
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """What was tried, a line each, rivals first; the same for equal rows. Empty without a trial."""
         if self.problem:

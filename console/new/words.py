@@ -50,12 +50,19 @@ SIGNED = {
     "breitengrad", "längengrad", "température", "temperatura", "solde", "variation", "variación",
 }  # fmt: skip
 """Words of numbers that may be below 0 though none of a file is: a summer has no frost."""
+YES_NO = {
+    "0", "1", "0.0", "1.0", "yes", "no", "y", "n", "true", "false", "t", "f", "ja", "nein", "j", "oui", "non", "o",
+    "si", "sí", "s",
+}  # fmt: skip
+"""The cells of a column that only says whether somebody has an address, or wants mail."""
 NAME = {"name", "nom", "nombre"}
 PAIRS = {
     ("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"),
     ("birth", "date"), ("date", "birth"), ("birth", "year"), ("year", "birth"),
     ("native", "country"), ("sexual", "orientation"), ("e", "mail"), ("social", "security"), ("ip", "address"),
 }  # fmt: skip
+CONTACT = {("e", "mail"), ("social", "security"), ("ip", "address")}
+"""The pairs that name what a cell holds for one person alone."""
 PEOPLE = {
     "agent", "applicant", "author", "borrower", "buyer", "caller", "candidate", "cashier", "child", "client", "contact",
     "customer", "doctor", "driver", "employee", "guest", "holder", "manager", "member", "nurse", "operator", "owner",
@@ -148,11 +155,19 @@ def why_protected(name: str, cells: pa.Array) -> str:
         return "its name says that it names a person"
     if found := next((word for word in words if word in PROTECTED), ""):
         return f"its name says {found}"
+    # Yes or no is nobody's address: `has_phone`, `receives_e_mail`.
+    if _says_yes_or_no(cells) and not {*pairwise(words)} & (PAIRS - CONTACT):
+        return _by_cells(cells) if pa.types.is_string(cells.type) else ""
     if found := next((word for word in words if word in PERSONAL), ""):
         return f"its name says {found}, of a person"
     if any(pair in PAIRS or (pair[0] in PEOPLE and pair[1] in NAME) for pair in pairwise(words)):
         return "its name says something of a person"
     return _by_cells(cells) if pa.types.is_string(cells.type) else ""
+
+
+def _says_yes_or_no(cells: pa.Array) -> bool:
+    found = cells.drop_null().unique()
+    return len(found) <= 2 and {str(value).strip().lower() for value in found.to_pylist()} <= YES_NO
 
 
 def _by_cells(cells: pa.Array) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,24 @@ if TYPE_CHECKING:
 
 REFUSED = ("refused", "refused_because")
 """The columns with the reason and the words of why a row has no answer; empty for an answered row."""
+MOMENT = "predicted_for"
+"""The column with the moment whose label an answer is, where that lies hours ahead."""
 Cells = dict[str, Any]
+
+
+def with_moments(delivered: pa.Table, event_time: str, horizon_hours: float) -> pa.Table:
+    """The predictions with a column of the moment that each is for: so long after its row."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    later = pa.scalar(timedelta(hours=horizon_hours), pa.duration("us"))
+    return delivered.append_column(MOMENT, pc.add(delivered[event_time].cast(_in_us(delivered, event_time)), later))
+
+
+def _in_us(delivered: pa.Table, event_time: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.timestamp("us", getattr(delivered.schema.field(event_time).type, "tz", None))
 
 
 def scored_rows(sent: Path, contract: Contract, delivered: pa.Table | None, refused: Iterable[Row]) -> list[Cells]:

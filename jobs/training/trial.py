@@ -77,6 +77,7 @@ class Judged:
     block_V: npt.NDArray[np.intp]
     score_V: npt.NDArray[np.float64]
     measure: str
+    wrong: float | None = None
     epochs: int = 0
     seconds: float = 0.0
 
@@ -114,7 +115,13 @@ class Rows:
         times_V = self.examples.times_N[parts.validation]
         block_V = days(times_V) if parts.is_in_time else np.arange(len(times_V))
         lines_V = self.part("validation")[LINE].to_numpy()
-        return Judged(line_V=lines_V[answered], block_V=block_V[answered], score_V=by_score[measure], measure=measure)
+        return Judged(
+            line_V=lines_V[answered],
+            block_V=block_V[answered],
+            score_V=by_score[measure],
+            measure=measure,
+            wrong=float(by_score["error"].mean()) if self.task.error_is_share else None,
+        )
 
 
 def run_trial(places: TrainingPlaces, stop: StopSignal) -> None:
@@ -271,6 +278,7 @@ def _compared(found: Mapping[tuple[str, str], Judged]) -> Iterator[Tried]:
                 "figure": float(own.score_V.mean()),
                 "behind": float(behind_V.mean()),
                 "deviation": _standard_error(behind_V, own.block_V),
+                "wrong": judged.wrong,
                 "rows": len(behind_V),
                 "epochs": judged.epochs,
                 "seconds": round(judged.seconds, 1),

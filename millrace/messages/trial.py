@@ -35,6 +35,8 @@ class Tried(BaseModel):
     """By how much the figure is above that of the best candidate."""
     deviation: float
     """The standard error of `behind`. Rows of a day are one draw, since neighbouring rows are alike."""
+    wrong: float | None = None
+    """The share of wrong answers, where the answer is a class; None for others."""
     rows: int
     """The validation rows that were judged."""
     epochs: int = 0

@@ -9,6 +9,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from console.files.given import extract, given
+from console.files.given import Room, extract, given
 from console.files.grid import Grid, grid_of
 from console.files.inside import Inside
 from millrace.contract.csv_form import CsvForm
@@ -249,6 +250,31 @@ def test_an_archive_is_bounded_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(DropError) as caught:
         extract(path, tmp_path / "less", most_bytes=3 * 2002 - 1)
     assert caught.value.reason == "too_large"
+
+
+def test_archives_within_an_archive_share_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = [
+        archive_of(tmp_path / f"{name}.zip", [f"{name}1.csv", f"{name}2.csv"], "n\n" + "1\n" * 1000) for name in "ab"
+    ]
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        for path in inner:
+            archive.write(path, path.name)
+    packed = sum(path.stat().st_size for path in inner)
+    for room, is_enough in ((packed + 4 * 2002, True), (packed + 4 * 2002 - 1, False)):
+        monkeypatch.setattr(Room, "__init__", lambda self, room=room: setattr(self, "left", room))
+        with (
+            nullcontext() if is_enough else pytest.raises(ConfigurationError),
+            given([tmp_path / "both.zip"], Inside()) as found,
+        ):
+            assert len(found) == 4
+
+
+def test_a_file_is_no_folder_of_another(tmp_path: Path) -> None:
+    """An archive may hold both names, and no folder can."""
+    path = archive_of(tmp_path / "x.zip", ["a.csv", "a.csv/b.csv"])
+    with pytest.raises(ConfigurationError) as caught, given([path], Inside()):
+        pass
+    assert caught.value.field == "names"
 
 
 def without_its_end(path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from console.new.keys import Panels
 from console.new.roles import Guess, Guesser
 from millrace.errors import ConfigurationError
-from tests.console.new.conftest import observed
+from tests.console.new.conftest import observed, proposed
 
 DAYS = 60
 SHOPS, GOODS = [f"s{at}" for at in range(6)], ["tea", "coffee"]
@@ -87,3 +88,18 @@ def test_of_the_nearest_keys_a_series_comes_first() -> None:
     best, *others = Panels([weather], observed(pa.array(times), name="day")).nearest()
     assert (best.columns, best.repeated) == ((), 19)
     assert [one.repeated < 19 for one in others] == [True]
+
+
+def test_a_number_that_names_no_row_is_no_key(as_csv: Callable[..., Path]) -> None:
+    """Populations differ from row to row, as numbers of rows do; a model may learn from them."""
+    rows = [
+        {"account": 7 + at, "pop": 60_011 + (at * 7919) % 1009 * 1_000_003, "big": "yes" if at % 3 else "no"}
+        for at in range(400)
+    ]
+    without = [{"pop": row["pop"], "big": row["big"]} for row in rows]
+    numbered, alone = (
+        proposed(as_csv(each, name=name), label="big") for each, name in ((rows, "n.csv"), (without, "a.csv"))
+    )
+    assert numbered.prediction.key == ("account",)
+    assert alone.prediction.key == ("row_id",)
+    assert alone.prediction.features == ("pop",)

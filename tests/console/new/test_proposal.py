@@ -495,7 +495,8 @@ def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row],
     })  # fmt: skip
     found = proposed(written(tmp_path / "market.parquet", table), label="")
     assert {one.name: one.reason for one in found.not_in_contract} == {
-        "tags": "has the type struct<a: int64>, which the contract has no word for",
+        "tags": "has the type struct<a: int64>, which the contract has no word for; give each field a column of its "
+        "own",
         "huge": "has values that do not fit into a int64",
         "nothing": "holds nothing",
     }

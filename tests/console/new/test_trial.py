@@ -133,6 +133,25 @@ def test_a_trial_that_fails_says_why_and_the_kind_of_data_decides(tried: Proposa
     assert "no torch" in line
 
 
+@pytest.mark.parametrize(("wrong", "warns"), [(0.05, False), (0.5, True), (None, False)])
+def test_a_model_no_better_than_the_class_of_most_rows_is_warned_of(
+    wrong: float | None, warns: bool, tried: Proposal
+) -> None:
+    validated = tried.rehearsal.rows[1]
+    target_N = np.arange(len(tried.rehearsal.target_N)) % 5 == 0  # four in five rows are of one class
+    found = tuple(one.model_copy(update={"wrong": wrong}) for one in tried.trial.tried)
+    kind = replace(tried.guesses["kind"], value="binary")
+    proposal = replace(
+        tried,
+        trial=replace(tried.trial, tried=found),
+        guesses={**tried.guesses, "kind": kind},
+        rehearsal=replace(tried.rehearsal, target_N=target_N),
+    )
+    assert validated > 5
+    assert bool(proposal.hardly_right) is warns
+    assert ("threshold" in proposal.hardly_right) is warns
+
+
 @pytest.mark.parametrize("season", SEASONS)
 def test_a_longer_history_reaches_over_the_season_of_the_label(season: str, tmp_path: Path) -> None:
     waves, noise = 2 * np.pi / SEASONS[season], np.random.default_rng(1).normal(0, 0.1, 60 * 24)

@@ -160,6 +160,8 @@ def test_a_column_of_a_person_is_known_by_its_name_or_its_cells(name: str, cells
         ("alternative", [1, 2]),
         ("Verkehr", [1, 2]),
         ("nombre", [1, 2]),
+        ("Do Not E_mail", ["Yes", "No"]),
+        ("has_phone", [0, 1]),
     ],
 )
 def test_other_columns_are_not_of_a_person(name: str, cells: list[object]) -> None:

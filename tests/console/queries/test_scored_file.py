@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.queries.quarantine import Row
-from console.queries.scored_file import scored_rows
+from console.queries.scored_file import scored_rows, with_moments
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.files.sniff import read_drop
@@ -100,3 +100,13 @@ def test_a_record_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
 def test_a_file_that_was_refused_whole_has_no_rows(tmp_path: Path) -> None:
     (path := tmp_path / "sent.csv").write_text("nothing\n")
     assert scored_rows(path, CONTRACT, None, [refused(None)]) == []
+
+
+def test_an_answer_says_for_when_it_is() -> None:
+    at = [datetime(2026, 11, 25, 6, tzinfo=UTC), datetime(2026, 11, 25, 7, tzinfo=UTC)]
+    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("ns")):
+        times = pa.array(at, pa.timestamp("us", "UTC")).cast(kind)
+        found = with_moments(pa.table({"at": times}), "at", 24.5)["predicted_for"].to_pylist()
+        assert [moment.replace(tzinfo=UTC) - before for moment, before in zip(found, at, strict=True)] == [
+            timedelta(hours=24.5)
+        ] * 2
