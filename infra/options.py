@@ -102,6 +102,15 @@ class Api(BaseModel):
     """So many requests may come at once."""
 
 
+class Callers(BaseModel):
+    """What one caller may send to a workload over HTTP: so many requests in a second, and so many at once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_s: Annotated[int, Field(ge=1, le=10_000)]
+    burst: Annotated[int, Field(ge=1, le=100_000)]
+
+
 class Options(BaseModel):
     """The choices for one stage. Each has a default."""
 
@@ -134,6 +143,8 @@ class Options(BaseModel):
     Without it nothing is reserved. A new account has ten in all, of which Lambda lets nobody reserve one."""
     api: Api | None = None
     """A REST API for each workload, beside the URL of its prediction function. A million requests cost 3.50 USD."""
+    callers: Callers | None = None
+    """What each caller may send to a workload over HTTP. Who sends more gets the status 429."""
     github: GitHub | None = None
     """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
 

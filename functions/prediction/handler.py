@@ -16,14 +16,14 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.prediction import decisions, endpoint, request
-from functions.prediction.request import Refusal
+from functions.prediction import decisions, endpoint, gate, request
+from functions.prediction.request import Asked, Refusal
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import up_to
 from millrace.decisions import captured, road
 from millrace.decisions.chain import Instead, answer_instead, answerers
-from millrace.decisions.road import Admitted, Answers
+from millrace.decisions.road import Admitted, Answers, Rejected
 from millrace.decisions.standing import Standing
 from millrace.errors import EndpointRefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from millrace.decisions.record import Decision
 
 STATE_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
 """A caller does not wait for a state table that does not answer."""
@@ -59,37 +61,57 @@ STATE = StateTable(boto3.client("dynamodb", config=STATE_CONFIG), SETTINGS.names
 POINTERS = ReleasePointers(STATE)
 STANDING = Standing(WORKLOAD.policy, STATE)
 INVOKE = endpoint.connect(SETTINGS, TASK)
+GATE = gate.Gate(STATE, SETTINGS, LOGGER)
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The predictions and the rejected rows. Every decision and its images are kept before this returns."""
+    now = datetime.now(UTC)
     # The request as a whole: anything that is no request of this workload is refused with one error.
-    body = request.body(event)
+    refusal = GATE.refusal(request.caller(event), now)
+    body = refusal or request.body(event)
     rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
         return request.refuse(event, rows)
     explain = request.wants_explanations(body, len(rows), declared=WORKLOAD.explanations.rows > 0)
     if isinstance(explain, Refusal):
         return request.refuse(event, explain)
-    call_id = request.call_id(body, context.aws_request_id)
+    repeatable = request.repeatable(event)
+    if isinstance(repeatable, Refusal):
+        return request.refuse(event, repeatable)
+    call_id = request.call_id(body, repeatable.id if repeatable else context.aws_request_id)
     if isinstance(call_id, Refusal):
         return request.refuse(event, call_id)
-    # Then each row by the contract. One moment is the arrival of all: it fills generated times and bounds event times.
-    now = datetime.now(UTC)
-    whole = road.complete(rows, TABLE, HISTORIES, at=now, call_id=call_id)
-    admitted, rejected = road.check_rows(whole, up_to(TABLE, PREDICTION_SPEC, arrived=now), HISTORIES)
+    asked = Asked(
+        rows=rows,
+        explain=explain,
+        call_id=call_id,
+        caller=request.caller(event),
+        at=now,
+        is_kept=repeatable is not None,
+    )
+    document = GATE.once(repeatable, now, lambda: predict(asked)) if repeatable else predict(asked)
+    return request.refuse(event, document) if isinstance(document, Refusal) else request.answer(event, document)
+
+
+def predict(asked: Asked) -> dict[str, Any] | Refusal:
+    """The document of the answer, when its decisions are on the queue."""
+    # Each row by the contract. One moment is the arrival of all: it fills generated times and bounds event times.
+    whole = road.complete(asked.rows, TABLE, HISTORIES, at=asked.at, call_id=asked.call_id)
+    admitted, rejected = road.check_rows(whole, up_to(TABLE, PREDICTION_SPEC, arrived=asked.at), HISTORIES)
     # The model's answer to the rows that keep the contract. It may reject some of them too.
     started = time.perf_counter()
-    answer = ask(admitted, explain=explain)
+    answer = ask(admitted, explain=asked.explain)
     if isinstance(answer, Refusal):
-        return request.refuse(event, answer)
+        return answer
     call = road.Call(
-        id=call_id,
+        id=asked.call_id,
         workload=SETTINGS.workload,
         phase="live",
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
-        at=now,
+        at=asked.at,
+        caller=asked.caller,
     )
     answered, untaken = endpoint.split_rejected(admitted, answer, TABLE)
     acting = STANDING.acting(answer.model_version)
@@ -102,24 +124,33 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         captured.keep(S3, contents)
     decided = road.decide(answered, answer, inputs=inputs, prediction_spec=PREDICTION_SPEC, call=call, acting=acting)
     written, too_long = decisions.write(answered, decided)
-    decisions.send(SQS, SETTINGS.decisions_queue_url, [one.line for one in written])
     rejected = sorted([*rejected, *untaken, *too_long], key=lambda row: row.row)
-    if rejected:
-        count("RejectedRows", len(rejected))
     # Explanations are answered and not kept: the model of a decision gives them again (`millrace why --explain`).
     found = zip((row.number for row in answered), answer.explanations, strict=False)
-    explanations = dict(found) if explain else None
+    explanations = dict(found) if asked.explain else None
     kept = [(one.row, one.decision) for one in written]
-    document = request.document(kept, rejected, explanations, acts=acting is not None)
-    if acting:
-        for action, rows_of_action in Counter(decision.action for _, decision in kept).items():
+    document: dict[str, Any] = request.document(kept, rejected, explanations, acts=acting is not None)
+    if warnings := road.warnings([one.row for one in written], TABLE, HISTORIES):
+        document["warnings"] = warnings
+    if asked.is_kept and gate.pack(document) is None:
+        return gate.TOO_LARGE
+    decisions.send(SQS, SETTINGS.decisions_queue_url, [one.line for one in written])
+    count_rows([decision for _, decision in kept], rejected, warnings, acts=acting is not None)
+    return document
+
+
+def count_rows(
+    decided: Sequence[Decision], rejected: Sequence[Rejected], warnings: Sequence[Mapping[str, Any]], *, acts: bool
+) -> None:
+    """Publish what became of the rows of a request."""
+    if rejected:
+        count("RejectedRows", len(rejected))
+    if acts:
+        for action, rows_of_action in Counter(decision.action for decision in decided).items():
             if action != "fallback":
                 count(action.capitalize(), rows_of_action)
-    if warnings := road.warnings([one.row for one in written], TABLE, HISTORIES):
-        if unlisted := sum(one["reason"] == Reason.ALLOWED for one in warnings):
-            count("UnlistedValues", unlisted)
-        document["warnings"] = warnings
-    return request.answer(event, document)
+    if unlisted := sum(one["reason"] == Reason.ALLOWED for one in warnings):
+        count("UnlistedValues", unlisted)
 
 
 def ask(rows: list[Admitted], *, explain: bool = False) -> Answers | Refusal:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 
 from millrace.decisions.record import Decision
 from millrace.decisions.road import Admitted, Rejected
 from millrace.explanations.attribution import MOST_EXPLAINED
-from millrace.settings.prediction import CALL_ID, ROWS_PER_CALL
+from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
+from millrace.state.answered_requests import Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,22 @@ class Refusal:
     came: str
     where: str
     status: int = 400
+    retry_after_s: int | None = None
+    """After how many seconds the same request may be answered; None if it never will, or nobody knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A request of the right form, with its rows as they came."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    explain: bool
+    call_id: str
+    caller: str | None
+    at: datetime
+    """When it came (UTC)."""
+    is_kept: bool
+    """Whether the answer is kept, for a caller who repeats the request."""
 
 
 def _is_http(event: Mapping[str, Any]) -> bool:
@@ -102,13 +121,39 @@ def call_id(document: object, own: str) -> str | Refusal:
     return given
 
 
-def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:
+def caller(event: Mapping[str, Any]) -> str | None:
+    """The ARN of the identity that signed the request; None for a call by Lambda's own API, which tells no caller."""
+    context = (event["requestContext"] or {}) if _is_http(event) else {}
+    of_url = ((context.get("authorizer") or {}).get("iam") or {}).get("userArn")
+    found = of_url or (context.get("identity") or {}).get("userArn")
+    return str(found) if found else None
+
+
+def repeatable(event: Mapping[str, Any]) -> Request | Refusal | None:
+    """The request by its header Idempotency-Key; None without the header. A Refusal for a key of another form."""
+    headers = event.get("headers") or {} if _is_http(event) else {}
+    key = next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None)
+    if key is None:
+        return None
+    if not KEY.fullmatch(key):
+        return _refusal("idempotency key", "1 to 255 characters of ASCII without spaces", f"{key!r:.80}", "header")
+    body = hashlib.sha256(str(event.get("body") or "").encode(errors="surrogatepass")).hexdigest()
+    return Request(caller=caller(event) or "", key=key, body=body)
+
+
+def answer(
+    event: Mapping[str, Any],
+    document: Mapping[str, Any],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """The document as it is, or as an HTTP answer if the request came by HTTP."""
     if not _is_http(event):
         return dict(document)
     return {
         "statusCode": status,
-        "headers": {"content-type": "application/json"},
+        "headers": {"content-type": "application/json", **(headers or {})},
         "body": json.dumps(document, separators=(",", ":"), allow_nan=False),
     }
 
@@ -116,7 +161,9 @@ def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int
 def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
     """The answer to a refused request: `error`, `expected`, `came` and `where`, as the serving container has them."""
     document = asdict(refusal)
-    return answer(event, document, status=document.pop("status"))
+    after_s = document.pop("retry_after_s")
+    later = {} if after_s is None else {"retry-after": str(after_s)}
+    return answer(event, document, status=document.pop("status"), headers=later)
 
 
 def document(

@@ -36,20 +36,22 @@ SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:strin
 ACTED = ",action:string,reason:string,source:string"
 CHAIN = ",answered_by:string"
 WITHHELD = ",withheld:struct<model_version:string,output:map<string,string>>"
+CALLED = ",caller:string"
 
 
-def decision_columns(*, acted: bool, chain: bool = False, floor: bool = False) -> dict[str, str]:
+def decision_columns(*, acted: bool, chain: bool = False, floor: bool = False, called: bool = False) -> dict[str, str]:
     """Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
 
     `acted` says whether the workload has a policy, so that lines have an action. With a `chain` a line may say who
-    answered in place of the model, with a `floor` also what the model said."""
+    answered in place of the model, with a `floor` also what the model said. `called` says whether it has a REST API, so
+    that callers are asked for; lines name the callers of the function's URL as well."""
     instead = f"{CHAIN if chain else ''}{WITHHELD if floor else ''}"
     return {
         "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
         "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
         "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
         "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>"
-        f"{ACTED if acted else ''}{instead}>",
+        f"{ACTED if acted else ''}{instead}{CALLED if called else ''}>",
         "eventversion": "string",
     }
 
@@ -74,6 +76,7 @@ class ServingStack(WorkloadStack):
                 acted=policy is not None,
                 chain=bool(self.context.workload.prediction.fallback),
                 floor=policy is not None and policy.floor is not None,
+                called=self.context.settings.options.api is not None,
             ),
             partitions=(Partition.by_date(),),
             json=True,
@@ -81,13 +84,18 @@ class ServingStack(WorkloadStack):
 
     def _prediction(self, queue: Queue) -> None:
         context, names = self.context, self.context.names
-        starts = context.settings.options.prediction_starts
+        starts, limit = context.settings.options.prediction_starts, context.settings.options.callers
         function = Function(
             self,
             "prediction",
             context=context,
             description="Rows in, predictions out: contract, endpoint, decision, fallback",
-            settings=PredictionSettings(**context.environment(), decisions_queue_url=queue.url),
+            settings=PredictionSettings(
+                **context.environment(),
+                decisions_queue_url=queue.url,
+                caller_requests_per_s=limit.requests_per_s if limit else None,
+                caller_burst=limit.burst if limit else None,
+            ),
             statements=[
                 sagemaker_endpoints.live(names).may("InvokeEndpoint"),
                 queues.send(queue.arn),

@@ -99,6 +99,8 @@ class Decision:
     answered_by: AnsweredBy | None = None
     """None: the model answered, or for a fallback nobody."""
     withheld: Withheld | None = None
+    caller: str | None = None
+    """The ARN of the identity that asked over HTTP; None for a row of a file, and for a call by Lambda's own API."""
 
     @property
     def value(self) -> Answered:
@@ -156,8 +158,9 @@ def to_line(decision: Decision) -> str:
 
 
 def _acted(decision: Decision) -> dict[str, str]:
-    """The fields of action and source, as far as the other fields do not say them."""
+    """The fields of action, source and caller, as far as the other fields do not say them."""
     found: dict[str, str] = {} if decision.source == "api" else {"source": decision.source}
+    found |= {"caller": decision.caller} if decision.caller else {}
     if decision.has_policy:
         found |= {"action": decision.action, "reason": decision.reason}
     return found
@@ -230,6 +233,7 @@ def _decision(line: str | bytes) -> Decision:
         source=ours.choice("source", _SOURCES, default="api"),
         answered_by=ours.choice("answered_by", _ANSWERERS) if ours.has("answered_by") else None,
         withheld=_withheld(document["millrace"].get("withheld")),
+        caller=ours.text_or_none("caller"),
     )
     if decision.input_digest != ours.text("input_digest"):
         raise DecisionError(field="input_digest", expected=decision.input_digest, came=ours.text("input_digest"))

@@ -81,6 +81,8 @@ class Call:
     at: datetime
     """When the prediction was made (UTC)."""
     source: Source = "api"
+    caller: str | None = None
+    """The ARN of the identity that asked, where it is known."""
 
 
 def check_rows(
@@ -196,4 +198,5 @@ def _decision(
         source=call.source,
         answered_by=instead.answered_by if instead else None,
         withheld=withheld,
+        caller=call.caller,
     )

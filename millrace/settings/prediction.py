@@ -13,11 +13,17 @@ ROWS_PER_CALL = 1000
 """The most rows of one request."""
 CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """The id that a caller may give to a request."""
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
+"""An Idempotency-Key: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/."""
 
 
 class PredictionSettings(Environment):
-    """The queue of decisions, and the time that the endpoint may take."""
+    """The queue of decisions, the time that the endpoint may take, and what one caller may send."""
 
     decisions_queue_url: str
     endpoint_timeout_s: Annotated[int, Field(ge=1, le=60)] = 5
     """The seconds that one of two tries may take. The endpoint itself gives up after 60 s, an HTTP API after 30 s."""
+    caller_requests_per_s: Annotated[int, Field(ge=1)] | None = None
+    """The requests of one caller in a second, in the long run; None for as many as he likes."""
+    caller_burst: Annotated[int, Field(ge=1)] | None = None
+    """The requests of one caller at once. It has a value if `caller_requests_per_s` has one."""

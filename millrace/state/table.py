@@ -18,6 +18,8 @@ Only the module named beside a key reads or writes its items. pk is the workload
     floor             `floor`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
+    caller#<digest>   `callers`
+    request#<digest>  `answered_requests`
     circuit#endpoint  the prediction function's circuit breaker, by powertools
 
 pk is `review#<workload>`, sk is one of
@@ -36,7 +38,7 @@ from millrace.names import WorkloadNames
 DELETE_AFTER = "delete_after"
 """The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
 
-Only the items of `claims` have it, and decisions of `reviews` that no longer wait.
+The items of `claims`, `callers` and `answered_requests` have it, and decisions of `reviews` that no longer wait.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
 Attribute = dict[str, Any]
 """One value of DynamoDB with its type: {"S": "a text"}, {"N": "1.5"}, {"SS": ["a", "b"]}."""

@@ -21,7 +21,7 @@ from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.names import API_STAGE
-from millrace.settings.prediction import CALL_ID, ROWS_PER_CALL
+from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
 from millrace.tasks import catalogue as tasks
 
 if TYPE_CHECKING:
@@ -108,12 +108,22 @@ def _predict() -> Document:
     return {
         "operationId": "predict",
         "summary": "The live model's answer to each row, or why there is none",
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "The same key with the same body has the same answer and the same decisions, for a day",
+                "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
+            }
+        ],
         "requestBody": {"required": True, "content": _json("Request")},
         "responses": {
             "200": {"description": "Every row is answered or refused", "content": _json("Answer")},
             "400": _error("The document is no request"),
             "403": _error("The request is not signed, or its signer has no right"),
+            "409": _error("A request with this key is being answered: come again after the seconds of Retry-After"),
             "413": _error("Too many rows, or too many bytes"),
+            "422": _error("The key came with another body before"),
             "429": _error("Too many requests: come again after the seconds of Retry-After"),
             "503": _error("A version is or was live, but none answers"),
         },

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.night("by day the function and the local cloud's REST A
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = STORY.names
 HOME = ROOT / "workloads" / NAMES.workload
+BURST = 40
 PREDICTIONS = f"/{NAMES.workload}/predictions"
 
 
@@ -62,7 +63,8 @@ class Caller:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     folder = tmp_path_factory.mktemp("api")
     shutil.copytree(HOME, folder / "workloads" / NAMES.workload)
-    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}}}}}))
+    options = {"api": {}, "callers": {"requests_per_s": 1, "burst": BURST}}
+    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": options}}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         with started(folder / "build", clock=STORY.start, workloads=[NAMES.workload]) as cloud:
@@ -132,6 +134,29 @@ def test_api_gateway_and_the_function_refuse_in_one_form(caller: Caller, body: o
     found, _, said = caller.send("POST", PREDICTIONS, body)
     assert (found, said["error"]) == (status, error)
     assert is_of("Error", said)
+
+
+def test_a_repeated_request_has_one_answer_and_names_its_caller(cloud: LocalCloud, caller: Caller) -> None:
+    asked = {"rows": rows(2, first=10)}
+    first, again = (caller.send("POST", PREDICTIONS, asked, **{"Idempotency-Key": "order-1"}) for _ in range(2))
+    assert (first[0], first[2]) == (again[0], again[2])
+    other = caller.send("POST", PREDICTIONS, {"rows": rows(1)}, **{"Idempotency-Key": "order-1"})
+    assert (other[0], is_of("Error", other[2])) == (422, True)
+    ids = {one["id"] for one in first[2]["predictions"]}
+    found = [
+        one
+        for one in kept(cloud).values()
+        if json.loads(one.input)["timestamp"] in {row["timestamp"] for row in asked["rows"]} and one.id in ids
+    ]
+    assert len(found) == 2
+    assert {one.caller for one in found} == {f"arn:aws:sts::{PLATFORM.account}:assumed-role/shop/till-1"}
+
+
+def test_who_sends_too_much_is_told_when_to_come_again(caller: Caller) -> None:
+    answers = [caller.send("POST", PREDICTIONS, {"rows": rows(1)}) for _ in range(BURST + 20)]
+    refused = [(headers["retry-after"], is_of("Error", said)) for status, headers, said in answers if status == 429]
+    assert refused
+    assert set(refused) == {("1", True)}
 
 
 def test_who_has_no_right_is_told_so_and_nothing_else_was_denied(cloud: LocalCloud, caller: Caller) -> None:

@@ -60,6 +60,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
             "dashboards": True,
             "prediction_reserved": 5,
             "api": {"requests_per_s": 20},
+            "callers": {"requests_per_s": 5, "burst": 10},
         },
     },
     "prod": {

@@ -95,8 +95,9 @@ def test_decisions_are_a_table_with_computed_partitions(template_of: TemplateOf,
     template_of(stage, "electricity-serving").has_resource_properties("AWS::Glue::Table", {"TableInput": table})
 
 
+@pytest.mark.parametrize("called", [{}, {"caller": "arn:aws:iam::123456789012:user/ann"}])
 @pytest.mark.parametrize("acted", [{}, {"action": "review", "reason": "unsure", "source": "batch"}])
-def test_the_table_names_the_fields_of_a_line(acted: dict[str, Any]) -> None:
+def test_the_table_names_the_fields_of_a_line(acted: dict[str, Any], called: dict[str, Any]) -> None:
     """Athena reads lower-case names; a field that the line gains must be gained here too."""
     import json
     import re
@@ -105,8 +106,8 @@ def test_the_table_names_the_fields_of_a_line(acted: dict[str, Any]) -> None:
     from millrace.decisions.record import to_line
     from tests.millrace.decisions.test_record import DECISION
 
-    line = json.loads(to_line(replace(DECISION, **acted)))
-    columns = decision_columns(acted=bool(acted))
+    line = json.loads(to_line(replace(DECISION, **acted, **called)))
+    columns = decision_columns(acted=bool(acted), called=bool(called))
     assert list(columns) == [name.lower() for name in line] or set(columns) == {name.lower() for name in line}
     ours = re.findall(r"(\w+):", columns["millrace"])
     assert set(ours) == set(line["millrace"])

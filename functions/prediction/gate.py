@@ -1,0 +1,114 @@
+"""Whether a request is answered: how many its caller has sent, and whether it was answered before."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.prediction.request import Refusal
+from millrace.settings.prediction import PredictionSettings
+from millrace.state.answered_requests import MOST_BYTES, AnsweredRequests, Request
+from millrace.state.callers import CallerBuckets
+from millrace.state.table import StateTable
+
+KEY = "header Idempotency-Key"
+REFUSED = {
+    "another body": Refusal(
+        error="idempotency key",
+        expected="the body that came with this key first",
+        came="another",
+        where=KEY,
+        status=422,
+    ),
+    "under way": Refusal(
+        error="idempotency key",
+        expected="one request with this key at a time",
+        came="a second one",
+        where=KEY,
+        status=409,
+        retry_after_s=1,
+    ),
+    "unknown": Refusal(
+        error="no state", expected="the state table, which knows the key", came="no answer of it", where=KEY, status=503
+    ),
+}
+"""Statuses of draft-ietf-httpapi-idempotency-key-header, section 2.7."""
+
+
+TOO_LARGE = Refusal(
+    error="size of the answer",
+    expected=f"an answer of {MOST_BYTES} bytes at most when compressed, since it is kept under its key",
+    came="a longer one: send fewer rows, or no key",
+    where="rows",
+    status=413,
+)
+
+
+def pack(document: Mapping[str, Any]) -> bytes | None:
+    """The answer as it is kept; None if it is too long."""
+    packed = zlib.compress(json.dumps(document, separators=(",", ":"), allow_nan=False).encode())
+    return packed if len(packed) <= MOST_BYTES else None
+
+
+class Gate:
+    """The callers' buckets and the answered requests of one workload."""
+
+    def __init__(self, table: StateTable, settings: PredictionSettings, logger: Logger) -> None:
+        self._answered, self._logger = AnsweredRequests(table), logger
+        self._per_s, self._burst = settings.caller_requests_per_s, settings.caller_burst
+        limited = self._per_s is not None and self._burst is not None
+        self._buckets = (
+            CallerBuckets(table, requests_per_s=self._per_s or 1, burst=self._burst or 1) if limited else None
+        )
+
+    def refusal(self, caller: str | None, now: datetime) -> Refusal | None:
+        """The answer to a caller who has sent too much; None if he may ask.
+
+        Nobody is refused because the table does not answer: it would stop all callers for the sake of one."""
+        if self._buckets is None or caller is None:
+            return None
+        try:
+            wait_s = self._buckets.take(caller, now.timestamp())
+        except (BotoCoreError, ClientError) as error:
+            self._logger.error("the requests of callers are not counted", extra={"reason": str(error)})
+            return None
+        if not wait_s:
+            return None
+        return Refusal(
+            error="too many requests",
+            expected=f"{self._per_s} requests in a second, {self._burst} at once",
+            came="more",
+            where="caller",
+            status=429,
+            retry_after_s=max(1, math.ceil(wait_s)),
+        )
+
+    def once(
+        self, request: Request, now: datetime, make: Callable[[], dict[str, Any] | Refusal]
+    ) -> dict[str, Any] | Refusal:
+        """The answer that was given to the request before; else the one that `make` makes, which is kept.
+
+        A refusal of `make` is not kept. If `make` fails, the request may be repeated after ANSWER_S."""
+        try:
+            begun = self._answered.begin(request, now)
+        except (BotoCoreError, ClientError) as error:
+            self._logger.error("the answered requests cannot be read", extra={"reason": str(error)})
+            return REFUSED["unknown"]
+        if isinstance(begun, bytes):
+            found: dict[str, Any] = json.loads(zlib.decompress(begun))
+            return found
+        if begun != "begun":
+            return REFUSED[begun]
+        answer = make()
+        if isinstance(answer, Refusal) or (packed := pack(answer)) is None:
+            self._answered.give_up(request, now)
+            return answer
+        self._answered.finish(request, packed, now)
+        return answer

@@ -1,0 +1,80 @@
+"""The REST API of a workload: only where the stage declares it, from the workload's own document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from infra.app import build
+from infra.options import options_of
+from infra.settings import settings_for
+from millrace.contract.load import load_contract
+from millrace.workload.load import load_workload
+from millrace.workload.openapi import openapi
+from tests.infra.conftest import ELECTRICITY
+
+PREFIX = "millrace-prod-electricity"
+Templates = dict[str, dict[str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The resources of the stacks of `prod` with an API, by stack."""
+    folder = tmp_path_factory.mktemp("api")
+    options = options_of({"prod": {"api": {"requests_per_s": 20, "burst": 40}}}, "prod")
+    settings = settings_for("prod", account="123456789012", region="eu-west-1", options=options)
+    build(settings, workloads=[ELECTRICITY], outdir=str(folder)).synth()
+    templates = {path.name.partition(".")[0]: json.loads(path.read_text()) for path in folder.glob("*.template.json")}
+    return {name: template["Resources"] for name, template in templates.items()}
+
+
+def of_kind(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [one["Properties"] for one in resources.values() if one["Type"] == kind]
+
+
+def test_the_api_is_in_two_stacks_and_nothing_else_changes(
+    made: dict[str, dict[str, Any]], templates: Templates
+) -> None:
+    """The other stacks are as without it; in its own two it only adds."""
+    before = {name: template["Resources"] for name, template in templates["prod"].items()}
+    changed = {name for name in before if made[name] != before[name]}
+    assert changed == {f"{PREFIX}-serving", "millrace-prod-platform"}
+    # The tables wait for everything else of the platform, so for the role of the logs too.
+    added = {one["Type"] for name in changed for key, one in made[name].items() if key not in before[name]}
+    assert {kind for kind in added if kind.startswith("AWS::ApiGateway::")} == {
+        f"AWS::ApiGateway::{kind}" for kind in ("Account", "Deployment", "RestApi", "Stage")
+    }
+    # What is there stays as it is, but the table of decisions, which names the callers.
+    other = [
+        before[name][key]["Type"]
+        for name in changed
+        for key in before[name]
+        if made[name][key].get("Properties") != before[name][key].get("Properties")
+    ]
+    assert other == ["AWS::Glue::Table"]
+
+
+def test_api_gateway_gets_the_document_with_rows_left_open(made: dict[str, dict[str, Any]]) -> None:
+    (api,) = of_kind(made[f"{PREFIX}-serving"], "AWS::ApiGateway::RestApi")
+    body, document = api["Body"], openapi(load_workload(ELECTRICITY), load_contract(ELECTRICITY))
+    validate(body)
+    assert body["security"] == [{"sigv4": []}]
+    assert list(body["paths"]) == list(document["paths"])
+    request = body["components"]["schemas"]["Request"]
+    assert request["properties"]["rows"]["items"] == {"type": "object"}
+    document["components"]["schemas"]["Request"]["properties"]["rows"]["items"] = {"type": "object"}
+    assert request == document["components"]["schemas"]["Request"]
+    for methods in body["paths"].values():
+        for operation in methods.values():
+            assert operation["x-amazon-apigateway-integration"]["uri"].endswith(":live/invocations")
+
+
+def test_the_stage_logs_and_throttles(made: dict[str, dict[str, Any]]) -> None:
+    (stage,) = of_kind(made[f"{PREFIX}-serving"], "AWS::ApiGateway::Stage")
+    (settings,) = stage["MethodSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (20, 40)
+    assert settings["DataTraceEnabled"] is False, "rows are no matter of a log"
+    assert set(json.loads(stage["AccessLogSetting"]["Format"])) >= {"caller", "status", "path"}
