@@ -36,7 +36,13 @@ def run(decisions: int) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="millrace-consumers-") as folder,
         pytest.MonkeyPatch.context() as patch,
     ):
-        crm = {"to": "webhook", "url": receiver.url, "secret": "crm", "batch": 10, "stages": ["local"]}
+        crm = {
+            "to": "webhook",
+            "url": receiver.url,
+            "secret": "crm",  # pragma: allowlist secret
+            "batch": 10,
+            "stages": ["local"],
+        }
         root = Path(folder)
         with_consumers(root / "workloads", {"crm": crm})
         patch.setenv("MILLRACE_WORKLOADS", str(root / "workloads"))
