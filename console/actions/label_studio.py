@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import html
 import json
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from console.actions.reviews import Reviewer, value_of
 from console.environment import Environment
+from console.pictures import data_uri
 from console.queries.reviews import Question, ShownItem, list_waiting, question_of, show_item
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.decisions.review import LabelValue
@@ -30,7 +30,6 @@ from millrace.names import WorkloadNames
 
 FROM, TO = "label", "row"
 """The names of the control and of the object in the labelling interface."""
-SIGNATURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg"}
 
 
 class Value(Message):
@@ -185,9 +184,8 @@ def _predicted(shown: ShownItem) -> dict[str, Any] | None:
 
 def _images(shown: ShownItem) -> Iterator[tuple[str, str]]:
     for name, content in shown.images.items():
-        kind = next((kind for start, kind in SIGNATURES.items() if content.startswith(start)), None)
-        if kind:
-            yield name, f"data:image/{kind};base64,{b64encode(content).decode()}"
+        if source := data_uri(content):
+            yield name, source
 
 
 def _interface(question: Question, images: list[str]) -> str:

@@ -75,9 +75,7 @@ class Reviewer:
         rows = label_rows(held.item, value, prediction_spec=self.question.prediction, labels=self.question.labels)
         answer = ReviewAnswer(value=value, by=self.by, at=now, seconds=round(seconds, 1), source=source or self.source)
         if not self.reviews.queue.answer(held, answer, label=label_body(rows)):
-            raise ReviewError(
-                f"{held.item.id}: expected an item that is still yours, got one that is not: take it again"
-            )
+            raise _lost(held)
         return replace(held.item, status="answered", answer=answer)
 
     def skip(self, held: Held) -> None:
@@ -94,9 +92,7 @@ class Reviewer:
         Raises ReviewError if it is no longer this person's."""
         now = self.environment.now()
         if not self.reviews.queue.escalate(held, note=note, now=now):
-            raise ReviewError(
-                f"{held.item.id}: expected an item that is still yours, got one that is not: take it again"
-            )
+            raise _lost(held)
         self.reviews.record_escalation(held.item, by=self.by, note=note, at=now)
 
     def undo(self, decision_id: str) -> Held:
@@ -120,6 +116,10 @@ class Reviewer:
     def finish(self) -> int:
         """Drop the labels of this person's answers, the last ones too. Returns how many."""
         return self.reviews.drop_labels(now=self.environment.now(), older_than=timedelta(0), by=self.by)
+
+
+def _lost(held: Held) -> ReviewError:
+    return ReviewError(f"{held.item.id}: expected an item that is still yours, got one that is not: take it again")
 
 
 def value_of(text: str, question: Question) -> LabelValue:

@@ -188,7 +188,9 @@ def check_weights(workload: Workload, training: dict[str, Any]) -> None:
     if pretrained:
         wanted[PRETRAINED_CHANNEL] = pretrained.deployed
     for channel, source in wanted.items():
-        if not (came := found.get(channel) or "").endswith(source):
+        # The URI of a deployed file has its bucket and folder before the name.
+        came = found.get(channel) or ""
+        if came != source and (source.startswith("s3://") or not came.endswith(f"/{source}")):
             raise RunError(
                 f"{workload.name}/workload.yaml: {channel}: expected {source} as deployed, got {came or 'none'}: "
                 "deploy the workload first"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from markupsafe import Markup
 from console.pages.markup import element, together
 from console.pages.scale import Scale
 from console.pages.template import template
+from console.pictures import data_uri
 from console.presenters.contributions import contribution_rows
 from console.queries.reviews import Question, ShownItem, Waiting
 from console.queries.unread import Unread
@@ -21,8 +21,6 @@ from millrace.contract.schema import Table
 from millrace.decisions.review import ReviewItem
 from millrace.names import WorkloadNames
 
-PICTURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
-"""How the bytes of a picture begin that a browser can show."""
 MOST_BUTTONS = 9
 """So many choices are buttons, with a digit as their key; of more one is typed."""
 WIDTH, HEIGHT = 320.0, 64.0
@@ -83,10 +81,10 @@ def _rows(shown: ShownItem, table: Table) -> Iterator[tuple[str, str, str | Mark
 
 
 def _picture(name: str, content: bytes) -> Markup | str:
-    kind = next((kind for start, kind in PICTURES.items() if content.startswith(start)), None)
-    if kind is None:
+    source = data_uri(content)
+    if source is None:
         return f"{len(content):,} bytes, which a browser cannot show"
-    return element("img", src=f"data:image/{kind};base64,{b64encode(content).decode()}", alt=f"the image {name}")
+    return element("img", src=source, alt=f"the image {name}")
 
 
 def _cell(name: str, cell: Any) -> Markup | str:

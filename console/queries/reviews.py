@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from console.environment import Environment
 from console.queries.decision_explanation import explain_decision
 from millrace.contract.load import load_contract
@@ -191,20 +189,7 @@ def _images(
 
 
 def _images_of_file(client: Any, names: WorkloadNames, item: ReviewItem, long: Sequence[str]) -> Mapping[str, bytes]:
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
-    from millrace.aws.objects import download
-
     drop, _, number = item.id.rpartition("-")
-    uri = f"s3://{names.platform.bucket('lake')}/{scored.delivered_key(names.workload, drop)}"
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "delivered.parquet")
-        try:
-            download(client, uri, path)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                return {}
-            raise
-        rows = scored.read_row(str(path), int(number)).to_pylist()
+    with store.delivered_file(client, names.platform.bucket("lake"), names.workload, drop) as file:
+        rows = scored.read_row(file, int(number)).to_pylist() if file else []
     return {name: row[name] for row in rows for name in long if isinstance(row.get(name), bytes)}

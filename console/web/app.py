@@ -29,7 +29,7 @@ from console.queries.overview import WorkloadState, read_state
 from console.queries.report import question_of, read_report
 from console.queries.reviews import explain_item
 from console.queries.unread import Unread, part, unread
-from console.web.desk import Desk
+from console.web.session import ReviewSession
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError, MillraceError
 from millrace.names import WorkloadNames
@@ -76,7 +76,7 @@ class _Console:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._token = token_urlsafe()
-        self._desks: dict[str, Desk] = {}
+        self._sessions: dict[str, ReviewSession] = {}
         self._lock = Lock()
 
     def overview(self, _: Request) -> Response:
@@ -113,9 +113,9 @@ class _Console:
         return FileResponse(Path(__file__).with_name("review.js"), media_type="text/javascript")
 
     def review(self, request: Request) -> Response:
-        desk = self._desk(request)
-        names, item, message = desk.reviewer.names, desk.current(), desk.message
-        desk.message, explanation = "", None
+        session = self._session(request)
+        names, item, message = session.reviewer.names, session.current(), session.message
+        session.message, explanation = "", None
         if item and "explain" in request.query_params:
             explained = part(lambda: explain_item(self._environment, names, item.held.item))
             explanation = None if isinstance(explained, Unread) else explained
@@ -123,15 +123,15 @@ class _Console:
             message = message or ("" if explained else "there is no explanation of this answer")
         html = review_page(
             names,
-            desk.reviewer.question,
+            session.reviewer.question,
             asked=question_of(workloads_folder() / names.workload / "workload.yaml"),
             item=item.held.item if item else None,
             shown=item.shown if item else None,
             table=load_contract(workloads_folder() / names.workload).table("scoring"),
             token=self._token,
-            waiting=desk.waiting(),
+            waiting=session.waiting(),
             message=message,
-            can_undo=bool(desk.answered),
+            can_undo=bool(session.answered),
             explanation=explanation,
         )
         return HTMLResponse(html)
@@ -142,26 +142,28 @@ class _Console:
     def _decide(self, request: Request, form: Mapping[str, Sequence[str]]) -> Response:
         if not hmac.compare_digest(form.get("token", [""])[0].encode(), self._token.encode()):
             return PlainTextResponse("Refused: expected a form of this console.\n", status_code=403)
-        desk, what = self._desk(request), form.get("act", ["answer"])[0]
+        session, what = self._session(request), form.get("act", ["answer"])[0]
         if what == "finish":
-            desk.close()
+            session.close()
             return RedirectResponse("/", status_code=303)
-        desk.act(what, form.get("decision", [""])[0], form.get("value", ()), form.get("note", [""])[0])
+        session.act(what, form.get("decision", [""])[0], form.get("value", ()), form.get("note", [""])[0])
         return RedirectResponse(request.url.path, status_code=303)
 
-    def _desk(self, request: Request) -> Desk:
-        """The person's desk at the queue of the workload that the path names."""
+    def _session(self, request: Request) -> ReviewSession:
+        """The person's session at the queue of the workload that the path names."""
         names = self._environment.names(request.path_params["workload"])
         with self._lock:
-            if names.workload not in self._desks:
-                self._desks[names.workload] = Desk(reviewer=Reviewer.of(self._environment, names, source="web"))
-            return self._desks[names.workload]
+            if names.workload not in self._sessions:
+                self._sessions[names.workload] = ReviewSession(
+                    reviewer=Reviewer.of(self._environment, names, source="web")
+                )
+            return self._sessions[names.workload]
 
     def close(self) -> None:
         # Each is closed, also where another one cannot be.
         with ExitStack() as ends:
-            for desk in self._desks.values():
-                ends.callback(desk.close)
+            for session in self._sessions.values():
+                ends.callback(session.close)
 
     def failure(self, request: Request, error: Exception) -> Response:
         """The page that says why another page cannot be shown."""

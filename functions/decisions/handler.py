@@ -16,15 +16,15 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQS
 from millrace.aws.objects import at_once
 from millrace.consumers.catalogue import of_stage
 from millrace.decisions.portion import send
-from millrace.decisions.record import from_line, lines_by_date, object_key
-from millrace.decisions.review import ReviewItem, items_of
+from millrace.decisions.record import Decision, check_input, lines_by_date, object_key
+from millrace.decisions.review import ReviewItem, item_of
 from millrace.errors import DecisionError
 from millrace.settings.environment import Environment
 from millrace.state.reviews import ReviewQueue
 from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -48,30 +48,42 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     # The lines by event date and by message. A message is taken whole or not at all.
     by_date: dict[date, dict[str, list[str]]] = defaultdict(dict)
     failed: list[str] = []
+    decided: list[Decision] = []
     waiting: list[ReviewItem] = []
     for record in SQSEvent(event).records:
         message = record.message_id
         try:
-            lines = record.body.split("\n")
-            dates = lines_by_date(lines)
-            # Time begins with the message, which has one time at each delivery.
-            found = [*items_of(lines, POLICY.review, opened_at=sent_at(record))] if POLICY else []
+            dates = lines_by_date(record.body.split("\n"))
+            found = [decision for pairs in dates.values() for _, decision in pairs]
+            items = list(reviewed(found, record))
         except DecisionError as error:
             LOGGER.error("a message holds no decisions", extra={"message_id": message, "reason": str(error)})
             failed.append(message)
             continue
-        for day, of_day in dates.items():
-            by_date[day][message] = of_day
-        waiting += found
+        for day, pairs in dates.items():
+            by_date[day][message] = [line for line, _ in pairs]
+        decided += found
+        waiting += items
     # A batch may have a thousand days. One object after the other would take longer than this function may run.
     at_once(lambda day: write(day, by_date[day]), by_date)
     # Behind the lake, so that whoever gets an item finds its decision. A second delivery opens none twice.
     if REVIEWS:
         at_once(REVIEWS.open, waiting)
     if SQS is not None:
-        stored = (line for messages in by_date.values() for lines in messages.values() for line in lines)
-        send(SQS, SETTINGS.names, CONSUMERS, [from_line(line) for line in stored])
+        send(SQS, SETTINGS.names, CONSUMERS, decided)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def reviewed(decided: list[Decision], record: SQSRecord) -> Iterator[ReviewItem]:
+    """An item for each decision that a person makes. Time begins with the message, which has one at each delivery.
+
+    Raises DecisionError for a row that a person could not be shown."""
+    if POLICY is None:
+        return
+    for decision in decided:
+        if decision.action == "review":
+            check_input(decision)
+            yield item_of(decision, POLICY.review, opened_at=sent_at(record))
 
 
 def sent_at(record: SQSRecord) -> datetime:

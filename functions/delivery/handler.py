@@ -32,6 +32,7 @@ from millrace.decisions.scored import (
     FLOOR_COLUMNS,
     ScoredDay,
     delivered_key,
+    policy_columns,
     reference_key,
     rows_by_day,
 )
@@ -63,11 +64,11 @@ TASK = tasks.declare(PREDICTION_SPEC, CONTRACT.label)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
-DYNAMODB = boto3.client("dynamodb")
 CONSUMERS = of_stage(WORKLOAD.consumers, SETTINGS.stage)
 SQS = boto3.client("sqs") if CONSUMERS else None
-STANDING = Standing(WORKLOAD.policy, StateTable(DYNAMODB, SETTINGS.names))
-REVIEWS = ReviewQueue(DYNAMODB, SETTINGS.names) if WORKLOAD.policy else None
+DYNAMODB = boto3.client("dynamodb") if WORKLOAD.policy else None
+STANDING = Standing(WORKLOAD.policy, StateTable(DYNAMODB, SETTINGS.names)) if DYNAMODB else None
+REVIEWS = ReviewQueue(DYNAMODB, SETTINGS.names) if DYNAMODB else None
 
 
 @LOGGER.inject_lambda_context
@@ -140,9 +141,7 @@ def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> dict[
         key=PREDICTION_SPEC.key,
         event_time=PREDICTION_SPEC.event_time,
         answer=tuple(field.name for field in TASK.answer),
-        acted=WORKLOAD.policy is not None,
-        measured=bool(WORKLOAD.policy and WORKLOAD.policy.unlike_training),
-        floor=bool(WORKLOAD.policy and WORKLOAD.policy.floor),
+        policy=tuple(policy_columns(WORKLOAD.policy)),
     )
 
     references = {day: known.model_copy(update={"rows": rows}) for day, rows in days.items()}
@@ -186,9 +185,9 @@ def write(
 
     written = delivered_schema(CONTRACT, TASK, WORKLOAD.policy)
     schema = pa.schema([field for field in written if field.name not in (*ACTION_COLUMNS, *FLOOR_COLUMNS)])
-    acting, fields = STANDING.acting(model_version), TASK.answer
+    acting, fields = STANDING.acting(model_version) if STANDING else None, TASK.answer
     # The answerers of the chain answer every row with the same, so one answer stands for all.
-    [instead] = answer_instead([{}], chain(), TASK) if acting and acting.below_floor else [None]
+    instead = answer_instead([{}], chain(STANDING), TASK)[0] if STANDING and acting and acting.below_floor else None
     rows, days = 0, Counter[date]()
     with pq.ParquetWriter(delivered, written, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
@@ -203,9 +202,9 @@ def write(
     return rows, days
 
 
-def chain() -> dict[AnsweredBy, Answerer]:
+def chain(standing: Standing) -> dict[AnsweredBy, Answerer]:
     """The answerers of `prediction.fallback`."""
-    return answerers(PREDICTION_SPEC, TASK, rule=STANDING.rule_answer())
+    return answerers(PREDICTION_SPEC, TASK, rule=standing.rule_answer())
 
 
 def quarantined(row: dict[str, Any]) -> QuarantinedRow:

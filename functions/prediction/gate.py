@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.prediction.request import Refusal
 from millrace.settings.prediction import PredictionSettings
-from millrace.state.answered_requests import MOST_BYTES, AnsweredRequests, Request
+from millrace.state.answered_requests import MOST_BYTES, AnsweredRequests, KeyedRequest
 from millrace.state.callers import CallerBuckets
 from millrace.state.table import StateTable
 
@@ -57,7 +57,7 @@ def pack(document: Mapping[str, Any]) -> bytes | None:
     return packed if len(packed) <= MOST_BYTES else None
 
 
-class Gate:
+class CallerGate:
     """The callers' buckets and the answered requests of one workload."""
 
     def __init__(self, table: StateTable, settings: PredictionSettings, logger: Logger) -> None:
@@ -91,7 +91,7 @@ class Gate:
         )
 
     def once(
-        self, request: Request, now: datetime, make: Callable[[], dict[str, Any] | Refusal]
+        self, request: KeyedRequest, now: datetime, make: Callable[[], dict[str, Any] | Refusal]
     ) -> dict[str, Any] | Refusal:
         """The answer that was given to the request before; else the one that `make` makes, which is kept.
 

@@ -61,7 +61,7 @@ STATE = StateTable(boto3.client("dynamodb", config=STATE_CONFIG), SETTINGS.names
 POINTERS = ReleasePointers(STATE)
 STANDING = Standing(WORKLOAD.policy, STATE)
 INVOKE = endpoint.connect(SETTINGS, TASK)
-GATE = gate.Gate(STATE, SETTINGS, LOGGER)
+GATE = gate.CallerGate(STATE, SETTINGS, LOGGER)
 
 
 @LOGGER.inject_lambda_context
@@ -69,15 +69,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The predictions and the rejected rows. Every decision and its images are kept before this returns."""
     now = datetime.now(UTC)
     # The request as a whole: anything that is no request of this workload is refused with one error.
-    refusal = GATE.refusal(request.caller(event), now)
-    body = refusal or request.body(event)
+    caller = request.caller(event)
+    body = GATE.refusal(caller, now) or request.body(event)
     rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
         return request.refuse(event, rows)
     explain = request.wants_explanations(body, len(rows), declared=WORKLOAD.explanations.rows > 0)
     if isinstance(explain, Refusal):
         return request.refuse(event, explain)
-    repeatable = request.repeatable(event)
+    repeatable = request.repeatable(event, caller)
     if isinstance(repeatable, Refusal):
         return request.refuse(event, repeatable)
     call_id = request.call_id(body, repeatable.id if repeatable else context.aws_request_id)
@@ -87,7 +87,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         rows=rows,
         explain=explain,
         call_id=call_id,
-        caller=request.caller(event),
+        caller=caller,
         at=now,
         is_kept=repeatable is not None,
     )

@@ -21,7 +21,7 @@ from millrace.decisions.record import Decision
 from millrace.decisions.road import Admitted, Rejected
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
-from millrace.state.answered_requests import Request
+from millrace.state.answered_requests import KeyedRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ def caller(event: Mapping[str, Any]) -> str | None:
     return str(found) if found else None
 
 
-def repeatable(event: Mapping[str, Any]) -> Request | Refusal | None:
+def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | Refusal | None:
     """The request by its header Idempotency-Key; None without the header. A Refusal for a key of another form."""
     headers = event.get("headers") or {} if _is_http(event) else {}
     key = next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None)
@@ -138,7 +138,7 @@ def repeatable(event: Mapping[str, Any]) -> Request | Refusal | None:
     if not KEY.fullmatch(key):
         return _refusal("idempotency key", "1 to 255 characters of ASCII without spaces", f"{key!r:.80}", "header")
     body = hashlib.sha256(str(event.get("body") or "").encode(errors="surrogatepass")).hexdigest()
-    return Request(caller=caller(event) or "", key=key, body=body)
+    return KeyedRequest(caller=caller or "", key=key, body=body)
 
 
 def answer(

@@ -5,17 +5,14 @@ Axes: N all rows, W numbers of a row's answer."""
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
-from pydantic import ValidationError
 from safetensors.torch import save
 
 from jobs.runtime import StopSignal, TrainingPlaces
@@ -23,24 +20,17 @@ from jobs.training import checkpoint, loop
 from jobs.training.beside import beside
 from jobs.training.calibration import fit_temperature
 from jobs.training.explanation import explain_model
-from jobs.training.initial_model import initial_model
 from jobs.training.likeness import check_held_out, measure_held_out
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Trained, TrainingInputs
 from jobs.training.memory import row_files
-from jobs.training.pretrained import pretrained_vectors
 from jobs.training.processes import ALONE, Processes
+from jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
-from millrace.contract.load import load_contract
-from millrace.contract.rules.range import Range
-from millrace.contract.schema import Contract
-from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
+from millrace.datasets.examples import LABEL, horizon_of, read_examples
 from millrace.datasets.memory import rows_of
-from millrace.datasets.row_files import RowFiles, slices
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
-from millrace.errors import TrainingError
 from millrace.explanations.explained import Explained
-from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_job import (
     CONFIG_CHANNEL,
@@ -52,91 +42,9 @@ from millrace.messages.training_job import (
     VALIDATION_LOSS,
     printed,
 )
-from millrace.messages.training_run import Run, read_run
-from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
-from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
-from millrace.models.pretrained import PretrainedVectors
-from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
-from millrace.workload.declaration import Workload
-from millrace.workload.load import read_workload
-from millrace.workload.training import Training
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingRows:
-    """The pinned rows, and their labels as the network's targets."""
-
-    examples: Examples
-    target_N: npt.NDArray[Any]
-    files: RowFiles | None
-    """The files in which the rows and their tensors lie; None if they are in memory."""
-
-    def part(self, rows: slice) -> pa.Table:
-        return self.examples.part(rows)
-
-    def encoded(self, fitted: Features, of: slice) -> Resident:
-        """The tensors and targets of some rows, in memory or mapped from files."""
-        rows = self.part(of)
-        if self.files is None:
-            tensors = encoders.encode(fitted, rows)
-        else:
-            tensors = self.files.write_arrays(encoders.encode(fitted, piece) for piece in slices(rows))
-        found = {name: torch.from_numpy(value) for name, value in tensors.items()}
-        return Resident(tensors=found, target_N=torch.from_numpy(self.target_N[of]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What a run is given besides its rows."""
-
-    run: Run
-    workload: Workload
-    contract: Contract
-    features: Features
-    """The encoders as declared; what they learn from rows is not in them yet."""
-    task: Task
-    initial: InitialModel | None
-    """The model whose weights the training starts from; None if none is declared."""
-    pretrained: PretrainedVectors | None
-    """The vectors that the tables of texts take; None if none are declared."""
-
-    @property
-    def unlike_training(self) -> float | None:
-        """The policy's share of the farthest rows; None if nobody asks how far a row is from the training rows."""
-        return self.workload.policy.unlike_training if self.workload.policy else None
-
-    def fit(self, rows: pa.Table) -> Features:
-        """The encoders with what they learn from these training rows.
-
-        Encoders that belong to the trunk of the initial model are as that model has them."""
-        fitted = encoders.fit(self.features, rows)
-        parameters = self.workload.training.family_parameters()
-        return self.initial.encoders(fitted, parameters) if self.initial else fitted
-
-    def identity(self, fitted: Features, parts: Split) -> str:
-        """A digest of everything that decides the weights. No training goes on from a checkpoint with another one."""
-        run, parameters = self.run, self.workload.training.family_parameters()
-        words = [run.data_digest, run.config_digest, run.code_digest, type(parameters).__qualname__]
-        words += [parameters.model_dump_json(), str(parts), torch.__version__, str(fitted), str(self.task)]
-        return digest("\n".join(words).encode())
-
-    def inputs(self, rows: TrainingRows, fitted: Features, parts: Split) -> TrainingInputs:
-        return TrainingInputs(
-            parameters=self.workload.training.family_parameters(),
-            signature=encoders.signature(fitted),
-            task=self.task,
-            train=rows.encoded(fitted, parts.train),
-            validation=rows.encoded(fitted, parts.validation),
-            identity=self.identity(fitted, parts),
-            initial=self.initial,
-            pretrained=self.pretrained,
-            bounds=bounds_of(self.contract),
-            precision=self.workload.training.precision,
-            is_compiled=self.workload.training.compile,
-        )
 
 
 def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE, *, memory: int | None = None) -> None:
@@ -160,7 +68,7 @@ def _trained(
     places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None, memory: int | None
 ) -> Artefact | None:
     """Train all models of the job. Returns the artefact, or None without an exporter for its graph."""
-    setting = _setting(places)
+    setting = read_setting(places)
     data, schema = places.channel(DATA_CHANNEL), places.channel(CONFIG_CHANNEL) / "schema.json"
     # Whether the rows fit into memory is known from the footers of their files, before any row is read.
     needed = rows_of(data, schema, setting.workload, setting.features)
@@ -220,58 +128,6 @@ def _trained(
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
     return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, explained)
-
-
-def _setting(places: TrainingPlaces) -> Setting:
-    config = places.channel(CONFIG_CHANNEL)
-    declared, contract = read_workload(config / "workload.yaml"), load_contract(config)
-    workload = _with_hyperparameters(declared, places.hyperparameters)
-    features = encoders.declare(workload.prediction.features, contract.rows)
-    pretrained = pretrained_vectors(places, workload.training, features)
-    return Setting(
-        run=read_run(config / "run.json"),
-        workload=workload,
-        contract=contract,
-        features=pretrained.declare(features) if pretrained else features,
-        task=tasks.declare(workload.prediction, contract.label),
-        initial=initial_model(places, workload.training),
-        pretrained=pretrained,
-    )
-
-
-def _with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Workload:
-    """The declaration with the hyperparameters of the job, which a tuning job or a person has chosen.
-
-    Only those that the declared family has are taken. A model with such hyperparameters is compared by its validation
-    rows and never registered. So the walk forward, which calibrates monitors, is left out, and so are other seeds.
-    Raises TrainingError for a value that the family does not take."""
-    training = workload.training
-    # A tuning job adds names of its own, such as `_tuning_objective_metric`.
-    chosen = {name: _value(text) for name, text in given.items() if name in FAMILIES[training.family].model_fields}
-    if not chosen:
-        return workload
-    changed = training.model_dump() | {"parameters": {**training.parameters, **chosen}, "walk_forward_steps": 0}
-    try:
-        gates = workload.gates.model_copy(update={"stability": None})
-        return workload.model_copy(update={"training": Training.model_validate(changed), "gates": gates})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]).removeprefix("parameters.")
-        raise TrainingError(f"hyperparameters: {where}: {first['msg']}, got {chosen}") from None
-
-
-def _value(text: str) -> Any:
-    """The value of a hyperparameter, which is text: `0.1` and `[64, 64]` are read as JSON, `cosine` is a word."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def bounds_of(contract: Contract) -> tuple[float, float]:
-    """The least and the greatest label that the contract allows, infinite without one."""
-    declared = contract.label.find(Range)
-    return declared.limits if declared else (-math.inf, math.inf)
 
 
 def calibrate(predictor: Predictor, held: Resident) -> None:

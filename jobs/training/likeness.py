@@ -23,11 +23,8 @@ def measure_held_out(predictor: Predictor, *, train: Resident, validation: Resid
     The predictor is on the CPU and in evaluation mode. () for one that measures no distance."""
     if predictor.likeness is None:
         return ()
-    step = 1 + (len(train) - 1) // MOST_FITTED
-    spread = Resident(
-        tensors={name: value[::step] for name, value in train.tensors.items()}, target_N=train.target_N[::step]
-    )
-    predictor.likeness.fit(states(predictor.network, (piece.tensors for piece in spread.pieces())))
+    pieces = train.spread(MOST_FITTED).pieces()
+    predictor.likeness.fit(states(predictor.network, (piece.tensors for piece in pieces)))
     held = states(predictor.network, (piece.tensors for piece in validation.pieces()))
     with torch.no_grad():
         return kept(predictor.likeness(held)[:, 0].tolist())

@@ -72,6 +72,12 @@ class Resident:
         """The batches with these rows, one for each step."""
         return (self.batch(rows_B) for rows_B in order_SB)
 
+    def spread(self, most: int) -> Resident:
+        """Rows evenly spread over all of them, about `most` at most."""
+        step = 1 + (len(self) - 1) // most
+        tensors = {name: value[::step] for name, value in self.tensors.items()}
+        return Resident(tensors=tensors, target_N=self.target_N[::step])
+
     def pieces(self) -> Iterator[Batch]:
         """All rows in their order, in pieces that a network has room for: PIECE rows and PIECE_BYTES at most."""
         size = max(1, min(PIECE, len(self) * PIECE_BYTES // max(self.bytes, 1)))

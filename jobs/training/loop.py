@@ -272,9 +272,7 @@ def _trees_alone(
 
 def _correct(predictor: Predictor, inputs: TrainingInputs) -> None:
     # Rows spread over the training rows are enough for one factor.
-    step = 1 + (len(inputs.train) - 1) // MOST_CORRECTED
-    spread = {name: value[::step] for name, value in inputs.train.tensors.items()}
-    train = Resident(tensors=spread, target_N=inputs.train.target_N[::step])
+    train = inputs.train.spread(MOST_CORRECTED)
     with torch.no_grad():
         predictor.correct((x.tensors, x.target_B) for x in (*train.pieces(), *inputs.validation.pieces()))
 

@@ -24,10 +24,11 @@ from jobs.runtime import Stopped, StopSignal, TrainingPlaces
 from jobs.training import loop
 from jobs.training.arithmetic import multiplications
 from jobs.training.beside import beside
-from jobs.training.job import bounds_of, calibrate
+from jobs.training.job import calibrate
 from jobs.training.loader import Resident
 from jobs.training.loop import TrainingInputs
 from jobs.training.pretrained import pretrained_vectors
+from jobs.training.setting import bounds_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.datasets.examples import LABEL, Examples, examples

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from millrace.artefact.pretrained import Origin
+from millrace.artefact.pretrained import PretrainedOrigin
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
 from millrace.explanations import explained as explanations
@@ -116,7 +116,7 @@ class Description:
     """Distances of held-out rows from the training rows, in order; empty if the model measures none."""
     explained: Explained | None = None
     """None if the workload has no explanations, and for a model that is older than explanations."""
-    pretrained: Origin | None = None
+    pretrained: PretrainedOrigin | None = None
     """The pre-trained part that the model contains; None if it has none."""
 
     @property
@@ -377,7 +377,7 @@ def read_description(content: bytes, *, where: str) -> Description:
             seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # older models lack it
             held_distances=tuple(map(float, document.get("held_distances", ()))),
             explained=explanations.from_document(document["explained"]) if "explained" in document else None,
-            pretrained=Origin(**document["pretrained"]) if "pretrained" in document else None,
+            pretrained=PretrainedOrigin(**document["pretrained"]) if "pretrained" in document else None,
         )
         # Through JSON, as tuples become lists there.
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))

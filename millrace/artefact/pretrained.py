@@ -31,7 +31,7 @@ MOST_PIECES = 131_072
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class PretrainedOrigin:
     """Where a pre-trained part comes from, as the artefact, the model card and the bill of materials say it."""
 
     name: str
@@ -62,9 +62,9 @@ class PretrainedFile:
         """How many of the pieces are single characters."""
         return next((place for place, piece in enumerate(self.pieces) if len(piece) > 1), len(self.pieces))
 
-    def origin(self, *, is_frozen: bool) -> Origin:
+    def origin(self, *, is_frozen: bool) -> PretrainedOrigin:
         said = {name: getattr(self, name) for name in (*SAID, "digest")}
-        return Origin(**said, is_frozen=is_frozen)
+        return PretrainedOrigin(**said, is_frozen=is_frozen)
 
 
 def read_pretrained(content: bytes, *, where: str) -> PretrainedFile:

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from millrace.consumers.event import Event
+from millrace.consumers.event import EventBus
 from millrace.consumers.mail import Mail
 from millrace.consumers.postgres import Postgres
 from millrace.consumers.queue import Queue
-from millrace.consumers.table import Table
+from millrace.consumers.table import ItemTable
 from millrace.consumers.webhook import Webhook
 
-Kind = Queue | Event | Mail | Webhook | Table | Postgres
+Kind = Queue | EventBus | Mail | Webhook | ItemTable | Postgres
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)]
 """The name of a consumer. A role's name has it at its end, and 64 characters in all."""
 Consumers = Annotated[dict[Name, Annotated[Kind, Field(discriminator="to")]], Field(max_length=10)]

@@ -25,7 +25,16 @@ Act = Callable[[Sequence[Document]], None]
 They all come again then, so what is done must not be done twice for one id."""
 Secret = Annotated[str, Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")]
 """The name of a secret in Secrets Manager, in the stage's account and region."""
+LOOPBACK = ("localhost", "127.0.0.1")
+"""Hosts of targets on this machine, which the stage `local` alone may have."""
 KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")]
+
+
+def arn_of(named: str, platform: Platform, service: str, *, kind: str = "") -> str:
+    """The ARN of a target that is named by itself or, in the stage's account and region, by its name.
+
+    `kind` goes before the name: `event-bus/`."""
+    return named if named.startswith("arn:") else platform.arn(service, f"{kind}{named}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +67,10 @@ class Consumer(Section):
     def connect(self, client: Client, platform: Platform) -> Act:
         """What the function does with decisions."""
         raise NotImplementedError
+
+    def may_put(self, action: str, arn: str) -> tuple[Right, ...]:
+        """The right to put decisions into a target of AWS, and to encrypt them with its customer key."""
+        return (Right(actions=(action,), arn=arn), *self.may_use_key("kms:Decrypt", "kms:GenerateDataKey"))
 
     def may_use_key(self, *actions: str) -> tuple[Right, ...]:
         """The right to these actions of KMS on the customer key; empty without one."""

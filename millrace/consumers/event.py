@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from millrace.consumers.consumer import Act, Client, Consumer, Document, Right
+from millrace.consumers.consumer import Act, Client, Consumer, Document, Right, arn_of
 from millrace.errors import ConsumerError
 from millrace.names import Platform
 
@@ -17,7 +17,7 @@ BATCH = 10
 SOURCE, DETAIL_TYPE = "millrace", "decision.made"
 
 
-class Event(Consumer):
+class EventBus(Consumer):
     """An event bus. Each decision is an event: `source` is `millrace`, `detail-type` is `decision.made`.
 
     Example: `business: {to: event, bus: orders}`"""
@@ -27,11 +27,10 @@ class Event(Consumer):
     """The name of a bus of the stage's account and region, or the ARN of a bus of another account."""
 
     def arn(self, platform: Platform) -> str:
-        return self.bus if self.bus.startswith("arn:") else platform.arn("events", f"event-bus/{self.bus}")
+        return arn_of(self.bus, platform, "events", kind="event-bus/")
 
     def rights(self, platform: Platform) -> tuple[Right, ...]:
-        put = Right(actions=("events:PutEvents",), arn=self.arn(platform))
-        return (put, *self.may_use_key("kms:Decrypt", "kms:GenerateDataKey"))
+        return self.may_put("events:PutEvents", self.arn(platform))
 
     def connect(self, client: Client, platform: Platform) -> Act:
         events = client("events")

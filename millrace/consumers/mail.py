@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from millrace.consumers.consumer import Act, Client, Consumer, Document, Right
+from millrace.consumers.consumer import Act, Client, Consumer, Document, Right, arn_of
 from millrace.names import Platform
 
 
@@ -24,11 +24,10 @@ class Mail(Consumer):
     """The name of a topic of the stage's account and region, or the ARN of a topic of another account."""
 
     def arn(self, platform: Platform) -> str:
-        return self.topic if self.topic.startswith("arn:") else platform.arn("sns", self.topic)
+        return arn_of(self.topic, platform, "sns")
 
     def rights(self, platform: Platform) -> tuple[Right, ...]:
-        publish = Right(actions=("sns:Publish",), arn=self.arn(platform))
-        return (publish, *self.may_use_key("kms:Decrypt", "kms:GenerateDataKey"))
+        return self.may_put("sns:Publish", self.arn(platform))
 
     def connect(self, client: Client, platform: Platform) -> Act:
         sns = client("sns")

@@ -12,13 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from millrace.consumers.consumer import Act, Client, Consumer, Document, Right, Secret
+from millrace.consumers.consumer import LOOPBACK, Act, Client, Consumer, Document, Right, Secret
 from millrace.errors import ConsumerError, FieldError
 from millrace.names import Platform
 
 TIMEOUT_S = 10
 """How long a connection, and each statement, may take, in seconds."""
-LOOPBACK = ("localhost", "127.0.0.1")
 Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 Place = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")]
 """A field of a decision's document: `action`, `key.customer`, `answer.value`."""

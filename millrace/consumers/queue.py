@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from millrace.consumers.consumer import Act, Client, Consumer, Document, Right
+from millrace.consumers.consumer import Act, Client, Consumer, Document, Right, arn_of
 from millrace.errors import ConsumerError
 from millrace.names import Platform
 
@@ -30,11 +30,10 @@ class Queue(Consumer):
     """The name of a queue of the stage's account and region, or the ARN of a queue of another account."""
 
     def arn(self, platform: Platform) -> str:
-        return self.queue if self.queue.startswith("arn:") else platform.arn("sqs", self.queue)
+        return arn_of(self.queue, platform, "sqs")
 
     def rights(self, platform: Platform) -> tuple[Right, ...]:
-        send = Right(actions=("sqs:SendMessage",), arn=self.arn(platform))
-        return (send, *self.may_use_key("kms:Decrypt", "kms:GenerateDataKey"))
+        return self.may_put("sqs:SendMessage", self.arn(platform))
 
     def connect(self, client: Client, platform: Platform) -> Act:
         sqs = client("sqs")

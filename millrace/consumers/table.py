@@ -15,7 +15,7 @@ AT_ONCE = 8
 """The most calls at the same time. boto3's client has ten connections."""
 
 
-class Table(Consumer):
+class ItemTable(Consumer):
     """A table of DynamoDB with the partition key `id` (text) and no sort key. Each decision is an item: its document.
 
     An older decision of the same id never replaces a newer one. Example: `lookup: {to: table, table: decisions}`"""

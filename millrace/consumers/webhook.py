@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from millrace.consumers.consumer import Act, Client, Consumer, Document, Right, Secret
+from millrace.consumers.consumer import LOOPBACK, Act, Client, Consumer, Document, Right, Secret
 from millrace.errors import ConsumerError, FieldError
 from millrace.names import Platform
 
@@ -31,7 +31,6 @@ WAITS_S = (0.5, 2.0)
 """The waits between three tries. After them the queue waits."""
 SECRET_KEPT_S = 300.0
 """How long a secret is kept. A new value is used after so many seconds, and at once if the receiver refuses the old."""
-LOOPBACK = ("localhost", "127.0.0.1")
 
 
 class Webhook(Consumer):

@@ -9,9 +9,9 @@ change nothing. The rule takes over quickly, and the version comes back only whe
     version better by 0.03 on two days, worse on four weeks        still the rule
     version better by 0.03 on two days and on four weeks           the version answers
 
-No bound is fitted: margin and numbers are declared before any of these labels has come. With the same few labels for
-both ways a version that is not retrained stays below the rule in one to three of a hundred four-week windows on the
-stream of electricity (`python -m tests.benchmarks.floor`).
+Margin and numbers are declared before any of these labels has come. The default of the way back was chosen on the
+stream of electricity: with the same few labels for both ways a version that is not retrained stays below the rule in
+one to three of a hundred four-week windows there (`python -m tests.benchmarks.floor`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from millrace.aws.ranged_object import RangedObject
 from millrace.consumers.catalogue import Kind, queue_of
 from millrace.consumers.consumer import Document
 from millrace.decisions.record import Decision
-from millrace.decisions.scored import ScoredDay, decisions, delivered_key, rows_by_day
+from millrace.decisions.scored import ScoredDay, decisions, delivered_key, rows_by_day, short_columns
 from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames
 from millrace.timestamps import format_utc
@@ -119,13 +119,11 @@ def portions(s3: Any, names: WorkloadNames, consumer: Kind, body: str) -> Iterat
 
 
 def _rows(s3: Any, names: WorkloadNames, rows: ScoredRows) -> Iterator[Decision]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = RangedObject(s3, names.platform.bucket("lake"), delivered_key(names.workload, rows.drop_id))
     parquet = pq.ParquetFile(file, page_checksum_verification=True)
-    short = [field.name for field in parquet.schema_arrow if not pa.types.is_binary(field.type)]
-    part = parquet.read_row_group(rows.group, columns=short).slice(rows.first, ROWS)
+    part = parquet.read_row_group(rows.group, columns=short_columns(parquet.schema_arrow)).slice(rows.first, ROWS)
     # Rows without a day are no decisions, as in the lake.
     part = part.filter(part[rows.known.event_time].is_valid())
     days = dict.fromkeys(rows_by_day(part[rows.known.event_time]), rows.known)

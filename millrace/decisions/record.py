@@ -191,11 +191,16 @@ def from_line(line: str | bytes) -> Decision:
     Raises DecisionError, which names the field, what was expected and what came, also if the input does not match its
     digest."""
     with _decision_errors():
-        # The input stays text. It is only parsed to see that it is an object, as all readers expect.
         decision = _decision(line)
+    check_input(decision)
+    return decision
+
+
+def check_input(decision: Decision) -> None:
+    """Raise DecisionError unless the input is an object, as all readers expect. It stays text all the same."""
+    with _decision_errors():
         if not isinstance(row := _parsed(decision.input, "endpointInput"), dict):
             raise DecisionError(field="endpointInput.data", expected="an object", came=row)
-        return decision
 
 
 @contextmanager
@@ -240,15 +245,16 @@ def _decision(line: str | bytes) -> Decision:
     return decision
 
 
-def lines_by_date(lines: Iterable[str]) -> dict[date, list[str]]:
-    """The lines by the date of their event time, in order. Raises DecisionError as `from_line` does.
+def lines_by_date(lines: Iterable[str]) -> dict[date, list[tuple[str, Decision]]]:
+    """Each line with its decision, by the date of its event time, in order. Raises DecisionError as `from_line` does.
 
     Inputs are not parsed: their digests say that they are what the prediction function wrote."""
-    grouped: dict[date, list[str]] = defaultdict(list)
+    grouped: dict[date, list[tuple[str, Decision]]] = defaultdict(list)
     for line in lines:
         with _decision_errors():
             line.encode()  # as it is stored
-            grouped[_decision(line).event_time.date()].append(line)
+            decision = _decision(line)
+            grouped[decision.event_time.date()].append((line, decision))
     return dict(grouped)
 
 

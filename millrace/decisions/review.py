@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.contract.schema import PREDICTION_ID
-from millrace.decisions.record import ActionReason, Answered, Decision, Scalar, Source, canonical, from_line
+from millrace.decisions.record import ActionReason, Answered, Decision, Scalar, Source, canonical
 from millrace.errors import ReviewError
 from millrace.tasks.answer import CONFIDENCE
 
@@ -42,8 +42,6 @@ INPUT_BYTES = 200 * 1024
 """An input that is longer stays in the lake: an item of DynamoDB has 400 KB at most.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
-MARK = '"action":"review"'
-"""How a line of such a decision says it. Within the input a quotation mark is escaped, so it never looks like this."""
 LabelValue = Scalar | Mapping[str, Scalar] | tuple[Scalar, ...]
 """The label that a person gives: one value; by column if a row has several labels; one for each of several horizons."""
 
@@ -121,13 +119,6 @@ def item_of(decision: Decision, review: Review, *, opened_at: datetime) -> Revie
         model_version=decision.model_version,
         source=decision.source,
     )
-
-
-def items_of(lines: Iterable[str], review: Review, *, opened_at: datetime) -> Iterator[ReviewItem]:
-    """The items of those lines whose action is `review`."""
-    for line in lines:
-        if MARK in line and (decision := from_line(line)).action == "review":
-            yield item_of(decision, review, opened_at=opened_at)
 
 
 def label_rows(

@@ -64,13 +64,9 @@ class ScoredDay(Message):
     key: tuple[str, ...]
     event_time: str
     answer: tuple[str, ...]
-    """The columns with the answer's fields. Of the others all but `model_version` and `row_number` hold the row."""
-    acted: bool = False
-    """Whether a policy has acted on the answers, so that `action` and `reason` are two columns more, beside the row."""
-    measured: bool = False
-    """Whether the column `likeness` stands beside them."""
-    floor: bool = False
-    """Whether the policy has a floor, so that FLOOR_COLUMNS are there too."""
+    """The columns with the answer's fields."""
+    policy: tuple[str, ...] = ()
+    """The `policy_columns`. All columns but these, the answer's, `model_version` and `row_number` hold the row."""
 
 
 def delivered_key(workload: str, drop_id: str) -> str:
@@ -119,7 +115,7 @@ def read_rows(
     # Drawn, since rows in steps may all be of the same hour. The seed makes it the same rows at every reading.
     drawn = np.random.default_rng(0)
     parquet = pq.ParquetFile(file, page_checksum_verification=True)
-    short = [field.name for field in parquet.schema_arrow if not pa.types.is_binary(field.type)]
+    short = short_columns(parquet.schema_arrow)
     numbers = pa.array([(day - EPOCH).days for day in days], pa.int32())
     every = -(-sum(day.rows for day in days.values()) // most)
     for batch in parquet.iter_batches(columns=short):
@@ -131,6 +127,13 @@ def read_rows(
         elif every > 1:
             part = part.filter(pa.array(drawn.random(part.num_rows) * every < 1))
         yield from decisions(part, days, workload=workload, drop_id=drop_id)
+
+
+def short_columns(schema: pa.Schema) -> list[str]:
+    """The columns of a delivered file without the bytes of long cells."""
+    import pyarrow as pa
+
+    return [field.name for field in schema if not pa.types.is_binary(field.type)]
 
 
 def read_row(file: str, number: int) -> pa.Table:
@@ -152,10 +155,10 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
     """The decision on each row. Each row is about one of the days."""
     # All days of one file have the same columns.
     known = next(iter(days.values()))
-    acted = (*(ACTION_COLUMNS if known.acted else ()), *(FLOOR_COLUMNS if known.floor else ()))
-    beside = {*known.answer, VERSION, ROW, *acted, *([LIKENESS] if known.measured else [])}
+    beside = {*known.answer, *known.policy, VERSION, ROW}
     for row in rows.to_pylist():
         cells = {name: _cell(cell) for name, cell in row.items() if name not in beside}
+        acted = {name: row[name] for name in known.policy}
         event_time = parse_utc(str(cells[known.event_time]))
         yield Decision(
             id=row_id_of(drop_id, row[ROW]),
@@ -166,18 +169,18 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
             output={name: row[name] for name in known.answer},
             model_version=row[VERSION],
             phase=days[event_time.date()].phase,
-            fallback=row.get("action") == "fallback" if known.acted else False,
+            fallback=acted.get("action") == "fallback",
             latency_ms=0.0,
             inferred_at=days[event_time.date()].inferred_at,
             source="batch",
-            watched={LIKENESS: row[LIKENESS]} if known.measured and row[LIKENESS] is not None else {},
-            **({name: row[name] for name in acted} | _withheld(row) if acted else {}),
+            watched={} if (likeness := acted.pop(LIKENESS, None)) is None else {LIKENESS: likeness},
+            withheld=_withheld(acted.pop("withheld", None)),
+            **acted,
         )
 
 
-def _withheld(row: Mapping[str, Any]) -> dict[str, Withheld]:
-    said = row.get("withheld")
-    return {"withheld": Withheld(**json.loads(said))} if said else {}
+def _withheld(said: str | None) -> Withheld | None:
+    return Withheld(**json.loads(said)) if said else None
 
 
 def _day_numbers(times: pa.Array) -> pa.Array:

@@ -103,7 +103,7 @@ def read_days(
     references = {key: body for key in names for body in _bodies(client, bucket, key)}
     rows, gone = list(lines.decisions), 0
     for drop, about in _days_by_drop(references).items():
-        with _delivered(client, bucket, workload, drop) as file:
+        with delivered_file(client, bucket, workload, drop) as file:
             if file is None:
                 gone += len(about)
                 continue
@@ -136,7 +136,7 @@ def _find_scored(client: Any, bucket: str, workload: str, wanted: str, days: lis
     drop, _, number = wanted.rpartition("-")
     if not drop or not (number.isascii() and number.isdecimal()):
         return None
-    with _delivered(client, bucket, workload, drop) as file:
+    with delivered_file(client, bucket, workload, drop) as file:
         row = scored.read_row(file, int(number)) if file else None
     if row is None or not row.num_rows:
         return None
@@ -221,7 +221,7 @@ def _days_by_drop(references: dict[str, bytes]) -> dict[str, dict[date, ScoredDa
 
 
 @contextmanager
-def _delivered(client: Any, bucket: str, workload: str, drop: str) -> Iterator[str | None]:
+def delivered_file(client: Any, bucket: str, workload: str, drop: str) -> Iterator[str | None]:
     """The path of the drop's delivered file, for as long as the block runs; None if there is no such object."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "delivered.parquet")

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from millrace.artefact.pretrained import FIELD, VECTORS, Origin, PretrainedFile, read_declared
+from millrace.artefact.pretrained import FIELD, VECTORS, PretrainedFile, PretrainedOrigin, read_declared
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import Features
 from millrace.features.tokens import FIRST, Tokens
@@ -43,7 +43,7 @@ class PretrainedVectors:
     """The features that they are for: those of the encoder `tokens`."""
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> PretrainedOrigin:
         return self.file.origin(is_frozen=self.is_frozen)
 
     def declare(self, features: Features) -> Features:

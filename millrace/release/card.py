@@ -311,11 +311,11 @@ def _additional(records: Records) -> AdditionalInformation:
     assert card is not None  # looked at by card_of
     watched = sorted({one.column for one in report.fairness.groups}) if report.fairness else []
     groups = f"Measured by group of {', '.join(watched)}." if watched else "Not measured by groups of people."
-    torch = {"torch": records.description.torch} if records.description.torch else {}
+    made_by = {"torch": records.description.torch} if records.description.torch else {}
     if origin := records.description.pretrained:
-        torch |= {f"pretrained_{name}": f"{value}"[:1024] for name, value in asdict(origin).items()}
+        made_by |= {f"pretrained_{name}": f"{value}"[:1024] for name, value in asdict(origin).items()}
     return AdditionalInformation(
         ethical_considerations=f"{groups} Risk: {card.risk_reason}",
         caveats_and_recommendations=f"Not for: {card.out_of_scope} Limitations: {card.limitations}",
-        custom_details={**records.digests, "snapshot_id": str(records.run.snapshot_id), **torch},
+        custom_details={**records.digests, "snapshot_id": str(records.run.snapshot_id), **made_by},
     )

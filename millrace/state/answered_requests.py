@@ -26,7 +26,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class KeyedRequest:
     """A request with a key."""
 
     caller: str
@@ -49,7 +49,7 @@ class AnsweredRequests:
     def __init__(self, table: StateTable) -> None:
         self._table = table
 
-    def begin(self, request: Request, now: datetime) -> bytes | Begun:
+    def begin(self, request: KeyedRequest, now: datetime) -> bytes | Begun:
         """The kept answer, or `begun` if the caller of this method is the one to make it.
 
         Else `under way`, while another one makes it, or `another body` for a key that was given with one."""
@@ -68,16 +68,16 @@ class AnsweredRequests:
             return "another body"
         return bytes(item["answer"]["B"]) if "answer" in item else "under way"
 
-    def finish(self, request: Request, packed: bytes, now: datetime) -> None:
+    def finish(self, request: KeyedRequest, packed: bytes, now: datetime) -> None:
         """Keep the answer, of MOST_BYTES at most. `begin` returns it as it is given here."""
         self._table.put(_sort(request), {"body": {"S": request.body}, "answer": {"B": packed}, **_expiry(now)})
 
-    def give_up(self, request: Request, now: datetime) -> None:
+    def give_up(self, request: KeyedRequest, now: datetime) -> None:
         """Leave the key to whoever repeats the request, since there is no answer to keep."""
         self._table.put(_sort(request), {"body": {"S": request.body}, "due": {"N": "0"}, **_expiry(now)})
 
 
-def _sort(request: Request) -> str:
+def _sort(request: KeyedRequest) -> str:
     return f"request#{request.id}"
 
 

@@ -38,14 +38,14 @@ def _known_task(name: str) -> str:
     return name
 
 
-class Constant(Section):
+class ConstantAnswer(Section):
     """The same answer to every row: `{constant: 0.5}`."""
 
     constant: StrictStr | StrictInt | StrictFloat
     """A probability for `binary` and, for each label, `multilabel`; a class for `multiclass`; else a number."""
 
 
-def _in_order(fallback: tuple[Literal["rule"] | Constant, ...]) -> tuple[Literal["rule"] | Constant, ...]:
+def _in_order(fallback: tuple[Literal["rule"] | ConstantAnswer, ...]) -> tuple[Literal["rule"] | ConstantAnswer, ...]:
     if len(fallback) > 2 or fallback.count("rule") > 1 or any(one != "rule" for one in fallback[:-1]):
         expected = "[rule, {constant: …}] or one of both, since a constant answers every row"
         raise FieldError(
@@ -176,7 +176,7 @@ class Prediction(Section):
     event_time: str
     """The column that says when the row was true."""
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
-    fallback: Annotated[tuple[Literal["rule"] | Constant, ...], AfterValidator(_in_order)] = ()
+    fallback: Annotated[tuple[Literal["rule"] | ConstantAnswer, ...], AfterValidator(_in_order)] = ()
     """Who answers while the model does not, the first that can: `[rule, {constant: 0.5}]`. Nobody: empty fields.
 
     `rule` is the naive rule of `gates.baseline`, as the evaluation of the live version knows it."""
@@ -184,7 +184,7 @@ class Prediction(Section):
     @property
     def constant(self) -> str | int | float | None:
         """The declared constant; None without one."""
-        return next((one.constant for one in self.fallback if isinstance(one, Constant)), None)
+        return next((one.constant for one in self.fallback if isinstance(one, ConstantAnswer)), None)
 
     @property
     def label_columns(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pytest
 from console.pages.review import review_page
 from console.queries.reviews import Question, ShownItem, Waiting
 from console.queries.unread import Unread
-from console.web.desk import text_of
+from console.web.session import text_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Column
 from millrace.names import WorkloadNames

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from jobs.runtime import TrainingPlaces
-from jobs.training.job import _setting, _with_hyperparameters
+from jobs.training.setting import read_setting, with_hyperparameters
 from millrace.artefact.artefact import digest, read_folder
 from millrace.datasets.split import Split
 from millrace.errors import TrainingError
@@ -127,7 +127,7 @@ def test_a_checkpoint_is_of_the_very_training(
     changed: str, snapshot_1996: Any, training_at: Any, tmp_path: Path
 ) -> None:
     """Of other rows, declarations, code, hyperparameters, encoders or parts it is another one's."""
-    setting, day = _setting(TrainingPlaces(root=training_at(tmp_path, snapshot_1996))), np.datetime64("1996-12-01")
+    setting, day = read_setting(TrainingPlaces(root=training_at(tmp_path, snapshot_1996))), np.datetime64("1996-12-01")
     parts = Split(
         train=slice(0, 4), validation=slice(4, 6), test=slice(6, 8), validation_from=day, test_from=day, end=day
     )
@@ -172,18 +172,18 @@ def test_hyperparameters_of_the_job_change_those_of_the_declaration() -> None:
     """As a tuning job hands them: text, numbers in any form, words of the platform's own among them."""
     declared = load_workload(REPOSITORY / "workloads" / "electricity")
     given = {"learning_rate": "1.5E-4", "hidden": "[8, 8]", "schedule": "cosine", "workload": "electricity", "run": "t"}
-    changed = _with_hyperparameters(declared, {**given, "_tuning_objective_metric": "kept:error"}).training
+    changed = with_hyperparameters(declared, {**given, "_tuning_objective_metric": "kept:error"}).training
     found = changed.family_parameters().model_dump()
     assert (found["learning_rate"], found["hidden"], found["schedule"]) == (1.5e-4, (8, 8), "cosine")
     assert found["batch_size"] == declared.training.parameters["batch_size"]
     assert changed.walk_forward_steps == 0
-    assert _with_hyperparameters(declared, {"workload": "electricity", "run": "train-1"}) is declared
+    assert with_hyperparameters(declared, {"workload": "electricity", "run": "train-1"}) is declared
 
 
 def test_a_hyperparameter_that_the_family_does_not_take_is_refused() -> None:
     declared = load_workload(REPOSITORY / "workloads" / "electricity")
     with pytest.raises(TrainingError, match="hyperparameters: epochs: Input should be greater than or equal to 1"):
-        _with_hyperparameters(declared, {"epochs": "0"})
+        with_hyperparameters(declared, {"epochs": "0"})
 
 
 def test_no_cloud_is_in_reach() -> None:

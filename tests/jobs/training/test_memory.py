@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.runtime import TrainingPlaces
-from jobs.training.job import _setting
 from jobs.training.memory import row_files
+from jobs.training.setting import read_setting
 from millrace.datasets.memory import RowMemory, check_memory, machine_memory, rows_of
 from millrace.errors import SnapshotError, TrainingError
 from tests.jobs.conftest import REPOSITORY, Snapshot
@@ -72,7 +72,7 @@ def test_of_real_rows_it_is_less_than_was_measured(
     snapshot_1996: Any, training_at: Callable[..., Path], tmp_path: Path
 ) -> None:
     places = TrainingPlaces(root=training_at(tmp_path / "ml", snapshot_1996))
-    setting = _setting(places)
+    setting = read_setting(places)
     found = rows_of(
         places.channel("data"), places.channel("config") / "schema.json", setting.workload, setting.features
     )

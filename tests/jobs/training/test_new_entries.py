@@ -23,7 +23,8 @@ from jobs.serving.application import Application
 from jobs.serving.http import Head
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
-from jobs.training.job import _setting, train
+from jobs.training.job import train
+from jobs.training.setting import read_setting
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_answers, write_stream
 from millrace.artefact.edge import ExportedVersion, with_graph
@@ -183,7 +184,7 @@ def test_it_is_explained_by_its_answers(artefact: Artefact) -> None:
 
 
 def test_it_is_a_package_of_eight_bits(artefact: Artefact, folder: Path, tmp_path: Path) -> None:
-    setting = _setting(TrainingPlaces(root=folder.parent))
+    setting = read_setting(TrainingPlaces(root=folder.parent))
     rows = read_examples(
         folder.parents[1] / "data",
         folder.parents[1] / "config" / "shop" / "schema.json",

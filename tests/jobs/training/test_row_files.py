@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from jobs.runtime import StopSignal, TrainingPlaces
-from jobs.training.job import _setting, train
+from jobs.training.job import train
+from jobs.training.setting import read_setting
 from millrace.artefact.artefact import Artefact, description_document, read_folder
 from millrace.datasets import row_files
 from millrace.datasets.memory import rows_of
@@ -107,7 +108,7 @@ def test_the_model_is_the_same_bit_for_bit(
 
 def trained(root: Path, snapshot: Snapshot, *, too_large: bool = False) -> Artefact:
     places = TrainingPlaces(root=training_root(root, snapshot))
-    setting = _setting(places)
+    setting = read_setting(places)
     data, schema = places.channel("data"), places.channel("config") / "schema.json"
     needed = rows_of(data, schema, setting.workload, setting.features)
     assert needed.kept_bytes < needed.bytes

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.consumers.event import Event
+from millrace.consumers.event import EventBus
 from millrace.consumers.mail import Mail
-from millrace.consumers.table import Table
+from millrace.consumers.table import ItemTable
 from millrace.decisions.portion import document
 from millrace.errors import ConsumerError
 from millrace.names import Platform
@@ -38,7 +38,7 @@ def test_an_item_for_each_id_and_the_newest_counts() -> None:
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    act = Table(to="table", table="decisions").connect(boto3.client, PLATFORM)
+    act = ItemTable(to="table", table="decisions").connect(boto3.client, PLATFORM)
     act(DOCUMENTS)
     act(DOCUMENTS)
     newer = DOCUMENTS[0] | {"decided_at": "2026-12-01T00:00:00Z", "action": "review"}
@@ -54,7 +54,7 @@ def test_a_bus_gets_an_event_for_each_decision() -> None:
     events, sqs = boto3.client("events"), boto3.client("sqs")
     events.create_event_bus(Name="orders")
     events.create_archive(ArchiveName="all", EventSourceArn=PLATFORM.arn("events", "event-bus/orders"))
-    Event(to="event", bus="orders").connect(boto3.client, PLATFORM)(DOCUMENTS)
+    EventBus(to="event", bus="orders").connect(boto3.client, PLATFORM)(DOCUMENTS)
     assert events.describe_archive(ArchiveName="all")["EventCount"] == len(DOCUMENTS)
     assert sqs
 
@@ -67,7 +67,7 @@ def test_a_refused_event_fails_all() -> None:
             return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
 
     with pytest.raises(ConsumerError, match="ThrottlingException"):
-        Event(to="event", bus="orders").connect(lambda _: Events(), PLATFORM)(DOCUMENTS)
+        EventBus(to="event", bus="orders").connect(lambda _: Events(), PLATFORM)(DOCUMENTS)
 
 
 def test_a_mail_lists_the_ids() -> None:

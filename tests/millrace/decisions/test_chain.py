@@ -9,7 +9,7 @@ import pytest
 from millrace.decisions.chain import Instead, answer_instead, answerers
 from millrace.tasks.answer import empty_answer
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.declaration import Constant
+from millrace.workload.declaration import ConstantAnswer
 from tests.plant import plant_label, write_plant
 
 
@@ -17,7 +17,7 @@ from tests.plant import plant_label, write_plant
 def test_the_rule_comes_before_the_constant_and_nobody_after(kind: str, tmp_path: Path) -> None:
     plant = write_plant(tmp_path, kind)
     prediction, task, expected = plant.workload.prediction, plant.task, plant_label(kind).fallback_answer
-    constant = Constant(constant=prediction.constant)  # type: ignore[arg-type]
+    constant = ConstantAnswer(constant=prediction.constant)  # type: ignore[arg-type]
     rule = {field.name: 7 for field in task.answer}
 
     def answer(*declared: object, known: bool = True) -> Instead:

@@ -130,10 +130,17 @@ def test_no_number_that_is_not_finite() -> None:
         canonical({"nswprice": float("nan")})
 
 
+def filed(*lines: str) -> dict[date, list[str]]:
+    """The lines alone, by date; each has its own decision beside it."""
+    found = lines_by_date(lines)
+    assert all(to_line(decision) == line for pairs in found.values() for line, decision in pairs)
+    return {day: [line for line, _ in pairs] for day, pairs in found.items()}
+
+
 @pytest.mark.parametrize("text", ["no", "[1]"])
 def test_an_input_is_parsed_by_readers_and_not_by_whoever_files_the_line(text: str) -> None:
     line = to_line(replace(DECISION, input=text))
-    assert lines_by_date([line]) == {date(1997, 1, 2): [line]}
+    assert filed(line) == {date(1997, 1, 2): [line]}
     with pytest.raises(DecisionError) as caught:
         from_line(line)
     assert caught.value.field == "endpointInput.data"
@@ -144,7 +151,7 @@ def test_an_input_is_parsed_by_readers_and_not_by_whoever_files_the_line(text: s
 
 def test_lines_lie_under_their_event_date() -> None:
     after = Decision(**{**vars(DECISION), "event_time": datetime(1997, 1, 3, tzinfo=UTC)})
-    assert lines_by_date([to_line(DECISION), to_line(after)]) == {
+    assert filed(to_line(DECISION), to_line(after)) == {
         date(1997, 1, 2): [to_line(DECISION)],
         date(1997, 1, 3): [to_line(after)],
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from console.queries.cards import invalid
-from millrace.artefact.pretrained import Origin
+from millrace.artefact.pretrained import PretrainedOrigin
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed, installed
 from millrace.evaluation.report import Evaluation
@@ -81,7 +81,7 @@ def test_an_external_model_depends_on_no_rows_and_no_training_of_ours() -> None:
 
 def test_a_part_that_was_learnt_elsewhere_is_named_with_its_licence() -> None:
     given = records()
-    origin = Origin(name="words", source="a package 1.0", licence="MIT", digest="ab" * 32, is_frozen=True)
+    origin = PretrainedOrigin(name="words", source="a package 1.0", licence="MIT", digest="ab" * 32, is_frozen=True)
     given = replace(given, description=replace(given.description, pretrained=origin))
     made = json.loads(bom_of(given, LIBRARIES))
     assert invalid(json.dumps(made)) == ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from millrace.state.answered_requests import ANSWER_S, KEPT, AnsweredRequests, Request
+from millrace.state.answered_requests import ANSWER_S, KEPT, AnsweredRequests, KeyedRequest
 from millrace.state.table import StateTable
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-REQUEST = Request(caller="arn:ann", key="order-1", body="a" * 64)
+REQUEST = KeyedRequest(caller="arn:ann", key="order-1", body="a" * 64)
 
 
 def test_the_first_answer_is_the_answer(table: StateTable) -> None:

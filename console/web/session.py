@@ -1,4 +1,4 @@
-"""What one person has on the desk of one workload: the item that is shown, and the next one, already read."""
+"""What one person has of one queue: the item that is shown, and the next one, already read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OpenItem:
 
 
 @dataclass(kw_only=True)
-class Desk:
+class ReviewSession:
     """One person at one queue. Requests come in several threads, and one of ours reads ahead."""
 
     reviewer: Reviewer
