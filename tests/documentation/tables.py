@@ -107,8 +107,9 @@ def consumers() -> str:
     rows = [
         row
         for kind in get_args(Kind)
+        for (to,) in (get_args(kind.model_fields["to"].annotation),)
         for row in (
-            (code(f"to: {kind.__name__.lower()}"), "", summary(kind)),
+            (code(f"to: {to}"), "", summary(kind)),
             *keys(kind, without=("to", *Consumer.model_fields)),
         )
     ]
