@@ -12,7 +12,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.prediction.request import Refusal
+from millrace.decisions.road import Refusal
 from millrace.settings.prediction import PredictionSettings
 from millrace.state.answered_requests import MOST_BYTES, AnsweredRequests, KeyedRequest
 from millrace.state.callers import CallerBuckets

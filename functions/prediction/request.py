@@ -12,43 +12,14 @@ import binascii
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NoReturn
 
-from millrace.decisions.record import Decision
-from millrace.decisions.road import Admitted, Rejected
+from millrace.decisions.road import Refusal
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
 from millrace.state.answered_requests import KeyedRequest
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """The answer to a request that is refused as a whole: no row of it is answered."""
-
-    error: str
-    expected: str
-    came: str
-    where: str
-    status: int = 400
-    retry_after_s: int | None = None
-    """After how many seconds the same request may be answered; None if it never will, or nobody knows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A request of the right form, with its rows as they came."""
-
-    rows: tuple[Mapping[str, Any], ...]
-    explain: bool
-    call_id: str
-    caller: str | None
-    at: datetime
-    """When it came (UTC)."""
-    is_kept: bool
-    """Whether the answer is kept, for a caller who repeats the request."""
 
 
 def _is_http(event: Mapping[str, Any]) -> bool:
@@ -164,55 +135,6 @@ def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
     after_s = document.pop("retry_after_s")
     later = {} if after_s is None else {"retry-after": str(after_s)}
     return answer(event, document, status=document.pop("status"), headers=later)
-
-
-def document(
-    decided: Sequence[tuple[Admitted, Decision]],
-    rejected: Sequence[Rejected],
-    explanations: Mapping[int, Mapping[str, Any] | None] | None = None,
-    *,
-    acts: bool = False,
-) -> dict[str, list[dict[str, Any]]]:
-    """The answer: `predictions` of good rows, in the order of the request, and `rejected` for the others.
-
-    `row` counts from 0. `explanations` are by row; None if they are not wanted. `acts` says whether the workload has a
-    policy: each prediction then has its action and the reason."""
-    return {
-        "predictions": [
-            {
-                "id": decision.id,
-                "row": row.number,
-                **_told(decision),
-                "model_version": decision.model_version,
-                "phase": decision.phase,
-                "fallback": decision.fallback,
-                **({"answered_by": decision.answered_by} if decision.answered_by else {}),
-                **({"action": decision.action, "reason": decision.reason} if acts else {}),
-                **({} if explanations is None else {"explanation": _explained(decision, explanations.get(row.number))}),
-            }
-            for row, decision in decided
-        ],
-        "rejected": [
-            {
-                "row": found.row,
-                "reason": found.reason,
-                # A caller's own word may hold half a surrogate pair, which is no UTF-8.
-                "column": found.column.encode(errors="backslashreplace").decode(),
-                "expected": found.expected,
-                "came": found.came,
-            }
-            for found in rejected
-        ],
-    }
-
-
-def _told(decision: Decision) -> Mapping[str, Any]:
-    """The fields of the answer. The caller does not learn what the model says of a row that it must not influence."""
-    return dict.fromkeys(decision.output) if decision.reason == "held_out" else decision.output
-
-
-def _explained(decision: Decision, explanation: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return None if decision.reason == "held_out" else explanation
 
 
 def _refusal(error: str, expected: str, came: str, where: str, status: int = 400) -> Refusal:

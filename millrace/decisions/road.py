@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.row import as_declared, check_row_with_past, repeated, unlisted
 from millrace.decisions.policy import Acting, act
 from millrace.decisions.record import Answered, Decision, Source, Withheld, canonical
-from millrace.names import row_id_of
 from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
@@ -49,6 +48,19 @@ class Rejected:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """The answer to a call that is refused as a whole: no row of it is answered."""
+
+    error: str
+    expected: str
+    came: str
+    where: str
+    status: int = 400
+    retry_after_s: int | None = None
+    """After how many seconds the same request may be answered; None if it never will, or nobody knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answers:
     """The answers to the rows of a call, in the order of the rows that the model did not reject."""
 
@@ -70,11 +82,8 @@ class Answers:
 class Call:
     """What the decisions of one call have in common."""
 
-    id: str
-    """The id that the caller gave to the request, else the id of the invocation.
-
-    Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones. With an id of his own a
-    caller who repeats a request repeats the ids of its decisions."""
+    ids: Sequence[str]
+    """The id of the decision on each row, by the row's number. Whoever repeats a call repeats them."""
     workload: str
     phase: Phase
     latency_ms: float
@@ -117,7 +126,12 @@ def warnings(rows: Sequence[Admitted], table: Table, histories: Sequence[History
 
 
 def complete(
-    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = (), *, at: datetime, call_id: str
+    rows: Sequence[Mapping[str, Any]],
+    table: Table,
+    histories: Sequence[History] = (),
+    *,
+    at: datetime,
+    ids: Sequence[str],
 ) -> tuple[Mapping[str, Any], ...]:
     """The rows as the contract has them, with generated columns filled where they hold nothing.
 
@@ -130,7 +144,7 @@ def complete(
             # With a `time_step` the rows of a request keep their order in time.
             if column.is_generated and cells.get(column.name) is None:
                 time = column.first_time(at) + number * column.time_step
-                cells[column.name] = row_id_of(call_id, number) if column.generated == "row_id" else time.isoformat()
+                cells[column.name] = ids[number] if column.generated == "row_id" else time.isoformat()
         found.append(cells)
     return tuple(found)
 
@@ -144,7 +158,7 @@ def decide(
     call: Call,
     acting: Acting | None = None,
 ) -> list[Decision]:
-    """The decision on each answered row, in order. Its id is the call's id, "-" and the row's number.
+    """The decision on each answered row, in order.
 
     `inputs` are the cells of the rows, with references in place of long cells. `acting` is the policy as it stands now;
     None for a workload without one."""
@@ -177,7 +191,7 @@ def _decision(
     call: Call,
     acting: Acting | None,
 ) -> Decision:
-    name = row_id_of(call.id, row.number)
+    name = call.ids[row.number]
     acted = act(acting, output=said, cells=row.cells, decision_id=name, watched=watched, fallback=version is None)
     withheld = Withheld(model_version=version, output=said) if instead and version is not None else None
     return Decision(

@@ -1,4 +1,4 @@
-"""Settings of the prediction function."""
+"""Settings of the functions that ask the endpoint."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 """An Idempotency-Key: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/."""
 
 
-class PredictionSettings(Environment):
-    """The queue of decisions, the time that the endpoint may take, and what one caller may send."""
+class RoadSettings(Environment):
+    """The queue of decisions, and the time that the endpoint may take."""
 
     decisions_queue_url: str
     endpoint_timeout_s: Annotated[int, Field(ge=1, le=60)] = 5
     """The seconds that one of two tries may take. The endpoint itself gives up after 60 s, an HTTP API after 30 s."""
+
+
+class PredictionSettings(RoadSettings):
+    """What one caller may send, too."""
+
     caller_requests_per_s: Annotated[int, Field(ge=1)] | None = None
     """The requests of one caller in a second, in the long run; None for as many as he likes."""
     caller_burst: Annotated[int, Field(ge=1)] | None = None

@@ -54,15 +54,15 @@ def main() -> None:
     """Print the figure and, as the last line, the result as JSON; exits with 1 where the bar is missed."""
     os.environ.update(ENVIRONMENT)
     from functions.prediction import handler as function
-    from functions.prediction.endpoint import read_response
+    from millrace.decisions.endpoint import read_response
 
     one = {"value": 1, "probability": 0.7512345, "confidence": 0.7512345}
 
     def answer(body: bytes, rows: int) -> Any:
         found = json.dumps({"model_version": "3", "predictions": [one] * rows}).encode()
-        return read_response(found, rows=rows, task=function.TASK)
+        return read_response(found, rows=rows, task=function.ROAD.task)
 
-    function.INVOKE, function.SQS = answer, Queue()
+    function.ROAD.invoke, function.ROAD.sqs = answer, Queue()
     event = json.loads(EVENT.read_text())
     context: Any = SimpleNamespace(
         aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from functions.prediction.endpoint import read_response, request_body
-from functions.prediction.request import Refusal, document, wants_explanations
 from functions.prediction.request import body as request_document
+from functions.prediction.request import wants_explanations
 from jobs.serving.rows import Reader
 from millrace.contract.load import load_contract
+from millrace.decisions.endpoint import read_response, request_body
 from millrace.decisions.record import from_line, to_line
-from millrace.decisions.road import Answers, Call, check_rows, complete, decide
+from millrace.decisions.reply import document
+from millrace.decisions.road import Answers, Call, Refusal, check_rows, complete, decide
 from millrace.errors import AnswerError
 from millrace.features.number import Number
 from millrace.tasks.answer import cells, template
@@ -39,7 +40,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("regression", {"watched": {"a": math.nan}}, "watched: expected finite numbers by name"),
     ("regression", {"watched": {"a": True}}, "watched: expected finite numbers by name"),
 ]
-CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, at=datetime(2026, 1, 2, tzinfo=UTC))
+CALL = Call(ids=["r-0", "r-1"], workload="plant", phase="live", latency_ms=1.0, at=datetime(2026, 1, 2, tzinfo=UTC))
 
 
 @pytest.fixture(params=TASKS)
@@ -101,7 +102,7 @@ def test_a_row_with_a_deep_cell_is_rejected_whatever_its_depth(tmp_path: Path) -
     for _ in range(2 * sys.getrecursionlimit()):
         deep = [deep]
         row = ROW | {"load": deep, "colour": deep}
-        admitted, rejected = check_rows(complete([row], table, at=CALL.at, call_id=CALL.id), table)
+        admitted, rejected = check_rows(complete([row], table, at=CALL.at, ids=CALL.ids), table)
         assert (admitted, [found.reason for found in rejected]) == ([], ["unknown_field"])
 
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from console.actions.past import Pasts, json_rows
-from functions.prediction.endpoint import request_body
 from jobs.serving.rows import Reader
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.validate import validate
+from millrace.decisions.endpoint import request_body
 from millrace.decisions.road import check_rows, complete
 from millrace.features import catalogue
 from millrace.files.origin import Origin
@@ -46,7 +46,7 @@ def rows_of(folder: Path) -> pa.Table:
 def serve(rows: list[dict[str, Any]], features: catalogue.Features, folder: Path) -> dict[str, Any]:
     """The tensors that the container makes of rows as a caller sends them."""
     table, histories = load_contract(folder).table("scoring"), catalogue.histories(features)
-    completed = complete(rows, table, histories, at=datetime.now(UTC), call_id="a")
+    completed = complete(rows, table, histories, at=datetime.now(UTC), ids=[f"a-{row}" for row in range(len(rows))])
     admitted, rejected = check_rows(completed, table, histories)
     assert not rejected
     inputs = list(dict.fromkeys(name for encoder in features for name in encoder.inputs))

@@ -30,6 +30,6 @@ def test_a_request_has_the_cells_of_a_drop_with_its_rows(generated: Any, kind: A
     rows = pa.table({"made": pa.nulls(3, ARROW[kind]), LINE: pa.array([0, 1, 2], pa.int64())})
     origin = Origin(name="a.csv", at=AT, digest="ab" * 8, fetch=lambda key, version: b"")
     dropped = fill_generated(rows, table, origin)["made"].to_pylist()
-    asked = [row["made"] for row in complete([{}] * 3, table, at=AT, call_id="ab" * 8)]
+    asked = [row["made"] for row in complete([{}] * 3, table, at=AT, ids=[f"{'ab' * 8}-{row}" for row in range(3)])]
     assert asked == [cell if isinstance(cell, str) else cell.isoformat() for cell in dropped]
     assert len(set(asked)) == (1 if generated == "event_time" else 3)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.prediction.request import Refusal, body
+from functions.prediction.request import body
 from millrace.contract.row import as_declared, check_row, check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
 from millrace.contract.time_format import TimeFormat
-from millrace.decisions.road import Admitted, check_rows, complete, warnings
+from millrace.decisions.road import Admitted, Refusal, check_rows, complete, warnings
 from millrace.features import catalogue
 from millrace.workload.declaration import Feature
 
@@ -154,7 +154,7 @@ def test_of_an_unknown_field_the_name_that_was_meant_is_told() -> None:
 def test_a_request_gets_the_id_of_its_decision_and_its_time() -> None:
     at = datetime(2024, 7, 4, tzinfo=UTC)
     timed = replace(IN_FILES, columns=(IN_FILES.columns[0], replace(IN_FILES.columns[1], generated="row_order")))
-    first, own = complete([{}, {"row_id": "mine", "Seen At": "7/3/2024 1:00"}], timed, at=at, call_id="c")
+    first, own = complete([{}, {"row_id": "mine", "Seen At": "7/3/2024 1:00"}], timed, at=at, ids=["c-0", "c-1"])
     assert first == {"row_id": "c-0", "at": "2024-07-04T00:00:00"}
     assert own == {"row_id": "mine", "at": "2024-07-03T01:00:00"}
 

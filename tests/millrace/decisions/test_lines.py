@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from functions.prediction.decisions import messages, send, write
 from millrace.aws.queues import BATCH_BYTES, MESSAGE_BYTES, batches
+from millrace.decisions.lines import messages, send, write
 from millrace.decisions.record import Decision, canonical, from_line
 from millrace.decisions.road import Admitted, Rejected
 from millrace.errors import QueueError

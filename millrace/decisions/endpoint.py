@@ -19,13 +19,12 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence.dynamodb import
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.prediction.request import Refusal
 from millrace.artefact.batch import REASON, reason_of
 from millrace.contract.schema import Table
 from millrace.decisions.record import Scalar
-from millrace.decisions.road import Admitted, Answers, Rejected
+from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
 from millrace.errors import AnswerError, EndpointRefusedError, RequestRefusedError
-from millrace.settings.prediction import PredictionSettings
+from millrace.settings.prediction import RoadSettings
 from millrace.tasks.answer import is_finite, read_answer
 from millrace.tasks.task import Task
 
@@ -57,7 +56,7 @@ UNAVAILABLE = Refusal(
 )
 
 
-def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], Answers]:
+def connect(settings: RoadSettings, task: Task) -> Callable[[bytes, int], Answers]:
     """A function that takes a body and its number of rows, and returns the endpoint's answer, checked by the task.
 
     It raises one of FAILURES if the endpoint gives no answer. After five failures in a row in this copy of the function

@@ -1,0 +1,201 @@
+"""Decides rows by the live endpoint, for each way in that sends rows to it: requests, a stream, jobs.
+
+    rows -> complete -> decide -> Decided -> keep -> the queue of decisions
+
+If no model answers, or the live version is below its floor, the declared fallback does."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import up_to
+from millrace.decisions import captured, endpoint, lines, reply, road
+from millrace.decisions.chain import Instead, answer_instead, answerers
+from millrace.decisions.record import Source
+from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
+from millrace.decisions.standing import Standing
+from millrace.errors import EndpointRefusedError, RequestRefusedError
+from millrace.features import catalogue as encoders
+from millrace.features.known_ahead import requiring_known
+from millrace.settings.prediction import RoadSettings
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
+from millrace.tasks import catalogue as tasks
+from millrace.workload.load import load_workload
+from millrace.workload.other_columns import other_columns
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+
+STATE_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
+"""A caller does not wait for a state table that does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Rows to decide, as `OnlineRoad.complete` has made them."""
+
+    rows: Sequence[Mapping[str, Any]]
+    ids: Sequence[str]
+    """The id of the decision on each row."""
+    at: datetime
+    """When they came (UTC)."""
+    source: Source
+    caller: str | None = None
+    explain: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What became of the rows. The decisions are not kept yet."""
+
+    written: Sequence[lines.Written]
+    rejected: Sequence[Rejected]
+    """In the order of the rows."""
+    acts: bool
+    """Whether the workload has a policy."""
+    warnings: Sequence[Mapping[str, Any]] = ()
+    explanations: Mapping[int, Mapping[str, Any] | None] | None = None
+    """By row; None if they are not wanted."""
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    """The long cells that the decisions refer to, by URI."""
+
+    def document(self) -> dict[str, Any]:
+        """The answer, as its caller reads it."""
+        kept = [(one.row, one.decision) for one in self.written]
+        found = reply.document(kept, self.rejected, self.explanations, acts=self.acts)
+        return found | ({"warnings": list(self.warnings)} if self.warnings else {})
+
+
+class OnlineRoad:
+    """The contract, the endpoint, the policy and the queue of decisions of one workload."""
+
+    def __init__(self, settings: RoadSettings, logger: Logger) -> None:
+        self.workload = workload = load_workload(settings.folder)
+        self._settings, self._logger, self._spec = settings, logger, workload.prediction
+        contract = load_contract(settings.folder).read_by_models(self._spec.tensor_columns)
+        self._table = requiring_known(contract.table("scoring"))
+        self._others = other_columns(self._spec, self._table)
+        self.task = tasks.declare(self._spec, contract.label)
+        self._histories = encoders.histories(encoders.declare(self._spec.features, self._table))
+        under = settings.names.lake_uri(captured.FOLDER, "")
+        self._long = captured.LongCells(columns=captured.long_columns(self._table), under=under)
+        self._s3 = boto3.client("s3") if self._long.columns else None
+        self.sqs = boto3.client("sqs")
+        self.state = StateTable(boto3.client("dynamodb", config=STATE_CONFIG), settings.names)
+        self._pointers = ReleasePointers(self.state)
+        self._standing = Standing(workload.policy, self.state)
+        self.invoke = endpoint.connect(settings, self.task)
+
+    def complete(
+        self, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], at: datetime
+    ) -> tuple[Mapping[str, Any], ...]:
+        """The rows as the contract has them. One moment is the arrival of all: it fills generated times."""
+        return road.complete(rows, self._table, self._histories, at=at, ids=ids)
+
+    def decide(self, asked: Asked) -> Decided | Refusal:
+        """The decision on each row, or why there is none; a Refusal if nobody may answer."""
+        # Each row by the contract; event times are bounded by the arrival.
+        table = up_to(self._table, self._spec, arrived=asked.at)
+        admitted, rejected = road.check_rows(asked.rows, table, self._histories)
+        # The model's answer to the rows that keep the contract. It may reject some of them too.
+        started = time.perf_counter()
+        answer = self._ask(admitted, explain=asked.explain)
+        if isinstance(answer, Refusal):
+            return answer
+        call = road.Call(
+            ids=asked.ids,
+            workload=self._settings.workload,
+            phase="live",
+            latency_ms=round((time.perf_counter() - started) * 1000, 3),
+            at=asked.at,
+            source=asked.source,
+            caller=asked.caller,
+        )
+        answered, untaken = endpoint.split_rejected(admitted, answer, self._table)
+        acting = self._standing.acting(answer.model_version)
+        if acting and acting.below_floor:
+            answer = replace(answer, instead=self._instead(answered), explanations=())
+        inputs: Sequence[Mapping[str, Any]] = [row.cells for row in answered]
+        contents: Mapping[str, bytes] = {}
+        if self._s3 is not None:
+            inputs, contents = self._long.split(inputs)
+        decided = road.decide(answered, answer, inputs=inputs, prediction_spec=self._spec, call=call, acting=acting)
+        written, too_long = lines.write(answered, decided)
+        # Explanations are answered and not kept: the model of a decision gives them again (`millrace why --explain`).
+        found = zip((row.number for row in answered), answer.explanations, strict=False)
+        return Decided(
+            written=written,
+            rejected=sorted([*rejected, *untaken, *too_long], key=lambda row: row.row),
+            acts=acting is not None,
+            warnings=road.warnings([one.row for one in written], self._table, self._histories),
+            explanations=dict(found) if asked.explain else None,
+            contents=contents,
+        )
+
+    def keep(self, decided: Decided) -> None:
+        """Put the decisions on the queue, behind the images that they refer to, and count them."""
+        if self._s3 is not None:
+            captured.keep(self._s3, decided.contents)
+        lines.send(self.sqs, self._settings.decisions_queue_url, [one.line for one in decided.written])
+        if decided.rejected:
+            self.count("RejectedRows", len(decided.rejected))
+        if decided.acts:
+            for action, rows in Counter(one.decision.action for one in decided.written).items():
+                if action != "fallback":
+                    self.count(action.capitalize(), rows)
+        if unlisted := sum(one["reason"] == Reason.ALLOWED for one in decided.warnings):
+            self.count("UnlistedValues", unlisted)
+
+    def count(self, metric: str, rows: int) -> None:
+        """Publish a count of rows of this workload. Good calls publish nothing and cost nothing."""
+        found = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
+        found.add_dimension("Workload", self._settings.workload)
+        found.add_metric(metric, MetricUnit.Count, rows)
+        found.flush_metrics()
+
+    def _ask(self, rows: list[Admitted], *, explain: bool) -> Answers | Refusal:
+        """The champion's answer, or the declared fallback if it gives none.
+
+        Once a model has been live, an endpoint that is missing or may not be called leads to a Refusal. A fallback
+        would look like a service that works, and such a fault does not pass by itself."""
+        if not rows:
+            return Answers(model_version=None, outputs=())
+        body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=explain)
+        try:
+            return self.invoke(body, len(rows))
+        except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
+            reason = {"error": type(error).__name__, "reason": str(error)}
+            self._logger.error("the endpoint gave no answer", extra=reason)
+            if isinstance(error, EndpointRefusedError) and self._was_live():
+                self.count("Unavailable", len(rows))
+                return endpoint.UNAVAILABLE
+            self.count("Fallbacks", len(rows))
+            others = self._instead(rows)
+            return Answers(model_version=None, outputs=tuple(one.output for one in others), instead=others)
+
+    def _instead(self, rows: list[Admitted]) -> tuple[Instead, ...]:
+        """What `prediction.fallback` answers to the rows in place of a model."""
+        rule = self._standing.rule_answer() if "rule" in self._spec.fallback else None
+        chain = answerers(self._spec, self.task, rule=rule)
+        return tuple(answer_instead([row.cells for row in rows], chain, self.task))
+
+    def _was_live(self) -> bool:
+        """Whether a model is or was live; also True if the table cannot be read, a fault of configuration too."""
+        try:
+            return self._pointers.read().newest > 0
+        except (BotoCoreError, ClientError) as error:
+            self._logger.error("the release pointers cannot be read", extra={"reason": str(error)})
+            return True
