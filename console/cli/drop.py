@@ -72,7 +72,7 @@ def drop(
     from console.files.given import given
     from console.files.inside import Inside
     from console.image_folder import find_images
-    from console.queries.waiting import check_taken, lacks_model, tried_again
+    from console.queries.waiting import check_model, check_taken, lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -83,6 +83,8 @@ def drop(
         check_ending(output, ".csv", ".jsonl")
     environment, names = find_deployed(stage, build, workload)
     check_taken(environment, names)
+    if wait and known == "scoring":
+        check_model(environment, names)
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
     inside, dropped, sent = Inside(sheet=sheet, table=table, sql=sql), list[drop.Dropped](), b""
     with given(files, inside) as opened:

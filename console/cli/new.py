@@ -302,6 +302,7 @@ def _samples(refused: Sequence[QuarantinedRow], most: int) -> list[QuarantinedRo
 
 
 def _remarks(proposal: Proposal) -> list[str]:
+    from console.new.words import LEAST_SHOWN
     from millrace.evaluation.evidence import FEWEST_BLOCKS
     from millrace.monitoring.error import FEWEST
 
@@ -355,7 +356,7 @@ def _remarks(proposal: Proposal) -> list[str]:
             f"{found.error_windows} windows in a row, the file has {found.stretches} (more days of rows, or a smaller "
             "window_days)"
         )
-    if least := found.least_watched_error:
+    if (least := found.least_watched_error) >= LEAST_SHOWN:
         lines.append(
             f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
             "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"

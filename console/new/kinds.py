@@ -30,7 +30,6 @@ NEGATIVE = ("0", "0.0", "false", "no", "n", "negative", "neg", "-", "normal", "n
 """Values of a label that say no."""
 NOTHING = ("none", "None", "-")
 """Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
-"""Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
 STEPS = {
     "low", "medium", "mid", "high", "very low", "very high", "none", "bad", "poor", "fair", "average", "good",
     "very good", "excellent", "small", "large", "minor", "moderate", "major", "severe", "critical", "mild", "never",
@@ -51,6 +50,11 @@ COUNTS = {
     "anzahl",
 }
 """Words in the name of a number that counts: 3 of them are more than 2, however few values there are."""
+FEWEST_COUNTED = 6
+"""Whole numbers of at least so many values from 0 on count something if their numbers of rows rise once and then fall
+to hardly any: 0 to 11 patients who did not come. The numbers of classes lie otherwise."""
+HARDLY_ANY = 0.1
+"""The rows of the largest count, as a share of those of the usual one."""
 MOST_CLASSES = 200
 MOST_NUMBERED = 20
 """Whole numbers of more than 20 different values are taken for amounts."""
@@ -272,8 +276,24 @@ def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ..
 
 
 def counts(column: Observed) -> bool:
-    """Whether whole numbers count something, by a word of their name: `visits_count`."""
-    return column.kind == "int64" and bool(COUNTS & {*words_of_name(column.name)})
+    """Whether whole numbers count something, by a word of their name (`visits_count`) or by how they lie."""
+    if column.kind != "int64":
+        return False
+    is_named = bool(COUNTS & {*words_of_name(column.name)})
+    return is_named or (not is_called(column.name, LABELS) and _lie_like_counts(column))
+
+
+def _lie_like_counts(column: Observed) -> bool:
+    known = column.cells.drop_null()
+    low, high = pc.min_max(known).as_py().values()
+    if column.distinct < FEWEST_COUNTED or low != 0 or high >= 2 * column.distinct:
+        return False
+    rows = np.bincount(known.to_numpy())
+    usual = int(rows.argmax())
+    # Chance moves the rows of a value by their square root, three times that at most.
+    steps, chance = np.diff(rows), 3 * np.sqrt(np.maximum(rows[1:], rows[:-1]))
+    rises, falls = (steps[:usual] >= -chance[:usual]).all(), (steps[usual:] <= chance[usual:]).all()
+    return bool(rises and falls and rows[-1] <= HARDLY_ANY * rows[usual] and usual <= high / 2)
 
 
 def as_flag(label: Observed) -> Observed | None:

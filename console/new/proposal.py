@@ -18,7 +18,7 @@ from console.new.duplicates import recodings
 from console.new.families import PartAtHand
 from console.new.features import Features, find_features, find_leaks
 from console.new.files import typed_rows
-from console.new.kinds import LABEL_KINDS
+from console.new.kinds import LABEL_KINDS, Classes
 from console.new.known import filled, with_known
 from console.new.read import Source
 from console.new.reading import OBSERVED_AT, ROW_ID, Reading, read
@@ -150,6 +150,7 @@ def propose(
         moments,
         reading.key,
         horizon_hours=choices.horizon_hours,
+        is_class=isinstance(LABEL_KINDS[prediction.task], Classes),
     )
     found += spellings(reading.seen)
     found += recodings([column for column in reading.seen if column.name in features.columns])

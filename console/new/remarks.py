@@ -15,7 +15,7 @@ from console.new.duplicates import equal_rows
 from console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
 from console.new.spans import RARE
 from console.new.times import far_times
-from console.new.words import counted
+from console.new.words import counted, share_of
 
 FEW_OF_A_CLASS = 50
 """A class of fewer rows is reported."""
@@ -44,12 +44,13 @@ def findings(
     key: Sequence[str],
     *,
     horizon_hours: float = 0,
+    is_class: bool = True,
 ) -> list[str]:
     """Sentences on the label, on columns, on repeated rows and images, and on gaps in the times.
 
     `times_N` are the event times of labelled rows, None if they have none. `horizon_hours` is how far ahead of a row
-    its label lies."""
-    lines = [*_of_label(label, horizon_hours)]
+    its label lies, and `is_class` says that it is a class."""
+    lines = [*_of_label(label, horizon_hours, is_class=is_class)]
     for column in seen:
         lines += _of_column(column)
     lines += equal_rows(rows, key)
@@ -68,7 +69,7 @@ def _numbers(values: Iterable[float]) -> str:
     return _first([f"{value:g}" for value in values])
 
 
-def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
+def _of_label(label: Observed, horizon_hours: float, *, is_class: bool) -> Iterator[str]:
     if label.empty and horizon_hours:
         held = "1 row holds" if label.empty == 1 else f"{label.empty:,} rows hold"
         yield (
@@ -81,10 +82,9 @@ def _of_label(label: Observed, horizon_hours: float) -> Iterator[str]:
             f"{without} no label: quarantined; with `required: false` on {label.name} in contract.yaml they are kept, "
             "and learnt from once their label comes"
         )
-    # What follows is about classes; a number of many values has none.
-    values = counted(label.cells)
-    if label.is_number and len(values) > 20:
+    if not is_class:
         return
+    values = counted(label.cells)
     rows = sum(count for _, count in values)
     (most, many), (least, few) = values[0], values[-1]
     if len(values) == 2 and few < RARE * rows:
@@ -99,7 +99,7 @@ def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
     """A sentence on the columns that have empty cells, the one with most of them first."""
     some = sorted((column for column in seen if column.empty), key=lambda column: -column.empty)
     if some:
-        shown = [f"{column.name} {column.empty:,} ({column.empty / len(column.cells):.1%})" for column in some[:SHOWN]]
+        shown = [f"{column.name} {share_of(column.empty, len(column.cells))}" for column in some[:SHOWN]]
         more = [f"{len(some) - SHOWN} more columns"] * (len(some) > SHOWN)
         yield f"empty cells, which are missing: {', '.join([*shown, *more])}"
 

@@ -81,8 +81,8 @@ PHONE = r"^\+?[0-9][0-9 ()/.-]{7,16}[0-9]$"
 """15 digits at most, and the characters between them. https://www.itu.int/rec/T-REC-E.164"""
 MOST = 0.5
 """More than this share of the cells must look like an e-mail address or a phone number."""
-LOOKED_AT = 10_000
-"""Number of first cells that are looked at."""
+LEAST_SHOWN = 0.0005
+"""A smaller share would be shown as 0.0%."""
 
 
 def words_of_no_amount(texts: pa.Array | pa.ChunkedArray) -> tuple[str, ...]:
@@ -103,12 +103,17 @@ def taken_as_missing(texts: pa.Array, words: tuple[str, ...]) -> str:
 
     there = texts.filter(pc.is_in(texts, value_set=pa.array(words, pa.string())))
     counts = {entry["values"]: entry["counts"] for entry in there.value_counts().to_pylist()}
-    said = [
-        f"{counts[word]:,} {'cell' if counts[word] == 1 else 'cells'} {word!r} taken as missing "
-        f"({counts[word] / len(texts):.1%})"
-        for word in words
-    ]
+    said = []
+    for word in words:
+        many, _, share = share_of(counts[word], len(texts)).partition(" ")
+        cells = "cell" if counts[word] == 1 else "cells"
+        said.append(f"{many} {cells} {word!r} taken as missing {share}".rstrip())
     return ", ".join(said)
+
+
+def share_of(many: int, of: int) -> str:
+    """The number with its share behind it: `81 (1.1%)`. A share below a twentieth of a percent is left out."""
+    return f"{many:,} ({many / of:.1%})" if many >= LEAST_SHOWN * of else f"{many:,}"
 
 
 def counted(cells: pa.Array | pa.ChunkedArray) -> list[tuple[Any, int]]:

@@ -9,12 +9,15 @@ from botocore.exceptions import ClientError
 
 from console.commands import command
 from console.environment import Environment
+from console.queries.runs import list_runs
 from console.words import count
 from millrace.errors import RunError
 from millrace.names import STARTING_QUEUES, WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 
+BRING_MODEL = ("ingest", "train", "release", "retrain")
+"""The machines at whose end a first model may go live."""
 COUNTERS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesDelayed",
@@ -76,6 +79,20 @@ def lacks_model(environment: Environment, names: WorkloadNames) -> bool:
         return ReleasePointers(StateTable(environment.client("dynamodb"), names)).champion() is None
     except ClientError:
         return False
+
+
+def check_model(environment: Environment, names: WorkloadNames) -> None:
+    """Raise RunError if no model is live, and no run is on its way to one: a drop to score would wait without end."""
+    states = environment.client("stepfunctions")
+    if not lacks_model(environment, names) or any(
+        list_runs(states, names, machine=machine, status="RUNNING", limit=1) for machine in BRING_MODEL
+    ):
+        return
+    learn = command(names, "drop", "FILE", "--feed", "training", "--wait")
+    raise RunError(
+        f"{names.workload}: expected a live version, or a run that brings one, got neither: drop rows with labels "
+        f"(`{learn}`), or see which gate refused the model (`{command(names, 'versions')}`); nothing was dropped"
+    )
 
 
 def queue_length(sqs: Any, url: str) -> int:

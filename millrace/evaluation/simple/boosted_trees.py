@@ -19,6 +19,8 @@ MOST_TREES = 2000
 """The most trees in all rounds together: with several classes a round has a tree for each class."""
 FEWEST_TO_STOP = 500
 """With at least this many training rows, some are set aside to stop the fit early."""
+FEWEST_OF_CLASSES = 10
+"""The same for each class: a tenth of the rows must have room for one row of each."""
 MOST_VALUES = 255
 """A histogram has this many bins. A category with more values is taken as a number."""
 
@@ -50,7 +52,14 @@ class BoostedTrees:
             trees = HistGradientBoostingRegressor(loss="absolute_error", **settings).fit(train_x, target_M)
             found: Floats = trees.predict(test_x)[:, None]
             return found
-        fitted = HistGradientBoostingClassifier(**settings).fit(train_x, target_M.astype(np.int64))
+        class_M = target_M.astype(np.int64)
+        # Rows are set aside by class. So a class needs two rows, and its single row counts twice; and a tenth of the
+        # rows needs one of each class.
+        classes, count_K = np.unique(class_M, return_counts=True)
+        single = np.isin(class_M, classes[count_K == 1])
+        train_x, class_M = (np.concatenate([each, each[single]]) for each in (train_x, class_M))
+        settings["early_stopping"] &= len(class_M) >= FEWEST_OF_CLASSES * len(classes)
+        fitted = HistGradientBoostingClassifier(**settings).fit(train_x, class_M)
         return by_class(fitted.predict_proba(test_x), fitted.classes_, task)
 
 

@@ -335,8 +335,8 @@ def test_a_drop_is_put_and_followed(
     assert "SUCCEEDED" in waited.stderr
 
 
-@pytest.mark.usefixtures("landing", "claims")
-def test_drops_that_wait_are_told(tmp_path: Path, cloud: Any) -> None:
+@pytest.mark.usefixtures("claims")
+def test_drops_that_wait_are_told(tmp_path: Path, cloud: Any, landing: str) -> None:
     """To score before the first release: `runs` has nothing of it, and says why."""
     file, queue = tmp_path / "rows.csv", NAMES.queue("drops")
     file.write_text("class\n1\n")
@@ -345,6 +345,10 @@ def test_drops_that_wait_are_told(tmp_path: Path, cloud: Any) -> None:
     assert " starts score once a model is live, and none is yet; until then it waits, tried again after" in found.stdout
     assert found.stderr.startswith("warning: the file has the label, column class, which no file to score has: it is ")
     assert json.loads(told("drop", str(file), "--feed", "scoring", "--json"))["waits_for_model"]
+    before = len(cloud.client("s3").list_object_versions(Bucket=landing)["Versions"])
+    wants_model = refused("drop", str(file), "--feed", "scoring", "--wait")
+    assert wants_model.startswith("electricity: expected a live version, or a run that brings one, got neither: drop ")
+    assert len(cloud.client("s3").list_object_versions(Bucket=landing)["Versions"]) == before
     assert typed("runs", "--machine", "score").stderr == ""
     sqs = cloud.client("sqs")
     url = sqs.create_queue(QueueName=queue)["QueueUrl"]

@@ -37,6 +37,10 @@ def test_amounts_with_a_few_far_above_are_learnt_as_logarithms(cells: Any, scale
     assert label_scale(observed(cells)) == scale
 
 
+COUNTED = np.random.default_rng(5).poisson(2.5, 800).tolist()
+"""Ten different numbers, of which the largest have a row or two."""
+
+
 def test_every_kind_is_a_task() -> None:
     assert LABEL_KINDS.keys() <= TASKS.keys()
 
@@ -77,6 +81,11 @@ def test_a_label_is_taken_for_the_kind_that_its_values_suit(cells: list[object],
         ("visits_count", [0, 1, 2, 3] * 10, "regression"),
         ("visits_count", [0, 1] * 10, "binary"),
         ("stars", [1, 2, 3, 4] * 10, "multiclass"),
+        ("no_shows", COUNTED, "regression"),
+        ("class", COUNTED, "multiclass"),
+        ("digit", list(range(10)) * 80, "multiclass"),
+        ("quality", [3 + number for number in COUNTED], "multiclass"),
+        ("code", [0] * 300 + [1] * 20 + [2] * 200 + [3] * 5 + [4] * 90 + [5] * 9, "multiclass"),
     ],
 )
 def test_a_number_that_counts_is_an_amount(name: str, cells: list[int], kind: str) -> None:

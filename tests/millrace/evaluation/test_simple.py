@@ -120,6 +120,16 @@ def test_a_class_that_never_occurred_has_no_probability() -> None:
     assert output[:, 1].max() == 0
 
 
+@pytest.mark.parametrize("kind", TAKES)
+@pytest.mark.parametrize("classes", [4, 300], ids=["one has one row", "most have two or three"])
+def test_classes_of_a_row_or_two_are_fitted_too(kind: str, classes: int) -> None:
+    target = HIDDEN.astype(np.int64) if classes == 4 else np.arange(ROWS, dtype=np.int64) % classes
+    target[:1] = classes - 1
+    output = answered(kind, "numbers", Multiclass(classes=tuple(map(str, range(classes)))), target)
+    assert output.shape == (ROWS - TRAIN, classes)
+    assert output.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
 def test_the_catalogue_has_every_kind_that_may_be_declared() -> None:
     assert set(SIMPLE) == set(TAKES)
     assert {kind for taken in TAKES.values() for kind in taken} == set(get_args(TensorKind))
