@@ -324,12 +324,14 @@ def _remarks(proposal: Proposal) -> list[str]:
             f"files and requests may leave out {', '.join(proposal.may_be_missing)}: no model reads them, so they are "
             "not required and have no range and no list of values"
         )
-    lines += [
-        f"{column.name} has a list of {len(column.allowed)} values: a row to score with another one is answered, as of "
-        "an unknown value, and counted; a row to train with it is quarantined"
+    listed = [
+        f"{column.name} has a list of {len(column.allowed)} values"
         for column in proposal.contract.columns
         if column.allowed and column.kind == "string" and not column.label
     ]
+    if listed:
+        other = "another one is answered, as of an unknown value, and counted; a row to train with it is quarantined"
+        lines.append(f"{', '.join(listed)}: a row to score with {other}")
     lines += proposal.notes
     found = proposal.rehearsal
     trained, validated, tested = found.rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +12,7 @@ from console.new.columns import LeftOut, Observed
 from console.new.words import repeated_rows
 
 REPEATED = 0.01
-"""Repeated rows are reported if they are more than this share of the rows."""
+"""Repeated rows are reported if they are more than this share of the rows, and more than chance makes them."""
 RARELY_EQUAL = 0.5
 """Rows are never equal by chance if one of their columns has so many different values, as a share of the rows: then any
 equal row is reported."""
@@ -59,8 +60,12 @@ def equal_rows(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
     kept = [name for name in rows.column_names if name not in key and not pa.types.is_timestamp(rows[name].type)]
     if len(kept) < 2 or any(pa.types.is_binary(rows[name].type) for name in kept):
         return
-    repeated = repeated_rows([rows[name] for name in kept])
-    most = max((pc.count_distinct(rows[name]).as_py() for name in kept), default=0)
-    if repeated > (0 if most >= RARELY_EQUAL * rows.num_rows else REPEATED * rows.num_rows):
+    repeated, distinct = (
+        repeated_rows([rows[name] for name in kept]),
+        [pc.count_distinct(rows[name]).as_py() for name in kept],
+    )
+    # Where the columns have few values together, rows of different things are equal by chance.
+    by_chance = rows.num_rows if REPEATED * prod(distinct) < rows.num_rows else REPEATED * rows.num_rows
+    if repeated > (0 if max(distinct) >= RARELY_EQUAL * rows.num_rows else by_chance):
         said = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
         yield f"{said} another one in every column but key and time: the same row may train and test"

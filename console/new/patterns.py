@@ -13,13 +13,15 @@ DAYS = (
     "d MMM yyyy", "MMM d, yyyy", "d MMMM yyyy", "MMMM d, yyyy",
 )  # fmt: skip
 """Patterns of a day, each tried with each of CLOCKS behind it."""
+PERIODS = ("yyyy-MM", "yyyy-'Q'Q", "yyyy 'Q'Q", "yyyy'Q'Q", "'Q'Q yyyy", "'Q'Q-yyyy", "'Q'Q/yyyy")
+"""Patterns of a month or a quarter, which is its first day."""
 CLOCKS = ("", " HH:mm", " HH:mm:ss", " H:mm", " H:mm:ss", " h:mm a", " hh:mm a", " h:mm:ss a", " hh:mm:ss a")
 
 
 @cache
 def usual_patterns() -> tuple[TimeFormat, ...]:
     """The patterns that are tried, the likeliest first."""
-    return tuple(TimeFormat(day + clock) for day in DAYS for clock in CLOCKS)
+    return tuple(map(TimeFormat, (*(day + clock for day in DAYS for clock in CLOCKS), *PERIODS)))
 
 
 def read_pattern(pattern: str, name: str) -> TimeFormat:

@@ -2,7 +2,8 @@
 
 The standard's word is `logicalTypeOptions.format`; without it a time is ISO 8601 text. `M/d/yyyy h:mm a` reads
 `7/4/2024 1:05 PM`. A text is a time only if it is exactly what the pattern writes of that time: with `MM/dd/yyyy`
-none of `7/4/2024`, `07/04/24` and `02/30/2024` is a time. A time with an offset is kept in UTC, without the offset.
+none of `7/4/2024`, `07/04/24` and `02/30/2024` is a time. Without a day it is the first day of the month or quarter:
+`yyyy-'Q'Q` reads `1998-Q3` as 1 July. A time with an offset is kept in UTC, without the offset.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ LETTERS: dict[str, Letters] = {
     "MMM": Letters("short_month_name", "|".join(SHORT_MONTHS)),
     "MM": Letters("month", "0[1-9]|1[0-2]"),
     "M": Letters("month", "1[0-2]|[1-9]", is_open=True),
+    "Q": Letters("quarter", "[1-4]"),
     "dd": Letters("day", "0[1-9]|[12][0-9]|3[01]"),
     "d": Letters("day", "[12][0-9]|3[01]|[1-9]", is_open=True),
     "HH": Letters("hour", "[01][0-9]|2[0-3]"),
@@ -59,8 +61,7 @@ LETTERS: dict[str, Letters] = {
 }
 FIELDS = {
     "a year (yyyy or yy)": ("year", "short_year"),
-    "a month (MM, M, MMM or MMMM)": ("month", "month_name", "short_month_name"),
-    "a day (dd or d)": ("day",),
+    "a month (MM, M, MMM or MMMM) or a quarter (Q)": ("month", "month_name", "short_month_name", "quarter"),
 }
 """The fields that a pattern must have, one of each line, by the words that ask for it."""
 CLOCK = (("hour", "hour_of_half"), ("minute",), ("second",), ("fraction",))
@@ -126,6 +127,8 @@ class TimeFormat:
         _expect(len(set(names)) == len(names), "each field once")
         clock = [sum(names.count(name) for name in choices) for choices in CLOCK]
         _expect(max(clock) <= 1 and clock == sorted(clock, reverse=True), "an hour before a minute, a minute before …")
+        _expect(not any(clock) or "day" in names, "a day (dd or d) before an hour")
+        _expect("day" not in names or "quarter" not in names, "a month (MM, M, MMM or MMMM) before a day")
         _expect(("half" in names) is ("hour_of_half" in names), "h together with a (AM or PM), or H")
         _expect(kind != "date" or not (any(clock) or "offset" in names), "no time of day in a date")
         zoned = kind == "timestamp_utc"
@@ -147,6 +150,7 @@ class TimeFormat:
         hour = at.hour % 12 or 12
         texts = {
             "year": (f"{at.year}",),
+            "quarter": (f"{(at.month + 2) // 3}",),
             "short_year": (f"{at.year % 100:02}",),
             "month_name": (MONTHS[at.month - 1],),
             "short_month_name": (SHORT_MONTHS[at.month - 1],),
@@ -189,7 +193,7 @@ class TimeFormat:
             raise ValueError(text)
         found = match.groupdict()
         year = found.get("year") or f"{CENTURY}{found['short_year']}"
-        day = f"{year}-{_month(found):02}-{int(found['day']):02}"
+        day = f"{year}-{_month(found):02}-{int(found.get('day') or 1):02}"
         if kind == "date":
             return day
         clock = f"{_hour(found):02}:{int(found.get('minute') or 0):02}:{int(found.get('second') or 0):02}"
@@ -202,6 +206,8 @@ def _month(found: dict[str, str]) -> int:
         return MONTHS.index(name) + 1
     if name := found.get("short_month_name"):
         return SHORT_MONTHS.index(name) + 1
+    if quarter := found.get("quarter"):
+        return 3 * int(quarter) - 2
     return int(found["month"])
 
 

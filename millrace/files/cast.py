@@ -204,15 +204,15 @@ def from_format(cells: pa.Array, form: TimeFormat, kind: Kind) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # The expression has a group for each field, in the order of the fields. `zero` stands for a field that is not in
-    # the pattern; it is null where the text has another form.
+    # The expression has a group for each field, in the order of the fields. `zero` and `first` stand for a field that
+    # is not in the pattern; they are null where the text has another form.
     found = pc.extract_regex(cells, pattern=f"^(?:{form.form})$")
     texts = {name: pc.struct_field(found, [at]) for at, name in enumerate(form.fields)}
-    zero = pc.if_else(pc.is_valid(found), "00", pa.scalar(None, pa.string()))
+    zero, first = (pc.if_else(pc.is_valid(found), text, pa.scalar(None, pa.string())) for text in ("00", "01"))
     year = texts.get("year")
     if year is None:
         year = pc.binary_join_element_wise(CENTURY, texts["short_year"], "")
-    day = pc.binary_join_element_wise(year, _two(_month(texts)), _two(texts["day"]), "-")
+    day = pc.binary_join_element_wise(year, _two(_month(texts)), _two(texts.get("day", first)), "-")
     if kind == "date":
         return day
     clock = pc.binary_join_element_wise(
@@ -233,6 +233,8 @@ def _month(texts: dict[str, pa.Array]) -> pa.Array:
         if field in texts:
             number = pc.index_in(texts[field], value_set=pa.array(names), skip_nulls=True)
             return pc.cast(pc.add(number, 1), pa.string())
+    if "quarter" in texts:
+        return pc.cast(pc.subtract(pc.multiply(pc.cast(texts["quarter"], pa.int64()), 3), 2), pa.string())
     return texts["month"]
 
 

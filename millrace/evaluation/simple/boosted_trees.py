@@ -21,6 +21,8 @@ FEWEST_TO_STOP = 500
 """With at least this many training rows, some are set aside to stop the fit early."""
 FEWEST_OF_CLASSES = 10
 """The same for each class: a tenth of the rows must have room for one row of each."""
+TIED = 0.1
+"""Labels are tied if so large a share of them is one number."""
 MOST_VALUES = 255
 """A histogram has this many bins. A category with more values is taken as a number."""
 
@@ -48,8 +50,11 @@ class BoostedTrees:
             "categorical_features": _is_category(int(is_known_C.sum()), train),
         }
         if task.objective.target == "float32" and not task.objective.is_calibrated:
-            # The task's error of numbers is absolute: trees that minimise squares would be a weaker rival.
-            trees = HistGradientBoostingRegressor(loss="absolute_error", **settings).fit(train_x, target_M)
+            # The task's error of numbers is absolute: trees that minimise squares would be a weaker rival. But where
+            # many labels are equal, such as counts, the median of a leaf seldom moves: such trees answer it everywhere.
+            is_tied = np.unique(target_M, return_counts=True)[1].max() >= TIED * len(target_M)
+            loss = "squared_error" if is_tied else "absolute_error"
+            trees = HistGradientBoostingRegressor(loss=loss, **settings).fit(train_x, target_M)
             found: Floats = trees.predict(test_x)[:, None]
             return found
         class_M = target_M.astype(np.int64)

@@ -52,3 +52,9 @@ def test_one_equal_row_is_told_where_rows_are_not_equal_by_chance(different: int
     number = [n % different for n in range(999)]
     rows = pa.table({"id": range(1000), "number": [*number, 0], "word": [*(str(n // 100) for n in range(999)), "0"]})
     assert len(list(equal_rows(rows, ["id"]))) == told
+
+
+def test_rows_of_few_values_are_equal_by_chance() -> None:
+    """Nine counts of seven days: rows of other days are equal, and no row comes twice."""
+    rows = {"id": range(1000), "booked": [n % 9 for n in range(1000)], "weekday": [n % 7 for n in range(1000)]}
+    assert list(equal_rows(pa.table(rows), ["id"])) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from console.new.columns import Observed, observe
 from console.new.read import read_source
 from console.new.roles import FEWEST_ROWS, Guesser
 from console.new.words import is_identifier
@@ -266,6 +267,15 @@ def test_other_notations_of_time_are_read_where_they_mean_one_time(market: list[
     assert found.accepted["Half hour"][0].as_py() == datetime.fromisoformat("1996-05-07")
     assert "Half hour: its times are written as dd.MM.yyyy HH:mm" in found.notes
     assert found.contract.column("Half hour").time_format == TimeFormat("dd.MM.yyyy HH:mm")
+
+
+@pytest.mark.parametrize("written", ["{0} Q{1}", "{0}-Q{1}", "Q{1} {0}", "{0}Q{1}"])
+def test_quarters_are_times(written: str) -> None:
+    texts = [written.format(1950 + at // 4, 1 + at % 4) for at in range(240)]
+    found = observe("quarter", pa.chunked_array([texts]), typed_text=True)
+    assert isinstance(found, Observed)
+    assert found.is_time
+    assert found.cells[5].as_py() == date(1951, 4, 1)
 
 
 def test_a_day_that_may_be_a_month_is_asked_for(market: list[Row], as_csv: Writer) -> None:

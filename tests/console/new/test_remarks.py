@@ -191,7 +191,7 @@ def test_gaps_and_repeated_rows_are_told(market: list[Row], as_csv: Writer) -> N
     assert "1 gap in the times of labelled rows, the longest from 1996-05-11 to 1996-05-18" in told(
         market, as_csv, lambda at, row: None if 240 <= at < 528 else row
     )
-    repeated = told(market, as_csv, lambda at, row: row | {"price": "1", "demand": at % 3, "Day.of week": "x"})
+    repeated = told(market, as_csv, lambda at, row: market[at - at % 2] | {"Half hour": row["Half hour"]})
     assert "rows repeat another one in every column but key and time" in repeated
     plain = told(market, as_csv, lambda _, row: row)
     assert "gap" not in plain

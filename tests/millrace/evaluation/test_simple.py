@@ -145,6 +145,19 @@ def test_a_missing_number_stays_missing_and_a_pixel_is_a_share() -> None:
     assert found.number_NC[:, 2:].max() == pytest.approx(200 / 255)
 
 
+def test_trees_learn_counts_of_which_most_are_equal() -> None:
+    """Of a label that is 0 in half of the rows, a leaf's median is 0 too: trees for absolute errors never leave it."""
+    rng = np.random.default_rng(2)
+    number_NC = rng.normal(0, 1, (3000, 2)).astype(np.float32)
+    label_N = rng.poisson(np.exp(number_NC[:, 0] - 0.7)).astype(np.float32)
+    spec = TensorSpec(name="numbers", dtype="float32", shape=(2,), optional=(False, False))
+    train, test = (matrix({"numbers": part}, (spec,)) for part in (number_NC[:2000], number_NC[2000:]))
+    with threadpool_limits(limits=1):
+        output_TW = SIMPLE["boosted_trees"].answers(train, label_N[:2000], test, Regression())
+    error, usual = (np.abs(each - label_N[2000:]).mean() for each in (output_TW[:, 0], np.median(label_N[:2000])))
+    assert error < 0.95 * usual
+
+
 def test_trees_beat_the_shares_of_the_classes_where_one_is_rare() -> None:
     """Of a few thousand rows with one in twenty-five: without a stop their log loss is above that of the shares."""
     rng = np.random.default_rng(1)
