@@ -31,6 +31,7 @@ def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
     """The tables for which the evaluation has figures. Intervals are of 95%."""
     found = (
         _automation(evaluation),
+        _costs(evaluation),
         _parts(evaluation),
         _rivals(evaluation),
         _seeds(evaluation),
@@ -89,6 +90,22 @@ def _automation(evaluation: Evaluation) -> EvidenceTable:
     found = "none keeps the promise" if acting.threshold is None else f"{acting.threshold:.3f}"
     shares = (f"{one.value:.1%}" if math.isfinite(one.value) else "–" for one in (acting.coverage, acting.error))
     return EvidenceTable(head=head, rows=((f"at most {acting.promised_error:.1%} wrong", found, *shares),))
+
+
+def _costs(evaluation: Evaluation) -> EvidenceTable:
+    """What the answers cost by the policy, and what they would cost without it."""
+    if (costs := evaluation.costs) is None:
+        return EvidenceTable(head=(), rows=())
+    head = (f"cost of 1,000 rows, {costs.currency}", "expected", "measured on the test rows")
+    reviewed = figures.short(costs.all_reviewed)
+    rows = [
+        (name, figures.short(one.expected), one.measured.words(",.0f"))
+        for name, one in (
+            (f"{costs.coverage.value:.1%} automated, by the policy", costs.by_policy),
+            ("all automated", costs.all_automated),
+        )
+    ]
+    return EvidenceTable(head=head, rows=(*rows, ("all reviewed", reviewed, reviewed)))
 
 
 def _rivals(evaluation: Evaluation) -> EvidenceTable:

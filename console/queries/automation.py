@@ -22,7 +22,7 @@ class Automates:
 
     policy: Policy
     threshold: float | None
-    """The least confidence that acts; None if no confidence does, or if the policy asks for none."""
+    """The least confidence that acts, with costs the largest expected cost; None if none does or none is asked for."""
     switch: Automation
     floor: FloorState | None
     """How the live version and the naive rule compared last; None without a floor or before any labels."""
@@ -37,6 +37,10 @@ class Automates:
             return f"nothing: the naive rule answers since {self.floor.since:%Y-%m-%d %H:%M}, as it does better"
         if self.policy.automate is None:
             return "every answer within the policy's bounds"
+        if costs := self.policy.costs:
+            if self.threshold is None:
+                return "nothing: the live version was evaluated with other costs"
+            return f"up to an expected cost of {costs.review:g} {costs.currency}"
         if self.threshold is not None:
             return f"from a confidence of {self.threshold:.3f} on"
         return f"nothing: the live version has no confidence for an error of {self.policy.promised_error:.1%}"

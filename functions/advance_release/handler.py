@@ -110,6 +110,7 @@ def version_of(state: LiveState) -> Version:
         baseline_digest=release.baseline_digest,
         promised_error=release.promised_error,
         automate_from=release.automate_from,
+        costs_digest=release.costs_digest,
         rule_answer=release.rule_answer,
     )
 

@@ -91,7 +91,11 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
 
 
 def _automation(evaluation: Evaluation) -> dict[str, str]:
-    """The promised error, the confidence that keeps it if there is one, and their digest, which is signed."""
+    """The promised error, the confidence that keeps it if there is one, and their digest; or the digest of the costs.
+
+    Every digest is signed."""
+    if evaluation.costs is not None:
+        return {"costs_digest": evaluation.costs.digest}
     if (found := evaluation.automation) is None:
         return {}
     kept = {} if found.threshold is None else {"automate_from": repr(found.threshold)}

@@ -65,6 +65,7 @@ def started(
         baseline_digest=_digest(package, "baseline_digest"),
         promised_error=package.metadata.get("promised_error", ""),
         automate_from=package.metadata.get("automate_from", ""),
+        costs_digest=package.metadata.get("costs_digest", ""),
         rule_answer=rule_answer,
         sample_digest=package.metadata.get("sample_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else NONE,

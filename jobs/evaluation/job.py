@@ -39,6 +39,7 @@ from millrace.evaluation.gates.simple import Simple
 from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders, scores
+from millrace.evaluation.measures.costs import costs_of
 from millrace.evaluation.measures.selective import automation
 from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.naive.rule import NaiveAnswer
@@ -117,6 +118,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         seed_errors=artefact.description.seed_errors,
         learning=learning_of(json.loads(artefact.history)),
         automation=automation(workload.policy, case),
+        costs=costs_of(workload.policy, case),
         explanations=explanations(model, case, contract),
     )
     # The files of the evaluation: the figures that the gates judge, the answers, and rows for the release's tests.

@@ -22,11 +22,9 @@ def find_mistakes(case: Case) -> tuple[Mistake, ...]:
     words = task.class_names
     if not words:
         return ()
-    if task.objective.width == 1:
-        # One output stands for the second of two classes. Its value is 0 or 1, by the task's threshold.
-        true_T, answered_T = (target_T > 0).astype(np.int64), task.answers(case.output_TW)["value"].astype(np.int64)
-    else:
-        true_T, answered_T = target_T, case.output_TW.argmax(axis=1)
+    # The target of two classes is a number: 0 or 1.
+    true_T = target_T.astype(np.int64)
+    answered_T = task.said(case.output_TW).astype(np.int64)  # type: ignore[attr-defined]
     # How many rows each class has, then how often each pair of true and answered class occurs among the wrong answers.
     of_K = np.bincount(true_T, minlength=len(words))
     wrong_T = true_T != answered_T

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.reasons import Reason
 from millrace.errors import AnswerError
-from millrace.tasks.answer import arrow_column, arrow_type
+from millrace.tasks.answer import EXPECTED_COST, arrow_column, arrow_type
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -111,6 +111,7 @@ def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerFiel
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise AnswerError(f"expected an Arrow stream, got {body[:40]!r} ({error})") from None
+    table = _with_cost(table, fields)
     names = table.column_names
     expected = answer_schema(model_version, fields, measures=LIKENESS in names, rejects=REJECTED in names)
     if not table.schema.equals(expected):
@@ -118,6 +119,22 @@ def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerFiel
     version = (table.schema.metadata or {}).get(VERSION.encode(), b"").decode(errors="replace")
     if version != model_version:
         raise AnswerError(f"expected model {model_version!r}, got {version!r}")
+    return table
+
+
+def _with_cost(table: pa.Table, fields: Sequence[AnswerField]) -> pa.Table:
+    """The answers with the column EXPECTED_COST where `fields` have it, and without it where they do not.
+
+    The live version may have been trained before its workload declared costs, or while it did."""
+    import pyarrow as pa
+
+    names = [field.name for field in fields]
+    if EXPECTED_COST in names and EXPECTED_COST not in table.column_names:
+        # After the row's number and the fields before it.
+        at = 1 + names.index(EXPECTED_COST)
+        return table.add_column(at, EXPECTED_COST, pa.nulls(len(table), pa.float64()))
+    if EXPECTED_COST in table.column_names and EXPECTED_COST not in names:
+        return table.drop_columns([EXPECTED_COST])
     return table
 
 

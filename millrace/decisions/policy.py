@@ -8,8 +8,10 @@
     above_bound     the number that `review_above` names is too large            review
     unlike          too few held-out rows are as far from the training rows      review
     within_bounds   the policy asks for no confidence                            automated
-    no_threshold    the version has no confidence that keeps the promised error  review
-    unsure          the answer's confidence is below the threshold               review
+    no_threshold    the version has no confidence that keeps the promised error, or was
+                    evaluated with other costs                                   review
+    unsure          the answer's confidence is below the threshold, or its expected
+                    cost above that of a person                                  review
     sure                                                                         automated
 
 Without a policy every answer of a model is automated (`no_policy`).
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
 from millrace.decisions.record import ActionReason
-from millrace.tasks.answer import CONFIDENCE
+from millrace.tasks.answer import CONFIDENCE, EXPECTED_COST
 from millrace.workload.policy import Action
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Acting:
 
     policy: Policy
     threshold: float | None = None
-    """The least confidence that acts; None if the version has none."""
+    """The least confidence that acts, with costs the largest expected cost; None if the version has none."""
     below_floor: bool = False
     """Whether the version does worse than the naive rule, so that `prediction.fallback` answers in its place."""
     stopped: Literal["paused", "state_unknown"] | None = None
@@ -102,10 +104,11 @@ def act(
         return ACTED["within_bounds"]
     if acting.threshold is None:
         return ACTED["no_threshold"]
+    if policy.costs:
+        cost = output.get(EXPECTED_COST)
+        return ACTED["sure" if cost is not None and cost <= acting.threshold else "unsure"]
     confidence = output.get(CONFIDENCE)
-    if confidence is None or confidence < acting.threshold:
-        return ACTED["unsure"]
-    return ACTED["sure"]
+    return ACTED["sure" if confidence is not None and confidence >= acting.threshold else "unsure"]
 
 
 def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: pa.Array) -> pa.Table:
@@ -142,7 +145,8 @@ def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: p
     elif threshold is None:
         holds["no_threshold"] = every(True)
     else:
-        sure = pc.greater_equal(answers[CONFIDENCE], threshold)
+        name, keeps = (EXPECTED_COST, pc.less_equal) if policy.costs else (CONFIDENCE, pc.greater_equal)
+        sure = keeps(answers[name], threshold)
         holds["unsure"] = pc.invert(pc.fill_null(sure, False))
     columns = [one if isinstance(one, pa.Array) else pa.array(_flat(one), pa.bool_()) for one in holds.values()]
     reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")

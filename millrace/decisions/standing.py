@@ -85,8 +85,11 @@ class Standing:
 def threshold_of(automate: Automate | None, version: Version | None, now: KeptPromise | None) -> float | None:
     """The least confidence with which an answer of the version acts; None if nothing of it may act.
 
-    It is `now` if late labels have moved the version's threshold, else the one that its evaluation found. That counts
-    only if it was not found for a weaker promise than the declared one."""
+    With costs it is the largest expected cost, and none for a version that was evaluated with other costs. Else it is
+    `now` if late labels have moved the version's threshold, or the one that its evaluation found. That counts only if
+    it was not found for a weaker promise than the declared one."""
+    if automate and (costs := automate.costs):
+        return costs.review if version and version.costs_digest == costs.digest else None
     if automate is None or automate.promised_error is None:
         return automate.confidence if automate else None
     if version is None or not version.automate_from:

@@ -215,6 +215,31 @@ class AutomationEvidence(SelectiveEvidence):
     """The largest share of them that may be wrong."""
 
 
+class CostFigures(Figures):
+    """What 1,000 rows cost, in the policy's currency."""
+
+    expected: float
+    """By the model's own probabilities."""
+    measured: Estimate
+    """By the labels of the test rows."""
+
+
+class CostEvidence(Figures):
+    """What the answers cost by the policy, and what they would cost if all acted, or if a person decided each."""
+
+    digest: str
+    """The SHA-256 of the amounts, `Costs.digest`."""
+    currency: str
+    review: float
+    """What a person's decision costs."""
+    coverage: Estimate
+    """Share of the test rows whose answer acts."""
+    by_policy: CostFigures
+    all_automated: CostFigures
+    all_reviewed: float
+    """What 1,000 rows cost if a person decides each."""
+
+
 class PerturbedFigures(Figures):
     """The test rows with one kind of damage."""
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from millrace.evaluation.evidence import (
     AutomationEvidence,
     Contender,
+    CostEvidence,
     Estimate,
     ExplanationEvidence,
     FairnessEvidence,
@@ -201,6 +202,8 @@ class Evaluation(Figures):
     plausibility: PlausibilityEvidence | None = None
     automation: AutomationEvidence | None = None
     """None if the workload's policy promises no error."""
+    costs: CostEvidence | None = None
+    """None if the workload's policy declares no costs."""
     explanations: ExplanationEvidence | None = None
     """None if the workload declares no explanations."""
 

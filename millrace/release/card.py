@@ -258,6 +258,12 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
         found = [] if acting.threshold is None else [Metric(name="confidence", type="number", value=acting.threshold)]
         shares = (*_estimate("share of the rows", acting.coverage), *_estimate("error", acting.error))
         yield "answers that act by themselves", (promised, *found, *shares)
+    if (costs := report.costs) is not None:
+        reviewed = Metric(name="all reviewed", type="number", value=costs.all_reviewed)
+        by_policy = _estimate("by the policy", costs.by_policy.measured)
+        automated = _estimate("all automated", costs.all_automated.measured)
+        acts = _estimate("share that acts", costs.coverage)
+        yield f"cost of 1,000 rows, {costs.currency}"[:63], (*acts, *by_policy, *automated, reviewed)
     # A slice with too few rows has no error.
     slices = [one for one in (report.slices.slices if report.slices else ()) if one.error is not None]
     yield (

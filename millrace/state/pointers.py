@@ -42,6 +42,8 @@ class Version:
     """The promised error that the version was evaluated for, such as `0.05`; empty if none was declared."""
     automate_from: str = ""
     """The least confidence that keeps the promised error, such as `0.83125`; empty if none does."""
+    costs_digest: str = ""
+    """The SHA-256 of the costs of wrong answers that the version was evaluated with; empty if none were declared."""
     rule_answer: str = ""
     """What the naive rule answered to every row in the version's evaluation, as JSON: `{"value": 1.5}`.
 

@@ -1,6 +1,7 @@
 """The task `binary`: the answer is the probability of the positive class, and 1 if it reaches the threshold.
 
-Example: `{"value": 1, "probability": 0.87, "confidence": 0.87}`."""
+Example: `{"value": 1, "probability": 0.87, "confidence": 0.87}`. If the workload says what wrong answers cost, the
+answer costs least on average: `{"value": 1, "probability": 0.3, "confidence": 0.3, "expected_cost": 3.5}`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.tasks import metrics
-from millrace.tasks.answer import check_probability
+from millrace.tasks.answer import EXPECTED_COST, check_probability
+from millrace.tasks.costs import cost_field
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -31,11 +33,6 @@ class Binary:
     """`output_NW` is (N, 1): the probability of the positive class."""
 
     kind: ClassVar[str] = "binary"
-    answer: ClassVar[tuple[AnswerField, ...]] = (
-        AnswerField(name="value", kind="integer", maximum=1),
-        AnswerField(name="probability", kind="share"),
-        AnswerField(name="confidence", kind="share"),
-    )
     error_name: ClassVar[str] = "share of wrong answers"
     part_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
@@ -45,6 +42,17 @@ class Binary:
     """The value of the label that the answer 1 stands for."""
     threshold: float = EVEN
     """The answer is 1 if the probability is at least this."""
+    costs: tuple[tuple[float, float], ...] = ()
+    """What an answer costs: costs[label][answer]. Empty if nobody has said it."""
+
+    @property
+    def answer(self) -> tuple[AnswerField, ...]:
+        return (
+            AnswerField(name="value", kind="integer", maximum=1),
+            AnswerField(name="probability", kind="share"),
+            AnswerField(name="confidence", kind="share"),
+            *cost_field(self.costs),
+        )
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
@@ -58,7 +66,14 @@ class Binary:
             expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(classes))
         check_probability(prediction.constant)
-        return cls(positive=positive, threshold=prediction.threshold)
+        if (costs := prediction.costs) is None:
+            return cls(positive=positive, threshold=prediction.threshold)
+        assert costs.false_positive is not None
+        assert costs.false_negative is not None
+        # With this probability both answers cost the same: (1 - p) · false_positive = p · false_negative.
+        even = costs.false_positive / (costs.false_positive + costs.false_negative)
+        amounts = ((0.0, costs.false_positive), (costs.false_negative, 0.0))
+        return cls(positive=positive, threshold=even, costs=amounts)
 
     @property
     def objective(self) -> Objective:
@@ -82,12 +97,15 @@ class Binary:
 
         # In float64: whoever reads the JSON answer and compares the probability with the threshold gets this value.
         p_N = output_NW[:, 0].astype(np.float64)
-        value_N = self._said(output_NW)
-        return {
+        value_N = self.said(output_NW)
+        found: dict[str, npt.NDArray[Any]] = {
             "value": value_N.astype(np.int32),
             "probability": p_N,
             "confidence": np.where(value_N, p_N, 1 - p_N),
         }
+        if self.costs:
+            found[EXPECTED_COST] = np.where(value_N, (1 - p_N) * self.costs[0][1], p_N * self.costs[1][0])
+        return found
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -105,7 +123,7 @@ class Binary:
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        wrong_N: npt.NDArray[np.float64] = (self._said(output_NW) != (target_N > 0)).astype(np.float64)
+        wrong_N: npt.NDArray[np.float64] = (self.said(output_NW) != (target_N > 0)).astype(np.float64)
         return wrong_N
 
     def error(self, value: Any, label: Any) -> float:
@@ -119,7 +137,7 @@ class Binary:
 
         p_N = output_NW[:, 0]
         wrong_N = self.errors(output_NW, target_N)
-        is_positive_N, said_N = target_N > 0, self._said(output_NW)
+        is_positive_N, said_N = target_N > 0, self.said(output_NW)
         found = int((is_positive_N & said_N).sum())
         # Calibration looks at the likelier class, whatever the threshold: probabilities are calibrated, but a threshold
         # is chosen.
@@ -140,9 +158,10 @@ class Binary:
     def constant(self, value: Any) -> Mapping[str, Any]:
         p = float(value)
         value = int(p >= self.threshold)
-        return {"value": value, "probability": p, "confidence": p if value else 1 - p}
+        found = {"value": value, "probability": p, "confidence": p if value else 1 - p}
+        return found | ({EXPECTED_COST: None} if self.costs else {})
 
-    def _said(self, output_NW: Floats) -> npt.NDArray[np.bool_]:
+    def said(self, output_NW: Floats) -> npt.NDArray[np.bool_]:
         """Whether each answer is 1 (N), compared in float64 like the probability of the answer."""
         import numpy as np
 

@@ -61,8 +61,7 @@ def to_document(task: Task) -> dict[str, Any]:
 
 def from_document(document: Mapping[str, Any]) -> Task:
     """The task of model.json. Raises ArtefactError for an unknown kind or a wrong field."""
-    # Fields are hashable tuples; JSON has lists.
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+    fields = {name: _hashable(value) for name, value in document.items()}
     kind = fields.pop("kind", None)
     if kind not in TASKS:
         raise ArtefactError(f"model.json: task: expected one of {', '.join(TASKS)}, got {kind!r}")
@@ -70,3 +69,8 @@ def from_document(document: Mapping[str, Any]) -> Task:
         return TASKS[kind](**fields)
     except TypeError as error:
         raise ArtefactError(f"model.json: task: expected the fields of {kind}, got {error}") from None
+
+
+def _hashable(value: Any) -> Any:
+    """JSON's lists as tuples, those within them too."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -9,6 +9,25 @@ from collections.abc import Mapping
 from typing import Protocol
 
 
+class DeclaredCosts(Protocol):
+    """The keys of `policy.automate.costs` that tasks read."""
+
+    @property
+    def false_positive(self) -> float | None: ...
+
+    @property
+    def false_negative(self) -> float | None: ...
+
+    @property
+    def wrong(self) -> float | None: ...
+
+    @property
+    def classes(self) -> Mapping[str, float]: ...
+
+    @property
+    def pairs(self) -> Mapping[str, Mapping[str, float]]: ...
+
+
 class DeclaredPrediction(Protocol):
     """The keys of `prediction` that tasks read."""
 
@@ -41,6 +60,9 @@ class DeclaredPrediction(Protocol):
 
     @property
     def quantiles(self) -> tuple[float, ...]: ...
+
+    @property
+    def costs(self) -> DeclaredCosts | None: ...
 
     @property
     def constant(self) -> str | int | float | None: ...

@@ -1,6 +1,8 @@
 """The task `multiclass`: the answer is the likeliest of several classes, with its probability.
 
-Example: `{"value": "fan", "confidence": 0.87}`. Axes: N rows, K classes, W = K numbers of an answer."""
+Example: `{"value": "fan", "confidence": 0.87}`. If the workload says what wrong answers cost, the answer costs least on
+average: `{"value": "fan", "confidence": 0.3, "expected_cost": 3.5}`. Axes: N rows, K classes, A = K answers, W = K
+numbers of an answer."""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.tasks import metrics
-from millrace.tasks.answer import check_constant
+from millrace.tasks.answer import EXPECTED_COST, check_constant
+from millrace.tasks.costs import cost_field, cost_matrix, expected_costs
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -28,10 +31,6 @@ class Multiclass:
     """`output_NW` is (N, K): the probability of each class."""
 
     kind: ClassVar[str] = "multiclass"
-    answer: ClassVar[tuple[AnswerField, ...]] = (
-        AnswerField(name="value", kind="text"),
-        AnswerField(name="confidence", kind="share"),
-    )
     error_name: ClassVar[str] = "share of wrong answers"
     part_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
@@ -39,6 +38,13 @@ class Multiclass:
 
     classes: tuple[str | int, ...]
     """The classes in the order of the network's outputs. An answer names a class by its text: "3" for the class 3."""
+    costs: tuple[tuple[float, ...], ...] = ()
+    """What an answer costs: costs[label][answer], both in the order of the classes. Empty if nobody has said it."""
+
+    @property
+    def answer(self) -> tuple[AnswerField, ...]:
+        value, confidence = AnswerField(name="value", kind="text"), AnswerField(name="confidence", kind="share")
+        return (value, confidence, *cost_field(self.costs))
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
@@ -50,7 +56,7 @@ class Multiclass:
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(label.allowed))
         classes = tuple(value for value in label.allowed if isinstance(value, str | int))
         check_constant(prediction.constant, f"one of {list(classes)}", lambda value: value in classes)
-        return cls(classes=classes)
+        return cls(classes=classes, costs=cost_matrix(prediction.costs, [str(name) for name in classes]))
 
     @property
     def objective(self) -> Objective:
@@ -71,7 +77,20 @@ class Multiclass:
         import numpy as np
 
         names = np.array([str(name) for name in self.classes], dtype=object)
-        return {"value": names[output_NW.argmax(axis=1)], "confidence": output_NW.max(axis=1).astype(np.float64)}
+        if not self.costs:
+            return {"value": names[output_NW.argmax(axis=1)], "confidence": output_NW.max(axis=1).astype(np.float64)}
+        cost_NA, rows = expected_costs(output_NW, self.costs), np.arange(len(output_NW))
+        said_N = cost_NA.argmin(axis=1)
+        confidence_N = output_NW[rows, said_N].astype(np.float64)
+        return {"value": names[said_N], "confidence": confidence_N, EXPECTED_COST: cost_NA[rows, said_N]}
+
+    def said(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        """The place of each answer among the classes (N): the likeliest one, or the one that costs least."""
+        import numpy as np
+
+        if self.costs:
+            return np.asarray(expected_costs(output_NW, self.costs).argmin(axis=1))
+        return np.asarray(output_NW.argmax(axis=1))
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -82,14 +101,12 @@ class Multiclass:
         return self.output_names
 
     def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
-        import numpy as np
-
-        return np.asarray(output_NW.argmax(axis=1))
+        return self.said(output_NW)
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        wrong_N: npt.NDArray[np.float64] = (output_NW.argmax(axis=1) != target_N).astype(np.float64)
+        wrong_N: npt.NDArray[np.float64] = (self.said(output_NW) != target_N).astype(np.float64)
         return wrong_N
 
     def error(self, value: Any, label: Any) -> float:
@@ -102,7 +119,8 @@ class Multiclass:
         import numpy as np
 
         wrong_N = self.errors(output_NW, target_N)
-        bins = metrics.reliability(output_NW.max(axis=1), wrong_N == 0, lowest=0.0)
+        # Calibration looks at the likeliest class, whatever an answer costs.
+        bins = metrics.reliability(output_NW.max(axis=1), output_NW.argmax(axis=1) == target_N, lowest=0.0)
         likelihood_N = output_NW[np.arange(len(target_N)), target_N].astype(np.float64)
         # Only classes that occur have a recall.
         recalls = [float((wrong_N[target_N == k] == 0).mean()) for k in np.unique(target_N)]
@@ -118,4 +136,4 @@ class Multiclass:
         return {}
 
     def constant(self, value: Any) -> Mapping[str, Any]:
-        return {"value": str(value), "confidence": None}
+        return {"value": str(value), "confidence": None} | ({EXPECTED_COST: None} if self.costs else {})

@@ -24,7 +24,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.spelling import one_of
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.places import within
-from millrace.workload.policy import Policy
+from millrace.workload.policy import Costs, Policy
 from millrace.workload.prices import is_known
 from millrace.workload.rollout import Rollout
 from millrace.workload.section import Section
@@ -128,8 +128,8 @@ SET_BY_PREDICTION = ("entity", "event_time")
 """The fields of a feature that are no keys of workload.yaml."""
 
 
-SET_BY_LABEL = ("horizon_hours", "horizons_hours", "labels")
-"""The fields of a prediction that are no keys of workload.yaml: its `label` says them."""
+SET_ELSEWHERE = ("horizon_hours", "horizons_hours", "labels", "costs")
+"""The fields of a prediction that are no keys of workload.yaml: its `label` says them, or `policy.automate`."""
 
 
 class Prediction(Section):
@@ -171,6 +171,8 @@ class Prediction(Section):
     """For the tasks `interval` and `forecast`: the quantiles of the answer's lower and upper end: [0.05, 0.95]."""
     thresholds: Annotated[dict[str, Annotated[float, Field(gt=0, lt=1)]], Field(default_factory=dict)]
     """For the task `multilabel`: by label the probability from which on the answer is yes. 0.5 for any other label."""
+    costs: Costs | None = None
+    """What wrong answers cost, as `policy.automate` says it: the answer is the one with the least expected cost."""
     key: tuple[str, ...]
     """The columns that identify an entity at a moment. A label without a prediction id finds its decision by them."""
     event_time: str
@@ -363,6 +365,22 @@ class Workload(Section):
         if self.card and self.card.risk == "high" and not (policy and (policy.automate or policy.review_above)):
             expected = "automate or review_above, since a person decides some answers where card.risk is high"
             raise FieldError(field="policy", expected=expected, came="held_out alone" if policy else "nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _costs_choose_the_answer(self) -> Workload:
+        prediction, costs = self.prediction, self.policy.costs if self.policy else None
+        # A declaration that was written and is read again has them in both places.
+        if prediction.costs and prediction.costs != costs:
+            came = prediction.costs.model_dump(exclude_defaults=True)
+            raise FieldError(field="prediction.costs", expected="costs in policy.automate", came=came)
+        if costs:
+            costs.check(prediction.task)
+            if prediction.threshold != 0.5:
+                expected = "no threshold beside policy.automate.costs, which choose the answer"
+                raise FieldError(field="prediction.threshold", expected=expected, came=prediction.threshold)
+            # The model is frozen, so the validator sets the field by `__setattr__` of object.
+            object.__setattr__(self, "prediction", prediction.model_copy(update={"costs": costs}))
         return self
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from millrace.contract.load import read_document
 from millrace.errors import FieldError, WorkloadError
 from millrace.models.catalogue import FAMILIES
 from millrace.spelling import did_you_mean
-from millrace.workload.declaration import SET_BY_LABEL, SET_BY_PREDICTION, Workload
+from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
 from millrace.workload.places import Place, keys_at
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _one_of_the_keys(place: Place, document: Mapping[str, Any]) -> str:
     if tuple(place[:2]) == ("training", "parameters"):
         keys: Sequence[str] = tuple(FAMILIES[document["training"]["family"]].model_fields)
     else:
-        no_keys = SET_BY_PREDICTION if "features" in place else SET_BY_LABEL
+        no_keys = SET_BY_PREDICTION if "features" in place else SET_ELSEWHERE
         keys = [key for key in keys_at(place[:-1], Workload) if key not in no_keys]
     return f"one of the keys {', '.join(keys)}{did_you_mean([str(place[-1])], keys)}"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -17,8 +20,51 @@ Action = Literal["automated", "review", "fallback"]
 """What is done with an answer: it acts by itself, a person decides, or something else than a model answered."""
 
 
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NEEDED: dict[str, tuple[str, ...]] = {"binary": ("false_positive", "false_negative"), "multiclass": ("wrong",)}
+"""The amounts that a task with costs needs; other tasks take no costs."""
+
+
+class Costs(Section):
+    """What a wrong answer costs, and what a person costs who decides in its place.
+
+    `{false_positive: 5, false_negative: 40, review: 2}` or `{wrong: 5, classes: {fire: 40}, review: 2}`. The answer is
+    the one with the least expected cost. It acts if that is at most `review`."""
+
+    review: Amount
+    """What a person's decision costs. A new amount holds at once, for a version that was trained before it, too."""
+    false_positive: Amount | None = None
+    """For the task `binary`: the answer 1 to a row of the other class."""
+    false_negative: Amount | None = None
+    """For the task `binary`: the answer 0 to a row of the positive class."""
+    wrong: Amount | None = None
+    """For the task `multiclass`: any wrong answer that the next two do not name."""
+    classes: Annotated[dict[str, Amount], Field(default_factory=dict)]
+    """For the task `multiclass`: a wrong answer to a row of this class."""
+    pairs: Annotated[dict[str, dict[str, Amount]], Field(default_factory=dict)]
+    """For the task `multiclass`: one answer to a row of this class: `{fire: {smoke: 1}}` for fire answered as smoke."""
+    currency: str = "USD"
+    """The unit of all amounts."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of what a version was trained and evaluated with: all but `review`."""
+        text = json.dumps(self.model_dump(exclude={"review"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def check(self, task: str) -> None:
+        """Raise FieldError if the amounts are not those of the task."""
+        field, given = "policy.automate.costs", self.model_dump(exclude_defaults=True, exclude={"review", "currency"})
+        if task not in NEEDED:
+            raise FieldError(field=field, expected=f"the task {' or '.join(NEEDED)}", came=f"the task {task}")
+        wanted, taken = NEEDED[task], {"wrong", "classes", "pairs"} if task == "multiclass" else {*NEEDED[task]}
+        if not {*wanted} <= given.keys() <= taken:
+            expected = f"{' and '.join(wanted)} for the task {task}"
+            raise FieldError(field=field, expected=expected, came=", ".join(given) or "review alone")
+
+
 class Automate(Section):
-    """What an answer needs to act by itself: `{promised_error: 0.05}`, or a `confidence` of your choice."""
+    """What an answer needs to act by itself: `{promised_error: 0.05}`, `costs`, or a `confidence` of your choice."""
 
     confidence: Annotated[float, Field(gt=0, le=1)] | None = None
     """An answer acts from this confidence on, whatever version gave it."""
@@ -27,11 +73,15 @@ class Automate(Section):
 
     The evaluation finds it (`SelectiveEvidence`). The promise holds for rows like the validation rows."""
 
+    costs: Costs | None = None
+    """An answer acts if its expected cost is at most that of a person."""
+
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> Automate:
-        if (self.confidence is None) is (self.promised_error is None):
-            came = "neither" if self.confidence is None else "both"
-            raise FieldError(expected="confidence or promised_error, one of them", came=came)
+    def _is_one_of_them(self) -> Automate:
+        given = [name for name in ("confidence", "promised_error", "costs") if getattr(self, name) is not None]
+        if len(given) != 1:
+            came = ", ".join(given) or "none"
+            raise FieldError(expected="confidence, promised_error or costs, one of them", came=came)
         return self
 
 
@@ -90,6 +140,10 @@ class Policy(Section):
     @property
     def promised_error(self) -> float | None:
         return self.automate.promised_error if self.automate else None
+
+    @property
+    def costs(self) -> Costs | None:
+        return self.automate.costs if self.automate else None
 
     @model_validator(mode="after")
     def _says_something(self) -> Policy:

@@ -104,10 +104,10 @@ def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
     bodies = [answered(model, piece) for piece in pieces]
     transformed = time.process_time()
     days = Counter[date]()
-    answers = (read_answers(body, model_version=VERSION, fields=Binary.answer) for body in bodies)
+    answers = (read_answers(body, model_version=VERSION, fields=Binary().answer) for body in bodies)
     with pq.ParquetWriter(out, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         joined = join(
-            batches(file), answers, fields=Binary.answer, schema=SCHEMA, model_version=VERSION, refuse=none_is_refused
+            batches(file), answers, fields=Binary().answer, schema=SCHEMA, model_version=VERSION, refuse=none_is_refused
         )
         for batch in joined:
             writer.write_batch(batch)

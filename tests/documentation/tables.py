@@ -47,7 +47,7 @@ from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
 from millrace.operations.notices import NOTICES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload import release_cost, training_cost
-from millrace.workload.declaration import SET_BY_LABEL, SET_BY_PREDICTION, Workload
+from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
 from millrace.workload.load import load_workload
 from millrace.workload.places import models_in
 from millrace.workload.prices import PRICES, REGION_FACTOR, projected_usd, usd_per_hour
@@ -96,7 +96,7 @@ def workload_keys() -> str:
         "gates": "What a model must pass: [Gates](gates.md).",
         "consumers": "Where decisions go, by name: [Consumers](consumers.md).",
     }
-    unset = tuple(f"prediction.{key}" for key in SET_BY_LABEL) + tuple(
+    unset = tuple(f"prediction.{key}" for key in SET_ELSEWHERE) + tuple(
         f"prediction.features.{key}" for key in SET_BY_PREDICTION
     )
     return table(("key", "default", "means"), list(keys(Workload, without=unset, within=elsewhere)))

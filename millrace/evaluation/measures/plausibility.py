@@ -47,7 +47,7 @@ def _exchanged(task: Task, output_TW: Floats, target_T: npt.NDArray[Any]) -> tup
     The best names are found by the assignment of answers to classes with the most right answers (Kuhn 1955)."""
     from scipy.optimize import linear_sum_assignment
 
-    answer_T = output_TW.argmax(axis=1) if output_TW.shape[1] > 1 else task.answers(output_TW)["value"]
+    answer_T = task.said(output_TW)  # type: ignore[attr-defined]
     names = [str(name) for name in getattr(task, "classes", ("other", "positive"))]
     # How often each class (second axis) was answered as each class (first axis). `add.at` counts repeated pairs, `+=`
     # would not.

@@ -58,7 +58,7 @@ def amounts(worth: Any, task: Task, output_RW: Floats, target_R: npt.NDArray[Any
     for label, by_answer in worth.pairs.items():
         for answer, amount in by_answer.items():
             table[names.index(answer), names.index(label)] = amount
-    of_pairs: Amounts = table[output_RW.argmax(axis=1), target_R]
+    of_pairs: Amounts = table[task.said(output_RW), target_R]  # type: ignore[attr-defined]
     return of_pairs
 
 

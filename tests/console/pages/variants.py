@@ -20,6 +20,8 @@ from millrace.evaluation.evidence import (
     AutomationEvidence,
     ColumnImportance,
     Contender,
+    CostEvidence,
+    CostFigures,
     Disparity,
     Estimate,
     ExampleContribution,
@@ -230,9 +232,19 @@ def with_evidence(report: WorkloadReport) -> WorkloadReport:
     acting = AutomationEvidence(
         promised_error=0.05, threshold=0.83, calibration_rows=900, coverage=near(0.614), error=near(0.041)
     )
+    costs = CostEvidence(
+        digest="c0" * 32,
+        currency="EUR",
+        review=2,
+        coverage=near(0.614),
+        by_policy=CostFigures(expected=905.4, measured=near(950.6)),
+        all_automated=CostFigures(expected=1405.2, measured=near(1450.0)),
+        all_reviewed=2000,
+    )
     return live(
         report,
         automation=acting,
+        costs=costs,
         contenders=contenders,
         slices=SlicesEvidence(slices=slices),
         fairness=FairnessEvidence(groups=groups, disparities=(apart,)),

@@ -73,7 +73,7 @@ def accepted() -> bytes:
 def answers(first: int, last: int, version: str = "3") -> bytes:
     numbers = pa.array(range(first + 2, last + 2), pa.int64())
     found = Binary().answers(np.full((last - first, 1), 0.25, np.float32))
-    return write_answers(numbers, found, model_version=version, fields=Binary.answer)
+    return write_answers(numbers, found, model_version=version, fields=Binary().answer)
 
 
 def delivered() -> bytes:
@@ -105,7 +105,7 @@ def test_delivers_every_row_once(deliver: Deliver) -> None:
 def test_a_row_that_the_model_does_not_take_is_quarantined_and_the_others_are_delivered(deliver: Deliver) -> None:
     numbers, found = pa.array(range(2, 42), pa.int64()), Binary().answers(np.full((39, 1), 0.25, np.float32))
     told = {"column": "transfer", "expected": "a finite number of float32", "came": "null"}
-    body = write_answers(numbers, found, model_version="3", fields=Binary.answer, rejected={7: told})
+    body = write_answers(numbers, found, model_version="3", fields=Binary().answer, rejected={7: told})
     put("transformed/00000.arrow.out", body)
     [drop] = deliver()["drops"]
     assert (drop["rows"], drop["quarantined"], drop["reasons"]) == (99, 2, {"type": 1, "model": 1})

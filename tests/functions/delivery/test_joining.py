@@ -22,7 +22,7 @@ from millrace.tasks.catalogue import TASKS
 from tests.plant import plant_output, plant_rows, write_plant
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
-FIELDS = Binary.answer
+FIELDS = Binary().answer
 SCHEMA = delivered_schema(CONTRACT, Binary())
 
 

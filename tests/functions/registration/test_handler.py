@@ -138,6 +138,21 @@ def test_the_threshold_of_a_promised_error_is_signed_with_the_version(
     assert metadata["automation_digest"] == automation_digest(kept), "every digest is signed"
 
 
+def test_the_costs_of_wrong_answers_are_signed_with_the_version(aws, trained_run, register, event):
+    run = trained_run()
+    some, digest = {"value": 0.5, "low": 0.4, "high": 0.6}, "c0" * 32
+    one = {"expected": 900.0, "measured": some}
+    found = {"digest": digest, "currency": "EUR", "review": 2.0, "coverage": some, "by_policy": one}
+    found |= {"all_automated": one, "all_reviewed": 2000.0}
+    uri = aws.names.run_uri(run, "evaluation", "evaluation.json")
+    aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"costs": found}))
+    package = register(event("registration"))["package_arn"]
+    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    assert metadata["costs_digest"] == digest
+    bundle = read_object(aws.s3, aws.names.run_uri(run, SIGNATURE_FILE))
+    assert SigningKey(aws.kms, aws.names.platform.signing_key_alias).open(bundle).digests["costs_digest"] == digest
+
+
 def test_an_artefact_that_was_not_the_evaluated_one_is_refused(aws, trained_run, register, event):
     run = trained_run()
     report = json.dumps(REPORT | {"model_digest": "0" * 64})

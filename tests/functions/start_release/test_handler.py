@@ -116,6 +116,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "baseline_digest": "cd34",
         "promised_error": "",
         "automate_from": "",
+        "costs_digest": "",
         "rule_answer": "",
         "sample_digest": "ef56",
         "previous_version": "none",

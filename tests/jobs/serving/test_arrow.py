@@ -207,7 +207,7 @@ def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> No
     assert [answer.status for answer in together] == [200, 200]
     assert together[1].body == alone.body
     assert alone.content_type == CONTENT_TYPE
-    table = read_answers(alone.body, model_version="3", fields=Binary.answer)
+    table = read_answers(alone.body, model_version="3", fields=Binary().answer)
     assert table["row_number"].to_pylist() == list(range(5, 1505))
     predictions = json.loads(together[0].body)["predictions"]
     for name in ("value", "probability", "confidence"):
@@ -220,4 +220,4 @@ def test_more_rows_than_json_may_hold(model_1996: Any) -> None:
     columns = {name: np.linspace(0, 1, 60_000) for name in model.description.columns}
     body = write_stream(pa.table({"row_number": np.arange(60_000), **columns}).to_batches())
     (answer,) = application.answer([request(body, CONTENT_TYPE)])
-    assert read_answers(answer.body, model_version="3", fields=Binary.answer).num_rows == 60_000
+    assert read_answers(answer.body, model_version="3", fields=Binary().answer).num_rows == 60_000

@@ -128,7 +128,7 @@ def test_lines_keep_their_ids_and_their_order(application: Application) -> None:
 
 def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
     [answer] = application.answer([as_stream(CUT, GOOD[0], GOOD[1])])
-    table = read_answers(answer.body, model_version="3", fields=Binary.answer)
+    table = read_answers(answer.body, model_version="3", fields=Binary().answer)
     assert table["row_number"].to_pylist() == [5, 6, 7]
     assert [None if p is None else round(p * 255) for p in table["probability"].to_pylist()] == [None, 50, 100]
     assert table["rejected"].to_pylist() == [
@@ -140,7 +140,7 @@ def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
 
 def test_a_stream_of_good_images_has_no_column_for_reasons(application: Application) -> None:
     [answer] = application.answer([as_stream(*GOOD)])
-    assert "rejected" not in read_answers(answer.body, model_version="3", fields=Binary.answer).column_names
+    assert "rejected" not in read_answers(answer.body, model_version="3", fields=Binary().answer).column_names
 
 
 def test_only_corrupt_images_are_no_error_of_the_server(application: Application) -> None:

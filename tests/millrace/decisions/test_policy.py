@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,13 +16,15 @@ from millrace.decisions.record import ActionReason
 from millrace.decisions.review import PRIORITY
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.policy import Automate, Floor, Policy, ReviewAbove
+from millrace.workload.policy import Automate, Costs, Floor, Policy, ReviewAbove
 from tests.plant import write_plant
 
 ROWS = 400
 ABOVE = ReviewAbove(column="load", bound=0.1)
 SURE = Automate(confidence=0.8)
 FLOOR = Floor(labels=48)
+COSTS = Automate(costs=Costs(false_positive=5, false_negative=40, review=1.5))
+"""The same for every task: an answer is compared with `review` alone."""
 LOADS = [None, 0.1, float(np.float32(0.1)), np.nextafter(0.1, 1), 0.2, -3.0, 1e39, float("nan"), 2.0**63]
 """Cells at the bound and around it, and such as float32 cannot hold."""
 LIKENESS = np.random.default_rng(8).random(ROWS).tolist()
@@ -37,6 +40,8 @@ STANDS: dict[str, Acting | None] = {
     "below": Acting(
         policy=Policy(automate=SURE, held_out=0.2, floor=Floor(labels=48)), threshold=0.8, below_floor=True
     ),
+    "costs": Acting(policy=Policy(automate=COSTS, held_out=0.1), threshold=1.5),
+    "other costs": Acting(policy=Policy(automate=COSTS)),
     "unknown": Acting(policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
 }
 
@@ -57,6 +62,11 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
     task, acting = write_plant(tmp_path, kind).task, STANDS[stands]
     if acting and acting.policy.automate and not has_confidence(task):
         pytest.skip("refused when the app is synthesized")
+    if acting and acting.policy.costs:
+        if not hasattr(task, "costs"):
+            pytest.skip("refused where the workload is loaded")
+        size = len(task.class_names)
+        task = replace(task, costs=tuple(tuple(0.0 if at == to else 5.0 for to in range(size)) for at in range(size)))
     answers, ids = answers_of(task), [f"r-{number}" for number in range(ROWS)]
     loads = [LOADS[number % len(LOADS)] for number in range(ROWS)]
     cells = pa.table({"load": pa.array(loads, pa.float64()).cast(type_, safe=False)})
@@ -67,6 +77,8 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
         for output, load, likeness, name in zip(answers.to_pylist(), loads, LIKENESS, ids, strict=True)
     ]
     assert together == [vars(one) for one in alone]
+    if stands == "costs":
+        assert {one["reason"] for one in together} == {"held_out", "unsure", "sure"}
 
 
 def test_every_reason_has_its_action(tmp_path: Path) -> None:

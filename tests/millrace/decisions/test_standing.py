@@ -18,7 +18,7 @@ from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
-from millrace.workload.policy import Automate, Floor, Policy
+from millrace.workload.policy import Automate, Costs, Floor, Policy
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
@@ -88,6 +88,21 @@ def test_the_threshold_of_a_stricter_promise_counts(table: StateTable) -> None:
 
 def test_a_declared_confidence_is_that_of_every_version(table: StateTable) -> None:
     assert Standing(Policy(automate=Automate(confidence=0.7)), table).acting("9").threshold == 0.7
+
+
+def test_a_version_acts_by_the_costs_that_it_was_evaluated_with(table: StateTable) -> None:
+    costs = Costs(false_positive=5, false_negative=40, review=2)
+    go_live(table, version(1))
+    go_live(table, version(2, costs_digest=costs.digest))
+
+    def thresholds(**other: float) -> list[float | None]:
+        now = Costs(**{**costs.model_dump(exclude_none=True), **other})
+        standing = Standing(Policy(automate=Automate(costs=now)), table)
+        return [standing.acting(one).threshold for one in ("2", "1", "3", None)]
+
+    assert thresholds() == [2, None, None, None]
+    assert thresholds(review=3) == [3, None, None, None], "a person's price is no part of the answers"
+    assert thresholds(false_negative=41) == [None] * 4
 
 
 def test_the_switch_is_seen_within_ten_seconds(table: StateTable) -> None:

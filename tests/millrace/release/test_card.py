@@ -43,6 +43,15 @@ REPORT = {
         "coverage": ESTIMATE,
         "error": {"value": float("nan"), "low": float("nan"), "high": float("nan")},
     },
+    "costs": {
+        "digest": "c0" * 32,
+        "currency": "EUR",
+        "review": 2,
+        "coverage": ESTIMATE,
+        "by_policy": {"expected": 900, "measured": {"value": 950, "low": 900, "high": 1000}},
+        "all_automated": {"expected": 1400, "measured": {"value": 1450, "low": 1300, "high": 1600}},
+        "all_reviewed": 2000,
+    },
     "slices": {
         "slices": [
             {"column": "sex", "value": "a", "rows": 9},
@@ -127,6 +136,8 @@ def test_a_card_says_what_was_measured_and_what_people_declared() -> None:
     assert groups["gates"] == [{"name": "latency", "type": "boolean", "value": True, "notes": "p99 0.08 ms"}]
     acting = [(one["name"], one["value"]) for one in groups["answers that act by themselves"]]
     assert acting == [("promised error", 0.05), ("confidence", 0.8), ("share of the rows", 0.13)]
+    cost = [(one["name"], one["value"]) for one in groups["cost of 1,000 rows, EUR"]]
+    assert cost == [("share that acts", 0.13), ("by the policy", 950), ("all automated", 1450), ("all reviewed", 2000)]
     assert groups["error by slice"][0]["name"] == "sex = b"
     assert groups["differences between groups"][0]["notes"] == "no interval"
     parameters = made["training_details"]["training_job_details"]["hyper_parameters"]

@@ -188,10 +188,10 @@ def test_an_answer_that_is_none_is_refused(case: Case, broken: object) -> None:
 
 def test_a_share_outside_of_zero_to_one_is_refused() -> None:
     good = {"value": 1, "probability": 0.5, "confidence": 0.5}
-    assert read_answer(good, Binary.answer) == good
+    assert read_answer(good, Binary().answer) == good
     for name, value in (("probability", 1.5), ("confidence", -0.1), ("value", 0.5), ("probability", True)):
         with pytest.raises(AnswerError, match=name):
-            read_answer(good | {name: value}, Binary.answer)
+            read_answer(good | {name: value}, Binary().answer)
 
 
 def test_a_constant_is_an_answer_of_the_task(case: Case) -> None:

@@ -10,6 +10,9 @@ import yaml
 
 from millrace.contract.load import load_contract
 from millrace.errors import WorkloadError
+from millrace.tasks.binary import Binary
+from millrace.tasks.catalogue import declare
+from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.plant import write_plant
@@ -17,9 +20,13 @@ from tests.plant import write_plant
 CARD = dict.fromkeys(("intended_use", "out_of_scope", "limitations", "risk_reason"), "Of a test.")
 
 
-def check(root: Path, policy: Any, *, task: str = "binary", risk: str = "") -> None:
+BINARY = {"false_positive": 5.0, "false_negative": 40.0, "review": 2.0}
+
+
+def check(root: Path, policy: Any, *, task: str = "binary", risk: str = "", prediction: Any = None) -> None:
     folder = write_plant(root, task).folder
     document = yaml.safe_load((folder / "workload.yaml").read_text())
+    document["prediction"] |= prediction or {}
     document |= {"policy": policy} if policy is not None else {}
     document |= {"card": {**CARD, "risk": risk}} if risk else {}
     (folder / "workload.yaml").write_text(yaml.safe_dump(document))
@@ -33,18 +40,60 @@ def check(root: Path, policy: Any, *, task: str = "binary", risk: str = "") -> N
         {"automate": {"promised_error": 0.05}, "review_above": {"column": "load", "bound": 4}, "held_out": 0.01},
         {"review_above": {"column": "load", "bound": -1.5}},
         {"held_out": 0.02},
+        {"automate": {"costs": BINARY}},
     ],
 )
 def test_a_policy_is_read(policy: dict[str, Any], tmp_path: Path) -> None:
     check(tmp_path, policy)
 
 
+def test_costs_choose_the_answer(tmp_path: Path) -> None:
+    """They reach the task by the prediction, also from a declaration that was written and is read again."""
+    check(tmp_path, {"automate": {"costs": BINARY | {"currency": "EUR"}}})
+    read = load_workload(tmp_path / "plant")
+    again = Workload.model_validate(read.model_dump(mode="json", by_alias=True))
+    label = load_contract(tmp_path / "plant").label
+    tasks = [declare(one.prediction, label) for one in (read, again)]
+    assert tasks[0] == tasks[1] == Binary(positive="on", threshold=5 / 45, costs=((0, 5), (40, 0)))
+
+
+def test_of_several_classes_a_pair_counts_more_than_a_class(tmp_path: Path) -> None:
+    costs = {"wrong": 5, "classes": {"high": 40}, "pairs": {"high": {"middle": 10}}, "review": 2}
+    check(tmp_path, {"automate": {"costs": costs}}, task="multiclass")
+    task = declare(load_workload(tmp_path / "plant").prediction, load_contract(tmp_path / "plant").label)
+    assert task.costs == ((0, 5, 5), (5, 0, 5), (40, 10, 0))
+
+
 @pytest.mark.parametrize(
     ("policy", "more", "field", "came"),
     [
         ({}, {}, "policy", "none of them"),
-        ({"automate": {}}, {}, "policy.automate", "neither"),
-        ({"automate": {"confidence": 0.9, "promised_error": 0.1}}, {}, "policy.automate", "both"),
+        ({"automate": {}}, {}, "policy.automate", "none"),
+        (
+            {"automate": {"confidence": 0.9, "promised_error": 0.1}},
+            {},
+            "policy.automate",
+            "confidence, promised_error",
+        ),
+        ({"automate": {"costs": BINARY}}, {"task": "regression"}, "policy.automate.costs", "the task regression"),
+        ({"automate": {"costs": BINARY}}, {"task": "multilabel"}, "policy.automate.costs", "the task multilabel"),
+        (
+            {"automate": {"costs": BINARY}},
+            {"task": "multiclass"},
+            "policy.automate.costs",
+            "false_positive, false_negative",
+        ),
+        ({"automate": {"costs": {"wrong": 1, "review": 2}}}, {}, "policy.automate.costs", "wrong"),
+        ({"automate": {"costs": {"review": 2}}}, {}, "policy.automate.costs", "review alone"),
+        ({"automate": {"costs": BINARY | {"review": 0}}}, {}, "policy.automate.costs.review", 0),
+        (
+            {"automate": {"costs": {"wrong": 1, "classes": {"lo": 2}, "review": 2}}},
+            {"task": "multiclass"},
+            "policy.automate.costs",
+            "lo",
+        ),
+        ({"automate": {"costs": BINARY}}, {"prediction": {"threshold": 0.3}}, "prediction.threshold", 0.3),
+        ({"held_out": 0.1}, {"prediction": {"costs": BINARY}}, "prediction.costs", BINARY),
         ({"automate": {"promised_error": 0.5}}, {}, "policy.automate.promised_error", 0.5),
         ({"held_out": 0.6}, {}, "policy.held_out", 0.6),
         ({"automate": {"confidence": 0.9}}, {"task": "regression"}, "policy.automate", "the task regression"),
@@ -56,7 +105,7 @@ def test_a_policy_is_read(policy: dict[str, Any], tmp_path: Path) -> None:
     ],
 )
 def test_a_policy_that_cannot_work_is_refused(
-    policy: Any, more: dict[str, str], field: str, came: object, tmp_path: Path
+    policy: Any, more: dict[str, Any], field: str, came: object, tmp_path: Path
 ) -> None:
     with pytest.raises(WorkloadError) as caught:
         check(tmp_path, policy, **more)

@@ -28,6 +28,7 @@ from millrace.evaluation.measures import leakage, plausibility
 from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.measures.catalogue import MEASURES, measure
 from millrace.evaluation.measures.contenders import contenders
+from millrace.evaluation.measures.costs import costs_of
 from millrace.evaluation.measures.selective import automation, find_threshold
 from millrace.evaluation.measures.value import amounts
 from millrace.evaluation.report import Evaluation
@@ -37,7 +38,7 @@ from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
-from millrace.workload.policy import Automate, Policy
+from millrace.workload.policy import Automate, Costs, Policy
 
 TRAIN, VALIDATION, TEST = 2000, 1000, 2000
 ROWS = TRAIN + VALIDATION + TEST
@@ -281,6 +282,49 @@ def test_a_policy_has_the_threshold_of_its_promised_error(case: Case) -> None:
     assert (found.promised_error, found.threshold, found.coverage) == (0.1, gate.threshold, gate.coverage)
     assert automation(Policy(automate=Automate(confidence=0.9)), case) is None
     assert automation(None, case) is None
+
+
+# Costs
+
+
+COSTS = Costs(false_positive=5, false_negative=15, review=1, currency="EUR")
+
+
+def test_the_costs_are_those_of_the_answers_that_act_and_of_a_person_for_the_others(case: Case) -> None:
+    """The model's probabilities are true, so what is expected is what comes; the policy costs least."""
+    task = Binary(threshold=5 / 20, costs=((0, 5), (15, 0)))
+    found = costs_of(Policy(automate=Automate(costs=COSTS)), replace(case, task=task))
+    assert found is not None
+    p, target = case.output_TW[:, 0].astype(np.float64), case.test_targets
+    expected, says = np.minimum((1 - p) * 5, p * 15), p >= 0.25
+    came = np.where(says, np.where(target == 0, 5, 0), np.where(target == 1, 15, 0))
+    acts = expected <= 1
+    assert found.coverage.value == pytest.approx(acts.mean())
+    assert found.all_automated.expected == pytest.approx(1000 * expected.mean())
+    assert found.all_automated.measured.value == pytest.approx(1000 * came.mean())
+    assert found.by_policy.expected == pytest.approx(1000 * np.minimum(expected, 1).mean())
+    assert found.by_policy.measured.value == pytest.approx(1000 * np.where(acts, came, 1).mean())
+    assert found.by_policy.expected < min(found.all_automated.expected, found.all_reviewed)
+    assert found.by_policy.measured.low < found.by_policy.expected < found.by_policy.measured.high
+    assert (found.all_reviewed, found.currency, found.digest) == (1000, "EUR", COSTS.digest)
+
+
+def test_the_costs_of_several_classes_are_those_of_the_matrix(case: Case) -> None:
+    rng = np.random.default_rng(4)
+    p_TK = rng.dirichlet(np.full(3, 0.5), TEST).astype(np.float32)
+    target = rng.integers(0, 3, ROWS)
+    costs = ((0.0, 2.0, 4.0), (9.0, 0.0, 1.0), (7.0, 3.0, 0.0))
+    classes = case_of(table(), target, Multiclass(classes=("a", "b", "c"), costs=costs), output=p_TK)
+    found = costs_of(Policy(automate=Automate(costs=Costs(wrong=1, review=1))), classes)
+    assert found is not None
+    said = (p_TK.astype(np.float64) @ np.array(costs)).argmin(axis=1)
+    measured = np.array(costs)[target[PARTS.test], said]
+    assert found.all_automated.measured.value == pytest.approx(1000 * measured.mean())
+
+
+def test_a_policy_without_costs_has_no_cost_figures(case: Case) -> None:
+    assert costs_of(Policy(automate=Automate(confidence=0.9)), case) is None
+    assert costs_of(None, case) is None
 
 
 # Robustness, memorisation

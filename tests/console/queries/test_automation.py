@@ -1,0 +1,22 @@
+"""What people read of a workload's automation."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.queries.automation import Automates
+from millrace.state.automation import Automation
+from millrace.workload.policy import Automate, Costs, Policy
+
+COSTS = Policy(automate=Automate(costs=Costs(false_positive=5, false_negative=40, review=2.5, currency="EUR")))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        (2.5, "up to an expected cost of 2.5 EUR"),
+        (None, "nothing: the live version was evaluated with other costs"),
+    ],
+)
+def test_with_costs_an_amount_is_told(threshold: float | None, words: str) -> None:
+    assert Automates(policy=COSTS, threshold=threshold, switch=Automation(), floor=None).words == words
