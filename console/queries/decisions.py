@@ -13,6 +13,9 @@ from millrace.decisions.record import Decision
 from millrace.decisions.scored import MOST_ROWS
 from millrace.names import WorkloadNames
 
+COMPRESSED = 10
+"""Absorbed lines have about so many times the bytes of their file."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
@@ -67,9 +70,13 @@ def newest_decision(environment: Environment, names: WorkloadNames) -> store.Loc
 
 
 def size_of_decisions(environment: Environment, names: WorkloadNames, month: str) -> int:
-    """The size in bytes of the decisions about days of the month (yyyy-mm)."""
-    bucket, under = names.platform.bucket("lake"), f"{names.workload}/decisions/date={month}"
-    return sum(entry["Size"] for entry in entries_below(environment.client("s3"), bucket, under))
+    """About how many bytes the lines of decisions about days of the month (yyyy-mm) have."""
+    client, bucket, folder = environment.client("s3"), names.platform.bucket("lake"), f"{names.workload}/decisions"
+    lines, files = (
+        sum(int(entry["Size"]) for entry in entries_below(client, bucket, f"{folder}/{below}date={month}"))
+        for below in ("", "absorbed/")
+    )
+    return lines + COMPRESSED * files
 
 
 def _days(environment: Environment, names: WorkloadNames, first: date | None, last: date | None) -> list[date]:

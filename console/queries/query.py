@@ -198,13 +198,19 @@ def decisions_sql(
 
     The commands themselves read the files: they wait for no workgroup, and compare each input with its digest."""
     days = [f"date >= '{first}'"] * bool(first) + [f"date <= '{last}'"] * bool(last)
-    where = _where([*days, *([f"eventmetadata.eventid = {_text(wanted)}"] if wanted else [])], " " * 6)
+    conditions, same = (
+        _where([*days, *([f"{column} = {_text(wanted)}"] if wanted else [])], " " * 6)
+        for column in ("eventmetadata.eventid", "id")
+    )
     return f"""\
-SELECT eventmetadata.eventid AS id, millrace.event_time AS event_time, capturedata.endpointoutput.data AS output,
-  millrace.model_version AS model_version, millrace.phase AS phase, millrace.fallback AS fallback,
-  millrace.latency_ms AS latency_ms, eventmetadata.inferencetime AS inferred_at
-FROM (SELECT *, row_number() OVER (PARTITION BY eventmetadata.eventid ORDER BY eventmetadata.inferencetime DESC) AS nth
-      FROM {names.table("decisions")}{where})
+SELECT id, event_time, output, model_version, phase, fallback, latency_ms, inferred_at
+FROM (SELECT *, row_number() OVER (PARTITION BY id ORDER BY inferred_at DESC) AS nth FROM (
+      SELECT eventmetadata.eventid AS id, millrace.event_time AS event_time, capturedata.endpointoutput.data AS output,
+        millrace.model_version AS model_version, millrace.phase AS phase, millrace.fallback AS fallback,
+        millrace.latency_ms AS latency_ms, eventmetadata.inferencetime AS inferred_at
+      FROM {names.table("decisions")}{conditions}
+      UNION ALL SELECT id, event_time, output, model_version, phase, fallback, latency_ms, inferred_at
+      FROM {names.table("decisions_absorbed")}{same}))
 WHERE nth = 1
 ORDER BY event_time DESC{_limit(limit)}"""  # noqa: S608 # nosec B608 # printed, and its texts are quoted
 

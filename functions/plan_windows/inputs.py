@@ -17,7 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.decisions.store import stored_keys, with_delivered
+from millrace.decisions.store import stored_objects
 from millrace.messages.monitor import REQUEST_FILE, FloorNow, MonitorRequest, PromiseNow, WindowsPlanned, WindowToJudge
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
@@ -72,12 +72,12 @@ class Inputs:
         if labels is not None:
             self._put("labels/labels.parquet", _parquet(labels))
         # Decisions are not copied: the manifest names the objects of all days that the windows touch.
-        keys = list(stored_keys(self.s3, self._bucket, self.names.workload, dates(windows)))
-        named = with_delivered(self.names.workload, keys)
+        stored = stored_objects(self.s3, self._bucket, self.names.workload, dates(windows))
+        named = stored.with_files(self.names.workload)
         self._put("manifest.json", json.dumps(self._manifest(named)).encode())
         return WindowsPlanned(
             count=len(windows),
-            decisions=len(keys),
+            decisions=len(stored.keys),
             labels=labels.num_rows if labels else 0,
             model_version=champion.version,
             manifest_uri=self._uri("manifest.json"),

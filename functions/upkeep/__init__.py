@@ -1,1 +1,1 @@
-"""Keeps the tables of a workload small and quick, however many drops come."""
+"""Keeps the tables and the decisions of a workload small and quick, however many drops and requests come."""

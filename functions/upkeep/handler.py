@@ -1,6 +1,7 @@
-"""The upkeep of the tables, once a day.
+"""The upkeep of the tables and of the decisions, once a day.
 
-Old snapshots expire, files that no snapshot names are deleted, and many small data files become few.
+Old snapshots expire, files that no snapshot names are deleted, and many small data files become few. The lines of
+decisions about days that are over become files.
 
 The log says what was done. If a step fails, the schedule's call becomes a dead letter. A repeated call does what is
 left."""
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -19,6 +21,7 @@ from millrace.datasets.compaction import compact
 from millrace.datasets.expiry import KEPT_DAYS, expire
 from millrace.datasets.tables import Lake
 from millrace.datasets.unreachable import delete_unreachable
+from millrace.decisions.absorption import Absorption, absorb
 from millrace.messages.envelope import ExecutionInput, Message, handles
 from millrace.names import TABLES
 from millrace.settings.environment import Environment
@@ -27,6 +30,7 @@ SETTINGS = Environment.parse()
 LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
 LOGGER = Logger()
 S3 = boto3.client("s3")
+Done = TypeVar("Done")
 
 
 class KeptUp(Message):
@@ -45,6 +49,7 @@ class Upkeep(Message):
     """What was done for all tables."""
 
     tables: tuple[KeptUp, ...]
+    decisions: Absorption
 
 
 @LOGGER.inject_lambda_context
@@ -54,7 +59,10 @@ def handler(call: ExecutionInput) -> Upkeep:
 
     A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
     before, failures = call.as_of - timedelta(days=KEPT_DAYS), list[Exception]()
-    done = Upkeep(tables=tuple(keep_up(table, before, failures) for table in TABLES))
+    tables = tuple(keep_up(table, before, failures) for table in TABLES)
+    lake, workload = SETTINGS.names.platform.bucket("lake"), SETTINGS.workload
+    absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=call.as_of), failures)
+    done = Upkeep(tables=tables, decisions=absorbed or Absorption())
     LOGGER.info("kept up", extra=done.model_dump())
     if failures:
         raise failures[0]
@@ -63,16 +71,18 @@ def handler(call: ExecutionInput) -> Upkeep:
 
 def keep_up(table: str, before: datetime, failures: list[Exception]) -> KeptUp:
     """Do the three steps for one table. The most expensive step comes last. Failures are added to `failures`."""
+    expired = tried(table, partial(expire, LAKE, table, before=before), failures)
+    deleted = tried(table, partial(delete_unreachable, LAKE, S3, table, before=before), failures)
+    compacted = tried(table, partial(compact, LAKE, table), failures)
+    name = SETTINGS.names.table(table)
+    return KeptUp(table=name, compacted=compacted or 0, expired=expired or 0, deleted=deleted or 0)
 
-    def tried(step: Callable[[], int]) -> int:
-        try:
-            return step()
-        except Exception as error:  # of AWS, of Iceberg, of a file that cannot be read
-            LOGGER.exception(f"{table}: a step failed")
-            failures.append(error)
-            return 0
 
-    expired = tried(partial(expire, LAKE, table, before=before))
-    deleted = tried(partial(delete_unreachable, LAKE, S3, table, before=before))
-    compacted = tried(partial(compact, LAKE, table))
-    return KeptUp(table=SETTINGS.names.table(table), compacted=compacted, expired=expired, deleted=deleted)
+def tried(what: str, step: Callable[[], Done], failures: list[Exception]) -> Done | None:
+    """What the step returns; None if it fails."""
+    try:
+        return step()
+    except Exception as error:  # of AWS, of Iceberg, of a file that cannot be read
+        LOGGER.exception(f"{what}: a step failed")
+        failures.append(error)
+        return None

@@ -68,7 +68,9 @@ class Partition:
 
 
 class ExternalTable(Construct):
-    """The table `<workload>_<name>` over `s3://<lake>/<workload>/<name>/<partition>=<value>/…/`."""
+    """The table `<workload>_<name>` over `s3://<lake>/<workload>/<folder>/<partition>=<value>/…/`.
+
+    The folder has the table's name if it is not said."""
 
     def __init__(
         self,
@@ -80,9 +82,10 @@ class ExternalTable(Construct):
         columns: Mapping[str, str],
         partitions: tuple[Partition, ...],
         json: bool = False,
+        folder: str = "",
     ) -> None:
         super().__init__(scope, f"{name}-table")
-        location = context.names.lake_uri(name, "")
+        location = context.names.lake_uri(folder or name, "")
         reader, serde = JSON if json else PARQUET
         glue.CfnTable(
             self,

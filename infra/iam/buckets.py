@@ -60,6 +60,18 @@ def one_object(names: WorkloadNames, uri: str) -> list[Statement]:
     ]
 
 
+def absorb_decisions(names: WorkloadNames) -> list[Statement]:
+    """Read decisions, write files of absorbed lines with their references, and delete lines."""
+    day = "Decisions lie below the date of their event"
+    written = [LAKE.arn(names, path) for path in ("decisions/absorbed/*", "decisions/date=*/_*.absorbed")]
+    return [
+        LAKE.find(names, "decisions"),
+        LAKE.read(names, "decisions"),
+        resource("s3", *written, because=day).may("PutObject"),
+        resource("s3", LAKE.arn(names, "decisions/date=*/*.jsonl"), because=day).may("DeleteObject"),
+    ]
+
+
 def audit_chains(platform: Platform) -> list[Statement]:
     """Find, read and add links of every workload's audit chain. The bucket's policy lets nobody put a link twice."""
     links = resource(

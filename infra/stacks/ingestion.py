@@ -12,7 +12,7 @@ from infra.constructs.role import machines_role
 from infra.constructs.rule import Rule
 from infra.constructs.schedule import Schedule
 from infra.iam import iceberg, queues, state_table, step_functions
-from infra.iam.buckets import LAKE, LANDING
+from infra.iam.buckets import LAKE, LANDING, absorb_decisions
 from infra.machines import ingest
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.odcs import check_contract
@@ -191,7 +191,7 @@ class IngestionStack(WorkloadStack):
             self,
             "upkeep",
             context=context,
-            description="Small files of the tables become few, old snapshots expire, unnamed files are deleted",
+            description="Small files of the tables become few, old snapshots expire, lines of decisions become files",
             settings=Environment(**context.environment()),
             keeps_events=True,
             statements=[
@@ -201,6 +201,7 @@ class IngestionStack(WorkloadStack):
                 iceberg.delete_files(names, *TABLES),
                 iceberg.database(names).may("GetDatabase"),
                 iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
+                *absorb_decisions(names),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,

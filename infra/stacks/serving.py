@@ -18,7 +18,7 @@ from infra.iam.resource import Statement, resource
 from infra.stacks.workload import WorkloadStack
 from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
-from millrace.decisions import captured
+from millrace.decisions import absorbed, captured
 from millrace.names import LIVE
 from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
@@ -71,7 +71,8 @@ class ServingStack(WorkloadStack):
             self,
             "decisions",
             context=self.context,
-            description="One row per decision, under the date of its event; a reader keeps the last row of an id",
+            description="One row per decision, under the date of its event; a reader keeps the last row of an id. "
+            "The table of absorbed decisions has older ones",
             columns=decision_columns(
                 acted=policy is not None,
                 chain=bool(self.context.workload.prediction.fallback),
@@ -80,6 +81,15 @@ class ServingStack(WorkloadStack):
             ),
             partitions=(Partition.by_date(),),
             json=True,
+        )
+        ExternalTable(
+            self,
+            "decisions_absorbed",
+            context=self.context,
+            description="One row per line of a decision that a night took out of the table of decisions",
+            columns=absorbed.COLUMNS,
+            partitions=(Partition.by_date(),),
+            folder="decisions/absorbed",
         )
 
     def _prediction(self, queue: Queue) -> None:

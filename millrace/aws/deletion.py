@@ -1,4 +1,4 @@
-"""Deletes several resources of one kind."""
+"""Deletes several resources of one kind, or objects."""
 
 from __future__ import annotations
 
@@ -27,3 +27,13 @@ def delete_each(
             if not is_absent(error):
                 raise
     return [f"{kind} {name}" for name in names]
+
+
+def delete_keys(client: Any, bucket: str, keys: Iterable[str]) -> None:
+    """Delete the objects, a thousand with each call. Raises ClientError if S3 refuses one of them."""
+    wanted = list(keys)
+    for first in range(0, len(wanted), 1000):
+        named = [{"Key": key} for key in wanted[first : first + 1000]]
+        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise ClientError({"Error": errors[0]}, "DeleteObjects")

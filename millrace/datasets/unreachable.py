@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from millrace.aws.deletion import delete_keys
 from millrace.aws.objects import AT_ONCE, split_uri
 from millrace.datasets.expiry import oldest
 from millrace.datasets.journal import JOURNAL, JOURNAL_FILE
 from millrace.datasets.tables import Lake
-from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import ManifestFile
@@ -30,7 +30,7 @@ def delete_unreachable(lake: Lake, s3: Any, table: str, *, before: datetime, gra
     """The number of files that are deleted: files in the table's folder that it does not reach, older than `grace`.
 
     `before` is the one of `expire`. Nothing is deleted while older snapshots are left, since each of them would have to
-    be read. `s3` is boto3's client. Raises SnapshotError if S3 refuses to delete a file."""
+    be read. `s3` is boto3's client. Raises ClientError if S3 refuses to delete a file."""
     iceberg = lake.find(table)
     if iceberg is None or oldest(iceberg, before):
         return 0
@@ -39,12 +39,7 @@ def delete_unreachable(lake: Lake, s3: Any, table: str, *, before: datetime, gra
     candidates = list(_older(s3, bucket, folder, grace))
     reached = {split_uri(uri)[1] for uri in reachable(iceberg, before)} if candidates else set()
     unreached = [key for key in candidates if key not in reached]
-    for first in range(0, len(unreached), 1000):
-        keys = [{"Key": key} for key in unreached[first : first + 1000]]
-        answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-        if errors := answer.get("Errors"):
-            one = errors[0]
-            raise SnapshotError(f"s3://{bucket}/{one['Key']}: expected to delete it, {one['Code']}: {one['Message']}")
+    delete_keys(s3, bucket, unreached)
     return len(unreached)
 
 

@@ -263,6 +263,11 @@ def prefix(workload: str, day: date) -> str:
     return f"{workload}/decisions/date={day.isoformat()}/"
 
 
+def day_of(key: str) -> date:
+    """The day of event time in the key of an object with decisions."""
+    return date.fromisoformat(key.partition("date=")[2].partition("/")[0])
+
+
 def object_key(workload: str, day: date, messages: Iterable[str]) -> str:
     """The key of the object that these queue messages become. The same messages, in any order, have the same key."""
     name = hashlib.sha256("\n".join(sorted(messages)).encode()).hexdigest()[:32]

@@ -1,6 +1,7 @@
 """Reads the decisions that are kept below `<workload>/decisions/date=…/`, in the lake or in a job's folder.
 
-Those of requests are JSON lines. Those of scored files are rows of Parquet files, which `scored` explains.
+Those of requests are JSON lines: a night puts those of a day together into a Parquet file, which `absorbed` explains.
+Those of scored files are rows of Parquet files, which `scored` explains.
 A line may come twice, and an id may have several lines. The order of objects means nothing, since their names are
 digests. So the lines themselves decide: the line with the latest `inferenceTime` counts. Of two lines with the same
 time it is the one with the greater text.
@@ -12,7 +13,7 @@ time it is the one with the greater text.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from millrace.aws.objects import download, folders_below
-from millrace.decisions import scored
+from millrace.aws.objects import download, folders_below, read_object
+from millrace.decisions import absorbed, scored
+from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, from_line, prefix, to_line
 from millrace.decisions.scored import ScoredDay
 from millrace.errors import DecisionError
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 READERS = 10
-"""Objects that are read at once. A boto3 client keeps so many connections open."""
+"""The most objects that are read at once. A boto3 client keeps so many connections open."""
 AHEAD = 200
 """The most objects with lines that wait to be parsed. A window's lines are some hundred kilobytes."""
 
@@ -56,7 +58,40 @@ class LocatedDecision:
     """Of a decision in a scored file: what its reference says."""
 
 
-def read_lines(lines: Iterable[bytes]) -> StoredDecisions:
+@dataclass(frozen=True, kw_only=True)
+class StoredObjects:
+    """The objects that hold the decisions of some days, or name a file that does."""
+
+    lines: tuple[str, ...]
+    """The keys of objects with lines, but for those that have been absorbed."""
+    absorbed: Mapping[str, AbsorbedLines]
+    """The references to files of absorbed lines, by key."""
+    scored: tuple[str, ...]
+    """The keys of references to scored files."""
+
+    @property
+    def keys(self) -> list[str]:
+        """All of them, in order."""
+        return sorted([*self.lines, *self.absorbed, *self.scored])
+
+    @property
+    def rows(self) -> dict[str, int | None]:
+        """The number of decisions by the key of the object that they came in, in order; None: it is to be read.
+
+        Absorbed lines came in the object that had them before."""
+        known: dict[str, int | None] = dict.fromkeys([*self.lines, *self.scored])
+        for name, found in self.absorbed.items():
+            known |= absorbed.keys_taken(name, found)
+        return dict(sorted(known.items()))
+
+    def with_files(self, workload: str) -> list[str]:
+        """All of them, then the keys of the files that they name, each once."""
+        drops = dict.fromkeys(named[1] for key in self.scored if (named := scored.referenced(key)))
+        delivered = (scored.delivered_key(workload, drop) for drop in drops)
+        return [*self.keys, *map(absorbed.file_of, self.absorbed), *delivered]
+
+
+def read_lines(lines: Iterable[str | bytes]) -> StoredDecisions:
     """The decisions of these lines, which may come in any order."""
     found: list[Decision] = []
     unreadable = 0
@@ -69,9 +104,9 @@ def read_lines(lines: Iterable[bytes]) -> StoredDecisions:
 
 
 def read_folder(folder: Path, *, workload: str) -> StoredDecisions:
-    """The decisions in the `.jsonl` files below the folder, and in the delivered files that references there name."""
-    paths = sorted(folder.rglob("*.jsonl"))
-    lines = read_lines(line for path in paths for line in path.read_bytes().splitlines())
+    """The decisions in the `.jsonl` files and in files of absorbed lines below the folder, and in the delivered files
+    that references there name."""
+    lines = read_lines(_lines_below(folder))
     found, gone = list(lines.decisions), 0
     references = {str(path): path.read_bytes() for path in folder.rglob("_*.json")}
     for drop, days in _days_by_drop(references).items():
@@ -96,11 +131,10 @@ def read_days(
     """The decisions with an event time on one of the days (UTC). `client` is boto3's S3 client.
 
     Of a scored file the rows are read that `wanted` chooses, else about `most_scored`: with 0 the file is left out."""
-    keys = list(stored_keys(client, bucket, workload, days))
-    names = [key for key in keys if scored.referenced(key)] if most_scored else []
-    found = _objects(client, bucket, (key for key in keys if not scored.referenced(key)))
-    lines = read_lines(line for object_lines in found for line in object_lines)
-    references = {key: body for key in names for body in _bodies(client, bucket, key)}
+    stored = stored_objects(client, bucket, workload, days)
+    lines = read_lines(line for _, lines in _lines_by_object(client, bucket, stored) for line in lines)
+    names = stored.scored if most_scored else ()
+    references = dict(zip(names, _bodies(client, bucket, names), strict=True))
     rows, gone = list(lines.decisions), 0
     for drop, about in _days_by_drop(references).items():
         with delivered_file(client, bucket, workload, drop) as file:
@@ -119,13 +153,14 @@ def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: It
     # A search for bytes saves parsing all lines of a day. It relies on `to_line`, which writes no space behind a colon.
     marked = f'"eventId":"{wanted}"'.encode()
     for day in days:
-        found = [
-            LocatedDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line))
-            for key in stored_keys(client, bucket, workload, [day])
-            if not scored.referenced(key)
-            for line in _lines(client, bucket, key)
-            if marked in line
-        ]
+        stored = stored_objects(client, bucket, workload, [day])
+        bodies = zip(stored.lines, _bodies(client, bucket, stored.lines), strict=True)
+        lines: list[tuple[str, str | bytes]]
+        lines = [(key, line) for key, body in bodies if marked in body for line in body.splitlines() if marked in line]
+        for key in map(absorbed.file_of, stored.absorbed):
+            with _absorbed_file(client, bucket, key) as file:
+                lines += [(key, line) for line in absorbed.lines_with_id(file, wanted)]
+        found = [LocatedDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line)) for key, line in lines]
         if found:
             return max(found, key=lambda located: _order(located.decision))
     return None
@@ -142,7 +177,7 @@ def _find_scored(client: Any, bucket: str, workload: str, wanted: str, days: lis
         return None
     # The day of its event time has its reference. Which column is the event time only the reference says.
     for day in scored.days_of(row).intersection(days):
-        for body in _bodies(client, bucket, scored.reference_key(workload, day, drop)):
+        for body in _body_if_any(client, bucket, scored.reference_key(workload, day, drop)):
             known = ScoredDay.model_validate_json(body)
             if day in scored.rows_by_day(row.column(known.event_time)):
                 (decision,) = scored.decisions(row, {day: known}, workload=workload, drop_id=drop)
@@ -153,20 +188,33 @@ def _find_scored(client: Any, bucket: str, workload: str, wanted: str, days: lis
 
 def find_unreadable(client: Any, bucket: str, workload: str, day: date) -> dict[str, int]:
     """The number of lines that are no decisions, by the key of their object, for the objects of a day that have any."""
-    keys = [key for key in stored_keys(client, bucket, workload, [day]) if not scored.referenced(key)]
-    found = zip(keys, _objects(client, bucket, iter(keys)), strict=True)
-    counts = {key: read_lines(lines).unreadable for key, lines in found}
+    stored = stored_objects(client, bucket, workload, [day])
+    counts = {key: read_lines(lines).unreadable for key, lines in _lines_by_object(client, bucket, stored)}
     return {key: lines for key, lines in counts.items() if lines}
 
 
 def stored_days(client: Any, bucket: str, workload: str) -> Iterator[date]:
     """The event dates that have decisions, in order."""
-    folders = folders_below(client, bucket, f"{workload}/decisions/")
-    return (date.fromisoformat(folder.removeprefix("date=").rstrip("/")) for folder in folders)
+    folders = folders_below(client, bucket, f"{workload}/decisions/date=")
+    return (date.fromisoformat(folder.rstrip("/")) for folder in folders)
 
 
-def stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[str]:
-    """The keys of all objects with decisions of these days, in order.
+def stored_objects(client: Any, bucket: str, workload: str, days: Collection[date]) -> StoredObjects:
+    """The objects of these days. Every reference to absorbed lines is read, and nothing else."""
+    keys = list(_stored_keys(client, bucket, workload, days))
+    names = [key for key in keys if absorbed.is_reference(key)]
+    read = map(AbsorbedLines.model_validate_json, _bodies(client, bucket, names))
+    references = {key: found for key, found in zip(names, read, strict=True) if found.absorbed_at}
+    taken = {key for name, found in references.items() for key in absorbed.keys_taken(name, found)}
+    return StoredObjects(
+        lines=tuple(key for key in keys if key.endswith(".jsonl") and key not in taken),
+        absorbed=references,
+        scored=tuple(key for key in keys if scored.referenced(key)),
+    )
+
+
+def _stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[str]:
+    """The keys of all objects below the dates of these days, in order.
 
     One listing begins at the first day and ends behind the last one. It takes a call for a thousand objects, and none
     for a day without decisions."""
@@ -188,15 +236,8 @@ def stored_keys(client: Any, bucket: str, workload: str, days: Collection[date])
 
 
 def rows_of(key: str, body: bytes) -> int:
-    """How many decisions the object with this key and these bytes holds, or names in a scored file."""
+    """How many decisions the object with lines holds, or the reference to a scored file names. `body` are its bytes."""
     return ScoredDay.model_validate_json(body).rows if scored.referenced(key) else len(body.splitlines())
-
-
-def with_delivered(workload: str, keys: Iterable[str]) -> list[str]:
-    """The keys, then those of the delivered files that references among them name, each once."""
-    keys = list(keys)
-    drops = dict.fromkeys(named[1] for key in keys if (named := scored.referenced(key)))
-    return [*keys, *(scored.delivered_key(workload, drop) for drop in drops)]
 
 
 def _stored(found: Iterable[Decision], unreadable: int) -> StoredDecisions:
@@ -233,28 +274,49 @@ def delivered_file(client: Any, bucket: str, workload: str, drop: str) -> Iterat
         yield str(path)
 
 
+@contextmanager
+def _absorbed_file(client: Any, bucket: str, key: str) -> Iterator[str]:
+    """The path of the file of absorbed lines with this key, for as long as the block runs."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "absorbed.parquet")
+        download(client, f"s3://{bucket}/{key}", path)
+        yield str(path)
+
+
+def _lines_by_object(client: Any, bucket: str, stored: StoredObjects) -> Iterator[tuple[str, Iterable[str | bytes]]]:
+    """The key of each object that has lines, with its lines. They must be read before the next object."""
+    yield from zip(stored.lines, map(bytes.splitlines, _bodies(client, bucket, stored.lines)), strict=True)
+    for key in map(absorbed.file_of, stored.absorbed):
+        with _absorbed_file(client, bucket, key) as file:
+            yield key, absorbed.read_file(file)
+
+
+def _lines_below(folder: Path) -> Iterator[str | bytes]:
+    """All lines in files below a folder that stands for that of the workload in the lake."""
+    for path in sorted(folder.rglob("*.jsonl")):
+        yield from path.read_bytes().splitlines()
+    for path in sorted(folder.rglob("absorbed/*/*.parquet")):
+        yield from absorbed.read_file(str(path))
+
+
 def _order(decision: Decision) -> tuple[datetime, str]:
     """What the lines of one id are compared by: the greatest line counts."""
     return decision.inferred_at, to_line(decision)
 
 
-def _objects(client: Any, bucket: str, keys: Iterator[str]) -> Iterator[list[bytes]]:
-    """The lines of each object, in the order of the keys. READERS are read at once, and AHEAD are held at most."""
+def _bodies(client: Any, bucket: str, keys: Iterable[str]) -> Iterator[bytes]:
+    """The bytes of each object, in the order of the keys. READERS are read at once, and AHEAD are held at most."""
     # A day of continuous traffic has 4,320 objects, one for each window of 20 s. One after the other, at 25 ms each,
     # four days of them take longer than a function may run.
+    waiting = iter(keys)
     with ThreadPoolExecutor(READERS) as readers:
-        while ahead := list(islice(keys, AHEAD)):
-            yield from readers.map(lambda key: _lines(client, bucket, key), ahead)
+        while ahead := list(islice(waiting, AHEAD)):
+            yield from readers.map(lambda key: read_object(client, f"s3://{bucket}/{key}"), ahead)
 
 
-def _bodies(client: Any, bucket: str, key: str) -> Iterator[bytes]:
+def _body_if_any(client: Any, bucket: str, key: str) -> Iterator[bytes]:
     """The object's bytes; nothing if there is no such object."""
     try:
         yield client.get_object(Bucket=bucket, Key=key)["Body"].read()
     except client.exceptions.NoSuchKey:
         return
-
-
-def _lines(client: Any, bucket: str, key: str) -> list[bytes]:
-    body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return body.splitlines()

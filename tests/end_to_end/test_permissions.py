@@ -272,6 +272,12 @@ SELDOM = (
         because="fifty small files, snapshots older than a week, a file that none names: test_upkeep.py has the first",
     ),
     Seldom(
+        roles=("upkeep",),
+        actions=("s3:GetObject",),
+        resource="*/decisions/*",
+        because="lines of decisions on one day came in four objects or more: test_upkeep.py has them",
+    ),
+    Seldom(
         roles=("ingestion-machines",),
         actions=("sqs:SendMessage",),
         resource="*-drops",

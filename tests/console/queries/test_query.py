@@ -19,6 +19,7 @@ from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.queries.query import decisions_sql, find_tables, price, quarantine_sql, run_query
 from infra.stacks.serving import decision_columns
 from millrace.datasets.quarantine import COLUMNS
+from millrace.decisions import absorbed
 from millrace.errors import QueryError
 from tests.console.conftest import NAMES
 
@@ -35,18 +36,25 @@ PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 @pytest.fixture(scope="module")
 def environment(cloud: Cloud) -> Environment:
-    """Two decisions, the second kept twice, and two refused rows."""
+    """Three decisions, the second kept twice, one absorbed, one absorbed and not deleted yet, and two refused rows."""
     s3, glue = cloud.client("s3"), cloud.client("glue")
     s3.create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     glue.create_database(DatabaseInput={"Name": PLATFORM.database})
     configuration = {"ResultConfiguration": {"OutputLocation": PLATFORM.query_results_uri}}
     cloud.client("athena").create_work_group(Name=PLATFORM.workgroup, Configuration=configuration)
     make_table(glue, "decisions", DECISIONS, JSON_SERDE, DAYS)
+    make_table(glue, "decisions_absorbed", dict(absorbed.COLUMNS), PARQUET_SERDE, DAYS, folder="decisions/absorbed")
     make_table(glue, "quarantine", COLUMNS, PARQUET_SERDE, DAYS)
     lines = [line("a", "1997-05-01", 0, 0.25), line("b", "1997-05-02", 0, 0.5), line("b", "1997-05-02", 1, 0.75)]
     for day in ("1997-05-01", "1997-05-02"):
         body = "".join(json.dumps(each) + "\n" for each in lines if each["millrace"]["event_time"].startswith(day))
         s3.put_object(Bucket=LAKE, Key=f"electricity/decisions/date={day}/x.jsonl", Body=body.encode())
+    older = [line("a", "1997-05-01", 0, 0.25), line("c", "1997-05-03", 0, 0.5)]
+    for one in older:
+        day, sink = one["millrace"]["event_time"][:10], pa.BufferOutputStream()
+        pq.write_table(absorbed.table_of(json.dumps(one).encode()), sink)
+        key = f"electricity/decisions/absorbed/date={day}/0000.parquet"
+        s3.put_object(Bucket=LAKE, Key=key, Body=sink.getvalue().to_pybytes())
     refused = {"reason": ["range", "type"], "line": [7, 3], "source": ["s3://l/electricity/week.csv?versionId=1"] * 2}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(refused), sink)
@@ -57,9 +65,15 @@ def environment(cloud: Cloud) -> Environment:
 
 
 def make_table(
-    glue: Any, name: str, columns: dict[str, str], serde: str, projection: dict[str, str], partition: str = "date"
+    glue: Any,
+    name: str,
+    columns: dict[str, str],
+    serde: str,
+    projection: dict[str, str],
+    partition: str = "date",
+    folder: str = "",
 ) -> None:
-    location = NAMES.lake_uri(name, "")
+    location = NAMES.lake_uri(folder or name, "")
     template = {"projection.enabled": "true", "storage.location.template": f"{location}{partition}=${{{partition}}}/"}
     glue.create_table(
         DatabaseName=PLATFORM.database,
@@ -110,7 +124,7 @@ def test_a_time_keeps_its_zone(environment: Environment) -> None:
 
 def test_the_sql_of_decisions_shows_the_last_line_of_an_id(environment: Environment) -> None:
     rows = run_query(environment, decisions_sql(NAMES, first=None, last=None, limit=50)).rows.to_pylist()
-    assert [(row["id"], json.loads(row["output"])["value"]) for row in rows] == [("b", 0.75), ("a", 0.25)]
+    assert [(row["id"], json.loads(row["output"])["value"]) for row in rows] == [("c", 0.5), ("b", 0.75), ("a", 0.25)]
     one = decisions_sql(NAMES, first=None, last=None, wanted="a' OR 'a' = 'a")
     assert run_query(environment, one).rows.num_rows == 0
 
@@ -130,7 +144,8 @@ def test_an_unknown_table_names_those_that_there_are(environment: Environment) -
         run_query(environment, "select * from rows_of_mine")
     assert str(failed.value) == (
         "TABLE_NOT_FOUND: Table 'awsdatacatalog.millrace_local.rows_of_mine' does not exist. "
-        "The tables of millrace_local are: electricity_decisions, electricity_quarantine"
+        "The tables of millrace_local are: electricity_decisions, electricity_decisions_absorbed, "
+        "electricity_quarantine"
     )
 
 

@@ -12,9 +12,12 @@ import pytest
 
 from millrace.datasets import compaction
 from millrace.datasets.tables import Lake
+from millrace.decisions import absorption
+from millrace.decisions.record import object_key, to_line
 from millrace.errors import SnapshotError
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import month, parquet
+from tests.millrace.decisions.test_record import DECISION
 
 
 @pytest.fixture
@@ -46,6 +49,16 @@ def test_a_night_leaves_the_rows_and_little_else(
     again = ingest.run("training", "again.parquet", bodies["5.parquet"])
     assert again["duplicate"], "the same bytes are known"
     assert [handler(night)["tables"][0][what] for what in ("compacted", "deleted")] == [0, 0]
+
+
+def test_a_night_absorbs_the_lines_of_the_days_before(load: Any, ingest: Any, night: dict[str, Any]) -> None:
+    bucket, handler = ingest.names.platform.bucket("lake"), load("upkeep")
+    for number in range(absorption.FEWEST):
+        key = object_key("electricity", DECISION.event_time.date(), [str(number)])
+        ingest.s3.put_object(Bucket=bucket, Key=key, Body=to_line(DECISION).encode() + b"\n")
+    assert handler(night)["decisions"] == {"files": 1, "rows": 4, "deleted": 0, "waiting_bytes": 0}
+    later = datetime.fromisoformat(night["as_of"]) + timedelta(days=1)
+    assert handler(night | {"as_of": later.isoformat()})["decisions"]["deleted"] == 4
 
 
 def test_what_is_not_a_week_old_stays(

@@ -25,7 +25,7 @@ from millrace.decisions.store import (
     read_folder,
     rows_of,
     stored_days,
-    with_delivered,
+    stored_objects,
 )
 
 BUCKET, WORKLOAD, DROP = "lake", "shop", "9f86d0-81"
@@ -169,8 +169,10 @@ def test_of_a_long_file_about_so_many_rows_are_read_and_no_hour_is_left_out(clie
 
 def test_a_job_reads_what_its_manifest_names(delivered: Any, tmp_path: Path) -> None:
     keys = [reference_key(WORKLOAD, TODAY, DROP)]
-    named = with_delivered(WORKLOAD, [*keys, f"{prefix(WORKLOAD, TODAY)}x.jsonl"])
-    assert named == [*keys, f"{prefix(WORKLOAD, TODAY)}x.jsonl", delivered_key(WORKLOAD, DROP)]
+    line = f"{prefix(WORKLOAD, TODAY)}x.jsonl"
+    delivered.put_object(Bucket=BUCKET, Key=line, Body=b"")
+    named = stored_objects(delivered, BUCKET, WORKLOAD, [TODAY]).with_files(WORKLOAD)
+    assert named == [*keys, line, delivered_key(WORKLOAD, DROP)]
     for key in (keys[0], named[-1]):
         path = tmp_path / key.removeprefix(f"{WORKLOAD}/")
         path.parent.mkdir(parents=True)

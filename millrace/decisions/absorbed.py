@@ -1,0 +1,166 @@
+"""Decisions whose lines were absorbed: a Parquet file has the lines of a day, and a reference says which ones.
+
+    electricity/decisions/date=1997-01-01/9f86….jsonl             lines, as the function `decisions` wrote them
+    electricity/decisions/date=1997-01-01/_0000.absorbed          an AbsorbedLines: the objects that the file is made of
+    electricity/decisions/absorbed/date=1997-01-01/0000.parquet   each line as it was, beside a few of its fields
+
+`absorption` writes both. Once a reference has its `absorbed_at`, the file counts and the objects of lines do not. The
+name of a reference begins with "_", so Athena's table of lines leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millrace.messages.envelope import Message, Moment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FIELDS: Mapping[str, str] = {
+    "id": "eventMetadata.eventId",
+    "event_time": "millrace.event_time",
+    "inferred_at": "eventMetadata.inferenceTime",
+    "output": "captureData.endpointOutput.data",
+    "model_version": "millrace.model_version",
+    "phase": "millrace.phase",
+    "fallback": "millrace.fallback",
+    "latency_ms": "millrace.latency_ms",
+    "action": "millrace.action",
+    "reason": "millrace.reason",
+}
+"""The columns of a file beside `line`, and the field of the line that each has. Null if the line has no such field."""
+NEEDED = ("id", "event_time", "inferred_at")
+"""Each line of a file has these fields."""
+COLUMNS: Mapping[str, str] = {
+    **dict.fromkeys(FIELDS, "string"),
+    "fallback": "boolean",
+    "latency_ms": "double",
+    "line": "string",
+}
+"""The columns of a file with their types in Athena."""
+ENDING = ".absorbed"
+
+
+class AbsorbedLines(Message):
+    """The objects that a file is made of: {"rows": {"9f86….jsonl": 48, "60d0….jsonl": null}, "absorbed_at": "…"}."""
+
+    rows: dict[str, int | None]
+    """The number of lines by the name of their object. None: the file does not have them (yet), and they stay lines."""
+    absorbed_at: Moment | None = None
+    """When the file was there. None: it is still to be written, of these objects and no others."""
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """The objects that do not count any more, since the file has their lines."""
+        return {name: rows for name, rows in self.rows.items() if rows is not None} if self.absorbed_at else {}
+
+
+def is_reference(key: str) -> bool:
+    """Whether this is the key, or the name, of a reference."""
+    return key.endswith(ENDING)
+
+
+def reference_name(number: int) -> str:
+    """The name of a day's reference: the first is `_0000.absorbed`."""
+    return f"_{number:04d}{ENDING}"
+
+
+def number_of(reference: str) -> int:
+    """The number in the key, or the name, of a reference."""
+    return int(reference.rpartition("_")[2].removesuffix(ENDING))
+
+
+def file_of(reference: str) -> str:
+    """The key of the file: `…/absorbed/date=1997-01-01/0000.parquet` of `…/date=1997-01-01/_0000.absorbed`."""
+    decisions, _, day = reference.rpartition("/")[0].rpartition("/")
+    return f"{decisions}/absorbed/{day}/{number_of(reference):04d}.parquet"
+
+
+def keys_taken(reference: str, found: AbsorbedLines) -> dict[str, int]:
+    """The number of lines by the key of each object that the file took. `reference` is the key of `found`."""
+    folder = reference.rpartition("/")[0]
+    return {f"{folder}/{name}": rows for name, rows in found.taken.items()}
+
+
+def table_of(body: bytes) -> pa.Table | None:
+    """The lines of one object as rows of a file; None if one of them is not such a line as `record.to_line` writes.
+
+    Arrow takes only the FIELDS out: to parse each line whole takes ten times as long. So a row does not say whether its
+    line is a decision. `record.from_line` does, at each reading."""
+    import pyarrow as pa
+    import pyarrow.json as pj
+
+    lines = body.splitlines()
+    if not lines:
+        return None
+    # One block, since a line may be longer than Arrow's own blocks.
+    whole = pj.ReadOptions(use_threads=False, block_size=len(body))
+    wanted = pj.ParseOptions(explicit_schema=_nested(), unexpected_field_behavior="ignore")
+    try:
+        found = pj.read_json(pa.BufferReader(body), read_options=whole, parse_options=wanted)
+        texts = pa.array(lines, pa.string())
+    except pa.ArrowInvalid:  # no JSON, no UTF-8, or a field of another kind
+        return None
+    while any(pa.types.is_struct(field.type) for field in found.schema):
+        found = found.flatten()
+    rows = found.select(list(FIELDS.values())).rename_columns(list(FIELDS))
+    # For Arrow a row ends with its last bracket, so that a line may have none or two.
+    if rows.num_rows != len(lines) or any(rows[name].null_count for name in NEEDED):
+        return None
+    return rows.append_column("line", texts)
+
+
+def write_file(path: Path, parts: Iterator[pa.Table]) -> None:
+    """Write the tables to a file at this path, each as a row group."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, kind) for name, kind in _kinds().items()])
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+        for part in parts:
+            writer.write_table(part)
+
+
+def read_file(file: str) -> Iterator[str]:
+    """The lines of the file at this path."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        for batch in parquet.iter_batches(columns=["line"]):
+            yield from batch.column("line").to_pylist()
+
+
+def lines_with_id(file: str, wanted: str) -> list[str]:
+    """The lines with this id in the file at this path."""
+    import pyarrow.parquet as pq
+
+    found = pq.read_table(file, columns=["line"], filters=[("id", "=", wanted)], page_checksum_verification=True)
+    lines: list[str] = found.column("line").to_pylist()
+    return lines
+
+
+def _kinds() -> dict[str, pa.DataType]:
+    """The Arrow type of each column."""
+    import pyarrow as pa
+
+    kinds = {"string": pa.string(), "boolean": pa.bool_(), "double": pa.float64()}
+    return {name: kinds[kind] for name, kind in COLUMNS.items()}
+
+
+def _nested() -> pa.Schema:
+    """The FIELDS as a schema of structs."""
+    import pyarrow as pa
+
+    kinds = _kinds()
+
+    def fields(leaves: Mapping[str, pa.DataType]) -> list[pa.Field]:
+        below: dict[str, dict[str, pa.DataType]] = {}
+        for path, kind in leaves.items():
+            head, _, rest = path.partition(".")
+            below.setdefault(head, {})[rest] = kind
+        return [pa.field(head, rest[""] if "" in rest else pa.struct(fields(rest))) for head, rest in below.items()]
+
+    return pa.schema(fields({path: kinds[name] for name, path in FIELDS.items()}))

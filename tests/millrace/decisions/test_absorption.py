@@ -1,0 +1,400 @@
+"""Lines become files by night: whatever dies or comes late, readers find each line, and find it once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from millrace.decisions import absorption
+from millrace.decisions.absorbed import COLUMNS, FIELDS, file_of, read_file, table_of
+from millrace.decisions.absorption import FEWEST, KEPT, Absorption, absorb
+from millrace.decisions.record import Decision, Withheld, from_line, object_key, prefix, to_line
+from millrace.decisions.store import (
+    StoredObjects,
+    find_decision,
+    find_unreadable,
+    read_days,
+    read_folder,
+    read_lines,
+    stored_days,
+    stored_objects,
+)
+
+BUCKET, WORKLOAD = "lake", "electricity"
+DAYS = (date(1997, 1, 1), date(1997, 1, 2))
+NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
+NIGHT = datetime(1997, 1, 3, 3, 30, tzinfo=UTC)
+"""The first night on which both days are over."""
+FIRST = Decision(
+    id="r-0",
+    workload=WORKLOAD,
+    event_time=NOON,
+    key={"timestamp": "1997-01-01T12:00:00"},
+    input='{"period":0.5}',
+    output={"value": 1, "probability": 0.5, "confidence": 0.5},
+    model_version="1",
+    phase="live",
+    fallback=False,
+    latency_ms=1.0,
+    inferred_at=NOON,
+)
+
+
+class Lake:
+    """A bucket, and the lines that were ever put into it."""
+
+    def __init__(self) -> None:
+        self.client = boto3.client("s3", region_name="us-east-1")
+        self.client.create_bucket(Bucket=BUCKET)
+        self.lines: dict[str, list[str]] = {}
+
+    def put(self, name: str, *decisions: Decision, day: date = DAYS[0]) -> str:
+        key = object_key(WORKLOAD, day, [name])
+        self.lines[key] = [to_line(one) for one in decisions]
+        self.redeliver(key)
+        return key
+
+    def redeliver(self, key: str) -> None:
+        body = "".join(f"{line}\n" for line in self.lines[key])
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=body.encode())
+
+    def night(self, number: int = 0) -> Absorption:
+        return absorb(self.client, BUCKET, WORKLOAD, as_of=NIGHT + timedelta(days=number))
+
+    @property
+    def stored(self) -> StoredObjects:
+        return stored_objects(self.client, BUCKET, WORKLOAD, DAYS)
+
+    def listed(self) -> list[str]:
+        return [one["Key"] for one in self.client.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+    def read(self, key: str) -> bytes:
+        body: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return body
+
+    def found(self, folder: Path) -> list[str]:
+        """Every line that readers look at."""
+        lines = [line for key in self.stored.lines for line in self.read(key).decode().splitlines()]
+        for key in map(file_of, self.stored.absorbed):
+            path = folder / "file.parquet"
+            path.write_bytes(self.read(key))
+            lines += read_file(str(path))
+        return sorted(lines)
+
+    def check(self, folder: Path) -> None:
+        """Readers find what was put, each line once."""
+        every = sorted(line for lines in self.lines.values() for line in lines)
+        assert self.found(folder) == every
+        assert read_days(self.client, BUCKET, WORKLOAD, DAYS) == read_lines(every)
+
+
+@pytest.fixture
+def lake() -> Iterator[Lake]:
+    with mock_aws():
+        yield Lake()
+
+
+def several(lake: Lake, prefix: str, *, objects: int = FEWEST, day: date = DAYS[0], lines: int = 2) -> list[str]:
+    at = NOON + timedelta(days=(day - DAYS[0]).days)
+    return [
+        lake.put(
+            f"{prefix}{number}",
+            *(replace(FIRST, id=f"{prefix}{number}-{line}", event_time=at) for line in range(lines)),
+            day=day,
+        )
+        for number in range(objects)
+    ]
+
+
+class Killed(BaseException):
+    """The function's process is gone."""
+
+
+def at_write(client: Any, number: int, do: Callable[[], None], *, done: bool) -> Callable[[], None]:
+    """Call `do` at the client's write with this number, when it is `done` or before. Returns what ends that."""
+    seen = 0
+
+    def look(**_: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number + 1:
+            do()
+
+    events = [f"{'after' if done else 'before'}-call.s3.{name}" for name in ("PutObject", "DeleteObjects")]
+    for event in events:
+        client.meta.events.register(event, look)
+    return lambda: [client.meta.events.unregister(event, look) for event in events] and None
+
+
+def kill() -> None:
+    raise Killed
+
+
+def test_the_lines_of_finished_days_become_a_file_and_are_deleted_a_night_later(lake: Lake, tmp_path: Path) -> None:
+    keys = several(lake, "a")
+    few = several(lake, "b", objects=FEWEST - 1, day=DAYS[1])
+    assert lake.night(-1).files == 1, "the second day was not over"
+    assert lake.night(0) == Absorption(deleted=FEWEST), "and then has too few objects"
+    lake.check(tmp_path)
+    reference = f"{prefix(WORKLOAD, DAYS[0])}_0000.absorbed"
+    assert lake.listed() == sorted([*few, reference, f"{WORKLOAD}/decisions/absorbed/date=1997-01-01/0000.parquet"])
+    assert lake.stored.rows == dict(sorted([*dict.fromkeys(keys, 2).items(), *dict.fromkeys(few).items()]))
+    assert list(stored_days(lake.client, BUCKET, WORKLOAD)) == list(DAYS)
+    assert lake.night(1) == Absorption()
+
+
+def test_lines_stay_until_a_night_has_passed(lake: Lake, tmp_path: Path) -> None:
+    """A reader that listed them just before reads them still; and the call of a night may be repeated."""
+    keys = several(lake, "a")
+    assert (lake.night().rows, lake.night().deleted) == (2 * FEWEST, 0)
+    soon = absorb(lake.client, BUCKET, WORKLOAD, as_of=NIGHT + KEPT - timedelta(seconds=1))
+    assert soon.deleted == 0
+    assert set(keys) <= set(lake.listed())
+    assert lake.stored.lines == ()
+    lake.check(tmp_path)
+
+
+def test_lines_that_come_late_become_a_further_file(lake: Lake, tmp_path: Path) -> None:
+    several(lake, "a")
+    lake.night()
+    late = several(lake, "late", objects=FEWEST - 1)
+    assert lake.night(1).files == 0
+    lake.check(tmp_path)
+    assert lake.stored.lines == tuple(sorted(late))
+    lake.put("one more", replace(FIRST, id="one more"))
+    assert (lake.night(2).files, lake.night(3).deleted) == (1, FEWEST)
+    lake.check(tmp_path)
+    assert [name.rpartition("/")[2] for name in lake.stored.absorbed] == ["_0000.absorbed", "_0001.absorbed"]
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("number", range(6))
+def test_a_run_that_dies_at_any_write_is_finished_by_the_next(
+    lake: Lake, tmp_path: Path, number: int, done: bool
+) -> None:
+    """Two files of three writes each; late lines come before the next night."""
+    several(lake, "a")
+    several(lake, "b", day=DAYS[1])
+    end = at_write(lake.client, number, kill, done=done)
+    with pytest.raises(Killed):
+        lake.night()
+    end()
+    lake.check(tmp_path)
+    several(lake, "late", objects=1)
+    for night in range(1, 4):
+        lake.night(night)
+        lake.check(tmp_path)
+    loose = 0 if (number, done) == (0, False) else 1
+    assert len(lake.stored.lines) == loose, "the late ones, if their file was begun before they came"
+    files = [key for key in lake.listed() if key.endswith(".parquet")]
+    assert files == [file_of(reference) for reference in lake.stored.absorbed], "no file without a reference"
+    assert len([key for key in lake.listed() if key.endswith(".jsonl")]) == loose
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_of_two_runs_at_once_one_goes_first_and_no_line_is_lost(lake: Lake, tmp_path: Path, number: int) -> None:
+    """At a write of the first run a late line comes, and then a second run does all its work."""
+    several(lake, "a")
+    other = boto3.client("s3", region_name="us-east-1")
+
+    def meanwhile() -> None:
+        lake.put("late", replace(FIRST, id="late"))
+        absorb(other, BUCKET, WORKLOAD, as_of=NIGHT)
+
+    end = at_write(lake.client, number, meanwhile, done=False)
+    lake.night()
+    end()
+    lake.check(tmp_path)
+    for night in (1, 2):
+        lake.night(night)
+        lake.check(tmp_path)
+    assert len(lake.stored.absorbed) == 1
+
+
+def test_a_night_reads_so_many_bytes_and_the_rest_waits(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = several(lake, "a", objects=3 * FEWEST)
+    size = len(lake.read(keys[0]))
+    monkeypatch.setattr(absorption, "FILE_BYTES", FEWEST * (size + 9))
+    monkeypatch.setattr(absorption, "GROUP_BYTES", 2 * (size + 9))
+    monkeypatch.setattr(absorption, "MOST_BYTES", 2 * FEWEST * (size + 9))
+    first = lake.night()
+    assert (first.files, first.rows) == (2, 4 * FEWEST)
+    assert first.waiting_bytes == sum(len(lake.read(key)) for key in lake.stored.lines) > 0
+    lake.check(tmp_path)
+    second = lake.night(1)
+    assert (second.files, second.waiting_bytes, second.deleted) == (1, 0, 2 * FEWEST)
+    lake.check(tmp_path)
+
+
+def test_an_object_that_is_no_lines_stays_and_is_not_tried_again(lake: Lake, tmp_path: Path) -> None:
+    several(lake, "a")
+    key = f"{prefix(WORKLOAD, DAYS[0])}stranger.jsonl"
+    lake.client.put_object(Bucket=BUCKET, Key=key, Body=b"no decision\n")
+    assert [lake.night(night).files for night in range(3)] == [1, 0, 0]
+    assert lake.stored.lines == (key,)
+    assert find_unreadable(lake.client, BUCKET, WORKLOAD, DAYS[0]) == {key: 1}
+    assert read_days(lake.client, BUCKET, WORKLOAD, DAYS).unreadable == 1
+
+
+def test_a_line_that_does_not_match_its_digest_is_still_told(lake: Lake) -> None:
+    several(lake, "a")
+    key = f"{prefix(WORKLOAD, DAYS[0])}changed.jsonl"
+    changed = to_line(FIRST).replace("0.5}", "0.6}").encode()
+    lake.client.put_object(Bucket=BUCKET, Key=key, Body=changed)
+    assert lake.night().files == 1
+    (reference,) = lake.stored.absorbed
+    assert find_unreadable(lake.client, BUCKET, WORKLOAD, DAYS[0]) == {file_of(reference): 1}
+
+
+def test_an_absorbed_decision_is_found_by_its_id_and_the_greatest_line_counts(lake: Lake) -> None:
+    several(lake, "a")
+    later = replace(FIRST, id="a1-0", inferred_at=NOON + timedelta(seconds=3), latency_ms=7.0)
+    lake.put("later", later)
+    lake.night()
+    (reference,) = lake.stored.absorbed
+    kept = find_decision(lake.client, BUCKET, WORKLOAD, "a1-0", DAYS)
+    assert kept is not None
+    assert (kept.decision, kept.uri) == (later, f"s3://{BUCKET}/{file_of(reference)}")
+    lake.night(1)
+    latest = replace(later, latency_ms=9.0)
+    key = lake.put("latest", latest)
+    kept = find_decision(lake.client, BUCKET, WORKLOAD, "a1-0", DAYS)
+    assert kept is not None
+    assert (kept.decision, kept.uri) == (latest, f"s3://{BUCKET}/{key}")
+    assert find_decision(lake.client, BUCKET, WORKLOAD, "a1-", DAYS) is None
+    assert find_decision(lake.client, BUCKET, WORKLOAD, "a1-0", DAYS[1:]) is None
+
+
+def test_a_job_reads_absorbed_lines_by_its_manifest(lake: Lake, tmp_path: Path) -> None:
+    several(lake, "a")
+    lake.night()
+    several(lake, "b", objects=1)
+    for key in lake.stored.with_files(WORKLOAD):
+        path = tmp_path / key.removeprefix(f"{WORKLOAD}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(lake.read(key))
+    assert len(list(tmp_path.rglob("*.jsonl"))) == 1, "no absorbed line, which a night may delete before the job starts"
+    assert read_folder(tmp_path, workload=WORKLOAD) == read_days(lake.client, BUCKET, WORKLOAD, DAYS)
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=3)
+ROW = '{"timestamp":"1997-01-01T12:00:00","nswprice":0.056443}'
+
+
+def times(days: int) -> st.SearchStrategy[datetime]:
+    return st.integers(0, days * 86_400_000_000 - 1).map(lambda us: NOON.replace(hour=0) + timedelta(microseconds=us))
+
+
+DECISIONS = st.builds(
+    Decision,
+    id=st.sampled_from(["a", "b", 'q"\\', "é", "\u2028x"]),
+    workload=st.just(WORKLOAD),
+    event_time=times(1),
+    key=st.dictionaries(TEXTS, st.none() | st.integers() | TEXTS),
+    input=st.sampled_from(["{}", '{"a":"\\n\\u2028","b":[1,2]}', ROW]),
+    output=st.fixed_dictionaries({"value": st.sampled_from([0, 1, None, "x\ny", [1.5, 2.5]])}),
+    model_version=st.sampled_from([None, "1"]),
+    phase=st.sampled_from(["live", "canary"]),
+    fallback=st.booleans(),
+    latency_ms=st.floats(0, 1e6),
+    inferred_at=times(9),
+    watched=st.dictionaries(st.sampled_from(["x.y"]), st.floats(allow_nan=False, allow_infinity=False)),
+    action=st.sampled_from(["automated", "review"]),
+    reason=st.sampled_from(["sure", "unsure"]),
+    answered_by=st.sampled_from([None, "rule"]),
+    withheld=st.sampled_from([None, Withheld(model_version="3", output={"value": 1})]),
+    caller=st.sampled_from([None, "arn:aws:iam::123456789012:user/ann"]),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(DECISIONS, min_size=1, max_size=20))
+def test_the_columns_of_a_file_say_what_its_lines_say(decisions: list[Decision]) -> None:
+    lines = [to_line(one) for one in decisions]
+    table = table_of("".join(f"{line}\n" for line in lines).encode())
+    assert table is not None
+    assert table.column_names == list(COLUMNS)
+    assert table["line"].to_pylist() == lines
+    for row, line in zip(table.to_pylist(), lines, strict=True):
+        document = json.loads(line)
+        for name, path in FIELDS.items():
+            value: Any = document
+            for part in path.split("."):
+                value = value.get(part)
+            assert row[name] == value, name
+        assert (row["id"], row["fallback"]) == (from_line(line).id, from_line(line).fallback)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\n",
+        b"no json\n",
+        b"\xff\n",
+        b"{}\n",
+        b"[]\n",
+        b"7\n",
+        to_line(FIRST).encode() + b"\n{}\n",
+        to_line(FIRST).encode() + b"\n\n",
+        to_line(FIRST).encode() * 2 + b"\n",
+        to_line(FIRST).replace('"eventId":"r-0"', '"eventId":0').encode(),
+        to_line(FIRST).replace('"eventId":"r-0"', '"eventId":"\\ud800"').encode(),
+        to_line(FIRST).replace('"eventId":"r-0"', '"eventId":"a","eventId":"b"').encode(),
+        to_line(FIRST).replace('"fallback":false', '"fallback":1').encode(),
+    ],
+)
+def test_what_is_not_a_decision_to_each_line_is_no_table(body: bytes) -> None:
+    assert table_of(body) is None
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 7), st.lists(DECISIONS, min_size=1, max_size=3)),
+        st.tuples(st.just("redeliver"), st.integers(0, 7), st.none()),
+        st.tuples(st.just("night"), st.integers(0, 9), st.sampled_from([None, False, True])),
+    ),
+    min_size=3,
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_readers_find_each_line_once_whatever_happens(tmp_path: Path, steps: list[tuple[str, int, Any]]) -> None:
+    """Objects come, with repeated ids, and are written again; nights pass, and some die before or at a write."""
+    with mock_aws():
+        lake, number = Lake(), 0
+        for name in "abcd":
+            lake.put(name, replace(FIRST, id=name))
+        for what, which, more in steps:
+            if what == "put":
+                lake.put(f"{which}", *more) if object_key(WORKLOAD, DAYS[0], [f"{which}"]) not in lake.lines else None
+            elif what == "redeliver":
+                lake.redeliver(sorted(lake.lines)[which % len(lake.lines)])
+            else:
+                end = at_write(lake.client, which, kill, done=bool(more)) if more is not None else lambda: None
+                try:
+                    lake.night(number := number + 1)
+                except Killed:
+                    pass
+                finally:
+                    end()
+            lake.check(tmp_path)
+        for _ in range(2):
+            lake.night(number := number + 1)
+        lake.check(tmp_path)
+        left = [key for key in lake.listed() if key.endswith(".jsonl")]
+        assert len(left) < FEWEST or not lake.stored.absorbed
