@@ -337,7 +337,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     trained, validated, tested = found.rows
     lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(proposal)})")
     lines.append(f"the model must be better than {naive.rule}, which {naive.said}")
-    lines += [hardly_right] if (hardly_right := proposal.hardly_right) else []
+    lines += [warning] if (warning := proposal.hardly_right or proposal.behind_rule) else []
     lines += [
         f"a step of the walk forward is skipped (a model of earlier days, to see how its error moves), to {one}"
         for one in found.skipped
@@ -364,7 +364,7 @@ def _remarks(proposal: Proposal) -> list[str]:
             "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"
         )
     if proposal.series and not proposal.prediction.horizon_hours:
-        steps = max(1, round(24 / proposal.series.every_hours))
+        steps = proposal.series.of_a_day
         lines.append(
             f"the rows are {proposal.series.step} apart: --horizon-steps {steps} would predict the label so many rows "
             "later, from a history"

@@ -34,6 +34,7 @@ from millrace.contract.schema import LINE, Table, arrow_schema, up_to
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
+from millrace.tasks.figures import short
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,8 @@ class Proposal:
     @property
     def hardly_right(self) -> str:
         """A warning with the next step, if the proposed model is no more often right than the class of most rows."""
-        kind, wrong, found = self.guesses["kind"].value, self.trial.wrong, self.rehearsal
+        kind, model, found = self.guesses["kind"].value, self.trial.model, self.rehearsal
+        wrong = model.wrong if model else None
         if kind not in ("binary", "multiclass") or wrong is None:
             return ""
         counts = np.unique(found.target_N[found.examples.parts.validation], return_counts=True)[1]
@@ -84,6 +86,21 @@ class Proposal:
         return (
             f"warning: on the rows that validate the model is right on {1 - wrong:.1%}, and so is always answering the "
             f"class of most rows ({usual:.1%}). Next: {lower if kind == 'binary' else ''}{more}"
+        )
+
+    @property
+    def behind_rule(self) -> str:
+        """A warning with the next step, if the rule to beat is nearer than the model on the rows that validate."""
+        rule, model = self.trial.rule, self.trial.model
+        if rule is None or model is None or rule.figure > model.figure:
+            return ""
+        step = "columns that tell more of the label, or more rows"
+        if self.series and not self.prediction.horizon_hours:
+            step = f"`--horizon-steps {self.series.of_a_day}`, which predicts the label from its past"
+        return (
+            f"warning: on the rows that validate {self.naive.rule} is nearer ({short(rule.figure)}) than the model "
+            f"({short(model.figure)}), which its gate would refuse. "
+            f"Next: {step}"
         )
 
     def place(self, line: int) -> str:

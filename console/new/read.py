@@ -258,7 +258,8 @@ def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited
     if unparsable and not rows.num_rows:
         worst, line_of = unparsable[0].violations[0], unparsable[0].line
         came = f"none: {count(len(unparsable), 'line')}, of line {line_of} expected {worst.expected}, got {worst.got}"
-        stop(path, "rows", "labelled rows", came)
+        expected = f"labelled rows; if line {line} is a title and not the names, take it out"
+        stop(path, "rows", expected, came)
     known = _number_form(path, [rows.column(place) for place in range(width)], decimal, form)
     return Delimited(
         form=replace(form, decimal=known.decimal, thousands=known.thousands),

@@ -117,6 +117,11 @@ class Series:
         return steps * self.every_hours
 
     @property
+    def of_a_day(self) -> int:
+        """The steps of a day; 1 if they are longer."""
+        return max(1, round(24 / self.every_hours))
+
+    @property
     def step(self) -> str:
         """The distance in words."""
         return hours_in_words(self.every_hours)

@@ -48,10 +48,17 @@ class Trial:
         return self.candidates[min(near)] if near else self.usual
 
     @property
-    def wrong(self) -> float | None:
-        """The share of the validation rows that the proposed candidate answers with a wrong class; None if unknown."""
-        chosen_at = str(self.candidates.index(self.chosen))
-        return next((each.wrong for each in self.tried if (each.who, each.name) == ("candidate", chosen_at)), None)
+    def model(self) -> Tried | None:
+        """How the proposed candidate did; None if nothing was tried, or if it was not done in time."""
+        return self._of("candidate", str(self.candidates.index(self.chosen)))
+
+    @property
+    def rule(self) -> Tried | None:
+        """How the rule to beat did; None if nothing was tried."""
+        return self._of("rival", "naive")
+
+    def _of(self, who: str, name: str) -> Tried | None:
+        return next((each for each in self.tried if (each.who, each.name) == (who, name)), None)
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -81,6 +81,8 @@ PHONE = r"^\+?[0-9][0-9 ()/.-]{7,16}[0-9]$"
 """15 digits at most, and the characters between them. https://www.itu.int/rec/T-REC-E.164"""
 MOST = 0.5
 """More than this share of the cells must look like an e-mail address or a phone number."""
+LEAST_OF_PERSON = 1e5
+"""Smaller numbers are no telephone numbers and no numbers of cards."""
 LEAST_SHOWN = 0.0005
 """A smaller share would be shown as 0.0%."""
 
@@ -163,11 +165,19 @@ def why_protected(name: str, cells: pa.Array) -> str:
     # Yes or no is nobody's address: `has_phone`, `receives_e_mail`.
     if _says_yes_or_no(cells) and not {*pairwise(words)} & (PAIRS - CONTACT):
         return _by_cells(cells) if pa.types.is_string(cells.type) else ""
-    if found := next((word for word in words if word in PERSONAL), ""):
+    if not _are_small(cells) and (found := next((word for word in words if word in PERSONAL), "")):
         return f"its name says {found}, of a person"
     if any(pair in PAIRS or (pair[0] in PEOPLE and pair[1] in NAME) for pair in pairwise(words)):
         return "its name says something of a person"
     return _by_cells(cells) if pa.types.is_string(cells.type) else ""
+
+
+def _are_small(cells: pa.Array) -> bool:
+    """Whether they are numbers too small for one of a person: `DNI` may be a card, and the sunlight on a roof."""
+    if not pa.types.is_integer(cells.type) and not pa.types.is_floating(cells.type):
+        return False
+    high = pc.max(cells).as_py()
+    return high is not None and high < LEAST_OF_PERSON
 
 
 def _says_yes_or_no(cells: pa.Array) -> bool:

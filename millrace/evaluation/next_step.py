@@ -67,12 +67,21 @@ def next_step(report: Evaluation, verdicts: Sequence[Verdict], workload: Workloa
     measure = workload.gates.simple.measure if workload.gates.simple else "error"
     gain = rival.improvements.get(measure) if (rival := report.contender("simple")) else None
     steps = (
+        _past(workload) if "baseline" in found else None,
         _longer(report, parameters),
         _trees(rival, gain, parameters),
         _slice(report),
         _rows(gain if "simple" in found else None, report.champion if "non_inferiority" in found else None, rows),
     )
     return next(filter(None, steps), NextStep(kind="tune", words=("tune", "--wait")))
+
+
+def _past(workload: Workload) -> NextStep | None:
+    """The past, if the rule to beat looks back and the model does not."""
+    prediction, hours = workload.prediction, workload.gates.baseline.label_age_hours
+    if prediction.horizon_hours or any(feature.history for feature in prediction.features):
+        return None
+    return NextStep(kind="look_back", words=("report",), hours=hours) if 0 < hours < math.inf else None
 
 
 def _longer(report: Evaluation, parameters: Parameters) -> NextStep | None:

@@ -185,13 +185,17 @@ class NextStep(Message):
 
     {"kind": "train_longer", "epochs": 4, "words": ["experiment", "--parameter", "epochs=8", "--wait"], …}"""
 
-    kind: Literal["train_again", "lower_rate", "train_longer", "add_trees", "look_at_slice", "more_rows", "tune"]
+    kind: Literal[
+        "train_again", "lower_rate", "look_back", "train_longer", "add_trees", "look_at_slice", "more_rows", "tune"
+    ]
     words: tuple[str, ...]
     """The command in words after `millrace`, without workload and stage."""
     epochs: int = 0
     """Of `train_longer`: the epochs that were trained, and the loss still fell."""
     rows: int = 0
     """Of `more_rows`: about so many rows in all would decide the comparison. Of `look_at_slice`: its test rows."""
+    hours: float = 0.0
+    """Of `look_back`: how far the rule to beat looks back."""
     rival: str = ""
     """Of `add_trees`: the simple model that is certainly better."""
     slice: str = ""
@@ -207,6 +211,8 @@ class NextStep(Message):
         return {
             "train_again": "a new training is compared with the version that is live now",
             "lower_rate": "the training went astray: try a lower learning rate",
+            "look_back": f"the label {self.hours:g} hours before is nearer than a model that reads no past: `millrace "
+            f"new` with `--horizon-hours {self.hours:g}` proposes one that does",
             "train_longer": f"the validation loss still fell in the last of {self.epochs} epochs: try more of them",
             "add_trees": f"{self.rival} is certainly better on these rows: try the mean of the network and trees",
             "look_at_slice": f"on the {self.rows:,} test rows with {self.slice} the error is {self.error:.4g}, on all "

@@ -58,6 +58,15 @@ def test_thousands_of_small_images_get_the_recipe_that_reaches_the_bar() -> None
     assert of(found) == read("cnn", {**xray.RECIPES["full"], "seed": 7})
 
 
+@pytest.mark.parametrize(
+    ("rows", "side", "epochs", "channels"),
+    [(1_500, 8, 48, [16, 32]), (1_500, 16, 48, [8, 16, 32]), (1_500, 28, 17, [8, 16, 32]), (500, 256, 12, [8, 16, 32])],
+)
+def test_few_small_images_are_read_more_often(rows: int, side: int, epochs: int, channels: list[int]) -> None:
+    found = suited(rows=rows, image_side=side, has_even_classes=True)
+    assert (found.values["epochs"], found.values["channels"]) == (epochs, channels)
+
+
 def test_the_amounts_of_images_have_no_recipe_of_classes() -> None:
     of(suited(rows=5_856, image_side=28)).suits(Regression(), ())
 

@@ -90,6 +90,18 @@ def test_of_the_nearest_keys_a_series_comes_first() -> None:
     assert [one.repeated < 19 for one in others] == [True]
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("product", True), ("product_code", False)])
+def test_what_a_code_as_a_key_does_is_told(name: str, is_told: bool, as_csv: Callable[..., Path]) -> None:
+    """A product may be sold again: then the later row would take the place of the earlier one."""
+    rows = [
+        {name: f"P-{7 * at + 1013}", "weight": at * 7919 % 211 / 3, "big": "no" if at % 3 else "yes"}
+        for at in range(400)
+    ]
+    guess = proposed(as_csv(rows), label="big").guesses["key"]
+    assert guess.value == (name,)
+    assert ("--no-key" in guess.reason) is is_told
+
+
 def test_a_number_that_names_no_row_is_no_key(as_csv: Callable[..., Path]) -> None:
     """Populations differ from row to row, as numbers of rows do; a model may learn from them."""
     rows = [

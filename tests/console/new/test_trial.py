@@ -20,6 +20,7 @@ from console.new.features import Features
 from console.new.proposal import Proposal, propose
 from console.new.read import read_source
 from console.new.roles import Choices
+from console.new.times import Series
 from console.new.trial import Trial
 from console.new.writing import write
 from millrace.errors import ConfigurationError
@@ -150,6 +151,20 @@ def test_a_model_no_better_than_the_class_of_most_rows_is_warned_of(
     assert validated > 5
     assert bool(proposal.hardly_right) is warns
     assert ("threshold" in proposal.hardly_right) is warns
+
+
+@pytest.mark.parametrize(
+    ("rule", "series", "step"), [(0.5, True, "--horizon-steps 24"), (0.5, False, "more rows"), (2, True, "")]
+)
+def test_a_model_behind_the_rule_is_warned_of(rule: float, series: bool, step: str, tried: Proposal) -> None:
+    model = tried.trial.model
+    assert model is not None
+    figures = {"naive": rule * model.figure}
+    found = tuple(one.model_copy(update={"figure": figures.get(one.name, one.figure)}) for one in tried.trial.tried)
+    hourly = Series(every_hours=1.0, entities=1) if series else None
+    proposal = replace(tried, trial=replace(tried.trial, tried=found), series=hourly)
+    assert bool(proposal.behind_rule) is bool(step)
+    assert step in proposal.behind_rule
 
 
 @pytest.mark.parametrize("season", SEASONS)

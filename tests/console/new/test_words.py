@@ -136,6 +136,8 @@ def test_words_do_not_hide_the_decimal_comma(market: list[Row], as_csv: Writer) 
         ("contact", ["a@x.org", "b@y.de"]),
         ("reach", ["+49 731 123456", "0731/654321"]),
         ("reach", ["+49 (731) 123-45-67", "+1 (202) 555-01-23"]),
+        ("dni", [48_213_377, 50_112_904]),
+        ("phone", [4_973_112_345.0, 4_973_154_321.0]),
         ("who", ["Male", "Female"]),
         ("kin", ["Husband", "Wife", "Other"]),
     ],
@@ -148,6 +150,8 @@ def test_a_column_of_a_person_is_known_by_its_name_or_its_cells(name: str, cells
     ("name", "cells"),
     [
         ("usage", [1, 2]),
+        ("DNI (W/m^2)", [0, 913]),
+        ("ip calls", [3.5, 7.0]),
         ("account", ["10000000000000000007", "10000000000000000012"]),
         ("product_name", ["Ada", "Bo"]),
         ("driver version", ["a", "b"]),

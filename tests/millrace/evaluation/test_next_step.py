@@ -109,6 +109,18 @@ def test_a_slice_far_worse_than_all_rows_is_named() -> None:
     assert (step.kind, step.slice, step.rows, step.error) == ("look_at_slice", "region = south", 120, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("workload", "kind"), [("electricity", "look_back"), ("air_quality", "tune"), ("income", "tune")]
+)
+def test_a_rule_that_looks_back_asks_for_a_past(workload: str, kind: str) -> None:
+    declared = load_workload(Path(__file__).resolve().parents[3] / "workloads" / workload)
+    refused, passed = (advised(verdict(name), workload=declared) for name in ("baseline", "calibration"))
+    assert refused is not None
+    assert passed is not None
+    assert (refused.kind, passed.kind) == (kind, "tune")
+    assert refused.hours == (declared.gates.baseline.label_age_hours if kind == "look_back" else 0)
+
+
 def test_every_step_has_a_sentence() -> None:
     for kind in NextStep.model_fields["kind"].annotation.__args__:
         assert NextStep.model_validate({"kind": kind, "words": ["x"]}).sentence
