@@ -15,6 +15,7 @@ from infra.settings import StageSettings
 from millrace.names import OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.workload.declaration import Workload
+from millrace.workload.rollout import Approval
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -108,6 +109,11 @@ class Context:
     def least_instances(self) -> int:
         """The least instances of the live endpoint."""
         return self.workload.rollout.least_instances(production=self.settings.is_production)
+
+    @property
+    def approval(self) -> Approval:
+        """Who approves a version before it is released."""
+        return self.workload.approval(production=self.settings.is_production)
 
     @property
     def tags(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from console.queries.answers import answer, reason_of
 from console.queries.executions import Execution
@@ -17,6 +17,16 @@ from millrace.messages.execution import FAILURES
 from millrace.messages.train import BudgetChecked, BudgetRefusal
 from millrace.names import WorkloadNames
 from millrace.state.claims import Start
+
+
+class Named(Protocol):
+    """A run that is to be followed."""
+
+    @property
+    def machine(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
 
 OPEN = ("RUNNING", "PENDING_REDRIVE")
 """Statuses of a run that has not ended."""
@@ -40,7 +50,7 @@ class Follower:
     limit_s: float = 24 * 3600.0
     """How long to wait for the end of one run, in seconds."""
 
-    def wait_for(self, find: Callable[[], Start | None], *, limit_s: float) -> Run:
+    def wait_for(self, find: Callable[[], Named | None], *, limit_s: float) -> Run:
         """The run that `find` names, as soon as it exists. Raises RunError if that takes more than `limit_s`
         seconds."""
         end = time.monotonic() + limit_s

@@ -7,10 +7,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from console.actions.approve import find_package
 from console.environment import Environment
-from console.queries.versions import registry_of, state_of
+from console.queries.versions import state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames
@@ -53,7 +52,7 @@ def roll_back(
     states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
     _refuse_running(states, Leases(state_of(environment, names)).find("release"))
     target = rollback_target(pointers, to, restores=restores)
-    check_proven(target, _approval_of(environment, names, target))
+    check_proven(find_package(environment, names, target, where=COMMAND))
     who = environment.client("sts").get_caller_identity()["Arn"]
     rollback = Rollback(reason=reason, who=who, to=target, restores=restores)
     # The name shows what was started: `1a2b3c4d-rollback-to-3` or `1a2b3c4d-restore-3`.
@@ -64,17 +63,6 @@ def roll_back(
     )
     assert pointers.champion is not None
     return Started(execution=answer["executionArn"], version=target, replaced=pointers.champion.version)
-
-
-def _approval_of(environment: Environment, names: WorkloadNames, version: str) -> str:
-    """The registry's approval status of the version. Raises ConfigurationError if there is no such version."""
-    try:
-        return registry_of(environment, names).describe(names.package_arn(version)).approval
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
-            raise
-        expected = f"a version of {names.package_group} (`millrace versions` lists them)"
-        raise ConfigurationError(where=COMMAND, field="--to", expected=expected, came=version) from None
 
 
 def _refuse_running(states: Any, lease: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from console.cli.approval import approve, refuse
 from console.cli.audit import audit
 from console.cli.clock import clock
 from console.cli.console import console
@@ -44,7 +45,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
-    "Models": (validate, rollback, card, bom, verify, export, part),
+    "Models": (validate, approve, refuse, rollback, card, bom, verify, export, part),
     "Operations": (
         alarms,
         monitor,

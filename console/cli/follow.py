@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from console.actions.follow import Follower
+from console.actions.follow import Follower, Named
 from console.commands import command
 from console.environment import Environment
 from console.presenters.catalogue import outcome, run_title
@@ -112,6 +112,13 @@ def follow(environment: Environment, names: WorkloadNames, arn: str, *, said: bo
     """The run and the runs that it caused, when all have ended. With `said` each is a line on stderr."""
     with _follower(environment, names, said=said) as follower, _goes_on(names):
         return [_ended(environment, names, detail, said=said) for detail in follower.follow(arn)]
+
+
+def follow_run(environment: Environment, names: WorkloadNames, find: Callable[[], Named | None]) -> list[EndedRun]:
+    """The run that an event starts, as soon as `find` names it, and those that it caused, when all have ended."""
+    with _follower(environment, names, said=True) as follower, _goes_on(names):
+        run = follower.wait_for(find, limit_s=INTAKE_S)
+        return [_ended(environment, names, detail, said=True) for detail in follower.follow(run.arn)]
 
 
 def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *, said: bool) -> list[EndedRun]:

@@ -32,9 +32,9 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     """List the model versions: status, quality on the test rows, gates (figure against bound), time of one row by HTTP.
 
     Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings
-    back, `retired` was live, `registered` was not released, `refused` did not pass a gate and has no number. A
-    first model must beat its naive rule; a later one is compared with the live version too. Below the table it says
-    what the monitors of the live version cannot watch."""
+    back, `retired` was live, `waits` wants `millrace approve` or `refuse`, `registered` was not released, `refused` did
+    not pass a gate (it has no number) or a person refused it. A first model must beat its naive rule; a later one is
+    compared with the live version too. Below the table it says what the monitors of the live version cannot watch."""
     from console.commands import command
     from console.queries.monitoring_limits import read_limits
     from console.queries.runs import SHORT
@@ -77,6 +77,7 @@ def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Se
         "rows": version.rows,
         "on_test_rows": _quality(evaluation),
         "gates": "\n".join(gates),
+        **({"decision": version.decision} if version.decision else {}),
         "one_row_by_http": "\n".join(map(_call_times, times)),
         "dataset_version": version.snapshot_id,
         "model_digest": version.digests.get("model", "")[:12],
@@ -311,5 +312,6 @@ def register(
     moment = when(as_of, "--as-of")
     environment, names = find_deployed(stage, build, workload)
     model = read_model(folder, workloads_folder() / names.workload)
-    run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
+    who = environment.client("sts").get_caller_identity()["Arn"]
+    run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, who=who, as_of=moment)
     end(environment, names, run, how="started", wait=wait, as_json=json)

@@ -225,6 +225,10 @@ def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: A
     start_run("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
+ASKED_BY = ("train", "retrain")
+"""The machines that are told who asks: that person does not approve the version that is trained."""
+
+
 def start_run(
     machine: str,
     workload: str,
@@ -246,6 +250,8 @@ def start_run(
 
     moment = when(as_of, "--as-of")
     environment, names = find(stage, build, workload)
+    if machine in ASKED_BY:
+        more = {"who": environment.client("sts").get_caller_identity()["Arn"], **(more or {})}
     if moment and moment > (now := environment.now()):
         raise RunError(f"--as-of: expected a moment that has come, until {format_utc(now)}, got {as_of}")
     run = start(environment.client("stepfunctions"), names, machine, as_of=moment, more=more)

@@ -55,6 +55,7 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     return {
         "workload": names.workload,
         "live": shown(state.champion, lambda live: f"version {live.version}", "none yet"),
+        **({"waits_for_approval": shown(state.unapproved, ", ".join)} if state.unapproved else {}),
         **({"automated": shown(state.automates, lambda found: found.words)} if state.automates else {}),
         "runs_now": shown(
             state.runs, lambda runs: ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in runs.running)

@@ -11,8 +11,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from console.actions.approve import approve
 from console.demo.steps import Step
+from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud
+from console.queries.versions import find_waiting
 from millrace.names import WorkloadNames
 
 REST_S = 180.0
@@ -93,6 +96,14 @@ class Driver:
         if "FunctionError" in answer or judged != len(rows):
             raise RuntimeError(f"prediction: expected an answer for each of {len(rows)} rows, got {document}")
         return document
+
+    def approve(self, who: str, reason: str) -> None:
+        """A person approves the version that waits for one, if any does."""
+        environment = local_environment(self.cloud)
+        for version in find_waiting(environment, self.names):
+            with self._step("approval", f"{who} approves version {version}", reason) as done:
+                approve(environment, self.names, version, reason=reason)
+                done(f"approval:{version}")
 
     def clock(self, to: datetime) -> None:
         """Move the cloud's clock to `to`; schedules that are due on the way fire."""

@@ -24,7 +24,7 @@ class Step:
     in `demo.json`."""
 
     kind: str
-    """`put`, `predictions` or `clock` for an action, `alarm` for an alarm, else the name of the machine."""
+    """`put`, `predictions`, `approval` or `clock` for an action, `alarm` for an alarm, else the name of the machine."""
     subject: str
     """What the step is about, for example `train alarm`."""
     id: str
@@ -75,8 +75,17 @@ def steps(names: WorkloadNames, found: Sequence[Execution], actions: Sequence[St
 def _cause(execution: Execution, actions: Sequence[Step]) -> str | None:
     """The id of the step that caused the execution; None if none is known.
 
-    It is the execution that started it or put its event, else the object that was put, else the move of the clock."""
-    return parent_of(execution.input) or _put(execution, actions) or _move(execution, actions)
+    It is the execution that started it or put its event, else what a person did: the object, the move of the clock, the
+    approval."""
+    found = parent_of(execution.input) or _put(execution, actions) or _move(execution, actions)
+    return found or _approval(execution, actions)
+
+
+def _approval(execution: Execution, actions: Sequence[Step]) -> str | None:
+    """The id of a person's approval of the version that the execution releases."""
+    version = str(execution.input.get("detail", {}).get("package_arn", "")).rpartition("/")[2]
+    approved = (action.id for action in actions if action.id == f"approval:{version}")
+    return next(approved, None)
 
 
 def _put(execution: Execution, actions: Sequence[Step]) -> str | None:

@@ -36,7 +36,8 @@ def play(driver: Driver, *, weeks: int = WEEKS) -> None:
     """The archive, images to score, then weeks with requests on Monday and labels on Friday."""
     archive, later = read_sample(SAMPLE)
     drop = partial(driver.put, "training", "archive.parquet", parquet(archive))
-    driver.chapter("The archive: 1,524 images with labels", [("one file", drop)])
+    approve = partial(driver.approve, "a radiologist", "as good as its card says, for these eight weeks")
+    driver.chapter("The archive: 1,524 images with labels", [("one file", drop), ("a person approves", approve)])
     driver.chapter(
         "A file, a manifest and a single image to score",
         [
@@ -64,6 +65,7 @@ def _week(driver: Driver, week: int, images: list[dict[str, Any]]) -> None:
             ("Friday", partial(driver.clock, monday + timedelta(days=4))),
             ("labels", lambda: driver.put("labels", f"week-{week + 1}.csv", labels(images, ids))),
             ("Monday, monitor", partial(driver.clock, monday + WEEK)),
+            ("a person approves a new version", partial(driver.approve, "a radiologist", "learnt the other source")),
         ],
     )
 

@@ -22,6 +22,7 @@ from millrace.messages.audit import (
     ReviewEscalated,
     ReviewUnanswered,
     RowsWithdrawn,
+    VersionDecided,
     VersionLive,
     VersionRolledBack,
 )
@@ -61,7 +62,9 @@ def _has_run(record: Record) -> bool:
 
 def _who(record: Record) -> str:
     """The person, as IAM names them without the account: `user/operator`; empty if nobody is known."""
-    by_person = VersionRolledBack | RowsWithdrawn | AutomationSwitched | ReviewAnswered | ReviewEscalated
+    by_person = (
+        VersionDecided | VersionRolledBack | RowsWithdrawn | AutomationSwitched | ReviewAnswered | ReviewEscalated
+    )
     if isinstance(record.details, by_person):
         return record.details.by.rpartition(":")[2]
     return ""
@@ -121,6 +124,10 @@ def _moved(details: AutomationMoved) -> str:
     )
 
 
+def _decided(details: VersionDecided) -> str:
+    return f"version {details.version}: {details.reason}"
+
+
 def _answered(details: ReviewAnswered) -> str:
     return f"{details.decision}: {details.value}, after {details.seconds:.0f} s"
 
@@ -146,6 +153,8 @@ def _floor(details: FloorMoved) -> str:
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
     AuditEvent.MODEL_REFUSED: _refused,
+    AuditEvent.RELEASE_APPROVED: _decided,
+    AuditEvent.RELEASE_REFUSED: _decided,
     AuditEvent.RELEASE_LIVE: _live,
     AuditEvent.RELEASE_ROLLED_BACK: _rolled_back,
     AuditEvent.RELEASE_FAILED: _release_failed,

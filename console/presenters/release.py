@@ -28,6 +28,8 @@ NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
     "done": "this version or a newer one is or was live",
     "outdated": "another version is live than the one that it was compared with",
     "busy": "another release runs",
+    "unapproved": "a person has to approve it",
+    "refused": "a person has refused it",
 }
 """Why a version was not released, in words."""
 
@@ -60,8 +62,9 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     if opened.outcome != "open":
         # `done` and `busy` refuse nothing that an event started: it came twice, or another release has its turn. A
         # person who started a rollback did not get what it was for.
-        is_refused = is_rollback or opened.outcome == "outdated"
-        return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_refused)
+        is_refused = is_rollback or opened.outcome in ("outdated", "refused")
+        why = opened.refusal if opened.outcome == "refused" else NOT_RELEASED[opened.outcome]
+        return Outcome(text=f"not released: {why}", is_refused=is_refused)
     if is_rollback:
         return Outcome(text=f"version {opened.version} is live again")
     return Outcome(text="; ".join([f"released version {opened.version}", *_watched(run, opened)]))

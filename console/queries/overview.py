@@ -12,7 +12,7 @@ from console.queries.executions import Execution
 from console.queries.reviews import Waiting, count_waiting
 from console.queries.runs import Run, read_execution, runs_by_machine
 from console.queries.unread import Unread, part
-from console.queries.versions import state_of
+from console.queries.versions import find_waiting, state_of
 from console.queries.waiting import WaitingDrops, read_waiting
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
 from millrace.state.pointers import ReleasePointers, Version
@@ -57,6 +57,8 @@ class WorkloadState:
     waiting: WaitingDrops | Unread | None
     reviews: Waiting | Unread | None
     """Decisions that wait for a person; None without a policy."""
+    unapproved: tuple[str, ...] | Unread
+    """The versions that wait for a person, the newest first."""
 
 
 def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
@@ -78,6 +80,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
         ),
         waiting=part(lambda: read_waiting(environment, names)),
         reviews=part(lambda: count_waiting(environment, names, most=SEEN)) if automates else None,
+        unapproved=part(lambda: find_waiting(environment, names)),
     )
 
 

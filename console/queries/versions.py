@@ -12,12 +12,12 @@ from console.environment import Environment
 from console.queries.stored import find_object
 from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.messages.audit import VersionLive
+from millrace.messages.audit import AuditEvent, VersionDecided, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict, NextStep
 from millrace.messages.training_run import PINNED, Run
 from millrace.names import WorkloadNames
-from millrace.release.promotion import APPROVED
-from millrace.release.registry import Package, Registry
+from millrace.release.registry import PENDING, REJECTED, Package, Registry
+from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
 from millrace.state.audit import Record
 from millrace.state.pointers import Pointers, ReleasePointers
@@ -25,14 +25,15 @@ from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from millrace.workload.prices import usd_per_hour
 
-Status = Literal["live", "previous", "retired", "registered", "refused"]
+Status = Literal["live", "previous", "retired", "waits", "registered", "refused"]
 """Where a version stands:
 
 - `live`: it is the champion.
 - `previous`: it was live before the champion.
 - `retired`: it was live earlier.
+- `waits`: it has passed its gates, and a person has to approve it.
 - `registered`: it is not released yet, or its release failed or refused it.
-- `refused`: a gate refused it, so it has no number."""
+- `refused`: a person refused it; or a gate did, so it has no number."""
 DIGESTS = (*PINNED, "weights", "onnx", "artefact", "model", "evaluation")
 """The digests that a version may have, by link of its chain."""
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -60,6 +61,8 @@ class ModelVersion:
     """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
     live_at: datetime | None
     """When it last became live; None if it never was."""
+    decision: str = ""
+    """Who has approved or refused it last, and why; empty if nobody has."""
     gates: tuple[GateVerdict, ...]
     next_step: NextStep | None = None
     """What may help where a gate refused or warned."""
@@ -89,10 +92,11 @@ def audit_of(environment: Environment, names: WorkloadNames) -> tuple[Record, ..
 def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelVersion]:
     """Every version and every refused model, the newest first."""
     records, pointers = audit_of(environment, names), ReleasePointers(state_of(environment, names)).read()
+    needs_person = needs_approval(environment, names)
     # The registry has the versions; models that a gate refused are only in the audit, so their runs are read from S3.
     judged = dict(_judged(records))
     registered = [
-        _registered(package, pointers=pointers, judged=judged, records=records)
+        _registered(package, pointers=pointers, judged=judged, records=records, needs_person=needs_person)
         for package in registry_of(environment, names).all()
     ]
     s3 = environment.client("s3")
@@ -104,14 +108,49 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
     return sorted([*registered, *refused], key=lambda one: one.trained_at or NEVER, reverse=True)
 
 
-def status_of(package: Package, pointers: Pointers) -> Status:
-    """The version's status by the release pointers."""
+def status_of(package: Package, pointers: Pointers, *, needs_person: bool) -> Status:
+    """The version's status by the release pointers, and by what people have said of it."""
     champion, previous = pointers.champion, pointers.previous
     if champion and champion.package_arn == package.arn:
         return "live"
     if previous and previous.package_arn == package.arn:
         return "previous"
-    return "retired" if package.approval == APPROVED else "registered"
+    if package.was_live:
+        return "retired"
+    if package.approval == REJECTED:
+        return "refused"
+    is_older = pointers.newest >= int(package.version)
+    return "waits" if package.approval == PENDING and needs_person and not is_older else "registered"
+
+
+def needs_approval(environment: Environment, names: WorkloadNames) -> bool:
+    """Whether a person has to approve a version of the workload, as it is deployed."""
+    client = environment.client("lambda")
+    try:
+        found = client.get_function_configuration(FunctionName=names.function("start_release"))
+    except client.exceptions.ResourceNotFoundException:
+        return False
+    return ReleaseSettings.parse(found["Environment"]["Variables"]).approval == "person"
+
+
+def find_waiting(environment: Environment, names: WorkloadNames) -> tuple[str, ...]:
+    """The numbers of the versions that wait for a person, the newest first."""
+    if not needs_approval(environment, names):
+        return ()
+    pointers = ReleasePointers(state_of(environment, names)).read()
+    packages = registry_of(environment, names).waiting()
+    return tuple(one.version for one in packages if status_of(one, pointers, needs_person=True) == "waits")
+
+
+def decision_on(version: str, records: Iterable[Record]) -> str:
+    """What a person has decided about the version last: "approved by ann: as good on our wards"; empty for nothing."""
+    words = {AuditEvent.RELEASE_APPROVED: "approved", AuditEvent.RELEASE_REFUSED: "refused"}
+    found = [
+        f"{words[record.event]} by {record.details.by.rpartition('/')[2]}: {record.details.reason}"
+        for record in records
+        if isinstance(record.details, VersionDecided) and record.details.version == version
+    ]
+    return found[-1] if found else ""
 
 
 def find_verdicts(records: Iterable[Record], run: str) -> tuple[GateVerdict, ...]:
@@ -133,7 +172,12 @@ def _judged(records: Iterable[Record]) -> Iterator[tuple[str, GatesJudged]]:
 
 
 def _registered(
-    package: Package, *, pointers: Pointers, judged: Mapping[str, GatesJudged], records: Iterable[Record]
+    package: Package,
+    *,
+    pointers: Pointers,
+    judged: Mapping[str, GatesJudged],
+    records: Iterable[Record],
+    needs_person: bool,
 ) -> ModelVersion:
     known = package.metadata
     judgement = judged.get(known.get("run", ""))
@@ -145,7 +189,8 @@ def _registered(
     ]
     return ModelVersion(
         version=package.version,
-        status=status_of(package, pointers),
+        status=status_of(package, pointers, needs_person=needs_person),
+        decision=decision_on(package.version, records),
         run=known.get("run", ""),
         snapshot_id=known.get("snapshot_id", ""),
         tag=known.get("tag", ""),

@@ -1,1 +1,1 @@
-"""Makes a version the champion: moves the release pointers and approves the package."""
+"""Makes a version the champion: moves the release pointers and marks the package as live."""

@@ -1,4 +1,4 @@
-"""A version is live at the endpoint: makes it the champion. The pointers move, and the package is approved."""
+"""A version is live at the endpoint: makes it the champion. The pointers move, and the package is marked."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     version = version_of(call.state)
     before = POINTERS.read()
     after = moved(call.state, before, version)
-    # Approve before the pointers move. If the execution is stopped in between, the registry no longer proves that no
+    # Mark it before the pointers move. If the execution is stopped in between, the registry no longer proves that no
     # version was ever live, so the new endpoint is not deleted as a leftover of a failed first release.
-    REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution_arn}")
+    REGISTRY.mark_live(REGISTRY.describe(version.package_arn), execution=call.execution_arn)
     written = before if after == before else POINTERS.move(after)
     kept = record(call, VersionLive(version=version.version, revision=written.revision, watched_requests=requests))
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)

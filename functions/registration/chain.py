@@ -21,6 +21,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import NONE
+from millrace.release.registry import ASKED_BY
 from millrace.release.signatures import automation_digest
 from millrace.timestamps import format_utc
 
@@ -78,6 +79,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "reason": pinned.reason,
             "gate": pinned.gate,
             "beside": evaluation.beside or NONE,
+            **({ASKED_BY: pinned.who} if pinned.who else {}),
             **_automation(evaluation),
         }
     return Chain(

@@ -61,6 +61,7 @@ def configure(
         rows=pin.rows,
         as_of=given.as_of,
         reason=given.reason,
+        who=given.who,
         gate=gate,
     )
     files = [(name, (folder / name).read_bytes()) for name in FILES]

@@ -13,30 +13,35 @@ from millrace.aws.endpoints import served_model
 from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.evaluation.report import EVALUATION_FILE
+from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.release.promotion import (
     LEASE_DAYS,
     ROLLBACK_PHASES,
+    Verdict,
     check_proven,
     outcome_of,
     outdated_by,
     rollback_target,
+    verdict_of,
 )
-from millrace.release.registry import Package, Registry
+from millrace.release.registry import ASKED_BY, Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
-from millrace.settings.environment import Environment
+from millrace.settings.release import ReleaseSettings
+from millrace.state.audit import Record, append
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
-SETTINGS = Environment.parse()
+SETTINGS = ReleaseSettings.parse()
 NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 SAGEMAKER = boto3.client("sagemaker")
-STATE = StateTable(boto3.client("dynamodb"), NAMES)
+DYNAMODB = boto3.client("dynamodb")
+STATE = StateTable(DYNAMODB, NAMES)
 POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 S3 = boto3.client("s3")
@@ -62,22 +67,31 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     restores = given.rollback is not None and given.rollback.restores
     if not restores or is_signed(S3, NAMES, package):
         check_signature(S3, KEY, NAMES, package)
-    # 2. The lease. Everything after it is only looked at if this release has its turn.
-    until = given.as_of + timedelta(days=LEASE_DAYS)
-    leased = LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
+    # 2. What people have said. A version that waits for a person holds up no other: it takes no lease.
+    verdict = Verdict()
+    if given.rollback is None and outcome_of(pointers, package.version, turn="open") == "open":
+        verdict = judge(package)
+        record(call, package, verdict)
+    # 3. The lease. Everything after it is only looked at if this release has its turn.
+    until, is_decided = given.as_of + timedelta(days=LEASE_DAYS), not (verdict.waits or verdict.refusal)
+    leased = is_decided and LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
     if leased:
         LEASES.free(package.arn)  # the lease `first`, which its registration took
         pointers = POINTERS.read()  # under the lease nobody else moves them
-    else:
+    elif is_decided:
         check_holder(given.rollback)
-    # 3. The endpoints, then what the release does next.
+    elif verdict.refusal:
+        LEASES.free(package.arn)  # another first training may start
+    # 4. The endpoints, then what the release does next.
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
     challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
     outcome = outcome_for(given, pointers, package.version, leased=leased)
     # A rollback is compared with nothing: it brings back a version that was live.
-    refusal = ""
-    if outcome == "open" and given.rollback is None:
-        refusal = outdated_by(pointers, beside=package.metadata.get("beside", ""), approval=package.approval)
+    refusal = verdict.refusal
+    if not is_decided:
+        outcome = "refused" if refusal else "unapproved"
+    elif outcome == "open" and given.rollback is None:
+        refusal = outdated_by(pointers, beside=package.metadata.get("beside", ""), was_live=package.was_live)
         outcome = "outdated" if refusal else outcome
     if outcome == "open" and "changing" in (live, challenger):
         changing = NAMES.endpoint if live == "changing" else NAMES.challenger
@@ -92,7 +106,31 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         live=live,
         challenger=challenger,
         rule_answer=find_rule_answer(package),
+        approval_hours=WORKLOAD.rollout.approval_hours,
     )
+
+
+def judge(package: Package) -> Verdict:
+    """What people have said about the version."""
+    # A role of the workload's own functions appears as a session of that role.
+    own_roles = f"arn:{NAMES.platform.partition}:sts::{NAMES.platform.account}:assumed-role/{NAMES.prefix}-"
+    asked_by = package.metadata.get(ASKED_BY, "")
+    return verdict_of(package, approval=SETTINGS.approval, own_roles=own_roles, asked_by=asked_by)
+
+
+def record(call: StepInput[ReleaseInput], package: Package, verdict: Verdict) -> None:
+    """Keep in the audit who has approved or refused the version. A repeated call adds nothing."""
+    if not (verdict.approved_by or verdict.refusal):
+        return
+    kept = Record(
+        actor="start_release",
+        execution_arn=call.execution_arn,
+        event=AuditEvent.RELEASE_REFUSED if verdict.refusal else AuditEvent.RELEASE_APPROVED,
+        as_of=call.state.as_of,
+        cause=call.state.cause,
+        details=VersionDecided(version=package.version, by=package.changed_by, reason=verdict.refusal or package.said),
+    )
+    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)
 
 
 def find_rule_answer(package: Package) -> str:
@@ -135,7 +173,7 @@ def find_package(given: ReleaseInput, pointers: Pointers) -> Package:
     if given.rollback:
         target = rollback_target(pointers, given.rollback.to, restores=given.rollback.restores)
         package = REGISTRY.describe(NAMES.package_arn(target))
-        check_proven(package.version, package.approval)
+        check_proven(package)
         return package
     assert given.detail is not None
     package = REGISTRY.describe(given.detail.package_arn)

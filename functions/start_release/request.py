@@ -46,6 +46,7 @@ def started(
     live: Standing,
     challenger: Standing,
     rule_answer: str,
+    approval_hours: float,
 ) -> ReleaseStarted:
     """The answer, which later states of the machine read.
 
@@ -70,6 +71,7 @@ def started(
         sample_digest=package.metadata.get("sample_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else NONE,
         refusal=refusal,
+        approval_hours=approval_hours,
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",
     )

@@ -6,6 +6,7 @@
 4. It publishes for how long a record of the audit has lacked its link in the chain.
 5. It tells of failed executions whose event never came.
 6. It drops the labels of people's answers that were not dropped yet, and ends decisions that nobody answered in time.
+7. It refuses versions that nobody has approved in time.
 
 Step Functions delivers the event that an execution has ended as best effort. So the event by which `cleanup` frees a
 slot, and by which people hear of a failure, may be lost. Events of failures come here too, and are noted for step 5:
@@ -14,7 +15,7 @@ https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html"""
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import boto3
@@ -29,7 +30,7 @@ from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE
 from millrace.release.leftovers import Leftovers
 from millrace.release.registry import Registry
-from millrace.settings.environment import Environment
+from millrace.settings.release import ReleaseSettings
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
 from millrace.state.cursors import StoredCursors
@@ -39,22 +40,24 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.reported_failures import ReportedFailures
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
+from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 
-SETTINGS = Environment.parse()
+SETTINGS = ReleaseSettings.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
 DYNAMODB, SAGEMAKER = boto3.client("dynamodb"), boto3.client("sagemaker")
 STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
+REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 LEFTOVERS = Leftovers(
     sagemaker=SAGEMAKER,
     cloudwatch=boto3.client("cloudwatch"),
     names=NAMES,
     leases=LEASES,
     pointers=ReleasePointers(STATE),
-    registry=Registry(SAGEMAKER, group=NAMES.package_group),
+    registry=REGISTRY,
 )
 EVENTS = boto3.client("events")
 NOTICE = OrphanNotice(events=EVENTS, names=NAMES, state=STATE)
@@ -67,7 +70,8 @@ LAG = AuditLag(
     chain=AuditChain(S3, bucket=NAMES.platform.bucket("audit"), workload=NAMES.workload),
     state=STATE,
 )
-HAS_POLICY = load_workload(SETTINGS.folder).policy is not None
+WORKLOAD = load_workload(SETTINGS.folder)
+HAS_POLICY = WORKLOAD.policy is not None
 REVIEWS = Reviews(dynamodb=DYNAMODB, s3=S3, names=NAMES) if HAS_POLICY else None
 MOST_ENDED = 1000
 """The most decisions that one sweep ends: they take it half a minute."""
@@ -126,11 +130,24 @@ def sweep(call: ExecutionInput) -> Swept:
         publish(lag)
     if unheard := FAILURES.tell(cause=call.cause, as_of=call.as_of):
         LOGGER.warning("told late", extra={"executions": unheard})
+    if SETTINGS.approval == "person":
+        refuse_overdue(call.as_of)
     if REVIEWS:
         dropped = REVIEWS.drop_labels(now=call.as_of)
         ended = REVIEWS.queue.end_expired(now=call.as_of, most=MOST_ENDED)
         LOGGER.info("reviews", extra={"labels": dropped, "ended": ended})
     return swept
+
+
+def refuse_overdue(now: datetime) -> None:
+    """Refuse each version that was trained so long ago that a person should have approved it by now.
+
+    SageMaker's event of it starts the release, which keeps the refusal in the audit and tells it."""
+    hours = WORKLOAD.rollout.approval_hours
+    for package in list(REGISTRY.waiting()):
+        if parse_utc(package.metadata["as_of"]) + timedelta(hours=hours) <= now:
+            REGISTRY.refuse(package, reason=f"nobody has approved it within {hours:g} hours")
+            LOGGER.warning("refused", extra={"version": package.version})
 
 
 def publish(lag: timedelta) -> None:

@@ -79,7 +79,7 @@ class Rule(Construct):
         self._bus = bus
         self._dead = dead
 
-    def to_machine(self, machine_arn: str) -> None:
+    def to_machine(self, machine_arn: str, *, envelope: events.CfnRule.InputTransformerProperty = ENVELOPE) -> None:
         """Start the machine with the envelope as its input."""
         role = role_of(
             self,
@@ -88,7 +88,7 @@ class Rule(Construct):
             service="events.amazonaws.com",
             statements=[resource("states", machine_arn).may("StartExecution")],
         )
-        self._rule(self._target(machine_arn, role_arn=role.resource.attr_arn, input_transformer=ENVELOPE))
+        self._rule(self._target(machine_arn, role_arn=role.resource.attr_arn, input_transformer=envelope))
 
     def to_function(self, function_arn: str) -> None:
         """Call the function with the envelope. The function's own permission allows it, so there is no role."""

@@ -17,7 +17,7 @@ from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
 from millrace.errors import EndpointChangingError, WorkloadError
-from millrace.messages.events import ModelReleased, ReleaseRefused, ReleaseUntidy
+from millrace.messages.events import ApprovalWanted, ModelReleased, ReleaseRefused, ReleaseUntidy
 from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 
@@ -99,7 +99,9 @@ def _start_release(context: Context) -> dict[str, State]:
             [
                 (states.equals(outcome, "open"), preflight.FIRST),
                 (states.equals(outcome, "done"), "Restored?"),
+                (states.equals(outcome, "unapproved"), "Approval wanted"),
                 (states.equals(outcome, "outdated"), "Release refused"),
+                (states.equals(outcome, "refused"), "Release refused"),
             ],
             otherwise="Its turn comes",
         ),
@@ -116,13 +118,22 @@ def _start_release(context: Context) -> dict[str, State]:
         "Nothing to do": states.succeed("This version or a newer one is live already"),
         **states.put_event(
             context,
+            "Approval wanted",
+            event=ApprovalWanted,
+            detail=states.fields(RELEASE, "package_arn", "version", "approval_hours"),
+            comment="Tell that a person has to approve the version, or to refuse it",
+            next_state="Not approved yet",
+        ),
+        "Not approved yet": states.succeed("Another execution goes on once a person has decided"),
+        **states.put_event(
+            context,
             "Release refused",
             event=ReleaseRefused,
             detail=states.fields(RELEASE, "package_arn", "version", "previous_version", "refusal"),
-            comment="Tell that it was compared with another version than the live one",
+            comment="Tell that a person has refused it, or that it was compared with another version than the live one",
             next_state="Not released",
         ),
-        "Not released": states.succeed("Another version is live than the one that it was compared with"),
+        "Not released": states.succeed("Refused, with the reason; the live version is unchanged"),
     }
 
 
@@ -284,7 +295,7 @@ def _advance_release(context: Context) -> dict[str, State]:
     return {
         "Advance release": states.invoke(
             context.names.function_arn("advance_release"),
-            comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
+            comment="The version becomes champion by compare-and-set, the one before previous; the package is marked",
             result=ADVANCE,
             next_state="Delete challenger",
         ),

@@ -30,7 +30,7 @@ def definition(context: Context) -> Definition:
         timeout_s=int((longest_hours(context.workload) + 1) * 3600),
         states={
             **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Guard"
+                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}, "who": ""}, next_state="Guard"
             ),
             "Guard": states.invoke(
                 context.names.function_arn("guard"),
@@ -75,6 +75,7 @@ def _train(context: Context) -> State:
                     "as_of.$": "$.as_of",
                     "reason.$": GUARD.path("trigger"),
                     "detail.$": "$.detail",
+                    "who.$": "$.who",
                     # Step Functions links the two executions by this key.
                     "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
                 },

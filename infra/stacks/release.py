@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from aws_cdk import aws_events as events
+
 from infra.constructs.function import Function
 from infra.constructs.job_role import job_role
 from infra.constructs.log_group import log_group
@@ -12,8 +16,27 @@ from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import ModelRegistered
-from millrace.names import MODEL_ROLE
+from millrace.names import MODEL_ROLE, WorkloadNames
+from millrace.release.registry import APPROVED, REJECTED
 from millrace.settings.environment import Environment
+from millrace.settings.release import ReleaseSettings
+
+DECIDED = events.CfnRule.InputTransformerProperty(
+    input_paths_map={"id": "$.id", "time": "$.time", "package": "$.detail.ModelPackageArn"},
+    input_template='{"cause": <id>, "as_of": <time>, "detail": {"package_arn": <package>}}',
+)
+"""The input of the release of a version that a person has approved or refused."""
+
+
+def decided(names: WorkloadNames) -> dict[str, Any]:
+    """The pattern of SageMaker's event that a person has approved or refused a version.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html#eventbridge-model-package"""
+    return {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Model Package State Change"],
+        "detail": {"ModelPackageGroupName": [names.package_group], "ModelApprovalStatus": [APPROVED, REJECTED]},
+    }
 
 
 class ReleaseStack(WorkloadStack):
@@ -42,6 +65,10 @@ class ReleaseStack(WorkloadStack):
             pattern=pattern_of(ModelRegistered, workload=names.workload),
             bus=context.platform.bus,
         ).to_machine(names.machine_arn("release"))
+        if context.approval == "person":
+            Rule(self, "approved", context=context, pattern=decided(names), bus=None).to_machine(
+                names.machine_arn("release"), envelope=DECIDED
+            )
 
     def _endpoint_logs(self) -> None:
         """The log groups of the two endpoints. SageMaker would make them itself, without a key and for ever.
@@ -80,9 +107,10 @@ class ReleaseStack(WorkloadStack):
             context=context,
             description="The release's lease, its package and signature, and what stands already",
             role=self.room,
-            settings=environment,
+            settings=ReleaseSettings(**context.environment(), approval=context.approval),
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "DeleteItem"),
+                state_table.append_audit(names),
                 registry.versions(names).may("DescribeModelPackage"),
                 ARTEFACTS.read(names, "runs"),
                 ARTEFACTS.find(names, "runs"),
@@ -108,7 +136,7 @@ class ReleaseStack(WorkloadStack):
             self,
             "advance_release",
             context=context,
-            description="Move the release pointers, approve the package",
+            description="Move the release pointers, mark the package",
             role=self.room,
             settings=environment,
             statements=[

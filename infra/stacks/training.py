@@ -35,6 +35,7 @@ from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
+from millrace.settings.release import ReleaseSettings
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 from millrace.workload.fit import check_pretrained_file
@@ -261,6 +262,7 @@ class TrainingStack(WorkloadStack):
                 step_functions.machines(names, "release").may("StartExecution"),
                 state_table.append_audit(names),
                 every("sagemaker", because=listed).may("ListModelPackages"),
+                registry.versions(names).may("DescribeModelPackage"),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),
             ],
@@ -287,7 +289,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="Each hour: free what no running execution holds",
             role=self.room,
-            settings=Environment(**context.environment()),
+            settings=ReleaseSettings(**context.environment(), approval=context.approval),
             keeps_events=True,
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
@@ -296,6 +298,9 @@ class TrainingStack(WorkloadStack):
                 functions.invoke(names.function_arn("cleanup")),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 every("sagemaker", because=listed).may("ListModelPackages"),
+                registry.versions(names).may(
+                    "DescribeModelPackage", *(["UpdateModelPackage"] if context.approval == "person" else [])
+                ),
                 bus.put_events(names),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),

@@ -19,6 +19,8 @@ class AuditEvent(StrEnum):
 
     MODEL_PASSED = "model.passed"
     MODEL_REFUSED = "model.refused"
+    RELEASE_APPROVED = "release.approved"
+    RELEASE_REFUSED = "release.refused"
     RELEASE_LIVE = "release.live"
     RELEASE_ROLLED_BACK = "release.rolled_back"
     RELEASE_FAILED = "release.failed"
@@ -36,6 +38,18 @@ class AuditEvent(StrEnum):
     REVIEW_UNANSWERED = "review.unanswered"
     FLOOR_ON = "floor.on"
     FLOOR_OFF = "floor.off"
+
+
+class VersionDecided(Message):
+    """A person has let a version be released, or has refused it.
+
+    {"version": "2", "by": "arn:aws:sts::123456789012:assumed-role/Leads/ann", "reason": "as good on our wards"}"""
+
+    version: str
+    by: str
+    """Identity of the person, as SageMaker knows it; of a version that nobody has approved in time, the sweep's."""
+    reason: str
+    """In the person's words; of a refusal also what was wrong with an approval."""
 
 
 class VersionLive(Message):
@@ -149,6 +163,8 @@ class FloorMoved(FloorReport):
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
+    AuditEvent.RELEASE_APPROVED: VersionDecided,
+    AuditEvent.RELEASE_REFUSED: VersionDecided,
     AuditEvent.RELEASE_LIVE: VersionLive,
     AuditEvent.RELEASE_ROLLED_BACK: VersionRolledBack,
     AuditEvent.RELEASE_FAILED: ReleaseFailed,

@@ -115,8 +115,19 @@ class ModelReleased(BusEvent):
     """Requests to its fleet while the release's alarms watched it."""
 
 
+class ApprovalWanted(BusEvent):
+    """A version has passed its gates and waits for a person."""
+
+    detail_type = "approval.wanted"
+
+    package_arn: str
+    version: str
+    approval_hours: float
+    """After so many hours it is refused."""
+
+
 class ReleaseRefused(BusEvent):
-    """A version is not released, since it was compared with another version than the one that is live now."""
+    """A version is not released: a person has refused it, or it was compared with another version than the live one."""
 
     detail_type = "release.refused"
 
@@ -209,6 +220,7 @@ EVENTS: dict[str, type[BusEvent]] = {
         ModelRefused,
         ModelRegistered,
         ModelReleased,
+        ApprovalWanted,
         ReleaseRefused,
         ReleaseUntidy,
         EndpointOrphaned,

@@ -18,8 +18,9 @@ from millrace.workload.rollout import Phases
 
 Turn = Literal["open", "busy"]
 """`open`: this release has its turn. `busy`: another release has the lease."""
-ReleaseOutcome = Literal[Turn, "done", "outdated"]
-"""What a release does next. `open`: it goes on. `busy`: it waits.
+ReleaseOutcome = Literal[Turn, "done", "outdated", "unapproved", "refused"]
+"""What a release does next. `open`: it goes on. `busy`: it waits. `unapproved`: it ends, and another execution goes on
+once a person has approved the version. `refused`: nothing, since a person has refused it, or nobody may approve so.
 
 `done`: nothing, since this version or a newer one is or was live. `outdated`: nothing, since another version is live
 than the version that this one was compared with in its evaluation."""
@@ -105,7 +106,9 @@ class ReleaseStarted(Message):
     previous_version: str
     """The live version before this release. `none` before the first release."""
     refusal: str = ""
-    """What is wrong if the outcome is `outdated`, else empty."""
+    """What is wrong if the outcome is `outdated` or `refused`, else empty."""
+    approval_hours: float = 168
+    """How long a version waits for a person before it is refused."""
     has_live: bool
     """Whether there is a live endpoint to update. Without one the machine makes it."""
     has_challenger: bool

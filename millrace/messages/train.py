@@ -43,6 +43,8 @@ class TrainInput(ExecutionInput):
     {"cause": "…", "as_of": "1997-01-01T00:10:00Z", "reason": "first"}"""
 
     reason: TrainingReason
+    who: str = ""
+    """The identity that asked for the training, as it says itself; empty if no person did."""
     external_model: ExternalFiles | None = None
     """None: a model is trained."""
     accept_corrections: bool = False

@@ -42,6 +42,8 @@ class Run(BaseModel):
     as_of: datetime
     """The time that counted as now when the run started."""
     reason: TrainingReason
+    who: str = ""
+    """As `TrainInput.who`."""
     gate: GateBaseline
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 
 from millrace.messages.events import (
     SOURCE,
+    ApprovalWanted,
     BusEvent,
     DataLate,
     DropRejected,
@@ -169,10 +170,19 @@ NOTICES: dict[str, Notice] = {
         reason="reason",
         advice="advice",
     ),
+    "wanted-approval": _ours(
+        ApprovalWanted,
+        severity="look",
+        description="a version has passed its gates and waits for a person",
+        sentence="APPROVE OR REFUSE: version <version> of <workload>, within <hours> hours. "
+        'Look: millrace card <version> --workload <workload>, then millrace approve <version> --reason "..."',
+        version="version",
+        hours="approval_hours",
+    ),
     "refused-release": _ours(
         ReleaseRefused,
         severity="look",
-        description="a version was compared with another one than the live one; it is not released",
+        description="a version is not released: a person refused it, or another one is live than it was compared with",
         sentence="NOT RELEASED: version <version> of <workload>, <refusal>. "
         "Look: millrace versions --workload <workload>",
         version="version",

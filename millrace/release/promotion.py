@@ -21,11 +21,10 @@ from millrace.evaluation.agreement import TOLERANCE, largest_difference
 from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
 from millrace.messages.release import ReleaseOutcome, SmokeTested, Turn
+from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.pointers import Pointers, Version
-from millrace.workload.rollout import Phase
+from millrace.workload.rollout import Approval, Phase
 
-APPROVED = "Approved"
-"""The registry's status of a version that went live."""
 ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
 """The phases of a rollback: one step without a canary, since the version was live before.
 
@@ -82,11 +81,31 @@ def rollback_target(pointers: Pointers, wanted: str | None, *, restores: bool = 
     return target
 
 
-def check_proven(version: str, approval: str) -> None:
+def check_proven(package: Package) -> None:
     """Raise ConflictError if the version was never live: a rollback returns to a proven version only."""
-    if approval != APPROVED:
-        message = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
-        raise ConflictError(f"roll back: {message}")
+    if not package.was_live:
+        raise ConflictError(f"roll back: expected a version that was live, version {package.version} never was")
+
+
+def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by: str) -> Verdict:
+    """Whether a version that was never live may be released, by who has approved it.
+
+    `asked_by` is the identity that asked for its training, empty if nobody did. `own_roles` is what the ARNs of the
+    roles of the workload's own functions begin with: they approve nothing in a person's place."""
+    if package.approval == REJECTED:
+        return Verdict(
+            refusal=f"{package.changed_by or 'somebody'} has refused it: {package.said or 'without a reason'}"
+        )
+    if approval == "none":
+        return Verdict()
+    if package.approval == PENDING:
+        return Verdict(waits=True)
+    if not package.changed_by or package.changed_by.startswith(own_roles):
+        came = package.changed_by or "nobody whom SageMaker names"
+        return Verdict(refusal=f"expected a person to approve it, {came} did")
+    if package.changed_by == asked_by:
+        return Verdict(refusal=f"expected another person than who asked for its training to approve it, {asked_by} did")
+    return Verdict(approved_by=package.changed_by)
 
 
 def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
@@ -105,16 +124,28 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
     return pointers.with_live(version)
 
 
-def outdated_by(pointers: Pointers, *, beside: str, approval: str) -> str:
+def outdated_by(pointers: Pointers, *, beside: str, was_live: bool) -> str:
     """The reason why a version is outdated, for a person. Empty if it is not.
 
     A version is outdated if another version is live now than the one that it was compared with, `beside`. The registry
     has `beside` as a number, as NONE, or empty for a version that was registered before it was kept. A version that was
     live once is not outdated while no version is live: if the pointers were lost, it can come back."""
-    if not beside or (pointers.champion is None and approval == APPROVED):
+    if not beside or (pointers.champion is None and was_live):
         return ""
     live = pointers.champion.version if pointers.champion else ""
     return why_outdated("" if beside == NONE else beside, live)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What people have said about a version: it may be released unless it waits or is refused."""
+
+    approved_by: str = ""
+    """The identity of the person who has approved it; empty if nobody had to."""
+    refusal: str = ""
+    """Why it is not released, for a person; empty if nothing is wrong."""
+    waits: bool = False
+    """Whether a person has to decide first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 The package's metadata has the digests of all that the version was made of.
 
     registered       PendingManualApproval
-    live, or was     Approved: a rollback returns to an approved version only
+    a person says    Approved or Rejected, and SageMaker keeps who said so
+    live, or was     Approved, and WAS_LIVE in its metadata: a rollback returns to such a version only
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import Any
 from millrace.errors import ArtefactError
 
 PENDING = "PendingManualApproval"
-"""The registry's status of a version that was never live. No other status proves that."""
+"""The registry's status of a version about which nobody has decided yet."""
+APPROVED = "Approved"
+"""The registry's status of a version that a person has approved, or that went live without one."""
+REJECTED = "Rejected"
+"""The registry's status of a version that a person has refused, or that nobody has approved in time."""
+WAS_LIVE = "was_live"
+"""The key of the metadata of a version that is or was live: its value is the execution that released it."""
+ASKED_BY = "asked_by"
+"""The key of the metadata with the identity that asked for the training, as it said itself; absent if no person did."""
 MAXIMUM_METADATA = 50
 """The most entries in the CustomerMetadataProperties of a package, by AWS's API."""
 
@@ -47,8 +56,19 @@ class Package:
     image: str
     model_data_url: str
     approval: str
-    """The registry's status: PENDING, or `Approved` for a version that is or was live."""
+    """The registry's status: PENDING, APPROVED or REJECTED."""
+    changed_by: str
+    """The ARN of the identity that has changed the package last, as SageMaker knows it; empty if nobody has.
+
+    Until a version is live, that is who has approved or refused it."""
+    said: str
+    """What that identity has said about it; empty for nothing."""
     metadata: Mapping[str, str]
+
+    @property
+    def was_live(self) -> bool:
+        """Whether the version is live, or was."""
+        return WAS_LIVE in self.metadata
 
 
 class Registry:
@@ -80,6 +100,8 @@ class Registry:
             image=container["Image"],
             model_data_url=container["ModelDataUrl"],
             approval=answer["ModelApprovalStatus"],
+            changed_by=answer.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn", ""),
+            said=answer.get("ApprovalDescription", ""),
             metadata=dict(answer.get("CustomerMetadataProperties") or {}),
         )
 
@@ -89,23 +111,47 @@ class Registry:
             yield self.describe(summary["ModelPackageArn"])
 
     def was_never_live(self) -> bool:
-        """Whether the registry proves that no version ever went live: it has versions, and all wait for approval."""
+        """Whether the registry proves that no version ever went live: it has versions, and none was live."""
         # Exactly this set: an empty registry proves nothing.
-        return {summary["ModelApprovalStatus"] for summary in self._listed()} == {PENDING}
+        arns = (summary["ModelPackageArn"] for summary in self._listed())
+        found = (self._client.describe_model_package(ModelPackageName=arn) for arn in arns)
+        return {WAS_LIVE in (one.get("CustomerMetadataProperties") or {}) for one in found} == {False}
+
+    def waiting(self) -> Iterator[Package]:
+        """The packages about which nobody has decided, the newest first."""
+        return (self.describe(one["ModelPackageArn"]) for one in self._listed(ModelApprovalStatus=PENDING))
 
     def approve(self, package: Package, *, reason: str) -> None:
-        """Mark the package as approved. The metadata is sent too, since an update may replace it."""
+        """Approve the version. SageMaker keeps the caller's identity, and sends an event that starts its release."""
+        self._decide(package, APPROVED, reason)
+
+    def refuse(self, package: Package, *, reason: str) -> None:
+        """Refuse the version: it is not released. SageMaker keeps the caller's identity."""
+        self._decide(package, REJECTED, reason)
+
+    def mark_live(self, package: Package, *, execution: str) -> None:
+        """Note that the execution has made the version live. A version that nobody had to approve is approved by it."""
+        if package.was_live:
+            return
+        by_release = {"ModelApprovalStatus": APPROVED, "ApprovalDescription": f"released by {execution}"}
         self._client.update_model_package(
             ModelPackageArn=package.arn,
-            ModelApprovalStatus="Approved",
-            ApprovalDescription=reason,
-            CustomerMetadataProperties=dict(package.metadata),
+            CustomerMetadataProperties={**package.metadata, WAS_LIVE: execution.rpartition(":")[2]},
+            **(by_release if package.approval == PENDING else {}),
         )
 
-    def _listed(self) -> Iterator[Any]:
-        """The registry's summary of every version, the newest first."""
+    def _decide(self, package: Package, status: str, reason: str) -> None:
+        self._client.update_model_package(
+            ModelPackageArn=package.arn,
+            ModelApprovalStatus=status,
+            ApprovalDescription=reason,
+            CustomerMetadataProperties=dict(package.metadata),  # an update may replace it
+        )
+
+    def _listed(self, **only: str) -> Iterator[Any]:
+        """The registry's summary of every version, or of `only` some, the newest first."""
         pages = self._client.get_paginator("list_model_packages").paginate(
-            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending"
+            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending", **only
         )
         return (summary for page in pages for summary in page["ModelPackageSummaryList"])
 

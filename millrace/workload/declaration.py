@@ -26,7 +26,7 @@ from millrace.tasks.catalogue import TASKS
 from millrace.workload.places import within
 from millrace.workload.policy import Costs, Policy
 from millrace.workload.prices import is_known
-from millrace.workload.rollout import Rollout
+from millrace.workload.rollout import Approval, Rollout
 from millrace.workload.section import Section
 from millrace.workload.training import Training
 from millrace.workload.tuning import Tuning, tuning_usd
@@ -358,6 +358,11 @@ class Workload(Section):
     """Every version needs it, except in the stage `local`."""
     tuning: Tuning | None = None
     """The search for hyperparameters that `millrace tune` starts."""
+
+    def approval(self, *, production: bool) -> Approval:
+        """Who approves a version in a stage like `prod`, or in another stage."""
+        is_high = self.card is not None and self.card.risk == "high"
+        return self.rollout.approval or ("person" if production or is_high else "none")
 
     @model_validator(mode="after")
     def _high_risk_has_a_policy(self) -> Workload:

@@ -1,4 +1,4 @@
-"""The part `rollout` of workload.yaml: on which instances a version goes live, and in which phases.
+"""The part `rollout` of workload.yaml: on which instances a version goes live, in which phases, and who approves it.
 
     canary   a part of the new fleet takes its share of the traffic first, watched by the release's alarms
     live     the new fleet takes all traffic; every rollout ends with this phase
@@ -32,6 +32,8 @@ PRODUCTION_INSTANCES = 2
 """The least instances in production without a declaration. SageMaker spreads two over two availability zones.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-best-practices.html"""
+Approval = Literal["none", "person"]
+"""Who lets a version that has passed its gates be released: `none`, nobody is asked; `person`, a person by name."""
 Phases = Annotated[tuple[Phase, ...], AfterValidator(check_order)]
 """The phases of one rollout."""
 
@@ -41,6 +43,10 @@ class Rollout(Section):
 
     phases: Phases
     """The phases in their order; `[live]` or `[canary, live]`."""
+    approval: Approval | None = None
+    """Who approves a version: `none` or `person`. None: `person` in stages like `prod` and with `card.risk: high`."""
+    approval_hours: Annotated[float, Field(gt=0, le=24 * 366)] = 168
+    """After so many hours a version that nobody has approved is refused."""
     instance: dict[Stage, str]
     """By stage the instance type of the endpoint. The jobs of evaluation and monitoring run on it too."""
     min_instances: Annotated[int, Field(ge=1)] | None = None

@@ -34,6 +34,7 @@ from millrace.messages.audit import (
     ReviewEscalated,
     ReviewUnanswered,
     RowsWithdrawn,
+    VersionDecided,
     VersionLive,
     VersionRolledBack,
 )
@@ -89,6 +90,8 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
     (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE,))),
     (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE, WARNED))),
     (AuditEvent.MODEL_REFUSED, GatesJudged(passed=False, verdicts=(SIZE, REFUSED))),
+    (AuditEvent.RELEASE_APPROVED, VersionDecided(version="2", by=PERSON, reason="as good on our wards")),
+    (AuditEvent.RELEASE_REFUSED, VersionDecided(version="3", by=PERSON, reason="errs on the new wards")),
     (AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=3, watched_requests=48)),
     (
         AuditEvent.RELEASE_ROLLED_BACK,
@@ -249,7 +252,7 @@ def _model(model: JudgedModel) -> None:
             metadata={name: value for name, value in known.items() if name != "gate"},
         )
     )
-    registry.approve(package, reason="released")
+    registry.mark_live(package, execution="released")
     pointers = ReleasePointers(state)
     live = Version(package_arn=package.arn, version=version.version, model_name="m", run=version.run, baseline_uri="")
     pointers.move(pointers.read().with_live(live))

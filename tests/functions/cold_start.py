@@ -37,6 +37,7 @@ def set_variables(monkeypatch: pytest.MonkeyPatch, *, names: WorkloadNames = NAM
         "MILLRACE_ACCOUNT": names.platform.account,
         "MILLRACE_REGION": names.platform.region,
         "MILLRACE_WORKLOAD": names.workload,
+        "MILLRACE_APPROVAL": "none",
         **more,
     }.items():
         monkeypatch.setenv(name, value)

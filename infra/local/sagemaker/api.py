@@ -62,8 +62,10 @@ def arn(cloud: Cloud, kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:{cloud.region}:{ACCOUNT}:{kind}/{name.lower()}"
 
 
-def answer(operation: str, respond: Callable[[Fields], Mapping[str, Any]]) -> None:
+def answer(operation: str, respond: Callable[..., Mapping[str, Any]], *, tells_caller: bool = False) -> None:
     """Let moto's SageMaker endpoint answer `operation` (`CreateModel`) with what `respond` makes of the request.
+
+    With `tells_caller`, `respond` also gets the ARN of the identity that asks, as STS names it.
 
     First the request is checked by AWS's model. What the model forbids gets AWS's ValidationException."""
     shape = get_service_model("sagemaker").operation_model(operation).input_shape
@@ -74,10 +76,17 @@ def answer(operation: str, respond: Callable[[Fields], Mapping[str, Any]]) -> No
         if wrong:
             plural = "error" if len(wrong) == 1 else "errors"
             raise invalid(f"{len(wrong)} validation {plural} detected: {'; '.join(wrong)}")
-        return ActionResult(respond(request))
+        return ActionResult(respond(request, _caller(response)) if tells_caller else respond(request))
 
     # moto finds the handler of an operation by its name in snake case; one that it lacks is added.
     replace(SageMakerResponse, **{xform_name(operation): method})
+
+
+def _caller(response: Any) -> str:
+    from moto.sts.models import sts_backends
+
+    _, caller, _ = sts_backends[ACCOUNT]["aws"].get_caller_identity(response.get_access_key(), response.region)
+    return str(caller)
 
 
 def violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:

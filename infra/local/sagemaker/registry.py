@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker.api import (
     Fields,
     RefusedError,
@@ -26,8 +26,10 @@ from infra.local.sagemaker.api import (
     tag,
 )
 
-_CREATOR = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT}:role/local", "PrincipalId": "local"}}
-"""Who made or changed a group or a package, as Describe shows it. It is the same for every caller."""
+
+def _identity_of(caller: str) -> Fields:
+    """Who made or changed a group or a package, as Describe shows it; `caller` is an ARN."""
+    return {"IamIdentity": {"Arn": caller, "PrincipalId": caller.rpartition("/")[2]}}
 
 
 @dataclass(kw_only=True)
@@ -60,7 +62,7 @@ def _group(cloud: Cloud, given: str) -> Fields:
 def _install_groups(cloud: Cloud) -> None:
     store = records(cloud).of("model-package-group")
 
-    def create(request: Fields) -> Fields:
+    def create(request: Fields, caller: str) -> Fields:
         name = request["ModelPackageGroupName"]
         group_arn = arn(cloud, "model-package-group", name)
         if name in store:
@@ -69,7 +71,7 @@ def _install_groups(cloud: Cloud) -> None:
             **{key: value for key, value in request.items() if key != "Tags"},
             "ModelPackageGroupArn": group_arn,
             "CreationTime": cloud.clock.now(),
-            "CreatedBy": _CREATOR,
+            "CreatedBy": _identity_of(caller),
             "ModelPackageGroupStatus": "Completed",
         }
         tag(cloud, group_arn, request.get("Tags", []))
@@ -88,7 +90,7 @@ def _install_groups(cloud: Cloud) -> None:
         rows = [{**one, "Name": one["ModelPackageGroupName"], "Status": "Completed"} for one in store.values()]
         return page(rows, request, "ModelPackageGroupSummaryList")
 
-    answer("CreateModelPackageGroup", create)
+    answer("CreateModelPackageGroup", create, tells_caller=True)
     answer("DescribeModelPackageGroup", lambda request: _group(cloud, request["ModelPackageGroupName"]))
     answer("DeleteModelPackageGroup", delete)
     answer("ListModelPackageGroups", listed)
@@ -114,14 +116,14 @@ def _install_packages(cloud: Cloud) -> None:
         _put_event(cloud, {**package, "ModelPackageStatus": "Deleted"})
         return {}
 
-    answer("CreateModelPackage", lambda request: _create(cloud, request))
+    answer("CreateModelPackage", lambda request, caller: _create(cloud, request, caller), tells_caller=True)
     answer("DescribeModelPackage", lambda request: _package(cloud, request["ModelPackageName"]))
-    answer("UpdateModelPackage", lambda request: _update(cloud, request))
+    answer("UpdateModelPackage", lambda request, caller: _update(cloud, request, caller), tells_caller=True)
     answer("DeleteModelPackage", delete)
     answer("ListModelPackages", lambda request: _listed(cloud, request))
 
 
-def _create(cloud: Cloud, request: Fields) -> Fields:
+def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
     for name in ("ValidationSpecification", "SourceAlgorithmSpecification"):
         if name in request:
             raise invalid(f"the local cloud does not cover {name}")
@@ -132,7 +134,7 @@ def _create(cloud: Cloud, request: Fields) -> Fields:
         **identity,
         "ModelPackageArn": package_arn,
         "CreationTime": cloud.clock.now(),
-        "CreatedBy": _CREATOR,
+        "CreatedBy": _identity_of(caller),
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
     }
@@ -186,7 +188,7 @@ _REPLACED = (
 """Members that an update replaces whole. Those that the update does not name stay as they are."""
 
 
-def _update(cloud: Cloud, request: Fields) -> Fields:
+def _update(cloud: Cloud, request: Fields, caller: str) -> Fields:
     package = _package(cloud, request["ModelPackageArn"])
     with records(cloud).lock:
         package |= {key: request[key] for key in _REPLACED if key in request}
@@ -201,7 +203,7 @@ def _update(cloud: Cloud, request: Fields) -> Fields:
                 *package.get("AdditionalInferenceSpecifications", []),
                 *added,
             ]
-        package |= {"LastModifiedTime": cloud.clock.now(), "LastModifiedBy": _CREATOR}
+        package |= {"LastModifiedTime": cloud.clock.now(), "LastModifiedBy": _identity_of(caller)}
         _resolve_images(package.get("InferenceSpecification", {}))
     # The event says that the state has changed, and only these two members belong to the state.
     if {"ModelApprovalStatus", "ModelLifeCycle"} & set(request):

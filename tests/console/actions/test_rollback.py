@@ -12,12 +12,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.actions import rollback
 from console.actions.rollback import roll_back
 from console.environment import Environment
-from console.queries.versions import state_of
+from console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import Platform, WorkloadNames
+from millrace.release.registry import ASKED_BY, Candidate
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from tests.credentials import set_credentials
@@ -32,11 +32,17 @@ def version(number: int) -> Version:
     return Version(package_arn=package, version=str(number), model_name="m", run="r", baseline_uri="")
 
 
+def candidate(run: str) -> Candidate:
+    return Candidate(
+        run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
+        metadata={ASKED_BY: "arn:aws:sts::123456789012:user/moto"} if run == "r4" else {},
+    )  # fmt: skip
+
+
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    """Version 2 is live, version 1 was before it; the registry calls both approved."""
+    """Version 2 is live, version 1 was before it; the registry marks both as live."""
     set_credentials(monkeypatch)
-    monkeypatch.setattr(rollback, "_approval_of", lambda *_: "Approved")
     with mock_aws():
         found = Environment(platform=PLATFORM, client=cache(lambda service: boto3.client(service, PLATFORM.region)))
         found.client("dynamodb").create_table(
@@ -51,6 +57,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
             roleArn=NAMES.role_arn("release-machines"),
         )
         ReleasePointers(state_of(found, NAMES)).move(Pointers(champion=version(2), previous=version(1)))
+        found.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        registry = registry_of(found, NAMES)
+        for run in ("r1", "r2"):
+            registry.mark_live(registry.register(candidate(run)), execution=run)
         yield found
 
 

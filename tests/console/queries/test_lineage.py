@@ -35,7 +35,14 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
             where = {"LocationConstraint": "eu-west-1"}
             found.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
         package = Package(
-            arn="a", version="2", image="i", model_data_url="s3://b/m", approval="Approved", metadata={"run": "run-1"}
+            arn="a",
+            version="2",
+            image="i",
+            model_data_url="s3://b/m",
+            approval="Approved",
+            changed_by="",
+            said="",
+            metadata={"run": "run-1"},
         )
         yield Chain(environment=found, names=NAMES, package=package)
 

@@ -31,7 +31,7 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
-from millrace.release.registry import Candidate, Package
+from millrace.release.registry import WAS_LIVE, Candidate, Package
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import parse_utc
@@ -231,24 +231,27 @@ def version(number: int, arn: str) -> Version:
     )  # fmt: skip
 
 
-def package(number: int, approval: str) -> Package:
+def package(number: int, approval: str, *, was_live: bool = False) -> Package:
     return Package(
         arn=NAMES.package_arn(str(number)),
         version=str(number),
         image="",
         model_data_url="",
         approval=approval,
-        metadata={},
+        changed_by="",
+        said="",
+        metadata={WAS_LIVE: "r"} if was_live else {},
     )
 
 
 def test_where_a_version_stands() -> None:
     live, before = (version(number, NAMES.package_arn(str(number))) for number in (3, 2))
     pointers = Pointers(champion=live, previous=before)
-    waiting = "PendingManualApproval"
-    packages = (package(4, waiting), *(package(number, "Approved") for number in (3, 2, 1)))
-    found = [status_of(one, pointers) for one in packages]
-    assert found == ["registered", "live", "previous", "retired"]
+    new = (package(4, "PendingManualApproval"), package(5, "Rejected"), package(6, "Approved"))
+    old = (package(number, "Approved", was_live=True) for number in (3, 2, 1))
+    found = [status_of(one, pointers, needs_person=True) for one in (*new, *old)]
+    assert found == ["waits", "refused", "registered", "live", "previous", "retired"]
+    assert status_of(new[0], pointers, needs_person=False) == "registered"
 
 
 def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(environment: Environment) -> None:
@@ -273,7 +276,7 @@ def second_live(environment: Environment) -> Environment:
     for run in ("run-1", "run-2", "run-3"):
         made = registry.register(replace(CANDIDATE, run=run))
         if run != "run-3":
-            registry.approve(made, reason="released")
+            registry.mark_live(made, execution="released")
     first, second = (version(number, NAMES.package_arn(str(number))) for number in (1, 2))
     ReleasePointers(state_of(environment, NAMES)).move(Pointers(champion=second, previous=first))
     role = "arn:aws:iam::123456789012:role/machine-role"
@@ -304,8 +307,8 @@ def test_the_machine_is_asked_for_the_previous_version(second_live: Environment)
     ("to", "told"),
     [
         ("2", "got 2, which is"),
-        ("3", "version 3 is PendingManualApproval"),
-        ("9", "--to: expected a version of .*, got '9'"),
+        ("3", "version 3 never was"),
+        ("9", "rollback: the version: expected a version of .*, got '9'"),
     ],
 )
 def test_a_rollback_that_cannot_be_starts_nothing(second_live: Environment, to: str, told: str) -> None:

@@ -230,12 +230,16 @@ def test_an_endpoint_that_no_version_was_promoted_to_is_deleted(aws, load, event
     assert aws.sagemaker.list_endpoints()["Endpoints"] == []
 
 
-def register(aws, approval):
-    aws.sagemaker.create_model_package(ModelPackageGroupName=aws.names.package_group, ModelApprovalStatus=approval)
+def register(aws, approval, **metadata):
+    aws.sagemaker.create_model_package(
+        ModelPackageGroupName=aws.names.package_group,
+        ModelApprovalStatus=approval,
+        CustomerMetadataProperties={"run": "r", **metadata},
+    )
 
 
 def test_an_endpoint_is_not_deleted_because_the_pointers_are_lost(aws, load, event, live):
-    register(aws, "Approved")
+    register(aws, "Approved", was_live="r")
     register(aws, "PendingManualApproval")
     live("InService")
     assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": []}

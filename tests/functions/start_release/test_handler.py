@@ -89,7 +89,7 @@ def live(aws, number):
 @pytest.fixture
 def second_live(aws, package):
     """Version 2 is live, version 1 was."""
-    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
     aws.pointers.move(Pointers(champion=version(2), previous=version(1)))
 
 
@@ -121,6 +121,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "sample_digest": "ef56",
         "previous_version": "none",
         "refusal": "",
+        "approval_hours": 168.0,
         "has_live": False,
         "has_challenger": False,
     }
@@ -289,7 +290,7 @@ def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phase
 
 @pytest.mark.parametrize(
     ("to", "told"),
-    [("2", "got 2, which is"), ("3", r"version 3 is PendingManualApproval")],
+    [("2", "got 2, which is"), ("3", "version 3 never was")],
 )
 def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to, told):
     for run in ("second", "third"):
@@ -334,7 +335,7 @@ def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event,
     restores = back(event, to="2", restores=True)
     register(aws, aws.names.package_group, "second")
     registry = Registry(aws.sagemaker, group=aws.names.package_group)
-    registry.approve(registry.describe(aws.names.package_arn("2")), reason="r")
+    registry.mark_live(registry.describe(aws.names.package_arn("2")), execution="r")
     answer = load("start_release")(restores)
     assert (answer["outcome"], answer["version"], answer["previous_version"]) == ("open", "2", "2")
     pointers = aws.pointers.read()
@@ -345,7 +346,7 @@ def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event,
 
 def test_a_restoration_waits_for_a_release(aws, load, event, package):
     """That one may change what the endpoint serves: it is done when nobody does."""
-    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
     endpoint(aws, aws.names.endpoint)
     aws.pointers.move(Pointers(champion=replace(version(1), model_name=aws.names.endpoint)))
     other(aws)
@@ -357,7 +358,7 @@ def test_a_restoration_waits_for_a_release(aws, load, event, package):
 
 def test_a_live_version_from_before_signatures_is_restored(aws, load, event, package):
     """Its absent signature is no reason to serve a version that was never promoted; a wrong one is refused."""
-    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
     live(aws, 1)
     uri = aws.names.run_uri(RUN, SIGNATURE_FILE)
     bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -419,3 +420,61 @@ def test_a_version_without_a_signature_is_neither_released_nor_gone_back_to(aws,
     for asked in (event("start_release"), back(event)):
         with pytest.raises(ArtefactError, match=f"version 1: expected model.sig of run {RUN}, there is none; .* train"):
             load("start_release")(asked)
+
+
+PERSON = "arn:aws:sts::123456789012:assumed-role/Leads/ann"
+OWN = "arn:aws:sts::123456789012:assumed-role/millrace-local-electricity-training/sweep"
+
+
+@pytest.fixture
+def decided(aws, package):
+    """`decided("Approved", PERSON)`: this identity has approved or refused version 1, as SageMaker keeps it."""
+    from moto.sagemaker.models import sagemaker_backends
+
+    def put(status, by):
+        registry = Registry(aws.sagemaker, group=aws.names.package_group)
+        (registry.approve if status == "Approved" else registry.refuse)(package, reason="for us")
+        (kept,) = sagemaker_backends["123456789012"]["eu-west-1"].model_packages.values()
+        kept.last_modified_by = {"IamIdentity": {"Arn": by}}
+
+    return put
+
+
+def test_a_version_that_a_person_has_to_approve_waits_and_holds_up_no_other(aws, load, event, package, monkeypatch):
+    monkeypatch.setenv("MILLRACE_APPROVAL", "person")
+    handler = load("start_release")
+    assert handler(event("start_release"))["outcome"] == "unapproved"
+    assert (aws.leases.find("release"), aws.audit()) == (None, [])
+    other(aws)
+    assert handler(event("start_release"))["outcome"] == "unapproved"
+
+
+def test_an_approved_version_opens_and_the_audit_says_by_whom(aws, load, event, decided, monkeypatch):
+    monkeypatch.setenv("MILLRACE_APPROVAL", "person")
+    decided("Approved", PERSON)
+    handler = load("start_release")
+    assert [handler(event("start_release"))["outcome"] for _ in range(2)] == ["open", "open"]
+    (record,) = aws.audit()
+    assert (record["event"], record["details"]) == (
+        "release.approved",
+        {"version": "1", "by": PERSON, "reason": "for us"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "by", "mode", "told"),
+    [
+        ("Rejected", PERSON, "person", f"{PERSON} has refused it: for us"),
+        ("Rejected", PERSON, "none", f"{PERSON} has refused it: for us"),
+        ("Approved", OWN, "person", "expected a person to approve it"),
+    ],
+)
+def test_a_refused_version_is_not_released(aws, load, event, decided, monkeypatch, status, by, mode, told):
+    monkeypatch.setenv("MILLRACE_APPROVAL", mode)
+    decided(status, by)
+    answer = load("start_release")(event("start_release"))
+    assert answer["outcome"] == "refused"
+    assert told in answer["refusal"]
+    assert aws.leases.find("release") is None
+    (record,) = aws.audit()
+    assert (record["event"], record["details"]["by"]) == ("release.refused", by)

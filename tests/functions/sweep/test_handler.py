@@ -17,7 +17,7 @@ from millrace.messages.envelope import Event
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.notices import NOTICES
-from millrace.release.registry import Registry
+from millrace.release.registry import Candidate, Registry
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import format_utc, parse_utc
 from tests.alarm import put_alarm
@@ -205,10 +205,14 @@ def live(aws, challenger):
 
 @pytest.fixture
 def registered(aws):
-    """`registered("Approved")`: the registry has a version with this approval."""
+    """`registered("Approved", was_live=True)`: the registry has a version with this approval."""
 
-    def put(approval):
-        aws.sagemaker.create_model_package(ModelPackageGroupName=aws.names.package_group, ModelApprovalStatus=approval)
+    def put(approval, was_live=False):
+        aws.sagemaker.create_model_package(
+            ModelPackageGroupName=aws.names.package_group,
+            ModelApprovalStatus=approval,
+            CustomerMetadataProperties={"was_live": "r"} if was_live else {"run": "r"},
+        )
 
     return put
 
@@ -240,11 +244,13 @@ def test_a_live_endpoint_that_no_version_was_promoted_to_is_deleted(status, aws,
     assert (endpoints(aws), aws.leases.find("release")) == ([], None)
 
 
-@pytest.mark.parametrize("approvals", [("Approved",), ("Approved", "PendingManualApproval"), ("Rejected",), ()])
-def test_a_live_endpoint_is_not_deleted_because_the_pointers_are_lost(approvals, aws, sweep, live, registered, told):
-    """A version that was live is approved, or a person has rejected it since; without any there is no evidence."""
-    for approval in approvals:
-        registered(approval)
+@pytest.mark.parametrize(
+    "versions", [[("Approved", True)], [("Approved", True), ("PendingManualApproval", False)], [("Rejected", True)], []]
+)
+def test_a_live_endpoint_is_not_deleted_because_the_pointers_are_lost(versions, aws, sweep, live, registered, told):
+    """A version was live, a person may have refused it since; without any version there is no evidence."""
+    for version in versions:
+        registered(*version)
     live("InService")
     assert f"endpoint {aws.names.endpoint}" not in sweep()[0]["deleted"]
     assert endpoints(aws) == [aws.names.endpoint]
@@ -261,7 +267,7 @@ def test_a_live_endpoint_is_not_deleted_because_the_pointers_are_lost(approvals,
 
 
 def test_an_orphaned_endpoint_is_told_once_a_day(aws, sweep, live, registered, told):
-    registered("Approved")
+    registered("Approved", was_live=True)
     live("InService")
     counts = []
     for hour in (0, 1, 23, 24, 25):
@@ -271,8 +277,8 @@ def test_an_orphaned_endpoint_is_told_once_a_day(aws, sweep, live, registered, t
 
 
 def test_the_endpoint_of_a_release_that_runs_is_no_orphan(aws, start, sweep, live, registered, told):
-    """In service and approved, and only then named by the pointers."""
-    registered("Approved")
+    """In service and marked as live, and only then named by the pointers."""
+    registered("Approved", was_live=True)
     live("InService")
     until = AS_OF + timedelta(days=60)
     aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
@@ -359,3 +365,23 @@ def test_a_mark_is_of_the_time_of_the_sweep(aws, start, sweep):
     sweep(0.25)
     (one,) = aws.slots.holdings()
     assert one.missing_since == datetime(1997, 6, 1, 7, tzinfo=UTC)
+
+
+def test_a_version_that_nobody_approves_in_time_is_refused(aws, sweep, monkeypatch):
+    registry = Registry(aws.sagemaker, group=aws.names.package_group)
+    made = [
+        registry.register(
+            Candidate(
+                run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
+                metadata={"as_of": format_utc(AS_OF + timedelta(hours=hours))},
+            )
+        )
+        for run, hours in (("late", -168), ("fresh", -167))
+    ]  # fmt: skip
+    sweep()
+    assert {one.version for one in registry.waiting()} == {"1", "2"}, "nobody has to approve one"
+    module = sys.modules["functions.sweep.handler"]
+    module.SETTINGS = module.SETTINGS.model_copy(update={"approval": "person"})
+    sweep()
+    assert [one.version for one in registry.waiting()] == ["2"]
+    assert registry.describe(made[0].arn).said == "nobody has approved it within 168 hours"

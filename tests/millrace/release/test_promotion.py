@@ -18,7 +18,9 @@ from millrace.release.promotion import (
     promote,
     roll_back,
     rollback_target,
+    verdict_of,
 )
+from millrace.release.registry import WAS_LIVE, Package
 from millrace.state.pointers import Pointers, Version
 
 
@@ -27,6 +29,12 @@ def version(number):
         package_arn=f"p/{number}", version=str(number), model_name=f"m{number}", run="r",
         baseline_uri="",
     )  # fmt: skip
+
+
+PACKAGE = Package(
+    arn="p/3", version="3", image="i", model_data_url="s3://b/m", approval="PendingManualApproval",
+    changed_by="", said="", metadata={},
+)  # fmt: skip
 
 
 def promoted(pointers, one):
@@ -63,21 +71,21 @@ def test_a_version_that_began_beside_another_one_is_not_promoted():
 
 
 @pytest.mark.parametrize(
-    ("live", "beside", "approval", "is_outdated"),
+    ("live", "beside", "was_live", "is_outdated"),
     [
-        (None, "none", "PendingManualApproval", False),
-        (1, "1", "PendingManualApproval", False),
-        (2, "1", "PendingManualApproval", True),
-        (1, "none", "Approved", True),
-        (None, "1", "PendingManualApproval", True),
-        (None, "1", "Approved", False),
-        (2, "", "PendingManualApproval", False),
+        (None, "none", False, False),
+        (1, "1", False, False),
+        (2, "1", False, True),
+        (1, "none", True, True),
+        (None, "1", False, True),
+        (None, "1", True, False),
+        (2, "", False, False),
     ],
 )
-def test_a_version_is_released_beside_the_one_that_it_was_compared_with(live, beside, approval, is_outdated):
+def test_a_version_is_released_beside_the_one_that_it_was_compared_with(live, beside, was_live, is_outdated):
     """But for one that was live, where the pointers were lost, and one from before that was kept."""
     pointers = promoted(Pointers(), version(live)) if live else Pointers()
-    assert bool(outdated_by(pointers, beside=beside, approval=approval)) is is_outdated
+    assert bool(outdated_by(pointers, beside=beside, was_live=was_live)) is is_outdated
 
 
 SECOND_LIVE = promoted(promoted(Pointers(), version(1)), version(2))
@@ -127,9 +135,35 @@ def test_where_a_rollback_goes():
 
 
 def test_only_a_version_that_was_live_comes_back():
-    check_proven("1", "Approved")
-    with pytest.raises(ConflictError, match=r"was live \(Approved\), version 3 is PendingManualApproval"):
-        check_proven("3", "PendingManualApproval")
+    check_proven(replace(PACKAGE, approval="Approved", metadata={WAS_LIVE: "first"}))
+    for approval in ("PendingManualApproval", "Approved", "Rejected"):
+        with pytest.raises(ConflictError, match="that was live, version 3 never was"):
+            check_proven(replace(PACKAGE, approval=approval))
+
+
+ANN = "arn:aws:sts::123456789012:assumed-role/Leads/ann"
+OWN = "arn:aws:sts::123456789012:assumed-role/millrace-dev-xray-"
+
+
+@pytest.mark.parametrize(
+    ("approval", "changed_by", "asked_by", "mode", "expected"),
+    [
+        ("PendingManualApproval", "", "", "none", "goes on"),
+        ("PendingManualApproval", "", "", "person", "waits"),
+        ("Approved", ANN, "", "person", f"approved by {ANN}"),
+        ("Approved", ANN, ANN.replace("ann", "bob"), "person", f"approved by {ANN}"),
+        ("Approved", ANN, ANN, "person", "another person than who asked"),
+        ("Approved", "", "", "person", "nobody whom SageMaker names"),
+        ("Approved", OWN + "training/sweep", "", "person", "expected a person to approve it"),
+        ("Rejected", ANN, "", "person", f"{ANN} has refused it: no"),
+        ("Rejected", ANN, "", "none", f"{ANN} has refused it: no"),
+    ],
+)
+def test_who_lets_a_version_be_released(approval, changed_by, asked_by, mode, expected):
+    package = replace(PACKAGE, approval=approval, changed_by=changed_by, said="no")
+    verdict = verdict_of(package, approval=mode, own_roles=OWN, asked_by=asked_by)
+    said = verdict.refusal or ("waits" if verdict.waits else f"approved by {verdict.approved_by}")
+    assert expected in ("goes on" if said == "approved by " else said)
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,29 @@ def test_a_run_registers_one_version_however_often_it_asks(registry):
     assert registry.register(replace(CANDIDATE, run="run-2")).version == "2"
 
 
-def test_approval_keeps_the_metadata(registry):
+def test_what_a_person_says_and_what_was_live_are_two_marks(registry):
+    first, second = (registry.register(replace(CANDIDATE, run=run)) for run in ("run-1", "run-2"))
+    assert [one.version for one in registry.waiting()] == ["2", "1"]
+    registry.approve(first, reason="as good on our wards")
+    registry.refuse(second, reason="errs")
+    found = [registry.describe(one.arn) for one in (first, second)]
+    assert [(one.approval, one.said, one.was_live) for one in found] == [
+        ("Approved", "as good on our wards", False),
+        ("Rejected", "errs", False),
+    ]
+    assert list(registry.waiting()) == []
+    assert registry.was_never_live()
+    registry.mark_live(found[0], execution="arn:aws:states:eu-west-1:123456789012:execution:release:r1")
+    # moto sets to null what an update does not name.
+    live = registry._client.describe_model_package(ModelPackageName=first.arn)
+    assert live["CustomerMetadataProperties"] == {**first.metadata, "was_live": "r1"}
+    assert not registry.was_never_live()
+
+
+def test_a_version_that_nobody_had_to_approve_is_approved_by_its_release(registry):
     package = registry.register(CANDIDATE)
-    registry.approve(package, reason="released")
-    found = registry.describe(package.arn)
-    assert (found.approval, found.metadata) == ("Approved", package.metadata)
+    registry.mark_live(package, execution="arn:aws:states:eu-west-1:123456789012:execution:release:r1")
+    assert registry.describe(package.arn).approval == "Approved"
 
 
 def test_more_metadata_than_aws_keeps_is_refused(registry):

@@ -1,0 +1,89 @@
+"""Approve a version that waits for a person, or refuse it: SageMaker keeps who did, its event starts the release."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from console.queries.runs import input_of, list_runs
+from console.queries.versions import registry_of, state_of
+from millrace.errors import ConfigurationError, ConflictError
+from millrace.names import WorkloadNames
+from millrace.release.promotion import outcome_of
+from millrace.release.registry import ASKED_BY, REJECTED, Package
+from millrace.state.pointers import ReleasePointers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A release that the approval has started."""
+
+    machine: str
+    name: str
+    """The name of the execution."""
+
+
+def approve(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
+    """The version, which is released now.
+
+    Raises ConfigurationError for an empty reason and for a version that does not exist. Raises ConflictError for a
+    version that is or was live, is older than the live one, or was refused, and for the person who asked for its
+    training."""
+    package = _undecided(environment, names, version, reason=reason)
+    if package.approval == REJECTED:
+        raise ConflictError(f"approve: version {version} was refused by {package.changed_by}: {package.said}")
+    who = environment.client("sts").get_caller_identity()["Arn"]
+    if who == package.metadata.get(ASKED_BY):
+        raise ConflictError(f"approve: expected another person than who asked for its training, {who} did")
+    registry_of(environment, names).approve(package, reason=reason)
+    return package
+
+
+def refuse(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
+    """The version, which is not released. Raises the errors of `approve`."""
+    package = _undecided(environment, names, version, reason=reason)
+    registry_of(environment, names).refuse(package, reason=reason)
+    return package
+
+
+def _undecided(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
+    if not reason.strip():
+        raise ConfigurationError(
+            where="approve or refuse", field="--reason", expected="a sentence for the audit table", came=reason
+        )
+    package = find_package(environment, names, version, where="approve or refuse")
+    pointers = ReleasePointers(state_of(environment, names)).read()
+    if package.was_live or outcome_of(pointers, package.version, turn="open") != "open":
+        raise ConflictError(f"version {version}: expected one that waits, it or a newer one is or was live")
+    return package
+
+
+def find_package(environment: Environment, names: WorkloadNames, version: str, *, where: str) -> Package:
+    """The version in the registry. Raises ConfigurationError if there is none of this number."""
+    try:
+        return registry_of(environment, names).describe(names.package_arn(version))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
+            raise
+        expected = f"a version of {names.package_group} (`millrace versions` lists them)"
+        raise ConfigurationError(where=where, field="the version", expected=expected, came=version) from None
+
+
+def releases(environment: Environment, names: WorkloadNames) -> set[str]:
+    """The names of the newest releases."""
+    return {run.name for run in list_runs(environment.client("stepfunctions"), names, machine="release", limit=100)}
+
+
+def find_release(
+    environment: Environment, names: WorkloadNames, package_arn: str, known: Collection[str]
+) -> Started | None:
+    """The newest release of the version that is none of the `known` ones; None until SageMaker's event has come."""
+    states = environment.client("stepfunctions")
+    for run in list_runs(states, names, machine="release", limit=10):
+        given = input_of(states, run.arn) if run.name not in known else None
+        if isinstance(given, dict) and (given.get("detail") or {}).get("package_arn") == package_arn:
+            return Started(machine="release", name=run.name)
+    return None

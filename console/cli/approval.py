@@ -1,0 +1,69 @@
+"""`millrace approve` and `millrace refuse`: a person decides about a version that has passed its gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.environment import find_deployed
+from console.cli.options import Build, Json, Stage, Workload
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from millrace.names import WorkloadNames
+
+Version = Annotated[str, typer.Argument(help="The number of the version, as `millrace versions` lists it.")]
+Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
+
+
+def approve(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    version: Version,
+    reason: Reason,
+    wait: Annotated[bool, typer.Option("--wait", help="Come back when the version is live.")] = False,
+) -> None:
+    """Let a version that waits for a person be released: preflight, smoke test, its phases, pointers, audit.
+
+    You are the identity of your credentials, and must be another one than who asked for the training.
+
+    Example: millrace approve 3 --reason "as good on our own wards" --wait"""
+    from console.actions import approve as action
+    from console.cli.printing import show_json
+
+    environment, names = find_deployed(stage, build, workload)
+    known = action.releases(environment, names)
+    package = action.approve(environment, names, version, reason=reason)
+    if wait:
+        _follow(environment, names, package.arn, known)
+    if json:
+        show_json({"version": package.version, "approved": True, "live": wait})
+    else:
+        print(f"Version {version} is live." if wait else f"Version {version} is approved; its release starts.")
+
+
+def refuse(workload: Workload, stage: Stage, build: Build, json: Json, version: Version, reason: Reason) -> None:
+    """Refuse a version that waits for a person: it is not released, and the live version stays.
+
+    Example: millrace refuse 3 --reason "errs on the new wards" """
+    from console.actions import approve as action
+    from console.cli.printing import show_json
+
+    environment, names = find_deployed(stage, build, workload)
+    package = action.refuse(environment, names, version, reason=reason)
+    if json:
+        show_json({"version": package.version, "approved": False})
+    else:
+        print(f"Version {version} is refused; the live version stays.")
+
+
+def _follow(environment: Environment, names: WorkloadNames, package_arn: str, known: set[str]) -> None:
+    """Wait for the release of the version, none of the `known` runs. Raises RunError if it does not make it live."""
+    from console.actions.approve import find_release
+    from console.cli.follow import follow_run, require_success
+
+    found = follow_run(environment, names, lambda: find_release(environment, names, package_arn, known))
+    require_success(names, found)
