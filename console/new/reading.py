@@ -19,7 +19,7 @@ from console.new.kinds import LABEL_KINDS, label_scale, own_classes, two_classes
 from console.new.read import Source
 from console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
 from console.new.shared_cells import part_cells
-from console.new.times import looks_like_local_time
+from console.new.times import looks_like_local_time, times_of_day
 from console.new.words import repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
 from millrace.contract.rules.image import ImageFormat
@@ -315,6 +315,7 @@ def with_event_time(
         notes.append(f"{column.name}: {said}")
     # A date as the event time becomes the midnight at which it begins.
     if column.kind == "date":
+        notes += times_of_day(seen, column.name)
         midnight = replace(column, kind="timestamp", cells=column.cells.cast(arrow_type("timestamp")))
         seen = tuple(midnight if one is column else one for one in seen)
         guess = replace(guess, value=midnight)

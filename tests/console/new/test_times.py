@@ -131,3 +131,14 @@ def test_the_time_is_the_key_of_a_series_in_which_an_hour_came_twice(market: lis
         assert any(note.startswith(said) for note in found.notes)
         assert len(found.refused) == refused
     assert proposed(as_csv(rows)).prediction.key == ("Half hour",)
+
+
+def test_a_time_of_day_beside_the_date_is_told(market: list[Row], as_csv: Writer) -> None:
+    apart = [
+        {"Date": row["Half hour"][:10], "Time": row["Half hour"][11:16]}
+        | {k: v for k, v in row.items() if k != "Half hour"}
+        for row in market
+    ]
+    found = proposed(as_csv(apart))
+    assert "Time may be the time of day of Date: in one column (2024-05-01 13:00) a row would have both" in found.notes
+    assert not [note for note in proposed(as_csv(market)).notes if "time of day" in note]

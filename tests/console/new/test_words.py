@@ -10,7 +10,7 @@ import pytest
 
 from console.new.marks import looks_marked
 from console.new.read import read_source
-from console.new.words import why_protected
+from console.new.words import share_of, why_protected
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
@@ -67,6 +67,12 @@ def test_a_word_for_nothing_keeps_no_column_from_being_one_of_numbers(word: str,
     assert (found.kind, found.cells.null_count, found.misfits) == (kind, 3, 0)
     assert found.missing_words == found.own_words == (word,)
     assert found.changed == f"3 cells {word!r} taken as missing (23.1%)"
+
+
+def test_a_share_that_would_be_shown_as_nothing_is_left_out() -> None:
+    found = observed([str(at) for at in range(4000)] + ["unknown"], typed_text=True)
+    assert found.changed == "1 cell 'unknown' taken as missing"
+    assert (share_of(2, 4000), share_of(1, 4000)) == ("2 (0.1%)", "1")
 
 
 def test_so_few_that_their_rows_could_be_quarantined_are_missing_too() -> None:
