@@ -63,6 +63,10 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         # `done` and `busy` refuse nothing that an event started: it came twice, or another release has its turn. A
         # person who started a rollback did not get what it was for.
         is_refused = is_rollback or opened.outcome in ("outdated", "refused")
+        if opened.outcome == "unapproved":
+            then = ("approve", opened.version, "--reason", "why", "--wait")
+            text = f"not released: {NOT_RELEASED[opened.outcome]}"
+            return Outcome(text=text, advice="look at its card, then approve or refuse it", then=then)
         why = opened.refusal if opened.outcome == "refused" else NOT_RELEASED[opened.outcome]
         return Outcome(text=f"not released: {why}", is_refused=is_refused)
     if is_rollback:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from console.environment import Environment
 from console.queries.executions import list_executions
 from console.queries.runs import SHORT
-from console.queries.versions import state_of
+from console.queries.versions import find_waiting, state_of
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 
@@ -54,6 +54,8 @@ def _on_its_way(environment: Environment, names: WorkloadNames) -> str:
     for machine in ("release", "train"):
         for run in list_executions(states, names, machine, status="RUNNING") or ():
             return f", {machine} {run['name'][:SHORT]} is on the way to one"
+    if waiting := find_waiting(environment, names):
+        return f", and version {waiting[0]} waits for a person: millrace approve {waiting[0]}"
     return ", and neither a training nor a release runs"
 
 

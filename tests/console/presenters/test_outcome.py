@@ -120,6 +120,8 @@ REFUSED: Runs = {
     "first training, budget": budget("first", "budget"),
     "rollback that released nothing": release(RELEASED, rollback={"reason": "worse"}),
     "another version is live": release(RELEASED | {"outcome": "outdated", "refusal": "evaluated beside version 1"}),
+    "a person has to approve it": release(RELEASED | {"outcome": "unapproved"}),
+    "refused by ann: errs": release(RELEASED | {"outcome": "refused", "refusal": "refused by ann: errs"}),
 }
 FAILED: Runs = {
     "failed": lambda report: replace(
