@@ -53,6 +53,7 @@ def release(answer: dict[str, Any], **given: Any) -> Callable[[WorkloadReport], 
 
 
 DONE: Runs = {
+    "a person has to approve it": release(RELEASED | {"outcome": "unapproved"}),
     "most rows refused": ingested(rows_accepted=1, rows_quarantined=11_000, reasons={"type": 11_000}),
     "half refused": ingested(rows_accepted=390, rows_quarantined=390),
     "a later version": ingested(rows_accepted=7, rows_replaced=12_014),
@@ -120,7 +121,6 @@ REFUSED: Runs = {
     "first training, budget": budget("first", "budget"),
     "rollback that released nothing": release(RELEASED, rollback={"reason": "worse"}),
     "another version is live": release(RELEASED | {"outcome": "outdated", "refusal": "evaluated beside version 1"}),
-    "a person has to approve it": release(RELEASED | {"outcome": "unapproved"}),
     "refused by ann: errs": release(RELEASED | {"outcome": "refused", "refusal": "refused by ann: errs"}),
 }
 FAILED: Runs = {

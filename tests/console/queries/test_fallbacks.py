@@ -87,6 +87,7 @@ def test_without_the_right_to_read_either_may_be(environment: Environment) -> No
 
 
 def test_the_words_are_those_of_the_function() -> None:
-    functions = Path(__file__).resolve().parents[3] / "functions" / "prediction"
-    assert f'"{SAID}"' in (functions / "handler.py").read_text()
-    assert f'f"{OPEN} ' in (functions / "endpoint.py").read_text()
+    decisions = Path(__file__).resolve().parents[3] / "millrace" / "decisions"
+    assert f'"{SAID}"' in (decisions / "online.py").read_text()
+
+    assert f'f"{OPEN} ' in (decisions / "endpoint.py").read_text()
