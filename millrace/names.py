@@ -32,6 +32,8 @@ ROOMS = ("ingestion", "training", "release", "serving", "scoring", "monitoring",
 """The stacks of a workload. `teardown` is last, since a removal deletes it last: until then it can be repeated."""
 TABLES = ("rows", "labels")
 """The Iceberg tables of a workload."""
+ROWS = "rows"
+"""The stream of rows to decide, and the queue of its dead letters."""
 IMAGES = ("training", "processing", "inference")
 """The container images, each a folder in `containers/`."""
 JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
@@ -299,6 +301,15 @@ class WorkloadNames:
 
     def queue_arn(self, queue: str) -> str:
         return self.platform.arn("sqs", self.queue(queue))
+
+    @property
+    def stream(self) -> str:
+        """The Kinesis stream that brings rows to decide."""
+        return f"{self.prefix}-{ROWS}"
+
+    @property
+    def stream_arn(self) -> str:
+        return self.platform.arn("kinesis", f"stream/{self.stream}")
 
     def role(self, owner: str) -> str:
         """The role of one function, machine or job. IAM allows 64 characters."""

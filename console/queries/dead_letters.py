@@ -11,8 +11,8 @@ from console.environment import Environment
 from console.queries.waiting import queue_length
 from millrace.consumers.catalogue import queue_of
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import WorkloadNames
-from millrace.operations.dead_letters import CONSUMERS_HOLD, DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead
+from millrace.names import ROWS, WorkloadNames
+from millrace.operations.dead_letters import CONSUMERS_HOLD, DEAD_LETTERS, EVENTS, EVENTS_HOLD, ROWS_HOLD, dead
 
 HIDDEN_S = 20
 """How long a message that is looked through stays hidden from other receivers, in seconds."""
@@ -50,9 +50,7 @@ class DeadLetter:
 def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[DeadQueue, ...]:
     """Every dead-letter queue of the workload, and the one for the stage's events."""
     sqs = environment.client("sqs")
-    found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
-    found |= {name: (CONSUMERS_HOLD, name) for name in consumer_queues(sqs, names)}
-    found[EVENTS] = (EVENTS_HOLD, "")
+    found = {**_of_workload(sqs, names), EVENTS: (EVENTS_HOLD, "")}
     return tuple(
         DeadQueue(queue=name, messages=queue_length(sqs, _url(environment, names, name)), holds=holds, reader=reader)
         for name, (holds, reader) in found.items()
@@ -65,6 +63,14 @@ def consumer_queues(sqs: Any, names: WorkloadNames) -> list[str]:
     urls = (url for page in pages for url in page.get("QueueUrls", ()))
     found = {url.rpartition("/")[2].removeprefix(f"{names.prefix}-") for url in urls}
     return sorted(name for name in found if dead(name) in found)
+
+
+def _of_workload(sqs: Any, names: WorkloadNames) -> dict[str, tuple[str, str]]:
+    """What the workload's own queues hold, and which function reads them, by the name of the queue."""
+    found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
+    found |= {name: (CONSUMERS_HOLD, name) for name in consumer_queues(sqs, names)}
+    has_stream = bool(sqs.list_queues(QueueNamePrefix=names.queue(dead(ROWS))).get("QueueUrls"))
+    return found | ({ROWS: (ROWS_HOLD, "")} if has_stream else {})
 
 
 def read_dead_letters(environment: Environment, names: WorkloadNames, queue: str) -> tuple[DeadLetter, ...]:
@@ -116,7 +122,7 @@ def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
         readable = ", ".join(name for name, one in found.items() if one.reader)
         raise EnvironmentNotFoundError(
             f"--redrive: expected a queue that a function reads ({readable}), got {queue!r}: {found[queue].holds}; "
-            "start the machine with the detail of the event instead"
+            "send again what the message is about"
         )
     sqs = environment.client("sqs")
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -151,7 +157,7 @@ def _url(environment: Environment, names: WorkloadNames, queue: str) -> str:
     """The URL of the dead-letter queue; raises EnvironmentNotFoundError if there is none of this name."""
     if queue == EVENTS:
         name = names.platform.queue(dead(EVENTS))
-    elif queue in (known := (*DEAD_LETTERS, *consumer_queues(environment.client("sqs"), names))):
+    elif queue in (known := _of_workload(environment.client("sqs"), names)):
         name = names.queue(dead(queue))
     else:
         listed = ", ".join((*known, EVENTS))

@@ -11,11 +11,11 @@ import base64
 import binascii
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
+from millrace.decisions import strict_json
 from millrace.decisions.road import Refusal
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
@@ -34,22 +34,9 @@ def body(event: Mapping[str, Any]) -> object:
     text = event.get("body") or ""
     try:
         content = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text
-        return json.loads(content, object_pairs_hook=_fields, parse_constant=_no_constant)
-    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+        return strict_json.parse(content)
+    except (*strict_json.UNREADABLE, binascii.Error) as error:
         return Refusal(error="no JSON", expected="a JSON document", came=str(error), where="body")
-
-
-def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The fields of an object. Raises ValueError for a field that comes twice: nobody knows which one is meant."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        raise ValueError(f"the field {next(name for name, count in counts.items() if count > 1)!r} twice in one object")
-    return fields
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is not JSON")
 
 
 def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:

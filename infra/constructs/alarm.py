@@ -16,6 +16,7 @@ from millrace.operations.alarms import (
     COMPOSITE,
     ENDPOINT_ALARMS,
     SERVING,
+    STREAM_ALARMS,
     OperationsAlarm,
     Severity,
     WatchedMetric,
@@ -79,7 +80,9 @@ class WorkloadAlarms(Construct):
             ok_actions=[topic],
         )
         consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
-        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy) | consumers).items():
+        ways_in = STREAM_ALARMS if context.workload.stream else {}
+        monitors = monitor_alarms(context.workload.policy)
+        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitors | consumers | ways_in).items():
             is_spoken_for = name in COMPOSITE.alarms
             made = Alarm(
                 self,

@@ -48,54 +48,62 @@ class Queue(Construct):
         self.arn = context.names.queue_arn(name)
         self.url = context.platform.queue_url(self.name)
         self.dead_arn = context.names.queue_arn(f"{name}-dead")
-        under_key = {"kms_master_key_id": context.key_arn}
-        dead = self._queue("Dead", f"{name}-dead", context, senders, **(WITHOUT_KEY if senders else under_key))
-        kept = {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"}
-        acknowledge(dead, kept | (UNDER_ITS_OWN if senders else {}))
-        self.resource = self._queue(
+        dead = dead_letters(self, name, context=context, senders=senders)
+        self.resource = _queue(
+            self,
             "Resource",
             name,
             context,
             senders,
-            **under_key,
+            kms_master_key_id=context.key_arn,
             visibility_timeout=visibility_s,
             redrive_policy={"deadLetterTargetArn": self.dead_arn, "maxReceiveCount": receives},
         )
         self.resource.add_resource_dependency(dead)
 
-    def _queue(
-        self, construct_id: str, name: str, context: Context, senders: Sequence[str], **properties: object
-    ) -> sqs.CfnQueue:
-        arn = context.names.queue_arn(name)
-        queue = sqs.CfnQueue(
-            self,
-            construct_id,
-            queue_name=context.names.queue(name),
-            message_retention_period=RETENTION_S,
-            **properties,  # type: ignore[arg-type]
-        )
-        # Roles say who may use the queue. Its policy refuses calls without TLS, and lets services send.
-        statements = [
+
+def dead_letters(scope: Construct, name: str, *, context: Context, senders: Sequence[str] = ()) -> sqs.CfnQueue:
+    """Make the queue `<workload prefix>-<name>-dead`; `senders` as `Queue` has them."""
+    encryption = WITHOUT_KEY if senders else {"kms_master_key_id": context.key_arn}
+    queue = _queue(scope, "Dead", f"{name}-dead", context, senders, **encryption)
+    kept = {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"}
+    acknowledge(queue, kept | (UNDER_ITS_OWN if senders else {}))
+    return queue
+
+
+def _queue(
+    scope: Construct, construct_id: str, name: str, context: Context, senders: Sequence[str], **properties: object
+) -> sqs.CfnQueue:
+    arn = context.names.queue_arn(name)
+    queue = sqs.CfnQueue(
+        scope,
+        construct_id,
+        queue_name=context.names.queue(name),
+        message_retention_period=RETENTION_S,
+        **properties,  # type: ignore[arg-type]
+    )
+    # Roles say who may use the queue. Its policy refuses calls without TLS, and lets services send.
+    statements = [
+        {
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "sqs:*",
+            "Resource": arn,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
+    if senders:
+        statements.append(
             {
-                "Effect": "Deny",
-                "Principal": {"AWS": "*"},
-                "Action": "sqs:*",
+                "Effect": "Allow",
+                "Principal": {"Service": list(senders)},
+                "Action": "sqs:SendMessage",
                 "Resource": arn,
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                "Condition": {"StringEquals": {"aws:SourceAccount": context.platform.account}},
             }
-        ]
-        if senders:
-            statements.append(
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": list(senders)},
-                    "Action": "sqs:SendMessage",
-                    "Resource": arn,
-                    "Condition": {"StringEquals": {"aws:SourceAccount": context.platform.account}},
-                }
-            )
-        sqs.CfnQueuePolicy(self, f"{construct_id}Policy", queues=[queue.ref], policy_document=policy(statements))
-        return queue
+        )
+    sqs.CfnQueuePolicy(scope, f"{construct_id}Policy", queues=[queue.ref], policy_document=policy(statements))
+    return queue
 
 
 def feed(

@@ -17,6 +17,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "AWS::DynamoDB::Table": ("SSESpecification", "KMSMasterKeyId"),
     "AWS::ECR::Repository": ("EncryptionConfiguration", "KmsKey"),
     "AWS::Events::EventBus": ("KmsKeyIdentifier",),
+    "AWS::Kinesis::Stream": ("StreamEncryption", "KeyId"),
     "AWS::Lambda::Function": ("KmsKeyArn",),
     "AWS::Logs::LogGroup": ("KmsKeyId",),
     "AWS::SNS::Topic": ("KmsMasterKeyId",),

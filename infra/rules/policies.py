@@ -66,6 +66,7 @@ WITHOUT_RESOURCE = {
     "cloudwatch:PutCompositeAlarm",
     "cloudwatch:PutMetricData",
     "dynamodb:ListStreams",
+    "kinesis:ListStreams",
     "ec2:CreateNetworkInterface",
     "ec2:CreateNetworkInterfacePermission",
     "ec2:DeleteNetworkInterface",

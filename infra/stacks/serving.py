@@ -12,6 +12,7 @@ from infra.constructs.function import Function
 from infra.constructs.live_alias import LiveAlias
 from infra.constructs.queue import Queue, feed
 from infra.constructs.rest_api import RestApi
+from infra.constructs.row_stream import RowStream
 from infra.iam import queues, sagemaker_endpoints, state_table
 from infra.iam.buckets import LAKE
 from infra.iam.resource import Statement, resource
@@ -27,6 +28,8 @@ from millrace.settings.prediction import PredictionSettings
 BATCH = 100
 """Messages in a batch. Lambda's own limit of 6 MB may end a batch earlier."""
 PREDICTION_MEMORY_MB = 1024
+DECIDING_TIMEOUT_S = 60
+"""Of a function that decides rows for which nobody waits."""
 WRITERS = 2
 """The smallest value of MaximumConcurrency. Few writers make few, larger objects."""
 TRIES = 20
@@ -66,6 +69,15 @@ class ServingStack(WorkloadStack):
         queue = Queue(self, "decisions", context=self.context, visibility_s=360)
         consumers = of_stage(self.context.workload.consumers, self.context.platform.stage)
         self._prediction(queue)
+        if self.context.workload.stream is not None:
+            RowStream(
+                self,
+                context=self.context,
+                decisions_queue_url=queue.url,
+                statements=self._deciding(queue),
+                timeout_s=DECIDING_TIMEOUT_S,
+                memory_mb=PREDICTION_MEMORY_MB,
+            )
         self._writer(queue, [self._consumer(name, consumer) for name, consumer in consumers.items()])
         ExternalTable(
             self,
@@ -106,12 +118,7 @@ class ServingStack(WorkloadStack):
                 caller_requests_per_s=limit.requests_per_s if limit else None,
                 caller_burst=limit.burst if limit else None,
             ),
-            statements=[
-                sagemaker_endpoints.live(names).may("InvokeEndpoint"),
-                queues.send(queue.arn),
-                *self._capture(),
-                state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
-            ],
+            statements=self._deciding(queue),
             timeout_s=30,
             memory_mb=PREDICTION_MEMORY_MB,
             has_snapshots=starts is not None and starts.snapstart,
@@ -135,10 +142,18 @@ class ServingStack(WorkloadStack):
             api = RestApi(self, context=context, api=chosen, function=function_arn, ready=alias.resource)
             cdk.CfnOutput(self, "ApiUrl", value=api.url, description="Of the REST API, for signed calls")
 
-    def _capture(self) -> list[Statement]:
-        """The right to keep images beside the decisions that name them, if the contract has long cells."""
+    def _deciding(self, queue: Queue) -> list[Statement]:
+        """The rights of a function that decides rows by the endpoint (`millrace.decisions.online`).
+
+        If the contract has long cells, it keeps images beside the decisions that name them."""
+        names = self.context.names
         has_long_cells = captured.long_columns(load_contract(self.context.folder).table("scoring"))
-        return [LAKE.write(self.context.names, captured.FOLDER)] if has_long_cells else []
+        return [
+            sagemaker_endpoints.live(names).may("InvokeEndpoint"),
+            queues.send(queue.arn),
+            *([LAKE.write(names, captured.FOLDER)] if has_long_cells else []),
+            state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
+        ]
 
     def _consumer(self, name: str, consumer: Kind) -> Queue:
         """The consumer's own queue, and the function that takes decisions from there to the target."""

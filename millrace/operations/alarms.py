@@ -5,6 +5,7 @@ docs/runbooks.md.
 
     ALARMS           of each workload, on its queues
     consumer_alarms  of each workload with consumers, on their queues
+    STREAM_ALARMS    of each workload with a stream
     ENDPOINT_ALARMS  of each workload, on its live endpoint and its decisions
     STAGE_ALARMS     of each stage
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from millrace.consumers.catalogue import queue_of
-from millrace.names import AUDIT_CHAIN, VARIANT, Platform, WorkloadNames
+from millrace.names import AUDIT_CHAIN, ROWS, VARIANT, Platform, WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 
 Severity = Literal["act", "look"]
@@ -230,6 +231,29 @@ def consumer_alarms(consumers: Iterable[str]) -> dict[str, OperationsAlarm[Workl
             threshold=1800,
         ),
     }
+
+
+STREAM_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
+    "dead-rows": OperationsAlarm(
+        severity="act",
+        description="a record of the stream has no decision: it is no row of the contract, or was given up",
+        metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(ROWS))),),
+    ),
+    "late-rows": OperationsAlarm(
+        severity="look",
+        description="a record of the stream waits for its decision for half an hour",
+        metrics=lambda names: (
+            WatchedMetric(
+                namespace="AWS/Lambda",
+                name="IteratorAge",
+                statistic="Maximum",
+                dimensions={"FunctionName": names.function("stream")},
+            ),
+        ),
+        threshold=1800 * 1000,
+    ),
+}
+"""The alarms of each workload with a stream, by name. The stream keeps a record for a day."""
 
 
 STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {

@@ -25,6 +25,12 @@ class RoadSettings(Environment):
     """The seconds that one of two tries may take. The endpoint itself gives up after 60 s, an HTTP API after 30 s."""
 
 
+class StreamSettings(RoadSettings):
+    """Where refused records go, too."""
+
+    dead_letters_url: str
+
+
 class PredictionSettings(RoadSettings):
     """What one caller may send, too."""
 

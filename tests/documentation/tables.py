@@ -39,6 +39,7 @@ from millrace.operations.alarms import (
     ENDPOINT_ALARMS,
     SERVING,
     STAGE_ALARMS,
+    STREAM_ALARMS,
     USD_PER_COMPOSITE,
     USD_PER_METRIC,
     consumer_alarms,
@@ -95,6 +96,7 @@ def workload_keys() -> str:
         "training.parameters": "The family's hyperparameters: [below](#hyperparameters).",
         "gates": "What a model must pass: [Gates](gates.md).",
         "consumers": "Where decisions go, by name: [Consumers](consumers.md).",
+        "stream": "`{}`: rows come as records of a [stream](releases.md#rows-of-a-stream) too.",
     }
     unset = tuple(f"prediction.{key}" for key in SET_ELSEWHERE) + tuple(
         f"prediction.features.{key}" for key in SET_BY_PREDICTION
@@ -243,6 +245,10 @@ def _alarms() -> list[tuple[str, str, str, float, str]]:
             for name, one in (ALARMS | ENDPOINT_ALARMS | every_monitor_alarm()).items()
         ),
         *((name, one.severity, "consumers", one.usd_per_month(names), one.description) for name, one in of_one.items()),
+        *(
+            (name, one.severity, "stream", one.usd_per_month(names), one.description)
+            for name, one in STREAM_ALARMS.items()
+        ),
         (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE, COMPOSITE.description),
         *(
             (name, one.severity, "stage", one.usd_per_month(PLATFORM), one.description)

@@ -39,8 +39,10 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cloud assembly of `dev` with every other workload, whose templates differ in values only.
 
-    Its `electricity` has a consumer of each kind."""
+    Its `electricity` has a consumer of each kind, and each way in."""
     consumers = with_consumers(tmp_path_factory.mktemp("consumers"))
+    with (consumers / "workload.yaml").open("a") as declaration:
+        declaration.write("stream: {}\n")
     others = [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
     return shared("dev", others, tmp_path_factory, "other-workloads")
 

@@ -30,10 +30,10 @@ def test_nothing_in_a_template_lacks_a_row(assemblies: dict[str, Path], tmp_path
     before = as_markdown(ledger(assembly))
     template = next(assembly.glob("*-training.template.json"))
     changed = json.loads(template.read_text())
-    changed["Resources"]["Queue"] = {"Type": "AWS::Kinesis::Stream"}
+    changed["Resources"]["Queue"] = {"Type": "AWS::Kinesis::StreamConsumer"}
     template.write_text(json.dumps(changed))
     # The negative control: one feature that nobody has looked at is named.
-    with pytest.raises(LedgerGapError, match=r"no row for resource type AWS::Kinesis::Stream$"):
+    with pytest.raises(LedgerGapError, match=r"no row for resource type AWS::Kinesis::StreamConsumer$"):
         ledger(assembly)
     changed["Resources"]["Queue"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {}}
     template.write_text(json.dumps(changed))

@@ -53,11 +53,12 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     **executed("AWS::Events::ApiDestination", "Without the rate limit; http too."),
     **executed("AWS::Events::Connection", "API keys only; other kinds of authorization are kept."),
     **executed("AWS::Events::EventBus", "Without its key its dead letters get each event once a rule, not encrypted."),
+    **executed("AWS::Kinesis::Stream", "On demand, with four shards for good; records do not expire."),
     **executed("AWS::Lambda::Alias", "Weights between two versions are kept, not drawn."),
     **executed(
         "AWS::Lambda::EventSourceMapping",
-        "Queues (at most four batches at once) and streams of tables, whose records do not expire; other sources, "
-        "filters and other settings of a stream are refused.",
+        "Queues (at most four batches at once), Kinesis streams (one call at once, no window) and streams of tables, "
+        "whose records do not expire; other sources, filters and other settings of a stream are refused.",
     ),
     **executed(
         "AWS::Lambda::Function",
@@ -213,6 +214,10 @@ CALLS: Mapping[str, Row] = {
         "DescribeRule DisableRule EnableRule InvokeApiDestination ListRuleNamesByTarget PutEvents", prefix="events:"
     ),
     **executed("CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable", prefix="glue:"),
+    **executed(
+        "DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards ListStreams PutRecord PutRecords",
+        prefix="kinesis:",
+    ),
     **executed("GetPublicKey Sign Verify", "Digests, by keys of ECC_NIST_P256.", prefix="kms:"),
     **executed("InvokeFunction ListEventSourceMappings UpdateEventSourceMapping", prefix="lambda:"),
     **executed("logs:DeleteLogGroup"),

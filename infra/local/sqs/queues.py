@@ -253,10 +253,10 @@ class Pollers:
             return everything
         if "ReportBatchItemFailures" not in (self._mapping.function_response_types or []):
             return set()
-        return _reported(json.loads(outcome.payload), everything)
+        return reported(json.loads(outcome.payload), everything)
 
 
-def _reported(answer: Any, everything: set[str]) -> set[str]:
+def reported(answer: Any, everything: set[str]) -> set[str]:
     """The ids of the failed messages that the function's answer names.
 
     The answer is `{"batchItemFailures": [{"itemIdentifier": "ID"}]}`. As on AWS all messages of the batch have failed

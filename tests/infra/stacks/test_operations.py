@@ -32,6 +32,7 @@ from millrace.operations.alarms import (
     LEAST_REQUESTS,
     SERVING,
     STAGE_ALARMS,
+    STREAM_ALARMS,
     consumer_alarms,
     runbook,
 )
@@ -84,9 +85,9 @@ def catalogue() -> set[str]:
     return {*OF_WORKLOADS, "budget", SERVING, *STAGE_ALARMS, *NOTICES}
 
 
-def of_consumers() -> set[str]:
-    """Those that a workload with consumers has besides: `test_consumers.py` looks at them."""
-    return {*consumer_alarms(["orders"])}
+def declared() -> set[str]:
+    """Those that a workload with consumers or a stream has besides: `test_consumers.py` and `test_stream.py`."""
+    return {*consumer_alarms(["orders"]), *STREAM_ALARMS}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -100,7 +101,7 @@ def test_each_has_a_runbook() -> None:
     sections = dict(re.findall(r"^## ([a-z-]+)\n(.+?)(?=^## |\Z)", page, re.M | re.S))
     assert {name for name, text in sections.items() if "```console\n$ " in text} == {
         *catalogue(),
-        *of_consumers(),
+        *declared(),
         FLOOR,
     }
 

@@ -1,4 +1,4 @@
-"""Queues, topics, buses, rules and schedules.
+"""Queues, topics, buses, rules, schedules and streams.
 
 A stage that has an address for its alarms subscribes this address to its topic. People add further subscriptions.
 """
@@ -133,12 +133,29 @@ def _put_api_destination(wanted: Wanted) -> Made:
     return Made(ref=name, attributes={"Arn": made["ApiDestinationArn"]})
 
 
+def _put_stream(wanted: Wanted) -> Made:
+    """A stream on demand under a customer key. Other properties than these are refused: nothing here would do them."""
+    name, own = wanted.name("Name", longest=128), ("Name", "StreamModeDetails", "StreamEncryption", "Tags")
+    if unknown := wanted.rest(*own):
+        raise ValueError(f"AWS::Kinesis::Stream: the local cloud does not know {sorted(unknown)}")
+    if wanted.before is None:
+        wanted.call("kinesis", "CreateStream", StreamName=name, **wanted.get("StreamModeDetails"))
+        if tags := wanted.properties.get("Tags"):
+            wanted.call("kinesis", "AddTagsToStream", StreamName=name, Tags=tags)
+    if encryption := wanted.properties.get("StreamEncryption"):
+        wanted.call("kinesis", "StartStreamEncryption", StreamName=name, **encryption)
+    return Made(ref=name, attributes={"Arn": arn("kinesis", wanted, f"stream/{name}")})
+
+
 KINDS = {
     "AWS::Events::ApiDestination": Kind(
         put=_put_api_destination, drop=by_ref("events", "DeleteApiDestination", "Name"), fixed=("Name",)
     ),
     "AWS::Events::Connection": Kind(
         put=_put_connection, drop=by_ref("events", "DeleteConnection", "Name"), fixed=("Name",)
+    ),
+    "AWS::Kinesis::Stream": Kind(
+        put=_put_stream, drop=by_ref("kinesis", "DeleteStream", "StreamName"), fixed=("Name",)
     ),
     "AWS::SQS::Queue": Kind(
         put=_put_queue,

@@ -38,6 +38,7 @@ _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "execute-api": services.of_api,
     "glue": services.of_glue,
     "iam": services.of_iam,
+    "kinesis": services.of_kinesis,
     "kms": services.of_kms,
     "lambda": services.of_lambda,
     "logs": services.of_logs,

@@ -58,6 +58,28 @@ def table_key(name: str) -> Iterator[Request]:
         yield Request(action="kms:Decrypt", resources=(key_arn(key),), context=via)
 
 
+def of_kinesis(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on the stream, and on its customer key: writers need a data key, readers decrypt.
+
+    https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html"""
+    arn = parsed.get("StreamARN", "ResourceARN")
+    if arn is None and parsed.get("StreamName"):
+        arn = resource_arn("kinesis", f"stream/{parsed.get('StreamName')}")
+    yield permission(action, arn) if arn else permission(action)
+    if arn and action.startswith("kinesis:PutRecord"):
+        yield from stream_key(arn, "GenerateDataKey")
+
+
+def stream_key(arn: str, verb: str) -> Iterator[Request]:
+    """The permission on a stream's customer key."""
+    from moto.kinesis.models import kinesis_backends
+
+    stream = kinesis_backends[ACCOUNT][REGION].streams.get(arn.rpartition("/")[2])
+    if stream is not None and stream.key_id and stream.key_id != "alias/aws/kinesis":
+        via = {"kms:viaservice": (f"kinesis.{REGION}.amazonaws.com",)}
+        yield Request(action=f"kms:{verb}", resources=(key_arn(stream.key_id),), context=via)
+
+
 def _table(name: str) -> str:
     return name if name.startswith("arn:") else resource_arn("dynamodb", f"table/{name}")
 

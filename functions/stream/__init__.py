@@ -1,0 +1,1 @@
+"""The function that decides the records of a stream."""

@@ -1,0 +1,90 @@
+"""Reads a record of the stream: the row itself, or the row beside an id.
+
+{"timestamp": "1997-01-10T08:30:00", …}                 the decision's id is the shard and the sequence number
+{"id": "order-4711", "row": {"timestamp": "1997-…       the decision's id is `order-4711`
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from millrace.aws.queues import MESSAGE_BYTES
+from millrace.contract.reasons import Reason
+from millrace.decisions import strict_json
+from millrace.decisions.road import Rejected
+from millrace.settings.prediction import CALL_ID
+
+FORM = {"id", "row"}
+OBJECT = "a row, or an id and a row, as one JSON object"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a record lies in the stream."""
+
+    shard: str
+    sequence_number: str
+    arrived: datetime
+    data: bytes
+
+    @property
+    def id(self) -> str:
+        """The same at each delivery: `6-49590338271490256608559692538361571`. A sequence number is of its shard."""
+        return f"{int(self.shard.removeprefix('shardId-'))}-{self.sequence_number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A record with a row, which may break the contract."""
+
+    place: Place
+    id: str
+    """Of its decision."""
+    row: Mapping[str, Any]
+
+
+def read(event: Mapping[str, Any]) -> Record | str:
+    """The record of Lambda's event; the dead letter of one that is no row.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
+    kinesis = event["kinesis"]
+    place = Place(
+        shard=event["eventID"].partition(":")[0],
+        sequence_number=kinesis["sequenceNumber"],
+        arrived=datetime.fromtimestamp(kinesis["approximateArrivalTimestamp"], UTC),
+        data=base64.b64decode(kinesis["data"]),
+    )
+    try:
+        document = strict_json.parse(place.data)
+    except strict_json.UNREADABLE as error:
+        return dead_letter(place, _rejected(Reason.JSON, OBJECT, str(error)))
+    if not isinstance(document, dict):
+        return dead_letter(place, _rejected(Reason.JSON, OBJECT, repr(document)))
+    if document.keys() != FORM or not isinstance(document["row"], dict):
+        return Record(place=place, id=place.id, row=document)
+    if not isinstance(document["id"], str) or not CALL_ID.fullmatch(document["id"]):
+        expected = "1 to 64 letters, digits, '.', '_' or '-' of ASCII"
+        return dead_letter(place, _rejected(Reason.TYPE, expected, repr(document["id"]), column="id"))
+    return Record(place=place, id=document["id"], row=document["row"])
+
+
+def dead_letter(place: Place, rejected: Rejected) -> str:
+    """What is kept of a record without a decision: the reason, the place, and the record if there is room for it."""
+    said = {name: str(value) for name, value in asdict(rejected).items() if name != "row"}
+    letter = said | {
+        "shard": place.shard,
+        "sequence_number": place.sequence_number,
+        "arrived": place.arrived.isoformat(),
+        "data": place.data.decode(errors="backslashreplace"),
+    }
+    whole = json.dumps(letter)
+    return whole if len(whole) <= MESSAGE_BYTES else json.dumps(letter | {"data": None})
+
+
+def _rejected(reason: Reason, expected: str, came: str, *, column: str = "") -> Rejected:
+    return Rejected(row=0, reason=reason, column=column, expected=expected, came=came[:80])

@@ -1,0 +1,87 @@
+"""The stream that brings rows to decide: a Kinesis stream, and the function that decides its records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.constructs.function import Function
+from infra.constructs.queue import dead_letters
+from infra.context import Context
+from infra.iam import queues, streams
+from infra.iam.resource import Statement
+from millrace.names import ROWS
+from millrace.operations.dead_letters import dead
+from millrace.settings.prediction import StreamSettings
+
+BATCH = 100
+"""The most records of a call. Lambda's own limit of 6 MB may end a batch earlier."""
+WINDOW_S = 1
+MOST_RETRIES = 20
+"""Of a batch whose call fails; a batch is halved first, which counts as none. Lambda waits longer from try to try."""
+OLDEST_S = 12 * 3600
+"""A record that is older is given up. The stream keeps it for a day, so its dead letter comes in time to read it."""
+
+
+class RowStream(Construct):
+    """The stream `<prefix>-rows`, on demand. `statements` are the rights of whoever decides rows."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        context: Context,
+        decisions_queue_url: str,
+        statements: Sequence[Statement],
+        timeout_s: int,
+        memory_mb: int,
+    ) -> None:
+        super().__init__(scope, "stream-of-rows")
+        names = context.names
+        stream = kinesis.CfnStream(
+            self,
+            "Resource",
+            name=names.stream,
+            stream_mode_details=kinesis.CfnStream.StreamModeDetailsProperty(stream_mode="ON_DEMAND"),
+            stream_encryption=kinesis.CfnStream.StreamEncryptionProperty(encryption_type="KMS", key_id=context.key_arn),
+        )
+        given_up = dead_letters(self, ROWS, context=context)
+        dead_arn, dead_name = names.queue_arn(dead(ROWS)), names.queue(dead(ROWS))
+        function = Function(
+            self,
+            "stream",
+            context=context,
+            description="Records of the stream become decisions",
+            settings=StreamSettings(
+                **context.environment(),
+                decisions_queue_url=decisions_queue_url,
+                dead_letters_url=context.platform.queue_url(dead_name),
+            ),
+            statements=[*streams.read(names.stream_arn), queues.send(dead_arn), *statements],
+            timeout_s=timeout_s,
+            memory_mb=memory_mb,
+        )
+        # The destination gets the place of records that were given up, not the records.
+        # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+        mapping = lambda_.CfnEventSourceMapping(
+            self,
+            "Feed",
+            function_name=function.arn,
+            event_source_arn=stream.attr_arn,
+            enabled=True,
+            starting_position="TRIM_HORIZON",  # with LATEST, records that come while the poller starts would be missed
+            batch_size=BATCH,
+            maximum_batching_window_in_seconds=WINDOW_S,
+            function_response_types=["ReportBatchItemFailures"],
+            bisect_batch_on_function_error=True,
+            maximum_retry_attempts=MOST_RETRIES,
+            maximum_record_age_in_seconds=OLDEST_S,
+            destination_config=lambda_.CfnEventSourceMapping.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=dead_arn)
+            ),
+        )
+        mapping.add_resource_dependency(function.resource)
+        mapping.add_resource_dependency(given_up)

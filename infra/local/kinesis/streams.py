@@ -1,0 +1,250 @@
+"""Streams as event sources: the records of a shard in order, partial failures, halves, retries and destinations."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from infra.local.awslambda.event_sources import EventSource, EventSources, is_wanted, polling
+from infra.local.cloudwatch.metrics import put_data
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions.messaging import queue_permissions
+from infra.local.iam.required_permissions.services import stream_key
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.patching import replace
+from infra.local.kinesis.batches import Batch, Rules, Shard
+from infra.local.sqs.queues import reported
+
+LOG = logging.getLogger(__name__)
+POLL_S = 0.5
+"""The longest wait of a poller that has nothing to do, and the wait after a call that has failed, in real seconds."""
+ACTIONS = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
+"""What the poller does with the stream. It also lists the streams, an action without a resource."""
+NOT_CARRIED_OUT = frozenset({"FilterCriteria", "ParallelizationFactor", "TumblingWindowInSeconds"})
+"""Settings of an event source mapping that are refused by name."""
+
+
+class Streams:
+    """The pollers of one cloud, and the condition that a new record of any stream notifies."""
+
+    def __init__(self) -> None:
+        self.pollers: list[Poller] = []
+        self.changed = threading.Condition()
+
+    def notify(self) -> None:
+        """Wake all pollers."""
+        with self.changed:
+            self.changed.notify_all()
+
+
+def poll_streams(cloud: Cloud) -> None:
+    """Make Kinesis streams event sources of functions. May go when moto polls its streams."""
+    models: Any = import_module("moto.kinesis.models")
+    streams, put = cloud.part(Streams), models.Stream.put_record
+
+    def put_record(self: Any, *given: Any, **named: Any) -> tuple[str, str]:
+        with streams.changed:
+            found: tuple[str, str] = put(self, *given, **named)
+            streams.changed.notify_all()
+        return found
+
+    # Inside PutRecord moto's streams call the functions that are listed here. The list stays empty: our pollers call.
+    replace(models.Stream, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None), put_record=put_record)
+    replace(models, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
+
+    def start(backend: Any, mapping: Any) -> None:
+        poller = Poller(cloud, backend, mapping)
+        streams.pollers.append(poller)
+        cloud.loop(f"stream-{mapping.function_name}", poller.run)
+
+    cloud.part(EventSources)["kinesis"] = EventSource(
+        name="Kinesis", rights=_rights, start=start, refused=NOT_CARRIED_OUT
+    )
+    cloud.at_stop(streams.notify)
+
+
+def pending(cloud: Cloud) -> list[str]:
+    """The streams with records that a function has not done, as `2 records in the stream NAME`."""
+    left = [(poller.name, poller.left()) for poller in cloud.part(Streams).pollers if poller.is_enabled()]
+    return [f"{count} records in the stream {name}" for name, count in left if count]
+
+
+def _rights(arn: str) -> Iterator[Request]:
+    """Yields what the poller of the stream does in the name of the function's role."""
+    yield from (Request(action=f"kinesis:{action}", resources=(arn,)) for action in ACTIONS)
+    yield Request(action="kinesis:ListStreams", resources=("*",))
+    yield from stream_key(arn, "Decrypt")
+
+
+class Poller:
+    """Feeds one function from one stream, shard after shard."""
+
+    def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
+        self._cloud, self._backend, self._mapping = cloud, backend, mapping
+        self.name = mapping.event_source_arn.rpartition("/")[2]
+        self._rules = Rules(
+            size=int(mapping.batch_size),
+            bisects=str(mapping.bisect_on_error).lower() == "true",
+            most_retries=_number(mapping.max_retry_attempts),
+            oldest_s=_number(mapping.max_record_age),
+        )
+        self._destination = ((mapping.destination_config or {}).get("OnFailure") or {}).get("Destination", "")
+        from_now = mapping.starting_position == "LATEST"
+        self._shards = {
+            name: Shard(rules=self._rules, done=len(records) if from_now else 0)
+            for name, records in self._records().items()
+        }
+
+    def is_enabled(self) -> bool:
+        """Whether the mapping exists and is enabled, and the cloud runs."""
+        return bool(self._mapping.enabled) and is_wanted(self._cloud, self._backend, self._mapping)
+
+    def left(self) -> int:
+        """How many records the function has not done."""
+        return sum(len(records) - self._shard(name).done for name, records in self._records().items())
+
+    def run(self) -> None:
+        """Feed the function until the mapping is deleted."""
+        changed = self._cloud.part(Streams).changed
+        while is_wanted(self._cloud, self._backend, self._mapping):
+            # The look and the wait are one step under the condition: no record comes between them unnoticed.
+            with changed:
+                if not self.is_enabled() or not self.left():
+                    changed.wait(POLL_S)
+                    continue
+            with polling(self._mapping) as is_enabled:
+                found = self._records() if is_enabled else {}
+                went = [self._step(name, records) for name, records in found.items()]
+            # A shard whose batch has failed holds up no other one: the wait comes when all have had their turn.
+            if not all(went):
+                self._cloud.stopping.wait(POLL_S)
+
+    def _records(self) -> dict[str, Sequence[Any]]:
+        """The records of each shard, in order."""
+        from moto.kinesis.models import kinesis_backends
+
+        stream = kinesis_backends[ACCOUNT][self._cloud.region].streams.get(self.name)
+        with self._cloud.part(Streams).changed:
+            return {shard.shard_id: list(shard.records.values()) for shard in stream.shards.values()} if stream else {}
+
+    def _shard(self, name: str) -> Shard:
+        return self._shards.setdefault(name, Shard(rules=self._rules))
+
+    def _step(self, name: str, records: Sequence[Any]) -> bool:
+        """Call the function with the next batch of the shard. Returns False if a batch has failed."""
+        shard = self._shard(name)
+        batch = shard.next_batch(records)
+        if batch is None:
+            return True
+        if old := shard.take_old(batch, self._cloud.clock.timestamp()):
+            self._tell(name, old, "RecordAgeExceeded", batch.tries)
+        if not batch.records:
+            return True
+        until = self._invoke(name, batch)
+        is_whole = until == len(batch.records)
+        if until is None:
+            shard.fail(batch)
+        else:
+            shard.succeed(batch, until)
+        if not is_whole and shard.is_spent(batch):
+            self._tell(name, batch.records, "RetryAttemptsExhausted", batch.tries)
+            shard.give_up(batch)
+        return is_whole
+
+    def _invoke(self, shard: str, batch: Batch) -> int | None:
+        """How many of the first records the function has done; None if the call has failed."""
+        from infra.local.awslambda.functions import function_of
+        from infra.local.awslambda.pools import Functions
+
+        age_ms = max(0.0, self._cloud.clock.timestamp() - batch.records[-1].created_at) * 1000
+        dimensions = [{"Name": "FunctionName", "Value": self._mapping.function_name.rpartition(":")[2]}]
+        age = {"MetricName": "IteratorAge", "Value": age_ms, "Unit": "Milliseconds", "Dimensions": dimensions}
+        put_data(self._cloud, "AWS/Lambda", [age])
+        functions: Functions = self._cloud.parts[Functions]
+        event = {"Records": [self._event(shard, record) for record in batch.records]}
+        try:
+            function = function_of(self._cloud, self._mapping.function_arn)
+            outcome = functions.invoke(function, json.dumps(event).encode())
+        except Exception:
+            if not self._cloud.stopping.is_set():
+                LOG.exception("stream %s for %s", self.name, self._mapping.function_name)
+            return None
+        if outcome.error:
+            return None
+        if "ReportBatchItemFailures" not in (self._mapping.function_response_types or []):
+            return len(batch.records)
+        numbers = [str(record.sequence_number) for record in batch.records]
+        failed = reported(json.loads(outcome.payload), set(numbers))
+        # What follows the first record that has failed comes again too, as the order of a shard is kept.
+        return next((place for place, number in enumerate(numbers) if number in failed), len(numbers))
+
+    def _tell(self, shard: str, records: Sequence[Any], condition: str, tries: int) -> None:
+        """Write the place of records that are given up to the destination, a queue, in the role's name.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
+        if not self._destination:
+            return
+        arrived = [datetime.fromtimestamp(one.created_at, UTC).isoformat() for one in (records[0], records[-1])]
+        document = {
+            "requestContext": {
+                "functionArn": self._mapping.function_arn,
+                "condition": condition,
+                "approximateInvokeCount": tries,
+            },
+            "version": "1.0",
+            "timestamp": self._cloud.clock.now().isoformat(),
+            "KinesisBatchInfo": {
+                "shardId": shard,
+                "startSequenceNumber": str(records[0].sequence_number),
+                "endSequenceNumber": str(records[-1].sequence_number),
+                "approximateArrivalOfFirstRecord": arrived[0],
+                "approximateArrivalOfLastRecord": arrived[1],
+                "batchSize": len(records),
+                "streamArn": self._mapping.event_source_arn,
+            },
+        }
+        name = self._destination.rpartition(":")[2]
+        if refusal := self._refusal(name):
+            LOG.error("stream %s: the destination %s is not written: %s", self.name, name, refusal)
+            return
+        sqs = self._cloud.client("sqs")
+        sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(document))
+
+    def _refusal(self, queue: str) -> str:
+        """Why the function's role may not send to the queue; empty if it may."""
+        from infra.local.iam.identity import refused
+
+        role = self._backend.get_function(self._mapping.function_name).role
+        for request in queue_permissions("sqs:SendMessage", queue):
+            if refused(self._cloud, role, "sqs:SendMessage", request):
+                return f"{role} may not {request.action}"
+        return ""
+
+    def _event(self, shard: str, record: Any) -> dict[str, Any]:
+        """The record as Lambda's poller writes it. https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
+        return {
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": record.partition_key,
+                "sequenceNumber": str(record.sequence_number),
+                "data": record.data,
+                "approximateArrivalTimestamp": record.created_at,
+            },
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventID": f"{shard}:{record.sequence_number}",
+            "eventName": "aws:kinesis:record",
+            "invokeIdentityArn": self._backend.get_function(self._mapping.function_name).role,
+            "awsRegion": self._cloud.region,
+            "eventSourceARN": self._mapping.event_source_arn,
+        }
+
+
+def _number(value: Any) -> int:
+    """The number of a setting; -1, which is AWS's own, without it."""
+    return -1 if value is None else int(value)

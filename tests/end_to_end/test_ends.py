@@ -1,0 +1,109 @@
+"""A workload with a stream: rows come as records alone, each becomes one decision, and what is no row is told apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+
+from console.demo.electricity import STORY
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.contract.kinds import as_json
+from millrace.decisions.store import read_days, stored_days
+from tests.end_to_end.conftest import REST_S
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = STORY.names
+HOME = ROOT / "workloads" / NAMES.workload
+SENT = 500
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    folder = tmp_path_factory.mktemp("ends")
+    own = folder / "workloads" / NAMES.workload
+    shutil.copytree(HOME, own)
+    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + "\nstream: {}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        with started(folder / "build", clock=STORY.start, workloads=[NAMES.workload]) as cloud:
+            yield cloud
+
+
+def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
+    found = pq.read_table(HOME / "sample" / "elec2.parquet").slice(first, count).drop_columns(["class"]).to_pylist()
+    return [{name: as_json(cell) for name, cell in row.items()} for row in found]
+
+
+def kept(cloud: LocalCloud) -> dict[str, Any]:
+    """The decisions in the lake by their ids."""
+    cloud.wait(timeout_s=REST_S)
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    days = list(stored_days(s3, lake, NAMES.workload))
+    return {one.id: one for one in read_days(s3, lake, NAMES.workload, days).decisions}
+
+
+def producer(cloud: LocalCloud) -> Any:
+    """A client of Kinesis with a role that may put records into the stream, and nothing else."""
+    iam, kinesis = cloud.client("iam"), cloud.client("kinesis")
+    key = kinesis.describe_stream(StreamName=NAMES.stream)["StreamDescription"]["KeyId"]
+    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
+    own = [
+        {"Effect": "Allow", "Action": "kinesis:PutRecords", "Resource": NAMES.stream_arn},
+        {"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": key},
+    ]
+    texts = [json.dumps({"Version": "2012-10-17", "Statement": one}) for one in ([trust], own)]
+    role = iam.create_role(RoleName="meter", AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
+    iam.put_role_policy(RoleName="meter", PolicyName="own", PolicyDocument=texts[1])
+    given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="m7")["Credentials"]
+    return boto3.client(
+        "kinesis",
+        endpoint_url=cloud.endpoint_url,
+        region_name=PLATFORM.region,
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+    )
+
+
+def dead(cloud: LocalCloud, queue: str) -> list[dict[str, Any]]:
+    url = cloud.client("sqs").get_queue_url(QueueName=NAMES.queue(queue))["QueueUrl"]
+    asked = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
+    return [json.loads(one["Body"]) for one in cloud.client("sqs").receive_message(**asked).get("Messages", [])]
+
+
+def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: LocalCloud) -> None:
+    kinesis, wanted = producer(cloud), {}
+    records = []
+    for number, row in enumerate(rows(SENT)):
+        document = row if number % 2 else {"id": f"meter-{number}", "row": row}
+        records.append({"Data": json.dumps(document).encode(), "PartitionKey": str(number % 7)})
+    loud = rows(1)[0] | {"nswprice": 7}
+    records.insert(100, {"Data": json.dumps({"id": "loud", "row": loud}).encode(), "PartitionKey": "1"})
+    records.insert(300, {"Data": b"{not json", "PartitionKey": "2"})
+    for first in range(0, len(records), 250):
+        part = records[first : first + 250]
+        answer = kinesis.put_records(StreamName=NAMES.stream, Records=part)["Records"]
+        for record, put in zip(part, answer, strict=True):
+            if b"loud" in record["Data"] or b"{not" in record["Data"]:
+                continue
+            document = json.loads(record["Data"])
+            place = f"{int(put['ShardId'].removeprefix('shardId-'))}-{put['SequenceNumber']}"
+            wanted[document.get("id", place)] = document.get("row", document)
+    found = kept(cloud)
+    assert found.keys() == wanted.keys()
+    assert len(found) == SENT
+    assert {name: json.loads(one.input) for name, one in found.items()} == wanted
+    assert {one.source for one in found.values()} == {"stream"}
+    letters = sorted((one["reason"], one["column"], one["expected"], one["came"]) for one in dead(cloud, "rows-dead"))
+    assert letters[1] == ("range", "nswprice", "<= 1", "7")
+    assert letters[0][:2] == ("json", "")
+    assert len(letters) == 2
+    with pytest.raises(kinesis.exceptions.ClientError, match="not authorized"):
+        kinesis.describe_stream(StreamName=NAMES.stream)

@@ -1,0 +1,144 @@
+"""The function of the stream: decisions by the record's id, refusals in dead letters, and nothing held up by either."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import base
+
+from millrace.aws.queues import MESSAGE_BYTES
+from millrace.decisions.record import from_line
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
+from tests.functions.cold_start import NAMES, Handler, cold_starts
+from tests.functions.prediction.conftest import decisions, endpoint, queue_url, workload
+
+__all__ = ["decisions", "endpoint", "queue_url", "workload"]
+EVENTS = Path(__file__).resolve().parents[3] / "events"
+
+
+@pytest.fixture
+def dead_url(queue_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = boto3.client("sqs").create_queue(QueueName=NAMES.queue("rows-dead"))["QueueUrl"]
+    monkeypatch.setenv("MILLRACE_DEAD_LETTERS_URL", url)
+    return str(url)
+
+
+@pytest.fixture
+def handle(dead_url: str) -> Iterator[Handler]:
+    base._LOCAL_FAILURES.clear()
+    with cold_starts() as start:
+        yield start("stream")
+
+
+@pytest.fixture
+def letters(dead_url: str) -> Callable[[], list[dict[str, Any]]]:
+    def drain() -> list[dict[str, Any]]:
+        asked = {"QueueUrl": dead_url, "MaxNumberOfMessages": 10}
+        return [json.loads(one["Body"]) for one in boto3.client("sqs").receive_message(**asked).get("Messages", [])]
+
+    return drain
+
+
+def event() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / "stream.json").read_text())
+    return found
+
+
+def row(record: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(base64.b64decode(record["kinesis"]["data"]))
+    return found
+
+
+def with_data(record: dict[str, Any], data: bytes, number: int = 7) -> dict[str, Any]:
+    """The record with other data, under another sequence number."""
+    text = str(number)
+    kinesis = record["kinesis"] | {"data": base64.b64encode(data).decode(), "sequenceNumber": text}
+    return record | {"kinesis": kinesis, "eventID": f"shardId-000000000003:{text}"}
+
+
+def test_each_record_becomes_a_decision_under_its_place_or_its_own_id(handle: Handler, decisions: Any) -> None:
+    given = event()
+    assert handle(given) == {"batchItemFailures": []}
+    first, own = (from_line(line) for line in decisions())
+    assert first.id == "6-49590338271490256608559692538361571095921575989136588898"
+    assert own.id == "order-4711"
+    assert {one.source for one in (first, own)} == {"stream"}
+    assert json.loads(first.input) == row(given["Records"][0])
+    assert json.loads(own.input) == row(given["Records"][1])["row"]
+    assert (first.value, first.model_version, first.caller) == (1, "3", None)
+
+
+def test_a_record_that_comes_again_in_another_batch_repeats_its_decision(handle: Handler, decisions: Any) -> None:
+    given = event()
+    handle(given)
+    handle({"Records": given["Records"][1:]})
+    once, again = [one for one in map(from_line, decisions()) if one.id == "order-4711"]
+    assert (once.id, once.input, once.event_time) == (again.id, again.input, again.event_time)
+
+
+def test_what_breaks_the_contract_is_a_dead_letter_and_the_others_are_decided(
+    handle: Handler, decisions: Any, letters: Any
+) -> None:
+    first, own = event()["Records"]
+    loud = json.dumps(row(first) | {"nswprice": 7}).encode()
+    bad_id = json.dumps({"id": "a b", "row": row(first)}).encode()
+    twice, number, binary = b'{"period": 1, "period": 2}', b"17", b"\xff\x00"
+    bad = [with_data(first, data, place) for place, data in enumerate((loud, bad_id, twice, number, binary))]
+    assert handle({"Records": [bad[0], first, *bad[1:], own]}) == {"batchItemFailures": []}
+    assert [from_line(line).id for line in decisions()] == [
+        "6-49590338271490256608559692538361571095921575989136588898",
+        "order-4711",
+    ]
+    found = {one["sequence_number"]: one for one in letters()}
+    said = {name: (one["reason"], one["column"]) for name, one in found.items()}
+    assert said == {
+        "0": ("range", "nswprice"),
+        "1": ("type", "id"),
+        "2": ("json", ""),
+        "3": ("json", ""),
+        "4": ("json", ""),
+    }
+    assert (found["0"]["expected"], found["0"]["came"], found["0"]["shard"]) == ("<= 1", "7", "shardId-000000000003")
+    assert json.loads(found["0"]["data"]) == json.loads(loud)
+    assert found["4"]["data"] == "\\xff\x00"
+
+
+def test_a_record_that_is_larger_than_a_message_leaves_its_place(handle: Handler, letters: Any) -> None:
+    long = with_data(event()["Records"][0], b'"' + b"x" * MESSAGE_BYTES + b'"')
+    handle({"Records": [long]})
+    (letter,) = letters()
+    assert (letter["reason"], letter["data"], letter["sequence_number"]) == ("json", None, "7")
+
+
+def test_where_nobody_may_answer_all_come_again_and_none_is_decided(
+    handle: Handler, endpoint: Any, decisions: Any, letters: Any
+) -> None:
+    """A version was live and its endpoint may not be called: a fault of the platform, not of a record."""
+    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
+    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers().with_live(live))
+    endpoint.status, endpoint.code = 403, "AccessDeniedException"
+    given = event()
+    broken = with_data(given["Records"][0], b"[]")
+    first = given["Records"][0]["kinesis"]["sequenceNumber"]
+    assert handle({"Records": [*given["Records"], broken]}) == {"batchItemFailures": [{"itemIdentifier": first}]}
+    assert (decisions(), letters()) == ([], [])
+
+
+def test_a_model_that_fails_is_answered_by_the_fallback(handle: Handler, endpoint: Any, decisions: Any) -> None:
+    endpoint.status, endpoint.code = 424, "ModelError"
+    handle(event())
+    assert [one.fallback for one in map(from_line, decisions())] == [True, True]
+
+
+def test_the_decision_is_of_the_time_of_the_call(handle: Handler, decisions: Any) -> None:
+    handle(event())
+    made = from_line(decisions()[0]).inferred_at
+    assert abs((made - datetime.now(UTC)).total_seconds()) < 600

@@ -1,0 +1,145 @@
+"""Kinesis streams as event sources: order, partial failures, halves, retries, age, the place of what is given up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.kinesis import streams
+from tests.infra.local.roles import allow, make_role, zipped
+from tests.infra.local.waiting import until
+
+SOURCE = """
+import base64, json
+seen = []
+def handler(event, context):
+    records = event["Records"]
+    words = [base64.b64decode(one["kinesis"]["data"]).decode() for one in records]
+    print("BATCH", json.dumps(words))
+    print("FIRST", json.dumps(records[0]))
+    if "breaks" in words:
+        raise RuntimeError("breaks")
+    if "once" in words and "once" not in seen:
+        seen.append("once")
+        number = records[words.index("once")]["kinesis"]["sequenceNumber"]
+        return {"batchItemFailures": [{"itemIdentifier": number}]}
+"""
+
+
+class Fed:
+    """A stream, and a function to feed. All records have one partition key, so they are of one shard."""
+
+    def __init__(self, cloud: Cloud, client: Callable[[str], Any], name: str, *, reads: bool = True) -> None:
+        self.cloud, self.name, self._client = cloud, name, client
+        client("kinesis").create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+        self.arn = f"arn:aws:kinesis:eu-west-1:123456789012:stream/{name}"
+        url = client("sqs").create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+        self.dead_url, self.dead_arn = url, f"arn:aws:sqs:eu-west-1:123456789012:{name}-dead"
+        actions = [f"kinesis:{one}" for one in streams.ACTIONS if reads or one != "GetRecords"]
+        rights = (allow(actions, self.arn), allow("kinesis:ListStreams"), allow("sqs:SendMessage", self.dead_arn))
+        client("lambda").create_function(
+            FunctionName=name, Runtime="python3.13", Role=make_role(client("iam"), name, "lambda", *rights),
+            Handler="app.handler", Code={"ZipFile": zipped(SOURCE)}, Timeout=10,
+        )  # fmt: skip
+
+    def feed(self, **settings: Any) -> str:
+        made = self._client("lambda").create_event_source_mapping(
+            EventSourceArn=self.arn,
+            FunctionName=self.name,
+            **{"StartingPosition": "TRIM_HORIZON", "FunctionResponseTypes": ["ReportBatchItemFailures"], **settings},
+        )
+        return str(made["UUID"])
+
+    def put(self, *words: str) -> None:
+        entries = [{"Data": word.encode(), "PartitionKey": "one"} for word in words]
+        self._client("kinesis").put_records(StreamName=self.name, Records=entries)
+
+    def logged(self, word: str) -> list[Any]:
+        log = self.cloud.workspace / "logs" / "functions" / f"{self.name}.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [json.loads(line.removeprefix(f"{word} ")) for line in lines if line.startswith(f"{word} ")]
+
+    def batches(self) -> list[list[str]]:
+        found: list[list[str]] = self.logged("BATCH")
+        return found
+
+    def rests(self) -> bool:
+        return bool(self.batches()) and not streams.pending(self.cloud)
+
+    def dead(self) -> list[dict[str, Any]]:
+        asked = {"QueueUrl": self.dead_url, "MaxNumberOfMessages": 10}
+        return [json.loads(one["Body"]) for one in self._client("sqs").receive_message(**asked).get("Messages", [])]
+
+
+@pytest.fixture
+def fed(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) -> Fed:
+    return Fed(cloud, client, fresh("rows"))
+
+
+def test_records_come_in_order_with_their_place_and_time(fed: Fed) -> None:
+    fed.put("a", "b", "c")
+    fed.feed(BatchSize=2)
+    until(fed.rests)
+    assert fed.batches() == [["a", "b"], ["c"]]
+    first = fed.logged("FIRST")[0]
+    shard, _, number = first["eventID"].partition(":")
+    assert shard.startswith("shardId-")
+    assert number == first["kinesis"]["sequenceNumber"]
+    assert abs(first["kinesis"]["approximateArrivalTimestamp"] - fed.cloud.clock.timestamp()) < 600
+
+
+def test_what_follows_a_record_that_failed_comes_again_and_what_was_before_does_not(fed: Fed) -> None:
+    fed.put("a", "once", "b")
+    fed.feed(BisectBatchOnFunctionError=True)
+    until(fed.rests)
+    assert fed.batches() == [["a", "once", "b"], ["once", "b"]]
+
+
+def test_a_record_at_which_the_function_breaks_is_found_by_halves_and_given_up_alone(fed: Fed) -> None:
+    fed.put("a", "b", "breaks", "c")
+    fed.feed(
+        BisectBatchOnFunctionError=True,
+        MaximumRetryAttempts=1,
+        DestinationConfig={"OnFailure": {"Destination": fed.dead_arn}},
+    )
+    until(fed.rests)
+    assert fed.batches() == [["a", "b", "breaks", "c"], ["a", "b"], ["breaks", "c"], ["breaks"], ["breaks"], ["c"]]
+    (letter,) = fed.dead()
+    said = letter["KinesisBatchInfo"]
+    assert letter["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert said["startSequenceNumber"] == said["endSequenceNumber"] == "3"
+    assert (said["batchSize"], said["streamArn"]) == (1, fed.arn)
+    assert "breaks" not in json.dumps(letter), "the place, not the record"
+
+
+def test_without_halves_its_whole_batch_is_given_up(fed: Fed) -> None:
+    fed.put("a", "breaks")
+    fed.feed(MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": fed.dead_arn}})
+    until(fed.rests)
+    assert fed.batches() == [["a", "breaks"]]
+    assert [one["KinesisBatchInfo"]["batchSize"] for one in fed.dead()] == [2]
+
+
+def test_a_record_that_is_too_old_is_given_up_unseen(fed: Fed) -> None:
+    fed.put("old")
+    fed.cloud.clock.set(fed.cloud.clock.now() + timedelta(hours=2))
+    fed.put("new")
+    fed.feed(MaximumRecordAgeInSeconds=3600, DestinationConfig={"OnFailure": {"Destination": fed.dead_arn}})
+    until(fed.rests)
+    assert fed.batches() == [["new"]]
+    assert [one["requestContext"]["condition"] for one in fed.dead()] == ["RecordAgeExceeded"]
+
+
+def test_a_role_that_may_not_read_gets_no_mapping_and_a_setting_without_cover_is_refused(
+    cloud: Cloud, client: Any, fresh: Any, fed: Fed
+) -> None:
+    with pytest.raises(ClientError, match="does not have permissions to call GetRecords on Kinesis"):
+        Fed(cloud, client, fresh("rows"), reads=False).feed()
+    with pytest.raises(ClientError, match="ParallelizationFactor is not covered"):
+        fed.feed(ParallelizationFactor=2)
