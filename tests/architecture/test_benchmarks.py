@@ -15,6 +15,7 @@ import torch
 from tests.benchmarks import conclude
 from tests.benchmarks.burst import REAL, SIMULATED, Outcome
 from tests.benchmarks.floor import Held
+from tests.benchmarks.ladder import CONTROL, Cell, Judged
 from tests.benchmarks.promise import Kept
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -23,6 +24,14 @@ FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
 BURSTS = [Outcome(effects=drops, repeated=0, executions=1, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
 ABOVE = Held(name="a stream", accuracy=0.75, alone=0.7, below=0.01, worst=-0.01, below_alone=0.2, worst_alone=-0.1)
 KEPT = Kept(name="a stream", error=0.05, coverage=0.45, hindsight=0.5, far=0.1)
+EQUAL = Judged(
+    cell=Cell(name="one a block", stream_days=1, block_days=1), horizon=168, promoted=0.05, stopped=0.05,
+    mean_labels=160.0, median_days=200.0, requests=3200.0,
+)  # fmt: skip
+BETTER = replace(EQUAL, cell=Cell(name="single requests", stream_days=0, block_days=0, gain=0.01), promoted=0.8)
+WEEK = replace(EQUAL, cell=replace(EQUAL.cell, name=CONTROL), promoted=0.11)
+CANARY = {"bad_median": 330.0, "bad_95": 850.0, "slow_95": 3000.0, "clean_stopped": 0.01}
+LADDER = {"found": [EQUAL, BETTER, WEEK], "canary": CANARY, "candidates": 2000}
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
@@ -32,6 +41,7 @@ HELD: dict[str, dict[str, Any]] = {
     "drift": {"times_as_fast": 100.0},
     "floor": {"found": [ABOVE]},
     "kills": {"different": 0, "in_writes": 40},
+    "ladder": LADDER,
     "loop": {"loop_s": 10.0, "api_calls": 1000},
     "prediction": {"cpu_us": 10.0},
     "promise": {"found": [KEPT]},
@@ -65,6 +75,12 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("floor", {"found": [replace(ABOVE, worst=-0.0101)]}),
     ("kills", {"different": 1}),
     ("kills", {"in_writes": 9}),
+    ("ladder", {"found": [replace(EQUAL, promoted=0.06)]}),
+    ("ladder", {"found": [replace(EQUAL, stopped=0.06)]}),
+    ("ladder", {"found": [replace(BETTER, promoted=0.799)]}),
+    ("ladder", {"found": [replace(BETTER, horizon=171)]}),
+    ("ladder", {"found": [replace(WEEK, promoted=0.05)]}),
+    *(("ladder", {"canary": CANARY | {name: most * 1.01}}) for name, most in CANARY.items()),
     ("loop", {"loop_s": 60.1}),
     ("loop", {"api_calls": 2501}),
     ("prediction", {"cpu_us": 60.1}),

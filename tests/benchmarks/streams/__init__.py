@@ -1,0 +1,1 @@
+"""Real streams that benchmarks judge on."""
