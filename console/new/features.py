@@ -132,9 +132,18 @@ def calendar_parts(column: Observed) -> list[str]:
     days = np.setdiff1d(times // 86_400_000_000, far)
     span = int(days[-1] - days[0]) + 1 if len(days) else 0
     found = ["hour"] if len(np.unique(times // 3_600_000_000 % 24)) > 1 else []
-    if span >= DAYS_OF_WEEKDAYS and len(np.unique(days % 7)) > 1:
+    if span >= DAYS_OF_WEEKDAYS and len(np.unique(days % 7)) > 1 and not _are_months(days):
         found.append("weekday")
     return [*found, "month"] if span >= DAYS_OF_MONTHS else found
+
+
+def _are_months(days: Integers) -> bool:
+    """Whether the days since 1970 are all the first or all the last of a month. Their weekdays say nothing."""
+    for each in (days, days + 1):
+        dates = each.astype("datetime64[D]")
+        if (dates == dates.astype("datetime64[M]")).all():
+            return True
+    return False
 
 
 def _calendar(name: str, event_time: str, contract: Table, parts: list[str]) -> dict[str, Any]:

@@ -49,6 +49,14 @@ def test_a_calendar_has_the_parts_that_come_again(every: float, rows: int, parts
     assert calendar_parts(times([every * at for at in range(rows)])) == parts
 
 
+@pytest.mark.parametrize("shift", [0, -1, 3])
+def test_the_weekday_of_a_quarter_says_nothing(shift: int) -> None:
+    """Quarters by their first or last day; the fourth day of each is a date that somebody chose."""
+    firsts = [datetime(2010 + at // 4, 1 + 3 * (at % 4), 1) for at in range(48)]  # noqa: DTZ001
+    hours = [(first - FIRST).total_seconds() / 3600 + 24 * shift for first in firsts]
+    assert calendar_parts(times(hours)) == (["weekday", "month"] if shift == 3 else ["month"])
+
+
 def test_each_time_has_a_calendar_of_its_own(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"sold": f"1996-04-{1 + at % 28:02}"} for at, row in enumerate(market)]
     found = proposed(as_csv(rows), event_time="Half hour")
