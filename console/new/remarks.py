@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from console.new.columns import Observed
+from console.new.contract import column_of
 from console.new.duplicates import equal_rows
 from console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
 from console.new.spans import RARE
@@ -106,8 +107,11 @@ def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
 
 def _of_column(column: Observed) -> Iterator[str]:
     # Few far numbers are left out of the range; more of them stay in it, and are only reported.
-    if far := far_values(column):
-        yield f"{column.name}: far from all other values, left out of the range and so quarantined: {_numbers(far)}"
+    # The range of a share is 0 to 1, whatever lies far in it.
+    rules = column_of(column).rules if column.is_number else ()
+    if far := [value for value in far_values(column) if any(list(rule.of_cell(value)) for rule in rules)]:
+        shown = _numbers(dict.fromkeys(far))
+        yield f"{column.name}: far from all other values, left out of the range and so quarantined: {shown}"
     elif far := all_far_values(column):
         shown = _numbers(dict.fromkeys(far))
         yield (

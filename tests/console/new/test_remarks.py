@@ -361,3 +361,12 @@ def test_a_proposal_of_a_series_tells_it(as_csv: Callable[..., Path]) -> None:
     assert [note for note in found.notes if "stand still" in note] == [
         "outside: 3.2 in 168 rows in a row, from 2023-03-25 08:00 to 2023-04-01 07:00: did the sensor stand still?"
     ]
+
+
+def test_a_far_number_that_the_range_takes_is_not_said_to_be_left_out() -> None:
+    """The range of a share is 0 to 1: a price of 0 is far from all others and in it."""
+    shares, amounts = 0.4 + np.arange(2000) / 1e5, 400 + np.arange(2000) / 100
+    assert far_values(observed([*shares, 0.0, 0.0])) == [0.0, 0.0]
+    assert not [line for line in _of_column(observed([*shares, 0.0, 0.0])) if "quarantined" in line]
+    [said] = [line for line in _of_column(observed([*amounts, 0.5, 0.5])) if "quarantined" in line]
+    assert said.endswith("left out of the range and so quarantined: 0.5")
