@@ -19,13 +19,13 @@ Without a policy every answer of a model is automated (`no_policy`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from ctypes import c_float
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
+from millrace.decisions.held_out import are_held_out, is_held_out
 from millrace.decisions.record import ActionReason
 from millrace.tasks.answer import CONFIDENCE, EXPECTED_COST
 from millrace.workload.policy import Action
@@ -128,7 +128,7 @@ def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: p
         return pa.table({"action": every("fallback"), "reason": every("below_floor")})
     policy, above, threshold = acting.policy, acting.policy.review_above, acting.threshold
     # One column of truth values for each reason, in the order in which `act` looks at them.
-    held_out = [is_held_out(one, policy.held_out) for one in ids.to_pylist()] if policy.held_out else every(False)
+    held_out = are_held_out(ids, policy.held_out) if policy.held_out else every(False)
     holds: dict[str, Any] = {"held_out": held_out}
     if acting.stopped:
         holds[acting.stopped] = every(True)
@@ -152,12 +152,6 @@ def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: p
     reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")
     automated = pc.is_in(reason, pa.array(REASONS["automated"]))
     return pa.table({"action": pc.if_else(automated, "automated", "review"), "reason": reason})
-
-
-def is_held_out(decision_id: str, share: float) -> bool:
-    """Whether the decision belongs to the held-out share: by the hash of its id, so each way of a row says the same."""
-    number = int.from_bytes(hashlib.sha256(decision_id.encode()).digest()[:8], "big")
-    return number < share * 2**64
 
 
 def _is_within(cell: Any, bound: float) -> bool:

@@ -14,6 +14,7 @@ import torch
 
 from tests.benchmarks import conclude
 from tests.benchmarks.burst import REAL, SIMULATED, Outcome
+from tests.benchmarks.exchangeable import Kept as Acts
 from tests.benchmarks.floor import Held
 from tests.benchmarks.ladder import CONTROL, Cell, Judged
 from tests.benchmarks.promise import Kept
@@ -32,6 +33,8 @@ BETTER = replace(EQUAL, cell=Cell(name="single requests", stream_days=0, block_d
 WEEK = replace(EQUAL, cell=replace(EQUAL.cell, name=CONTROL), promoted=0.11)
 CANARY = {"bad_median": 330.0, "bad_95": 850.0, "slow_95": 3000.0, "clean_stopped": 0.01}
 LADDER = {"found": [EQUAL, BETTER, WEEK], "canary": CANARY, "candidates": 2000}
+PEERS = {"MAPIE": Acts(broken=0.0, coverage=0.3), "score-select": Acts(broken=0.2, coverage=0.5)}
+EXCHANGEABLE = {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.4)}}
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
@@ -39,6 +42,7 @@ HELD: dict[str, dict[str, Any]] = {
     "company": {"found": [FAMILY]},
     "consumers": {"made": 10_000, "lost": 0, "twice": 0, "failed": 100},
     "drift": {"times_as_fast": 100.0},
+    "exchangeable": {"found": EXCHANGEABLE},
     "floor": {"found": [ABOVE]},
     "kills": {"different": 0, "in_writes": 40},
     "ladder": LADDER,
@@ -71,6 +75,8 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("consumers", {"twice": 1}),
     ("consumers", {"failed": 0}),
     ("drift", {"times_as_fast": 20.0}),
+    ("exchangeable", {"found": EXCHANGEABLE | {"few rows": {"ours": Acts(broken=0.051, coverage=0.4)}}}),
+    ("exchangeable", {"found": EXCHANGEABLE | {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.29)}}}),
     ("floor", {"found": [ABOVE, replace(ABOVE, below=0.011)]}),
     ("floor", {"found": [replace(ABOVE, worst=-0.0101)]}),
     ("kills", {"different": 1}),

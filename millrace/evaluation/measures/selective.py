@@ -1,8 +1,9 @@
 """Finds the confidence from which on answers keep a promised error, and tries it on the test rows.
 
 Learn then test (Angelopoulos, Bates, Candès, Jordan and Lei 2021): candidate thresholds are tested one after the other,
-from several starting points towards lower thresholds. Each test is a binomial tail. A series ends at the first
-threshold that is not proved. Axes: N rows, S candidate thresholds.
+from a start towards lower thresholds, until one is not proved. Each test is a binomial tail. The start is where the
+model's own confidences promise most; labels have no part in it, so the whole risk goes to one series of tests, and the
+promise holds however wrong the confidences are. Axes: N rows, S candidate thresholds.
 """
 
 from __future__ import annotations
@@ -24,14 +25,10 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-STARTS = (0.1, 0.3, 0.5, 0.7, 0.9)
-"""Where the series of tests start, as shares of the candidate thresholds, the strictest first.
-
-One series from the strictest threshold is not enough: so few rows reach it that its test often proves nothing."""
+NEARLY = 0.9
+"""The series starts at the lowest threshold with so much of the best promise. Chosen on simulated populations."""
 RISK = 0.05
 """The largest probability that the error promised by a policy is exceeded on rows like the validation rows."""
-STEPS = 100
-"""The number of candidate thresholds, from one row used to all rows used."""
 
 
 def measure(gate: Selective, case: Case) -> SelectiveEvidence:
@@ -76,19 +73,31 @@ def find_threshold(confidence_N: Floats, wrong_N: Floats, *, error: float, risk:
 
     # The surest answers first: wrongs[k] is the number of wrong answers among the surest k + 1.
     order = np.argsort(-confidence_N, kind="stable")
-    wrongs = np.cumsum(wrong_N[order])
-    sorted_N = confidence_N[order]
-    steps = np.unique(np.linspace(1, len(order), STEPS).astype(int))
-    # A candidate uses the surest `count` rows. Rows of equal confidence are used together.
-    counts = np.unique(np.searchsorted(-sorted_N, -sorted_N[steps - 1], side="right"))
+    wrongs, sorted_N = np.cumsum(wrong_N[order]), confidence_N[order]
+    # How many wrong answers among so many prove the promise. A candidate uses the fewest rows that allow one more.
+    allowed_N = binom.ppf(risk, np.arange(1, len(order) + 1), error) - 1
+    steps = np.flatnonzero(np.diff(allowed_N, prepend=-1) > 0)
+    if not len(steps):
+        return None
+    # Rows of equal confidence are used together.
+    counts_S = np.unique(np.searchsorted(-sorted_N, -sorted_N[steps], side="right"))
     # The p-value of each candidate: the probability of so few wrong answers if the error were just above the promise.
-    p_S = binom.cdf(wrongs[counts - 1], counts, error)
-    # Each series may fail with its share of the risk, so all together fail with `risk` at most. Within a series no
-    # further correction is needed, since it ends at the first candidate that is not proved.
-    proved: list[int] = []
-    for start in STARTS:
-        for place in range(int(start * len(counts)), len(counts)):
-            if p_S[place] > risk / len(STARTS):
-                break
-            proved.append(place)
-    return float(sorted_N[counts[max(proved)] - 1]) if proved else None
+    is_proved_S = binom.cdf(wrongs[counts_S - 1], counts_S, error) <= risk
+    start = _start(sorted_N, counts_S, allowed_N[counts_S - 1])
+    # No further correction is needed, since the series ends at the first candidate that is not proved.
+    unproved = np.flatnonzero(~is_proved_S[start:])
+    last = start + (unproved[0] if len(unproved) else len(counts_S) - start) - 1
+    return float(sorted_N[counts_S[last] - 1]) if last >= start else None
+
+
+def _start(sorted_N: Floats, counts_S: npt.NDArray[np.intp], allowed_S: Floats) -> int:
+    """The place of the first candidate to test, by the confidences alone.
+
+    If they are true, each candidate has an expected number of wrong answers and its deviation. The more deviations
+    there are from it to the number allowed, the likelier is the proof."""
+    wrong_S = np.cumsum(1 - sorted_N)[counts_S - 1]
+    deviation_S = np.sqrt(np.cumsum(sorted_N * (1 - sorted_N))[counts_S - 1] + 1e-9)
+    # Halfway to the next whole number, as a normal curve stands for a binomial one.
+    away_S = (allowed_S + 0.5 - wrong_S) / deviation_S
+    best = int(away_S.argmax())
+    return int(np.flatnonzero(away_S >= NEARLY * away_S[best])[-1]) if away_S[best] > 0 else best

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace.decisions.policy import REASONS, Acting, act, act_all, is_held_out
+from millrace.decisions.held_out import are_held_out, is_held_out
+from millrace.decisions.policy import REASONS, Acting, act, act_all
 from millrace.decisions.record import ActionReason
 from millrace.decisions.review import PRIORITY
 from millrace.tasks.answer import arrow_column, has_confidence
@@ -68,6 +69,9 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
         size = len(task.class_names)
         task = replace(task, costs=tuple(tuple(0.0 if at == to else 5.0 for to in range(size)) for at in range(size)))
     answers, ids = answers_of(task), [f"r-{number}" for number in range(ROWS)]
+    if stands == "costs":
+        # An answer that costs exactly as much as a person acts.
+        acting = replace(acting, threshold=answers["expected_cost"][1].as_py())
     loads = [LOADS[number % len(LOADS)] for number in range(ROWS)]
     cells = pa.table({"load": pa.array(loads, pa.float64()).cast(type_, safe=False)})
     together = act_all(acting, answers=answers, cells=cells, ids=pa.array(ids)).to_pylist()
@@ -130,3 +134,37 @@ def test_the_held_out_share_is_kept_and_grows_with_the_share() -> None:
     assert len(tenth) == pytest.approx(2000, abs=130)
     assert tenth < fifth
     assert not any(is_held_out(one, 0) for one in ids)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [f"{'4b1c9f20' * (number % 7)}-{number}" for number in range(3000)],
+        ["", "x", "12345678", "123456789", "a" * 200],
+        ["naïve-1", "plain-2", "数字-3"],
+        [],
+    ],
+    ids=["of any length", "at the edges", "not ASCII", "none"],
+)
+def test_many_ids_are_held_out_as_one_is(ids: list[str]) -> None:
+    for share in (1e-9, 0.01, 0.5):
+        found = are_held_out(pa.array(ids, pa.string()), share)
+        assert found.to_pylist() == [is_held_out(one, share) for one in ids]
+    cut = pa.array(["before", *ids, "after"], pa.string()).slice(1, len(ids))
+    assert are_held_out(cut, 0.5).to_pylist() == [is_held_out(one, 0.5) for one in ids]
+
+
+def test_what_is_held_out_is_spread_evenly() -> None:
+    """Over ids that differ in their last digits alone. By chance 0.9 of a hundred stretches is 2.6 deviations off."""
+    ids = [f"7c1b2f0e-55aa-4c1e-9d70-{number}" for number in range(100_000)]
+    held = np.array(are_held_out(pa.array(ids), 0.1)).reshape(100, 1000).sum(axis=1)
+    off = np.abs(held - 100) / np.sqrt(90)
+    assert (off > 2.6).sum() <= 4
+    assert off.max() < 4
+    # Nor does it matter in which order the parts of an id are.
+    swapped = [(f"{number:08}{number + 7:08}", f"{number + 7:08}{number:08}") for number in range(1000)]
+    assert 400 < sum(is_held_out(one, 0.5) is is_held_out(other, 0.5) for one, other in swapped) < 600
+    # Neighbours and digits say nothing of each other.
+    flat = np.array([is_held_out(one, 0.5) for one in ids[:20_000]], float)
+    for lag in (1, 2, 10, 100):
+        assert abs(np.corrcoef(flat[:-lag], flat[lag:])[0, 1]) < 0.03
