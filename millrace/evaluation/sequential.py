@@ -44,8 +44,10 @@ LABELS_MORE = 3
 """How many labels more each label of a block costs if it has several (simulated at a power of 0.8)."""
 MOST_LABELS = 5000
 """A plan that needs more is refused: nobody gives as many."""
-ALIKE = 0.1
-"""How far a replacement's confidences may be from those of the pair whose label never came."""
+ALIKE = 0.025
+"""How far a replacement's confidences may be from those of the pair whose label never came.
+
+At 0.1 replacements are surer than those they stand for: 8 to 9 % of equal versions went on."""
 LEAST_SHARE = 1e-15
 """Sums that are less probable are left out of the bounds."""
 
