@@ -34,6 +34,8 @@ TABLES = ("rows", "labels")
 """The Iceberg tables of a workload."""
 ROWS = "rows"
 """The stream of rows to decide, and the queue of its dead letters."""
+JOBS = "jobs"
+"""The queue of requests that are answered later."""
 IMAGES = ("training", "processing", "inference")
 """The container images, each a folder in `containers/`."""
 JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))

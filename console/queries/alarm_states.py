@@ -125,7 +125,8 @@ def _name(alarm: Mapping[str, Any]) -> str:
 
 def _severities() -> dict[str, Severity]:
     """The severity of every alarm that a template deploys, by the alarm's name without a prefix."""
-    of_workload = operations.ALARMS | operations.ENDPOINT_ALARMS | operations.STREAM_ALARMS | every_monitor_alarm()
+    ways_in = operations.STREAM_ALARMS | operations.JOB_ALARMS
+    of_workload = operations.ALARMS | operations.ENDPOINT_ALARMS | ways_in | every_monitor_alarm()
     return {
         **{name: alarm.severity for name, alarm in of_workload.items()},
         operations.SERVING: operations.COMPOSITE.severity,

@@ -11,8 +11,16 @@ from console.environment import Environment
 from console.queries.waiting import queue_length
 from millrace.consumers.catalogue import queue_of
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import ROWS, WorkloadNames
-from millrace.operations.dead_letters import CONSUMERS_HOLD, DEAD_LETTERS, EVENTS, EVENTS_HOLD, ROWS_HOLD, dead
+from millrace.names import JOBS, ROWS, WorkloadNames
+from millrace.operations.dead_letters import (
+    CONSUMERS_HOLD,
+    DEAD_LETTERS,
+    EVENTS,
+    EVENTS_HOLD,
+    JOBS_HOLD,
+    ROWS_HOLD,
+    dead,
+)
 
 HIDDEN_S = 20
 """How long a message that is looked through stays hidden from other receivers, in seconds."""
@@ -69,8 +77,12 @@ def _of_workload(sqs: Any, names: WorkloadNames) -> dict[str, tuple[str, str]]:
     """What the workload's own queues hold, and which function reads them, by the name of the queue."""
     found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
     found |= {name: (CONSUMERS_HOLD, name) for name in consumer_queues(sqs, names)}
-    has_stream = bool(sqs.list_queues(QueueNamePrefix=names.queue(dead(ROWS))).get("QueueUrls"))
-    return found | ({ROWS: (ROWS_HOLD, "")} if has_stream else {})
+    declared = {ROWS: (ROWS_HOLD, ""), JOBS: (JOBS_HOLD, JOBS)}
+    return found | {name: said for name, said in declared.items() if _is_there(sqs, names.queue(dead(name)))}
+
+
+def _is_there(sqs: Any, queue: str) -> bool:
+    return bool(sqs.list_queues(QueueNamePrefix=queue).get("QueueUrls"))
 
 
 def read_dead_letters(environment: Environment, names: WorkloadNames, queue: str) -> tuple[DeadLetter, ...]:

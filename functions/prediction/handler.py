@@ -1,34 +1,46 @@
-"""Answers a request: reads it, decides its rows by the live endpoint, keeps the decisions, and returns predictions."""
+"""Answers a request: reads it, decides its rows by the live endpoint, keeps the decisions, and returns predictions.
+
+A request that comes by the path of jobs is kept instead, and its result comes later (`functions/jobs`)."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import boto3
 from aws_lambda_powertools import Logger
 
-from functions.prediction import gate, request
+from functions.prediction import gate, jobs, request
+from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.online import Asked, OnlineRoad
 from millrace.decisions.road import Refusal
 from millrace.names import row_id_of
 from millrace.settings.prediction import PredictionSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = PredictionSettings.parse()
 LOGGER = Logger()
 ROAD = OnlineRoad(SETTINGS, LOGGER)
 GATE = gate.CallerGate(ROAD.state, SETTINGS, LOGGER)
+QUEUE_URL = SETTINGS.jobs_queue_url
+DESK = jobs.JobDesk(Jobs(boto3.client("s3"), SETTINGS.names), ROAD.sqs, QUEUE_URL) if QUEUE_URL else None
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The predictions and the rejected rows. Every decision and its images are kept before this returns."""
+    """The predictions and the rejected rows; of a job its id. Every decision is kept before this returns."""
     now = datetime.now(UTC)
     # The request as a whole: anything that is no request of this workload is refused with one error.
     caller = request.caller(event)
-    body = GATE.refusal(caller, now) or request.body(event)
+    refused = GATE.refusal(caller, now)
+    if DESK and refused is None and jobs.is_lookup(event):
+        return request.reply(event, DESK.find(event, caller))
+    body = refused or request.body(event)
     rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
         return request.refuse(event, rows)
@@ -42,11 +54,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     call_id = request.call_id(body, repeatable.id if repeatable else context.aws_request_id)
     if isinstance(call_id, Refusal):
         return request.refuse(event, call_id)
-    ids = [row_id_of(call_id, number) for number in range(len(rows))]
-    whole = ROAD.complete(rows, ids, now)
-    asked = Asked(rows=whole, ids=ids, at=now, source="api", caller=caller, explain=explain)
-    document = GATE.once(repeatable, now, lambda: predict(asked, is_kept=True)) if repeatable else predict(asked)
-    return request.refuse(event, document) if isinstance(document, Refusal) else request.answer(event, document)
+    if DESK and request.is_about_jobs(event):
+        job_id = repeatable.id if repeatable else context.aws_request_id
+        of = {"owner": jobs.owner(caller), "caller": caller, "at": now, "explain": explain}
+        job = Job(id=job_id, call_id=call_id, rows=rows, **of)
+        make: Callable[[], dict[str, Any] | Refusal] = partial(DESK.accept, job)
+        status = 202
+    else:
+        ids = [row_id_of(call_id, number) for number in range(len(rows))]
+        whole = ROAD.complete(rows, ids, now)
+        asked = Asked(rows=whole, ids=ids, at=now, source="api", caller=caller, explain=explain)
+        make, status = partial(predict, asked, is_kept=repeatable is not None), 200
+    return request.reply(event, GATE.once(repeatable, now, make) if repeatable else make(), status=status)
 
 
 def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any] | Refusal:

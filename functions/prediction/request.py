@@ -22,14 +22,19 @@ from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
 from millrace.state.answered_requests import KeyedRequest
 
 
-def _is_http(event: Mapping[str, Any]) -> bool:
+def is_http(event: Mapping[str, Any]) -> bool:
     return isinstance(event, Mapping) and "requestContext" in event
+
+
+def is_about_jobs(event: Mapping[str, Any]) -> bool:
+    """Whether it came by the path of jobs, which the REST API alone has."""
+    return is_http(event) and "/jobs" in str(event.get("resource", ""))
 
 
 def body(event: Mapping[str, Any]) -> object:
     """The document of the request; a Refusal if an HTTP body is no JSON."""
     # Called directly, the function gets the document itself as its event.
-    if not _is_http(event):
+    if not is_http(event):
         return event
     text = event.get("body") or ""
     try:
@@ -81,7 +86,7 @@ def call_id(document: object, own: str) -> str | Refusal:
 
 def caller(event: Mapping[str, Any]) -> str | None:
     """The ARN of the identity that signed the request; None for a call by Lambda's own API, which tells no caller."""
-    context = (event["requestContext"] or {}) if _is_http(event) else {}
+    context = (event["requestContext"] or {}) if is_http(event) else {}
     of_url = ((context.get("authorizer") or {}).get("iam") or {}).get("userArn")
     found = of_url or (context.get("identity") or {}).get("userArn")
     return str(found) if found else None
@@ -89,14 +94,16 @@ def caller(event: Mapping[str, Any]) -> str | None:
 
 def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | Refusal | None:
     """The request by its header Idempotency-Key; None without the header. A Refusal for a key of another form."""
-    headers = event.get("headers") or {} if _is_http(event) else {}
+    headers = event.get("headers") or {} if is_http(event) else {}
     key = next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None)
     if key is None:
         return None
     if not KEY.fullmatch(key):
         return _refusal("idempotency key", "1 to 255 characters of ASCII without spaces", f"{key!r:.80}", "header")
     body = hashlib.sha256(str(event.get("body") or "").encode(errors="surrogatepass")).hexdigest()
-    return KeyedRequest(caller=caller or "", key=key, body=body)
+    # One key may stand for a request and for a job: no key has a space.
+    of = "jobs " if is_about_jobs(event) else ""
+    return KeyedRequest(caller=caller or "", key=f"{of}{key}", body=body)
 
 
 def answer(
@@ -107,13 +114,18 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The document as it is, or as an HTTP answer if the request came by HTTP."""
-    if not _is_http(event):
+    if not is_http(event):
         return dict(document)
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json", **(headers or {})},
         "body": json.dumps(document, separators=(",", ":"), allow_nan=False),
     }
+
+
+def reply(event: Mapping[str, Any], document: Mapping[str, Any] | Refusal, *, status: int = 200) -> dict[str, Any]:
+    """The answer or the refusal."""
+    return refuse(event, document) if isinstance(document, Refusal) else answer(event, document, status=status)
 
 
 def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:

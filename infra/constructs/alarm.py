@@ -15,6 +15,7 @@ from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
     ENDPOINT_ALARMS,
+    JOB_ALARMS,
     SERVING,
     STREAM_ALARMS,
     OperationsAlarm,
@@ -80,7 +81,8 @@ class WorkloadAlarms(Construct):
             ok_actions=[topic],
         )
         consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
-        ways_in = STREAM_ALARMS if context.workload.stream else {}
+        workload = context.workload
+        ways_in = (STREAM_ALARMS if workload.stream else {}) | (JOB_ALARMS if workload.jobs else {})
         monitors = monitor_alarms(context.workload.policy)
         for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitors | consumers | ways_in).items():
             is_spoken_for = name in COMPOSITE.alarms

@@ -13,17 +13,17 @@ from infra.constructs.live_alias import LiveAlias
 from infra.constructs.queue import Queue, feed
 from infra.constructs.rest_api import RestApi
 from infra.constructs.row_stream import RowStream
-from infra.iam import queues, sagemaker_endpoints, state_table
+from infra.iam import bus, queues, sagemaker_endpoints, state_table
 from infra.iam.buckets import LAKE
 from infra.iam.resource import Statement, resource
 from infra.stacks.workload import WorkloadStack
 from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
-from millrace.decisions import absorbed, captured
-from millrace.names import LIVE
+from millrace.decisions import absorbed, captured, jobs
+from millrace.names import JOBS, LIVE
 from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
-from millrace.settings.prediction import PredictionSettings
+from millrace.settings.prediction import JobsSettings, PredictionSettings
 
 BATCH = 100
 """Messages in a batch. Lambda's own limit of 6 MB may end a batch earlier."""
@@ -35,6 +35,9 @@ WRITERS = 2
 TRIES = 20
 """Deliveries of decisions to a consumer before they are dead letters: ten hours in which a target may be down."""
 CONSUMER_TIMEOUT_S = 300
+JOB_TRIES = 5
+JOBS_AT_ONCE = 10
+"""Jobs that the endpoint gets at once at most, beside requests."""
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
 ACTED = ",action:string,reason:string,source:string"
 CHAIN = ",answered_by:string"
@@ -68,7 +71,7 @@ class ServingStack(WorkloadStack):
         policy = self.context.workload.policy
         queue = Queue(self, "decisions", context=self.context, visibility_s=360)
         consumers = of_stage(self.context.workload.consumers, self.context.platform.stage)
-        self._prediction(queue)
+        self._prediction(queue, self._jobs(queue) if self.context.workload.jobs else None)
         if self.context.workload.stream is not None:
             RowStream(
                 self,
@@ -104,7 +107,7 @@ class ServingStack(WorkloadStack):
             folder="decisions/absorbed",
         )
 
-    def _prediction(self, queue: Queue) -> None:
+    def _prediction(self, queue: Queue, waiting: Queue | None) -> None:
         context, names = self.context, self.context.names
         starts, limit = context.settings.options.prediction_starts, context.settings.options.callers
         function = Function(
@@ -115,10 +118,11 @@ class ServingStack(WorkloadStack):
             settings=PredictionSettings(
                 **context.environment(),
                 decisions_queue_url=queue.url,
+                jobs_queue_url=waiting.url if waiting else None,
                 caller_requests_per_s=limit.requests_per_s if limit else None,
                 caller_burst=limit.burst if limit else None,
             ),
-            statements=self._deciding(queue),
+            statements=[*self._deciding(queue), *(self._accepting(waiting) if waiting else [])],
             timeout_s=30,
             memory_mb=PREDICTION_MEMORY_MB,
             has_snapshots=starts is not None and starts.snapstart,
@@ -141,6 +145,45 @@ class ServingStack(WorkloadStack):
             function_arn = f"{names.function_arn('prediction')}:{LIVE}"
             api = RestApi(self, context=context, api=chosen, function=function_arn, ready=alias.resource)
             cdk.CfnOutput(self, "ApiUrl", value=api.url, description="Of the REST API, for signed calls")
+
+    def _accepting(self, waiting: Queue) -> list[Statement]:
+        """The rights of the function that takes jobs and tells what became of them."""
+        names, folder = self.context.names, jobs.FOLDER
+        return [
+            LAKE.below(names, folder).may("GetObject", "PutObject"),
+            LAKE.find(names, folder),
+            queues.send(waiting.arn),
+        ]
+
+    def _jobs(self, queue: Queue) -> Queue:
+        """The queue of jobs, and the function that works them off."""
+        context, names = self.context, self.context.names
+        waiting = Queue(self, JOBS, context=context, visibility_s=6 * DECIDING_TIMEOUT_S, receives=JOB_TRIES)
+        function = Function(
+            self,
+            "jobs",
+            context=context,
+            description="Requests that were left become decisions and results",
+            settings=JobsSettings(**context.environment(), decisions_queue_url=queue.url, tries=JOB_TRIES),
+            statements=[
+                *self._deciding(queue),
+                queues.receive(waiting.arn),
+                LAKE.below(names, jobs.FOLDER).may("GetObject", "PutObject"),
+                bus.put_events(names),
+            ],
+            timeout_s=DECIDING_TIMEOUT_S,
+            memory_mb=PREDICTION_MEMORY_MB,
+        )
+        feed(
+            waiting,
+            waiting,
+            function.arn,
+            batch=1,
+            window_s=0,
+            concurrency=JOBS_AT_ONCE,
+            dependencies=[function.resource],
+        )
+        return waiting
 
     def _deciding(self, queue: Queue) -> list[Statement]:
         """The rights of a function that decides rows by the endpoint (`millrace.decisions.online`).

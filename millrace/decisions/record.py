@@ -50,8 +50,8 @@ ActionReason = Literal[
 """Why an answer has its action: `millrace.decisions.policy` says what each reason means."""
 AnsweredBy = Literal["rule", "constant"]
 """Who answered in place of a model: one of `prediction.fallback`."""
-Source = Literal["api", "batch", "stream"]
-"""How the row came: in a caller's request, in a file, or as a record of the stream."""
+Source = Literal["api", "async", "batch", "stream"]
+"""How the row came: in a caller's request, in a job, in a file, or as a record of the stream."""
 
 _ACTIONS, _REASONS, _SOURCES = get_args(Action), get_args(ActionReason), get_args(Source)
 _ANSWERERS = get_args(AnsweredBy)

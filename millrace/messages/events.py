@@ -210,6 +210,29 @@ class ScoresDelivered(BusEvent, Delivered):
     detail_type = "scores.delivered"
 
 
+class JobEnded(BusEvent):
+    """The fields of both ends of a job. `run` is the ARN of the function, `cause` the job's id."""
+
+    job: str
+    """The id that its caller got."""
+    uri: str
+    """The result in the lake."""
+
+
+class JobDone(JobEnded):
+    """A caller's job has its result."""
+
+    detail_type = "job.done"
+
+
+class JobFailed(JobEnded):
+    """Nobody could answer a caller's job."""
+
+    detail_type = "job.failed"
+
+    error: str
+
+
 EVENTS: dict[str, type[BusEvent]] = {
     event.detail_type: event
     for event in (
@@ -229,6 +252,8 @@ EVENTS: dict[str, type[BusEvent]] = {
         RetrainAccepted,
         RetrainRefused,
         ScoresDelivered,
+        JobDone,
+        JobFailed,
     )
 }
 """The class of each event, by detail type."""

@@ -6,6 +6,7 @@ docs/runbooks.md.
     ALARMS           of each workload, on its queues
     consumer_alarms  of each workload with consumers, on their queues
     STREAM_ALARMS    of each workload with a stream
+    JOB_ALARMS       of each workload with jobs
     ENDPOINT_ALARMS  of each workload, on its live endpoint and its decisions
     STAGE_ALARMS     of each stage
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from millrace.consumers.catalogue import queue_of
-from millrace.names import AUDIT_CHAIN, ROWS, VARIANT, Platform, WorkloadNames
+from millrace.names import AUDIT_CHAIN, JOBS, ROWS, VARIANT, Platform, WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 
 Severity = Literal["act", "look"]
@@ -254,6 +255,22 @@ STREAM_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     ),
 }
 """The alarms of each workload with a stream, by name. The stream keeps a record for a day."""
+
+
+JOB_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
+    "dead-jobs": OperationsAlarm(
+        severity="act",
+        description="nobody could answer a job: its caller reads that it has failed",
+        metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(JOBS))),),
+    ),
+    "late-jobs": OperationsAlarm(
+        severity="look",
+        description="a job has been in its queue for half an hour: more are left than are worked off",
+        metrics=lambda names: (_queue("ApproximateAgeOfOldestMessage", names.queue(JOBS)),),
+        threshold=1800,
+    ),
+}
+"""The alarms of each workload with jobs, by name."""
 
 
 STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {

@@ -31,8 +31,17 @@ class StreamSettings(RoadSettings):
     dead_letters_url: str
 
 
+class JobsSettings(RoadSettings):
+    """How often a job is tried, too."""
+
+    tries: Annotated[int, Field(ge=1)]
+
+
 class PredictionSettings(RoadSettings):
-    """What one caller may send, too."""
+    """What one caller may send, and where jobs wait, too."""
+
+    jobs_queue_url: str | None = None
+    """None for a workload without jobs."""
 
     caller_requests_per_s: Annotated[int, Field(ge=1)] | None = None
     """The requests of one caller in a second, in the long run; None for as many as he likes."""

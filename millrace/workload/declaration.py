@@ -23,7 +23,7 @@ from millrace.evaluation.gates.gate import Positive
 from millrace.models.catalogue import FAMILIES
 from millrace.spelling import one_of
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.ends import Stream
+from millrace.workload.ends import Jobs, Stream
 from millrace.workload.places import within
 from millrace.workload.policy import Costs, Policy
 from millrace.workload.prices import is_known
@@ -354,6 +354,8 @@ class Workload(Section):
     """What an answer leads to. None: every answer of a model acts."""
     consumers: Annotated[Consumers, Field(default_factory=dict)]
     """Where decisions go, by name."""
+    jobs: Jobs | None = None
+    """Callers may leave a request and come back for its result. None: they wait for it."""
     stream: Stream | None = None
     """Rows come as records of a stream, too. None: they do not."""
     explanations: Explanations = Explanations()

@@ -72,7 +72,7 @@ def openapi(workload: Workload, contract: Contract) -> Document:
             }
         ],
         "security": [{SIGNED: []}],
-        "paths": {f"/{workload.name}/predictions": {"post": _predict()}},
+        "paths": _paths(workload),
         "components": {
             "securitySchemes": {
                 SIGNED: {
@@ -89,6 +89,7 @@ def openapi(workload: Workload, contract: Contract) -> Document:
                 "Answer": _answer(),
                 "Prediction": _prediction(workload, contract),
                 "Refused": _refused(),
+                **({"Job": _job()} if workload.jobs else {}),
                 "Error": _object(error=TEXT, expected=TEXT, came=TEXT, where=TEXT),
             },
         },
@@ -102,6 +103,43 @@ def request_schema(workload: Workload, *, row: Document) -> Document:
     said = {"type": "boolean", "description": f"Whether each answer is explained, of {MOST_EXPLAINED} rows at most"}
     explain = {"explain": said} if workload.explanations.rows else {}
     return {"type": "object", "required": ["rows"], "properties": {"rows": rows, "id": own, **explain}}
+
+
+def _paths(workload: Workload) -> Document:
+    found: Document = {f"/{workload.name}/predictions": {"post": _predict()}}
+    if workload.jobs:
+        found[f"/{workload.name}/jobs"] = {"post": _accept()}
+        found[f"/{workload.name}/jobs/{{id}}"] = {"get": _find_job()}
+    return found
+
+
+def _accept() -> Document:
+    accepted = {"description": "The request is kept: come back with its id", "content": _json("Job")}
+    refused = {status: said for status, said in _predict()["responses"].items() if status not in ("200", "503")}
+    summary = "Leave a request, whose result comes later"
+    return _predict() | {"operationId": "accept", "summary": summary, "responses": {"202": accepted, **refused}}
+
+
+def _find_job() -> Document:
+    named = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "operationId": "findJob",
+        "summary": "What became of a request that was left",
+        "parameters": [named],
+        "responses": {
+            "200": {"description": "The job is waiting, done or failed", "content": _json("Job")},
+            "403": _error("The request is not signed, or its signer has no right"),
+            "404": _error("The caller has no such job"),
+            "429": _error("Too many requests: come again after the seconds of Retry-After"),
+        },
+    }
+
+
+def _job() -> Document:
+    status = {**TEXT, "enum": ["waiting", "done", "failed"]}
+    job = _object(id=TEXT, status=status)
+    ended = {"result": {"$ref": "#/components/schemas/Answer"}, "error": {"$ref": "#/components/schemas/Error"}}
+    return {**job, "properties": {**job["properties"], **ended}}
 
 
 def _predict() -> Document:

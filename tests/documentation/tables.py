@@ -37,6 +37,7 @@ from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
     ENDPOINT_ALARMS,
+    JOB_ALARMS,
     SERVING,
     STAGE_ALARMS,
     STREAM_ALARMS,
@@ -96,6 +97,7 @@ def workload_keys() -> str:
         "training.parameters": "The family's hyperparameters: [below](#hyperparameters).",
         "gates": "What a model must pass: [Gates](gates.md).",
         "consumers": "Where decisions go, by name: [Consumers](consumers.md).",
+        "jobs": "`{}`: callers of the REST API may leave a request as a [job](releases.md#jobs).",
         "stream": "`{}`: rows come as records of a [stream](releases.md#rows-of-a-stream) too.",
     }
     unset = tuple(f"prediction.{key}" for key in SET_ELSEWHERE) + tuple(
@@ -246,8 +248,9 @@ def _alarms() -> list[tuple[str, str, str, float, str]]:
         ),
         *((name, one.severity, "consumers", one.usd_per_month(names), one.description) for name, one in of_one.items()),
         *(
-            (name, one.severity, "stream", one.usd_per_month(names), one.description)
-            for name, one in STREAM_ALARMS.items()
+            (name, one.severity, way, one.usd_per_month(names), one.description)
+            for way, alarms_of_way in (("stream", STREAM_ALARMS), ("jobs", JOB_ALARMS))
+            for name, one in alarms_of_way.items()
         ),
         (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE, COMPOSITE.description),
         *(

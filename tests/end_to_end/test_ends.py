@@ -1,4 +1,4 @@
-"""A workload with a stream: rows come as records alone, each becomes one decision, and what is no row is told apart."""
+"""Other ways in than requests and files: a stream, whose records become decisions, and jobs, answered later."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 import boto3
 import pyarrow.parquet as pq
 import pytest
+from botocore.credentials import Credentials
 
 from console.demo.electricity import STORY
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.contract.kinds import as_json
 from millrace.decisions.store import read_days, stored_days
-from tests.end_to_end.conftest import REST_S
+from tests.end_to_end.conftest import REST_S, Witness
+from tests.end_to_end.test_rest_api import Caller
+from tests.infra.local.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = STORY.names
@@ -29,7 +32,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     folder = tmp_path_factory.mktemp("ends")
     own = folder / "workloads" / NAMES.workload
     shutil.copytree(HOME, own)
-    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + "\nstream: {}\n")
+    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + "\nstream: {}\njobs: {}\n")
+    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}}}}}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         with started(folder / "build", clock=STORY.start, workloads=[NAMES.workload]) as cloud:
@@ -107,3 +111,52 @@ def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Local
     assert len(letters) == 2
     with pytest.raises(kinesis.exceptions.ClientError, match="not authorized"):
         kinesis.describe_stream(StreamName=NAMES.stream)
+
+
+JOBS = f"/{NAMES.workload}/jobs"
+
+
+def caller_of(cloud: LocalCloud, role: str) -> Caller:
+    """A program with a role that may use the API."""
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=NAMES.stack("serving"))["Stacks"]
+    (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
+    api = url.removeprefix("https://").partition(".")[0]
+    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
+    arn = f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
+    own = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}
+    texts = [json.dumps({"Version": "2012-10-17", "Statement": [one]}) for one in (trust, own)]
+    iam = cloud.client("iam")
+    made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
+    iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=texts[1])
+    given = cloud.client("sts").assume_role(RoleArn=made, RoleSessionName="s1")["Credentials"]
+    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    return Caller(cloud=cloud, url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
+
+
+def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: LocalCloud) -> None:
+    witness = Witness(cloud=cloud)
+    witness.stand_up()
+    shop, stranger = caller_of(cloud, "shop"), caller_of(cloud, "stranger")
+    asked, key = {"rows": [*rows(2, first=600), {"period": "early"}]}, {"Idempotency-Key": "order-7"}
+    status, _, said = shop.send("POST", JOBS, asked, **key)
+    assert (status, said["status"]) == (202, "waiting"), said
+    assert shop.send("POST", JOBS, asked, **key)[2]["id"] == said["id"], "a repeated request is the same job"
+    assert shop.send("POST", JOBS, {"rows": rows(1)}, **key)[0] == 422
+    assert shop.send("POST", JOBS, {"rows": []})[0] == 400
+    place = f"{JOBS}/{said['id']}"
+    until(lambda: shop.send("GET", place)[2]["status"] == "done")
+    job = shop.send("GET", place)[2]
+    ids = [one["id"] for one in job["result"]["predictions"]]
+    assert ids == [f"{said['id']}-0", f"{said['id']}-1"]
+    assert [one["row"] for one in job["result"]["rejected"]] == [2]
+    for other in (stranger.send("GET", place), shop.send("GET", f"{JOBS}/not-there")):
+        assert (other[0], other[2]["error"]) == (404, "no job")
+    found = {name: one for name, one in kept(cloud).items() if name in ids}
+    assert {one.source for one in found.values()} == {"async"}
+    assert len(found) == 2
+    assert all(":assumed-role/shop/" in str(one.caller) for one in found.values())
+    (told,) = {event["detail"]["uri"] for event in witness.told("job.done")}
+    assert said["id"] in told
+    # The same key of a request is another one's: it is answered at once.
+    direct = shop.send("POST", f"/{NAMES.workload}/predictions", asked, **key)
+    assert (direct[0], len(direct[2]["predictions"])) == (200, 2)

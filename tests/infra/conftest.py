@@ -42,7 +42,7 @@ def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Its `electricity` has a consumer of each kind, and each way in."""
     consumers = with_consumers(tmp_path_factory.mktemp("consumers"))
     with (consumers / "workload.yaml").open("a") as declaration:
-        declaration.write("stream: {}\n")
+        declaration.write("stream: {}\njobs: {}\n")
     others = [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
     return shared("dev", others, tmp_path_factory, "other-workloads")
 

@@ -29,6 +29,7 @@ from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
     ENDPOINT_ALARMS,
+    JOB_ALARMS,
     LEAST_REQUESTS,
     SERVING,
     STAGE_ALARMS,
@@ -87,7 +88,7 @@ def catalogue() -> set[str]:
 
 def declared() -> set[str]:
     """Those that a workload with consumers or a stream has besides: `test_consumers.py` and `test_stream.py`."""
-    return {*consumer_alarms(["orders"]), *STREAM_ALARMS}
+    return {*consumer_alarms(["orders"]), *STREAM_ALARMS, *JOB_ALARMS}
 
 
 @pytest.mark.parametrize("stage", STAGES)

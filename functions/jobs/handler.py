@@ -1,0 +1,59 @@
+"""Works off jobs: decides the rows of a kept request, keeps the result beside it, and tells the bus."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
+
+from millrace.aws.bus import put_event
+from millrace.decisions.jobs import Jobs
+from millrace.decisions.online import Asked, OnlineRoad
+from millrace.decisions.road import Refusal
+from millrace.messages.events import JobDone, JobFailed
+from millrace.names import row_id_of
+from millrace.settings.prediction import JobsSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = JobsSettings.parse()
+LOGGER = Logger()
+ROAD = OnlineRoad(SETTINGS, LOGGER)
+JOBS = Jobs(boto3.client("s3"), SETTINGS.names)
+EVENTS = boto3.client("events")
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
+    """Work off each job, and return those that nobody may answer now: they come again, and at last are dead letters."""
+    arn = context.invoked_function_arn
+    failed = [record.message_id for record in SQSEvent(event).records if not works_off(record, arn)]
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def works_off(record: SQSRecord, function_arn: str) -> bool:
+    """Whether the job is done. At the last delivery it is failed, too; a redrive may still do it."""
+    job = JOBS.read(record.body)
+    ids = [row_id_of(job.call_id, number) for number in range(len(job.rows))]
+    # Completed by the time of the request, so that a job that comes again has the same rows.
+    rows = ROAD.complete(job.rows, ids, job.at)
+    now = datetime.now(UTC)
+    decided = ROAD.decide(Asked(rows=rows, ids=ids, at=now, source="async", caller=job.caller, explain=job.explain))
+    told = {"workload": SETTINGS.workload, "run": function_arn, "cause": job.id, "job": job.id}
+    if not isinstance(decided, Refusal):
+        ROAD.keep(decided)
+        uri = JOBS.end(job.id, {"status": "done", "result": decided.document()})
+        put_event(EVENTS, SETTINGS.platform, JobDone(**told, uri=uri))
+        return True
+    LOGGER.error("a job without an answer", extra={"job": job.id, "expected": decided.expected})
+    if int(record.attributes.approximate_receive_count) >= SETTINGS.tries:
+        error = {name: asdict(decided)[name] for name in ("error", "expected", "came", "where")}
+        uri = JOBS.end(job.id, {"status": "failed", "error": error})
+        put_event(EVENTS, SETTINGS.platform, JobFailed(**told, uri=uri, error=decided.error))
+    return False

@@ -1,0 +1,43 @@
+"""Takes requests that are answered later, and tells what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from functions.prediction import request
+from millrace.aws import queues
+from millrace.decisions.jobs import Job, Jobs
+from millrace.decisions.road import Refusal
+from millrace.settings.prediction import CALL_ID
+from millrace.state.callers import owner_of
+
+
+class JobDesk:
+    """The jobs of one workload, as its callers use them."""
+
+    def __init__(self, jobs: Jobs, sqs: Any, queue_url: str) -> None:
+        self._jobs, self._sqs, self._queue_url = jobs, sqs, queue_url
+
+    def accept(self, job: Job) -> dict[str, Any]:
+        """Keep the job and put it into the queue; the answer. A repeated call has the same answer."""
+        self._jobs.keep(job)
+        queues.send(self._sqs, self._queue_url, [job.id])
+        return {"id": job.id, "status": "waiting"}
+
+    def find(self, event: Mapping[str, Any], caller: str | None) -> dict[str, Any] | Refusal:
+        """The job that the path names. Another caller's is as one that there is not."""
+        job_id = str((event.get("pathParameters") or {}).get("id", ""))
+        found = self._jobs.find(job_id, owner(caller)) if CALL_ID.fullmatch(job_id) else None
+        if found is None:
+            expected = "the id of a job of yours, as its answer had it"
+            return Refusal(error="no job", expected=expected, came=job_id[:80], where="path", status=404)
+        return found
+
+
+def owner(caller: str | None) -> str:
+    return owner_of(caller) if caller else ""
+
+
+def is_lookup(event: Mapping[str, Any]) -> bool:
+    return request.is_about_jobs(event) and event.get("httpMethod") == "GET"

@@ -1,0 +1,78 @@
+"""Requests that are answered later: each is kept in the lake, and in the end its result beside it.
+
+electricity/staging/jobs/9f86d081884c7d65/request.json   {"owner": "arn:…", "at": "2026-11-20T07:30:00Z", "rows": […]}
+electricity/staging/jobs/9f86d081884c7d65/result.json    {"status": "done", "result": {"predictions": […], …}}
+                                                      or {"status": "failed", "error": {"error": "no model", …}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from millrace.aws.objects import keys_below
+from millrace.messages.envelope import Moment
+from millrace.names import WorkloadNames
+
+FOLDER = "staging/jobs"
+"""The folder of the objects, below the workload's folder in the lake. All below `staging` is kept for a month."""
+REQUEST, RESULT = "request.json", "result.json"
+
+
+class Job(BaseModel):
+    """A request, as it was accepted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    owner: str
+    """Who may see it: the caller's role, for a session of a role."""
+    caller: str | None
+    at: Moment
+    call_id: str
+    """The beginning of the ids of its decisions."""
+    rows: Annotated[tuple[Mapping[str, Any], ...], Field(min_length=1)]
+    explain: bool
+
+
+class Jobs:
+    """The jobs of one workload."""
+
+    def __init__(self, s3: Any, names: WorkloadNames) -> None:
+        self._s3, self._names, self._bucket = s3, names, names.platform.bucket("lake")
+
+    def keep(self, job: Job) -> None:
+        self._put(job.id, REQUEST, job.model_dump(mode="json"))
+
+    def read(self, job_id: str) -> Job:
+        """The job with this id, which exists."""
+        return Job.model_validate(self._get(job_id, REQUEST))
+
+    def find(self, job_id: str, owner: str) -> dict[str, Any] | None:
+        """The job as its owner sees it; None if there is no such job of his."""
+        found = set(keys_below(self._s3, self._bucket, self._key(job_id, "")))
+        if self._key(job_id, REQUEST) not in found or self.read(job_id).owner != owner:
+            return None
+        ended = self._key(job_id, RESULT) in found
+        return {"id": job_id, **(self._get(job_id, RESULT) if ended else {"status": "waiting"})}
+
+    def end(self, job_id: str, document: Mapping[str, Any]) -> str:
+        """Keep the result, `done` or `failed`, and return its URI. A later one takes the place of an earlier one."""
+        self._put(job_id, RESULT, document)
+        return f"s3://{self._bucket}/{self._key(job_id, RESULT)}"
+
+    def _key(self, job_id: str, name: str) -> str:
+        return f"{self._names.workload}/{FOLDER}/{job_id}/{name}"
+
+    def _put(self, job_id: str, name: str, document: Mapping[str, Any]) -> None:
+        body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        key = self._key(job_id, name)
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json")
+
+    def _get(self, job_id: str, name: str) -> dict[str, Any]:
+        answer = self._s3.get_object(Bucket=self._bucket, Key=self._key(job_id, name))
+        document: dict[str, Any] = json.loads(answer["Body"].read())
+        return document

@@ -1,0 +1,99 @@
+"""The function of jobs: a kept request becomes decisions and a result; without an answer it is tried, then failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import base
+
+from millrace.decisions.jobs import Job, Jobs
+from millrace.decisions.record import from_line
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
+from tests.functions.cold_start import NAMES, Handler, cold_starts
+from tests.functions.prediction.conftest import decisions, endpoint, queue_url, workload
+
+__all__ = ["decisions", "endpoint", "queue_url", "workload"]
+EVENTS = Path(__file__).resolve().parents[3] / "events"
+AT = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def jobs(queue_url: str) -> Jobs:
+    s3, place = boto3.client("s3"), {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket=NAMES.platform.bucket("lake"), CreateBucketConfiguration=place)
+    boto3.client("events").create_event_bus(Name=NAMES.platform.bus)
+    return Jobs(s3, NAMES)
+
+
+@pytest.fixture
+def work_off(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+    monkeypatch.setenv("MILLRACE_TRIES", "5")
+    base._LOCAL_FAILURES.clear()
+    with cold_starts() as start:
+        yield start("jobs")
+
+
+def event(tries: int = 1) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / "jobs_queue.json").read_text())
+    found["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(tries)
+    return found
+
+
+def left(jobs: Jobs) -> Job:
+    """A job of three rows, of which the second is too expensive."""
+    rows = json.loads((EVENTS / "prediction.json").read_text())["rows"][:3]
+    rows[1]["nswprice"] = 7
+    job_id = event()["Records"][0]["body"]
+    job = Job(id=job_id, owner="me", caller="me", at=AT, call_id="order-7", rows=rows, explain=False)
+    jobs.keep(job)
+    return job
+
+
+def test_a_job_becomes_decisions_and_a_result_for_its_owner(work_off: Handler, jobs: Jobs, decisions: Any) -> None:
+    job = left(jobs)
+    assert jobs.find(job.id, "me") == {"id": job.id, "status": "waiting"}
+    assert work_off(event()) == {"batchItemFailures": []}
+    written = [from_line(line) for line in decisions()]
+    assert [(one.id, one.source, one.caller) for one in written] == [
+        ("order-7-0", "async", "me"),
+        ("order-7-2", "async", "me"),
+    ]
+    found = jobs.find(job.id, "me")
+    assert found is not None
+    assert found["status"] == "done"
+    assert [one["id"] for one in found["result"]["predictions"]] == ["order-7-0", "order-7-2"]
+    assert [(one["row"], one["column"]) for one in found["result"]["rejected"]] == [(1, "nswprice")]
+    assert jobs.find(job.id, "you") is None
+
+
+def test_without_an_answer_it_is_tried_again_and_failed_at_the_last_try_until_a_redrive_does_it(
+    work_off: Handler, jobs: Jobs, endpoint: Any, decisions: Any
+) -> None:
+    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
+    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers().with_live(live))
+    healthy = (endpoint.status, endpoint.code)
+    endpoint.status, endpoint.code = 403, "AccessDeniedException"
+    job, again = left(jobs), {"batchItemFailures": [{"itemIdentifier": event()["Records"][0]["messageId"]}]}
+    assert work_off(event(4)) == again
+    assert jobs.find(job.id, "me") == {"id": job.id, "status": "waiting"}
+    assert work_off(event(5)) == again, "it becomes a dead letter"
+    found = jobs.find(job.id, "me")
+    assert found is not None
+    assert (found["status"], found["error"]["error"], set(found["error"])) == (
+        "failed", "no model", {"error", "expected", "came", "where"},
+    )  # fmt: skip
+    assert decisions() == []
+    endpoint.status, endpoint.code = healthy
+    assert work_off(event(1)) == {"batchItemFailures": []}
+    assert (jobs.find(job.id, "me") or {})["status"] == "done"
+
+
+def test_a_job_that_is_not_there_is_nobodys(jobs: Jobs) -> None:
+    assert jobs.find("none", "me") is None
