@@ -21,6 +21,7 @@ MillraceError
 ├── WithdrawalError         a withdrawal names no key and no drop of the tables
 ├── QueueError              a queue or the bus refused messages that must not be lost
 ├── ConsumerError           a consumer has not taken decisions; they are sent to it again
+│   └── DocumentsRefusedError  it has taken the others, and refuses some for what they hold
 ├── AuditChainError         an object in the audit's bucket is no link of the chain
 ├── EndpointChangingError   an endpoint is changing for some minutes; the machine waits and looks again
 ├── ConflictError           another writer changed the same thing first
@@ -146,6 +147,10 @@ class QueueError(MillraceError):
 
 class ConsumerError(MillraceError):
     """The target of a consumer has not taken decisions. They are sent again, and become dead letters at last."""
+
+
+class DocumentsRefusedError(ConsumerError):
+    """The target has taken the other decisions of the call, and refuses some for what they hold."""
 
 
 class AuditChainError(MillraceError):

@@ -53,6 +53,7 @@ def find_automates(environment: Environment, names: WorkloadNames, champion: Ver
     if policy is None:
         return None
     state = state_of(environment, names)
-    threshold = threshold_of(policy.automate, champion, KeptPromises(state).read())
+    kept = KeptPromises(state).read(champion.version) if champion else None
+    threshold = threshold_of(policy.automate, champion, kept)
     floor = FloorStates(state).read(champion.version) if policy.floor and champion else None
     return Automates(policy=policy, threshold=threshold, switch=AutomationSwitch(state).read(), floor=floor)

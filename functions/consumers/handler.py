@@ -1,4 +1,6 @@
-"""Acts on the decisions in the queue of one consumer, as its kind does. What is refused comes again, ever later."""
+"""Acts on the decisions in the queue of one consumer, as its kind does. What is refused comes again, ever later.
+
+While a person has paused the automation, only what a person decides goes on. The rest waits, and costs no try."""
 
 from __future__ import annotations
 
@@ -10,21 +12,32 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.decisions.portion import portions
-from millrace.errors import ConsumerError
+from millrace.decisions.standing import Switch
+from millrace.errors import ConsumerError, DocumentsRefusedError
 from millrace.settings.consumer import ConsumerSettings
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from millrace.consumers.consumer import Document
+
 LONGEST_WAIT_S = 3600
 """The longest wait for another try. Twenty tries then take ten hours (`infra.stacks.serving.TRIES`)."""
+FIRST_HELD_S, LONGEST_HELD_S = 10, 900
+"""In a pause a message comes again after 10 s, then each time after twice as long, up to SQS's longest delay. So it
+goes on after a pause within as long again, and within fifteen minutes; a pause of a week costs 700 calls a message."""
 SETTINGS = ConsumerSettings.parse()
 LOGGER = Logger()
 SQS = boto3.client("sqs")
 S3 = boto3.client("s3")
-CONSUMER = load_workload(SETTINGS.folder).consumers[SETTINGS.consumer]
+WORKLOAD = load_workload(SETTINGS.folder)
+CONSUMER = WORKLOAD.consumers[SETTINGS.consumer]
+SWITCH = Switch(StateTable(boto3.client("dynamodb"), SETTINGS.names)) if WORKLOAD.policy else None
 ACT = CONSUMER.connect(boto3.client, SETTINGS.platform)
 
 
@@ -37,9 +50,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
 
 def takes(record: SQSRecord) -> bool:
     """Whether the target has taken the decisions of the message. If not, the message stays hidden for a while."""
+    refused: DocumentsRefusedError | None = None
     try:
         for documents in portions(S3, SETTINGS.names, CONSUMER, record.body):
-            ACT(documents)
+            # The switch is asked for each portion: a pause holds in the middle of a file too.
+            if SWITCH and (stopped := SWITCH.stopped()) and any(map(acts, documents)):
+                hold(record, reason=stopped)
+                return True
+            try:
+                ACT(documents)
+            except DocumentsRefusedError as error:  # the target has the others, and shall get the next ones too
+                refused = error
+        if refused:
+            raise refused
     except (ConsumerError, BotoCoreError, ClientError) as error:
         tries = int(record.attributes.approximate_receive_count)
         wait_s = min(2**tries, LONGEST_WAIT_S)
@@ -52,3 +75,22 @@ def takes(record: SQSRecord) -> bool:
         )
         return False
     return True
+
+
+def acts(document: Document) -> bool:
+    """Whether somebody else than a person has decided."""
+    return bool(document["action"] != "review")
+
+
+def hold(record: SQSRecord, *, reason: str) -> None:
+    """Send the message anew with a delay in place of the one that came: a pause then does not count as a try."""
+    given: Mapping[str, Any] = record["messageAttributes"]
+    held = int(given.get("held", {}).get("stringValue", 0))
+    delay_s = min(FIRST_HELD_S * 2 ** min(held, 10), LONGEST_HELD_S)
+    LOGGER.info("decisions held", extra={"message_id": record.message_id, "reason": reason, "delay_s": delay_s})
+    SQS.send_message(
+        QueueUrl=SETTINGS.queue_url,
+        MessageBody=record.body,
+        DelaySeconds=delay_s,
+        MessageAttributes={"held": {"DataType": "Number", "StringValue": str(held + 1)}},
+    )

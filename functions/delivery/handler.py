@@ -96,7 +96,7 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
         S3.download_file(LAKE, staging.accepted, str(accepted))
         with QuarantineFile(kept, drop_id=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
             answers = read(of_run, model_version, drop)
-            rows, days = write(accepted, delivered, answers, model_version, refused, drop_id=drop.drop_id)
+            rows, days = write(accepted, delivered, answers, model_version, refused)
         if refused.rows:
             S3.upload_file(str(kept), LAKE, quarantine_key(drop.drop_id, drop.as_of))
         S3.upload_file(str(delivered), LAKE, key)
@@ -171,8 +171,6 @@ def write(
     answers: Iterator[pa.Table],
     model_version: str,
     refused: QuarantineFile,
-    *,
-    drop_id: str,
 ) -> tuple[int, Counter[date]]:
     """How many rows were written to `delivered`, and how many of them are about which day.
 
@@ -185,17 +183,24 @@ def write(
 
     written = delivered_schema(CONTRACT, TASK, WORKLOAD.policy)
     schema = pa.schema([field for field in written if field.name not in (*ACTION_COLUMNS, *FLOOR_COLUMNS)])
-    acting, fields = STANDING.acting(model_version) if STANDING else None, TASK.answer
-    # The answerers of the chain answer every row with the same, so one answer stands for all.
-    instead = answer_instead([{}], chain(STANDING), TASK)[0] if STANDING and acting and acting.below_floor else None
     rows, days = 0, Counter[date]()
     with pq.ParquetWriter(delivered, written, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
         for batch in join(
             batches, answers, fields=TASK.answer, schema=schema, model_version=model_version, refuse=refuse
         ):
-            if acting is not None:
-                batch = acted(batch, acting, written, drop_id=drop_id, fields=fields, instead=instead)
+            if STANDING and (acting := STANDING.acting(model_version)):  # a pause holds in the middle of a file too
+                # The answerers of the chain answer every row with the same, so one answer stands for all.
+                instead = answer_instead([{}], chain(STANDING), TASK)[0] if acting.below_floor else None
+                batch = acted(
+                    batch,
+                    acting,
+                    written,
+                    event_time=PREDICTION_SPEC.event_time,
+                    key=PREDICTION_SPEC.key,
+                    fields=TASK.answer,
+                    instead=instead,
+                )
             writer.write_batch(batch)
             rows += batch.num_rows
             days.update(rows_by_day(batch.column(PREDICTION_SPEC.event_time)))

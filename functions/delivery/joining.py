@@ -52,7 +52,8 @@ def acted(
     acting: Acting,
     schema: pa.Schema,
     *,
-    drop_id: str,
+    event_time: str,
+    key: Sequence[str],
     fields: Sequence[AnswerField],
     instead: Instead | None = None,
 ) -> pa.RecordBatch:
@@ -64,19 +65,20 @@ def acted(
     import pyarrow.compute as pc
 
     rows = pa.Table.from_batches([batch])
-    ids = pc.binary_join_element_wise(drop_id, rows[ROW].cast(pa.string()), "-").combine_chunks()
-    found = act_all(acting, answers=rows, cells=rows, ids=ids)
+    found = act_all(acting, answers=rows, cells=rows, event_time=event_time, key=key)
+    for name in ACTION_COLUMNS:
+        rows = rows.append_column(name, found[name].cast(pa.string()))
+    said = [field.name for field in fields]
+    if acting.policy.floor:
+        rows = _above_floor(rows, fields, instead if acting.below_floor else None)
+        said.append("withheld")
     if acting.policy.held_out:
         kept = pc.not_equal(found["reason"], "held_out")
-        for field in fields:
-            place, column = rows.column_names.index(field.name), rows[field.name]
+        for name in said:
+            place, column = rows.column_names.index(name), rows[name]
             rows = rows.set_column(
                 place, rows.schema.field(place), pc.if_else(kept, column, pa.scalar(None, column.type))
             )
-    for name in ACTION_COLUMNS:
-        rows = rows.append_column(name, found[name].cast(pa.string()))
-    if acting.policy.floor:
-        rows = _above_floor(rows, fields, instead if acting.below_floor else None)
     return rows.select(schema.names).combine_chunks().to_batches()[0]
 
 

@@ -81,7 +81,7 @@ def _promise(champion: Version) -> PromiseNow | None:
     policy = WORKLOAD.policy
     if policy is None or (promised := policy.promised_error) is None:
         return None
-    threshold = threshold_of(policy.automate, champion, KeptPromises(STATE).read())
+    threshold = threshold_of(policy.automate, champion, KeptPromises(STATE).read(champion.version))
     return None if threshold is None else PromiseNow(promised_error=promised, threshold=threshold)
 
 

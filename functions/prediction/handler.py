@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if isinstance(repeatable, Refusal):
         return request.refuse(event, repeatable)
     # Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones.
-    call_id = request.call_id(body, repeatable.id if repeatable else context.aws_request_id)
+    call_id = request.call_id(body, repeatable.id if repeatable else context.aws_request_id, caller)
     if isinstance(call_id, Refusal):
         return request.refuse(event, call_id)
     if DESK and request.is_about_jobs(event):

@@ -20,6 +20,10 @@ from millrace.decisions.road import Refusal
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
 from millrace.state.answered_requests import KeyedRequest
+from millrace.state.callers import owner_of
+
+CALLER_DIGITS = 16
+"""Digits of the digest of caller and id: no id of a request without one, or of a file, has so many before its row."""
 
 
 def is_http(event: Mapping[str, Any]) -> bool:
@@ -72,16 +76,18 @@ def wants_explanations(document: object, rows: int, *, declared: bool) -> bool |
     return wanted
 
 
-def call_id(document: object, own: str) -> str | Refusal:
-    """The request's field `id`, by which a repetition writes the same decisions; `own` without it.
+def call_id(document: object, own: str, caller: str | None) -> str | Refusal:
+    """The request's field `id` with a digest of id and caller: a repetition by him writes the same decisions.
 
-    A Refusal for an id of another form."""
+    `own` without the field. So nobody can repeat the decisions of another caller, of a file, or of a request without
+    an id. Lambda's own API tells no caller: those who call by it are one. A Refusal for an id of another form."""
     given = document.get("id") if isinstance(document, dict) else None
     if given is None:
         return own
     if not isinstance(given, str) or not CALL_ID.fullmatch(given):
         return _refusal("id", "1 to 64 letters, digits, '.', '_' or '-' of ASCII", f"{given!r:.80}", "id")
-    return given
+    digest = hashlib.sha256(f"{owner_of(caller or '')}\n{given}".encode()).hexdigest()
+    return f"{given}-{digest[:CALLER_DIGITS]}"
 
 
 def caller(event: Mapping[str, Any]) -> str | None:
@@ -103,7 +109,7 @@ def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | R
     body = hashlib.sha256(str(event.get("body") or "").encode(errors="surrogatepass")).hexdigest()
     # One key may stand for a request and for a job: no key has a space.
     of = "jobs " if is_about_jobs(event) else ""
-    return KeyedRequest(caller=caller or "", key=f"{of}{key}", body=body)
+    return KeyedRequest(caller=owner_of(caller or ""), key=f"{of}{key}", body=body)
 
 
 def answer(

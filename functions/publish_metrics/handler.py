@@ -65,20 +65,25 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
 
 
 def keep(promise: PromiseReport, *, version: str, call: StepInput[PlannedState]) -> None:
-    """Let answers of the version act from the new threshold on, and record why."""
-    KeptPromises(STATE).put(KeptPromise(version=version, threshold=promise.threshold))
-    audit(AuditEvent.AUTOMATION_MOVED, AutomationMoved(version=version, **promise.model_dump()), call)
+    """Record why answers of the version act from a new threshold on, then let them. A later run's stays."""
+    states, as_of = KeptPromises(STATE), call.state.as_of
+    known = states.read(version)
+    if known is None or known.as_of <= as_of:
+        audit(AuditEvent.AUTOMATION_MOVED, AutomationMoved(version=version, **promise.model_dump()), call)
+        states.put(KeptPromise(version=version, threshold=promise.threshold, as_of=as_of))
 
 
 def keep_floor(found: FloorFound, *, version: str, call: StepInput[PlannedState]) -> None:
-    """Keep what was compared, and record it if somebody else answers from now on."""
+    """Record it if somebody else answers from now on, then keep what was compared. A later run's stays."""
     states, as_of = FloorStates(STATE), call.state.as_of
     known = states.read(version)
+    if known and known.as_of > as_of:
+        return
     since = known.since if known and known.below == found.below else as_of
     if found.below != found.before:
         event = AuditEvent.FLOOR_ON if found.below else AuditEvent.FLOOR_OFF
         audit(event, FloorMoved(version=version, **found.model_dump()), call)
-    states.put(FloorState(version=version, below=found.below, since=since, days=found.days))
+    states.put(FloorState(version=version, below=found.below, since=since, as_of=as_of, days=found.days))
 
 
 def audit(event: AuditEvent, details: Message, call: StepInput[PlannedState]) -> None:

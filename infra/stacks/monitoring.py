@@ -99,7 +99,7 @@ class MonitoringStack(WorkloadStack):
 
     def _publish_metrics(self) -> None:
         context, names, policy = self.context, self.context.names, self.context.workload.policy
-        has_floor = policy is not None and policy.floor is not None
+        moves = policy is not None and (policy.floor is not None or policy.promised_error is not None)
         Function(
             self,
             "publish_metrics",
@@ -108,11 +108,11 @@ class MonitoringStack(WorkloadStack):
             role=self.room,
             settings=Environment(**context.environment()),
             statements=[
-                state_table.own_items(names).may("PutItem", "Query", *(["GetItem"] if has_floor else [])),
+                state_table.own_items(names).may("PutItem", "Query", *(["GetItem"] if moves else [])),
                 LAKE.read(names, "monitor"),
                 alarms.named(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics(names.platform.metrics),
                 # Late labels move the confidence from which answers act, or who answers, which is recorded.
-                *([state_table.append_audit(names)] if policy and (policy.promised_error or has_floor) else []),
+                *([state_table.append_audit(names)] if moves else []),
             ],
         )

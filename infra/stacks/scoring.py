@@ -47,7 +47,11 @@ class ScoringStack(WorkloadStack):
     def _delivery(self) -> None:
         context, names = self.context, self.context.names
         # Which answers act is in the state, and decisions that wait for a person come into the queue.
-        acts = [state_table.own_items(names).may("GetItem"), state_table.reviews(names).may("GetItem", "PutItem")]
+        draws = ["PutItem"] if context.workload.policy and context.workload.policy.held_out else []
+        acts = [
+            state_table.own_items(names).may("GetItem", *draws),
+            state_table.reviews(names).may("GetItem", "PutItem"),
+        ]
         consumers = of_stage(context.workload.consumers, context.platform.stage)
         # The live version may refuse rows that keep today's contract: delivery quarantines them.
         refused = "quarantine/feed=scoring"

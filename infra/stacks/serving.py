@@ -200,7 +200,7 @@ class ServingStack(WorkloadStack):
 
     def _consumer(self, name: str, consumer: Kind) -> Queue:
         """The consumer's own queue, and the function that takes decisions from there to the target."""
-        context = self.context
+        context, acts = self.context, self.context.workload.policy is not None
         queue = Queue(self, queue_of(name), context=context, visibility_s=6 * CONSUMER_TIMEOUT_S, receives=TRIES)
         rights = [
             resource(right.arn.split(":")[2], right.arn).may(*right.actions)
@@ -216,11 +216,14 @@ class ServingStack(WorkloadStack):
             statements=[
                 queues.receive(queue.arn),
                 queues.hide(queue.arn),
+                # In a pause what waits is put back.
+                *([state_table.own_items(context.names).may("GetItem"), queues.send(queue.arn)] if acts else []),
                 LAKE.read(context.names, "predictions"),
                 *rights,
             ],
             timeout_s=CONSUMER_TIMEOUT_S,
             memory_mb=1024,
+            feeds_itself=acts,
         )
         # A message a call: a target that is slow, or that does not answer, takes no time from the next message.
         feed(

@@ -1,4 +1,6 @@
-"""A consumer that is a table of PostgreSQL: each decision becomes one row, inserted or updated by its id."""
+"""A consumer that is a table of PostgreSQL: each decision becomes one row, inserted or updated by its id.
+
+An older decision that comes again never replaces a newer one. A row that the database refuses holds up no other."""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from millrace.consumers.consumer import LOOPBACK, Act, Client, Consumer, Document, Right, Secret
-from millrace.errors import ConsumerError, FieldError
+from millrace.errors import ConsumerError, DocumentsRefusedError, FieldError
 from millrace.names import Platform
 
 TIMEOUT_S = 10
@@ -34,7 +36,7 @@ class Postgres(Consumer):
           table: decisions
           columns: {id: id, customer: key.customer, score: answer.confidence, decided_at: decided_at}
 
-    The column that holds `id` is the table's primary key."""
+    The column that holds `id` is the table's primary key. That of `decided_at` is a `timestamptz` or text."""
 
     to: Literal["postgres"]
     host: str
@@ -55,6 +57,9 @@ class Postgres(Consumer):
             raise FieldError(field="host", expected=expected, came=self.host)
         if list(self.columns.values()).count("id") != 1:
             raise FieldError(field="columns", expected="one column that holds id", came=self.columns)
+        if "decided_at" not in self.columns.values():
+            expected = "a column that holds decided_at, by which an older decision never replaces a newer one"
+            raise FieldError(field="columns", expected=expected, came=self.columns)
         return self
 
     def rights(self, platform: Platform) -> tuple[Right, ...]:
@@ -67,7 +72,6 @@ class Postgres(Consumer):
             # By name: jobs read the declaration too, and their images have no driver.
             native, exceptions = import_module("pg8000.native"), import_module("pg8000.exceptions")
             known = json.loads(secrets.get_secret_value(SecretId=self.secret)["SecretString"])
-            statement, values = self.upsert(documents)
             try:
                 with native.Connection(
                     known["username"],
@@ -78,11 +82,31 @@ class Postgres(Consumer):
                     timeout=TIMEOUT_S,
                     ssl_context=None if self.host in LOOPBACK else ssl.create_default_context(cadata=known.get("ca")),
                 ) as connection:
-                    connection.run(statement, **values)
-            except (exceptions.Error, OSError) as error:
+                    self._put(connection, documents, (exceptions.DatabaseError, UnicodeError))
+            except (exceptions.Error, OSError, UnicodeError) as error:
                 raise ConsumerError(f"postgres {self.host}/{self.database}: {type(error).__name__}: {error}") from error
 
         return act
+
+    def _put(self, connection: Any, documents: Sequence[Document], refusal: tuple[type[Exception], ...]) -> None:
+        """All documents in one statement; each in its own if a cell of one is refused, by an error of `refusal`."""
+        statement, values = self.upsert(documents)
+        try:
+            connection.run(statement, **values)
+            return
+        except refusal as error:
+            if len(documents) == 1 or not _is_of_a_cell(error):
+                raise
+        refused: dict[str, str] = {}
+        for document in documents:
+            try:
+                self._put(connection, [document], refusal)
+            except refusal as error:
+                refused[str(document["id"])] = str(error)
+        if refused:
+            came = f"{len(refused)} refused, the first {next(iter(refused.items()))}"
+            expected = f"{len(documents)} rows taken"
+            raise DocumentsRefusedError(f"postgres {self.host}/{self.database}: expected {expected}, got {came}")
 
     def upsert(self, documents: Sequence[Document]) -> tuple[str, dict[str, Any]]:
         """One statement for all of the documents, and the values of its parameters.
@@ -100,7 +124,9 @@ class Postgres(Consumer):
         key = names[places.index("id")]
         others = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name != key)
         table = ".".join(f'"{part}"' for part in self.table.split("."))
-        does = f"UPDATE SET {others}" if others else "NOTHING"  # nosec B608 - see below
+        decided_at = names[places.index("decided_at")]
+        is_newer = f"{table}.{decided_at} <= EXCLUDED.{decided_at}"
+        does = f"UPDATE SET {others} WHERE {is_newer}"  # nosec B608 - see below
         # Names come from the declaration, whose patterns hold no quote; values are parameters.
         said = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join(rows)}"  # noqa: S608 - see above # nosec B608
         return f"{said} ON CONFLICT ({key}) DO {does}", values
@@ -111,6 +137,14 @@ def is_public(host: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_global
     return "." in host and not host.endswith((".internal", ".local", ".localhost"))
+
+
+def _is_of_a_cell(error: Exception) -> bool:
+    """Whether a cell is to blame: half a surrogate pair, or what the database refuses as data or by a constraint.
+
+    https://www.postgresql.org/docs/current/errcodes-appendix.html: the classes 22 and 23."""
+    told = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    return isinstance(error, UnicodeError) or str(told.get("C", ""))[:2] in ("22", "23")
 
 
 def _cell(document: Document, place: str) -> Any:

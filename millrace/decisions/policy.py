@@ -1,11 +1,11 @@
 """Which action an answer leads to, and why: for a row, and for a table. The first reason that holds counts:
 
-    no_model        no model answered                                            fallback
-    below_floor     the version does worse than the naive rule on recent labels  fallback
     held_out        the row belongs to the share that no model influences        review
     paused          a person has stopped all automation                          review
     state_unknown   nobody knows whether it is stopped: the state cannot be read  review
     above_bound     the number that `review_above` names is too large            review
+    no_model        no model answered                                            fallback
+    below_floor     the version does worse than the naive rule on recent labels  fallback
     unlike          too few held-out rows are as far from the training rows      review
     within_bounds   the policy asks for no confidence                            automated
     no_threshold    the version has no confidence that keeps the promised error, or was
@@ -15,19 +15,25 @@
     sure                                                                         automated
 
 Without a policy every answer of a model is automated (`no_policy`).
+
+Whether a row is held out goes by what it is about, its key and its event time, under a secret of the workload. So every
+way of a row says the same, and nobody who sends rows can say which are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from ctypes import c_float
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
 from millrace.decisions.held_out import are_held_out, is_held_out
 from millrace.decisions.record import ActionReason
 from millrace.tasks.answer import CONFIDENCE, EXPECTED_COST
+from millrace.timestamps import parse_utc
 from millrace.workload.policy import Action
 
 if TYPE_CHECKING:
@@ -42,6 +48,7 @@ REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
     "fallback": ("no_model", "below_floor"),
 }
 """The reasons of each action."""
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,8 @@ class Acting:
     """Whether the version does worse than the naive rule, so that `prediction.fallback` answers in its place."""
     stopped: Literal["paused", "state_unknown"] | None = None
     """Why nothing is automated now. None: what the policy lets act, acts."""
+    secret: str = ""
+    """Draws the held-out share (`millrace.state.held_out`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,27 +85,26 @@ def act(
     *,
     output: Mapping[str, Any],
     cells: Mapping[str, Any],
-    decision_id: str,
+    event_time: datetime,
+    key: Iterable[object],
     watched: Mapping[str, float],
     fallback: bool = False,
 ) -> Acted:
     """The action of one answer. `acting` is None for a workload without a policy.
 
-    `cells` are the row as it came, `watched` is what the model measured of it. `fallback` says whether no model
-    answered."""
-    if fallback:
-        return ACTED["no_model"]
+    `cells` are the row as it came, `key` those of its key, `watched` is what the model measured of it. `fallback` says
+    whether no model answered."""
     if acting is None:
-        return ACTED["no_policy"]
-    if acting.below_floor:
-        return ACTED["below_floor"]
+        return ACTED["no_model" if fallback else "no_policy"]
     policy, above = acting.policy, acting.policy.review_above
-    if policy.held_out and is_held_out(decision_id, policy.held_out):
+    if policy.held_out and is_held_out(_about(_micros(event_time), key), policy.held_out, acting.secret):
         return ACTED["held_out"]
     if acting.stopped:
         return ACTED[acting.stopped]
     if above and not _is_within(cells.get(above.column), above.bound):
         return ACTED["above_bound"]
+    if fallback or acting.below_floor:
+        return ACTED["no_model" if fallback else "below_floor"]
     # A version that measures no likeness knows no row: it was trained without this part of the policy.
     if policy.unlike_training and not watched.get(LIKENESS, 0.0) >= policy.unlike_training:
         return ACTED["unlike"]
@@ -111,33 +119,39 @@ def act(
     return ACTED["sure" if confidence is not None and confidence >= acting.threshold else "unsure"]
 
 
-def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: pa.Array) -> pa.Table:
+def act_all(
+    acting: Acting | None, *, answers: pa.Table, cells: pa.Table, event_time: str, key: Sequence[str]
+) -> pa.Table:
     """The same as `act` for many answers of a model: a table of the texts `action` and `reason`, in their order.
 
     `answers` has a column for each field of the task's answer, and LIKENESS if the model measures it; `cells` has the
-    contract's columns, `ids` the decisions' ids."""
+    contract's columns, `event_time` and `key` among them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     def every(value: object) -> pa.Array:
-        return pa.repeat(value, len(ids))
+        return pa.repeat(value, len(cells))
 
     if acting is None:
         return pa.table({"action": every("automated"), "reason": every("no_policy")})
-    if acting.below_floor:
-        return pa.table({"action": every("fallback"), "reason": every("below_floor")})
     policy, above, threshold = acting.policy, acting.policy.review_above, acting.threshold
     # One column of truth values for each reason, in the order in which `act` looks at them.
-    held_out = are_held_out(ids, policy.held_out) if policy.held_out else every(False)
-    holds: dict[str, Any] = {"held_out": held_out}
+    holds: dict[str, Any] = {"held_out": every(False)}
+    if policy.held_out:
+        times = cells[event_time].cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
+        keys = zip(*(cells[name].to_pylist() for name in key), strict=True) if key else [()] * len(times)
+        abouts = pa.array([_about(*one) for one in zip(times, keys, strict=True)], pa.string())
+        holds["held_out"] = are_held_out(abouts, policy.held_out, acting.secret)
     if acting.stopped:
         holds[acting.stopped] = every(True)
     if above:
         numbers = cells[above.column].cast(pa.float64(), safe=False).cast(pa.float32(), safe=False)
         within = pc.less_equal(numbers, pa.scalar(c_float(above.bound).value, pa.float32()))
         holds["above_bound"] = pc.invert(pc.fill_null(within, False))
+    if acting.below_floor:
+        holds["below_floor"] = every(True)
     if policy.unlike_training:
-        likeness = answers[LIKENESS] if LIKENESS in answers.column_names else pa.nulls(len(ids), pa.float64())
+        likeness = answers[LIKENESS] if LIKENESS in answers.column_names else pa.nulls(len(cells), pa.float64())
         like = pc.greater_equal(likeness, policy.unlike_training)
         holds["unlike"] = pc.invert(pc.fill_null(like, False))
     if policy.automate is None:
@@ -150,8 +164,31 @@ def act_all(acting: Acting | None, *, answers: pa.Table, cells: pa.Table, ids: p
         holds["unsure"] = pc.invert(pc.fill_null(sure, False))
     columns = [one if isinstance(one, pa.Array) else pa.array(_flat(one), pa.bool_()) for one in holds.values()]
     reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")
-    automated = pc.is_in(reason, pa.array(REASONS["automated"]))
-    return pa.table({"action": pc.if_else(automated, "automated", "review"), "reason": reason})
+    automated, fallback = (pc.is_in(reason, pa.array(REASONS[action])) for action in ("automated", "fallback"))
+    action = pc.if_else(automated, "automated", pc.if_else(fallback, "fallback", "review"))
+    return pa.table({"action": action, "reason": reason})
+
+
+def _about(micros: int | None, key: Iterable[object]) -> str:
+    """What a row is about, as one text however JSON or Arrow wrote its cells."""
+    return "\n".join([str(micros), *(str(_plain(cell)) for cell in key)])
+
+
+def _plain(cell: object) -> object:
+    if isinstance(cell, float):  # a float32 has fewer digits in a file than in a request, and 1 may be 1.0
+        rounded = c_float(cell).value
+        return int(rounded) if rounded.is_integer() else rounded
+    if isinstance(cell, str) and cell[4:5] == "-":
+        with suppress(ValueError):
+            return _micros(parse_utc(cell))
+    if isinstance(cell, date):
+        return _micros(parse_utc(cell.isoformat()))
+    return cell
+
+
+def _micros(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
 
 
 def _is_within(cell: Any, bound: float) -> bool:

@@ -5,7 +5,7 @@ Of a scored file it is a reference to some of its rows, which the consumer's fun
 {"decisions": [{"id": "r-7-0", "workload": "electricity", "event_time": "1997-01-01T00:00:00Z",
                 "key": {"timestamp": "1997-01-01T00:00:00"}, "answer": {"value": 1, "confidence": 0.93},
                 "action": "automated", "reason": "sure", "model_version": "3", "source": "api",
-                "decided_at": "2026-11-20T07:30:00Z"}]}
+                "decided_at": "2026-11-20T07:30:00.000000Z"}]}
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from millrace.aws.queues import MESSAGE_BYTES
 from millrace.aws.ranged_object import RangedObject
 from millrace.consumers.catalogue import Kind, queue_of
 from millrace.consumers.consumer import Document
-from millrace.decisions.record import Decision
+from millrace.decisions.record import Decision, iso
 from millrace.decisions.scored import ScoredDay, decisions, delivered_key, rows_by_day, short_columns
 from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames
@@ -54,7 +54,7 @@ def document(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "model_version": decision.model_version,
         "source": decision.source,
-        "decided_at": format_utc(decision.inferred_at),
+        "decided_at": iso(decision.inferred_at),  # to the microsecond: of one id the newest counts
     }
 
 

@@ -136,12 +136,12 @@ def to_line(decision: Decision) -> str:
             },
             "eventMetadata": {
                 "eventId": decision.id,
-                "inferenceTime": _iso(decision.inferred_at),
+                "inferenceTime": iso(decision.inferred_at),
                 "inferenceId": decision.id,
             },
             "millrace": {
                 "workload": decision.workload,
-                "event_time": _iso(decision.event_time),
+                "event_time": iso(decision.event_time),
                 "key": decision.key,
                 "input_digest": decision.input_digest,
                 "model_version": decision.model_version,
@@ -278,7 +278,8 @@ def _capture(mode: str, data: str) -> dict[str, str]:
     return {"observedContentType": "application/json", "mode": mode, "data": data, "encoding": "JSON"}
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """The moment to the microsecond. The order of such texts is the order of the times."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

@@ -191,19 +191,27 @@ def _decision(
     call: Call,
     acting: Acting | None,
 ) -> Decision:
-    name = call.ids[row.number]
-    acted = act(acting, output=said, cells=row.cells, decision_id=name, watched=watched, fallback=version is None)
+    event_time, key = parse_utc(str(row.cells[spec.event_time])), {column: row.cells[column] for column in spec.key}
+    acted = act(
+        acting,
+        output=said,
+        cells=row.cells,
+        event_time=event_time,
+        key=key.values(),
+        watched=watched,
+        fallback=version is None,
+    )
     withheld = Withheld(model_version=version, output=said) if instead and version is not None else None
     return Decision(
-        id=name,
+        id=call.ids[row.number],
         workload=call.workload,
-        event_time=parse_utc(str(row.cells[spec.event_time])),
-        key={column: row.cells[column] for column in spec.key},
+        event_time=event_time,
+        key=key,
         input=canonical(cells),
         output=instead.output if instead else said,
         model_version=None if instead else version,
         phase=call.phase,
-        fallback=acted.action == "fallback",
+        fallback=version is None or instead is not None,
         latency_ms=call.latency_ms,
         inferred_at=call.at,
         watched=watched,

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.decisions.policy import Acting
 from millrace.state.automation import AutomationSwitch
 from millrace.state.floor import FloorStates
+from millrace.state.held_out import held_out_secret
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
@@ -19,6 +20,28 @@ from millrace.workload.policy import Automate, Policy
 
 CACHED_S = 10.0
 """How old the state may be that a decision rests on, in seconds."""
+Stopped = Literal["paused", "state_unknown"]
+
+
+class Switch:
+    """Whether a person has stopped the automation of one workload, for what acts on decisions and makes none."""
+
+    def __init__(self, table: StateTable, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds that never go back."""
+        self._switch, self._clock = AutomationSwitch(table), clock
+        self._read_at: float | None = None
+        self._stopped: Stopped | None = None
+
+    def stopped(self) -> Stopped | None:
+        """Why nothing may act now; None if it may."""
+        now = self._clock()
+        if self._read_at is None or now - self._read_at >= CACHED_S:
+            self._read_at = now
+            try:
+                self._stopped = "paused" if self._switch.read().is_paused else None
+            except (BotoCoreError, ClientError):
+                self._stopped = "state_unknown"
+        return self._stopped
 
 
 class Standing:
@@ -31,10 +54,11 @@ class Standing:
         self._policy, self._clock = policy, clock
         self._table = table
         self._read_at: float | None = None
-        self._stopped: Literal["paused", "state_unknown"] | None = None
+        self._stopped: Stopped | None = None
         # What was read last counts as long as nothing newer can be read.
-        self._pointers, self._below = Pointers(), ""
-        self._kept: KeptPromise | None = None
+        self._pointers, self._secret = Pointers(), ""
+        self._kept: dict[str, KeptPromise | None] = {}
+        self._below: dict[str, bool] = {}
 
     def acting(self, model_version: str | None) -> Acting | None:
         """What holds for an answer of this version; None without a policy.
@@ -48,9 +72,12 @@ class Standing:
         version = next((one for one in versions if one.version == model_version), None)
         return Acting(
             policy=self._policy,
-            threshold=threshold_of(self._policy.automate, version, self._kept),
-            below_floor=bool(self._below) and self._below == model_version,
+            threshold=threshold_of(
+                self._policy.automate, version, self._kept.get(version.version) if version else None
+            ),
+            below_floor=self._below.get(model_version or "", False),
             stopped=self._stopped,
+            secret=self._secret,
         )
 
     def rule_answer(self) -> Mapping[str, Any] | None:
@@ -74,11 +101,12 @@ class Standing:
         pointers = ReleasePointers(table).read()
         if policy:
             paused = AutomationSwitch(table).read().is_paused
-            kept = KeptPromises(table).read() if policy.promised_error else None
-            live = pointers.champion if policy.floor else None
-            floor = FloorStates(table).read(live.version) if live else None
-            self._stopped, self._kept = "paused" if paused else None, kept
-            self._below = floor.version if floor and floor.below else ""
+            secret = self._secret or (held_out_secret(table) if policy.held_out else "")
+            versions = [one.version for one in (pointers.champion, pointers.previous) if one]
+            kept = {one: KeptPromises(table).read(one) for one in versions if policy.promised_error}
+            floors = {one: FloorStates(table).read(one) for one in versions if policy.floor}
+            self._stopped, self._kept, self._secret = "paused" if paused else None, kept, secret
+            self._below = {one: floor is not None and floor.below for one, floor in floors.items()}
         self._pointers = pointers
 
 
@@ -96,4 +124,4 @@ def threshold_of(automate: Automate | None, version: Version | None, now: KeptPr
         return None
     if float(version.promised_error) > automate.promised_error:
         return None
-    return now.threshold if now and now.version == version.version else float(version.automate_from)
+    return now.threshold if now else float(version.automate_from)

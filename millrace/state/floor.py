@@ -1,10 +1,10 @@
-"""Whether the live version is below its floor, so that the naive rule answers in its place: item `floor`.
+"""Whether a version is below its floor, so that the naive rule answers in its place: item `floor#<version>`.
 
-    floor = {"version": {"S": "3"}, "below": {"BOOL": true}, "since": {"S": "1997-06-01T06:00:00Z"},
-             "days": {"S": "[{\\"day\\": \\"1997-05-30\\", \\"labels\\": 48, \\"own\\": 31.0, \\"rule\\": 14.0}]"}}
+    floor#3 = {"below": {"BOOL": true}, "since": {"S": "1997-06-01T06:00:00Z"}, "as_of": {"S": "1997-06-08T06:00:00Z"},
+               "days": {"S": "[{\\"day\\": \\"1997-05-30\\", \\"labels\\": 48, \\"own\\": 31.0, \\"rule\\": 14.0}]"}}
 
-The monitor writes it. Without the item, or for another version, the version answers: the gate `baseline` has held each
-version against the rule before it went live."""
+The monitor writes it. Without the item the version answers: the gate `baseline` has held each version against the rule
+before it went live. A version that comes back by a rollback is below its floor if it was when it went."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from millrace.messages.monitor import FloorDay
 from millrace.state.table import StateTable
 from millrace.timestamps import format_utc, parse_utc
 
-KEY = "floor"
+PREFIX = "floor#"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,36 +27,42 @@ class FloorState:
     below: bool
     since: datetime
     """When the monitor said so first, by the time that counted in its run."""
+    as_of: datetime
+    """The time that counted in the run which judged last."""
     days: tuple[FloorDay, ...]
     """The days whose labels it compared last."""
 
 
 class FloorStates:
-    """The workload's item in the state table."""
+    """The workload's items in the state table."""
 
     def __init__(self, table: StateTable) -> None:
         self._table = table
 
     def read(self, version: str) -> FloorState | None:
         """What was judged of this version; None if nothing was."""
-        item = self._table.get(KEY)
-        if not item or item["version"]["S"] != version:
+        item = self._table.get(f"{PREFIX}{version}")
+        if not item:
             return None
         return FloorState(
             version=version,
             below=item["below"]["BOOL"],
             since=parse_utc(item["since"]["S"]),
+            as_of=parse_utc(item["as_of"]["S"]),
             days=tuple(FloorDay(**one) for one in json.loads(item["days"]["S"])),
         )
 
-    def put(self, state: FloorState) -> None:
-        """Write the item, whatever it was."""
-        self._table.put(
-            KEY,
+    def put(self, state: FloorState) -> bool:
+        """Write the judgement. False, and nothing is written, if a later run has written one."""
+        as_of = {"S": format_utc(state.as_of)}
+        return self._table.put(
+            f"{PREFIX}{state.version}",
             {
-                "version": {"S": state.version},
                 "below": {"BOOL": state.below},
                 "since": {"S": format_utc(state.since)},
+                "as_of": as_of,
                 "days": {"S": json.dumps([one.model_dump() for one in state.days])},
             },
+            "attribute_not_exists(pk) OR as_of <= :as_of",
+            {":as_of": as_of},
         )

@@ -14,8 +14,9 @@ Only the module named beside a key reads or writes its items. pk is the workload
     reported#<execution> `reported_failures`
     spend#<yyyy-mm>   `budget`
     automation        `automation`
-    promise           `kept_promise`
-    floor             `floor`
+    promise#<version> `kept_promise`
+    floor#<version>   `floor`
+    held-out          `held_out`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
     caller#<digest>   `callers`

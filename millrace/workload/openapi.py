@@ -7,7 +7,7 @@ prediction function checks by the same contract and the same limits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from millrace.contract.kinds import INTEGERS, TIMES, Kind
 from millrace.contract.row import MOST_ENTRIES
@@ -17,6 +17,7 @@ from millrace.contract.rules.length import Length
 from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
+from millrace.decisions.record import AnsweredBy
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
@@ -99,7 +100,8 @@ def openapi(workload: Workload, contract: Contract) -> Document:
 def request_schema(workload: Workload, *, row: Document) -> Document:
     """The schema of a request, whose rows have the schema `row`."""
     rows = {"type": "array", "minItems": 1, "maxItems": ROWS_PER_CALL, "items": row}
-    own = {"type": "string", "pattern": f"^{CALL_ID.pattern}$", "description": "Your own id of the request"}
+    told = "Your own id of the request, and yours alone: if you send it again, you repeat your decisions"
+    own = {"type": "string", "pattern": f"^{CALL_ID.pattern}$", "description": told}
     said = {"type": "boolean", "description": f"Whether each answer is explained, of {MOST_EXPLAINED} rows at most"}
     explain = {"explain": said} if workload.explanations.rows else {}
     return {"type": "object", "required": ["rows"], "properties": {"rows": rows, "id": own, **explain}}
@@ -253,8 +255,11 @@ def _prediction(workload: Workload, contract: Contract) -> Document:
     fields = {one.name: _field(one) for one in task.answer}
     known = {"id": TEXT, "row": {"type": "integer"}, **fields, "model_version": version, "phase": TEXT}
     prediction = _object(**known, fallback={"type": "boolean"}, **acted)
-    explained = {"explanation": {"type": "object", "nullable": True}} if workload.explanations.rows else {}
-    return {**prediction, "properties": {**prediction["properties"], **explained}}
+    # Only of a fallback that somebody answered, and only if it is asked for.
+    others: Document = {"answered_by": {"type": "string", "enum": [*get_args(AnsweredBy)]}}
+    if workload.explanations.rows:
+        others["explanation"] = {"type": "object", "nullable": True}
+    return {**prediction, "properties": {**prediction["properties"], **others}}
 
 
 def _field(field: AnswerField) -> Document:

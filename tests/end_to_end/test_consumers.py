@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from millrace.decisions.portion import send
+from millrace.decisions.standing import CACHED_S
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
+from millrace.state.automation import AutomationSwitch
+from millrace.state.table import StateTable
+from millrace.workload.load import load_workload
 from tests.receiver import Receiver, listening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +146,24 @@ def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud:
     kept = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
     automated = {one.id for one in kept if one.action == "automated"}
     assert {one["id"] for one in received(cloud, "not-there")} == automated
+
+
+def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: LocalCloud, receiver: Receiver) -> None:
+    """Decided before the pause, and not taken yet."""
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    kept = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
+    acts = next(one for one in kept if one.action == "automated")
+    late = [replace(acts, id=f"late-{number}") for number in range(3)]
+    switch = AutomationSwitch(StateTable(cloud.client("dynamodb"), NAMES))
+    switch.set(paused=True, reason="complaints", by="ann", at=CLOCK)
+    time.sleep(CACHED_S)
+    declared = load_workload(Path(os.environ["MILLRACE_WORKLOADS"]) / "electricity").consumers
+    send(cloud.client("sqs"), NAMES, {name: declared[name] for name in ("crm", "lookup")}, late)
+    time.sleep(CACHED_S)
+    assert not {one.id for one in late} & receiver.acted.keys()
+    switch.set(paused=False, reason="", by="ann", at=CLOCK)
+    cloud.wait(timeout_s=REST_S)
+    assert {one.id for one in late} <= receiver.acted.keys() & looked_up(cloud).keys()
 
 
 def looked_up(cloud: LocalCloud) -> dict[str, Any]:

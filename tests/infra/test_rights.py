@@ -30,6 +30,7 @@ NEEDED = {
 DECLARED = {"consumers", "jobs", "stream"}
 """Functions that only a workload which declares them has."""
 BY_POLICY = {
+    "consumers": ("millrace.state.table", "StateTable"),
     "delivery": ("millrace.state.table", "StateTable"),
     "publish_metrics": ("millrace.state.audit", "append"),
 }

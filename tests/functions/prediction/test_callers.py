@@ -58,6 +58,31 @@ def test_a_key_gives_the_same_answer_and_the_same_decisions(
     assert said(predict(keyed("order-4712")))[1]["predictions"][0]["model_version"] == "4"
 
 
+def ids(predict: Handler, name: str, *, caller: str | None = None, **body: Any) -> list[str]:
+    """The ids of the decisions that the caller makes with a request of this id."""
+    told = event(name, headers={})
+    if caller:
+        told["requestContext"]["identity"]["userArn"] = caller
+    rows = json.loads(event()["body"])["rows"]
+    answer = predict(told | {"body": json.dumps({"id": "order-1", "rows": rows, **body})})
+    return [one["id"] for one in said(answer)[1]["predictions"]]
+
+
+def test_an_id_is_its_caller_s_own(predict: Handler) -> None:
+    """Nobody replaces the decisions of another caller, of a direct call, or of a file by an id that he knows."""
+    first, second = ids(predict, "prediction_rest"), ids(predict, "prediction_http")
+    assert len({*first, *second}) == len(first) + len(second)
+    assert all(one.startswith("order-1-") for one in first)
+    assert ids(predict, "prediction_rest") == first, "he repeats his own"
+    assert ids(predict, "prediction_rest", caller=f"{ARN[:-1]}2") == first, "so does another session of the role"
+    taken = first[0].rpartition("-")[0]
+    direct = predict({"id": taken, "rows": event("prediction")["rows"]})["predictions"][0]["id"]
+    assert direct not in first
+    known = (taken, "9f86" * 16, direct.rpartition("-")[0])
+    made = [one for name in known for one in ids(predict, "prediction_http", id=name)]
+    assert not {*made} & {*first, direct, *(f"{name}-{row}" for name in known for row in range(99))}
+
+
 def test_a_key_with_another_body_is_refused(predict: Handler, decisions: Callable[[], list[str]]) -> None:
     predict(event())
     body = json.loads(event()["body"])

@@ -286,7 +286,7 @@ def test_a_request_that_is_repeated_with_its_id_is_decided_once(predict: Predict
     lines = decisions()
     assert len(lines) == 96
     ids = [one.id for one in read_lines(line.encode() for line in lines).decisions]
-    assert sorted(ids) == sorted(f"order-4711-{row}" for row in range(48))
+    assert sorted(ids) == sorted(f"order-4711-38d3fc49fbb1b02d-{row}" for row in range(48))
 
 
 @pytest.mark.parametrize("given", ["", "a b", "ä", "a" * 65, "a\n", 7, ["a"]], ids=str)

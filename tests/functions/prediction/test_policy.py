@@ -93,3 +93,12 @@ def test_a_fallback_stays_one(state: StateTable, predict: Any, endpoint: Any, de
     (said,) = predict({"rows": rows(1)})["predictions"]
     assert (said["fallback"], said["action"], said["reason"]) == (True, "fallback", "no_model")
     assert not from_line(decisions()[0]).has_policy
+
+
+def test_in_a_pause_a_fallback_goes_to_a_person(state: StateTable, predict: Any, endpoint: Any, decisions: Any) -> None:
+    endpoint.status, endpoint.code = 424, "ModelError"
+    AutomationSwitch(state).set(paused=True, reason="", by="ann", at=parse_utc("1997-06-01T06:00:00Z"))
+    (said,) = predict({"rows": rows(1)})["predictions"]
+    assert (said["fallback"], said["action"], said["reason"]) == (True, "review", "paused")
+    kept = from_line(decisions()[0])
+    assert (kept.fallback, kept.action, kept.reason) == (True, "review", "paused")

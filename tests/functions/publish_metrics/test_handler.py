@@ -32,6 +32,8 @@ Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
 Event = Callable[..., dict[str, Any]]
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
+RUN_AT = datetime(1997, 2, 1, 6, tzinfo=UTC)
+"""The time that counts in the run of the event."""
 
 
 def report(input_ratio: float | None, error_ratio: float | None) -> MonitorReport:
@@ -65,11 +67,23 @@ def test_a_promise_moves_the_threshold_and_is_recorded(
     promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
     for _ in range(2):  # a repeated call writes the same again
         publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
-    kept = KeptPromises(StateTable(aws.dynamodb, aws.names)).read()
-    assert kept == KeptPromise(version="1", threshold=0.93)
+    kept = KeptPromises(StateTable(aws.dynamodb, aws.names))
+    assert kept.read("1") == KeptPromise(version="1", threshold=0.93, as_of=RUN_AT)
     (record,) = aws.audit()
     assert record["event"] == "automation.moved"
     assert record["details"] == {"version": "1", **promise.model_dump()}
+    later = KeptPromise(version="1", threshold=0.99, as_of=RUN_AT + WEEK)
+    kept.put(later)
+    publish(report(0.5, 0.5).model_copy(update={"promise": promise.model_copy(update={"threshold": 0.8})}))
+    assert (kept.read("1"), len(aws.audit())) == (later, 1), "an older run moves nothing, and says so nowhere"
+
+
+def test_nothing_moves_without_its_record(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
+    aws.dynamodb.delete_table(TableName=aws.names.platform.audit_table)
+    promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
+    with pytest.raises(aws.dynamodb.exceptions.ResourceNotFoundException):
+        publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
+    assert KeptPromises(StateTable(aws.dynamodb, aws.names)).read("1") is None
 
 
 def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
@@ -78,15 +92,17 @@ def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorRepo
     on = FloorFound(below=True, before=False, labels=336, own=0.48, rule=0.39, days=(day,))
     for found in (on, on, on.model_copy(update={"before": True})):  # a repeated call, and one without a change
         publish(report(0.5, 0.5).model_copy(update={"floor": found}))
-        assert states.read("1") == FloorState(
-            version="1", below=True, since=datetime(1997, 2, 1, 6, tzinfo=UTC), days=(day,)
-        )
+        assert states.read("1") == FloorState(version="1", below=True, since=RUN_AT, as_of=RUN_AT, days=(day,))
     assert states.read("2") is None, "another version is not below it"
     (record,) = aws.audit()
     assert record["event"] == "floor.on"
     assert record["details"] == {"version": "1", **on.model_dump(exclude={"days"})}
     publish(report(0.5, 0.5).model_copy(update={"floor": on.model_copy(update={"below": False, "before": True})}))
     assert {one["event"] for one in aws.audit()} == {"floor.on", "floor.off"}
+    later = FloorState(version="1", below=False, since=RUN_AT, as_of=RUN_AT + WEEK, days=())
+    states.put(later)
+    publish(report(0.5, 0.5).model_copy(update={"floor": on}))
+    assert (states.read("1"), len(aws.audit())) == (later, 2), "an older run changes nothing"
 
 
 @pytest.mark.parametrize(("below", "figure"), [(None, None), (False, 0.0), (True, 1.0)])

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from millrace.consumers.postgres import Postgres, is_public
 from millrace.decisions.portion import document
-from millrace.errors import ConsumerError
+from millrace.errors import ConsumerError, DocumentsRefusedError
 from millrace.names import Platform
 from tests.millrace.decisions.test_record import DECISION
 
@@ -71,18 +72,49 @@ def rows(server: Postgres, statement: str) -> list[list[object]]:
         return list(connection.run(statement) or [])
 
 
-def test_each_id_is_one_row(server: Postgres) -> None:
-    act = server.connect(lambda _: Secrets(), PLATFORM)
-    with pytest.raises(ConsumerError, match="decisions"):
-        act(DOCUMENTS)
+@pytest.fixture
+def table(server: Postgres) -> None:
+    """The table of the consumer, empty."""
+    rows(server, "DROP TABLE IF EXISTS decisions")
     rows(server, "CREATE TABLE decisions (id text PRIMARY KEY, happened timestamp, score double precision, "
                  "said jsonb, decided_at timestamptz, none text)")  # fmt: skip
+
+
+def test_each_id_is_one_row(server: Postgres, table: None) -> None:
+    act = server.connect(lambda _: Secrets(), PLATFORM)
+    with pytest.raises(ConsumerError, match="not_there"):
+        server.model_copy(update={"table": "not_there"}).connect(lambda _: Secrets(), PLATFORM)(DOCUMENTS)
     act(DOCUMENTS)
     changed = DOCUMENTS[0] | {"answer": DOCUMENTS[0]["answer"] | {"confidence": 0.5}}
     act([*DOCUMENTS[:50], changed])
     assert rows(server, "SELECT count(*), count(none), min(score) FROM decisions") == [[100, 0, 0.5]]
     ((happened, said),) = rows(server, "SELECT happened::text, said->>'value' FROM decisions WHERE id = 'r-7'")
     assert (happened, said) == ("1997-01-02 23:30:00", "1")
+
+
+def test_an_older_decision_that_comes_again_replaces_nothing(server: Postgres, table: None) -> None:
+    act = server.connect(lambda _: Secrets(), PLATFORM)
+    newer = DOCUMENTS[0] | {"decided_at": "2027-01-01T00:00:00.000002Z", "answer": {"value": 1, "confidence": 0.25}}
+    act([newer])
+    act([newer | {"decided_at": "2027-01-01T00:00:00.000001Z", "answer": {"value": 0, "confidence": 0.75}}])
+    assert rows(server, "SELECT score FROM decisions") == [[0.25]]
+    act([newer | {"decided_at": "2027-01-01T00:00:01.000000Z", "answer": {"value": 0, "confidence": 0.5}}])
+    assert rows(server, "SELECT score FROM decisions") == [[0.5]]
+
+
+@pytest.mark.parametrize("text", ["nul \0 byte", "half \ud800 pair"])
+def test_a_row_that_the_database_refuses_holds_up_no_other(text: str, server: Postgres, table: None) -> None:
+    own = server.model_copy(update={"columns": {**server.columns, "none": "key.none"}})
+    act = own.connect(lambda _: Secrets(), PLATFORM)
+    bad = DOCUMENTS[50] | {"key": {**DOCUMENTS[50]["key"], "none": text}}
+    with pytest.raises(DocumentsRefusedError, match="r-50"):
+        act([*DOCUMENTS[:50], bad, *DOCUMENTS[51:]])
+    assert rows(server, "SELECT count(*), count(none) FROM decisions") == [[99, 0]]
+
+
+def test_without_a_time_nobody_knows_which_row_is_newer(server: Postgres) -> None:
+    with pytest.raises(ValidationError, match="decided_at"):
+        Postgres.model_validate({**server.model_dump(), "columns": {"id": "id", "score": "answer.confidence"}})
 
 
 def test_a_server_that_is_away_is_an_error(server: Postgres) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from millrace.workload.policy import Automate, Costs, Floor, Policy, ReviewAbove
 from tests.plant import write_plant
 
 ROWS = 400
+AT = datetime(1997, 1, 2, tzinfo=UTC)
 ABOVE = ReviewAbove(column="load", bound=0.1)
 SURE = Automate(confidence=0.8)
 FLOOR = Floor(labels=48)
@@ -38,9 +40,9 @@ STANDS: dict[str, Acting | None] = {
     "unlike": Acting(policy=Policy(unlike_training=0.3, automate=SURE), threshold=0.8),
     "held out": Acting(policy=Policy(held_out=0.5)),
     "paused": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8, stopped="paused"),
-    "below": Acting(
-        policy=Policy(automate=SURE, held_out=0.2, floor=Floor(labels=48)), threshold=0.8, below_floor=True
-    ),
+    "below": Acting(policy=Policy(automate=SURE, held_out=0.2, floor=FLOOR), threshold=0.8, below_floor=True),
+    "below and paused": Acting(policy=Policy(review_above=ABOVE, floor=FLOOR), below_floor=True, stopped="paused"),
+    "below and bound": Acting(policy=Policy(review_above=ABOVE, floor=FLOOR), below_floor=True),
     "costs": Acting(policy=Policy(automate=COSTS, held_out=0.1), threshold=1.5),
     "other costs": Acting(policy=Policy(automate=COSTS)),
     "unknown": Acting(policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
@@ -68,17 +70,22 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
             pytest.skip("refused where the workload is loaded")
         size = len(task.class_names)
         task = replace(task, costs=tuple(tuple(0.0 if at == to else 5.0 for to in range(size)) for at in range(size)))
-    answers, ids = answers_of(task), [f"r-{number}" for number in range(ROWS)]
+    answers, customers = answers_of(task), [f"c-{number % 7}" for number in range(ROWS)]
+    times = [AT + timedelta(minutes=number) for number in range(ROWS)]
     if stands == "costs":
         # An answer that costs exactly as much as a person acts.
         acting = replace(acting, threshold=answers["expected_cost"][1].as_py())
     loads = [LOADS[number % len(LOADS)] for number in range(ROWS)]
-    cells = pa.table({"load": pa.array(loads, pa.float64()).cast(type_, safe=False)})
-    together = act_all(acting, answers=answers, cells=cells, ids=pa.array(ids)).to_pylist()
+    cells = pa.table(
+        {"load": pa.array(loads, pa.float64()).cast(type_, safe=False), "customer": customers, "at": pa.array(times)}
+    )
+    together = act_all(acting, answers=answers, cells=cells, event_time="at", key=["customer"]).to_pylist()
     # A request has the cells as JSON has them, whatever type the column has in a file.
     alone = [
-        act(acting, output=output, cells={"load": load}, decision_id=name, watched={"likeness": likeness})
-        for output, load, likeness, name in zip(answers.to_pylist(), loads, LIKENESS, ids, strict=True)
+        act(acting, output=output, cells={"load": load}, event_time=at, key=[customer], watched={"likeness": likeness})
+        for output, load, likeness, at, customer in zip(
+            answers.to_pylist(), loads, LIKENESS, times, customers, strict=True
+        )
     ]
     assert together == [vars(one) for one in alone]
     if stands == "costs":
@@ -91,10 +98,11 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
     for acting in STANDS.values():
         for number, output in enumerate(answers.to_pylist()):
             cells = {"load": LOADS[number % len(LOADS)]}
-            one = act(acting, output=output, cells=cells, decision_id=f"r-{number}", watched={})
-            met[one.reason] = one.action
-    silent = act(STANDS["all"], output={"value": None}, cells={}, decision_id="r", watched={}, fallback=True)
-    met[silent.reason] = silent.action
+            for fallback in (False, True):
+                one = act(
+                    acting, output=output, cells=cells, event_time=AT, key=[number], watched={}, fallback=fallback
+                )
+                met[one.reason] = one.action
     assert met.keys() == set(get_args(ActionReason))
     assert Counter(met.values()) == {"automated": 3, "fallback": 2, "review": 7}
 
@@ -103,37 +111,80 @@ def test_whatever_sends_a_row_to_a_person_has_its_place_in_the_queue() -> None:
     assert PRIORITY.keys() == set(REASONS["review"])
 
 
+def reason_of(
+    acting: Acting, *, key: object = 1, fallback: bool = False, load: float | None = 5, **watched: float
+) -> str:
+    unsure = {"value": 1, "confidence": 0.5}
+    return act(
+        acting, output=unsure, cells={"load": load}, event_time=AT, key=[key], watched=watched, fallback=fallback
+    ).reason
+
+
 def test_the_reason_that_comes_first_counts() -> None:
-    policy = Policy(automate=SURE, review_above=ABOVE, held_out=0.5)
-    held = next(name for name in map(str, range(99)) if is_held_out(name, 0.5))
-    free = next(name for name in map(str, range(99)) if not is_held_out(name, 0.5))
-    unsure, large = {"value": 1, "confidence": 0.5}, {"load": 5}
+    policy = Policy(automate=SURE, review_above=ABOVE, held_out=0.5, floor=FLOOR)
+    reasons = [reason_of(Acting(policy=policy), key=number) for number in range(99)]
+    held, free = reasons.index("held_out"), reasons.index("above_bound")
+    assert set(reasons) == {"held_out", "above_bound"}
+    paused = Acting(policy=policy, stopped="paused")
+    assert reason_of(paused, key=held) == "held_out", "a pause tells nobody what the model says of it"
+    assert reason_of(paused, key=free) == "paused"
 
-    def reason(decision_id: str, **stands: Any) -> str:
-        return act(
-            Acting(policy=policy, **stands), output=unsure, cells=large, decision_id=decision_id, watched={}
-        ).reason
 
-    assert reason(held, stopped="paused") == "held_out", "a pause tells nobody what the model says of it"
-    assert reason(free, stopped="paused") == "paused"
-    assert reason(free) == "above_bound"
+@pytest.mark.parametrize("fallback", [False, True])
+def test_what_a_person_decides_he_decides_whoever_answers(fallback: bool) -> None:
+    """The rule below the floor, and whatever answers without a model, change nothing about a pause or a bound."""
+    below = {"policy": Policy(review_above=ABOVE, held_out=0.5, floor=FLOOR), "below_floor": True}
+    reasons = [reason_of(Acting(**below), key=number, fallback=fallback) for number in range(99)]
+    held, free = reasons.index("held_out"), reasons.index("above_bound")
+    for why in ("paused", "state_unknown"):
+        assert reason_of(Acting(**below, stopped=why), key=free, fallback=fallback, load=0) == why
+        assert reason_of(Acting(**below, stopped=why), key=held, fallback=fallback, load=0) == "held_out"
+    instead = "no_model" if fallback else "below_floor"
+    assert reason_of(Acting(**below), key=free, fallback=fallback, load=0) == instead
 
 
 def test_a_row_of_which_nobody_knows_how_far_it_is_goes_to_a_person() -> None:
     acting = Acting(policy=Policy(unlike_training=0.01))
-
-    def reason(**watched: float) -> str:
-        return act(acting, output={"value": 1}, cells={}, decision_id="r", watched=watched).reason
-
-    assert [reason(), reason(likeness=0.0099), reason(likeness=0.01)] == ["unlike", "unlike", "within_bounds"]
+    reasons = [reason_of(acting), reason_of(acting, likeness=0.0099), reason_of(acting, likeness=0.01)]
+    assert reasons == ["unlike", "unlike", "within_bounds"]
 
 
 def test_the_held_out_share_is_kept_and_grows_with_the_share() -> None:
-    ids = [f"call-{number}" for number in range(20_000)]
-    tenth, fifth = ({one for one in ids if is_held_out(one, share)} for share in (0.1, 0.2))
+    rows = [f"{number}\nann" for number in range(20_000)]
+    tenth, fifth = ({one for one in rows if is_held_out(one, share, "s")} for share in (0.1, 0.2))
     assert len(tenth) == pytest.approx(2000, abs=130)
     assert tenth < fifth
-    assert not any(is_held_out(one, 0) for one in ids)
+    assert not any(is_held_out(one, 0, "s") for one in rows)
+    other = {one for one in rows if is_held_out(one, 0.1, "another secret")}
+    assert len(tenth & other) == pytest.approx(200, abs=60), "who does not know the secret knows nothing"
+
+
+KEYS = {
+    "int64": ([1, 2**53 + 1], pa.int64(), [1, 2**53 + 1]),
+    "float32": ([0.1, 3.0, 1e30], pa.float32(), [0.1, 3, 1e30]),
+    "string": (["ann", "1997-06-01", "1997-none"], pa.string(), ["ann", "1997-06-01", "1997-none"]),
+    "boolean": ([True, False], pa.bool_(), [True, False]),
+    "date": ([date(1997, 6, 1)], pa.date32(), ["1997-06-01"]),
+    "timestamp": ([datetime.fromisoformat("1997-06-01T00:30:00")], pa.timestamp("us"), ["1997-06-01T00:30"]),
+    "timestamp_utc": ([datetime(1997, 6, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"), ["1997-06-01T02:00:00+02:00"]),
+}
+"""By kind: cells of a file, their type in Arrow, and the same cells as a request has them."""
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_request_and_a_file_hold_out_the_same_rows(kind: str) -> None:
+    cells, type_, asked = KEYS[kind]
+    for number, (cell, own) in enumerate(zip(cells, asked, strict=True)):
+        minutes = range(64)
+        times = pa.array([AT.replace(tzinfo=None) + timedelta(minutes=one) for one in minutes], pa.timestamp("ms"))
+        rows = pa.table({"at": times, "key": pa.array([cell] * len(minutes), type_)})
+        acting = Acting(policy=Policy(held_out=0.5), secret=f"s{number}")
+        together = act_all(acting, answers=rows, cells=rows, event_time="at", key=["key"])["reason"].to_pylist()
+        alone = [
+            act(acting, output={}, cells={}, event_time=AT + timedelta(minutes=one), key=[own], watched={}).reason
+            for one in minutes
+        ]
+        assert together == alone
 
 
 @pytest.mark.parametrize(
@@ -148,23 +199,23 @@ def test_the_held_out_share_is_kept_and_grows_with_the_share() -> None:
 )
 def test_many_ids_are_held_out_as_one_is(ids: list[str]) -> None:
     for share in (1e-9, 0.01, 0.5):
-        found = are_held_out(pa.array(ids, pa.string()), share)
-        assert found.to_pylist() == [is_held_out(one, share) for one in ids]
+        found = are_held_out(pa.array(ids, pa.string()), share, "s")
+        assert found.to_pylist() == [is_held_out(one, share, "s") for one in ids]
     cut = pa.array(["before", *ids, "after"], pa.string()).slice(1, len(ids))
-    assert are_held_out(cut, 0.5).to_pylist() == [is_held_out(one, 0.5) for one in ids]
+    assert are_held_out(cut, 0.5, "s").to_pylist() == [is_held_out(one, 0.5, "s") for one in ids]
 
 
 def test_what_is_held_out_is_spread_evenly() -> None:
     """Over ids that differ in their last digits alone. By chance 0.9 of a hundred stretches is 2.6 deviations off."""
     ids = [f"7c1b2f0e-55aa-4c1e-9d70-{number}" for number in range(100_000)]
-    held = np.array(are_held_out(pa.array(ids), 0.1)).reshape(100, 1000).sum(axis=1)
+    held = np.array(are_held_out(pa.array(ids), 0.1, "s")).reshape(100, 1000).sum(axis=1)
     off = np.abs(held - 100) / np.sqrt(90)
     assert (off > 2.6).sum() <= 4
     assert off.max() < 4
     # Nor does it matter in which order the parts of an id are.
     swapped = [(f"{number:08}{number + 7:08}", f"{number + 7:08}{number:08}") for number in range(1000)]
-    assert 400 < sum(is_held_out(one, 0.5) is is_held_out(other, 0.5) for one, other in swapped) < 600
+    assert 400 < sum(is_held_out(one, 0.5, "s") is is_held_out(other, 0.5, "s") for one, other in swapped) < 600
     # Neighbours and digits say nothing of each other.
-    flat = np.array([is_held_out(one, 0.5) for one in ids[:20_000]], float)
+    flat = np.array([is_held_out(one, 0.5, "s") for one in ids[:20_000]], float)
     for lag in (1, 2, 10, 100):
         assert abs(np.corrcoef(flat[:-lag], flat[lag:])[0, 1]) < 0.03

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.decisions.standing import CACHED_S, Standing
+from millrace.decisions.standing import CACHED_S, Standing, Switch
 from millrace.messages.monitor import FloorDay
 from millrace.names import Platform, WorkloadNames
 from millrace.state.automation import AutomationSwitch
@@ -140,9 +141,53 @@ def test_pointers_from_before_are_read(table: StateTable) -> None:
 def test_labels_move_the_threshold_of_the_version_that_they_are_about(table: StateTable) -> None:
     go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
     go_live(table, version(2, promised_error="0.05", automate_from="0.8125"))
-    KeptPromises(table).put(KeptPromise(version="2", threshold=0.9))
+    KeptPromises(table).put(KeptPromise(version="2", threshold=0.9, as_of=AT))
     standing = Standing(PROMISE, table)
     assert [standing.acting(one).threshold for one in ("1", "2")] == [0.75, 0.9]
+
+
+def test_a_rollback_brings_no_withdrawn_promise_back(table: StateTable) -> None:
+    """Labels have moved version 1 to where nothing acts; those of version 2 change nothing about that."""
+    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
+    kept = KeptPromises(table)
+    assert kept.put(KeptPromise(version="1", threshold=0.9999, as_of=AT))
+    go_live(table, version(2, promised_error="0.05", automate_from="0.8"))
+    assert kept.put(KeptPromise(version="2", threshold=0.81, as_of=AT + timedelta(days=7)))
+    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
+    assert Standing(PROMISE, table).acting("1").threshold == 0.9999
+
+
+def test_an_older_run_replaces_nothing(table: StateTable) -> None:
+    kept, floors, later = KeptPromises(table), FloorStates(table), AT + timedelta(days=7)
+    newer = KeptPromise(version="1", threshold=0.9999, as_of=later)
+    below = FloorState(version="1", below=True, since=AT, as_of=later, days=())
+    assert kept.put(newer)
+    assert floors.put(below)
+    assert not kept.put(replace(newer, threshold=0.75, as_of=AT))
+    assert not floors.put(replace(below, below=False, as_of=AT))
+    assert (kept.read("1"), floors.read("1")) == (newer, below)
+    assert kept.put(newer), "a run that is repeated"
+
+
+def test_the_secret_of_the_held_out_share_is_drawn_once(table: StateTable) -> None:
+    first, second = (Standing(Policy(held_out=0.1), table).acting("1").secret for _ in range(2))
+    assert first == second
+    assert len(first) >= 64
+    other = StateTable(boto3.client("dynamodb", region_name="eu-west-1"), replace(NAMES, workload="income"))
+    assert Standing(Policy(held_out=0.1), other).acting("1").secret != first
+
+
+def test_who_makes_no_decision_sees_the_switch_within_ten_seconds(client: Any, table: StateTable) -> None:
+    clock = Clock()
+    switch = Switch(table, clock=clock)
+    seen = [switch.stopped()]
+    AutomationSwitch(table).set(paused=True, reason="", by="ann", at=AT)
+    for seconds in (CACHED_S - 0.1, CACHED_S):
+        clock.seconds = seconds
+        seen.append(switch.stopped())
+    client.delete_table(TableName=PLATFORM.state_table)
+    clock.seconds = 2 * CACHED_S
+    assert [*seen, switch.stopped()] == [None, None, "paused", "state_unknown"]
 
 
 def test_a_version_below_its_floor_is_seen_within_ten_seconds_and_stays_so_unread(
@@ -157,15 +202,15 @@ def test_a_version_below_its_floor_is_seen_within_ten_seconds_and_stays_so_unrea
         return [standing.acting(one).below_floor for one in ("1", "2")]
 
     assert below() == [False, False]
-    floors.put(FloorState(version="1", below=True, since=AT, days=days))
+    floors.put(FloorState(version="1", below=True, since=AT, as_of=AT, days=days))
     assert below() == [True, False]
     client.delete_table(TableName=PLATFORM.state_table)
     assert (below(), standing.rule_answer()) == ([True, False], {"value": 1})
     create_table(client, PLATFORM.state_table)
     go_live(table, version(1, rule_answer='{"value":1}'))
     go_live(table, version(2))
-    floors.put(FloorState(version="1", below=True, since=AT, days=days))
-    assert (below(), standing.rule_answer()) == ([False, False], None), "a newer version has beaten the rule"
+    floors.put(FloorState(version="1", below=True, since=AT, as_of=AT, days=days))
+    assert (below(), standing.rule_answer()) == ([True, False], None), "the newer version has beaten the rule"
 
 
 def test_without_a_policy_nothing_is_acted_on(table: StateTable) -> None:
@@ -176,5 +221,5 @@ def test_without_a_policy_nothing_is_acted_on(table: StateTable) -> None:
 
 def test_a_version_without_a_threshold_gets_none_by_labels(table: StateTable) -> None:
     go_live(table, version(1, promised_error="0.05"))
-    KeptPromises(table).put(KeptPromise(version="1", threshold=0.9))
+    KeptPromises(table).put(KeptPromise(version="1", threshold=0.9, as_of=AT))
     assert Standing(PROMISE, table).acting("1").threshold is None

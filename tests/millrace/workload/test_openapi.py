@@ -14,6 +14,7 @@ from openapi_spec_validator import validate
 from typer.testing import CliRunner
 
 from console.cli.app import app
+from functions.prediction import request
 from millrace.contract.kinds import KINDS, as_json
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
@@ -23,8 +24,11 @@ from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.range import Range
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column, Table
+from millrace.decisions.road import Admitted
+from millrace.tasks.catalogue import declare
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import CELLS, cell_schema, openapi
+from tests.millrace.decisions.test_record import DECISION
 from tests.shipped import SHIPPED
 
 ELECTRICITY = next(folder for folder in SHIPPED if folder.name == "electricity")
@@ -55,6 +59,20 @@ def test_rows_of_the_sample_keep_the_schema_and_others_do_not() -> None:
     assert requests.is_valid({"rows": rows, "id": "a-1", "explain": True})
     for broken in ({"rows": []}, {}, {"rows": rows, "id": "a b"}, {"rows": [rows[0] | {"period": "early"}]}):
         assert not requests.is_valid(broken)
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_every_field_of_an_answer_is_in_the_document(folder: Path) -> None:
+    """Of a fallback that the rule has answered, under a policy, with an explanation."""
+    made, workload = document(folder), load_workload(folder)
+    task = declare(workload.prediction, load_contract(folder).label)
+    decision = replace(DECISION, output=dict.fromkeys(one.name for one in task.answer), answered_by="rule")
+    explained = {0: None} if workload.explanations.rows else None
+    row = Admitted(number=0, cells={})
+    said = request.document([(row, decision)], [], explained, acts=workload.policy is not None)["predictions"][0]
+    assert said.keys() == made["components"]["schemas"]["Prediction"]["properties"].keys()
+    assert validator(made, "Prediction").is_valid(said | {"answered_by": "constant"})
+    assert not validator(made, "Prediction").is_valid(said | {"answered_by": "a guess"})
 
 
 def test_a_command_without_a_known_workload_names_the_known_ones() -> None:
