@@ -315,7 +315,7 @@ def with_event_time(
         notes.append(f"{column.name}: {said}")
     # A date as the event time becomes the midnight at which it begins.
     if column.kind == "date":
-        notes += times_of_day(seen, column.name)
+        notes += times_of_day([one.name for one in seen if one.number_format and one.number_format.clock], column.name)
         midnight = replace(column, kind="timestamp", cells=column.cells.cast(arrow_type("timestamp")))
         seen = tuple(midnight if one is column else one for one in seen)
         guess = replace(guess, value=midnight)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from console.new.words import words_of_name
-
-if TYPE_CHECKING:
-    from console.new.columns import Observed
 
 NAMES = {
     "date", "day", "time", "datetime", "timestamp", "ts", "epoch", "when", "datum", "tag", "zeit", "zeitpunkt", "fecha",
@@ -82,11 +78,11 @@ def looks_like_times(name: str, numbers: pa.Array, *, is_text: bool) -> str:
     )
 
 
-def times_of_day(seen: Sequence[Observed], day: str) -> Iterator[str]:
-    """A sentence on each column of clocks (13:00) that is called like a time, beside the column `day` of dates."""
-    for one in seen:
-        if one.number_format and one.number_format.clock and NAMES & {*words_of_name(one.name)}:
-            yield f"{one.name} may be the time of day of {day}: in one column (2024-05-01 13:00) a row would have both"
+def times_of_day(clocks: Sequence[str], day: str) -> Iterator[str]:
+    """A sentence on each of the `clocks` (13:00) that is called like a time, beside the column `day` of dates."""
+    for name in clocks:
+        if NAMES & {*words_of_name(name)}:
+            yield f"{name} may be the time of day of {day}: in one column (2024-05-01 13:00) a row would have both"
 
 
 def _what(low: float, high: float) -> str:
