@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 from functions.snapshot.configuration import configure, write
 from millrace.contract.load import load_contract
 from millrace.datasets.joined_labels import JoinedLabels, join_labels
+from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.label_change import label_change
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
@@ -27,7 +28,7 @@ LAKE = Lake(NAMES, load_contract(SETTINGS.folder).read_by_models(WORKLOAD.predic
 LOGGER = Logger()
 S3 = boto3.client("s3")
 DYNAMODB = boto3.client("dynamodb")
-POINTERS = ReleasePointers(StateTable(DYNAMODB, NAMES))
+POINTERS, KNOWN = ReleasePointers(StateTable(DYNAMODB, NAMES)), KnownRows(LAKE, WORKLOAD, DYNAMODB)
 
 
 @LOGGER.inject_lambda_context
@@ -42,6 +43,7 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
     joined = JoinedLabels(rows=0, unmatched=0, refused=0)
     if not is_pinned:
         joined = join_labels(LAKE, S3, WORKLOAD.prediction, run=call.run, corrects=not corrections.is_held)
+    KNOWN.refresh()
     made = configure(
         # Rows of a held run are no rows of its training: their tag has another name.
         pin(LAKE, f"{call.run}-held" if corrections.is_held else call.run),

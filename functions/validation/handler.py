@@ -20,6 +20,7 @@ from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Feed, up_to
 from millrace.datasets.commits import Commit, NewDrop, commit_together
+from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL, UNPARSABLE
 from millrace.datasets.past import read_around, read_past
@@ -59,7 +60,8 @@ HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
 BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
-STATE = StateTable(boto3.client("dynamodb"), NAMES)
+DYNAMODB = boto3.client("dynamodb")
+STATE, KNOWN = StateTable(DYNAMODB, NAMES), KnownRows(LAKE, WORKLOAD, DYNAMODB)
 POINTERS, REFUSED, TURNS = ReleasePointers(STATE), RefusedRows(STATE), Turns(STATE)
 
 
@@ -153,6 +155,8 @@ def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> Commit
     turn = partial(TURNS.turn, detail.table, holder=call.run) if len(drops) > 1 else nullcontext
     # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
     done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops], turn=turn)
+    if detail.table == "rows":
+        KNOWN.refresh()
     has_champion = POINTERS.champion() is not None
     return CommittedDrops(
         drops=tuple(

@@ -8,6 +8,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from millrace.contract.load import load_contract
+from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.relabelled_rows import restore_rows
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
@@ -25,6 +26,7 @@ WORKLOAD = load_workload(SETTINGS.folder)
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
+KNOWN = KnownRows(LAKE, WORKLOAD, DYNAMODB)
 
 
 @LOGGER.inject_lambda_context
@@ -42,6 +44,7 @@ def handler(request: WithdrawalRequest) -> Withdrawn:
         )
     if request.is_preview:
         return answer
+    KNOWN.refresh()
     # No execution calls this function, so the record names the function and the request.
     record = Record(
         actor="withdrawal",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import Platform, WorkloadNames
+from millrace.workload.known_keys import KnownKeys
 
 
 def own_items(names: WorkloadNames) -> Resource:
@@ -14,6 +15,16 @@ def own_items(names: WorkloadNames) -> Resource:
 def reviews(names: WorkloadNames) -> Resource:
     """The workload's decisions that wait for a person: see `millrace/state/reviews.py`."""
     return _own(names, names.platform.state_table, f"review#{names.workload}")
+
+
+def write_known_keys(names: WorkloadNames, known: KnownKeys | None) -> list[Statement]:
+    """Write what is known of each key, where a workload declares that."""
+    return [_known_keys(names).may("GetItem", "PutItem", "Query")] if known else []
+
+
+def read_known_keys(names: WorkloadNames, known: KnownKeys | None) -> list[Statement]:
+    """Read what is known of the keys of a request."""
+    return [_known_keys(names).may("BatchGetItem")] if known else []
 
 
 def append_audit(names: WorkloadNames) -> Statement:
@@ -38,7 +49,12 @@ def read_audit_stream(platform: Platform) -> list[Statement]:
     return [stream.may("DescribeStream", "GetRecords", "GetShardIterator"), streams.may("ListStreams")]
 
 
+def _known_keys(names: WorkloadNames) -> Resource:
+    """See `millrace/state/known_keys.py`."""
+    return _own(names, names.platform.state_table, f"known#{names.workload}")
+
+
 def _own(names: WorkloadNames, table: str, partition: str = "") -> Resource:
-    # The partition key of an item is its workload, but for those of the queue.
+    # The partition key of an item is its workload, but for those of the queue and of the known keys.
     own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition or names.workload]}}
     return resource("dynamodb", names.platform.table_arn(table), where=own)

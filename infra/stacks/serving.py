@@ -196,6 +196,7 @@ class ServingStack(WorkloadStack):
             queues.send(queue.arn),
             *([LAKE.write(names, captured.FOLDER)] if has_long_cells else []),
             state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
+            *state_table.read_known_keys(names, self.context.workload.known_keys),
         ]
 
     def _consumer(self, name: str, consumer: Kind) -> Queue:

@@ -129,6 +129,7 @@ class TrainingStack(WorkloadStack):
                 iceberg.remove_manifests(names, "rows"),
                 state_table.own_items(names).may("GetItem"),
                 state_table.append_audit(names),
+                *state_table.write_known_keys(names, context.workload.known_keys),
             ],
             timeout_s=900,
             memory_mb=SNAPSHOT_MEMORY_MB,

@@ -19,6 +19,10 @@ MOST_ENTRIES = 16
 """The most rows that a past may hold for each step of its history."""
 
 
+class KnownPast(list[dict[str, Any]]):
+    """A past that was looked up in committed rows. It was judged when they came, unlike one that a caller sends."""
+
+
 def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[History] = ()) -> dict[str, Any]:
     """The row with the contract's names, its times in ISO 8601 and null for missing cells.
 
@@ -132,6 +136,9 @@ def repeated(row: Mapping[str, Any], histories: Sequence[History]) -> Iterator[R
 def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Iterator[RuleViolation]:
     """The first thing that is wrong with the past of the row: its form, a row of it, its length."""
     past, most = row.get(history.name), MOST_ENTRIES * history.steps
+    if isinstance(past, KnownPast):
+        yield from _check_length(row, history, f"{len(past)} rows that are known of its key")
+        return
     # Each step is checked only if the ones before are right: the form, the rows, how far they reach back.
     if not isinstance(past, list) or len(past) > most or not all(isinstance(entry, dict) for entry in past):
         expected = f"a list of at most {most} objects"
@@ -144,7 +151,11 @@ def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Itera
         if found := check_row(entry, entries):
             yield replace(found[0], column=f"{history.name}[{number}].{found[0].column}")
             return
+    yield from _check_length(row, history, f"{len(past)} rows")
+
+
+def _check_length(row: Mapping[str, Any], history: History, came: str) -> Iterator[RuleViolation]:
     if history.is_request_too_short(row):
         hours = (history.steps - 1) * history.every_hours
         expected = f"a past that begins {hours:g} hours before the row or earlier"
-        yield RuleViolation(reason=Reason.HISTORY, column=history.name, expected=expected, got=f"{len(past)} rows")
+        yield RuleViolation(reason=Reason.HISTORY, column=history.name, expected=expected, got=came)

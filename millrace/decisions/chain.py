@@ -2,7 +2,8 @@
 
 fallback: [rule, {constant: 0.5}]
 
-rule       the naive rule of `gates.baseline`: what the evaluation of the live version found for every row
+rule       the naive rule of `gates.baseline`: what the evaluation of the live version found for every row, or what is
+           known of the row's key
 constant   the declared value
 """
 
@@ -33,14 +34,18 @@ class Instead:
     answered_by: AnsweredBy | None
 
 
-def answerers(prediction: Prediction, task: Task, *, rule: Output | None) -> dict[AnsweredBy, Answerer]:
-    """The declared answerers in their order. `rule` is what the naive rule answers to every row; None if unknown."""
+def answerers(
+    prediction: Prediction, task: Task, *, rule: Output | None, of_row: Answerer | None = None
+) -> dict[AnsweredBy, Answerer]:
+    """The declared answerers in their order. `rule` is what the naive rule answers to every row; None if unknown.
+
+    `of_row` is the rule if its answer depends on the row."""
     constant = prediction.constant
-    known: dict[AnsweredBy, Output | None] = {
-        "rule": rule if "rule" in prediction.fallback else None,
-        "constant": None if constant is None else task.constant(constant),
+    rule = rule if "rule" in prediction.fallback else None
+    return {
+        "rule": of_row or _always(rule),
+        "constant": _always(None if constant is None else task.constant(constant)),
     }
-    return {name: _always(output) for name, output in known.items()}
 
 
 def answer_instead(

@@ -23,6 +23,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import up_to
 from millrace.decisions import captured, endpoint, lines, reply, road
 from millrace.decisions.chain import Instead, answer_instead, answerers
+from millrace.decisions.known_pasts import KeyLookup
 from millrace.decisions.record import Source
 from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
 from millrace.decisions.standing import Standing
@@ -30,6 +31,7 @@ from millrace.errors import EndpointRefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.settings.prediction import RoadSettings
+from millrace.state.known_keys import StoredKeys
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
@@ -41,6 +43,14 @@ if TYPE_CHECKING:
 
 STATE_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
 """A caller does not wait for a state table that does not answer."""
+NO_PASTS = Refusal(
+    error="no past",
+    expected="the state table, which knows the past of rows that come without it",
+    came="no answer of it",
+    where="rows",
+    status=503,
+    retry_after_s=1,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +104,13 @@ class OnlineRoad:
         self._long = captured.LongCells(columns=captured.long_columns(self._table), under=under)
         self._s3 = boto3.client("s3") if self._long.columns else None
         self.sqs = boto3.client("sqs")
-        self.state = StateTable(boto3.client("dynamodb", config=STATE_CONFIG), settings.names)
+        dynamodb = boto3.client("dynamodb", config=STATE_CONFIG)
+        self.state = StateTable(dynamodb, settings.names)
         self._pointers = ReleasePointers(self.state)
         self._standing = Standing(workload.policy, self.state)
         self.invoke = endpoint.connect(settings, self.task)
+        given = StoredKeys(dynamodb, settings.names), workload, self._table, self._histories, self.task
+        self._known = KeyLookup(*given) if workload.known_keys else None
 
     def complete(
         self, rows: Sequence[Mapping[str, Any]], ids: Sequence[str], at: datetime
@@ -109,7 +122,10 @@ class OnlineRoad:
         """The decision on each row, or why there is none; a Refusal if nobody may answer."""
         # Each row by the contract; event times are bounded by the arrival.
         table = up_to(self._table, self._spec, arrived=asked.at)
-        admitted, rejected = road.check_rows(asked.rows, table, self._histories)
+        if (rows := self._with_pasts(asked.rows)) is None:
+            self.count("Unavailable", len(asked.rows))
+            return NO_PASTS
+        admitted, rejected = road.check_rows(rows, table, self._histories)
         # The model's answer to the rows that keep the contract. It may reject some of them too.
         started = time.perf_counter()
         answer = self._ask(admitted, explain=asked.explain)
@@ -166,6 +182,14 @@ class OnlineRoad:
         found.add_metric(metric, MetricUnit.Count, rows)
         found.flush_metrics()
 
+    def _with_pasts(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]] | None:
+        """The rows with what is known of their keys; None if that cannot be read."""
+        try:
+            return self._known.fill(rows) if self._known else rows
+        except (BotoCoreError, ClientError) as error:
+            self._logger.error("what is known of the keys cannot be read", extra={"reason": str(error)})
+            return None
+
     def _ask(self, rows: list[Admitted], *, explain: bool) -> Answers | Refusal:
         """The champion's answer, or the declared fallback if it gives none.
 
@@ -188,9 +212,13 @@ class OnlineRoad:
 
     def _instead(self, rows: list[Admitted]) -> tuple[Instead, ...]:
         """What `prediction.fallback` answers to the rows in place of a model."""
-        rule = self._standing.rule_answer() if "rule" in self._spec.fallback else None
-        chain = answerers(self._spec, self.task, rule=rule)
-        return tuple(answer_instead([row.cells for row in rows], chain, self.task))
+        cells = [row.cells for row in rows]
+        rule, of_row = self._standing.rule_answer() if "rule" in self._spec.fallback else None, None
+        try:
+            of_row = self._known.rule(cells) if self._known else None
+        except (BotoCoreError, ClientError) as error:
+            self._logger.error("the labels of the keys cannot be read", extra={"reason": str(error)})
+        return tuple(answer_instead(cells, answerers(self._spec, self.task, rule=rule, of_row=of_row), self.task))
 
     def _was_live(self) -> bool:
         """Whether a model is or was live; also True if the table cannot be read, a fault of configuration too."""

@@ -10,8 +10,9 @@ Axes: N rows that look, M rows that are looked at, T distances. Times are in mic
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,6 +87,20 @@ def times_us(column: Any) -> Integers:
     plain = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     found: Integers = plain.cast(pa.timestamp("us", plain.type.tz), safe=False).cast(pa.int64()).to_numpy()
     return found
+
+
+def time_us(entry: Any, event_time: str) -> int:
+    """The time of a row in microseconds since 1970; a time without a zone is UTC, as everywhere.
+
+    Raises ValueError if the row has no ISO time."""
+    text = entry.get(event_time) if isinstance(entry, Mapping) else None
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise ValueError(f"a past whose rows each hold an ISO time {event_time}") from None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _entities(tables: Sequence[pa.Table], entity: Sequence[str]) -> Integers:

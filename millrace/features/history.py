@@ -7,11 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.errors import WorkloadError
+from millrace.features.as_of import time_us
 from millrace.features.calendar import times_to_arrow
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
@@ -332,17 +332,7 @@ class History:
         return np.array([_number(value) for value in cell], dtype=np.float64).astype(np.float32).reshape(self.steps, -1)
 
     def _time(self, entry: Any) -> int:
-        """The time of an entry in microseconds since 1970; a time without a zone is UTC, as everywhere.
-
-        Raises ValueError if the entry has no ISO time."""
-        text = entry.get(self.event_time) if isinstance(entry, Mapping) else None
-        try:
-            at = datetime.fromisoformat(str(text))
-        except ValueError:
-            raise ValueError(f"a past whose rows each hold an ISO time {self.event_time}") from None
-        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        since = at - datetime(1970, 1, 1, tzinfo=UTC)
-        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return time_us(entry, self.event_time)
 
 
 def _known(rows: pa.Table, before: pa.Table | None, columns: Sequence[str]) -> pa.Table:

@@ -26,12 +26,19 @@ Only the module named beside a key reads or writes its items. pk is the workload
 pk is `review#<workload>`, sk is one of
 
     item#, wait#, done#   `reviews`
+
+pk is `known#<workload>`, sk is one of
+
+    key#<digest>, mark    `known_keys`
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from millrace.errors import ConflictError
 from millrace.names import WorkloadNames
@@ -39,8 +46,11 @@ from millrace.names import WorkloadNames
 DELETE_AFTER = "delete_after"
 """The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
 
-The items of `claims`, `callers` and `answered_requests` have it, and decisions of `reviews` that no longer wait.
+The items of `claims`, `callers` and `answered_requests` have it, decisions of `reviews` that no longer wait, and keys
+of `known_keys` without rows.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
+READ_TRIES, PAUSE_S = 8, 0.05
+"""How often the rest of many items is asked for, and the seconds by which the pause before each time grows."""
 Attribute = dict[str, Any]
 """One value of DynamoDB with its type: {"S": "a text"}, {"N": "1.5"}, {"SS": ["a", "b"]}."""
 
@@ -85,16 +95,27 @@ class StateTable:
         return found
 
     def find(self, sorts: Sequence[str]) -> dict[str, dict[str, Attribute]]:
-        """The items that exist of these sort keys, at most 100 of them."""
+        """The items that exist of these sort keys, at most 100 of them.
+
+        Raises ClientError if DynamoDB leaves some of them unread READ_TRIES times."""
         # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
         found: dict[str, dict[str, Attribute]] = {}
         keys = [self._key(sort) for sort in dict.fromkeys(sorts)]
         wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}} if keys else {}
-        while wanted:
+        for number in range(READ_TRIES):
+            if not wanted:
+                return found
+            # An answer ends at 16 MB, and what a busy partition holds is left unread: botocore repeats neither.
+            time.sleep(PAUSE_S * number)
             answer = self._client.batch_get_item(RequestItems=wanted)
             found |= {item["sk"]["S"]: item for item in answer["Responses"].get(self._table, [])}
             wanted = answer.get("UnprocessedKeys", {})
-        return found
+        if not wanted:
+            return found
+        left = f"{len(wanted[self._table]['Keys'])} of {len(keys)} items were left unread {READ_TRIES} times"
+        raise ClientError(
+            {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": left}}, "BatchGetItem"
+        )
 
     def put(
         self,

@@ -24,6 +24,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.spelling import one_of
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.ends import Jobs, Stream
+from millrace.workload.known_keys import KnownKeys
 from millrace.workload.places import within
 from millrace.workload.policy import Costs, Policy
 from millrace.workload.prices import is_known
@@ -358,6 +359,8 @@ class Workload(Section):
     """Callers may leave a request and come back for its result. None: they wait for it."""
     stream: Stream | None = None
     """Rows come as records of a stream, too. None: they do not."""
+    known_keys: KnownKeys | None = None
+    """What is known of each key. None: a request sends the past of its rows."""
     explanations: Explanations = Explanations()
     card: Card | None = None
     """Every version needs it, except in the stage `local`."""

@@ -11,9 +11,9 @@ from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
-from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS
 from millrace.features import catalogue as features
 from millrace.features.known_ahead import misfit
+from millrace.features.known_past import repeats_labels
 from millrace.features.signature import Signature
 from millrace.features.tokens import Tokens
 from millrace.models.parameters import Parameters
@@ -47,6 +47,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     _check_pretrained(workload, declared)
     _check_gates(workload, task)
     _check_policy(workload, contract, task)
+    _check_known_keys(workload, declared)
     _check_evidence(workload, contract, task, features.signature(declared))
     return contract
 
@@ -182,9 +183,13 @@ def _check_policy(workload: Workload, contract: Contract, task: Task) -> None:
     if policy and policy.floor and "rule" not in workload.prediction.fallback:
         expected = "rule in prediction.fallback, which answers below the floor"
         raise WorkloadError(where=where, field="policy.floor", expected=expected, came="none there")
-    rule = workload.gates.baseline
-    if "rule" in workload.prediction.fallback and rule.label_age_hours < BEFORE_TEST_DAYS:
-        expected = "a rule in gates.baseline that answers every row with the same: base_rate, median or mean"
+    prediction, rule = workload.prediction, workload.gates.baseline
+    several = prediction.labels or prediction.horizons_hours
+    if repeats_labels(workload) and (not workload.known_keys or several or (policy and policy.floor)):
+        expected = (
+            "a rule in gates.baseline that answers every row with the same: base_rate, median or mean; "
+            "or, for a single label and without a floor, known_keys"
+        )
         raise WorkloadError(where=where, field="prediction.fallback", expected=expected, came=rule.kind)
     if policy and policy.review_above:
         column = policy.review_above.column
@@ -192,6 +197,20 @@ def _check_policy(workload: Workload, contract: Contract, task: Task) -> None:
         if column not in numbers:
             expected = one_of(column, numbers)
             raise WorkloadError(where=where, field="policy.review_above.column", expected=expected, came=column)
+
+
+def _check_known_keys(workload: Workload, declared: features.Features) -> None:
+    """Raise WorkloadError if the known rows are of no use, or do not reach back as far as training looks."""
+    where, known, histories = f"{workload.name}/workload.yaml", workload.known_keys, features.histories(declared)
+    least = [(2 * history.hours, "twice the longest history") for history in histories]
+    if repeats_labels(workload):
+        least.append((workload.gates.baseline.label_age_hours, "as far as gates.baseline looks back"))
+    if known and not least:
+        expected, came = "a feature with a history, or a naive rule in prediction.fallback that looks back", "neither"
+        raise WorkloadError(where=where, field="known_keys", expected=expected, came=came)
+    if known and known.hours < max(least)[0]:
+        expected = "{:g} hours or more, {}".format(*max(least))
+        raise WorkloadError(where=where, field="known_keys.hours", expected=expected, came=known.hours)
 
 
 def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors: Signature) -> None:

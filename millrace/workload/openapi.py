@@ -179,6 +179,7 @@ def _row(workload: Workload, contract: Contract) -> Document:
             "type": "array",
             "maxItems": MOST_ENTRIES * history.steps,
             "items": _past(table, (history.event_time, *history.history)),
+            **({"description": "Left out: the rows that are known of the key"} if workload.known_keys else {}),
         }
     return {
         "type": "object",

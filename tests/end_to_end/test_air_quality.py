@@ -22,7 +22,7 @@ from console.cli.app import app
 from console.demo.air_quality import DAY, LIVE, STORY, Hours
 from console.demo.driver import Driver
 from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud, started
+from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
 from console.queries.lineage import trace
 from console.queries.quarantine import find_rows
 from console.queries.report import WorkloadReport, read_report
@@ -183,3 +183,26 @@ def test_the_command_line_reads_a_number_with_a_history(
     assert [row["reason"] for row in rows].count("history") == 23
     assert "Refused without a past: a row needs the rows of the hours before it" in done.stderr
     assert sum(isinstance(row["value"], float) for row in rows) == 25
+
+
+def test_a_request_without_its_past_has_the_same_answer(lived: Lived) -> None:
+    """The hours of a drop are known when its execution has ended; those of a withdrawn drop no longer are."""
+    driver = Driver(cloud=lived.cloud, names=NAMES, said=print)
+    first, end = FEBRUARY + 10 * DAY, FEBRUARY + 12 * DAY
+    [whole, *_] = HOURS.requests(end, end + DAY)[0]
+    bare = {name: cell for name, cell in whole.items() if name != "history"}
+    [unknown] = driver.predict("2013-02", "before", [[bare]])[0]["rejected"]
+    assert (unknown["reason"], unknown["column"]) == ("history", "history")
+    driver.put("training", "2013-02.parquet", HOURS.parquet(first, end))
+    lived.cloud.wait(timeout_s=90)
+    [answer] = driver.predict("2013-02", "after", [[whole, bare]])
+    [with_past, without] = answer["predictions"]
+    assert with_past["value"] == without["value"]
+    assert without["fallback"] is False
+    asked = ["withdraw", "--drop", "training/2013-02.parquet", "--workload", NAMES.workload, "--reason", "t"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+        patch.setenv(SECRET_VARIABLE, lived.cloud.secret)
+        CliRunner().invoke(app, asked, catch_exceptions=False)
+    [gone] = driver.predict("2013-02", "withdrawn", [[bare]])[0]["rejected"]
+    assert gone["reason"] == "history"

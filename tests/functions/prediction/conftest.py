@@ -50,7 +50,7 @@ def endpoint(workload: str) -> Iterator[Endpoint]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            assert self.path == f"/endpoints/millrace-local-{workload}/invocations"
+            assert self.path == f"/endpoints/millrace-local-{workload.replace('_', '-')}/invocations"
             body = found.answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             self.send_response(found.status)
             if found.code:

@@ -371,3 +371,47 @@ def test_what_is_known_ahead_is_not_itself_taken_from_later_rows() -> None:
         check_fit(workload, replace(contract, rows=replace(contract.rows, columns=tuple(columns))))
     assert raised.value.field == "DEWP, customProperties.ahead"
     assert str(raised.value.came).startswith("TEMP")
+
+
+@pytest.mark.parametrize(
+    ("workload", "hours", "expected"),
+    [
+        ("electricity", 48, "known_keys: expected a feature with a history"),
+        ("air_quality", 47.5, "known_keys.hours: expected 48 hours or more, twice the longest history, got 47.5"),
+        ("air_quality", 48, ""),
+    ],
+)
+def test_known_keys_cover_the_longest_history(workload: str, hours: float, expected: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(SHIPPED.parent / workload, tmp_path / workload, ignore=shutil.ignore_patterns("sample"))
+    declared = yaml.safe_load((folder / "workload.yaml").read_text()) | {"known_keys": {"hours": hours}}
+    (folder / "workload.yaml").write_text(yaml.safe_dump(declared))
+    if not expected:
+        check(folder)
+        return
+    with pytest.raises(WorkloadError, match=expected):
+        check(folder)
+
+
+@pytest.mark.parametrize(
+    ("lag_hours", "known", "floor", "expected"),
+    [
+        (24, None, "", "prediction.fallback: expected a rule .* or, .* known_keys, got 'seasonal_naive'"),
+        (24, 24, "", ""),
+        (24, 23, "", "known_keys.hours: expected 24 hours or more, as far as gates.baseline looks back, got 23.0"),
+        (24, 24, "policy: {floor: {labels: 96}}", "prediction.fallback: expected .* without a floor"),
+    ],
+)
+def test_a_rule_that_looks_back_needs_known_keys(
+    lag_hours: float, known: float | None, floor: str, expected: str, folder: Path
+) -> None:
+    declared = yaml.safe_load((folder / "workload.yaml").read_text()) | yaml.safe_load(floor or "{}")
+    declared["gates"]["baseline"] = {"kind": "seasonal_naive", "lag_hours": lag_hours, "margin": 0.02}
+    declared["prediction"]["fallback"] = ["rule"]
+    if known:
+        declared["known_keys"] = {"hours": known}
+    (folder / "workload.yaml").write_text(yaml.safe_dump(declared))
+    if not expected:
+        check(folder)
+        return
+    with pytest.raises(WorkloadError, match=expected):
+        check(folder)

@@ -1,0 +1,119 @@
+"""The newest rows of each key, as the dataset has them: the partition `known#<workload>` of the table `state`.
+
+    key#3f2a…  = {"declared": {"S": "1c9e…"}, "origin": {"S": "9b1d…"}, "place": {"N": "17"},
+                  "rows": {"B": zlib of {"timestamp": ["2013-01-01T00:00:00", …], "pm2.5": [129.0, …], …}}}
+    mark       = {"declared": …, "origin": …, "place": {"N": "17"}, "snapshot": {"N": "4821940093718391"}}
+
+`place` is the sequence number of the snapshot from which the rows were read. An item is only replaced by one of a later
+snapshot, so a writer that comes late changes nothing. The item of a key whose rows have left stays for a day without
+rows: such a writer would bring them back. Once all keys that have changed are written, the mark moves on: a writer that
+dies leaves its keys to the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from millrace.names import WorkloadNames
+from millrace.state.table import DELETE_AFTER, Attribute, StateTable
+
+BATCH = 100
+"""The most items that one call reads: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html."""
+MOST_BYTES = 390_000
+"""The most bytes of the rows of a key; an item has 400 KB:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+EMPTY_KEPT = timedelta(days=1)
+"""How long the item of a key without rows stays; no writer takes longer than 15 minutes."""
+KEY, MARK = "key#", "mark"
+NEWER = "attribute_not_exists(pk) OR place < :place OR declared <> :declared OR origin <> :origin"
+
+Cells = Mapping[str, Sequence[Any]]
+"""The cells of the rows of a key as JSON holds them, by column; the rows are in the order of their times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsVersion:
+    """What was read, and by which declaration."""
+
+    declared: str
+    """The digest of what is known of a key."""
+    origin: str
+    """The id of the Iceberg table, which another table of the same name would not have."""
+    place: int
+    """The sequence number of the snapshot."""
+    snapshot_id: int
+
+    def is_like(self, other: RowsVersion) -> bool:
+        """Whether both are of one table and one declaration, so that their places can be compared."""
+        return (self.declared, self.origin) == (other.declared, other.origin)
+
+    def to_item(self) -> dict[str, Attribute]:
+        return {
+            "declared": {"S": self.declared},
+            "origin": {"S": self.origin},
+            "place": {"N": str(self.place)},
+            "snapshot": {"N": str(self.snapshot_id)},
+        }
+
+
+class StoredKeys:
+    """The known keys of one workload. `client` is boto3's DynamoDB client; safe for threads, as that is."""
+
+    def __init__(self, client: Any, names: WorkloadNames) -> None:
+        self._table = StateTable(client, names, partition=f"known#{names.workload}")
+
+    def mark(self) -> RowsVersion | None:
+        """Up to which version all keys are written; None before the first time."""
+        item = self._table.get(MARK)
+        if not item:
+            return None
+        return RowsVersion(
+            declared=item["declared"]["S"],
+            origin=item["origin"]["S"],
+            place=int(item["place"]["N"]),
+            snapshot_id=int(item["snapshot"]["N"]),
+        )
+
+    def advance(self, version: RowsVersion) -> bool:
+        """Move the mark to `version`, unless it is there or further. Returns whether it moved."""
+        return self._put(MARK, {}, version)
+
+    def put(self, key: str, rows: Cells, version: RowsVersion, *, now: datetime) -> bool:
+        """Write what is known of a key. Returns False, and writes nothing, if an item of no earlier version is there.
+
+        If the rows take more than MOST_BYTES, the older half of them goes, until they do not."""
+        packed = _pack(rows)
+        while len(packed) > MOST_BYTES:
+            rows = {name: cells[(len(cells) + 1) // 2 :] for name, cells in rows.items()}
+            packed = _pack(rows)
+        item: dict[str, Attribute] = {"rows": {"B": packed}}
+        if not any(rows.values()):
+            item[DELETE_AFTER] = {"N": str(int((now + EMPTY_KEPT).timestamp()))}
+        return self._put(f"{KEY}{key}", item, version)
+
+    def keys(self) -> set[str]:
+        """All keys that have an item."""
+        return set(self._table.items(KEY))
+
+    def find(self, keys: Sequence[str], *, declared: str) -> dict[str, Cells]:
+        """The rows of the keys that are known by this declaration. Raises ClientError if some cannot be read."""
+        wanted, found = [f"{KEY}{key}" for key in dict.fromkeys(keys)], dict[str, Cells]()
+        for first in range(0, len(wanted), BATCH):
+            for sort, item in self._table.find(wanted[first : first + BATCH]).items():
+                if item["declared"]["S"] == declared:
+                    found[sort.removeprefix(KEY)] = json.loads(zlib.decompress(bytes(item["rows"]["B"])))
+        return found
+
+    def _put(self, sort: str, item: Mapping[str, Attribute], version: RowsVersion) -> bool:
+        own = version.to_item()
+        values = {f":{name}": own[name] for name in ("place", "declared", "origin")}
+        return self._table.put(sort, {**own, **item}, NEWER, values)
+
+
+def _pack(rows: Cells) -> bytes:
+    return zlib.compress(json.dumps(rows, separators=(",", ":"), allow_nan=False).encode())
