@@ -14,7 +14,6 @@ from openapi_spec_validator import validate
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from functions.prediction import request
 from millrace.contract.kinds import KINDS, as_json
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
@@ -24,6 +23,7 @@ from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.range import Range
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column, Table
+from millrace.decisions import reply
 from millrace.decisions.road import Admitted
 from millrace.tasks.catalogue import declare
 from millrace.workload.load import load_workload
@@ -69,7 +69,7 @@ def test_every_field_of_an_answer_is_in_the_document(folder: Path) -> None:
     decision = replace(DECISION, output=dict.fromkeys(one.name for one in task.answer), answered_by="rule")
     explained = {0: None} if workload.explanations.rows else None
     row = Admitted(number=0, cells={})
-    said = request.document([(row, decision)], [], explained, acts=workload.policy is not None)["predictions"][0]
+    said = reply.document([(row, decision)], [], explained, acts=workload.policy is not None)["predictions"][0]
     assert said.keys() == made["components"]["schemas"]["Prediction"]["properties"].keys()
     assert validator(made, "Prediction").is_valid(said | {"answered_by": "constant"})
     assert not validator(made, "Prediction").is_valid(said | {"answered_by": "a guess"})
