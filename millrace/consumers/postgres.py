@@ -90,8 +90,8 @@ class Postgres(Consumer):
 
     def _put(self, connection: Any, documents: Sequence[Document], refusal: tuple[type[Exception], ...]) -> None:
         """All documents in one statement; each in its own if a cell of one is refused, by an error of `refusal`."""
-        statement, values = self.upsert(documents)
         try:
+            statement, values = self.upsert(documents)
             connection.run(statement, **values)
             return
         except refusal as error:
@@ -148,8 +148,10 @@ def _is_of_a_cell(error: Exception) -> bool:
 
 
 def _cell(document: Document, place: str) -> Any:
-    """The field; None if the document has none. Lists and objects are JSON."""
+    """The field; None if the document has none. Lists and objects are JSON. Raises UnicodeError for half a pair."""
     found: Any = document
     for part in place.split("."):
         found = found.get(part) if isinstance(found, dict) else None
+    if isinstance(found, str):
+        found.encode()  # in the middle of a statement half a surrogate pair would leave answers that nobody reads
     return json.dumps(found) if isinstance(found, list | dict) else found
