@@ -26,6 +26,7 @@ from infra.stacks.audit import AuditStack
 from infra.stacks.catalogue import ROOMS
 from infra.stacks.platform import PlatformStack
 from infra.stacks.workload import WorkloadStack
+from millrace.consumers.catalogue import of_stage
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 from millrace.workload.declaration import Workload, check_card
@@ -46,7 +47,7 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
     _check_names(every)
-    _check_stage(settings.platform, [workload for _, workload in loaded])
+    check_stage(settings.platform, [workload for _, workload in loaded])
     check_cards(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
     platform = PlatformStack(app, settings=settings, workloads=every)
@@ -75,14 +76,19 @@ def _check_names(workloads: Sequence[str]) -> None:
                 )
 
 
-def _check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:
-    """Raise WorkloadError if a workload has no instance for the stage, or if the two names together are too long."""
+def check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:
+    """Raise WorkloadError if a workload has no instance for the stage or a consumer that would feed it again, or if the
+    two names together are too long."""
     for workload in workloads:
         where, prefix = f"workloads/{workload.name}", WorkloadNames(platform=platform, workload=workload.name).prefix
         for field, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
             if platform.stage not in instances:
                 expected = f"an instance for the stage {platform.stage}"
                 raise WorkloadError(where=where, field=f"{field}.instance", expected=expected, came=sorted(instances))
+        for name, consumer in of_stage(workload.consumers, platform.stage).items():
+            if consumer.feeds_itself(platform):
+                expected, came = f"a target beside those of {platform.prefix}", consumer.rights(platform)[0].arn
+                raise WorkloadError(where=where, field=f"consumers.{name}", expected=expected, came=came)
         # An account refuses roles with longer names. The stage `local` is in no account.
         if platform.stage != "local" and len(prefix) > LONGEST_PREFIX:
             expected = f"a name that makes {LONGEST_PREFIX} letters at most with the stage's: {prefix}"

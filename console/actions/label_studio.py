@@ -36,7 +36,8 @@ class Value(Message):
     """One value of a result: by the kind of the control that gave it."""
 
     choices: tuple[str, ...] = ()
-    number: float | None = None
+    number: int | float | None = None
+    """An integer as it came, since a float has sixteen digits."""
     text: tuple[str, ...] | str = ()
 
 
@@ -135,20 +136,23 @@ def _read(path: Path) -> tuple[Task, ...]:
 def _one_answer(task: Task, question: Question) -> tuple[LabelValue, Annotation]:
     """The value that all annotations agree on, and the first of them. Raises ReviewError if there is none."""
     given = [each for each in task.annotations if not each.was_cancelled and each.result]
-    values = [_value(each, question) for each in given]
+    values = [given_value(each, question) for each in given]
     if not values or any(value != values[0] for value in values):
         came = "answers that differ" if values else "none"
         raise ReviewError(f"expected one answer, got {came}")
     return values[0], given[0]
 
 
-def _value(given: Annotation, question: Question) -> LabelValue:
+def given_value(given: Annotation, question: Question) -> LabelValue:
+    """The label that one person gives. Raises ReviewError unless it is one value that the contract's kind takes."""
     found = next((result.value for result in given.result if result.from_name == FROM), Value())
     if names := question.prediction.labels:
         return {name: name in found.choices for name in names}
     text = (found.text,) if isinstance(found.text, str) else found.text
-    number = () if found.number is None else (f"{found.number:g}" if found.number.is_integer() else repr(found.number),)
-    said = (*found.choices, *number, *text)
+    number = found.number
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    said = (*found.choices, *(() if number is None else (repr(number),)), *text)
     if len(said) != 1:
         raise ReviewError(f"expected one value of the control {FROM}, got {len(said)}")
     return value_of(said[0], question)

@@ -160,9 +160,10 @@ def _one(reviewer: Reviewer, held: Held, last: str) -> tuple[Held | None, str]:
 
 def _show(shown: ShownItem, *, waiting: int) -> None:
     item = shown.item
+    who = "in place of a model" if item.model_version is None else "the model"
     model = "hidden, so that it influences nobody" if item.is_blind else shown.answer_in_words
     note = f" · {item.note}" if item.note else ""
-    print(f"\n{waiting:,} wait · {item.reason}{note} · about {item.event_time:%Y-%m-%d %H:%M} · the model: {model}")
+    print(f"\n{waiting:,} wait · {item.reason}{note} · about {item.event_time:%Y-%m-%d %H:%M} · {who}: {model}")
     show_rows([{"column": name, "value": cell} for name, cell in shown.row.items()], as_json=False, nothing="")
     for name, content in shown.images.items():
         print(f"{name}: an image of {len(content):,} bytes")

@@ -14,6 +14,7 @@ from console.cli.options import Build, Json, Stage, Workload, several_workloads
 if TYPE_CHECKING:
     from console.environment import Environment
     from console.queries.executions import Execution
+    from console.queries.reviews import Waiting
     from console.queries.run_logs import Log
     from millrace.names import WorkloadNames
 
@@ -41,6 +42,7 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     from console.queries.overview import read_state
     from console.queries.runs import SHORT
     from console.queries.unread import Unread
+    from console.words import age
 
     def shown(part: Any, words: Callable[[Any], Any], nothing: Any = "") -> Any:
         return part.words if isinstance(part, Unread) else words(part) if part else nothing
@@ -50,6 +52,10 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
         how = "REFUSED" if result.is_refused else run.status
         subject = run_title(names, run.machine, run.input)
         return f"{run.machine} {run.name[:SHORT]} ({subject}): {how}, {result.text or run.failure}"
+
+    def waiting(found: Waiting) -> str | int:
+        many = f"{'' if found.is_exact else 'at least '}{found.count}"
+        return f"{many}, the oldest for {age(state.now - found.oldest)}" if found.oldest else 0
 
     state = read_state(environment, names)
     return {
@@ -61,6 +67,7 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
             state.runs, lambda runs: ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in runs.running)
         ),
         "drops_waiting": shown(state.waiting, lambda waiting: waiting.drops, 0),
+        **({"reviews_waiting": shown(state.reviews, waiting, 0)} if state.automates else {}),
         "newest_run": shown(state.runs, lambda runs: ended(runs.newest) if runs.newest else ""),
     }
 

@@ -136,9 +136,9 @@ def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
         yield OpenPoint(workload=workload, what="Decisions that a person makes", detail=state.reviews.words)
     elif state.reviews and state.reviews.count:
         many = f"{'' if state.reviews.is_exact else 'at least '}{count(state.reviews.count, 'decision')}"
-        yield OpenPoint(
-            workload=workload, what=f"{many[:1].upper()}{many[1:]} to be made by a person", href=f"/{workload}/review"
-        )
+        since = f"The oldest waits for {age(state.now - state.reviews.oldest)}" if state.reviews.oldest else ""
+        what, href = f"{many[:1].upper()}{many[1:]} to be made by a person", f"/{workload}/review"
+        yield OpenPoint(workload=workload, what=what, detail=since, href=href)
     if isinstance(state.runs, RecentRuns):
         for run in state.runs.failed:
             yield OpenPoint(workload=workload, what=f"{titled(names, run)} failed {age(state.now - run.started)} ago",

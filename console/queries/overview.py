@@ -9,7 +9,7 @@ from console.environment import Environment
 from console.queries.alarm_states import AlarmState, find_alarm_states
 from console.queries.automation import Automates, find_automates
 from console.queries.executions import Execution
-from console.queries.reviews import Waiting, count_waiting
+from console.queries.reviews import Waiting, find_waiting_reviews
 from console.queries.runs import Run, read_execution, runs_by_machine
 from console.queries.unread import Unread, part
 from console.queries.versions import find_waiting, state_of
@@ -79,7 +79,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
             lambda: tuple(one for one in find_alarm_states(environment, names, ()) if one.state == "ALARM"),
         ),
         waiting=part(lambda: read_waiting(environment, names)),
-        reviews=part(lambda: count_waiting(environment, names, most=SEEN)) if automates else None,
+        reviews=part(lambda: find_waiting_reviews(environment, names, most=SEEN)) if automates else None,
         unapproved=part(lambda: find_waiting(environment, names)),
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from console.environment import Environment
@@ -34,6 +34,8 @@ class Waiting:
     count: int
     is_exact: bool
     """False: there are `count` at least."""
+    oldest: datetime | None = None
+    """When the one was opened that waits for longest; None if none waits, or if it was not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,12 @@ def count_waiting(environment: Environment, names: WorkloadNames, *, most: int =
     """How many items wait, those that somebody has now among them."""
     found = reviews_of(environment, names).queue.count(most=most)
     return Waiting(count=min(found, most), is_exact=found < most)
+
+
+def find_waiting_reviews(environment: Environment, names: WorkloadNames, *, most: int) -> Waiting:
+    """How many items wait, and since when the oldest does."""
+    found = count_waiting(environment, names, most=most)
+    return replace(found, oldest=reviews_of(environment, names).queue.oldest()) if found.count else found
 
 
 def list_waiting(environment: Environment, names: WorkloadNames, *, limit: int) -> list[ReviewItem]:

@@ -6,6 +6,7 @@
 4. It publishes for how long a record of the audit has lacked its link in the chain.
 5. It tells of failed executions whose event never came.
 6. It drops the labels of people's answers that were not dropped yet, and ends decisions that nobody answered in time.
+   It publishes how many others wait, and how long the oldest does.
 7. It refuses versions that nobody has approved in time.
 
 Step Functions delivers the event that an execution has ended as best effort. So the event by which `cleanup` frees a
@@ -27,7 +28,7 @@ from functions.sweep.holders import Pass
 from millrace.decisions.answered import Reviews
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
 from millrace.messages.execution import ExecutionEnded
-from millrace.operations.alarms import AUDIT_AGE
+from millrace.operations.alarms import AUDIT_AGE, REVIEW_AGE, WAITING_REVIEWS
 from millrace.release.leftovers import Leftovers
 from millrace.release.registry import Registry
 from millrace.settings.release import ReleaseSettings
@@ -71,8 +72,10 @@ LAG = AuditLag(
     state=STATE,
 )
 WORKLOAD = load_workload(SETTINGS.folder)
-HAS_POLICY = WORKLOAD.policy is not None
-REVIEWS = Reviews(dynamodb=DYNAMODB, s3=S3, names=NAMES) if HAS_POLICY else None
+POLICY = WORKLOAD.policy
+REVIEWS = Reviews(dynamodb=DYNAMODB, s3=S3, names=NAMES) if POLICY else None
+MOST_COUNTED = 10_000
+"""Waiting decisions are counted up to this number."""
 MOST_ENDED = 1000
 """The most decisions that one sweep ends: they take it half a minute."""
 
@@ -132,10 +135,13 @@ def sweep(call: ExecutionInput) -> Swept:
         LOGGER.warning("told late", extra={"executions": unheard})
     if SETTINGS.approval == "person":
         refuse_overdue(call.as_of)
-    if REVIEWS:
+    if REVIEWS and POLICY:
         dropped = REVIEWS.drop_labels(now=call.as_of)
         ended = REVIEWS.queue.end_expired(now=call.as_of, most=MOST_ENDED)
         LOGGER.info("reviews", extra={"labels": dropped, "ended": ended})
+        if oldest := REVIEWS.queue.oldest():
+            late_after = timedelta(hours=POLICY.review.late_after_hours)
+            publish_waiting(REVIEWS.queue.count(most=MOST_COUNTED), age=(call.as_of - oldest) / late_after)
     return swept
 
 
@@ -148,6 +154,17 @@ def refuse_overdue(now: datetime) -> None:
         if parse_utc(package.metadata["as_of"]) + timedelta(hours=hours) <= now:
             REGISTRY.refuse(package, reason=f"nobody has approved it within {hours:g} hours")
             LOGGER.warning("refused", extra={"version": package.version})
+
+
+def publish_waiting(count: int, *, age: float) -> None:
+    """Publish how many decisions wait for a person, and how long the oldest does, as a share of its bound.
+
+    It is called only if one waits, since a metric costs by the month."""
+    metrics = EphemeralMetrics(service="")  # as below
+    metrics.add_dimension("Workload", SETTINGS.workload)
+    metrics.add_metric(WAITING_REVIEWS, MetricUnit.Count, count)
+    metrics.add_metric(REVIEW_AGE, MetricUnit.NoUnit, age)
+    metrics.flush_metrics()
 
 
 def publish(lag: timedelta) -> None:

@@ -16,6 +16,7 @@ from millrace.operations.alarms import (
     COMPOSITE,
     ENDPOINT_ALARMS,
     JOB_ALARMS,
+    REVIEW_ALARMS,
     SERVING,
     STREAM_ALARMS,
     OperationsAlarm,
@@ -83,8 +84,8 @@ class WorkloadAlarms(Construct):
         consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
         workload = context.workload
         ways_in = (STREAM_ALARMS if workload.stream else {}) | (JOB_ALARMS if workload.jobs else {})
-        monitors = monitor_alarms(context.workload.policy)
-        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitors | consumers | ways_in).items():
+        monitors, reviews = monitor_alarms(workload.policy), REVIEW_ALARMS if workload.policy else {}
+        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitors | consumers | ways_in | reviews).items():
             is_spoken_for = name in COMPOSITE.alarms
             made = Alarm(
                 self,

@@ -21,12 +21,20 @@ from infra.iam.resource import policy, resource, trusted
 from infra.settings import StageSettings
 from millrace.monitoring import alarms as monitors
 from millrace.names import Platform
-from millrace.operations.alarms import ALARMS, JOB_ALARMS, SERVING, STAGE_ALARMS, STREAM_ALARMS, consumer_alarms
+from millrace.operations.alarms import (
+    ALARMS,
+    JOB_ALARMS,
+    REVIEW_ALARMS,
+    SERVING,
+    STAGE_ALARMS,
+    STREAM_ALARMS,
+    consumer_alarms,
+)
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import WEBHOOK_RULE
 
 OF_CONSUMERS = consumer_alarms(["any"])
-OF_WORKLOAD = (*ALARMS, *OF_CONSUMERS, *STREAM_ALARMS, *JOB_ALARMS, SERVING)
+OF_WORKLOAD = (*ALARMS, *OF_CONSUMERS, *STREAM_ALARMS, *JOB_ALARMS, *REVIEW_ALARMS, SERVING)
 NOTIFYING = (*OF_WORKLOAD, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *STAGE_ALARMS)
 """The alarms that send messages themselves."""
 PER_SECOND = 1

@@ -38,6 +38,8 @@ PRIORITY: Mapping[ActionReason, int] = {
     "state_unknown": 3,
 }
 """The smallest goes first. What sends every row to a person, such as a pause, comes after what is about single rows."""
+PRIORITIES = 1 + max(PRIORITY.values())
+"""How many there are, ESCALATED among them."""
 INPUT_BYTES = 200 * 1024
 """An input that is longer stays in the lake: an item of DynamoDB has 400 KB at most.
 

@@ -7,6 +7,7 @@ docs/runbooks.md.
     consumer_alarms  of each workload with consumers, on their queues
     STREAM_ALARMS    of each workload with a stream
     JOB_ALARMS       of each workload with jobs
+    REVIEW_ALARMS    of each workload with a policy, on what waits for a person
     ENDPOINT_ALARMS  of each workload, on its live endpoint and its decisions
     STAGE_ALARMS     of each stage
 
@@ -35,6 +36,8 @@ USD_PER_COMPOSITE = 0.50
 """The price of a composite alarm a month."""
 AUDIT_AGE = "AuditAge"
 """The metric for how long a record has been in the audit table without a link of the chain, in milliseconds."""
+WAITING_REVIEWS, REVIEW_AGE = "WaitingReviews", "ReviewAge"
+"""The metrics of the sweep: how many decisions wait for a person, and how long the oldest does ÷ its bound."""
 REFUSED_DROPS, REFUSED_SHARE, REFUSED_ROWS = "RefusedDrops", "RefusedShare", "RefusedRows"
 """The metrics of validation: drops without a good row, the refused share of a run's rows ÷ its bound, and refused rows,
 also by the dimension `Reason`. A run without a refused row publishes none, since each costs by the month."""
@@ -273,6 +276,18 @@ JOB_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
 """The alarms of each workload with jobs, by name."""
 
 
+REVIEW_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
+    # The sweep publishes the metric each hour while something waits. A sweep that starts late leaves out an hour.
+    "late-reviews": OperationsAlarm(
+        severity="act",
+        description="a decision has waited for a person for longer than `policy.review.alarm_hours`",
+        metrics=lambda names: (own_metric(names, REVIEW_AGE, "Maximum"),),
+        threshold=1,
+        period_s=3600,
+        periods=2,
+    ),
+}
+"""The alarms of each workload with a policy, by name."""
 STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
     # All functions of an account and region share their concurrency, so the metric without a dimension is watched:
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html

@@ -30,6 +30,7 @@ from uuid import uuid4
 
 from millrace.decisions.review import (
     ESCALATED,
+    PRIORITIES,
     ReviewAnswer,
     ReviewItem,
     value_from_json,
@@ -102,6 +103,12 @@ class ReviewQueue:
     def count(self, *, most: int) -> int:
         """How many items wait, those that people have among them; at least `most` if there are so many."""
         return self._table.count(WAIT, most=most)
+
+    def oldest(self) -> datetime | None:
+        """When the item was opened that waits for longest; None if none waits."""
+        # Within a priority, places are in order of the time when they were opened.
+        firsts = (next(self._table.in_order(f"{WAIT}{one}#", page=1), None) for one in range(ESCALATED, PRIORITIES))
+        return min((parse_utc(first[0].split("#")[2]) for first in firsts if first), default=None)
 
     def waiting(self, *, most: int) -> list[ReviewItem]:
         """The first items in order, those that people have among them."""
@@ -245,7 +252,7 @@ class ReviewQueue:
         """End items whose time is over, `most` of them. Returns how many places were looked at for it."""
         # Within a priority, places are in order of the time when they were opened, and so of the time when they end.
         looked = 0
-        for priority in range(ESCALATED, 4):
+        for priority in range(ESCALATED, PRIORITIES):
             for sort, place in self._table.in_order(f"{WAIT}{priority}#", page=PAGE):
                 if looked >= most or place["expires_at"]["S"] > format_utc(now):
                     break
@@ -254,7 +261,8 @@ class ReviewQueue:
         for sort, done in self._table.in_order(DONE, page=1000):
             known = self._table.get(f"{ITEM}{done['id']['S']}")
             if known.get("status") != {"S": "answered"} and parse_utc(done["at"]["S"]) + STALE < now:
-                self._remove(sort)
+                # Not one that a new answer has just put in its place: its label would never be dropped.
+                self._table.delete(sort, "#at = :at", {":at": done["at"]}, attributes={"#at": "at"})
         return looked
 
     def _lease(self, sort: str, place: dict[str, Attribute], *, by: str, now: datetime) -> Held | None:

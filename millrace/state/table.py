@@ -190,9 +190,19 @@ class StateTable:
             return False
         return True
 
-    def delete(self, sort: str, condition: str, values: Mapping[str, Attribute] | None = None) -> bool:
-        """Delete the item. Returns False, and deletes nothing, if the condition fails."""
-        given = {"ExpressionAttributeValues": values} if values else {}
+    def delete(
+        self,
+        sort: str,
+        condition: str,
+        values: Mapping[str, Attribute] | None = None,
+        *,
+        attributes: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Delete the item. Returns False, and deletes nothing, if the condition fails.
+
+        `values` and `attributes` are those of `update`."""
+        given: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
+        given |= {"ExpressionAttributeNames": attributes} if attributes else {}
         try:
             self._client.delete_item(TableName=self._table, Key=self._key(sort), ConditionExpression=condition, **given)
         except self._client.exceptions.ConditionalCheckFailedException:

@@ -99,6 +99,18 @@ class Review(Section):
 
     hours: Annotated[float, Field(gt=0, le=24 * 366)] = 168
     """After so many hours an item of the queue ends without an answer, and that is recorded."""
+    alarm_hours: Annotated[float, Field(gt=0)] | None = None
+    """An item that waits for longer raises the alarm `late-reviews`. None: half of `hours`."""
+
+    @property
+    def late_after_hours(self) -> float:
+        return self.hours / 2 if self.alarm_hours is None else self.alarm_hours
+
+    @model_validator(mode="after")
+    def _is_told_before_the_end(self) -> Review:
+        if self.late_after_hours >= self.hours:
+            raise FieldError(field="alarm_hours", expected=f"less than hours, {self.hours:g}", came=self.alarm_hours)
+        return self
 
 
 class Floor(Section):

@@ -38,6 +38,7 @@ from millrace.operations.alarms import (
     COMPOSITE,
     ENDPOINT_ALARMS,
     JOB_ALARMS,
+    REVIEW_ALARMS,
     SERVING,
     STAGE_ALARMS,
     STREAM_ALARMS,
@@ -245,6 +246,10 @@ def _alarms() -> list[tuple[str, str, str, float, str]]:
         *(
             (name, one.severity, "workload", one.usd_per_month(names), one.description)
             for name, one in (ALARMS | ENDPOINT_ALARMS | every_monitor_alarm()).items()
+        ),
+        *(
+            (name, one.severity, "policy", one.usd_per_month(names), one.description)
+            for name, one in REVIEW_ALARMS.items()
         ),
         *((name, one.severity, "consumers", one.usd_per_month(names), one.description) for name, one in of_one.items()),
         *(

@@ -40,7 +40,7 @@ POLICY = """
 policy:
   automate: {confidence: 0.98}
   held_out: 0.3
-  review: {hours: 48}
+  review: {hours: 48, alarm_hours: 8}
 """
 ANN, BEN = (f"arn:aws:sts::123456789012:assumed-role/Operators/{name}" for name in ("ann", "ben"))
 
@@ -117,6 +117,22 @@ def test_what_is_held_out_is_shown_without_the_model_s_answer(environment: Envir
         assert list(shown.row)[:3] == ["timestamp", "day_of_week", "period"]
     listed = json.loads(runs("review", "--list", "--json"))
     assert {one["id"]: not one["answer"] for one in listed} == {item.id: item.is_blind for item in items}
+
+
+def test_what_waits_for_long_raises_an_alarm(environment: Environment, cloud: LocalCloud) -> None:
+    def raised() -> set[str]:
+        found = cloud.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
+        return {one["AlarmName"].removeprefix(f"{NAMES.prefix}-") for one in found}
+
+    (state,) = json.loads(runs("status", "--json"))
+    assert state["reviews_waiting"].startswith(f"{count_waiting(environment, NAMES).count}, the oldest for ")
+    for hours, expected in ((6, False), (10, True)):
+        with sweeping(cloud):
+            cloud.move_clock(CLOCK + timedelta(hours=hours))
+            cloud.wait(timeout_s=REST_S)
+        assert ("late-reviews" in raised()) is expected
+    (state,) = json.loads(runs("status", "--json"))
+    assert state["reviews_waiting"].endswith("the oldest for 10 h")
 
 
 def test_two_people_get_different_items_and_their_answers_become_labels(

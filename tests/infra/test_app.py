@@ -17,6 +17,7 @@ from infra.settings import settings_for
 from millrace.errors import ConfigurationError, WorkloadError
 from millrace.names import Platform
 from millrace.workload.load import load_workload, read_workloads
+from tests.consumers import with_consumers
 from tests.credentials import set_credentials
 
 FOLDERS = [Path("workloads/electricity"), Path("workloads/mine"), Path("workloads/yours")]
@@ -132,6 +133,35 @@ def test_whoever_may_not_list_stacks_is_not_warned(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     settings = settings_for("dev", account="123456789012", region="eu-west-1")
     assert without_folder(settings.platform, REPOSITORY / "workloads") == []
+
+
+FEEDING = {
+    "queue": {"queue": "millrace-local-electricity-decisions"},
+    "event": {"bus": "arn:aws:events:eu-west-1:123456789012:event-bus/millrace-local-events"},
+    "table": {"table": "millrace-local-state"},
+}
+
+
+@pytest.mark.parametrize("kind", FEEDING)
+def test_a_consumer_that_would_feed_its_own_workload_is_refused(kind: str, tmp_path: Path) -> None:
+    folder = with_consumers(tmp_path, {"mine": {"to": kind, **FEEDING[kind]}})
+    settings = settings_for("local", account="123456789012", region="eu-west-1")
+    with pytest.raises(WorkloadError) as refused:
+        build(settings, workloads=[folder])
+    assert (refused.value.field, str(refused.value.came).split(":")[2]) == (
+        "consumers.mine", {"queue": "sqs", "event": "events", "table": "dynamodb"}[kind],
+    )  # fmt: skip
+
+
+def test_targets_of_others_and_of_other_stages_are_none_of_its_own(tmp_path: Path) -> None:
+    others = [
+        {"to": "queue", "queue": "arn:aws:sqs:eu-west-1:210987654321:millrace-local-electricity-drops"},
+        {"to": "queue", "queue": "millrace-orders"},
+        {"to": "webhook", "url": "https://crm.example.com/", "secret": "millrace-local-crm"},
+    ]
+    for number, one in enumerate(others):
+        found = load_workload(with_consumers(tmp_path / str(number), {"theirs": one})).consumers["theirs"]
+        assert not found.feeds_itself(Platform(stage="local", account="123456789012", region="eu-west-1"))
 
 
 def test_a_template_that_breaks_a_rule_stops_the_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

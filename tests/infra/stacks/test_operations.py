@@ -31,6 +31,7 @@ from millrace.operations.alarms import (
     ENDPOINT_ALARMS,
     JOB_ALARMS,
     LEAST_REQUESTS,
+    REVIEW_ALARMS,
     SERVING,
     STAGE_ALARMS,
     STREAM_ALARMS,
@@ -103,6 +104,7 @@ def test_each_has_a_runbook() -> None:
     assert {name for name, text in sections.items() if "```console\n$ " in text} == {
         *catalogue(),
         *declared(),
+        *REVIEW_ALARMS,
         FLOOR,
     }
 

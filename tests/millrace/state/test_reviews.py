@@ -31,6 +31,38 @@ ITEM_0 = ReviewItem(
 )
 
 
+def test_the_oldest_waits_in_whatever_place(queue: ReviewQueue) -> None:
+    assert queue.oldest() is None
+    for number, priority in ((3, 1), (1, 3), (2, 2)):
+        queue.open(numbered(number, priority=priority))
+    assert queue.oldest() == AT + timedelta(minutes=1)
+    first = held(queue.take("r-1", by="ann", now=AT))
+    queue.escalate(first, note="", now=AT)
+    assert queue.oldest() == AT + timedelta(minutes=1)
+    queue.answer(held(queue.take("r-1", by="ben", now=AT)), answer("ben"), label="{}")
+    assert queue.oldest() == AT + timedelta(minutes=2)
+
+
+def test_an_answer_that_is_changed_while_the_sweep_looks_keeps_its_label(client: Any, queue: ReviewQueue) -> None:
+    """Taken back and, an hour later, given again just when the sweep is about to forget the first one."""
+    queue.open(ITEM_0)
+    queue.answer(held(queue.next(by="ann", now=AT)), answer(), label="first")
+    back = held(queue.undo("r-0", by="ann", now=AT))
+    later = AT + STALE + timedelta(minutes=1)
+    given: list[bool] = []
+
+    def answer_again(**_: Any) -> None:
+        if not given:
+            given.append(True)
+            given.append(queue.answer(back, replace(answer(value=0), at=later), label="second"))
+
+    client.meta.events.register("before-call.dynamodb.DeleteItem", answer_again)
+    queue.end_expired(now=later, most=10)
+    client.meta.events.unregister("before-call.dynamodb.DeleteItem", answer_again)
+    assert given == [True, True]
+    assert [label for _, label in queue.answered()] == ["second"]
+
+
 @pytest.fixture
 def ended() -> list[ReviewItem]:
     return []

@@ -39,7 +39,7 @@ def check(root: Path, policy: Any, *, task: str = "binary", risk: str = "", pred
         {"automate": {"confidence": 0.9}},
         {"automate": {"promised_error": 0.05}, "review_above": {"column": "load", "bound": 4}, "held_out": 0.01},
         {"review_above": {"column": "load", "bound": -1.5}},
-        {"held_out": 0.02},
+        {"held_out": 0.02, "review": {"hours": 48, "alarm_hours": 8}},
         {"automate": {"costs": BINARY}},
     ],
 )
@@ -68,6 +68,7 @@ def test_of_several_classes_a_pair_counts_more_than_a_class(tmp_path: Path) -> N
     ("policy", "more", "field", "came"),
     [
         ({}, {}, "policy", "none of them"),
+        ({"held_out": 0.1, "review": {"hours": 4, "alarm_hours": 4}}, {}, "policy.review.alarm_hours", 4),
         ({"automate": {}}, {}, "policy.automate", "none"),
         (
             {"automate": {"confidence": 0.9, "promised_error": 0.1}},
