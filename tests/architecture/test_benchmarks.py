@@ -35,12 +35,14 @@ CANARY = {"bad_median": 330.0, "bad_95": 850.0, "slow_95": 3000.0, "clean_stoppe
 LADDER = {"found": [EQUAL, BETTER, WEEK], "canary": CANARY, "candidates": 2000}
 PEERS = {"MAPIE": Acts(broken=0.0, coverage=0.3), "score-select": Acts(broken=0.2, coverage=0.5)}
 EXCHANGEABLE = {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.4)}}
+DECISIONS = {"written_us": 30.0, "bare_us": 15.0, "absorbed_us": 8.0, "whole_us": 30.0, "added_mb": 200.0}
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
     "burst": {"simulated": BURSTS[0], "alone": replace(BURSTS[0], hours=5.0), "real": BURSTS[1]},
     "company": {"found": [FAMILY]},
     "consumers": {"made": 10_000, "lost": 0, "twice": 0, "failed": 100},
+    "decisions": DECISIONS,
     "drift": {"times_as_fast": 100.0},
     "exchangeable": {"found": EXCHANGEABLE},
     "floor": {"found": [ABOVE]},
@@ -74,6 +76,9 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("consumers", {"lost": 1}),
     ("consumers", {"twice": 1}),
     ("consumers", {"failed": 0}),
+    ("decisions", {"written_us": 31.0}),
+    ("decisions", {"absorbed_us": 15.4}),
+    ("decisions", {"added_mb": 401.0}),
     ("drift", {"times_as_fast": 20.0}),
     ("exchangeable", {"found": EXCHANGEABLE | {"few rows": {"ours": Acts(broken=0.051, coverage=0.4)}}}),
     ("exchangeable", {"found": EXCHANGEABLE | {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.29)}}}),
