@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +19,7 @@ from moto import mock_aws
 from millrace.decisions import absorption
 from millrace.decisions.absorbed import COLUMNS, FIELDS, file_of, read_file, table_of
 from millrace.decisions.absorption import FEWEST, KEPT, Absorption, absorb
-from millrace.decisions.record import Decision, Withheld, from_line, object_key, prefix, to_line
+from millrace.decisions.record import Decision, from_line, object_key, prefix, to_line
 from millrace.decisions.store import (
     StoredObjects,
     find_decision,
@@ -29,6 +30,7 @@ from millrace.decisions.store import (
     stored_days,
     stored_objects,
 )
+from tests.millrace.decisions.test_record import DECISIONS
 
 BUCKET, WORKLOAD = "lake", "electricity"
 DAYS = (date(1997, 1, 1), date(1997, 1, 2))
@@ -221,6 +223,33 @@ def test_of_two_runs_at_once_one_goes_first_and_no_line_is_lost(lake: Lake, tmp_
     assert len(lake.stored.absorbed) == 1
 
 
+def test_a_run_with_an_older_list_cannot_change_what_another_takes(lake: Lake, tmp_path: Path) -> None:
+    """The first run lists, a late line comes, the second lists too and writes its file; then the first goes on."""
+    several(lake, "a")
+    reached, may_end = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        reached.set()
+        may_end.wait(10)
+
+    other = boto3.client("s3", region_name="us-east-1")
+    at_write(other, 2, wait, done=False)  # it has the file, and is about to say so
+    second = threading.Thread(target=absorb, args=(other, BUCKET, WORKLOAD), kwargs={"as_of": NIGHT})
+
+    def meanwhile() -> None:
+        lake.put("late", replace(FIRST, id="late"))
+        second.start()
+        assert reached.wait(10)
+
+    end = at_write(lake.client, 0, meanwhile, done=False)
+    lake.night()
+    end()
+    may_end.set()
+    second.join()
+    lake.check(tmp_path)
+    assert lake.stored.lines == ()
+
+
 def test_a_night_reads_so_many_bytes_and_the_rest_waits(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,36 +316,6 @@ def test_a_job_reads_absorbed_lines_by_its_manifest(lake: Lake, tmp_path: Path) 
         path.write_bytes(lake.read(key))
     assert len(list(tmp_path.rglob("*.jsonl"))) == 1, "no absorbed line, which a night may delete before the job starts"
     assert read_folder(tmp_path, workload=WORKLOAD) == read_days(lake.client, BUCKET, WORKLOAD, DAYS)
-
-
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=3)
-ROW = '{"timestamp":"1997-01-01T12:00:00","nswprice":0.056443}'
-
-
-def times(days: int) -> st.SearchStrategy[datetime]:
-    return st.integers(0, days * 86_400_000_000 - 1).map(lambda us: NOON.replace(hour=0) + timedelta(microseconds=us))
-
-
-DECISIONS = st.builds(
-    Decision,
-    id=st.sampled_from(["a", "b", 'q"\\', "é", "\u2028x"]),
-    workload=st.just(WORKLOAD),
-    event_time=times(1),
-    key=st.dictionaries(TEXTS, st.none() | st.integers() | TEXTS),
-    input=st.sampled_from(["{}", '{"a":"\\n\\u2028","b":[1,2]}', ROW]),
-    output=st.fixed_dictionaries({"value": st.sampled_from([0, 1, None, "x\ny", [1.5, 2.5]])}),
-    model_version=st.sampled_from([None, "1"]),
-    phase=st.sampled_from(["live", "canary"]),
-    fallback=st.booleans(),
-    latency_ms=st.floats(0, 1e6),
-    inferred_at=times(9),
-    watched=st.dictionaries(st.sampled_from(["x.y"]), st.floats(allow_nan=False, allow_infinity=False)),
-    action=st.sampled_from(["automated", "review"]),
-    reason=st.sampled_from(["sure", "unsure"]),
-    answered_by=st.sampled_from([None, "rule"]),
-    withheld=st.sampled_from([None, Withheld(model_version="3", output={"value": 1})]),
-    caller=st.sampled_from([None, "arn:aws:iam::123456789012:user/ann"]),
-)
 
 
 @settings(max_examples=50, deadline=None)

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from millrace.decisions.outcomes import as_said
 from millrace.decisions.record import (
@@ -37,6 +39,55 @@ DECISION = Decision(
     inferred_at=datetime(2026, 11, 20, 7, 30, tzinfo=UTC),
     watched={"scan.brightness": 145.5},
 )
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=3)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers()
+
+
+def times(days: int) -> st.SearchStrategy[datetime]:
+    """Any times of the first days of 1997."""
+    first = datetime(1997, 1, 1, tzinfo=UTC)
+    return st.integers(0, days * 86_400_000_000 - 1).map(lambda us: first + timedelta(microseconds=us))
+
+
+DECISIONS = st.builds(
+    Decision,
+    id=st.sampled_from(["a", "b", 'q"\\', "é", "\u2028x"]),
+    workload=st.just("electricity"),
+    event_time=times(1),
+    key=st.dictionaries(TEXTS, st.none() | NUMBERS | TEXTS),
+    input=st.sampled_from(
+        ["{}", '{"a":"\\n\\u2028","b":[1,2]}', '{"timestamp":"1997-01-01T12:00:00","nswprice":0.056443}']
+    ),
+    output=st.fixed_dictionaries({"value": NUMBERS | st.sampled_from([None, "x\ny", [1.5, 2.5]]), "a": TEXTS}),
+    model_version=st.sampled_from([None, "1"]),
+    phase=st.sampled_from(["live", "canary"]),
+    fallback=st.booleans(),
+    latency_ms=st.floats(0, 1e6) | st.integers(0, 9),
+    inferred_at=times(9),
+    watched=st.dictionaries(st.sampled_from(["x.y", "a"]), st.floats(allow_nan=False, allow_infinity=False)),
+    action=st.sampled_from(["automated", "review"]),
+    reason=st.sampled_from(["sure", "no_policy"]),
+    source=st.sampled_from(["api", "batch"]),
+    answered_by=st.sampled_from([None, "rule"]),
+    withheld=st.sampled_from([None, Withheld(model_version="3", output={"value": 1, "a": 0.5})]),
+    caller=st.sampled_from([None, "arn:aws:iam::123456789012:user/ann"]),
+)
+
+
+@given(DECISIONS)
+def test_a_line_is_a_document_with_sorted_keys_and_says_all_of_the_decision(decision: Decision) -> None:
+    """The bytes are those of Python's encoder: equal decisions are equal lines."""
+    line = to_line(decision)
+    assert json.dumps(json.loads(line), sort_keys=True, separators=(",", ":")) == line
+    assert from_line(line) == decision
+    assert list(from_line(line).output) == list(decision.output), "answers keep the order of their fields"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_cannot_hold_is_no_line(number: float) -> None:
+    for field in ({"latency_ms": number}, {"output": {"value": number}}, {"key": {"a": number}}):
+        with pytest.raises(ValueError, match="JSON compliant"):
+            to_line(replace(DECISION, **field))
 
 
 def test_comes_back_as_it_was() -> None:
