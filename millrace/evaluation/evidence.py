@@ -290,6 +290,24 @@ class LearningEvidence(Figures):
     """The part of `fall` that came in the last quarter of the epochs."""
 
 
+class CaseAnswer(Figures):
+    """The candidate's answer to one row of the gate `cases`."""
+
+    name: str
+    reason: str
+    """Why the answer matters, in the owner's words."""
+    expected: str
+    """For example `value 0` or `value at most 20`."""
+    came: str
+    is_right: bool
+
+
+class CasesEvidence(Figures):
+    """The answers to the named rows, in the order in which they are declared."""
+
+    cases: tuple[CaseAnswer, ...]
+
+
 class PlausibilityEvidence(Figures):
     """Signs of mistakes that the error alone only hints at: a constant answer, exchanged classes, another unit."""
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from millrace.evaluation.evidence import (
     AutomationEvidence,
+    CasesEvidence,
     Contender,
     CostEvidence,
     Estimate,
@@ -200,6 +201,7 @@ class Evaluation(Figures):
     memorisation: MemorisationEvidence | None = None
     leakage: LeakageEvidence | None = None
     plausibility: PlausibilityEvidence | None = None
+    cases: CasesEvidence | None = None
     automation: AutomationEvidence | None = None
     """None if the workload's policy promises no error."""
     costs: CostEvidence | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from millrace.artefact.pretrained import read_declared
 from millrace.contract.kinds import FLOATS, INTEGERS
+from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Contract
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
@@ -49,6 +50,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     _check_policy(workload, contract, task)
     _check_known_keys(workload, declared)
     _check_evidence(workload, contract, task, features.signature(declared))
+    _check_cases(workload, contract, declared)
     return contract
 
 
@@ -225,6 +227,20 @@ def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors:
         )
         if expected := gate.misfit(task, tensors):
             raise WorkloadError(where=where, field=f"gates.{name}", expected=expected, came=f"the task {task.kind}")
+
+
+def _check_cases(workload: Workload, contract: Contract, declared: features.Features) -> None:
+    """Each named row keeps the contract, as a request's does; columns that are generated may be missing."""
+    table, gate = contract.table("scoring"), workload.gates.cases
+    if gate and (pasts := features.histories(declared)):
+        where, expected = f"{workload.name}/workload.yaml", "features that are in the row itself"
+        raise WorkloadError(where=where, field="gates.cases", expected=expected, came=f"the history {pasts[0].name}")
+    generated = {column.name for column in table.columns if column.is_generated}
+    for case in gate.rows if gate else ():
+        wrong = [one for one in check_row(as_declared(case.row, table), table) if one.column not in generated]
+        if wrong:
+            where, field = f"{workload.name}/workload.yaml", f"gates.cases, {case.name}: row.{wrong[0].column}"
+            raise WorkloadError(where=where, field=field, expected=wrong[0].expected, came=wrong[0].got)
 
 
 def _expect(where: str, field: str, wanted: set[str], held: set[str]) -> None:

@@ -15,6 +15,7 @@ from millrace.evaluation.gates.bounds import (
     Size,
     Stability,
 )
+from millrace.evaluation.gates.cases import Cases
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.evaluation.gates.gate import Gate, Verdict
 from millrace.evaluation.gates.leakage import Leakage
@@ -53,6 +54,7 @@ class Gates(BaseModel):
     memorisation: Memorisation | None = None
     leakage: Leakage | None = None
     plausibility: Plausibility | None = None
+    cases: Cases | None = None
     stability: Stability | None = None
     freshness: Freshness | None = None
 

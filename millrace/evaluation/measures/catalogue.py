@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from millrace.evaluation.measures import (
+    cases,
     fairness,
     leakage,
     memorisation,
@@ -30,6 +31,7 @@ MEASURES: dict[str, Callable[[Any, Case], Figures]] = {
     "memorisation": memorisation.measure,
     "leakage": leakage.measure,
     "plausibility": plausibility.measure,
+    "cases": cases.measure,
 }
 """Each function takes the declared gate and the case, and returns the gate's evidence."""
 

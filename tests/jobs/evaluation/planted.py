@@ -33,6 +33,15 @@ FEATURES = ("load", "extra", "kind", "open")
 TIMES: dict[str, float] = {"binary": 8.0, "multiclass": 8.0, "regression": 1.0}
 EDGE = 0.6745
 """Half of the loads are nearer to 0."""
+CASE: dict[str, Any] = {
+    "name": "full load",
+    "reason": "a pump at full load is on",
+    "row": {"at": "2026-03-01T00:00:00", "site": "a", "load": 3, "extra": 5.0, "kind": "pump", "open": True},
+}
+ANSWERS: dict[str, Any] = {
+    "multiclass": {"confidence": {"at_least": 0.34, "at_most": 1}},
+    "regression": {"value": {"at_least": 0}},
+}
 GATES: dict[str, Any] = {
     "calibration": {"max_ece": 0.15},
     "latency": {"max_p99_ms": 50},
@@ -49,6 +58,7 @@ GATES: dict[str, Any] = {
     "memorisation": {"max_gap": 0.05},
     "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
     "plausibility": {},
+    "cases": {"rows": [CASE | {"answer": {"value": 1, "probability": {"at_least": 0.9}}}]},
     "freshness": {"max_age_days": 30},
 }
 """Of two classes; the good model keeps them all."""
@@ -67,6 +77,7 @@ def declared_gates(task: str) -> dict[str, Any]:
     if task == "binary":
         return GATES
     found = {**GATES, "value": {**GATES["value"], "worth": WORTHS[task]}}
+    found["cases"] = {"rows": [CASE | {"answer": ANSWERS[task]}]}
     found |= {"fairness": NUMBERS["fairness"]} | (NUMBERS if task == "regression" else {})
     return {name: gate for name, gate in found.items() if gate is not None}
 

@@ -196,6 +196,7 @@ BAD = {
     "wrong order of several classes": Planted(
         gate="plausibility", task="multiclass", graph=lambda _: exchanged("multiclass")
     ),
+    "off at full load": Planted(gate="cases", graph=lambda _: linear([-8.0], [0])),
     "stale data": Planted(gate="freshness", run={"as_of": "2026-07-01T00:00:00Z"}, alone=True),
     "unfair": Planted(gate="fairness", rows=rarely_far_in_b, alone=True),
     "overconfident": Planted(

@@ -48,6 +48,7 @@ DECLARED = Gates.model_validate(
         "memorisation": {"max_gap": 0.05},
         "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
         "plausibility": {},
+        "cases": {"rows": [{"name": "closed", "reason": "nothing is sold", "row": {"x": 1}, "answer": {"value": 0}}]},
         "stability": {"max_spread": 0.02},
         "freshness": {"max_age_days": 30},
     }
@@ -117,6 +118,12 @@ def rises(noise: float, missing: float, spread: float = 0.001) -> dict[str, Any]
     return {"robustness": {"damaged": damaged}}
 
 
+def named_case(*, is_right: bool) -> dict[str, Any]:
+    came = "value 0" if is_right else "value 1"
+    known = {"name": "closed", "reason": "nothing is sold", "expected": "value 0"}
+    return known | {"came": came, "is_right": is_right}
+
+
 GOOD: dict[str, Any] = {
     "task": "binary",
     "rows": {"test": 1344},
@@ -150,6 +157,7 @@ GOOD: dict[str, Any] = {
     "memorisation": {"rows": 1344, "train_error": 0.23, "gap": near(0.02, 0.01)},
     "leakage": {"features": [{"column": "price", "explained": 0.4}], "duplicates": 0.002},
     "plausibility": {"constant_share": 0.01},
+    "cases": {"cases": [named_case(is_right=True)]},
     "seed_errors": [0.25, 0.245, 0.264],
 }
 FOR_KIND: dict[str, dict[str, Any]] = {
@@ -237,6 +245,9 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"plausibility": {"exchanged": ["a answered as b", "b answered as a"], "exchange_gain": 0.3}},
     ),
     "look at the answers forgotten": ("two classes", "plausibility", {"plausibility": None}),
+    "a named row answered otherwise": ("two classes", "cases", {"cases": {"cases": [named_case(is_right=False)]}}),
+    "no named row asked": ("two classes", "cases", {"cases": {"cases": []}}),
+    "named rows forgotten": ("two classes", "cases", {"cases": None}),
     "another seed is worse": ("two classes", "stability", {"seed_errors": [0.25, 0.25, 0.271]}),
     "another seed is better": ("two classes", "stability", {"seed_errors": [0.25, 0.25, 0.229]}),
     "other seeds lie apart": ("two classes", "stability", {"seed_errors": [0.25, 0.239, 0.261]}),
