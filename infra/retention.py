@@ -43,7 +43,9 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
         "iceberg": Retention(because="The dataset, with the snapshot of each version"),
         "decisions": Retention(because="The record of what was decided; labels come late"),
         "monitor": Retention(because="The report page shows all of them"),
-        "staging": Retention(because="Nobody reads it after its execution", days=STAGED_DAYS, old_days=1),
+        "staging": Retention(
+            because="Nobody reads it after its run, or after his job's answer", days=STAGED_DAYS, old_days=1
+        ),
         "windows": Retention(because="Nobody reads it after its execution", days=STAGED_DAYS, old_days=1),
         "quarantine": Retention(because="Whoever sent the rows has sent better ones", days=YEAR_DAYS),
         "predictions": Retention(because="The record of what was decided on the rows of files; labels come late"),

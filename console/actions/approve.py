@@ -9,11 +9,11 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.runs import input_of, list_runs
-from console.queries.versions import registry_of, state_of
+from console.queries.versions import needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import WorkloadNames
 from millrace.release.promotion import outcome_of
-from millrace.release.registry import ASKED_BY, REJECTED, Package
+from millrace.release.registry import ASKED_BY, PENDING, Package
 from millrace.state.pointers import ReleasePointers
 
 
@@ -30,11 +30,9 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
     """The version, which is released now.
 
     Raises ConfigurationError for an empty reason and for a version that does not exist. Raises ConflictError for a
-    version that is or was live, is older than the live one, or was refused, and for the person who asked for its
-    training."""
+    version about which a person has decided or need not decide, for one that is or was live or is older than the live
+    one, and for the person who asked for its training."""
     package = _undecided(environment, names, version, reason=reason)
-    if package.approval == REJECTED:
-        raise ConflictError(f"approve: version {version} was refused by {package.changed_by}: {package.said}")
     who = environment.client("sts").get_caller_identity()["Arn"]
     if who == package.metadata.get(ASKED_BY):
         raise ConflictError(f"approve: expected another person than who asked for its training, {who} did")
@@ -43,7 +41,7 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
 
 
 def refuse(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
-    """The version, which is not released. Raises the errors of `approve`."""
+    """The version, which is not released. Raises the errors of `approve`, but for who asked for its training."""
     package = _undecided(environment, names, version, reason=reason)
     registry_of(environment, names).refuse(package, reason=reason)
     return package
@@ -58,6 +56,10 @@ def _undecided(environment: Environment, names: WorkloadNames, version: str, *, 
     pointers = ReleasePointers(state_of(environment, names)).read()
     if package.was_live or outcome_of(pointers, package.version, turn="open") != "open":
         raise ConflictError(f"version {version}: expected one that waits, it or a newer one is or was live")
+    if package.approval != PENDING:
+        raise ConflictError(f"version {version}: {package.approval} by {package.changed_by} already: {package.said}")
+    if not needs_approval(environment, names):
+        raise ConflictError(f"version {version}: nobody has to approve it (rollout.approval of {names.workload})")
     return package
 
 

@@ -1,7 +1,7 @@
 """Reads a record of the stream: the row itself, or the row beside an id.
 
 {"timestamp": "1997-01-10T08:30:00", …}                 the decision's id is the shard and the sequence number
-{"id": "order-4711", "row": {"timestamp": "1997-…       the decision's id is `order-4711`
+{"id": "order-4711", "row": {"timestamp": "1997-…       the decision's id is `order-4711-stream`
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from millrace.decisions.road import Rejected
 from millrace.settings.prediction import CALL_ID
 
 FORM = {"id", "row"}
+OF_STREAM = "-stream"
+"""Ends a producer's own id: no decision of a request or of a file ends so, so a producer replaces none of them."""
 OBJECT = "a row, or an id and a row, as one JSON object"
 
 
@@ -70,7 +72,7 @@ def read(event: Mapping[str, Any]) -> Record | str:
     if not isinstance(document["id"], str) or not CALL_ID.fullmatch(document["id"]):
         expected = "1 to 64 letters, digits, '.', '_' or '-' of ASCII"
         return dead_letter(place, _rejected(Reason.TYPE, expected, repr(document["id"]), column="id"))
-    return Record(place=place, id=document["id"], row=document["row"])
+    return Record(place=place, id=f"{document['id']}{OF_STREAM}", row=document["row"])
 
 
 def dead_letter(place: Place, rejected: Rejected) -> str:

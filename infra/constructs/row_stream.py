@@ -20,7 +20,7 @@ from millrace.settings.prediction import StreamSettings
 BATCH = 100
 """The most records of a call. Lambda's own limit of 6 MB may end a batch earlier."""
 WINDOW_S = 1
-MOST_RETRIES = 20
+MOST_RETRIES = 10_000
 """Of a batch whose call fails; a batch is halved first, which counts as none. Lambda waits longer from try to try."""
 OLDEST_S = 12 * 3600
 """A record that is older is given up. The stream keeps it for a day, so its dead letter comes in time to read it."""

@@ -63,7 +63,7 @@ class Acting:
     stopped: Literal["paused", "state_unknown"] | None = None
     """Why nothing is automated now. None: what the policy lets act, acts."""
     secret: str = ""
-    """Draws the held-out share (`millrace.state.held_out`)."""
+    """Draws the held-out share (`millrace.state.held_out`); empty while the state was never read: nothing is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,11 @@ def act(
     if acting is None:
         return ACTED["no_model" if fallback else "no_policy"]
     policy, above = acting.policy, acting.policy.review_above
-    if policy.held_out and is_held_out(_about(_micros(event_time), key), policy.held_out, acting.secret):
+    if (
+        policy.held_out
+        and acting.secret
+        and is_held_out(_about(_micros(event_time), key), policy.held_out, acting.secret)
+    ):
         return ACTED["held_out"]
     if acting.stopped:
         return ACTED[acting.stopped]
@@ -137,7 +141,7 @@ def act_all(
     policy, above, threshold = acting.policy, acting.policy.review_above, acting.threshold
     # One column of truth values for each reason, in the order in which `act` looks at them.
     holds: dict[str, Any] = {"held_out": every(False)}
-    if policy.held_out:
+    if policy.held_out and acting.secret:
         times = cells[event_time].cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
         keys = zip(*(cells[name].to_pylist() for name in key), strict=True) if key else [()] * len(times)
         abouts = pa.array([_about(*one) for one in zip(times, keys, strict=True)], pa.string())

@@ -41,7 +41,7 @@ class AuditEvent(StrEnum):
 
 
 class VersionDecided(Message):
-    """A person has let a version be released, or has refused it.
+    """A version was approved, or was refused: by a person, or because nobody has approved it in time.
 
     {"version": "2", "by": "arn:aws:sts::123456789012:assumed-role/Leads/ann", "reason": "as good on our wards"}"""
 

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from console.actions.approve import approve, refuse
 from console.environment import Environment
 from console.queries.versions import registry_of
 from millrace.errors import ConfigurationError, ConflictError
+from millrace.settings.release import ReleaseSettings
 from tests.console.actions.test_rollback import NAMES, candidate
 from tests.console.actions.test_rollback import environment as environment
+
+
+@pytest.fixture(autouse=True)
+def _a_person_approves(environment: Environment) -> None:
+    """As a stack with `rollout.approval: person` deploys the function that starts releases."""
+    deploy(environment, approval="person")
+
+
+def deploy(environment: Environment, *, approval: str) -> None:
+    settings = ReleaseSettings(
+        stage="dev", account=NAMES.platform.account, region="eu-west-1", workload="orders", approval=approval
+    )
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    name = NAMES.function("start_release")
+    role = environment.client("iam").create_role(RoleName=approval, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    functions = environment.client("lambda")
+    if any(one["FunctionName"] == name for one in functions.list_functions()["Functions"]):
+        functions.delete_function(FunctionName=name)
+    functions.create_function(
+        FunctionName=name, Runtime="python3.13", Role=role["Arn"], Handler="h.handler", Code={"ZipFile": b"zip"},
+        Environment={"Variables": settings.render()},
+    )  # fmt: skip
+
+
+def test_where_nobody_has_to_approve_there_is_nothing_to_decide(environment: Environment) -> None:
+    deploy(environment, approval="none")
+    registry_of(environment, NAMES).register(candidate("r3"))
+    with pytest.raises(ConflictError, match="nobody has to approve it"):
+        approve(environment, NAMES, "3", reason="all the same")
 
 
 def test_a_version_that_waits_is_approved_or_refused_once(environment: Environment) -> None:
@@ -18,10 +55,9 @@ def test_a_version_that_waits_is_approved_or_refused_once(environment: Environme
     assert approve(environment, NAMES, "3", reason="as good on our wards").version == "3"
     found = registry.describe(NAMES.package_arn("3"))
     assert (found.approval, found.said, found.was_live) == ("Approved", "as good on our wards", False)
-    refuse(environment, NAMES, "3", reason="not on the new ward")
-    assert registry.describe(NAMES.package_arn("3")).approval == "Rejected"
-    with pytest.raises(ConflictError, match="version 3 was refused by"):
-        approve(environment, NAMES, "3", reason="yet again")
+    for decide in (approve, refuse):
+        with pytest.raises(ConflictError, match=r"version 3: Approved by .* already: as good on our wards"):
+            decide(environment, NAMES, "3", reason="yet again")
 
 
 def test_who_asked_for_the_training_does_not_approve_its_version(environment: Environment) -> None:

@@ -69,7 +69,7 @@ def test_each_record_becomes_a_decision_under_its_place_or_its_own_id(handle: Ha
     assert handle(given) == {"batchItemFailures": []}
     first, own = (from_line(line) for line in decisions())
     assert first.id == "6-49590338271490256608559692538361571095921575989136588898"
-    assert own.id == "order-4711"
+    assert own.id == "order-4711-stream"
     assert {one.source for one in (first, own)} == {"stream"}
     assert json.loads(first.input) == row(given["Records"][0])
     assert json.loads(own.input) == row(given["Records"][1])["row"]
@@ -80,7 +80,7 @@ def test_a_record_that_comes_again_in_another_batch_repeats_its_decision(handle:
     given = event()
     handle(given)
     handle({"Records": given["Records"][1:]})
-    once, again = [one for one in map(from_line, decisions()) if one.id == "order-4711"]
+    once, again = [one for one in map(from_line, decisions()) if one.id == "order-4711-stream"]
     assert (once.id, once.input, once.event_time) == (again.id, again.input, again.event_time)
 
 
@@ -95,7 +95,7 @@ def test_what_breaks_the_contract_is_a_dead_letter_and_the_others_are_decided(
     assert handle({"Records": [bad[0], first, *bad[1:], own]}) == {"batchItemFailures": []}
     assert [from_line(line).id for line in decisions()] == [
         "6-49590338271490256608559692538361571095921575989136588898",
-        "order-4711",
+        "order-4711-stream",
     ]
     found = {one["sequence_number"]: one for one in letters()}
     said = {name: (one["reason"], one["column"]) for name, one in found.items()}

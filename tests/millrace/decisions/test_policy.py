@@ -33,19 +33,25 @@ LOADS = [None, 0.1, float(np.float32(0.1)), np.nextafter(0.1, 1), 0.2, -3.0, 1e3
 LIKENESS = np.random.default_rng(8).random(ROWS).tolist()
 STANDS: dict[str, Acting | None] = {
     "without a policy": None,
-    "sure": Acting(policy=Policy(automate=SURE), threshold=0.8),
-    "all": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8),
-    "no threshold": Acting(policy=Policy(automate=Automate(promised_error=0.05), held_out=0.2)),
-    "bound": Acting(policy=Policy(review_above=ABOVE)),
-    "unlike": Acting(policy=Policy(unlike_training=0.3, automate=SURE), threshold=0.8),
-    "held out": Acting(policy=Policy(held_out=0.5)),
-    "paused": Acting(policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8, stopped="paused"),
-    "below": Acting(policy=Policy(automate=SURE, held_out=0.2, floor=FLOOR), threshold=0.8, below_floor=True),
-    "below and paused": Acting(policy=Policy(review_above=ABOVE, floor=FLOOR), below_floor=True, stopped="paused"),
-    "below and bound": Acting(policy=Policy(review_above=ABOVE, floor=FLOOR), below_floor=True),
-    "costs": Acting(policy=Policy(automate=COSTS, held_out=0.1), threshold=1.5),
-    "other costs": Acting(policy=Policy(automate=COSTS)),
-    "unknown": Acting(policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
+    "sure": Acting(secret="s", policy=Policy(automate=SURE), threshold=0.8),
+    "all": Acting(secret="s", policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8),
+    "no threshold": Acting(secret="s", policy=Policy(automate=Automate(promised_error=0.05), held_out=0.2)),
+    "bound": Acting(secret="s", policy=Policy(review_above=ABOVE)),
+    "unlike": Acting(secret="s", policy=Policy(unlike_training=0.3, automate=SURE), threshold=0.8),
+    "held out": Acting(secret="s", policy=Policy(held_out=0.5)),
+    "paused": Acting(
+        secret="s", policy=Policy(automate=SURE, review_above=ABOVE, held_out=0.2), threshold=0.8, stopped="paused"
+    ),
+    "below": Acting(
+        secret="s", policy=Policy(automate=SURE, held_out=0.2, floor=FLOOR), threshold=0.8, below_floor=True
+    ),
+    "below and paused": Acting(
+        secret="s", policy=Policy(review_above=ABOVE, floor=FLOOR), below_floor=True, stopped="paused"
+    ),
+    "below and bound": Acting(secret="s", policy=Policy(review_above=ABOVE, floor=FLOOR), below_floor=True),
+    "costs": Acting(secret="s", policy=Policy(automate=COSTS, held_out=0.1), threshold=1.5),
+    "other costs": Acting(secret="s", policy=Policy(automate=COSTS)),
+    "unknown": Acting(secret="s", policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
 }
 
 
@@ -122,18 +128,20 @@ def reason_of(
 
 def test_the_reason_that_comes_first_counts() -> None:
     policy = Policy(automate=SURE, review_above=ABOVE, held_out=0.5, floor=FLOOR)
-    reasons = [reason_of(Acting(policy=policy), key=number) for number in range(99)]
+    reasons = [reason_of(Acting(policy=policy, secret="s"), key=number) for number in range(99)]
     held, free = reasons.index("held_out"), reasons.index("above_bound")
     assert set(reasons) == {"held_out", "above_bound"}
-    paused = Acting(policy=policy, stopped="paused")
+    paused = Acting(policy=policy, secret="s", stopped="paused")
     assert reason_of(paused, key=held) == "held_out", "a pause tells nobody what the model says of it"
     assert reason_of(paused, key=free) == "paused"
+    unread = Acting(policy=policy, stopped="state_unknown")
+    assert {reason_of(unread, key=number) for number in range(99)} == {"state_unknown"}, "no secret draws nothing"
 
 
 @pytest.mark.parametrize("fallback", [False, True])
 def test_what_a_person_decides_he_decides_whoever_answers(fallback: bool) -> None:
     """The rule below the floor, and whatever answers without a model, change nothing about a pause or a bound."""
-    below = {"policy": Policy(review_above=ABOVE, held_out=0.5, floor=FLOOR), "below_floor": True}
+    below = {"policy": Policy(review_above=ABOVE, held_out=0.5, floor=FLOOR), "below_floor": True, "secret": "s"}
     reasons = [reason_of(Acting(**below), key=number, fallback=fallback) for number in range(99)]
     held, free = reasons.index("held_out"), reasons.index("above_bound")
     for why in ("paused", "state_unknown"):
