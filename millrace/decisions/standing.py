@@ -105,7 +105,11 @@ class Standing:
             versions = [one.version for one in (pointers.champion, pointers.previous) if one]
             kept = {one: KeptPromises(table).read(one) for one in versions if policy.promised_error}
             floors = {one: FloorStates(table).read(one) for one in versions if policy.floor}
-            self._stopped, self._kept, self._secret = "paused" if paused else None, kept, secret
+            self._stopped, self._kept, self._secret = (
+                "paused" if paused else None,
+                kept,
+                secret,
+            )  # pragma: allowlist secret
             self._below = {one: floor is not None and floor.below for one, floor in floors.items()}
         self._pointers = pointers
 
