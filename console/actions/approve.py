@@ -12,7 +12,7 @@ from console.queries.runs import input_of, list_runs
 from console.queries.versions import needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import WorkloadNames
-from millrace.release.promotion import outcome_of
+from millrace.release.promotion import is_same_person, outcome_of
 from millrace.release.registry import ASKED_BY, PENDING, Package
 from millrace.state.pointers import ReleasePointers
 
@@ -34,7 +34,7 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
     one, and for the person who asked for its training."""
     package = _undecided(environment, names, version, reason=reason)
     who = environment.client("sts").get_caller_identity()["Arn"]
-    if who == package.metadata.get(ASKED_BY):
+    if (asked_by := package.metadata.get(ASKED_BY)) and is_same_person(who, asked_by):
         raise ConflictError(f"approve: expected another person than who asked for its training, {who} did")
     registry_of(environment, names).approve(package, reason=reason)
     return package

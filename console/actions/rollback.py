@@ -52,7 +52,7 @@ def roll_back(
     states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
     _refuse_running(states, Leases(state_of(environment, names)).find("release"))
     target = rollback_target(pointers, to, restores=restores)
-    check_proven(find_package(environment, names, target, where=COMMAND))
+    check_proven(find_package(environment, names, target, where=COMMAND), pointers)
     who = environment.client("sts").get_caller_identity()["Arn"]
     rollback = Rollback(reason=reason, who=who, to=target, restores=restores)
     # The name shows what was started: `1a2b3c4d-rollback-to-3` or `1a2b3c4d-restore-3`.

@@ -194,7 +194,8 @@ def rerun(
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
     found, _ = find_run_or_drop(environment, names, run)
-    done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
+    who = environment.client("sts").get_caller_identity()["Arn"] if new else ""
+    done = start_again(states, found, who=who) if new else redrive(states, found, keep_definition=keep_definition)
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
     end(environment, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
@@ -225,10 +226,6 @@ def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: A
     start_run("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
-ASKED_BY = ("train", "retrain")
-"""The machines that are told who asks: that person does not approve the version that is trained."""
-
-
 def start_run(
     machine: str,
     workload: str,
@@ -243,7 +240,7 @@ def start_run(
     """Start a run of the machine at this moment, or as of `as_of`, and print it as `end` does.
 
     `more` are further fields of the machine's input."""
-    from console.actions.start import start
+    from console.actions.start import ASKED_BY, start
     from console.cli.follow import when
     from millrace.errors import RunError
     from millrace.timestamps import format_utc

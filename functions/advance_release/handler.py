@@ -16,7 +16,7 @@ from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.release import LiveState, ReleaseAdvanced
 from millrace.names import VARIANT
-from millrace.release.promotion import LEASE_DAYS, promote, roll_back
+from millrace.release.promotion import LEASE_DAYS, check_not_refused, promote, roll_back
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
@@ -43,7 +43,7 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
 
     Raises ConflictError if another execution has the lease by now. Raises OvertakenError if another release has moved
     the pointers or changed the endpoint: a release that failed and is redriven finds the endpoint back at the version
-    before."""
+    before. Raises ConflictError too if the version was refused meanwhile: `cleanup` restores the one before."""
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
     if not LEASES.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
@@ -53,10 +53,12 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     requests = watched_requests(endpoint)
     version = version_of(call.state)
     before = POINTERS.read()
+    package = REGISTRY.describe(version.package_arn)
+    check_not_refused(package)
     after = moved(call.state, before, version)
     # Mark it before the pointers move. If the execution is stopped in between, the registry no longer proves that no
     # version was ever live, so the new endpoint is not deleted as a leftover of a failed first release.
-    REGISTRY.mark_live(REGISTRY.describe(version.package_arn), execution=call.execution_arn)
+    REGISTRY.mark_live(package, execution=call.execution_arn)
     written = before if after == before else POINTERS.move(after)
     kept = record(call, VersionLive(version=version.version, revision=written.revision, watched_requests=requests))
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)

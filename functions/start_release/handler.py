@@ -173,7 +173,7 @@ def find_package(given: ReleaseInput, pointers: Pointers) -> Package:
     if given.rollback:
         target = rollback_target(pointers, given.rollback.to, restores=given.rollback.restores)
         package = REGISTRY.describe(NAMES.package_arn(target))
-        check_proven(package)
+        check_proven(package, pointers)
         return package
     assert given.detail is not None
     package = REGISTRY.describe(given.detail.package_arn)

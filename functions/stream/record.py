@@ -22,6 +22,8 @@ from millrace.settings.prediction import CALL_ID
 FORM = {"id", "row"}
 OF_STREAM = "-stream"
 """Ends a producer's own id: no decision of a request or of a file ends so, so a producer replaces none of them."""
+MOST_SAID = 200
+"""The most characters of each word in a dead letter: a column may have any name."""
 OBJECT = "a row, or an id and a row, as one JSON object"
 
 
@@ -77,7 +79,7 @@ def read(event: Mapping[str, Any]) -> Record | str:
 
 def dead_letter(place: Place, rejected: Rejected) -> str:
     """What is kept of a record without a decision: the reason, the place, and the record if there is room for it."""
-    said = {name: str(value) for name, value in asdict(rejected).items() if name != "row"}
+    said = {name: str(value)[:MOST_SAID] for name, value in asdict(rejected).items() if name != "row"}
     letter = said | {
         "shard": place.shard,
         "sequence_number": place.sequence_number,

@@ -30,6 +30,7 @@ from millrace.messages.envelope import Event, ExecutionInput, Message, handles
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE, REVIEW_AGE, WAITING_REVIEWS
 from millrace.release.leftovers import Leftovers
+from millrace.release.promotion import outcome_of
 from millrace.release.registry import Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state.audit_chain import AuditChain
@@ -41,7 +42,6 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.reported_failures import ReportedFailures
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
-from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 
 SETTINGS = ReleaseSettings.parse()
@@ -51,13 +51,14 @@ STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
 DYNAMODB, SAGEMAKER = boto3.client("dynamodb"), boto3.client("sagemaker")
 STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
+POINTERS = ReleasePointers(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 LEFTOVERS = Leftovers(
     sagemaker=SAGEMAKER,
     cloudwatch=boto3.client("cloudwatch"),
     names=NAMES,
     leases=LEASES,
-    pointers=ReleasePointers(STATE),
+    pointers=POINTERS,
     registry=REGISTRY,
 )
 EVENTS = boto3.client("events")
@@ -146,12 +147,13 @@ def sweep(call: ExecutionInput) -> Swept:
 
 
 def refuse_overdue(now: datetime) -> None:
-    """Refuse each version that was trained so long ago that a person should have approved it by now.
+    """Refuse each version that was registered so long ago that a person should have approved it by now.
 
     SageMaker's event of it starts the release, which keeps the refusal in the audit and tells it."""
-    hours = WORKLOAD.rollout.approval_hours
+    hours, pointers = WORKLOAD.rollout.approval_hours, POINTERS.read()
     for package in list(REGISTRY.waiting()):
-        if parse_utc(package.metadata["as_of"]) + timedelta(hours=hours) <= now:
+        waits = outcome_of(pointers, package.version, turn="open") == "open"
+        if waits and package.made + timedelta(hours=hours) <= now:
             REGISTRY.refuse(package, reason=f"nobody has approved it within {hours:g} hours")
             LOGGER.warning("refused", extra={"version": package.version})
 

@@ -3,6 +3,7 @@
 electricity/staging/jobs/9f86d081884c7d65/request.json   {"owner": "arn:…", "at": "2026-11-20T07:30:00Z", "rows": […]}
 electricity/staging/jobs/9f86d081884c7d65/result.json    {"status": "done", "result": {"predictions": […], …}}
                                                       or {"status": "failed", "error": {"error": "no model", …}}
+                                                      or {"status": "waiting"}
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Jobs:
         self._s3, self._names, self._bucket = s3, names, names.platform.bucket("lake")
 
     def keep(self, job: Job) -> None:
-        self._put(job.id, REQUEST, job.model_dump(mode="json"))
+        """Keep the request. What an earlier job of this id has left counts no more: a key may be used again in time."""
+        self._put(job.id, REQUEST, job.model_dump(mode="json", exclude={"rows"}) | {"rows": list(job.rows)})
+        self._put(job.id, RESULT, {"status": "waiting"})
 
     def read(self, job_id: str) -> Job:
         """The job with this id, which exists."""
@@ -56,8 +59,7 @@ class Jobs:
         found = set(keys_below(self._s3, self._bucket, self._key(job_id, "")))
         if self._key(job_id, REQUEST) not in found or self.read(job_id).owner != owner:
             return None
-        ended = self._key(job_id, RESULT) in found
-        return {"id": job_id, **(self._get(job_id, RESULT) if ended else {"status": "waiting"})}
+        return {"id": job_id, **self._get(job_id, RESULT)}
 
     def end(self, job_id: str, document: Mapping[str, Any]) -> str:
         """Keep the result, `done` or `failed`, and return its URI. A later one takes the place of an earlier one."""
@@ -68,7 +70,8 @@ class Jobs:
         return f"{self._names.workload}/{FOLDER}/{job_id}/{name}"
 
     def _put(self, job_id: str, name: str, document: Mapping[str, Any]) -> None:
-        body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        # A number beyond the range is written as Infinity, and its row is refused when the job is worked off.
+        body = json.dumps(document, separators=(",", ":")).encode()
         key = self._key(job_id, name)
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json")
 

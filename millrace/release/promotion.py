@@ -22,6 +22,7 @@ from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
 from millrace.messages.release import ReleaseOutcome, SmokeTested, Turn
 from millrace.release.registry import PENDING, REJECTED, Package
+from millrace.state.callers import owner_of
 from millrace.state.pointers import Pointers, Version
 from millrace.workload.rollout import Approval, Phase
 
@@ -31,6 +32,8 @@ ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
 The smoke test and the release's alarms are the same as in every release."""
 NONE = "none"
 """Stands in place of a version's number if no version was live."""
+CENTRAL = ":assumed-role/AWSReservedSSO_"
+"""In the ARN of a session of IAM Identity Center."""
 LEASE_DAYS = 60
 """After this time the lease `release` ends. The machine may take less, and `cleanup` frees the lease at its end."""
 
@@ -81,10 +84,28 @@ def rollback_target(pointers: Pointers, wanted: str | None, *, restores: bool = 
     return target
 
 
-def check_proven(package: Package) -> None:
+def check_proven(package: Package, pointers: Pointers) -> None:
     """Raise ConflictError if the version was never live: a rollback returns to a proven version only."""
-    if not package.was_live:
+    if not package.was_live or int(package.version) > pointers.newest:
         raise ConflictError(f"roll back: expected a version that was live, version {package.version} never was")
+    check_not_refused(package)
+
+
+def check_not_refused(package: Package) -> None:
+    """Raise ConflictError if a person has refused the version."""
+    if package.approval == REJECTED:
+        said = f"{package.changed_by or 'somebody'}: {package.said or 'without a reason'}"
+        raise ConflictError(f"version {package.version}: expected one that nobody has refused, it was, by {said}")
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Whether two identities may be the same person. Whoever takes a role names his sessions himself.
+
+    IAM Identity Center names the sessions of its roles by their users:
+    https://docs.aws.amazon.com/singlesignon/latest/userguide/using-service-linked-roles.html"""
+    if CENTRAL in one and CENTRAL in other:
+        return one == other
+    return owner_of(one) == owner_of(other)
 
 
 def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by: str) -> Verdict:
@@ -92,6 +113,8 @@ def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by
 
     `asked_by` is the identity that asked for its training, empty if nobody did. `own_roles` is what the ARNs of the
     roles of the workload's own functions begin with: they approve nothing in a person's place."""
+    if package.was_live:
+        return Verdict()  # it is brought back, since the pointers were lost
     if package.approval == REJECTED:
         return Verdict(
             refusal=f"{package.changed_by or 'somebody'} has refused it: {package.said or 'without a reason'}"
@@ -103,7 +126,7 @@ def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by
     if not package.changed_by or package.changed_by.startswith(own_roles):
         came = package.changed_by or "nobody whom SageMaker names"
         return Verdict(refusal=f"expected a person to approve it, {came} did")
-    if package.changed_by == asked_by:
+    if asked_by and is_same_person(package.changed_by, asked_by):
         return Verdict(refusal=f"expected another person than who asked for its training to approve it, {asked_by} did")
     return Verdict(approved_by=package.changed_by)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from millrace.errors import ArtefactError
@@ -57,6 +58,8 @@ class Package:
     model_data_url: str
     approval: str
     """The registry's status: PENDING, APPROVED or REJECTED."""
+    made: datetime
+    """When it was registered."""
     changed_by: str
     """The ARN of the identity that has changed the package last, as SageMaker knows it; empty if nobody has.
 
@@ -100,6 +103,7 @@ class Registry:
             image=container["Image"],
             model_data_url=container["ModelDataUrl"],
             approval=answer["ModelApprovalStatus"],
+            made=answer["CreationTime"],
             changed_by=answer.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn", ""),
             said=answer.get("ApprovalDescription", ""),
             metadata=dict(answer.get("CustomerMetadataProperties") or {}),

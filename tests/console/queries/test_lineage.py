@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -40,6 +41,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
             image="i",
             model_data_url="s3://b/m",
             approval="Approved",
+            made=datetime(1997, 1, 1, tzinfo=UTC),
             changed_by="",
             said="",
             metadata={"run": "run-1"},

@@ -238,6 +238,7 @@ def package(number: int, approval: str, *, was_live: bool = False) -> Package:
         image="",
         model_data_url="",
         approval=approval,
+        made=datetime(1997, 1, 1, tzinfo=UTC),
         changed_by="",
         said="",
         metadata={WAS_LIVE: "r"} if was_live else {},

@@ -162,3 +162,12 @@ def test_two_writers_at_once_are_told_apart(aws, load, event, packages):
     load("advance_release")(event("advance_release"))
     with pytest.raises(ConflictError):
         aws.pointers.move(replace(before, champion=None))
+
+
+def test_a_version_that_was_refused_while_its_release_ran_does_not_become_champion(aws, load, event, packages):
+    Registry(aws.sagemaker, group=aws.names.package_group).refuse(packages[0], reason="errs on the new wards")
+    with pytest.raises(
+        ConflictError, match=r"expected one that nobody has refused, it was, by .*: errs on the new wards"
+    ):
+        load("advance_release")(event("advance_release"))
+    assert (aws.pointers.champion(), aws.audit()) == (None, [])

@@ -84,6 +84,13 @@ def test_a_record_that_comes_again_in_another_batch_repeats_its_decision(handle:
     assert (once.id, once.input, once.event_time) == (again.id, again.input, again.event_time)
 
 
+def test_a_column_of_any_length_is_a_dead_letter_that_fits(handle: Handler, decisions: Any, letters: Any) -> None:
+    long = json.dumps({"\u00e9" * 200_000: 1}).encode()
+    assert handle({"Records": [with_data(event()["Records"][0], long)]}) == {"batchItemFailures": []}
+    (letter,) = letters()
+    assert (len(letter["column"]), letter["sequence_number"], decisions()) == (200, "7", [])
+
+
 def test_what_breaks_the_contract_is_a_dead_letter_and_the_others_are_decided(
     handle: Handler, decisions: Any, letters: Any
 ) -> None:

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto.events.models import EventPattern
+from moto.sagemaker.models import sagemaker_backends
 
 from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.messages.envelope import Event
@@ -373,11 +374,14 @@ def test_a_version_that_nobody_approves_in_time_is_refused(aws, sweep, monkeypat
         registry.register(
             Candidate(
                 run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
-                metadata={"as_of": format_utc(AS_OF + timedelta(hours=hours))},
+                metadata={},
             )
         )
-        for run, hours in (("late", -168), ("fresh", -167))
+        for run in ("late", "fresh")
     ]  # fmt: skip
+    kept = sagemaker_backends["123456789012"]["eu-west-1"].model_packages
+    for package, hours in zip(made, (168, 167), strict=True):
+        kept[package.arn].creation_time = AS_OF - timedelta(hours=hours)
     sweep()
     assert {one.version for one in registry.waiting()} == {"1", "2"}, "nobody has to approve one"
     module = sys.modules["functions.sweep.handler"]

@@ -22,6 +22,7 @@ from millrace.release.promotion import (
 )
 from millrace.release.registry import WAS_LIVE, Package
 from millrace.state.pointers import Pointers, Version
+from millrace.timestamps import parse_utc
 
 
 def version(number):
@@ -33,7 +34,7 @@ def version(number):
 
 PACKAGE = Package(
     arn="p/3", version="3", image="i", model_data_url="s3://b/m", approval="PendingManualApproval",
-    changed_by="", said="", metadata={},
+    made=parse_utc("1997-01-01T00:00:00Z"), changed_by="", said="", metadata={},
 )  # fmt: skip
 
 
@@ -135,13 +136,19 @@ def test_where_a_rollback_goes():
 
 
 def test_only_a_version_that_was_live_comes_back():
-    check_proven(replace(PACKAGE, approval="Approved", metadata={WAS_LIVE: "first"}))
+    third, lived = promoted(SECOND_LIVE, version(3)), replace(PACKAGE, approval="Approved", metadata={WAS_LIVE: "r"})
+    check_proven(lived, third)
     for approval in ("PendingManualApproval", "Approved", "Rejected"):
         with pytest.raises(ConflictError, match="that was live, version 3 never was"):
-            check_proven(replace(PACKAGE, approval=approval))
+            check_proven(replace(PACKAGE, approval=approval), third)
+    with pytest.raises(ConflictError, match="version 3 never was"):
+        check_proven(lived, SECOND_LIVE)  # the mark alone is no proof
+    with pytest.raises(ConflictError, match="that nobody has refused"):
+        check_proven(replace(lived, approval="Rejected"), third)
 
 
 ANN = "arn:aws:sts::123456789012:assumed-role/Leads/ann"
+CENTRAL_ANN = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Leads_0a1b/ann@example.com"
 OWN = "arn:aws:sts::123456789012:assumed-role/millrace-dev-xray-"
 
 
@@ -151,7 +158,10 @@ OWN = "arn:aws:sts::123456789012:assumed-role/millrace-dev-xray-"
         ("PendingManualApproval", "", "", "none", "goes on"),
         ("PendingManualApproval", "", "", "person", "waits"),
         ("Approved", ANN, "", "person", f"approved by {ANN}"),
-        ("Approved", ANN, ANN.replace("ann", "bob"), "person", f"approved by {ANN}"),
+        ("Approved", ANN, ANN.replace("ann", "ann2"), "person", "another person than who asked"),
+        ("Approved", ANN, ANN.replace("Leads", "Makers"), "person", f"approved by {ANN}"),
+        ("Approved", CENTRAL_ANN, CENTRAL_ANN.replace("ann", "bob"), "person", f"approved by {CENTRAL_ANN}"),
+        ("Approved", CENTRAL_ANN, CENTRAL_ANN, "person", "another person than who asked"),
         ("Approved", ANN, ANN, "person", "another person than who asked"),
         ("Approved", "", "", "person", "nobody whom SageMaker names"),
         ("Approved", OWN + "training/sweep", "", "person", "expected a person to approve it"),
