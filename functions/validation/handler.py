@@ -61,7 +61,8 @@ BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
 DYNAMODB = boto3.client("dynamodb")
-STATE, KNOWN = StateTable(DYNAMODB, NAMES), KnownRows(LAKE, WORKLOAD, DYNAMODB)
+STATE = StateTable(DYNAMODB, NAMES)
+KNOWN = KnownRows(LAKE, WORKLOAD, DYNAMODB) if WORKLOAD.known_keys else None
 POINTERS, REFUSED, TURNS = ReleasePointers(STATE), RefusedRows(STATE), Turns(STATE)
 
 
@@ -155,7 +156,7 @@ def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> Commit
     turn = partial(TURNS.turn, detail.table, holder=call.run) if len(drops) > 1 else nullcontext
     # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
     done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops], turn=turn)
-    if detail.table == "rows":
+    if KNOWN and detail.table == "rows":
         KNOWN.refresh()
     has_champion = POINTERS.champion() is not None
     return CommittedDrops(

@@ -51,7 +51,7 @@ class Binary:
             AnswerField(name="value", kind="integer", maximum=1),
             AnswerField(name="probability", kind="share"),
             AnswerField(name="confidence", kind="share"),
-            *cost_field(self.costs),
+            *(cost_field(self.costs) if self.costs else ()),
         )
 
     @classmethod
