@@ -1,11 +1,12 @@
 """Answers a request: reads it, decides its rows by the live endpoint, keeps the decisions, and returns predictions.
 
-A request that comes by the path of jobs is kept instead, and its result comes later (`functions/jobs`)."""
+A request that comes by the path of jobs is kept instead, and its result comes later (`functions/jobs`). Requests by
+other paths of the REST API look up what was decided (`lookups`)."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from functions.prediction.lookups import Lookups
 
 SETTINGS = PredictionSettings.parse()
 LOGGER = Logger()
@@ -40,6 +43,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     refused = GATE.refusal(caller, now)
     if DESK and refused is None and jobs.is_lookup(event):
         return request.reply(event, DESK.find(event, caller))
+    if refused is None and request.is_lookup(event):
+        return request.reply(event, lookups().answer(event, caller, now))
     body = refused or request.body(event)
     rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
@@ -66,6 +71,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         asked = Asked(rows=whole, ids=ids, at=now, source="api", caller=caller, explain=explain)
         make, status = partial(predict, asked, is_kept=repeatable is not None), 200
     return request.reply(event, GATE.once(repeatable, now, make) if repeatable else make(), status=status)
+
+
+@cache
+def lookups() -> Lookups:
+    # Made at the first lookup: all others would wait for its imports at a cold start.
+    from functions.prediction.lookups import Lookups
+
+    return Lookups(SETTINGS.names, acts=ROAD.workload.policy is not None)
 
 
 def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any] | Refusal:

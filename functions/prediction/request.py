@@ -35,6 +35,15 @@ def is_about_jobs(event: Mapping[str, Any]) -> bool:
     return is_http(event) and "/jobs" in str(event.get("resource", ""))
 
 
+def is_about_reviews(event: Mapping[str, Any]) -> bool:
+    return is_http(event) and str(event.get("resource", "")).endswith("/reviews")
+
+
+def is_lookup(event: Mapping[str, Any]) -> bool:
+    """Whether it asks for a decision or for the reviews, by paths which the REST API alone has."""
+    return is_about_reviews(event) or (is_http(event) and str(event.get("resource", "")).endswith("/decisions/{id}"))
+
+
 def body(event: Mapping[str, Any]) -> object:
     """The document of the request; a Refusal if an HTTP body is no JSON."""
     # Called directly, the function gets the document itself as its event.

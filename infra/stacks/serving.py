@@ -122,9 +122,15 @@ class ServingStack(WorkloadStack):
                 caller_requests_per_s=limit.requests_per_s if limit else None,
                 caller_burst=limit.burst if limit else None,
             ),
-            statements=[*self._deciding(queue), *(self._accepting(waiting) if waiting else [])],
+            statements=[
+                *self._deciding(queue),
+                *(self._accepting(waiting) if waiting else []),
+                *(self._telling() if context.settings.options.api else []),
+            ],
             timeout_s=30,
             memory_mb=PREDICTION_MEMORY_MB,
+            # Absorbed decisions are Parquet, and the REST API alone tells them.
+            requirements="requirements-api.txt" if context.settings.options.api else "requirements.txt",
             has_snapshots=starts is not None and starts.snapstart,
             reserved=context.settings.options.prediction_reserved,
         )
@@ -153,6 +159,15 @@ class ServingStack(WorkloadStack):
             LAKE.below(names, folder).may("GetObject", "PutObject"),
             LAKE.find(names, folder),
             queues.send(waiting.arn),
+        ]
+
+    def _telling(self) -> list[Statement]:
+        """The rights of the function that tells what was decided, and how much waits for a person."""
+        names, acts = self.context.names, self.context.workload.policy is not None
+        return [
+            LAKE.read(names, "decisions"),
+            LAKE.find(names, "decisions"),
+            *([state_table.reviews(names).may("BatchGetItem", "Query")] if acts else []),
         ]
 
     def _jobs(self, queue: Queue) -> Queue:

@@ -25,7 +25,7 @@ def document(
             {
                 "id": decision.id,
                 "row": row.number,
-                **_told(decision),
+                **told(decision),
                 "model_version": decision.model_version,
                 "phase": decision.phase,
                 "fallback": decision.fallback,
@@ -49,7 +49,7 @@ def document(
     }
 
 
-def _told(decision: Decision) -> Mapping[str, Any]:
+def told(decision: Decision) -> Mapping[str, Any]:
     """The fields of the answer. The caller does not learn what the model says of a row that it must not influence."""
     return dict.fromkeys(decision.output) if decision.reason == "held_out" else decision.output
 

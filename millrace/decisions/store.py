@@ -148,8 +148,12 @@ def read_days(
 def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: Iterable[date]) -> LocatedDecision | None:
     """The decision with the id `wanted`, on the first of the days that has it; None if no day has it."""
     days = list(days)
-    if located := _find_scored(client, bucket, workload, wanted, days):
-        return located
+    located = _find_scored(client, bucket, workload, wanted, days)
+    return located or find_answered(client, bucket, workload, wanted, days)
+
+
+def find_answered(client: Any, bucket: str, workload: str, wanted: str, days: Iterable[date]) -> LocatedDecision | None:
+    """The same among the decisions that have lines, absorbed ones too. Those of scored files have none."""
     # A search for bytes saves parsing all lines of a day. It relies on `to_line`, which writes no space behind a colon.
     marked = f'"eventId":"{wanted}"'.encode()
     for day in days:

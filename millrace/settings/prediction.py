@@ -16,6 +16,11 @@ CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 """An Idempotency-Key: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/."""
 
+DAYS, MOST_DAYS = 31, 366
+"""The days of event time among which a caller's decision is looked for: without his own choice, and at most."""
+MOST_COUNTED, MOST_LISTED = 10_000, 50
+"""The decisions waiting for a person that a caller gets counted, and listed, at most."""
+
 
 class RoadSettings(Environment):
     """The queue of decisions, and the time that the endpoint may take."""

@@ -17,12 +17,12 @@ from millrace.contract.rules.length import Length
 from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.decisions.record import AnsweredBy
+from millrace.decisions.record import AnsweredBy, Source
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.names import API_STAGE
-from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
+from millrace.settings.prediction import CALL_ID, DAYS, KEY, MOST_COUNTED, MOST_DAYS, MOST_LISTED, ROWS_PER_CALL
 from millrace.tasks import catalogue as tasks
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ FIELDS: Mapping[FieldKind, Document] = {
     "text": {"type": "string"},
 }
 TEXT: Document = {"type": "string"}
+TIME: Document = {"type": "string", "format": "date-time"}
+VERSION: Document = {**TEXT, "nullable": True, "description": "null for a fallback"}
+NAMED: Document = {"name": "id", "in": "path", "required": True, "schema": TEXT}
 SIGNED = "sigv4"
 """The security scheme of every operation: Signature Version 4."""
 
@@ -91,6 +94,8 @@ def openapi(workload: Workload, contract: Contract) -> Document:
                 "Prediction": _prediction(workload, contract),
                 "Refused": _refused(),
                 **({"Job": _job()} if workload.jobs else {}),
+                "Decision": _decision(workload, contract),
+                **({"Reviews": _reviews()} if workload.policy else {}),
                 "Error": _object(error=TEXT, expected=TEXT, came=TEXT, where=TEXT),
             },
         },
@@ -112,6 +117,9 @@ def _paths(workload: Workload) -> Document:
     if workload.jobs:
         found[f"/{workload.name}/jobs"] = {"post": _accept()}
         found[f"/{workload.name}/jobs/{{id}}"] = {"get": _find_job()}
+    found[f"/{workload.name}/decisions/{{id}}"] = {"get": _find_decision()}
+    if workload.policy:
+        found[f"/{workload.name}/reviews"] = {"get": _read_reviews()}
     return found
 
 
@@ -123,17 +131,46 @@ def _accept() -> Document:
 
 
 def _find_job() -> Document:
-    named = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    found = {"description": "The job is waiting, done or failed", "content": _json("Job")}
     return {
         "operationId": "findJob",
         "summary": "What became of a request that was left",
-        "parameters": [named],
-        "responses": {
-            "200": {"description": "The job is waiting, done or failed", "content": _json("Job")},
-            "403": _error("The request is not signed, or its signer has no right"),
-            "404": _error("The caller has no such job"),
-            "429": _error("Too many requests: come again after the seconds of Retry-After"),
-        },
+        "parameters": [NAMED],
+        "responses": _found(found) | {"404": _error("The caller has no such job")},
+    }
+
+
+def _find_decision() -> Document:
+    told = f"A day of event time; without both the last {DAYS} days are searched, and with them {MOST_DAYS} at most"
+    day = {"in": "query", "description": told, "schema": {"type": "string", "format": "date"}}
+    responses = {
+        **_found({"description": "The decision as it is recorded", "content": _json("Decision")}),
+        "400": _error("The days are none, or too many"),
+        "404": _error("The caller has no such decision about these days, or it is not recorded yet"),
+        "504": _error("These days have more decisions than can be searched: name fewer"),
+    }
+    return {
+        "operationId": "findDecision",
+        "summary": "A decision that the caller has asked for",
+        "parameters": [NAMED, *({"name": name, **day} for name in ("from", "to"))],
+        "responses": responses,
+    }
+
+
+def _read_reviews() -> Document:
+    return {
+        "operationId": "readReviews",
+        "summary": "The decisions that wait for a person",
+        "responses": _found({"description": "How many wait, and the first of them", "content": _json("Reviews")}),
+    }
+
+
+def _found(answer: Document) -> Document:
+    """The answers to a request that reads."""
+    return {
+        "200": answer,
+        "403": _error("The request is not signed, or its signer has no right"),
+        "429": _error("Too many requests: come again after the seconds of Retry-After"),
     }
 
 
@@ -142,6 +179,34 @@ def _job() -> Document:
     job = _object(id=TEXT, status=status)
     ended = {"result": {"$ref": "#/components/schemas/Answer"}, "error": {"$ref": "#/components/schemas/Error"}}
     return {**job, "properties": {**job["properties"], **ended}}
+
+
+def _decision(workload: Workload, contract: Contract) -> Document:
+    acted = {"action": TEXT, "reason": TEXT} if workload.policy else {}
+    answerer = {"type": "string", "nullable": True, "enum": [*get_args(AnsweredBy), None]}
+    return _object(
+        id=TEXT,
+        event_time=TIME,
+        key={"type": "object"},
+        **_fields(workload, contract),
+        model_version=VERSION,
+        **acted,
+        source={"type": "string", "enum": [*get_args(Source)]},
+        answered_by=answerer,
+        inferred_at=TIME,
+        caller=TEXT,
+    )
+
+
+def _reviews() -> Document:
+    item = _object(id=TEXT, reason=TEXT, opened_at=TIME, expires_at=TIME)
+    counted = {"type": "integer", "minimum": 0, "maximum": MOST_COUNTED}
+    return _object(
+        waiting=counted,
+        at_least={"type": "boolean", "description": "Whether more may wait than are counted"},
+        oldest_hours={"type": "number", "nullable": True, "description": "The age of the oldest; null if none waits"},
+        first={"type": "array", "maxItems": MOST_LISTED, "items": item},
+    )
 
 
 def _predict() -> Document:
@@ -250,17 +315,18 @@ def _in_words(column: Column) -> Iterator[str]:
 
 
 def _prediction(workload: Workload, contract: Contract) -> Document:
-    task = tasks.declare(workload.prediction, contract.label)
-    version = {**TEXT, "nullable": True, "description": "null for a fallback"}
     acted = {"action": TEXT, "reason": TEXT} if workload.policy else {}
-    fields = {one.name: _field(one) for one in task.answer}
-    known = {"id": TEXT, "row": {"type": "integer"}, **fields, "model_version": version, "phase": TEXT}
-    prediction = _object(**known, fallback={"type": "boolean"}, **acted)
+    known = {"id": TEXT, "row": {"type": "integer"}, **_fields(workload, contract), "model_version": VERSION}
+    prediction = _object(**known, phase=TEXT, fallback={"type": "boolean"}, **acted)
     # Only of a fallback that somebody answered, and only if it is asked for.
     others: Document = {"answered_by": {"type": "string", "enum": [*get_args(AnsweredBy)]}}
     if workload.explanations.rows:
         others["explanation"] = {"type": "object", "nullable": True}
     return {**prediction, "properties": {**prediction["properties"], **others}}
+
+
+def _fields(workload: Workload, contract: Contract) -> Document:
+    return {one.name: _field(one) for one in tasks.declare(workload.prediction, contract.label).answer}
 
 
 def _field(field: AnswerField) -> Document:

@@ -157,6 +157,12 @@ def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: L
     assert all(":assumed-role/shop/" in str(one.caller) for one in found.values())
     (told,) = {event["detail"]["uri"] for event in witness.told("job.done")}
     assert said["id"] in told
+    place = f"/{NAMES.workload}/decisions/{ids[0]}"
+    days = f"?from={found[ids[0]].event_time.date()}&to={found[ids[0]].event_time.date()}"
+    status, _, decision = shop.send("GET", place + days)
+    assert (status, decision["id"], decision["source"]) == (200, ids[0], "async"), decision
+    other = stranger.send("GET", place + days)
+    assert (other[0], other[2]["error"]) == (404, "no decision")
     # The same key of a request is another one's: it is answered at once.
     direct = shop.send("POST", f"/{NAMES.workload}/predictions", asked, **key)
     assert (direct[0], len(direct[2]["predictions"])) == (200, 2)

@@ -120,6 +120,19 @@ def test_a_request_is_answered_as_the_document_says_and_becomes_decisions(cloud:
     assert {json.loads(found[name].input)["timestamp"] for name in ids} == {row["timestamp"] for row in asked[:2]}
 
 
+def test_a_caller_reads_his_decision_once_it_is_recorded(cloud: LocalCloud, caller: Caller) -> None:
+    answered = caller.send("POST", PREDICTIONS, {"rows": rows(1, first=30)})[2]["predictions"][0]
+    day = kept(cloud)[answered["id"]].event_time.date()
+    status, _, said = caller.send("GET", f"/{NAMES.workload}/decisions/{answered['id']}?from={day}&to={day}")
+    assert status == 200, said
+    assert is_of("Decision", said)
+    assert {name: said[name] for name in ("id", "value", "model_version")} == {
+        name: answered[name] for name in ("id", "value", "model_version")
+    }
+    status, _, said = caller.send("GET", f"/{NAMES.workload}/decisions/not-there")
+    assert (status, is_of("Error", said)) == (404, True)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "error"),
     [

@@ -53,10 +53,11 @@ def test_a_workload_without_jobs_has_nothing_of_them(templates: dict[str, Any]) 
 
 def test_the_document_has_jobs_where_they_are_declared() -> None:
     workload, contract = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
-    assert list(openapi(workload, contract)["paths"]) == ["/electricity/predictions"]
+    assert list(openapi(workload, contract)["paths"]) == ["/electricity/predictions", "/electricity/decisions/{id}"]
     declared = openapi(workload.model_copy(update={"jobs": Jobs()}), contract)
     assert {path: list(methods) for path, methods in declared["paths"].items()} == {
         "/electricity/predictions": ["post"],
         "/electricity/jobs": ["post"],
         "/electricity/jobs/{id}": ["get"],
+        "/electricity/decisions/{id}": ["get"],
     }

@@ -1,0 +1,95 @@
+"""Tells callers of the REST API what was decided for them, and how many decisions wait for a person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import boto3
+
+from functions.prediction import request
+from millrace.decisions import reply
+from millrace.decisions.record import Decision, iso
+from millrace.decisions.review import ReviewItem
+from millrace.decisions.road import Refusal
+from millrace.decisions.store import find_answered, stored_days
+from millrace.names import WorkloadNames
+from millrace.settings.prediction import DAYS, MOST_COUNTED, MOST_DAYS, MOST_LISTED
+from millrace.state.callers import owner_of
+from millrace.state.reviews import ReviewQueue
+from millrace.timestamps import format_utc
+
+DECISION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Lookups:
+    """What the callers of one workload may read. `acts` says whether it has a policy."""
+
+    def __init__(self, names: WorkloadNames, *, acts: bool) -> None:
+        self._names, self._acts = names, acts
+        self._s3, self._queue = boto3.client("s3"), ReviewQueue(boto3.client("dynamodb"), names)
+
+    def answer(self, event: Mapping[str, Any], caller: str | None, now: datetime) -> dict[str, Any] | Refusal:
+        if request.is_about_reviews(event):
+            return self._reviews(now)
+        wanted = str((event.get("pathParameters") or {}).get("id", ""))
+        days = _days(event.get("queryStringParameters") or {}, now.date())
+        return days if isinstance(days, Refusal) else self._decision(wanted, days, caller)
+
+    def _decision(self, wanted: str, days: tuple[date, date], caller: str | None) -> dict[str, Any] | Refusal:
+        """The decision with this id about one of the days. Another caller's is as one that there is not."""
+        bucket, workload, (first, last) = self._names.platform.bucket("lake"), self._names.workload, days
+        located = None
+        if caller and DECISION_ID.fullmatch(wanted):
+            among = [day for day in stored_days(self._s3, bucket, workload) if first <= day <= last]
+            located = find_answered(self._s3, bucket, workload, wanted, reversed(among))
+        decision = located.decision if located else None
+        if decision is None or not decision.caller or owner_of(decision.caller) != owner_of(caller or ""):
+            expected = f"the id of a decision of yours about {first} to {last}, recorded some minutes after its answer"
+            return Refusal(error="no decision", expected=expected, came=wanted[:80], where="path", status=404)
+        return self._document(decision)
+
+    def _document(self, decision: Decision) -> dict[str, Any]:
+        return {
+            "id": decision.id,
+            "event_time": iso(decision.event_time),
+            "key": dict(decision.key),
+            **reply.told(decision),
+            "model_version": decision.model_version,
+            **({"action": decision.action, "reason": decision.reason} if self._acts else {}),
+            "source": decision.source,
+            "answered_by": decision.answered_by,
+            "inferred_at": iso(decision.inferred_at),
+            "caller": decision.caller,
+        }
+
+    def _reviews(self, now: datetime) -> dict[str, Any]:
+        """The state of the queue, without a row and without an answer of the model."""
+        waiting, oldest = self._queue.count(most=MOST_COUNTED), self._queue.oldest()
+        return {
+            "waiting": min(waiting, MOST_COUNTED),
+            "at_least": waiting >= MOST_COUNTED,
+            "oldest_hours": None if oldest is None else round((now - oldest) / timedelta(hours=1), 2),
+            "first": [_listed(item) for item in self._queue.waiting(most=MOST_LISTED)],
+        }
+
+
+def _listed(item: ReviewItem) -> dict[str, str]:
+    times = {"opened_at": format_utc(item.opened_at), "expires_at": format_utc(item.expires_at)}
+    return {"id": item.id, "reason": item.reason, **times}
+
+
+def _days(given: Mapping[str, Any], today: date) -> tuple[date, date] | Refusal:
+    """The first and the last day of the search, by the parameters `from` and `to`."""
+    try:
+        last = date.fromisoformat(given.get("to") or today.isoformat())
+        first = date.fromisoformat(given["from"]) if given.get("from") else last - timedelta(days=DAYS - 1)
+        if timedelta(0) <= last - first < timedelta(days=MOST_DAYS):
+            return first, last
+    except (ValueError, OverflowError):
+        pass
+    expected = f"days as 1997-05-01, at most {MOST_DAYS} from the first to the last"
+    came = ", ".join(f"{name}: {given[name]!s:.40}" for name in ("from", "to") if name in given)
+    return Refusal(error="days", expected=expected, came=came, where="query")

@@ -1,0 +1,181 @@
+"""What callers of the REST API look up: their own decisions, and what waits for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from openapi_schema_validator import OAS30Validator
+
+from millrace.contract.load import load_contract
+from millrace.decisions.absorption import absorb
+from millrace.decisions.record import Decision, object_key, to_line
+from millrace.names import WorkloadNames
+from millrace.settings.prediction import DAYS, MOST_DAYS, MOST_LISTED
+from millrace.state.reviews import ReviewQueue
+from millrace.workload.load import load_workload
+from millrace.workload.openapi import openapi
+from tests.functions.cold_start import NAMES, Handler
+from tests.functions.prediction.conftest import SAMPLES
+from tests.functions.prediction.test_callers import ARN, event, said
+from tests.millrace.decisions.test_record import DECISION
+from tests.millrace.state.test_reviews import ITEM_0
+
+OWN = WorkloadNames(platform=NAMES.platform, workload="income")
+BUCKET = NAMES.platform.bucket("lake")
+NOW = datetime.now(UTC)
+DECIDED = replace(
+    DECISION,
+    id="order-1-0123456789abcdef-0",
+    workload=OWN.workload,
+    event_time=NOW - timedelta(days=3),
+    key={"id": 7},
+    action="review",
+    reason="unsure",
+    caller=ARN,
+)
+
+
+@pytest.fixture
+def workload() -> str:
+    return OWN.workload
+
+
+@pytest.fixture
+def keep(queue_url: str) -> Callable[..., None]:
+    """Put decisions into the lake, in an object of their own."""
+    boto3.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": NAMES.platform.region}
+    )
+
+    def put(*decisions: Decision) -> None:
+        day, lines = decisions[0].event_time.date(), [to_line(one) for one in decisions]
+        body = "".join(f"{line}\n" for line in lines).encode()
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=object_key(OWN.workload, day, lines), Body=body)
+
+    return put
+
+
+def asked(resource: str, **changes: Any) -> dict[str, Any]:
+    return event(httpMethod="GET", resource=f"/{OWN.workload}/{resource}", headers={}, body=None, **changes)
+
+
+def of(wanted: str = DECIDED.id, *, caller: str = ARN, **days: str) -> dict[str, Any]:
+    found = asked("decisions/{id}", pathParameters={"id": wanted}, queryStringParameters=days or None)
+    found["requestContext"]["identity"]["userArn"] = caller
+    return found
+
+
+def is_of(schema: str, document: object) -> bool:
+    folder = SAMPLES / OWN.workload
+    made = openapi(load_workload(folder), load_contract(folder))
+    wanted = {"$ref": f"#/components/schemas/{schema}", "components": made["components"]}
+    return bool(OAS30Validator(wanted).is_valid(document))
+
+
+def test_a_caller_reads_his_own_decision(predict: Handler, keep: Callable[..., None]) -> None:
+    keep(DECIDED, replace(DECIDED, id="other"))
+    status, found = said(predict(of()))
+    assert status == 200, found
+    assert is_of("Decision", found)
+    told = {"id": DECIDED.id, "key": {"id": 7}, "source": "api", "answered_by": None, "caller": ARN, **DECIDED.output}
+    acted = {"model_version": "3", "action": "review", "reason": "unsure"}
+    times = {"event_time": DECIDED.event_time, "inferred_at": DECIDED.inferred_at}
+    assert {name: datetime.fromisoformat(found.pop(name)) for name in times} == times
+    assert found == told | acted
+    assert said(predict(of(caller=f"{ARN[:-1]}2")))[0] == 200, "another session of his role"
+
+
+def test_an_absorbed_decision_is_read_too(predict: Handler, keep: Callable[..., None]) -> None:
+    keep(DECIDED)
+    for number in range(40):
+        keep(replace(DECIDED, id=f"other-{number}"))
+    client = boto3.client("s3")
+    for night in (0, 1):
+        done = absorb(client, BUCKET, OWN.workload, as_of=NOW + timedelta(days=night))
+        assert done.files == (night == 0)
+    left = client.list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert not [one for one in left if one["Key"].endswith(".jsonl")]
+    assert said(predict(of()))[1]["id"] == DECIDED.id
+
+
+@pytest.mark.parametrize("caller", [None, "arn:aws:iam::123456789012:user/shop", f"{ARN.replace('shop', 'kiosk')}"])
+def test_another_s_decision_is_as_one_that_there_is_not(
+    predict: Handler, keep: Callable[..., None], caller: str | None
+) -> None:
+    keep(replace(DECIDED, caller=caller))
+    hidden, unknown = said(predict(of())), said(predict(of("not-there")))
+    assert (hidden[0], hidden[1].pop("came"), unknown[1].pop("came")) == (404, DECIDED.id, "not-there")
+    assert hidden == unknown
+    assert is_of("Error", {**hidden[1], "came": ""})
+    assert "recorded" in hidden[1]["expected"]
+
+
+@pytest.mark.parametrize("wanted", ["", "a b", '","x":"', "a" * 129])
+def test_what_is_no_id_is_not_looked_for(predict: Handler, queue_url: str, wanted: str) -> None:
+    """There is no lake here: it would be a failure."""
+    assert said(predict(of(wanted)))[0] == 404
+
+
+def test_a_held_out_answer_stays_hidden(predict: Handler, keep: Callable[..., None]) -> None:
+    keep(replace(DECIDED, reason="held_out"))
+    found = said(predict(of()))[1]
+    assert {found[name] for name in DECIDED.output} == {None}
+    assert (found["reason"], is_of("Decision", found)) == ("held_out", True)
+
+
+def test_the_days_of_the_search_are_the_last_ones_or_those_that_are_named(
+    predict: Handler, keep: Callable[..., None]
+) -> None:
+    old = replace(DECIDED, event_time=NOW - timedelta(days=DAYS + 2))
+    keep(old)
+    day = old.event_time.date()
+    assert said(predict(of()))[0] == 404
+    assert said(predict(of(to=str(day))))[0] == 200
+    assert said(predict(of(**{"from": str(day)})))[0] == 200
+    later = str(day + timedelta(days=1))
+    assert said(predict(of(**{"from": later, "to": later})))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        {"from": "1997-05-02", "to": "1997-05-01"},
+        {"from": "1997-01-01", "to": "1998-01-02"},
+        {"from": "1997-01-01"},
+        {"from": "yesterday"},
+        {"to": "1997-02-30"},
+        {"to": "0001-01-01"},
+    ],
+)
+def test_days_that_are_none_or_too_many_are_refused(predict: Handler, queue_url: str, days: dict[str, str]) -> None:
+    status, refusal = said(predict(of(**days)))
+    assert (status, refusal["where"], str(MOST_DAYS) in refusal["expected"]) == (400, "query", True)
+    assert refusal["came"] == ", ".join(f"{name}: {day}" for name, day in days.items())
+
+
+def test_a_year_is_searched(predict: Handler, keep: Callable[..., None]) -> None:
+    keep(replace(DECIDED, event_time=datetime(1997, 1, 1, tzinfo=UTC)))
+    assert said(predict(of(**{"from": "1997-01-01", "to": "1998-01-01"})))[0] == 200
+
+
+def test_what_waits_for_a_person_is_told_without_rows_and_answers(predict: Handler, queue_url: str) -> None:
+    none = {"waiting": 0, "at_least": False, "oldest_hours": None, "first": []}
+    assert said(predict(asked("reviews"))) == (200, none)
+    queue = ReviewQueue(boto3.client("dynamodb"), OWN)
+    for number in range(MOST_LISTED + 1):
+        opened = NOW - timedelta(hours=5, minutes=-number)
+        queue.open(replace(ITEM_0, id=f"r-{number}", opened_at=opened, expires_at=NOW + timedelta(days=1)))
+    status, found = said(predict(asked("reviews")))
+    assert status == 200
+    assert is_of("Reviews", found)
+    assert (found["waiting"], found["at_least"], len(found["first"])) == (MOST_LISTED + 1, False, MOST_LISTED)
+    assert found["oldest_hours"] == pytest.approx(5, abs=0.2)
+    assert found["first"][0].keys() == {"id", "reason", "opened_at", "expires_at"}
+    assert found["first"][0]["id"] == "r-0"
+    assert ITEM_0.input not in json.dumps(found)
