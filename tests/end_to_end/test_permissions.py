@@ -157,7 +157,7 @@ SELDOM = (
     ),
     Seldom(
         roles=("training",),
-        actions=("sagemaker:ListModelPackages", "events:PutEvents"),
+        actions=("sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage", "events:PutEvents"),
         because="an endpoint is there and no version is known to be live: it goes only if none ever was. If it stays, "
         "or AWS lost the event of a failure, somebody is told",
     ),
