@@ -18,6 +18,8 @@ from millrace.messages.events import (
     DataLate,
     DatasetCommitted,
     EndpointOrphaned,
+    JobDone,
+    JobFailed,
     ModelReleased,
     RetrainRequested,
     RunUnheard,
@@ -39,7 +41,7 @@ RESULTS = sorted(
 """Of every machine's module. A result has the function's name, but for the steps of a teardown."""
 
 
-OF_FUNCTIONS = {DataLate.detail_type, EndpointOrphaned.detail_type, RunUnheard.detail_type}
+OF_FUNCTIONS = {one.detail_type for one in (DataLate, EndpointOrphaned, JobDone, JobFailed, RunUnheard)}
 """Put by functions that are no steps of a machine."""
 
 

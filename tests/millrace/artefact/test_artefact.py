@@ -75,7 +75,7 @@ def test_model_json_has_the_words_that_others_read(artefact: Artefact, tmp_path:
         {"name": "numbers", "dtype": "float32", "shape": [1], "cardinalities": [], "optional": [False]},
         {"name": "categories", "dtype": "int64", "shape": [1], "cardinalities": [3], "optional": []},
     ]
-    assert document["task"] == {"kind": "binary", "positive": 1, "threshold": 0.5}
+    assert document["task"] == {"kind": "binary", "positive": 1, "threshold": 0.5, "costs": []}
     assert document["features"][0] == {"encoder": "number", "name": "a", "optional": False}
     assert document["digests"].keys() == {"data", "contract", "config", "code", "weights", "onnx"}
     assert document["walk_forward"][0]["weeks"][0].keys() == {"from", "to", "rows", "error"}

@@ -166,8 +166,8 @@ def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
     ("settings", "named"),
     [
         (
-            {"EventSourceArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/s"},
-            "DynamoDB and SQS as event sources only",
+            {"EventSourceArn": "arn:aws:kafka:eu-west-1:123456789012:cluster/s/1"},
+            "as event sources only",
         ),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria is not covered"),
     ],
