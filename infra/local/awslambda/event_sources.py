@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from infra.local.iam.policies import Request
 from infra.local.kernel.cloud import Cloud
@@ -29,6 +30,45 @@ class EventSource:
 
 class EventSources(dict[str, EventSource]):
     """The kinds of event sources by the service's name in ARNs. Each service adds its own: `{"sqs": …}`."""
+
+
+class StreamPoller(Protocol):
+    """Feeds one function from one stream."""
+
+    def is_enabled(self) -> bool:
+        """Whether the mapping exists and is enabled, and the cloud runs."""
+
+    def left(self) -> int:
+        """How many records the function has not done."""
+
+    def run(self) -> None:
+        """Feed the function until the mapping is deleted."""
+
+
+PollerT = TypeVar("PollerT", bound=StreamPoller)
+
+
+class StreamPollers(Generic[PollerT]):
+    """The pollers of one service's streams in a cloud, and the condition that a new record of any stream notifies."""
+
+    def __init__(self) -> None:
+        self._pollers: list[PollerT] = []
+        self.changed = threading.Condition()
+
+    def notify(self) -> None:
+        """Wake all pollers."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def start(self, cloud: Cloud, mapping: Any, poller: PollerT) -> None:
+        """Let the poller run beside the others, until its mapping is deleted or the cloud stops."""
+        self._pollers.append(poller)
+        cloud.loop(f"stream-{mapping.function_name}", poller.run)
+
+    def left(self) -> Iterator[tuple[PollerT, int]]:
+        """Each enabled poller whose function has not done all records, and how many are left."""
+        found = ((poller, poller.left()) for poller in self._pollers if poller.is_enabled())
+        return ((poller, count) for poller, count in found if count)
 
 
 def make_event_source_mappings(cloud: Cloud) -> None:

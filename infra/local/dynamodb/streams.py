@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 from importlib import import_module
 from typing import Any
 
-from infra.local.awslambda.event_sources import EventSource, EventSources, is_wanted
+from infra.local.awslambda.event_sources import EventSource, EventSources, StreamPollers, is_wanted
 from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions.services import table_key
 from infra.local.kernel.cloud import ACCOUNT, Cloud
@@ -42,17 +41,8 @@ NOT_CARRIED_OUT = frozenset(
 """Settings of an event source mapping that are refused by name."""
 
 
-class Streams:
-    """The pollers of one cloud, and the condition that a new record of any stream notifies."""
-
-    def __init__(self) -> None:
-        self.pollers: list[Poller] = []
-        self.changed = threading.Condition()
-
-    def notify(self) -> None:
-        """Wake all pollers."""
-        with self.changed:
-            self.changed.notify_all()
+class Streams(StreamPollers["Poller"]):
+    """The pollers of streams of tables."""
 
 
 def poll_streams(cloud: Cloud) -> None:
@@ -69,9 +59,7 @@ def poll_streams(cloud: Cloud) -> None:
     replace(model.StreamShard, add=add_and_notify)
 
     def start(backend: Any, mapping: Any) -> None:
-        poller = Poller(cloud, backend, mapping)
-        streams.pollers.append(poller)
-        cloud.loop(f"stream-{mapping.function_name}", poller.run)
+        streams.start(cloud, mapping, Poller(cloud, backend, mapping))
 
     cloud.part(EventSources)["dynamodb"] = EventSource(
         name="DynamoDB", rights=_rights, start=start, refused=NOT_CARRIED_OUT
@@ -81,8 +69,7 @@ def poll_streams(cloud: Cloud) -> None:
 
 def pending(cloud: Cloud) -> list[str]:
     """The tables with records that a function has not done, as `2 records in the stream of TABLE`."""
-    left = [(poller.table, poller.left()) for poller in cloud.part(Streams).pollers if poller.is_enabled()]
-    return [f"{count} records in the stream of {table}" for table, count in left if count]
+    return [f"{count} records in the stream of {poller.table}" for poller, count in cloud.part(Streams).left()]
 
 
 def _rights(arn: str) -> Iterator[Request]:

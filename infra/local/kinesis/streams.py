@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from infra.local.awslambda.event_sources import EventSource, EventSources, is_wanted, polling
+from infra.local.awslambda.event_sources import EventSource, EventSources, StreamPollers, is_wanted, polling
 from infra.local.cloudwatch.metrics import put_data
 from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions.messaging import queue_permissions
@@ -29,17 +28,8 @@ NOT_CARRIED_OUT = frozenset({"FilterCriteria", "ParallelizationFactor", "Tumblin
 """Settings of an event source mapping that are refused by name."""
 
 
-class Streams:
-    """The pollers of one cloud, and the condition that a new record of any stream notifies."""
-
-    def __init__(self) -> None:
-        self.pollers: list[Poller] = []
-        self.changed = threading.Condition()
-
-    def notify(self) -> None:
-        """Wake all pollers."""
-        with self.changed:
-            self.changed.notify_all()
+class Streams(StreamPollers["Poller"]):
+    """The pollers of Kinesis streams."""
 
 
 def poll_streams(cloud: Cloud) -> None:
@@ -58,9 +48,7 @@ def poll_streams(cloud: Cloud) -> None:
     replace(models, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
 
     def start(backend: Any, mapping: Any) -> None:
-        poller = Poller(cloud, backend, mapping)
-        streams.pollers.append(poller)
-        cloud.loop(f"stream-{mapping.function_name}", poller.run)
+        streams.start(cloud, mapping, Poller(cloud, backend, mapping))
 
     cloud.part(EventSources)["kinesis"] = EventSource(
         name="Kinesis", rights=_rights, start=start, refused=NOT_CARRIED_OUT
@@ -70,8 +58,7 @@ def poll_streams(cloud: Cloud) -> None:
 
 def pending(cloud: Cloud) -> list[str]:
     """The streams with records that a function has not done, as `2 records in the stream NAME`."""
-    left = [(poller.name, poller.left()) for poller in cloud.part(Streams).pollers if poller.is_enabled()]
-    return [f"{count} records in the stream {name}" for name, count in left if count]
+    return [f"{count} records in the stream {poller.name}" for poller, count in cloud.part(Streams).left()]
 
 
 def _rights(arn: str) -> Iterator[Request]:
