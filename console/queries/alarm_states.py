@@ -125,8 +125,9 @@ def _name(alarm: Mapping[str, Any]) -> str:
 
 def _severities() -> dict[str, Severity]:
     """The severity of every alarm that a template deploys, by the alarm's name without a prefix."""
-    ways_in = operations.STREAM_ALARMS | operations.JOB_ALARMS | operations.REVIEW_ALARMS
-    of_workload = operations.ALARMS | operations.ENDPOINT_ALARMS | ways_in | every_monitor_alarm()
+    of_workload = operations.ALARMS | operations.ENDPOINT_ALARMS | every_monitor_alarm()
+    for of_section in operations.SECTION_ALARMS.values():
+        of_workload |= of_section
     return {
         **{name: alarm.severity for name, alarm in of_workload.items()},
         operations.SERVING: operations.COMPOSITE.severity,

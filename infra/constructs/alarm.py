@@ -15,10 +15,8 @@ from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
     ENDPOINT_ALARMS,
-    JOB_ALARMS,
-    REVIEW_ALARMS,
+    SECTION_ALARMS,
     SERVING,
-    STREAM_ALARMS,
     OperationsAlarm,
     Severity,
     WatchedMetric,
@@ -82,10 +80,11 @@ class WorkloadAlarms(Construct):
             ok_actions=[topic],
         )
         consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
-        workload = context.workload
-        ways_in = (STREAM_ALARMS if workload.stream else {}) | (JOB_ALARMS if workload.jobs else {})
-        monitors, reviews = monitor_alarms(workload.policy), REVIEW_ALARMS if workload.policy else {}
-        for name, alarm in (ALARMS | ENDPOINT_ALARMS | monitors | consumers | ways_in | reviews).items():
+        alarms = ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy) | consumers
+        for section, of_section in SECTION_ALARMS.items():
+            if getattr(context.workload, section):
+                alarms |= of_section
+        for name, alarm in alarms.items():
             is_spoken_for = name in COMPOSITE.alarms
             made = Alarm(
                 self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from aws_cdk import aws_events as events
@@ -23,18 +24,16 @@ from millrace.monitoring import alarms as monitors
 from millrace.names import Platform
 from millrace.operations.alarms import (
     ALARMS,
-    JOB_ALARMS,
-    REVIEW_ALARMS,
+    SECTION_ALARMS,
     SERVING,
     STAGE_ALARMS,
-    STREAM_ALARMS,
     consumer_alarms,
 )
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import WEBHOOK_RULE
 
 OF_CONSUMERS = consumer_alarms(["any"])
-OF_WORKLOAD = (*ALARMS, *OF_CONSUMERS, *STREAM_ALARMS, *JOB_ALARMS, *REVIEW_ALARMS, SERVING)
+OF_WORKLOAD = (*ALARMS, *OF_CONSUMERS, *chain(*SECTION_ALARMS.values()), SERVING)
 NOTIFYING = (*OF_WORKLOAD, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *STAGE_ALARMS)
 """The alarms that send messages themselves."""
 PER_SECOND = 1

@@ -5,9 +5,7 @@ docs/runbooks.md.
 
     ALARMS           of each workload, on its queues
     consumer_alarms  of each workload with consumers, on their queues
-    STREAM_ALARMS    of each workload with a stream
-    JOB_ALARMS       of each workload with jobs
-    REVIEW_ALARMS    of each workload with a policy, on what waits for a person
+    SECTION_ALARMS   of each workload with a stream, with jobs, or with a policy
     ENDPOINT_ALARMS  of each workload, on its live endpoint and its decisions
     STAGE_ALARMS     of each stage
 
@@ -99,6 +97,12 @@ def runbook(name: str) -> str:
 
 def _queue(metric: str, name: str) -> WatchedMetric:
     return WatchedMetric(namespace="AWS/SQS", name=metric, statistic="Maximum", dimensions={"QueueName": name})
+
+
+def _iterator_age(function: str) -> WatchedMetric:
+    """How old the records are that the function gets from a stream, in milliseconds."""
+    dimensions = {"FunctionName": function}
+    return WatchedMetric(namespace="AWS/Lambda", name="IteratorAge", statistic="Maximum", dimensions=dimensions)
 
 
 def _endpoint(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetric:
@@ -246,14 +250,7 @@ STREAM_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     "late-rows": OperationsAlarm(
         severity="look",
         description="a record of the stream waits for its decision for half an hour",
-        metrics=lambda names: (
-            WatchedMetric(
-                namespace="AWS/Lambda",
-                name="IteratorAge",
-                statistic="Maximum",
-                dimensions={"FunctionName": names.function("stream")},
-            ),
-        ),
+        metrics=lambda names: (_iterator_age(names.function("stream")),),
         threshold=1800 * 1000,
     ),
 }
@@ -288,6 +285,12 @@ REVIEW_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     ),
 }
 """The alarms of each workload with a policy, by name."""
+
+
+SECTION_ALARMS = {"stream": STREAM_ALARMS, "jobs": JOB_ALARMS, "policy": REVIEW_ALARMS}
+"""The alarms that a section of workload.yaml brings, by the section."""
+
+
 STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
     # All functions of an account and region share their concurrency, so the metric without a dimension is watched:
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
@@ -310,12 +313,7 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
         severity="act",
         description="changes of the audit table are an hour late in the chain, and lost after a day",
         metrics=lambda names: (
-            WatchedMetric(
-                namespace="AWS/Lambda",
-                name="IteratorAge",
-                statistic="Maximum",
-                dimensions={"FunctionName": names.function(AUDIT_CHAIN)},
-            ),
+            _iterator_age(names.function(AUDIT_CHAIN)),
             WatchedMetric(
                 namespace=names.metrics, name=AUDIT_AGE, statistic="Maximum", dimensions={"Stage": names.stage}
             ),

@@ -37,11 +37,9 @@ from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
     ENDPOINT_ALARMS,
-    JOB_ALARMS,
-    REVIEW_ALARMS,
+    SECTION_ALARMS,
     SERVING,
     STAGE_ALARMS,
-    STREAM_ALARMS,
     USD_PER_COMPOSITE,
     USD_PER_METRIC,
     consumer_alarms,
@@ -247,15 +245,11 @@ def _alarms() -> list[tuple[str, str, str, float, str]]:
             (name, one.severity, "workload", one.usd_per_month(names), one.description)
             for name, one in (ALARMS | ENDPOINT_ALARMS | every_monitor_alarm()).items()
         ),
-        *(
-            (name, one.severity, "policy", one.usd_per_month(names), one.description)
-            for name, one in REVIEW_ALARMS.items()
-        ),
         *((name, one.severity, "consumers", one.usd_per_month(names), one.description) for name, one in of_one.items()),
         *(
-            (name, one.severity, way, one.usd_per_month(names), one.description)
-            for way, alarms_of_way in (("stream", STREAM_ALARMS), ("jobs", JOB_ALARMS))
-            for name, one in alarms_of_way.items()
+            (name, one.severity, section, one.usd_per_month(names), one.description)
+            for section, of_section in SECTION_ALARMS.items()
+            for name, one in of_section.items()
         ),
         (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE, COMPOSITE.description),
         *(

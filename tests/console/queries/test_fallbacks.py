@@ -89,5 +89,4 @@ def test_without_the_right_to_read_either_may_be(environment: Environment) -> No
 def test_the_words_are_those_of_the_function() -> None:
     decisions = Path(__file__).resolve().parents[3] / "millrace" / "decisions"
     assert f'"{SAID}"' in (decisions / "online.py").read_text()
-
     assert f'f"{OPEN} ' in (decisions / "endpoint.py").read_text()
