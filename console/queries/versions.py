@@ -142,13 +142,18 @@ def find_waiting(environment: Environment, names: WorkloadNames) -> tuple[str, .
     return tuple(one.version for one in packages if status_of(one, pointers, needs_person=True) == "waits")
 
 
-def decision_on(version: str, records: Iterable[Record]) -> str:
+def decision_on(package: Package, records: Iterable[Record]) -> str:
     """What a person has decided about the version last: "approved by ann: as good on our wards"; empty for nothing."""
     words = {AuditEvent.RELEASE_APPROVED: "approved", AuditEvent.RELEASE_REFUSED: "refused"}
+    if package.was_live:
+        # Records of one second have no order, and nothing but an approval comes last here.
+        del words[AuditEvent.RELEASE_REFUSED]
     found = [
         f"{words[record.event]} by {record.details.by.rpartition('/')[2]}: {record.details.reason}"
         for record in records
-        if isinstance(record.details, VersionDecided) and record.details.version == version
+        if record.event in words
+        and isinstance(record.details, VersionDecided)
+        and record.details.version == package.version
     ]
     return found[-1] if found else ""
 
@@ -190,7 +195,7 @@ def _registered(
     return ModelVersion(
         version=package.version,
         status=status_of(package, pointers, needs_person=needs_person),
-        decision=decision_on(package.version, records),
+        decision=decision_on(package, records),
         run=known.get("run", ""),
         snapshot_id=known.get("snapshot_id", ""),
         tag=known.get("tag", ""),

@@ -24,14 +24,16 @@ from console.queries.decisions import find_days, find_decision
 from console.queries.executions import Execution
 from console.queries.lineage import trace
 from console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
-from console.queries.versions import find_versions, registry_of, state_of, status_of
+from console.queries.versions import decision_on, find_versions, registry_of, state_of, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
+from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.release.registry import WAS_LIVE, Candidate, Package
+from millrace.state.audit import Record
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import parse_utc
@@ -253,6 +255,26 @@ def test_where_a_version_stands() -> None:
     found = [status_of(one, pointers, needs_person=True) for one in (*new, *old)]
     assert found == ["waits", "refused", "registered", "live", "previous", "retired"]
     assert status_of(new[0], pointers, needs_person=False) == "registered"
+
+
+def test_an_approval_comes_last_of_a_version_that_went_live() -> None:
+    """A refusal and an approval of one second have no order in the audit."""
+    records = [
+        Record(
+            actor="start_release",
+            execution_arn=f"arn:aws:states:eu-west-1:123456789012:execution:m:{number}",
+            event=event,
+            as_of=datetime(1997, 1, 1, tzinfo=UTC),
+            cause="",
+            details=VersionDecided(version="3", by=f"arn:aws:iam::123456789012:user/{by}", reason="r"),
+        )
+        for number, (event, by) in enumerate(
+            [(AuditEvent.RELEASE_APPROVED, "ann"), (AuditEvent.RELEASE_REFUSED, "bob")]
+        )
+    ]
+    assert decision_on(package(3, "Approved", was_live=True), records) == "approved by ann: r"
+    assert decision_on(package(3, "Rejected"), records) == "refused by bob: r"
+    assert decision_on(package(4, "Rejected"), records) == ""
 
 
 def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(environment: Environment) -> None:
