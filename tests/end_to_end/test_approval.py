@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import boto3
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.names import WorkloadNames
 from millrace.release.registry import Registry
 from millrace.state.leases import Leases
 from millrace.state.table import StateTable
+from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.end_to_end.test_sweep import sweeping
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 REST_S = 300.0
@@ -34,27 +30,11 @@ REST_S = 300.0
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Eight months of rows have come, and version 1 waits."""
-    folder = tmp_path_factory.mktemp("approval")
-    own = folder / "workloads" / "electricity"
-    shutil.copytree(ROOT / "workloads" / "electricity", own)
-    declared = (own / "workload.yaml").read_text()
-    assert declared.count("rollout:\n") == 1
-    (own / "workload.yaml").write_text(declared.replace("rollout:\n", "rollout:\n  approval: person\n"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
-            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-            patch.setenv(SECRET_VARIABLE, cloud.secret)
-            sink = pa.BufferOutputStream()
-            pq.write_table(pq.read_table(SAMPLE).slice(0, 11_500), sink)
-            put = cloud.client("s3").put_object
-            put(
-                Bucket=PLATFORM.bucket("landing"),
-                Key="electricity/training/known.parquet",
-                Body=sink.getvalue().to_pybytes(),
-            )
-            cloud.wait(timeout_s=REST_S)
-            yield cloud
+    with changed_electricity(
+        tmp_path_factory.mktemp("approval"), clock=CLOCK, changes={"rollout:\n": "rollout:\n  approval: person\n"}
+    ) as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, 11_500))
+        yield cloud
 
 
 def types(*words: str) -> tuple[int, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.decisions.portion import send
 from millrace.decisions.standing import CACHED_S
 from millrace.decisions.store import read_days, stored_days
@@ -24,10 +23,9 @@ from millrace.names import WorkloadNames
 from millrace.state.automation import AutomationSwitch
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
+from tests.electricity import SAMPLE, changed_electricity
 from tests.receiver import Receiver, listening
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 KNOWN = 11_500
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
@@ -53,27 +51,21 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("consumers")
-    own = folder / "workloads" / "electricity"
-    shutil.copytree(ROOT / "workloads" / "electricity", own)
-    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + CONSUMERS.format(url=receiver.url))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
-            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-            patch.setenv(SECRET_VARIABLE, cloud.secret)
-            # What the targets' owners have made.
-            cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
-            cloud.client("sqs").create_queue(QueueName="review-decisions")
-            cloud.client("dynamodb").create_table(
-                TableName="decision-lookup",
-                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
-            drop(cloud, "training/known.parquet", pq.read_table(SAMPLE).slice(0, KNOWN))
-            cloud.wait(timeout_s=REST_S)
-            yield cloud
+    with changed_electricity(
+        tmp_path_factory.mktemp("consumers"), clock=CLOCK, added=CONSUMERS.format(url=receiver.url)
+    ) as cloud:
+        # What the targets' owners have made.
+        cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
+        cloud.client("sqs").create_queue(QueueName="review-decisions")
+        cloud.client("dynamodb").create_table(
+            TableName="decision-lookup",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        drop(cloud, "training/known.parquet", pq.read_table(SAMPLE).slice(0, KNOWN))
+        cloud.wait(timeout_s=REST_S)
+        yield cloud
 
 
 def drop(cloud: LocalCloud, key: str, rows: pa.Table) -> None:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.aws.objects import read_object
 from millrace.decisions.store import read_days, stored_days
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.policy import Costs
-from tests.end_to_end.test_decision_policy import ASKED, CLOCK, KNOWN, NAMES, REST_S, ROOT, SAMPLE, predict
+from tests.electricity import changed_electricity, drop
+from tests.end_to_end.test_decision_policy import ASKED, CLOCK, KNOWN, NAMES, SAMPLE, predict
 
 COSTS = Costs(false_positive=5, false_negative=8, review=1.5, currency="EUR")
 POLICY = """
@@ -33,25 +32,9 @@ policy:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("costs")
-    own = folder / "workloads" / "electricity"
-    shutil.copytree(ROOT / "workloads" / "electricity", own)
-    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + POLICY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
-            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-            patch.setenv(SECRET_VARIABLE, cloud.secret)
-            drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
-            yield cloud
-
-
-def drop(cloud: LocalCloud, key: str, rows: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink)
-    body = sink.getvalue().to_pybytes()
-    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=f"electricity/{key}.parquet", Body=body)
-    cloud.wait(timeout_s=REST_S)
+    with changed_electricity(tmp_path_factory.mktemp("costs"), clock=CLOCK, added=POLICY) as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+        yield cloud
 
 
 def test_the_cheaper_answer_acts_where_it_costs_less_than_a_person(cloud: LocalCloud) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,16 +16,15 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
+from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.infra.local.waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 KNOWN, ASKED = 11_500, 200
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
@@ -44,22 +42,9 @@ policy:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("policy")
-    own = folder / "workloads" / "electricity"
-    shutil.copytree(ROOT / "workloads" / "electricity", own)
-    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + POLICY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
-            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-            patch.setenv(SECRET_VARIABLE, cloud.secret)
-            sink = pa.BufferOutputStream()
-            pq.write_table(pq.read_table(SAMPLE).slice(0, KNOWN), sink)
-            key = "electricity/training/known.parquet"
-            body = sink.getvalue().to_pybytes()
-            cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
-            cloud.wait(timeout_s=REST_S)
-            yield cloud
+    with changed_electricity(tmp_path_factory.mktemp("policy"), clock=CLOCK, added=POLICY) as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+        yield cloud
 
 
 def predict(cloud: LocalCloud, call: str, count: int = ASKED) -> list[dict[str, Any]]:

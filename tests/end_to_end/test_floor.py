@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,15 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
+from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.infra.local.waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 KNOWN, WEEK = 11_500, 7 * 48
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
@@ -38,29 +35,9 @@ POLICY = "\npolicy:\n  floor: {labels: 300, return_labels: 300, margin: 0.02}\n"
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("floor")
-    own = folder / "workloads" / "electricity"
-    shutil.copytree(ROOT / "workloads" / "electricity", own)
-    declared = (own / "workload.yaml").read_text()
-    for before, after in CHANGES.items():
-        assert declared.count(before) == 1
-        declared = declared.replace(before, after)
-    (own / "workload.yaml").write_text(declared + POLICY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
-            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-            patch.setenv(SECRET_VARIABLE, cloud.secret)
-            drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
-            yield cloud
-
-
-def drop(cloud: LocalCloud, name: str, rows: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink)
-    key = f"electricity/{name}.parquet"
-    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=sink.getvalue().to_pybytes())
-    cloud.wait(timeout_s=REST_S)
+    with changed_electricity(tmp_path_factory.mktemp("floor"), clock=CLOCK, added=POLICY, changes=CHANGES) as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+        yield cloud
 
 
 def rows_of(week: int, days: int = 8) -> pa.Table:

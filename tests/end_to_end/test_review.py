@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -19,7 +17,7 @@ from console.actions import label_studio
 from console.actions.reviews import Reviewer
 from console.cli.app import app
 from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.queries.decisions import find_days
 from console.queries.labels import find_labels
 from console.queries.reviews import count_waiting, find_items, list_waiting, show_item
@@ -28,10 +26,9 @@ from millrace.decisions.record import Decision
 from millrace.errors import ReviewError
 from millrace.names import WorkloadNames
 from tests.console.web.served import hidden, send, serving
+from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.end_to_end.test_sweep import sweeping
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 KNOWN, ASKED = 11_500, 24
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
@@ -48,35 +45,19 @@ ANN, BEN = (f"arn:aws:sts::123456789012:assumed-role/Operators/{name}" for name 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A version is live; unsure rows have been asked for by request, and others dropped in a file."""
-    folder = tmp_path_factory.mktemp("review")
-    own = folder / "workloads" / "electricity"
-    shutil.copytree(ROOT / "workloads" / "electricity", own)
-    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + POLICY)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=CLOCK, workloads=["electricity"]) as cloud:
-            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-            patch.setenv(SECRET_VARIABLE, cloud.secret)
-            drop(cloud, "training/known.parquet", pq.read_table(SAMPLE).slice(0, KNOWN))
-            rows = pq.read_table(SAMPLE).drop_columns(["class"])
-            asked = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.slice(KNOWN, ASKED).to_pylist()]
-            payload = json.dumps({"id": "call", "rows": asked})
-            cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-            drop(cloud, "scoring/asked.parquet", rows.slice(KNOWN + ASKED, ASKED))
-            yield cloud
+    with changed_electricity(tmp_path_factory.mktemp("review"), clock=CLOCK, added=POLICY) as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+        rows = pq.read_table(SAMPLE).drop_columns(["class"])
+        asked = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.slice(KNOWN, ASKED).to_pylist()]
+        payload = json.dumps({"id": "call", "rows": asked})
+        cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
+        drop(cloud, "scoring/asked", rows.slice(KNOWN + ASKED, ASKED))
+        yield cloud
 
 
 @pytest.fixture
 def environment(cloud: LocalCloud) -> Environment:
     return local_environment(cloud)
-
-
-def drop(cloud: LocalCloud, name: str, rows: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink)
-    body = sink.getvalue().to_pybytes()
-    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=f"electricity/{name}", Body=body)
-    cloud.wait(timeout_s=REST_S)
 
 
 def runs(*words: str, typed: str = "") -> str:
