@@ -127,7 +127,13 @@ def _version_document(
         "naive": dict(evaluation.naive.metrics),
     }
     by_http = [asdict(one) | {"usd_per_1000": one.usd_per_1000} for one in times]
-    found = {"on_test_rows": measured, "one_row_by_http": by_http, "limits": [asdict(limit) for limit in limits]}
+    cases = [one.model_dump() for one in evaluation.cases.cases] if evaluation and evaluation.cases else []
+    found = {
+        "on_test_rows": measured,
+        "named_rows": cases,
+        "one_row_by_http": by_http,
+        "limits": [asdict(limit) for limit in limits],
+    }
     return as_document(version) | found
 
 

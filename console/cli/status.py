@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from console.queries.executions import Execution
     from console.queries.reviews import Waiting
     from console.queries.run_logs import Log
+    from console.queries.versions import WaitingVersion
     from millrace.names import WorkloadNames
 
 
@@ -57,11 +58,14 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
         many = f"{'' if found.is_exact else 'at least '}{found.count}"
         return f"{many}, the oldest for {age(state.now - found.oldest)}" if found.oldest else 0
 
+    def numbers(found: Sequence[WaitingVersion]) -> str:
+        return ", ".join(one.version for one in found)
+
     state = read_state(environment, names)
     return {
         "workload": names.workload,
         "live": shown(state.champion, lambda live: f"version {live.version}", "none yet"),
-        **({"waits_for_approval": shown(state.unapproved, ", ".join)} if state.unapproved else {}),
+        **({"waits_for_approval": shown(state.unapproved, numbers)} if state.unapproved else {}),
         **({"automated": shown(state.automates, lambda found: found.words)} if state.automates else {}),
         "runs_now": shown(
             state.runs, lambda runs: ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in runs.running)

@@ -100,7 +100,7 @@ class Driver:
     def approve(self, who: str, reason: str) -> None:
         """A person approves the version that waits for one, if any does."""
         environment = local_environment(self.cloud)
-        for version in find_waiting(environment, self.names):
+        for version in (one.version for one in find_waiting(environment, self.names)):
             with self._step("approval", f"{who} approves version {version}", reason) as done:
                 approve(environment, self.names, version, reason=reason)
                 done(f"approval:{version}")

@@ -30,6 +30,7 @@ class EvidenceTable:
 def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
     """The tables for which the evaluation has figures. Intervals are of 95%."""
     found = (
+        _cases(evaluation),
         _automation(evaluation),
         _costs(evaluation),
         _parts(evaluation),
@@ -90,6 +91,13 @@ def _automation(evaluation: Evaluation) -> EvidenceTable:
     found = "none keeps the promise" if acting.threshold is None else f"{acting.threshold:.3f}"
     shares = (f"{one.value:.1%}" if math.isfinite(one.value) else "–" for one in (acting.coverage, acting.error))
     return EvidenceTable(head=head, rows=((f"at most {acting.promised_error:.1%} wrong", found, *shares),))
+
+
+def _cases(evaluation: Evaluation) -> EvidenceTable:
+    """The named rows, with what each must be answered and what it was."""
+    found = evaluation.cases.cases if evaluation.cases else ()
+    rows = tuple((f"{'✓' if one.is_right else '✗'} {one.name}: {one.reason}", one.expected, one.came) for one in found)
+    return EvidenceTable(head=("named row", "must be", "is"), rows=rows)
 
 
 def _costs(evaluation: Evaluation) -> EvidenceTable:

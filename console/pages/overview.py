@@ -8,6 +8,7 @@ from datetime import datetime
 
 from console.commands import command
 from console.pages.template import template
+from console.pages.version import version_path, waits
 from console.presenters.catalogue import outcome, run_title, titled
 from console.presenters.presenter import Tone
 from console.queries.executions import Execution
@@ -50,6 +51,8 @@ class OpenPoint:
     """What a person can type; empty if nothing helps."""
     href: str = ""
     """The page of the console where it is done; empty if there is none."""
+    link: str = ""
+    """The words of the link to it."""
 
 
 def overview_page(
@@ -138,7 +141,17 @@ def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
         many = f"{'' if state.reviews.is_exact else 'at least '}{count(state.reviews.count, 'decision')}"
         since = f"The oldest waits for {age(state.now - state.reviews.oldest)}" if state.reviews.oldest else ""
         what, href = f"{many[:1].upper()}{many[1:]} to be made by a person", f"/{workload}/review"
-        yield OpenPoint(workload=workload, what=what, detail=since, href=href)
+        yield OpenPoint(workload=workload, what=what, detail=since, href=href, link="answer them")
+    if isinstance(state.unapproved, Unread):
+        yield OpenPoint(workload=workload, what="Versions that a person approves", detail=state.unapproved.words)
+    for one in () if isinstance(state.unapproved, Unread) else state.unapproved:
+        yield OpenPoint(
+            workload=workload,
+            what=f"Version {one.version} waits for approval",
+            detail=waits(one, state.now),
+            href=version_path(workload, one.version),
+            link="decide",
+        )
     if isinstance(state.runs, RecentRuns):
         for run in state.runs.failed:
             yield OpenPoint(workload=workload, what=f"{titled(names, run)} failed {age(state.now - run.started)} ago",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from statistics import median
+from typing import Any
 
 from console import words
 from console.commands import command
@@ -31,7 +32,7 @@ from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
-from millrace.names import MACHINES
+from millrace.names import MACHINES, WorkloadNames
 from millrace.tasks import figures
 from millrace.tasks.metrics import ReliabilityBin
 
@@ -68,6 +69,25 @@ class PageLink:
     """For example `report-xray.html`."""
 
 
+def model_parts(names: WorkloadNames) -> dict[str, Any]:
+    """What `model.html.jinja` calls, beside the values `model` and `nearest`."""
+    return {
+        "required": gates.required,
+        "measured": gates.measured,
+        "tone": gates.tone,
+        "mark": gates.mark,
+        "command": lambda step: command(names, *step.words),
+        "curves": curves,
+        "evidence": evidence,
+        "explanations": explanations,
+        "nearest_examples": nearest,
+        "fan": fan,
+        "truth_by_answer": truth_by_answer,
+        "reliability": lambda bins: reliability(_finite(bins)),
+        "other_metrics": lambda evaluation: list(_other_metrics(evaluation)),
+    }
+
+
 def page(
     report: WorkloadReport,
     *,
@@ -80,18 +100,7 @@ def page(
     `extra_facts` and `extra_notes` come after the page's own. `links` stand above the title; a link to this page itself
     is among them."""
     # Filters of the template by their names in it; below are the values that it shows.
-    page = template(
-        "report.html.jinja",
-        number=lambda value: f"{value:,}",
-        day=words.day,
-        days=words.days,
-        usd=words.usd,
-        units=words.units,
-        spelled=words.spelled,
-        percent="{:.1%}".format,
-        figure=words.figure,
-        amount=_amount,
-    )
+    page = template("report.html.jinja", usd=words.usd, units=words.units, percent="{:.1%}".format, **MODEL_FILTERS)
     staying = staying_alarms(report.names, report.runs)
     return page.render(
         report=report,
@@ -113,19 +122,8 @@ def page(
         largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
         shapes=SHAPES,
         bar=BAR,
-        required=gates.required,
-        measured=gates.measured,
-        tone=gates.tone,
-        mark=gates.mark,
-        command=lambda step: command(report.names, *step.words),
-        curves=curves,
-        evidence=evidence,
-        explanations=explanations,
-        nearest=nearest,
-        fan=fan,
-        truth_by_answer=truth_by_answer,
-        reliability=lambda bins: reliability(_finite(bins)),
-        other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
+        nearest=report.nearest,
+        **model_parts(report.names),
         made_at=report.now,
     )
 
@@ -181,3 +179,14 @@ def _chain(links: Sequence[Link]) -> Iterable[tuple[str, str, str, str]]:
         detail = f"{first.detail}; and {words.count(len(others), 'other')} like it" if others else first.detail
         digest = f"; SHA-256 {first.digest[:12]}…" if first.digest else ""
         yield what, words.brief(first.identity), words.brief(f"{detail}{digest}"), STATES[state]
+
+
+MODEL_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "number": "{:,}".format,
+    "day": words.day,
+    "days": words.days,
+    "spelled": words.spelled,
+    "figure": words.figure,
+    "amount": _amount,
+}
+"""The filters of `model.html.jinja`."""

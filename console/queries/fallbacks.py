@@ -55,7 +55,8 @@ def _on_its_way(environment: Environment, names: WorkloadNames) -> str:
         for run in list_executions(states, names, machine, status="RUNNING") or ():
             return f", {machine} {run['name'][:SHORT]} is on the way to one"
     if waiting := find_waiting(environment, names):
-        return f", and version {waiting[0]} waits for a person: millrace approve {waiting[0]}"
+        newest = waiting[0].version
+        return f", and version {newest} waits for a person: millrace approve {newest}"
     return ", and neither a training nor a release runs"
 
 

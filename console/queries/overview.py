@@ -12,7 +12,7 @@ from console.queries.executions import Execution
 from console.queries.reviews import Waiting, find_waiting_reviews
 from console.queries.runs import Run, read_execution, runs_by_machine
 from console.queries.unread import Unread, part
-from console.queries.versions import find_waiting, state_of
+from console.queries.versions import WaitingVersion, find_waiting, state_of
 from console.queries.waiting import WaitingDrops, read_waiting
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
 from millrace.state.pointers import ReleasePointers, Version
@@ -57,7 +57,7 @@ class WorkloadState:
     waiting: WaitingDrops | Unread | None
     reviews: Waiting | Unread | None
     """Decisions that wait for a person; None without a policy."""
-    unapproved: tuple[str, ...] | Unread
+    unapproved: tuple[WaitingVersion, ...] | Unread
     """The versions that wait for a person, the newest first."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from console.environment import Environment
@@ -16,13 +16,14 @@ from millrace.messages.audit import AuditEvent, VersionDecided, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict, NextStep
 from millrace.messages.training_run import PINNED, Run
 from millrace.names import WorkloadNames
-from millrace.release.registry import PENDING, REJECTED, Package, Registry
+from millrace.release.registry import ASKED_BY, PENDING, REJECTED, Package, Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
 from millrace.state.audit import Record
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
+from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.prices import usd_per_hour
 
 Status = Literal["live", "previous", "retired", "waits", "registered", "refused"]
@@ -59,6 +60,8 @@ class ModelVersion:
     """None for a version that was registered by hand; its other fields are empty."""
     reason: str
     """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
+    asked_by: str = ""
+    """The identity that asked for the training; empty if no person did."""
     live_at: datetime | None
     """When it last became live; None if it never was."""
     decision: str = ""
@@ -72,6 +75,18 @@ class ModelVersion:
     A refused model has only the digests of its inputs."""
     model_data_url: str = ""
     """Where its archive lies; empty for a refused model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingVersion:
+    """A version that waits for a person."""
+
+    version: str
+    since: datetime
+    until: datetime
+    """When the sweep refuses it."""
+    asked_by: str
+    """The identity that asked for its training; empty if no person did."""
 
 
 def state_of(environment: Environment, names: WorkloadNames) -> StateTable:
@@ -133,13 +148,39 @@ def needs_approval(environment: Environment, names: WorkloadNames) -> bool:
     return ReleaseSettings.parse(found["Environment"]["Variables"]).approval == "person"
 
 
-def find_waiting(environment: Environment, names: WorkloadNames) -> tuple[str, ...]:
-    """The numbers of the versions that wait for a person, the newest first."""
+def find_waiting(environment: Environment, names: WorkloadNames) -> tuple[WaitingVersion, ...]:
+    """The versions that wait for a person, the newest first."""
     if not needs_approval(environment, names):
         return ()
     pointers = ReleasePointers(state_of(environment, names)).read()
-    packages = registry_of(environment, names).waiting()
-    return tuple(one.version for one in packages if status_of(one, pointers, needs_person=True) == "waits")
+    return tuple(
+        waiting(names, one)
+        for one in registry_of(environment, names).waiting()
+        if status_of(one, pointers, needs_person=True) == "waits"
+    )
+
+
+def waiting(names: WorkloadNames, package: Package) -> WaitingVersion:
+    """Since when and until when the version waits, and who asked for it."""
+    hours = load_workload(workloads_folder() / names.workload).rollout.approval_hours
+    return WaitingVersion(
+        version=package.version,
+        since=package.made,
+        until=package.made + timedelta(hours=hours),
+        asked_by=package.metadata.get(ASKED_BY, ""),
+    )
+
+
+def describe_version(environment: Environment, names: WorkloadNames, package: Package) -> ModelVersion:
+    """The version of the package."""
+    records = audit_of(environment, names)
+    return _registered(
+        package,
+        pointers=ReleasePointers(state_of(environment, names)).read(),
+        judged=dict(_judged(records)),
+        records=records,
+        needs_person=needs_approval(environment, names),
+    )
 
 
 def decision_on(package: Package, records: Iterable[Record]) -> str:
@@ -202,6 +243,7 @@ def _registered(
         rows=int(known["rows"]) if "rows" in known else None,
         trained_at=parse_utc(known["as_of"]) if "as_of" in known else None,
         reason=known.get("reason", ""),
+        asked_by=known.get(ASKED_BY, ""),
         live_at=max(lived, default=None),
         gates=judgement.verdicts if judgement else (),
         next_step=judgement.next_step if judgement else None,

@@ -20,25 +20,37 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from console.actions.approve import approve, refuse
 from console.actions.reviews import Reviewer
 from console.environment import Environment
 from console.pages.overview import UnreadWorkload, failure_page, overview_page
 from console.pages.page import PageLink, page
 from console.pages.review import review_page
+from console.pages.version import Decided, version_page
+from console.queries.cards import find_package
 from console.queries.overview import WorkloadState, read_state
-from console.queries.report import question_of, read_report
+from console.queries.report import JudgedModel, question_of, read_report
 from console.queries.reviews import explain_item
+from console.queries.signatures import signing_key
 from console.queries.unread import Unread, part, unread
+from console.queries.versions import describe_version, read_evaluation, registry_of, state_of, waiting
 from console.web.session import ReviewSession
+from millrace.artefact.signing import SignedVersion
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError, MillraceError
 from millrace.names import WorkloadNames
+from millrace.release.registry import Package
+from millrace.release.signatures import check_signature
+from millrace.state.pointers import ReleasePointers
 from millrace.workload.load import load_workload, workloads_folder
 
 READERS = 8
 """How many workloads are read at the same time."""
 FAILURES = (MillraceError, ClientError, BotoCoreError, OSError, ValueError)
 """What can be wrong with one workload: its files, what it has stored, or a service."""
+ACTS = {"approve": approve, "refuse": refuse}
+Form = Mapping[str, Sequence[str]]
+"""The fields of a form that was sent."""
 
 
 def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]]:
@@ -51,6 +63,8 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
             Route("/{workload}", console.report),
             Route("/{workload}/review", console.review),
             Route("/{workload}/review", console.decide, methods=["POST"]),
+            Route("/{workload}/versions/{version}", console.version),
+            Route("/{workload}/versions/{version}", console.judge, methods=["POST"]),
         ],
         exception_handlers=dict.fromkeys(FAILURES, console.failure),
     )
@@ -137,16 +151,62 @@ class _Console:
         return HTMLResponse(html)
 
     async def decide(self, request: Request) -> Response:
-        return await run_in_threadpool(self._decide, request, parse_qs((await request.body()).decode()))
+        return await self._posted(request, self._decide)
 
-    def _decide(self, request: Request, form: Mapping[str, Sequence[str]]) -> Response:
+    async def judge(self, request: Request) -> Response:
+        return await self._posted(request, self._judge)
+
+    async def _posted(self, request: Request, act: Callable[[Request, Form], Response]) -> Response:
+        form = parse_qs((await request.body()).decode())
         if not hmac.compare_digest(form.get("token", [""])[0].encode(), self._token.encode()):
             return PlainTextResponse("Refused: expected a form of this console.\n", status_code=403)
+        return await run_in_threadpool(act, request, form)
+
+    def _decide(self, request: Request, form: Form) -> Response:
         session, what = self._session(request), form.get("act", ["answer"])[0]
         if what == "finish":
             session.close()
             return RedirectResponse("/", status_code=303)
         session.act(what, form.get("decision", [""])[0], form.get("value", ()), form.get("note", [""])[0])
+        return RedirectResponse(request.url.path, status_code=303)
+
+    def version(self, request: Request, *, message: str = "") -> Response:
+        environment, names = self._environment, self._environment.names(request.path_params["workload"])
+        package = find_package(environment, names, request.path_params["version"])
+        champion = ReleasePointers(state_of(environment, names)).champion()
+        other = champion if champion and champion.version != package.version else None
+        found = Decided(
+            names=names,
+            package=package,
+            model=self._model(names, package),
+            live=self._model(names, registry_of(environment, names).describe(other.package_arn)) if other else None,
+            signature=self._signature(names, package),
+            waiting=waiting(names, package),
+            now=environment.now(),
+        )
+        asked = question_of(workloads_folder() / names.workload / "workload.yaml")
+        return HTMLResponse(version_page(found, asked=asked, token=self._token, message=message))
+
+    def _model(self, names: WorkloadNames, package: Package) -> JudgedModel:
+        version = describe_version(self._environment, names, package)
+        evaluation = read_evaluation(self._environment.client("s3"), names, version.run)
+        return JudgedModel(version=version, evaluation=evaluation, epochs=())
+
+    def _signature(self, names: WorkloadNames, package: Package) -> SignedVersion | Unread:
+        try:
+            return check_signature(self._environment.client("s3"), signing_key(self._environment), names, package)
+        except FAILURES as error:
+            return unread(error)
+
+    def _judge(self, request: Request, form: Form) -> Response:
+        names, act = self._environment.names(request.path_params["workload"]), form.get("act", [""])[0]
+        number, reason = request.path_params["version"], form.get("reason", [""])[0]
+        if act not in ACTS:
+            return PlainTextResponse(f"Refused: expected one of {', '.join(ACTS)}.\n", status_code=400)
+        try:
+            ACTS[act](self._environment, names, number, reason=reason)
+        except FAILURES as error:
+            return self.version(request, message=str(error))
         return RedirectResponse(request.url.path, status_code=303)
 
     def _session(self, request: Request) -> ReviewSession:

@@ -26,7 +26,7 @@ from millrace.release.promotion import (
     rollback_target,
     verdict_of,
 )
-from millrace.release.registry import ASKED_BY, Package, Registry
+from millrace.release.registry import APPROVED, ASKED_BY, Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.settings.release import ReleaseSettings
 from millrace.state.audit import Record, append
@@ -70,8 +70,10 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     # 2. What people have said. A version that waits for a person holds up no other: it takes no lease.
     verdict = Verdict()
     if given.rollback is None and outcome_of(pointers, package.version, turn="open") == "open":
-        verdict = judge(package)
+        verdict = judge(package, pointers)
         record(call, package, verdict)
+        if verdict.refusal and package.approval == APPROVED:
+            REGISTRY.reopen(package, reason=verdict.refusal)  # another person may still approve it
     # 3. The lease. Everything after it is only looked at if this release has its turn.
     until, is_decided = given.as_of + timedelta(days=LEASE_DAYS), not (verdict.waits or verdict.refusal)
     leased = is_decided and LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
@@ -80,7 +82,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         pointers = POINTERS.read()  # under the lease nobody else moves them
     elif is_decided:
         check_holder(given.rollback)
-    elif verdict.refusal:
+    elif verdict.refusal and package.approval != APPROVED:
         LEASES.free(package.arn)  # another first training may start
     # 4. The endpoints, then what the release does next.
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
@@ -110,8 +112,10 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     )
 
 
-def judge(package: Package) -> Verdict:
+def judge(package: Package, pointers: Pointers) -> Verdict:
     """What people have said about the version."""
+    if package.was_live and pointers.champion is None:
+        return Verdict()  # it is brought back, since the pointers were lost
     # A role of the workload's own functions appears as a session of that role.
     own_roles = f"arn:{NAMES.platform.partition}:sts::{NAMES.platform.account}:assumed-role/{NAMES.prefix}-"
     asked_by = package.metadata.get(ASKED_BY, "")

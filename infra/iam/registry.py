@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import WorkloadNames
+from millrace.release.registry import REJECTED
+
+COUNTED = "The registry counts the versions of the workload's own group"
 
 
 def group(names: WorkloadNames) -> Resource:
@@ -11,9 +14,15 @@ def group(names: WorkloadNames) -> Resource:
 
 
 def versions(names: WorkloadNames) -> Resource:
-    return resource(
-        "sagemaker", names.package_arn("*"), because="The registry counts the versions of the workload's own group"
-    )
+    return resource("sagemaker", names.package_arn("*"), because=COUNTED)
+
+
+def refuse(names: WorkloadNames) -> Statement:
+    """Refuse versions, and change nothing else of their approval.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html"""
+    only = {"StringEquals": {"sagemaker:ModelApprovalStatus": REJECTED}}
+    return resource("sagemaker", names.package_arn("*"), where=only, because=COUNTED).may("UpdateModelPackage")
 
 
 def cards(names: WorkloadNames) -> Resource:

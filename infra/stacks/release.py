@@ -111,7 +111,8 @@ class ReleaseStack(WorkloadStack):
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "DeleteItem"),
                 state_table.append_audit(names),
-                registry.versions(names).may("DescribeModelPackage"),
+                # Update: a version whose approval does not count waits again.
+                registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
                 ARTEFACTS.read(names, "runs"),
                 ARTEFACTS.find(names, "runs"),
                 key.verify(context.signing_key_arn),

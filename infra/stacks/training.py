@@ -299,9 +299,8 @@ class TrainingStack(WorkloadStack):
                 functions.invoke(names.function_arn("cleanup")),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 every("sagemaker", because=listed).may("ListModelPackages"),
-                registry.versions(names).may(
-                    "DescribeModelPackage", *(["UpdateModelPackage"] if context.approval == "person" else [])
-                ),
+                registry.versions(names).may("DescribeModelPackage"),
+                *([registry.refuse(names)] if context.approval == "person" else []),
                 bus.put_events(names),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),

@@ -4,6 +4,7 @@ The package's metadata has the digests of all that the version was made of.
 
     registered       PendingManualApproval
     a person says    Approved or Rejected, and SageMaker keeps who said so
+    who may not      PendingManualApproval again
     live, or was     Approved, and WAS_LIVE in its metadata: a rollback returns to such a version only
 """
 
@@ -25,7 +26,9 @@ REJECTED = "Rejected"
 WAS_LIVE = "was_live"
 """The key of the metadata of a version that is or was live: its value is the execution that released it."""
 ASKED_BY = "asked_by"
-"""The key of the metadata with the identity that asked for the training, as it said itself; absent if no person did."""
+"""The key of the metadata with the identity that asked for the training, as it said itself; absent if no person did.
+
+Its digest is signed."""
 MAXIMUM_METADATA = 50
 """The most entries in the CustomerMetadataProperties of a package, by AWS's API."""
 
@@ -132,6 +135,10 @@ class Registry:
     def refuse(self, package: Package, *, reason: str) -> None:
         """Refuse the version: it is not released. SageMaker keeps the caller's identity."""
         self._decide(package, REJECTED, reason)
+
+    def reopen(self, package: Package, *, reason: str) -> None:
+        """Let an approved version wait again, since its approval does not count. No event of it starts a release."""
+        self._decide(package, PENDING, reason)
 
     def mark_live(self, package: Package, *, execution: str) -> None:
         """Note that the execution has made the version live. A version that nobody had to approve is approved by it."""

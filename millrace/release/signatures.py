@@ -19,7 +19,7 @@ from millrace.artefact.signing import (
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.errors import ArtefactError
 from millrace.names import WorkloadNames
-from millrace.release.registry import Package
+from millrace.release.registry import ASKED_BY, Package
 
 ALGORITHM = "ECDSA_SHA_256"
 
@@ -67,10 +67,13 @@ class SigningKey:
 def signed_version(
     names: WorkloadNames, *, run: str, members: Mapping[str, str], metadata: Mapping[str, str]
 ) -> SignedVersion:
-    """What is signed for the version that `run` registers: its members, and every digest of its metadata.
+    """What is signed for the version that `run` registers: its members, every digest of its metadata, and who asked.
 
     `members` is the SHA-256 of each member of the archive by its name."""
     digests = {name: value for name, value in metadata.items() if name.endswith("_digest")}
+    # Of who asked for the training the registry has no digest: whoever may approve a version may edit its metadata.
+    if ASKED_BY in metadata:
+        digests[ASKED_BY] = hashlib.sha256(metadata[ASKED_BY].encode()).hexdigest()
     return SignedVersion(name=f"{names.package_group}/{run}", members=members, digests=digests)
 
 

@@ -113,8 +113,9 @@ def test_a_person_decides_which_version_goes_live(cloud: LocalCloud) -> None:
     assert (status, "expected another person than who asked" in said) == (1, True)
     own = Registry(cloud.client("sagemaker"), group=NAMES.package_group)
     own.approve(own.describe(NAMES.package_arn("2")), reason="mine all the same")
-    status, _ = shown(cloud)["2"]
-    assert status != "live"
+    status, decision = shown(cloud)["2"]
+    assert (status, "expected another person than who asked" in decision) == ("waits", True)
+    assert own.describe(NAMES.package_arn("2")).approval == "PendingManualApproval"
     assert cloud.client("sagemaker").list_endpoints()["Endpoints"] == []
 
     # Ann approves it: it is live, by her.

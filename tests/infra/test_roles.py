@@ -111,6 +111,7 @@ def test_every_stage_has_the_same_roles(templates: Templates, stage: str) -> Non
     # In production versions are approved by a person, and those that nobody approves are refused.
     refuses = {one for one in there["training"] if "sagemaker:UpdateModelPackage" in one}
     assert len(refuses) == (stage == "prod")
+    assert all("Rejected" in one for one in refuses)
     there["training"] -= refuses
     assert len(local) > 15
     tracking = local["training"] - there["training"]

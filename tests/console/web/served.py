@@ -59,7 +59,6 @@ def send(browser: Browser, shown: Answer, path: str = "/income/review", **fields
     form = {name: hidden(shown.text, name) for name in ("token", "decision")} | fields
     own = {"origin": f"http://127.0.0.1:{browser.port}", "content-type": "application/x-www-form-urlencoded"}
     answer = browser.ask(path, "POST", urlencode(form), **own)
-    assert answer.status in (303, 403)
     return browser.ask(answer.headers["location"]) if answer.status == 303 else answer
 
 

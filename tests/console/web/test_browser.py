@@ -11,6 +11,7 @@ from tests.console.web.worked import worked
 
 pytestmark = packed
 ITEMS = 9
+PAGES = ["overview", "report", "narrow report", "version", "narrow version", "refused version", "review", "end"]
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,13 @@ def test_nothing_is_complained_of(seen: dict[str, Any]) -> None:
     assert seen["complaints"] == []
 
 
-@pytest.mark.parametrize("page", ["overview", "report", "narrow report", "review", "end"])
+@pytest.mark.parametrize("page", PAGES)
 def test_axe_has_no_serious_finding(seen: dict[str, Any], page: str) -> None:
     assert seen["findings"][page] == []
+
+
+def test_a_version_is_refused_by_its_form(seen: dict[str, Any]) -> None:
+    assert seen["refused"] == "Version 3 was refused"
 
 
 def test_the_keys_decide_one_item_each(seen: dict[str, Any]) -> None:

@@ -33,10 +33,14 @@ const press = async (key) => Promise.all([page.waitForNavigation(), page.keyboar
 const shown = () => page.evaluate(() => document.querySelector("input[name=decision]")?.value ?? "");
 
 await look("overview");
+await open("/electricity/versions/3");
+await look("version");
 await open("/electricity");
 await look("report");
 await page.setViewport({ width: 420, height: 900 });
 await look("narrow report");
+await open("/electricity/versions/3");
+await look("narrow version");
 await page.setViewport({ width: 1200, height: 900 });
 await open("/income/review");
 await look("review");
@@ -66,5 +70,11 @@ while (await shown()) {
 }
 const seconds = (performance.now() - began) / 1000;
 await look("end");
-console.log(JSON.stringify({ acts, address, answered, complaints, cookie, findings, seconds }));
+// A version is refused by its form.
+await open("/electricity/versions/3");
+await page.type("input[name=reason]", "errs on the new wards");
+await Promise.all([page.waitForNavigation(), page.click("button[value=refuse]")]);
+const refused = await page.evaluate(() => document.querySelector("h1").textContent);
+await look("refused version");
+console.log(JSON.stringify({ acts, refused, address, answered, complaints, cookie, findings, seconds }));
 await browser.close();

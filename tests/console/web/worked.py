@@ -18,6 +18,7 @@ from tests.console.browser import drive
 from tests.console.conftest import read_stored
 from tests.console.web.queue_of_items import NAMES, open_items
 from tests.console.web.served import serving
+from tests.console.web.waiting_version import let_wait
 from tests.credentials import KEYS
 
 
@@ -33,6 +34,7 @@ def worked(number: int, folder: Path) -> dict[str, Any]:
         boto3.client("stepfunctions").create_state_machine(name=NAMES.machine("ingest"), definition="{}", roleArn=role)
         environment = find_environment("dev", Path("build"))
         open_items(environment, number)
+        let_wait(environment)
         app, close = console_app(environment)
         with serving(app) as (_, url):
             found = drive(Path(__file__).with_name("worked.mjs"), url, folder)

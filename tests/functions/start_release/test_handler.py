@@ -23,6 +23,10 @@ from tests.signing_key import create_signing_key
 AS_OF = parse_utc("1997-01-01T00:12:00Z")
 
 
+SIGNED = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34", "sample_digest": "ef56"}
+ASKER = "arn:aws:sts::123456789012:assumed-role/Makers/bob"
+
+
 @pytest.fixture
 def package(aws):
     """Version 1 of the workload, registered."""
@@ -31,8 +35,7 @@ def package(aws):
 
 def register(aws, group, run="7c1b2f0e-first", **without):
     """A version of that run, signed as it is registered."""
-    digests = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34", "sample_digest": "ef56"}
-    metadata = {name: value for name, value in (digests | without).items() if value}
+    metadata = {name: value for name, value in (SIGNED | without).items() if value}
     aws.put(aws.names.run_uri(run, SIGNATURE_FILE), signature(aws, run, metadata))
     candidate = Candidate(
         run=run,
@@ -402,6 +405,11 @@ WRONG = {
         lambda aws: signature(aws, RUN, {"model_digest": "ab12", "baseline_digest": "cd34"}),
         "version 1: data_digest: expected none, as it was signed, the registry has d",
     ),
+    # Whoever may approve a version may edit its metadata, and would take his name out of it.
+    "of another asker": (
+        lambda aws: signature(aws, RUN, SIGNED | {"asked_by": ASKER}),
+        "version 1: asked_by: expected",
+    ),
 }
 
 
@@ -427,9 +435,11 @@ OWN = "arn:aws:sts::123456789012:assumed-role/millrace-local-electricity-trainin
 
 
 @pytest.fixture
-def decided(aws, package):
+def decided(aws):
     """`decided("Approved", PERSON)`: this identity has approved or refused version 1, as SageMaker keeps it."""
     from moto.sagemaker.models import sagemaker_backends
+
+    package = register(aws, aws.names.package_group, asked_by=ASKER)
 
     def put(status, by):
         registry = Registry(aws.sagemaker, group=aws.names.package_group)
@@ -466,7 +476,6 @@ def test_an_approved_version_opens_and_the_audit_says_by_whom(aws, load, event, 
     [
         ("Rejected", PERSON, "person", f"{PERSON} has refused it: for us"),
         ("Rejected", PERSON, "none", f"{PERSON} has refused it: for us"),
-        ("Approved", OWN, "person", "expected a person to approve it"),
     ],
 )
 def test_a_refused_version_is_not_released(aws, load, event, decided, monkeypatch, status, by, mode, told):
@@ -478,3 +487,37 @@ def test_a_refused_version_is_not_released(aws, load, event, decided, monkeypatc
     assert aws.leases.find("release") is None
     (record,) = aws.audit()
     assert (record["event"], record["details"]["by"]) == ("release.refused", by)
+
+
+@pytest.mark.parametrize("by", [OWN, ASKER])
+def test_an_approval_that_does_not_count_lets_the_version_wait_again(aws, load, event, decided, monkeypatch, by):
+    """Told once, by whom; another person may still approve it, and no second first training starts meanwhile."""
+    monkeypatch.setenv("MILLRACE_APPROVAL", "person")
+    decided("Approved", by)
+    arn = aws.names.package_arn("1")
+    aws.leases.take(arn, holder="a training", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    handler = load("start_release")
+    answer = handler(event("start_release"))
+    assert (answer["outcome"], by in answer["refusal"]) == ("refused", True)
+    (record,) = aws.audit()
+    assert (record["event"], record["details"]["by"]) == ("release.refused", by)
+    found = Registry(aws.sagemaker, group=aws.names.package_group).describe(arn)
+    assert (found.approval, found.said) == ("PendingManualApproval", answer["refusal"])
+    assert handler(event("start_release"))["outcome"] == "unapproved"
+    assert (len(aws.audit()), aws.leases.find("release"), aws.leases.find(arn) is None) == (1, None, False)
+    decided("Approved", PERSON)
+    assert handler(event("start_release"))["outcome"] == "open"
+
+
+@pytest.mark.parametrize(("pointers", "outcome"), [(Pointers(), "open"), (Pointers(champion=version(0)), "unapproved")])
+def test_the_mark_of_a_live_version_stands_for_an_approval_only_if_the_pointers_were_lost(
+    aws, load, event, package, monkeypatch, pointers, outcome
+):
+    monkeypatch.setenv("MILLRACE_APPROVAL", "person")
+    aws.sagemaker.update_model_package(
+        ModelPackageArn=package.arn,
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties={**package.metadata, "was_live": "me"},
+    )
+    aws.pointers.move(pointers)
+    assert load("start_release")(event("start_release"))["outcome"] == outcome

@@ -1,0 +1,133 @@
+"""A person approves or refuses a version on its page, by a plain form over a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.environment import Environment, find_environment
+from console.queries import cost
+from console.queries.versions import registry_of
+from console.web.app import console_app
+from millrace.release.registry import ASKED_BY, Package
+from tests.console import stored_cloud
+from tests.console.conftest import read_stored
+from tests.console.web.served import Browser, send, serving
+from tests.console.web.test_app import text_of
+from tests.console.web.waiting_version import ASKER, NAMES, NIGHT, PATH, let_wait
+from tests.credentials import KEYS
+
+ME = "arn:aws:sts::123456789012:user/moto"
+"""Whom moto's STS takes everybody for."""
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr(cost, "MOST_OBJECTS", 0)
+    with mock_aws():
+        stored_cloud.store(read_stored(stage="dev"))
+        yield find_environment("dev", Path("build"))
+
+
+@pytest.fixture
+def browser(environment: Environment) -> Iterator[Browser]:
+    with serving(console_app(environment)[0]) as (browser, url):
+        browser.open(url)
+        yield browser
+
+
+def kept(environment: Environment) -> Package:
+    return registry_of(environment, NAMES).describe(NAMES.package_arn("3"))
+
+
+def test_the_overview_says_what_waits_and_leads_to_its_page(environment: Environment, browser: Browser) -> None:
+    let_wait(environment)
+    page = browser.ask("/").text
+    assert f'<a href="{PATH}">decide</a>' in page
+    assert "asked for by assumed-role/Makers/bob" in page
+    assert "Version 3 waits for approval" in page
+
+
+def test_the_page_has_what_a_person_needs_to_decide(environment: Environment, browser: Browser) -> None:
+    let_wait(environment)
+    html = browser.ask(PATH).text
+    page = text_of(html)
+    for told in (
+        "Version 3 waits for a person",
+        "asked for by assumed-role/Makers/bob",
+        "Signed as it is registered",
+        "✓ closed &lt;market&gt;: a price of zero is no fall value 0 value 0",
+        "latency",
+        "version 3 version 2, live",
+        "digest of its data dadadadadada",
+    ):
+        assert told in page, told
+    assert "<market>" not in html
+
+
+@pytest.mark.parametrize(("act", "status"), [("approve", "Approved"), ("refuse", "Rejected")])
+def test_a_person_decides_once(environment: Environment, browser: Browser, act: str, status: str) -> None:
+    let_wait(environment)
+    shown = browser.ask(PATH)
+    after = send(browser, shown, PATH, act=act, reason="as good on our wards")
+    assert (kept(environment).approval, kept(environment).said) == (status, "as good on our wards")
+    assert "Last said: as good on our wards" in text_of(after.text)
+    assert "<form" not in after.text
+    again = send(browser, shown, PATH, act="approve", reason="once more")
+    assert again.status == 403 or "as good on our wards" in again.text
+    assert kept(environment).said == "as good on our wards"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"act": "approve", "reason": " "}, "expected a sentence for the audit table"),
+        ({"act": "approve", "reason": "mine"}, "expected another person than who asked"),
+    ],
+)
+def test_what_is_wrong_with_an_approval_is_said(
+    environment: Environment, browser: Browser, fields: dict[str, str], told: str
+) -> None:
+    let_wait(environment, asked_by=ME)
+    assert told in send(browser, browser.ask(PATH), PATH, **fields).text
+    assert kept(environment).approval == "PendingManualApproval"
+
+
+def test_a_form_without_the_console_s_token_or_with_another_act_decides_nothing(
+    environment: Environment, browser: Browser
+) -> None:
+    let_wait(environment)
+    shown = browser.ask(PATH)
+    assert send(browser, shown, PATH, act="approve", reason="x", token="forged").status == 403
+    assert send(browser, shown, PATH, act="delete", reason="x").status == 400
+    assert kept(environment).approval == "PendingManualApproval"
+
+
+def test_an_asker_who_was_edited_is_seen(environment: Environment, browser: Browser) -> None:
+    package = let_wait(environment)
+    boto3.client("sagemaker").update_model_package(
+        ModelPackageArn=package.arn,
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties={**package.metadata, ASKED_BY: "arn:aws:iam::1:user/nobody"},
+    )
+    page = text_of(browser.ask(PATH).text)
+    assert "▲ Its signature: cannot be read: version 3: asked_by: expected" in page
+    assert browser.ask("/electricity/versions/9").status == 404
+
+
+def test_the_command_lists_who_asked_and_how_the_named_rows_were_answered(environment: Environment) -> None:
+    let_wait(environment)
+    words = ["versions", "--json", "--stage", "dev", "--workload", "electricity"]
+    found = json.loads(CliRunner().invoke(app, words).stdout)
+    (waits,) = [one for one in found if one["status"] == "waits"]
+    assert (waits["version"], waits["asked_by"], waits["named_rows"]) == ("3", ASKER, [NIGHT.model_dump()])

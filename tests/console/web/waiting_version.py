@@ -1,0 +1,94 @@
+"""Version 3 of the stored run's workload, which waits for a person: registered, judged, signed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import boto3
+
+from console.environment import Environment
+from console.queries.versions import registry_of
+from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.aws.objects import put_object
+from millrace.evaluation.evidence import CaseAnswer, CasesEvidence
+from millrace.messages.audit import AuditEvent
+from millrace.messages.train import GatesJudged
+from millrace.release.registry import ASKED_BY, Candidate, Package
+from millrace.release.signatures import SigningKey, signed_version
+from millrace.settings.release import ReleaseSettings
+from millrace.state import audit
+from tests.console import stored_cloud
+from tests.console.conftest import read_stored
+from tests.signing_key import create_signing_key
+
+NAMES, RUN = stored_cloud.NAMES, "3c1b2f0e-asked"
+PATH = "/electricity/versions/3"
+ASKER = "arn:aws:sts::123456789012:assumed-role/Makers/bob"
+NIGHT = CaseAnswer(
+    name="closed <market>",
+    reason="a price of zero is no fall",
+    expected="value 0",
+    came="value 0",
+    is_right=True,
+)
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def let_wait(environment: Environment, *, asked_by: str = ASKER) -> Package:
+    """Register and sign it, in a stage where a person approves."""
+    live = read_stored(stage="dev").live
+    assert live is not None
+    assert live.evaluation is not None
+    role = boto3.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    where = {"stage": "dev", "account": NAMES.platform.account, "region": "eu-west-1", "workload": "electricity"}
+    boto3.client("lambda").create_function(
+        FunctionName=NAMES.function("start_release"),
+        Runtime="python3.13",
+        Role=role,
+        Handler="h.handler",
+        Code={"ZipFile": b"zip"},
+        Environment={"Variables": ReleaseSettings(**where, approval="person").render()},
+    )
+    evaluation = live.evaluation.model_copy(update={"cases": CasesEvidence(cases=(NIGHT,))})
+    s3 = boto3.client("s3")
+    put_object(s3, NAMES.run_uri(RUN, "evaluation", "evaluation.json"), evaluation.to_json().encode())
+    judged = GatesJudged(passed=True, verdicts=live.version.gates)
+    record = audit.Record(
+        actor="gating",
+        execution_arn=NAMES.execution_arn("train", RUN),
+        event=AuditEvent.MODEL_PASSED,
+        as_of=datetime.now(UTC),
+        cause="c",
+        details=judged,
+    )
+    audit.append(boto3.client("dynamodb"), table=NAMES.platform.audit_table, workload=NAMES.workload, record=record)
+    metadata = {
+        "run": RUN,
+        "snapshot_id": "77",
+        "tag": "asked",
+        "rows": "12000",
+        "as_of": "1997-07-01T00:00:00Z",
+        "reason": "command",
+        ASKED_BY: asked_by,
+        **{f"{name}_digest": value for name, value in live.version.digests.items()},
+        "data_digest": "da" * 32,
+    }
+    kms = boto3.client("kms")
+    create_signing_key(kms, NAMES.platform)
+    signed = signed_version(NAMES, run=RUN, members={"model.onnx": "ab" * 32}, metadata=metadata)
+    content = SigningKey(kms, NAMES.platform.signing_key_alias).sign(signed)
+    put_object(s3, NAMES.run_uri(RUN, SIGNATURE_FILE), content)
+    return registry_of(environment, NAMES).register(
+        Candidate(
+            run=RUN,
+            image="i",
+            model_data_url=NAMES.run_uri(RUN, "model.tar.gz"),
+            evaluation_uri="s3://b/e",
+            instances=("ml.m5.large",),
+            metadata=metadata,
+        )
+    )
