@@ -24,6 +24,7 @@ from console.cli.doctor import doctor
 from console.cli.drop import drop
 from console.cli.experiment import experiment
 from console.cli.export import export
+from console.cli.live import live
 from console.cli.local import down, up
 from console.cli.models import bom, card, register, rollback, validate, verify, versions
 from console.cli.monitoring import alarms, monitor
@@ -32,11 +33,12 @@ from console.cli.openapi import openapi
 from console.cli.part import part
 from console.cli.predict import predict
 from console.cli.query import query
-from console.cli.records import cost, decisions, quarantine, report, why, withdraw
+from console.cli.records import cost, decisions, quarantine, report, withdraw
 from console.cli.review import review
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.status import automate, logs, status
 from console.cli.tuning import tune
+from console.cli.why import why
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -45,7 +47,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
-    "Models": (validate, approve, refuse, rollback, card, bom, verify, export, part),
+    "Models": (validate, approve, refuse, live, rollback, card, bom, verify, export, part),
     "Operations": (
         alarms,
         monitor,

@@ -1,4 +1,4 @@
-"""The commands on records: `millrace quarantine`, `decisions`, `cost`, `why`, `report`, `withdraw`."""
+"""The commands on records: `millrace quarantine`, `decisions`, `cost`, `report`, `withdraw`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from console.cli.environment import find, find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.columns import table
-from console.words import brief, count
+from console.words import count
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -36,7 +36,6 @@ SqlOfRequests = Annotated[
 ]
 AT_ONCE = 100
 """Decisions whose reviews are looked up together."""
-MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
 
 def quarantine(
@@ -174,75 +173,6 @@ def cost(
     print(f"A thousand predictions: {each} ({count(found.predictions or 0, 'prediction')} about days of the month)")
     if found.idle:
         print(f"Endpoint now: {found.idle.sentence}")
-
-
-def why(
-    id: Annotated[str, typer.Argument(help="The id of a decision.")],  # noqa: A002 - as it is called
-    stage: Stage,
-    workload: Workload,
-    build: Build,
-    as_json: Json,
-    explain: Annotated[bool, typer.Option("--explain", help="What each column added to the answer.")] = False,
-    nearest: Annotated[bool, typer.Option("--nearest", help="The training rows that are most like it.")] = False,
-) -> None:
-    """Trace a decision back to the files: model version, run, snapshot, drops, contract, code, gates, with digests.
-
-    Example: millrace why 6f1c2d3e-0000-0000-0000-000000000000-0. ✓ was computed again from S3, · is as recorded, ✗ says
-    where the chain breaks; then the exit status is 1. With --explain the version that answered is run again on the
-    decision's input, and the answer is taken apart. With --nearest the three training rows that are most like the input
-    are shown, where the contract lets people see them."""
-    from console.queries.lineage import trace
-
-    if explain and nearest:
-        raise typer.BadParameter("expected --explain or --nearest, got both")
-    if explain or nearest:
-        show = _show_explanation if explain else _show_nearest
-        show(*find_deployed(stage, build, workload), id, as_json=as_json)
-        return
-    # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
-    links = list(trace(*find_deployed(stage, build, workload), id))
-    if as_json:
-        show_json([asdict(link) for link in links])
-    else:
-        rows = [
-            {
-                "": MARKS[link.state],
-                "link": link.what,
-                "id": brief(link.identity),
-                "sha-256": (link.digest or "")[:12],
-                "detail": brief(link.detail),
-            }
-            for link in links
-        ]
-        show_rows(rows, as_json=False, nothing="")
-    if broken := [link.what for link in links if link.state == "broken"]:
-        print(f"millrace: the chain breaks at: {', '.join(broken)}", file=sys.stderr)
-        raise typer.Exit(1)
-
-
-def _show_explanation(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
-    from console.presenters.contributions import contribution_rows
-    from console.queries.decision_explanation import explain_decision
-
-    found = explain_decision(environment, names, decision)
-    if as_json:
-        show_json(found)
-        return
-    show_rows(contribution_rows(found), as_json=False, nothing="")
-    error = found["standard_error"]
-    print(f"\nShapley values{f', standard error at most {error:.2g}' if error else ', exact'}")
-
-
-def _show_nearest(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
-    from console.presenters.examples import example_notes, example_rows
-    from console.queries.nearest_examples import nearest_examples
-
-    found = nearest_examples(environment, names, decision)
-    if as_json:
-        show_json(asdict(found))
-        return
-    show_rows(example_rows(found), as_json=False, nothing="")
-    print("", *example_notes(found), sep="\n")
 
 
 def _day(option: str, text: str) -> date | None:

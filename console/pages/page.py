@@ -26,7 +26,7 @@ from console.pages.weeks import weeks
 from console.presenters import gates
 from console.presenters.catalogue import titled
 from console.queries.executions import Execution
-from console.queries.lineage import Link
+from console.queries.link import Link
 from console.queries.monitoring import staying_alarms
 from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport

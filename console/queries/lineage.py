@@ -8,13 +8,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
+from console.queries.answered_by import endpoint_link, score_link
 from console.queries.decisions import find_decision
 from console.queries.labels import KnownLabel, find_labels
+from console.queries.link import MISSING, Link, State, broken, checked, compared, recorded
 from console.queries.reviews import find_items
 from console.queries.stored import as_file, find_object, unpack
 from console.queries.table_files import read_metadata
@@ -44,26 +46,6 @@ CHEAP_BYTES = 64 * 2**20
 CHAIN = ("run", "tag", "snapshot_id", "rows", "gate")
 """Keys of a package's metadata that the chain follows, besides the digests."""
 
-MISSING = "there is no such object"
-"""The detail of a link whose object is gone."""
-
-State = Literal["checked", "recorded", "broken"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """One link of the chain from a decision to the dropped files."""
-
-    what: str
-    """What the link is: `decision`, `model version`, `drop`, …."""
-    identity: str
-    """Its id, URI or ARN."""
-    digest: str | None
-    """SHA-256 in hexadecimal digits; None if the link has no digest."""
-    state: State
-    """`checked`: computed again, or found. `recorded`: as the run stored it. `broken`: missing or different."""
-    detail: str
-
 
 def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iterator[Link]:
     """The links from the decision with this id to the dropped files. A missing link is `broken` and ends its branch.
@@ -86,6 +68,7 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
         yield _review(kept.decision.id, find_items(environment, names, [kept.decision.id]))
     if kept.scored:
         yield _scored(environment.client("s3"), kept.scored)
+        yield score_link(environment, names, kept.decision, kept.scored)
     document = json.loads(kept.decision.input)
     long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
     for column, uri in captured.references(document, long).items():
@@ -94,18 +77,20 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
         yield _label(label)
     version = kept.decision.model_version
     if version is None:
-        yield _broken("model version", "none", "no model answered: the fallback of the workload did")
+        yield broken("model version", "none", "no model answered: the fallback of the workload did")
         return
     try:
         package = registry_of(environment, names).describe(names.package_arn(version))
     except (ClientError, ArtefactError) as error:
-        yield _broken("model version", names.package_arn(version), str(error))
+        yield broken("model version", names.package_arn(version), str(error))
         return
     # A version that was registered by hand has no metadata to follow.
     if missing := [name for name in CHAIN if name not in package.metadata]:
-        yield _broken("model version", package.arn, f"its metadata has no {', '.join(missing)}")
+        yield broken("model version", package.arn, f"its metadata has no {', '.join(missing)}")
         return
-    yield Link(what="model version", identity=package.arn, digest=None, state="checked", detail=package.approval)
+    yield checked("model version", package.arn, package.approval)
+    if kept.scored is None:
+        yield endpoint_link(environment, names, kept.decision, package)
     yield from Chain(environment=environment, names=names, package=package).links()
 
 
@@ -146,31 +131,31 @@ class Chain:
         """The version's archive, digested again, with the digests that it holds of its own inputs."""
         uri = self.package.model_data_url
         if (size := _size(self.s3, uri)) is None:
-            return _broken("model", uri, MISSING)
+            return broken("model", uri, MISSING)
         if size > CHEAP_BYTES:
-            return _recorded("model", uri, self.known("artefact"), f"{size:,} bytes, not read")
+            return recorded("model", uri, self.known("artefact"), f"{size:,} bytes, not read")
         content = read_object(self.s3, uri)
         try:
             artefact = unpack(content)
         except ArtefactError as error:
-            return _broken("model", uri, str(error))
+            return broken("model", uri, str(error))
         noted = vars(artefact.description.digests)
         apart = [name for name, value in noted.items() if value != self.known(name)]
         if apart:
-            return _broken("model", uri, f"its {', '.join(apart)} digest is not the registry's")
-        return _compared("model", uri, sha256(content), self.known("artefact"), "weights and graph match too")
+            return broken("model", uri, f"its {', '.join(apart)} digest is not the registry's")
+        return compared("model", uri, sha256(content), self.known("artefact"), "weights and graph match too")
 
     def _run(self) -> Link:
         """What the run has pinned, compared with the registry."""
         uri = self.names.run_uri(self.run, "config", "run.json")
         if (content := find_object(self.s3, uri)) is None:
-            return _broken("training run", self.run, f"there is no {uri}")
+            return broken("training run", self.run, f"there is no {uri}")
         run = Run.model_validate_json(content)
         apart = [link for link, pinned in run.digests.items() if pinned != self.known(link)]
         if apart:
-            return _broken("training run", self.run, f"its {', '.join(apart)} digest is not the registry's")
+            return broken("training run", self.run, f"its {', '.join(apart)} digest is not the registry's")
         detail = f"started by {run.reason} as of {run.as_of:%Y-%m-%d %H:%M}; its four digests are the registry's"
-        return Link(what="training run", identity=self.run, digest=None, state="checked", detail=detail)
+        return checked("training run", self.run, detail)
 
     def _dataset(self) -> Iterator[Link]:
         """The dataset version, its data files, and the drop of each of its journal entries."""
@@ -179,12 +164,12 @@ class Chain:
         tagged = metadata.refs.get(tag) if metadata is not None else None
         if metadata is None or tagged is None or str(tagged.snapshot_id) != wanted:
             found = tagged.snapshot_id if tagged is not None else "nothing"
-            yield _broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {found}")
+            yield broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {found}")
             return
         rows = f"{int(self.package.metadata['rows']):,} rows"
         journal = Journal.of_metadata(metadata, partial(read_object, self.s3))
         made = data_digest(journal, tagged.snapshot_id)
-        yield _compared("dataset version", f"{tag} @ {wanted}", made, self.known("data"), rows)
+        yield compared("dataset version", f"{tag} @ {wanted}", made, self.known("data"), rows)
         yield self._files()
         for entry in journal.up_to(tagged.snapshot_id):
             yield from _drop(self.s3, entry)
@@ -193,7 +178,7 @@ class Chain:
         """The data files of the run's manifest: whether all of them are still there."""
         uri = self.names.run_uri(self.run, "manifest.json")
         if (content := find_object(self.s3, uri)) is None:
-            return _broken("data files", uri, MISSING)
+            return broken("data files", uri, MISSING)
         # The manifest is `[{"prefix": "s3://…/"}, "key", "key", …]`.
         listed, *keys = json.loads(content)
         # `split_uri` wants a key after the bucket, so a letter stands for it.
@@ -201,22 +186,20 @@ class Chain:
         folder = self.names.lake_uri("iceberg", self.names.table("rows"), "data", "")
         there = set(keys_below(self.s3, bucket, split_uri(folder)[1]))
         if gone := sorted(set(keys) - there):
-            return _broken("data files", uri, f"{len(gone)} of {len(keys)} are gone, first {gone[0]}")
-        return Link(
-            what="data files", identity=uri, digest=None, state="checked", detail=f"{len(keys)} files, all there"
-        )
+            return broken("data files", uri, f"{len(gone)} of {len(keys)} are gone, first {gone[0]}")
+        return checked("data files", uri, f"{len(keys)} files, all there")
 
     def _declared(self, link: str, file: str) -> Link:
         """The contract or the declaration as the run had it, digested again."""
         uri = self.names.run_uri(self.run, "config", file)
         if (content := find_object(self.s3, uri)) is None:
-            return _broken(link, uri, MISSING)
+            return broken(link, uri, MISSING)
         try:
             with as_file(content, file) as path:
                 made = digest(read_document(path))
         except WorkloadError as error:
-            return _broken(link, uri, str(error))
-        return _compared(link, uri, made, self.known(link), "as the run had it")
+            return broken(link, uri, str(error))
+        return compared(link, uri, made, self.known(link), "as the run had it")
 
     def _initial(self) -> Iterator[Link]:
         """The model whose weights the training started from, if the run's declaration names one."""
@@ -228,28 +211,28 @@ class Chain:
         try:
             size = _size(self.s3, weights.source)
         except ClientError as error:  # of a bucket outside the platform, which the job may read and a person may not
-            yield _recorded(what, weights.source, wanted, str(error))
+            yield recorded(what, weights.source, wanted, str(error))
             return
         if size is None:
-            yield _broken(what, weights.source, MISSING)
+            yield broken(what, weights.source, MISSING)
         elif size > CHEAP_BYTES:
-            yield _recorded(what, weights.source, wanted, f"{size:,} bytes, not read")
+            yield recorded(what, weights.source, wanted, f"{size:,} bytes, not read")
         else:
             trunk = "its trunk frozen" if weights.freeze == "trunk" else "all of it tuned"
             try:
                 content = read_object(self.s3, weights.source)
                 made = unpack(content).digest if weights.is_archive else sha256(content)
             except ArtefactError as error:
-                yield _broken(what, weights.source, str(error))
+                yield broken(what, weights.source, str(error))
                 return
-            yield _compared(what, weights.source, made, wanted, trunk)
+            yield compared(what, weights.source, made, wanted, trunk)
 
     def _pretrained(self) -> Iterator[Link]:
         """The vectors of words that the model contains; the training job has compared their digest."""
         declared = self._workload()
         if declared and (vectors := declared.training.pretrained):
             detail = f"licence {vectors.licence}, {vectors.mode}; the training job compared the digest"
-            yield _recorded("pre-trained part", vectors.source, vectors.digest.removeprefix("sha256:"), detail)
+            yield recorded("pre-trained part", vectors.source, vectors.digest.removeprefix("sha256:"), detail)
 
     def _workload(self) -> Workload | None:
         """The declaration as the run had it; None if it is gone, or if it was altered so that it is no declaration."""
@@ -267,18 +250,18 @@ class Chain:
 
         The digests of run, artefact and package were compared in the links before."""
         detail = "the same in run, model and registry; the sources are in the training image"
-        return _recorded("code", self.run, self.known("code"), detail)
+        return recorded("code", self.run, self.known("code"), detail)
 
     def _gates(self) -> Iterator[Link]:
         """The evaluation report, and each gate's recorded verdict beside the verdict that the report gives now."""
         uri = self.names.run_uri(self.run, "evaluation", EVALUATION_FILE)
         if (report := find_object(self.s3, uri)) is None:
-            yield _broken("evaluation", uri, MISSING)
+            yield broken("evaluation", uri, MISSING)
             return
-        yield _compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
+        yield compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
         recorded = find_verdicts(audit_of(self.environment, self.names), self.run)
         if not recorded:
-            yield _broken("gates", self.run, "the audit table has no judgement of this run")
+            yield broken("gates", self.run, "the audit table has no judgement of this run")
             return
         judged = self._judge(report)
         for verdict in recorded:
@@ -310,14 +293,14 @@ def _review(decision: str, items: Mapping[str, ReviewItem]) -> Link:
     """The link of the person's decision."""
     item = items.get(decision)
     if item is None:
-        return _recorded("review", decision, "", "it is not in the queue: its file had too many, or it is long over")
+        return recorded("review", decision, "", "it is not in the queue: its file had too many, or it is long over")
     answer = item.answer
     if answer is None:
         since = f"{item.reason}, since {item.opened_at:%Y-%m-%d %H:%M}, until {item.expires_at:%Y-%m-%d %H:%M}"
-        return _recorded("review", item.outcome, "", since)
+        return recorded("review", item.outcome, "", since)
     dropped = f"label dropped {item.dropped_at:%Y-%m-%d %H:%M}" if item.dropped_at else "label not dropped yet"
     detail = f"{item.reason}; by {answer.source}, after {answer.seconds:.0f} s, {answer.at:%Y-%m-%d %H:%M}; {dropped}"
-    return _recorded("review", item.outcome, "", detail)
+    return recorded("review", item.outcome, "", detail)
 
 
 def _label(label: KnownLabel) -> Link:
@@ -332,14 +315,14 @@ def _label(label: KnownLabel) -> Link:
 def _captured(client: Any, column: str, uri: str) -> Link:
     """An image of the input, digested again: its URI ends with its digest."""
     if (content := find_object(client, uri)) is None:
-        return _broken("input", uri, MISSING)
-    return _compared("input", uri, sha256(content), uri.rpartition("/")[2], f"{column}, {len(content):,} bytes")
+        return broken("input", uri, MISSING)
+    return compared("input", uri, sha256(content), uri.rpartition("/")[2], f"{column}, {len(content):,} bytes")
 
 
 def _scored(client: Any, known: ScoredDay) -> Link:
     """The dropped file that the row was in, digested again. It expires before its decisions do."""
     if _size(client, known.source) is None:
-        return _recorded("scored file", known.source, known.source_digest, "the file is no longer kept")
+        return recorded("scored file", known.source, known.source_digest, "the file is no longer kept")
     return _file(client, "scored file", known.source, known.source_digest, "its answers are the record")
 
 
@@ -352,7 +335,7 @@ def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
         return
     uri, wanted, rows = entry.uri, str(entry.digest), f"{entry.rows_added:,} rows"
     if not uri.startswith("s3://"):
-        yield _recorded("rows from labels", uri, wanted, rows)
+        yield recorded("rows from labels", uri, wanted, rows)
         return
     yield _file(client, "drop", uri, wanted, rows)
 
@@ -361,27 +344,10 @@ def _file(client: Any, what: str, uri: str, wanted: str, detail: str) -> Link:
     """A dropped file, digested again if that is cheap."""
     size = _size(client, uri)
     if size is None:
-        return _broken(what, uri, MISSING)
+        return broken(what, uri, MISSING)
     if size > CHEAP_BYTES:
-        return _recorded(what, uri, wanted, f"{detail}, {size:,} bytes, not read")
-    return _compared(what, uri, sha256(_read_version(client, uri)), wanted, detail)
-
-
-def _broken(what: str, identity: str, detail: str) -> Link:
-    return Link(what=what, identity=identity, digest=None, state="broken", detail=detail)
-
-
-def _recorded(what: str, identity: str, known: str, detail: str) -> Link:
-    return Link(what=what, identity=identity, digest=known, state="recorded", detail=detail)
-
-
-def _compared(what: str, identity: str, made: str, known: str, detail: str) -> Link:
-    """The link is `checked` if the digest `made` now is the `known` one, else `broken`."""
-    if made != known:
-        return Link(
-            what=what, identity=identity, digest=made, state="broken", detail=f"expected the digest {known}; {detail}"
-        )
-    return Link(what=what, identity=identity, digest=made, state="checked", detail=detail)
+        return recorded(what, uri, wanted, f"{detail}, {size:,} bytes, not read")
+    return compared(what, uri, sha256(_read_version(client, uri)), wanted, detail)
 
 
 def _object(uri: str) -> dict[str, str]:

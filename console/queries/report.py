@@ -15,7 +15,8 @@ from console.queries.audit_records import Withdrawal, find_withdrawals
 from console.queries.decisions import newest_decision
 from console.queries.drops import Drop, find_drops
 from console.queries.executions import Execution, executions
-from console.queries.lineage import Link, trace_decision
+from console.queries.lineage import trace_decision
+from console.queries.link import Link
 from console.queries.monitoring import (
     AlarmRaised,
     ChampionPeriod,

@@ -229,7 +229,7 @@ def _registered(
     judgement = judged.get(known.get("run", ""))
     # A version that came back by a rollback went live more than once.
     lived = [
-        record.as_of
+        record.details.live_at
         for record in records
         if isinstance(record.details, VersionLive) and record.details.version == package.version
     ]

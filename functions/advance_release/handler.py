@@ -60,8 +60,14 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     # version was ever live, so the new endpoint is not deleted as a leftover of a failed first release.
     REGISTRY.mark_live(package, execution=call.execution_arn)
     written = before if after == before else POINTERS.move(after)
-    kept = record(call, VersionLive(version=version.version, revision=written.revision, watched_requests=requests))
-    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)
+    live = VersionLive(
+        version=version.version,
+        revision=written.revision,
+        watched_requests=requests,
+        live_at=endpoint["LastModifiedTime"],
+        endpoint_config=endpoint["EndpointConfigName"],
+    )
+    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record(call, live))
     return ReleaseAdvanced(revision=written.revision, watched_requests=requests)
 
 

@@ -134,6 +134,9 @@ def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> dict[
     known = ScoredDay(
         source=drop.source,
         source_digest=drop.source_digest,
+        run=of_run.of,
+        first_shard=drop.first_shard,
+        shards=drop.shards,
         rows=0,
         # The answers are older than every delivery of them: a repeated call writes the same bytes.
         inferred_at=S3.head_object(Bucket=LAKE, Key=last)["LastModified"],

@@ -49,14 +49,19 @@ def policy_columns(policy: Policy | None) -> dict[str, str]:
 class ScoredDay(Message):
     """The rows of a delivered file that are about one day.
 
-    {"source": "s3://…/electricity/scoring/week.csv?versionId=…", "source_digest": "9f86…", "rows": 48,
-     "inferred_at": "1997-01-01T08:00:12Z", "phase": "live", "key": ["timestamp"], "event_time": "timestamp",
-     "answer": ["value", "probability", "confidence"]}"""
+    {"source": "s3://…/electricity/scoring/week.csv?versionId=…", "source_digest": "9f86…", "run": "9c2e…",
+     "first_shard": 0, "shards": 1, "rows": 48, "inferred_at": "1997-01-01T08:00:12Z", "phase": "live",
+     "key": ["timestamp"], "event_time": "timestamp", "answer": ["value", "probability", "confidence"]}"""
 
     source: str
     """The URI of the dropped object with its version."""
     source_digest: str
     """SHA-256 of the object's bytes."""
+    run: str
+    """The execution of `score` that has scored the file."""
+    first_shard: int
+    """The number of the first shard of the file in the staging of that execution."""
+    shards: int
     rows: int
     inferred_at: Moment
     """When the file's last answers were there, by the wall clock. A repeated delivery finds the same time."""

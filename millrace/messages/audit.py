@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from millrace.messages.envelope import Message
+from millrace.messages.envelope import Message, Moment
 from millrace.messages.execution import Unwanted
 from millrace.messages.monitor import FloorReport, PromiseReport
 from millrace.messages.retrain import RetrainingDecided
@@ -53,13 +53,20 @@ class VersionDecided(Message):
 
 
 class VersionLive(Message):
-    """A version became the champion: {"version": "2", "revision": 3, "watched_requests": 48}."""
+    """A version became the champion.
+
+    {"version": "2", "revision": 3, "watched_requests": 48, "live_at": "1997-05-15T06:07:12Z",
+     "endpoint_config": "millrace-dev-electricity-v2-1f0e4a-0-0-live"}"""
 
     version: str
     revision: int
     """The revision of the release pointers after the move."""
     watched_requests: int
     """Requests to the new fleet while the release's alarms watched it."""
+    live_at: Moment
+    """When the endpoint took its last change, as SageMaker says. The release may have begun weeks before."""
+    endpoint_config: str
+    """The configuration by which the endpoint serves it."""
 
 
 class VersionRolledBack(VersionLive):

@@ -70,6 +70,7 @@ EVIDENCE = RetrainingEvidence(
     as_of=AT, last_started_at=None, new_labels=0, runs_this_month=0, spent_usd=0.0, projected_usd=0.62
 )
 PERSON = "arn:aws:sts::123456789012:assumed-role/Operators/ann"
+LIVE = VersionLive(version="2", revision=3, watched_requests=48, live_at=AT, endpoint_config="v2-live")
 UNANSWERED = ReviewUnanswered(decision="r-0-17", reason="unsure")
 ANSWERED = ReviewAnswered(**UNANSWERED.model_dump(), by=PERSON, value="1", seconds=12.4, source="terminal")
 WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", key={"id": 7}, drop="", rows=1, labels=0)
@@ -92,10 +93,22 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
     (AuditEvent.MODEL_REFUSED, GatesJudged(passed=False, verdicts=(SIZE, REFUSED))),
     (AuditEvent.RELEASE_APPROVED, VersionDecided(version="2", by=PERSON, reason="as good on our wards")),
     (AuditEvent.RELEASE_REFUSED, VersionDecided(version="3", by=PERSON, reason="errs on the new wards")),
-    (AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=3, watched_requests=48)),
+    (
+        AuditEvent.RELEASE_LIVE,
+        VersionLive(version="2", revision=3, watched_requests=48, live_at=AT, endpoint_config="v2-live"),
+    ),
     (
         AuditEvent.RELEASE_ROLLED_BACK,
-        VersionRolledBack(version="1", revision=4, watched_requests=0, by=PERSON, reason="complaints", replaced="2"),
+        VersionRolledBack(
+            version="1",
+            revision=4,
+            watched_requests=0,
+            live_at=AT + SECOND,
+            endpoint_config="v1-live",
+            by=PERSON,
+            reason="complaints",
+            replaced="2",
+        ),
     ),
     (AuditEvent.RELEASE_FAILED, _failed("Smoke", '{"errorMessage": "no", "errorType": "X"}')),
     (AuditEvent.RELEASE_FAILED, _failed(None, None)),
@@ -277,6 +290,8 @@ def _decided(report: WorkloadReport) -> Iterator[tuple[AuditEvent, Execution, Me
             version=run.answer("start_release")["version"],
             revision=advanced["revision"],
             watched_requests=advanced["watched_requests"],
+            live_at=run.stopped,
+            endpoint_config=run.output["live_config"]["name"],
         )
         yield AuditEvent.RELEASE_LIVE, run, live
     for run in report.of("retrain"):

@@ -23,10 +23,15 @@ from console.demo.air_quality import DAY, LIVE, STORY, Hours
 from console.demo.driver import Driver
 from console.environment import local_environment
 from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
+from console.queries.decisions import find_days
 from console.queries.lineage import trace
 from console.queries.quarantine import find_rows
+from console.queries.replay import archived
 from console.queries.report import WorkloadReport, read_report
-from millrace.aws.objects import read_object
+from millrace.aws.objects import keys_below, read_object
+from millrace.decisions.store import find_decision
+from millrace.errors import EnvironmentNotFoundError
+from millrace.messages.ingest import Staging
 from millrace.messages.monitor import WindowReport
 from millrace.messages.score import DeliveredDrops
 
@@ -170,6 +175,25 @@ def test_a_decision_is_traced_back_to_the_files(lived: Lived) -> None:
     links = list(trace(local_environment(lived.cloud), NAMES, answer["id"]))
     assert [link.what for link in links if link.state == "broken"] == []
     assert sum(link.what == "drop" for link in links) == 2
+
+
+def test_a_decision_is_answered_again_with_its_past(lived: Lived) -> None:
+    """A request has brought its past; that of a file's row is in the shard, and missing without it."""
+    place = local_environment(lived.cloud)
+    client, bucket = place.client("s3"), NAMES.platform.bucket("lake")
+    day = list(find_days(place, NAMES, first=JANUARY.date(), last=JANUARY.date()))
+    some = {one.source: one for found in day for one in found.decisions}
+    kept = [find_decision(client, bucket, NAMES.workload, one.id, [JANUARY.date()]) for one in some.values()]
+    assert some.keys() == {"api", "batch"}
+    with archived(place, NAMES, "1") as version:
+        assert [one.differences for one in version.replay([one for one in kept if one])] == [(), ()]
+        [scored] = [one for one in kept if one and one.scored]
+        assert scored.scored is not None
+        shards = Staging(names=NAMES, of=scored.scored.run).shards
+        for key in list(keys_below(client, bucket, shards)):
+            client.delete_object(Bucket=bucket, Key=key)
+        with pytest.raises(EnvironmentNotFoundError, match=r"expected its past in s3://.*got no such object"):
+            version.replay([scored])
 
 
 def test_the_command_line_reads_a_number_with_a_history(

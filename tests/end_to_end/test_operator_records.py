@@ -6,6 +6,8 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from math import nextafter
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,12 @@ from console.demo.months import SAMPLE, months
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.decisions import find_days
-from console.queries.lineage import Link, trace
+from console.queries.lineage import trace
+from console.queries.link import Link
+from console.queries.replay import archived
 from millrace.aws.objects import split_uri
+from millrace.decisions.store import find_decision
+from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.workload.prices import usd_per_hour
 from tests.end_to_end.conftest import Lived
 
@@ -195,11 +201,40 @@ def test_why(run: Run, last_decision: str) -> None:
     assert [link["what"] for link in links if link["state"] == "recorded"] == ["label", "rows from labels", "code"]
     assert len([link for link in links if link["what"] == "drop"]) == 8
     assert {link["what"] for link in links} == {
-        "decision", "label", "model version", "model", "training run", "dataset version", "data files", "drop",
+        "decision", "label", "model version", "endpoint configuration", "model", "training run", "dataset version",
+        "data files", "drop",
         "rows from labels", "contract", "config", "code", "evaluation", "gate",
     }  # fmt: skip
     assert [len(link["digest"]) for link in links if link["digest"]] == [64] * 16
     assert "✓" in run("why", last_decision).stdout
+
+
+def test_live(run: Run, lived: Lived) -> None:
+    """Version 1 until the alarm's version came, which is live still; nothing before the first release."""
+    may, now = (json.loads(run("live", *at, "--json").stdout) for at in (("--at", "1997-05-01"), ()))
+    assert (may["version"], may["until"], may["approved_by"], may["revision"]) == ("1", now["since"], "", 1)
+    assert (now["version"], now["until"], now["since"][:10]) == ("2", None, "1997-05-15")
+    endpoint = lived.cloud.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
+    assert now["endpoint_config"] == endpoint["EndpointConfigName"] != may["endpoint_config"]
+    with pytest.raises(EnvironmentNotFoundError, match=r"got 1996-05-01T00:00:00Z: the first went live 1997-01-01"):
+        run("live", "--at", "1996-05-01")
+
+
+def test_why_names_what_answered(lived: Lived, place: Environment) -> None:
+    """Each version by its configuration, which of the one before is kept for a rollback; a file's row by its run."""
+    days = [day for day in find_days(place, lived.names) if day.decisions[0].model_version]
+    some = {(one.source, one.model_version): one.id for day in days for one in day.decisions if one.value is not None}
+    chains = {of: {link.what: link for link in trace(place, lived.names, one)} for of, one in some.items()}
+    assert chains.keys() >= {("api", "1"), ("api", "2"), ("batch", "1")}
+    for (source, version), links in chains.items():
+        if source == "batch":
+            assert "endpoint configuration" not in links
+            link = links["scoring run"]
+        else:
+            assert "scoring run" not in links
+            link = links["endpoint configuration"]
+            assert f"-v{version}-" in link.identity
+        assert link.state == "checked", link
 
 
 def test_why_explained(run: Run, last_decision: str) -> None:
@@ -227,6 +262,48 @@ def test_why_nearest(run: Run, last_decision: str) -> None:
     assert all(one["row"].keys() == found["row"].keys() for one in examples)
     assert max(found["weights"], key=found["weights"].__getitem__) == "nswprice"
     assert "training rows of version 2; weights: nswprice" in run("why", last_decision, "--nearest").stdout
+
+
+def test_why_replayed(run: Run, lived: Lived, place: Environment, last_decision: str) -> None:
+    """Decisions of requests, and of a file's rows, by the archived version: the same bits; a changed bit is told."""
+    found = json.loads(run("why", last_decision, "--replay", "--json").stdout)
+    assert (found["version"], found["differences"]) == ("2", [])
+    assert found["kept"] == found["again"]
+    assert found["kept"].keys() >= {"value", "probability", "confidence"}
+    assert "signed: the same bits" in run("why", last_decision, "--replay").stdout
+    client, bucket = place.client("s3"), lived.names.platform.bucket("lake")
+    days = [day for day in find_days(place, lived.names) if day.decisions[0].model_version]
+    some = {one.source: one for day in days for one in day.decisions if one.model_version == "1" and one.value}
+    kept = [find_decision(client, bucket, lived.names.workload, one.id, [one.event_time.date()])
+            for one in some.values()]  # fmt: skip
+    assert {one.decision.source for one in kept if one} == {"api", "batch"}
+    with archived(place, lived.names, "1") as version:
+        for one in kept:
+            assert one is not None
+            [again] = version.replay([one])
+            assert again.differences == ()
+            wrong = one.decision.output | {"probability": nextafter(one.decision.output["probability"], 0)}
+            [altered] = version.replay([replace(one, decision=replace(one.decision, output=wrong))])
+            [difference] = altered.differences
+            assert (difference.cell, difference.kept) == ("probability", wrong["probability"])
+            assert difference.bit is not None
+
+
+def test_a_replay_says_what_is_missing(run: Run, lived: Lived, last_decision: str) -> None:
+    s3, [uri] = lived.cloud.client("s3"), [
+        one["model_data_url"] for one in json.loads(run("versions", "--json").stdout) if one["version"] == "2"
+    ]  # fmt: skip
+    bucket, key = split_uri(uri)
+    content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    s3.delete_object(Bucket=bucket, Key=key)
+    try:
+        with pytest.raises(EnvironmentNotFoundError, match="version 2: expected it in the registry and its archive"):
+            run("why", last_decision, "--replay")
+        s3.put_object(Bucket=bucket, Key=key, Body=content + b"\0")
+        with pytest.raises(ArtefactError, match="as it was signed"):
+            run("why", last_decision, "--replay")
+    finally:
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
 
 
 class Tampered:

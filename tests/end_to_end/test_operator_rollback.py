@@ -180,6 +180,9 @@ def test_the_version_before_answers_again_and_nobody_notices(
     assert record.event == "release.rolled_back"
     assert (record.details.version, record.details.replaced) == (previous, live)
     assert (record.details.reason, record.details.by) == (REASON, caller_identity(place))
+    now = json.loads(run("live", "--json").stdout)
+    assert (now["version"], now["until"], now["execution"]) == (previous, None, record.run)
+    assert (now["rolled_back_by"], now["rollback"]) == (caller_identity(place), REASON)
     released = lived.witness.told("model.released")[-1]["detail"]
     assert (released["version"], released["previous_version"]) == (previous, live)
     assert lived.cloud.client("sagemaker").list_endpoints(NameContains="challenger")["Endpoints"] == []

@@ -12,7 +12,8 @@ import yaml
 from moto import mock_aws
 
 from console.environment import Environment
-from console.queries.lineage import Chain, Link
+from console.queries.lineage import Chain
+from console.queries.link import Link
 from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive
 from millrace.aws.objects import split_uri
 from millrace.features.number import Number

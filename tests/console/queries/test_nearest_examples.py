@@ -347,7 +347,7 @@ def test_the_command_prints_a_line_for_each_column(
     assert json.loads(as_json.stdout)["examples"][0]["distance"] == 0
     both = CliRunner().invoke(app, [*words, "--explain"])
     assert both.exit_code == 2
-    assert "got both" in both.output
+    assert "got 2" in both.output
 
 
 def test_rows_are_found_in_files_of_another_width_and_of_fewer_columns() -> None:

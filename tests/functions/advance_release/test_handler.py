@@ -11,7 +11,7 @@ import pytest
 from millrace.errors import ConflictError
 from millrace.release.registry import Candidate, Registry
 from millrace.state.pointers import Pointers
-from millrace.timestamps import parse_utc
+from millrace.timestamps import format_utc, parse_utc
 
 AS_OF = parse_utc("1997-01-01T00:12:00Z")
 
@@ -83,7 +83,13 @@ def test_it_is_said_how_many_requests_the_alarms_of_the_release_have_judged(aws,
         boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=data)
     assert load("advance_release")(event("advance_release"))["watched_requests"] == 3
     (record,) = aws.audit()
-    assert record["details"] == {"version": "1", "revision": 1, "watched_requests": 3}
+    endpoint = aws.sagemaker.describe_endpoint(EndpointName=aws.names.endpoint)
+    live_at = format_utc(endpoint["LastModifiedTime"])
+    assert record["details"] == {
+        "version": "1", "revision": 1, "watched_requests": 3, "live_at": record["details"]["live_at"],
+        "endpoint_config": config,
+    }  # fmt: skip
+    assert format_utc(parse_utc(record["details"]["live_at"])) == live_at
 
 
 def test_the_version_before_is_kept_as_previous(aws, load, event, packages):
@@ -136,7 +142,8 @@ def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages
     assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("1", "2", 3)
     (record,) = [record for record in aws.audit() if record["event"] == "release.rolled_back"]
     assert record["details"] == {
-        "version": "1", "revision": 3, "watched_requests": 0,
+        "version": "1", "revision": 3, "watched_requests": 0, "live_at": record["details"]["live_at"],
+        "endpoint_config": event("advance_release")["state"]["live_config"]["name"],
         "by": "arn:aws:iam::123456789012:user/kim", "reason": "worse since Tuesday",
         "replaced": "2",
     }  # fmt: skip

@@ -50,6 +50,9 @@ def test_the_first_by_priority_are_opened_and_the_others_counted(
     known = ScoredDay(
         source="s3://landing/electricity/scoring/x",
         source_digest="9f",
+        run="9c2e",
+        first_shard=0,
+        shards=1,
         rows=6,
         inferred_at=AT,
         phase="live",

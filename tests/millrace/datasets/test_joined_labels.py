@@ -100,6 +100,9 @@ def test_labels_of_a_scored_file_are_rows_as_they_were_scored(lake: Lake, cloud:
         known = ScoredDay(
             source="s3://landing/a.csv",
             source_digest="",
+            run="9c2e",
+            first_shard=0,
+            shards=1,
             rows=count,
             inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
             phase="live",

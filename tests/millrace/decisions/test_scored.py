@@ -34,6 +34,9 @@ TODAY, TOMORROW = START.date(), START.date() + timedelta(days=1)
 KNOWN = ScoredDay(
     source="s3://landing/shop/scoring/week.csv?versionId=1",
     source_digest="9f86",
+    run="9c2e",
+    first_shard=0,
+    shards=1,
     rows=12,
     inferred_at=START,
     phase="live",

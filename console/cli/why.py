@@ -1,0 +1,120 @@
+"""The command that says why a decision is as it is: what it came from, and whether its version says the same again."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.environment import find_deployed
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json, show_rows
+from console.words import brief
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from millrace.names import WorkloadNames
+
+MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
+
+
+def why(
+    id: Annotated[str, typer.Argument(help="The id of a decision.")],  # noqa: A002 - as it is called
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    explain: Annotated[bool, typer.Option("--explain", help="What each column added to the answer.")] = False,
+    nearest: Annotated[bool, typer.Option("--nearest", help="The training rows that are most like it.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Answer again, and compare the bits.")] = False,
+) -> None:
+    """Trace a decision back to the files: model version, run, snapshot, drops, contract, code, gates, with digests.
+
+    Example: millrace why 6f1c2d3e-0000-0000-0000-000000000000-0. ✓ was computed again from S3, · is as recorded, ✗ says
+    where the chain breaks; then the exit status is 1. With --explain the version that answered is run again on the
+    decision's input, and the answer is taken apart. With --nearest the three training rows that are most like the input
+    are shown, where the contract lets people see them. With --replay the archived version answers the row again, in a
+    process of its own; the exit status is 1 if a bit is another one."""
+    from console.queries.lineage import trace
+
+    wanted = [
+        show
+        for show, is_wanted in ((_show_explanation, explain), (_show_nearest, nearest), (_show_replay, replay))
+        if is_wanted
+    ]
+    if len(wanted) > 1:
+        raise typer.BadParameter(f"expected one of --explain, --nearest and --replay, got {len(wanted)}")
+    for show in wanted:
+        show(*find_deployed(stage, build, workload), id, as_json=as_json)
+        return
+    # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
+    links = list(trace(*find_deployed(stage, build, workload), id))
+    if as_json:
+        show_json([asdict(link) for link in links])
+    else:
+        rows = [
+            {
+                "": MARKS[link.state],
+                "link": link.what,
+                "id": brief(link.identity),
+                "sha-256": (link.digest or "")[:12],
+                "detail": brief(link.detail),
+            }
+            for link in links
+        ]
+        show_rows(rows, as_json=False, nothing="")
+    if broken := [link.what for link in links if link.state == "broken"]:
+        print(f"millrace: the chain breaks at: {', '.join(broken)}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _show_explanation(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
+    from console.presenters.contributions import contribution_rows
+    from console.queries.decision_explanation import explain_decision
+
+    found = explain_decision(environment, names, decision)
+    if as_json:
+        show_json(found)
+        return
+    show_rows(contribution_rows(found), as_json=False, nothing="")
+    error = found["standard_error"]
+    print(f"\nShapley values{f', standard error at most {error:.2g}' if error else ', exact'}")
+
+
+def _show_nearest(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
+    from console.presenters.examples import example_notes, example_rows
+    from console.queries.nearest_examples import nearest_examples
+
+    found = nearest_examples(environment, names, decision)
+    if as_json:
+        show_json(asdict(found))
+        return
+    show_rows(example_rows(found), as_json=False, nothing="")
+    print("", *example_notes(found), sep="\n")
+
+
+def _show_replay(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
+    from console.queries.replay import replay_decision
+    from millrace.decisions.record import canonical
+
+    found = replay_decision(environment, names, decision)
+    if as_json:
+        show_json(asdict(found))
+    else:
+        # All digits: the numbers of a table for people are rounded.
+        rows: list[dict[str, Any]] = [
+            {"": "✓", "cell": name, "kept": canonical(cell)}
+            for name, cell in found.kept.items()
+            if canonical(cell) == canonical(found.again.get(name))
+        ]
+        rows += [
+            {"": "✗", "cell": one.cell, "kept": canonical(one.kept), "again": canonical(one.again), "bit": one.bit}
+            for one in found.differences
+        ]
+        show_rows(rows, as_json=False, nothing="")
+        said = "other bits" if found.differences else "the same bits"
+        print(f"\nVersion {found.version}, model {found.model_digest[:12]}, signed: {said}")
+    if found.differences:
+        raise typer.Exit(1)

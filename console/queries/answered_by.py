@@ -1,0 +1,69 @@
+"""What has answered a decision: the endpoint by its configuration, or the execution that scored a file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from console.environment import Environment
+from console.queries.link import Link, broken, checked, recorded
+from console.queries.live import LivePeriod, live_periods
+from console.queries.versions import audit_of
+from millrace.decisions.record import Decision
+from millrace.decisions.scored import ScoredDay
+from millrace.messages.score import ScoreState
+from millrace.names import WorkloadNames
+from millrace.release.registry import Package
+
+
+def endpoint_link(environment: Environment, names: WorkloadNames, decision: Decision, package: Package) -> Link:
+    """The endpoint's configuration by which the version was live: whether it serves what the registry has.
+
+    It is only `recorded` once a later release has deleted it."""
+    what = "endpoint configuration"
+    lived = [one for one in live_periods(audit_of(environment, names)) if one.version == package.version]
+    if not lived:
+        return broken(what, names.endpoint, f"no audit record says that version {package.version} went live")
+    # A local cloud's clock may be moved, and decisions have the time of the machine: then the first period counts.
+    before = [one for one in lived if one.since <= decision.inferred_at]
+    period = before[-1] if before else lived[0]
+    said = f"live from {period.since:%Y-%m-%d %H:%M}, revision {period.revision} of the pointers"
+    client = environment.client("sagemaker")
+    try:
+        config = client.describe_endpoint_config(EndpointConfigName=period.endpoint_config)
+        [variant] = config["ProductionVariants"]
+        model = client.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        return recorded(what, period.endpoint_config, "", f"{said}; a later release has deleted it")
+    return _served(period, variant, model, package, said)
+
+
+def _served(period: LivePeriod, variant: Any, model: Any, package: Package, said: str) -> Link:
+    variables = model.get("Environment", {})
+    came = (model["Image"], model["ModelDataUrl"], variables.get("MILLRACE_MODEL_DIGEST"))
+    expected = (package.image, package.model_data_url, package.metadata.get("model_digest"))
+    if came != expected:
+        return broken("endpoint configuration", period.endpoint_config, f"expected {expected}, its model has {came}")
+    detail = f"{variant['InstanceType']}, image and artefact are the registry's; {said}"
+    return checked("endpoint configuration", period.endpoint_config, detail)
+
+
+def score_link(environment: Environment, names: WorkloadNames, decision: Decision, scored: ScoredDay) -> Link:
+    """The execution that scored the row's file: whether its transform job had the version that the decision names.
+
+    It is only `recorded` once Step Functions keeps it no longer."""
+    client, what = environment.client("stepfunctions"), "scoring run"
+    arn = names.execution_arn("score", scored.run)
+    try:
+        execution = client.describe_execution(executionArn=arn)
+    except client.exceptions.ExecutionDoesNotExist:
+        return recorded(what, scored.run, "", "Step Functions keeps executions for 90 days")
+    if execution["status"] != "SUCCEEDED":
+        return recorded(what, scored.run, "", f"it is {execution['status']}")
+    sharded = ScoreState.model_validate(json.loads(execution["output"])).validation.answer
+    said_by = decision.withheld.model_version if decision.withheld else decision.model_version
+    if sharded.model_version != said_by:
+        return broken(what, scored.run, f"it had version {sharded.model_version}, the decision has {said_by}")
+    return checked(what, scored.run, f"by SageMaker's model {sharded.model_name}")

@@ -1,0 +1,211 @@
+"""Answer a kept decision again: its own version from the archive, its own row, and the same bits or the difference.
+
+    decision -> version -> signature, archive -> the serving container's program, in a process of its own -> the answer
+
+Nothing of the cloud answers: what S3, the registry and KMS hold is read, and no more."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from console.queries.decisions import find_decision
+from console.queries.serving import Ask, serving
+from console.queries.signatures import verify_version
+from console.queries.stored import find_object
+from console.queries.versions import registry_of
+from millrace.artefact.artefact import Description, read_folder
+from millrace.artefact.batch import ROW
+from millrace.decisions import captured
+from millrace.decisions.record import Answered, canonical
+from millrace.decisions.store import LocatedDecision
+from millrace.errors import AnswerError, EnvironmentNotFoundError
+from millrace.features import catalogue as encoders
+from millrace.messages.ingest import Staging
+from millrace.names import WorkloadNames
+from millrace.tasks.answer import read_answer
+
+AT_ONCE = 500
+"""Rows of one request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A cell of the answer that is another one now."""
+
+    cell: str
+    """`probability`, or `value[3]` for a part of a list."""
+    kept: Any
+    again: Any
+    bit: int | None
+    """The highest bit that differs, of the 64 of a number, counted from 0; None if a cell is no number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A decision beside what its version answers now."""
+
+    decision: str
+    version: str
+    model_digest: str
+    """The digest of the artefact's members: the registry keeps it, and the signature covers it."""
+    kept: Mapping[str, Any]
+    """The fields of the answer, and what was measured of the row, as the decision has them."""
+    again: Mapping[str, Any]
+    differences: tuple[Difference, ...]
+
+
+def replay_decision(environment: Environment, names: WorkloadNames, wanted: str) -> Replay:
+    """The decision with this id, answered again.
+
+    Raises EnvironmentNotFoundError, which says what is missing: the decision, an answer of a model, the version, its
+    archive, or a part of the row. Raises ArtefactError if the version is not as it was signed."""
+    kept = find_decision(environment, names, wanted)
+    if kept is None:
+        raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, which no line has")
+    with archived(environment, names, said_by_model(kept)[0]) as version:
+        [found] = version.replay([kept])
+    return found
+
+
+def said_by_model(kept: LocatedDecision) -> tuple[str, Mapping[str, Answered]]:
+    """The version that answered the row, and its answer: the naive rule's may have gone out in its place.
+
+    Raises EnvironmentNotFoundError if there is none to compare with."""
+    decision = kept.decision
+    version, output = decision.model_version, decision.output
+    if decision.withheld is not None:
+        version, output = decision.withheld.model_version, decision.withheld.output
+    if version is None:
+        raise _missing(kept, "a model's answer, got one of the fallback alone")
+    if all(cell is None for cell in output.values()):
+        raise _missing(kept, "a model's answer, got none: its row was held out, and the delivered file leaves it empty")
+    return version, output
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchivedVersion:
+    """A version from the archive, with what answers by it while the block of `archived` runs."""
+
+    environment: Environment
+    names: WorkloadNames
+    version: str
+    model_digest: str
+    description: Description
+    ask: Ask
+
+    def replay(self, decisions: Sequence[LocatedDecision]) -> list[Replay]:
+        """The decisions, which this version has answered, in order. Raises as `replay_decision` does."""
+        found: list[Replay] = []
+        for first in range(0, len(decisions), AT_ONCE):
+            some = decisions[first : first + AT_ONCE]
+            answers = self.ask([self._row(one) for one in some])
+            found += [self._compared(one, answer) for one, answer in zip(some, answers, strict=True)]
+        return found
+
+    def _row(self, kept: LocatedDecision) -> dict[str, Any]:
+        """What the version reads of the decision's row, as a request carries it."""
+        client, row = self.environment.client("s3"), dict(json.loads(kept.decision.input))
+        long = captured.LongCells(columns=tuple(row), under=self.names.lake_uri(captured.FOLDER, ""))
+        for column, uri in captured.references(row, long).items():
+            if find_object(client, uri) is None:
+                raise _missing(kept, f"{column} in {uri}, got no such object: they are kept for a time only")
+            row[column] = base64.b64encode(captured.read(client, uri)).decode()
+        histories = [history.name for history in encoders.histories(self.description.features)]
+        if histories and kept.scored:
+            row |= self._pasts(kept, histories)
+        return {name: row.get(name) for name in self.description.inputs}
+
+    def _pasts(self, kept: LocatedDecision, histories: Sequence[str]) -> dict[str, Any]:
+        """The pasts with which the row of a file was answered, from the shard that the transform job has read."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        client, known = self.environment.client("s3"), kept.scored
+        assert known is not None
+        staging, number = Staging(names=self.names, of=known.run), int(kept.decision.id.rpartition("-")[2])
+        for shard in range(known.first_shard, known.first_shard + known.shards):
+            uri = staging.uri(staging.shard(shard))
+            if (content := find_object(client, uri)) is None:
+                raise _missing(kept, f"its past in {uri}, got no such object: shards are kept for a time only")
+            rows = pa.ipc.open_stream(content).read_all()
+            for row in rows.filter(pc.equal(rows[ROW], number)).select(histories).to_pylist():
+                return dict(row)
+        raise _missing(kept, f"its past in {staging.uri(staging.shards)}, got no shard with row {number}")
+
+    def _compared(self, kept: LocatedDecision, answer: Mapping[str, Any]) -> Replay:
+        if reason := answer.get("rejected"):
+            raise AnswerError(f"decision {kept.decision.id}: expected an answer, got a rejection: {reason}")
+        _, said = said_by_model(kept)
+        before = {**said, **kept.decision.watched}
+        after = {**read_answer(answer, self.description.task.answer), **answer.get("watched", {})}
+        # The decisions of a file have no brightness of an image: only what both have measured is compared.
+        after = {name: cell for name, cell in after.items() if name in before or name not in answer.get("watched", {})}
+        return Replay(
+            decision=kept.decision.id,
+            version=self.version,
+            model_digest=self.model_digest,
+            kept=before,
+            again=after,
+            differences=tuple(differences(before, after)),
+        )
+
+
+@contextmanager
+def archived(environment: Environment, names: WorkloadNames, version: str) -> Iterator[ArchivedVersion]:
+    """The version as it was signed, ready to answer while the block runs.
+
+    Raises EnvironmentNotFoundError if it, or its archive, is gone, and ArtefactError if it is not as it was signed."""
+    with TemporaryDirectory() as root:
+        folder = Path(root) / "ml"
+        try:
+            package = registry_of(environment, names).describe(names.package_arn(version))
+            verify_version(environment, names, version, folder=folder)
+        except ClientError as error:
+            expected = "it in the registry and its archive in S3"
+            raise EnvironmentNotFoundError(f"version {version}: expected {expected}, got {error}") from None
+        digest = package.metadata["model_digest"]
+        description = read_folder(folder / "model", approved=digest).description
+        with serving(folder, version=version, model_digest=digest) as ask:
+            yield ArchivedVersion(
+                environment=environment,
+                names=names,
+                version=version,
+                model_digest=digest,
+                description=description,
+                ask=ask,
+            )
+
+
+def differences(kept: Mapping[str, Any], again: Mapping[str, Any]) -> Iterator[Difference]:
+    """The cells that are not the same to the last bit. A field that one of the two lacks is None there."""
+    for name in dict.fromkeys((*kept, *again)):
+        one, other = kept.get(name), again.get(name)
+        pairs: dict[str, tuple[Any, Any]] = {name: (one, other)}
+        if isinstance(one, list) and isinstance(other, list):
+            pairs = {f"{name}[{place}]": pair for place, pair in enumerate(zip_longest(one, other))}
+        for cell, (before, after) in pairs.items():
+            if canonical(before) != canonical(after):
+                yield Difference(cell=cell, kept=before, again=after, bit=_highest_bit(before, after))
+
+
+def _highest_bit(*pair: Any) -> int | None:
+    if not all(isinstance(one, int | float) for one in pair):
+        return None
+    before, after = (struct.unpack(">Q", struct.pack(">d", one))[0] for one in pair)
+    return int(before ^ after).bit_length() - 1
+
+
+def _missing(kept: LocatedDecision, what: str) -> EnvironmentNotFoundError:
+    return EnvironmentNotFoundError(f"decision {kept.decision.id}: expected {what}")
