@@ -11,7 +11,7 @@ def parse_utc(text: str) -> datetime:
     Raises ValueError for a text that is no time, and for a time that is outside the years 1 to 9999 in UTC."""
     parsed = datetime.fromisoformat(text)
     try:
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError(f"expected a moment in the years 1 to 9999 of UTC, got {text!r}") from None
 

@@ -28,9 +28,10 @@ from console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.times import Series, find_series, without_rows
 from console.new.trial import Trial, run_trial
+from millrace.contract.future import up_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import LINE, Table, arrow_schema, up_to
+from millrace.contract.schema import LINE, Table, arrow_schema
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError

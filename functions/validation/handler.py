@@ -17,8 +17,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from functions.validation.plans import Plans
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Feed, up_to
+from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source

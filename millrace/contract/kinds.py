@@ -92,7 +92,7 @@ def parse_cell(value: Any, kind: Kind) -> Any:
         case "date":
             return date.fromisoformat(_matching(DATE, value))
         case "timestamp" | "timestamp_utc":
-            return _parse_timestamp(value, kind)
+            return parse_timestamp(value, kind)
         case "float32" | "float64":
             return to_float(value, kind)
     return value
@@ -144,7 +144,8 @@ def to_base64(cell: bytes) -> str:
     return base64.b64encode(cell).decode()
 
 
-def _parse_timestamp(text: str, kind: Kind) -> datetime:
+def parse_timestamp(text: str, kind: Kind) -> datetime:
+    """The time of a cell of kind `timestamp` or `timestamp_utc`. Raises ValueError for another text."""
     moment = datetime.fromisoformat(_matching(TIMESTAMP, text))
     # A `timestamp` must not have an offset, a `timestamp_utc` must have one.
     if (moment.tzinfo is None) is not (kind == "timestamp"):

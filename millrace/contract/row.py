@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import as_json, parse_cell
+from millrace.contract.quick_check import QuickCheck
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import RuleViolation, shown, truncate
@@ -29,6 +30,8 @@ def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[Histor
     A caller may send a row as the files have it: `{"Seen At": "7/4/2024 1:05 PM"}` becomes
     `{"seen_at": "2024-07-04T13:05:00"}`. A name that neither the contract nor its files have stays as it came, and so
     does a column that comes by both of its names: `check_row` refuses them."""
+    if row.keys() <= table.plain_names:
+        return dict(row)
     found: dict[str, Any] = {}
     for name, value in table.parted(row).items():
         match table.name_of.get(name):
@@ -65,6 +68,8 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
     A drop with this row would come to the same verdict, good or not, if `table` has the bound that `future.up_to` puts
     on the event time of both. The reasons may differ: a drop refuses a row with cells of a wrong type before it applies
     any rule, so it may have fewer reasons and another first one."""
+    if _keeps_all(row, table.quick_checks):
+        return ()
     unknown = sorted(row.keys() - table.names)
     # A spelling is proposed for the first unknown name alone: a caller may send any number of them.
     expected = one_of(unknown[0], table.names) if unknown else ""
@@ -79,6 +84,14 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
             for reason, expected, cell in _check(value, column)
         ]
     return tuple(violations)
+
+
+def _keeps_all(row: Mapping[str, Any], checks: Mapping[str, QuickCheck]) -> bool:
+    """Whether the row surely breaks no rule."""
+    for name, keeps in checks.items():
+        if not keeps(row.get(name)):
+            return False
+    return row.keys() <= checks.keys()
 
 
 def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str, Any]]:
@@ -114,6 +127,8 @@ def check_row_with_past(
     """Every rule that the row breaks; if it breaks none, what is wrong with each of its pasts.
 
     Of a past the first bad row alone is named, with a column such as `past[3].load`."""
+    if not histories:
+        return check_row(row, table)
     names = {history.name for history in histories}
     own = check_row({name: value for name, value in row.items() if name not in names}, table)
     if own:

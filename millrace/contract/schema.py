@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from millrace.contract.ahead import Ahead
 from millrace.contract.csv_form import CsvForm
@@ -15,9 +15,9 @@ from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
 from millrace.contract.number_format import NumberFormat
 from millrace.contract.parts import CellPart, cells_of
+from millrace.contract.quick_check import QuickCheck, quick_check
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
-from millrace.contract.rules.range import Range
 from millrace.contract.rules.required import Required
 from millrace.contract.rules.rule import Rule
 from millrace.contract.time_format import TimeFormat
@@ -160,6 +160,17 @@ class Column:
         rules = (rule for rule in self.rules if not (self.takes_unlisted and isinstance(rule, Allowed)))
         return (*required, *finite, *rules)
 
+    @cached_property
+    def quick_check(self) -> QuickCheck:
+        """Whether a value of JSON surely keeps all `checks`."""
+        return quick_check(self.kind, self.checks)
+
+    @property
+    def has_own_words(self) -> bool:
+        """Whether a value of JSON may stand for another one: by a missing word, a format, or as 0 and 1 for a truth."""
+        formats = self.number_format or self.time_format or self.kind == "boolean"
+        return bool(formats or self.missing_words or self.missing_numbers or self.missing_times)
+
     @property
     def name_in_file(self) -> str:
         if self.part:
@@ -205,6 +216,20 @@ class Table:
     @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def quick_checks(self) -> dict[str, QuickCheck]:
+        """The `quick_check` of each column, by its name."""
+        return {column.name: column.quick_check for column in self.columns}
+
+    @cached_property
+    def plain_names(self) -> frozenset[str]:
+        """The columns whose cells of a request stay as they are."""
+        return frozenset(column.name for column in self.columns if not column.has_own_words)
+
+    @cached_property
+    def generated(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.is_generated)
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -356,48 +381,3 @@ def _open(column: Column) -> Column:
     """The column as rows to score have it."""
     rule = column.find(Allowed)
     return replace(column, takes_unlisted=rule is not None and not rule.strict and not column.label)
-
-
-AHEAD = timedelta(days=366)
-"""How far ahead of arrival and horizon an event time may lie.
-
-It leaves room for files of a whole month or year that come before it is over, for plans, and for replays of the past.
-A time further ahead is a wrong date. `split.without_strays` leaves out the few wrong dates that lie nearer."""
-
-
-class InTime(Protocol):
-    """The part of a workload's prediction that is read here."""
-
-    @property
-    def event_time(self) -> str:
-        """The column with the time of a row's event."""
-        ...
-
-    @property
-    def horizon_hours(self) -> float:
-        """How many hours after a row's event its label is known."""
-        ...
-
-
-def up_to(table: Table, prediction: InTime, *, arrived: datetime) -> Table:
-    """The table with an upper bound on its event time: when the drop or the request arrived, plus horizon, plus a year.
-
-    If the contract declares a maximum of its own, that one stays. Without a bound, one wrong date such as 9999-12-31
-    would be the table's last day for good: no later training would have rows to be judged on. And no monitor ever looks
-    at decisions about such a day."""
-    try:
-        latest = arrived.astimezone(UTC) + timedelta(hours=prediction.horizon_hours) + AHEAD
-    except OverflowError:  # the bound lies behind the year 9999, the last one that Python has
-        return table
-    columns = (_bounded(column, latest) if column.name == prediction.event_time else column for column in table.columns)
-    return replace(table, columns=tuple(columns))
-
-
-def _bounded(column: Column, latest: datetime) -> Column:
-    declared = column.find(Range) or Range()
-    if declared.maximum is not None or declared.exclusive_maximum is not None:
-        return column
-    # The bound joins the declared minimum in one rule: a column has one rule of each class.
-    bound = latest if column.kind == "timestamp_utc" else latest.replace(tzinfo=None)
-    others = tuple(rule for rule in column.rules if not isinstance(rule, Range))
-    return replace(column, rules=(*others, replace(declared, maximum=bound)))

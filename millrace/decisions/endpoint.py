@@ -155,9 +155,10 @@ def _read(body: bytes, rows: int, task: Task) -> Answers:
     # A rejected row has its reason in place of an answer. What follows is of the other rows only.
     rejected = {place: _rejection(one) for place, one in enumerate(predictions) if _is_rejected(one)}
     answered = [one for place, one in enumerate(predictions) if place not in rejected]
-    outputs = tuple(read_answer(prediction, task.answer) for prediction in answered)
-    watched = tuple(_measured(prediction) for prediction in answered)
-    explanations = tuple(_explanation(prediction) for prediction in answered)
+    fields = task.answer
+    outputs = tuple(read_answer(prediction, fields) for prediction in answered)
+    watched = tuple(map(_measured, answered)) if any("watched" in one for one in answered) else ()
+    explanations = tuple(map(_explanation, answered)) if any("explanation" in one for one in answered) else ()
     return Answers(
         model_version=version,
         outputs=outputs,

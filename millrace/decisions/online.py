@@ -18,9 +18,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import up_to
 from millrace.decisions import captured, endpoint, lines, reply, road
 from millrace.decisions.chain import Instead, answer_instead, answerers
 from millrace.decisions.known_pasts import KeyLookup

@@ -118,6 +118,8 @@ def check_rows(
 def warnings(rows: Sequence[Admitted], table: Table, histories: Sequence[History] = ()) -> list[dict[str, Any]]:
     """What is told of answered rows, in the form of `rejected`: values outside of the contract's lists, and entries of
     a past at the time of an earlier one."""
+    if not (table.open_lists or histories):
+        return []
     return [
         {"row": row.number, "reason": one.reason, "column": one.column, "expected": one.expected, "came": one.got}
         for row in rows
@@ -140,9 +142,9 @@ def complete(
     found = []
     for number, row in enumerate(rows):
         cells = as_declared(row, table, histories)
-        for column in table.columns:
+        for column in table.generated:
             # With a `time_step` the rows of a request keep their order in time.
-            if column.is_generated and cells.get(column.name) is None:
+            if cells.get(column.name) is None:
                 time = column.first_time(at) + number * column.time_step
                 cells[column.name] = ids[number] if column.generated == "row_id" else time.isoformat()
         found.append(cells)
@@ -163,20 +165,9 @@ def decide(
     `inputs` are the cells of the rows, with references in place of long cells. `acting` is the policy as it stands now;
     None for a workload without one."""
     watched, instead = answer.watched or ({},) * len(rows), answer.instead or (None,) * len(rows)
-    return [
-        _decision(
-            row,
-            cells,
-            said,
-            measured,
-            other,
-            version=answer.model_version,
-            spec=prediction_spec,
-            call=call,
-            acting=acting,
-        )
-        for row, cells, said, measured, other in zip(rows, inputs, answer.outputs, watched, instead, strict=True)
-    ]
+    shared = answer.model_version, prediction_spec, call, acting
+    found = zip(rows, inputs, answer.outputs, watched, instead, strict=True)
+    return [_decision(*each, *shared) for each in found]
 
 
 def _decision(
@@ -185,7 +176,6 @@ def _decision(
     said: Mapping[str, Answered],
     watched: Mapping[str, float],
     instead: Instead | None,
-    *,
     version: str | None,
     spec: Prediction,
     call: Call,

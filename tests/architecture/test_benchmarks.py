@@ -94,7 +94,7 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     *(("ladder", {"canary": CANARY | {name: most * 1.01}}) for name, most in CANARY.items()),
     ("loop", {"loop_s": 60.1}),
     ("loop", {"api_calls": 2501}),
-    ("prediction", {"cpu_us": 60.1}),
+    ("prediction", {"cpu_us": 30.1}),
     ("prediction", {"cpu_us": float("nan")}),
     ("promise", {"found": [replace(KEPT, error=0.056)]}),
     ("promise", {"found": [KEPT, replace(KEPT, far=0.11)]}),

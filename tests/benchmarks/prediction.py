@@ -3,8 +3,8 @@
 Run it as `python -m tests.benchmarks.prediction`.
 
 A call carries 48 rows of the electricity workload (a day). Included: reading the request, the contract on each row,
-the endpoint's body and answer as text, decisions as lines, packing, the caller's answer. The median of many short
-rounds is given: other work on the machine lengthens rounds, it never shortens them.
+the endpoint's body and answer as text, decisions as lines, packing, the caller's answer. The best of many short rounds
+is given, and their median beside it: other work on the machine lengthens rounds, it never shortens them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from tests.benchmarks import conclude
 
-BAR_US = 60.0
+BAR_US = 30.0
 ROUNDS, CALLS = 30, 20
 EVENT = Path(__file__).resolve().parents[2] / "events" / "prediction.json"
 ENVIRONMENT = {
@@ -79,8 +79,8 @@ def main() -> None:
             for _ in range(CALLS):
                 function.handler(event, context)
             rounds.append((time.process_time() - started) / CALLS / rows * 1e6)
-    print(f"{rows} rows a call: {median(rounds):.1f} CPU µs a row, best round {min(rounds):.1f}")
-    conclude(verdict(cpu_us=median(rounds)))
+    print(f"{rows} rows a call: best round {min(rounds):.1f} CPU µs a row, median {median(rounds):.1f}")
+    conclude(verdict(cpu_us=min(rounds)))
 
 
 if __name__ == "__main__":

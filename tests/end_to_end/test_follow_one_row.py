@@ -34,7 +34,7 @@ PROCESSES = (
     "functions/decisions/handler.py",
 )
 """The first module of each process that the row enters, in order."""
-MOST_MODULES = 59
+MOST_MODULES = 61
 """How many modules of ours whoever follows a row has to read, from the drop to the recorded decision."""
 AS_ONE = ("millrace/contract/rules", "millrace/features")
 Steps = list[list[str]]

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column, Table, up_to
+from millrace.contract.schema import Column, Table
 from millrace.workload.load import load_workload
 
 WORKLOADS = Path(__file__).parents[3] / "workloads"

@@ -200,6 +200,15 @@ def test_an_input_is_parsed_by_readers_and_not_by_whoever_files_the_line(text: s
         lines_by_date([wrong])
 
 
+CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+DOCUMENTS = st.recursive(CELLS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
+
+
+@given(document=DOCUMENTS)
+def test_canonical_is_what_the_standard_encoder_writes(document: object) -> None:
+    assert canonical(document) == json.dumps(document, separators=(",", ":"), sort_keys=True)
+
+
 def test_lines_lie_under_their_event_date() -> None:
     after = Decision(**{**vars(DECISION), "event_time": datetime(1997, 1, 3, tzinfo=UTC)})
     assert filed(to_line(DECISION), to_line(after)) == {
