@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.contract.future import up_to
+from millrace.contract.kinds import FLOATS
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.decisions import captured, endpoint, lines, reply, road
@@ -107,7 +108,8 @@ class OnlineRoad:
         dynamodb = boto3.client("dynamodb", config=STATE_CONFIG)
         self.state = StateTable(dynamodb, settings.names)
         self._pointers = ReleasePointers(self.state)
-        self._standing = Standing(workload.policy, self.state)
+        float_keys = (name for name in self._spec.key if self._table.column(name).kind in FLOATS)
+        self._standing = Standing(workload.policy, self.state, float_keys=float_keys)
         self.invoke = endpoint.connect(settings, self.task)
         given = StoredKeys(dynamodb, settings.names), workload, self._table, self._histories, self.task
         self._known = KeyLookup(*given) if workload.known_keys else None

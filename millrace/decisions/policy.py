@@ -30,6 +30,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
+from millrace.contract.kinds import to_float
 from millrace.decisions.held_out import are_held_out, is_held_out
 from millrace.decisions.record import ActionReason
 from millrace.tasks.answer import CONFIDENCE, EXPECTED_COST
@@ -64,6 +65,8 @@ class Acting:
     """Why nothing is automated now. None: what the policy lets act, acts."""
     secret: str = ""
     """Draws the held-out share (`millrace.state.held_out`); empty while the state was never read: nothing is drawn."""
+    float_keys: frozenset[str] = frozenset()
+    """The key's columns of floats. A request may write their cells as whole numbers, a file holds floats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ def act(
     output: Mapping[str, Any],
     cells: Mapping[str, Any],
     event_time: datetime,
-    key: Iterable[object],
+    key: Mapping[str, object],
     watched: Mapping[str, float],
     fallback: bool = False,
 ) -> Acted:
@@ -97,12 +100,10 @@ def act(
     if acting is None:
         return ACTED["no_model" if fallback else "no_policy"]
     policy, above = acting.policy, acting.policy.review_above
-    if (
-        policy.held_out
-        and acting.secret
-        and is_held_out(_about(_micros(event_time), key), policy.held_out, acting.secret)
-    ):
-        return ACTED["held_out"]
+    if policy.held_out and acting.secret:
+        typed = (to_float(one) if name in acting.float_keys else one for name, one in key.items())  # type: ignore[arg-type]
+        if is_held_out(_about(_micros(event_time), typed), policy.held_out, acting.secret):
+            return ACTED["held_out"]
     if acting.stopped:
         return ACTED[acting.stopped]
     if above and not _is_within(cells.get(above.column), above.bound):
@@ -179,6 +180,8 @@ def _about(micros: int | None, key: Iterable[object]) -> str:
 
 
 def _plain(cell: object) -> object:
+    if isinstance(cell, bool):
+        return int(cell)
     if isinstance(cell, float):  # a float32 has fewer digits in a file than in a request, and 1 may be 1.0
         rounded = c_float(cell).value
         return int(rounded) if rounded.is_integer() else rounded

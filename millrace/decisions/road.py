@@ -187,7 +187,7 @@ def _decision(
         output=said,
         cells=row.cells,
         event_time=event_time,
-        key=key.values(),
+        key=key,
         watched=watched,
         fallback=version is None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -48,11 +48,16 @@ class Standing:
     """The versions of one workload and its policy as they stand now."""
 
     def __init__(
-        self, policy: Policy | None, table: StateTable, *, clock: Callable[[], float] = time.monotonic
+        self,
+        policy: Policy | None,
+        table: StateTable,
+        *,
+        float_keys: Iterable[str] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` gives seconds that never go back."""
+        """`float_keys` as `Acting` has them. `clock` gives seconds that never go back."""
         self._policy, self._clock = policy, clock
-        self._table = table
+        self._table, self._float_keys = table, frozenset(float_keys)
         self._read_at: float | None = None
         self._stopped: Stopped | None = None
         # What was read last counts as long as nothing newer can be read.
@@ -78,6 +83,7 @@ class Standing:
             below_floor=self._below.get(model_version or "", False),
             stopped=self._stopped,
             secret=self._secret,
+            float_keys=self._float_keys,
         )
 
     def rule_answer(self) -> Mapping[str, Any] | None:

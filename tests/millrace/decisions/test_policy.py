@@ -12,10 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from millrace.contract.kinds import FLOATS, Kind, arrow_type
+from millrace.contract.row import check_row
+from millrace.contract.schema import Column, Table
 from millrace.decisions.held_out import are_held_out, is_held_out
 from millrace.decisions.policy import REASONS, Acting, act, act_all
 from millrace.decisions.record import ActionReason
 from millrace.decisions.review import PRIORITY
+from millrace.decisions.road import complete
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.policy import Automate, Costs, Floor, Policy, ReviewAbove
@@ -88,7 +92,14 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
     together = act_all(acting, answers=answers, cells=cells, event_time="at", key=["customer"]).to_pylist()
     # A request has the cells as JSON has them, whatever type the column has in a file.
     alone = [
-        act(acting, output=output, cells={"load": load}, event_time=at, key=[customer], watched={"likeness": likeness})
+        act(
+            acting,
+            output=output,
+            cells={"load": load},
+            event_time=at,
+            key={"customer": customer},
+            watched={"likeness": likeness},
+        )
         for output, load, likeness, at, customer in zip(
             answers.to_pylist(), loads, LIKENESS, times, customers, strict=True
         )
@@ -106,7 +117,7 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
             cells = {"load": LOADS[number % len(LOADS)]}
             for fallback in (False, True):
                 one = act(
-                    acting, output=output, cells=cells, event_time=AT, key=[number], watched={}, fallback=fallback
+                    acting, output=output, cells=cells, event_time=AT, key={"k": number}, watched={}, fallback=fallback
                 )
                 met[one.reason] = one.action
     assert met.keys() == set(get_args(ActionReason))
@@ -122,7 +133,7 @@ def reason_of(
 ) -> str:
     unsure = {"value": 1, "confidence": 0.5}
     return act(
-        acting, output=unsure, cells={"load": load}, event_time=AT, key=[key], watched=watched, fallback=fallback
+        acting, output=unsure, cells={"load": load}, event_time=AT, key={"k": key}, watched=watched, fallback=fallback
     ).reason
 
 
@@ -167,32 +178,59 @@ def test_the_held_out_share_is_kept_and_grows_with_the_share() -> None:
     assert len(tenth & other) == pytest.approx(200, abs=60), "who does not know the secret knows nothing"
 
 
-KEYS = {
-    "int64": ([1, 2**53 + 1], pa.int64(), [1, 2**53 + 1]),
-    "float32": ([0.1, 3.0, 1e30], pa.float32(), [0.1, 3, 1e30]),
-    "string": (["ann", "1997-06-01", "1997-none"], pa.string(), ["ann", "1997-06-01", "1997-none"]),
-    "boolean": ([True, False], pa.bool_(), [True, False]),
-    "date": ([date(1997, 6, 1)], pa.date32(), ["1997-06-01"]),
-    "timestamp": ([datetime.fromisoformat("1997-06-01T00:30:00")], pa.timestamp("us"), ["1997-06-01T00:30"]),
-    "timestamp_utc": ([datetime(1997, 6, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"), ["1997-06-01T02:00:00+02:00"]),
+KEYS: dict[Kind, dict[Any, list[Any]]] = {
+    "int32": {1: [1], -5: [-5]},
+    "int64": {1: [1], 2**53 + 1: [2**53 + 1]},
+    "float32": {
+        0.1: [0.1],
+        3.0: [3, 3.0],
+        1e30: [1e30, 10**30],
+        2.0**24: [2**24 + 1, 2.0**24 + 1, 2.0**24],
+        0.0: [-0.0, 0],
+    },
+    "float64": {
+        1.0: [1, 1.0],
+        1e39: [1e39, 10**39],
+        2.0**60: [2**60, 2.0**60, 2**60 + 1],
+        -1e300: [-1e300, -(10**300)],
+    },
+    "string": {one: [one] for one in ("ann", "1997-06-01", "1997-none", "1", "true")},
+    "boolean": {True: [True, 1], False: [False, 0]},
+    "date": {date(1997, 6, 1): ["1997-06-01"]},
+    "timestamp": {datetime.fromisoformat("1997-06-01T00:30:00"): ["1997-06-01T00:30", "1997-06-01 00:30:00.0"]},
+    "timestamp_utc": {datetime(1997, 6, 1, tzinfo=UTC): ["1997-06-01T02:00:00+02:00", "1997-06-01T00:00Z"]},
 }
-"""By kind: cells of a file, their type in Arrow, and the same cells as a request has them."""
+"""By kind: each cell of a file, and the same cell as a request may write it."""
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_a_request_and_a_file_hold_out_the_same_rows(kind: str) -> None:
-    cells, type_, asked = KEYS[kind]
-    for number, (cell, own) in enumerate(zip(cells, asked, strict=True)):
+def test_a_request_and_a_file_hold_out_the_same_rows(kind: Kind) -> None:
+    type_, table = arrow_type(kind), Table(name="rows", columns=(Column(name="key", kind=kind),))
+    spellings = [(cell, own) for cell, owns in KEYS[kind].items() for own in owns]
+    for number, (cell, own) in enumerate(spellings):
+        (row,) = complete([{"key": own}], table, at=AT, ids=["r-0"])
+        assert check_row(row, table) == ()
         minutes = range(64)
         times = pa.array([AT.replace(tzinfo=None) + timedelta(minutes=one) for one in minutes], pa.timestamp("ms"))
         rows = pa.table({"at": times, "key": pa.array([cell] * len(minutes), type_)})
-        acting = Acting(policy=Policy(held_out=0.5), secret=f"s{number}")
+        floats = frozenset(("key",) if kind in FLOATS else ())
+        acting = Acting(policy=Policy(held_out=0.5), secret=f"s{number}", float_keys=floats)
         together = act_all(acting, answers=rows, cells=rows, event_time="at", key=["key"])["reason"].to_pylist()
         alone = [
-            act(acting, output={}, cells={}, event_time=AT + timedelta(minutes=one), key=[own], watched={}).reason
+            act(acting, output={}, cells={}, event_time=AT + timedelta(minutes=one), key=row, watched={}).reason
             for one in minutes
         ]
         assert together == alone
+
+
+def test_one_true_and_one_point_zero_are_one_key() -> None:
+    acting = Acting(policy=Policy(held_out=0.5), secret="s")
+    for minute in range(64):
+        at = AT + timedelta(minutes=minute)
+        drawn = {
+            act(acting, output={}, cells={}, event_time=at, key={"k": k}, watched={}).reason for k in (True, 1, 1.0)
+        }
+        assert len(drawn) == 1
 
 
 @pytest.mark.parametrize(
