@@ -52,7 +52,8 @@ class Application:
         self._version = settings.model_version
         # Templates of text, each filled by one `%` for each row. The version comes from outside: where it is part of a
         # template, its own `%` are doubled.
-        version, fields = json.dumps(self._version), template(self._task.answer)
+        self._fields = self._task.answer
+        version, fields = json.dumps(self._version), template(self._fields)
         self._start = f'{{"model_version":{version},"predictions":['
         self._prediction = f"{{{fields}}}"
         self._line = f'{{"id":%s,{fields},"model_version":{version.replace("%", "%%")}}}'
@@ -80,14 +81,14 @@ class Application:
             return [FAILED if isinstance(answer, RequestRows) else answer for answer in answers]
         done: list[Answer] = []
         # Rows of JSON are written one by one, those of an Arrow stream column by column.
-        answered = cells(found, self._task.answer) if any(rows.numbers is None for rows in readable) else []
+        answered = cells(found, self._fields) if any(rows.numbers is None for rows in readable) else []
         # The model answered the rows of all requests as one table: each request gets its stretch of it, in order.
         start = 0
         for answer in answers:
             if isinstance(answer, RequestRows):
                 end = start + len(answer)
                 if answer.numbers is None:
-                    why = [self._explain(row) for row in answer.explained or ()]
+                    why = [self._explain(row) for row in answer.explained] if answer.explained else ()
                     done.append(self._write(answer, answered[start:end], watched[start:end], why))
                 else:
                     part = {name: column[start:end] for name, column in found.items()}
@@ -179,7 +180,8 @@ class Application:
                 parts = [f'{part[:-1]},"watched":{one}}}' for part, one in zip(parts, watched, strict=True)]
             if rows.explained is not None:
                 parts = [f'{part[:-1]},"explanation":{one}}}' for part, one in zip(parts, why, strict=True)]
-            parts = _with_rejected(parts, rows.rejected, lambda _, reason: f'{{"rejected":{reason}}}')
+            if rows.rejected:
+                parts = _with_rejected(parts, rows.rejected, lambda _, reason: f'{{"rejected":{reason}}}')
             return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
         given = [json.dumps(one) for one in rows.ids]
         ids = [one for place, one in enumerate(given) if place not in rows.rejected]

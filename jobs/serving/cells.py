@@ -23,7 +23,7 @@ Values = tuple[Any, ...]
 """One row's features in the model's order, each encoded by itself."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)  # as in `server`, not frozen
 class RequestRows:
     """The rows of one request. Its body decides which fields are set:
 

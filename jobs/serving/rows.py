@@ -32,6 +32,7 @@ class Reader:
         self._cells = cells_of(features)
         self._columns = encoders.inputs(features)
         self._json = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._scan = self._json.scan_once  # type: ignore[attr-defined]
 
     def together(self, requests: Sequence[RequestRows]) -> Mapping[str, npt.NDArray[Any]]:
         """The rows of all requests, in order, as the model's tensors (N, …)."""
@@ -129,7 +130,13 @@ class Reader:
 
     def _decode(self, text: bytes, where: str) -> Any:
         try:
-            return self._json.decode(text.decode())
+            whole = text.decode()
+            try:
+                document, end = self._scan(whole, 0)
+            except StopIteration:
+                end = -1
+            # Nearly every body is one document without spaces around it, for which `decode` would look.
+            return document if end == len(whole) else self._json.decode(whole)
         except (ValueError, RecursionError) as error:
             raise Refused("no JSON", expected="JSON in UTF-8", came=str(error)[:200], where=where) from None
 
