@@ -28,6 +28,7 @@ from typing import Any
 from infra import bases
 from infra.aws_images import login, training_base
 from infra.context import REPOSITORY
+from infra.options import declared_options
 from infra.published import published
 from millrace.errors import ConfigurationError
 from millrace.names import IMAGES, Platform
@@ -38,6 +39,10 @@ TAKEN = "application/vnd.docker.distribution.manifest.v2+json"
 """The only media type that CreateModel takes. It refuses OCI's media types and image indexes:
 https://github.com/aws/amazon-sagemaker-feedback/issues/180. Once it takes them, the three words about them in `build`
 may go."""
+
+
+SERVING = "inference"
+"""The image that serves versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +89,27 @@ def say_of_bases(root: Path, found: Sequence[Image]) -> str:
     )
 
 
-def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
-    """The digest of each image by name. Builds and pushes the images that their repositories do not have."""
+def publish(root: Path, ecr: Any, found: Sequence[Image], source: Platform | None = None) -> dict[str, str]:
+    """The digest of each image by name. Builds and pushes the images that their repositories do not have.
+
+    With a `source`, the stage from which versions are pulled, the image that serves them is copied in place of a build:
+    a second build would give another digest."""
     # Docker logs in to the account's own registry, and to AWS's registry with the base image of training.
     hosts = {uri.partition("/")[0] for image in found for uri in (image.uri, image.base) if bases.OF_AWS.match(uri)}
-    login(ecr, hosts)
-    return {image.name: _held(ecr, image) or _made(root, ecr, image) for image in found}
+    login(ecr, hosts | ({source.repository_uri("").partition("/")[0]} if source else set()))
+
+    def command(image: Image) -> list[str]:
+        return copy(image, source) if source and image.name == SERVING else build(image)
+
+    return {image.name: _held(ecr, image) or _made(root, ecr, image, command(image)) for image in found}
+
+
+def copy(image: Image, source: Platform) -> list[str]:
+    """The command that copies the image of the same sources from the other stage, with its digest.
+
+    https://docs.docker.com/reference/cli/docker/buildx/imagetools/create/"""
+    there = f"{source.repository_uri(image.name)}:{image.tag}"
+    return ["docker", "buildx", "imagetools", "create", "--prefer-index=false", "--tag", image.uri, there]
 
 
 def build(image: Image) -> list[str]:
@@ -103,8 +123,8 @@ def build(image: Image) -> list[str]:
     ]  # fmt: skip
 
 
-def _made(root: Path, ecr: Any, image: Image) -> str:
-    subprocess.run(build(image), cwd=root, check=True)
+def _made(root: Path, ecr: Any, image: Image, command: Sequence[str]) -> str:
+    subprocess.run(command, cwd=root, check=True)
     digest = _held(ecr, image)
     if digest is None:
         raise ConfigurationError(where=image.uri, field="push", expected="an image in the repository", came="none")
@@ -174,7 +194,9 @@ def run(root: Path, stage: str) -> dict[str, str]:
     found = images(root, platform)
     if said := say_of_bases(root, found):
         print(said, file=sys.stderr)
-    digests = publish(root, boto3.client("ecr"), found)
+    shared = declared_options(root, stage).pulls_from
+    source = Platform(stage=shared.stage, account=shared.account, region=region) if shared else None
+    digests = publish(root, boto3.client("ecr"), found, source)
     note(boto3.client("ssm"), platform, found, digests)
     return digests
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from infra.cdk_context import by_stage
 from millrace.errors import ConfigurationError
-from millrace.names import OWN_TAGS
+from millrace.names import OWN_TAGS, STAGE_PATTERN
 from millrace.spelling import one_of
 from millrace.workload.places import keys_at
 
@@ -111,6 +111,28 @@ class Callers(BaseModel):
     burst: Annotated[int, Field(ge=1, le=100_000)]
 
 
+AccountId = Annotated[str, Field(pattern=r"^\d{12}$")]
+StageName = Annotated[str, Field(pattern=STAGE_PATTERN)]
+
+
+class Reader(BaseModel):
+    """A stage of another account that may pull the versions of this one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: AccountId
+    stage: StageName
+
+
+class Source(Reader):
+    """The stage whose versions this one may pull, in the same region. Both ARNs are pinned: an alias could move."""
+
+    key_arn: KeyArn
+    """The customer key under which its artefacts lie."""
+    signing_key_arn: KeyArn
+    """The key that signs its versions."""
+
+
 class Options(BaseModel):
     """The choices for one stage. Each has a default."""
 
@@ -147,6 +169,11 @@ class Options(BaseModel):
     """What each caller may send to a workload over HTTP. Who sends more gets the status 429."""
     github: GitHub | None = None
     """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
+
+    pulls_from: Source | None = None
+    """The stage from which versions are pulled, mostly of another account, with the image that serves them."""
+    released_to: tuple[Reader, ...] = ()
+    """The stages of other accounts that may pull versions of this one."""
 
     @model_validator(mode="after")
     def _keep_no_more_than_reserved(self) -> Options:

@@ -26,7 +26,7 @@ from console.cli.experiment import experiment
 from console.cli.export import export
 from console.cli.live import live
 from console.cli.local import down, up
-from console.cli.models import bom, card, register, rollback, validate, verify, versions
+from console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.openapi import openapi
@@ -47,7 +47,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
-    "Models": (validate, approve, refuse, live, rollback, card, bom, verify, export, part),
+    "Models": (validate, approve, refuse, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (
         alarms,
         monitor,

@@ -1,5 +1,5 @@
 """The commands on the versions of a model: `millrace versions`, `rollback`, `card`, `bom`, `verify`, `validate`,
-`register`."""
+`register`, `pull`."""
 
 from __future__ import annotations
 
@@ -290,6 +290,42 @@ def _findings(candidate: str, workload: str, stage: str, build: Path) -> tuple[F
         names = Environment(platform=PLATFORM, client=boto3.client).names(workload)
         return validate_archive(Path(candidate), names.workload)
     return validate_package(*find(stage, build, workload), candidate)
+
+
+From = Annotated[str, typer.Option("--from", metavar="ACCOUNT/STAGE", help="The stage of which the version is.")]
+
+
+def pull(
+    version: Annotated[str, typer.Argument(help="The version's number there.")],
+    origin: From,
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    as_of: AsOf = "",
+    wait: Wait = False,
+) -> None:
+    """Take over a version that another stage, mostly of another account, has released: checked, judged, released.
+
+    Its signature is checked and its archive copied. Then it is judged on this stage's rows beside the live version, by
+    the same gates and steps as a trained one.
+
+    Example: millrace pull 3 --from 111122223333/dev --stage prod --wait"""
+    from console.actions.start import start
+    from console.cli.follow import when
+    from millrace.errors import RunError
+    from millrace.names import Platform, WorkloadNames
+
+    account, _, name = origin.partition("/")
+    if not (account.isdigit() and name and version.isdigit()):
+        raise RunError(f"expected a version's number and --from ACCOUNT/STAGE, got {version} and {origin}")
+    moment = when(as_of, "--as-of")
+    environment, names = find_deployed(stage, build, workload)
+    there = Platform(stage=name, account=account, region=names.platform.region)
+    arn = WorkloadNames(platform=there, workload=names.workload).package_arn(version)
+    who = environment.client("sts").get_caller_identity()["Arn"]
+    run = start(environment.client("stepfunctions"), names, "train", as_of=moment, more={"pulled": arn, "who": who})
+    end(environment, names, run, how="started", wait=wait, as_json=json)
 
 
 Folder = Annotated[Path, typer.Argument(help="A folder with model.onnx, its data files and signature.json.")]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 def _subject(given: Document, detail: Document) -> str:
     if "external_model" in given:
         return "an external model"
+    if "pulled" in given:
+        return f"version {str(given['pulled']).rpartition('/')[2]} of another stage"
     # `rows_total` is in the detail of `dataset.committed`, the event that starts the first training.
     return str(given.get("reason") or ("first" if "rows_total" in detail else "command"))
 
@@ -115,6 +117,8 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     title = "First training" if reason_of(run) == "first" else "Training"
     if "external_model" in run.input:
         title = "External model"
+    elif "pulled" in run.input:
+        title = "Version of another stage"
     if gated is None:
         # Without verdicts of gates the run ended before a model was judged.
         why = NOT_TRAINED[budgeted.reason] if budgeted and budgeted.reason else ""

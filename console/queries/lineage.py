@@ -35,7 +35,7 @@ from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
-from millrace.release.registry import Package
+from millrace.release.registry import ORIGIN, Package
 from millrace.tasks.answer import in_words
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
@@ -154,7 +154,7 @@ class Chain:
         apart = [link for link, pinned in run.digests.items() if pinned != self.known(link)]
         if apart:
             return broken("training run", self.run, f"its {', '.join(apart)} digest is not the registry's")
-        detail = f"started by {run.reason} as of {run.as_of:%Y-%m-%d %H:%M}; its four digests are the registry's"
+        detail = f"started by {run.reason} as of {run.as_of:%Y-%m-%d %H:%M}; its digests are the registry's"
         return checked("training run", self.run, detail)
 
     def _dataset(self) -> Iterator[Link]:
@@ -169,7 +169,8 @@ class Chain:
         rows = f"{int(self.package.metadata['rows']):,} rows"
         journal = Journal.of_metadata(metadata, partial(read_object, self.s3))
         made = data_digest(journal, tagged.snapshot_id)
-        yield compared("dataset version", f"{tag} @ {wanted}", made, self.known("data"), rows)
+        known = self.known("rows" if ORIGIN in self.package.metadata else "data")
+        yield compared("dataset version", f"{tag} @ {wanted}", made, known, rows)
         yield self._files()
         for entry in journal.up_to(tagged.snapshot_id):
             yield from _drop(self.s3, entry)

@@ -302,7 +302,8 @@ def _chain(candidate: Candidate, artefact: Artefact) -> str:
         "artefact_digest": digest(candidate.archive.read_bytes()),
         "evaluation_digest": digest(known.report),
     }
-    pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in PINNED}
+    required = ("contract",) if known.run.get("pulled") else PINNED
+    pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in required}
     for name, came in links.items():
         # A digest that the run did not pin is only compared with the package.
         for where, expected in (("package", known.metadata.get(name)), ("run", pinned.get(name, came))):

@@ -22,7 +22,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.names import WorkloadNames
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
-from millrace.release.signatures import SigningKey, check_members, check_signature
+from millrace.release.signatures import ORIGIN_FILE, SigningKey, check_members, check_signature
 
 DOCUMENTS: Mapping[str, tuple[str, ...]] = {
     "evaluation_digest": ("evaluation", EVALUATION_FILE),
@@ -30,6 +30,7 @@ DOCUMENTS: Mapping[str, tuple[str, ...]] = {
     "sample_digest": ("evaluation", SAMPLE_FILE),
     "card_digest": (CARD_FILE,),
     "bom_digest": (BOM_FILE,),
+    "origin_digest": (ORIGIN_FILE,),
 }
 """By the name of a digest, where its file lies in the folder of the run."""
 PUBLIC_KEY = "public-key.pem"

@@ -31,7 +31,8 @@ POINTERS, LEASES, BUDGET = ReleasePointers(STATE), Leases(STATE), MonthlyBudget(
 @handles(StepInput[PinnedState])
 def handler(call: StepInput[PinnedState]) -> BudgetChecked:
     """Whether the run may start, or why not; its projected cost; and the champion that its model is compared with."""
-    usd = projected_usd(usages(WORKLOAD, SETTINGS.stage, is_external=call.state.external_model is not None))
+    is_external, is_pulled = call.state.external_model is not None, bool(call.state.pulled)
+    usd = projected_usd(usages(WORKLOAD, SETTINGS.stage, is_external=is_external, is_pulled=is_pulled))
     refusal, live = _decide(call, usd)
     LOGGER.info("budget", extra={"refusal": refusal, "projected_usd": usd})
     return BudgetChecked(

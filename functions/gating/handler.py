@@ -38,7 +38,7 @@ def handler(call: StepInput[PinnedState]) -> GatesJudged:
     verdicts = judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate)
     # The champion may have changed since the evaluation. Then the comparison no longer counts, whatever it has shown.
     verdicts = (*verdicts, *outdated(report, POINTERS.champion()))
-    rows, is_ours = call.state.snapshot.answer.rows, call.state.external_model is None
+    rows, is_ours = call.state.snapshot.answer.rows, call.state.external_model is None and not call.state.pulled
     step = next_step(report, verdicts, WORKLOAD, rows=rows) if is_ours else None
     answer = judged(verdicts, step, SETTINGS.workload)
     record = Record(

@@ -21,8 +21,8 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import NONE
-from millrace.release.registry import ASKED_BY
-from millrace.release.signatures import automation_digest
+from millrace.release.registry import ASKED_BY, ORIGIN
+from millrace.release.signatures import ORIGIN_FILE, automation_digest
 from millrace.timestamps import format_utc
 
 
@@ -80,6 +80,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "gate": pinned.gate,
             "beside": evaluation.beside or NONE,
             **({ASKED_BY: pinned.who} if pinned.who else {}),
+            **_origin(client, names, pinned),
             **_automation(evaluation),
         }
     return Chain(
@@ -90,6 +91,14 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
         metadata=metadata,
         members=artefact.members,
     )
+
+
+def _origin(client: Any, names: WorkloadNames, run: Run) -> dict[str, str]:
+    """Of a pulled version: where it comes from, its signature there, and the rows by which it was judged here."""
+    if not run.pulled:
+        return {}
+    signature = read_object(client, names.run_uri(run.run, ORIGIN_FILE))
+    return {ORIGIN: run.pulled, "origin_digest": digest(signature), "rows_digest": run.data_digest}
 
 
 def _automation(evaluation: Evaluation) -> dict[str, str]:

@@ -62,6 +62,7 @@ def configure(
         as_of=given.as_of,
         reason=given.reason,
         who=given.who,
+        pulled=given.pulled,
         gate=gate,
     )
     files = [(name, (folder / name).read_bytes()) for name in FILES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from infra.context import Context
 from infra.iam import sagemaker_jobs
 from infra.iam.resource import Statement
+from infra.iam.sharing import PULL
 from infra.machines import jobs, states
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
@@ -17,6 +18,7 @@ from millrace.messages.train import (
     GatesJudged,
     TrainedState,
     TrainInput,
+    VersionPulled,
     VersionRegistered,
 )
 from millrace.names import JOB_ROLE
@@ -24,6 +26,7 @@ from millrace.workload.training_cost import EVALUATION_MINUTES, EXTERNAL_MINUTES
 
 SNAPSHOT = Result("snapshot", DatasetPinned)
 BUDGET = Result("budget", BudgetChecked)
+PULLED = Result("pull", VersionPulled)
 GATING = Result("gating", GatesJudged)
 REGISTRATION = Result("registration", VersionRegistered)
 REASON = path(TrainInput, "reason")
@@ -34,6 +37,7 @@ def definition(context: Context, *, pretrained: str = "") -> Definition:
 
     `pretrained` is the URI of vectors of words that the training takes; empty for none.
     With `external_model`, the folder and the digest of an external model, that model is judged and nothing is trained.
+    With `pulled`, the ARN of another stage's version, a copy of it is.
     """
     return states.machine(
         f"Train {context.workload.name}: pin, train, evaluate, judge, register",
@@ -93,10 +97,14 @@ def _beginning(context: Context) -> dict[str, State]:
 def _training(context: Context, pretrained: str) -> dict[str, State]:
     return {
         "Whose model?": states.choice(
-            "Is an external model to be judged in place of a training?",
-            [({"Variable": path(TrainInput, "external_model"), "IsPresent": True}, "External model")],
+            "Is an external model, or a version of another stage, to be judged in place of a training?",
+            [
+                ({"Variable": path(TrainInput, "external_model"), "IsPresent": True}, "External model"),
+                ({"Variable": path(TrainInput, "pulled"), "IsPresent": True}, "Pull"),
+            ],
             otherwise="Training",
         ),
+        **_pull(context),
         **jobs.training(
             context,
             "Training",
@@ -127,6 +135,28 @@ def _training(context: Context, pretrained: str) -> dict[str, State]:
         **_evaluation(
             context, "Measure the model and the champion on the same rows, which the model never saw", beside=True
         ),
+    }
+
+
+def _pull(context: Context) -> dict[str, State]:
+    """The copy of a version of the stage that cdk.json names; without one a run that asks for it fails."""
+    if context.settings.options.pulls_from is None:
+        why = f"expected stages.{context.platform.stage}.pulls_from in cdk.json, from which versions are pulled"
+        return {"Pull": states.fail("No stage is declared to pull from", error="ConfigurationError", cause=why)}
+    return {
+        "Pull": states.invoke(
+            context.names.function_arn(PULL),
+            comment="Check the signature of the other stage's version, and copy it under this stage's key",
+            result=PULLED,
+            next_state="Pulled",
+        ),
+        "Pulled": {
+            "Type": "Pass",
+            "Comment": "Its archive lies where that of a training would",
+            "Parameters": {"job": "", "model_data_url.$": PULLED.path("model_data_url")},
+            "ResultPath": "$.training",
+            "Next": "Champion?",
+        },
     }
 
 

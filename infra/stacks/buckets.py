@@ -10,6 +10,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
+from infra.iam import sharing
 from infra.iam.resource import policy
 from infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
 from infra.settings import StageSettings
@@ -115,6 +116,8 @@ class Buckets:
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             }
         ]
+        if purpose == "artefacts":
+            statements += sharing.read_runs(self._settings)
         if purpose == "audit":
             statements += audit.only_appended(self._names, arn)
         if purpose == "access-logs":

@@ -8,22 +8,25 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.iam import sharing
 from infra.iam.resource import policy
+from infra.settings import StageSettings
 from millrace.names import Platform
 
 PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
 """Services that write into our encrypted queues and topics in their own name. Others do it in the name of a role."""
 
 
-def customer_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -> str:
+def customer_key(stack: Construct, settings: StageSettings, *, kept: cdk.RemovalPolicy) -> str:
     """Make the customer key in the stack; its ARN. The services of PRODUCERS may use it for this account."""
+    names = settings.platform
     key = kms.CfnKey(
         stack,
         "Key",
         description=f"Customer key of {names.prefix}",
         enable_key_rotation=True,
         pending_window_in_days=30,
-        key_policy=policy(_statements(names)),
+        key_policy=policy([*_statements(names), *sharing.decrypt(settings)]),
     )
     key.apply_removal_policy(kept)
     kms.CfnAlias(stack, "KeyAlias", alias_name=names.key_alias, target_key_id=key.ref)
@@ -90,10 +93,11 @@ def _statements(names: Platform) -> list[dict[str, Any]]:
     ]
 
 
-def signing_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -> str:
+def signing_key(stack: Construct, settings: StageSettings, *, kept: cdk.RemovalPolicy) -> str:
     """Make the signing key in the stack; its ARN. The function `registration` signs versions with it.
 
     It is never rotated, since KMS rotates no asymmetric key."""
+    names = settings.platform
     registrations = names.arn("iam", f"role/{names.prefix}-*-registration")
     key = kms.CfnKey(
         stack,
@@ -114,6 +118,7 @@ def signing_key(stack: Construct, names: Platform, *, kept: cdk.RemovalPolicy) -
                     "Resource": "*",
                     "Condition": {"ArnNotLike": {"aws:PrincipalArn": registrations}},
                 },
+                *sharing.verify(settings),
             ]
         ),
     )

@@ -21,7 +21,9 @@ from infra.constructs.role import role_of, write_roles
 from infra.constructs.tags import tag
 from infra.constructs.workgroup import Workgroup
 from infra.context import PlatformContext
-from infra.iam import alarms, functions
+from infra.iam import alarms, functions, sharing
+from infra.iam.resource import policy
+from infra.images import SERVING
 from infra.settings import StageSettings
 from infra.stacks import audit
 from infra.stacks.api_log import api_log
@@ -84,11 +86,11 @@ class PlatformStack(cdk.Stack):
         )
         self._settings = settings
         self._names = names
-        self.key_arn = settings.options.key_arn or customer_key(self, names, kept=KEPT)
+        self.key_arn = settings.options.key_arn or customer_key(self, settings, kept=KEPT)
         self._context = PlatformContext(settings=settings, key_arn=self.key_arn)
         # The other stacks read these parameters at deployment, so no stack exports values to another.
         self._publish("key-arn", self.key_arn)
-        self._publish("signing-key-arn", signing_key(self, names, kept=KEPT))
+        self._publish("signing-key-arn", signing_key(self, settings, kept=KEPT))
         network = settings.options.network or isolated_network(self, region=names.region, subnets=settings.subnets)
         for number, subnet in enumerate(network.subnets):
             self._publish(f"subnet-{number}", subnet)
@@ -99,6 +101,7 @@ class PlatformStack(cdk.Stack):
             flow_log = log_connections(self, network.vpc_id, bucket_arn=names.bucket_arn("access-logs"))
             flow_log.node.add_dependency(self.node.find_child(LOG_POLICY))
         self._messaging()
+        readers = sharing.pull_images(settings.options.released_to, names)
         for image in IMAGES:
             ecr.CfnRepository(
                 self,
@@ -106,6 +109,7 @@ class PlatformStack(cdk.Stack):
                 repository_name=names.repository(image),
                 image_tag_mutability="IMMUTABLE",
                 empty_on_delete=True,
+                repository_policy_text=policy(readers) if readers and image == SERVING else None,
                 lifecycle_policy=ecr.CfnRepository.LifecyclePolicyProperty(lifecycle_policy_text=json.dumps(UNTAGGED)),
                 image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
                 encryption_configuration=ecr.CfnRepository.EncryptionConfigurationProperty(

@@ -18,9 +18,20 @@ from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
-from infra.iam import alarms, bus, functions, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
+from infra.iam import (
+    alarms,
+    bus,
+    functions,
+    iceberg,
+    key,
+    registry,
+    sagemaker_endpoints,
+    sharing,
+    state_table,
+    step_functions,
+)
 from infra.iam.buckets import ARTEFACTS, LAKE, LANDING, find_audit_chain, one_object
-from infra.iam.resource import Resource, Statement, every, resource
+from infra.iam.resource import Resource, Statement, every, policy, resource
 from infra.machines import retrain, train
 from infra.stacks.mlflow import MLFLOW_ARN
 from infra.stacks.workload import WorkloadStack
@@ -34,6 +45,7 @@ from millrace.names import IMAGES, JOB_ROLE, MACHINES, TABLES
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.settings.environment import Environment
+from millrace.settings.pull import PullSettings
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.release import ReleaseSettings
 from millrace.settings.snapshot import SnapshotSettings
@@ -54,16 +66,19 @@ class TrainingStack(WorkloadStack):
 
     def build(self) -> None:
         names = self.context.names
+        shared = sharing.describe_versions(self.context.settings, names)
         sagemaker.CfnModelPackageGroup(
             self,
             "Versions",
             model_package_group_name=names.package_group,
             model_package_group_description=f"Model versions of {names.workload}",
+            model_package_group_policy=policy(shared) if shared else None,
         )
         self.pretrained_uri = self._pretrained_uri()
         self._jobs()
         self._snapshot()
         self._train()
+        self._pull()
         self._retrain()
         self._cleanup()
         self._sweep()
@@ -195,6 +210,36 @@ class TrainingStack(WorkloadStack):
             has_champion=[False],
             rows_total=[{"numeric": [">=", context.workload.training.first_rows]}],
         ).to_machine(names.machine_arn("train"))
+
+    def _pull(self) -> None:
+        """The function that copies versions of another stage, if the stage's owner names one."""
+        context, names = self.context, self.context.names
+        if (source := context.settings.options.pulls_from) is None:
+            return
+        settings = PullSettings(
+            **context.environment(),
+            inference_image=context.images["inference"],
+            source_account=source.account,
+            source_stage=source.stage,
+            source_signing_key_arn=source.signing_key_arn,
+        )
+        Function(
+            self,
+            sharing.PULL,
+            context=context,
+            description="A released version of another stage, checked and copied",
+            settings=settings,
+            statements=[
+                registry.versions(settings.source).may("DescribeModelPackage"),
+                ARTEFACTS.find(settings.source, "runs"),
+                ARTEFACTS.read(settings.source, "runs"),
+                resource("kms", source.key_arn).may("Decrypt"),
+                key.verify(source.signing_key_arn),
+                ARTEFACTS.write(names, "runs"),
+            ],
+            timeout_s=300,
+            memory_mb=1024,
+        )
 
     def _retrain(self) -> None:
         context, names = self.context, self.context.names

@@ -162,12 +162,8 @@ def _error_bound(
 def _check_origin(artefact: Artefact, run: Run) -> None:
     """Raise ArtefactError if the model was made from other data, another contract or another configuration."""
     came = artefact.description.digests
-    for name, expected, got in (
-        ("data", run.data_digest, came.data),
-        ("contract", run.contract_digest, came.contract),
-        ("config", run.config_digest, came.config),
-    ):
-        if got != expected:
+    for name, expected in run.digests.items():
+        if (got := getattr(came, name)) != expected:
             raise ArtefactError(f"model.json: digest of {name}: expected the run's {expected}, got {got}")
 
 

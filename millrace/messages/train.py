@@ -4,6 +4,7 @@ Each step takes the state and leaves its answer in it:
 
     snapshot      TrainInput → DatasetPinned       the rows of this run are pinned, its files are written
     budget        PinnedState → BudgetChecked      it may start, or why not
+    pull          PinnedState → VersionPulled      in place of a training: a version of another stage is copied
     training job  leaves TrainingJobEnded; the evaluation job follows
     gating        PinnedState → GatesJudged        each gate's verdict on the evaluation report
     registration  JudgedState → VersionRegistered  a new version of the model registry
@@ -47,6 +48,8 @@ class TrainInput(ExecutionInput):
     """The identity that asked for the training, as it says itself; empty if no person did."""
     external_model: ExternalFiles | None = None
     """None: a model is trained."""
+    pulled: str = ""
+    """The ARN of the version of another stage that the run judges; empty: a model is made here."""
     accept_corrections: bool = False
     """Whether a person has accepted the corrected labels, however many they are."""
 
@@ -150,13 +153,23 @@ class BudgetChecked(Message):
     """None if no version is live."""
 
 
+class VersionPulled(Message):
+    """The answer of `pull`: the copy of a version of another stage, under this stage's key.
+
+    {"version": "3", "model_data_url": "s3://…/runs/7c1b2f0e/training/model.tar.gz"}"""
+
+    version: str
+    """Its number there."""
+    model_data_url: str
+
+
 class TrainingJobEnded(Message):
-    """The training job, or the job that packed an external model, as the machine keeps it in its state."""
+    """What made the run's model, as the machine keeps it in its state."""
 
     job: str = ""
-    """The name of the job."""
+    """The job that trained the model or packed an external one; empty for a pulled version."""
     model_data_url: str
-    """The URI of the job's `model.tar.gz`."""
+    """The URI of its `model.tar.gz`."""
 
 
 class GateVerdict(Message):

@@ -44,12 +44,16 @@ class Run(BaseModel):
     reason: TrainingReason
     who: str = ""
     """As `TrainInput.who`."""
+    pulled: str = ""
+    """As `TrainInput.pulled`."""
     gate: GateBaseline
 
     @property
     def digests(self) -> dict[str, str]:
-        """The four digests, by the words of PINNED: {"data": "dddd…", "contract": "cccc…", …}."""
-        return {what: str(getattr(self, f"{what}_digest")) for what in PINNED}
+        """The digests that the model must name: {"data": "dddd…", "contract": "cccc…", …}.
+
+        They are the four of PINNED. A pulled version was made elsewhere, of other rows: it must name the contract."""
+        return {what: str(getattr(self, f"{what}_digest")) for what in (("contract",) if self.pulled else PINNED)}
 
 
 def read_run(path: Path) -> Run:

@@ -152,7 +152,7 @@ class Records:
     @property
     def is_external(self) -> bool:
         """Whether the model was not trained here, so that nothing is known of its training."""
-        return self.description.family == EXTERNAL
+        return self.description.family == EXTERNAL or bool(self.run.pulled)
 
 
 def card_of(records: Records) -> ModelCard:
@@ -182,11 +182,17 @@ def _overview(records: Records) -> Overview:
         model_description=f"Answers {workload.prediction.label} of {workload.name}, a task of the kind {task}",
         problem_type=task,
         algorithm_type=records.description.family,
-        model_creator=f"{'not known; registered by ' if records.is_external else ''}millrace, run {records.run.run}",
+        model_creator=f"{_maker(records)}millrace, run {records.run.run}",
         model_owner=workload.owner,
         model_artifact=(records.model_data_url,),
         inference_environment=InferenceEnvironment(container_image=(records.image,)),
     )
+
+
+def _maker(records: Records) -> str:
+    if records.run.pulled:
+        return f"{records.run.pulled}; pulled by "
+    return "not known; registered by " if records.is_external else ""
 
 
 def _uses(records: Records) -> IntendedUses:
@@ -204,6 +210,9 @@ def _uses(records: Records) -> IntendedUses:
 
 def _training(records: Records) -> TrainingDetails:
     run, family = records.run, records.description.parameters
+    if run.pulled:
+        rows = records.description.digests.data
+        return TrainingDetails(training_observations=f"Trained as {run.pulled}, on the rows with the digest {rows}")
     if records.is_external:
         where = "Trained elsewhere, on rows that are not known"
         return TrainingDetails(training_observations=f"{where}; the files have the digest {family['digest']}")

@@ -29,6 +29,8 @@ ASKED_BY = "asked_by"
 """The key of the metadata with the identity that asked for the training, as it said itself; absent if no person did.
 
 Its digest is signed."""
+ORIGIN = "origin"
+"""The key of the metadata of a pulled version: the ARN of the version of the other stage."""
 MAXIMUM_METADATA = 50
 """The most entries in the CustomerMetadataProperties of a package, by AWS's API."""
 

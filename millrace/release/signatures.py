@@ -22,6 +22,8 @@ from millrace.names import WorkloadNames
 from millrace.release.registry import ASKED_BY, Package
 
 ALGORITHM = "ECDSA_SHA_256"
+ORIGIN_FILE = "origin.sig"
+"""The signature by which a pulled version was signed in the other stage, in the run's folder."""
 
 
 class SigningKey:

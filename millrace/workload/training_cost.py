@@ -17,12 +17,12 @@ It goes on from the last checkpoint, or begins anew if there is none. A job writ
 one when it is told to stop."""
 
 
-def usages(workload: Workload, stage: str, *, is_external: bool = False) -> tuple[Usage, ...]:
+def usages(workload: Workload, stage: str, *, is_external: bool = False, is_pulled: bool = False) -> tuple[Usage, ...]:
     """The usage of every job of a run, each as long as it may take.
 
     The evaluation runs on the instance type of the endpoint, so that it measures the latency that counts. An external
-    model is not trained; a job on the same instance type packs it. Raises KeyError if the workload names no instance
-    for the stage."""
+    model is not trained; a job on the same instance type packs it. A pulled version takes neither. Raises KeyError if
+    the workload names no instance for the stage."""
     training, serving = workload.training, workload.rollout.instance[stage]
     trained = Usage(
         instance=training.instance[stage],
@@ -30,7 +30,8 @@ def usages(workload: Workload, stage: str, *, is_external: bool = False) -> tupl
         minutes=TRAININGS * training.max_runtime_minutes,
     )
     archived = Usage(instance=serving, count=1, minutes=EXTERNAL_MINUTES)
-    return (archived if is_external else trained, Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES))
+    evaluated = Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES)
+    return (evaluated,) if is_pulled else (archived if is_external else trained, evaluated)
 
 
 def longest_hours(workload: Workload) -> float:

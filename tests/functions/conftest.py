@@ -108,7 +108,7 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
         aws.put(NAMES.run_uri(run, "evaluation", "environment.json"), json.dumps(installed))
         aws.put(NAMES.run_uri(run, "evaluation", "sample.json"), SAMPLE)
         archive = tmp_path / "model.tar.gz"
-        write_archive(archive, _artefact(pinned | digests))
+        write_archive(archive, artefact_of(pinned | digests))
         report = json.dumps(REPORT | {"model_digest": read_archive(archive).digest})
         aws.put(NAMES.run_uri(run, "evaluation", "evaluation.json"), report)
         job = "1f0e4a0d3e5c0b0d2d5b6c1a9e8f7a6b5c4d3e2f-0-0"
@@ -134,7 +134,7 @@ REPORT = {
 }
 
 
-def _artefact(digests: dict[str, str]) -> Artefact:
+def artefact_of(digests: dict[str, str]) -> Artefact:
     weights, onnx = b"weights", b"graph"
     curve = [{"epoch": n, "train_loss": 0.7 / n, "validation_loss": 0.8 / n, "seconds": 0.1} for n in (1, 2, 3)]
     return Artefact(

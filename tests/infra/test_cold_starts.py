@@ -17,8 +17,8 @@ import pytest
 from infra.local.awslambda.bundles import runtime_root
 
 FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
-for declared in ("consumers", "jobs", "stream"):
-    FUNCTIONS.remove(declared)  # in no template of a workload that does not declare it, and nobody waits for it
+for declared in ("consumers", "jobs", "pull", "stream"):
+    FUNCTIONS.remove(declared)  # in no template where nobody declares it, and nobody waits for it
 PREFIX = "millrace-local-"
 HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}
 """What no function loads before it is called."""

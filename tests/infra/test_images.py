@@ -34,7 +34,7 @@ import hashlib, json, os, pathlib, sys
 words = sys.argv[1:]
 with open(os.environ["TOLD"], "a") as told:
     told.write(json.dumps({{"words": words, "input": "" if sys.stdin.isatty() else sys.stdin.read()}}) + "\\n")
-if words[0] == "buildx" and not os.environ.get("PUSHES_NOTHING"):
+if words[:2] == ["buildx", "build"] and not os.environ.get("PUSHES_NOTHING"):
     import boto3
     output = dict(part.split("=", 1) for part in words[words.index("--output") + 1].split(","))
     repository, tag = output["name"].split("/", 1)[1].split(":")
@@ -120,7 +120,8 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     for name in ("containers", "jobs", "millrace", "workloads"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "sample"))
-    shutil.copyfile(ROOT / "constraints.txt", folder / "constraints.txt")
+    for name in ("constraints.txt", "cdk.json"):
+        shutil.copyfile(ROOT / name, folder / name)
     return folder
 
 
@@ -140,6 +141,22 @@ def test_the_whole_writes_each_digest_under_the_tag_of_its_sources(ecr: Any, roo
     assert second["inference"] != digests["inference"]
     (inference,) = (image for image in found(root) if image.name == "inference")
     assert parameters() == {**first, f"/millrace-dev/image/inference/{inference.tag}": second["inference"]}
+
+
+def test_the_image_that_serves_is_copied_from_the_stage_of_which_versions_are_pulled(
+    ecr: Any, root: Path, tmp_path: Path
+) -> None:
+    key = "arn:aws:kms:eu-west-1:111122223333:key/0"
+    source = {"account": "111122223333", "stage": "test", "key_arn": key, "signing_key_arn": key}
+    (root / "cdk.json").write_text(json.dumps({"context": {"stages": {"dev": {"pulls_from": source}}}}))
+    with pytest.raises(ConfigurationError, match="push: expected an image in the repository"):
+        images.run(root, "dev")  # this docker copies nothing
+    calls = [call["words"] for call in told(tmp_path)]
+    assert "111122223333.dkr.ecr.eu-west-1.amazonaws.com" in [words[-1] for words in calls if words[0] == "login"]
+    assert [words[1] for words in calls if words[0] == "buildx"] == ["build", "build", "imagetools"]
+    (inference,) = (image for image in found(root) if image.name == "inference")
+    there = f"111122223333.dkr.ecr.eu-west-1.amazonaws.com/millrace-test-inference:{inference.tag}"
+    assert calls[-1][2:] == ["create", "--prefer-index=false", "--tag", inference.uri, there]
 
 
 def test_a_checkout_knows_which_digests_the_account_lacks(ecr: Any, root: Path) -> None:

@@ -19,6 +19,8 @@ class Case:
     """The policy of the resource, if it has one."""
     boundary: str | None = None
     """The role's permissions boundary, if it has one."""
+    owner: str = ACCOUNT
+    """The account of the resource."""
 
 
 def why_not(case: Case) -> str | None:
@@ -26,7 +28,8 @@ def why_not(case: Case) -> str | None:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
     # In AWS's order. An explicit Deny wins over everything. The boundary, if there is one, must allow. Then, within one
-    # account, an Allow by the role or by the resource is enough. Only for a key its own policy must agree in any case.
+    # account, an Allow by the role or by the resource is enough. Only for a key its own policy must agree in any case,
+    # and for a resource of another account both must.
     request = case.request
     by_role = verdict(case.of_role, request)
     by_resource = verdict(case.of_resource, request, with_principal=True)
@@ -35,15 +38,22 @@ def why_not(case: Case) -> str | None:
         return f"with an explicit deny in {kind} policy{_open(case.of_role + case.of_resource, request)}"
     if case.boundary is not None and verdict([case.boundary], request) != "Allow":
         return "because no permissions boundary allows the action"
-    if request.action.startswith("kms:") and by_resource != "Allow":
-        # The key's policy does not name the caller. Then it must name the account, which leaves the decision to the
-        # role's policies.
-        account = replace(request, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT))
-        if verdict(case.of_resource, account, with_principal=True) != "Allow":
-            return "because no resource-based policy allows the action"
-    if "Allow" in (by_role, by_resource):
+    if by_resource != "Allow" and _must_agree(case) and not _lets_account(case):
+        return "because no resource-based policy allows the action"
+    if by_role == "Allow" or (case.owner == ACCOUNT and by_resource == "Allow"):
         return None
     return f"because no identity-based policy allows the {request.action} action{_open(case.of_role, request)}"
+
+
+def _must_agree(case: Case) -> bool:
+    """Whether the resource's own policy must agree, whatever the role's policies say."""
+    return case.owner != ACCOUNT or case.request.action.startswith("kms:")
+
+
+def _lets_account(case: Case) -> bool:
+    """Whether the resource's policy names the role's account: that leaves the decision to the role's policies."""
+    account = replace(case.request, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT))
+    return verdict(case.of_resource, account, with_principal=True) == "Allow"
 
 
 def _open(documents: tuple[str, ...], request: Request) -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from infra.local.iam.accounts import HEADER, owner_of
 from infra.local.iam.condition_keys import KEYS
 from infra.local.iam.decision import Case, why_not
 from infra.local.iam.passed_role_permissions import passed_role_permissions
@@ -34,7 +35,7 @@ GLOBAL_KEYS: dict[str, str] = {
     "aws:principalisawsservice": "false: a service principal makes no signed call here",
     "aws:userid": "the role's id and the session's name",
     "aws:requestedregion": "the cloud's region",
-    "aws:resourceaccount": "the account",
+    "aws:resourceaccount": "the account of the resource",
     "aws:currenttime": "the cloud's clock",
     "aws:epochtime": "the cloud's clock",
     "aws:securetransport": "true: the loopback interface counts as TLS",
@@ -153,6 +154,9 @@ class Identity:
             denial = self._decide(caller, request, call.name)
             if denial is not None:
                 return error_answer(call, "AccessDenied", _described(caller.arn, denial))
+            # S3's names are the same in all accounts, so moto finds the bucket itself.
+            if (owner := owner_of(request)) != ACCOUNT and call.service != "s3":
+                call.environ[HEADER] = owner
         return None
 
     def decide(self, role_arn: str, operation: str, request: Request) -> Denial | None:
@@ -170,8 +174,9 @@ class Identity:
         case = Case(
             request=full,
             of_role=tuple(_role_policies(caller.role)),
-            of_resource=tuple(resource_policies(full)),
+            of_resource=tuple(resource_policies(self._cloud, full)),
             boundary=_boundary(caller.role),
+            owner=owner_of(full),
         )
         reason = why_not(case)
         if reason is None:
@@ -232,7 +237,7 @@ class Identity:
             "aws:principalisawsservice": ("false",),
             "aws:userid": (caller.user_id,),
             "aws:requestedregion": (REGION,),
-            "aws:resourceaccount": (ACCOUNT,),
+            "aws:resourceaccount": (owner_of(request),),
             "aws:currenttime": (now.isoformat(),),
             "aws:epochtime": (str(now.timestamp()),),
             "aws:securetransport": ("true",),

@@ -1,4 +1,4 @@
-"""Finds the policy of a resource itself: of a bucket, a queue, a topic, a customer key or a bus."""
+"""Finds the policy of a resource itself: of a bucket, a queue, a topic, a key, a bus or a group of versions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.local.iam.policies import Request, text_of
-from infra.local.kernel.cloud import ACCOUNT, REGION
+from infra.local.kernel.cloud import ACCOUNT, REGION, Cloud
 
 
-def resource_policies(request: Request) -> Iterator[str]:
+def resource_policies(cloud: Cloud, request: Request) -> Iterator[str]:
     """The policy of the resource that the request names, as JSON text; nothing if it has none."""
     name = request.resources[0]
     service = name.split(":")[2] if name.startswith("arn:") else ""
     document = _READERS[service](name) if service in _READERS else None
+    if service == "sagemaker" and ":model-package" in name:
+        from infra.local.sagemaker.registry import policy_of
+
+        document = policy_of(cloud, name.split("/")[1])
     if document:
         yield text_of(document)
 
@@ -21,7 +25,9 @@ def resource_policies(request: Request) -> Iterator[str]:
 def _bucket_policy(arn: str) -> Any:
     from moto.s3.models import s3_backends
 
-    bucket = s3_backends[ACCOUNT]["aws"].buckets.get(arn.rpartition(":")[2].partition("/")[0])
+    name = arn.rpartition(":")[2].partition("/")[0]
+    owner = s3_backends.bucket_accounts.get(name, ("", ACCOUNT))[1]
+    bucket = s3_backends[owner]["aws"].buckets.get(name)
     return bucket.policy if bucket else None
 
 
@@ -42,7 +48,7 @@ def _topic_policy(arn: str) -> Any:
 def _key_policy(arn: str) -> Any:
     from moto.kms.models import kms_backends
 
-    key = kms_backends[ACCOUNT][REGION].keys.get(arn.rpartition("/")[2])
+    key = kms_backends[arn.split(":")[4]][REGION].keys.get(arn.rpartition("/")[2])
     return key.policy if key else None
 
 

@@ -66,6 +66,8 @@ LIMITS = """\
   packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are
   processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is a folder that
   `MILLRACE_ML_ROOT` names.
+- **Other accounts.** One account is deployed. Another one has the buckets, keys and versions that its operator makes by
+  calls; a call across needs the rights of both, as on AWS.
 - **Scarcity.** Spot is never interrupted, and refused where a test says so; capacity is never short, no quota or rate
   is reached by itself, every read is consistent. A test says which calls are throttled
   (`infra/local/kernel/throttling.py`).

@@ -335,6 +335,7 @@ POLICY_FEATURES: Mapping[str, Row] = {
         "A role that assumes another by a call of its own needs its own policy only.",
     ),
     **executed("S3::BucketPolicy SQS::QueuePolicy SNS::TopicPolicy Lambda::Permission", prefix="resource policy AWS::"),
+    **executed("SageMaker::ModelPackageGroup", prefix="resource policy AWS::"),
     **executed("KMS::Key", "By S3, SQS and SNS, and at direct calls.", prefix="resource policy AWS::"),
     **simulated("ECR::Repository", "Kept; no image is pulled.", prefix="resource policy AWS::"),
     **simulated("EC2::VPCEndpoint", "Kept; no request passes the endpoint.", prefix="resource policy AWS::"),

@@ -57,9 +57,9 @@ def records(cloud: Cloud) -> Records:
     return cloud.part(Records)
 
 
-def arn(cloud: Cloud, kind: str, name: str) -> str:
+def arn(cloud: Cloud, kind: str, name: str, account: str = ACCOUNT) -> str:
     """`arn:aws:sagemaker:REGION:ACCOUNT:KIND/name`. SageMaker writes the name in lower case."""
-    return f"arn:aws:sagemaker:{cloud.region}:{ACCOUNT}:{kind}/{name.lower()}"
+    return f"arn:aws:sagemaker:{cloud.region}:{account}:{kind}/{name.lower()}"
 
 
 def answer(operation: str, respond: Callable[..., Mapping[str, Any]], *, tells_caller: bool = False) -> None:
@@ -85,7 +85,9 @@ def answer(operation: str, respond: Callable[..., Mapping[str, Any]], *, tells_c
 def _caller(response: Any) -> str:
     from moto.sts.models import sts_backends
 
-    _, caller, _ = sts_backends[ACCOUNT]["aws"].get_caller_identity(response.get_access_key(), response.region)
+    _, caller, _ = sts_backends[response.current_account]["aws"].get_caller_identity(
+        response.get_access_key(), response.region
+    )
     return str(caller)
 
 

@@ -59,12 +59,17 @@ def _group(cloud: Cloud, given: str) -> Fields:
     return found
 
 
+def policy_of(cloud: Cloud, group: str) -> str:
+    """The policy of the group itself, as JSON text; empty if it has none."""
+    return str(records(cloud).of("model-package-group-policy").get(group, {}).get("ResourcePolicy", ""))
+
+
 def _install_groups(cloud: Cloud) -> None:
-    store = records(cloud).of("model-package-group")
+    store, policies = records(cloud).of("model-package-group"), records(cloud).of("model-package-group-policy")
 
     def create(request: Fields, caller: str) -> Fields:
         name = request["ModelPackageGroupName"]
-        group_arn = arn(cloud, "model-package-group", name)
+        group_arn = arn(cloud, "model-package-group", name, caller.split(":")[4])
         if name in store:
             raise invalid(f"Model Package Group already exists: {group_arn}")
         store[name] = {
@@ -77,6 +82,20 @@ def _install_groups(cloud: Cloud) -> None:
         tag(cloud, group_arn, request.get("Tags", []))
         return {"ModelPackageGroupArn": group_arn}
 
+    def put_policy(request: Fields) -> Fields:
+        group = _group(cloud, request["ModelPackageGroupName"])
+        policies[group["ModelPackageGroupName"]] = request
+        return {"ModelPackageGroupArn": group["ModelPackageGroupArn"]}
+
+    def get_policy(request: Fields) -> Fields:
+        if not (policy := policy_of(cloud, request["ModelPackageGroupName"])):
+            raise invalid(f"Cannot find resource policy for {request['ModelPackageGroupName']}.")
+        return {"ResourcePolicy": policy}
+
+    def delete_policy(request: Fields) -> Fields:
+        policies.pop(_group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"], None)
+        return {}
+
     def delete(request: Fields) -> Fields:
         group = _group(cloud, request["ModelPackageGroupName"])
         if any(one.get("ModelPackageGroupName") == group["ModelPackageGroupName"] for one in _packages(cloud)):
@@ -84,6 +103,7 @@ def _install_groups(cloud: Cloud) -> None:
                 "ConflictException", "Model Package Group cannot be deleted because it contains packages."
             )
         del store[group["ModelPackageGroupName"]]
+        policies.pop(group["ModelPackageGroupName"], None)
         return {}
 
     def listed(request: Fields) -> Fields:
@@ -94,6 +114,9 @@ def _install_groups(cloud: Cloud) -> None:
     answer("DescribeModelPackageGroup", lambda request: _group(cloud, request["ModelPackageGroupName"]))
     answer("DeleteModelPackageGroup", delete)
     answer("ListModelPackageGroups", listed)
+    answer("PutModelPackageGroupPolicy", put_policy)
+    answer("GetModelPackageGroupPolicy", get_policy)
+    answer("DeleteModelPackageGroupPolicy", delete_policy)
 
 
 def _packages(cloud: Cloud) -> list[Fields]:
@@ -127,7 +150,7 @@ def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
     for name in ("ValidationSpecification", "SourceAlgorithmSpecification"):
         if name in request:
             raise invalid(f"the local cloud does not cover {name}")
-    identity, package_arn = _identity(cloud, request)
+    identity, package_arn = _identity(cloud, request, caller.split(":")[4])
     fields: Fields = {
         "ModelApprovalStatus": "PendingManualApproval",
         **{key: value for key, value in request.items() if key not in {"Tags", "ClientToken"}},
@@ -149,7 +172,7 @@ def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
     return {"ModelPackageArn": package_arn}
 
 
-def _identity(cloud: Cloud, request: Fields) -> tuple[Fields, str]:
+def _identity(cloud: Cloud, request: Fields, account: str) -> tuple[Fields, str]:
     """What tells a new package from the others, as members of the resource, and its ARN.
 
     A new version of the group `g` has `{"ModelPackageGroupName": "g", "ModelPackageVersion": 3}`. A package without
@@ -158,14 +181,14 @@ def _identity(cloud: Cloud, request: Fields) -> tuple[Fields, str]:
     if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
         raise invalid("expected either ModelPackageName or ModelPackageGroupName")
     if "ModelPackageName" in request:
-        return {}, arn(cloud, "model-package", request["ModelPackageName"])
+        return {}, arn(cloud, "model-package", request["ModelPackageName"], account)
     group = _group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"]
     versions = cloud.part(Versions)
     with records(cloud).lock:
         versions.highest[group] += 1
         version = versions.highest[group]
     identity = {"ModelPackageGroupName": group, "ModelPackageVersion": version}
-    return identity, arn(cloud, "model-package", f"{group}/{version}")
+    return identity, arn(cloud, "model-package", f"{group}/{version}", account)
 
 
 def _resolve_images(specification: Fields) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from datetime import timedelta
@@ -233,3 +234,24 @@ def test_what_cannot_be_signed_is_not_registered(aws, trained_run, register, eve
         register(event("registration"))
     group = aws.names.package_group
     assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+
+
+def test_a_pulled_version_names_where_it_comes_from_and_need_not_be_of_these_rows(aws, trained_run, register, event):
+    run = trained_run(data="1" * 64, config="2" * 64, code="3" * 64)
+    uri, arn = aws.names.run_uri(run, "config", "run.json"), "arn:aws:sagemaker:eu-west-1:1:model-package/dev/1"
+    aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"pulled": arn}))
+    aws.put(aws.names.run_uri(run, "origin.sig"), b"signed there")
+    package = register(event("registration"))["package_arn"]
+    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    assert (metadata["origin"], metadata["data_digest"], metadata["rows_digest"]) == (arn, "1" * 64, "d" * 64)
+    assert metadata["origin_digest"] == hashlib.sha256(b"signed there").hexdigest()
+    signed = json.loads(read_object(aws.s3, aws.names.run_uri(run, SIGNATURE_FILE)))["dsseEnvelope"]["payload"]
+    assert json.loads(base64.b64decode(signed))["predicate"]["digests"].keys() >= {"origin_digest", "rows_digest"}
+
+
+def test_a_pulled_version_of_another_contract_is_refused(aws, trained_run, register, event):
+    run = trained_run(contract="0" * 64)
+    uri = aws.names.run_uri(run, "config", "run.json")
+    aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"pulled": "arn:aws:sagemaker:eu-west-1:1:x"}))
+    with pytest.raises(ArtefactError, match="contract digest"):
+        register(event("registration"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
 from infra.machines import jobs, monitor, release, retrain, score, states, train
+from infra.options import Options, Source
 from infra.rules.assembly import Stack
 from infra.rules.catalogue import findings
 from jobs.training.job import _print
@@ -181,9 +182,9 @@ def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
 
 def test_an_external_model_takes_the_place_of_a_training(context):
     states = train.definition(context())["States"]
-    assert states["Whose model?"]["Choices"] == [
-        {"Variable": "$.external_model", "IsPresent": True, "Next": "External model"}
-    ]
+    assert states["Whose model?"]["Choices"][0] == {
+        "Variable": "$.external_model", "IsPresent": True, "Next": "External model"
+    }  # fmt: skip
     external = states["External model"]["Parameters"]
     assert external["NetworkConfig"]["EnableNetworkIsolation"] is True
     assert external["Environment"] == {"MILLRACE_EXTERNAL_DIGEST.$": "$.external_model.digest"}
@@ -191,3 +192,17 @@ def test_an_external_model_takes_the_place_of_a_training(context):
     assert external["ProcessingJobName.$"] != states["Evaluation"]["Parameters"]["ProcessingJobName.$"]
     assert states["External model archived"]["Next"] == states["Training completed?"]["Choices"][0]["Next"]
     assert set(states["External model archived"]["Parameters"]) <= set(states["Training"]["ResultSelector"])
+
+
+def test_a_version_of_another_stage_takes_the_place_of_a_training_if_one_is_declared(context):
+    place = "arn:aws:kms:eu-west-1:111122223333:key"
+    source = Source(account="111122223333", stage="dev", key_arn=f"{place}/0", signing_key_arn=f"{place}/1")
+    prod = context("prod")
+    pulls = replace(prod.settings, options=Options(pulls_from=source))
+    states = train.definition(replace(prod, settings=pulls))["States"]
+    assert states["Whose model?"]["Choices"][1] == {"Variable": "$.pulled", "IsPresent": True, "Next": "Pull"}
+    assert states["Pull"]["Parameters"]["FunctionName"].endswith(":function:millrace-prod-electricity-pull")
+    assert states["Pulled"]["Parameters"] == {"job": "", "model_data_url.$": "$.pull.answer.model_data_url"}
+    assert (states["Pulled"]["ResultPath"], states["Pulled"]["Next"]) == ("$.training", "Champion?")
+    # Without one a run that asks for a version fails: it must not train a model in its place.
+    assert train.definition(prod)["States"]["Pull"]["Type"] == "Fail"

@@ -54,6 +54,12 @@ def _put_package_group(wanted: Wanted) -> Made:
         own = wanted.call("sagemaker", "CreateModelPackageGroup", **wanted.rest("ModelPackageGroupPolicy"))[
             "ModelPackageGroupArn"
         ]
+    if policy := wanted.properties.get("ModelPackageGroupPolicy"):
+        wanted.call(
+            "sagemaker", "PutModelPackageGroupPolicy", ModelPackageGroupName=name, ResourcePolicy=json.dumps(policy)
+        )
+    elif wanted.before is not None and "ModelPackageGroupPolicy" in wanted.before.properties:
+        wanted.call("sagemaker", "DeleteModelPackageGroupPolicy", ModelPackageGroupName=name)
     return Made(ref=own, attributes={"ModelPackageGroupArn": own})
 
 

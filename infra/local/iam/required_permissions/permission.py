@@ -39,6 +39,8 @@ def key_arn(key: str) -> str:
     """The ARN of a customer key that is named by its id, its ARN or an alias."""
     from moto.kms.models import kms_backends
 
+    if ":key/" in key:
+        return key
     backend = kms_backends[ACCOUNT][REGION]
     return resource_arn("kms", f"key/{backend.get_key_id_from_alias(key) or key.rpartition('/')[2]}")
 

@@ -70,7 +70,8 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
     from moto.s3.models import s3_backends
 
     via = {"kms:viaservice": (f"s3.{REGION}.amazonaws.com",)}
-    kept = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
+    owner = s3_backends.bucket_accounts.get(bucket, ("", ACCOUNT))[1]
+    kept = s3_backends[owner]["aws"].buckets.get(bucket)
     if kept is None or not key:
         return
     operation = parsed.call.operation

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.local.cloudformation.stack_resources import KINDS
 
@@ -72,8 +73,12 @@ def test_every_type_is_created_updated_and_deleted(cloud, client):
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(EVERY_TYPE))
     stack = Stack(cloudformation, name)
     assert stack.status == "CREATE_COMPLETE", stack.failure
+    shared = client("sagemaker").get_model_package_group_policy(ModelPackageGroupName="every-models")["ResourcePolicy"]
+    assert json.loads(shared) == EVERY_TYPE["Resources"]["Packages"]["Properties"]["ModelPackageGroupPolicy"]
     cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(_changed(EVERY_TYPE)))
     assert stack.status == "UPDATE_COMPLETE", stack.failure
+    with pytest.raises(ClientError, match="Cannot find resource policy"):
+        client("sagemaker").get_model_package_group_policy(ModelPackageGroupName="every-models")
     cloudformation.delete_stack(StackName=name)
     left = {one["StackName"]: one["StackStatus"] for one in cloudformation.describe_stacks()["Stacks"]}
     assert name not in left, stack.failure
@@ -102,6 +107,7 @@ def _changed(template):
     resources["Mapping"]["BatchSize"] = 5
     resources["InvokeConfig"]["MaximumRetryAttempts"] = 2
     resources["Machine"]["DefinitionString"] = '{"StartAt":"B","States":{"B":{"Type":"Succeed"}}}'
+    del resources["Packages"]["ModelPackageGroupPolicy"]
     resources["Alarm"]["Threshold"] = 2
     resources["Composite"]["AlarmRule"] = 'OK("every-alarm")'
     resources["Dashboard"]["DashboardBody"] = '{"widgets":[]}'

@@ -79,6 +79,16 @@ def test_an_update_keeps_what_it_does_not_name(register: Any, sagemaker: Any, gr
     assert [one["ModelPackageArn"] for one in approved["ModelPackageSummaryList"]] == [arn]
 
 
+def test_a_group_has_a_policy_until_it_is_deleted(sagemaker: Any, group: str) -> None:
+    with pytest.raises(ClientError, match="Cannot find resource policy"):
+        sagemaker.get_model_package_group_policy(ModelPackageGroupName=group)
+    sagemaker.put_model_package_group_policy(ModelPackageGroupName=group, ResourcePolicy="{}")
+    assert sagemaker.get_model_package_group_policy(ModelPackageGroupName=group)["ResourcePolicy"] == "{}"
+    sagemaker.delete_model_package_group_policy(ModelPackageGroupName=group)
+    with pytest.raises(ClientError, match="Cannot find resource policy"):
+        sagemaker.get_model_package_group_policy(ModelPackageGroupName=group)
+
+
 def test_refusals(register: Any, sagemaker: Any, group: str) -> None:
     with pytest.raises(ClientError, match="already exists"):
         sagemaker.create_model_package_group(ModelPackageGroupName=group)

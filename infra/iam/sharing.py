@@ -1,0 +1,86 @@
+"""What stages of other accounts may do with the versions of this one: statements of the resources' own policies.
+
+Each names the account and, by a condition, the roles that pull there. An account must exist, its roles may come later.
+Pulling needs the rights of both accounts:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from infra.options import Reader
+from infra.settings import StageSettings
+from millrace.names import Platform, WorkloadNames
+
+PULL = "pull"
+"""The function that pulls versions, and the owner of its role."""
+Statement = dict[str, Any]
+
+
+def read_runs(settings: StageSettings) -> list[Statement]:
+    """On the bucket of artefacts: find and get what lies below the runs."""
+    arn = settings.platform.bucket_arn("artefacts")
+    runs = {"StringLike": {"s3:prefix": "*/runs/*"}}
+    return [
+        statement
+        for reader in settings.options.released_to
+        for statement in (
+            _allow(settings, reader, "Get", ["s3:GetObject"], f"{arn}/*/runs/*"),
+            _allow(settings, reader, "Find", ["s3:ListBucket"], arn, **runs),
+        )
+    ]
+
+
+def decrypt(settings: StageSettings) -> list[Statement]:
+    """On the customer key: read what the bucket holds, and nothing else."""
+    via = {"StringEquals": {"kms:ViaService": f"s3.{settings.platform.region}.{settings.platform.domain}"}}
+    return [_allow(settings, reader, "Read", ["kms:Decrypt"], "*", **via) for reader in settings.options.released_to]
+
+
+def verify(settings: StageSettings) -> list[Statement]:
+    """On the signing key: check signatures."""
+    return [_allow(settings, reader, "Verify", ["kms:Verify"], "*") for reader in settings.options.released_to]
+
+
+def describe_versions(settings: StageSettings, names: WorkloadNames) -> list[Statement]:
+    """On the workload's group of versions: describe one."""
+    versions, actions = names.package_arn("*"), ["sagemaker:DescribeModelPackage"]
+    return [_allow(settings, reader, "Describe", actions, versions) for reader in settings.options.released_to]
+
+
+def pull_images(readers: Sequence[Reader], platform: Platform) -> list[Statement]:
+    """On the repository of the image that serves: pull images.
+
+    Whoever deploys the other stage copies them, so no role is named."""
+    actions = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    return [
+        {
+            "Sid": f"Pull{reader.account}{number}",
+            "Effect": "Allow",
+            "Principal": {"AWS": _root(platform, reader)},
+            "Action": actions,
+        }
+        for number, reader in enumerate(readers)
+    ]
+
+
+def _allow(
+    settings: StageSettings, reader: Reader, verb: str, actions: list[str], resource: str, **conditions: Statement
+) -> Statement:
+    """Allow the roles that pull for the reader's stage, and no other role of its account."""
+    partition = settings.platform.partition
+    roles = f"arn:{partition}:iam::{reader.account}:role/millrace-{reader.stage}-*-{PULL}"
+    return {
+        "Sid": f"{verb}{reader.stage.capitalize()}{reader.account}",
+        "Effect": "Allow",
+        "Principal": {"AWS": _root(settings.platform, reader)},
+        "Action": actions,
+        "Resource": resource,
+        "Condition": {"ArnLike": {"aws:PrincipalArn": roles}, **conditions},
+    }
+
+
+def _root(platform: Platform, reader: Reader) -> str:
+    return f"arn:{platform.partition}:iam::{reader.account}:root"

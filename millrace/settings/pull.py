@@ -1,0 +1,23 @@
+"""Settings of the function that pulls versions of another stage."""
+
+from __future__ import annotations
+
+from millrace.names import Platform, WorkloadNames
+from millrace.settings.environment import Environment
+
+
+class PullSettings(Environment):
+    """The other stage, in the same region, and what its versions are compared with."""
+
+    inference_image: str
+    """The image that serves this stage's versions."""
+    source_account: str
+    source_stage: str
+    source_signing_key_arn: str
+    """The key that signs the versions of the other stage."""
+
+    @property
+    def source(self) -> WorkloadNames:
+        """The names of the workload in the other stage."""
+        platform = Platform(stage=self.source_stage, account=self.source_account, region=self.region)
+        return WorkloadNames(platform=platform, workload=self.workload)
