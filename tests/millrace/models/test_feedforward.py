@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from sklearn.tree import DecisionTreeRegressor
@@ -13,10 +14,12 @@ from sklearn.tree import DecisionTreeRegressor
 from millrace.features.signature import TensorSpec
 from millrace.models.export import export
 from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.likeness import states
 from millrace.models.numbers import PiecewiseLinear
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.binary import Binary
 from millrace.tasks.regression import Regression
+from millrace.tasks.task import Objective
 from tests.millrace.models.test_families import (
     CATEGORIES,
     CONSTANT,
@@ -149,6 +152,29 @@ def test_each_head_is_trained_and_their_mean_answers() -> None:
     torch.testing.assert_close(raw_NKW.mean(1), raw_NW)
     spread = raw_NKW.std(1).mean()
     assert spread > 1e-3
+
+
+@pytest.mark.parametrize("objective", [Binary().objective, MULTICLASS.objective], ids=["one number", "three"])
+def test_an_answer_of_heads_is_the_same_bits_in_whatever_company_its_row_comes(objective: Objective) -> None:
+    """One number out of many heads is what the engine adds in most orders. The row's distance is kept with it too."""
+    torch.manual_seed(1)
+    predictor = build(Feedforward(heads=8, hidden=(128,)), SIGNATURES[0], objective, measures_likeness=True)
+    tensors = {spec.name: make_rows(3)[spec.name] for spec in SIGNATURES[0]}
+    predictor.fit(of_torch(tensors), TARGET_N.to(torch.float32 if objective.width == 1 else torch.int64))
+    assert predictor.likeness is not None
+    predictor.likeness.fit(states(predictor.eval().network, [of_torch(tensors)]))
+    session = onnxruntime.InferenceSession(export(predictor.eval(), SIGNATURES[0]), providers=["CPUExecutionProvider"])
+
+    def answered(size: int) -> list[Any]:
+        starts = range(0, ROWS, size)
+        parts = [session.run(None, {name: value[at : at + size] for name, value in tensors.items()}) for at in starts]
+        return [np.concatenate(one) for one in zip(*parts, strict=True)]
+
+    alone = answered(1)
+    assert len(alone) == 2
+    for size in (2, 3, 7, 15, 16, 50, ROWS):
+        for found, expected in zip(answered(size), alone, strict=True):
+            np.testing.assert_array_equal(found, expected, err_msg=f"{size} rows at a time")
 
 
 def test_heads_begin_with_one_factor_per_cell() -> None:
