@@ -25,7 +25,9 @@ STAGE_PATTERN = r"^[a-z][a-z0-9]{1,11}$"
 """A stage has no dash in its name. Else the names of one stage could begin like those of another."""
 LONGEST_PREFIX = len("millrace-prod-") + 24
 """The most characters of a workload's prefix, `millrace-<stage>-<workload>`. The longest role name then has 64."""
-MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
+QUERY = "query"
+"""The state machine of a workload with scheduled queries; others do not have it."""
+MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain", QUERY)
 """The state machines that do a workload's work. `teardown` is not among them: it stops them."""
 EVERY_MACHINE = (*MACHINES, "teardown")
 ROOMS = ("ingestion", "training", "release", "serving", "scoring", "monitoring", "teardown")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from console.presenters import ingest, monitor, release, retrain, score, teardown, train
+from console.presenters import ingest, monitor, query, release, retrain, score, teardown, train
 from console.presenters.presenter import Document, Outcome, Presenter
 from console.queries.executions import Execution
 from console.queries.quarantine import ReasonCount
@@ -17,6 +17,7 @@ PRESENTERS: Mapping[str, Presenter] = {
     "score": score.PRESENTER,
     "monitor": monitor.PRESENTER,
     "retrain": retrain.PRESENTER,
+    "query": query.PRESENTER,
     "teardown": teardown.PRESENTER,
 }
 

@@ -20,8 +20,8 @@ If a child run waited for the job, the child's own error `States.TaskFailed` com
 
 
 def reason_of(cause: str) -> str:
-    """The reason in a cause: a function's error with its class, a job's FailureReason, or the reason of a child run;
-    else the cause itself.
+    """The reason in a cause: a function's error with its class, a job's FailureReason, the reason of a query or of a
+    child run; else the cause itself.
 
     `{"TrainingJobName": …, "FailureReason": "SnapshotError: no rows"}` gives `SnapshotError: no rows`, and
     `{"errorMessage": "expected a number", "errorType": "SettingsError"}` gives `SettingsError: expected a number`."""
@@ -33,6 +33,8 @@ def reason_of(cause: str) -> str:
         return _ended(str(document["FailureReason"]))
     if isinstance(document, dict) and "errorMessage" in document:
         return ": ".join(str(document[name]) for name in ("errorType", "errorMessage") if document.get(name))
+    if isinstance(document, dict) and "QueryExecution" in document:
+        return str(document["QueryExecution"]["Status"].get("StateChangeReason", ""))
     # The child's own cause may be that of its child, and so on.
     if isinstance(document, dict) and "ExecutionArn" in document and "Cause" in document:
         return failure_of(str(document.get("Error") or ""), str(document["Cause"]))

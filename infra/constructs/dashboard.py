@@ -15,7 +15,7 @@ from constructs import Construct
 
 from infra.context import Context
 from millrace.monitoring import alarms as monitors
-from millrace.names import MACHINES, VARIANT, WorkloadNames
+from millrace.names import MACHINES, QUERY, VARIANT, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, REFUSED_DROPS, REFUSED_SHARE, own_metric
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
@@ -125,6 +125,7 @@ def _runs(names: WorkloadNames, *metrics: str) -> Metrics:
     return [
         _metric("AWS/States", metric, {"StateMachineArn": names.machine_arn(machine)}, label=f"{machine} {metric}")
         for machine in MACHINES
+        if machine != QUERY  # most workloads have none, and the metrics of a dashboard are free up to 50
         for metric in metrics
     ]
 

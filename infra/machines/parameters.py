@@ -18,6 +18,7 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, Structure
 from millrace.errors import ConfigurationError
 
 OPTIMIZED = {
+    "athena": "athena",
     "sagemaker": "sagemaker",
     "lambda": "lambda",
     "events": "events",

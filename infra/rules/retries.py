@@ -10,6 +10,7 @@ from infra.rules.assembly import Finding, Stack, Task, machines
 
 WILDCARDS = {"States.TaskFailed", "States.ALL"}
 THROTTLED = {
+    "athena": "Athena.TooManyRequestsException",
     "lambda": "Lambda.TooManyRequestsException",
     "sagemaker": "SageMaker.AmazonSageMakerException",
     "states": "StepFunctions.AWSStepFunctionsException",

@@ -13,14 +13,14 @@ from infra.constructs.rule import Rule
 from infra.constructs.schedule import Schedule
 from infra.iam import iceberg, queues, state_table, step_functions
 from infra.iam.buckets import LAKE, LANDING, absorb_decisions
-from infra.machines import ingest
+from infra.machines import ingest, query
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
 from millrace.messages.execution import FAILURES
-from millrace.names import TABLES
+from millrace.names import QUERY, TABLES
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import Environment
 from millrace.settings.intake import IntakeSettings
@@ -63,6 +63,8 @@ class IngestionStack(WorkloadStack):
             definition=ingest.definition(self.context),
             statements=ingest.statements(self.context),
         )
+        if self.context.workload.queries:
+            self._queries()
         ExternalTable(
             self,
             "quarantine",
@@ -123,6 +125,22 @@ class IngestionStack(WorkloadStack):
             "detail": {"$or": [dropped, failed]},
         }
         Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue)
+
+    def _queries(self) -> None:
+        """The machine of the scheduled queries, and the schedule of each."""
+        context = self.context
+        machine = Machine(
+            self, QUERY, context=context, definition=query.definition(context), statements=query.statements(context)
+        )
+        for name, declared in context.workload.queries.items():
+            schedule = Schedule(
+                self,
+                query.schedule_of(name),
+                context=context,
+                expression=declared.schedule,
+                target=step_functions.machines(context.names, QUERY).may("StartExecution"),
+            )
+            schedule.node.add_dependency(machine)
 
     def _ingestion(self, images: Sequence[str]) -> None:
         names = self.context.names

@@ -23,7 +23,7 @@ from millrace.evaluation.gates.gate import Positive
 from millrace.models.catalogue import FAMILIES
 from millrace.spelling import one_of
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.ends import Jobs, Stream
+from millrace.workload.ends import Jobs, Queries, Stream
 from millrace.workload.known_keys import KnownKeys
 from millrace.workload.places import within
 from millrace.workload.policy import Costs, Policy
@@ -359,6 +359,8 @@ class Workload(Section):
     """Callers may leave a request and come back for its result. None: they wait for it."""
     stream: Stream | None = None
     """Rows come as records of a stream, too. None: they do not."""
+    queries: Annotated[Queries, Field(default_factory=dict)]
+    """Rows come by scheduled queries, too, by name."""
     known_keys: KnownKeys | None = None
     """What is known of each key. None: a request sends the past of its rows."""
     explanations: Explanations = Explanations()

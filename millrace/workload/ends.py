@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from millrace.workload.section import Section
+
+AS_OF = ":as_of"
+"""In the SQL of a query, the time at which it was due."""
 
 
 class Jobs(Section):
@@ -11,3 +18,28 @@ class Jobs(Section):
 
 class Stream(Section):
     """Rows come as records of a stream, one in each."""
+
+
+class Query(Section):
+    """Rows come by a schedule: Athena runs the SQL, and each file of its result is a drop."""
+
+    schedule: str
+    """When it runs (UTC), as EventBridge Scheduler writes it: `cron(0 6 * * ? *)`."""
+    feed: Literal["training", "labels", "scoring"]
+    """What the rows are."""
+    sql: Annotated[str, Field(pattern=r"(?i)^\s*(select|with)\b[^;]*$", max_length=100_000)]
+    """One SELECT of the contract's columns, without a semicolon. `:as_of` is the time at which it was due."""
+    tables: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")],
+            Annotated[str, Field(pattern=r"^s3://[a-z0-9.-]+/([^*?]+/)?$")],
+        ],
+        Field(default_factory=dict),
+    ]
+    """Tables of others that it reads, each `database.table` with the folder of its files, `s3://lake/orders/`."""
+
+
+Queries = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)], Query], Field(max_length=20)
+]
+"""The queries of a workload by name."""

@@ -97,6 +97,7 @@ def workload_keys() -> str:
         "gates": "What a model must pass: [Gates](gates.md).",
         "consumers": "Where decisions go, by name: [Consumers](consumers.md).",
         "jobs": "`{}`: callers of the REST API may leave a request as a [job](releases.md#jobs).",
+        "queries": "Rows come by [scheduled queries](drops.md#rows-of-a-query) too, by name.",
         "stream": "`{}`: rows come as records of a [stream](releases.md#rows-of-a-stream) too.",
     }
     unset = tuple(f"prediction.{key}" for key in SET_ELSEWHERE) + tuple(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aws_cdk.assertions import Template
 from filelock import FileLock
 
@@ -22,6 +23,7 @@ from infra.options import options_of
 from infra.rules.assembly import read
 from infra.settings import settings_for
 from tests.consumers import with_consumers
+from tests.infra.machines.contexts import QUERIES
 from tests.shipped import SHIPPED
 
 ELECTRICITY = REPOSITORY / "workloads" / "electricity"
@@ -43,6 +45,8 @@ def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     consumers = with_consumers(tmp_path_factory.mktemp("consumers"))
     with (consumers / "workload.yaml").open("a") as declaration:
         declaration.write("stream: {}\njobs: {}\n")
+        queries = {name: query.model_dump() for name, query in QUERIES.items()}
+        declaration.write(yaml.safe_dump({"queries": queries}))
     others = [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
     return shared("dev", others, tmp_path_factory, "other-workloads")
 

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from typing import Any
@@ -22,9 +22,10 @@ from infra.local.athena.errors import QueryError, ScanLimitError, denied
 from infra.local.athena.result_files import column_info, rows_of, to_csv, to_text
 from infra.local.athena.statements import Result, Statement, parse, run
 from infra.local.athena.tables import TableReader
+from infra.local.athena.unload import unload
+from infra.local.kernel import patching
 from infra.local.kernel.cloud import ACCOUNT, REGION, Cloud
 from infra.local.kernel.dispatcher import dispatcher
-from infra.local.kernel.patching import replace
 from infra.local.kernel.transport import connect
 
 OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -107,7 +108,7 @@ class Executions:
             statement=statement,
             schema=(given.get("QueryExecutionContext") or {}).get("Database", "default").lower(),
             workgroup=group,
-            output=f"{location.rstrip('/')}/{name}.{'csv' if statement.kind == 'DML' else 'txt'}",
+            output=f"{location.rstrip('/')}/{name}{_ending(statement)}",
             encryption=encryption,
             clients=_clients_of(response, self.cloud),
             submitted=self.cloud.clock.now(),
@@ -180,13 +181,18 @@ class Executions:
         limit = execution.workgroup.configuration.get("BytesScannedCutoffPerQuery")
         result = run(execution.statement, execution.schema, reader, limit=limit, started=started)
         execution.scanned = result.scanned
-        write = to_csv if execution.statement.kind == "DML" else to_text
         bucket, _, key = execution.output.removeprefix("s3://").partition("/")
         described = {"columns": column_info(result)}
+        name, text = key, (to_csv if execution.statement.kind == "DML" else to_text)(result)
+        if execution.statement.to:
+            s3, now = execution.clients["s3"], self.cloud.clock.now()
+            uris = unload(s3, execution.statement, result, query=execution.id, now=now)
+            name, text = f"{key}-manifest.csv", "".join(f"{uri}\n" for uri in uris)
+            result = replace(result, rows=result.rows.slice(0, 0))
         try:
-            for name, text in ((key, write(result)), (f"{key}.metadata", json.dumps(described))):
+            for file, body in ((name, text), (f"{key}.metadata", json.dumps(described))):
                 execution.clients["s3"].put_object(
-                    Bucket=bucket, Key=name, Body=text.encode(), **_encrypted(execution.encryption)
+                    Bucket=bucket, Key=file, Body=body.encode(), **_encrypted(execution.encryption)
                 )
         except ClientError as error:
             raise denied(f"Unable to verify/create output bucket {bucket}", error) from None
@@ -227,7 +233,7 @@ def run_queries(cloud: Cloud) -> None:
 
     answers = {"start_query_execution": start, "get_query_execution": get, "get_query_results": results}
     more = {"stop_query_execution": stop, "get_work_group": _get_workgroup, "update_work_group": _update_workgroup}
-    replace(import_module("moto.athena.responses").AthenaResponse, **answers, **more)
+    patching.replace(import_module("moto.athena.responses").AthenaResponse, **answers, **more)
 
 
 def _find(response: Any) -> Execution | None:
@@ -240,13 +246,23 @@ def _page(execution: Execution, given: dict[str, Any]) -> Any:
     if execution.state != "SUCCEEDED" or execution.result is None:
         said = "Query has not yet finished" if execution.state not in OVER else "Query did not finish successfully"
         return _invalid(f"{said}. Final query state: {execution.state}")
-    head = [execution.result.rows.schema.names] if execution.statement.kind == "DML" else []
+    has_head = execution.statement.kind == "DML" and not execution.statement.to
+    head = [execution.result.rows.schema.names] if has_head else []
     rows = [*head, *rows_of(execution.result)]
     first, most = int(given.get("NextToken") or 0), int(given.get("MaxResults") or MOST_ROWS)
     data = [{"Data": [{} if cell is None else {"VarCharValue": cell} for cell in row]} for row in rows[first:][:most]]
     more = {"NextToken": str(first + most)} if first + most < len(rows) else {}
     described = {"ColumnInfo": column_info(execution.result)}
     return json.dumps({"UpdateCount": 0, "ResultSet": {"Rows": data, "ResultSetMetadata": described}, **more})
+
+
+def _ending(statement: Statement) -> str:
+    """The ending of the file with the result. The rows of UNLOAD lie elsewhere, and a manifest names their files.
+
+    https://docs.aws.amazon.com/athena/latest/ug/querying-finding-output-files.html"""
+    if statement.to:
+        return ""
+    return ".csv" if statement.kind == "DML" else ".txt"
 
 
 def _output(configuration: dict[str, Any], given: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from infra.local.athena.errors import QueryError, ScanLimitError, denied
@@ -25,7 +26,12 @@ SHOW = {
     r"desc(?:ribe)?\s+(?:extended\s+|formatted\s+)?(?P<table>[\w.\"`]+)": "describe",
 }
 """Statements about the catalogue, as patterns, and their keys in `_LISTS`."""
-BEGINNINGS = ("SELECT", "WITH", "VALUES", "SHOW", "DESCRIBE", "EXPLAIN")
+UNLOAD = re.compile(
+    r"unload\s*\((?P<query>.*)\)\s*to\s*'(?P<to>s3://[^']+)'\s*with\s*\((?P<options>[^()]*)\)", re.I | re.S
+)
+COMPRESSIONS = ("GZIP", "NONE", "SNAPPY", "ZSTD")
+"""Of the Parquet files of UNLOAD. GZIP is the default. https://docs.aws.amazon.com/athena/latest/ug/compression-formats.html"""
+BEGINNINGS = ("SELECT", "WITH", "VALUES", "SHOW", "DESCRIBE", "EXPLAIN", "UNLOAD")
 """The words that a statement of the local cloud begins with."""
 LIMITS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false", "memory_limit": "2GB"}
 """Settings of duckdb. A query reads the tables that it is given, but no file and no address of this machine."""
@@ -57,6 +63,9 @@ class Statement:
     """The syntax tree of a query; None for a statement about the catalogue."""
     explains: bool = False
     """Whether only the plan of the query is wanted (EXPLAIN)."""
+    to: str = ""
+    """The folder for the rows of UNLOAD; empty for any other statement."""
+    compression: str = ""
 
 
 def parse(text: str) -> Statement:
@@ -67,6 +76,15 @@ def parse(text: str) -> Statement:
     # A statement about the catalogue needs no tree: patterns recognise it.
     if _shown(plain):
         return Statement(text=plain, kind="UTILITY")
+    if found := UNLOAD.fullmatch(plain):
+        options = {name.lower(): value for name, value in re.findall(r"(\w+)\s*=\s*'([^']*)'", found["options"])}
+        compression = options.pop("compression", COMPRESSIONS[0]).upper()
+        if {name: value.upper() for name, value in options.items()} != {"format": "PARQUET"}:
+            raise QueryError(f"the local cloud unloads with format and compression, as Parquet only, got {options}")
+        if compression not in COMPRESSIONS:
+            raise QueryError(f"expected one of {', '.join(COMPRESSIONS)} as compression, got {compression}")
+        query = _query(found["query"].strip())
+        return Statement(text=plain, kind="DML", tree=query, to=found["to"], compression=compression)
     explained = re.sub(r"(?i)^explain(\s+analyze)?\s+", "", plain)
     return Statement(
         text=plain,
@@ -88,7 +106,9 @@ def _query(text: str) -> exp.Expr:
     if len(trees) != 1:
         raise QueryError(f"Only one sql statement is allowed. Got: {text}")
     if not isinstance(trees[0], exp.Query):
-        raise QueryError(f"the local cloud runs SELECT, SHOW, DESCRIBE and EXPLAIN only, got {text.split()[0].upper()}")
+        raise QueryError(
+            f"the local cloud runs SELECT, UNLOAD, SHOW, DESCRIBE and EXPLAIN only, got {text.split()[0].upper()}"
+        )
     return trees[0]
 
 
@@ -158,7 +178,7 @@ def _of_tables(statement: Statement, schema: str, reader: TableReader, database:
             raise ScanLimitError(f"Bytes scanned limit was exceeded ({scanned:,} of {limit:,} bytes)")
         database.register(f"table_{number}", rows)
         _replace(node, f"table_{number}")
-    sql = _named(tree).transform(_divided).sql("duckdb", identify=True)
+    sql = _named(tree).transform(_divided).transform(_timed, reader.now).sql("duckdb", identify=True)
     try:
         found = _plan(database, sql) if statement.explains else database.sql(sql).to_arrow_table()
     except duckdb.InterruptException:
@@ -228,6 +248,15 @@ def _divided(node: exp.Expr) -> exp.Expr:
     from sqlglot import exp
 
     return exp.Anonymous(this="divided", expressions=[node.left, node.right]) if isinstance(node, exp.Div) else node
+
+
+def _timed(node: exp.Expr, now: datetime) -> exp.Expr:
+    """The present time by the cloud's clock in place of `current_timestamp`, `now()` and `current_date`."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.CurrentTimestamp):
+        return exp.cast(exp.Literal.string(now.isoformat()), "timestamptz")
+    return exp.cast(exp.Literal.string(now.date().isoformat()), "date") if isinstance(node, exp.CurrentDate) else node
 
 
 def _in_words(error: Exception) -> str:

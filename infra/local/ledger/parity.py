@@ -181,7 +181,8 @@ TASKS: Mapping[str, Row] = executed(
     "dynamodb:putItem dynamodb:updateItem dynamodb:deleteItem sagemaker:createTrainingJob "
     "sagemaker:createProcessingJob sagemaker:createTransformJob sagemaker:createTrainingJob.sync "
     "sagemaker:createProcessingJob.sync sagemaker:createTransformJob.sync sagemaker:createModel "
-    "sagemaker:createEndpointConfig sagemaker:createEndpoint sagemaker:updateEndpoint"
+    "sagemaker:createEndpointConfig sagemaker:createEndpoint sagemaker:updateEndpoint athena:startQueryExecution "
+    "athena:startQueryExecution.sync"
 )
 """Optimized integrations: `service:action` with its pattern. `aws-sdk:` integrations are looked up among CALLS."""
 
@@ -193,8 +194,8 @@ CALLS: Mapping[str, Row] = {
     ),
     **executed(
         "GetQueryExecution GetQueryResults GetWorkGroup StartQueryExecution StopQueryExecution UpdateWorkGroup",
-        "By duckdb, functions and types as sqlglot translates them, divided integers are a double. SELECT, SHOW, "
-        "DESCRIBE and EXPLAIN; no DML, views, federation.",
+        "By duckdb, functions and types as sqlglot translates them, divided integers are a double. SELECT, UNLOAD as "
+        "Parquet, SHOW, DESCRIBE and EXPLAIN; no other DML, no views, no federation.",
         prefix="athena:",
     ),
     **executed(
@@ -261,6 +262,13 @@ CALLS: Mapping[str, Row] = {
         "CodeDeploy moves no alias here: a deployment does.",
         prefix="lambda:",
     ),
+    **simulated("athena:GetDataCatalog", "Granted and not checked: the catalogue is Glue's."),
+    **simulated(
+        "BatchGetPartition GetPartition GetPartitions",
+        "Granted; a table whose partitions are registered cannot be read.",
+        prefix="glue:",
+    ),
+    **simulated("s3:GetBucketLocation", "Granted and not checked: all buckets are in one region."),
     **simulated("DeleteDashboards ListDashboards PutDashboard", "Kept; no chart is drawn.", prefix="cloudwatch:"),
     **simulated(
         "CreateNetworkInterface CreateNetworkInterfacePermission DeleteNetworkInterface "

@@ -12,14 +12,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.core.utils import get_service_model
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
     StateTaskServiceCallback,
 )
 
 from infra.local.kernel.cloud import Cloud
-from infra.local.kernel.patching import replace
 from infra.local.sagemaker.api import in_milliseconds
 from infra.local.sagemaker.jobs.jobs import jobs
 from infra.local.stepfunctions.outcomes import failure, waited
@@ -39,8 +37,8 @@ _OPTIMIZED = {
 _MODELED = {"ConflictException", "ResourceInUse", "ResourceLimitExceeded", "ResourceNotFound"}
 
 
-def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
-    """Let moto's parser make tasks of the optimized integration.
+def sagemaker_task(cloud: Cloud, client_for: Callable[..., Any]) -> type[StateTaskServiceCallback]:
+    """The class of tasks of the optimized integration.
 
     `client_for(region, service, credentials)` gives a client under the machine's role."""
 
@@ -113,13 +111,7 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
             # moto would not ask at all if the task was stopped while it created the job, and the job would go on.
             return given["sync_resolver"]()
 
-    factory: Any = state_task_factory
-    original = factory.state_task_service_for
-
-    def make(service_name: str) -> Any:
-        return SageMakerTask() if service_name == "sagemaker" else original(service_name)
-
-    replace(state_task_factory, state_task_service_for=make)
+    return SageMakerTask
 
 
 def sagemaker_error(error: ClientError) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 moto's interpreter differs from AWS in these points, which are mended here:
 
 - It calls with the keys `ak` and `sk`, so that no policy of a machine is checked.
-- It has no SageMaker integration (`sagemaker_tasks.py`).
+- It has no integration of SageMaker (`sagemaker_tasks.py`) and of Athena (`athena_tasks.py`).
 - In error names it writes a service of `aws-sdk` as its lower-case endpoint.
 - It starts nested executions with parameters that botocore refuses.
 - It leaves datetime objects in results, which no later state can read.
@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.core.utils import get_service_model
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils, state_task_factory
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
     state_task_service_dynamodb,
@@ -34,8 +34,9 @@ from infra.local.iam.roles import as_role
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace, replace_entries
 from infra.local.sagemaker.api import in_milliseconds
+from infra.local.stepfunctions.athena_tasks import athena_task
 from infra.local.stepfunctions.outcomes import as_text, failure, pascal, waited
-from infra.local.stepfunctions.sagemaker_tasks import serve_sagemaker
+from infra.local.stepfunctions.sagemaker_tasks import sagemaker_task
 
 # Names of `aws-sdk` integrations (packages of the Java SDK) that differ from botocore's name of the service.
 _BOTOCORE = {
@@ -100,7 +101,18 @@ def call_as_role(cloud: Cloud) -> None:
     _use_aws_names()
     _name_refusals()
     _start_nested(cloud, client_for)
-    serve_sagemaker(cloud, client_for)
+    _serve({"sagemaker": sagemaker_task(cloud, client_for), "athena": athena_task(client_for, _namer)})
+
+
+def _serve(tasks: Mapping[str, type]) -> None:
+    """Let moto's parser make tasks of these services, for which it has no class of its own."""
+    factory: Any = state_task_factory
+    original = factory.state_task_service_for
+
+    def make(service_name: str) -> Any:
+        return tasks[service_name]() if service_name in tasks else original(service_name)
+
+    replace(state_task_factory, state_task_service_for=make)
 
 
 def _use_aws_names() -> None:

@@ -14,6 +14,7 @@ from infra.machines.states import Definition, State
 from infra.rules.assembly import every_state
 from infra.settings import settings_for
 from millrace.workload.declaration import Workload
+from millrace.workload.ends import Query
 from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
@@ -25,9 +26,18 @@ DEFINITIONS = {name: module.definition for name, module in MODULES.items() if ha
 """Of every machine, by name."""
 
 
+QUERIES = {
+    "day": Query(
+        schedule="cron(0 6 * * ? *)", feed="scoring", sql="SELECT * FROM electricity_rows WHERE date > :as_of"
+    ),
+    "all": Query(schedule="rate(1 day)", feed="labels", sql="SELECT '{}' AS s", tables={"shop.orders": "s3://shop/o/"}),
+}
+
+
 @cache
 def declared() -> Workload:
-    return load_workload(FOLDER)
+    """The workload as shipped, with scheduled queries, so that it has every machine."""
+    return load_workload(FOLDER).model_copy(update={"queries": QUERIES})
 
 
 def context_of(stage: str = "prod", **parts: dict[str, object]) -> Context:

@@ -180,6 +180,7 @@ def _sides(operator: str, operand: Any) -> tuple[Any, ...]:
     sides: dict[str, tuple[Any, ...]] = {
         "IsPresent": (True, ABSENT),
         "IsNull": (None, "x"),
+        "IsTimestamp": ("2026-01-01T00:00:00Z", "x"),
         "BooleanEquals": (True, False),
         "StringEqualsPath": ("x",),
     }

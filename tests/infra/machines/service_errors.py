@@ -34,6 +34,7 @@ the type of what a function raised.
 https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
 BASE = {
+    "athena": frozenset({"Athena.AmazonAthenaException"}),
     "lambda": LAMBDA,
     "sagemaker": frozenset({"SageMaker.AmazonSageMakerException"}),
     "events": frozenset({"EventBridge.AmazonEventBridgeException", "EventBridge.FailedEntry"}),
@@ -43,6 +44,7 @@ BASE = {
 """Of Step Functions' own integrations. A failed entry of PutEvents:
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-eventbridge.html"""
 OWN = {
+    "athena": ("athena", "Athena"),
     "lambda": ("lambda", "Lambda"),
     "sagemaker": ("sagemaker", "SageMaker"),
     "events": ("events", "EventBridge"),

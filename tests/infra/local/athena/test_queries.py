@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 from moto.athena.models import athena_backends
 
-from tests.infra.local.athena.conftest import Queries
+from tests.infra.local.athena.conftest import LOADS, Queries
+
+if TYPE_CHECKING:
+    from infra.local.kernel.cloud import Cloud
 
 
 def test_rows_by_month(queries: Queries) -> None:
@@ -122,7 +130,7 @@ def test_a_query_fails_with_its_reason(queries: Queries, sql: str, reason: str) 
         ("selec * from loads", "line 1:1: mismatched input 'selec'. Expecting: 'SELECT', 'WITH', "),
         ("select a b c from loads", "line 1:12: mismatched input 'c'. Invalid expression"),
         ("select * from loads where a =", "line 1:29: mismatched input '='"),
-        ("insert into loads values (1)", "SELECT, SHOW, DESCRIBE and EXPLAIN only, got INSERT"),
+        ("insert into loads values (1)", "SELECT, UNLOAD, SHOW, DESCRIBE and EXPLAIN only, got INSERT"),
         ("drop table loads", "only, got DROP"),
         ("show partitions refused", "only, got SHOW"),
         ("select 1; select 2", "Only one sql statement is allowed"),
@@ -184,3 +192,41 @@ def test_a_query_is_stopped(queries: Queries) -> None:
     assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
     with pytest.raises(ClientError, match="Final query state: CANCELLED"):
         queries.athena.get_query_results(QueryExecutionId=query)
+
+
+UNLOAD = "unload ({sql}) to 's3://queried/{folder}/' with (format = 'PARQUET', compression = 'snappy')"
+
+
+def test_rows_are_unloaded_as_files_of_an_empty_folder(queries: Queries) -> None:
+    sql = UNLOAD.format(sql="with all_of as (select * from loads) select *, 7 / 2 as n from all_of", folder="out")
+    done = queries.end(sql)
+    assert (done["Status"]["State"], done["StatementType"]) == ("SUCCEEDED", "DML")
+    listed = queries.s3.list_objects_v2(Bucket=queries.bucket, Prefix="out/")["Contents"]
+    bodies = [queries.s3.get_object(Bucket=queries.bucket, Key=one["Key"])["Body"].read() for one in listed]
+    files = [pq.ParquetFile(io.BytesIO(body)) for body in bodies]
+    assert {file.metadata.row_group(0).column(0).compression for file in files} == {"SNAPPY"}
+    assert {file.schema.column(0).physical_type for file in files} == {"INT96"}
+    rows = pa.concat_tables([file.read() for file in files]).sort_by("timestamp")
+    assert rows["load"].to_pylist() == LOADS["load"].to_pylist()
+    assert set(rows["n"].to_pylist()) == {3}
+    manifest = done["ResultConfiguration"]["OutputLocation"].removeprefix(f"s3://{queries.bucket}/") + "-manifest.csv"
+    named = queries.s3.get_object(Bucket=queries.bucket, Key=manifest)["Body"].read().decode().split()
+    assert named == [f"s3://{queries.bucket}/{one['Key']}" for one in listed]
+    assert queries.rows(sql.replace("/out/", "/again/")) == []
+    assert queries.failure(sql).startswith("HIVE_PATH_ALREADY_EXISTS")
+
+
+def test_a_result_without_rows_has_no_file(queries: Queries) -> None:
+    done = queries.end(UNLOAD.format(sql="select * from loads where load > 99", folder="none"))
+    assert done["Status"]["State"] == "SUCCEEDED"
+    assert queries.s3.list_objects_v2(Bucket=queries.bucket, Prefix="none/")["KeyCount"] == 0
+
+
+def test_a_time_with_a_zone_cannot_be_unloaded(queries: Queries) -> None:
+    zoned = UNLOAD.format(sql="select from_iso8601_timestamp('1997-05-01T02:00:00Z') as t", folder="zone")
+    assert "Unsupported Hive type: timestamp(3) with time zone (column t)" in queries.failure(zoned)
+
+
+def test_now_is_by_the_clouds_clock(queries: Queries, cloud: Cloud) -> None:
+    ((now, today, same),) = queries.rows("select now(), current_date, now() = current_timestamp")
+    assert (str(now)[:10], today, same) == (f"{cloud.clock.now():%Y-%m-%d}", f"{cloud.clock.now():%Y-%m-%d}", "true")

@@ -1,0 +1,158 @@
+"""The machine `query`: Athena runs a declared query and writes its rows as files of a feed, each of which is a drop.
+
+https://docs.aws.amazon.com/athena/latest/ug/unload.html says what follows from UNLOAD:
+
+- The folder must be empty, so each run, retry and redrive has a folder of its own.
+- It writes several files at once. Manifest and metadata lie with the results of queries, and are no drops.
+- A query that fails midway leaves the files that it has written. They are drops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.context import Context
+from infra.iam import iceberg, key
+from infra.iam.buckets import LAKE, LANDING
+from infra.iam.resource import Statement, resource
+from infra.machines import states
+from infra.machines.parameters import checked
+from infra.machines.states import Definition, State
+from millrace.names import QUERY, QUERY_RESULTS, TABLES
+from millrace.workload.ends import AS_OF, Query
+
+TIMEOUT_S = 2 * 3600
+"""Athena ends a query itself after half an hour. https://docs.aws.amazon.com/athena/latest/ug/service-limits.html"""
+OWN_TABLES = (
+    *TABLES,
+    "quarantine",
+    "decisions",
+    "decisions_absorbed",
+    "predictions",
+)
+"""The tables of the workload itself, which each of its queries may read."""
+OWN_FOLDERS = ("iceberg", "quarantine", "decisions", "predictions")
+READ_TABLE = ("GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition")
+WRITE_FILE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
+
+
+def schedule_of(name: str) -> str:
+    """The name of the query's schedule, by which an execution knows its query."""
+    return f"{QUERY}-{name}"
+
+
+def definition(context: Context) -> Definition:
+    """The definition. Input: `detail.schedule`, and `as_of`, the time at which the query was due."""
+    queries = context.workload.queries
+    due = [
+        (
+            {
+                "And": [
+                    states.equals("$.detail.schedule", schedule_of(name)),
+                    {"Variable": "$.as_of", "IsTimestamp": True},  # it becomes a part of the statement
+                ]
+            },
+            f"Query {name}",
+        )
+        for name in queries
+    ]
+    cause = f"expected detail.schedule among {', '.join(map(schedule_of, queries))}, and a time as as_of"
+    return states.machine(
+        f"Unload the rows of a query of {context.workload.name} as drops",
+        start="Defaults",
+        timeout_s=TIMEOUT_S,
+        states={
+            **states.defaults(
+                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {"schedule": ""}},
+                next_state="Which query?",
+            ),
+            "Which query?": states.choice("Which one is due?", due, otherwise="No query"),
+            **{state: body for name, query in queries.items() for state, body in _query(context, name, query)},
+            "Unloaded": states.succeed("Each file of the result is a drop"),
+            "No query": states.fail("Nothing was queried", error="UnknownQuery", cause=cause),
+        },
+    )
+
+
+def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, State]]:
+    # The template of States.Format holds no text of the statement: quotes, braces and line ends would be escaped there.
+    # A comment at the end of the SQL must not swallow the bracket that follows.
+    folder = f"s3://{context.platform.bucket('landing')}/{context.workload.name}/{query.feed}/{name}"
+    sql = query.sql.replace(AS_OF, f"from_iso8601_timestamp('{AS_OF}')")
+    parts = f"UNLOAD ({sql}\n) TO '{folder}/".split(AS_OF)
+    values = ", $.as_of, ".join(f"$.parts.p{place}" for place in range(len(parts)))
+    template = "{}" * (2 * len(parts) + 1)
+    options = "/' WITH (format = 'PARQUET', compression = 'SNAPPY')"
+    yield (
+        f"Query {name}",
+        {
+            "Type": "Pass",
+            "Comment": f"The statement; between its parts come {AS_OF} and, last, the name of the run's folder",
+            "Result": {f"p{place}": part for place, part in enumerate(parts)} | {"options": options},
+            "ResultPath": "$.parts",
+            "Next": f"Unload {name}",
+        },
+    )
+    yield (
+        f"Unload {name}",
+        checked(
+            {
+                "Type": "Task",
+                "Comment": f"Write the rows as files of the feed {query.feed}, and wait for the query",
+                "Resource": states.integration("athena:startQueryExecution.sync"),
+                "Parameters": {
+                    "QueryString.$": f"States.Format('{template}', {values}, {states.NAME}, $.parts.options)",
+                    "WorkGroup": context.platform.workgroup,
+                    "QueryExecutionContext": {"Database": context.platform.database},
+                },
+                "ResultSelector": {
+                    "query.$": "$.QueryExecution.QueryExecutionId",
+                    "scanned_bytes.$": "$.QueryExecution.Statistics.DataScannedInBytes",
+                },
+                "ResultPath": "$.unloaded",
+                "Retry": [states.retry("Athena.TooManyRequestsException", "Athena.InternalServerException")],
+                "Next": "Unloaded",
+            }
+        ),
+    )
+
+
+def statements(context: Context) -> list[Statement]:
+    """The rights of the machine: to run its queries, to read what they read, and to write files of their feeds.
+
+    Athena reads and writes in the name of who starts a query.
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-athena.html"""
+    names, queries = context.names, context.workload.queries.values()
+    platform, feeds = context.platform, sorted({query.feed for query in queries})
+    results = f"{platform.bucket_arn('lake')}/{QUERY_RESULTS}/*"
+    others = {table: uri for query in queries for table, uri in query.tables.items()}
+    buckets = {platform.bucket("lake"), platform.bucket("landing"), *(uri.split("/")[2] for uri in others.values())}
+    own = [
+        resource("athena", platform.arn("athena", f"workgroup/{platform.workgroup}")).may(
+            "StartQueryExecution", "StopQueryExecution", "GetQueryExecution"
+        ),
+        resource("athena", platform.arn("athena", "datacatalog/AwsDataCatalog")).may("GetDataCatalog"),
+        iceberg.tables(names, *OWN_TABLES).may(*READ_TABLE),
+        LAKE.find(names, *OWN_FOLDERS),
+        LAKE.read(names, *OWN_FOLDERS),
+        resource("s3", results, because="Athena names a result by the query's id").may(*WRITE_FILE),
+        LANDING.find(names, *feeds),
+        LANDING.below(names, *feeds).may(*WRITE_FILE),
+        resource("s3", *(platform.arn("s3", bucket) for bucket in sorted(buckets))).may("GetBucketLocation"),
+        *(right for table, uri in others.items() for right in _read(context, table, uri)),
+    ]
+    return [*own, key.use(context.key_arn, own)]
+
+
+def _read(context: Context, table: str, uri: str) -> list[Statement]:
+    """Read a table of others."""
+    platform, (database, name) = context.platform, table.split(".")
+    bucket, _, folder = uri.removeprefix("s3://").partition("/")
+    entries = ("catalog", f"database/{database}", f"table/{database}/{name}")
+    files = platform.arn("s3", f"{bucket}/{folder}*")
+    return [
+        resource("glue", *(platform.arn("glue", entry) for entry in entries)).may(*READ_TABLE),
+        resource("s3", files, because=f"The files of {table} lie in this folder").may("GetObject"),
+        resource("s3", platform.arn("s3", bucket), where={"StringLike": {"s3:prefix": [f"{folder}*"]}}).may(
+            "ListBucket"
+        ),
+    ]
