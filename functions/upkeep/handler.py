@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from millrace.contract.load import load_contract
 from millrace.datasets.compaction import compact
@@ -24,6 +25,7 @@ from millrace.datasets.unreachable import delete_unreachable
 from millrace.decisions.absorption import Absorption, absorb
 from millrace.messages.envelope import ExecutionInput, Message, handles
 from millrace.names import TABLES
+from millrace.operations.alarms import WAITING_LINES
 from millrace.settings.environment import Environment
 
 SETTINGS = Environment.parse()
@@ -63,10 +65,20 @@ def handler(call: ExecutionInput) -> Upkeep:
     lake, workload = SETTINGS.names.platform.bucket("lake"), SETTINGS.workload
     absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=call.as_of), failures)
     done = Upkeep(tables=tables, decisions=absorbed or Absorption())
+    if done.decisions.waiting_bytes:
+        publish(done.decisions.waiting_bytes)
     LOGGER.info("kept up", extra=done.model_dump())
     if failures:
         raise failures[0]
     return done
+
+
+def publish(waiting_bytes: int) -> None:
+    """Publish the metric of lines that wait for the next night. It is called only if some do."""
+    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
+    metrics.add_dimension("Workload", SETTINGS.workload)
+    metrics.add_metric(WAITING_LINES, MetricUnit.Bytes, waiting_bytes)
+    metrics.flush_metrics()
 
 
 def keep_up(table: str, before: datetime, failures: list[Exception]) -> KeptUp:

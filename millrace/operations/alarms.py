@@ -36,6 +36,9 @@ AUDIT_AGE = "AuditAge"
 """The metric for how long a record has been in the audit table without a link of the chain, in milliseconds."""
 WAITING_REVIEWS, REVIEW_AGE = "WaitingReviews", "ReviewAge"
 """The metrics of the sweep: how many decisions wait for a person, and how long the oldest does ÷ its bound."""
+WAITING_LINES = "WaitingLines"
+"""The metric of the upkeep: bytes of lines of decisions that are older than a night and not yet in a file. A night that
+leaves none publishes none."""
 REFUSED_DROPS, REFUSED_SHARE, REFUSED_ROWS = "RefusedDrops", "RefusedShare", "RefusedRows"
 """The metrics of validation: drops without a good row, the refused share of a run's rows ÷ its bound, and refused rows,
 also by the dimension `Reason`. A run without a refused row publishes none, since each costs by the month."""
@@ -146,6 +149,14 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         description="a larger share of a drop's rows was refused than is declared, and than three times the usual one",
         metrics=lambda names: (own_metric(names, REFUSED_SHARE, "Maximum"),),
         threshold=1,
+    ),
+    "waiting-lines": OperationsAlarm(
+        severity="look",
+        description="two nights in a row left lines of decisions: more are written than a night makes into files",
+        metrics=lambda names: (own_metric(names, WAITING_LINES, "Maximum"),),
+        period_s=86400,
+        periods=2,
+        needed=2,
     ),
 }
 """The alarms of each workload, by their names as `WorkloadNames.alarm` takes them."""

@@ -15,6 +15,7 @@ from millrace.datasets.tables import Lake
 from millrace.decisions import absorption
 from millrace.decisions.record import object_key, to_line
 from millrace.errors import SnapshotError
+from millrace.operations.alarms import ALARMS
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import month, parquet
 from tests.millrace.decisions.test_record import DECISION
@@ -59,6 +60,27 @@ def test_a_night_absorbs_the_lines_of_the_days_before(load: Any, ingest: Any, ni
     assert handler(night)["decisions"] == {"files": 1, "rows": 4, "deleted": 0, "waiting_bytes": 0}
     later = datetime.fromisoformat(night["as_of"]) + timedelta(days=1)
     assert handler(night | {"as_of": later.isoformat()})["decisions"]["deleted"] == 4
+
+
+def test_what_a_night_leaves_is_the_metric_that_the_alarm_watches(
+    load: Any, ingest: Any, night: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A night that leaves nothing publishes none, which would cost."""
+    handler, line = load("upkeep"), to_line(DECISION).encode() + b"\n"
+    for number in range(absorption.FEWEST):
+        key = object_key("electricity", DECISION.event_time.date(), [str(number)])
+        ingest.s3.put_object(Bucket=ingest.names.platform.bucket("lake"), Key=key, Body=line)
+    with monkeypatch.context() as patch:
+        patch.setattr(absorption, "MOST_BYTES", 0)
+        assert handler(night)["decisions"]["files"] == 0
+    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    (watched,) = ALARMS["waiting-lines"].metrics(ingest.names)
+    (declared,) = metric["_aws"]["CloudWatchMetrics"]
+    assert (declared["Namespace"], declared["Dimensions"]) == (watched.namespace, [[*watched.dimensions]])
+    assert {name: metric[name] for name in watched.dimensions} == watched.dimensions
+    assert metric[watched.name] == [absorption.FEWEST * len(line)]
+    assert handler(night)["decisions"]["files"] == 1
+    assert "_aws" not in capsys.readouterr().out
 
 
 def test_what_is_not_a_week_old_stays(
