@@ -114,6 +114,8 @@ class ExternalTable(Construct):
 
 def _projection(location: str, partitions: tuple[Partition, ...]) -> dict[str, str]:
     """The properties from which Athena computes the partitions and their folders: `<location>date=${date}/`."""
+    if not partitions:
+        return {}
     folders = "/".join(f"{partition.name}=${{{partition.name}}}" for partition in partitions)
     return {
         "projection.enabled": "true",

@@ -27,6 +27,8 @@ OWN_TABLES = (
     "quarantine",
     "decisions",
     "decisions_absorbed",
+    "decisions_scored",
+    "every_decision",
     "predictions",
 )
 """The tables of the workload itself, which each of its queries may read."""

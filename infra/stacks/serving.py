@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 
+from infra.constructs.decision_view import DecisionView
 from infra.constructs.external_table import ExternalTable, Partition
 from infra.constructs.function import Function
 from infra.constructs.live_alias import LiveAlias
@@ -24,6 +25,7 @@ from millrace.names import JOBS, LIVE
 from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
 from millrace.settings.prediction import JobsSettings, PredictionSettings
+from millrace.tasks import catalogue as tasks
 
 BATCH = 100
 """Messages in a batch. Lambda's own limit of 6 MB may end a batch earlier."""
@@ -106,6 +108,9 @@ class ServingStack(WorkloadStack):
             partitions=(Partition.by_date(),),
             folder="decisions/absorbed",
         )
+        contract, workload = load_contract(self.context.folder), self.context.workload
+        task = tasks.declare(workload.prediction, contract.label)
+        DecisionView(self, context=self.context, contract=contract, task=task)
 
     def _prediction(self, queue: Queue, waiting: Queue | None) -> None:
         context, names = self.context, self.context.names

@@ -168,12 +168,39 @@ def test_every_table_of_the_catalogue_is_queried(lived: Lived) -> None:
     environment, run = local_environment(lived.cloud), lived.below("predictions/")[0].partition("run=")[2].split("/")[0]
     tables = [one.table for one in find_tables(environment, workload="electricity")]
     assert tables == [lived.names.table(name) for name in (
-        "decisions", "decisions_absorbed", "labels", "predictions", "quarantine", "rows")]  # fmt: skip
+        "decisions", "decisions_absorbed", "decisions_scored", "every_decision", "labels", "predictions", "quarantine",
+        "rows")]  # fmt: skip
     for table in tables:
         if table.endswith("_absorbed"):
             continue  # its days have too few objects
         where = f" WHERE run = '{run}'" if table.endswith("_predictions") else ""
         assert run_query(environment, f"SELECT * FROM {table}{where} LIMIT 1").rows.num_rows == 1, table
+
+
+def test_one_name_has_every_decision_once(lived: Lived) -> None:
+    """Of requests and of the rows of a file, as the one reader of decisions has them."""
+    s3, lake, workload = lived.cloud.client("s3"), lived.names.platform.bucket("lake"), lived.names.workload
+    known = read_days(s3, lake, workload, list(stored_days(s3, lake, workload))).decisions
+    fields = "id, event_time, value, probability, model_version, fallback, run, date"
+    view = f"SELECT {fields} FROM {lived.names.table('every_decision')}"
+    rows = run_query(local_environment(lived.cloud), view).rows.to_pylist()
+    found = {row.pop("id"): row for row in rows}
+    assert len(found) == len(rows)
+    assert len([one for one in known if one.source == "batch"]) == 335
+    assert found == {
+        one.id: {
+            "event_time": f"{one.event_time:%Y-%m-%dT%H:%M:%S.%fZ}",
+            "value": one.output["value"],
+            "probability": one.output["probability"],
+            "model_version": one.model_version,
+            "fallback": one.fallback,
+            "run": one.id.rpartition("-")[0] if one.source == "batch" else None,
+            "date": f"{one.event_time:%Y-%m-%d}",
+        }
+        for one in known
+    }
+    some = run_query(local_environment(lived.cloud), f"{view} v WHERE v.date < '1997-01-03'").rows.to_pylist()
+    assert [row["id"] for row in some] == [row_id for row_id in found if found[row_id]["date"] < "1997-01-03"]
 
 
 def test_the_columns_of_the_catalogue_are_those_of_the_files(lived: Lived, session: boto3.Session) -> None:

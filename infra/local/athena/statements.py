@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from infra.local.athena.errors import QueryError, ScanLimitError, denied
 from infra.local.athena.kinds import athena_name
-from infra.local.athena.tables import TableReader
+from infra.local.athena.tables import PATH, TableReader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +41,9 @@ DIVISION = """CREATE MACRO divided(a, b) AS CASE
     WHEN regexp_matches(typeof(a), '^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$')
      AND regexp_matches(typeof(b), '^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$') THEN a // b ELSE a / b END"""
 """In Athena the division of two integers drops the remainder (7 / 2 is 3); in duckdb it does not (3.5)."""
+
+ISO_8601 = "CREATE MACRO to_iso8601(a) AS strftime(a, '%Y-%m-%dT%H:%M:%S.%g') || IF(typeof(a) LIKE '% ZONE', 'Z', '')"
+"""duckdb has no such function."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +162,8 @@ def run(
     with duckdb.connect(config=LIMITS) as database:
         # Times have UTC as on Athena, whatever the time zone of this machine.
         database.execute("SET TimeZone = 'UTC'")
-        database.execute(DIVISION)
+        for macro in (DIVISION, ISO_8601):
+            database.execute(macro)
         started(database)
         if statement.tree is None:
             return _of_catalogue(statement.text, schema, reader(database))
@@ -166,13 +172,15 @@ def run(
 
 def _of_tables(statement: Statement, schema: str, reader: TableReader, database: Any, limit: int | None) -> Result:
     import duckdb
+    from sqlglot import exp
 
     # Each table is read into memory and registered under a name without meaning; the query then names that one.
     assert statement.tree is not None
-    tree, scanned = statement.tree.copy(), 0
+    tree, scanned = _expanded(statement.tree.copy(), schema, reader), 0
+    paths = any(name.name == PATH for name in tree.find_all(exp.Identifier))
     # A list, since each table's node is replaced in the tree while the loop runs.
     for number, node in enumerate(list(_tables(tree))):
-        rows, size = reader.read(node, (node.db or schema).lower(), _names(tree))
+        rows, size = reader.read(node, (node.db or schema).lower(), _names(tree), paths=paths)
         scanned += size
         if limit is not None and scanned > limit:
             raise ScanLimitError(f"Bytes scanned limit was exceeded ({scanned:,} of {limit:,} bytes)")
@@ -205,6 +213,25 @@ def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
     for node in tree.find_all(exp.Table):
         if isinstance(node.this, exp.Identifier) and (node.db or node.name.lower() not in declared):
             yield node
+
+
+def _expanded(tree: exp.Expr, schema: str, reader: TableReader) -> exp.Expr:
+    """The query with the SQL of each view in place of its name. The tree itself is changed.
+
+    Athena keeps the SQL in the catalogue as JSON in Base64: `/* Presto View: eyJvcmlnaW5hbFNxbCI6… */`."""
+    from sqlglot import exp
+
+    for node in list(_tables(tree)):
+        table = reader.find((node.db or schema).lower(), node.name.lower())
+        if table.get("TableType") != "VIRTUAL_VIEW":
+            continue
+        view = json.loads(base64.b64decode(table["ViewOriginalText"].split()[3]))
+        inner = _expanded(_query(view["originalSql"]), view["schema"], reader)
+        for each in _tables(inner):
+            each.set("db", exp.to_identifier(each.db or view["schema"]))
+        alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(node.name))
+        node.replace(exp.Subquery(this=inner, alias=alias.copy(), joins=node.args.get("joins")))
+    return tree
 
 
 def _names(tree: exp.Expr) -> frozenset[str] | None:

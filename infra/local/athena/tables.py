@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FIELD_ID = b"PARQUET:field_id"
 JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"
+PATH = "$path"
+"""The hidden column with the URI of a row's file."""
 PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 
@@ -48,17 +50,20 @@ class TableReader:
             raise QueryError(f"TABLE_NOT_FOUND: Table 'awsdatacatalog.{schema}.{name}' does not exist") from None
         return found
 
-    def read(self, node: exp.Table, schema: str, names: frozenset[str] | None) -> tuple[pa.Table, int]:
+    def read(
+        self, node: exp.Table, schema: str, names: frozenset[str] | None, *, paths: bool = False
+    ) -> tuple[pa.Table, int]:
         """All rows with the columns of these names, and the bytes that Athena would read for them.
 
-        `names` None means all columns. Raises QueryError if the table cannot be read, or has no version that the query
-        asks for; NotImplementedError for a serde, a projection or files that are not covered."""
+        `names` None means all columns. `paths` says whether the query reads PATH, which external tables have here.
+        Raises QueryError if the table cannot be read, or has no version that the query asks for; NotImplementedError
+        for a serde, a projection or files that are not covered."""
         table = self.find(schema, node.name.lower())
         if table.get("Parameters", {}).get("table_type", "").upper() == "ICEBERG":
             return self._iceberg(table, _version(node), names)
         if node.args.get("version"):
             raise QueryError(f"INVALID_TABLE_PROPERTY: {node.name} has no versions: it is no Iceberg table")
-        return self._external(table, node, names)
+        return self._external(table, node, names, paths=paths)
 
     def _iceberg(
         self, table: Mapping[str, Any], version: Callable[[Any], int | None], names: frozenset[str] | None
@@ -83,7 +88,7 @@ class TableReader:
         return _joined(parts), size
 
     def _external(
-        self, table: Mapping[str, Any], node: exp.Table, names: frozenset[str] | None
+        self, table: Mapping[str, Any], node: exp.Table, names: frozenset[str] | None, *, paths: bool
     ) -> tuple[pa.Table, int]:
         import pyarrow as pa
 
@@ -95,7 +100,7 @@ class TableReader:
         declared = table["StorageDescriptor"]["Columns"]
         wanted = [column for column in declared if names is None or column["Name"].lower() in names]
         schema = pa.schema([(column["Name"], arrow_type(column["Type"])) for column in wanted])
-        shown = [key for key in keys if names is None or key.lower() in names]
+        shown = [key for key in keys if names is None or key.lower() in names] + [PATH] * paths
         whole = pa.schema([*schema, *((key, pa.string()) for key in shown)])
         parts, size = [whole.empty_table()], 0
         bucket, files = self._files(table, keys)
@@ -103,8 +108,9 @@ class TableReader:
         for file in pruned(files, conditions, keys, self.database):
             part, read = read_file(self._get(f"s3://{bucket}/{file.key}"), schema)
             # Each row gets the values of its file's partition.
+            values = {**file.partition, PATH: f"s3://{bucket}/{file.key}"}
             for key in shown:
-                part = part.append_column(key, pa.repeat(pa.scalar(file.partition[key]), part.num_rows))
+                part = part.append_column(key, pa.repeat(pa.scalar(values[key]), part.num_rows))
             parts.append(part)
             size += read
         return _joined(parts), size

@@ -195,7 +195,7 @@ CALLS: Mapping[str, Row] = {
     **executed(
         "GetQueryExecution GetQueryResults GetWorkGroup StartQueryExecution StopQueryExecution UpdateWorkGroup",
         "By duckdb, functions and types as sqlglot translates them, divided integers are a double. SELECT, UNLOAD as "
-        "Parquet, SHOW, DESCRIBE and EXPLAIN; no other DML, no views, no federation.",
+        "Parquet, SHOW, DESCRIBE and EXPLAIN; no other DML, no federation.",
         prefix="athena:",
     ),
     **executed(

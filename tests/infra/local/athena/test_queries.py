@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -192,6 +194,28 @@ def test_a_query_is_stopped(queries: Queries) -> None:
     assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
     with pytest.raises(ClientError, match="Final query state: CANCELLED"):
         queries.athena.get_query_results(QueryExecutionId=query)
+
+
+def test_a_view_is_its_sql(queries: Queries) -> None:
+    """As Athena keeps it. Its tables are of the view's own database, whoever asks."""
+    sql = """with both as (select kind, count(*) as n from loads group by 1)
+        select kind, n from both union all select "$path", count(*) from refused where feed = 'training' group by 1"""
+    told = base64.b64encode(json.dumps({"originalSql": sql, "schema": queries.database}).encode()).decode()
+    view = {
+        "Name": "counted",
+        "TableType": "VIRTUAL_VIEW",
+        "ViewOriginalText": f"/* Presto View: {told} */",
+        "StorageDescriptor": {"Columns": [{"Name": "kind", "Type": "string"}, {"Name": "n", "Type": "bigint"}]},
+    }
+    queries.glue.create_database(DatabaseInput={"Name": "viewed"})
+    queries.glue.create_table(DatabaseName="viewed", TableInput=view)
+    file = f"s3://{queries.bucket}/refused/feed=training/date=1997-05-02/a.parquet"
+    assert sorted(queries.rows("select * from viewed.counted")) == [("a", "3"), ("b", "3"), (file, "1")]
+    joined = "select c.n, l.load from viewed.counted c join loads l on c.kind = l.kind where l.load > 6"
+    assert queries.rows(joined) == [("3", "6.5")]
+    assert queries.rows("select max(counted.n) from viewed.counted") == [("3",)]
+    assert "Table 'awsdatacatalog.queried.counted' does not exist" in queries.failure("select * from counted")
+    queries.glue.delete_database(Name="viewed")
 
 
 UNLOAD = "unload ({sql}) to 's3://queried/{folder}/' with (format = 'PARQUET', compression = 'snappy')"
