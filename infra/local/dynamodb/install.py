@@ -2,9 +2,9 @@
 
 AWS does: test the condition and write the item as one step; feed functions from a table's stream, in order.
 moto does: test, then write. If two threads pass the test, the second one overwrites what the first has written. It
-    calls the function of a stream inside PutItem, once.
+    calls the function of a stream inside PutItem, once. Its query sorts all items of the table.
 We do: let one thread at a time write. A thread for each event source polls its stream, and tries a batch until it
-    succeeds.
+    succeeds. Items of a partition are kept in order, so that a query reads its page alone.
 Weaker: a stream has one shard, and keeps its records for ever. Capacity and global tables are moto's.
 """
 
@@ -14,12 +14,14 @@ from functools import partial, wraps
 from importlib import import_module
 from typing import Any
 
+from infra.local.dynamodb.order import keep_items_in_order
 from infra.local.dynamodb.streams import pending, poll_streams
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace
 
 
 def install(cloud: Cloud) -> None:
+    keep_items_in_order()
     make_writes_atomic()
     poll_streams(cloud)
     cloud.pending.append(partial(pending, cloud))
