@@ -14,6 +14,7 @@ from millrace.errors import ConfigurationError, ConflictError
 from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames
 from millrace.release.promotion import check_proven, rollback_target
+from millrace.state.climbing import Climbing, ClimbingVersion
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 
@@ -50,7 +51,8 @@ def roll_back(
             where=COMMAND, field="--to", expected="no version with --restore: it is the live one", came=to
         )
     states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
-    _refuse_running(states, Leases(state_of(environment, names)).find("release"))
+    state = state_of(environment, names)
+    _refuse_running(states, Leases(state).find("release"), ClimbingVersion(state).read())
     target = rollback_target(pointers, to, restores=restores)
     check_proven(find_package(environment, names, target, where=COMMAND), pointers)
     who = environment.client("sts").get_caller_identity()["Arn"]
@@ -65,12 +67,13 @@ def roll_back(
     return Started(execution=answer["executionArn"], version=target, replaced=pointers.champion.version)
 
 
-def _refuse_running(states: Any, lease: Any) -> None:
+def _refuse_running(states: Any, lease: Any, climbing: Climbing | None) -> None:
     """Raise ConflictError if the execution that holds the lease of `release` is running.
 
-    A holder that has ended is no obstacle, since its cleanup is on the way. The sweep is none either: it is not an
-    execution and holds the lease only for a moment. In both cases the machine decides."""
-    if lease is None or ":execution:" not in lease.holder:
+    A version that only answers copies is no obstacle: the rollback stops its release. A holder that has ended is none,
+    since its cleanup is on the way. The sweep is none either: it is not an execution and holds the lease only for a
+    moment. In all these cases the machine decides."""
+    if lease is None or ":execution:" not in lease.holder or (climbing and climbing.execution == lease.holder):
         return
     try:
         status = states.describe_execution(executionArn=lease.holder)["status"]

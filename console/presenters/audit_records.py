@@ -16,6 +16,7 @@ from millrace.messages.audit import (
     AutomationMoved,
     AutomationSwitched,
     FloorMoved,
+    PhaseEnded,
     ReleaseFailed,
     ResourcesRemoved,
     ReviewAnswered,
@@ -128,6 +129,11 @@ def _decided(details: VersionDecided) -> str:
     return f"version {details.version}: {details.reason}"
 
 
+def _left_phase(details: PhaseEnded) -> str:
+    seen = f"{details.differing:,} of {details.pairs:,} answers differed from version {details.champion}'s"
+    return f"version {details.version}, {details.phase}: {details.because}; {seen}"
+
+
 def _answered(details: ReviewAnswered) -> str:
     return f"{details.decision}: {details.value}, after {details.seconds:.0f} s"
 
@@ -155,6 +161,8 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.MODEL_REFUSED: _refused,
     AuditEvent.RELEASE_APPROVED: _decided,
     AuditEvent.RELEASE_REFUSED: _decided,
+    AuditEvent.PHASE_PASSED: _left_phase,
+    AuditEvent.PHASE_STOPPED: _left_phase,
     AuditEvent.RELEASE_LIVE: _live,
     AuditEvent.RELEASE_ROLLED_BACK: _rolled_back,
     AuditEvent.RELEASE_FAILED: _release_failed,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer
 from console.words import brief, count
+from millrace.messages.climb import PhaseJudged
 from millrace.messages.release import ReleaseAdvanced, ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
     "done": "this version or a newer one is or was live",
     "outdated": "another version is live than the one that it was compared with",
     "busy": "another release runs",
+    "behind": "another version answers copies first",
     "unapproved": "a person has to approve it",
     "refused": "a person has refused it",
 }
@@ -71,6 +73,9 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return Outcome(text=f"not released: {why}", is_refused=is_refused)
     if is_rollback:
         return Outcome(text=f"version {opened.version} is live again")
+    judged = answer(run, "judge_phase", PhaseJudged)
+    if judged and judged.answer == "stop":
+        return Outcome(text=f"not released: {judged.because}", is_refused=True)
     return Outcome(text="; ".join([f"released version {opened.version}", *_watched(run, opened)]))
 
 

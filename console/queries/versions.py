@@ -20,19 +20,21 @@ from millrace.release.registry import ASKED_BY, PENDING, REJECTED, Package, Regi
 from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
 from millrace.state.audit import Record
+from millrace.state.climbing import ClimbingVersion
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.prices import usd_per_hour
 
-Status = Literal["live", "previous", "retired", "waits", "registered", "refused"]
+Status = Literal["live", "previous", "retired", "waits", "shadow", "registered", "refused"]
 """Where a version stands:
 
 - `live`: it is the champion.
 - `previous`: it was live before the champion.
 - `retired`: it was live earlier.
 - `waits`: it has passed its gates, and a person has to approve it.
+- `shadow`: it answers copies of what the live version is asked.
 - `registered`: it is not released yet, or its release failed or refused it.
 - `refused`: a person refused it; or a gate did, so it has no number."""
 DIGESTS = (*PINNED, "weights", "onnx", "artefact", "model", "evaluation")
@@ -108,10 +110,18 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
     """Every version and every refused model, the newest first."""
     records, pointers = audit_of(environment, names), ReleasePointers(state_of(environment, names)).read()
     needs_person = needs_approval(environment, names)
+    climbing = climbing_version(environment, names)
     # The registry has the versions; models that a gate refused are only in the audit, so their runs are read from S3.
     judged = dict(_judged(records))
     registered = [
-        _registered(package, pointers=pointers, judged=judged, records=records, needs_person=needs_person)
+        _registered(
+            package,
+            pointers=pointers,
+            judged=judged,
+            records=records,
+            needs_person=needs_person,
+            climbing=climbing,
+        )
         for package in registry_of(environment, names).all()
     ]
     s3 = environment.client("s3")
@@ -123,8 +133,10 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
     return sorted([*registered, *refused], key=lambda one: one.trained_at or NEVER, reverse=True)
 
 
-def status_of(package: Package, pointers: Pointers, *, needs_person: bool) -> Status:
-    """The version's status by the release pointers, and by what people have said of it."""
+def status_of(package: Package, pointers: Pointers, *, needs_person: bool, climbing: str = "") -> Status:
+    """The version's status by the release pointers, and by what people have said of it.
+
+    `climbing` is the number of the version that answers copies; empty for none."""
     champion, previous = pointers.champion, pointers.previous
     if champion and champion.package_arn == package.arn:
         return "live"
@@ -134,6 +146,8 @@ def status_of(package: Package, pointers: Pointers, *, needs_person: bool) -> St
         return "retired"
     if package.approval == REJECTED:
         return "refused"
+    if package.version == climbing:
+        return "shadow"
     is_older = pointers.newest >= int(package.version)
     return "waits" if package.approval == PENDING and needs_person and not is_older else "registered"
 
@@ -180,7 +194,14 @@ def describe_version(environment: Environment, names: WorkloadNames, package: Pa
         judged=dict(_judged(records)),
         records=records,
         needs_person=needs_approval(environment, names),
+        climbing=climbing_version(environment, names),
     )
+
+
+def climbing_version(environment: Environment, names: WorkloadNames) -> str:
+    """The number of the version that answers copies; empty for none."""
+    found = ClimbingVersion(state_of(environment, names)).read()
+    return found.version if found else ""
 
 
 def decision_on(package: Package, records: Iterable[Record]) -> str:
@@ -224,6 +245,7 @@ def _registered(
     judged: Mapping[str, GatesJudged],
     records: Iterable[Record],
     needs_person: bool,
+    climbing: str,
 ) -> ModelVersion:
     known = package.metadata
     judgement = judged.get(known.get("run", ""))
@@ -235,7 +257,7 @@ def _registered(
     ]
     return ModelVersion(
         version=package.version,
-        status=status_of(package, pointers, needs_person=needs_person),
+        status=status_of(package, pointers, needs_person=needs_person, climbing=climbing),
         decision=decision_on(package, records),
         run=known.get("run", ""),
         snapshot_id=known.get("snapshot_id", ""),

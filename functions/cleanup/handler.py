@@ -21,6 +21,7 @@ from millrace.release.leftovers import Leftovers
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
+from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots, pool_of
@@ -31,7 +32,7 @@ NAMES = SETTINGS.names
 LOGGER = Logger()
 SAGEMAKER, DYNAMODB = boto3.client("sagemaker"), boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
-LEASES, SLOTS, POINTERS = Leases(STATE), Slots(STATE), ReleasePointers(STATE)
+LEASES, SLOTS, POINTERS, CLIMBING = Leases(STATE), Slots(STATE), ReleasePointers(STATE), ClimbingVersion(STATE)
 RESTORATION = Restoration(
     sagemaker=SAGEMAKER,
     scaling=boto3.client("application-autoscaling"),
@@ -75,6 +76,7 @@ def free(ended: ExecutionEnded) -> list[str]:
     An execution that a drop started has a slot and no lease. Any other execution has leases and no slot."""
     machine = OF_DROPS.get(ended.machine)
     if machine is None:
+        CLIMBING.remove(ended.execution_arn)
         return LEASES.free(ended.execution_arn)
     # Most drops are small, and have a slot of those that go together.
     feed = json.loads(ended.input or "{}").get("detail", {}).get("feed", "")

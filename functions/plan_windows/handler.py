@@ -9,8 +9,8 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.plan_windows.inputs import Inputs, first_day
-from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
+from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_days

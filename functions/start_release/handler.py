@@ -30,6 +30,7 @@ from millrace.release.registry import APPROVED, ASKED_BY, Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.settings.release import ReleaseSettings
 from millrace.state.audit import Record, append
+from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
@@ -42,7 +43,8 @@ LOGGER = Logger()
 SAGEMAKER = boto3.client("sagemaker")
 DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
-POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
+POINTERS, LEASES, CLIMBING = ReleasePointers(STATE), Leases(STATE), ClimbingVersion(STATE)
+STEP_FUNCTIONS = boto3.client("stepfunctions")
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 S3 = boto3.client("s3")
 KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
@@ -61,6 +63,10 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     version that is to be restored."""
     # 1. The package, and its signature.
     given, pointers = call.state, POINTERS.read()
+    if "shadow" in given.rollout.phases and "shadow" not in WORKLOAD.rollout.phases:
+        raise ConflictError(
+            f"rollout.phases: expected some of {[*WORKLOAD.rollout.phases]}, which are deployed, got shadow"
+        )
     package = find_package(given, pointers)
     # The live version may have been registered before versions were signed. If it were not restored for that, the
     # endpoint would go on serving a version that was never promoted. A wrong signature is refused in any case.
@@ -76,18 +82,20 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
             REGISTRY.reopen(package, reason=verdict.refusal)  # another person may still approve it
     # 3. The lease. Everything after it is only looked at if this release has its turn.
     until, is_decided = given.as_of + timedelta(days=LEASE_DAYS), not (verdict.waits or verdict.refusal)
+    is_behind = False
     leased = is_decided and LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
     if leased:
         LEASES.free(package.arn)  # the lease `first`, which its registration took
         pointers = POINTERS.read()  # under the lease nobody else moves them
     elif is_decided:
-        check_holder(given.rollback)
+        is_behind = check_holder(given.rollback)
     elif verdict.refusal and package.approval != APPROVED:
         LEASES.free(package.arn)  # another first training may start
     # 4. The endpoints, then what the release does next.
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
     challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
-    outcome = outcome_for(given, pointers, package.version, leased=leased)
+    turn: Turn = "open" if leased else "behind" if is_behind else "busy"
+    outcome = outcome_for(given, pointers, package.version, turn=turn)
     # A rollback is compared with nothing: it brings back a version that was live.
     refusal = verdict.refusal
     if not is_decided:
@@ -145,28 +153,36 @@ def find_rule_answer(package: Package) -> str:
     return rule_answer(read_object(S3, uri), package)
 
 
-def check_holder(rollback: Rollback | None) -> None:
-    """Raise an error if the release must not wait an hour for the holder of the lease.
+def check_holder(rollback: Rollback | None) -> bool:
+    """Whether the holder of the lease is a version that answers copies.
 
-    EndpointChangingError if a function holds it for a moment. ConflictError if a release holds it and this is the
-    rollback of a person: it must not be carried out hours after it was started."""
+    Raises an error if the release must not wait an hour for the holder.
+
+    EndpointChangingError if a function holds it for a moment, or a version that answers copies: its release is stopped
+    for a rollback, since what it is compared with will not be live. ConflictError if a release holds it and
+    this is the rollback of a person: it must not be carried out hours after it was started."""
     lease = LEASES.find("release")
     holder = lease.holder if lease else "another"
     if ":execution:" not in holder:
         raise EndpointChangingError(f"endpoint {NAMES.challenger}: expected no lease of release, {holder} has it")
+    climbing = CLIMBING.read()
+    climbs = climbing is not None and climbing.execution == holder
+    if rollback and climbs:
+        STEP_FUNCTIONS.stop_execution(executionArn=holder, error="Overtaken", cause="another version was brought back")
+        raise EndpointChangingError(f"endpoint {NAMES.challenger}: {holder} leaves it now")
     if rollback and not rollback.restores:
         raise ConflictError(f"roll back: expected no release to run, {holder} does")
+    return climbs
 
 
-def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, leased: bool) -> ReleaseOutcome:
+def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcome:
     """What the release does next, apart from `outdated`.
 
     A release that restores is `done` if the endpoint serves the live version and no other release runs."""
-    turn: Turn = "open" if leased else "busy"
     if given.rollback is None:
         return outcome_of(pointers, version, turn=turn)
     champion = pointers.champion
-    is_served = leased and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
+    is_served = turn == "open" and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
     return "done" if given.rollback.restores and is_served else turn
 
 

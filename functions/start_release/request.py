@@ -56,6 +56,7 @@ def started(
     return ReleaseStarted(
         outcome=outcome,
         label=label,
+        has_shadow="shadow" in phases and live == "in_service" and pointers.champion is not None,
         has_canary="canary" in phases,
         package_arn=package.arn,
         version=package.version,

@@ -1,7 +1,8 @@
 """The machine `release`: a challenger that answers real rows, then the live endpoint, then the release pointers.
 
-    Start release ─> Preflight ─> challenger, Smoke test ─> live endpoint, scaling ─> Advance release ─> Tidy
-        └─ one release at a time       └─ no traffic             └─ by a canary, if declared; alarms watch it
+    Start release ─> Preflight ─> challenger, Smoke test ─> Shadow ─> live endpoint, scaling ─> Advance release ─> Tidy
+        └─ one release at a time       └─ no traffic          │           └─ by a canary, if declared; alarms watch it
+                                                              └─ for weeks, if declared; its answers reach nobody
 
 Endpoints and their scaling are made here and not in a stack. A variant must exist before it can be scaled, and a model
 before an endpoint.
@@ -12,7 +13,7 @@ from __future__ import annotations
 from infra.context import Context
 from infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
-from infra.machines import endpoints, preflight, release_alarms, scaling, states
+from infra.machines import endpoints, preflight, release_alarms, scaling, shadow, states
 from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
@@ -53,6 +54,11 @@ def definition(context: Context) -> Definition:
             **_start_release(context),
             **preflight.preflight(context, next_state="Model"),
             **_challenger(context),
+            **(
+                shadow.shadow(context, next_state="Live config", stopped="Release refused")
+                if _has_shadow(context)
+                else {}
+            ),
             **_live(context),
             **_update(context),
             **_scaling(context),
@@ -60,6 +66,10 @@ def definition(context: Context) -> Definition:
             **_tidy_release(context),
         },
     )
+
+
+def _has_shadow(context: Context) -> bool:
+    return "shadow" in context.workload.rollout.phases
 
 
 def _check(context: Context) -> None:
@@ -100,15 +110,19 @@ def _start_release(context: Context) -> dict[str, State]:
                 (states.equals(outcome, "open"), preflight.FIRST),
                 (states.equals(outcome, "done"), "Restored?"),
                 (states.equals(outcome, "unapproved"), "Approval wanted"),
+                (states.equals(outcome, "behind"), "A version climbs"),
                 (states.equals(outcome, "outdated"), "Release refused"),
                 (states.equals(outcome, "refused"), "Release refused"),
             ],
             otherwise="Its turn comes",
         ),
         "Its turn comes": states.wait(
-            "Another release runs, for minutes or weeks",
+            "Another release runs, for minutes or hours",
             seconds=_pause_s(context, TURN_POLLS_S),
             next_state="Start release",
+        ),
+        "A version climbs": states.wait(
+            "Another version answers copies, for weeks", seconds=TURN_POLLS_S, next_state="Start release"
         ),
         "Restored?": states.choice(
             "Was the live version to be restored? Then its scaling is put anew",
@@ -130,7 +144,7 @@ def _start_release(context: Context) -> dict[str, State]:
             "Release refused",
             event=ReleaseRefused,
             detail=states.fields(RELEASE, "package_arn", "version", "previous_version", "refusal"),
-            comment="Tell that a person has refused it, or that it was compared with another version than the live one",
+            comment="Tell that people or labels have refused it, or that it was compared with another live version",
             next_state="Not released",
         ),
         "Not released": states.succeed("Refused, with the reason; the live version is unchanged"),
@@ -178,7 +192,7 @@ def _challenger(context: Context) -> dict[str, State]:
         ),
         "Answered?": states.choice(
             "Were the answers right?",
-            [(states.is_true(SMOKE_TEST.path("passed")), "Live config")],
+            [(states.is_true(SMOKE_TEST.path("passed")), "Shadow?" if _has_shadow(context) else "Live config")],
             otherwise="Smoke test failed",
         ),
         "Smoke test failed": states.fail(

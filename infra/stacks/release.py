@@ -11,10 +11,11 @@ from infra.constructs.job_role import job_role
 from infra.constructs.log_group import log_group
 from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
-from infra.iam import alarms, key, registry, sagemaker_endpoints, state_table
+from infra.iam import alarms, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
+from millrace.messages.climb import FOLDER
 from millrace.messages.events import ModelRegistered
 from millrace.names import MODEL_ROLE, WorkloadNames
 from millrace.release.registry import APPROVED, REJECTED
@@ -51,6 +52,8 @@ class ReleaseStack(WorkloadStack):
         self._endpoint_logs()
         self._model_role()
         self._functions()
+        if "shadow" in context.workload.rollout.phases:
+            self._judge_phase()
         Machine(
             self,
             "release",
@@ -95,8 +98,35 @@ class ReleaseStack(WorkloadStack):
             ],
         )
 
+    def _judge_phase(self) -> None:
+        context, names = self.context, self.context.names
+        Function(
+            self,
+            "judge_phase",
+            context=context,
+            description="The challenger answers copies; labels of what it answers otherwise decide",
+            role=self.room,
+            settings=Environment(**context.environment()),
+            statements=[
+                state_table.own_items(names).may("PutItem", "DeleteItem"),
+                state_table.append_audit(names),
+                registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
+                sagemaker_endpoints.challenger(names).may("InvokeEndpoint"),
+                iceberg.tables(names, *context.workload.prediction.label_tables).may("GetTable"),
+                LAKE.find(names, "decisions", FOLDER),
+                LAKE.read(names, "decisions", "predictions", "captured", "iceberg", FOLDER),
+                LAKE.write(names, FOLDER),
+            ],
+            timeout_s=600,
+            memory_mb=2048,
+        )
+
     def _functions(self) -> None:
         context, names = self.context, self.context.names
+        shadow, climbs = (
+            "shadow" in context.workload.rollout.phases,
+            "A rollback stops the release that only answers copies",
+        )
         environment, items = (
             Environment(**context.environment()),
             state_table.own_items(names).may("GetItem", "PutItem"),
@@ -118,6 +148,7 @@ class ReleaseStack(WorkloadStack):
                 key.verify(context.signing_key_arn),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
+                *([step_functions.executions(names, "release", because=climbs).may("StopExecution")] if shadow else []),
             ],
         )
         Function(

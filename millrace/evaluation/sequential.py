@@ -48,6 +48,8 @@ ALIKE = 0.025
 """How far a replacement's confidences may be from those of the pair whose label never came.
 
 At 0.1 replacements are surer than those they stand for: 8 to 9 % of equal versions went on."""
+GIVEN_UP = 2
+"""After so many replacements whose labels never came a label counts against either verdict."""
 LEAST_SHARE = 1e-15
 """Sums that are less probable are left out of the bounds."""
 

@@ -12,6 +12,7 @@ from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import Corrections, GatesJudged
 from millrace.messages.withdrawal import Withdrawn
+from millrace.workload.rollout import Phase
 
 
 class AuditEvent(StrEnum):
@@ -21,6 +22,8 @@ class AuditEvent(StrEnum):
     MODEL_REFUSED = "model.refused"
     RELEASE_APPROVED = "release.approved"
     RELEASE_REFUSED = "release.refused"
+    PHASE_PASSED = "phase.passed"
+    PHASE_STOPPED = "phase.stopped"
     RELEASE_LIVE = "release.live"
     RELEASE_ROLLED_BACK = "release.rolled_back"
     RELEASE_FAILED = "release.failed"
@@ -50,6 +53,25 @@ class VersionDecided(Message):
     """Identity of the person, as SageMaker knows it; of a version that nobody has approved in time, the sweep's."""
     reason: str
     """In the person's words; of a refusal also what was wrong with an approval."""
+
+
+class PhaseEnded(Message):
+    """A version has left a phase that watched it: it goes on, or its release ends here.
+
+    {"version": "3", "champion": "2", "phase": "shadow", "because": "better by 61 labels", "pairs": 812, …}"""
+
+    version: str
+    champion: str
+    """The live version that it was compared with."""
+    phase: Phase
+    because: str
+    pairs: int
+    """Rows that both had answered."""
+    differing: int
+    labels: int
+    """Labels of pairs that differ, of those that were asked for."""
+    since: Moment
+    """When it came to the phase."""
 
 
 class VersionLive(Message):
@@ -172,6 +194,8 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_REFUSED: GatesJudged,
     AuditEvent.RELEASE_APPROVED: VersionDecided,
     AuditEvent.RELEASE_REFUSED: VersionDecided,
+    AuditEvent.PHASE_PASSED: PhaseEnded,
+    AuditEvent.PHASE_STOPPED: PhaseEnded,
     AuditEvent.RELEASE_LIVE: VersionLive,
     AuditEvent.RELEASE_ROLLED_BACK: VersionRolledBack,
     AuditEvent.RELEASE_FAILED: ReleaseFailed,

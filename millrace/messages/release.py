@@ -16,11 +16,13 @@ from pydantic import Field, model_validator
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.workload.rollout import Phases
 
-Turn = Literal["open", "busy"]
-"""`open`: this release has its turn. `busy`: another release has the lease."""
+Turn = Literal["open", "busy", "behind"]
+"""`open`: this release has its turn. `busy`: another release has the lease. `behind`: a version that answers copies
+has it, which takes weeks."""
 ReleaseOutcome = Literal[Turn, "done", "outdated", "unapproved", "refused"]
-"""What a release does next. `open`: it goes on. `busy`: it waits. `unapproved`: it ends, and another execution goes on
-once a person has approved the version. `refused`: nothing, since a person has refused it, or nobody may approve so.
+"""What a release does next. `open`: it goes on. `busy`, `behind`: it waits. `unapproved`: it ends, and another
+execution goes on once a person has approved the version. `refused`: nothing, since a person has refused it, or nobody
+may approve so.
 
 `done`: nothing, since this version or a newer one is or was live. `outdated`: nothing, since another version is live
 than the version that this one was compared with in its evaluation."""
@@ -79,8 +81,10 @@ class ReleaseStarted(Message):
     outcome: ReleaseOutcome
     label: str
     """The middle part of the names of the release's models and configurations: `v2-1f0e4a`."""
+    has_shadow: bool = False
+    """Whether the version answers copies first: the rollout says so, and a version is live to be compared with."""
     has_canary: bool
-    """Whether the rollout begins with a canary."""
+    """Whether the rollout takes traffic by a canary first."""
     package_arn: str
     version: str
     run_name: str

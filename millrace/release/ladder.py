@@ -163,7 +163,7 @@ def _judge_quality(evidence: Evidence) -> Verdict:
     """By the labels of pairs that differ."""
     plan, come = evidence.plan, _come(evidence.labels)
     if plan is None:
-        return Verdict(answer="not_yet", because="no version is live to be compared with", days=math.inf)
+        return Verdict(answer="not_yet", because="too few rows to plan with", days=math.inf)
     found = judge_labels(evidence.labels, plan, ended=evidence.days >= evidence.bars.limit_days)
     if found is not None:
         than = "better" if not plan.margin else f"not worse by {plan.margin:g}"

@@ -1,9 +1,10 @@
 """The part `rollout` of workload.yaml: on which instances a version goes live, in which phases, and who approves it.
 
+    shadow   the version answers copies of kept decisions; labels of those that it answers otherwise decide
     canary   a part of the new fleet takes its share of the traffic first, watched by the release's alarms
     live     the new fleet takes all traffic; every rollout ends with this phase
 
-`phases: [live]` and `phases: [canary, live]` are the two possible rollouts.
+A rollout has any of the first two phases, in this order: `phases: [shadow, canary, live]`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, Field
 
 from millrace.errors import FieldError
-from millrace.evaluation.gates.gate import Positive
+from millrace.evaluation.gates.gate import Positive, Share
 from millrace.workload.section import Section, Stage
 
-Phase = Literal["canary", "live"]
+Phase = Literal["shadow", "canary", "live"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
@@ -38,11 +39,32 @@ Phases = Annotated[tuple[Phase, ...], AfterValidator(check_order)]
 """The phases of one rollout."""
 
 
+class Shadow(Section):
+    """What the labels of a shadow have to show, and how long they may take."""
+
+    gain: Share = 0.01
+    """The improvement that labels find with a probability of four in five, as a share of all answers: 0.01 is a point.
+
+    Numbers count as better if they are nearer to their labels."""
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """By how much the version may be worse and still goes on; 0: it has to be better."""
+    block_days: Annotated[float, Field(ge=0)] = 1.0
+    """The days whose rows depend on each other: one label of each is judged. 0: no row depends on another."""
+    label_days: Positive = 30.0
+    """After so many days without its label a pair counts as one whose label never comes."""
+    limit_days: Annotated[float, Field(gt=0, le=35)] = 28.0
+    """After so many days a version about which nothing is shown is refused."""
+    copies: Annotated[int, Field(ge=1, le=5000)] = 500
+    """The most decisions that are copied in an hour."""
+
+
 class Rollout(Section):
     """How a version goes live."""
 
     phases: Phases
-    """The phases in their order; `[live]` or `[canary, live]`."""
+    """The phases in their order; `[live]` is the least."""
+    shadow: Shadow | None = None
+    """What a phase `shadow` asks for. None: the defaults of each field."""
     approval: Approval | None = None
     """Who approves a version: `none` or `person`. None: `person` in stages like `prod` and with `card.risk: high`."""
     approval_hours: Annotated[float, Field(gt=0, le=24 * 366)] = 168
@@ -55,6 +77,11 @@ class Rollout(Section):
     """The most instances to which the endpoint scales."""
     invocations_per_instance: Positive
     """The invocations per instance and minute that scaling aims at (target tracking)."""
+
+    @property
+    def asked_of_shadow(self) -> Shadow:
+        """What a phase `shadow` asks for."""
+        return self.shadow or Shadow()
 
     def least_instances(self, *, production: bool) -> int:
         """The least instances that the endpoint has in a stage like `prod`, or in another stage."""

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from millrace.evaluation.sequential import (
     BETS,
     ERROR,
+    GIVEN_UP,
     WITHIN,
     Block,
     Bounds,
@@ -39,8 +40,6 @@ from tests.benchmarks.peers import rollouts
 from tests.benchmarks.streams.pairs import A_DAY, DIFFER, Day, Stream, real_days
 
 LATEST = 30
-GIVEN_UP = 2
-"""After so many replacements that never came a label counts against either verdict."""
 POWER, LABELS, REQUESTS, LABELS_TWO = 0.8, 170, 3400, 42
 MEDIAN, MOST, SLOW_WITHIN, CLEAN = 330, 850, 3000, 0.01
 PEER_DAYS = 30

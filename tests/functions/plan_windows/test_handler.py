@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
 
-from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
+from millrace.datasets.label_rows import labels_between
 from millrace.decisions.record import prefix
 from millrace.messages.monitor import WindowsPlanned, read_request
 from millrace.state.pointers import Pointers, Version

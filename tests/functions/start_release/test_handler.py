@@ -109,6 +109,7 @@ def test_the_first_release_opens(aws, load, event, package):
     assert answer == {
         "outcome": "open",
         "label": label_of("1", event("start_release")["execution"]),
+        "has_shadow": False,
         "has_canary": False,
         "package_arn": package.arn,
         "version": "1",
@@ -284,10 +285,16 @@ def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
     assert load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))["has_canary"] is True
 
 
-@pytest.mark.parametrize("phases", [[], ["canary"], ["shadow", "live"], ["live", "canary"]])
+@pytest.mark.parametrize("phases", [[], ["canary"], ["assisted", "live"], ["live", "canary"]])
 def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phases):
     with pytest.raises(ValueError, match="rollout"):
         load("start_release")(event("start_release", rollout={"phases": phases}))
+    assert aws.leases.find("release") is None
+
+
+def test_a_phase_that_is_not_deployed_is_refused(aws, load, event, package):
+    with pytest.raises(ConflictError, match=r"expected some of \['live'\], which are deployed, got shadow"):
+        load("start_release")(event("start_release", rollout={"phases": ["shadow", "live"]}))
     assert aws.leases.find("release") is None
 
 

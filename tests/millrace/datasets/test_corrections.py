@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.contract.validate import validate
@@ -24,6 +23,7 @@ from millrace.datasets.commits import commit, commit_once
 from millrace.datasets.corrections import current
 from millrace.datasets.joined_labels import JoinedLabels, join_labels
 from millrace.datasets.journal import Journal
+from millrace.datasets.label_rows import labels_between
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL
 from millrace.datasets.quarantine import QuarantineFile

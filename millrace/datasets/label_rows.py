@@ -1,4 +1,4 @@
-"""Reads the labels of the windows from the Iceberg tables."""
+"""Reads the labels of rows of some stretch of time from the Iceberg tables."""
 
 from __future__ import annotations
 

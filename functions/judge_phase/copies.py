@@ -1,0 +1,100 @@
+"""Asks the challenger for its answers to rows that the live version has answered."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from millrace.contract.load import load_contract
+from millrace.decisions import captured, endpoint
+from millrace.decisions.outcomes import as_said
+from millrace.decisions.record import Decision
+from millrace.decisions.road import Admitted
+from millrace.decisions.store import read_days
+from millrace.errors import AnswerError
+from millrace.messages.climb import Answered, Climb
+from millrace.settings.environment import Environment
+from millrace.tasks import catalogue as tasks
+from millrace.workload.load import load_workload
+from millrace.workload.other_columns import other_columns
+
+ROWS = 50
+"""The rows of one request."""
+BEHIND, AHEAD = timedelta(days=2), timedelta(days=1)
+"""How far the event time of a row may be behind the last look or ahead of this one. Others are not copied."""
+
+
+class Copies:
+    """Copies of decisions for the challenger's endpoint. `s3` and `runtime` are boto3's clients."""
+
+    def __init__(self, s3: Any, runtime: Any, settings: Environment) -> None:
+        self._s3, self._runtime, self._names = s3, runtime, settings.names
+        workload = load_workload(settings.folder)
+        contract = load_contract(settings.folder).read_by_models(workload.prediction.tensor_columns)
+        table = contract.table("scoring")
+        self._spec, self._others = workload.prediction, other_columns(workload.prediction, table)
+        self.task = tasks.declare(workload.prediction, contract.label)
+        under = self._names.lake_uri(captured.FOLDER, "")
+        self._long = captured.LongCells(columns=captured.long_columns(table), under=under)
+
+    def find(self, climb: Climb, known: Iterable[str], *, now: datetime, most: int) -> list[Decision]:
+        """So many of the live version's decisions since the climb began that have no copy yet: our own draw."""
+        first = (climb.looks[-1].at if climb.looks else climb.since) - BEHIND
+        last = now + AHEAD
+        days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
+        bucket = self._names.platform.bucket("lake")
+        stored = read_days(self._s3, bucket, self._names.workload, days, most_scored=most)
+        have = set(known)
+        found = [
+            said
+            for said in map(as_said, stored.decisions)
+            if said.model_version == climb.champion and said.inferred_at >= climb.since and said.id not in have
+        ]
+        return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
+
+    def ask(self, decisions: Sequence[Decision], *, version: str) -> tuple[list[Answered], int]:
+        """The pairs of answers, and how many rows got none. The challenger may fail: nobody waits for it."""
+        found: list[Answered] = []
+        for at in range(0, len(decisions), ROWS):
+            found += self._answered(decisions[at : at + ROWS], version)
+        return found, len(decisions) - len(found)
+
+    def _answered(self, decisions: Sequence[Decision], version: str) -> Iterator[Answered]:
+        rows = [Admitted(number=number, cells=cells) for number, cells in enumerate(self._cells(decisions))]
+        try:
+            said = self._runtime.invoke_endpoint(
+                EndpointName=self._names.challenger,
+                ContentType="application/json",
+                Accept="application/json",
+                Body=endpoint.request_body(rows, self._spec.inputs, self._others),
+            )
+            answers = endpoint.read_response(said["Body"].read(), rows=len(rows), task=self.task)
+        except (AnswerError, BotoCoreError, ClientError):
+            return
+        if answers.model_version != version:
+            return
+        taken = [one for place, one in enumerate(decisions) if place not in answers.rejected]
+        for one, output in zip(taken, answers.outputs, strict=True):
+            yield Answered(
+                id=one.id,
+                event_time=one.event_time,
+                inferred_at=one.inferred_at,
+                key=dict(one.key),
+                champion=dict(one.output),
+                challenger=dict(output),
+            )
+
+    def _cells(self, decisions: Sequence[Decision]) -> list[dict[str, Any]]:
+        """The rows as they were sent, long cells in their places."""
+        rows: list[dict[str, Any]] = [json.loads(one.input) for one in decisions]
+        uris = [captured.references(row, self._long) for row in rows]
+        contents = captured.read_all(self._s3, [uri for one in uris for uri in one.values()])
+        for row, own in zip(rows, uris, strict=True):
+            row |= {name: base64.b64encode(contents.get(uri, b"")).decode() for name, uri in own.items()}
+        return rows

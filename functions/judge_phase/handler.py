@@ -1,0 +1,153 @@
+"""Looks at a version on a phase of its release: the challenger answers copies, labels that have come are judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from functions.judge_phase.copies import Copies
+from functions.judge_phase.store import ClimbStore
+from millrace.contract.load import load_contract
+from millrace.datasets.label_rows import labels_between
+from millrace.datasets.tables import Lake
+from millrace.decisions.outcomes import join
+from millrace.decisions.record import Decision
+from millrace.messages.audit import AuditEvent, PhaseEnded
+from millrace.messages.climb import Answered, Climb, LookInput, PhaseJudged
+from millrace.messages.envelope import handles
+from millrace.release.climb import look, wanted
+from millrace.release.ladder import Verdict
+from millrace.release.registry import REJECTED, Package, Registry
+from millrace.settings.environment import Environment
+from millrace.state.audit import Record, append
+from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.table import StateTable
+from millrace.workload.load import load_workload
+
+SETTINGS = Environment.parse()
+NAMES = SETTINGS.names
+WORKLOAD = load_workload(SETTINGS.folder)
+ASKED = WORKLOAD.rollout.asked_of_shadow
+LOGGER = Logger()
+S3, DYNAMODB = boto3.client("s3"), boto3.client("dynamodb")
+RUNTIME = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retries={"total_max_attempts": 2}))
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
+REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
+CLIMBING = ClimbingVersion(StateTable(DYNAMODB, NAMES))
+COPIES = Copies(S3, RUNTIME, SETTINGS)
+Role = Literal["champion", "challenger"]
+
+
+@LOGGER.inject_lambda_context
+@handles(LookInput)
+def handler(call: LookInput) -> PhaseJudged:
+    """The verdict by what is known at `call.at`. A repeated call with a verdict gives it again."""
+    release = call.state.start_release.answer
+    store = ClimbStore(S3, NAMES, version=release.version, run=call.run)
+    climb = store.read() or Climb(
+        version=release.version, champion=release.previous_version, phase=call.phase, since=call.at
+    )
+    package = REGISTRY.describe(release.package_arn)
+    if climb.looks and climb.looks[-1].answer != "not_yet":
+        last = climb.looks[-1]
+        return conclude(call, climb, Verdict(answer=last.answer, because=last.because), package)
+    CLIMBING.put(Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since))
+    # 1. The answers of the challenger to rows that the live version has answered since.
+    pairs = store.pairs()
+    copies = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=ASKED.copies)
+    came, failed = COPIES.ask(copies, version=climb.version)
+    store.add(came, at=call.at)
+    climb = climb.model_copy(update={"failed": climb.failed + failed})
+    pairs += came
+    # 2. The labels of pairs that were asked for, and the verdict. A person's word goes before all labels.
+    refused = (
+        f"{package.changed_by or 'somebody'} has refused it: {package.said}" if package.approval == REJECTED else ""
+    )
+    climb, verdict = look(climb, pairs, errors_of(climb, pairs), asked=ASKED, now=call.at, refused=refused)
+    store.write(climb)
+    return conclude(call, climb, verdict, package)
+
+
+def errors_of(climb: Climb, pairs: Sequence[Answered]) -> dict[str, tuple[float, float]]:
+    """How wrong the two answers to each pair were whose label was wanted and has come."""
+    names = {place.id for place in wanted(climb)}
+    asked = [pair for pair in pairs if pair.id in names]
+    if not asked:
+        return {}
+    times = [pair.event_time for pair in asked]
+    rows = labels_between(LAKE, WORKLOAD.prediction, min(times), max(times) + timedelta(seconds=1))
+    if rows is None:
+        return {}
+    labels, table = rows.to_pylist(), LAKE.contract.labels
+    found = []
+    for role in ("champion", "challenger"):
+        outcomes = join(
+            (decision_of(pair, role, climb) for pair in asked),
+            labels,
+            prediction_spec=WORKLOAD.prediction,
+            table=table,
+            task=COPIES.task,
+        )
+        found.append({one.decision.id: one.error for one in outcomes if one.error is not None})
+    champion, challenger = found
+    return {name: (champion[name], challenger[name]) for name in champion.keys() & challenger.keys()}
+
+
+def decision_of(pair: Answered, role: Role, climb: Climb) -> Decision:
+    """The answer of one of the two as a decision, which labels are joined with."""
+    return Decision(
+        id=pair.id,
+        workload=NAMES.workload,
+        event_time=pair.event_time,
+        key=pair.key,
+        input="{}",
+        output=getattr(pair, role),
+        model_version=getattr(climb, "champion" if role == "champion" else "version"),
+        phase="live" if role == "champion" else climb.phase,
+        fallback=False,
+        latency_ms=0.0,
+        inferred_at=pair.inferred_at,
+    )
+
+
+def conclude(call: LookInput, climb: Climb, verdict: Verdict, package: Package) -> PhaseJudged:
+    """The answer. A verdict is kept in the audit, and a version that is stopped is refused in the registry too."""
+    judged = PhaseJudged(
+        answer=verdict.answer,
+        because=verdict.because,
+        labels=verdict.labels,
+        days=verdict.days if math.isfinite(verdict.days) else None,
+    )
+    LOGGER.info("judged", extra=judged.model_dump(mode="json"))
+    if judged.answer == "not_yet":
+        return judged
+    last = climb.looks[-1]
+    passed = judged.answer == "go_on"
+    kept = Record(
+        actor="judge_phase",
+        execution_arn=call.execution_arn,
+        event=AuditEvent.PHASE_PASSED if passed else AuditEvent.PHASE_STOPPED,
+        as_of=last.at,
+        cause=call.state.cause,
+        details=PhaseEnded(
+            version=climb.version,
+            champion=climb.champion,
+            phase=climb.phase,
+            because=last.because,
+            pairs=last.pairs,
+            differing=last.differing,
+            labels=last.labels,
+            since=climb.since,
+        ),
+    )
+    append(DYNAMODB, table=NAMES.platform.audit_table, workload=NAMES.workload, record=kept)
+    if not passed and package.approval != REJECTED:
+        REGISTRY.refuse(package, reason=f"{climb.phase}: {last.because}")
+    CLIMBING.remove(call.execution_arn)
+    return judged

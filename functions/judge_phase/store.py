@@ -1,0 +1,50 @@
+"""Keeps the documents of a climb in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from millrace.aws.objects import at_once, keys_below, read_object
+from millrace.messages.climb import CLIMB_FILE, FOLDER, Answered, Climb
+from millrace.names import WorkloadNames
+from millrace.timestamps import format_utc
+
+
+class ClimbStore:
+    """The documents of one execution of a release. `s3` is boto3's client."""
+
+    def __init__(self, s3: Any, names: WorkloadNames, *, version: str, run: str) -> None:
+        self._s3, self._bucket = s3, names.platform.bucket("lake")
+        self._under = f"{names.workload}/{FOLDER}/{version}/{run}/"
+
+    def read(self) -> Climb | None:
+        """The climb as the last look has left it; None before the first."""
+        # Listed first: for an object that does not exist, S3 asks for a right to list the whole bucket.
+        if (key := f"{self._under}{CLIMB_FILE}") not in keys_below(self._s3, self._bucket, self._under):
+            return None
+        return Climb.model_validate_json(read_object(self._s3, f"s3://{self._bucket}/{key}"))
+
+    def write(self, climb: Climb) -> None:
+        self._put(CLIMB_FILE, climb.model_dump_json())
+
+    def pairs(self) -> list[Answered]:
+        """All pairs, each once."""
+        found: dict[str, Answered] = {}
+
+        def read(key: str) -> None:
+            for line in read_object(self._s3, f"s3://{self._bucket}/{key}").splitlines():
+                pair = Answered.model_validate_json(line)
+                found[pair.id] = pair
+
+        at_once(read, [key for key in keys_below(self._s3, self._bucket, self._under) if key.endswith(".jsonl")])
+        return list(found.values())
+
+    def add(self, pairs: Sequence[Answered], *, at: datetime) -> None:
+        """Keep the pairs of one look."""
+        if pairs:
+            self._put(f"answered-{format_utc(at)}.jsonl", "".join(f"{one.model_dump_json()}\n" for one in pairs))
+
+    def _put(self, name: str, body: str) -> None:
+        self._s3.put_object(Bucket=self._bucket, Key=f"{self._under}{name}", Body=body.encode())

@@ -1,0 +1,107 @@
+"""The documents of a version that climbs, in the lake below `<workload>/shadow/<version>/<execution>/`.
+
+climb.json            Climb, written at each look
+answered-<at>.jsonl   an Answered in each line, written by the look that has asked for them
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from millrace.evaluation.sequential import Plan
+from millrace.messages.envelope import Message, Moment, StepInput
+from millrace.messages.release import StartedState
+from millrace.tasks.answer import CONFIDENCE
+from millrace.workload.rollout import Phase
+
+CLIMB_FILE = "climb.json"
+FOLDER = "shadow"
+"""The folder of these documents, below the workload's folder in the lake."""
+
+
+class Answered(Message):
+    """A row that both versions have answered.
+
+    {"id": "r-0-17", "event_time": "1997-05-01T00:00:00Z", "inferred_at": "…", "key": {…},
+     "champion": {"value": 1, "confidence": 0.81}, "challenger": {"value": 0, "confidence": 0.64}}"""
+
+    id: str
+    """Of the decision, which has the row itself."""
+    event_time: Moment
+    inferred_at: Moment
+    """When the live version answered."""
+    key: dict[str, Any]
+    champion: dict[str, Any]
+    """The fields of the live version's answer."""
+    challenger: dict[str, Any]
+
+    @property
+    def confidences(self) -> tuple[float, float]:
+        """The live version's and the challenger's; 0 for an answer without one."""
+        one, other = (float(answer.get(CONFIDENCE) or 0) for answer in (self.champion, self.challenger))
+        return one, other
+
+
+class Place(Message):
+    """A block of time and the pair whose label stands for it."""
+
+    id: str
+    """Of the decision."""
+    block: int
+    """The number of the block since 1970; the place among all pairs if no row depends on another."""
+    asked_at: Moment
+    confidences: tuple[float, float]
+    label: Literal[-1, 0, 1] | None = None
+    """+1: the challenger was right, -1: the live version was, 0: it never came, None: it may still come."""
+    replaced_in: tuple[int, ...] = ()
+    """The blocks that gave another pair for one whose label did not come."""
+
+
+class Look(Message):
+    """One look at the evidence, and the verdict."""
+
+    at: Moment
+    answer: Literal["go_on", "stop", "not_yet"]
+    because: str
+    pairs: int
+    differing: int
+    labels: int
+    """Labels that have come."""
+
+
+class Climb(Message):
+    """What is known of a version on a phase that watches it."""
+
+    version: str
+    champion: str
+    """The live version that it is compared with."""
+    phase: Phase
+    since: Moment
+    plan: Plan | None = None
+    """Stated before the first label was asked for; None while too few pairs are known."""
+    places: tuple[Place, ...] = ()
+    ties: tuple[str, ...] = ()
+    """Pairs of which both answers were as wrong."""
+    failed: int = 0
+    """Copies that the challenger has not answered."""
+    looks: tuple[Look, ...] = ()
+    """Those that found something new, and the last one."""
+
+
+class LookInput(StepInput[StartedState]):
+    """One call of `judge_phase`."""
+
+    at: Moment
+    """When the state was entered."""
+    phase: Phase
+
+
+class PhaseJudged(Message):
+    """The verdict on a phase: {"answer": "not_yet", "because": "12 of 61 labels show nothing yet", "labels": 49, …}."""
+
+    answer: Literal["go_on", "stop", "not_yet"]
+    because: str
+    labels: int = 0
+    """How many labels more a `not_yet` wants at most."""
+    days: float | None = None
+    """How many days more that takes at the pace so far; None if nobody can say."""

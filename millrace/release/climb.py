@@ -1,0 +1,210 @@
+"""What is known of a version that climbs: pairs of answers, the labels that were asked for, and the verdict on them.
+
+    known decisions -> the challenger's answers -> Answered    the two answers to one row
+    pairs that differ -> Place                                 one of each block of time: its label decides
+    labels -> Place.label                                      +1 the challenger was right, -1 the live version was
+    places -> sequential.judge_labels
+
+Nothing here calls AWS or reads a clock. A look may come late or twice: it starts from what the one before has kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from millrace.errors import FieldError
+from millrace.evaluation.sequential import ERROR, GIVEN_UP, Block, Pair, choose, evidence_above
+from millrace.evaluation.sequential import plan as plan_of
+from millrace.messages.climb import Answered, Climb, Look, Place
+from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, Verdict, judge
+
+if TYPE_CHECKING:
+    from millrace.workload.rollout import Shadow
+
+PLAN_PAIRS = 100
+"""So many pairs say how often the two answer otherwise, before the first label is asked for."""
+MOST_GAIN = 0.8
+"""The most of the rows with two answers that a plan expects the version to win, or lets it lose, more than it loses."""
+DAY = timedelta(days=1)
+
+
+def differ(pair: Answered) -> bool:
+    """Whether the two versions say something else. Numbers that are equal to six digits are not."""
+    one, other = pair.champion["value"], pair.challenger["value"]
+    if isinstance(one, float) and isinstance(other, int | float):
+        return not math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+    return bool(one != other)
+
+
+def look(
+    climb: Climb,
+    pairs: Sequence[Answered],
+    errors: Mapping[str, tuple[float, float]],
+    *,
+    asked: Shadow,
+    now: datetime,
+    refused: str = "",
+) -> tuple[Climb, Verdict]:
+    """The climb after this look, and the verdict.
+
+    `errors` are the live version's and the challenger's by the decision's id, of pairs whose labels have come.
+    `refused` is what a person has said who refuses the version."""
+    try:
+        climb = _planned(climb, pairs, asked, now)
+    except FieldError as error:
+        refused = refused or str(error)
+    if refused:
+        verdict = Verdict(answer="stop", because=refused)
+        return _noted(climb, pairs, verdict, now), verdict
+    climb = climb.model_copy(update=_labelled(climb, errors, asked, now))
+    if climb.plan:
+        find = _by_blocks if asked.block_days else _one_by_one
+        climb = climb.model_copy(update={"places": tuple(find(climb, pairs, asked, now))})
+    if is_alike(pairs, asked.margin):
+        differing = sum(map(differ, pairs))
+        verdict = Verdict(answer="go_on", because=f"{differing} of {len(pairs)} answers differ, less than the margin")
+        return _noted(climb, pairs, verdict, now), verdict
+    evidence = Evidence(
+        days=(now - climb.since) / DAY,
+        bars=Bars(limit_days=asked.limit_days),
+        plan=climb.plan,
+        labels=blocks_of(climb),
+    )
+    verdict = judge(RUNGS[0], evidence)
+    if climb.plan is None and verdict.answer == "not_yet":
+        because = f"{len(pairs)} of {PLAN_PAIRS} rows that say how often the two differ"
+        verdict = Verdict(answer="not_yet", because=because)
+    return _noted(climb, pairs, verdict, now), verdict
+
+
+def is_alike(pairs: Sequence[Answered], margin: float) -> bool:
+    """Whether the two differ so rarely that the version cannot be worse by the margin, whatever the labels say."""
+    if not margin:
+        return False
+    alike = len(pairs) - sum(map(differ, pairs))
+    return evidence_above(alike, len(pairs), null=1 - margin, ratios=AGREEMENT) >= -math.log(ERROR)
+
+
+def blocks_of(climb: Climb) -> tuple[Block, ...]:
+    """The labels in the order of their blocks."""
+    return tuple((place.label,) for place in climb.places)
+
+
+def wanted(climb: Climb) -> Iterator[Place]:
+    """The places whose labels may still come."""
+    return (place for place in climb.places if place.label is None)
+
+
+def _planned(climb: Climb, pairs: Sequence[Answered], asked: Shadow, now: datetime) -> Climb:
+    """The climb with its plan, once enough pairs are known. Raises FieldError if no number of labels can show it."""
+    if climb.plan or len(pairs) < PLAN_PAIRS:
+        return climb
+    # One more of each kind: versions that never differed so far may still do so.
+    disagreement = (sum(map(differ, pairs)) + 1) / (len(pairs) + 2)
+    # A version cannot be better on more rows than it answers otherwise.
+    stated = plan_of(
+        disagreement=disagreement,
+        gain=min(asked.gain, MOST_GAIN * disagreement),
+        margin=min(asked.margin, MOST_GAIN * disagreement),
+        requests_a_day=len(pairs) / max((now - climb.since) / DAY, 1 / 24),
+        block_days=asked.block_days,
+    )
+    return climb.model_copy(update={"plan": stated})
+
+
+def _labelled(
+    climb: Climb, errors: Mapping[str, tuple[float, float]], asked: Shadow, now: datetime
+) -> dict[str, tuple[object, ...]]:
+    """The places with the labels that have come, and the pairs that say nothing, since both are as wrong."""
+    places, ties = [], list(climb.ties)
+    for place in climb.places:
+        champion, challenger = errors.get(place.id, (0.0, 0.0))
+        if place.label is not None or place.id not in errors:
+            gives_up = place.label is None and _is_late(place, asked, now) and not _may_be_replaced(place, asked)
+            places.append(place.model_copy(update={"label": 0}) if gives_up else place)
+        elif champion == challenger:
+            ties.append(place.id)  # its block gets another pair
+        else:
+            places.append(place.model_copy(update={"label": 1 if challenger < champion else -1}))
+    return {"places": tuple(places), "ties": tuple(ties)}
+
+
+def _one_by_one(climb: Climb, pairs: Sequence[Answered], _asked: Shadow, now: datetime) -> list[Place]:
+    """The places if no row depends on another: each pair that differs, in the order of time, up to the horizon."""
+    assert climb.plan is not None
+    places = list(climb.places)
+    last = max((place.block for place in places), default=-1) + 1
+    fresh = _fresh(climb, pairs)[: max(climb.plan.horizon - len(places), 0)]
+    return places + [_place(pair, last + number, now) for number, pair in enumerate(fresh)]
+
+
+def _by_blocks(climb: Climb, pairs: Sequence[Answered], asked: Shadow, now: datetime) -> list[Place]:
+    """The places, one of each block that is over.
+
+    A block may instead replace an earlier pair whose label has not come in its days, by one of like confidences."""
+    places = {place.block: place for place in climb.places}
+    used = set(places).union(*(place.replaced_in for place in climb.places))
+    of_block: dict[int, list[Answered]] = defaultdict(list)
+    for pair in _fresh(climb, pairs):
+        of_block[_block(pair.event_time, asked.block_days)].append(pair)
+    for block in sorted(set(of_block) - used):
+        if _end(block, asked.block_days) > now:
+            break
+        by_id = {pair.id: pair for pair in of_block[block]}
+        drawn = [Pair(id=one.id, confidences=one.confidences) for one in by_id.values()]
+        salt = f"{climb.version} {block}"
+        late = (place for place in places.values() if _is_late(place, asked, now) and _may_be_replaced(place, asked))
+        owed = next(late, None)
+        found = choose(drawn, salt=salt, owed=Pair(id=owed.id, confidences=owed.confidences)) if owed else None
+        if owed and found:
+            changed = {"id": found.id, "asked_at": now, "replaced_in": (*owed.replaced_in, block)}
+            places[owed.block] = owed.model_copy(update=changed)
+        elif found := choose(drawn, salt=salt):
+            places[block] = _place(by_id[found.id], block, now)
+    return [places[block] for block in sorted(places)]
+
+
+def _fresh(climb: Climb, pairs: Iterable[Answered]) -> list[Answered]:
+    """The pairs that differ and have not been asked for, in the order of time."""
+    taken = {place.id for place in climb.places} | set(climb.ties)
+    found = (pair for pair in pairs if pair.id not in taken and differ(pair))
+    return sorted(found, key=lambda pair: (pair.event_time, pair.id))
+
+
+def _noted(climb: Climb, pairs: Sequence[Answered], verdict: Verdict, now: datetime) -> Climb:
+    """The climb with this look in place of the last one, unless that had less to look at."""
+    come = sum(place.label is not None for place in climb.places)
+    seen = Look(
+        at=now,
+        answer=verdict.answer,
+        because=verdict.because,
+        pairs=len(pairs),
+        differing=sum(map(differ, pairs)),
+        labels=come,
+    )
+    kept = climb.looks[:-1] if climb.looks and climb.looks[-1].labels == come else climb.looks
+    return climb.model_copy(update={"looks": (*kept, seen)})
+
+
+def _place(pair: Answered, block: int, now: datetime) -> Place:
+    return Place(id=pair.id, block=block, asked_at=now, confidences=pair.confidences)
+
+
+def _is_late(place: Place, asked: Shadow, now: datetime) -> bool:
+    return place.label is None and now - place.asked_at >= asked.label_days * DAY
+
+
+def _may_be_replaced(place: Place, asked: Shadow) -> bool:
+    return bool(asked.block_days) and len(place.replaced_in) < GIVEN_UP
+
+
+def _block(event_time: datetime, block_days: float) -> int:
+    return math.floor(event_time.timestamp() / (block_days * DAY.total_seconds()))
+
+
+def _end(block: int, block_days: float) -> datetime:
+    return datetime.fromtimestamp((block + 1) * block_days * DAY.total_seconds(), tz=UTC)

@@ -1,0 +1,162 @@
+"""A version answers copies before it goes live: labels let it on, without any it is refused, a rollback ends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.messages.climb import Answered
+from millrace.names import WorkloadNames
+from millrace.release.climb import differ
+from millrace.state.climbing import ClimbingVersion
+from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
+from tests.electricity import SAMPLE, changed_electricity, drop
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
+KNOWN, MORE, DAYS, DAY = 11_500, 6_000, 8, 48
+REST_S = 300.0
+NEVER = "cron(0 7 1 1 ? 2199)"
+CHANGES = {
+    "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
+    "cron(0 6 1,15 * ? *)": NEVER,  # no monitor and no schedule trains in between
+    "cron(0 7 1 1,7 ? *)": NEVER,
+    "  phases: [live]\n": "  phases: [shadow, live]\n  shadow: {gain: 0.05, block_days: 0, limit_days: 30}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """Version 1 is live: with nothing to be compared with it has answered no copies."""
+    with changed_electricity(tmp_path_factory.mktemp("shadow"), clock=CLOCK, changes=CHANGES) as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+        yield cloud
+
+
+def types(*words: str) -> Any:
+    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def shown(number: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in types("versions") if one["version"] == number)
+    return found
+
+
+def table(cloud: LocalCloud) -> StateTable:
+    return StateTable(cloud.client("dynamodb"), NAMES)
+
+
+def live(cloud: LocalCloud) -> str:
+    champion = ReleasePointers(table(cloud)).champion()
+    assert champion is not None
+    return champion.version
+
+
+def predict(cloud: LocalCloud, call: str, rows: pa.Table) -> None:
+    cells = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.drop_columns(["class"]).to_pylist()]
+    payload = json.dumps({"id": call, "rows": cells})
+    answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
+    assert {one["model_version"] for one in answer["predictions"]} == {live(cloud)}
+
+
+def later(cloud: LocalCloud, **by: float) -> None:
+    cloud.wait(timeout_s=REST_S)  # what was decided is kept
+    cloud.move_clock(cloud.now() + timedelta(**by))
+    cloud.wait(timeout_s=REST_S)
+
+
+def pairs(cloud: LocalCloud, version: str) -> list[Answered]:
+    """The rows that both have answered, as they lie in the lake."""
+    s3, bucket = cloud.client("s3"), PLATFORM.bucket("lake")
+    under = f"electricity/shadow/{version}/"
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=under).get("Contents", ())]
+    bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys if key.endswith(".jsonl")]
+    return [Answered.model_validate_json(line) for body in bodies for line in body.splitlines()]
+
+
+def turned(rows: pa.Table, *, quarter: int) -> pa.Table:
+    """The rows with the opposite label in one quarter of each day."""
+    inside = pc.equal(pc.floor(pc.multiply(rows["period"], 3.999)), float(quarter))
+    labels = pc.if_else(inside, pc.subtract(pa.scalar(1, rows["class"].type), rows["class"]), rows["class"])
+    return rows.set_column(rows.column_names.index("class"), "class", labels)
+
+
+def trains(cloud: LocalCloud, version: str, *, known: int, rows: int) -> None:
+    """The world changes in some hours, and a version that has learnt it answers copies."""
+    came = pq.read_table(SAMPLE).slice(known, rows)
+    if (last := came["timestamp"][-1].as_py().replace(tzinfo=UTC)) > cloud.now():
+        cloud.move_clock(last)
+        cloud.wait(timeout_s=REST_S)
+    drop(cloud, f"training/before-{version}", turned(came, quarter=2))
+    types("train")
+    cloud.wait(timeout_s=REST_S)
+    assert shown(version)["status"] == "shadow"
+
+
+def climbs(cloud: LocalCloud, version: str) -> list[Answered]:
+    """The live version is asked day by day, and the other one answers the same rows."""
+    trains(cloud, version, known=KNOWN, rows=MORE)
+    for day in range(DAYS):
+        later(cloud, days=1)
+        predict(cloud, f"asked-{version}-{day}", pq.read_table(SAMPLE).slice(KNOWN + MORE + day * DAY, DAY))
+    later(cloud, hours=2)
+    found = pairs(cloud, version)
+    assert len({one.id for one in found}) == len(found) == DAYS * DAY
+    return found
+
+
+def label(cloud: LocalCloud, version: str, found: list[Answered]) -> None:
+    """The labels of the pairs that differ come; each says that the challenger was right."""
+    differing = [one for one in found if differ(one)]
+    assert len(differing) > 10
+    rows = {
+        "timestamp": [one.event_time.replace(tzinfo=None) for one in differing],
+        "class": [one.challenger["value"] for one in differing],
+    }
+    like = pq.read_schema(SAMPLE)
+    fields = [like.field("timestamp"), like.field("class")]
+    drop(cloud, f"labels/of-{version}", pa.table(rows).cast(pa.schema(fields)))
+    later(cloud, hours=2)
+
+
+def test_labels_of_what_both_answer_otherwise_decide(cloud: LocalCloud) -> None:
+    assert (live(cloud), shown("1")["status"]) == ("1", "live")
+
+    # Version 2 answers copies, and callers hear version 1 alone.
+    found = climbs(cloud, "2")
+    assert live(cloud) == "1"
+    label(cloud, "2", found)
+    assert live(cloud) == "2"
+    (passed,) = [one for one in types("audit", "list") if one["event"] == "phase.passed"]
+    assert "better" in passed["details"]["because"]
+
+    # No label comes for version 3: no data is no pass, and its time ends.
+    trains(cloud, "3", known=KNOWN + MORE, rows=500)
+    later(cloud, days=31)
+    assert (live(cloud), shown("3")["status"]) == ("2", "refused")
+    (stopped,) = [one for one in types("audit", "list") if one["event"] == "phase.stopped"]
+    assert "ends after 3" in stopped["details"]["because"]
+    assert NAMES.challenger not in str(cloud.client("sagemaker").list_endpoints()["Endpoints"])
+
+    # While version 4 answers copies, version 2 turns out to be bad: version 1 is back at once.
+    trains(cloud, "4", known=KNOWN + MORE + 500, rows=500)
+    assert types("rollback", "--reason", "bad on holidays", "--wait") is not None
+    cloud.wait(timeout_s=REST_S)
+    assert live(cloud) == "1"
+    assert shown("4")["status"] == "registered"
+    assert Leases(table(cloud)).holdings() == []
+    assert ClimbingVersion(table(cloud)).read() is None
