@@ -290,6 +290,14 @@ class LearningEvidence(Figures):
     """The part of `fall` that came in the last quarter of the epochs."""
 
 
+class MeanCostEvidence(Figures):
+    """What an answer costs on the test rows, by the costs of the gate `mean_cost`."""
+
+    threshold: float
+    """The probability from which on an answer counts as the positive class."""
+    cost: Estimate
+
+
 class CaseAnswer(Figures):
     """The candidate's answer to one row of the gate `cases`."""
 

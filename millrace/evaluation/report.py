@@ -21,6 +21,7 @@ from millrace.evaluation.evidence import (
     ForecastExample,
     LeakageEvidence,
     LearningEvidence,
+    MeanCostEvidence,
     Measure,
     MemorisationEvidence,
     Mistake,
@@ -202,6 +203,7 @@ class Evaluation(Figures):
     leakage: LeakageEvidence | None = None
     plausibility: PlausibilityEvidence | None = None
     cases: CasesEvidence | None = None
+    mean_cost: MeanCostEvidence | None = None
     automation: AutomationEvidence | None = None
     """None if the workload's policy promises no error."""
     costs: CostEvidence | None = None

@@ -9,6 +9,7 @@ import ast
 from pydantic import BaseModel
 
 from infra.options import Options
+from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.models.catalogue import FAMILIES
 from millrace.workload.declaration import Workload
@@ -19,7 +20,8 @@ ROOMS = ("millrace", "functions", "jobs", "console", "infra")
 ONLY_JUDGING = {"accepts", "misfit", "suits"}
 """Functions that refuse a value and, as validators, give it no effect."""
 BY_NAME = {(Fairness.__name__, name) for name in Fairness.model_fields if name[:4] in ("max_", "min_")}
-"""Read by `Fairness.bars`, which goes over the names."""
+BY_NAME |= {(Gates.__name__, name) for name in Gates.model_fields}
+"""Read by `Fairness.bars` and `Gates.declared`, which go over the names."""
 
 
 def declared(*models: type[BaseModel]) -> set[tuple[str, str]]:

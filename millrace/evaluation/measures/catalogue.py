@@ -9,6 +9,7 @@ from millrace.evaluation.measures import (
     cases,
     fairness,
     leakage,
+    mean_cost,
     memorisation,
     plausibility,
     robustness,
@@ -32,6 +33,7 @@ MEASURES: dict[str, Callable[[Any, Case], Figures]] = {
     "leakage": leakage.measure,
     "plausibility": plausibility.measure,
     "cases": cases.measure,
+    "mean_cost": mean_cost.measure,
 }
 """Each function takes the declared gate and the case, and returns the gate's evidence."""
 

@@ -58,6 +58,10 @@ GATES: dict[str, Any] = {
     "memorisation": {"max_gap": 0.05},
     "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
     "plausibility": {},
+    "recall": {"at_least": 0.8},
+    "precision": {"at_least": 0.8},
+    "auc": {"at_least": 0.9},
+    "mean_cost": {"false_positive": 1, "false_negative": 2, "at_most": 0.2},
     "cases": {"rows": [CASE | {"answer": {"value": 1, "probability": {"at_least": 0.9}}}]},
     "freshness": {"max_age_days": 30},
 }
@@ -66,6 +70,7 @@ WORTHS: dict[str, Any] = {"multiclass": {"right": 1, "wrong": -1}, "regression":
 NUMBERS: dict[str, Any] = {
     "calibration": None,
     "selective": None,
+    "recall": None,
     "fairness": {"columns": ["site"], "max_error_difference": 0.1},
     "slices": {"columns": ["kind", "open"], "max_error": 0.5},
     "robustness": {"noise": 0.1, "missing": 0.1, "max_rise": 0.5},
@@ -78,6 +83,7 @@ def declared_gates(task: str) -> dict[str, Any]:
         return GATES
     found = {**GATES, "value": {**GATES["value"], "worth": WORTHS[task]}}
     found["cases"] = {"rows": [CASE | {"answer": ANSWERS[task]}]}
+    found |= dict.fromkeys(("precision", "auc", "mean_cost"))
     found |= {"fairness": NUMBERS["fairness"]} | (NUMBERS if task == "regression" else {})
     return {name: gate for name, gate in found.items() if gate is not None}
 

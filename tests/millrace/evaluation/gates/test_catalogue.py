@@ -48,6 +48,10 @@ DECLARED = Gates.model_validate(
         "memorisation": {"max_gap": 0.05},
         "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
         "plausibility": {},
+        "recall": {"at_least": 0.6},
+        "precision": {"at_least": 0.5},
+        "auc": {"at_least": 0.8},
+        "mean_cost": {"false_positive": 1, "false_negative": 5, "at_most": 0.5},
         "cases": {"rows": [{"name": "closed", "reason": "nothing is sold", "row": {"x": 1}, "answer": {"value": 0}}]},
         "stability": {"max_spread": 0.02},
         "freshness": {"max_age_days": 30},
@@ -56,15 +60,15 @@ DECLARED = Gates.model_validate(
 """Every gate of the catalogue, with bounds that GOOD keeps."""
 NUMBERS = DECLARED.model_copy(
     update={
-        "calibration": None,
-        "selective": None,
+        **dict.fromkeys(("calibration", "selective", "recall", "precision", "auc", "mean_cost")),
         "slices": Slices(columns=("region",), max_error=45.0),
         "fairness": Fairness(columns=("sex",), max_error_difference=5.0),
         "value": DECLARED.value and DECLARED.value.model_copy(update={"worth": NumberWorth(above=-1, below=-3)}),
     }
 )
 HORIZONS = NUMBERS.model_copy(update={"parts": Parts(margin=0.05, max_coverage_gap=0.1)})
-GATES: dict[str, Gates] = {"two classes": DECLARED, "classes": DECLARED, "number": NUMBERS, "horizons": HORIZONS}
+CLASSES = DECLARED.model_copy(update=dict.fromkeys(("precision", "auc", "mean_cost")))
+GATES: dict[str, Gates] = {"two classes": DECLARED, "classes": CLASSES, "number": NUMBERS, "horizons": HORIZONS}
 """By what is predicted."""
 
 
@@ -129,7 +133,17 @@ GOOD: dict[str, Any] = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04T00:00:00Z", "to": "1997-01-01T00:00:00Z"},
     "error": {"name": "share of wrong answers", "is_share": True},
-    "metrics": {"error": 0.25, "accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03},
+    "metrics": {
+        "error": 0.25,
+        "accuracy": 0.75,
+        "log_loss": 0.5,
+        "auc": 0.82,
+        "ece": 0.03,
+        "recall": 0.7,
+        "precision": 0.65,
+    },
+    "intervals": {"recall": near(0.7, 0.02), "precision": near(0.65, 0.02)},
+    "mean_cost": {"threshold": 0.5, "cost": near(0.45, 0.04)},
     "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.33}},
     "finite_weights": True,
     "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
@@ -190,6 +204,14 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "no number for the naive rule": ("two classes", "baseline", {"naive": {"metrics": {"error": math.nan}}}),
     "over-confident": ("two classes", "calibration", {"metrics": {"ece": 0.22}}),
     "no number for calibration": ("two classes", "calibration", {"metrics": {"ece": math.nan}}),
+    "finds too few": ("two classes", "recall", {"intervals": {"recall": near(0.59, 0.02)}}),
+    "no row to be found": ("two classes", "recall", {"metrics": {"recall": None}}),
+    "finds one class alone": ("classes", "recall", {"metrics": {"macro_recall": 0.59}}),
+    "cries wolf": ("two classes", "precision", {"intervals": {"precision": near(0.49, 0.02)}}),
+    "ranks as a coin does": ("two classes", "auc", {"metrics": {"auc": 0.5}}),
+    "no number for the rank": ("two classes", "auc", {"metrics": {"auc": math.nan}}),
+    "costs too much": ("two classes", "mean_cost", {"mean_cost": {"cost": near(0.51, 0.02)}}),
+    "cost forgotten": ("two classes", "mean_cost", {"mean_cost": None}),
     "slow": ("two classes", "latency", {"latency_ms": {"p99": 51.0}}),
     "infinitely slow": ("two classes", "latency", {"latency_ms": {"p99": math.inf}}),
     "too large": ("two classes", "size", {"size_mb": 10.5}),
