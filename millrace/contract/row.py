@@ -65,9 +65,9 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
 
     Times are ISO text, binary cells are base64 text. Keys across rows are not compared.
 
-    A drop with this row would come to the same verdict, good or not, if `table` has the bound that `future.up_to` puts
-    on the event time of both. The reasons may differ: a drop refuses a row with cells of a wrong type before it applies
-    any rule, so it may have fewer reasons and another first one."""
+    A drop with this row would come to the same verdict with the same first reason, if `table` has the bound that
+    `up_to` puts on the event time of both. So an unknown name is all that is said of a row, and after that cells of
+    wrong types are: only a row that can be read is judged by the rules."""
     if _keeps_all(row, table.quick_checks):
         return ()
     unknown = sorted(row.keys() - table.names)
@@ -77,13 +77,15 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
         RuleViolation(reason=Reason.UNKNOWN_FIELD, column=name, expected=expected, got=truncate(row[name]))
         for name in unknown
     ]
+    if unknown:
+        return tuple(violations)
     for column in table.columns:
         value = row.get(column.name)
         violations += [
             RuleViolation(reason=reason, column=column.name, expected=expected, got=shown(reason, cell))
             for reason, expected, cell in _check(value, column)
         ]
-    return tuple(violations)
+    return tuple([one for one in violations if one.reason == Reason.TYPE] or violations)
 
 
 def _keeps_all(row: Mapping[str, Any], checks: Mapping[str, QuickCheck]) -> bool:

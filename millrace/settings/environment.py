@@ -77,6 +77,8 @@ class Environment(PlatformEnvironment):
     """The settings of every function of a workload."""
 
     workload: str
+    workloads: Path | None = None
+    """The folder of the declarations. None, as in every bundle: `workloads`, as in the repository."""
 
     @property
     def names(self) -> WorkloadNames:
@@ -85,8 +87,8 @@ class Environment(PlatformEnvironment):
 
     @property
     def folder(self) -> Path:
-        """The folder of the workload's declaration. In a bundle it has the same path as in the repository."""
-        return Path(__file__).resolve().parents[2] / "workloads" / self.workload
+        """The folder of the workload's declaration."""
+        return (self.workloads or Path(__file__).resolve().parents[2] / "workloads") / self.workload
 
     @property
     def service(self) -> str:

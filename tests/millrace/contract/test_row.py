@@ -145,7 +145,7 @@ def test_what_a_cell_must_be_is_said_in_plain_words(kind: Any, cell: Any, expect
 
 def test_of_an_unknown_field_the_name_that_was_meant_is_told() -> None:
     row = as_declared({"row_id": "a", "at": "7/4/2024 13:05", "skyy": "grey"}, IN_FILES)
-    unknown, _ = check_row(row, IN_FILES)
+    (unknown,) = check_row(row, IN_FILES)
     assert (unknown.column, unknown.expected) == ("skyy", "one of row_id, at, load, sky (did you mean 'sky'?)")
     (nobody,) = check_row(row | {"skyy": None, "sky": "grey", "x" * 10**6: 1}, IN_FILES)[:1]
     assert nobody.column == "skyy"
