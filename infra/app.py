@@ -47,7 +47,7 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
     _check_names(every)
-    check_stage(settings.platform, [workload for _, workload in loaded])
+    check_stage(settings.platform, [workload for _, workload in loaded], has_api=settings.options.api is not None)
     check_cards(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
     platform = PlatformStack(app, settings=settings, workloads=every)
@@ -76,15 +76,18 @@ def _check_names(workloads: Sequence[str]) -> None:
                 )
 
 
-def check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:
-    """Raise WorkloadError if a workload has no instance for the stage or a consumer that would feed it again, or if the
-    two names together are too long."""
+def check_stage(platform: Platform, workloads: Sequence[Workload], *, has_api: bool) -> None:
+    """Raise WorkloadError if a workload has no instance for the stage, jobs that nobody can leave or a consumer that
+    would feed it again, or if the two names together are too long."""
     for workload in workloads:
         where, prefix = f"workloads/{workload.name}", WorkloadNames(platform=platform, workload=workload.name).prefix
         for field, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
             if platform.stage not in instances:
                 expected = f"an instance for the stage {platform.stage}"
                 raise WorkloadError(where=where, field=f"{field}.instance", expected=expected, came=sorted(instances))
+        if workload.jobs and not has_api:
+            expected = f"the option `api` of the stage {platform.stage}: callers leave jobs by the REST API alone"
+            raise WorkloadError(where=where, field="jobs", expected=expected, came="a stage without it")
         for name, consumer in of_stage(workload.consumers, platform.stage).items():
             if consumer.feeds_itself(platform):
                 expected, came = f"a target beside those of {platform.prefix}", consumer.rights(platform)[0].arn

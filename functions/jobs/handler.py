@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
 
 from millrace.aws.bus import put_event
 from millrace.decisions.jobs import Jobs
-from millrace.decisions.online import Asked, OnlineRoad
+from millrace.decisions.online import Asked, Decided, OnlineRoad
 from millrace.decisions.road import Refusal
 from millrace.messages.events import JobDone, JobFailed
 from millrace.names import row_id_of
@@ -27,6 +27,13 @@ LOGGER = Logger()
 ROAD = OnlineRoad(SETTINGS, LOGGER)
 JOBS = Jobs(boto3.client("s3"), SETTINGS.names)
 EVENTS = boto3.client("events")
+BROKEN = Refusal(
+    error="no result",
+    expected=f"an answer in {SETTINGS.tries} tries",
+    came="a function that broke at each: its log says why",
+    where="functions/jobs",
+    status=500,
+)
 
 
 @LOGGER.inject_lambda_context
@@ -38,22 +45,34 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
 
 
 def works_off(record: SQSRecord, function_arn: str) -> bool:
-    """Whether the job is done. At the last delivery it is failed, too; a redrive may still do it."""
-    job = JOBS.read(record.body)
+    """Whether the job is done. At the last try it is failed, too; a redrive may still do it.
+
+    One more delivery follows, which decides nothing: there a job is failed whose tries have ended the function."""
+    job_id, tried = record.body, int(record.attributes.approximate_receive_count)
+    if tried > SETTINGS.tries and not JOBS.is_waiting(job_id):
+        return False
+    found = BROKEN if tried > SETTINGS.tries else decide(job_id)
+    told = {"workload": SETTINGS.workload, "run": function_arn, "cause": job_id, "job": job_id}
+    if not isinstance(found, Refusal):
+        ROAD.keep(found)
+        uri = JOBS.end(job_id, {"status": "done", "result": found.document()})
+        put_event(EVENTS, SETTINGS.platform, JobDone(**told, uri=uri))
+        return True
+    LOGGER.error("a job without an answer", extra={"job": job_id, "expected": found.expected, "came": found.came})
+    if tried >= SETTINGS.tries:
+        error = {name: asdict(found)[name] for name in ("error", "expected", "came", "where")}
+        uri = JOBS.end(job_id, {"status": "failed", "error": error})
+        put_event(EVENTS, SETTINGS.platform, JobFailed(**told, uri=uri, error=found.error))
+    return False
+
+
+def decide(job_id: str) -> Decided | Refusal:
+    """The decisions on the rows of the job, not kept yet."""
+    job = JOBS.read(job_id)
+    if isinstance(job, Refusal):
+        return job
     ids = [row_id_of(job.call_id, number) for number in range(len(job.rows))]
     # Completed by the time of the request, so that a job that comes again has the same rows.
     rows = ROAD.complete(job.rows, ids, job.at)
     now = datetime.now(UTC)
-    decided = ROAD.decide(Asked(rows=rows, ids=ids, at=now, source="async", caller=job.caller, explain=job.explain))
-    told = {"workload": SETTINGS.workload, "run": function_arn, "cause": job.id, "job": job.id}
-    if not isinstance(decided, Refusal):
-        ROAD.keep(decided)
-        uri = JOBS.end(job.id, {"status": "done", "result": decided.document()})
-        put_event(EVENTS, SETTINGS.platform, JobDone(**told, uri=uri))
-        return True
-    LOGGER.error("a job without an answer", extra={"job": job.id, "expected": decided.expected})
-    if int(record.attributes.approximate_receive_count) >= SETTINGS.tries:
-        error = {name: asdict(decided)[name] for name in ("error", "expected", "came", "where")}
-        uri = JOBS.end(job.id, {"status": "failed", "error": error})
-        put_event(EVENTS, SETTINGS.platform, JobFailed(**told, uri=uri, error=decided.error))
-    return False
+    return ROAD.decide(Asked(rows=rows, ids=ids, at=now, source="async", caller=job.caller, explain=job.explain))

@@ -38,6 +38,7 @@ TRIES = 20
 """Deliveries of decisions to a consumer before they are dead letters: ten hours in which a target may be down."""
 CONSUMER_TIMEOUT_S = 300
 JOB_TRIES = 5
+"""After them one more delivery says of a job that it has failed."""
 JOBS_AT_ONCE = 10
 """Jobs that the endpoint gets at once at most, beside requests."""
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
@@ -178,7 +179,7 @@ class ServingStack(WorkloadStack):
     def _jobs(self, queue: Queue) -> Queue:
         """The queue of jobs, and the function that works them off."""
         context, names = self.context, self.context.names
-        waiting = Queue(self, JOBS, context=context, visibility_s=6 * DECIDING_TIMEOUT_S, receives=JOB_TRIES)
+        waiting = Queue(self, JOBS, context=context, visibility_s=6 * DECIDING_TIMEOUT_S, receives=JOB_TRIES + 1)
         function = Function(
             self,
             "jobs",

@@ -19,7 +19,7 @@ from filelock import FileLock
 from infra.app import build
 from infra.context import REPOSITORY
 from infra.deployer.__main__ import deployer
-from infra.options import options_of
+from infra.options import Options, options_of
 from infra.rules.assembly import read
 from infra.settings import settings_for
 from tests.consumers import with_consumers
@@ -48,7 +48,8 @@ def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
         queries = {name: query.model_dump() for name, query in QUERIES.items()}
         declaration.write(yaml.safe_dump({"queries": queries}))
     others = [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
-    return shared("dev", others, tmp_path_factory, "other-workloads")
+    options = options_of({"dev": {"api": {}}}, "dev")  # jobs come by the REST API
+    return shared("dev", others, tmp_path_factory, "other-workloads", options)
 
 
 @pytest.fixture(scope="session")
@@ -61,18 +62,24 @@ def deployer_assembly(assemblies: dict[str, Path], tmp_path_factory: pytest.Temp
     return folder
 
 
-def shared(stage: str, workloads: Sequence[Path], factory: pytest.TempPathFactory, name: str) -> Path:
+def shared(
+    stage: str,
+    workloads: Sequence[Path],
+    factory: pytest.TempPathFactory,
+    name: str,
+    options: Options | None = None,
+) -> Path:
     """The assembly that the first process to come here makes; the others wait for it."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            synthesized(stage, workloads, folder.with_suffix(".part")).rename(folder)
+            synthesized(stage, workloads, folder.with_suffix(".part"), options).rename(folder)
     return folder
 
 
-def synthesized(stage: str, workloads: Sequence[Path], folder: Path) -> Path:
-    settings = settings_for(stage, account="123456789012", region="eu-west-1")
+def synthesized(stage: str, workloads: Sequence[Path], folder: Path, options: Options | None = None) -> Path:
+    settings = settings_for(stage, account="123456789012", region="eu-west-1", options=options)
     build(settings, workloads=workloads, outdir=str(folder)).synth()
     return folder
 

@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from infra.app import build, check_cards, check_rules, chosen, main, warn_of_folders_gone, warn_of_no_receiver, without
 from infra.context import REPOSITORY
+from infra.options import options_of
 from infra.published import without_folder
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError, WorkloadError
@@ -19,6 +20,7 @@ from millrace.names import Platform
 from millrace.workload.load import load_workload, read_workloads
 from tests.consumers import with_consumers
 from tests.credentials import set_credentials
+from tests.infra.conftest import ELECTRICITY
 
 FOLDERS = [Path("workloads/electricity"), Path("workloads/mine"), Path("workloads/yours")]
 
@@ -151,6 +153,19 @@ def test_a_consumer_that_would_feed_its_own_workload_is_refused(kind: str, tmp_p
     assert (refused.value.field, str(refused.value.came).split(":")[2]) == (
         "consumers.mine", {"queue": "sqs", "event": "events", "table": "dynamodb"}[kind],
     )  # fmt: skip
+
+
+def test_jobs_that_nobody_can_leave_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "electricity"
+    shutil.copytree(ELECTRICITY, folder)
+    with (folder / "workload.yaml").open("a") as declaration:
+        declaration.write("jobs: {}\n")
+    place, options = {"account": "123456789012", "region": "eu-west-1"}, options_of({"dev": {"api": {}}}, "dev")
+    with pytest.raises(WorkloadError) as refused:
+        build(settings_for("dev", **place), workloads=[folder])
+    assert (refused.value.where, refused.value.field) == ("workloads/electricity", "jobs")
+    assert (str(refused.value.expected)[:16], refused.value.came) == ("the option `api`", "a stage without it")
+    build(settings_for("dev", **place, options=options), workloads=[folder], outdir=str(tmp_path / "out"))
 
 
 def test_targets_of_others_and_of_other_stages_are_none_of_its_own(tmp_path: Path) -> None:

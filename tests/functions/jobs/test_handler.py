@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,58 @@ def test_without_an_answer_it_is_tried_again_and_failed_at_the_last_try_until_a_
     endpoint.status, endpoint.code = healthy
     assert work_off(event(1)) == {"batchItemFailures": []}
     assert (jobs.find(job.id, "me") or {})["status"] == "done"
+
+
+@pytest.fixture
+def told(jobs: Jobs) -> Callable[[], list[dict[str, Any]]]:
+    """What the bus was told since the last look."""
+    sqs, events, bus = boto3.client("sqs"), boto3.client("events"), NAMES.platform.bus
+    url = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="told", EventBusName=bus, EventPattern=json.dumps({"account": [NAMES.platform.account]}))
+    events.put_targets(Rule="told", EventBusName=bus, Targets=[{"Id": "told", "Arn": arn}])
+
+    def look() -> list[dict[str, Any]]:
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(one["Body"]) for one in found]
+
+    return look
+
+
+def test_a_request_that_cannot_be_read_fails_with_the_reason(work_off: Handler, jobs: Jobs, told: Any) -> None:
+    job = left(jobs)
+    key = f"{NAMES.workload}/staging/jobs/{job.id}/request.json"
+    broken = job.model_dump(mode="json") | {"rows": "many"}
+    boto3.client("s3").put_object(Bucket=NAMES.platform.bucket("lake"), Key=key, Body=json.dumps(broken))
+    again = {"batchItemFailures": [{"itemIdentifier": event()["Records"][0]["messageId"]}]}
+    assert work_off(event(4)) == again
+    assert (jobs.find(job.id, "me") or {})["status"] == "waiting"
+    assert told() == []
+    assert work_off(event(5)) == again
+    found = jobs.find(job.id, "me") or {}
+    assert (found["status"], found["error"]["error"], found["error"]["where"]) == (
+        "failed", "no request", "request.json",
+    )  # fmt: skip
+    assert "rows" in found["error"]["came"]
+    assert jobs.find(job.id, "you") is None
+    (event_told,) = told()
+    assert (event_told["detail-type"], event_told["detail"]["job"]) == ("job.failed", job.id)
+    assert work_off(event(6)) == again, "it becomes a dead letter"
+    assert (jobs.find(job.id, "me"), told()) == (found, [])
+
+
+def test_a_job_whose_tries_have_ended_the_function_fails_at_the_delivery_after_them(
+    work_off: Handler, jobs: Jobs, endpoint: Any, decisions: Any, told: Any
+) -> None:
+    job = left(jobs)
+    assert work_off(event(6)) == {"batchItemFailures": [{"itemIdentifier": event()["Records"][0]["messageId"]}]}
+    found = jobs.find(job.id, "me") or {}
+    assert (found["status"], found["error"]["error"]) == ("failed", "no result")
+    assert [one["detail-type"] for one in told()] == ["job.failed"]
+    assert (endpoint.requests, decisions()) == ([], []), "nothing is tried that may end the function again"
+    assert work_off(event(1)) == {"batchItemFailures": []}, "after a redrive"
+    assert (jobs.find(job.id, "me") or {})["status"] == "done"
+    assert [one["detail-type"] for one in told()] == ["job.done"]
 
 
 def test_a_job_that_is_not_there_is_nobodys(jobs: Jobs) -> None:
