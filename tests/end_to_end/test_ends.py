@@ -1,47 +1,48 @@
-"""Other ways in than requests and files: a stream, whose records become decisions, and jobs, answered later."""
+"""Other ways in than requests and files: a stream, whose records become decisions, and jobs, answered later.
+
+A live version answers, and `millrace why` tells of each decision how the row came and who answered."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import boto3
 import pyarrow.parquet as pq
 import pytest
 from botocore.credentials import Credentials
+from typer.testing import CliRunner
 
-from console.demo.electricity import STORY
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from console.cli.app import app
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.contract.kinds import as_json
 from millrace.decisions.store import read_days, stored_days
+from millrace.names import WorkloadNames
+from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.end_to_end.conftest import REST_S, Witness
 from tests.end_to_end.test_rest_api import Caller
 from tests.infra.local.waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = STORY.names
-HOME = ROOT / "workloads" / NAMES.workload
-SENT = 500
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
+KNOWN, SENT = 11_500, 500
+"""The rows of the sample that the live version knows, and those behind them that become records."""
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     folder = tmp_path_factory.mktemp("ends")
-    own = folder / "workloads" / NAMES.workload
-    shutil.copytree(HOME, own)
-    (own / "workload.yaml").write_text((own / "workload.yaml").read_text() + "\nstream: {}\njobs: {}\n")
     (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}}}}}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=STORY.start, workloads=[NAMES.workload]) as cloud:
-            yield cloud
+    with changed_electricity(folder, clock=CLOCK, added="stream: {}\njobs: {}\n") as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+        yield cloud
 
 
 def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
-    found = pq.read_table(HOME / "sample" / "elec2.parquet").slice(first, count).drop_columns(["class"]).to_pylist()
+    """Rows behind those that the live version knows."""
+    found = pq.read_table(SAMPLE).slice(KNOWN + first, count).drop_columns(["class"]).to_pylist()
     return [{name: as_json(cell) for name, cell in row.items()} for row in found]
 
 
@@ -51,6 +52,19 @@ def kept(cloud: LocalCloud) -> dict[str, Any]:
     s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
     days = list(stored_days(s3, lake, NAMES.workload))
     return {one.id: one for one in read_days(s3, lake, NAMES.workload, days).decisions}
+
+
+def check_answered(cloud: LocalCloud, decisions: dict[str, Any], source: str) -> None:
+    """Each is the live version's, and `why` leads from the first to the rows that the version was trained on."""
+    assert {(one.source, one.model_version, one.fallback) for one in decisions.values()} == {(source, "1", False)}
+    assert all(one.value in (0, 1) and 0.5 <= one.output["confidence"] <= 1 for one in decisions.values())
+    name = next(iter(decisions))
+    told = CliRunner().invoke(app, ["why", name, "--json"], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    links = {one["what"]: one for one in json.loads(told.stdout)}
+    assert links["decision"]["identity"] == name
+    assert {one["state"] for one in links.values()} <= {"checked", "recorded"}
+    assert "/training/known.parquet" in links["drop"]["identity"]
 
 
 def producer(cloud: LocalCloud) -> Any:
@@ -104,7 +118,7 @@ def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Local
     assert found.keys() == wanted.keys()
     assert len(found) == SENT
     assert {name: json.loads(one.input) for name, one in found.items()} == wanted
-    assert {one.source for one in found.values()} == {"stream"}
+    check_answered(cloud, found, "stream")
     letters = sorted((one["reason"], one["column"], one["expected"], one["came"]) for one in dead(cloud, "rows-dead"))
     assert letters[1] == ("range", "nswprice", "<= 1", "7")
     assert letters[0][:2] == ("json", "")
@@ -152,7 +166,7 @@ def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: L
     for other in (stranger.send("GET", place), shop.send("GET", f"{JOBS}/not-there")):
         assert (other[0], other[2]["error"]) == (404, "no job")
     found = {name: one for name, one in kept(cloud).items() if name in ids}
-    assert {one.source for one in found.values()} == {"async"}
+    check_answered(cloud, found, "async")
     assert len(found) == 2
     assert all(":assumed-role/shop/" in str(one.caller) for one in found.values())
     (told,) = {event["detail"]["uri"] for event in witness.told("job.done")}
