@@ -113,6 +113,9 @@ def _show_replay(environment: Environment, names: WorkloadNames, decision: str, 
             {"": "✗", "cell": one.cell, "kept": canonical(one.kept), "again": canonical(one.again), "bit": one.bit}
             for one in found.differences
         ]
+        if found.action:
+            mark, other = ("✓", None) if found.action == found.action_again else ("·", found.action_again)
+            rows.append({"": mark, "cell": "action", "kept": found.action, "again": other})
         show_rows(rows, as_json=False, nothing="")
         said = "other bits" if found.differences else "the same bits"
         print(f"\nVersion {found.version}, model {found.model_digest[:12]}, signed: {said}")

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.decisions import find_decision
+from console.queries.policy_then import acted_then
 from console.queries.serving import Ask, serving
 from console.queries.signatures import verify_version
 from console.queries.stored import find_object
@@ -34,6 +35,7 @@ from millrace.errors import AnswerError, EnvironmentNotFoundError
 from millrace.features import catalogue as encoders
 from millrace.messages.ingest import Staging
 from millrace.names import WorkloadNames
+from millrace.release.registry import Package
 from millrace.tasks.answer import read_answer
 
 AT_ONCE = 500
@@ -64,6 +66,10 @@ class Replay:
     """The fields of the answer, and what was measured of the row, as the decision has them."""
     again: Mapping[str, Any]
     differences: tuple[Difference, ...]
+    action: str
+    """What was done with the answer, and why: `automated: sure`; empty without a policy."""
+    action_again: str
+    """The same by the policy that held, as far as the audit says it (`policy_then`)."""
 
 
 def replay_decision(environment: Environment, names: WorkloadNames, wanted: str) -> Replay:
@@ -101,7 +107,7 @@ class ArchivedVersion:
     environment: Environment
     names: WorkloadNames
     version: str
-    model_digest: str
+    package: Package
     description: Description
     ask: Ask
 
@@ -150,15 +156,25 @@ class ArchivedVersion:
         _, said = said_by_model(kept)
         before = {**said, **kept.decision.watched}
         after = {**read_answer(answer, self.description.task.answer), **answer.get("watched", {})}
+        acted = acted_then(
+            self.environment,
+            self.names,
+            self.package,
+            kept.decision,
+            output=after,
+            watched=answer.get("watched", {}),
+        )
         # The decisions of a file have no brightness of an image: only what both have measured is compared.
         after = {name: cell for name, cell in after.items() if name in before or name not in answer.get("watched", {})}
         return Replay(
             decision=kept.decision.id,
             version=self.version,
-            model_digest=self.model_digest,
+            model_digest=self.package.metadata["model_digest"],
             kept=before,
             again=after,
             differences=tuple(differences(before, after)),
+            action=f"{kept.decision.action}: {kept.decision.reason}" if kept.decision.has_policy else "",
+            action_again=f"{acted.action}: {acted.reason}" if acted else "",
         )
 
 
@@ -182,7 +198,7 @@ def archived(environment: Environment, names: WorkloadNames, version: str) -> It
                 environment=environment,
                 names=names,
                 version=version,
-                model_digest=digest,
+                package=package,
                 description=description,
                 ask=ask,
             )

@@ -16,8 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
+from console.environment import local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.decisions.store import read_days, stored_days
+from console.queries.replay import archived
+from millrace.decisions.store import LocatedDecision, read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers
@@ -94,6 +96,15 @@ def test_a_file_leads_to_the_same_actions_as_requests(cloud: LocalCloud) -> None
     assert all((one.value is None) is (one.reason == "held_out") for one in batch)
     assert 5 <= sum(one.reason == "held_out" for one in batch) <= 40
     assert [(one.action, one.reason) for one in batch] == [(one["action"], one["reason"]) for one in asked]
+    # A decision for each way and reason, answered again: the same bits, and by the policy that held the same action.
+    some = {(one.source, one.reason): one for one in found if one.value is not None}
+    assert {("api", "held_out"), ("api", "sure"), ("batch", "sure"), ("batch", "unsure")} <= some.keys()
+    assert {reason for _, reason in some} >= {"above_bound"}
+    with archived(local_environment(cloud), NAMES, "1") as version:
+        again = version.replay([LocatedDecision(uri="", decision=one) for one in some.values()])
+    assert [one.differences for one in again] == [()] * len(some)
+    assert [one.action_again for one in again] == [f"{one.action}: {one.reason}" for one in some.values()]
+    assert all("likeness" in one.kept for one in again)
 
 
 def test_a_row_unlike_the_training_rows_goes_to_a_person_however_it_comes(cloud: LocalCloud) -> None:
