@@ -15,7 +15,7 @@ import yaml
 
 from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training.job import train
-from millrace.artefact.artefact import read_folder
+from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, read_examples
@@ -43,6 +43,7 @@ class Part:
 class Trained:
     """A trained model and what it answers."""
 
+    artefact: Artefact
     model: Model
     train: Part
     validation: Part
@@ -80,7 +81,8 @@ def train_document(rows: pa.Table, declared: dict[str, Any], document: dict[str,
         began = time.perf_counter()
         train(TrainingPlaces(root=root), StopSignal())
         seconds = time.perf_counter() - began
-        model = Model(read_folder(root / "model"))
+        artefact = read_folder(root / "model")
+        model = Model(artefact)
         found = read_examples(
             snapshot.data,
             snapshot.config / "schema.json",
@@ -90,7 +92,7 @@ def train_document(rows: pa.Table, declared: dict[str, Any], document: dict[str,
         )
     parts = (found.parts.train, found.parts.validation, found.parts.test)
     train_part, validation, test = (_part(model, found.part(part)) for part in parts)
-    return Trained(model=model, train=train_part, validation=validation, test=test, seconds=seconds)
+    return Trained(artefact=artefact, model=model, train=train_part, validation=validation, test=test, seconds=seconds)
 
 
 def _part(model: Model, rows: pa.Table) -> Part:
