@@ -31,11 +31,13 @@ WORTH = ("r2", "auc", "recall", "macro_recall")
 def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:
     """List the model versions: status, quality on the test rows, gates (figure against bound), time of one row by HTTP.
 
-    Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings
-    back, `retired` was live, `waits` wants `millrace approve` or `refuse`, `registered` was not released, `refused` did
-    not pass a gate (it has no number) or a person refused it. A first model must beat its naive rule; a later one is
-    compared with the live version too. Below the table it says what the monitors of the live version cannot watch."""
+    Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings back,
+    `retired` was live, `shadow` answers copies until labels decide, `waits` wants `millrace approve` or `refuse`,
+    `registered` was not released, `refused` did not pass a gate (it has no number) or a person refused it. A first
+    model must beat its naive rule; a later one is compared with the live version too. Below the table it says what the
+    monitors of the live version cannot watch."""
     from console.commands import command
+    from console.queries.climbs import find_climb, sentence_of
     from console.queries.monitoring_limits import read_limits
     from console.queries.runs import SHORT
     from console.queries.versions import find_versions, read_call_times, read_evaluation
@@ -53,14 +55,21 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     ]
     live = next((version for version in found if version.status == "live"), None)
     limits = read_limits(environment, names) if live else ()
+    climb = find_climb(environment, names)
     if as_json:
-        show_json([_version_document(*each, limits=limits if each[0] is live else ()) for each in judged])
+        documents = [_version_document(*each, limits=limits if each[0] is live else ()) for each in judged]
+        for document in documents:
+            if climb and document["version"] == climb.version:
+                document["climb"] = climb.model_dump(mode="json")
+        show_json(documents)
         return
     show_rows([_version_row(*each) for each in judged], as_json=False, nothing="No model was trained yet.")
     for version in found:
         if version.next_step and version.status in ("live", "registered", "refused"):
             what = f"Version {version.version}" if version.version else f"The model of run {version.run[:SHORT]}"
             print(f"\n{what}: {version.next_step.sentence}:\n  {command(names, *version.next_step.words)}")
+    if climb:
+        print(f"\nVersion {climb.version}: {sentence_of(climb)}.")
     for limit in limits:
         print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 

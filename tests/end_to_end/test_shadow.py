@@ -139,6 +139,10 @@ def test_labels_of_what_both_answer_otherwise_decide(cloud: LocalCloud) -> None:
     # Version 2 answers copies, and callers hear version 1 alone.
     found = climbs(cloud, "2")
     assert live(cloud) == "1"
+    told = CliRunner().invoke(app, ["versions"]).output
+    assert "no label has come" in told
+    assert f"of {len(found)} answers differ from version 1's" in told
+    assert shown("2")["climb"]["plan"]["horizon"] >= len(shown("2")["climb"]["places"]) > 0
     label(cloud, "2", found)
     assert live(cloud) == "2"
     (passed,) = [one for one in types("audit", "list") if one["event"] == "phase.passed"]
