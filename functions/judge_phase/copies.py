@@ -19,6 +19,7 @@ from millrace.decisions.road import Admitted
 from millrace.decisions.store import read_days
 from millrace.errors import AnswerError
 from millrace.messages.climb import Answered, Climb
+from millrace.release.climb import differ
 from millrace.settings.environment import Environment
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
@@ -81,14 +82,16 @@ class Copies:
             return
         taken = [one for place, one in enumerate(decisions) if place not in answers.rejected]
         for one, output in zip(taken, answers.outputs, strict=True):
-            yield Answered(
+            pair = Answered(
                 id=one.id,
                 event_time=one.event_time,
                 inferred_at=one.inferred_at,
                 key=dict(one.key),
+                source=one.source,
                 champion=dict(one.output),
                 challenger=dict(output),
             )
+            yield pair.model_copy(update={"input": one.input}) if differ(pair) else pair
 
     def _cells(self, decisions: Sequence[Decision]) -> list[dict[str, Any]]:
         """The rows as they were sent, long cells in their places."""

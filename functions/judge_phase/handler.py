@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import boto3
@@ -18,6 +18,7 @@ from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.outcomes import join
 from millrace.decisions.record import Decision
+from millrace.decisions.review import item_of
 from millrace.messages.audit import AuditEvent, PhaseEnded
 from millrace.messages.climb import Answered, Climb, LookInput, PhaseJudged
 from millrace.messages.envelope import handles
@@ -27,6 +28,7 @@ from millrace.release.registry import REJECTED, Package, Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
@@ -40,6 +42,7 @@ RUNTIME = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retri
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 CLIMBING = ClimbingVersion(StateTable(DYNAMODB, NAMES))
+REVIEWS = ReviewQueue(DYNAMODB, NAMES)
 COPIES = Copies(S3, RUNTIME, SETTINGS)
 Role = Literal["champion", "challenger"]
 
@@ -70,8 +73,23 @@ def handler(call: LookInput) -> PhaseJudged:
         f"{package.changed_by or 'somebody'} has refused it: {package.said}" if package.approval == REJECTED else ""
     )
     climb, verdict = look(climb, pairs, errors_of(climb, pairs), asked=ASKED, now=call.at, refused=refused)
+    if verdict.answer == "not_yet":
+        ask_people(climb, pairs, now=call.at)
     store.write(climb)
     return conclude(call, climb, verdict, package)
+
+
+def ask_people(climb: Climb, pairs: Sequence[Answered], *, now: datetime) -> None:
+    """Put the pairs whose labels are asked for at this look into the queue, where a person may decide them.
+
+    Labels of the feed `labels` count too. Without a policy nobody answers a queue, and they alone do."""
+    if WORKLOAD.policy is None:
+        return
+    by_id = {pair.id: pair for pair in pairs}
+    for place in wanted(climb):
+        if place.asked_at == now:
+            decision = decision_of(by_id[place.id], "champion", climb)
+            REVIEWS.open(item_of(decision, WORKLOAD.policy.review, opened_at=now, reason="labels_wanted"))
 
 
 def errors_of(climb: Climb, pairs: Sequence[Answered]) -> dict[str, tuple[float, float]]:
@@ -106,13 +124,14 @@ def decision_of(pair: Answered, role: Role, climb: Climb) -> Decision:
         workload=NAMES.workload,
         event_time=pair.event_time,
         key=pair.key,
-        input="{}",
+        input=pair.input,
         output=getattr(pair, role),
         model_version=getattr(climb, "champion" if role == "champion" else "version"),
         phase="live" if role == "champion" else climb.phase,
         fallback=False,
         latency_ms=0.0,
         inferred_at=pair.inferred_at,
+        source=pair.source,
     )
 
 

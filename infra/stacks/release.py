@@ -116,6 +116,7 @@ class ReleaseStack(WorkloadStack):
                 LAKE.find(names, "decisions", FOLDER),
                 LAKE.read(names, "decisions", "predictions", "captured", "iceberg", FOLDER),
                 LAKE.write(names, FOLDER),
+                *([state_table.reviews(names).may("GetItem", "PutItem")] if context.workload.policy else []),
             ],
             timeout_s=600,
             memory_mb=2048,

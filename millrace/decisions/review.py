@@ -28,7 +28,13 @@ Status = Literal["waiting", "answered", "unanswered"]
 """`unanswered`: nobody has answered within the hours of the policy."""
 ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
-PRIORITY: Mapping[ActionReason, int] = {
+ReviewReason = ActionReason | Literal["labels_wanted"]
+"""Why a person is asked: the reason of the decision's action; or `labels_wanted`, since two versions answer otherwise
+and its label decides between them."""
+BLIND: frozenset[ReviewReason] = frozenset({"held_out", "labels_wanted"})
+"""The reasons with which the person must not know an answer."""
+PRIORITY: Mapping[ReviewReason, int] = {
+    "labels_wanted": 1,
     "above_bound": 1,
     "unlike": 1,
     "unsure": 2,
@@ -68,7 +74,7 @@ class ReviewItem:
 
     id: str
     """The decision's id."""
-    reason: ActionReason
+    reason: ReviewReason
     priority: int
     opened_at: datetime
     event_time: datetime
@@ -90,7 +96,7 @@ class ReviewItem:
     @property
     def is_blind(self) -> bool:
         """Whether the person must not know the model's answer."""
-        return self.reason == "held_out"
+        return self.reason in BLIND
 
     @property
     def confidence(self) -> float | None:
@@ -105,19 +111,24 @@ class ReviewItem:
         return f"{value_to_json(self.answer.value)} by {self.answer.by.rpartition(':')[2]}"
 
 
-def item_of(decision: Decision, review: Review, *, opened_at: datetime) -> ReviewItem:
-    """The item of a decision with the action `review`. Time begins at `opened_at`, to the second."""
+def item_of(
+    decision: Decision, review: Review, *, opened_at: datetime, reason: ReviewReason | None = None
+) -> ReviewItem:
+    """The item of a decision that a person is asked about. Time begins at `opened_at`, to the second.
+
+    `reason` is why; None: the decision's own, whose action is `review`."""
+    reason = reason or decision.reason
     opened_at = opened_at.replace(microsecond=0)
     return ReviewItem(
         id=decision.id,
-        reason=decision.reason,
-        priority=PRIORITY[decision.reason],
+        reason=reason,
+        priority=PRIORITY[reason],
         opened_at=opened_at,
         event_time=decision.event_time,
         expires_at=opened_at + timedelta(hours=review.hours),
         key=decision.key,
         input=decision.input if len(decision.input.encode()) <= INPUT_BYTES else "",
-        output=None if decision.reason == "held_out" else decision.output,
+        output=None if reason in BLIND else decision.output,
         model_version=decision.model_version,
         source=decision.source,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from millrace.decisions.record import Source
 from millrace.evaluation.sequential import Plan
 from millrace.messages.envelope import Message, Moment, StepInput
 from millrace.messages.release import StartedState
@@ -26,11 +27,14 @@ class Answered(Message):
      "champion": {"value": 1, "confidence": 0.81}, "challenger": {"value": 0, "confidence": 0.64}}"""
 
     id: str
-    """Of the decision, which has the row itself."""
+    """Of the decision."""
     event_time: Moment
     inferred_at: Moment
     """When the live version answered."""
     key: dict[str, Any]
+    source: Source = "api"
+    input: str = ""
+    """The row as the decision has it; only if the two answers differ, since a person may be asked then."""
     champion: dict[str, Any]
     """The fields of the live version's answer."""
     challenger: dict[str, Any]

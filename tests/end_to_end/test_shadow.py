@@ -21,6 +21,7 @@ from millrace.release.climb import differ
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
+from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
 from tests.electricity import SAMPLE, changed_electricity, drop
 
@@ -36,11 +37,13 @@ CHANGES = {
     "  phases: [live]\n": "  phases: [shadow, live]\n  shadow: {gain: 0.05, block_days: 0, limit_days: 30}\n",
 }
 
+POLICY = "\npolicy:\n  automate: {confidence: 0.5}\n  review: {hours: 1000}\n"
+
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Version 1 is live: with nothing to be compared with it has answered no copies."""
-    with changed_electricity(tmp_path_factory.mktemp("shadow"), clock=CLOCK, changes=CHANGES) as cloud:
+    with changed_electricity(tmp_path_factory.mktemp("shadow"), clock=CLOCK, added=POLICY, changes=CHANGES) as cloud:
         drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
         yield cloud
 
@@ -142,7 +145,12 @@ def test_labels_of_what_both_answer_otherwise_decide(cloud: LocalCloud) -> None:
     told = CliRunner().invoke(app, ["versions"]).output
     assert "no label has come" in told
     assert f"of {len(found)} answers differ from version 1's" in told
-    assert shown("2")["climb"]["plan"]["horizon"] >= len(shown("2")["climb"]["places"]) > 0
+    places = {one["id"] for one in shown("2")["climb"]["places"]}
+    assert 0 < len(places) <= shown("2")["climb"]["plan"]["horizon"]
+    # People are asked for these labels, and see neither answer.
+    items = ReviewQueue(cloud.client("dynamodb"), NAMES).waiting(most=100)
+    assert {one.id for one in items} == places
+    assert {(one.reason, one.output) for one in items} == {("labels_wanted", None)}
     label(cloud, "2", found)
     assert live(cloud) == "2"
     (passed,) = [one for one in types("audit", "list") if one["event"] == "phase.passed"]
