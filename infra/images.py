@@ -195,8 +195,7 @@ def run(root: Path, stage: str) -> dict[str, str]:
     if said := say_of_bases(root, found):
         print(said, file=sys.stderr)
     shared = declared_options(root, stage).pulls_from
-    source = Platform(stage=shared.stage, account=shared.account, region=region) if shared else None
-    digests = publish(root, boto3.client("ecr"), found, source)
+    digests = publish(root, boto3.client("ecr"), found, shared.platform(region) if shared else None)
     note(boto3.client("ssm"), platform, found, digests)
     return digests
 

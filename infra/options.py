@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from infra.cdk_context import by_stage
 from millrace.errors import ConfigurationError
-from millrace.names import OWN_TAGS, STAGE_PATTERN
+from millrace.names import OWN_TAGS, STAGE_PATTERN, Platform
 from millrace.spelling import one_of
 from millrace.workload.places import keys_at
 
@@ -131,6 +131,10 @@ class Source(Reader):
     """The customer key under which its artefacts lie."""
     signing_key_arn: KeyArn
     """The key that signs its versions."""
+
+    def platform(self, region: str) -> Platform:
+        """The names of that stage's resources."""
+        return Platform(stage=self.stage, account=self.account, region=region)
 
 
 class Options(BaseModel):

@@ -36,6 +36,7 @@ from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.registry import ORIGIN, Package
+from millrace.release.signatures import ORIGIN_FILE
 from millrace.tasks.answer import in_words
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
@@ -120,12 +121,27 @@ class Chain:
         yield self._artefact()
         yield self._run()
         yield from self._dataset()
-        yield self._declared("contract", "contract.yaml")
-        yield self._declared("config", "workload.yaml")
+        yield self._declared("contract", "contract.yaml", self.known("contract"))
+        yield self._declared("config", "workload.yaml", self.known("declaration" if self.origin else "config"))
+        yield from self._pulled() if self.origin else self._trained()
+        yield from self._gates()
+
+    @property
+    def origin(self) -> str:
+        """The ARN of the version of another stage of which this one is a copy; empty for one that was made here."""
+        return self.package.metadata.get(ORIGIN, "")
+
+    def _trained(self) -> Iterator[Link]:
         yield from self._initial()
         yield from self._pretrained()
         yield self._code()
-        yield from self._gates()
+
+    def _pulled(self) -> Iterator[Link]:
+        """The other stage's signature. Rows, configuration and code of the training are that stage's to look at."""
+        uri = self.names.run_uri(self.run, ORIGIN_FILE)
+        yield _file(self.s3, "origin", uri, self.known("origin"), f"signed there as {self.origin}")
+        for link in ("data", "config", "code"):
+            yield recorded(f"{link} there", self.origin, self.known(link), "in the other stage; its key signed it")
 
     def _artefact(self) -> Link:
         """The version's archive, digested again, with the digests that it holds of its own inputs."""
@@ -169,7 +185,7 @@ class Chain:
         rows = f"{int(self.package.metadata['rows']):,} rows"
         journal = Journal.of_metadata(metadata, partial(read_object, self.s3))
         made = data_digest(journal, tagged.snapshot_id)
-        known = self.known("rows" if ORIGIN in self.package.metadata else "data")
+        known = self.known("rows" if self.origin else "data")
         yield compared("dataset version", f"{tag} @ {wanted}", made, known, rows)
         yield self._files()
         for entry in journal.up_to(tagged.snapshot_id):
@@ -190,7 +206,7 @@ class Chain:
             return broken("data files", uri, f"{len(gone)} of {len(keys)} are gone, first {gone[0]}")
         return checked("data files", uri, f"{len(keys)} files, all there")
 
-    def _declared(self, link: str, file: str) -> Link:
+    def _declared(self, link: str, file: str, known: str) -> Link:
         """The contract or the declaration as the run had it, digested again."""
         uri = self.names.run_uri(self.run, "config", file)
         if (content := find_object(self.s3, uri)) is None:
@@ -200,7 +216,7 @@ class Chain:
                 made = digest(read_document(path))
         except WorkloadError as error:
             return broken(link, uri, str(error))
-        return compared(link, uri, made, self.known(link), "as the run had it")
+        return compared(link, uri, made, known, "as the run had it")
 
     def _initial(self) -> Iterator[Link]:
         """The model whose weights the training started from, if the run's declaration names one."""

@@ -94,11 +94,12 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
 
 
 def _origin(client: Any, names: WorkloadNames, run: Run) -> dict[str, str]:
-    """Of a pulled version: where it comes from, its signature there, and the rows by which it was judged here."""
+    """Of a pulled version: where it comes from, its signature there, and the rows and gates that judged it here."""
     if not run.pulled:
         return {}
     signature = read_object(client, names.run_uri(run.run, ORIGIN_FILE))
-    return {ORIGIN: run.pulled, "origin_digest": digest(signature), "rows_digest": run.data_digest}
+    judged_by = {"rows_digest": run.data_digest, "declaration_digest": run.config_digest}
+    return {ORIGIN: run.pulled, "origin_digest": digest(signature), **judged_by}
 
 
 def _automation(evaluation: Evaluation) -> dict[str, str]:

@@ -16,6 +16,7 @@ from infra.app import build, settings_of
 from infra.aws_images import training_base
 from infra.context import REPOSITORY
 from infra.deployer.stack import DeployerStack
+from infra.images import SERVING
 from infra.options import GitHub
 from infra.rules.assembly import Stack, read
 from infra.settings import StageSettings
@@ -31,6 +32,9 @@ def deployer(settings: StageSettings, stacks: list[Stack], *, outdir: str | None
     app = cdk.App(outdir=outdir, analytics_reporting=False)
     # A pipeline of the stage also looks up the base images of `dev` and `prod`: `make bases` covers both.
     bases = sorted({training_base(REPOSITORY, one, settings.platform.region) for one in {stage, "dev", "prod"}})
+    # `make images` copies the image that serves pulled versions.
+    if source := settings.options.pulls_from:
+        bases.append(source.platform(settings.platform.region).repository_uri(SERVING))
     DeployerStack(app, settings=settings, github=github, stacks=stacks, bases=bases)
     return app
 

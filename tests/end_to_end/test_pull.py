@@ -198,6 +198,23 @@ def test_a_version_of_dev_is_judged_here_and_becomes_the_live_one(dev: Dev, vers
     assert control(dev.cloud, "denials") == []
 
 
+def test_a_decision_leads_to_the_other_stage(dev: Dev, version: Package, tmp_path: Path) -> None:
+    """Every link that is here is checked; what only dev can look at is named with its digest there."""
+    assert live(dev.cloud) == "2"
+    [row] = pq.read_table(ELECTRICITY / "sample" / "elec2.parquet").slice(11_500, 1).drop_columns(["class"]).to_pylist()
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row | {"timestamp": row["timestamp"].isoformat()}))
+    status, answered = types("predict", str(tmp_path / "rows.jsonl"), "--json")
+    assert (status, answered["model_version"]) == (0, "2")
+    dev.cloud.wait(timeout_s=REST_S)
+    status, links = types("why", answered["id"], "--json")
+    assert [link for link in links if link["state"] not in ("checked", "recorded")] == []
+    assert status == 0
+    there = {link["what"]: link["digest"] for link in links if link["state"] == "recorded"}
+    assert {"data there": "1" * 64, "config there": "2" * 64, "code there": "3" * 64}.items() <= there.items()
+    [origin] = [link for link in links if link["what"] == "origin"]
+    assert (origin["state"], version.arn in origin["detail"]) == ("checked", True)
+
+
 def test_what_dev_has_released_may_be_refused_by_the_gates_here(dev: Dev, version: Package, tmp_path: Path) -> None:
     opposite = read_model(write(tmp_path, logistic(sign=-1)), ELECTRICITY)
     workload, contract = load_workload(ELECTRICITY), load_contract(ELECTRICITY)

@@ -61,11 +61,22 @@ CHOSEN: dict[str, dict[str, Any]] = {
             "prediction_reserved": 5,
             "api": {"requests_per_s": 20},
             "callers": {"requests_per_s": 5, "burst": 10},
+            "released_to": [{"account": "444455556666", "stage": "prod"}],
         },
     },
     "prod": {
         "tracking": "server",
-        "options": {**OWN, "prediction_starts": {"snapstart": True}, "github": {"repository": "example/forecast"}},
+        "options": {
+            **OWN,
+            "prediction_starts": {"snapstart": True},
+            "github": {"repository": "example/forecast"},
+            "pulls_from": {
+                "account": "111122223333",
+                "stage": "dev",
+                "key_arn": "arn:aws:kms:eu-west-1:111122223333:key/0",
+                "signing_key_arn": "arn:aws:kms:eu-west-1:111122223333:key/1",
+            },
+        },
     },
 }
 """By stage, all that its owner may choose; what excludes each other is in the one or the other."""

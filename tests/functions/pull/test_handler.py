@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 
 import pytest
@@ -125,6 +126,15 @@ def test_other_weights_than_those_signed_are_refused(aws, put, pull, tmp_path):
     )  # fmt: skip
     put_object(aws.s3, package.model_data_url, read_object(aws.s3, another.model_data_url))
     with pytest.raises(ArtefactError, match=r"expected the members that were approved"):
+        pull()
+    assert copied(aws) == 0
+
+
+def test_the_signed_members_packed_anew_are_refused(aws, put, pull):
+    package = put()
+    archive = read_object(aws.s3, package.model_data_url)
+    put_object(aws.s3, package.model_data_url, gzip.compress(gzip.decompress(archive), 1))
+    with pytest.raises(ArtefactError, match=r"version 1: digest of the artefact: expected"):
         pull()
     assert copied(aws) == 0
 

@@ -244,6 +244,7 @@ def test_a_pulled_version_names_where_it_comes_from_and_need_not_be_of_these_row
     package = register(event("registration"))["package_arn"]
     metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
     assert (metadata["origin"], metadata["data_digest"], metadata["rows_digest"]) == (arn, "1" * 64, "d" * 64)
+    assert (metadata["config_digest"], metadata["declaration_digest"]) == ("2" * 64, "f" * 64)
     assert metadata["origin_digest"] == hashlib.sha256(b"signed there").hexdigest()
     signed = json.loads(read_object(aws.s3, aws.names.run_uri(run, SIGNATURE_FILE)))["dsseEnvelope"]["payload"]
     assert json.loads(base64.b64decode(signed))["predicate"]["digests"].keys() >= {"origin_digest", "rows_digest"}

@@ -13,6 +13,7 @@ from aws_cdk.assertions import Match, Template
 
 from infra.context import REPOSITORY
 from infra.deployer.__main__ import deployer, main
+from infra.deployer.pipeline import PULL
 from infra.options import Options, options_of
 from infra.rules.assembly import read
 from infra.rules.catalogue import findings
@@ -44,7 +45,7 @@ RUNS = {
 """What the jobs that sign in call; `infra/deployer/pipeline.py` has the rights that it needs."""
 
 
-def template(more: Mapping[str, str] | None = None, **github: str) -> Template:
+def template(more: Mapping[str, object] | None = None, **github: str) -> Template:
     chosen = {**(more or {}), "github": {"repository": "octo-org/mill", **github}}
     options = options_of({"dev": chosen}, "dev")
     settings = settings_for("dev", account="123456789012", region="eu-west-1", options=options)
@@ -171,3 +172,17 @@ def signed_in() -> dict[str, list[str]]:
 
 def test_what_the_pipelines_call_is_what_their_roles_were_made_for() -> None:
     assert signed_in() == RUNS
+
+
+def test_who_deploys_a_stage_that_pulls_may_copy_the_image_that_serves() -> None:
+    repository = "arn:aws:ecr:eu-west-1:111122223333:repository/millrace-test-inference"
+    source = {"account": "111122223333", "stage": "test", "key_arn": KEY, "signing_key_arn": KEY}
+
+    def pulled(found: Template) -> set[str]:
+        roles = found.find_resources("AWS::IAM::Role").values()
+        policies = [one["PolicyDocument"] for role in roles for one in role["Properties"]["Policies"]]
+        statements = [one for policy in policies for one in policy["Statement"] if repository in one["Resource"]]
+        return {action for one in statements for action in one["Action"]}
+
+    assert pulled(template({"pulls_from": source})) == {f"ecr:{action}" for action in PULL}
+    assert pulled(template()) == set()
