@@ -20,7 +20,7 @@ from console.queries.link import MISSING, Link, State, broken, checked, compared
 from console.queries.reviews import find_items
 from console.queries.stored import as_file, find_object, unpack
 from console.queries.table_files import read_metadata
-from console.queries.versions import audit_of, find_verdicts, registry_of
+from console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
@@ -276,12 +276,12 @@ class Chain:
             yield broken("evaluation", uri, MISSING)
             return
         yield compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
-        recorded = find_verdicts(audit_of(self.environment, self.names), self.run)
+        recorded = find_judgement(audit_of(self.environment, self.names), self.run)
         if not recorded:
             yield broken("gates", self.run, "the audit table has no judgement of this run")
             return
-        judged = self._judge(report)
-        for verdict in recorded:
+        judged = self._judge(report, recorded.candidates)
+        for verdict in recorded.verdicts:
             same = judged.get(verdict.name) == verdict.passed
             word = "refused" if not verdict.passed else "passed with a warning" if verdict.is_warning else "passed"
             identity, detail = f"{verdict.name}: {word}", verdict.sentence
@@ -289,13 +289,14 @@ class Chain:
             detail = detail if same else f"judged again: {judged.get(verdict.name)}; recorded: {detail}"
             yield Link(what="gate", identity=identity, digest=None, state=state, detail=detail)
 
-    def _judge(self, report: bytes) -> dict[str, bool]:
+    def _judge(self, report: bytes, candidates: int) -> dict[str, bool]:
         """By gate, whether it passes the report under the run's own declaration; empty if there is no declaration."""
         declared = self._workload()
         if declared is None:
             return {}
         against: Any = self.package.metadata["gate"]
-        verdicts = judge_all(Evaluation.model_validate_json(report), declared.gates, against=against)
+        found = Evaluation.model_validate_json(report)
+        verdicts = judge_all(found, declared.gates, against=against, candidates=candidates)
         return {verdict.name: verdict.passed for verdict in verdicts}
 
 

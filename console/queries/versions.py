@@ -220,9 +220,9 @@ def decision_on(package: Package, records: Iterable[Record]) -> str:
     return found[-1] if found else ""
 
 
-def find_verdicts(records: Iterable[Record], run: str) -> tuple[GateVerdict, ...]:
-    """The gates' verdicts on a run; empty if it was not judged."""
-    return next((judgement.verdicts for name, judgement in _judged(records) if name == run), ())
+def find_judgement(records: Iterable[Record], run: str) -> GatesJudged | None:
+    """What the gates said of a run; None if it was not judged."""
+    return next((judgement for name, judgement in _judged(records) if name == run), None)
 
 
 def read_evaluation(s3: Any, names: WorkloadNames, run: str) -> Evaluation | None:

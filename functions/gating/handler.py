@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.gating.judging import judged, outdated
+from functions.gating.judging import ComparedDays, count_candidates, judged, outdated
 from millrace.aws.objects import read_object
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.next_step import next_step
@@ -14,7 +14,7 @@ from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import GatesJudged, PinnedState
 from millrace.settings.environment import Environment
-from millrace.state.audit import Record, append
+from millrace.state.audit import Record, append, read
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
@@ -35,12 +35,16 @@ def handler(call: StepInput[PinnedState]) -> GatesJudged:
     The model is also refused if another version is live now than the version that it was compared with."""
     uri = SETTINGS.names.run_uri(call.run, "evaluation", EVALUATION_FILE)
     report = Evaluation.model_validate_json(read_object(S3, uri))
-    verdicts = judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate)
+    # A model that was judged before these days had come was not judged on them.
+    days = ComparedDays.of(report, WORKLOAD.gates.non_inferiority.recent_days)
+    known = read(DYNAMODB, table=SETTINGS.names.platform.audit_table, workload=SETTINGS.workload, since=days.begin)
+    candidates = count_candidates(days, known, run=call.run)
+    verdicts = judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate, candidates=candidates)
     # The champion may have changed since the evaluation. Then the comparison no longer counts, whatever it has shown.
     verdicts = (*verdicts, *outdated(report, POINTERS.champion()))
     rows, is_ours = call.state.snapshot.answer.rows, call.state.external_model is None and not call.state.pulled
     step = next_step(report, verdicts, WORKLOAD, rows=rows) if is_ours else None
-    answer = judged(verdicts, step, SETTINGS.workload)
+    answer = judged(verdicts, step, SETTINGS.workload, days=days, candidates=candidates)
     record = Record(
         actor="gating",
         execution_arn=call.execution_arn,

@@ -32,8 +32,8 @@ def append_audit(names: WorkloadNames) -> Statement:
     return _own(names, names.platform.audit_table).may("PutItem")
 
 
-def count_audit(names: WorkloadNames) -> Statement:
-    """Count the workload's audit records. No condition can separate that from reading them."""
+def read_audit(names: WorkloadNames) -> Statement:
+    """Read the workload's audit records, or count them: no condition can separate the two."""
     return _own(names, names.platform.audit_table).may("Query")
 
 

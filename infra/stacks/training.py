@@ -169,7 +169,12 @@ class TrainingStack(WorkloadStack):
             description="The evaluation report against the workload's gates",
             role=self.room,
             settings=Environment(**environment),
-            statements=[ARTEFACTS.read(names, "runs"), items.may("GetItem"), state_table.append_audit(names)],
+            statements=[
+                ARTEFACTS.read(names, "runs"),
+                items.may("GetItem"),
+                state_table.append_audit(names),
+                state_table.read_audit(names),
+            ],
         )
         Function(
             self,
@@ -349,7 +354,7 @@ class TrainingStack(WorkloadStack):
                 bus.put_events(names),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),
-                state_table.count_audit(names),
+                state_table.read_audit(names),
                 find_audit_chain(names),
                 *(reviews if context.workload.policy else []),
             ],

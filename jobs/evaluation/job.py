@@ -241,6 +241,7 @@ def _champion(
         challenger_error=compared.challenger,
         difference=compared.difference,
         lower_bound=compared.lower_bound,
+        blocks=compared.blocks,
     )
 
 

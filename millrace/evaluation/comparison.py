@@ -33,6 +33,8 @@ class Comparison:
     """Champion's mean error minus challenger's: above 0 the challenger is better."""
     lower_bound: float
     """The difference lies above this bound with the requested confidence (one-sided); NaN with too few blocks."""
+    blocks: int
+    """The days or blocks of rows that the bound rests on."""
 
 
 def compare(champion_N: Errors, challenger_N: Errors, times_N: Times | None, *, confidence: float) -> Comparison:
@@ -49,4 +51,5 @@ def compare(champion_N: Errors, challenger_N: Errors, times_N: Times | None, *, 
         challenger=float(challenger_N.mean()),
         difference=float(improvement_N.mean()),
         lower_bound=bootstrap.lower_bound(improvement_N, confidence=confidence),
+        blocks=bootstrap.blocks,
     )

@@ -125,6 +125,10 @@ class ChampionComparison(Figures):
 
     It comes from a bootstrap over days, or over blocks of successive rows if the rows have no order in time. With fewer
     than five days or blocks it is NaN."""
+    blocks: int = 200
+    """The days or blocks of the bootstrap."""
+    candidates: int = 1
+    """The number of the candidate on these days, by which the gates judge it. The evaluation does not know it."""
 
 
 class WindowError(Figures):

@@ -252,6 +252,11 @@ class GatesJudged(Message):
     """None if every gate passed without a warning, or if no step is known that helps."""
     advice: str = ""
     """The next step as a line with its command, for the mail; empty without a step."""
+    tested_from: Moment | None = None
+    tested_to: Moment | None = None
+    """The test days on which a model is compared with the live version; `tested_to` is a midnight after the last."""
+    candidates: int = 1
+    """How many candidates have been judged on these days, this one included."""
 
     @property
     def refusals(self) -> tuple[GateVerdict, ...]:

@@ -75,14 +75,23 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
     return key
 
 
-def read(client: Any, *, table: str, workload: str, newest_first: bool = False) -> Iterator[Record]:
+def read(
+    client: Any,
+    *,
+    table: str,
+    workload: str,
+    newest_first: bool = False,
+    since: datetime | None = None,
+) -> Iterator[Record]:
     """The records in order of time, or the newest first. Records of one second have no order among themselves.
+
+    With `since`, those from this time on.
 
     Pages are fetched as they are consumed, so a caller that stops early reads no more of the table."""
     pages = client.get_paginator("query").paginate(
         TableName=table,
-        KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues={":pk": {"S": workload}},
+        KeyConditionExpression="pk = :pk AND sk >= :since",
+        ExpressionAttributeValues={":pk": {"S": workload}, ":since": {"S": format_utc(since) if since else " "}},
         ScanIndexForward=not newest_first,
     )
     for page in pages:

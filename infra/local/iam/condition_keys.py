@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -125,7 +126,9 @@ def _leading_keys(parsed: ParsedCall) -> list[str]:
             found.append(_first_value(parsed.parameters[key], parsed))
     values = parsed.parameters.get("ExpressionAttributeValues") or {}
     condition = str(parsed.parameters.get("KeyConditionExpression") or "")
-    found += [next(iter(value.values())) for name, value in values.items() if f"= {name}" in f"{condition} "]
+    # Not by `>=` or `<=`, which bound the sort key.
+    compared = set(re.findall(r"(?<![<>])=\s*(:\w+)", condition))
+    found += [next(iter(value.values())) for name, value in values.items() if name in compared]
     return [str(one) for one in found if one is not None]
 
 

@@ -30,6 +30,7 @@ from millrace.evaluation.gates.slices import Slices
 from millrace.evaluation.gates.value import Value
 from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation
+from millrace.evaluation.reuse import with_candidates
 from millrace.messages.train import GateBaseline
 
 
@@ -74,8 +75,8 @@ class Gates(BaseModel):
         return tuple(dict.fromkeys(name for gate in self.declared().values() for name in gate.columns_read))
 
 
-def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline) -> tuple[Verdict, ...]:
-    """The verdict of every declared gate.
+def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline, candidates: int = 1) -> tuple[Verdict, ...]:
+    """The verdict of every declared gate. `candidates` were judged on these test days, this one included.
 
     A first model is judged against `baseline`: it must beat the naive rule by the margin. A later one is judged against
     `non_inferiority`, and must not be worse than the rule either: the champion itself may have fallen below it."""
@@ -84,6 +85,7 @@ def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline) -> tup
         del judged["non_inferiority"]
     else:
         judged["baseline"] = gates.baseline.model_copy(update={"margin": 0.0})
+        report = with_candidates(report, candidates, risk=1 - gates.non_inferiority.confidence)
     return tuple(gate.judge(report) for gate in judged.values())
 
 

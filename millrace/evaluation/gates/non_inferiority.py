@@ -34,7 +34,7 @@ class NonInferiority(Gate):
 
     It is a difference of two shares; for amounts and for the log loss, a share of the champion's figure."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    """The confidence of the one-sided bound."""
+    """The confidence of the one-sided bound, for all candidates that are judged on the same days together."""
     measure: Measure = "error"
 
     def misfit(self, task: Task, features: Signature) -> str:
@@ -55,7 +55,9 @@ class NonInferiority(Gate):
             "non_inferiority",
             measured,
             bound,
-            figure="lower bound of the improvement" + (" in log loss" if self.measure == "log_loss" else ""),
+            figure="lower bound of the improvement"
+            + (" in log loss" if self.measure == "log_loss" else "")
+            + (f", candidate {champion.candidates} on these days" if champion and champion.candidates > 1 else ""),
             unit=report.error.unit if self.measure == "error" else "",
             sentence=self._sentence(champion, report.error, bound),
         )
@@ -65,6 +67,7 @@ class NonInferiority(Gate):
         if champion is None:
             return f"the report holds no comparison with the champion in {word}"
         known = f"lower bound of the improvement {champion.lower_bound:+.4f} at {self.confidence}"
+        known += f" for candidate {champion.candidates} on these days"
         if math.isnan(champion.lower_bound):
             known = f"no bound of the improvement, since the rows are of fewer than {FEWEST_BLOCKS} days"
         return (

@@ -6,7 +6,11 @@ import json
 
 import pytest
 
+from millrace.messages.audit import AuditEvent
+from millrace.messages.train import GatesJudged
+from millrace.state.audit import Record, append
 from millrace.state.pointers import Version
+from millrace.timestamps import parse_utc
 
 REPORT = {
     "rows": {"test": 1344},
@@ -118,3 +122,36 @@ def test_an_external_model_gets_no_step_of_a_training(aws, load, event):
     asked = event("gating")
     asked["state"]["external_model"] = {"uri": "s3://b/external/", "digest": "d"}
     assert load("gating")(asked)["next_step"] is None
+
+
+@pytest.mark.parametrize(
+    ("spans", "number"),
+    [
+        ([], 1),
+        ([("1996-12-04", "1997-01-01")] * 3, 4),
+        ([("1996-12-17", "1997-01-14")], 2),
+        ([("1996-12-18", "1997-01-15"), ("1996-11-06", "1996-12-04")], 1),
+        ([(None, None)], 1),
+    ],
+    ids=["none", "same days", "more than half", "half", "no days"],
+)
+def test_candidates_on_the_same_days_are_counted_once_each(aws, load, event, spans, number):
+    put(aws, champion=CHAMPION)
+    live(aws, "1")
+    for place, (begin, end) in enumerate(spans):
+        days = {"tested_from": begin and f"{begin}T00:00:00Z", "tested_to": end and f"{end}T00:00:00Z"}
+        record = Record(
+            actor="gating",
+            execution_arn=aws.names.execution_arn("train", f"before-{place}"),
+            event=AuditEvent.MODEL_REFUSED,
+            as_of=parse_utc("1997-01-01T00:00:00Z"),
+            cause="c",
+            details=GatesJudged.model_validate({"passed": False, "verdicts": [], **days}),
+        )
+        append(aws.dynamodb, table=aws.names.platform.audit_table, workload="electricity", record=record)
+    handler = load("gating")
+    found = [handler(beside(event, "non_inferiority")) for _ in range(2)]
+    assert [one["candidates"] for one in found] == [number] * 2
+    assert (found[0]["tested_from"], found[0]["tested_to"]) == ("1996-12-04T00:00:00Z", "1997-01-01T00:00:00Z")
+    (sentence,) = [one for one in found[0]["sentences"] if "non_inferiority" in one]
+    assert f"candidate {number} on these days" in sentence

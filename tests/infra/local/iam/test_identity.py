@@ -260,20 +260,26 @@ def test_leading_keys_limit_a_table(role, cloud, fresh):
     table = fresh("table")
     cloud.client("dynamodb").create_table(
         TableName=table,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
         BillingMode="PAY_PER_REQUEST",
     )
     own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "mine#*"}}
     arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
     dynamodb = role(allow(["dynamodb:PutItem", "dynamodb:Query"], arn, **own))("dynamodb")
-    dynamodb.put_item(TableName=table, Item={"pk": {"S": "mine#1"}})
+    dynamodb.put_item(TableName=table, Item={"pk": {"S": "mine#1"}, "sk": {"S": "1997"}})
     query = {"TableName": table, "KeyConditionExpression": "pk = :pk"}
     dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": "mine#1"}})
     with Refused():
-        dynamodb.put_item(TableName=table, Item={"pk": {"S": "theirs#1"}})
+        dynamodb.put_item(TableName=table, Item={"pk": {"S": "theirs#1"}, "sk": {"S": "1997"}})
     with Refused():
         dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": "theirs#1"}})
+    # The bound of the sort key is no leading key.
+    since = {"TableName": table, "KeyConditionExpression": "pk = :pk AND sk >= :since"}
+    found = dynamodb.query(**since, ExpressionAttributeValues={":pk": {"S": "mine#1"}, ":since": {"S": "1996"}})
+    assert found["Count"] == 1
+    with Refused():
+        dynamodb.query(**since, ExpressionAttributeValues={":pk": {"S": "theirs#1"}, ":since": {"S": "mine#"}})
 
 
 def test_not_action_and_not_resource(role, bucket):
