@@ -10,6 +10,7 @@ Nothing here calls AWS or reads a clock. A look may come late or twice: it start
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,11 +135,15 @@ def _labelled(
 
 
 def _one_by_one(climb: Climb, pairs: Sequence[Answered], _asked: Shadow, now: datetime) -> list[Place]:
-    """The places if no row depends on another: each pair that differs, in the order of time, up to the horizon."""
+    """The places if no row depends on another: each row that is answered otherwise, in the order of time, up to the
+    horizon. A row that is asked again has the same label, which counts once."""
     assert climb.plan is not None
-    places = list(climb.places)
+    places, fresh_of = list(climb.places), {_row(pair): pair for pair in reversed(_fresh(climb, pairs))}
+    taken = {place.id for place in places} | set(climb.ties)
+    known = {_row(pair) for pair in pairs if pair.id in taken}
     last = max((place.block for place in places), default=-1) + 1
-    fresh = _fresh(climb, pairs)[: max(climb.plan.horizon - len(places), 0)]
+    rows = sorted(fresh_of.keys() - known)[: max(climb.plan.horizon - len(places), 0)]
+    fresh = [fresh_of[row] for row in rows]
     return places + [_place(pair, last + number, now) for number, pair in enumerate(fresh)]
 
 
@@ -192,6 +197,11 @@ def _noted(climb: Climb, pairs: Sequence[Answered], verdict: Verdict, now: datet
 
 def _place(pair: Answered, block: int, now: datetime) -> Place:
     return Place(id=pair.id, block=block, asked_at=now, confidences=pair.confidences)
+
+
+def _row(pair: Answered) -> tuple[datetime, str]:
+    """What labels find a row by."""
+    return pair.event_time, json.dumps(pair.key, sort_keys=True)
 
 
 def _is_late(place: Place, asked: Shadow, now: datetime) -> bool:

@@ -58,6 +58,17 @@ def test_labels_say_better_or_worse():
         assert verdict.answer == found.looks[-1].answer == answer
 
 
+def test_the_label_of_a_row_counts_once_however_often_it_was_asked():
+    hot = [pairs(1)[0].model_copy(update={"id": f"hot-{number}"}) for number in range(60)]
+    known = hot + pairs(100, differ_every=10_000)[1:]
+    found = climb()
+    for hour in range(1, 30):
+        waiting = [place.id for place in wanted(found)]
+        found, verdict = look(found, known, dict.fromkeys(waiting, RIGHT), asked=FREE, now=after(3 + hour / 24))
+        assert verdict.answer == "not_yet"
+    assert [place.id for place in found.places] == ["hot-0"]
+
+
 def test_no_label_is_no_pass():
     first, _ = look(climb(), pairs(960), {}, asked=FREE, now=after(9))
     late, verdict = look(first, pairs(960), {}, asked=FREE, now=after(19.9))
