@@ -15,6 +15,7 @@ from millrace.contract.load import load_contract
 from millrace.decisions import captured, endpoint
 from millrace.decisions.outcomes import as_said
 from millrace.decisions.record import Decision
+from millrace.decisions.review import BLIND
 from millrace.decisions.road import Admitted
 from millrace.decisions.store import read_days
 from millrace.errors import AnswerError
@@ -55,7 +56,10 @@ class Copies:
         found = [
             said
             for said in map(as_said, stored.decisions)
-            if said.model_version == climb.champion and said.inferred_at >= climb.since and said.id not in have
+            if said.model_version == climb.champion
+            and said.inferred_at >= climb.since
+            and said.id not in have
+            and not (said.action == "review" and said.reason not in BLIND)  # its label is given beside this answer
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
 
@@ -66,8 +70,12 @@ class Copies:
             found += self._answered(decisions[at : at + ROWS], version)
         return found, len(decisions) - len(found)
 
-    def _answered(self, decisions: Sequence[Decision], version: str) -> Iterator[Answered]:
-        rows = [Admitted(number=number, cells=cells) for number, cells in enumerate(self._cells(decisions))]
+    def _answered(self, asked: Sequence[Decision], version: str) -> Iterator[Answered]:
+        known = [(one, cells) for one, cells in zip(asked, self._cells(asked), strict=True) if cells is not None]
+        decisions = [one for one, _ in known]
+        rows = [Admitted(number=number, cells=cells) for number, (_, cells) in enumerate(known)]
+        if not rows:
+            return
         try:
             said = self._runtime.invoke_endpoint(
                 EndpointName=self._names.challenger,
@@ -93,11 +101,12 @@ class Copies:
             )
             yield pair.model_copy(update={"input": one.input}) if differ(pair) else pair
 
-    def _cells(self, decisions: Sequence[Decision]) -> list[dict[str, Any]]:
-        """The rows as they were sent, long cells in their places."""
+    def _cells(self, decisions: Sequence[Decision]) -> Iterator[dict[str, Any] | None]:
+        """The rows as they were sent, long cells in their places; None for one with a cell that is gone."""
         rows: list[dict[str, Any]] = [json.loads(one.input) for one in decisions]
         uris = [captured.references(row, self._long) for row in rows]
         contents = captured.read_all(self._s3, [uri for one in uris for uri in one.values()])
         for row, own in zip(rows, uris, strict=True):
-            row |= {name: base64.b64encode(contents.get(uri, b"")).decode() for name, uri in own.items()}
-        return rows
+            found = {name: contents[uri] for name, uri in own.items() if uri in contents}
+            cells = row | {name: base64.b64encode(content).decode() for name, content in found.items()}
+            yield cells if len(found) == len(own) else None

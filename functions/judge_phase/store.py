@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -44,7 +45,9 @@ class ClimbStore:
     def add(self, pairs: Sequence[Answered], *, at: datetime) -> None:
         """Keep the pairs of one look."""
         if pairs:
-            self._put(f"answered-{format_utc(at)}.jsonl", "".join(f"{one.model_dump_json()}\n" for one in pairs))
+            # Named by what it holds too: a look that is repeated copies others.
+            ids = hashlib.sha256(" ".join(one.id for one in pairs).encode()).hexdigest()[:8]
+            self._put(f"answered-{format_utc(at)}-{ids}.jsonl", "".join(f"{one.model_dump_json()}\n" for one in pairs))
 
     def _put(self, name: str, body: str) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=f"{self._under}{name}", Body=body.encode())

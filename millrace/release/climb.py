@@ -65,7 +65,7 @@ def look(
     if climb.plan:
         find = _by_blocks if asked.block_days else _one_by_one
         climb = climb.model_copy(update={"places": tuple(find(climb, pairs, asked, now))})
-    if is_alike(pairs, asked.margin):
+    if not asked.block_days and is_alike(pairs, asked.margin):
         differing = sum(map(differ, pairs))
         verdict = Verdict(answer="go_on", because=f"{differing} of {len(pairs)} answers differ, less than the margin")
         return _noted(climb, pairs, verdict, now), verdict
@@ -83,7 +83,9 @@ def look(
 
 
 def is_alike(pairs: Sequence[Answered], margin: float) -> bool:
-    """Whether the two differ so rarely that the version cannot be worse by the margin, whatever the labels say."""
+    """Whether the two differ so rarely that the version cannot be worse by the margin, whatever the labels say.
+
+    It takes the pairs as independent of each other."""
     if not margin:
         return False
     alike = len(pairs) - sum(map(differ, pairs))

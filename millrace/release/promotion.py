@@ -34,7 +34,7 @@ NONE = "none"
 """Stands in place of a version's number if no version was live."""
 CENTRAL = ":assumed-role/AWSReservedSSO_"
 """In the ARN of a session of IAM Identity Center."""
-LEASE_DAYS = 60
+LEASE_DAYS = 90
 """After this time the lease `release` ends. The machine may take less, and `cleanup` frees the lease at its end."""
 
 

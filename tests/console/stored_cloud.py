@@ -28,6 +28,7 @@ from millrace.messages.audit import (
     AutomationMoved,
     AutomationSwitched,
     FloorMoved,
+    PhaseEnded,
     ReleaseFailed,
     ResourcesRemoved,
     ReviewAnswered,
@@ -87,12 +88,17 @@ def _failed(error: str | None, cause: str | None) -> ReleaseFailed:
     return ReleaseFailed(status="TIMED_OUT", error=error, cause=cause, input=None)
 
 
+SEEN = {"pairs": 812, "differing": 71, "labels": 61}
 EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
     (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE,))),
     (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE, WARNED))),
     (AuditEvent.MODEL_REFUSED, GatesJudged(passed=False, verdicts=(SIZE, REFUSED))),
     (AuditEvent.RELEASE_APPROVED, VersionDecided(version="2", by=PERSON, reason="as good on our wards")),
     (AuditEvent.RELEASE_REFUSED, VersionDecided(version="3", by=PERSON, reason="errs on the new wards")),
+    *(
+        (event, PhaseEnded(version="2", champion="1", phase="shadow", because="by 61 labels", since=AT, **SEEN))
+        for event in (AuditEvent.PHASE_PASSED, AuditEvent.PHASE_STOPPED)
+    ),
     (
         AuditEvent.RELEASE_LIVE,
         VersionLive(version="2", revision=3, watched_requests=48, live_at=AT, endpoint_config="v2-live"),

@@ -64,7 +64,7 @@ def judge(aws, challenger, load):
     return load("judge_phase"), challenger
 
 
-def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r"):
+def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r", **acted):
     lines = []
     for number in range(count):
         time = DAY + number * timedelta(minutes=30)
@@ -82,6 +82,7 @@ def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r"
                     fallback=version is None,
                     latency_ms=3.0,
                     inferred_at=at,
+                    **acted,
                 )
             )
         )
@@ -105,6 +106,7 @@ def test_each_decision_is_copied_once(aws, judge, event):
     decisions(aws, 30)
     decisions(aws, 5, version=None, name="fallback")
     decisions(aws, 5, at=DAY, name="before")
+    decisions(aws, 5, name="shown", action="review", reason="unsure")
     for hour in (14, 15):
         answer = handler(event("judge_phase") | {"at": f"1997-01-02T{hour}:00:00Z"})
     assert (len(challenger.asked), answer["answer"]) == (30, "not_yet")

@@ -122,6 +122,9 @@ def test_versions_that_hardly_differ_need_no_label_with_a_margin():
     assert verdict.answer == "not_yet"
     _, verdict = look(climb(), pairs(480, differ_every=40), {}, asked=asked, now=after(10))
     assert verdict.answer == "not_yet"
+    by_days = asked.model_copy(update={"block_days": 1.0})  # rows of one night say it once
+    _, verdict = look(climb(), pairs(480, differ_every=10_000), {}, asked=by_days, now=after(10))
+    assert verdict.answer == "not_yet"
 
 
 def test_a_persons_word_goes_before_all_labels():
