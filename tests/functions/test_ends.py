@@ -9,6 +9,7 @@ import base64
 import copy
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,11 +70,11 @@ EVENTS = Path(__file__).resolve().parents[2] / "events"
 VERSION = "3"
 APART = 60
 """The rows that are drawn lie so many apart in the sample, so that none is in the past of another."""
-Row = dict[str, Any]
-LEFT_OUT = "(left out)"
+LATEST = re.compile(r"^<= \d{4}-.*")
+Row, LEFT_OUT = dict[str, Any], "(left out)"
 WRONG = (
-    *(None, LEFT_OUT, "", "zzz", "7", "x" * 200, "\u00e9\u200b", "a\x00b", True, [], {"a": 1}),
-    *(0, 7, 7.0, 0.1, -0.0, -1e6, 1e39, 2**31, 2**53 + 1, 2**63),
+    *(None, LEFT_OUT, "", "zzz", "7", "x" * 200, "\u00e9\u200b", "a\x00b", True, [], {"a": 1}, 0, 7, 7.0),
+    *(0.1, -0.0, -1e6, 1e39, 2**31, 2**53 + 1, 2**63),
     *("2999-01-01T00:00:00", "1997-01-10 08:30", "1997-01-10T08:30:00+02:00", "1997-01-10T08:30:00.1234567"),
 )
 """What a cell is changed to: most columns refuse most of these."""
@@ -242,7 +243,7 @@ class Ends:
         return Came(decided=self._kept(), refused=refused(answer["rejected"]))
 
     def jobs(self, sent: Sent) -> Came:
-        event, jobs = read("jobs_queue"), Jobs(self._s3, self._names)
+        event, jobs = json.loads((EVENTS / "jobs_queue.json").read_text()), Jobs(self._s3, self._names)
         at, job_id = datetime.now(UTC), event["Records"][0]["body"]
         jobs.keep(Job(id=job_id, owner="me", caller=None, at=at, call_id="job", rows=tuple(sent.rows), explain=False))
         assert self._start("jobs")(event) == {"batchItemFailures": []}
@@ -250,7 +251,7 @@ class Ends:
         return Came(decided=self._kept(), refused=refused(found["result"]["rejected"]))
 
     def stream(self, sent: Sent) -> Came:
-        like, records = read("stream")["Records"][0], []
+        like, records = json.loads((EVENTS / "stream.json").read_text())["Records"][0], []
         for number, row in enumerate(sent.rows):
             data = base64.b64encode(json.dumps({"id": f"r-{number}", "row": row}).encode()).decode()
             at = datetime.now(UTC).timestamp()
@@ -266,7 +267,7 @@ class Ends:
         key, first = f"{self._names.workload}/scoring/rows.jsonl", len(sent.before) + 1
         body = "\n".join(json.dumps(line) for line in [*sent.before, *sent.lines]).encode()
         put = self._s3.put_object(Bucket=self._landing, Key=key, Body=body)
-        event = read("validation")
+        event = json.loads((EVENTS / "validation.json").read_text())
         state = event["state"]
         state["as_of"] = datetime.now(UTC).isoformat()
         state["detail"]["objects"] = [{"bucket": self._landing, "key": key, "version_id": put["VersionId"]}]
@@ -305,23 +306,20 @@ class Ends:
     def _drain(self, queue: str) -> list[str]:
         bodies, url = list[str](), self._sqs.get_queue_url(QueueName=self._names.queue(queue))["QueueUrl"]
         while found := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            bodies += [message["Body"] for message in found]
             for message in found:
-                bodies.append(message["Body"])
                 self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return bodies
 
 
-def read(event: str) -> Any:
-    return json.loads((EVENTS / f"{event}.json").read_text())
-
-
 def last(name: str) -> int:
-    """The number at the end of a decision's id."""
     return int(name.rpartition("-")[2])
 
 
 def refused(rows: list[Row]) -> dict[int, tuple[str, str, str]]:
-    return {one["row"]: (str(one["reason"]), one["column"], one["expected"][:200]) for one in rows}
+    """The latest time that a row may have goes by its arrival, so it is another at each end."""
+    words = [LATEST.sub("<= a time", one["expected"][:200]) for one in rows]
+    return {one["row"]: (str(one["reason"]), one["column"], said) for one, said in zip(rows, words, strict=True)}
 
 
 def ask(application: Application, body: bytes, content_type: str) -> bytes:
@@ -346,7 +344,8 @@ def said(decision: Decision, subject: Subject, standing: Standing) -> dict[str, 
     texts = [column.name for column in subject.table.columns if column.kind != "binary"]
     cells = {name: cell for name, cell in json.loads(decision.input).items() if name in texts and cell is not None}
     measured = (standing.policy or {}).get("unlike_training") is not None
-    kept = vars(decision) | {"input": cells, "output": dict(reply.told(decision)), "key": dict(decision.key)}
+    told = decision.output if decision.source == "batch" else reply.told(decision)  # a file is read as it is
+    kept = vars(decision) | {"input": cells, "output": dict(told), "key": dict(decision.key)}
     kept["watched"] = decision.watched.get(LIKENESS) if measured else None
     hidden = ("withheld", "answered_by") if decision.reason == "held_out" else ()
     apart = ("id", "source", "caller", "inferred_at", "latency_ms", *hidden)
