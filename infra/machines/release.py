@@ -26,10 +26,10 @@ SMOKE_TEST = Result("smoke_test", SmokeTested)
 ADVANCE = Result("advance_release", ReleaseAdvanced)
 TIDY = Result("tidy_release", ReleaseTidied)
 RESTORES = "$.rollback.restores"
-TIMEOUT_S = 77 * 24 * 3600
-"""The longest release, with the releases before it for which it waits: five weeks of a shadow each, and a week."""
+TIMEOUT_S = 75 * 24 * 3600
+"""The longest release, with the releases before it for which it waits: five weeks of a shadow each."""
 TURN_POLLS_S = 3600
-"""Seconds between two looks whether it is this release's turn. Eleven weeks of them stay below 25,000 events."""
+"""Seconds between two looks whether it is this release's turn. So many weeks of them stay below 25,000 events."""
 CHANGE_S = 8 * 3600
 """The longest update that SageMaker allows, in seconds, MaximumExecutionTimeoutInSeconds:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_BlueGreenUpdatePolicy.html"""
