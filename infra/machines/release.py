@@ -28,7 +28,7 @@ TIDY = Result("tidy_release", ReleaseTidied)
 RESTORES = "$.rollback.restores"
 TIMEOUT_S = 75 * 24 * 3600
 """The longest release, with the releases before it for which it waits: five weeks of a shadow each."""
-TURN_POLLS_S = 3600
+TURN_POLLS_S = 7200
 """Seconds between two looks whether it is this release's turn. So many weeks of them stay below 25,000 events."""
 CHANGE_S = 8 * 3600
 """The longest update that SageMaker allows, in seconds, MaximumExecutionTimeoutInSeconds:

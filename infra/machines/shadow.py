@@ -1,4 +1,4 @@
-"""The phase `shadow` of a release: the challenger answers copies, and each hour what is known is judged.
+"""The phase `shadow` of a release: the challenger answers copies, and every two hours what is known is judged.
 
 Shadow? ─> Judge phase ─> What now? ─┬─> next_state
                ^                     ├─> Keep the reason ─> Delete what was stopped ─> stopped
@@ -15,8 +15,8 @@ from infra.machines.states import State
 from millrace.messages.climb import PhaseJudged
 
 PHASE = Result("judge_phase", PhaseJudged)
-LOOK_S = 3600
-"""Seconds between two looks. Five weeks of them stay below 10,000 events."""
+LOOK_S = 7200
+"""Seconds between two looks."""
 
 
 def shadow(context: Context, *, next_state: str, stopped: str) -> dict[str, State]:

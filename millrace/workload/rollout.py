@@ -55,7 +55,7 @@ class Shadow(Section):
     limit_days: Annotated[float, Field(gt=0, le=35)] = 28.0
     """After so many days a version about which nothing is shown is refused."""
     copies: Annotated[int, Field(ge=1, le=5000)] = 500
-    """The most decisions that are copied in an hour."""
+    """The most decisions that are copied in two hours."""
 
 
 class Rollout(Section):

@@ -116,7 +116,7 @@ def climbs(cloud: LocalCloud, version: str) -> list[Answered]:
     for day in range(DAYS):
         later(cloud, days=1)
         predict(cloud, f"asked-{version}-{day}", pq.read_table(SAMPLE).slice(KNOWN + MORE + day * DAY, DAY))
-    later(cloud, hours=2)
+    later(cloud, hours=3)
     found = pairs(cloud, version)
     assert len({one.id for one in found}) == len(found) == DAYS * DAY
     return found
@@ -133,7 +133,7 @@ def label(cloud: LocalCloud, version: str, found: list[Answered]) -> None:
     like = pq.read_schema(SAMPLE)
     fields = [like.field("timestamp"), like.field("class")]
     drop(cloud, f"labels/of-{version}", pa.table(rows).cast(pa.schema(fields)))
-    later(cloud, hours=2)
+    later(cloud, hours=3)
 
 
 def test_labels_of_what_both_answer_otherwise_decide(cloud: LocalCloud) -> None:
