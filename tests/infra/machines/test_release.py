@@ -165,8 +165,8 @@ def test_a_restored_version_is_scaled_again(context):
     ]
 
 
-@pytest.mark.parametrize(("stage", "seconds"), [("prod", 3600), ("local", 1)])
-def test_another_release_is_looked_for_each_hour(context, stage, seconds):
+@pytest.mark.parametrize(("stage", "seconds"), [("prod", 7200), ("local", 1)])
+def test_another_release_is_looked_for_now_and_then(context, stage, seconds):
     states = release.definition(context(stage))["States"]
     waits = states[next(name for name in path_of(states, "Open?", outcome="busy") if name != "Open?")]
     assert (waits["Type"], waits["Seconds"], waits["Next"]) == ("Wait", seconds, "Start release")
