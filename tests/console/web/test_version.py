@@ -108,7 +108,8 @@ def test_a_form_without_the_console_s_token_or_with_another_act_decides_nothing(
 ) -> None:
     let_wait(environment)
     shown = browser.ask(PATH)
-    assert send(browser, shown, PATH, act="approve", reason="x", token="forged").status == 403
+    forged = "forged"
+    assert send(browser, shown, PATH, act="approve", reason="x", token=forged).status == 403
     assert send(browser, shown, PATH, act="delete", reason="x").status == 400
     assert kept(environment).approval == "PendingManualApproval"
 
