@@ -19,7 +19,7 @@ from millrace.decisions.review import BLIND
 from millrace.decisions.road import Admitted
 from millrace.decisions.store import read_days
 from millrace.errors import AnswerError
-from millrace.messages.climb import Answered, Climb
+from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import differ
 from millrace.settings.environment import Environment
 from millrace.tasks import catalogue as tasks
@@ -63,14 +63,14 @@ class Copies:
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
 
-    def ask(self, decisions: Sequence[Decision], *, version: str) -> tuple[list[Answered], int]:
+    def ask(self, decisions: Sequence[Decision], *, version: str) -> tuple[list[TwoAnswers], int]:
         """The pairs of answers, and how many rows got none. The challenger may fail: nobody waits for it."""
-        found: list[Answered] = []
+        found: list[TwoAnswers] = []
         for at in range(0, len(decisions), ROWS):
             found += self._answered(decisions[at : at + ROWS], version)
         return found, len(decisions) - len(found)
 
-    def _answered(self, asked: Sequence[Decision], version: str) -> Iterator[Answered]:
+    def _answered(self, asked: Sequence[Decision], version: str) -> Iterator[TwoAnswers]:
         known = [(one, cells) for one, cells in zip(asked, self._cells(asked), strict=True) if cells is not None]
         decisions = [one for one, _ in known]
         rows = [Admitted(number=number, cells=cells) for number, (_, cells) in enumerate(known)]
@@ -90,7 +90,7 @@ class Copies:
             return
         taken = [one for place, one in enumerate(decisions) if place not in answers.rejected]
         for one, output in zip(taken, answers.outputs, strict=True):
-            pair = Answered(
+            pair = TwoAnswers(
                 id=one.id,
                 event_time=one.event_time,
                 inferred_at=one.inferred_at,

@@ -20,7 +20,7 @@ from millrace.decisions.outcomes import join
 from millrace.decisions.record import Decision
 from millrace.decisions.review import item_of
 from millrace.messages.audit import AuditEvent, PhaseEnded
-from millrace.messages.climb import Answered, Climb, LookInput, PhaseJudged
+from millrace.messages.climb import Climb, LookInput, PhaseJudged, TwoAnswers
 from millrace.messages.envelope import handles
 from millrace.release.climb import look, wanted
 from millrace.release.ladder import Verdict
@@ -79,7 +79,7 @@ def handler(call: LookInput) -> PhaseJudged:
     return conclude(call, climb, verdict, package)
 
 
-def ask_people(climb: Climb, pairs: Sequence[Answered], *, now: datetime) -> None:
+def ask_people(climb: Climb, pairs: Sequence[TwoAnswers], *, now: datetime) -> None:
     """Put the pairs whose labels are asked for at this look into the queue, where a person may decide them.
 
     Labels of the feed `labels` count too. Without a policy nobody answers a queue, and they alone do."""
@@ -92,7 +92,7 @@ def ask_people(climb: Climb, pairs: Sequence[Answered], *, now: datetime) -> Non
             REVIEWS.open(item_of(decision, WORKLOAD.policy.review, opened_at=now, reason="labels_wanted"))
 
 
-def errors_of(climb: Climb, pairs: Sequence[Answered]) -> dict[str, tuple[float, float]]:
+def errors_of(climb: Climb, pairs: Sequence[TwoAnswers]) -> dict[str, tuple[float, float]]:
     """How wrong the two answers to each pair were whose label was wanted and has come."""
     names = {place.id for place in wanted(climb)}
     asked = [pair for pair in pairs if pair.id in names]
@@ -117,7 +117,7 @@ def errors_of(climb: Climb, pairs: Sequence[Answered]) -> dict[str, tuple[float,
     return {name: (champion[name], challenger[name]) for name in champion.keys() & challenger.keys()}
 
 
-def decision_of(pair: Answered, role: Role, climb: Climb) -> Decision:
+def decision_of(pair: TwoAnswers, role: Role, climb: Climb) -> Decision:
     """The answer of one of the two as a decision, which labels are joined with."""
     return Decision(
         id=pair.id,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from millrace.aws.objects import at_once, keys_below, read_object
-from millrace.messages.climb import CLIMB_FILE, FOLDER, Answered, Climb
+from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb, TwoAnswers
 from millrace.names import WorkloadNames
 from millrace.timestamps import format_utc
 
@@ -30,19 +30,19 @@ class ClimbStore:
     def write(self, climb: Climb) -> None:
         self._put(CLIMB_FILE, climb.model_dump_json())
 
-    def pairs(self) -> list[Answered]:
+    def pairs(self) -> list[TwoAnswers]:
         """All pairs, each once."""
-        found: dict[str, Answered] = {}
+        found: dict[str, TwoAnswers] = {}
 
         def read(key: str) -> None:
             for line in read_object(self._s3, f"s3://{self._bucket}/{key}").splitlines():
-                pair = Answered.model_validate_json(line)
+                pair = TwoAnswers.model_validate_json(line)
                 found[pair.id] = pair
 
         at_once(read, [key for key in keys_below(self._s3, self._bucket, self._under) if key.endswith(".jsonl")])
         return list(found.values())
 
-    def add(self, pairs: Sequence[Answered], *, at: datetime) -> None:
+    def add(self, pairs: Sequence[TwoAnswers], *, at: datetime) -> None:
         """Keep the pairs of one look."""
         if pairs:
             # Named by what it holds too: a look that is repeated copies others.

@@ -1,7 +1,7 @@
 """The documents of a version that climbs, in the lake below `<workload>/shadow/<version>/<execution>/`.
 
 climb.json            Climb, written at each look
-answered-<at>.jsonl   an Answered in each line, written by the look that has asked for them
+answered-<at>.jsonl   an TwoAnswers in each line, written by the look that has asked for them
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FOLDER = "shadow"
 """The folder of these documents, below the workload's folder in the lake."""
 
 
-class Answered(Message):
+class TwoAnswers(Message):
     """A row that both versions have answered.
 
     {"id": "r-0-17", "event_time": "1997-05-01T00:00:00Z", "inferred_at": "…", "key": {…},
@@ -46,7 +46,7 @@ class Answered(Message):
         return one, other
 
 
-class Place(Message):
+class WantedLabel(Message):
     """A block of time and the pair whose label stands for it."""
 
     id: str
@@ -83,7 +83,7 @@ class Climb(Message):
     since: Moment
     plan: Plan | None = None
     """Stated before the first label was asked for; None while too few pairs are known."""
-    places: tuple[Place, ...] = ()
+    places: tuple[WantedLabel, ...] = ()
     ties: tuple[str, ...] = ()
     """Pairs of which both answers were as wrong."""
     failed: int = 0

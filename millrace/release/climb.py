@@ -1,9 +1,9 @@
 """What is known of a version that climbs: pairs of answers, the labels that were asked for, and the verdict on them.
 
-    known decisions -> the challenger's answers -> Answered    the two answers to one row
-    pairs that differ -> Place                                 one of each block of time: its label decides
-    labels -> Place.label                                      +1 the challenger was right, -1 the live version was
-    places -> sequential.judge_labels
+    known decisions -> the challenger's answers -> TwoAnswers   the two answers to one row
+    pairs that differ -> WantedLabel                            one of each block of time: its label decides
+    labels -> WantedLabel.label                                 +1 the challenger was right, -1 the live version was
+    wanted labels -> sequential.judge_labels
 
 Nothing here calls AWS or reads a clock. A look may come late or twice: it starts from what the one before has kept.
 """
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from millrace.errors import FieldError
 from millrace.evaluation.sequential import ERROR, GIVEN_UP, Block, Pair, choose, evidence_above
 from millrace.evaluation.sequential import plan as plan_of
-from millrace.messages.climb import Answered, Climb, Look, Place
+from millrace.messages.climb import Climb, Look, TwoAnswers, WantedLabel
 from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, Verdict, judge
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MOST_GAIN = 0.8
 DAY = timedelta(days=1)
 
 
-def differ(pair: Answered) -> bool:
+def differ(pair: TwoAnswers) -> bool:
     """Whether the two versions say something else. Numbers that are equal to six digits are not."""
     one, other = pair.champion["value"], pair.challenger["value"]
     if isinstance(one, float) and isinstance(other, int | float):
@@ -43,7 +43,7 @@ def differ(pair: Answered) -> bool:
 
 def look(
     climb: Climb,
-    pairs: Sequence[Answered],
+    pairs: Sequence[TwoAnswers],
     errors: Mapping[str, tuple[float, float]],
     *,
     asked: Shadow,
@@ -82,7 +82,7 @@ def look(
     return _noted(climb, pairs, verdict, now), verdict
 
 
-def is_alike(pairs: Sequence[Answered], margin: float) -> bool:
+def is_alike(pairs: Sequence[TwoAnswers], margin: float) -> bool:
     """Whether the two differ so rarely that the version cannot be worse by the margin, whatever the labels say.
 
     It takes the pairs as independent of each other."""
@@ -97,12 +97,12 @@ def blocks_of(climb: Climb) -> tuple[Block, ...]:
     return tuple((place.label,) for place in climb.places)
 
 
-def wanted(climb: Climb) -> Iterator[Place]:
+def wanted(climb: Climb) -> Iterator[WantedLabel]:
     """The places whose labels may still come."""
     return (place for place in climb.places if place.label is None)
 
 
-def _planned(climb: Climb, pairs: Sequence[Answered], asked: Shadow, now: datetime) -> Climb:
+def _planned(climb: Climb, pairs: Sequence[TwoAnswers], asked: Shadow, now: datetime) -> Climb:
     """The climb with its plan, once enough pairs are known. Raises FieldError if no number of labels can show it."""
     if climb.plan or len(pairs) < PLAN_PAIRS:
         return climb
@@ -136,7 +136,7 @@ def _labelled(
     return {"places": tuple(places), "ties": tuple(ties)}
 
 
-def _one_by_one(climb: Climb, pairs: Sequence[Answered], _asked: Shadow, now: datetime) -> list[Place]:
+def _one_by_one(climb: Climb, pairs: Sequence[TwoAnswers], _asked: Shadow, now: datetime) -> list[WantedLabel]:
     """The places if no row depends on another: each row that is answered otherwise, in the order of time, up to the
     horizon. A row that is asked again has the same label, which counts once."""
     assert climb.plan is not None
@@ -149,13 +149,13 @@ def _one_by_one(climb: Climb, pairs: Sequence[Answered], _asked: Shadow, now: da
     return places + [_place(pair, last + number, now) for number, pair in enumerate(fresh)]
 
 
-def _by_blocks(climb: Climb, pairs: Sequence[Answered], asked: Shadow, now: datetime) -> list[Place]:
+def _by_blocks(climb: Climb, pairs: Sequence[TwoAnswers], asked: Shadow, now: datetime) -> list[WantedLabel]:
     """The places, one of each block that is over.
 
     A block may instead replace an earlier pair whose label has not come in its days, by one of like confidences."""
     places = {place.block: place for place in climb.places}
     used = set(places).union(*(place.replaced_in for place in climb.places))
-    of_block: dict[int, list[Answered]] = defaultdict(list)
+    of_block: dict[int, list[TwoAnswers]] = defaultdict(list)
     for pair in _fresh(climb, pairs):
         of_block[_block(pair.event_time, asked.block_days)].append(pair)
     for block in sorted(set(of_block) - used):
@@ -175,14 +175,14 @@ def _by_blocks(climb: Climb, pairs: Sequence[Answered], asked: Shadow, now: date
     return [places[block] for block in sorted(places)]
 
 
-def _fresh(climb: Climb, pairs: Iterable[Answered]) -> list[Answered]:
+def _fresh(climb: Climb, pairs: Iterable[TwoAnswers]) -> list[TwoAnswers]:
     """The pairs that differ and have not been asked for, in the order of time."""
     taken = {place.id for place in climb.places} | set(climb.ties)
     found = (pair for pair in pairs if pair.id not in taken and differ(pair))
     return sorted(found, key=lambda pair: (pair.event_time, pair.id))
 
 
-def _noted(climb: Climb, pairs: Sequence[Answered], verdict: Verdict, now: datetime) -> Climb:
+def _noted(climb: Climb, pairs: Sequence[TwoAnswers], verdict: Verdict, now: datetime) -> Climb:
     """The climb with this look in place of the last one, unless that had less to look at."""
     come = sum(place.label is not None for place in climb.places)
     seen = Look(
@@ -197,20 +197,20 @@ def _noted(climb: Climb, pairs: Sequence[Answered], verdict: Verdict, now: datet
     return climb.model_copy(update={"looks": (*kept, seen)})
 
 
-def _place(pair: Answered, block: int, now: datetime) -> Place:
-    return Place(id=pair.id, block=block, asked_at=now, confidences=pair.confidences)
+def _place(pair: TwoAnswers, block: int, now: datetime) -> WantedLabel:
+    return WantedLabel(id=pair.id, block=block, asked_at=now, confidences=pair.confidences)
 
 
-def _row(pair: Answered) -> tuple[datetime, str]:
+def _row(pair: TwoAnswers) -> tuple[datetime, str]:
     """What labels find a row by."""
     return pair.event_time, json.dumps(pair.key, sort_keys=True)
 
 
-def _is_late(place: Place, asked: Shadow, now: datetime) -> bool:
+def _is_late(place: WantedLabel, asked: Shadow, now: datetime) -> bool:
     return place.label is None and now - place.asked_at >= asked.label_days * DAY
 
 
-def _may_be_replaced(place: Place, asked: Shadow) -> bool:
+def _may_be_replaced(place: WantedLabel, asked: Shadow) -> bool:
     return bool(asked.block_days) and len(place.replaced_in) < GIVEN_UP
 
 

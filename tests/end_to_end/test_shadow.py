@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.messages.climb import Answered
+from millrace.messages.climb import TwoAnswers
 from millrace.names import WorkloadNames
 from millrace.release.climb import differ
 from millrace.state.climbing import ClimbingVersion
@@ -82,13 +82,13 @@ def later(cloud: LocalCloud, **by: float) -> None:
     cloud.wait(timeout_s=REST_S)
 
 
-def pairs(cloud: LocalCloud, version: str) -> list[Answered]:
+def pairs(cloud: LocalCloud, version: str) -> list[TwoAnswers]:
     """The rows that both have answered, as they lie in the lake."""
     s3, bucket = cloud.client("s3"), PLATFORM.bucket("lake")
     under = f"electricity/shadow/{version}/"
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=under).get("Contents", ())]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys if key.endswith(".jsonl")]
-    return [Answered.model_validate_json(line) for body in bodies for line in body.splitlines()]
+    return [TwoAnswers.model_validate_json(line) for body in bodies for line in body.splitlines()]
 
 
 def turned(rows: pa.Table, *, quarter: int) -> pa.Table:
@@ -110,7 +110,7 @@ def trains(cloud: LocalCloud, version: str, *, known: int, rows: int) -> None:
     assert shown(version)["status"] == "shadow"
 
 
-def climbs(cloud: LocalCloud, version: str) -> list[Answered]:
+def climbs(cloud: LocalCloud, version: str) -> list[TwoAnswers]:
     """The live version is asked day by day, and the other one answers the same rows."""
     trains(cloud, version, known=KNOWN, rows=MORE)
     for day in range(DAYS):
@@ -122,7 +122,7 @@ def climbs(cloud: LocalCloud, version: str) -> list[Answered]:
     return found
 
 
-def label(cloud: LocalCloud, version: str, found: list[Answered]) -> None:
+def label(cloud: LocalCloud, version: str, found: list[TwoAnswers]) -> None:
     """The labels of the pairs that differ come; each says that the challenger was right."""
     differing = [one for one in found if differ(one)]
     assert len(differing) > 10

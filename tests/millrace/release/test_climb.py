@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from millrace.messages.climb import Answered, Climb
+from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import PLAN_PAIRS, look, wanted
 from millrace.release.ladder import Verdict
 from millrace.workload.rollout import Shadow
@@ -20,14 +20,14 @@ def climb(version: str = "2") -> Climb:
     return Climb(version=version, champion="1", phase="shadow", since=SINCE)
 
 
-def pairs(count: int, *, differ_every: int = 5, a_day: int = 48, confidence: float = 0.7) -> list[Answered]:
+def pairs(count: int, *, differ_every: int = 5, a_day: int = 48, confidence: float = 0.7) -> list[TwoAnswers]:
     found = []
     for number in range(count):
         at = SINCE + number * timedelta(days=1) / a_day
         other = int(number % differ_every == 0)
         answers = [{"value": value, "confidence": confidence} for value in (0, other)]
         fields = {"id": f"r-{number}", "event_time": at, "inferred_at": at, "key": {"timestamp": at.isoformat()}}
-        found.append(Answered(**fields, champion=answers[0], challenger=answers[1]))
+        found.append(TwoAnswers(**fields, champion=answers[0], challenger=answers[1]))
     return found
 
 
