@@ -9,7 +9,7 @@ from pathlib import Path
 
 from console.demo.driver import Driver
 from console.local_cloud.local_cloud import PLATFORM
-from millrace.names import MACHINES, WorkloadNames
+from millrace.names import MACHINES, QUERY, WorkloadNames
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
 
@@ -29,8 +29,8 @@ class Story:
     """The cloud's clock at the start, UTC."""
     play: Callable[[Driver], None]
     """Plays the chapters one after another."""
-    machines: tuple[str, ...] = MACHINES
-    """The machines of the workload that run in the story."""
+    machines: tuple[str, ...] = tuple(machine for machine in MACHINES if machine != QUERY)
+    """The machines of the workload that run in the story. No story has a scheduled query."""
     span: str
     """The time that passes in the story: `fourteen months`."""
     page: str

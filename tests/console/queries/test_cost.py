@@ -210,7 +210,7 @@ def test_it_is_at_most_three_dollars_line_by_line(stacks: list[Stack]) -> None:
     lines = standing(**NOTHING | deployed)
     assert [(line.what, line.count, round(line.usd or 0, 2), line.billed) for line in lines] == [
         ("queues that functions poll", 2, 0.52, "monthly"),
-        ("alarms", 16, 1.60, "monthly"),
+        ("alarms", 17, 1.70, "monthly"),
         ("composite alarms", 1, 0.50, "monthly"),
         ("alarms of the scaling", 2, 0.20, "monthly with an endpoint"),
     ]
