@@ -42,7 +42,9 @@ def test_the_function_reads_its_stream_and_writes_decisions_and_dead_letters(res
     assert sent == {NAMES.queue_arn("rows-dead"), NAMES.queue_arn("decisions")}
     requests = {one for one in permissions(resources, "prediction") if one not in found}
     others = {one for one in requests if "/aws/lambda/" not in one[1] and "jobs" not in one[1]}
-    assert others <= {("s3:ListBucket", NAMES.platform.bucket_arn("lake"))}, "it may decide rows as requests do"
+    lake = NAMES.platform.bucket_arn("lake")
+    looks_up = {("s3:ListBucket", lake), ("s3:GetObject", f"{lake}/electricity/decisions/*")}
+    assert others <= looks_up, "it may decide rows as requests do"
 
 
 def test_its_alarms_read_its_dead_letters_and_its_age(resources: Resources) -> None:
