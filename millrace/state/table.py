@@ -16,6 +16,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     automation        `automation`
     promise#<version> `kept_promise`
     floor#<version>   `floor`
+    climb             `climbing`
     held-out          `held_out`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`

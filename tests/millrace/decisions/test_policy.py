@@ -125,7 +125,7 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
 
 
 def test_whatever_sends_a_row_to_a_person_has_its_place_in_the_queue() -> None:
-    assert PRIORITY.keys() == set(REASONS["review"])
+    assert PRIORITY.keys() == {*REASONS["review"], "labels_wanted"}
 
 
 def reason_of(
