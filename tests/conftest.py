@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import botocore.loaders
 import pytest
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
@@ -73,8 +73,8 @@ durations = Durations()
 def pytest_configure(config: pytest.Config) -> None:
     fuzz.is_whole = config.option.markexpr != "not night"
     if not fuzz.is_whole:
-        # A change is judged by the examples that judged the last one.
-        settings.register_profile("day", derandomize=True)
+        # A change is judged by the examples that judged the last one, and not by how busy its machine is.
+        settings.register_profile("day", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
         settings.load_profile("day")
 
 
