@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace.contract.kinds import to_base64
 from millrace.contract.load import load_contract
 from millrace.decisions import captured, endpoint
 from millrace.decisions.outcomes import as_said
@@ -108,5 +108,5 @@ class Copies:
         contents = captured.read_all(self._s3, [uri for one in uris for uri in one.values()])
         for row, own in zip(rows, uris, strict=True):
             found = {name: contents[uri] for name, uri in own.items() if uri in contents}
-            cells = row | {name: base64.b64encode(content).decode() for name, content in found.items()}
+            cells = row | {name: to_base64(content) for name, content in found.items()}
             yield cells if len(found) == len(own) else None

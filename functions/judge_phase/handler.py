@@ -24,7 +24,7 @@ from millrace.messages.climb import Climb, LookInput, PhaseJudged, TwoAnswers
 from millrace.messages.envelope import handles
 from millrace.release.climb import look, wanted
 from millrace.release.ladder import Verdict
-from millrace.release.registry import REJECTED, Package, Registry
+from millrace.release.registry import Package, Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.climbing import Climbing, ClimbingVersion
@@ -35,7 +35,7 @@ from millrace.workload.load import load_workload
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
-ASKED = WORKLOAD.rollout.asked_of_shadow
+ASKED = WORKLOAD.rollout.shadow
 LOGGER = Logger()
 S3, DYNAMODB = boto3.client("s3"), boto3.client("dynamodb")
 RUNTIME = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retries={"total_max_attempts": 2}))
@@ -53,26 +53,22 @@ def handler(call: LookInput) -> PhaseJudged:
     """The verdict by what is known at `call.at`. A repeated call with a verdict gives it again."""
     release = call.state.start_release.answer
     store = ClimbStore(S3, NAMES, version=release.version, run=call.run)
-    climb = store.read() or Climb(
-        version=release.version, champion=release.previous_version, phase=call.phase, since=call.at
-    )
+    known, pairs = store.read()
+    climb = known or Climb(version=release.version, champion=release.previous_version, phase=call.phase, since=call.at)
     package = REGISTRY.describe(release.package_arn)
     if climb.looks and climb.looks[-1].answer != "not_yet":
         last = climb.looks[-1]
         return conclude(call, climb, Verdict(answer=last.answer, because=last.because), package)
     CLIMBING.put(Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since))
     # 1. The answers of the challenger to rows that the live version has answered since.
-    pairs = store.pairs()
     copies = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=ASKED.copies)
     came, failed = COPIES.ask(copies, version=climb.version)
     store.add(came, at=call.at)
     climb = climb.model_copy(update={"failed": climb.failed + failed})
     pairs += came
     # 2. The labels of pairs that were asked for, and the verdict. A person's word goes before all labels.
-    refused = (
-        f"{package.changed_by or 'somebody'} has refused it: {package.said}" if package.approval == REJECTED else ""
-    )
-    climb, verdict = look(climb, pairs, errors_of(climb, pairs), asked=ASKED, now=call.at, refused=refused)
+    errors = errors_of(climb, pairs)
+    climb, verdict = look(climb, pairs, errors, asked=ASKED, now=call.at, refused=package.refusal)
     if verdict.answer == "not_yet":
         ask_people(climb, pairs, now=call.at)
     store.write(climb)
@@ -166,7 +162,7 @@ def conclude(call: LookInput, climb: Climb, verdict: Verdict, package: Package) 
         ),
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=NAMES.workload, record=kept)
-    if not passed and package.approval != REJECTED:
+    if not passed and not package.refusal:
         REGISTRY.refuse(package, reason=f"{climb.phase}: {last.because}")
     CLIMBING.remove(call.execution_arn)
     return judged

@@ -20,18 +20,10 @@ class ClimbStore:
         self._s3, self._bucket = s3, names.platform.bucket("lake")
         self._under = f"{names.workload}/{FOLDER}/{version}/{run}/"
 
-    def read(self) -> Climb | None:
-        """The climb as the last look has left it; None before the first."""
+    def read(self) -> tuple[Climb | None, list[TwoAnswers]]:
+        """The climb as the last look has left it, None before the first; and all pairs, each once."""
         # Listed first: for an object that does not exist, S3 asks for a right to list the whole bucket.
-        if (key := f"{self._under}{CLIMB_FILE}") not in keys_below(self._s3, self._bucket, self._under):
-            return None
-        return Climb.model_validate_json(read_object(self._s3, f"s3://{self._bucket}/{key}"))
-
-    def write(self, climb: Climb) -> None:
-        self._put(CLIMB_FILE, climb.model_dump_json())
-
-    def pairs(self) -> list[TwoAnswers]:
-        """All pairs, each once."""
+        keys = list(keys_below(self._s3, self._bucket, self._under))
         found: dict[str, TwoAnswers] = {}
 
         def read(key: str) -> None:
@@ -39,8 +31,14 @@ class ClimbStore:
                 pair = TwoAnswers.model_validate_json(line)
                 found[pair.id] = pair
 
-        at_once(read, [key for key in keys_below(self._s3, self._bucket, self._under) if key.endswith(".jsonl")])
-        return list(found.values())
+        at_once(read, [key for key in keys if key.endswith(".jsonl")])
+        if (key := f"{self._under}{CLIMB_FILE}") not in keys:
+            return None, list(found.values())
+        climb = Climb.model_validate_json(read_object(self._s3, f"s3://{self._bucket}/{key}"))
+        return climb, list(found.values())
+
+    def write(self, climb: Climb) -> None:
+        self._put(CLIMB_FILE, climb.model_dump_json())
 
     def add(self, pairs: Sequence[TwoAnswers], *, at: datetime) -> None:
         """Keep the pairs of one look."""

@@ -44,7 +44,6 @@ SAGEMAKER = boto3.client("sagemaker")
 DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
 POINTERS, LEASES, CLIMBING = ReleasePointers(STATE), Leases(STATE), ClimbingVersion(STATE)
-STEP_FUNCTIONS = boto3.client("stepfunctions")
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 S3 = boto3.client("s3")
 KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
@@ -82,19 +81,18 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
             REGISTRY.reopen(package, reason=verdict.refusal)  # another person may still approve it
     # 3. The lease. Everything after it is only looked at if this release has its turn.
     until, is_decided = given.as_of + timedelta(days=LEASE_DAYS), not (verdict.waits or verdict.refusal)
-    is_behind = False
     leased = is_decided and LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
+    turn: Turn = "open" if leased else "busy"
     if leased:
         LEASES.free(package.arn)  # the lease `first`, which its registration took
         pointers = POINTERS.read()  # under the lease nobody else moves them
     elif is_decided:
-        is_behind = check_holder(given.rollback)
+        turn = turn_behind_holder(given.rollback)
     elif verdict.refusal and package.approval != APPROVED:
         LEASES.free(package.arn)  # another first training may start
     # 4. The endpoints, then what the release does next.
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
     challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
-    turn: Turn = "open" if leased else "behind" if is_behind else "busy"
     outcome = outcome_for(given, pointers, package.version, turn=turn)
     # A rollback is compared with nothing: it brings back a version that was live.
     refusal = verdict.refusal
@@ -153,8 +151,8 @@ def find_rule_answer(package: Package) -> str:
     return rule_answer(read_object(S3, uri), package)
 
 
-def check_holder(rollback: Rollback | None) -> bool:
-    """Whether the holder of the lease is a version that answers copies.
+def turn_behind_holder(rollback: Rollback | None) -> Turn:
+    """`behind` if the holder of the lease is a version that answers copies, else `busy`.
 
     Raises an error if the release must not wait an hour for the holder.
 
@@ -168,11 +166,13 @@ def check_holder(rollback: Rollback | None) -> bool:
     climbing = CLIMBING.read()
     climbs = climbing is not None and climbing.execution == holder
     if rollback and climbs:
-        STEP_FUNCTIONS.stop_execution(executionArn=holder, error="Overtaken", cause="another version was brought back")
+        # Made here alone: every release would wait for it at a cold start.
+        states = boto3.client("stepfunctions")
+        states.stop_execution(executionArn=holder, error="Overtaken", cause="another version was brought back")
         raise EndpointChangingError(f"endpoint {NAMES.challenger}: {holder} leaves it now")
     if rollback and not rollback.restores:
         raise ConflictError(f"roll back: expected no release to run, {holder} does")
-    return climbs
+    return "behind" if climbs else "busy"
 
 
 def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcome:

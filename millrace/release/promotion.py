@@ -113,10 +113,8 @@ def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by
 
     `asked_by` is the identity that asked for its training, empty if nobody did. `own_roles` is what the ARNs of the
     roles of the workload's own functions begin with: they approve nothing in a person's place."""
-    if package.approval == REJECTED:
-        return Verdict(
-            refusal=f"{package.changed_by or 'somebody'} has refused it: {package.said or 'without a reason'}"
-        )
+    if package.refusal:
+        return Verdict(refusal=package.refusal)
     if approval == "none":
         return Verdict()
     if package.approval == PENDING:

@@ -74,6 +74,13 @@ class Package:
     metadata: Mapping[str, str]
 
     @property
+    def refusal(self) -> str:
+        """Who has refused the version, and why, for a person; empty if nobody has."""
+        if self.approval != REJECTED:
+            return ""
+        return f"{self.changed_by or 'somebody'} has refused it: {self.said or 'without a reason'}"
+
+    @property
     def was_live(self) -> bool:
         """Whether the version is live, or was."""
         return WAS_LIVE in self.metadata

@@ -63,8 +63,8 @@ class Rollout(Section):
 
     phases: Phases
     """The phases in their order; `[live]` is the least."""
-    shadow: Shadow | None = None
-    """What a phase `shadow` asks for. None: the defaults of each field."""
+    shadow: Shadow = Shadow()
+    """What a phase `shadow` asks for."""
     approval: Approval | None = None
     """Who approves a version: `none` or `person`. None: `person` in stages like `prod` and with `card.risk: high`."""
     approval_hours: Annotated[float, Field(gt=0, le=24 * 366)] = 168
@@ -77,11 +77,6 @@ class Rollout(Section):
     """The most instances to which the endpoint scales."""
     invocations_per_instance: Positive
     """The invocations per instance and minute that scaling aims at (target tracking)."""
-
-    @property
-    def asked_of_shadow(self) -> Shadow:
-        """What a phase `shadow` asks for."""
-        return self.shadow or Shadow()
 
     def least_instances(self, *, production: bool) -> int:
         """The least instances that the endpoint has in a stage like `prod`, or in another stage."""

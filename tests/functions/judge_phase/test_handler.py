@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -13,6 +11,7 @@ from millrace.decisions.record import Decision, object_key, to_line
 from millrace.release.registry import REJECTED, Candidate, Registry
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.table import StateTable
+from tests.challenger import answering
 
 DAY = datetime(1997, 1, 2, tzinfo=UTC)
 CELLS = {"nswprice": 0.05, "nswdemand": 0.4, "vicprice": 0.003, "vicdemand": 0.4, "transfer": 0.4, "period": 0.5}
@@ -29,29 +28,16 @@ class Challenger:
 def challenger(monkeypatch):
     state = Challenger()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["rows"]
-            said = [{"value": 1, "probability": 0.9, "confidence": 0.9}] * len(rows)
-            if not state.broken:
-                state.asked += rows
-            body = json.dumps({"model_version": state.version, "predictions": said}).encode()
-            self.send_response(500 if state.broken else 200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(_path, body):
+        rows = json.loads(body)["rows"]
+        if state.broken:
+            return 500, b"{}"
+        state.asked += rows
+        said = [{"value": 1, "probability": 0.9, "confidence": 0.9}] * len(rows)
+        return 200, json.dumps({"model_version": state.version, "predictions": said}).encode()
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("localhost", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://localhost:{server.server_address[1]}")
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(monkeypatch, answer):
+        yield state
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from tests.challenger import answering
 
 ROWS = [{"nswprice": 0.05, "period": 0.5}, {"nswprice": 0.09, "period": 0.75}]
 EXPECTED = [0.25, 0.875]
@@ -37,32 +37,17 @@ class Challenger:
 def challenger(aws, monkeypatch):
     state = Challenger()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            assert self.path == "/endpoints/millrace-local-electricity-challenger/invocations"
-            state.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            document = {"model_version": state.version, "predictions": answers(state.probabilities)}
-            body = json.dumps(document).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path, body):
+        assert path == "/endpoints/millrace-local-electricity-challenger/invocations"
+        state.asked.append(json.loads(body))
+        return 200, json.dumps({"model_version": state.version, "predictions": answers(state.probabilities)}).encode()
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("localhost", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://localhost:{server.server_address[1]}")
     aws.put(
         aws.names.run_uri("7c1b2f0e-first", "evaluation", "sample.json"),
         sample(EXPECTED),
     )
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(monkeypatch, answer):
+        yield state
 
 
 def test_the_model_that_was_evaluated_passes(challenger, load, event):
