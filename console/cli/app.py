@@ -38,6 +38,7 @@ from console.cli.review import review
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.status import automate, logs, status
 from console.cli.tuning import tune
+from console.cli.watch import watch
 from console.cli.why import why
 from millrace.errors import MillraceError
 
@@ -49,6 +50,7 @@ PANELS = {
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
     "Models": (validate, approve, refuse, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (
+        watch,
         alarms,
         monitor,
         clock,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from markupsafe import Markup
 
 from console.pages.alarm_flags import hollow_flags, raised_flags
+from console.pages.decisions import decisions_path
 from console.pages.markup import element, together
 from console.pages.scale import Scale, short
 from console.pages.time_axis import is_on, middle, ticks, time_axis
@@ -86,6 +88,8 @@ class Panel:
     name: str
     number: int
     """Counted from the top, from 0."""
+    workload: str = ""
+    """Whose decisions a click on a window shows; empty on a page without them."""
 
     @property
     def top(self) -> float:
@@ -112,14 +116,15 @@ class Panel:
         return f"{_span(window)}\n{RATIO_ALARMS[self.name].noun} {value:.2f} × bound{self.extras.tip(window)}"
 
 
-def weeks(report: WorkloadReport, staying: Sequence[AlarmStays] = ()) -> Markup:
+def weeks(report: WorkloadReport, staying: Sequence[AlarmStays] = (), *, has_decisions: bool = False) -> Markup:
     """The chart as SVG; empty if no window was judged."""
     windows = report.windows
     if not windows:
         return Markup("")
     # Dates as day numbers: one unit of the scale is a day.
     time = time_axis(windows, report.champions, start=LEFT, stop=WIDTH - RIGHT)
-    panels = [Panel(name=name, number=number) for number, name in enumerate(RATIO_ALARMS)]
+    workload = report.names.workload if has_decisions else ""
+    panels = [Panel(name=name, number=number, workload=workload) for number, name in enumerate(RATIO_ALARMS)]
     bottom = panels[-1].bottom
     nouns = listed([alarm.noun for alarm in RATIO_ALARMS.values()]).capitalize()
     return element(
@@ -202,10 +207,19 @@ def _line(points: Sequence[tuple[float, float]]) -> Markup:
 def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:
     x, y = middle(window, time), scale(value)
     tip = element("title", panel.tip(window, value))
-    if value > 1:
-        # A diamond instead of a circle, so that the shape too says that it is above the bound.
-        return element("path", tip, d=f"M{x:.1f} {y - 6.5:.1f}l6.5 6.5l-6.5 6.5l-6.5 -6.5z", class_="mark over")
-    return element("circle", tip, cx=x, cy=y, r=4.0, class_="mark")
+    # A diamond instead of a circle, so that the shape too says that it is above the bound.
+    over = f"M{x:.1f} {y - 6.5:.1f}l6.5 6.5l-6.5 6.5l-6.5 -6.5z"
+    mark = (
+        element("path", tip, d=over, class_="mark over")
+        if value > 1
+        else element("circle", tip, cx=x, cy=y, r=4.0, class_="mark")
+    )
+    if not panel.workload:
+        return mark
+    last = window.end - timedelta(days=1)
+    return element(
+        "a", mark, href=decisions_path(panel.workload, window.start, last), aria_label=f"Decisions of {_span(window)}"
+    )
 
 
 def _ring(window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import date
+from itertools import chain, islice
 from pathlib import Path
 from secrets import token_urlsafe
 from threading import Lock
@@ -23,11 +25,13 @@ from starlette.routing import Route
 from console.actions.approve import approve, refuse
 from console.actions.reviews import Reviewer
 from console.environment import Environment
+from console.pages.decisions import MOST, decisions_page
 from console.pages.overview import UnreadWorkload, failure_page, overview_page
 from console.pages.page import PageLink, page
 from console.pages.review import review_page
 from console.pages.version import Decided, version_page
 from console.queries.cards import find_package
+from console.queries.decisions import find_days
 from console.queries.overview import WorkloadState, read_state
 from console.queries.report import JudgedModel, question_of, read_report
 from console.queries.reviews import explain_item
@@ -61,6 +65,7 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
             Route("/", console.overview),
             Route("/static/review.js", console.script),
             Route("/{workload}", console.report),
+            Route("/{workload}/decisions", console.decisions),
             Route("/{workload}/review", console.review),
             Route("/{workload}/review", console.decide, methods=["POST"]),
             Route("/{workload}/versions/{version}", console.version),
@@ -121,7 +126,14 @@ class _Console:
         links = [PageLink(workload="All workloads", file="/"), *others]
         if load_workload(workloads_folder() / names.workload).policy:
             links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))
-        return HTMLResponse(page(report, links=links))
+        return HTMLResponse(page(report, links=links, has_decisions=True))
+
+    def decisions(self, request: Request) -> Response:
+        names = self._environment.names(request.path_params["workload"])
+        first, last = _day(request, "first"), _day(request, "last")
+        found = find_days(self._environment, names, first=first, last=last, most_scored=MOST)
+        newest = list(islice(chain.from_iterable(reversed(day.decisions) for day in found), MOST + 1))
+        return HTMLResponse(decisions_page(names, newest, first=first, last=last))
 
     def script(self, _: Request) -> Response:
         return FileResponse(Path(__file__).with_name("review.js"), media_type="text/javascript")
@@ -231,3 +243,11 @@ class _Console:
         status = 404 if isinstance(error, EnvironmentNotFoundError) else 403 if why.is_denied else 502
         platform, path = self._environment.platform, request.url.path
         return HTMLResponse(failure_page(platform, path.lstrip("/"), why), status_code=status)
+
+
+def _day(request: Request, name: str) -> date:
+    """The day of this parameter. Raises EnvironmentNotFoundError if it is none."""
+    try:
+        return date.fromisoformat(came := request.query_params.get(name, ""))
+    except ValueError:
+        raise EnvironmentNotFoundError(f"{name}: expected a day as 1997-05-01, got {came!r}") from None

@@ -40,6 +40,7 @@ COMMANDS = {
     "cost": ("cost", "--month", "1997-05"),
     "alarms": ("alarms",),
     "monitor": ("monitor",),
+    "watch": ("watch", "--once"),
     "audit": ("audit", "list"),
     "audit-of-releases": ("audit", "list", "--event", "release.live", "--limit", "1"),
     "audit-of-every-event": ("audit", "list", "--workload", "income"),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -22,6 +23,7 @@ from moto import mock_aws
 from moto.stepfunctions.models import stepfunctions_backends
 
 from console.environment import Environment, find_environment
+from console.pages.decisions import decisions_path
 from console.queries import cost
 from console.web.app import console_app
 from millrace.state.automation import AutomationSwitch
@@ -162,6 +164,23 @@ def test_the_report_is_the_file_s_page(opened: Callable[..., Browser]) -> None:
     assert 'href="/">All workloads</a>' in answer.text
     ids = re.findall(r'<section id="(\w+)"', answer.text)
     assert ids == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
+
+
+def test_a_window_is_one_click_from_its_decisions(opened: Callable[..., Browser]) -> None:
+    """The stored cloud has two decisions, of 30 June."""
+    browser = opened()
+    paths = [
+        unescape(path)
+        for path in re.findall(r'<a href="([^"]+)" aria-label="Decisions', browser.ask("/electricity").text)
+    ]
+    windows = read_stored(stage="dev").windows
+    assert set(paths) == {decisions_path("electricity", one.start, one.end - timedelta(days=1)) for one in windows}
+    assert browser.ask(paths[0]).status == 200
+    shown = browser.ask("/electricity/decisions?first=1997-06-24&last=1997-06-30").text
+    assert [id_ in shown for id_ in ("call-0", "call-1")] == [True, True]
+    assert "call-1" not in browser.ask("/electricity/decisions?first=1997-06-17&last=1997-06-23").text
+    wrong = browser.ask("/electricity/decisions?first=x")
+    assert (wrong.status, "expected a day" in wrong.text) == (404, True)
 
 
 def test_a_denied_part_of_the_report_is_said_in_its_section(opened: Callable[..., Browser]) -> None:

@@ -1,0 +1,203 @@
+"""`millrace watch`: what comes, what is decided and what is wrong now, on one screen that is drawn anew."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli import completion
+from console.cli.environment import find_deployed
+from console.cli.options import Build, Json, Stage
+from console.words import age, count, listed, spelled, times
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from console.queries.monitoring import MonitoredWindow
+    from console.queries.overview import WorkloadState
+    from millrace.names import WorkloadNames
+
+RUNS = 8
+"""So many of the newest monitor runs are read."""
+SCORED = 1_000
+"""About so many rows of each scored file of the newest day are read."""
+ASKED = 100
+"""So many waiting items are counted by their reason."""
+BARS = "▁▂▃▄▅▆▇█"
+"""A window far below its bound to one at twice the bound or above."""
+
+
+def watch(
+    stage: Stage,
+    build: Build,
+    as_json: Json,
+    workload: Annotated[
+        str,
+        typer.Argument(
+            envvar="MILLRACE_WORKLOAD",
+            autocompletion=completion.workload_names,
+            show_default="the only one that is deployed",
+            help="A folder of workloads/.",
+        ),
+    ] = "",
+    once: Annotated[bool, typer.Option("--once", help="Print the screen and end.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds from one drawing to the next.")] = 5,
+) -> None:
+    """Watch a workload: what came, what was decided, drift, error, alarms, labels that are wanted, and its release.
+
+    Example: millrace watch electricity. Ctrl-C ends it. Drift and error are ratios to their bounds: above 1 alarms."""
+    from console.cli.printing import show_json
+
+    environment, names = find_deployed(stage, build, workload)
+    if as_json:
+        show_json(dict(_lines(environment, names)))
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    if once or not console.is_terminal:
+        console.print(_screen(_lines(environment, names)))
+        return
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            at = f"{environment.now():%Y-%m-%d %H:%M:%S} UTC; Ctrl-C ends"
+            live.update(_screen([*_lines(environment, names), ("", at)]), refresh=True)
+            time.sleep(every)
+
+
+def _screen(lines: Iterable[tuple[str, str]]) -> Any:
+    from rich.table import Table
+
+    from console.cli.printing import literal
+
+    table = Table.grid(padding=(0, 2))
+    for name, text in lines:
+        table.add_row(literal(name), literal(text), style="bold red" if name == "alarms" else "")
+    return table
+
+
+def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str, str]]:
+    """Name and text of each line of the screen."""
+    from console.cli.printing import plain
+    from console.queries.overview import read_state
+    from console.queries.unread import Unread, part
+
+    state = read_state(environment, names)
+    yield names.workload, f"stage {names.platform.stage}"
+
+    def shown(name: str, found: Any, words: Callable[[Any], str], nothing: str = "") -> tuple[str, str]:
+        return name, found.words if isinstance(found, Unread) else words(found) if found else nothing
+
+    yield shown("live", state.champion, lambda live: f"version {live.version}{_acts(state)}", "none yet")
+    yield shown("came", state.runs, lambda _: _came(state))
+    yield shown("runs now", state.runs, lambda runs: ", ".join(_run(state, run) for run in runs.running), "")
+    yield shown("decided", part(lambda: _decided(environment, names)), str, "nothing yet")
+    windows = part(lambda: _windows(environment, names))
+    yield shown("drift", windows, _drift, "no window is judged yet")
+    yield shown("error", windows, _error, "no window is judged yet")
+    yield shown(
+        "alarms", state.alarms, lambda found: "; ".join(f"{one.name} since {plain(one.since)}" for one in found)
+    )
+    yield shown("labels wanted", part(lambda: _asked(environment, names)), str)
+    yield shown("release", part(lambda: _release(environment, names, state)), str)
+
+
+def _acts(state: WorkloadState) -> str:
+    from console.queries.automation import Automates
+
+    return f"; acts by itself: {state.automates.words}" if isinstance(state.automates, Automates) else ""
+
+
+def _came(state: WorkloadState) -> str:
+    from console.presenters.catalogue import outcome, run_title
+    from console.queries.unread import Unread
+
+    assert not isinstance(state.runs, Unread)
+    run, waiting = state.runs.drop, state.waiting
+    waits = f"; {count(waiting.drops, 'drop')} waiting" if waiting and not isinstance(waiting, Unread) else ""
+    if run is None:
+        return f"no drop yet{waits}"
+    title = run_title(state.names, run.machine, run.input)
+    return f"{title}, {run.started:%Y-%m-%d %H:%M}: {outcome(run).text or run.failure or run.status}{waits}"
+
+
+def _run(state: WorkloadState, run: Any) -> str:
+    from console.queries.runs import SHORT
+
+    return f"{run.machine} {run.name[:SHORT]} for {age(state.now - run.started)}"
+
+
+def _decided(environment: Environment, names: WorkloadNames) -> str:
+    """The decisions of the newest day: who decided, why, and whence the rows came."""
+    from console.queries.decisions import find_days
+
+    day = next(find_days(environment, names, most_scored=SCORED), None)
+    if day is None:
+        return ""
+    sources = Counter(one.source for one in day.decisions)
+    actions = Counter(one.action for one in day.decisions)
+    reasons = Counter(one.reason for one in day.decisions if one.action != "automated")
+    found = [
+        f"{number:,} {'by people' if what == 'review' else spelled(what)}" for what, number in actions.most_common()
+    ]
+    why = ", ".join(f"{spelled(reason)} {number:,}" for reason, number in reasons.most_common())
+    came = ", ".join(f"{source} {number:,}" for source, number in sources.most_common())
+    return f"{day.day}: {', '.join(found)} ({came}){f'; {why}' if why else ''}"
+
+
+def _windows(environment: Environment, names: WorkloadNames) -> tuple[MonitoredWindow, ...]:
+    """The windows with decisions of the newest runs, in the order of time."""
+    from console.queries.executions import executions
+    from console.queries.monitoring import read_monitor_runs, windows
+
+    found = executions(environment.client("stepfunctions"), names, limit=RUNS, machines=("monitor",))
+    judged = windows(read_monitor_runs(environment.client("s3"), found))
+    return tuple(one for one in judged if one.decisions)
+
+
+def _drift(windows: tuple[MonitoredWindow, ...]) -> str:
+    last = windows[-1]
+    return f"{_bars(windows, 'input-drift')}{f' ({last.column})' if last.column else ''}"
+
+
+def _error(windows: tuple[MonitoredWindow, ...]) -> str:
+    known = [one for one in windows if one.labelled]
+    labels = (
+        f"; {known[-1].labelled:,} of {known[-1].answered:,} labels of {known[-1].start}" if known else "; no label yet"
+    )
+    return f"{_bars(windows, 'error')}{labels}"
+
+
+def _bars(windows: tuple[MonitoredWindow, ...], alarm: str) -> str:
+    """A bar for each window and the newest figure: `▂▂▃█ 2.31 × bound, 2024-01-08 to 2024-01-15`."""
+    known = [(one, ratio) for one in windows if (ratio := one.ratios[alarm]) is not None]
+    if not known:
+        return "not known"
+    bars = "".join(BARS[min(int(ratio * len(BARS) / 2), len(BARS) - 1)] for _, ratio in known)
+    last, ratio = known[-1]
+    return f"{bars} {times(ratio)} × bound, {last.start} to {last.end}"
+
+
+def _asked(environment: Environment, names: WorkloadNames) -> str:
+    """The items that wait for a person, by their reason."""
+    from console.queries.reviews import list_waiting
+
+    items = list_waiting(environment, names, limit=ASKED)
+    reasons = Counter(one.reason for one in items)
+    most = " of the first" if len(items) == ASKED else ""
+    return ", ".join(f"{number:,}{most} {spelled(reason)}" for reason, number in reasons.most_common())
+
+
+def _release(environment: Environment, names: WorkloadNames, state: WorkloadState) -> str:
+    from console.queries.climbs import find_climb, sentence_of
+    from console.queries.unread import Unread
+
+    climb = find_climb(environment, names)
+    found = [sentence_of(climb)] if climb and climb.looks else []
+    if not isinstance(state.unapproved, Unread) and state.unapproved:
+        found.append(f"approval is wanted for version {listed([one.version for one in state.unapproved])}")
+    return "; ".join(found)

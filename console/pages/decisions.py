@@ -1,0 +1,39 @@
+"""The page of the decisions about some days, such as those of a monitors' window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from console.pages.template import template
+from console.words import spelled
+from millrace.decisions.record import Decision
+from millrace.names import WorkloadNames
+from millrace.tasks.answer import in_words
+
+MOST = 500
+"""So many decisions are shown."""
+
+
+def decisions_path(workload: str, first: date, last: date) -> str:
+    """The page's path. Both days are shown."""
+    return f"/{workload}/decisions?first={first}&last={last}"
+
+
+def decisions_page(names: WorkloadNames, found: Sequence[Decision], *, first: date, last: date) -> str:
+    """The page as HTML, with the first MOST of the decisions."""
+    rows = [dict(_cells(one)) for one in found[:MOST]]
+    return template("decisions.html.jinja").render(
+        names=names, rows=rows, first=first, last=last, is_whole=len(found) <= MOST, most=MOST
+    )
+
+
+def _cells(decision: Decision) -> Iterator[tuple[str, str]]:
+    yield "decision", decision.id
+    yield "event time", f"{decision.event_time:%Y-%m-%d %H:%M}"
+    yield "row", ", ".join(str(cell) for cell in decision.key.values())
+    yield "answer", in_words(decision.output)
+    yield "answered by", decision.answered_by or (f"version {decision.model_version}" if decision.model_version else "")
+    yield "action", f"{decision.action}: {spelled(decision.reason)}" if decision.has_policy else ""
+    yield "came by", decision.source
+    yield "measured", ", ".join(f"{name} {value:.3g}" for name, value in decision.watched.items())
