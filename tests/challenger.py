@@ -29,7 +29,9 @@ def answering(patch: pytest.MonkeyPatch, answer: Callable[[str, bytes], tuple[in
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://localhost:{server.server_address[1]}")
-    yield
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -56,16 +56,13 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
 
     Raises EndpointChangingError for some minutes: while SageMaker changes an endpoint, or while the sweep or `cleanup`
     holds the lease to delete one. The machine looks again.
-    Raises ConflictError for a rollback without a version to go back to, for a rollback while a release runs, and for a
-    live endpoint that can be neither updated nor deleted without a person.
+    Raises ConflictError for a rollback without a version to go back to, for a rollback while a release runs, for a
+    live endpoint that can be neither updated nor deleted without a person, and for other phases than the declared ones.
     Raises ArtefactError if the signature of the version is wrong. A missing signature is allowed only for the live
     version that is to be restored."""
     # 1. The package, and its signature.
     given, pointers = call.state, POINTERS.read()
-    if "shadow" in given.rollout.phases and "shadow" not in WORKLOAD.rollout.phases:
-        raise ConflictError(
-            f"rollout.phases: expected some of {[*WORKLOAD.rollout.phases]}, which are deployed, got shadow"
-        )
+    check_phases(given)
     package = find_package(given, pointers)
     # The live version may have been registered before versions were signed. If it were not restored for that, the
     # endpoint would go on serving a version that was never promoted. A wrong signature is refused in any case.
@@ -116,6 +113,17 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         rule_answer=find_rule_answer(package),
         approval_hours=WORKLOAD.rollout.approval_hours,
     )
+
+
+def check_phases(given: ReleaseInput) -> None:
+    """Raise ConflictError for the release of a registered version with other phases than the declared ones.
+
+    An input must not skip a phase that watches the version, nor may a release that began before the phase was deployed:
+    the machine has no states for it then. A rollback has no phases of its own."""
+    expected, came = list(WORKLOAD.rollout.phases), list(given.rollout.phases)
+    if given.rollback is None and came != expected:
+        advice = "leave rollout out of the input, and start the release again"
+        raise ConflictError(f"rollout.phases: expected {expected} as declared and deployed, got {came}; {advice}")
 
 
 def judge(package: Package, pointers: Pointers) -> Verdict:

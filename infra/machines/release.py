@@ -38,13 +38,13 @@ CHANGE_POLLS_S = 60
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: `cause`, `as_of`, `detail.package_arn`; `rollout.phases` may replace the workload's own.
+    """The definition. Input: `cause`, `as_of`, `detail.package_arn`. `rollout.phases` may only repeat the workload's own.
 
     For a rollback the input is `{"rollback": {"reason": …, "who": …, "to": …}}`. `to` is the number of the version,
     without it the previous one. `who` is an identity, without it `console`.
 
     Raises WorkloadError for a workload with a canary on one instance, since a part of one instance cannot take a part
-    of the traffic. Phases of an input are not checked: SageMaker refuses such an update."""
+    of the traffic."""
     _check(context)
     return states.machine(
         f"Release a version of {context.workload.name}: challenger, live, pointers",

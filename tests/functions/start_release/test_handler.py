@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,9 +19,11 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import parse_utc
 from tests.millrace.evaluation.gates.test_catalogue import report
+from tests.shipped import SHIPPED
 from tests.signing_key import create_signing_key
 
 AS_OF = parse_utc("1997-01-01T00:12:00Z")
+(ELECTRICITY,) = [folder for folder in SHIPPED if folder.name == "electricity"]
 
 
 SIGNED = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34", "sample_digest": "ef56"}
@@ -281,7 +284,23 @@ def test_a_rollback_opens_the_previous_version_without_phases(aws, load, event, 
     assert aws.leases.find("release").holder == event("start_release")["execution"]
 
 
-def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
+@pytest.fixture
+def declare(tmp_path, monkeypatch):
+    """`declare("canary")` declares that phase before `live`, for the functions that are loaded from then on."""
+
+    def write(*phases):
+        folder = shutil.copytree(ELECTRICITY, tmp_path / ELECTRICITY.name)
+        text = (folder / "workload.yaml").read_text()
+        assert text.count("phases: [live]") == 1
+        declared = f"phases: [{', '.join((*phases, 'live'))}]\n  min_instances: 2"
+        (folder / "workload.yaml").write_text(text.replace("phases: [live]", declared))
+        monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+
+    return write
+
+
+def test_a_release_has_the_declared_phases(aws, load, event, package, declare):
+    declare("canary")
     assert load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))["has_canary"] is True
 
 
@@ -292,10 +311,29 @@ def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phase
     assert aws.leases.find("release") is None
 
 
-def test_a_phase_that_is_not_deployed_is_refused(aws, load, event, package):
-    with pytest.raises(ConflictError, match=r"expected some of \['live'\], which are deployed, got shadow"):
-        load("start_release")(event("start_release", rollout={"phases": ["shadow", "live"]}))
+@pytest.mark.parametrize(
+    ("declared", "asked"),
+    [
+        ((), ["shadow", "live"]),
+        ((), ["canary", "live"]),
+        (("shadow",), ["live"]),
+        (("canary",), ["live"]),
+        (("shadow", "canary"), ["canary", "live"]),
+    ],
+)
+def test_an_input_neither_skips_nor_adds_a_phase(aws, load, event, package, declare, declared, asked):
+    declare(*declared)
+    with pytest.raises(ConflictError, match="as declared and deployed") as raised:
+        load("start_release")(event("start_release", rollout={"phases": asked}))
+    assert str([*declared, "live"]) in str(raised.value)
+    assert str(asked) in str(raised.value)
     assert aws.leases.find("release") is None
+
+
+def test_a_rollback_goes_live_at_once_whatever_is_declared(aws, load, event, second_live, declare):
+    declare("shadow", "canary")
+    answer = load("start_release")(back(event))
+    assert (answer["outcome"], answer["has_shadow"], answer["has_canary"]) == ("open", False, False)
 
 
 @pytest.mark.parametrize(
