@@ -38,7 +38,7 @@ CHANGE_POLLS_S = 60
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: `cause`, `as_of`, `detail.package_arn`. `rollout.phases` may only repeat the workload's own.
+    """The definition. Input: `cause`, `as_of`, `detail.package_arn`; `rollout.phases` only repeats the workload's own.
 
     For a rollback the input is `{"rollback": {"reason": …, "who": …, "to": …}}`. `to` is the number of the version,
     without it the previous one. `who` is an identity, without it `console`.
