@@ -36,6 +36,7 @@ from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, report, withdraw
 from console.cli.review import review
 from console.cli.runs import rerun, retrain, runs, show, train
+from console.cli.sagemaker import sagemaker
 from console.cli.status import automate, logs, status
 from console.cli.tuning import tune
 from console.cli.watch import watch
@@ -72,6 +73,7 @@ for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.add_typer(audit, name="audit", rich_help_panel="Records")
+app.add_typer(sagemaker, name="sagemaker", rich_help_panel="From SageMaker")
 
 
 def _version(is_wanted: bool) -> None:

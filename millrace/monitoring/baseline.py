@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -20,7 +21,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.calibration import Calibrated, Moments, calibrate, score_bounds
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import ErrorBound
-from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, kind_of, sketch
+from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, Sketch, kind_of, sketch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,9 +52,9 @@ class Baseline:
     """All that a window is judged by."""
 
     workload: str
-    start: datetime
-    """The event time of the first row."""
-    end: datetime
+    start: datetime | None
+    """The event time of the first row; None if the rows have no time."""
+    end: datetime | None
     """The event time of the last row."""
     rows: int
     window_days: int
@@ -118,20 +119,48 @@ def build(
             expected=f"at least {FEWEST_WINDOWS}",
             came=len(complete),
         )
+    return of_windows(
+        encoders.summarise(features, table),
+        window_N,
+        complete,
+        workload=workload.name,
+        span=(_moment(seconds_N.min()), _moment(seconds_N.max())),
+        window_days=monitors.window_days,
+        rate=monitors.false_alarm_rate,
+        error=error,
+    )
+
+
+def of_windows(
+    watched: pa.Table,
+    window_N: NDArray[np.int64],
+    complete: NDArray[np.int64],
+    *,
+    workload: str,
+    span: tuple[datetime, datetime] | None,
+    rate: float,
+    window_days: int = 0,
+    error: ErrorBound | None = None,
+    known: Mapping[str, Sketch | Constant] = MappingProxyType({}),
+) -> Baseline:
+    """The baseline of the watched columns, whose rows lie in these windows. `span` has their first and last time.
+
+    A column in `known` is compared with that distribution, whatever its rows are: they say how windows vary."""
     # A sketch and the calibrated statistics of every watched column; then the bounds for all columns together.
-    watched = encoders.summarise(features, table)
-    columns = {name: _column(name, watched.column(name), window_N, complete) for name in watched.column_names}
+    columns = {
+        name: _column(name, watched.column(name), window_N, complete, known.get(name)) for name in watched.column_names
+    }
     calibrated = {name: statistics for name, (_, statistics) in columns.items()}
     return Baseline(
-        workload=workload.name,
-        start=_moment(seconds_N.min()),
-        end=_moment(seconds_N.max()),
-        rows=table.num_rows,
-        window_days=monitors.window_days,
+        workload=workload,
+        start=span[0] if span else None,
+        end=span[1] if span else None,
+        rows=watched.num_rows,
+        window_days=window_days,
         rows_per_window=int(np.median(np.bincount(window_N)[complete])),
         windows=len(complete),
-        rate=monitors.false_alarm_rate,
-        score_bounds=score_bounds(calibrated.values(), monitors.false_alarm_rate),
+        rate=rate,
+        score_bounds=score_bounds(calibrated.values(), rate),
         columns=tuple(
             BaselineColumn(name, bins, {of: entry.moments for of, entry in statistics.items()})
             for name, (bins, statistics) in columns.items()
@@ -146,14 +175,18 @@ def _require(table: pa.Table, names: Sequence[str]) -> None:
 
 
 def _column(
-    name: str, values: pa.ChunkedArray, window_N: NDArray[np.int64], complete: NDArray[np.int64]
-) -> tuple[NumericSketch | CategoricalSketch | Constant, dict[str, Calibrated]]:
+    name: str,
+    values: pa.ChunkedArray,
+    window_N: NDArray[np.int64],
+    complete: NDArray[np.int64],
+    known: Sketch | Constant | None,
+) -> tuple[Sketch | Constant, dict[str, Calibrated]]:
     """The column's sketch and its statistics over the history. A constant column has no statistics."""
     # For its error: a constant column of an unknown type is refused too.
     kind_of(name, values.type)
-    if only := constant(values):
-        return only, {}
-    bins = sketch(name, values)
+    bins = known or constant(values) or sketch(name, values)
+    if isinstance(bins, Constant):
+        return bins, {}
     counts = bins.count_windows(values, window_N, int(window_N.max()) + 1)
     windows = replace(counts, bins=counts.bins[complete], missing=counts.missing[complete])
     return bins, calibrate(bins, windows)

@@ -1,0 +1,101 @@
+"""`millrace sagemaker`: takes over what SageMaker's closed features have left, and writes their files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.options import Json
+from console.cli.printing import show_json, show_rows
+
+if TYPE_CHECKING:
+    from console.sagemaker.verdict import JudgedWindow, Verdict
+
+sagemaker = typer.Typer(
+    no_args_is_help=True,
+    help="Take over from Model Monitor, Clarify, Ground Truth and A2I: read and write their files.",
+)
+Paths = Annotated[list[str], typer.Argument(help="Files, folders, or s3://BUCKET/PREFIX.")]
+
+
+@sagemaker.command()
+def captures(
+    paths: Paths,
+    as_json: Json,
+    baseline: Annotated[
+        Path | None, typer.Option(help="The rows that the model was trained on: .csv, .jsonl or .parquet.")
+    ] = None,
+    labels: Annotated[list[str] | None, typer.Option(help="Ground truth as Model Monitor merges it.")] = None,
+    columns: Annotated[str, typer.Option(help="Names of the cells of CSV, with commas between.")] = "",
+    label: Annotated[str, typer.Option(help="The column of --baseline that requests do not have.")] = "",
+    time: Annotated[str, typer.Option(help="The column of --baseline that its rows are ordered by.")] = "",
+    answer: Annotated[str, typer.Option(help="The field, or the place from 0, of the value in an answer.")] = "",
+    since: Annotated[
+        datetime | None, typer.Option(help="Judge the calls from this time on (UTC), compared with those before.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="A probability from here on is a 1.")] = 0.5,
+) -> None:
+    """Judge the calls that SageMaker's data capture has kept: drift by window, and with labels the error.
+
+    Nothing need be deployed. Without --baseline the last third of the calls is compared with those before.
+
+    Example: millrace sagemaker captures s3://my-bucket/capture/churn/AllTraffic --baseline train.csv --label churn"""
+    from console.sagemaker.baselines import read_rows
+    from console.sagemaker.captures import read
+    from console.sagemaker.verdict import judge_captures
+    from millrace.timestamps import parse_utc
+
+    trained = read_rows(baseline, label=label, time=time) if baseline else None
+    names = tuple(one.strip() for one in columns.split(",") if one.strip())
+    captured = read(
+        paths,
+        columns=names or (trained.names if trained else ()),
+        kinds=trained.kinds if trained else {},
+        answer=answer,
+        labels=labels or (),
+    )
+    verdict = judge_captures(
+        captured,
+        reference=trained.reference(captured) if trained else None,
+        since=parse_utc(since.isoformat()) if since else None,
+        threshold=threshold,
+    )
+    _show(verdict, as_json=as_json)
+
+
+def _show(verdict: Verdict, *, as_json: bool) -> None:
+    rows = [_row(window) for window in verdict.windows]
+    if as_json:
+        show_json({"calls": verdict.rows, "labelled": verdict.labelled, "notes": verdict.doubts, "windows": rows})
+        return
+    before = f"the {verdict.before:,} before" if verdict.before else "the baseline"
+    print(f"{verdict.rows:,} rows, {verdict.labelled:,} with a label; windows of {rows[0]['rows']:,} against {before}")
+    drifted = [window for window in verdict.windows if window.drifted]
+    columns = f": {', '.join(verdict.drifted)}" if drifted else ""
+    print(f"drift: in {len(drifted)} of {len(rows)} windows{columns}")
+    judged = [window for window in verdict.windows if window.error_bound is not None]
+    worse = [window for window in judged if window.has_worse_error]
+    print(f"error: above its bound in {len(worse)} of {len(judged)} windows" if judged else "error: too few labels")
+    for doubt in verdict.doubts:
+        print(f"note: {doubt}")
+    alarming = [window for window in verdict.windows if window.drifted or window.has_worse_error]
+    print()
+    show_rows([_row(window) for window in alarming], as_json=False, nothing="No window is above a bound.")
+
+
+def _row(window: JudgedWindow) -> dict[str, Any]:
+    worst = window.judgement.worst
+    return {
+        "from": window.start,
+        "to": window.end,
+        "rows": window.judgement.rows,
+        "drift / bound": worst and round(worst.ratio, 2),
+        "statistic": worst and worst.statistic,
+        "drifted": list(window.drifted),
+        "labelled": window.labelled,
+        "error": window.error,
+        "its bound": window.error_bound,
+    }

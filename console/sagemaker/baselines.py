@@ -1,0 +1,85 @@
+"""What captures are compared with, if not with earlier ones: the rows that a model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from console.sagemaker.captures import Captured
+from console.sagemaker.verdict import FEWEST_ROWS, Reference, of_blocks
+from millrace.errors import ConfigurationError
+from millrace.monitoring.baseline import PROMISED_WINDOWS
+from millrace.monitoring.constant import constant
+from millrace.monitoring.sketch import kind_of, sketch
+from millrace.monitoring.statistics.catalogue import ValueKind
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows that a model was trained on."""
+
+    path: Path
+    rows: pa.Table
+    label: str
+    is_in_time: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of a request, in their order: all but the label."""
+        return tuple(name for name in self.rows.column_names if name != self.label)
+
+    @property
+    def kinds(self) -> Mapping[str, ValueKind]:
+        return {field.name: kind_of(field.name, field.type) for field in self.rows.schema}
+
+    def reference(self, captured: Captured) -> Reference:
+        """What the captures are compared with: in order of time the windows of these rows, else their distributions.
+
+        Raises ConfigurationError if the captures have none of the columns."""
+        shared = [name for name in self.names if name in captured.table.column_names]
+        if not shared:
+            raise ConfigurationError(
+                where=str(self.path), field="columns", expected=", ".join(self.names), came=captured.table.column_names
+            )
+        rows = self.rows.select(shared)
+        if not self.is_in_time:
+            columns = {name: rows.column(name) for name in shared}
+            return Reference(known={name: constant(one) or sketch(name, one) for name, one in columns.items()})
+        size = max(min(rows.num_rows // PROMISED_WINDOWS, len(captured.times)), FEWEST_ROWS)
+        return Reference(baseline=of_blocks(rows, size))
+
+
+def read_rows(path: Path, *, label: str = "", time: str = "") -> TrainingRows:
+    """The rows of a CSV, JSON lines or Parquet file, sorted by the column `time` if it is named.
+
+    Numbers are float64, all else is text; times are left out. Raises ConfigurationError if the file is none of these or
+    lacks a column that is named."""
+    import pyarrow.csv
+    import pyarrow.json
+    import pyarrow.parquet
+
+    readers = {".csv": pyarrow.csv.read_csv, ".jsonl": pyarrow.json.read_json, ".parquet": pyarrow.parquet.read_table}
+    if path.suffix not in readers or not path.is_file():
+        expected = f"a file {', '.join(readers)}"
+        raise ConfigurationError(where=str(path), field="--baseline", expected=expected, came="none of that name")
+    try:
+        rows = readers[path.suffix](path)
+    except pa.ArrowInvalid as error:
+        expected = f"rows as {path.suffix} has them"
+        raise ConfigurationError(where=str(path), field="rows", expected=expected, came=str(error)) from None
+    for option, name in (("--label", label), ("--time", time)):
+        if name and name not in rows.column_names:
+            raise ConfigurationError(where=str(path), field=option, expected=", ".join(rows.column_names), came=name)
+    rows = rows.sort_by(time) if time else rows
+    kept = [field.name for field in rows.schema if field.name != time and not pa.types.is_temporal(field.type)]
+    plain = pa.table({name: _plain(rows[name]) for name in kept})
+    return TrainingRows(path=path, rows=plain, label=label, is_in_time=bool(time))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return column.cast(pa.float64() if is_number else pa.string())

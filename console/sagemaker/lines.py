@@ -1,0 +1,70 @@
+"""Reads JSON of AWS's services: whole files, JSON lines, folders of them and prefixes in S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from millrace.errors import ConfigurationError
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+def contents(paths: Iterable[str], *, ending: str) -> Iterator[tuple[str, bytes]]:
+    """The name and the bytes of each file, in the order of their names; of a folder only files with this ending.
+
+    A path is a file, a folder or `s3://<bucket>/<prefix>`. Raises ConfigurationError for a path without a file."""
+    for path in paths:
+        is_empty = True
+        for name, content in _in_s3(path, ending) if path.startswith("s3://") else _on_disk(Path(path), ending):
+            is_empty = False
+            yield name, content
+        if is_empty:
+            expected = f"a file, a folder or a prefix in S3 with files {ending}"
+            raise ConfigurationError(where=path, field="PATH", expected=expected, came="none")
+
+
+def _on_disk(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
+    for file in [path] if path.is_file() else sorted(path.rglob(f"*{ending}")):
+        if file.is_file():
+            yield str(file), file.read_bytes()
+
+
+def _in_s3(uri: str, ending: str) -> Iterator[tuple[str, bytes]]:
+    import boto3
+
+    from millrace.aws.objects import keys_below, read_object, split_uri
+
+    client, (bucket, prefix) = boto3.client("s3"), split_uri(uri)
+    for key in keys_below(client, bucket, prefix):
+        if key.endswith(ending) or key == prefix:
+            yield f"s3://{bucket}/{key}", read_object(client, f"s3://{bucket}/{key}")
+
+
+def documents(paths: Iterable[str], kind: type[Parsed], *, ending: str) -> Iterator[tuple[str, Parsed]]:
+    """Each line of the files as `kind`, with its place `<file>:<line>`."""
+    for name, content in contents(paths, ending=ending):
+        for number, line in enumerate(content.split(b"\n"), 1):
+            if line.strip():
+                yield f"{name}:{number}", parsed(f"{name}:{number}", line, kind)
+
+
+def parsed(where: str, content: bytes | str, kind: type[Parsed]) -> Parsed:
+    """The document as `kind`. Raises ConfigurationError, which names the place, the field, expected and came."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "JSON"
+        expected, came = first["msg"].removeprefix("Input should be "), first["input"]
+        if first["type"] == "missing":
+            expected, came = "this field", "none"
+        raise ConfigurationError(
+            where=where,
+            field=field,
+            expected=expected,
+            came=came.decode(errors="replace") if isinstance(came, bytes) else came,
+        ) from None
