@@ -32,7 +32,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     """List the model versions: status, quality on the test rows, gates (figure against bound), time of one row by HTTP.
 
     Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings back,
-    `retired` was live, `shadow` answers copies until labels decide, `waits` wants `millrace approve` or `refuse`,
+    `retired` was live, `shadow` and `canary` are phases of a release, `waits` wants `millrace approve` or `refuse`,
     `registered` was not released, `refused` did not pass a gate (it has no number) or a person refused it. A first
     model must beat its naive rule; a later one is compared with the live version too. Below the table it says what the
     monitors of the live version cannot watch."""

@@ -1,22 +1,21 @@
-"""The version that answers copies now, and what is known of it."""
+"""The version that stands on a phase of its release, and what is known of it."""
 
 from __future__ import annotations
 
 from console.environment import Environment
 from console.queries.stored import find_object
-from console.queries.versions import state_of
+from console.queries.versions import climbing_version
 from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb
 from millrace.names import WorkloadNames
-from millrace.state.climbing import ClimbingVersion
 
 
 def find_climb(environment: Environment, names: WorkloadNames) -> Climb | None:
-    """The climb as its last look has left it; None if no version answers copies, or before the first look."""
-    found = ClimbingVersion(state_of(environment, names)).read()
+    """The climb as its last look has left it; None if no version stands on a phase, or before the first look."""
+    found = climbing_version(environment, names)
     if found is None:
         return None
     run = found.execution.rpartition(":")[2]
-    uri = names.lake_uri(FOLDER, found.version, run, CLIMB_FILE)
+    uri = names.lake_uri(FOLDER, found.version, run, found.phase, CLIMB_FILE)
     body = find_object(environment.client("s3"), uri)
     return Climb.model_validate_json(body) if body else None
 

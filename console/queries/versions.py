@@ -20,21 +20,22 @@ from millrace.release.registry import ASKED_BY, PENDING, REJECTED, Package, Regi
 from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
 from millrace.state.audit import Record
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing, ClimbingVersion
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.prices import usd_per_hour
+from millrace.workload.rollout import Phase
 
-Status = Literal["live", "previous", "retired", "waits", "shadow", "registered", "refused"]
+Status = Literal["live", "previous", "retired", "waits", Phase, "registered", "refused"]
 """Where a version stands:
 
 - `live`: it is the champion.
 - `previous`: it was live before the champion.
 - `retired`: it was live earlier.
 - `waits`: it has passed its gates, and a person has to approve it.
-- `shadow`: it answers copies of what the live version is asked.
+- a phase such as `shadow` or `canary`: its release is there, and judges what is known of it.
 - `registered`: it is not released yet, or its release failed or refused it.
 - `refused`: a person refused it; or a gate did, so it has no number."""
 DIGESTS = (*PINNED, "weights", "onnx", "artefact", "model", "evaluation")
@@ -133,10 +134,10 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
     return sorted([*registered, *refused], key=lambda one: one.trained_at or NEVER, reverse=True)
 
 
-def status_of(package: Package, pointers: Pointers, *, needs_person: bool, climbing: str = "") -> Status:
+def status_of(package: Package, pointers: Pointers, *, needs_person: bool, climbing: Climbing | None = None) -> Status:
     """The version's status by the release pointers, and by what people have said of it.
 
-    `climbing` is the number of the version that answers copies; empty for none."""
+    `climbing` is the version that stands on a phase of its release."""
     champion, previous = pointers.champion, pointers.previous
     if champion and champion.package_arn == package.arn:
         return "live"
@@ -146,8 +147,8 @@ def status_of(package: Package, pointers: Pointers, *, needs_person: bool, climb
         return "retired"
     if package.approval == REJECTED:
         return "refused"
-    if package.version == climbing:
-        return "shadow"
+    if climbing and package.version == climbing.version:
+        return climbing.phase
     is_older = pointers.newest >= int(package.version)
     return "waits" if package.approval == PENDING and needs_person and not is_older else "registered"
 
@@ -198,10 +199,9 @@ def describe_version(environment: Environment, names: WorkloadNames, package: Pa
     )
 
 
-def climbing_version(environment: Environment, names: WorkloadNames) -> str:
-    """The number of the version that answers copies; empty for none."""
-    found = ClimbingVersion(state_of(environment, names)).read()
-    return found.version if found else ""
+def climbing_version(environment: Environment, names: WorkloadNames) -> Climbing | None:
+    """The version that stands on a phase of its release; None for none."""
+    return ClimbingVersion(state_of(environment, names)).read()
 
 
 def decision_on(package: Package, records: Iterable[Record]) -> str:
@@ -245,7 +245,7 @@ def _registered(
     judged: Mapping[str, GatesJudged],
     records: Iterable[Record],
     needs_person: bool,
-    climbing: str,
+    climbing: Climbing | None,
 ) -> ModelVersion:
     known = package.metadata
     judgement = judged.get(known.get("run", ""))

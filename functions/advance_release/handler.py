@@ -13,10 +13,9 @@ from millrace.aws.endpoints import find_endpoint
 from millrace.errors import ConflictError, OvertakenError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.release import LiveState, ReleaseAdvanced
 from millrace.names import VARIANT
-from millrace.release.promotion import LEASE_DAYS, check_not_refused, promote, roll_back
+from millrace.release.promotion import LEASE_DAYS, check_not_refused, promote, roll_back, version_of
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
@@ -51,7 +50,7 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     # Under the lease no other release changes pointers or endpoint, so both are looked at now.
     endpoint = served(call.state.live_config.name)
     requests = watched_requests(endpoint)
-    version = version_of(call.state)
+    version = version_of(call.state, NAMES)
     before = POINTERS.read()
     package = REGISTRY.describe(version.package_arn)
     check_not_refused(package)
@@ -102,25 +101,6 @@ def watched_requests(endpoint: Mapping[str, Any]) -> int:
         Statistics=["Sum"],
     )
     return sum(int(point["Sum"]) for point in answer["Datapoints"])
-
-
-def version_of(state: LiveState) -> Version:
-    """The version in the form that the release pointers store."""
-    release = state.start_release.answer
-    return Version(
-        package_arn=release.package_arn,
-        version=release.version,
-        model_name=state.model.name,
-        run=release.run_name,
-        baseline_uri=NAMES.run_uri(release.run_name, BASELINE_FILE),
-        model_data_url=release.model_data_url,
-        model_digest=release.model_digest,
-        baseline_digest=release.baseline_digest,
-        promised_error=release.promised_error,
-        automate_from=release.automate_from,
-        costs_digest=release.costs_digest,
-        rule_answer=release.rule_answer,
-    )
 
 
 def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:

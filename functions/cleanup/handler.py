@@ -77,6 +77,7 @@ def free(ended: ExecutionEnded) -> list[str]:
     machine = OF_DROPS.get(ended.machine)
     if machine is None:
         CLIMBING.remove(ended.execution_arn)
+        POINTERS.end_canary(ended.execution_arn)
         return LEASES.free(ended.execution_arn)
     # Most drops are small, and have a slot of those that go together.
     feed = json.loads(ended.input or "{}").get("detail", {}).get("feed", "")

@@ -21,6 +21,7 @@ from millrace.decisions.store import read_days
 from millrace.errors import AnswerError
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import differ
+from millrace.release.requests import Requests, count, slow_above
 from millrace.settings.environment import Environment
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
@@ -48,20 +49,29 @@ class Copies:
     def find(self, climb: Climb, known: Iterable[str], *, now: datetime, most: int) -> list[Decision]:
         """So many of the live version's decisions since the climb began that have no copy yet: our own draw."""
         first = (climb.looks[-1].at if climb.looks else climb.since) - BEHIND
-        last = now + AHEAD
-        days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
-        bucket = self._names.platform.bucket("lake")
-        stored = read_days(self._s3, bucket, self._names.workload, days, most_scored=most)
         have = set(known)
         found = [
             said
-            for said in map(as_said, stored.decisions)
+            for said in map(as_said, self._decided(first, now, most_scored=most))
             if said.model_version == climb.champion
             and said.inferred_at >= climb.since
             and said.id not in have
             and not (said.action == "review" and said.reason not in BLIND)  # its label is given beside this answer
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
+
+    def requests(self, climb: Climb, *, now: datetime) -> Requests:
+        """What became of the requests since the canary began."""
+        decided = [one for one in self._decided(climb.since - BEHIND, now) if one.inferred_at >= climb.since]
+        slow = slow_above(decided, champion=climb.champion)
+        return count(decided, slow, champion=climb.champion, version=climb.version)
+
+    def _decided(self, first: datetime, now: datetime, *, most_scored: int = 0) -> Sequence[Decision]:
+        """The decisions on rows of the days from `first` on, of each scored file at most so many."""
+        last = now + AHEAD
+        days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
+        bucket = self._names.platform.bucket("lake")
+        return read_days(self._s3, bucket, self._names.workload, days, most_scored=most_scored).decisions
 
     def ask(self, decisions: Sequence[Decision], *, version: str) -> tuple[list[TwoAnswers], int]:
         """The pairs of answers, and how many rows got none. The challenger may fail: nobody waits for it."""

@@ -1,9 +1,12 @@
-"""Looks at a version on a phase of its release: the challenger answers copies, labels that have come are judged."""
+"""Looks at a version on a phase of its release: the challenger answers copies, and what is known of it is judged.
+
+In the phase `canary` it also answers a share of the requests, from the first look to the last."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -22,12 +25,15 @@ from millrace.decisions.review import item_of
 from millrace.messages.audit import AuditEvent, PhaseEnded
 from millrace.messages.climb import Climb, LookInput, PhaseJudged, TwoAnswers
 from millrace.messages.envelope import handles
-from millrace.release.climb import look, wanted
+from millrace.release.climb import look, rung_of, wanted
 from millrace.release.ladder import Verdict
+from millrace.release.promotion import version_of
 from millrace.release.registry import Package, Registry
+from millrace.release.requests import NO_REQUESTS
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.pointers import CanaryVersion, ReleasePointers
 from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
@@ -35,13 +41,13 @@ from millrace.workload.load import load_workload
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
-ASKED = WORKLOAD.rollout.shadow
 LOGGER = Logger()
 S3, DYNAMODB = boto3.client("s3"), boto3.client("dynamodb")
 RUNTIME = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retries={"total_max_attempts": 2}))
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
-CLIMBING = ClimbingVersion(StateTable(DYNAMODB, NAMES))
+STATE = StateTable(DYNAMODB, NAMES)
+CLIMBING, POINTERS = ClimbingVersion(STATE), ReleasePointers(STATE)
 REVIEWS = ReviewQueue(DYNAMODB, NAMES)
 COPIES = Copies(S3, RUNTIME, SETTINGS)
 Role = Literal["champion", "challenger"]
@@ -52,7 +58,7 @@ Role = Literal["champion", "challenger"]
 def handler(call: LookInput) -> PhaseJudged:
     """The verdict by what is known at `call.at`. A repeated call with a verdict gives it again."""
     release = call.state.start_release.answer
-    store = ClimbStore(S3, NAMES, version=release.version, run=call.run)
+    store = ClimbStore(S3, NAMES, version=release.version, run=call.run, phase=call.phase)
     known, pairs = store.read()
     climb = known or Climb(version=release.version, champion=release.previous_version, phase=call.phase, since=call.at)
     package = REGISTRY.describe(release.package_arn)
@@ -60,19 +66,36 @@ def handler(call: LookInput) -> PhaseJudged:
         last = climb.looks[-1]
         return conclude(call, climb, Verdict(answer=last.answer, because=last.because), package)
     CLIMBING.put(Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since))
+    is_canary = rung_of(call.phase).share
+    if is_canary:
+        open_canary(call)
     # 1. The answers of the challenger to rows that the live version has answered since.
-    copies = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=ASKED.copies)
+    copies = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=WORKLOAD.rollout.shadow.copies)
     came, failed = COPIES.ask(copies, version=climb.version)
     store.add(came, at=call.at)
     climb = climb.model_copy(update={"failed": climb.failed + failed})
     pairs += came
     # 2. The labels of pairs that were asked for, and the verdict. A person's word goes before all labels.
     errors = errors_of(climb, pairs)
-    climb, verdict = look(climb, pairs, errors, asked=ASKED, now=call.at, refused=package.refusal)
-    if verdict.answer == "not_yet":
+    requests = COPIES.requests(climb, now=call.at) if is_canary else NO_REQUESTS
+    climb, verdict = look(
+        climb, pairs, errors, rollout=WORKLOAD.rollout, now=call.at, requests=requests, refused=package.refusal
+    )
+    if verdict.answer == "not_yet" and not is_canary:
         ask_people(climb, pairs, now=call.at)
     store.write(climb)
     return conclude(call, climb, verdict, package)
+
+
+def open_canary(call: LookInput) -> None:
+    """Let the version answer its share of the requests, unless it does so already.
+
+    No other release moves the pointers meanwhile, since this one has the lease."""
+    pointers = POINTERS.read()
+    if pointers.canary is None or pointers.canary.execution != call.execution_arn:
+        version, share = version_of(call.state, NAMES), WORKLOAD.rollout.canary.share
+        canary = CanaryVersion(version=version, share=share, execution=call.execution_arn)
+        POINTERS.move(replace(pointers, canary=canary))
 
 
 def ask_people(climb: Climb, pairs: Sequence[TwoAnswers], *, now: datetime) -> None:
@@ -162,6 +185,8 @@ def conclude(call: LookInput, climb: Climb, verdict: Verdict, package: Package) 
         ),
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=NAMES.workload, record=kept)
+    if not passed:
+        POINTERS.end_canary(call.execution_arn)
     if not passed and not package.refusal:
         REGISTRY.refuse(package, reason=f"{climb.phase}: {last.because}")
     CLIMBING.remove(call.execution_arn)

@@ -14,11 +14,11 @@ from millrace.timestamps import format_utc
 
 
 class ClimbStore:
-    """The documents of one execution of a release. `s3` is boto3's client."""
+    """The documents of one phase of a release. `s3` is boto3's client."""
 
-    def __init__(self, s3: Any, names: WorkloadNames, *, version: str, run: str) -> None:
+    def __init__(self, s3: Any, names: WorkloadNames, *, version: str, run: str, phase: str) -> None:
         self._s3, self._bucket = s3, names.platform.bucket("lake")
-        self._under = f"{names.workload}/{FOLDER}/{version}/{run}/"
+        self._under = f"{names.workload}/{FOLDER}/{version}/{run}/{phase}/"
 
     def read(self) -> tuple[Climb | None, list[TwoAnswers]]:
         """The climb as the last look has left it, None before the first; and all pairs, each once."""

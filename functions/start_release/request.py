@@ -14,7 +14,7 @@ from millrace.release.promotion import NONE
 from millrace.release.registry import Package
 from millrace.release.signatures import automation_digest
 from millrace.state.pointers import Pointers
-from millrace.workload.rollout import Phase
+from millrace.workload.rollout import PHASES, Phase
 
 
 def label_of(version: str, execution_arn: str) -> str:
@@ -53,11 +53,11 @@ def started(
     Raises ArtefactError if the package lacks a digest by which the container and the monitors check its files, and if
     the confidence from which its answers act is not the signed one."""
     _check_automation(package)
+    beside = live == "in_service" and pointers.champion is not None
     return ReleaseStarted(
         outcome=outcome,
         label=label,
-        has_shadow="shadow" in phases and live == "in_service" and pointers.champion is not None,
-        has_canary="canary" in phases,
+        **{f"has_{one}": one in phases and beside for one in PHASES if one != "live"},
         package_arn=package.arn,
         version=package.version,
         run_name=package.metadata["run"],

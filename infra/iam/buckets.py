@@ -106,7 +106,7 @@ LAKE = Bucket(
         "quarantine": "Refused rows lie below the date of the drop that held them",
         "decisions": "Decisions lie below the date of their event, in objects named by a digest or by a drop's id",
         "captured": "The image of a prediction is named by the digest of its bytes",
-        "shadow": "What is known of a version that answers copies lies below its number and the execution's name",
+        "climbs": "What is known of a version on a phase lies below its number, the execution and the phase",
         "predictions": "A delivery lies below the run that made it",
         "windows": "What a monitor run judges lies below the execution's name, which is new each time",
         "monitor": "The report of a monitor run lies below the execution's name, which is new each time",

@@ -19,6 +19,7 @@ from infra.machines.states import State
 from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.messages.release import LiveState, ReleaseStarted, UpdateState
 from millrace.names import VARIANT
+from millrace.workload.rollout import Traffic
 
 EndpointKind = Literal["challenger", "live"]
 """The endpoint that a configuration is for."""
@@ -190,25 +191,28 @@ def until_in_service(
     }
 
 
-def canary_percent(instances: int) -> int:
-    """The percentage of a fleet of so many instances or more that is the canary.
+def step_percent(instances: int) -> int:
+    """The percentage of a fleet of so many instances or more that takes the traffic at one step.
 
     SageMaker rounds it up, and allows at most half of the fleet: 50 % of three instances would be two."""
     return 33 if instances < 10 else 10
 
 
-def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
-    """A deployment that makes a new fleet beside the old one. The release's alarms watch it before the old one goes."""
-    bake_s = context.settings.bake_s
-    routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
-    if canary:
-        size = {"Type": "CAPACITY_PERCENT", "Value": canary_percent(context.least_instances)}
-        routing = {"Type": "CANARY", "WaitIntervalInSeconds": bake_s, "CanarySize": size}
+def blue_green(context: Context, *, traffic: Traffic) -> dict[str, Any]:
+    """A deployment that makes a new fleet beside the old one. The release's alarms watch it before the old one goes.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html"""
+    bake_s, percent = context.settings.bake_s, step_percent(context.least_instances)
+    routing: dict[str, Any] = {"Type": traffic.upper(), "WaitIntervalInSeconds": 0}
+    if traffic != "all_at_once":
+        name = "CanarySize" if traffic == "canary" else "LinearStepSize"
+        routing |= {"WaitIntervalInSeconds": bake_s, name: {"Type": "CAPACITY_PERCENT", "Value": percent}}
+    waits = 100 // percent if traffic == "linear" else 1
     return {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing,
             "TerminationWaitInSeconds": bake_s,
-            "MaximumExecutionTimeoutInSeconds": CREATION_S + 2 * bake_s,
+            "MaximumExecutionTimeoutInSeconds": CREATION_S + (waits + 1) * bake_s,
         },
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName.$": ERRORS_ALARM}, {"AlarmName.$": LATENCY_ALARM}]},
     }

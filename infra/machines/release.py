@@ -1,8 +1,8 @@
 """The machine `release`: a challenger that answers real rows, then the live endpoint, then the release pointers.
 
-    Start release ─> Preflight ─> challenger, Smoke test ─> Shadow ─> live endpoint, scaling ─> Advance release ─> Tidy
-        └─ one release at a time       └─ no traffic          │           └─ by a canary, if declared; alarms watch it
-                                                              └─ for weeks, if declared; its answers reach nobody
+    Start release ─> Preflight ─> challenger, Smoke test ─> phases ─> live endpoint, scaling ─> Advance release ─> Tidy
+        └─ one release at a time       └─ no traffic          │           └─ in steps, if declared; alarms watch it
+                                                              └─ those that watch it, if declared (`watching`)
 
 Endpoints and their scaling are made here and not in a stack. A variant must exist before it can be scaled, and a model
 before an endpoint.
@@ -13,7 +13,7 @@ from __future__ import annotations
 from infra.context import Context
 from infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
-from infra.machines import endpoints, preflight, release_alarms, scaling, shadow, states
+from infra.machines import endpoints, preflight, release_alarms, scaling, states, watching
 from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
@@ -43,8 +43,8 @@ def definition(context: Context) -> Definition:
     For a rollback the input is `{"rollback": {"reason": …, "who": …, "to": …}}`. `to` is the number of the version,
     without it the previous one. `who` is an identity, without it `console`.
 
-    Raises WorkloadError for a workload with a canary on one instance, since a part of one instance cannot take a part
-    of the traffic."""
+    Raises WorkloadError for a workload whose traffic moves in steps on one instance, since a part of one instance
+    cannot take a part of the traffic."""
     _check(context)
     return states.machine(
         f"Release a version of {context.workload.name}: challenger, live, pointers",
@@ -54,11 +54,7 @@ def definition(context: Context) -> Definition:
             **_start_release(context),
             **preflight.preflight(context, next_state="Model"),
             **_challenger(context),
-            **(
-                shadow.shadow(context, next_state="Live config", stopped="Release refused")
-                if _has_shadow(context)
-                else {}
-            ),
+            **watching.phases(context, next_state="Live config", stopped="Release refused"),
             **_live(context),
             **_update(context),
             **_scaling(context),
@@ -68,16 +64,12 @@ def definition(context: Context) -> Definition:
     )
 
 
-def _has_shadow(context: Context) -> bool:
-    return "shadow" in context.workload.rollout.phases
-
-
 def _check(context: Context) -> None:
-    if "canary" in context.workload.rollout.phases and context.least_instances < 2:
+    if context.workload.rollout.traffic != "all_at_once" and context.least_instances < 2:
         raise WorkloadError(
             where=f"{context.workload.name}/workload.yaml",
             field="rollout.min_instances",
-            expected="at least 2 with a canary",
+            expected="at least 2 where traffic moves in steps",
             came=context.least_instances,
         )
 
@@ -192,7 +184,7 @@ def _challenger(context: Context) -> dict[str, State]:
         ),
         "Answered?": states.choice(
             "Were the answers right?",
-            [(states.is_true(SMOKE_TEST.path("passed")), "Shadow?" if _has_shadow(context) else "Live config")],
+            [(states.is_true(SMOKE_TEST.path("passed")), watching.first(context, next_state="Live config"))],
             otherwise="Smoke test failed",
         ),
         "Smoke test failed": states.fail(
@@ -234,13 +226,14 @@ def _update(context: Context) -> dict[str, State]:
 
     - Another instance type: SageMaker refuses it for a variant that is scaled, so scaling stops before the update and
       starts after it. https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
-    - More instances at least: the count that scaling has set is kept, unless it is below the declared one. A canary is
+    - More instances at least: the count that scaling has set is kept, unless it is below the declared one. A step is
       at most half of a fleet."""
     name = context.names.endpoint
     # First the live fleet is read, once it does not change. Then scaling stops if it must, and the count is chosen.
     # Last come the alarms and the update itself.
     another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), endpoints.instance(context))}
     count = path(UpdateState, "live_fleet", "instances")
+    has_steps = context.workload.rollout.traffic != "all_at_once"
     return {
         "Live fleet": endpoints.fleet(name, result="live_fleet", next_state="Does it change?"),
         "Does it change?": states.choice(
@@ -268,24 +261,30 @@ def _update(context: Context) -> dict[str, State]:
         "Declared count": endpoints.take_from_config("DesiredInstanceCount", next_state="Alarm on errors"),
         "Present count": endpoints.take_from_config(next_state="Alarm on errors"),
         "Alarm on errors": release_alarms.on_errors(context, next_state="Alarm on latency"),
-        "Alarm on latency": release_alarms.on_latency(context, next_state="Canary?"),
-        "Canary?": states.choice(
-            "Does the rollout begin with a canary?",
-            [(states.is_true(RELEASE.path("has_canary")), "Update live by canary")],
-            otherwise="Update live",
-        ),
-        "Update live by canary": endpoints.update(
-            name,
-            config="live_config",
-            comment="A part of the fleet takes the new version first; an alarm brings the old one back",
-            deployment=endpoints.blue_green(context, canary=True),
-            next_state="Live wait",
-        ),
+        "Alarm on latency": release_alarms.on_latency(context, next_state="In steps?" if has_steps else "Update live"),
+        **(_in_steps(context) if has_steps else {}),
         "Update live": endpoints.update(
             name,
             config="live_config",
             comment="A new fleet takes all traffic; an alarm while it is watched brings the old one back",
-            deployment=endpoints.blue_green(context, canary=False),
+            deployment=endpoints.blue_green(context, traffic="all_at_once"),
+            next_state="Live wait",
+        ),
+    }
+
+
+def _in_steps(context: Context) -> dict[str, State]:
+    return {
+        "In steps?": states.choice(
+            "That of a rollback moves at once: its version was live before",
+            [({"Variable": "$.rollback", "IsPresent": True}, "Update live")],
+            otherwise="Update live in steps",
+        ),
+        "Update live in steps": endpoints.update(
+            context.names.endpoint,
+            config="live_config",
+            comment="A part of the fleet takes the new version first; an alarm brings the old one back",
+            deployment=endpoints.blue_green(context, traffic=context.workload.rollout.traffic),
             next_state="Live wait",
         ),
     }

@@ -14,6 +14,7 @@ from infra.constructs.rule import Rule, pattern_of
 from infra.iam import alarms, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
+from infra.machines.watching import watching
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.climb import FOLDER
 from millrace.messages.events import ModelRegistered
@@ -52,7 +53,7 @@ class ReleaseStack(WorkloadStack):
         self._endpoint_logs()
         self._model_role()
         self._functions()
-        if "shadow" in context.workload.rollout.phases:
+        if watching(context):
             self._judge_phase()
         Machine(
             self,
@@ -104,11 +105,11 @@ class ReleaseStack(WorkloadStack):
             self,
             "judge_phase",
             context=context,
-            description="The challenger answers copies; labels of what it answers otherwise decide",
+            description="Judges a version in a phase of its release by what is known of it",
             role=self.room,
             settings=Environment(**context.environment()),
             statements=[
-                state_table.own_items(names).may("PutItem", "DeleteItem"),
+                state_table.own_items(names).may("GetItem", "PutItem", "DeleteItem"),
                 state_table.append_audit(names),
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
                 sagemaker_endpoints.challenger(names).may("InvokeEndpoint"),
@@ -124,10 +125,7 @@ class ReleaseStack(WorkloadStack):
 
     def _functions(self) -> None:
         context, names = self.context, self.context.names
-        shadow, climbs = (
-            "shadow" in context.workload.rollout.phases,
-            "A rollback stops the release that only answers copies",
-        )
+        watches, climbs = bool(watching(context)), "A rollback stops the release of a version that is only watched"
         environment, items = (
             Environment(**context.environment()),
             state_table.own_items(names).may("GetItem", "PutItem"),
@@ -149,7 +147,11 @@ class ReleaseStack(WorkloadStack):
                 key.verify(context.signing_key_arn),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
-                *([step_functions.executions(names, "release", because=climbs).may("StopExecution")] if shadow else []),
+                *(
+                    [step_functions.executions(names, "release", because=climbs).may("StopExecution")]
+                    if watches
+                    else []
+                ),
             ],
         )
         Function(

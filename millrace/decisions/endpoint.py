@@ -1,4 +1,4 @@
-"""Calls the champion's endpoint: what it is sent, how its answer is read, and what is answered without it.
+"""Calls the champion's endpoint or a canary's: what it is sent, how its answer is read, what is answered without it.
 
 The calls go through a circuit breaker. Each copy of this function counts failures by itself, and all copies share the
 state of the circuit."""
@@ -28,7 +28,7 @@ from millrace.settings.prediction import RoadSettings
 from millrace.tasks.answer import is_finite, read_answer
 from millrace.tasks.task import Task
 
-CIRCUIT = "circuit#endpoint"
+CIRCUIT, CANARY_CIRCUIT = "circuit#endpoint", "circuit#challenger"
 FAILURES = (AnswerError, BotoCoreError, ClientError)
 """Errors by which the endpoint counts as down. ClientError covers "the model failed" and "too many requests".
 
@@ -56,8 +56,10 @@ UNAVAILABLE = Refusal(
 )
 
 
-def connect(settings: RoadSettings, task: Task) -> Callable[[bytes, int], Answers]:
+def connect(settings: RoadSettings, task: Task, *, canary: bool = False) -> Callable[[bytes, int], Answers]:
     """A function that takes a body and its number of rows, and returns the endpoint's answer, checked by the task.
+
+    For a `canary` it is the challenger's endpoint, which is asked once, with a circuit of its own.
 
     It raises one of FAILURES if the endpoint gives no answer. After five failures in a row in this copy of the function
     the circuit opens for all copies: for 30 s they raise AnswerError without a call. Another copy may see that up to
@@ -67,9 +69,13 @@ def connect(settings: RoadSettings, task: Task) -> Callable[[bytes, int], Answer
     container refuses. Neither opens the circuit."""
     runtime = boto3.client(
         "sagemaker-runtime",
-        config=Config(connect_timeout=1, read_timeout=settings.endpoint_timeout_s, retries={"total_max_attempts": 2}),
+        config=Config(
+            connect_timeout=1,
+            read_timeout=settings.endpoint_timeout_s,
+            retries={"total_max_attempts": 1 if canary else 2},
+        ),
     )
-    endpoint = settings.names.endpoint
+    endpoint = settings.names.challenger if canary else settings.names.endpoint
     store = CircuitBreakerDynamoDBPersistence(
         table_name=settings.names.platform.state_table,
         key_attr="pk",
@@ -82,7 +88,7 @@ def connect(settings: RoadSettings, task: Task) -> Callable[[bytes, int], Answer
         raise AnswerError(f"the circuit is open since {circuit.opened_at}: the endpoint is left alone for a while")
 
     @circuit_breaker(
-        name=CIRCUIT,
+        name=CANARY_CIRCUIT if canary else CIRCUIT,
         persistence_store=store,
         on_circuit_open=refuse,
         config=CircuitBreakerConfig(handled_exceptions=FAILURES, success_threshold=1),

@@ -1,4 +1,4 @@
-"""Decides rows by the live endpoint, for each way in that sends rows to it: requests, a stream, jobs.
+"""Decides rows by the live endpoint or a canary's, for each way in that sends rows to it: requests, a stream, jobs.
 
     rows -> complete -> decide -> Decided -> keep -> the queue of decisions
 
@@ -111,6 +111,8 @@ class OnlineRoad:
         float_keys = (name for name in self._spec.key if self._table.column(name).kind in FLOATS)
         self._standing = Standing(workload.policy, self.state, float_keys=float_keys)
         self.invoke = endpoint.connect(settings, self.task)
+        has_canary = "canary" in workload.rollout.phases
+        self._invoke_canary = endpoint.connect(settings, self.task, canary=True) if has_canary else None
         given = StoredKeys(dynamodb, settings.names), workload, self._table, self._histories, self.task
         self._known = KeyLookup(*given) if workload.known_keys else None
 
@@ -130,13 +132,14 @@ class OnlineRoad:
         admitted, rejected = road.check_rows(rows, table, self._histories)
         # The model's answer to the rows that keep the contract. It may reject some of them too.
         started = time.perf_counter()
-        answer = self._ask(admitted, explain=asked.explain)
+        canary = self._canary(asked.ids)
+        answer = self._ask(admitted, explain=asked.explain, canary=canary)
         if isinstance(answer, Refusal):
             return answer
         call = road.Call(
             ids=asked.ids,
             workload=self._settings.workload,
-            phase="live",
+            phase="canary" if canary else "live",
             latency_ms=round((time.perf_counter() - started) * 1000, 3),
             at=asked.at,
             source=asked.source,
@@ -192,14 +195,26 @@ class OnlineRoad:
             self._logger.error("what is known of the keys cannot be read", extra={"reason": str(error)})
             return None
 
-    def _ask(self, rows: list[Admitted], *, explain: bool) -> Answers | Refusal:
-        """The champion's answer, or the declared fallback if it gives none.
+    def _canary(self, ids: Sequence[str]) -> str | None:
+        """The version that answers the call in place of the live one; None if it is not drawn."""
+        found = self._standing.canary() if self._invoke_canary and ids else None
+        return found.version.version if found and found.draws(ids[0]) else None
+
+    def _ask(self, rows: list[Admitted], *, explain: bool, canary: str | None) -> Answers | Refusal:
+        """The canary's answer if it is drawn; else, or if it fails, the champion's; the declared fallback without any.
 
         Once a model has been live, an endpoint that is missing or may not be called leads to a Refusal. A fallback
         would look like a service that works, and such a fault does not pass by itself."""
         if not rows:
             return Answers(model_version=None, outputs=())
         body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=explain)
+        if canary and self._invoke_canary:
+            try:
+                answer = self._invoke_canary(body, len(rows))
+                if answer.model_version == canary:
+                    return answer
+            except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
+                self._logger.warning("the canary gave no answer", extra={"reason": str(error)})
         try:
             return self.invoke(body, len(rows))
         except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:

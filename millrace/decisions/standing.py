@@ -14,7 +14,7 @@ from millrace.state.automation import AutomationSwitch
 from millrace.state.floor import FloorStates
 from millrace.state.held_out import held_out_secret
 from millrace.state.kept_promise import KeptPromise, KeptPromises
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.policy import Automate, Policy
 
@@ -68,13 +68,12 @@ class Standing:
     def acting(self, model_version: str | None) -> Acting | None:
         """What holds for an answer of this version; None without a policy.
 
-        If the state cannot be read, nothing is automated. Only the live version and the one before it have a threshold.
-        A version that has just gone live gets its own when the pointers are read again."""
+        If the state cannot be read, nothing is automated. Only the live version, the one before it and a canary have a
+        threshold. A version that has just gone live gets its own when the pointers are read again."""
         if self._policy is None:
             return None
         self._refresh()
-        versions = [one for one in (self._pointers.champion, self._pointers.previous) if one]
-        version = next((one for one in versions if one.version == model_version), None)
+        version = next((one for one in self._pointers.answering if one.version == model_version), None)
         return Acting(
             policy=self._policy,
             threshold=threshold_of(
@@ -85,6 +84,11 @@ class Standing:
             secret=self._secret,
             float_keys=self._float_keys,
         )
+
+    def canary(self) -> CanaryVersion | None:
+        """The version that answers a share of the requests; None if there is none."""
+        self._refresh()
+        return self._pointers.canary
 
     def rule_answer(self) -> Mapping[str, Any] | None:
         """What the naive rule answers to every row, by the live version's evaluation; None if not known."""
@@ -108,7 +112,7 @@ class Standing:
         if policy:
             paused = AutomationSwitch(table).read().is_paused
             secret = self._secret or (held_out_secret(table) if policy.held_out else "")
-            versions = [one.version for one in (pointers.champion, pointers.previous) if one]
+            versions = [one.version for one in pointers.answering]
             kept = {one: KeptPromises(table).read(one) for one in versions if policy.promised_error}
             floors = {one: FloorStates(table).read(one) for one in versions if policy.floor}
             self._stopped, self._kept, self._secret = (

@@ -1,4 +1,4 @@
-"""The documents of a version that climbs, in the lake below `<workload>/shadow/<version>/<execution>/`.
+"""The documents of a version that climbs, in the lake below `<workload>/climbs/<version>/<execution>/<phase>/`.
 
 climb.json            Climb, written at each look
 answered-<at>.jsonl   an TwoAnswers in each line, written by the look that has asked for them
@@ -11,12 +11,12 @@ from typing import Any, Literal
 from millrace.decisions.record import Source
 from millrace.evaluation.sequential import Plan
 from millrace.messages.envelope import Message, Moment, StepInput
-from millrace.messages.release import StartedState
+from millrace.messages.release import ModelState
 from millrace.tasks.answer import CONFIDENCE
 from millrace.workload.rollout import Phase
 
 CLIMB_FILE = "climb.json"
-FOLDER = "shadow"
+FOLDER = "climbs"
 """The folder of these documents, below the workload's folder in the lake."""
 
 
@@ -92,7 +92,7 @@ class Climb(Message):
     """Those that found something new, and the last one."""
 
 
-class LookInput(StepInput[StartedState]):
+class LookInput(StepInput[ModelState]):
     """One call of `judge_phase`."""
 
     at: Moment

@@ -84,7 +84,7 @@ class ReleaseStarted(Message):
     has_shadow: bool = False
     """Whether the version answers copies first: the rollout says so, and a version is live to be compared with."""
     has_canary: bool
-    """Whether the rollout takes traffic by a canary first."""
+    """Whether the version answers a share of the requests first, likewise."""
     package_arn: str
     version: str
     run_name: str
@@ -166,7 +166,13 @@ class StartedState(ExecutionInput):
     start_release: StepResult[ReleaseStarted]
 
 
-class LiveState(StartedState):
+class ModelState(StartedState):
+    """The state once SageMaker has the model of the version."""
+
+    model: NamedResource
+
+
+class LiveState(ModelState):
     """The state once the live endpoint serves the version.
 
     {"start_release": {"answer": {…}}, "model": {"name": "millrace-local-electricity-v1-5d2c7e-0-0"},
@@ -174,7 +180,6 @@ class LiveState(StartedState):
 
     rollback: Rollback | None = None
     """None for the release of a registered model."""
-    model: NamedResource
     live_config: NamedResource
     """The endpoint configuration of the live endpoint."""
 

@@ -14,6 +14,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,11 @@ from millrace.errors import FieldError
 from millrace.evaluation.sequential import ERROR, GIVEN_UP, Block, Pair, choose, evidence_above
 from millrace.evaluation.sequential import plan as plan_of
 from millrace.messages.climb import Climb, Look, TwoAnswers, WantedLabel
-from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, Verdict, judge
+from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, Rung, Verdict, judge
+from millrace.release.requests import NO_REQUESTS, Requests
 
 if TYPE_CHECKING:
-    from millrace.workload.rollout import Shadow
+    from millrace.workload.rollout import Rollout, Shadow
 
 PLAN_PAIRS = 100
 """So many pairs say how often the two answer otherwise, before the first label is asked for."""
@@ -46,18 +48,21 @@ def look(
     pairs: Sequence[TwoAnswers],
     errors: Mapping[str, tuple[float, float]],
     *,
-    asked: Shadow,
+    rollout: Rollout,
     now: datetime,
+    requests: Requests = NO_REQUESTS,
     refused: str = "",
 ) -> tuple[Climb, Verdict]:
     """The climb after this look, and the verdict.
 
     `errors` are the live version's and the challenger's by the decision's id, of pairs whose labels have come.
-    `refused` is what a person has said who refuses the version."""
+    `requests` are what became of them in a canary. `refused` is what a person has said who refuses the version."""
+    asked, rung = rollout.shadow, rung_of(climb.phase)
     try:
         climb = _planned(climb, pairs, asked, now)
     except FieldError as error:
-        refused = refused or str(error)
+        # A canary is judged without labels too.
+        refused = refused or ("" if rung.share else str(error))
     if refused:
         verdict = Verdict(answer="stop", because=refused)
         return _noted(climb, pairs, verdict, now), verdict
@@ -65,21 +70,40 @@ def look(
     if climb.plan:
         find = _by_blocks if asked.block_days else _one_by_one
         climb = climb.model_copy(update={"places": tuple(find(climb, pairs, asked, now))})
-    if not asked.block_days and is_alike(pairs, asked.margin):
+    if rung.name == "shadow" and not asked.block_days and is_alike(pairs, asked.margin):
         differing = sum(map(differ, pairs))
         verdict = Verdict(answer="go_on", because=f"{differing} of {len(pairs)} answers differ, less than the margin")
         return _noted(climb, pairs, verdict, now), verdict
     evidence = Evidence(
         days=(now - climb.since) / DAY,
-        bars=Bars(limit_days=asked.limit_days),
+        bars=_bars(rung, rollout),
         plan=climb.plan,
         labels=blocks_of(climb),
+        challenger=replace(requests.challenger, changed=sum(map(differ, pairs)), compared=len(pairs)),
+        live=requests.live,
     )
-    verdict = judge(RUNGS[0], evidence)
-    if climb.plan is None and verdict.answer == "not_yet":
+    verdict = judge(rung, evidence)
+    if rung.name == "shadow" and climb.plan is None and verdict.answer == "not_yet":
         because = f"{len(pairs)} of {PLAN_PAIRS} rows that say how often the two differ"
         verdict = Verdict(answer="not_yet", because=because)
     return _noted(climb, pairs, verdict, now), verdict
+
+
+def rung_of(phase: str) -> Rung:
+    """The rung of a phase."""
+    return next(rung for rung in RUNGS if rung.name == phase)
+
+
+def _bars(rung: Rung, rollout: Rollout) -> Bars:
+    if not rung.share:
+        return Bars(limit_days=rollout.shadow.limit_days)
+    canary = rollout.canary
+    return Bars(
+        max_errors=canary.max_errors,
+        max_changed=canary.max_changed,
+        requests=canary.requests,
+        limit_days=canary.limit_days,
+    )
 
 
 def is_alike(pairs: Sequence[TwoAnswers], margin: float) -> bool:

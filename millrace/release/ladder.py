@@ -40,18 +40,22 @@ class Rung:
     """A step of a release."""
 
     name: str
-    copies: bool = False
-    """The challenger answers copies of requests; nobody gets its answers."""
     reviewed: bool = False
     """People get its answers before they act."""
     share: bool = False
     """It answers a part of the requests."""
+    look_s: int = 0
+    """Seconds between two looks at the evidence. 0 for the last rung, which a release does not watch."""
+
+    @property
+    def watches(self) -> bool:
+        return self.look_s > 0
 
 
 RUNGS = (
-    Rung(name="shadow", copies=True),
-    Rung(name="assisted", reviewed=True),
-    Rung(name="canary", share=True),
+    Rung(name="shadow", look_s=7200),
+    Rung(name="assisted", reviewed=True, look_s=7200),
+    Rung(name="canary", share=True, look_s=300),
     Rung(name="live"),
 )
 
@@ -66,6 +70,8 @@ class Traffic:
     changed: int = 0
     """Requests that the other version would have answered otherwise, of those that it answered too (`compared`)."""
     compared: int = 0
+    timed: int | None = None
+    """Requests whose latency is compared; None for all."""
     slow: Mapping[float, int] = field(default_factory=dict)
     """By level how many were slower than that quantile of the live version, as known when the rung began."""
 
@@ -154,7 +160,7 @@ def judge(rung: Rung, evidence: Evidence) -> Verdict:
 
 
 def _judge_of(rung: Rung) -> Callable[[Evidence], Verdict]:
-    if rung.copies:
+    if rung.name == "shadow":
         return _judge_quality
     return _judge_agreement if rung.reviewed else _judge_traffic
 
@@ -224,10 +230,10 @@ def slowness(challenger: Traffic, live: Traffic) -> float:
 
     Of the slow requests of a level, whoever answered them, the challenger has its share of all requests if both are as
     fast. Load that slows both down changes nothing."""
-    requests = challenger.requests + live.requests
-    if not challenger.requests or not live.requests:
+    own_requests, others = (one.requests if one.timed is None else one.timed for one in (challenger, live))
+    if not own_requests or not others:
         return 0.0
-    share = challenger.requests / requests
+    share = own_requests / (own_requests + others)
     logs = []
     for level in LEVELS:
         own = challenger.slow.get(level, 0)

@@ -20,7 +20,9 @@ from millrace.errors import ConflictError, OvertakenError
 from millrace.evaluation.agreement import TOLERANCE, largest_difference
 from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
-from millrace.messages.release import ReleaseOutcome, SmokeTested, Turn
+from millrace.messages.monitor import BASELINE_FILE
+from millrace.messages.release import ModelState, ReleaseOutcome, SmokeTested, Turn
+from millrace.names import WorkloadNames
 from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.callers import owner_of
 from millrace.state.pointers import Pointers, Version
@@ -47,6 +49,25 @@ def outcome_of(pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcom
     if pointers.newest >= int(version):
         return "done"
     return turn
+
+
+def version_of(state: ModelState, names: WorkloadNames) -> Version:
+    """The version that a release releases, in the form that the release pointers store."""
+    release = state.start_release.answer
+    return Version(
+        package_arn=release.package_arn,
+        version=release.version,
+        model_name=state.model.name,
+        run=release.run_name,
+        baseline_uri=names.run_uri(release.run_name, BASELINE_FILE),
+        model_data_url=release.model_data_url,
+        model_digest=release.model_digest,
+        baseline_digest=release.baseline_digest,
+        promised_error=release.promised_error,
+        automate_from=release.automate_from,
+        costs_digest=release.costs_digest,
+        rule_answer=release.rule_answer,
+    )
 
 
 def promote(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from millrace.state.table import StateTable
 from millrace.timestamps import format_utc, parse_utc
+
+if TYPE_CHECKING:
+    from millrace.workload.rollout import Phase
 
 KEY = "climb"
 
@@ -24,7 +28,7 @@ class Climbing:
     execution: str
     """The ARN of the release."""
     version: str
-    phase: str
+    phase: Phase
     since: datetime
 
 
@@ -39,7 +43,7 @@ class ClimbingVersion:
         item = self._table.get(KEY)
         if not item:
             return None
-        text = {name: item[name]["S"] for name in ("execution", "version", "phase")}
+        text: dict[str, Any] = {name: item[name]["S"] for name in ("execution", "version", "phase")}
         return Climbing(**text, since=parse_utc(item["since"]["S"]))
 
     def put(self, climbing: Climbing) -> None:

@@ -1,4 +1,4 @@
-"""The release pointers say which version is live: item `release` (champion, previous, highest, revision).
+"""The release pointers say which version is live: item `release` (champion, previous, highest, revision, canary).
 
     release = {"champion": {"M": {"version": {"S": "3"}, …}}, "previous": {"M": {"version": {"S": "1"}, …}},
                "highest": {"N": "3"}, "revision": {"N": "5"}}
@@ -9,6 +9,7 @@ second gets ConflictError.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, fields, replace
 
 from millrace.errors import ConflictError
@@ -51,6 +52,23 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CanaryVersion:
+    """A version that answers a share of the requests at the challenger's endpoint."""
+
+    version: Version
+    share: float
+    execution: str
+    """The ARN of its release."""
+
+    def draws(self, call: str) -> bool:
+        """Whether this version answers the call, of which `call` is the first decision's id.
+
+        Whoever chooses the id does not know the execution, so cannot choose the version."""
+        drawn = hashlib.sha256(f"{self.execution} {call}".encode()).digest()[:8]
+        return int.from_bytes(drawn) < self.share * 2**64
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pointers:
     """The live version, and what a release must know of earlier ones."""
 
@@ -62,6 +80,14 @@ class Pointers:
     """The highest number of a version that was ever live. 0 before the first release, and in old items."""
     revision: int = 0
     """How often the pointers were written."""
+    canary: CanaryVersion | None = None
+    """None unless a release is in the phase `canary`."""
+
+    @property
+    def answering(self) -> list[Version]:
+        """The versions whose answers may act: the live one, the one before it, and a canary."""
+        canary = self.canary.version if self.canary else None
+        return [one for one in (self.champion, self.previous, canary) if one]
 
     @property
     def newest(self) -> int:
@@ -69,9 +95,9 @@ class Pointers:
         return max(self.highest, *(int(one.version) for one in (self.champion, self.previous) if one), 0)
 
     def with_live(self, version: Version) -> Pointers:
-        """The pointers with `version` as champion and the champion so far as previous. The revision stays."""
+        """The pointers with `version` as champion and the champion so far as previous, without a canary."""
         newest = max(self.newest, int(version.version))
-        return replace(self, champion=version, previous=self.champion, highest=newest)
+        return replace(self, champion=version, previous=self.champion, highest=newest, canary=None)
 
 
 class ReleasePointers:
@@ -88,11 +114,18 @@ class ReleasePointers:
             previous=_version(item.get("previous")),
             highest=int(item.get("highest", {"N": "0"})["N"]),
             revision=int(item.get("revision", {"N": "0"})["N"]),
+            canary=_canary(item.get("canary")),
         )
 
     def champion(self) -> Version | None:
         """The live version. None before the first release."""
         return self.read().champion
+
+    def end_canary(self, execution: str) -> None:
+        """Take the canary of this release out, if it is still there. Raises ConflictError as `move` does."""
+        pointers = self.read()
+        if pointers.canary and pointers.canary.execution == execution:
+            self.move(replace(pointers, canary=None))
 
     def move(self, pointers: Pointers) -> Pointers:
         """Write the pointers over the revision that was read, `pointers.revision`. Returns them with the next revision.
@@ -105,6 +138,9 @@ class ReleasePointers:
         for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
             if version:
                 item[role] = {"M": _attributes(version)}
+        if canary := pointers.canary:
+            told = {"share": {"N": repr(canary.share)}, "execution": {"S": canary.execution}}
+            item["canary"] = {"M": told | {"version": {"M": _attributes(canary.version)}}}
         # Compare and set: the write is refused if the stored revision is not the one that was read. Before the first
         # write there is no item to compare with.
         is_current = "revision = :revision"
@@ -114,6 +150,15 @@ class ReleasePointers:
             expected = f"expected revision {pointers.revision}, it has moved"
             raise ConflictError(f"{self._table.workload}: release pointers: {expected}")
         return replace(pointers, revision=pointers.revision + 1)
+
+
+def _canary(attribute: Attribute | None) -> CanaryVersion | None:
+    if attribute is None:
+        return None
+    found = attribute["M"]
+    version = _version(found["version"])
+    assert version is not None
+    return CanaryVersion(version=version, share=float(found["share"]["N"]), execution=found["execution"]["S"])
 
 
 def _version(attribute: Attribute | None) -> Version | None:

@@ -22,7 +22,8 @@ Only the module named beside a key reads or writes its items. pk is the workload
     orphan-notice     `orphan_notice`
     caller#<digest>   `callers`
     request#<digest>  `answered_requests`
-    circuit#endpoint  the prediction function's circuit breaker, by powertools
+    circuit#endpoint, circuit#challenger
+                      the circuit breakers of functions that predict, by powertools
 
 pk is `review#<workload>`, sk is one of
 

@@ -1,10 +1,10 @@
 """The part `rollout` of workload.yaml: on which instances a version goes live, in which phases, and who approves it.
 
     shadow   the version answers copies of kept decisions; labels of those that it answers otherwise decide
-    canary   a part of the new fleet takes its share of the traffic first, watched by the release's alarms
-    live     the new fleet takes all traffic; every rollout ends with this phase
+    canary   it answers a share of the requests; errors, slow answers and changed ones decide
+    live     a new fleet takes all traffic, watched by the release's alarms; every rollout ends with this phase
 
-A rollout has any of the first two phases, in this order: `phases: [shadow, canary, live]`.
+A rollout has any of the phases before `live`, in this order: `phases: [shadow, canary, live]`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ PRODUCTION_INSTANCES = 2
 """The least instances in production without a declaration. SageMaker spreads two over two availability zones.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-best-practices.html"""
+Traffic = Literal["all_at_once", "canary", "linear"]
+"""How the traffic moves from the old fleet to the new one: at once, a part of it first, or in equal steps."""
 Approval = Literal["none", "person"]
 """Who lets a version that has passed its gates be released: `none`, nobody is asked; `person`, a person by name."""
 Phases = Annotated[tuple[Phase, ...], AfterValidator(check_order)]
@@ -58,6 +60,21 @@ class Shadow(Section):
     """The most decisions that are copied in two hours."""
 
 
+class Canary(Section):
+    """What requests have to show in a canary. The bounds are shares of its requests."""
+
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """The share of the requests that the version answers, chosen by their ids."""
+    requests: Annotated[int, Field(ge=100)] = 3000
+    """After so many requests without a finding it goes on."""
+    max_errors: Share = 0.02
+    """Requests that it did not answer, so that the live version did."""
+    max_changed: Share | None = None
+    """Answers that the live version gives otherwise, of those that both gave. None: they are shown and not judged."""
+    limit_days: Annotated[float, Field(gt=0, le=7)] = 3.0
+    """After so many days a version with too few requests is refused."""
+
+
 class Rollout(Section):
     """How a version goes live."""
 
@@ -65,6 +82,10 @@ class Rollout(Section):
     """The phases in their order; `[live]` is the least."""
     shadow: Shadow = Shadow()
     """What a phase `shadow` asks for."""
+    canary: Canary = Canary()
+    """What a phase `canary` asks for."""
+    traffic: Traffic = "all_at_once"
+    """How the traffic moves to the new fleet: `all_at_once`, `canary` (a part first) or `linear` (in steps)."""
     approval: Approval | None = None
     """Who approves a version: `none` or `person`. None: `person` in stages like `prod` and with `card.risk: high`."""
     approval_hours: Annotated[float, Field(gt=0, le=24 * 366)] = 168

@@ -33,9 +33,10 @@ from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.end_to_end.conftest import REST_S, Lived
 from tests.infra.local.waiting import until
+from tests.registered import register, tell
 
 ROLLOUT = {
-    "phases: [live]": "phases: [canary, live]\n  min_instances: 2",
+    "phases: [live]": "traffic: canary\n  min_instances: 2",
     "local: ml.m5.large, dev: ml.m5.large": "local: ml.m5.xlarge, dev: ml.m5.large",
     "max_p99_ms: 50": "max_p99_ms: 500",
 }
@@ -89,28 +90,6 @@ def champion(lived: Lived) -> str:
     found = pointers(lived).champion
     assert found is not None
     return found.version
-
-
-def register(lived: Lived) -> str:
-    """The ARN of a new version with the champion's artefact and evaluation, beside the champion."""
-    sagemaker, found = lived.cloud.client("sagemaker"), pointers(lived).champion
-    assert found is not None
-    package = sagemaker.describe_model_package(ModelPackageName=found.package_arn)
-    kept = ("ModelPackageGroupName", "InferenceSpecification", "ModelMetrics")
-    made = sagemaker.create_model_package(
-        ModelApprovalStatus="PendingManualApproval",
-        CustomerMetadataProperties={**package["CustomerMetadataProperties"], "beside": found.version},
-        **{name: package[name] for name in kept if name in package},
-    )
-    return str(made["ModelPackageArn"])
-
-
-def tell(lived: Lived, package_arn: str) -> None:
-    """As the machine `train` tells of a registered version."""
-    detail = {"workload": lived.names.workload, "package_arn": package_arn}
-    entry = {"Source": "millrace", "DetailType": "model.registered", "Detail": json.dumps(detail)}
-    told = lived.cloud.client("events").put_events(Entries=[{**entry, "EventBusName": lived.names.platform.bus}])
-    assert told["FailedEntryCount"] == 0
 
 
 def run_of(lived: Lived, package_arn: str) -> dict[str, Any]:
@@ -292,9 +271,13 @@ def fleet(lived: Lived) -> tuple[str, int]:
 def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
     """The canary is judged by its alarms, then the version is live, on the instances that are declared by now."""
     assert (fleet(canary), scaled(canary)) == (("ml.m5.large", 1), [(1, 4)])
-    states, before, package = canary.cloud.client("stepfunctions"), champion(canary), register(canary)
+    states, before, package = (
+        canary.cloud.client("stepfunctions"),
+        champion(canary),
+        register(canary.cloud, canary.names),
+    )
     version = package.rpartition("/")[2]
-    asked = {"detail": {"package_arn": package}, "rollout": {"phases": ["canary", "live"]}}
+    asked = {"detail": {"package_arn": package}}
     with plain.asking():
         arn = states.start_execution(stateMachineArn=canary.names.machine_arn("release"), input=json.dumps(asked))[
             "executionArn"
@@ -306,7 +289,7 @@ def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
     canary.rest()
     assert states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
     assert set(plain.told) == {before, version}
-    assert {"Update live by canary", "Stop scaling", "Declared count"} <= entered(states, arn)
+    assert {"Update live in steps", "Stop scaling", "Declared count"} <= entered(states, arn)
     assert (fleet(canary), scaled(canary)) == (("ml.m5.xlarge", 2), [(2, 4)])
     assert [record["event"] for record in audited(canary) if record["execution"] == arn] == ["release.live"]
     assert (champion(canary), alarms(canary)) == (version, [])
@@ -348,10 +331,10 @@ def rolled_back(lived: Lived, package: str, *, champion_before: str, config_befo
 
 @pytest.mark.night("by day a broken canary is rolled back by the same states")
 def test_a_slow_canary_is_rolled_back_and_no_request_fails(canary: Lived, plain: Callers) -> None:
-    before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary)
+    before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary.cloud, canary.names)
     version = package.rpartition("/")[2]
     with plain.asking():
-        tell(canary, package)
+        tell(canary.cloud, canary.names, package)
         processes = until(lambda: serving(canary, version))
         with held(processes):
             plain.wait_for(version)
@@ -368,10 +351,10 @@ def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(
     """Its processes die under requests: the prediction function answers with the declared fallback.
 
     The endpoint's own callers get the errors; the prediction function asks no more once five in a row have failed."""
-    before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary)
+    before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary.cloud, canary.names)
     version = package.rpartition("/")[2]
     with predicting.asking():
-        tell(canary, package)
+        tell(canary.cloud, canary.names, package)
         predicting.wait_for(version)
         stop_scaling(canary)
         with killed(canary, version), plain.asking():
@@ -404,7 +387,11 @@ def served(lived: Lived) -> str:
 
 def test_a_release_that_a_person_stops_halfway_leaves_one_truth(canary: Lived, plain: Callers) -> None:
     """Stopped while the endpoint changes: SageMaker goes on with the update, and the version before comes back."""
-    states, before, package = canary.cloud.client("stepfunctions"), pointers(canary), register(canary)
+    states, before, package = (
+        canary.cloud.client("stepfunctions"),
+        pointers(canary),
+        register(canary.cloud, canary.names),
+    )
     asked = {"detail": {"package_arn": package}}
     arn = states.start_execution(stateMachineArn=canary.names.machine_arn("release"), input=json.dumps(asked))[
         "executionArn"

@@ -85,7 +85,7 @@ def later(cloud: LocalCloud, **by: float) -> None:
 def pairs(cloud: LocalCloud, version: str) -> list[TwoAnswers]:
     """The rows that both have answered, as they lie in the lake."""
     s3, bucket = cloud.client("s3"), PLATFORM.bucket("lake")
-    under = f"electricity/shadow/{version}/"
+    under = f"electricity/climbs/{version}/"
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=under).get("Contents", ())]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys if key.endswith(".jsonl")]
     return [TwoAnswers.model_validate_json(line) for body in bodies for line in body.splitlines()]

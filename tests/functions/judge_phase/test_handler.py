@@ -81,7 +81,7 @@ def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r"
 
 def climb(aws):
     body = aws.s3.get_object(
-        Bucket=aws.names.platform.bucket("lake"), Key="electricity/shadow/2/2f61d0a5-release/climb.json"
+        Bucket=aws.names.platform.bucket("lake"), Key="electricity/climbs/2/2f61d0a5-release/shadow/climb.json"
     )["Body"].read()
     return json.loads(body)
 

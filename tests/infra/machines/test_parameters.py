@@ -61,7 +61,7 @@ def test_every_state_is_reached_and_every_next_exists(context, name):
     assert targets == set(states)
 
 
-TRAINING, UPDATE = ("train", "Training"), ("release", "Update live by canary")
+TRAINING, UPDATE = ("train", "Training"), ("release", "Update live in steps")
 
 MISTAKES = {
     "missing: name": (TRAINING, lambda p: p.pop("TrainingJobName.$"), "TrainingJobName: missing"),
@@ -130,7 +130,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_seen(context, mistake):
     (machine, task), plant, words = MISTAKES[mistake]
-    planted = deepcopy(tasks(MACHINES[machine].definition(context("prod")))[task])
+    planted = deepcopy(tasks(MACHINES[machine].definition(context("prod", rollout={"traffic": "canary"})))[task])
     plant(planted["Parameters"])
     with pytest.raises(ConfigurationError) as raised:
         checked(planted)

@@ -27,7 +27,7 @@ def test_no_traffic_before_the_probe_has_passed(context):
 
 
 def test_the_live_update_is_watched_by_alarms_of_its_own_fleet(context, workload):
-    states = release.definition(context())["States"]
+    states = release.definition(context(rollout={"traffic": "canary"}))["States"]
     for name in ("Alarm on errors", "Alarm on latency"):
         parameters = states[name]["Parameters"]
         for query in parameters["Metrics"]:
@@ -37,7 +37,7 @@ def test_the_live_update_is_watched_by_alarms_of_its_own_fleet(context, workload
             )
         assert parameters["TreatMissingData"] == "notBreaching"
     assert states["Alarm on latency"]["Parameters"]["Threshold"] == workload.gates.latency.max_p99_ms * 1000
-    for name in ("Update live", "Update live by canary"):
+    for name in ("Update live", "Update live in steps"):
         parameters = states[name]["Parameters"]
         policy = parameters["DeploymentConfig"]["BlueGreenUpdatePolicy"]
         waits = policy["TerminationWaitInSeconds"] + policy["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
@@ -75,12 +75,17 @@ def test_challenger_and_live_have_the_same_variant_name(context):
     assert len(set(names)) == 1
 
 
-def test_a_canary_needs_two_instances(context):
-    phases = ("canary", "live")
+@pytest.mark.parametrize("traffic", ["canary", "linear"])
+def test_steps_need_two_instances(context, traffic):
     with pytest.raises(WorkloadError, match=r"min_instances: expected at least 2"):
-        release.definition(context("dev", rollout={"phases": phases}))
-    release.definition(context("dev", rollout={"phases": phases, "min_instances": 2}))
-    release.definition(context("prod", rollout={"phases": phases}))
+        release.definition(context("dev", rollout={"traffic": traffic}))
+    release.definition(context("dev", rollout={"traffic": traffic, "min_instances": 2}))
+    routing = release.definition(context("prod", rollout={"traffic": traffic}))["States"]["Update live in steps"]
+    policy = routing["Parameters"]["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    assert policy["TrafficRoutingConfiguration"]["Type"] == traffic.upper()
+    waits = 4 if traffic == "linear" else 2  # 33 % are four steps
+    wait_s = policy["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
+    assert policy["MaximumExecutionTimeoutInSeconds"] == 3600 + waits * wait_s
 
 
 @pytest.mark.parametrize(
@@ -95,8 +100,8 @@ def test_in_production_two_instances_serve_at_least(context, stage, declared, co
 
 
 @pytest.mark.parametrize("instances", range(2, 30))
-def test_a_canary_is_at_most_half_of_any_fleet(instances):
-    assert math.ceil(instances * endpoints.canary_percent(instances) / 100) <= instances / 2
+def test_a_step_is_at_most_half_of_any_fleet(instances):
+    assert math.ceil(instances * endpoints.step_percent(instances) / 100) <= instances / 2
 
 
 def test_no_state_waits_for_an_answer_that_nothing_sends(context):
@@ -127,12 +132,12 @@ def test_another_instance_type_stops_the_scaling_before_the_update(context, work
 
 @pytest.mark.parametrize(("few", "reset"), [("Declared count", ["DesiredInstanceCount"]), ("Present count", [])])
 def test_a_fleet_below_the_declared_count_takes_it(context, few, reset):
-    states = release.definition(context(rollout={"min_instances": 3}))["States"]
+    states = release.definition(context(rollout={"min_instances": 3, "traffic": "canary"}))["States"]
     (too_few,) = states["Too few?"]["Choices"]
     assert too_few == {"Variable": "$.live_fleet.instances", "NumericLessThan": 3, "Next": "Declared count"}
     assert states["Too few?"]["Default"] == "Present count"
     assert states[few]["Result"]["properties"] == [{"VariantPropertyType": one} for one in reset]
-    for update in ("Update live", "Update live by canary"):
+    for update in ("Update live", "Update live in steps"):
         parameters = states[update]["Parameters"]
         assert parameters["ExcludeRetainedVariantProperties.$"] == f"{states[few]['ResultPath']}.properties"
 

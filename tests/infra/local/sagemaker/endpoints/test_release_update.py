@@ -25,7 +25,11 @@ DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 def context() -> Context:
     """Two instances of ml.m5.xlarge are declared; a new fleet is not watched."""
     workload = load_workload(FOLDER)
-    changes = {"min_instances": 2, "instance": {**workload.rollout.instance, "local": "ml.m5.xlarge"}}
+    changes = {
+        "traffic": "canary",
+        "min_instances": 2,
+        "instance": {**workload.rollout.instance, "local": "ml.m5.xlarge"},
+    }
     settings = settings_for("local", account="123456789012", region="eu-west-1")
     return Context(
         component="release",
@@ -138,7 +142,7 @@ def test_another_instance_type_and_a_higher_count_need_no_step_by_hand(
     live("ml.m5.large", 1)
     run, entered = update()
     assert run["status"] == "SUCCEEDED", run["cause"]
-    assert {"Stop scaling", "Declared count", "Update live by canary"} <= entered
+    assert {"Stop scaling", "Declared count", "Update live in steps"} <= entered
     assert fleet(sagemaker, context) == ("ml.m5.xlarge", 2)
     assert scaled(client, context) == [(2, 4)]
 
