@@ -99,3 +99,34 @@ def _row(window: JudgedWindow) -> dict[str, Any]:
         "error": window.error,
         "its bound": window.error_bound,
     }
+
+
+@sagemaker.command()
+def clarify(
+    rows: Annotated[Path, typer.Argument(help="Rows with their labels: .csv, .jsonl or .parquet.")],
+    as_json: Json,
+    config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Clarify's analysis_config.json.")],
+    predicted: Annotated[str, typer.Option(help="The column of the predicted labels.")] = "",
+    beside: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="An analysis.json to compare with.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the figures here, as Clarify's analysis.json.")] = None,
+) -> None:
+    """Compute Clarify's bias metrics of a file of rows, by their own names.
+
+    Example: millrace sagemaker clarify rows.csv --config analysis_config.json --predicted score"""
+    from console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
+    from console.sagemaker.lines import parsed, read_table
+
+    wanted = parsed(str(config), config.read_bytes(), AnalysisConfig)
+    if predicted:
+        wanted = wanted.model_copy(update={"predicted_label": predicted})
+    found = analyse(read_table(rows, headers=wanted.headers), wanted, where=str(rows))
+    theirs = dict(parsed(str(beside), beside.read_bytes(), Analysis).figures()) if beside else {}
+    if output:
+        output.write_text(found.model_dump_json(indent=1, exclude_unset=True))
+    lines = []
+    for key, one in found.figures():
+        line = dict(zip(("stage", "facet", "group", "metric"), key, strict=True)) | {"value": one.error or one.value}
+        lines.append(line | ({"theirs": theirs[key].value if key in theirs else None} if beside else {}))
+    show_rows(lines, as_json=as_json, nothing="The configuration asks for no bias metric.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from console.sagemaker.captures import Captured
+from console.sagemaker.lines import read_table
 from console.sagemaker.verdict import FEWEST_ROWS, Reference, of_blocks
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import PROMISED_WINDOWS
@@ -57,19 +58,7 @@ def read_rows(path: Path, *, label: str = "", time: str = "") -> TrainingRows:
 
     Numbers are float64, all else is text; times are left out. Raises ConfigurationError if the file is none of these or
     lacks a column that is named."""
-    import pyarrow.csv
-    import pyarrow.json
-    import pyarrow.parquet
-
-    readers = {".csv": pyarrow.csv.read_csv, ".jsonl": pyarrow.json.read_json, ".parquet": pyarrow.parquet.read_table}
-    if path.suffix not in readers or not path.is_file():
-        expected = f"a file {', '.join(readers)}"
-        raise ConfigurationError(where=str(path), field="--baseline", expected=expected, came="none of that name")
-    try:
-        rows = readers[path.suffix](path)
-    except pa.ArrowInvalid as error:
-        expected = f"rows as {path.suffix} has them"
-        raise ConfigurationError(where=str(path), field="rows", expected=expected, came=str(error)) from None
+    rows = read_table(path)
     for option, name in (("--label", label), ("--time", time)):
         if name and name not in rows.column_names:
             raise ConfigurationError(where=str(path), field=option, expected=", ".join(rows.column_names), came=name)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from millrace.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -68,3 +71,26 @@ def parsed(where: str, content: bytes | str, kind: type[Parsed]) -> Parsed:
             expected=expected,
             came=came.decode(errors="replace") if isinstance(came, bytes) else came,
         ) from None
+
+
+def read_table(path: Path, *, headers: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a CSV, JSON lines or Parquet file; `headers` names the columns of a CSV file without a line of names.
+
+    Raises ConfigurationError for any other file."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.json
+    import pyarrow.parquet
+
+    def read_csv(file: Path) -> pa.Table:
+        return pyarrow.csv.read_csv(file, pyarrow.csv.ReadOptions(column_names=headers))
+
+    readers = {".csv": read_csv, ".jsonl": pyarrow.json.read_json, ".parquet": pyarrow.parquet.read_table}
+    if path.suffix not in readers or not path.is_file():
+        expected = f"a file {', '.join(readers)}"
+        raise ConfigurationError(where=str(path), field="rows", expected=expected, came="none of that name")
+    try:
+        return readers[path.suffix](path)
+    except pa.ArrowInvalid as error:
+        expected = f"rows as {path.suffix} has them"
+        raise ConfigurationError(where=str(path), field="rows", expected=expected, came=str(error)) from None

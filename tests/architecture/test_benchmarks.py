@@ -40,6 +40,7 @@ REPLAYED = {"family": "cnn", "decisions": 5_000, "alone": 40, "other": 0}
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
+    "bias": {"tables": 1000, "compared": 33_000, "different": 0, "refused": 80},
     "burst": {"simulated": BURSTS[0], "alone": replace(BURSTS[0], hours=5.0), "real": BURSTS[1]},
     "company": {"found": [FAMILY]},
     "consumers": {"made": 10_000, "lost": 0, "twice": 0, "failed": 100},
@@ -67,6 +68,8 @@ HELD: dict[str, dict[str, Any]] = {
 MISSED: list[tuple[str, dict[str, Any]]] = [
     ("ages", {"cold": 2.1}),
     ("ages", {"warm": 2.1}),
+    ("bias", {"different": 1}),
+    ("bias", {"compared": 19_999}),
     ("burst", {"simulated": replace(BURSTS[0], effects=SIMULATED - 1)}),
     ("burst", {"simulated": replace(BURSTS[0], repeated=1)}),
     ("burst", {"real": replace(BURSTS[1], dead=1)}),

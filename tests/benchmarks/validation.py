@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,10 +32,9 @@ from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from tests.benchmarks import conclude
+from tests.benchmarks.peers import PEERS, environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ENVIRONMENT = REPOSITORY / "build" / "bench" / "validation"
-PEERS = REPOSITORY / "tests" / "benchmarks" / "peers"
 ROWS, MORE_ROWS, GROUP_ROWS = 1_000_000, 4_000_000, 62_500
 ROUNDS = 3
 BAR_GREAT_EXPECTATIONS, BAR_MB = 10.0, 512
@@ -190,20 +188,9 @@ def run(*arguments: str) -> dict[str, Any]:
     return told
 
 
-def environment() -> Path:
-    """The Python of the others."""
-    wanted, made = PEERS / "requirements-validation.txt", ENVIRONMENT / "requirements.txt"
-    python = ENVIRONMENT / "bin" / "python"
-    if not made.is_file() or made.read_bytes() != wanted.read_bytes():
-        venv.create(ENVIRONMENT, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", wanted], check=True)
-        made.write_bytes(wanted.read_bytes())
-    return python
-
-
 def compare(scratch: Path) -> dict[str, list[dict[str, Any]]]:
     """What each engine took in each round; exits where two differ in their answers."""
-    peers, rules, python = PEERS / "validation.py", scratch / "rules.json", environment()
+    peers, rules, python = PEERS / "validation.py", scratch / "rules.json", environment("validation")
     rules.write_text(json.dumps(RULES))
     write(ROWS, scratch / "ours.parquet", with_lines=True)
     write(ROWS, scratch / "peers.parquet", with_lines=False)
