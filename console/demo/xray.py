@@ -1,7 +1,8 @@
 """Eight weeks of the workload `xray`: a model of one archive predicts the images of another source.
 
 The published validation images are like the training images, but the published test images come from elsewhere. So the
-model passes its gates and then errs more often. The labels show it, and a retraining learns from them."""
+model passes its gates and then errs more often. Its own embedding shows that the images differ, labels show that it
+errs, and a retraining learns from them."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ from millrace.features.catalogue import encode
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
+from millrace.monitoring.answers import held_answers
 from millrace.monitoring.error import ErrorBound, drawn_bound, error_bound
 from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column
@@ -135,6 +137,11 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         error=_error_bound(evaluation, model.description.task.errors(output_TW, rows.test_targets), rows, workload),
         is_in_time=rows.parts.is_in_time,
     )
+    if not rows.parts.is_in_time:
+        measures, tensors = model.measures_likeness, case.test_tensors
+        measured = model.with_likeness(tensors)[1] if measures else {}
+        answers = held_answers(model.description.task.answers(output_TW), measured)
+        watched = replace(watched, answers=answers)
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from jobs.monitoring.decisions import watched
@@ -37,9 +38,10 @@ from millrace.messages.monitor import (
     WindowReport,
     read_request,
 )
+from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.error import ErrorBound, lowest_of
-from millrace.monitoring.judgement import judge
+from millrace.monitoring.judgement import Finding, judge
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
 from millrace.workload.declaration import Workload
@@ -136,10 +138,12 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
                 start=window.start,
                 end=window.end,
                 decisions=len(rows),
-                input=_input(rows, known) if window.judge_input else None,
+                input=_input(inside[: place + 1], known) if window.judge_input else None,
                 error=_error(one, *figures) if window.judge_error else None,
             )
-            for window, rows, one, figures in zip(request.windows, inside, counted, judged, strict=True)
+            for place, (window, rows, one, figures) in enumerate(
+                zip(request.windows, inside, counted, judged, strict=True)
+            )
         ),
     )
     settled = _settled(outcomes, report, request)
@@ -216,14 +220,24 @@ def _labels(folder: Path | None) -> list[dict[str, Any]]:
     return [label for path in paths for label in pq.ParquetFile(path).read().to_pylist()]
 
 
-def _input(decisions: list[Decision], known: Known) -> InputReport:
-    """How the inputs of a window's decisions compare with the baseline."""
-    judgement = judge(known.baseline, watched(decisions, known.baseline, known.features, known.contract.rows))
-    findings = sorted(judgement.findings, key=lambda finding: -finding.ratio)
+def _input(windows: Sequence[list[Decision]], known: Known) -> InputReport:
+    """How the inputs of the last window's decisions, and the champion's answers, compare with the baseline.
+
+    The answers are judged twice, those of this window and those of the windows before it too: a small difference shows
+    in many rows. Windows that wait for labels are among them, so it shows the sooner where labels are missing."""
+    judgement = judge(known.baseline, watched(windows[-1], known.baseline, known.features, known.contract.rows))
+    found = [*judgement.findings]
+    if (held := known.baseline.answers) is not None:
+        own = [held.numbers([d for d in rows if d.model_version == known.request.model_version]) for rows in windows]
+        # Half of the declared rate is shared by the two.
+        looks = (own[-1], np.concatenate(own)) if len(own) > 1 else (own[-1],)
+        shifts = (held.shift(rows_NA, rate=known.baseline.rate / 4) for rows_NA in looks)
+        found += [Finding(s.column, MEAN_SHIFT, s.value, s.bound) for s in shifts if s]
+    findings = sorted(found, key=lambda finding: -finding.ratio)
     return InputReport(
         rows=judgement.rows,
         usual_rows=judgement.usual_rows,
-        ratio=judgement.ratio,
+        ratio=findings[0].ratio if findings else None,
         findings=tuple(
             DriftFinding(column=f.column, statistic=f.statistic, value=f.value, bound=f.bound, ratio=f.ratio)
             for f in findings

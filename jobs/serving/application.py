@@ -111,15 +111,15 @@ class Application:
             return self._task.answers(_no_outputs(self._task.objective.width)), []
         tensors = self._reader.together(requests)
         measures = self._model.measures_likeness
-        output_NW, likeness_N = self._model.with_likeness(tensors) if measures else (self._model.outputs(tensors), None)
+        output_NW, measured = self._model.with_likeness(tensors) if measures else (self._model.outputs(tensors), {})
         finite_N = np.asarray(np.isfinite(output_NW).all(axis=1))
         if not finite_N.all():
             _reject(requests, finite_N)
             output_NW, tensors = output_NW[finite_N], {name: value[finite_N] for name, value in tensors.items()}
         found = dict(self._task.answers(output_NW))
-        measured = {}
-        if likeness_N is not None:
-            measured[LIKENESS] = found[LIKENESS] = likeness_N[finite_N]
+        measured = {name: values[finite_N] for name, values in measured.items()}
+        if LIKENESS in measured:
+            found[LIKENESS] = measured[LIKENESS]
         if not self._is_measured or all(rows.numbers is not None for rows in requests):
             return found, []
         return found, _by_row({**encoders.measure(self._features, tensors), **measured})

@@ -90,7 +90,7 @@ def _trained(
         check_held_out(unlike, len(inputs.validation))
     # The graph depends on shapes and not on weights, so its process makes it while this one trains.
     if graph:
-        objective, measures = setting.task.objective, unlike is not None
+        objective, measures = setting.task.objective, setting.measures_likeness
         graph.begin(inputs.parameters, inputs.signature, objective, measures_likeness=measures)
     report = _print if together.is_first else _say_nothing
     earlier = list(_walk_forward(setting, rows, parts, stop, together))
@@ -100,7 +100,7 @@ def _trained(
     processes = loop.trainings_at_once(inputs, together) if more and files is None else 1
     with beside(more, processes=processes) as more_models:
         trained = loop.train(
-            replace(inputs, measures_likeness=unlike is not None),
+            replace(inputs, measures_likeness=setting.measures_likeness),
             checkpoints=places.checkpoints,
             stop=lambda: stop.came,
             report=report,

@@ -85,6 +85,14 @@ class Setting:
         """The policy's share of the farthest rows; None if nobody asks how far a row is from the training rows."""
         return self.workload.policy.unlike_training if self.workload.policy else None
 
+    @property
+    def measures_likeness(self) -> bool:
+        """Whether the model measures how far a row is from the training rows, and where it lies among them.
+
+        The policy may ask for it. Of images and texts the monitors do: their cells are neither numbers nor words."""
+        has_network = self.workload.training.family_parameters().trees != "alone"
+        return has_network and (self.unlike_training is not None or bool(encoders.measured(self.features)))
+
     def fit(self, rows: pa.Table) -> Features:
         """The encoders with what they learn from these training rows.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from millrace.artefact.artefact import DISTANCE, OUTPUT, PARTS
+from millrace.artefact.batch import LIKENESS
 from millrace.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, npt.NDArray[Any]]
 
+EMBEDDING = "embedding"
+"""The name of what enters the last layer of the network, in the names of its coordinates."""
 ONNX_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
 """ONNX Runtime's names for the types of a signature."""
 
@@ -46,7 +49,8 @@ class Model:
         wanted = [answer, *((name, *answer[1:]) for name in self.parts)]
         self.measures_likeness = bool(self.description.held_distances)
         if self.measures_likeness:
-            wanted.append((DISTANCE, ONNX_TYPES["float32"], (1,)))
+            # It has as many coordinates as the network has numbers before its last layer, up to a few.
+            wanted.append((DISTANCE, ONNX_TYPES["float32"], outputs[-1][2]))
         if given != expected or outputs != wanted:
             raise ArtefactError(
                 f"model.onnx: expected inputs {expected} and outputs {wanted}, got {given} and {outputs}"
@@ -61,16 +65,20 @@ class Model:
         graph answers another number of rows."""
         return self._outputs(tensors, (part,))[0]
 
-    def with_likeness(self, tensors: Tensors) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """The same, and for each row (N) the share of the held-out rows that are at least as far out.
+    def with_likeness(self, tensors: Tensors) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float64]]]:
+        """The same, and by name what is measured of each row (N): LIKENESS, and its coordinates `embedding.0` to
+        `embedding.7`, with four decimals.
 
-        It is 1 / (n + 1) at least, where n is the number of held-out rows."""
+        LIKENESS is the share of the held-out rows that are at least as far out, 1 / (n + 1) at least, where n is the
+        number of held-out rows."""
         import numpy as np
 
-        output_NW, distance_N1 = self._outputs(tensors, (OUTPUT, DISTANCE))
+        output_NW, measured_NS = self._outputs(tensors, (OUTPUT, DISTANCE))
+        far_N, *coordinates = measured_NS.T.astype(np.float64)
         held = np.asarray(self.description.held_distances)
-        nearer_N = np.searchsorted(held, distance_N1[:, 0].astype(np.float64), side="left")
-        return output_NW, (1 + len(held) - nearer_N) / (1 + len(held))
+        nearer_N = np.searchsorted(held, far_N, side="left")
+        found = {LIKENESS: (1 + len(held) - nearer_N) / (1 + len(held))}
+        return output_NW, found | {f"{EMBEDDING}.{place}": one.round(4) for place, one in enumerate(coordinates)}
 
     def _outputs(self, tensors: Tensors, names: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
         import numpy as np

@@ -5,7 +5,10 @@ What a distance means is told by rows that no step has learnt from: `likeness` o
 rows that are at least as far out, a conformal p-value (Bates et al. 2023, arXiv 2104.08279). Rows like the training
 rows have a likeness below 1 % in 1 % of the cases.
 
-Axes: N rows, D numbers that enter the last layer, K heads."""
+Rows of another source may be no farther out than others, and still lie elsewhere. So the first coordinates of what
+enters the last layer are measured too, along the directions in which the training rows differ most.
+
+Axes: N rows, D numbers that enter the last layer, S coordinates, K heads."""
 
 from __future__ import annotations
 
@@ -21,10 +24,13 @@ MOST_FITTED = 20_000
 """The most training rows that the distance is fitted on."""
 MOST_HELD = 1_000
 """So many held-out distances are kept, evenly spread over their order. A likeness has three digits."""
+COORDINATES = 8
+"""The most coordinates that are measured of a row."""
 
 
 class Likeness(nn.Module):
-    """The distance (N, 1) of what enters the last layer (N, D) from its mean over the training rows."""
+    """The distance of what enters the last layer (N, D) from its mean over the training rows, and its coordinates
+    (N, 1 + S)."""
 
     mean_D: Tensor
     whiten_DD: Tensor
@@ -45,10 +51,12 @@ class Likeness(nn.Module):
         # A unit that is always off has no variance: no row may be infinitely far by its rounding errors.
         scale = np.sqrt(np.maximum(values, max(float(values.max()), 1e-12) * 1e-6))
         self.mean_D.copy_(torch.from_numpy(states.mean(axis=0)))
-        self.whiten_DD.copy_(torch.from_numpy(vectors / scale))
+        # The directions come in the order of their variance: the largest goes first.
+        self.whiten_DD.copy_(torch.from_numpy((vectors / scale)[:, ::-1].copy()))
 
     def forward(self, state_ND: Tensor) -> Tensor:
-        return ((state_ND - self.mean_D) @ self.whiten_DD).square().sum(1, keepdim=True).sqrt()
+        whitened_ND = (state_ND - self.mean_D) @ self.whiten_DD
+        return torch.cat([whitened_ND.square().sum(1, keepdim=True).sqrt(), whitened_ND[:, :COORDINATES]], dim=1)
 
 
 def last_layer(network: nn.Module) -> nn.Module:

@@ -78,8 +78,8 @@ class Predictor(nn.Module):
         return (network_NW + trees_NW) / 2, network_NW, trees_NW
 
     def outputs(self, **tensors: Tensor) -> tuple[Tensor, ...]:
-        """The outputs of the graph: the answer, then those of its parts, then the distance (N, 1), as far as it has
-        them."""
+        """The outputs of the graph: the answer, then those of its parts, then distance and coordinates (N, 1 + S), as
+        far as it has them."""
         if self.likeness is None:
             return self.with_parts(**tensors) if self.has_parts else (self(**tensors),)
         with entering(last_layer(self.network)) as seen:

@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features import catalogue as encoders
 from millrace.messages.monitor import BASELINE_FILE
+from millrace.monitoring.answers import HeldAnswers
 from millrace.monitoring.calibration import Calibrated, Moments, calibrate, score_bounds
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import ErrorBound
@@ -69,6 +70,8 @@ class Baseline:
     columns: tuple[BaselineColumn, ...]
     error: ErrorBound | None
     """The bound on the error; None if the errors of the history are too few to set one."""
+    answers: HeldAnswers | None = None
+    """What answers are like without drift; None for rows in order of time, whose neighbours are alike."""
 
     def to_json(self) -> str:
         """The text of the file."""

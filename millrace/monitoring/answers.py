@@ -1,0 +1,141 @@
+"""Whether a version's answers, and where its rows lie in its last layer, are on average as they were on held-out rows.
+
+It works for every kind of input, since it looks at nothing but the model's own numbers, and it needs no label. All
+numbers are compared together by Hotelling's T²: of images from another source no single number may have moved far.
+
+Axes: N rows, A columns, R directions in which held-out rows vary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from millrace.decisions.record import Decision
+
+MEAN_SHIFT = "mean_shift"
+"""The statistic in a report."""
+MOST_CLASSES = 10
+"""So many of the most frequent texts of an answer have a column with their share."""
+IS = " = "
+"""Between the field and the text in the name of such a column: `value = fan`."""
+FEWEST = 30
+"""With fewer rows a mean has no normal distribution yet: nothing is judged."""
+ROWS_PER_DIRECTION = 5
+"""Fewer held-out rows than so many for each direction do not tell how they vary."""
+LEAST_VARIANCE = 1e-6
+"""A direction with less than this share of the largest variance is one in which nothing varies."""
+DRAWS = 400_000
+"""Values that are drawn to find a quantile of T²."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanShift:
+    """How far the means of some rows lie from those of the held-out rows."""
+
+    value: float
+    """T²."""
+    bound: float
+    column: str
+    """The column that moved most, in its own standard deviations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldAnswers:
+    """The answers of a version to held-out rows, and what was measured of these rows: their means and covariance."""
+
+    columns: tuple[str, ...]
+    """Fields of the answer (`confidence`), texts of it (`value = fan`), and measures (`likeness`, `embedding.0`)."""
+    rows: int
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+    def numbers(self, decisions: Sequence[Decision]) -> NDArray[np.float64]:
+        """The columns (N, A) of the decisions that have all of them."""
+        found = [[_number(one, column) for column in self.columns] for one in decisions]
+        return np.array([row for row in found if None not in row], np.float64).reshape(-1, len(self.columns))
+
+    def shift(self, rows_NA: NDArray[np.float64], *, rate: float) -> MeanShift | None:
+        """The shift of these rows, with the bound that rows like the held-out ones exceed with the probability `rate`.
+
+        None if there are fewer than FEWEST."""
+        if len(rows_NA) < FEWEST:
+            return None
+        covariance_AA, moved_A = np.array(self.covariance), rows_NA.mean(axis=0) - np.array(self.mean)
+        spread_A = np.sqrt(np.diag(covariance_AA))
+        values_R, vectors_AR = _directions(covariance_AA, spread_A)
+        shift_R = (moved_A / spread_A) @ vectors_AR
+        rows = len(rows_NA) * self.rows / (len(rows_NA) + self.rows)
+        return MeanShift(
+            value=float(rows * (shift_R**2 / values_R).sum()),
+            bound=quantile(len(values_R), self.rows, rate),
+            column=self.columns[int(np.abs(moved_A / spread_A).argmax())],
+        )
+
+
+def held_answers(
+    answers: Mapping[str, NDArray[Any]], measured: Mapping[str, NDArray[np.float64]]
+) -> HeldAnswers | None:
+    """What the answers (N) to held-out rows, by field, and the measures of these rows are like.
+
+    Lists and what never varies are left out. None if there are too few rows."""
+    found = {name: values for field, column in answers.items() for name, values in _columns(field, column)}
+    varying = {name: values for name, values in (found | dict(measured)).items() if float(np.std(values)) > 0}
+    if not varying:
+        return None
+    rows_NA = np.stack([*varying.values()], axis=1).astype(np.float64)
+    covariance_AA = np.atleast_2d(np.cov(rows_NA.T))
+    directions = len(_directions(covariance_AA, np.sqrt(np.diag(covariance_AA)))[0])
+    if len(rows_NA) < max(FEWEST, ROWS_PER_DIRECTION * directions):
+        return None
+    return HeldAnswers(
+        columns=tuple(varying),
+        rows=len(rows_NA),
+        mean=tuple(rows_NA.mean(axis=0).tolist()),
+        covariance=tuple(tuple(row) for row in covariance_AA.tolist()),
+    )
+
+
+def _columns(field: str, values_N: NDArray[Any]) -> list[tuple[str, NDArray[np.float64]]]:
+    if values_N.ndim > 1:
+        return []
+    if values_N.dtype.kind in "fiub":
+        return [(field, values_N.astype(np.float64))]
+    texts, counts = np.unique(values_N.astype(str), return_counts=True)
+    frequent = texts[np.argsort(-counts, kind="stable")][:MOST_CLASSES]
+    return [(f"{field}{IS}{text}", (values_N.astype(str) == text).astype(np.float64)) for text in frequent.tolist()]
+
+
+def _number(decision: Decision, column: str) -> float | None:
+    """The column of one decision; None if it has no such number."""
+    field, is_text, text = column.partition(IS)
+    if is_text:
+        return None if decision.model_version is None else float(str(decision.output.get(field)) == text)
+    found = decision.output.get(column, decision.watched.get(column))
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _directions(
+    covariance_AA: NDArray[np.float64], spread_A: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variances (R) and directions (A, R) of the standardised columns. Columns that follow from others add none."""
+    values_A, vectors_AA = np.linalg.eigh(covariance_AA / np.outer(spread_A, spread_A))
+    varies_A = values_A > LEAST_VARIANCE * values_A.max()
+    return values_A[varies_A], vectors_AA[:, varies_A]
+
+
+@lru_cache(maxsize=64)
+def quantile(directions: int, held: int, rate: float) -> float:
+    """The T² that windows exceed with the probability `rate`, if the covariance is that of `held` rows.
+
+    T² is then R (held - 1) / (held - R) times a variable of the distribution F with R and held - R degrees of freedom
+    (Hotelling 1931). It is drawn, since numpy has no quantile of F."""
+    random, rest = np.random.default_rng(0), held - directions
+    drawn = random.chisquare(directions, DRAWS) / (random.chisquare(rest, DRAWS) / rest)
+    return float(np.quantile(drawn, 1 - rate) * (held - 1) / rest)

@@ -1,0 +1,61 @@
+"""The mean of answers is compared as scipy's F distribution says, and rows like the held-out ones keep the rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from millrace.monitoring.answers import FEWEST, HeldAnswers, held_answers, quantile
+
+
+def held(rows: int, seed: int = 0) -> HeldAnswers:
+    found = held_answers(*numbers(rows, seed))
+    assert found is not None
+    return found
+
+
+def numbers(rows: int, seed: int, moved: float = 0.0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """A skewed confidence, its class, and three measures that hang together."""
+    random = np.random.default_rng(seed)
+    common_N = random.normal(size=rows)
+    confidence_N = random.beta(8, 1, rows)
+    measured = {f"embedding.{k}": common_N + random.normal(moved, 1, rows) for k in range(3)}
+    return {"value": np.where(confidence_N > 0.9, "fan", "pump").astype(object), "confidence": confidence_N}, measured
+
+
+def window(known: HeldAnswers, rows: int, seed: int, moved: float = 0.0) -> np.ndarray:
+    answers, measured = numbers(rows, seed, moved)
+    found = {f"value = {name}": (answers["value"] == name).astype(float) for name in ("fan", "pump")}
+    return np.stack([{**found, **answers, **measured}[name] for name in known.columns], axis=1)
+
+
+@pytest.mark.parametrize(("directions", "rows"), [(1, 50), (5, 262), (12, 2_000)])
+def test_the_bound_is_the_quantile_of_hotellings_distribution(directions: int, rows: int) -> None:
+    exact = stats.f.ppf(0.9975, directions, rows - directions) * directions * (rows - 1) / (rows - directions)
+    assert quantile(directions, rows, 0.0025) == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("rows", [FEWEST, 200, 5_000])
+def test_rows_like_the_held_out_ones_exceed_the_bound_at_the_declared_rate(rows: int) -> None:
+    ratios = []
+    for seed in range(400):
+        known = held(260, seed)
+        shift = known.shift(window(known, rows, 10_000 + seed), rate=0.05)
+        assert shift is not None
+        ratios.append(shift.value / shift.bound)
+    assert np.mean(np.array(ratios) > 1) == pytest.approx(0.05, abs=0.035)
+
+
+def test_a_move_that_no_column_shows_alone_is_seen_and_its_column_named() -> None:
+    known = held(400)
+    shift = known.shift(window(known, 200, 7, moved=0.5), rate=0.0025)
+    assert shift is not None
+    assert shift.value > shift.bound
+    assert shift.column.startswith("embedding.")
+
+
+def test_too_few_rows_are_not_judged() -> None:
+    assert held_answers(*numbers(FEWEST - 1, 0)) is None
+    known = held(260)
+    assert known.shift(window(known, FEWEST - 1, 3), rate=0.05) is None
