@@ -60,9 +60,14 @@ class Copies:
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
 
+    def newest(self, *, now: datetime) -> datetime | None:
+        """When the newest decision that is kept was made; None if there is none."""
+        return max((one.inferred_at for one in self._decided(now - BEHIND, now)), default=None)
+
     def requests(self, climb: Climb, *, now: datetime) -> Requests:
         """What became of the requests since the canary began."""
-        decided = [one for one in self._decided(climb.since - BEHIND, now) if one.inferred_at >= climb.since]
+        began = max(climb.since, climb.decided_before or climb.since)
+        decided = [one for one in self._decided(climb.since - BEHIND, now) if one.inferred_at > began]
         slow = slow_above(decided, champion=climb.champion)
         return count(decided, slow, champion=climb.champion, version=climb.version)
 

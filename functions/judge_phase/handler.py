@@ -68,6 +68,8 @@ def handler(call: LookInput) -> PhaseJudged:
     CLIMBING.put(Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since))
     is_canary = rung_of(call.phase).share
     if is_canary:
+        if known is None:
+            climb = climb.model_copy(update={"decided_before": COPIES.newest(now=call.at)})
         open_canary(call)
     # 1. The answers of the challenger to rows that the live version has answered since.
     copies = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=WORKLOAD.rollout.shadow.copies)

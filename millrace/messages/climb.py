@@ -81,6 +81,9 @@ class Climb(Message):
     """The live version that it is compared with."""
     phase: Phase
     since: Moment
+    decided_before: Moment | None = None
+    """The newest decision that was kept when a canary began: only later ones are its requests, whatever the clock of
+    `since` says of the wall clocks of functions. None for other phases, and if none was kept."""
     plan: Plan | None = None
     """Stated before the first label was asked for; None while too few pairs are known."""
     places: tuple[WantedLabel, ...] = ()

@@ -1,0 +1,135 @@
+"""A version answers a share of the requests before it goes live: clean it goes on, broken it is out, no call fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.names import WorkloadNames
+from millrace.state.climbing import ClimbingVersion
+from millrace.state.leases import Leases
+from millrace.state.pointers import Pointers, ReleasePointers
+from millrace.state.table import StateTable
+from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.registered import register, tell
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
+KNOWN, REQUESTS, DAY = 11_500, 100, 48
+REST_S = 300.0
+NEVER = "cron(0 7 1 1 ? 2199)"
+CHANGES = {
+    "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
+    "cron(0 6 1,15 * ? *)": NEVER,  # no monitor and no schedule trains in between
+    "cron(0 7 1 1,7 ? *)": NEVER,
+    "  phases: [live]\n": f"  phases: [canary, live]\n  canary: {{share: 0.5, requests: {REQUESTS}, limit_days: 2}}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """Version 1 is live: with nothing to be compared with it was no canary."""
+    with changed_electricity(tmp_path_factory.mktemp("canary"), clock=CLOCK, changes=CHANGES) as cloud:
+        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+        yield cloud
+
+
+def types(*words: str) -> Any:
+    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def status(number: str) -> str:
+    return next(one["status"] for one in types("versions") if one["version"] == number)
+
+
+def pointers(cloud: LocalCloud) -> Pointers:
+    return ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).read()
+
+
+def live(cloud: LocalCloud) -> str:
+    champion = pointers(cloud).champion
+    assert champion is not None
+    return champion.version
+
+
+def comes(cloud: LocalCloud, version: str) -> None:
+    """A version is registered, and answers its share."""
+    tell(cloud, NAMES, register(cloud, NAMES))
+    cloud.wait(timeout_s=REST_S)
+    assert status(version) == "canary"
+    cloud.move_clock(cloud.now() + timedelta(seconds=15))  # what functions have read of the pointers is older than that
+
+
+def predict(cloud: LocalCloud, name: str, count: int) -> list[str | None]:
+    """The versions that answered so many calls, each of a row of the last day; a model answers every call."""
+    rows = pq.read_table(SAMPLE, filters=[("timestamp", "<=", cloud.now().replace(tzinfo=None))])
+    newest = rows.drop_columns(["class"]).to_pylist()[-DAY:]
+    found = []
+    for number in range(count):
+        row = newest[number % DAY]
+        cells = row | {"timestamp": row["timestamp"].isoformat()}
+        payload = json.dumps({"id": f"{name}-{number}", "rows": [cells]})
+        answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
+        (one,) = answer["predictions"]
+        found.append(one["model_version"])
+    return found
+
+
+def looks(cloud: LocalCloud) -> None:
+    cloud.wait(timeout_s=REST_S)  # what was decided is kept
+    cloud.move_clock(cloud.now() + timedelta(minutes=6))
+    cloud.wait(timeout_s=REST_S)
+
+
+def ended(event: str) -> str:
+    found = [one for one in types("audit", "list") if one["event"] == event]
+    return str(found[0]["details"]["because"])
+
+
+def test_a_share_of_the_requests_decides(cloud: LocalCloud) -> None:
+    assert (live(cloud), status("1")) == ("1", "live")
+
+    # Half of the calls hear version 2, chosen by their ids; what they show lets it go live.
+    comes(cloud, "2")
+    said = predict(cloud, "good", 2 * REQUESTS + 40)
+    assert set(said) == {"1", "2"}
+    assert said.count("2") >= REQUESTS
+    looks(cloud)
+    assert (live(cloud), pointers(cloud).canary) == ("2", None)
+    assert "requests without a finding" in ended("phase.passed")
+
+    # Version 3 answers nothing: version 2 does in its place, and it is out.
+    comes(cloud, "3")
+    served = cloud.client("sagemaker").describe_endpoint(EndpointName=NAMES.challenger)["EndpointStatus"]
+    assert served == "InService"
+    cloud.client("sagemaker").delete_endpoint(EndpointName=NAMES.challenger)
+    cloud.wait(timeout_s=REST_S)
+    assert set(predict(cloud, "bad", 40)) == {"2"}
+    looks(cloud)
+    assert (live(cloud), status("3"), pointers(cloud).canary) == ("2", "refused", None)
+    assert "requests failed, more than 0.02" in ended("phase.stopped")
+
+    # Nobody asks while version 4 would answer: no data is no pass.
+    comes(cloud, "4")
+    cloud.move_clock(cloud.now() + timedelta(days=2, hours=1))
+    cloud.wait(timeout_s=REST_S)
+    assert (live(cloud), status("4"), pointers(cloud).canary) == ("2", "refused", None)
+    assert f"0 of {REQUESTS} requests" in ended("phase.stopped")
+
+    # While version 5 answers a share, version 1 is brought back: the canary ends at once.
+    comes(cloud, "5")
+    assert types("rollback", "--reason", "bad on holidays", "--wait") is not None
+    cloud.wait(timeout_s=REST_S)
+    assert (live(cloud), pointers(cloud).canary, status("5")) == ("1", None, "registered")
+    table = StateTable(cloud.client("dynamodb"), NAMES)
+    assert (Leases(table).holdings(), ClimbingVersion(table).read()) == ([], None)
