@@ -37,6 +37,7 @@ from console.cli.records import cost, decisions, quarantine, report, withdraw
 from console.cli.review import review
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.sagemaker import sagemaker
+from console.cli.simulate import simulate
 from console.cli.status import automate, logs, status
 from console.cli.tuning import tune
 from console.cli.watch import watch
@@ -48,7 +49,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
-    "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment),
+    "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment, simulate),
     "Models": (validate, approve, refuse, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (
         watch,

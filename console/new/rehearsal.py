@@ -171,9 +171,8 @@ def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[s
         found.times_N,
         parts,
         steps=steps,
-        validation_days=training.validation_days,
-        test_days=training.test_days,
         horizon=horizon_of(workload.prediction),
+        **training.days,
     )
     starts = [parts.test_from, *(model.parts.test_from for model in models if model.parts)]
     # Each model is watched on the windows from its own test days on. Only the number of stretches matters here, so the

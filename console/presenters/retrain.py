@@ -31,6 +31,7 @@ NOT_RETRAINED: Mapping[RetrainingReason, str] = {
     RetrainingReason.BUDGET: "the budget has no room for it",
     RetrainingReason.NEW_LABELS: "too few new labels",
     RetrainingReason.NO_CHAMPION: "no version is live",
+    RetrainingReason.ALARM: "the alarm starts no retraining",
 }
 """Why a retraining was refused, in words."""
 

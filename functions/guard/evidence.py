@@ -47,6 +47,7 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
         as_of=as_of,
         trigger=call.state.trigger,
         execution_arn=call.execution_arn,
+        alarms=call.state.detail.names(f"{names.prefix}-"),
         has_champion=champion is not None,
         lease=Leases(sources.state).find("retrain"),
         last=last,

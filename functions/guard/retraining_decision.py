@@ -32,6 +32,8 @@ class Evidence:
     """US dollars that are reserved in the month of `as_of`."""
     projected_usd: float
     """The most that the retraining may cost, in US dollars."""
+    alarms: tuple[str, ...] = ()
+    """The alarms that request it, without the workload's prefix. Empty for a schedule and a command."""
     new_rows: int = 0
     """Rows with a label that were dropped since the last retraining's snapshot, or the champion's if that is newer.
 
@@ -64,6 +66,12 @@ def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Retrain
     if evidence.last.execution_arn == evidence.execution_arn:
         return RetrainingDecision(
             accepted=True, reason=RetrainingReason.ACCEPTED, sentence="accepted before, requested again after a redrive"
+        )
+    if evidence.alarms and not {*evidence.alarms} & {*policy.alarms}:
+        return RetrainingDecision(
+            accepted=False,
+            reason=RetrainingReason.ALARM,
+            sentence=f"the alarm {', '.join(evidence.alarms)} is not in retraining.alarms",
         )
     objections = [_champion(evidence), _lease(evidence), _month(evidence, policy), _budget(evidence, budget)]
     if evidence.trigger != "command":

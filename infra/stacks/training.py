@@ -286,13 +286,14 @@ class TrainingStack(WorkloadStack):
             bus=None,
         ).to_machine(machine)
         self._ours("retrain-requested", RetrainRequested).to_machine(machine)
-        Schedule(
-            self,
-            "retrain",
-            context=context,
-            expression=context.workload.retraining.schedule,
-            target=resource("states", machine).may("StartExecution"),
-        )
+        if schedule := context.workload.retraining.schedule:
+            Schedule(
+                self,
+                "retrain",
+                context=context,
+                expression=schedule,
+                target=resource("states", machine).may("StartExecution"),
+            )
 
     def _cleanup(self) -> None:
         context, names = self.context, self.context.names

@@ -154,11 +154,14 @@ def _simple(gate: Simple | None) -> dict[str, Who]:
 def _error_bound(
     evaluation: report.Evaluation, errors_T: npt.NDArray[np.float64], rows: SplitRows, workload: Workload
 ) -> ErrorBound | None:
-    """The monitors' bound on the error, or None; from the weekly errors of models after their training.
+    """The monitors' bound on the error, or None: the declared one, else from the weekly errors of models after their
+    training.
 
     These models are the frozen ones of earlier days, and this one on its test days. Rows without an order of time have
     no weeks: windows drawn from the test rows stand for them."""
     windows, rate = workload.monitors.error_windows, workload.monitors.false_alarm_rate
+    if (declared := workload.monitors.error_bound) is not None:
+        return ErrorBound(bound=declared, windows=windows)
     if not rows.parts.is_in_time:
         usual = baseline.rows_of_random_window(rows.table.num_rows)
         return drawn_bound(errors_T, rows=usual, windows=windows, rate=rate)

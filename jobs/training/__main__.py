@@ -10,7 +10,8 @@ from jobs import runtime
 def main() -> None:
     """Train the workload of the config channel on the rows of the data channel, on all GPUs of all machines.
 
-    With the argument `try` train several candidates for a short time instead, and leave no model."""
+    With the argument `try` train several candidates for a short time instead, and leave no model; with `history` train
+    the versions of earlier days, and leave their errors."""
     # The handler comes first: the kernel drops a signal for which a container's first process has no handler, and torch
     # takes seconds to load.
     stop = runtime.StopSignal()
@@ -22,6 +23,11 @@ def main() -> None:
         from jobs.training.trial import run_trial
 
         run_trial(places, stop)
+        return
+    if sys.argv[1:] == ["history"]:
+        from jobs.training.history import write_history
+
+        write_history(places, stop)
         return
     cluster = launch.cluster_of(places.hosts)
     # Torchrun starts this entry point once more for each process; those train.

@@ -149,9 +149,8 @@ def _walk_forward(
         rows.examples.times_N,
         parts,
         steps=training.walk_forward_steps,
-        validation_days=training.validation_days,
-        test_days=training.test_days,
         horizon=horizon_of(setting.workload.prediction),
+        **training.days,
     )
     for step in steps:
         if step.parts is None:
@@ -191,12 +190,19 @@ def _frozen_model(
     setting: Setting, rows: TrainingRows, earlier: Split, end: np.datetime64, stop: StopSignal, together: Processes
 ) -> FrozenModel:
     """Train a model on these earlier parts, and return its errors on every window from its test days up to `end`."""
-    fitted = setting.fit(rows.part(earlier.train))
-    inputs = setting.inputs(rows, fitted, earlier)
-    predictor = loop.train(inputs, stop=lambda: stop.came, together=together).predictor
+    predictor, fitted = frozen_predictor(setting, rows, earlier, stop, together)
     errors_N = _errors(predictor, fitted, setting.task, rows)
     found = windows(rows.examples.times_N, start=earlier.test_from, end=end, days=setting.workload.monitors.window_days)
     return FrozenModel(trained_until=str(earlier.test_from), weeks=tuple(_week(window, errors_N) for window in found))
+
+
+def frozen_predictor(
+    setting: Setting, rows: TrainingRows, earlier: Split, stop: StopSignal, together: Processes = ALONE
+) -> tuple[Predictor, Features]:
+    """The model of these earlier parts, and its encoders."""
+    fitted = setting.fit(rows.part(earlier.train))
+    inputs = setting.inputs(rows, fitted, earlier)
+    return loop.train(inputs, stop=lambda: stop.came, together=together).predictor, fitted
 
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from millrace.datasets.read import read_snapshot, times
 from millrace.datasets.row_files import RowFiles, rows_at_once, slices
@@ -223,8 +223,9 @@ def _divided(table: pa.Table, workload: Workload, files: RowFiles | None) -> Exa
     training, prediction = workload.training, workload.prediction
     times_N = times(table, prediction.event_time)
     if training.split.by == "time":
-        days: dict[str, Any] = {"validation_days": training.validation_days, "test_days": training.test_days}
-        return Examples(table=table, times_N=times_N, parts=split(times_N, horizon=horizon_of(prediction), **days))
+        return Examples(
+            table=table, times_N=times_N, parts=split(times_N, horizon=horizon_of(prediction), **training.days)
+        )
     order, parts = split_by_parts(_parts(table, workload), times_N)
     ordered = files.in_order(table, order) if files else table.take(order).combine_chunks()
     return Examples(table=ordered, times_N=times_N[order], parts=parts)

@@ -43,15 +43,25 @@ class Split:
     """False if the parts overlap in time. Then `validation_from` and `test_from` are the first day of all rows."""
 
 
-def split(times_N: Times, *, validation_days: int, test_days: int, horizon: np.timedelta64 | None = None) -> Split:
-    """The split in time: the last `test_days` days test, the `validation_days` days before validate, all before train.
+def split(
+    times_N: Times,
+    *,
+    validation_days: int,
+    test_days: int,
+    train_days: int | None = None,
+    horizon: np.timedelta64 | None = None,
+) -> Split:
+    """The split in time: the last `test_days` days test, the `validation_days` days before validate, all before train,
+    or with `train_days` only so many days before.
 
     A day is a calendar day of event time. With a `horizon`, rows with a label that lies in the next part are left out.
     Raises SnapshotError if one of the parts has no rows."""
     import numpy as np
 
     end = times_N[-1].astype("datetime64[D]") + np.timedelta64(1, "D")
-    return split_at(times_N, end, validation_days=validation_days, test_days=test_days, horizon=horizon)
+    return split_at(
+        times_N, end, validation_days=validation_days, test_days=test_days, train_days=train_days, horizon=horizon
+    )
 
 
 def without_strays(times_N: Times, *, days: int) -> slice:
@@ -75,6 +85,7 @@ def split_at(
     *,
     validation_days: int,
     test_days: int,
+    train_days: int | None = None,
     horizon: np.timedelta64 | None = None,
 ) -> Split:
     """As `split`, for the rows before `end`, which is a midnight. Later rows are in none of the parts."""
@@ -87,14 +98,17 @@ def split_at(
     # would know of validation.
     ahead = np.timedelta64(0, "us") if horizon is None else horizon
     trained, held = (int(at) for at in np.searchsorted(times_N, [validation_from - ahead, test_from - ahead]))
-    for name, rows in (("training", trained), ("validation", held - first), ("test", last - second)):
+    oldest = 0
+    if train_days is not None:
+        oldest = int(np.searchsorted(times_N, validation_from - ahead - np.timedelta64(train_days, "D")))
+    for name, rows in (("training", trained - oldest), ("validation", held - first), ("test", last - second)):
         if rows <= 0:
             raise SnapshotError(
                 f"expected rows to train on before {validation_from}, to validate on before {test_from} and to "
                 f"test on before {end}, got no {name} rows among {len(times_N):,} of {times_N[0]} to {times_N[-1]}",
             )
     return Split(
-        train=slice(0, trained),
+        train=slice(oldest, trained),
         validation=slice(first, held),
         test=slice(second, last),
         validation_from=validation_from,
@@ -168,6 +182,7 @@ def earlier_splits(
     steps: int,
     validation_days: int,
     test_days: int,
+    train_days: int | None = None,
     horizon: np.timedelta64 | None = None,
 ) -> list[EarlierSplit]:
     """The splits of a walk forward, the oldest first. Each ends `test_days` later than the one before it.
@@ -180,11 +195,21 @@ def earlier_splits(
     for back in range(steps, 0, -1):
         end = parts.test_from - np.timedelta64(test_days * (back - 1), "D")
         # Its training rows lie before its own validation and test days, which are as long as those of `parts`.
-        if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
+        if (
+            np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3
+            < parts.train.stop - parts.train.start
+        ):
             found.append(EarlierSplit(end=end, parts=None, reason="less than a third of the training rows before it"))
             continue
         try:
-            earlier = split_at(times_N, end, validation_days=validation_days, test_days=test_days, horizon=horizon)
+            earlier = split_at(
+                times_N,
+                end,
+                validation_days=validation_days,
+                test_days=test_days,
+                train_days=train_days,
+                horizon=horizon,
+            )
         except SnapshotError as error:
             found.append(EarlierSplit(end=end, parts=None, reason=str(error)))
             continue

@@ -28,6 +28,8 @@ class RetrainingReason(StrEnum):
     """Too few labels have come since the last retraining."""
     NO_CHAMPION = "no_champion"
     """No version is live yet."""
+    ALARM = "alarm"
+    """The declaration does not name the alarm."""
 
 
 class RetrainingRequest(Message):
@@ -44,6 +46,10 @@ class RetrainingRequest(Message):
     """The alarms that stay in ALARM."""
     schedule: str | None = None
     """The name of the schedule."""
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """The alarms without the prefix of the workload's resources."""
+        return tuple(one.removeprefix(prefix) for one in (*self.alarms, *([self.alarm] if self.alarm else [])))
 
 
 class RetrainInput(ExecutionInput):

@@ -280,6 +280,8 @@ class Monitors(Section):
     A smaller one would need a longer history than the bounds are calibrated with."""
     error_windows: Annotated[int, Field(ge=1)]
     """The error alarm is raised after this many windows in a row above the bound."""
+    error_bound: Positive | None = None
+    """The error above which a window counts for the alarm, as the task counts errors. None: it is calibrated."""
     label_delay_hours: Positive | None = None
     """The hours after a decision's event time in which its label must come. None: labels may come at any time."""
     refused_share: Annotated[float, Field(gt=0, le=1)] = 0.05
@@ -289,8 +291,10 @@ class Monitors(Section):
 class Retraining(Section):
     """When the guard lets a retraining start."""
 
-    schedule: str
-    """When a retraining is requested without an alarm (UTC), as EventBridge Scheduler writes it."""
+    alarms: tuple[Literal["input-drift", "error"], ...] = ("input-drift", "error")
+    """The alarms that may start one; for any other the guard refuses."""
+    schedule: str | None = None
+    """When a retraining is requested without an alarm (UTC), as EventBridge Scheduler writes it. None: never."""
     cool_down_days: Annotated[int, Field(ge=0)]
     """The least number of days from one retraining to the next. A person's command need not wait."""
     minimum_new_labels: Annotated[int, Field(ge=0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -137,6 +137,14 @@ class Pretrained(Section):
         return f"{name}.safetensors" if self.is_local else self.source
 
 
+class Days(TypedDict):
+    """The arguments of a split in time."""
+
+    validation_days: int
+    test_days: int
+    train_days: int | None
+
+
 class Training(Section):
     """How a model is trained."""
 
@@ -153,6 +161,8 @@ class Training(Section):
     """The days for validation, right before the test days. At least 1 for a split by time, 0 for any other split."""
     test_days: Annotated[int, Field(ge=0)] = 0
     """The last days, for tests. At least 1 for a split by time, 0 for any other split."""
+    train_days: Annotated[int, Field(ge=1)] | None = None
+    """The days right before the validation days that a model learns from. None: all. Only for a split by time."""
     walk_forward_steps: Annotated[int, Field(ge=0, le=52)] = 4
     """The number of models of earlier days, each `test_days` before the next.
 
@@ -191,8 +201,8 @@ class Training(Section):
         days = (self.validation_days, self.test_days)
         if self.split.by == "time" and 0 in days:
             raise ValueError("validation_days and test_days: expected 1 or more for a split by time")
-        if self.split.by != "time" and (any(days) or self.walk_forward_steps):
-            expected = "no validation_days and no test_days, walk_forward_steps: 0"
+        if self.split.by != "time" and (any(days) or self.train_days or self.walk_forward_steps):
+            expected = "no validation_days, test_days and train_days, walk_forward_steps: 0"
             raise ValueError(f"split: expected {expected} for a split by {self.split.by}")
         return self
 
@@ -206,6 +216,11 @@ class Training(Section):
                 expected = f"a multiple of {processes} in the stage {stage}, {self.instances} of {instance}"
                 raise FieldError(field="parameters.batch_size", expected=expected, came=batch)
         return self
+
+    @property
+    def days(self) -> Days:
+        """The arguments of a split in time."""
+        return {"validation_days": self.validation_days, "test_days": self.test_days, "train_days": self.train_days}
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> Training:
         """The same training with these hyperparameters. Raises pydantic's ValidationError if it cannot have them."""

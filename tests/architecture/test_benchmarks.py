@@ -37,6 +37,8 @@ PEERS = {"MAPIE": Acts(broken=0.0, coverage=0.3), "score-select": Acts(broken=0.
 EXCHANGEABLE = {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.4)}}
 DECISIONS = {"written_us": 30.0, "bare_us": 15.0, "absorbed_us": 8.0, "whole_us": 30.0, "added_mb": 200.0}
 REPLAYED = {"family": "cnn", "decisions": 5_000, "alone": 40, "other": 0}
+RETRAINED = {"accuracy": 0.775, "retrainings": 16, "regret": {25: 1.2, 50: 1.25}, "seconds": 1.0}
+STREAMS = {"abrupt": True, "gradual": True, "recurring": True, "inputs": True, "none": False}
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
@@ -54,6 +56,7 @@ HELD: dict[str, dict[str, Any]] = {
     "prediction": {"cpu_us": 10.0},
     "promise": {"found": [KEPT]},
     "replay": {"models": [REPLAYED, REPLAYED], "wanted": 10_000},
+    "retraining": {"electricity": RETRAINED, "streams": STREAMS},
     "review_page": {"items_a_minute": 200.0},
     "review": {"lost": 0, "twice": 0, "first_s": 0.2, "failed": 9},
     "scoring": {"ratio": 1.1, "peak_mb": 100.0},
@@ -106,6 +109,12 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("promise", {"found": [replace(KEPT, coverage=0.39)]}),
     ("replay", {"models": [REPLAYED, REPLAYED | {"other": 1}]}),
     ("replay", {"models": [REPLAYED, REPLAYED | {"decisions": 4_999}]}),
+    ("retraining", {"electricity": None}),
+    ("retraining", {"electricity": RETRAINED | {"accuracy": 0.769}}),
+    ("retraining", {"electricity": RETRAINED | {"retrainings": 17}}),
+    ("retraining", {"electricity": RETRAINED | {"regret": {25: 1.2, 50: 1.26}}}),
+    ("retraining", {"electricity": RETRAINED | {"seconds": 61.0}}),
+    ("retraining", {"streams": STREAMS | {"abrupt": False}}),
     ("review_page", {"items_a_minute": 29.9}),
     ("review", {"lost": 1}),
     ("review", {"twice": 1}),

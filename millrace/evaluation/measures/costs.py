@@ -4,7 +4,7 @@ Axes: T test rows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from millrace.evaluation.measures.case import Case
-    from millrace.workload.policy import Policy
+    from millrace.tasks.task import Task
+    from millrace.workload.policy import Costs, Policy
 
     Amounts = npt.NDArray[np.float64]
+    Output = npt.NDArray[np.floating]
 
 ROWS = 1000
 """The costs are those of so many rows."""
@@ -31,12 +33,7 @@ def costs_of(policy: Policy | None, case: Case) -> CostEvidence | None:
     A person's decision costs `review`, whatever the label is."""
     if policy is None or (costs := policy.costs) is None:
         return None
-    task = case.task
-    assert isinstance(task, Binary | Multiclass)
-    expected_T: Amounts = case.task.answers(case.output_TW)[EXPECTED_COST]
-    # costs[label][answer]: the target of two classes is a number, 0 or 1.
-    answer_T, label_T = task.said(case.output_TW).astype(int), case.test_targets.astype(int)
-    measured_T: Amounts = np.array(task.costs)[label_T, answer_T]
+    expected_T, measured_T = _amounts(case.task, case.output_TW, case.test_targets)
     acts_T = expected_T <= costs.review
 
     def figures(each_T: Amounts, came_T: Amounts) -> CostFigures:
@@ -51,3 +48,17 @@ def costs_of(policy: Policy | None, case: Case) -> CostEvidence | None:
         all_automated=figures(expected_T, measured_T),
         all_reviewed=costs.review * ROWS,
     )
+
+
+def cost_by_row(costs: Costs, task: Task, output_TW: Output, target_T: npt.NDArray[Any]) -> Amounts:
+    """What each row (T) costs by the policy: the answer if it acts, else a person's decision."""
+    expected_T, measured_T = _amounts(task, output_TW, target_T)
+    return np.where(expected_T <= costs.review, measured_T, costs.review)
+
+
+def _amounts(task: Task, output_TW: Output, target_T: npt.NDArray[Any]) -> tuple[Amounts, Amounts]:
+    """What the answer to each row (T) is expected to cost, and what it costs by its label."""
+    assert isinstance(task, Binary | Multiclass)
+    # costs[label][answer]: the target of two classes is a number, 0 or 1.
+    answer_T, label_T = task.said(output_TW).astype(int), target_T.astype(int)
+    return task.answers(output_TW)[EXPECTED_COST], np.array(task.costs)[label_T, answer_T]

@@ -50,6 +50,7 @@ OBJECTIONS = {
     "runs_per_month": (replace(FINE, trigger="command", last=last(0, runs=4)), "1997-07-01T00:00:00Z"),
     "budget": (replace(FINE, spent_usd=49.9), "1997-07-01T00:00:00Z"),
     "new_labels": (replace(FINE, last=last(40, labels=7200 - 1343)), None),
+    "alarm": (replace(FINE, alarms=("unreadable",)), None),
 }
 
 
@@ -77,6 +78,13 @@ def test_each_objection_is_seen_with_its_earliest_next_time(reason):
 def test_the_objection_that_lasts_longest_is_told():
     evidence = replace(FINE, last=last(1), spent_usd=49.9)
     assert answered(evidence).reason == "cool_down"
+
+
+def test_one_named_alarm_is_enough():
+    error_alone = POLICY.model_copy(update={"alarms": ("error",)})
+    both, drift = replace(FINE, alarms=("input-drift", "error")), replace(FINE, alarms=("input-drift",))
+    assert decide(both, policy=error_alone, budget=BUDGET).accepted
+    assert not decide(drift, policy=error_alone, budget=BUDGET).accepted
 
 
 def test_a_run_dearer_than_a_month_has_no_next_time():

@@ -87,3 +87,9 @@ def test_many_rows_behind_a_gap_stay() -> None:
     times_N = days(*range(300), *range(400, 410))
     assert without_strays(times_N, days=60) == slice(0, 310)
     assert without_strays(days(1, 1000), days=60) == slice(0, 2)
+
+
+def test_only_the_newest_days_train() -> None:
+    whole, newest = (split(HOURS, validation_days=7, test_days=3, train_days=days) for days in (None, 5))
+    assert newest.train == slice(whole.train.stop - 5 * 24, whole.train.stop)
+    assert (newest.validation, newest.test) == (whole.validation, whole.test)

@@ -1,0 +1,110 @@
+"""Simulates retraining policies on a workload's history, by what it declares and what its trainings cost."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from console.actions.declaration import Keys
+from console.environment import Environment
+from console.queries.cost import find_cost
+from millrace.errors import RunError
+from millrace.names import WorkloadNames
+from millrace.simulation.history import History
+from millrace.simulation.proposal import Comparison, compare
+from millrace.simulation.simulation import Policy, Terms
+from millrace.tasks.task import Task
+from millrace.workload.declaration import Workload
+from millrace.workload.prices import projected_usd
+from millrace.workload.training_cost import usages
+
+LENGTHS = (8, 16)
+"""The lengths of the training days that are tried beside the declared one, in windows of the monitor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """US dollars, or the currency of the declared costs."""
+
+    error: float | None
+    """None: the policy declares costs."""
+    training: float
+
+
+def lengths(workload: Workload) -> list[int | None]:
+    """The values of `training.train_days` that are tried."""
+    days = workload.monitors.window_days
+    return list(dict.fromkeys((workload.training.train_days, *(days * windows for windows in LENGTHS))))
+
+
+def most_usd(workload: Workload, stage: str) -> float:
+    """The most that a training and its evaluation may cost."""
+    return projected_usd(usages(workload, stage))
+
+
+def mean_usd(environment: Environment, names: WorkloadNames, workload: Workload) -> float:
+    """What a training cost in the last month with one; the most that it may cost if none was billed."""
+    lines = find_cost(environment, names, workload).lines
+    billed = [line.usd for line in lines if line.what == "training" and line.usd]
+    return sum(billed) / len(billed) if billed else most_usd(workload, names.platform.stage)
+
+
+def simulate(workload: Workload, task: Task, history: History, prices: Prices, stage: str) -> Comparison:
+    """The comparison. Raises RunError without a price of an error, and for a history that is too short."""
+    if prices.error is None and history.costs_KVD is None:
+        raise RunError("--usd-per-error: expected what a wrong answer costs, or policy.automate.costs, got neither")
+    gate, retraining = workload.gates.non_inferiority, workload.retraining
+    terms = Terms(
+        usd_per_error=prices.error or 0.0,
+        usd_per_training=prices.training,
+        label_delay_days=math.ceil((workload.monitors.label_delay_hours or 0) / 24),
+        margin=gate.margin if gate.measure == "error" else None,
+        error_is_share=task.error_is_share,
+        reserved_usd=most_usd(workload, stage),
+        monthly_usd=workload.budget.monthly_usd,
+        maximum_runs_per_month=retraining.maximum_runs_per_month,
+        minimum_new_labels=retraining.minimum_new_labels,
+    )
+    try:
+        return compare(history, terms, declared_policy(workload))
+    except ValueError as error:
+        raise RunError(f"expected a longer history to choose on and to judge on, got {error}") from None
+
+
+def declared_policy(workload: Workload) -> Policy | None:
+    """The declaration as a policy; None if it rests on a calibrated bound or on a schedule by the calendar."""
+    retraining, monitors = workload.retraining, workload.monitors
+    by_error = "error" in retraining.alarms
+    rate = re.fullmatch(r"rate\((\d+) days?\)", retraining.schedule or "rate(0 days)")
+    if rate is None or "input-drift" in retraining.alarms or (by_error and monitors.error_bound is None):
+        return None
+    return Policy(
+        train_days=workload.training.train_days,
+        error_bound=monitors.error_bound if by_error else None,
+        error_windows=monitors.error_windows,
+        every_days=int(rate[1]) or None,
+        cool_down_days=retraining.cool_down_days,
+    )
+
+
+def keys_of(policy: Policy, step_days: int) -> Keys:
+    """The policy as keys of workload.yaml."""
+    by_error = policy.error_bound is not None
+    watched: Keys = {
+        ("monitors", "schedule"): rate_of(step_days),
+        ("monitors", "error_bound"): policy.error_bound,
+        ("monitors", "error_windows"): policy.error_windows,
+    }
+    return {
+        ("training", "train_days"): policy.train_days,
+        **(watched if by_error else {}),
+        ("retraining", "alarms"): ["error"] if by_error else [],
+        ("retraining", "schedule"): rate_of(policy.every_days) if policy.every_days else None,
+        ("retraining", "cool_down_days"): policy.cool_down_days,
+    }
+
+
+def rate_of(days: int) -> str:
+    """A schedule as EventBridge Scheduler writes it."""
+    return f"rate({days} day{'s' * (days > 1)})"

@@ -1,0 +1,135 @@
+"""Compares policies on a history, and proposes one: chosen on the first part of the days, judged on the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from millrace.simulation.history import History
+from millrace.simulation.published import Adwin, Cumulated, Forecaster, Rule, Threshold, every, follow
+from millrace.simulation.simulation import Course, Policy, Replay, Terms, oracle, simulate
+
+CHOSEN_ON = 0.4
+"""The share of the decisions that a policy is chosen on."""
+FEWEST_DECISIONS = 4
+"""With fewer decisions in either part nothing is proposed."""
+STEPS = (1, 2, 4, 8, 13, 26)
+"""The schedules that are tried, in steps of the history."""
+BOUNDS = (0.3, 0.5, 0.7, 0.9)
+"""The bounds of the error that are tried: quantiles of the windows in which a version was new."""
+COOL_DOWNS = (0, 4)
+"""In steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One policy or rule, judged on the rest of the days."""
+
+    name: str
+    kind: str
+    """`declared`, `proposed`, `schedule`, `published`, `never` or `oracle`."""
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What was compared on the days that nothing was chosen on."""
+
+    replay: Replay
+    proposed: Policy
+    rows: tuple[Row, ...]
+    """The cheapest first."""
+    tried: int
+    """The policies that the proposal was chosen from."""
+
+    @property
+    def judged_from(self) -> str:
+        """The first day that counts."""
+        return str(np.datetime64(self.replay.history.first) + self.replay.lag)
+
+    @property
+    def best(self) -> Course:
+        """The course in hindsight."""
+        return self.of("oracle")
+
+    def of(self, kind: str) -> Course:
+        return next(row.course for row in self.rows if row.kind == kind)
+
+
+def compare(history: History, terms: Terms, declared: Policy | None = None) -> Comparison:
+    """The comparison. Raises ValueError, with the days that there are, if they are too few.
+
+    `declared` is the workload's own policy; None if the history does not have its training days."""
+    step, whole = history.step_days, Replay(history=history, terms=terms)
+    # At the decision `cut` the labels are known up to `settled`: a policy is chosen by them, and judged from then on.
+    cut = round(whole.decisions * CHOSEN_ON)
+    first = Replay(history=history.part(0, whole.settled(cut)), terms=terms)
+    rest = Replay(history=history.part(cut * step, history.days), terms=terms)
+    if min(first.decisions, rest.decisions) < FEWEST_DECISIONS:
+        raise ValueError(f"{first.decisions} and {rest.decisions} decisions in {history.days} days")
+    policies = list(grid(first))
+    costs = [course.usd for course in simulate(first, policies)]
+    proposed = policies[int(np.argmin(costs))]
+    named = {"proposed": [proposed], "declared": [declared] if declared else []}
+    # Schedules and rules have the training days of the proposal: which ones are right is no part of theirs.
+    length = history.train_days.index(proposed.train_days)
+    named["schedule"] = [Policy(train_days=proposed.train_days, every_days=step * steps) for steps in STEPS]
+    named["never"] = [Policy(train_days=proposed.train_days)]
+    rows = [
+        Row(name=str(policy), kind=kind, course=course)
+        for kind, listed in named.items()
+        for policy, course in zip(listed, simulate(rest, listed), strict=True)
+    ]
+    rows += [
+        Row(name=name, kind="published", course=follow(rest, rule, length))
+        for name, rule in published(first, length, horizon=rest.decisions).items()
+    ]
+    rows.append(Row(name="the cheapest in hindsight", kind="oracle", course=oracle(rest)))
+    return Comparison(
+        replay=rest,
+        proposed=proposed,
+        rows=tuple(sorted(rows, key=lambda row: row.course.usd)),
+        tried=len(policies),
+    )
+
+
+def grid(replay: Replay) -> Iterator[Policy]:
+    """The policies that are tried."""
+    history, step = replay.history, replay.history.step_days
+    for place, length in enumerate(history.train_days):
+        yield Policy(train_days=length)
+        for steps in STEPS:
+            yield Policy(train_days=length, every_days=steps * step)
+        fresh = [
+            float(replay.error(place, one, replay.days[one], replay.days[one + 1])) for one in range(replay.decisions)
+        ]
+        for bound in np.unique(np.nanquantile(fresh, BOUNDS)):
+            # Rounded, as a person would write it into a file.
+            rounded = float(f"{bound:.3g}")
+            for windows in (1, 2, 3):
+                for steps in COOL_DOWNS:
+                    yield Policy(
+                        train_days=length, error_bound=rounded, error_windows=windows, cool_down_days=steps * step
+                    )
+
+
+def published(first: Replay, length: int, *, horizon: int) -> dict[str, Rule]:
+    """The published rules, with whatever they leave open chosen on the first part of the days."""
+    forecaster = Forecaster(horizon=horizon)
+    forecaster.learn(first, length)
+    shares = (0.1, 0.25, 0.5, 1.0, 2.0)
+    open_: Mapping[str, Mapping[float, Callable[[], Rule]]] = {
+        "ADWIN": {delta: partial(Adwin, delta) for delta in (0.002, 0.05, 0.3)},
+        "CARA, threshold": {share: partial(Threshold, share) for share in shares},
+        "CARA, cumulative": {share: partial(Cumulated, share) for share in shares},
+        "CARA, periodic": {steps: partial(every, steps) for steps in (*STEPS, first.decisions + horizon)},
+        "Modyn, avoidable errors": {1.0: partial(Cumulated, 1.0, only_grows=True)},
+        "UPF": {0.0: lambda: forecaster},
+    }
+    return {
+        name: min((make() for make in settings.values()), key=lambda rule: follow(first, rule, length).usd)
+        for name, settings in open_.items()
+    }

@@ -1,0 +1,122 @@
+"""Policies on histories that are small enough to follow by hand, and the oracle against every possible course."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from millrace.simulation.history import History
+from millrace.simulation.published import Adwin
+from millrace.simulation.simulation import Policy, Replay, Terms, oracle, simulate
+
+TERMS = Terms(usd_per_error=1, usd_per_training=5)
+
+
+def history(errors_KVD, *, step=1, test_days=1):
+    errors = np.array(errors_KVD, float)
+    lengths = (None, 28, 7)[: errors.shape[0]]
+    return History(first="2026-01-01", step_days=step, test_days=test_days, train_days=lengths,
+                   rows_D=np.full(errors.shape[2], 10.0), errors_KVD=errors, costs_KVD=None, seconds=1.0)  # fmt: skip
+
+
+def aging(days=12):
+    """A version has an error a day more for each day of its age."""
+    return history([[[max(day - version, 0) for day in range(days)] for version in range(days)]])
+
+
+def course(policy, terms=TERMS, of=None):
+    return simulate(Replay(history=of or aging(), terms=terms), [policy])[0]
+
+
+def test_a_policy_is_followed_day_by_day():
+    """Version 0 answers from day 1 on. At decision 3 its last known day has 3 errors of 10."""
+    found = course(Policy(error_bound=0.25))
+    assert found.retrainings == (3, 6, 9)
+    assert found.version_V.tolist() == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
+    errors = [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]
+    assert found.error == pytest.approx(sum(errors) / 110)
+    assert found.usd == sum(errors) + 3 * 5
+
+
+def test_late_labels_delay_the_alarm_and_the_version():
+    found = course(Policy(error_bound=0.25), replace(TERMS, label_delay_days=2))
+    assert found.retrainings[0] == 3
+    assert found.version_V.tolist()[:4] == [0, 0, 0, 3]
+    # The version of day 3 answers from day 6 on; until its own windows are known, nothing is asked for.
+    assert found.retrainings[1] - found.retrainings[0] > 2
+
+
+def test_all_windows_in_a_row_must_be_above_the_bound():
+    assert course(Policy(error_bound=0.25, error_windows=2)).retrainings == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("policy", "terms", "expected"),
+    [
+        (Policy(every_days=2), {}, (2, 4, 6, 8, 10)),
+        (Policy(every_days=2, cool_down_days=3), {}, (4, 8)),
+        (Policy(every_days=2), {"maximum_runs_per_month": 1}, (2,)),
+        (Policy(every_days=2), {"reserved_usd": 20, "monthly_usd": 50}, (2, 4)),
+        (Policy(every_days=2), {"minimum_new_labels": 40}, (4, 8)),
+        (Policy(), {}, ()),
+    ],
+)
+def test_the_guard_holds_a_retraining_back(policy, terms, expected):
+    assert course(policy, replace(TERMS, **terms)).retrainings == expected
+
+
+def test_a_worse_version_is_paid_for_and_not_released():
+    errors = np.ones((1, 6, 6))
+    errors[0, 2:] = 4.0
+    found = course(Policy(every_days=2), replace(TERMS, margin=0.2), history(errors))
+    assert found.retrainings == (2, 4)
+    assert not found.version_V.any()
+    assert course(Policy(every_days=2), replace(TERMS, margin=0.31), history(errors)).version_V[-1] == 4
+
+
+def test_the_oracle_is_the_cheapest_of_all_courses():
+    rng = np.random.default_rng(0)
+    for price in (0.5, 3.0, 30.0):
+        replay = Replay(history=history(rng.integers(0, 10, (2, 6, 6))), terms=replace(TERMS, usd_per_training=price))
+        count = replay.decisions
+        every = []
+        # At each decision nothing, or a training with one of the lengths.
+        for start, *moves in itertools.product((0, 1), *[(None, 0, 1)] * (count - 1)):
+            lengths, versions, trained = [start], [0], []
+            for decision, move in enumerate(moves, start=1):
+                lengths.append(lengths[-1] if move is None else move)
+                versions.append(versions[-1] if move is None else decision)
+                trained += [] if move is None else [decision]
+            every.append(replay.course(np.array(lengths), np.array(versions), trained).usd)
+        assert oracle(replay).usd == pytest.approx(min(every))
+
+
+def test_declared_costs_count_instead_of_errors():
+    costly = replace(aging(), costs_KVD=aging().errors_KVD * 100)
+    assert course(Policy(), of=costly).usd == 100 * course(Policy()).usd
+
+
+def test_a_part_begins_with_a_version_of_its_own():
+    part = aging().part(4, 12)
+    assert (part.first, part.days, part.versions) == ("2026-01-05", 8, 8)
+    assert part.errors_KVD[0, 0].tolist() == list(range(8))
+
+
+def test_a_history_is_read_as_it_was_written(tmp_path):
+    made = replace(aging(), costs_KVD=np.ones((1, 12, 12)))
+    made.write(tmp_path / "history.npz")
+    found = History.read(tmp_path / "history.npz")
+    assert (found.first, found.train_days, found.seconds) == (made.first, made.train_days, made.seconds)
+    assert np.array_equal(found.errors_KVD, made.errors_KVD)
+    assert np.array_equal(found.costs_KVD, made.costs_KVD)
+
+
+def test_adwin_sees_a_jump_and_no_noise():
+    rng = np.random.default_rng(0)
+    quiet = rng.normal(0.2, 0.05, 300).clip(0, 1)
+    assert not Adwin().finds(quiet)
+    assert Adwin().finds(np.concatenate([quiet, quiet[:60] + 0.2]))
+    assert not Adwin().finds(np.concatenate([quiet, quiet[:60] - 0.15]).clip(0)), "a better version needs no retraining"
