@@ -12,6 +12,7 @@ from console.cli.options import Json
 from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
+    from console.sagemaker.labels import Taken
     from console.sagemaker.verdict import JudgedWindow, Verdict
 
 sagemaker = typer.Typer(
@@ -26,7 +27,7 @@ def captures(
     paths: Paths,
     as_json: Json,
     baseline: Annotated[
-        Path | None, typer.Option(help="The rows that the model was trained on: .csv, .jsonl or .parquet.")
+        Path | None, typer.Option(help="The rows of the training (.csv, .jsonl, .parquet), or statistics.json.")
     ] = None,
     labels: Annotated[list[str] | None, typer.Option(help="Ground truth as Model Monitor merges it.")] = None,
     columns: Annotated[str, typer.Option(help="Names of the cells of CSV, with commas between.")] = "",
@@ -37,18 +38,21 @@ def captures(
         datetime | None, typer.Option(help="Judge the calls from this time on (UTC), compared with those before.")
     ] = None,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="A probability from here on is a 1.")] = 0.5,
+    output: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Write statistics.json and constraint_violations.json here.")
+    ] = None,
 ) -> None:
     """Judge the calls that SageMaker's data capture has kept: drift by window, and with labels the error.
 
     Nothing need be deployed. Without --baseline the last third of the calls is compared with those before.
 
     Example: millrace sagemaker captures s3://my-bucket/capture/churn/AllTraffic --baseline train.csv --label churn"""
-    from console.sagemaker.baselines import read_rows
+    from console.sagemaker.baselines import open_baseline
     from console.sagemaker.captures import read
     from console.sagemaker.verdict import judge_captures
     from millrace.timestamps import parse_utc
 
-    trained = read_rows(baseline, label=label, time=time) if baseline else None
+    trained = open_baseline(baseline, label=label, time=time) if baseline else None
     names = tuple(one.strip() for one in columns.split(",") if one.strip())
     captured = read(
         paths,
@@ -63,7 +67,19 @@ def captures(
         since=parse_utc(since.isoformat()) if since else None,
         threshold=threshold,
     )
+    if output:
+        from console.sagemaker.monitor import statistics_of, violations_of
+
+        _write(output, statistics=statistics_of(captured.table), constraint_violations=violations_of(verdict))
     _show(verdict, as_json=as_json)
+
+
+def _write(folder: Path, **documents: Any) -> None:
+    import json
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in documents.items():
+        (folder / f"{name}.json").write_text(json.dumps(document, indent=1))
 
 
 def _show(verdict: Verdict, *, as_json: bool) -> None:
@@ -130,3 +146,107 @@ def clarify(
         line = dict(zip(("stage", "facet", "group", "metric"), key, strict=True)) | {"value": one.error or one.value}
         lines.append(line | ({"theirs": theirs[key].value if key in theirs else None} if beside else {}))
     show_rows(lines, as_json=as_json, nothing="The configuration asks for no bias metric.")
+
+
+@sagemaker.command()
+def monitor(
+    rows: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="Rows (.csv, .jsonl, .parquet), or a baseline.json."),
+    ],
+    output: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to.")],
+) -> None:
+    """Write statistics.json and constraints.json, as Model Monitor suggests them for a training file.
+
+    Example: millrace sagemaker monitor train.csv --output baseline"""
+    from console.sagemaker.baselines import read_rows
+    from console.sagemaker.monitor import constraints_of, statistics_of, statistics_of_known
+    from millrace.monitoring.baseline import Baseline
+
+    if rows.suffix == ".json":
+        baseline = Baseline.from_json(rows.read_bytes())
+        statistics = statistics_of_known({one.name: one.sketch for one in baseline.columns}, baseline.rows)
+    else:
+        statistics = statistics_of(read_rows(rows).rows)
+    _write(output, statistics=statistics, constraints=constraints_of(statistics))
+    print(f"{output}: statistics.json and constraints.json of {len(statistics['features'])} columns")
+
+
+Key = Annotated[str, typer.Option(help="The column of the labels' key.")]
+EventTime = Annotated[str, typer.Option(help="The column of their event time.")]
+Label = Annotated[str, typer.Option(help="The column of the label.")]
+Attribute = Annotated[str, typer.Option(help="The label attribute, if a line has several.")]
+Labels = Annotated[Path, typer.Option(help="The .jsonl file to write, for `millrace drop --feed labels`.")]
+
+
+@sagemaker.command("ground-truth")
+def ground_truth(
+    paths: Paths,
+    output: Labels,
+    key: Key = "id",
+    event_time: EventTime = "at",
+    label: Label = "label",
+    attribute: Attribute = "",
+    index: Annotated[bool, typer.Option("--index", help="The class's number is the label, not its name.")] = False,
+    auto: Annotated[bool, typer.Option("--auto", help="Also what a model has labelled.")] = False,
+) -> None:
+    """Make a drop of labels of Ground Truth's output manifests.
+
+    Example: millrace sagemaker ground-truth s3://my-bucket/scans/manifests/output/ --index --output labels.jsonl"""
+    from console.sagemaker.labels import Columns, from_ground_truth
+
+    columns = Columns(key=key, event_time=event_time, label=label)
+    taken = from_ground_truth(paths, columns, attribute=attribute, takes_index=index, takes_auto=auto)
+    _write_labels(taken, output)
+
+
+@sagemaker.command()
+def a2i(
+    paths: Paths,
+    output: Labels,
+    key: Key = "id",
+    event_time: EventTime = "at",
+    label: Label = "label",
+    answer: Annotated[str, typer.Option(help="The field of the answers, if they have several.")] = "",
+) -> None:
+    """Make a drop of labels of A2I's human loops: what most workers of each have answered.
+
+    Example: millrace sagemaker a2i s3://my-bucket/a2i/claims/ --answer category --output labels.jsonl"""
+    from console.sagemaker.labels import Columns, from_a2i
+
+    columns = Columns(key=key, event_time=event_time, label=label)
+    _write_labels(from_a2i(paths, columns, answer=answer), output)
+
+
+def _write_labels(taken: Taken, output: Path) -> None:
+    import json
+    import sys
+
+    output.write_text("".join(f"{json.dumps(row)}\n" for row in taken.rows))
+    print(f"{output}: {len(taken.rows):,} labels; {len(taken.left):,} left out")
+    for where, why in taken.left.items():
+        print(f"  {where}: {why}", file=sys.stderr)
+
+
+@sagemaker.command()
+def manifest(
+    rows: Annotated[Path, typer.Argument(help="Labels: .csv, .jsonl or .parquet.")],
+    output: Annotated[Path, typer.Option(help="The manifest to write.")],
+    key: Key = "id",
+    event_time: EventTime = "at",
+    label: Label = "label",
+    attribute: Annotated[str, typer.Option(help="The label attribute.")] = "label",
+    prefix: Annotated[str, typer.Option(help="s3://BUCKET/FOLDER of the objects; without it the key is text.")] = "",
+    ending: Annotated[str, typer.Option(help="What their names have after the key, such as .png.")] = "",
+) -> None:
+    """Write labels as an output manifest of Ground Truth.
+
+    Example: millrace sagemaker manifest labels.csv --prefix s3://bucket/scans --ending .png --output scans.manifest"""
+    from console.sagemaker.labels import Columns
+    from console.sagemaker.labels import manifest as lines_of
+    from console.sagemaker.lines import read_table
+
+    columns = Columns(key=key, event_time=event_time, label=label)
+    lines = list(lines_of(read_table(rows), columns, attribute=attribute, prefix=prefix, ending=ending))
+    output.write_text("".join(f"{line}\n" for line in lines))
+    print(f"{output}: {len(lines):,} labels")

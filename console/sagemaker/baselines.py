@@ -1,4 +1,4 @@
-"""What captures are compared with, if not with earlier ones: the rows that a model was trained on."""
+"""What captures are compared with, if not with earlier ones: the rows of a training, or Model Monitor's statistics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from console.sagemaker.captures import Captured
-from console.sagemaker.lines import read_table
+from console.sagemaker.lines import parsed, read_table
+from console.sagemaker.monitor import Statistics
 from console.sagemaker.verdict import FEWEST_ROWS, Reference, of_blocks
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import PROMISED_WINDOWS
-from millrace.monitoring.constant import constant
-from millrace.monitoring.sketch import kind_of, sketch
+from millrace.monitoring.constant import Constant, constant
+from millrace.monitoring.sketch import Sketch, kind_of, sketch
 from millrace.monitoring.statistics.catalogue import ValueKind
 
 
@@ -51,6 +52,46 @@ class TrainingRows:
             return Reference(known={name: constant(one) or sketch(name, one) for name, one in columns.items()})
         size = max(min(rows.num_rows // PROMISED_WINDOWS, len(captured.times)), FEWEST_ROWS)
         return Reference(baseline=of_blocks(rows, size))
+
+
+@dataclass(frozen=True)
+class MonitorBaseline:
+    """Model Monitor's `statistics.json`."""
+
+    path: Path
+    known: Mapping[str, Sketch | Constant]
+    names: tuple[str, ...]
+    """The columns of a request, in their order."""
+
+    @property
+    def kinds(self) -> Mapping[str, ValueKind]:
+        return {name: _kind(one) for name, one in self.known.items()}
+
+    def reference(self, captured: Captured) -> Reference:
+        """The distributions of the captured columns. Raises ConfigurationError if the captures have none of them."""
+        shared = {name: one for name, one in self.known.items() if name in captured.table.column_names}
+        if not shared:
+            raise ConfigurationError(
+                where=str(self.path), field="features", expected=", ".join(self.names), came=captured.table.column_names
+            )
+        return Reference(known=shared)
+
+
+def _kind(known: Sketch | Constant) -> ValueKind:
+    if isinstance(known, Constant):
+        return "numeric" if isinstance(known.value, int | float) else "categorical"
+    return known.kind
+
+
+def open_baseline(path: Path, *, label: str = "", time: str = "") -> TrainingRows | MonitorBaseline:
+    """The baseline in the file: `statistics.json`, or rows as `read_rows` takes them."""
+    if path.suffix != ".json":
+        return read_rows(path, label=label, time=time)
+    if not path.is_file():
+        raise ConfigurationError(where=str(path), field="--baseline", expected="a file", came="none of that name")
+    statistics = parsed(str(path), path.read_bytes(), Statistics)
+    names = tuple(one.name for one in statistics.features if one.name != label)
+    return MonitorBaseline(path=path, known=statistics.known(str(path)), names=names)
 
 
 def read_rows(path: Path, *, label: str = "", time: str = "") -> TrainingRows:

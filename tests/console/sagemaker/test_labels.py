@@ -1,0 +1,181 @@
+"""Labels of Ground Truth and A2I become rows of the feed `labels`, and such rows a manifest that is read again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.sagemaker.labels import Columns, from_a2i, from_ground_truth
+from millrace.contract.load import load_contract
+from millrace.errors import ConfigurationError
+from millrace.files.parsed import Limits
+from millrace.files.sniff import read_drop
+from millrace.workload.load import workloads_folder
+
+COLUMNS = Columns(key="id", event_time="at", label="label")
+SPECIES = """{"source-ref": "s3://AWSDOC-EXAMPLE-BUCKET/example_image.jpg", "species": "0", "species-metadata":
+{"class-name": "dog", "confidence": 0.00, "type": "groundtruth/image-classification",
+"job-name": "identify-animal-species", "human-annotated": "yes", "creation-date": "2018-10-18T22:18:13.527256"}}"""
+MOOD = """{"source": "The food was delicious", "mood": "1", "mood-metadata": {"class-name": "positive",
+"confidence": 0.8, "type": "groundtruth/text-classification", "job-name": "label-sentiment",
+"human-annotated": "yes", "creation-date": "2020-10-18T22:18:13.527256"}}"""
+SEVERAL = """{"source-ref": "s3://AWSDOC-EXAMPLE-BUCKET/example_image.jpg", "image-label-attribute-name": [1, 0],
+"image-label-attribute-name-metadata": {"job-name": "labeling-job/image-label-attribute-name",
+"class-map": {"1": "bicycle", "0": "person", "8": "clothing"}, "human-annotated": "yes",
+"creation-date": "2020-02-27T21:36:25.000201", "confidence-map": {"1": 0.95, "0": 0.77},
+"type": "groundtruth/image-classification-multilabel"}}"""
+"""The examples of the developer guide (Classification Job Output), each on a line of its own."""
+LOOP: dict[str, Any] = {
+    "flowDefinitionArn": "arn:aws:sagemaker:us-west-2:111122223333:flow-definition/flow-definition-name",
+    "humanAnswers": [
+        {
+            "answerContent": {"transcription": "use lambda to turn your notebook"},
+            "submissionTime": "2020-06-18T17:08:26.246Z",
+            "workerId": "ef7294f850a3d9d1",
+        }
+    ],
+    "humanLoopName": "human-loop-name",
+    "inputContent": {"start_time": 948.51, "end_time": 950.27},
+}
+"""The example of the developer guide (Output Data From Custom Task Types)."""
+
+
+def manifest_of(folder: Path, *lines: str) -> list[str]:
+    (folder / "output.manifest").write_text("\n".join(line.replace("\n", " ") for line in lines))
+    return [str(folder)]
+
+
+def test_the_published_manifests_become_labels(tmp_path: Path) -> None:
+    assert from_ground_truth(manifest_of(tmp_path, SPECIES, MOOD, SEVERAL), COLUMNS).rows == [
+        {"id": "example_image", "at": "2018-10-18T22:18:13.527256Z", "label": "dog"},
+        {"id": "The food was delicious", "at": "2020-10-18T22:18:13.527256Z", "label": "positive"},
+        {
+            "id": "example_image",
+            "at": "2020-02-27T21:36:25.000201Z",
+            "bicycle": True,
+            "person": True,
+            "clothing": False,
+        },
+    ]
+    assert from_ground_truth(manifest_of(tmp_path, SPECIES), COLUMNS, takes_index=True).rows[0]["label"] == 0
+
+
+def test_what_is_no_label_of_a_person_is_left_out_and_said(tmp_path: Path) -> None:
+    auto = SPECIES.replace('"yes"', '"no"')
+    failed = '{"source": "a", "mood-metadata": {"failure-reason": "ClientError"}}'
+    paths = manifest_of(tmp_path, auto, '{"source": "a"}', failed)
+    taken = from_ground_truth(paths, COLUMNS)
+    assert taken.rows == []
+    assert [(key.rpartition(":")[2], why) for key, why in taken.left.items()] == [
+        ("1", "labelled by a model"),
+        ("2", "no label yet"),
+        ("3", "ClientError"),
+    ]
+    assert len(from_ground_truth(paths, COLUMNS, takes_auto=True).rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (SPECIES.replace('"species": "0"', '"species": {"annotations": []}'), "species"),
+        (SPECIES[:-1] + ', "mood": 1, "mood-metadata": {"class-name": "glad"}}', "--attribute"),
+        ("[]", "JSON"),
+    ],
+)
+def test_a_bad_line_of_a_manifest_is_named(tmp_path: Path, line: str, field: str) -> None:
+    paths = manifest_of(tmp_path, MOOD, line)
+    with pytest.raises(ConfigurationError) as found:
+        from_ground_truth(paths, COLUMNS)
+    assert (found.value.where, found.value.field) == (f"{tmp_path}/output.manifest:2", field)
+
+
+def test_labels_become_a_manifest_and_labels_again_which_the_feed_takes(tmp_path: Path) -> None:
+    """The contract of the shipped workload xray reads what comes out, without a refused row."""
+    rows = [
+        {"id": "test-17", "at": "2024-01-01T00:00:00Z", "label": 1, "prediction_id": "r-0-17"},
+        {"id": "test-18", "at": "2024-01-02T00:00:00Z", "label": 0, "prediction_id": "r-0-18"},
+    ]
+    (tmp_path / "labels.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    for words in (
+        ["manifest", "labels.jsonl", "--prefix", "s3://b/scans", "--ending", ".png", "--output", "a.manifest"],
+        ["ground-truth", "a.manifest", "--index", "--output", "again.jsonl"],
+    ):
+        places = [str(tmp_path / word) if word.endswith((".jsonl", ".manifest")) else word for word in words]
+        result = CliRunner().invoke(app, ["sagemaker", *places])
+        assert result.exit_code == 0, result.exception
+    line = json.loads((tmp_path / "a.manifest").read_text().splitlines()[0])
+    assert (line["source-ref"], line["label"]) == ("s3://b/scans/test-17.png", 1)
+    assert line["label-metadata"]["class-name"] == "1"
+    again = tmp_path / "again.jsonl"
+    assert [json.loads(line) for line in again.read_text().splitlines()] == rows
+    parts = list(read_drop(again, load_contract(workloads_folder() / "xray").labels, Limits()))
+    assert sum(part.rows.num_rows for part in parts) == 2
+    assert [row for part in parts for row in part.unparsable] == []
+
+
+def loop_of(folder: Path, **changes: Any) -> list[str]:
+    path = folder / "2020" / "06" / "human-loop-name"
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "output.json").write_text(json.dumps(LOOP | changes))
+    return [str(folder)]
+
+
+def answers(*values: Any) -> dict[str, Any]:
+    times = [f"2020-06-18T17:0{n}:00Z" for n in range(len(values))]
+    return {"humanAnswers": [{"answerContent": v, "submissionTime": at} for v, at in zip(values, times, strict=True)]}
+
+
+def test_the_published_loop_becomes_a_label(tmp_path: Path) -> None:
+    assert from_a2i(loop_of(tmp_path), COLUMNS).rows == [
+        {
+            "id": "human-loop-name",
+            "at": "2020-06-18T17:08:26.246Z",
+            "label": "use lambda to turn your notebook",
+        }
+    ]
+
+
+def test_what_the_caller_gave_names_the_decision(tmp_path: Path) -> None:
+    given = {"id": "a17", "at": "2020-06-01T00:00:00Z", "prediction_id": "r-0-17"}
+    rows = from_a2i(loop_of(tmp_path, inputContent=given), COLUMNS).rows
+    assert rows == [given | {"label": "use lambda to turn your notebook"}]
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [
+        ([{"category": {"label": "yes"}}], "yes"),
+        ([{"category": {"labels": ["yes"]}}], "yes"),
+        ([{"category": {"yes": False, "no": True}}], "no"),
+        ([{"category": 1}, {"category": 2}, {"category": 2}], 2),
+    ],
+)
+def test_the_answer_of_most_workers_counts(tmp_path: Path, said: list[Any], label: Any) -> None:
+    assert from_a2i(loop_of(tmp_path, **answers(*said)), COLUMNS).rows[0]["label"] == label
+
+
+def test_loops_without_one_answer_are_left_out_and_bad_ones_named(tmp_path: Path) -> None:
+    taken = from_a2i(loop_of(tmp_path, **answers({"a": 1}, {"a": 2})), COLUMNS)
+    assert (taken.rows, list(taken.left.values())) == ([], ["answers that differ"])
+    for changes, field in (
+        (answers({"a": 1, "b": 2}), "--answer"),
+        (answers({"a": [1, 2]}), "answerContent.a"),
+        ({"humanAnswers": "none"}, "humanAnswers"),
+    ):
+        with pytest.raises(ConfigurationError) as found:
+            from_a2i(loop_of(tmp_path, **changes), COLUMNS)
+        assert found.value.field == field
+        assert found.value.where.endswith("output.json")
+
+
+def test_the_command_writes_labels(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    words = ["sagemaker", "a2i", *loop_of(tmp_path), "--output", str(output), "--label", "text", "--key", "loop"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.exception
+    assert json.loads(output.read_text())["loop"] == "human-loop-name"
