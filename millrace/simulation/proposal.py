@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,8 @@ from millrace.simulation.simulation import Course, Policy, Replay, Terms, oracle
 
 CHOSEN_ON = 0.4
 """The share of the decisions that a policy is chosen on."""
+STARTS = (0.0, 0.2, 0.4)
+"""Where in these days the courses begin whose costs are added."""
 FEWEST_DECISIONS = 4
 """With fewer decisions in either part nothing is proposed."""
 STEPS = (1, 2, 4, 8, 13, 26)
@@ -71,7 +73,10 @@ def compare(history: History, terms: Terms, declared: Policy | None = None) -> C
     if min(first.decisions, rest.decisions) < FEWEST_DECISIONS:
         raise ValueError(f"{first.decisions} and {rest.decisions} decisions in {history.days} days")
     policies = list(grid(first))
-    costs = [course.usd for course in simulate(first, policies)]
+    # From several starts, since one course of a few retrainings is much a matter of luck.
+    starts = [round(first.decisions * share) for share in STARTS]
+    parts = [replace(first, history=first.history.part(start * step, first.history.days)) for start in starts]
+    costs = np.sum([[course.usd for course in simulate(part, policies)] for part in parts], axis=0)
     proposed = policies[int(np.argmin(costs))]
     named = {"proposed": [proposed], "declared": [declared] if declared else []}
     # Schedules and rules have the training days of the proposal: which ones are right is no part of theirs.

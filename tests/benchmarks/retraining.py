@@ -4,11 +4,11 @@
 Labels come a day late. Versions are trained each week by the training code, from networks and trees together. A policy
 is chosen on the first two fifths of the decisions and judged on the others.
 
-The bars: on electricity an accuracy of 0.770 with at most 16 retrainings by a policy of the grid that was chosen on the
-first part; a cost of at most 1.25 times the oracle's at three prices; on four of five streams that nothing was tuned on
-at most the cost of the best published rule; and 60 policies over 580 days in a minute. The five streams are drawn from
-generators of the literature, with electricity's columns: abrupt (SEA), gradual (a rotating plane), recurring, a step in
-the inputs alone, and none."""
+The bars: on electricity an accuracy of 0.770 with at most 16 retrainings, by the policy that erred least in the first
+part with its share of them; a cost of at most 1.25 times the oracle's at three prices; 60 policies over 580 days in a
+minute; and on four of five streams that nothing was tuned on a cost of at most that of the best published rule. The
+streams are drawn from generators of the literature, with electricity's columns: abrupt (SEA), gradual (a rotating
+plane), recurring, a step in the inputs alone, and none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ import yaml
 
 from console.actions.history import find_history, rows_of_files
 from millrace.simulation.history import History
-from millrace.simulation.proposal import Comparison, compare
+from millrace.simulation.proposal import CHOSEN_ON, Comparison, compare, grid
 from millrace.simulation.simulation import Policy, Replay, Terms, simulate
 from tests.benchmarks import conclude
 from tests.electricity import HOME
@@ -110,9 +110,7 @@ def electricity(path: Path) -> dict[str, Any]:
         found = compare(history, terms(price))
         show(f"electricity, a training costs {price} errors", found)
         regret[price] = round(found.of("proposed").usd / found.best.usd, 3)
-        if price == PRICES[0]:
-            chosen = found.proposed
-    # The whole span, by the policy that its first part has chosen at the lowest price.
+    chosen = most_right(history)
     [whole] = simulate(Replay(history=history, terms=terms(PRICES[0])), [chosen])
     sixty = [Policy(train_days=56, error_bound=0.1 + 0.005 * number) for number in range(60)]
     began = time.perf_counter()
@@ -125,6 +123,20 @@ def electricity(path: Path) -> dict[str, Any]:
         "regret": regret,
         "seconds": round(time.perf_counter() - began, 2),
     }
+
+
+def most_right(history: History) -> Policy:
+    """Of the policies with at most the first part's share of MOST_RETRAININGS in it the one with the fewest errors."""
+    whole = Replay(history=history, terms=terms(PRICES[0]))
+    first = replace(whole, history=history.part(0, whole.settled(round(whole.decisions * CHOSEN_ON))))
+    policies = list(grid(first))
+    most = MOST_RETRAININGS * first.decisions / whole.decisions
+    within = [
+        (course.error, policy)
+        for policy, course in zip(policies, simulate(first, policies), strict=True)
+        if len(course.retrainings) <= most
+    ]
+    return min(within, key=lambda one: one[0])[1]
 
 
 def won(kind: str, seed: int) -> bool:
