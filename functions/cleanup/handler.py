@@ -11,7 +11,6 @@ from uuid import uuid4
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.cleanup.restoration import Restoration
 from millrace.messages.audit import AuditEvent, ReleaseFailed
 from millrace.messages.envelope import Event, Message, handles
 from millrace.messages.execution import ExecutionEnded
@@ -19,6 +18,7 @@ from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
 from millrace.release.leftovers import Leftovers
 from millrace.release.registry import Registry
+from millrace.release.restoration import Restoration, is_restoration
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.climbing import ClimbingVersion
@@ -88,7 +88,7 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     """Record how the release failed, delete its leftovers, and have the live version restored. Returns what was done.
 
     Nothing is deleted if another release has begun since. Nothing is restored after a teardown, nor if the release that
-    failed was itself a restoration."""
+    failed was itself a restoration: they would follow each other for ever. The sweep starts one a day."""
     ended = call.detail
     failure = ReleaseFailed.model_validate(
         {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}
@@ -109,6 +109,8 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
         deleted = LEFTOVERS.delete(holder=holder, as_of=call.as_of)
     finally:
         # Even if something could not be deleted: the sweep deletes it later, and the live version must not wait.
-        champion = POINTERS.champion()
-        started = RESTORATION.restore(champion, ended=ended.execution_arn, given=ended.input, as_of=call.as_of)
+        started, cause = [], ended.execution_arn
+        if not is_restoration(ended.input):
+            champion = POINTERS.champion()
+            started = RESTORATION.restore(champion, who="cleanup", cause=cause, key=cause, as_of=call.as_of)
     return deleted + started

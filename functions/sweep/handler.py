@@ -1,7 +1,8 @@
 """The sweep makes up for lost events. Each hour it does this:
 
 1. It calls `cleanup` for ended executions that still hold a slot or a lease, and frees what no execution holds.
-2. It deletes what a failed release left: endpoints and alarms.
+2. It deletes what a failed release left: endpoints and alarms. Once a day it has the live version restored if the
+   endpoint serves another one.
 3. It sends a notice for a live endpoint whose version is not known.
 4. It publishes for how long a record of the audit has lacked its link in the chain.
 5. It tells of failed executions whose event never came.
@@ -25,6 +26,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.failures import UnheardFailures
 from functions.sweep.holders import Pass
+from millrace.aws.endpoints import is_changing
 from millrace.decisions.answered import Reviews
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
 from millrace.messages.execution import ExecutionEnded
@@ -32,6 +34,7 @@ from millrace.operations.alarms import AUDIT_AGE, REVIEW_AGE, WAITING_REVIEWS
 from millrace.release.leftovers import Leftovers
 from millrace.release.promotion import outcome_of
 from millrace.release.registry import Registry
+from millrace.release.restoration import Restoration
 from millrace.settings.release import ReleaseSettings
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
@@ -60,6 +63,9 @@ LEFTOVERS = Leftovers(
     leases=LEASES,
     pointers=POINTERS,
     registry=REGISTRY,
+)
+RESTORATION = Restoration(
+    sagemaker=SAGEMAKER, scaling=boto3.client("application-autoscaling"), states=STATES, names=NAMES
 )
 EVENTS = boto3.client("events")
 NOTICE = OrphanNotice(events=EVENTS, names=NAMES, state=STATE)
@@ -127,6 +133,9 @@ def sweep(call: ExecutionInput) -> Swept:
         deleted=tuple(LEFTOVERS.delete(holder=f"sweep {uuid4()}", as_of=call.as_of)),
     )
     LOGGER.info("swept", extra=swept.model_dump())
+    if LEASES.find("release") is None and not is_changing(SAGEMAKER, NAMES.endpoint):
+        key = f"sweep {call.as_of:%Y-%m-%d}"
+        RESTORATION.restore(POINTERS.champion(), who="sweep", cause=call.cause, key=key, as_of=call.as_of)
     # What nobody else notices: an endpoint of no known version, a record without a link, a failure without an event.
     if endpoint := LEFTOVERS.orphan():
         NOTICE.send(endpoint, cause=call.cause, as_of=call.as_of)

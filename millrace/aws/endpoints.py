@@ -27,6 +27,12 @@ def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
+def is_changing(client: Any, name: str) -> bool:
+    """Whether SageMaker changes the endpoint now. `client` is boto3's SageMaker client."""
+    found = find_endpoint(client, name)
+    return found is not None and found["EndpointStatus"] in CHANGING
+
+
 def served_model(client: Any, endpoint: str) -> str | None:
     """The name of the model that the endpoint serves.
 

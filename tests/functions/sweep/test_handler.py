@@ -25,6 +25,7 @@ from tests.alarm import put_alarm
 from tests.audit_bucket import create_bucket
 
 AS_OF = parse_utc("1997-06-01T07:00:00Z")
+VERSION = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
@@ -313,10 +314,10 @@ def test_a_live_endpoint_that_changes_is_left_to_the_next_sweep(status, aws, swe
 
 
 @pytest.mark.parametrize("status", ["InService", *BROKEN])
-def test_the_endpoint_of_a_live_version_stays(status, aws, sweep, live, told):
+def test_the_endpoint_of_a_live_version_stays(status, aws, start, sweep, live, told):
+    start("release", "r1")  # its machine exists
     live(status)
-    version = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
-    aws.pointers.move(Pointers(champion=version))
+    aws.pointers.move(Pointers(champion=VERSION))
     sweep()
     assert (endpoints(aws), told()) == ([aws.names.endpoint], [])
 
@@ -339,6 +340,45 @@ def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):
     aws.leases.take("release", holder="sweep 1", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
     assert [sweep(hours)[0]["freed"] for hours in (1, 2)] == [[], ["lease#release"]]
     assert aws.leases.find("release") is None
+
+
+def restored(aws):
+    """The releases that restore the live version."""
+    states, machine = boto3.client("stepfunctions"), aws.names.machine_arn("release")
+    found = states.list_executions(stateMachineArn=machine)["executions"]
+    given = [json.loads(states.describe_execution(executionArn=one["executionArn"])["input"]) for one in found]
+    return [one["rollback"] for one in given if "rollback" in one]
+
+
+@pytest.mark.parametrize("model", ["another", "m"])
+def test_the_live_version_is_restored_once_a_day_until_it_serves(model, aws, start, sweep, live):
+    """Also if the endpoint has only lost its scaling. A release that runs may be about to do so."""
+    running = start("release", "r1")
+    aws.pointers.move(Pointers(champion=replace(VERSION, model_name=model)))
+    aws.leases.take("release", holder=running, as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    sweep()
+    aws.leases.free(running)
+    live("Updating")
+    sweep(1)
+    assert restored(aws) == []
+    live("InService")
+    for hours in (2, 3, 30):
+        sweep(hours)
+    assert [(one["to"], one["who"], one["restores"]) for one in restored(aws)] == [("1", "sweep", True)] * 2
+
+
+def test_the_endpoint_of_the_live_version_is_not_restored(aws, start, sweep, live):
+    start("release", "r1")
+    boto3.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{aws.names.endpoint}/variant/main",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+    aws.pointers.move(Pointers(champion=replace(VERSION, model_name="m")))
+    sweep()
+    assert restored(aws) == []
 
 
 def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, capsys):

@@ -1,10 +1,11 @@
-"""Has the live version restored if, after a failed release, the endpoint does not serve what the pointers name.
+"""Has the live version restored if the endpoint does not serve what the pointers name, as after a failed release.
 
 An example:
 
     release of version 3 fails    the endpoint serves version 3, or is changing; the pointers name version 2
     cleanup                       starts a release: {"rollback": {"to": "2", "restores": true, "who": "cleanup", …}}
     that release                  waits for the end of any change, and makes the endpoint serve version 2 again
+    it fails too                  the sweep starts another one, once a day
 """
 
 from __future__ import annotations
@@ -31,29 +32,25 @@ class Restoration:
     states: Any
     names: WorkloadNames
 
-    def restore(self, champion: Version | None, *, ended: str, given: str | None, as_of: datetime) -> list[str]:
+    def restore(self, champion: Version | None, *, who: str, cause: str, key: str, as_of: datetime) -> list[str]:
         """Start a release that restores the champion, if that is needed. Returns what was started.
 
         It is not needed if the endpoint serves the champion and is scaled, if there is no endpoint, or if there is no
-        champion. `ended` is the ARN of the failed release and `given` its input. If that release was a restoration
-        itself, nothing is started: restorations would follow each other for ever."""
+        champion. One execution is started for each `key`, so that an event that comes twice starts one."""
         served = served_model(self.sagemaker, self.names.endpoint)
-        if served == "" or champion is None or _restored(given):
-            return []
-        if served == champion.model_name and self._is_scaled():
+        if served == "" or champion is None or (served == champion.model_name and self._is_scaled()):
             return []
         # The endpoint is still changing, or serves a version that was never promoted, or an update that failed has cost
         # it its scaling. SageMaker cannot stop an update, so the machine waits for its end, and for a release that has
         # begun since. If the live version is back by then, it only has to be scaled and watched again.
-        # The name is made of the failed execution, so that its event starts one restoration, even if it comes twice.
-        name = f"restore-{hashlib.sha256(ended.encode()).hexdigest()[:40]}"
+        name = f"restore-{hashlib.sha256(key.encode()).hexdigest()[:40]}"
         rollback = Rollback(
-            reason=f"{ended} ended before version {champion.version} was replaced",
-            who="cleanup",
+            reason=f"{cause}: the endpoint does not serve version {champion.version}, or is not scaled",
+            who=who,
             to=champion.version,
             restores=True,
         )
-        document = {"cause": ended, "as_of": format_utc(as_of), "rollback": rollback.model_dump()}
+        document = {"cause": cause, "as_of": format_utc(as_of), "rollback": rollback.model_dump()}
         try:
             self.states.start_execution(
                 stateMachineArn=self.names.machine_arn("release"),
@@ -71,7 +68,7 @@ class Restoration:
         return bool(found["ScalableTargets"])
 
 
-def _restored(given: str | None) -> bool:
+def is_restoration(given: str | None) -> bool:
     """Whether the input is that of a restoration."""
     try:
         document = json.loads(given or "{}")
