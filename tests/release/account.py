@@ -1,0 +1,206 @@
+"""Sets the account up: services, functions at a cold start, the machine; and empties it between sequences."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import boto3
+import moto.awslambda.responses as lambda_responses
+import pytest
+from moto import mock_aws
+from moto.applicationautoscaling.models import applicationautoscaling_backends
+from moto.cloudwatch.models import cloudwatch_backends
+
+from infra.local.dynamodb.install import make_writes_atomic
+from infra.local.kernel import patching
+from infra.local.kernel.cloud import ACCOUNT, REGION
+from infra.local.kernel.moto_caches import cache_lookups
+from infra.local.kms.signatures import sign_digests
+from infra.local.sagemaker.api import records
+from infra.local.sagemaker.endpoints.endpoint import endpoints
+from infra.local.sagemaker.registry import Versions
+from infra.machines import release
+from infra.machines.states import Definition
+from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.names import MODEL_ROLE
+from millrace.release.promotion import NONE
+from millrace.release.registry import ASKED_BY, Candidate, Package, Registry
+from millrace.release.signatures import SigningKey, signed_version
+from millrace.state.leases import Leases
+from millrace.state.table import StateTable
+from tests.challenger import answering
+from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
+from tests.infra.machines.contexts import context_of
+from tests.release import interpreter
+from tests.release.sagemaker import HandCloud, serve
+from tests.release.world import FUNCTIONS, World, serve_executions
+from tests.shipped import SHIPPED
+from tests.signing_key import create_signing_key
+from tests.state_table import create_table
+
+ROWS = [{"nswprice": 0.05}, {"nswprice": 0.09}]
+ANSWERS = [{"value": 1, "probability": one, "confidence": one} for one in (0.75, 0.875)]
+POLL_S = 300
+TABLES = (NAMES.platform.state_table, NAMES.platform.audit_table)
+(ELECTRICITY,) = [folder for folder in SHIPPED if folder.name == "electricity"]
+
+
+@dataclass(kw_only=True)
+class Account:
+    """What is set up once. `world` is the present sequence."""
+
+    approval: str
+    definition: Definition
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    people: dict[str, Any] = field(default_factory=dict)
+    """Clients of SageMaker with a person's own keys."""
+    cloud: HandCloud = field(default_factory=HandCloud)
+    world: World = None  # type: ignore[assignment]
+    clients: dict[str, Any] = field(default_factory=dict)
+    wrong: float = 0.0
+    """The share of smoke tests that a challenger fails."""
+
+    def client(self, service: str) -> Any:
+        """The one client of the service: to make one takes as long as ten calls."""
+        if service not in self.clients:
+            self.clients[service] = boto3.client(service)
+        return self.clients[service]
+
+    @property
+    def state(self) -> StateTable:
+        return StateTable(self.client("dynamodb"), NAMES)
+
+    def fresh(
+        self, seed: int, *, definition: Definition | None = None, handlers: dict[str, Any] | None = None
+    ) -> World:
+        """An empty account for one sequence."""
+        for kind in records(self.cloud).kinds.values():
+            kind.clear()
+        records(self.cloud).tags.clear()
+        endpoints(self.cloud).clear()
+        self.cloud.part(Versions).highest.clear()
+        for backends in (applicationautoscaling_backends, cloudwatch_backends):
+            backends[ACCOUNT][REGION].reset()
+        dynamodb = self.client("dynamodb")
+        for table in TABLES:
+            if table in dynamodb.list_tables()["TableNames"]:
+                dynamodb.delete_table(TableName=table)
+            create_table(dynamodb, table)
+        self.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        self.world = World(
+            cloud=self.cloud,
+            definition=definition or self.definition,
+            handlers={**self.handlers, **(handlers or {})},
+            chance=Random(seed),
+            approval=self.approval,
+            client=self.client,
+        )
+        self.cloud.chance, self.cloud.later, self.cloud.told = self.world.chance, self.world.later, self.world.told
+        self.cloud.luckless = self.wrong = 0.0
+        self.world.later(1800, self.world.sweep)
+        return self.world
+
+    def register(self, *, beside: str) -> Package:
+        """A new version, signed as its registration signs it."""
+        s3, run = self.client("s3"), f"train-{len(records(self.cloud).of('model-package'))}"
+        figures = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34", "sample_digest": "ef56"}
+        metadata = figures | {"beside": beside, ASKED_BY: f"arn:aws:iam::{ACCOUNT}:user/bob"}
+        signed = signed_version(NAMES, run=run, members={"model.onnx": "ab" * 32}, metadata=metadata)
+        signature = SigningKey(self.client("kms"), NAMES.platform.signing_key_alias).sign(signed)
+        sample = json.dumps({"rows": ROWS, "answers": ANSWERS})
+        for uri, body in (
+            (NAMES.run_uri(run, SIGNATURE_FILE), signature),
+            (NAMES.run_uri(run, "evaluation", "sample.json"), sample),
+        ):
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+        candidate = Candidate(
+            run=run, image="image", model_data_url="s3://b/model.tar.gz", evaluation_uri="s3://b/evaluation.json",
+            instances=("ml.m5.large",), metadata=metadata,
+        )  # fmt: skip
+        package, now = self.registry().register(candidate), self.cloud.clock.now()
+        if beside == NONE:
+            Leases(self.state).take("first", holder=package.arn, as_of=now, expires_at=now.replace(year=now.year + 1))
+        return package
+
+    def registry(self, person: str = "") -> Registry:
+        client = self.people[person] if person else self.client("sagemaker")
+        return Registry(client, group=NAMES.package_group)
+
+    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """What the challenger answers."""
+        predictions = ANSWERS
+        if self.world.chance.random() < self.wrong:
+            predictions = predictions[:1]
+        version = self.world.served(NAMES.challenger)
+        return 200, json.dumps({"model_version": version, "predictions": predictions}).encode()
+
+
+def declared(phases: Sequence[str], to: Path) -> None:
+    """The workload's folder with these phases, below `to`."""
+    folder = shutil.copytree(ELECTRICITY, to / ELECTRICITY.name)
+    text = (folder / "workload.yaml").read_text()
+    assert text.count("phases: [live]") == 1
+    (folder / "workload.yaml").write_text(text.replace("phases: [live]", f"phases: [{', '.join(phases)}]"))
+
+
+@contextmanager
+def account(approval: str, phases: Sequence[str], scratch: Path) -> Iterator[Account]:
+    """An account whose workload is released in these phases."""
+    declared(phases, scratch)
+    context = context_of("local", rollout={"phases": tuple(phases)})
+    context = replace(context, settings=replace(context.settings, poll_s=POLL_S))
+    made = Account(approval=approval, definition=release.definition(context))
+    with pytest.MonkeyPatch.context() as patch, patching.undone(), mock_aws(), cold_starts() as start:
+        set_variables(
+            patch, MILLRACE_APPROVAL=approval, MILLRACE_WORKLOADS=str(scratch), POWERTOOLS_LOG_LEVEL="CRITICAL"
+        )
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
+        cache_lookups()
+        make_writes_atomic()
+        sign_digests()
+        serve(made.cloud)
+        serve_executions(lambda: made.world)
+        patching.replace(lambda_responses.LambdaResponse, invoke=lambda self: _invoke(made.world, self))
+        _make(made)
+        with answering(patch, made.answer):
+            boto3.setup_default_session()
+            boto3.DEFAULT_SESSION.events.register_first(  # type: ignore[union-attr]
+                "before-call.*.*", lambda **_: made.world and made.world.before_call()
+            )
+            interpreter.install(made.cloud, lambda service: made.world if service == "lambda" else made.client(service))
+            made.handlers = {name: start(name) for name in FUNCTIONS}
+            yield made
+
+
+def _make(made: Account) -> None:
+    iam, s3 = boto3.client("iam"), boto3.client("s3")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    iam.create_role(
+        RoleName=NAMES.role_arn(MODEL_ROLE).rpartition("/")[2],
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    for person in ("ann", "bob"):
+        iam.create_user(UserName=person)
+        keys = iam.create_access_key(UserName=person)["AccessKey"]
+        made.people[person] = boto3.client(
+            "sagemaker", aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"]
+        )
+    for bucket in ("artefacts", "lake", "audit"):
+        s3.create_bucket(Bucket=NAMES.platform.bucket(bucket), CreateBucketConfiguration={"LocationConstraint": REGION})
+    create_signing_key(boto3.client("kms"), NAMES.platform)
+    boto3.client("events").create_event_bus(Name=NAMES.platform.bus)
+
+
+def _invoke(world: World, response: Any) -> tuple[int, dict[str, str], str]:
+    """Lambda's Invoke of type Event: the function runs a little later, and again if it fails."""
+    name, event = response.path.rsplit("/", 2)[-2].rpartition("-")[2], json.loads(response.body)
+    world.deliver(f"call of {name}", lambda: world.call(name, event, attempts=3))
+    return 202, {}, ""

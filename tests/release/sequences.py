@@ -1,0 +1,175 @@
+"""Random sequences of what people and accidents do to releases, and what has to hold once all is quiet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.local.sagemaker.api import records
+from infra.local.sagemaker.endpoints.endpoint import endpoints
+from millrace.messages.execution import UNWANTED
+from millrace.release.promotion import NONE
+from millrace.release.registry import APPROVED, PENDING
+from millrace.state.climbing import ClimbingVersion
+from millrace.state.leases import Leases
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
+from tests.functions.cold_start import NAMES
+from tests.release.account import Account
+
+HOUR = 3600.0
+PAUSES = (0, 0, 2, 20, 200, 900, 2 * HOUR)
+"""Seconds between two things that happen."""
+QUIET_DAYS = 20.0
+"""After so many days without anything new every release has ended."""
+WEIGHTS = {
+    "promote": 5, "two at once": 2, "roll back": 3, "roll back further": 1, "approve": 6, "refuse": 1,
+    "asker approves": 1, "kill": 4, "kill, answer lost": 4, "time out": 1, "redrive": 4,
+    "lose an event": 3, "double an event": 1, "scale": 1, "bad luck": 2, "better luck": 2, "sweep": 1,
+}  # fmt: skip
+
+
+def live_sequence(made: Account, seed: int, *, quiet_days: float = QUIET_DAYS, **changes: Any) -> list[str]:
+    """Carry out one sequence, let it come to rest, and return what does not hold."""
+    world = made.fresh(seed, **changes)
+    chance = world.chance
+    first = made.register(beside=NONE)
+    tell(made, first.arn)
+    if made.approval == "person":
+        made.registry("ann").approve(first, reason="good")
+    world.run(HOUR if chance.random() < 0.7 else 60)
+    for _ in range(chance.randint(4, 12)):
+        (name,) = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))
+        if not (name in ("approve", "refuse", "asker approves") and made.approval == "none"):
+            world.note(f"-- {name}")
+            do(made, name)
+        world.run(chance.choice(PAUSES) * chance.uniform(0.5, 1.5))
+    world.lost = world.doubled = 0
+    world.faulty = made.cloud.luckless = made.wrong = 0.0
+    world.run(quiet_days * 24 * HOUR, until=lambda: not world.running())
+    world.run(6.5 * HOUR)
+    world.run(quiet_days * 24 * HOUR, until=lambda: not world.running())
+    world.run(2.5 * HOUR)
+    if list(wrong(made)):  # a restoration that failed itself is started anew once a day
+        world.run(26 * HOUR)
+    return list(wrong(made))
+
+
+def tell(made: Account, package_arn: str) -> None:
+    """As the machine `train` tells of a registered version."""
+    made.world.deliver(f"registered {package_arn}", lambda: made.world.release(package_arn))
+
+
+def do(made: Account, name: str) -> None:
+    world, chance = made.world, made.world.chance
+    running = world.running()
+    if name in ("promote", "two at once"):
+        for _ in range(2 if name == "two at once" else 1):
+            champion = world.pointers().champion
+            tell(made, made.register(beside=champion.version if champion else NONE).arn)
+    elif name.startswith("roll back"):
+        back: dict[str, Any] = {"reason": "worse", "who": "ann"}
+        if name == "roll back further":
+            back["to"] = str(chance.randint(1, len(records(made.cloud).of("model-package"))))
+        world.start({"cause": "command", "as_of": world.now(), "rollback": back})
+    elif name in ("approve", "refuse", "asker approves"):
+        person = "bob" if name == "asker approves" else "ann"
+        registry = made.registry(person)
+        if waiting := [one for one in registry.all() if one.approval == PENDING and not one.was_live]:
+            act = registry.refuse if name == "refuse" else registry.approve
+            act(chance.choice(waiting), reason="so")
+    elif name.startswith("kill") and running:
+        world.kill(chance.choice(running), loses_answer="lost" in name)
+    elif name == "time out" and running:
+        world.end(chance.choice(running), "TIMED_OUT", None)
+    elif name == "redrive":
+        if failed := [one for one in world.executions.values() if one.status in UNWANTED]:
+            world.redrive(chance.choice(failed))
+    elif name == "lose an event":
+        world.lost += 1
+    elif name == "double an event":
+        world.doubled += 1
+    elif name == "scale" and NAMES.endpoint in endpoints(made.cloud):
+        weights = [{"VariantName": "main", "DesiredInstanceCount": 2}]
+        try:
+            made.client("sagemaker").update_endpoint_weights_and_capacities(
+                EndpointName=NAMES.endpoint, DesiredWeightsAndCapacities=weights
+            )
+        except ClientError as error:
+            world.note(str(error))
+    elif name == "bad luck":
+        world.faulty, made.cloud.luckless, made.wrong = 0.2, 0.3, 0.1
+    elif name == "better luck":
+        world.faulty, made.cloud.luckless, made.wrong = 0.05, 0.0, 0.0
+    elif name == "sweep":
+        world.call("sweep", {"cause": "c", "as_of": world.now(), "detail": {"workload": "w", "schedule": "sweep"}})
+
+
+def wrong(made: Account) -> Iterator[str]:
+    """What does not hold."""
+    world = made.world
+    if left := [one.name for one in world.running()]:
+        yield f"running still: {left}"
+    yield from _held(made.state)
+    yield from _one_mind(made)
+    if NAMES.challenger in endpoints(made.cloud):
+        yield "a challenger is left"
+    alarms = made.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{NAMES.prefix}-v")["MetricAlarms"]
+    if alarms and not world.running():
+        yield f"alarms are left: {[one['AlarmName'] for one in alarms]}"
+
+
+def _held(state: StateTable) -> Iterator[str]:
+    for kind in (Leases(state), Slots(state)):
+        for one in kind.holdings():
+            yield f"{one.key} is held by {one.holder}"
+    if (climbing := ClimbingVersion(state).read()) is not None:
+        yield f"{climbing} is left"
+
+
+def _one_mind(made: Account) -> Iterator[str]:
+    """Pointers, endpoint and registry name one version, which was approved."""
+    world, models = made.world, records(made.cloud).of("model")
+    packages = {one.version: one for one in made.registry().all()}
+    pointers, live = world.pointers(), endpoints(made.cloud).get(NAMES.endpoint)
+    champion = pointers.champion
+    if champion is None:
+        if live is not None:
+            yield f"an endpoint serves version {world.served(NAMES.endpoint)}, and the pointers name none"
+        return
+    if live is None or live.fields["EndpointStatus"] != "InService":
+        yield f"version {champion.version} is live, and its endpoint is {live and live.fields['EndpointStatus']}"
+    else:
+        served = records(made.cloud).of("endpoint-config")[live.fields["EndpointConfigName"]]["ProductionVariants"][0]
+        if served["ModelName"] != champion.model_name:
+            yield f"the pointers name {champion.model_name}, the endpoint serves {served['ModelName']}"
+    for role, version in (("champion", champion), ("previous", pointers.previous)):
+        if version is None:
+            continue
+        package = packages[version.version]
+        if not package.was_live or package.approval != APPROVED:
+            yield f"{role} {version.version}: {package.approval}, was live: {package.was_live}"
+        if made.approval == "person" and not approved_by_ann(made, version.version):
+            yield f"{role} {version.version}: nobody has approved it"
+        if version.model_name not in models:
+            yield f"{role} {version.version}: its model {version.model_name} is deleted"
+    scaling = made.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
+    if not scaling["ScalableTargets"]:
+        yield "the live endpoint is not scaled"
+    moved = [one for event, one in audit(made) if event in ("release.live", "release.rolled_back")]
+    if not moved or max(moved, key=lambda one: str(one["live_at"]))["version"] != champion.version:
+        yield f"by the audit another version than {champion.version} went live last"
+
+
+def approved_by_ann(made: Account, version: str) -> bool:
+    approvals = [one for event, one in audit(made) if event == "release.approved" and one["version"] == version]
+    return any("user/ann" in one["by"] for one in approvals)
+
+
+def audit(made: Account) -> list[tuple[str, dict[str, Any]]]:
+    """Of each record of the audit the event and the details."""
+    found = made.client("dynamodb").scan(TableName=NAMES.platform.audit_table)["Items"]
+    return [(one["event"]["S"], json.loads(one["details"]["S"])) for one in found]
