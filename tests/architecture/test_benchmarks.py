@@ -66,6 +66,7 @@ HELD: dict[str, dict[str, Any]] = {
     "training": {"feedforward": 0.95, "cnn": 0.95, "lstm": 0.95, "transformer": 0.95},
     "training_cpu": {"feedforward": 5.0, "cnn": 1.5, "gru": 1.5},
     "validation": {"judge_s": ENGINES, "whole_s": ENGINES, "peak_mb": 100.0},
+    "watching": {"quiet_weeks": {"ours": 0, "batch sample": 42}, "moved": {"ours": [1000] * 3}, "usd": 0.5},
 }
 """By benchmark figures that are better than its bars."""
 MISSED: list[tuple[str, dict[str, Any]]] = [
@@ -140,6 +141,9 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("validation", {"judge_s": ENGINES | {"duckdb": 0.9}}),
     ("validation", {"judge_s": ENGINES | {"great_expectations": 9.9}}),
     ("validation", {"peak_mb": 512.0}),
+    ("watching", {"quiet_weeks": {"ours": 1}}),
+    ("watching", {"moved": {"ours": [1000, 1000, 999]}}),
+    ("watching", {"usd": 1.01}),
 ]
 """One figure that misses its bar; the others hold."""
 
