@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -175,9 +176,18 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
         # The table shows `_` in a name as a space: `input drift / bound`.
         **{f"{name}_/_bound": "" if ratio is None else f"{ratio:.2f}" for name, ratio in window.ratios.items()},
         "column": window.column,
-        "mean_error": amount(window.mean_error) or "not known",
+        "mean_error": _error(window, amount),
         "its_bound": amount(window.error_bound) or "off",
     }
+
+
+def _error(window: MonitoredWindow, amount: Callable[[float | None], str]) -> str:
+    """The error, with its interval if labels are missing; before any has come what the model itself expects."""
+    if window.mean_error is None:
+        return f"expects {amount(window.expected)}" if window.expected is not None else "not known"
+    if window.low == window.high:
+        return amount(window.mean_error)
+    return f"{amount(window.mean_error)} ({amount(window.low)} to {amount(window.high)})"
 
 
 def _labelled(window: MonitoredWindow) -> str:

@@ -68,6 +68,13 @@ class MonitoredWindow:
     """How many rows were answered. A row that came again is one row, but one more decision."""
     error_bound: float | None = None
     """The bound in the unit of `mean_error`; None if the version has no bound."""
+    low: float | None = None
+    high: float | None = None
+    """The interval of `mean_error`, as wide as missing labels leave open."""
+    expected: float | None = None
+    """The error by the model's own confidence; None if it says none, or if labels contradict it."""
+    wanted: int = 0
+    """How many labels people were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +190,10 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         labelled=looked.labelled if looked else None,
         answered=looked.answered if looked else None,
         error_bound=bound,
+        low=last.low if last else None,
+        high=last.high if last else None,
+        expected=looked.expected if looked else None,
+        wanted=len(window.wanted),
     )
 
 

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.plan_windows.inputs import Inputs, first_day
+from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_days
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.monitor import FloorNow, MonitorInput, NoWindows, PromiseNow, WindowsPlanned
-from millrace.monitoring.windows import Cursors, plan
+from millrace.messages.monitor import (
+    AskedLabels,
+    FloorNow,
+    MonitorInput,
+    NoWindows,
+    PromiseNow,
+    WindowsPlanned,
+    read_report,
+)
+from millrace.monitoring.windows import Cursors, Window, plan
 from millrace.settings.environment import Environment
 from millrace.state.cursors import StoredCursors
 from millrace.state.floor import FloorStates
 from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
+from millrace.state.wanted import StoredChoices
 from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
@@ -67,6 +78,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
         champion=champion,
         promise=_promise(champion),
         floor=_floor(champion),
+        asked=_asked(windows),
         as_of=call.state.as_of,
     )
     # Only the first run can leave out days: later ones follow the cursor.
@@ -91,6 +103,24 @@ def _floor(champion: Version) -> FloorNow | None:
         return None
     known, rule = FloorStates(STATE).read(champion.version), json.loads(champion.rule_answer)
     return FloorNow(rule=rule, below=known.below, days=known.days) if known else FloorNow(rule=rule)
+
+
+def _asked(windows: Sequence[Window]) -> dict[datetime, AskedLabels]:
+    """The labels that people were asked for, by the start of their window, as earlier runs have chosen them."""
+    if not (WORKLOAD.policy and WORKLOAD.policy.labels_a_day):
+        return {}
+    choices = StoredChoices(STATE)
+    chosen = {one.start: choice for one in windows if not one.judge_input and (choice := choices.find(one.start))}
+    # One run has chosen for several windows: its report is read once.
+    reports = {uri: read_report(read_object(S3, uri)) for uri in {one.report_uri for one in chosen.values()}}
+    return {
+        window.start: AskedLabels(
+            until=chosen[window.start].until, chances={one.id: one.chance for one in window.wanted}
+        )
+        for uri, report in reports.items()
+        for window in report.windows
+        if window.start in chosen and chosen[window.start].report_uri == uri
+    }
 
 
 def _days_before(first: datetime) -> int:

@@ -12,13 +12,22 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.store import stored_objects
-from millrace.messages.monitor import REQUEST_FILE, FloorNow, MonitorRequest, PromiseNow, WindowsPlanned, WindowToJudge
+from millrace.messages.monitor import (
+    REQUEST_FILE,
+    AskedLabels,
+    FloorNow,
+    MonitorRequest,
+    PromiseNow,
+    WindowsPlanned,
+    WindowToJudge,
+)
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Version
@@ -48,16 +57,25 @@ class Inputs:
         champion: Version,
         promise: PromiseNow | None,
         floor: FloorNow | None,
+        asked: Mapping[datetime, AskedLabels],
         as_of: datetime,
     ) -> WindowsPlanned:
-        """Write the inputs, and return their URIs. A second run with the same name writes the same objects again."""
+        """Write the inputs, and return their URIs. A second run with the same name writes the same objects again.
+
+        `asked` has the labels that people were asked for, by the start of their window."""
         request = MonitorRequest(
             workload=self.names.workload,
             as_of=as_of,
             model_version=champion.version,
             baseline_digest=champion.baseline_digest,
             windows=tuple(
-                WindowToJudge(start=w.start, end=w.end, judge_input=w.judge_input, judge_error=w.judge_error)
+                WindowToJudge(
+                    start=w.start,
+                    end=w.end,
+                    judge_input=w.judge_input,
+                    judge_error=w.judge_error,
+                    asked=asked.get(w.start),
+                )
                 for w in windows
             ),
             promise=promise,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
+from millrace.decisions.review import label_item
 from millrace.messages.audit import AuditEvent, AutomationMoved, FloorMoved
 from millrace.messages.envelope import Message, StepInput, handles
 from millrace.messages.monitor import (
     REPORT_FILE,
     FloorFound,
     MetricsPublished,
+    MonitorReport,
     PlannedState,
     PromiseReport,
     read_report,
@@ -24,10 +28,14 @@ from millrace.state.cursors import StoredCursors
 from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.refused_share import RefusedRows
+from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
+from millrace.state.wanted import StoredChoice, StoredChoices
+from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
+WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3, CLOUDWATCH, DYNAMODB = boto3.client("s3"), boto3.client("cloudwatch"), boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
@@ -40,7 +48,8 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     """Publish the report. Returns what was published, and the alarms that stay in ALARM.
 
     No change of state will start a retraining for these alarms, so the machine itself must ask the guard again."""
-    report = read_report(read_object(S3, f"{call.state.plan_windows.answer.report_uri}/{REPORT_FILE}"))
+    report_uri = f"{call.state.plan_windows.answer.report_uri}/{REPORT_FILE}"
+    report = read_report(read_object(S3, report_uri))
     # The alarms are read before the metrics are put, which may change their states.
     before = CLOUDWATCH.describe_alarms(AlarmNames=[NAMES.alarm(name) for name in starters()])
     CLOUDWATCH.put_metric_data(Namespace=NAMES.platform.metrics, MetricData=metrics_of(report))
@@ -48,6 +57,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
         keep(report.promise, version=report.model_version, call=call)
     if report.floor:
         keep_floor(report.floor, version=report.model_version, call=call)
+    asked = ask_people(report, report_uri=report_uri, now=call.state.started or call.state.as_of)
     # The cursors move after the rest: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
@@ -59,6 +69,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
         ask_guard=bool(alarms),
         alarms=alarms,
         refused=REFUSED.shares(),
+        labels_wanted=asked,
     )
     LOGGER.info("published", extra=published.model_dump(mode="json"))
     return published
@@ -84,6 +95,24 @@ def keep_floor(found: FloorFound, *, version: str, call: StepInput[PlannedState]
         event = AuditEvent.FLOOR_ON if found.below else AuditEvent.FLOOR_OFF
         audit(event, FloorMoved(version=version, **found.model_dump()), call)
     states.put(FloorState(version=version, below=found.below, since=since, as_of=as_of, days=found.days))
+
+
+def ask_people(report: MonitorReport, *, report_uri: str, now: datetime) -> int:
+    """Put the decisions whose labels are wanted into the review queue. Returns how many.
+
+    The chances are kept first: a label is never judged without the chance with which it was asked for."""
+    windows = [one for one in report.windows if one.wanted]
+    if WORKLOAD.policy is None or not windows:
+        return 0
+    queue, until = ReviewQueue(DYNAMODB, NAMES), now + timedelta(hours=WORKLOAD.policy.review.hours)
+    choices, asked = StoredChoices(STATE), 0
+    for window in windows:
+        choices.put(window.start, StoredChoice(report_uri=report_uri, until=until))
+        for one in window.wanted:
+            if not one.is_known:
+                queue.open(label_item(one, version=report.model_version, opened_at=now, expires_at=until))
+                asked += 1
+    return asked
 
 
 def audit(event: AuditEvent, details: Message, call: StepInput[PlannedState]) -> None:

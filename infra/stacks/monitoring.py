@@ -78,7 +78,9 @@ class MonitoringStack(WorkloadStack):
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
-        tables = context.workload.prediction.label_tables
+        tables, policy = context.workload.prediction.label_tables, context.workload.policy
+        # Which labels people were asked for stands in the report of the run that chose them.
+        asks = policy is not None and policy.labels_a_day is not None
         Function(
             self,
             "plan_windows",
@@ -90,7 +92,7 @@ class MonitoringStack(WorkloadStack):
                 state_table.own_items(names).may("GetItem"),
                 iceberg.tables(names, *tables).may("GetTable"),
                 LAKE.find(names, "decisions"),
-                LAKE.read(names, "iceberg"),
+                LAKE.read(names, "iceberg", *(["monitor"] if asks else [])),
                 LAKE.write(names, "windows"),
             ],
             timeout_s=300,
@@ -114,5 +116,6 @@ class MonitoringStack(WorkloadStack):
                 alarms.put_metrics(names.platform.metrics),
                 # Late labels move the confidence from which answers act, or who answers, which is recorded.
                 *([state_table.append_audit(names)] if moves else []),
+                *([state_table.reviews(names).may("GetItem", "PutItem")] if policy and policy.labels_a_day else []),
             ],
         )

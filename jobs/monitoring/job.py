@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from jobs.monitoring.decisions import watched
+from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.decisions.floor import compared, is_share, newest, together
@@ -29,7 +30,6 @@ from millrace.messages.monitor import (
     REPORT_FILE,
     REQUEST_FILE,
     DriftFinding,
-    ErrorReport,
     FloorFound,
     InputReport,
     MonitorReport,
@@ -40,7 +40,6 @@ from millrace.messages.monitor import (
 )
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
-from millrace.monitoring.error import ErrorBound, lowest_of
 from millrace.monitoring.judgement import Finding, judge
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
@@ -50,9 +49,6 @@ from millrace.workload.load import read_workload
 if TYPE_CHECKING:
     from jobs.runtime import ProcessingPlaces
     from millrace.tasks.task import Task
-
-ENOUGH = 0.9
-"""The share of a window's decisions that must have labels and be the champion's before its error is judged, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,25 +66,6 @@ class Known:
     @cached_property
     def task(self) -> Task:
         return tasks.declare(self.workload.prediction, self.contract.label)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counted:
-    """The outcomes of one window."""
-
-    answered: int
-    """Rows that a model decided on."""
-    labelled: int
-    """How many of these rows have a label."""
-    champions: int
-    """How many of the labelled rows the champion decided on."""
-    error: float | None
-    """The champion's mean error; None if ENOUGH is not reached."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether enough labels have come. A window without decisions has nothing to wait for."""
-        return self.labelled >= ENOUGH * self.answered
 
 
 def monitor(places: ProcessingPlaces) -> None:
@@ -123,11 +100,20 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
     inside = [[one for one in decisions if window.start <= one.event_time < window.end] for window in request.windows]
     # Labels are joined with all decisions at once, since the first decision about a row counts; then by window.
     outcomes = _outcomes(decisions, known)
-    counted = [
-        _count([one for one in outcomes if window.start <= one.decision.event_time < window.end], request.model_version)
+    windows = [
+        Answered(
+            window=window,
+            outcomes=[one for one in outcomes if window.start <= one.decision.event_time < window.end],
+            champion=request.model_version,
+            is_share=known.task.error_is_share,
+            is_in_time=known.workload.training.split.by == "time",
+        )
         for window in request.windows
     ]
-    judged = _judged(counted, baseline.error)
+    slices = known.workload.gates.slices
+    errors = judge_errors(windows, baseline.error, as_of=request.as_of, columns=slices.columns if slices else ())
+    a_day = known.workload.policy.labels_a_day if known.workload.policy else None
+    judged = [one for one in windows if not one.window.judge_input]
     report = MonitorReport(
         workload=request.workload,
         as_of=request.as_of,
@@ -139,30 +125,24 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
                 end=window.end,
                 decisions=len(rows),
                 input=_input(inside[: place + 1], known) if window.judge_input else None,
-                error=_error(one, *figures) if window.judge_error else None,
+                error=error if window.judge_error else None,
+                wanted=wanted(one, judged, a_day=a_day) if a_day and window.judge_input else (),
             )
-            for place, (window, rows, one, figures) in enumerate(
-                zip(request.windows, inside, counted, judged, strict=True)
+            for place, (window, rows, one, error) in enumerate(
+                zip(request.windows, inside, windows, errors, strict=True)
             )
         ),
     )
-    settled = _settled(outcomes, report, request)
+    settled = _settled(windows, report)
     return report.model_copy(update={"promise": _promise(settled, request), "floor": _floor(settled, known)})
 
 
-def _settled(outcomes: list[Outcome], report: MonitorReport, request: MonitorRequest) -> list[Outcome]:
+def _settled(windows: Sequence[Answered], report: MonitorReport) -> list[Outcome]:
     """The champion's labelled outcomes of the windows that no later run judges again, in order: each counts once."""
     if (reached := report.error_cursor) is None:
         return []
-    # There is a cursor only if the error of a window was judged.
-    start = next(window.start for window in request.windows if window.judge_error)
-    return [
-        one
-        for one in sorted(outcomes, key=lambda one: one.decision.event_time)
-        if start <= one.decision.event_time < reached
-        and one.error is not None
-        and one.decision.model_version == request.model_version
-    ]
+    settled = [one for one in windows if one.window.judge_error and one.window.end <= reached]
+    return sorted((one for window in settled for one in weighted(window)), key=lambda one: one.decision.event_time)
 
 
 def _floor(settled: list[Outcome], known: Known) -> FloorFound | None:
@@ -196,6 +176,7 @@ def _promise(settled: list[Outcome], request: MonitorRequest) -> PromiseReport |
             confidence=cast("float", one.decision.output[CONFIDENCE]),
             acted=one.decision.action == "automated",
             error=one.error,
+            weight=one.weight,
         )
         for one in settled
         if one.error is not None and one.decision.reason != "above_bound"
@@ -250,53 +231,3 @@ def _outcomes(decisions: Sequence[Decision], known: Known) -> list[Outcome]:
     spec, table = known.workload.prediction, known.contract.labels
     said = map(as_said, decisions)
     return join(said, known.labels, prediction_spec=spec, table=table, task=known.task)
-
-
-def _count(outcomes: list[Outcome], champion: str) -> Counted:
-    """The figures of one window; `champion` is the live version."""
-    labelled = [one for one in outcomes if one.error is not None]
-    own = [one.error for one in labelled if one.decision.model_version == champion and one.error is not None]
-    # There is an error only if the champion answered nearly all and they have labels. With many answers of another
-    # version or of the fallback, or with many labels still to come, the few would stand for rows that may be different.
-    enough = own and len(own) >= ENOUGH * len(outcomes)
-    return Counted(
-        answered=len(outcomes),
-        labelled=len(labelled),
-        champions=len(own),
-        error=sum(own) / len(own) if enough else None,
-    )
-
-
-def _judged(counted: list[Counted], bound: ErrorBound | None) -> list[tuple[float | None, float | None]]:
-    """For each window the figure, and the bound of its windows in a row; None where one is not known.
-
-    The figure is the smallest error of the window and those right before it, divided by the bound. For three windows in
-    a row and the bound 0.3324:
-
-    error      0.1250   0.4345   0.2887   0.3690
-    lowest                       0.1250   0.2887
-    figure                       0.38     0.87
-    """
-    if bound is None:
-        return [(None, None)] * len(counted)
-    found: list[tuple[float | None, float | None]] = []
-    for end in range(1, len(counted) + 1):
-        # A window without an error makes the row too short, so that no figure rests on it. The bound is that of the
-        # fewest labelled decisions among the windows of the row: few rows stray further.
-        row = [one for one in counted[max(end - bound.windows, 0) : end] if one.error is not None]
-        lowest = lowest_of([one.error for one in row if one.error is not None], bound.windows)
-        limit = bound.of(min(one.champions for one in row)) if row else None
-        found.append((lowest[-1] / limit if lowest and limit else None, limit))
-    return found
-
-
-def _error(counted: Counted, ratio: float | None, bound: float | None) -> ErrorReport:
-    return ErrorReport(
-        answered=counted.answered,
-        labelled=counted.labelled,
-        champions=counted.champions,
-        error=counted.error,
-        ratio=ratio,
-        bound=bound,
-        settled=counted.is_settled,
-    )

@@ -92,7 +92,8 @@ def compared(outcomes: Iterable[Outcome], rule: Mapping[str, Answered], task: Ta
     found: dict[str, list[FloorDay]] = defaultdict(list)
     for one in outcomes:
         day = one.decision.event_time.date().isoformat()
-        own, naive = (cost(output, one.label, task, measure) for output in (one.decision.output, rule))
+        both = (one.decision.output, rule)
+        own, naive = (one.weight * cost(output, one.label, task, measure) for output in both)
         found[day].append(FloorDay(day=day, labels=1, own=own, rule=naive))
     return [_sum(found[day]) for day in sorted(found)]
 

@@ -37,6 +37,8 @@ class Outcome:
     """The label; None if it has not come. A list if the decision has several, with None for one that has not come."""
     error: float | None
     """The error as the task counts it; None without a label, or if too few of several are known."""
+    weight: float = 1.0
+    """How many rows it stands for, if only some labels were asked for."""
 
 
 class DecisionIndex:

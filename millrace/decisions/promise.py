@@ -38,6 +38,8 @@ class Labelled:
     """Whether the answer acted by itself."""
     error: float
     """1 if the answer was wrong, else 0."""
+    weight: float = 1.0
+    """How many answers it stands for, if only some labels were asked for."""
 
 
 def follow(threshold: float | None, batch: Sequence[Labelled], *, promised: float) -> float | None:
@@ -53,7 +55,7 @@ def follow(threshold: float | None, batch: Sequence[Labelled], *, promised: floa
     at = max(surest if threshold is None else _log_odds(threshold), least)
     most = min(_log_odds(MOST), max(at, surest + ABOVE))
     for one in batch:
-        own, moved = _log_odds(one.confidence), STEP * (one.error - promised)
+        own, moved = _log_odds(one.confidence), STEP * one.weight * (one.error - promised)
         if one.acted or own >= at:
             at = min(max(at + moved, least), most)
         elif own >= sure:

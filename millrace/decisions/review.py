@@ -21,6 +21,7 @@ from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table
+    from millrace.messages.monitor import LabelWanted
     from millrace.workload.declaration import Prediction
     from millrace.workload.policy import Review
 
@@ -29,8 +30,8 @@ Status = Literal["waiting", "answered", "unanswered"]
 ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
 ReviewReason = ActionReason | Literal["labels_wanted"]
-"""Why a person is asked: the reason of the decision's action; or `labels_wanted`, since two versions answer otherwise
-and its label decides between them."""
+"""Why a person is asked: the reason of the decision's action; or `labels_wanted`: the label decides between two
+versions that answer otherwise, or it tells most about the error of the live one."""
 BLIND: frozenset[ReviewReason] = frozenset({"held_out", "labels_wanted"})
 """The reasons with which the person must not know an answer."""
 PRIORITY: Mapping[ReviewReason, int] = {
@@ -131,6 +132,23 @@ def item_of(
         output=None if reason in BLIND else decision.output,
         model_version=decision.model_version,
         source=decision.source,
+    )
+
+
+def label_item(wanted: LabelWanted, *, version: str, opened_at: datetime, expires_at: datetime) -> ReviewItem:
+    """The item of a decision of this version whose label the monitor wants."""
+    return ReviewItem(
+        id=wanted.id,
+        reason="labels_wanted",
+        priority=PRIORITY["labels_wanted"],
+        opened_at=opened_at.replace(microsecond=0),
+        event_time=wanted.event_time,
+        expires_at=expires_at.replace(microsecond=0),
+        key=wanted.key,
+        input=wanted.input,
+        output=None,
+        model_version=version,
+        source=wanted.source,
     )
 
 

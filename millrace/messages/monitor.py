@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from millrace.decisions.record import Source
 from millrace.errors import SettingsError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 
@@ -93,12 +94,50 @@ class MetricsPublished(Message):
     """The names of the alarms that stay in ALARM."""
     refused: dict[str, float] = Field(default_factory=dict)
     """By feed: the usual share of refused rows (`millrace.state.refused_share`)."""
+    labels_wanted: int = 0
+    """How many decisions people are asked about now."""
 
 
 class PlannedState(ExecutionInput):
     """The state after the windows are planned: {"plan_windows": {"answer": {"count": 4, …}}, …}."""
 
     plan_windows: StepResult[WindowsPlanned]
+    started: Moment | None = None
+
+
+class AskedLabels(Message):
+    """The labels that people were asked for: {"until": "1997-05-22T06:00:00Z", "chances": {"r-0-17": 0.31}}."""
+
+    until: Moment
+    """When nobody is asked any more."""
+    chances: dict[str, float]
+    """By the decision's id the chance with which it was chosen. 1 / chance is its weight."""
+
+
+class LabelWanted(Message):
+    """A decision whose label people are asked for."""
+
+    id: str
+    chance: float
+    """With which it was chosen."""
+    event_time: Moment
+    key: dict[str, Any]
+    input: str
+    """Empty if it is too long for an item of the review queue."""
+    source: Source
+    is_known: bool
+    """Whether its label has come already, so that nobody need be asked."""
+
+
+class SliceError(Message):
+    """The error on the rows with one value of a column, with its interval."""
+
+    column: str
+    value: str
+    rows: int
+    error: float
+    low: float
+    high: float
 
 
 class WindowToJudge(Message):
@@ -110,6 +149,8 @@ class WindowToJudge(Message):
     end: Moment
     judge_input: bool
     judge_error: bool
+    asked: AskedLabels | None = None
+    """None if no labels of the window were asked for."""
 
 
 class PromiseNow(Message):
@@ -190,9 +231,9 @@ class ErrorReport(Message):
     champions: int
     """How many of the labelled were decided by the champion."""
     error: float | None
-    """The mean error of the champion's labelled decisions, as the task measures it.
+    """The champion's mean error, as the task measures it: exact if every row has a label, else estimated.
 
-    None if too few decisions have a label, or too few are the champion's."""
+    None if too few of its decisions have a label."""
     ratio: float | None
     """The smallest error of the last windows in a row ÷ bound; above 1 it alarms.
 
@@ -200,7 +241,18 @@ class ErrorReport(Message):
     bound: float | None = None
     """The bound for windows with that many labelled decisions. None without a bound, and in older reports."""
     settled: bool
-    """Whether nearly all decisions have their label, so that the window need not be judged again."""
+    """Whether nearly all labels have come, or nearly all that were asked for: the window need not be judged again."""
+    low: float | None = None
+    high: float | None = None
+    """The interval that holds the error with 95 %: what the rows without a label leave open."""
+    expected: float | None = None
+    """The error by the model's own confidence, which needs no label.
+
+    None if answers have no confidence, or if the newest labels contradict it."""
+    contradicted: bool = False
+    """Whether the labels of this window contradict what the model expected of itself."""
+    slices: tuple[SliceError, ...] = ()
+    """Those of the columns that the gate `slices` names."""
 
 
 class PromiseReport(PromiseNow):
@@ -248,6 +300,8 @@ class WindowReport(Message):
     """None if an earlier run has judged the input."""
     error: ErrorReport | None
     """None if the error was settled or given up before."""
+    wanted: tuple[LabelWanted, ...] = ()
+    """The decisions whose labels people are asked for, if the workload declares so: at the first look."""
 
 
 class MonitorReport(Message):

@@ -1,6 +1,6 @@
 """The bound on the error of decisions with labels: the alarm is raised if some windows in a row are all above it.
 
-Axes: T test rows, D drawn stretches of windows, K windows of a stretch, or stretches of the history."""
+Axes: T test rows, D drawn stretches of windows, W windows of a stretch, K stretches of the history."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from millrace.monitoring.calibration import gumbel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from millrace.monitoring.live_error import LiveError
+
 DRAWS = 2000
 """Stretches of windows that `drawn_bound` draws."""
+BLURRED = 200
+"""So often the history is drawn with the uncertainty of a window whose labels have not all come."""
 FEWEST = 40
 """With fewer historic stretches no bound is set: it was measured that false alarms are the rule then."""
 
@@ -44,9 +48,14 @@ class ErrorBound:
     bound: float
     """In the unit of the task's error: a share of answers, or an amount in the label's unit."""
     windows: int
+    rate: float = 0.01
+    """The declared probability of a false alarm."""
     by_rows: tuple[BoundByRows, ...] = ()
     """For rows in no order of time, the bounds by the size of the window, in ascending order of `rows`. The mean error
     of few rows strays further than that of many. Empty if the history has windows of its own."""
+
+    stretches: tuple[tuple[float, ...], ...] = ()
+    """The errors of the windows of each stretch of the history; empty for rows in no order of time."""
 
     def of(self, rows: int) -> float | None:
         """The bound for windows of at least `rows` rows; None if there are too few rows for every bound."""
@@ -54,6 +63,20 @@ class ErrorBound:
         if not self.by_rows:
             return self.bound
         return next((each.bound for each in reversed(self.by_rows) if each.rows <= rows), None)
+
+    def of_row(self, row: Sequence[LiveError]) -> float | None:
+        """The bound for these windows in a row; None if one has too few labels for every bound.
+
+        What missing labels leave open makes a window stray further. So the history is judged with as much added:
+        the bound for 70 labels a week is that of weeks with 70 labels."""
+        if not self.stretches:
+            return self.of(min(one.rows for one in row))
+        if not any(one.deviation for one in row) or len(row) < self.windows:
+            return self.bound
+        errors_KW, random = np.asarray(self.stretches), np.random.default_rng(0)
+        blur_DKW = random.standard_normal((BLURRED, *errors_KW.shape)) * [one.deviation for one in row]
+        lowest_DK = (errors_KW + blur_DKW).min(axis=2)
+        return float(np.mean([max(gumbel(lowest_K, self.rate), float(lowest_K.max())) for lowest_K in lowest_DK]))
 
 
 def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float) -> ErrorBound | None:
@@ -67,13 +90,15 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
 
     The alarm judges the smallest of `windows` successive errors. So the Gumbel quantile is taken of these smallest
     errors, and autocorrelation is in it."""
-    lowest = lowest_of_all(series, windows)
-    if len(lowest) < FEWEST:
+    stretches = tuple(
+        tuple(errors[end - windows : end]) for errors in series for end in range(windows, len(errors) + 1)
+    )
+    if len(stretches) < FEWEST:
         return None
-    lowest_K = np.asarray(lowest)
+    lowest_K = np.asarray([min(each) for each in stretches])
     # The quantile of a few dozen values is an extrapolation: it is never below what was already seen without drift.
     bound = max(gumbel(lowest_K, rate), float(lowest_K.max()))
-    return ErrorBound(bound=bound, windows=windows) if bound > 0 else None
+    return ErrorBound(bound=bound, windows=windows, rate=rate, stretches=stretches) if bound > 0 else None
 
 
 def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate: float) -> ErrorBound | None:
@@ -90,11 +115,11 @@ def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate:
     usual = bound(min(rows, SIZES[-1]))
     by_rows = (BoundByRows(rows=size, bound=bound(size)) for size in SIZES)
     found = tuple(each for each in by_rows if each.bound > 0)
-    return ErrorBound(bound=usual, windows=windows, by_rows=found) if usual > 0 else None
+    return ErrorBound(bound=usual, windows=windows, rate=rate, by_rows=found) if usual > 0 else None
 
 
 def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> NDArray[np.float64]:
-    """The mean errors (D, K) of drawn stretches of `windows` windows with `rows` rows each, drawn with repetition.
+    """The mean errors (D, W) of drawn stretches of `windows` windows with `rows` rows each, drawn with repetition.
 
     It is uncertain what T test rows say of later rows, and all windows of a stretch share this uncertainty. So each
     stretch is drawn at a level of its own: the mean error of test rows that are drawn again, divided by the mean of
@@ -105,8 +130,8 @@ def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> NDArray
     mean = errors_T.mean() or 1.0
     # The mean of T rows varies less than that of the fewer that are drawn, by the root of their numbers' ratio.
     level_D = 1 + (again_D / mean - 1) * np.sqrt(resampled / count)
-    windows_DK = errors_T[random.integers(0, count, (DRAWS, windows, max(rows, 1)), np.int32)].mean(axis=2)
-    found: NDArray[np.float64] = windows_DK * level_D.clip(0)[:, None]
+    windows_DW = errors_T[random.integers(0, count, (DRAWS, windows, max(rows, 1)), np.int32)].mean(axis=2)
+    found: NDArray[np.float64] = windows_DW * level_D.clip(0)[:, None]
     return found
 
 

@@ -37,7 +37,7 @@ def plan(*, cursors: Cursors, first: date | None, as_of: datetime, days: int, in
     All of them ended by `as_of`. New windows follow the input's cursor. Without a cursor they begin at midnight (UTC)
     of `first`, the first day with a decision, but not before the last MOST_WINDOWS: otherwise one decision about a day
     long ago would hold up those of now. In front of the first window with an open error there are `in_a_row` - 1 more,
-    which its judgement needs."""
+    which its judgement needs; at least one, whose labels say whether the model's own expectation is believed."""
     start = cursors.input or (_first_start(first, as_of, days) if first else None)
     if start is None:
         return ()
@@ -45,7 +45,7 @@ def plan(*, cursors: Cursors, first: date | None, as_of: datetime, days: int, in
     # the error lies before it by the windows whose labels have not come. For example with in_a_row = 3:
     #   -4 -3 | -2 -1 | 0 1      -4, -3 complete the row; -2, -1 wait for labels; 0, 1 are new
     step, open_from = timedelta(days=days), cursors.error or start
-    before = max(-(-(start - open_from) // step), 0) + (in_a_row - 1 if cursors.error else 0)
+    before = max(-(-(start - open_from) // step), 0) + (max(in_a_row - 1, 1) if cursors.error else 0)
     after = max((as_of - start) // step, 0)
     windows = []
     for number in range(-before, after):

@@ -16,6 +16,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     automation        `automation`
     promise#<version> `kept_promise`
     floor#<version>   `floor`
+    wanted#<start>    `wanted`
     climb             `climbing`
     held-out          `held_out`
     audit-chain       `audit_lag`
@@ -48,8 +49,8 @@ from millrace.names import WorkloadNames
 DELETE_AFTER = "delete_after"
 """The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
 
-The items of `claims`, `callers` and `answered_requests` have it, decisions of `reviews` that no longer wait, and keys
-of `known_keys` without rows.
+The items of `claims`, `callers`, `answered_requests` and `wanted` have it, decisions of `reviews` that no longer wait,
+and keys of `known_keys` without rows.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
 READ_TRIES, PAUSE_S = 8, 0.05
 """How often the rest of many items is asked for, and the seconds by which the pause before each time grows."""

@@ -145,6 +145,10 @@ class Policy(Section):
     """The share of the rows that no model influences: a person decides, and is not told the model's answer.
 
     The labels of these rows say how good the model is, since its answers have changed nothing about them."""
+    labels_a_day: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """For so many rows of each day the monitor asks people for the label, where it tells most about the error.
+
+    None: it asks for none, and judges by the labels that come."""
     review: Review = Review()
     floor: Floor | None = None
     """None: a live version answers however bad it is. Needs `rule` in `prediction.fallback`."""
@@ -159,7 +163,8 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _says_something(self) -> Policy:
-        if not (self.automate or self.review_above or self.unlike_training or self.held_out or self.floor):
-            expected = "automate, review_above, unlike_training, held_out or floor"
+        says = (self.automate, self.review_above, self.unlike_training, self.held_out, self.labels_a_day, self.floor)
+        if not any(says):
+            expected = "automate, review_above, unlike_training, held_out, labels_a_day or floor"
             raise FieldError(expected=expected, came="none of them")
         return self

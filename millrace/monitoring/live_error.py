@@ -1,0 +1,196 @@
+"""The error of a window of which only some rows have a label, with its interval; and whose labels to ask people for.
+
+Labels are asked for where the model is unsure, and each row keeps the chance with which it was chosen. The estimate is
+prediction-powered (Zrnic and Candès 2024, arXiv 2403.03208; PPI++, arXiv 2311.01453): what the model itself expects of
+all rows, plus how wrong that was on the labelled ones, each weighted by 1 / chance:
+
+    error = λ · mean(expected)  +  Σ w · (error - λ · expected) / Σ w
+
+Chosen rows stand for the others by design, whatever the model is worth. Labels that came without being asked for stand
+for rows of the same confidence, which is supposed.
+
+Axes: N rows of a window, B stretches of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+"""The probability with which an interval holds the error."""
+FEWEST = 10
+"""With fewer labels no error is estimated, unless these are the labels of all rows."""
+EVEN = 0.1
+"""The part of the chances that is the same for each row: a model that is sure and wrong is found, too."""
+PRIOR = 2.0
+"""So many labels the spread counts that the model itself expects: ten labels without an error prove no model right."""
+STRETCHES = 7
+"""A window is cut into as many stretches of time to see whether labels contradict: neighbours are alike."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveError:
+    """The mean error of a window's rows, by the labels that are known."""
+
+    error: float
+    low: float
+    high: float
+    """The interval; low = error = high if every row has a label."""
+    deviation: float
+    """The standard error, of what the missing labels leave open; 0 if none is missing."""
+    rows: int
+    """As many labels, drawn evenly from many rows, would tell as much."""
+
+
+def choose(expected_N: Floats, many: int, random: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
+    """For each row the chance of being chosen (N), and whether it is (N): `many` rows in all, if there are so many.
+
+    `expected_N` is the error that the model expects of each row, 0 to 1; all 0 if it expects none."""
+    # Most is learnt from rows whose error is most uncertain: the chance goes by the deviation of a coin with it.
+    count = len(expected_N)
+    spread_N = np.sqrt(np.clip(expected_N * (1 - expected_N), 0, None))
+    share_N = (1 - EVEN) * spread_N / spread_N.sum() + EVEN / count if spread_N.any() else np.full(count, 1 / count)
+    chance_N = np.zeros(count)
+    left, free_N = float(min(many, count)), np.full(count, True)
+    # A chance ends at 1: what is above goes to the others.
+    while left > 0 and free_N.any():
+        wanted_N = left * share_N / share_N[free_N].sum()
+        if not (full_N := free_N & (wanted_N >= 1)).any():
+            chance_N[free_N] = wanted_N[free_N]
+            break
+        chance_N[full_N], free_N = 1.0, free_N & ~full_N
+        left -= int(full_N.sum())
+    # Systematic sampling (Madow 1949): one step of length 1 after the other through the rows in order of what is
+    # expected, from a random start. The number is fixed, each chance exact, and each part of that order has its share.
+    order_N = np.lexsort((random.random(count), expected_N))
+    passed_N = np.floor(np.cumsum(chance_N[order_N]) + random.random() + 1e-9)
+    chosen_N = np.zeros(count, bool)
+    chosen_N[order_N] = np.diff(passed_N, prepend=0.0) > 0
+    return chance_N, chosen_N
+
+
+def live_error(
+    error_N: Floats,
+    expected_N: Floats,
+    chance_N: Floats | None,
+    stretch_N: NDArray[np.int64],
+    *,
+    is_share: bool,
+) -> LiveError | None:
+    """The mean of all errors; None if fewer than FEWEST rows have a label, and others have none.
+
+    `error_N` is NaN for a row without a label. `chance_N` are the chances with which rows were chosen, 0 for a row that
+    was not; None if no labels were asked for. `stretch_N` is as in `contradict`. An error that `is_share` lies between
+    0 and 1."""
+    known_N, rows = ~np.isnan(error_N), len(error_N)
+    counted_N = known_N if chance_N is None or known_N.all() else known_N & (chance_N > 0)
+    if known_N.all() and rows:
+        mean = float(error_N.mean())
+        return LiveError(error=mean, low=mean, high=mean, deviation=0.0, rows=rows)
+    if (labels := int(counted_N.sum())) < FEWEST:
+        return None
+    own_n, expected_n = error_N[counted_N], expected_N[counted_N]
+    chance_n = np.full(labels, labels / rows) if chance_N is None else chance_N[counted_N]
+    weight_n = 1 / chance_n
+    weight_n /= weight_n.sum()
+    # Few heavy labels tell no more than as many equal ones would (Kish 1965).
+    freedom = max(1 / float(weight_n @ weight_n) - 1, 1.0)
+    # λ: as much of what the model expects as explains the errors that came, never more than all of it.
+    apart_n = expected_n - weight_n @ expected_n
+    power = float(weight_n @ (apart_n * own_n)) / max(float(weight_n @ apart_n**2), 1e-12)
+    power = min(max(power, 0.0), 1.0)
+    left_n = own_n - power * expected_n
+    error = power * float(expected_N.mean()) + float(weight_n @ left_n)
+    open_n = weight_n**2 * (1 - chance_n)
+    around_n = left_n - float(weight_n @ left_n)
+    spread = float(open_n @ around_n**2) * labels / (labels - 1)
+    if is_share and (expected_n.any() or not around_n.any()):
+        # What the model itself says of how uncertain these errors were. Errors that are all alike, of a model that says
+        # nothing, are those of a coin.
+        coin_n = expected_n * (1 - expected_n) if expected_n.any() else np.full(labels, 0.25)
+        spread = (labels * spread + PRIOR * float(open_n @ coin_n)) / (labels + PRIOR)
+    if chance_N is None:
+        # Labels that came by themselves may be those of a few days, whose rows are alike: no better than whole days.
+        stretches, place_n = np.unique(stretch_N[counted_N], return_inverse=True)
+        if len(stretches) < 2:
+            return None
+        sum_B = np.bincount(place_n, weight_n * around_n)
+        alike = float(sum_B @ sum_B) * len(sum_B) / (len(sum_B) - 1) * (1 - labels / rows)
+        if alike > spread:
+            spread, freedom = alike, float(len(sum_B) - 1)
+    reach = _student(freedom) * math.sqrt(spread)
+    least, most = (error - reach, error + reach)
+    if is_share:
+        # The labels that are known leave no more open than the others can be.
+        sure = float(error_N[known_N].sum()) / rows
+        highest = sure + 1 - int(known_N.sum()) / rows
+        error = min(max(error, sure), highest)
+        least, most = _of_share(error, spread, freedom)
+        least, most = max(least, sure), min(most, highest)
+    variance = float(weight_n @ (own_n - weight_n @ own_n) ** 2)
+    alone = variance / (spread + variance / rows) if variance else float(labels)
+    return LiveError(error=error, low=least, high=most, deviation=math.sqrt(spread), rows=max(round(alone), 1))
+
+
+def _of_share(share: float, variance: float, freedom: float) -> tuple[float, float]:
+    """The interval of a share that was estimated with this variance, which itself was estimated with `freedom`.
+
+    Exact for a coin, with as many tosses as have this variance (Clopper and Pearson 1934; Korn and Graubard 1998)."""
+    from scipy.special import betaincinv, ndtri
+
+    inside = min(max(share, 0.5 / (freedom + 1)), 1 - 0.5 / (freedom + 1))
+    tail = (1 - CONFIDENCE) / 2
+    tosses = inside * (1 - inside) / max(variance, 1e-12) * (float(ndtri(1 - tail)) / _student(freedom)) ** 2
+    heads = share * tosses
+    low = float(betaincinv(heads, tosses - heads + 1, tail)) if heads > 0 else 0.0
+    high = float(betaincinv(heads + 1, tosses - heads, 1 - tail)) if heads < tosses else 1.0
+    return low, high
+
+
+def recalibrate(expected_N: Floats, *, errors_M: Floats, before_M: Floats, weights_M: Floats) -> Floats:
+    """What to expect of the rows (N) after M other rows have shown their errors: the line through these, 0 to 1.
+
+    `before_M` is what was expected of them."""
+    total = weights_M.sum()
+    if total <= 0:
+        return expected_N
+    weights_M = weights_M / total
+    apart_M, mean = before_M - weights_M @ before_M, float(weights_M @ errors_M)
+    slope = float(weights_M @ (apart_M * errors_M)) / max(float(weights_M @ apart_M**2), 1e-12)
+    slope = min(max(slope, 0.0), 1.0)
+    found: Floats = np.clip(mean + slope * (expected_N - float(weights_M @ before_M)), 0.0, 1.0)
+    return found
+
+
+def _student(freedom: float) -> float:
+    """How many deviations the interval reaches to either side."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+
+
+def contradict(error_N: Floats, expected_N: Floats, chance_N: Floats | None, stretch_N: NDArray[np.int64]) -> bool:
+    """Whether the labels say that the model's own expectation of its error is wrong.
+
+    `stretch_N` numbers the stretch of time of each row: rows of one may be alike. It is the row's own number if rows
+    are in no order of time."""
+    counted_N = ~np.isnan(error_N) if chance_N is None else ~np.isnan(error_N) & (chance_N > 0)
+    stretches, place_n = np.unique(stretch_N[counted_N], return_inverse=True)
+    if counted_N.sum() < FEWEST or len(stretches) < 2:
+        return False
+    weight_n = np.ones(int(counted_N.sum())) if chance_N is None else 1 / chance_N[counted_N]
+    weight_n /= weight_n.sum()
+    apart_n = error_N[counted_N] - expected_N[counted_N]
+    mean = float(weight_n @ apart_n)
+    sum_B = np.bincount(place_n, weight_n * (apart_n - mean))
+    count = len(stretches)
+    deviation = math.sqrt(float(sum_B @ sum_B) * count / (count - 1))
+    return abs(mean) > _student(count - 1) * deviation
