@@ -144,6 +144,9 @@ def _show_windows(
     show_rows([_row(window, watched) for window in shown], as_json=False, nothing=nothing)
     if left := len(filled) - len(shown):
         typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
+    for window in shown:
+        if window.shifts:
+            print(f"\n{window.start} to {window.end}: {'; '.join(window.shifts)}")
     if empty:
         many = count(len(empty), "window").capitalize()
         print(f"\n{many} without decisions, {empty[0].start} to {empty[-1].end}.")

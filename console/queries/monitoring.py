@@ -18,6 +18,7 @@ from millrace.messages.monitor import (
     ErrorReport,
     MetricsPublished,
     MonitorReport,
+    ShiftKind,
     WindowReport,
     WindowsPlanned,
     read_report,
@@ -25,6 +26,9 @@ from millrace.messages.monitor import (
 from millrace.monitoring.alarms import RATIO_ALARMS, RatioAlarm, exceeded, published, starters
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
+
+INPUT_SHIFTS: frozenset[ShiftKind] = frozenset({"out_of_support", "covariate_shift"})
+"""The shifts that show without a label, so at the first look alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,8 @@ class MonitoredWindow:
     """The error by the model's own confidence; None if it says none, or if labels contradict it."""
     wanted: int = 0
     """How many labels people were asked for."""
+    shifts: tuple[str, ...] = ()
+    """How it differs from training, in words: `out of support (vicprice, transfer)`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +200,18 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         high=last.high if last else None,
         expected=looked.expected if looked else None,
         wanted=len(window.wanted),
+        shifts=_shifts([each for each, _ in looks]),
+    )
+
+
+def _shifts(looks: Sequence[WindowReport]) -> tuple[str, ...]:
+    """What the first look has said of the input, and the last one of the labels."""
+    found = {one.kind: one for look in looks for one in look.shifts}
+    by_labels = {one.kind for one in looks[-1].shifts}
+    return tuple(
+        kind.replace("_", " ") + (f" ({', '.join(one.columns)})" if one.columns else "")
+        for kind, one in found.items()
+        if kind in INPUT_SHIFTS or kind in by_labels
     )
 
 

@@ -28,6 +28,7 @@ from millrace.messages.monitor import (
 )
 from millrace.monitoring.windows import Cursors, Window, plan
 from millrace.settings.environment import Environment
+from millrace.state.concept import ConceptLevels
 from millrace.state.cursors import StoredCursors
 from millrace.state.floor import FloorStates
 from millrace.state.kept_promise import KeptPromises
@@ -79,6 +80,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
         promise=_promise(champion),
         floor=_floor(champion),
         asked=_asked(windows),
+        concept_level=ConceptLevels(STATE).read(champion.version),
         as_of=call.state.as_of,
     )
     # Only the first run can leave out days: later ones follow the cursor.

@@ -58,6 +58,7 @@ class Inputs:
         promise: PromiseNow | None,
         floor: FloorNow | None,
         asked: Mapping[datetime, AskedLabels],
+        concept_level: float,
         as_of: datetime,
     ) -> WindowsPlanned:
         """Write the inputs, and return their URIs. A second run with the same name writes the same objects again.
@@ -80,6 +81,7 @@ class Inputs:
             ),
             promise=promise,
             floor=floor,
+            concept_level=concept_level,
         )
         self._put(f"config/{REQUEST_FILE}", request.model_dump_json(indent=1).encode())
         for name in ("workload.yaml", "contract.yaml"):

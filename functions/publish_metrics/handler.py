@@ -24,6 +24,7 @@ from millrace.messages.monitor import (
 from millrace.monitoring.alarms import ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
+from millrace.state.concept import ConceptLevels
 from millrace.state.cursors import StoredCursors
 from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
@@ -57,6 +58,8 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
         keep(report.promise, version=report.model_version, call=call)
     if report.floor:
         keep_floor(report.floor, version=report.model_version, call=call)
+    if report.concept:
+        ConceptLevels(STATE).put(report.model_version, report.concept.level, as_of=call.state.as_of)
     asked = ask_people(report, report_uri=report_uri, now=call.state.started or call.state.as_of)
     # The cursors move after the rest: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from jobs.monitoring.decisions import watched
 from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
+from jobs.monitoring.shifts import shifts
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.decisions.floor import compared, is_share, newest, together
@@ -29,6 +30,7 @@ from millrace.messages.monitor import (
     BASELINE_FILE,
     REPORT_FILE,
     REQUEST_FILE,
+    ConceptReport,
     DriftFinding,
     FloorFound,
     InputReport,
@@ -40,6 +42,7 @@ from millrace.messages.monitor import (
 )
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
+from millrace.monitoring.concept import allowance, deviation_of, level_after, level_bound
 from millrace.monitoring.judgement import Finding, judge
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
@@ -114,6 +117,10 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
     errors = judge_errors(windows, baseline.error, as_of=request.as_of, columns=slices.columns if slices else ())
     a_day = known.workload.policy.labels_a_day if known.workload.policy else None
     judged = [one for one in windows if not one.window.judge_input]
+    inputs = [
+        _input(inside[: place + 1], known) if window.judge_input else None
+        for place, window in enumerate(request.windows)
+    ]
     report = MonitorReport(
         workload=request.workload,
         as_of=request.as_of,
@@ -124,25 +131,37 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
                 start=window.start,
                 end=window.end,
                 decisions=len(rows),
-                input=_input(inside[: place + 1], known) if window.judge_input else None,
+                input=told,
                 error=error if window.judge_error else None,
                 wanted=wanted(one, judged, a_day=a_day) if a_day and window.judge_input else (),
+                shifts=shifts(told.findings if told else (), one, known.workload.prediction.feature_columns),
             )
-            for place, (window, rows, one, error) in enumerate(
-                zip(request.windows, inside, windows, errors, strict=True)
-            )
+            for window, rows, told, one, error in zip(request.windows, inside, inputs, windows, errors, strict=True)
         ),
     )
-    settled = _settled(windows, report)
-    return report.model_copy(update={"promise": _promise(settled, request), "floor": _floor(settled, known)})
+    # What is learnt from labels is learnt from windows that no later run judges again: each counts once.
+    reached = report.error_cursor
+    ended = [one for one in windows if one.window.judge_error and reached and one.window.end <= reached]
+    settled = sorted((one for each in ended for one in weighted(each)), key=lambda one: one.decision.event_time)
+    learnt = {"promise": _promise(settled, request), "floor": _floor(settled, known), "concept": _concept(ended, known)}
+    return report.model_copy(update=learnt)
 
 
-def _settled(windows: Sequence[Answered], report: MonitorReport) -> list[Outcome]:
-    """The champion's labelled outcomes of the windows that no later run judges again, in order: each counts once."""
-    if (reached := report.error_cursor) is None:
-        return []
-    settled = [one for one in windows if one.window.judge_error and one.window.end <= reached]
-    return sorted((one for window in settled for one in weighted(window)), key=lambda one: one.decision.event_time)
+def _concept(ended: Sequence[Answered], known: Known) -> ConceptReport | None:
+    """Whether the champion's error has risen for good, after the windows whose labels have come."""
+    error, before = known.baseline.error, known.request.concept_level
+    windows = [one.error for one in ended if one.error]
+    if error is None or not windows:
+        return None
+    allowed = allowance(error.own, is_share=known.task.error_is_share) if error.own else 0.0
+    bound = level_bound(
+        error.own,
+        windows_a_year=max(round(365 / known.baseline.window_days), 1),
+        deviation=deviation_of(windows),
+        allowed=allowed,
+    )
+    level = level_after(before, [one.error for one in windows], allowed)
+    return None if bound is None else ConceptReport(before=before, level=level, bound=bound)
 
 
 def _floor(settled: list[Outcome], known: Known) -> FloorFound | None:

@@ -85,6 +85,13 @@ class Answered:
         return np.array([asked.chances.get(one.decision.id, 0.0) for one in self.outcomes])
 
     @cached_property
+    def weights(self) -> Floats:
+        """How many rows each stands for: 1 / chance, 0 for one that was not chosen."""
+        if self.chances is None:
+            return np.ones(len(self.outcomes))
+        return np.divide(1.0, self.chances, out=np.zeros(len(self.outcomes)), where=self.chances > 0)
+
+    @cached_property
     def stretches(self) -> NDArray[np.int64]:
         if not self.is_in_time:
             return np.arange(len(self.outcomes))
@@ -128,7 +135,7 @@ class Answered:
         rows = [json.loads(one.decision.input) for one in self.outcomes] if columns else []
         found = []
         for name in columns:
-            for value, part_N in _parts([row.get(name) for row in rows]).items():
+            for value, part_N in parts([row.get(name) for row in rows]).items():
                 if (error := self.error_of(part_N)) and np.isfinite(self.errors[part_N]).sum() >= FEWEST_OF_SLICE:
                     found.append(
                         SliceError(
@@ -147,7 +154,7 @@ MOST_VALUES = 10
 """A number with more values is cut into quarters."""
 
 
-def _parts(cells: Sequence[object]) -> Mapping[str, NDArray[np.bool_]]:
+def parts(cells: Sequence[object]) -> Mapping[str, NDArray[np.bool_]]:
     """The rows of each value."""
     numbers = [one for one in cells if isinstance(one, int | float) and not isinstance(one, bool)]
     if len({*numbers}) > MOST_VALUES and len(numbers) == len(cells):
@@ -218,7 +225,7 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
             expected_N,
             errors_M=np.concatenate([one.errors[known_N] for one, known_N in zip(seen, known, strict=True)]),
             before_M=np.concatenate([one.expected[known_N] for one, known_N in zip(seen, known, strict=True)]),
-            weights_M=np.concatenate([_weights(one)[known_N] for one, known_N in zip(seen, known, strict=True)]),
+            weights_M=np.concatenate([one.weights[known_N] for one, known_N in zip(seen, known, strict=True)]),
         )
     found = list[LabelWanted]()
     for day, places in groupby(own, key=lambda place: window.outcomes[place].decision.event_time.date()):
@@ -245,12 +252,6 @@ def weighted(window: Answered) -> list[Outcome]:
     found = [one for one in found if one.decision.id in asked.chances]
     mean = sum(1 / asked.chances[one.decision.id] for one in found) / max(len(found), 1)
     return [replace(one, weight=1 / asked.chances[one.decision.id] / mean) for one in found]
-
-
-def _weights(window: Answered) -> Floats:
-    if window.chances is None:
-        return np.ones(len(window.outcomes))
-    return np.divide(1.0, window.chances, out=np.zeros(len(window.outcomes)), where=window.chances > 0)
 
 
 def _wanted(outcome: Outcome, chance: float) -> LabelWanted:

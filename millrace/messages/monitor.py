@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -181,6 +181,21 @@ class FloorNow(Message):
     days: tuple[FloorDay, ...] = ()
 
 
+class ConceptReport(Message):
+    """Whether the version's error has risen for good (`millrace.monitoring.concept`)."""
+
+    before: float
+    """The level until now."""
+    level: float
+    """The level after the windows of the run whose labels have come."""
+    bound: float
+    """The level above which it has."""
+
+    @property
+    def is_seen(self) -> bool:
+        return self.level > self.bound
+
+
 class MonitorRequest(Message):
     """The request of the drift job: the content of `request.json`."""
 
@@ -196,6 +211,8 @@ class MonitorRequest(Message):
     """None if the workload promises no error, or if nothing of the champion may act."""
     floor: FloorNow | None = None
     """None without a floor, or if the rule's answer is not known."""
+    concept_level: float = 0.0
+    """The level of the version's error so far."""
 
 
 class DriftFinding(Message):
@@ -290,6 +307,23 @@ class FloorFound(FloorReport):
     days: tuple[FloorDay, ...]
 
 
+ShiftKind = Literal["out_of_support", "covariate_shift", "label_shift", "concept_drift"]
+
+
+class Shift(Message):
+    """How a window differs from training: {"kind": "out_of_support", "columns": ["vicprice", "transfer"]}.
+
+    out_of_support    rows lie where training had none: the model is asked about what it has never seen
+    covariate_shift   the rows are others, in places that training knows: the model may still be right
+    label_shift       another mix of labels, and that alone explains the model's errors
+    concept_drift     the same rows have other labels now: the model is wrong more often than it says"""
+
+    kind: ShiftKind
+    columns: tuple[str, ...]
+    """Of the input, those that moved most first. Of concept drift, those on whose values the errors depend; empty if
+    they are more everywhere."""
+
+
 class WindowReport(Message):
     """The judgement of one window. The alarms of `millrace.monitoring.alarms` take their figures from it."""
 
@@ -302,6 +336,8 @@ class WindowReport(Message):
     """None if the error was settled or given up before."""
     wanted: tuple[LabelWanted, ...] = ()
     """The decisions whose labels people are asked for, if the workload declares so: at the first look."""
+    shifts: tuple[Shift, ...] = ()
+    """What the input says at the first look, and the labels at each."""
 
 
 class MonitorReport(Message):
@@ -317,6 +353,8 @@ class MonitorReport(Message):
     """None without a promise, or if no window has got its labels."""
     floor: FloorFound | None = None
     """None without a floor, or if no window has got its labels."""
+    concept: ConceptReport | None = None
+    """None if no window has got its labels, or if too few are known that the version was not trained on."""
 
     @property
     def judged(self) -> int:

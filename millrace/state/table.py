@@ -17,6 +17,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     promise#<version> `kept_promise`
     floor#<version>   `floor`
     wanted#<start>    `wanted`
+    concept#<version> `concept`
     climb             `climbing`
     held-out          `held_out`
     audit-chain       `audit_lag`

@@ -11,6 +11,7 @@ import pytest
 
 from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.messages.monitor import (
+    ConceptReport,
     ErrorReport,
     FloorDay,
     FloorFound,
@@ -20,6 +21,7 @@ from millrace.messages.monitor import (
     WindowReport,
 )
 from millrace.names import Platform, WorkloadNames
+from millrace.state.concept import ConceptLevels
 from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.table import StateTable
@@ -103,6 +105,18 @@ def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorRepo
     states.put(later)
     publish(report(0.5, 0.5).model_copy(update={"floor": on}))
     assert (states.read("1"), len(aws.audit())) == (later, 2), "an older run changes nothing"
+
+
+def test_the_level_of_an_error_is_kept_and_an_older_run_changes_nothing(
+    publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+) -> None:
+    levels = ConceptLevels(StateTable(aws.dynamodb, aws.names))
+    assert levels.read("1") == 0
+    publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
+    assert levels.read("1") == 0.1
+    levels.put("1", 0.2, as_of=RUN_AT + WEEK)
+    publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
+    assert levels.read("1") == 0.2
 
 
 @pytest.mark.parametrize(("below", "figure"), [(None, None), (False, 0.0), (True, 1.0)])

@@ -1,0 +1,165 @@
+"""Windows with few labels: which are asked for, what they say of the error, and how a shift is named."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
+from jobs.monitoring.shifts import shifts
+from millrace.decisions.outcomes import Outcome
+from millrace.decisions.record import Decision
+from millrace.messages.monitor import AskedLabels, DriftFinding, WindowToJudge
+
+START, WEEK = datetime(1997, 1, 1, tzinfo=UTC), timedelta(days=7)
+ROWS = 7 * 96
+
+
+def answered(
+    world: str = "calibrated", *, seed: int = 0, labelled: bool = True, number: int = 0, version: str = "1"
+) -> Answered:
+    """A window of a model that knows how sure it is, in a world that is as it was, or not."""
+    random = np.random.default_rng(seed)
+    start = START + number * WEEK
+    positive_N = random.beta(0.6, 0.6, ROWS)
+    column_N = random.random(ROWS)
+    label_N = random.random(ROWS) < positive_N
+    if world == "label shift":  # the odds of the class 1 are eight times as high
+        odds_N = 8 * positive_N / (1 - positive_N)
+        label_N = random.random(ROWS) < odds_N / (1 + odds_N)
+    if world == "concept drift":
+        label_N = np.where(column_N > 0.5, ~label_N, label_N)
+    outcomes = []
+    for row in range(ROWS):
+        positive = float(positive_N[row])
+        value = int(positive > 0.5)
+        decision = Decision(
+            id=f"{number}-{row}",
+            workload="w",
+            event_time=start + row * WEEK / ROWS,
+            key={"id": row},
+            input=json.dumps({"a": float(column_N[row]), "b": row % 3}),
+            output={"value": value, "probability": positive, "confidence": max(positive, 1 - positive)},
+            model_version=version,
+            phase="live",
+            fallback=False,
+            latency_ms=1.0,
+            inferred_at=start,
+        )
+        error = float(value != label_N[row]) if labelled else None
+        outcomes.append(Outcome(decision=decision, label=int(label_N[row]), error=error))
+    window = WindowToJudge(start=start, end=start + WEEK, judge_input=not labelled, judge_error=True)
+    return Answered(window=window, outcomes=outcomes, champion="1", is_share=True, is_in_time=False)
+
+
+def asked(whole: Answered, *, a_day: int = 20) -> Answered:
+    """The same window, of which only the labels have come that were asked for."""
+    unlabelled = replace(whole, outcomes=[replace(one, error=None) for one in whole.outcomes])
+    chances = {one.id: one.chance for one in wanted(unlabelled, [], a_day=a_day)}
+    outcomes = [one if one.decision.id in chances else replace(one, error=None) for one in whole.outcomes]
+    told = AskedLabels(until=whole.window.end + WEEK, chances=chances)
+    return replace(whole, outcomes=outcomes, window=whole.window.model_copy(update={"asked": told}))
+
+
+def test_so_many_labels_of_each_day_are_wanted_and_the_same_again() -> None:
+    window = answered(labelled=False)
+    found = wanted(window, [], a_day=10)
+    assert Counter(one.event_time.date() for one in found) == {
+        (START + timedelta(days=day)).date(): 10 for day in range(7)
+    }
+    assert wanted(answered(labelled=False), [], a_day=10) == found
+    assert all(0 < one.chance <= 1 and not one.is_known for one in found)
+    assert wanted(answered(), [], a_day=10) == (), "all labels are there"
+    assert wanted(answered(labelled=False, version="0"), [], a_day=10) == (), "another version's tell nothing"
+
+
+def test_rows_are_chosen_by_what_the_labels_of_before_have_shown() -> None:
+    """A model that is as often wrong where it is sure: each row is as good to ask about."""
+    before = answered(seed=1)
+    random = np.random.default_rng(0)
+    wrong = [replace(one, error=float(random.random() < 0.3)) for one in before.outcomes]
+    even = wanted(answered(labelled=False, number=1), [replace(before, outcomes=wrong)], a_day=10)
+    chosen = wanted(answered(labelled=False, number=1), [before], a_day=10)
+
+    def spread(found: tuple[object, ...]) -> float:
+        return float(np.std([one.chance for one in found]))  # type: ignore[attr-defined]
+
+    assert spread(even) < spread(chosen) / 3
+
+
+def test_the_labels_that_were_asked_for_stand_for_the_rest() -> None:
+    whole = answered(seed=2)
+    few = asked(whole)
+    (report,) = judge_errors([few], None, as_of=whole.window.end, columns=("b",))
+    assert report.low is not None
+    assert report.high is not None
+    assert report.low <= float(whole.errors.mean()) <= report.high
+    assert (report.labelled, report.settled, report.contradicted) == (140, True, False)
+    assert {(one.column, one.value) for one in report.slices} == {("b", "0"), ("b", "1"), ("b", "2")}
+    assert all(one.low <= one.error <= one.high for one in report.slices)
+    weights = [one.weight for one in weighted(few)]
+    assert np.mean(weights) == pytest.approx(1)
+    assert max(weights) > 2
+    assert {one.weight for one in weighted(whole)} == {1}
+
+
+def test_a_window_waits_for_what_was_asked_until_nobody_is_asked() -> None:
+    few = asked(answered(seed=2))
+    none = replace(few, outcomes=[replace(one, error=None) for one in few.outcomes])
+    until = few.window.asked.until if few.window.asked else few.window.end
+    ended = [judge_errors([none], None, as_of=at, columns=())[0].settled for at in (until - WEEK, until)]
+    assert ended == [False, True]
+
+
+def test_an_expectation_is_withdrawn_by_labels_and_comes_back_with_them() -> None:
+    windows = [
+        answered(seed=1),
+        answered("concept drift", seed=2, number=1),
+        answered(seed=3, number=2, labelled=False),
+        answered(seed=4, number=3),
+        answered(seed=5, number=4, labelled=False),
+    ]
+    found = judge_errors(windows, None, as_of=START, columns=())
+    assert [one.contradicted for one in found] == [False, True, False, False, False]
+    assert [one.expected is not None for one in found] == [True, False, False, True, True]
+    assert found[4].expected == pytest.approx(float(answered(seed=5).expected.mean()), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("world", "kinds"), [("calibrated", set()), ("label shift", {"label_shift"}), ("concept drift", {"concept_drift"})]
+)
+def test_labels_tell_label_shift_from_concept_drift(world: str, kinds: set[str]) -> None:
+    right = 0
+    for seed in range(20):
+        found = shifts((), asked(answered(world, seed=seed), a_day=40), ["a", "b"])
+        right += {one.kind for one in found} == kinds
+        if world == "concept drift":
+            assert [one.columns for one in found] in ([("a",)], [("a", "b")], [()])
+    assert right >= 17
+    clear = shifts((), answered(world, seed=0), ["a", "b"])
+    assert {(one.kind, one.columns) for one in clear} == {
+        (kind, ("a",) if kind == "concept_drift" else ()) for kind in kinds
+    }
+
+
+def test_the_input_tells_what_was_never_seen_from_another_mix() -> None:
+    def finding(column: str, statistic: str, ratio: float) -> DriftFinding:
+        return DriftFinding(column=column, statistic=statistic, value=ratio, bound=1, ratio=ratio)
+
+    findings = [
+        finding("vicprice", "differing_rows", 224),
+        finding("period", "wasserstein", 3),
+        finding("vicprice", "unseen", 2),
+        finding("transfer", "unseen", 1.5),
+        finding("nswprice", "wasserstein", 0.9),
+    ]
+    found = shifts(findings, answered(labelled=False), [])
+    assert [(one.kind, one.columns) for one in found] == [
+        ("out_of_support", ("vicprice", "transfer")),
+        ("covariate_shift", ("period",)),
+    ]
