@@ -39,6 +39,14 @@ DECISIONS = {"written_us": 30.0, "bare_us": 15.0, "absorbed_us": 8.0, "whole_us"
 REPLAYED = {"family": "cnn", "decisions": 5_000, "alone": 40, "other": 0}
 RETRAINED = {"accuracy": 0.775, "retrainings": 16, "regret": {25: 1.2, 50: 1.25}, "seconds": 1.0}
 STREAMS = {"abrupt": True, "gradual": True, "recurring": True, "inputs": True, "none": False}
+CONTRADICTED = {"none": 0.08, "covariate": 0.07, "concept": 1.0}
+LABELS = {
+    "late_days": 7.0,
+    "false_a_year": 0.47,
+    "fewer": 1.81,
+    "covered": {"income": 0.95},
+    "contradicted": CONTRADICTED,
+}
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
@@ -51,6 +59,7 @@ HELD: dict[str, dict[str, Any]] = {
     "exchangeable": {"found": EXCHANGEABLE},
     "floor": {"found": [ABOVE]},
     "kills": {"different": 0, "in_writes": 40},
+    "labels": LABELS,
     "ladder": LADDER,
     "loop": {"loop_s": 10.0, "api_calls": 1000},
     "prediction": {"cpu_us": 10.0},
@@ -95,6 +104,12 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("floor", {"found": [replace(ABOVE, worst=-0.0101)]}),
     ("kills", {"different": 1}),
     ("kills", {"in_writes": 9}),
+    ("labels", {"late_days": 8.1}),
+    ("labels", {"false_a_year": 0.51}),
+    ("labels", {"fewer": 1.79}),
+    ("labels", {"covered": {"income": 0.96, "electricity": 0.949}}),
+    ("labels", {"contradicted": CONTRADICTED | {"concept": 0.94}}),
+    ("labels", {"contradicted": CONTRADICTED | {"covariate": 0.11}}),
     ("ladder", {"found": [replace(EQUAL, promoted=0.06)]}),
     ("ladder", {"found": [replace(EQUAL, stopped=0.06)]}),
     ("ladder", {"found": [replace(BETTER, promoted=0.799)]}),

@@ -2,7 +2,8 @@
 the model's own estimate is withdrawn.
 
 `python -m tests.benchmarks.labels [--electricity FILE]`, with the package `scikit-learn` installed. FILE has the whole
-stream of electricity (45,312 rows); without it the shipped half is judged, and a change that comes later is not seen.
+stream of electricity (45,312 rows). Without it the shipped part is taken, which ends too soon to say how late few labels
+see the change: `late_days` is null, and is not judged.
 The last line is JSON. The product's numbers were set on simulated models, but for the tolerance of .03, which earlier
 measurements of this stream had used.
 
@@ -18,6 +19,7 @@ measurements of this stream had used.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ SAMPLES = Path("workloads")
 COLUMNS = ["day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]
 CHANGE, DAY, WEEK, A_DAY = 17_424, 48, 7 * 48, 10
 RUNS, COVERED, FEWER, WITHIN_DAYS, WITHDRAWN, KEPT = 1000, 0.95, 1.8, 8, 0.95, 0.9
+LONG = 20
+"""A stream with fewer weeks after the change does not show how late it is seen."""
 Floats = npt.NDArray[np.float64]
 Model = tuple[Floats, Floats]
 """What a model expects of each row, and its errors."""
@@ -141,12 +145,11 @@ def drift(path: Path) -> dict[str, Any]:
     everything = seen_after(own, whole)
     few = sorted(seen_after(own, weeks(after, np.random.default_rng(run))) for run in range(20))
     late = (few[9] + few[10]) / 2 - everything
-    false = false_alarms_a_year(before, own)
     return {
-        "all_labels_day": everything,
-        "ten_a_day_day": [few[0], few[9], few[-1]],
-        "false_alarms_a_year": false,
-        "drift_holds": late <= WITHIN_DAYS and false <= FALSE_A_YEAR,
+        "all_seen_day": everything,
+        "few_seen_days": [few[0], few[9], few[-1]],
+        "late_days": late if len(whole) > LONG else None,
+        "false_a_year": false_alarms_a_year(before, own),
     }
 
 
@@ -175,7 +178,7 @@ def efficiency(model: Model) -> dict[str, Any]:
     while high - low > 5:
         middle = (low + high) // 2
         low, high = (middle, high) if even(middle) > width else (low, middle)
-    return {"fewer_labels": high / labels, "covered_income": float(np.mean([held for _, held in chosen]))}
+    return {"fewer": high / labels, "covered_income": float(np.mean([held for _, held in chosen]))}
 
 
 def coverage(path: Path) -> float:
@@ -209,17 +212,49 @@ def withdrawal(model: Model) -> dict[str, float]:
     return found
 
 
+def verdict(
+    *,
+    late_days: float | None,
+    false_a_year: float,
+    fewer: float,
+    covered: Mapping[str, float],
+    contradicted: Mapping[str, float],
+) -> dict[str, Any]:
+    """The figures, and whether they hold."""
+    quiet = max(contradicted["none"], contradicted["covariate"])
+    holds = (
+        (late_days is None or late_days <= WITHIN_DAYS)
+        and false_a_year <= FALSE_A_YEAR
+        and fewer >= FEWER
+        and min(covered.values()) >= COVERED
+        and contradicted["concept"] >= WITHDRAWN
+        and quiet <= 1 - KEPT
+    )
+    return {
+        "late_days": late_days,
+        "false_a_year": false_a_year,
+        "fewer": fewer,
+        "covered": dict(covered),
+        "contradicted": dict(contradicted),
+        "holds": holds,
+    }
+
+
 def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--electricity", type=Path, default=SAMPLES / "electricity/sample/elec2.parquet")
-    path = asked.parse_args().electricity
-    people = income()
-    result = drift(path) | efficiency(people) | {"covered_electricity": coverage(path)}
-    result["contradicted"] = said = withdrawal(people)
-    covered = min(result["covered_income"], result["covered_electricity"]) >= COVERED
-    withdrawn = said["concept"] >= WITHDRAWN and max(said["none"], said["covariate"]) <= 1 - KEPT
-    fewer = result["fewer_labels"] >= FEWER
-    conclude(result | {"holds": result["drift_holds"] and covered and withdrawn and fewer})
+    path, people = asked.parse_args().electricity, income()
+    drifted, good = drift(path), efficiency(people)
+    print(drifted)
+    conclude(
+        verdict(
+            late_days=drifted["late_days"],
+            false_a_year=drifted["false_a_year"],
+            fewer=good["fewer"],
+            covered={"income": good["covered_income"], "electricity": coverage(path)},
+            contradicted=withdrawal(people),
+        )
+    )
 
 
 if __name__ == "__main__":

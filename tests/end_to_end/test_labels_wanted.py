@@ -85,7 +85,8 @@ def test_their_answers_judge_the_window_with_its_interval(environment: Environme
     while held := person.next():
         person.answer(held, truth(held.item.event_time), seconds=3)
         answered += 1
-    assert (answered, person.finish()) == (7 * A_DAY, 7 * A_DAY)
+    assert answered == 7 * A_DAY
+    person.finish()
     cloud.wait(timeout_s=REST_S)
     scheduled(cloud, START + timedelta(days=8, hours=7))
     (window,) = windows(runs(environment))
