@@ -92,6 +92,9 @@ def quiet(file: str) -> dict[str, int]:
     workload = load_workload(FOLDER)
     features = encoders.declare(workload.prediction.features, load_contract(FOLDER).rows)
     table = pq.read_table(file)
+    # The published set has 4 May 1997 twice; ingestion keeps one copy.
+    first = {at: number for number, at in reversed(list(enumerate(table["timestamp"].to_pylist())))}
+    table = table.take(sorted(first.values()))
     times = table["timestamp"]
 
     def week(number: int) -> pa.Table:
