@@ -36,7 +36,7 @@ from tests.infra.local.waiting import until
 from tests.registered import register, tell
 
 ROLLOUT = {
-    "phases: [live]": "traffic: canary\n  min_instances: 2",
+    "phases: [live]": "phases: [live]\n  traffic: canary\n  min_instances: 2",
     "local: ml.m5.large, dev: ml.m5.large": "local: ml.m5.xlarge, dev: ml.m5.large",
     "max_p99_ms: 50": "max_p99_ms: 500",
 }
