@@ -50,6 +50,7 @@ def simulate(
     from console.actions.simulate import simulate as compared
     from console.cli.environment import find
     from console.cli.printing import show_json, show_rows
+    from console.pages.simulated import simulated_page
     from millrace.contract.load import load_contract
     from millrace.tasks import catalogue as tasks
     from millrace.workload.load import load_workload, workloads_folder
@@ -77,6 +78,9 @@ def simulate(
         show_rows([{name: _shown(name, value) for name, value in row.items()} for row in document],
                   as_json=False, nothing="")  # fmt: skip
         typer.echo(f"\nThe proposal's lines for {folder / 'workload.yaml'}:\n\n{lines_of(keys)}")
+        page = build / f"simulation-{workload}.html"
+        page.write_text(simulated_page(workload, found, usd_per_training=price, lines=lines_of(keys)), encoding="utf-8")
+        typer.echo(f"\n{page}")
     if write:
         write_keys(folder / "workload.yaml", keys)
 

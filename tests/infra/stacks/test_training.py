@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from millrace.messages import delivery
 from millrace.monitoring.alarms import starters
 from millrace.names import MACHINES
 from millrace.operations.notices import UNWANTED
+from tests.infra.conftest import ELECTRICITY, synthesized
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 
@@ -59,6 +62,20 @@ def test_an_alarm_a_request_and_a_schedule_start_retrain(room: Any) -> None:
     schedule = room("training", "AWS::Scheduler::Schedule", "Name")["millrace-prod-electricity-retrain"]
     assert schedule["ScheduleExpression"] == "cron(0 7 1 1,7 ? *)"
     assert schedule["Target"]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
+
+
+def test_without_a_schedule_only_alarms_and_requests_start_retrain(tmp_path: Path) -> None:
+    folder = tmp_path / "workloads" / "electricity"
+    shutil.copytree(ELECTRICITY, folder)
+    declared = (folder / "workload.yaml").read_text()
+    with_schedule = "  schedule: cron(0 7 1 1,7 ? *)"
+    assert with_schedule in declared
+    (folder / "workload.yaml").write_text(declared.replace(with_schedule, "  # schedule"))
+    synthesized("dev", [folder], tmp_path / "out")
+    [made] = (tmp_path / "out").glob("*electricity-training.template.json")
+    resources = json.loads(made.read_text())["Resources"].values()
+    schedules = [one["Properties"]["Name"] for one in resources if one["Type"] == "AWS::Scheduler::Schedule"]
+    assert schedules == ["millrace-dev-electricity-sweep"]
 
 
 def test_every_rule_has_dead_letters_for_what_it_cannot_deliver(room: Any) -> None:

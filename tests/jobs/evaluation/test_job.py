@@ -215,6 +215,18 @@ def test_the_baseline_can_be_read_by_the_monitors(prepare: Prepare, artefact: Ar
     assert 0.1 < watched.error.bound < 0.5
 
 
+def test_a_declared_bound_of_the_error_is_not_calibrated(
+    prepare: Prepare, artefact: Artefact, june: Any, run_job: Any
+) -> None:
+    snapshot, challenger = june
+    root = prepare(challenger, champion=artefact, snapshot=snapshot)
+    redeclare(root, snapshot, "error_windows: 3", "error_windows: 2\n  error_bound: 0.27")
+    assert run_job("jobs.evaluation", root).code == 0
+    watched = Baseline.from_json((root / "processing/baseline/baseline.json").read_text())
+    assert watched.error
+    assert (watched.error.bound, watched.error.windows) == (0.27, 2)
+
+
 def test_predictions_are_kept_row_by_row(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(artefact)
     assert run_job("jobs.evaluation", root).code == 0
