@@ -76,6 +76,7 @@ def _listed(item: ReviewItem) -> dict[str, object]:
         "id": item.id,
         "reason": item.reason,
         "answer": in_words(item.output) if item.output else "",
+        "version": item.model_version or "",
         "event_time": item.event_time,
         "opened_at": item.opened_at,
         "expires_at": item.expires_at,
@@ -161,6 +162,7 @@ def _one(reviewer: Reviewer, held: Held, last: str) -> tuple[Held | None, str]:
 def _show(shown: ShownItem, *, waiting: int) -> None:
     item = shown.item
     who = "in place of a model" if item.model_version is None else "the model"
+    who = f"version {item.model_version}, which is not live yet" if item.is_challengers else who
     model = "hidden, so that it influences nobody" if item.is_blind else shown.answer_in_words
     note = f" · {item.note}" if item.note else ""
     print(f"\n{waiting:,} wait · {item.reason}{note} · about {item.event_time:%Y-%m-%d %H:%M} · {who}: {model}")

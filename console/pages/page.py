@@ -18,6 +18,7 @@ from console.pages.explanations import explanations
 from console.pages.fan import fan
 from console.pages.nearest import nearest
 from console.pages.reliability import reliability
+from console.pages.rungs import rungs
 from console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
 from console.pages.template import template
 from console.pages.timeline import timeline
@@ -78,6 +79,7 @@ def model_parts(names: WorkloadNames) -> dict[str, Any]:
         "mark": gates.mark,
         "command": lambda step: command(names, *step.words),
         "curves": curves,
+        "rungs": rungs,
         "evidence": evidence,
         "explanations": explanations,
         "nearest_examples": nearest,

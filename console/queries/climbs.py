@@ -1,12 +1,17 @@
-"""The version that stands on a phase of its release, and what is known of it."""
+"""What is known of versions on the phases of their releases that watch them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from console.environment import Environment
 from console.queries.stored import find_object
 from console.queries.versions import climbing_version
+from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb
 from millrace.names import WorkloadNames
+from millrace.release.assisted import in_words, reviews_of
 
 
 def find_climb(environment: Environment, names: WorkloadNames) -> Climb | None:
@@ -20,10 +25,25 @@ def find_climb(environment: Environment, names: WorkloadNames) -> Climb | None:
     return Climb.model_validate_json(body) if body else None
 
 
+def read_climbs(s3: Any, names: WorkloadNames, version: str = "") -> Mapping[str, tuple[Climb, ...]]:
+    """The climbs by version, of one version or of all; each as its last look has left it."""
+    bucket, prefix = split_uri(names.lake_uri(FOLDER, version, "") if version else names.lake_uri(FOLDER, ""))
+    keys = [key for key in keys_below(s3, bucket, prefix) if key.endswith(f"/{CLIMB_FILE}")]
+    found: dict[str, tuple[Climb, ...]] = {}
+    for key in keys:
+        climb = Climb.model_validate_json(read_object(s3, f"s3://{bucket}/{key}"))
+        found[climb.version] = (*found.get(climb.version, ()), climb)
+    return found
+
+
 def sentence_of(climb: Climb) -> str:
     """What is known of a climb, for a person: "2 of 61 labels show nothing yet; 15 of 384 answers differ"."""
     last = climb.looks[-1]
     seen = f"{last.differing:,} of {last.pairs:,} answers differ from version {climb.champion}'s"
     planned = f"; at most {climb.plan.horizon} labels decide, some {climb.plan.days:.0f} days" if climb.plan else ""
     failed = f"; {climb.failed:,} copies got no answer" if climb.failed else ""
-    return f"{climb.phase} since {climb.since:%Y-%m-%d %H:%M}: {last.because}; {seen}{planned}{failed}"
+    reviewed = ""
+    if climb.asked:
+        waiting = sum(one.agreed is None for one in climb.asked)
+        reviewed = f"; {in_words(reviews_of(climb))}; {waiting} have no answer"
+    return f"{climb.phase} since {climb.since:%Y-%m-%d %H:%M}: {last.because}; {seen}{planned}{reviewed}{failed}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -40,14 +40,17 @@ class AnsweredDecision:
     """The decision's input as JSON holds it. Images have been read back."""
 
 
-def answered_decision(environment: Environment, names: WorkloadNames, wanted: str) -> AnsweredDecision:
-    """The decision with this id, and its model.
+def answered_decision(
+    environment: Environment, names: WorkloadNames, wanted: str, *, version: str = ""
+) -> AnsweredDecision:
+    """The decision with this id, and its model; `version` is another version than the one that has answered it.
 
     Raises EnvironmentNotFoundError if no decision has the id, if no model answered it, and if its version is gone."""
     kept = find_decision(environment, names, wanted)
     if kept is None:
         raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, which no line has")
-    return answered(environment, names, kept.decision)
+    decision = replace(kept.decision, model_version=version) if version else kept.decision
+    return answered(environment, names, decision)
 
 
 def answered(environment: Environment, names: WorkloadNames, decision: Decision) -> AnsweredDecision:
@@ -75,9 +78,13 @@ def answered(environment: Environment, names: WorkloadNames, decision: Decision)
     return AnsweredDecision(decision=decision, package=package, model=model, row=row)
 
 
-def explain_decision(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
+def explain_decision(
+    environment: Environment, names: WorkloadNames, wanted: str, *, version: str = ""
+) -> dict[str, Any]:
     """The explanation as the endpoint would give it, but from more drawn orders of the row's parts.
 
+    `version` explains what this version says to the row, and not the one that has answered it.
+
     Raises EnvironmentNotFoundError as `answered_decision` does, and ArtefactError if the model has no explanations."""
-    found = answered_decision(environment, names, wanted)
+    found = answered_decision(environment, names, wanted, version=version)
     return explanation_of(found.model, found.row, rows=TIMES * ROWS)

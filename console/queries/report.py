@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from console.environment import Environment
 from console.queries.answers import drops_of
 from console.queries.audit_records import Withdrawal, find_withdrawals
+from console.queries.climbs import read_climbs
 from console.queries.decisions import newest_decision
 from console.queries.drops import Drop, find_drops
 from console.queries.executions import Execution, executions
@@ -36,6 +37,7 @@ from console.queries.unread import Unread, part
 from console.queries.usage import CostLine, find_usage
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation
+from millrace.messages.climb import Climb
 from millrace.names import WorkloadNames
 
 MOST_RUNS = 100
@@ -53,6 +55,8 @@ class JudgedModel:
     evaluation: Evaluation | None
     """None if its report does not exist."""
     epochs: tuple[Epoch, ...]
+    climbs: tuple[Climb, ...] = ()
+    """What is known of it on the phases of its release that watch a version."""
 
     @property
     def is_passed(self) -> bool:
@@ -138,6 +142,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     records = read("timeline", lambda: audit_of(environment, names)) or ()
     # Newest first; the page shows the models oldest first.
     newest = read("models", lambda: list(islice(find_versions(environment, names), MOST_VERSIONS))) or []
+    climbs = read("models", lambda: read_climbs(s3, names)) or {}
     live = next((version for version in newest if version.status == "live"), None)
     answered = decision.decision.model_version if decision else None
     # The run whose pinned rows are compared: that of the version which answered the newest decision.
@@ -147,7 +152,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         question=question,
         now=now,
         runs=tuple(runs),
-        models=read("models", lambda: tuple(_judged(s3, names, version) for version in reversed(newest))) or (),
+        models=read("models", lambda: tuple(_judged(s3, names, version, climbs) for version in reversed(newest))) or (),
         monitor_runs=monitor_runs,
         windows=windows(monitor_runs),
         champions=champion_periods(records, until=now.date()),
@@ -174,9 +179,12 @@ def question_of(workload: Path) -> str:
     return first.removeprefix("# ").strip() if first.startswith("# ") else workload.parent.name
 
 
-def _judged(s3: Any, names: WorkloadNames, version: ModelVersion) -> JudgedModel:
+def _judged(
+    s3: Any, names: WorkloadNames, version: ModelVersion, climbs: Mapping[str, tuple[Climb, ...]]
+) -> JudgedModel:
     return JudgedModel(
         version=version,
         evaluation=read_evaluation(s3, names, version.run),
         epochs=read_epochs(s3, names, version.run) if version.run else (),
+        climbs=climbs.get(version.version or "", ()),
     )

@@ -166,7 +166,7 @@ def explain_item(environment: Environment, names: WorkloadNames, item: ReviewIte
     if item.is_blind or item.model_version is None:
         return None
     try:
-        return explain_decision(environment, names, item.id)
+        return explain_decision(environment, names, item.id, version=item.model_version)
     except (ArtefactError, EnvironmentNotFoundError):
         return None
 

@@ -31,6 +31,7 @@ from console.pages.page import PageLink, page
 from console.pages.review import review_page
 from console.pages.version import Decided, version_page
 from console.queries.cards import find_package
+from console.queries.climbs import read_climbs
 from console.queries.decisions import find_days
 from console.queries.overview import WorkloadState, read_state
 from console.queries.report import JudgedModel, question_of, read_report
@@ -201,8 +202,13 @@ class _Console:
 
     def _model(self, names: WorkloadNames, package: Package) -> JudgedModel:
         version = describe_version(self._environment, names, package)
-        evaluation = read_evaluation(self._environment.client("s3"), names, version.run)
-        return JudgedModel(version=version, evaluation=evaluation, epochs=())
+        s3, number = self._environment.client("s3"), package.version
+        return JudgedModel(
+            version=version,
+            evaluation=read_evaluation(s3, names, version.run),
+            epochs=(),
+            climbs=read_climbs(s3, names, number).get(number, ()),
+        )
 
     def _signature(self, names: WorkloadNames, package: Package) -> SignedVersion | Unread:
         try:

@@ -46,8 +46,12 @@ class Copies:
         under = self._names.lake_uri(captured.FOLDER, "")
         self._long = captured.LongCells(columns=captured.long_columns(table), under=under)
 
-    def find(self, climb: Climb, known: Iterable[str], *, now: datetime, most: int) -> list[Decision]:
-        """So many of the live version's decisions since the climb began that have no copy yet: our own draw."""
+    def find(
+        self, climb: Climb, known: Iterable[str], *, now: datetime, most: int, reviewed: bool = False
+    ) -> list[Decision]:
+        """So many of the live version's decisions since the climb began that have no copy yet: our own draw.
+
+        `reviewed`: also those that a person decides beside the live version's answer. Their labels judge no shadow."""
         first = (climb.looks[-1].at if climb.looks else climb.since) - BEHIND
         have = set(known)
         found = [
@@ -56,7 +60,7 @@ class Copies:
             if said.model_version == climb.champion
             and said.inferred_at >= climb.since
             and said.id not in have
-            and not (said.action == "review" and said.reason not in BLIND)  # its label is given beside this answer
+            and (reviewed or said.action != "review" or said.reason in BLIND)
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
 

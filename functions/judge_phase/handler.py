@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 
 from functions.judge_phase.copies import Copies
+from functions.judge_phase.people import People
 from functions.judge_phase.store import ClimbStore
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
@@ -25,6 +26,7 @@ from millrace.decisions.review import item_of
 from millrace.messages.audit import AuditEvent, PhaseEnded
 from millrace.messages.climb import Climb, LookInput, PhaseJudged, TwoAnswers
 from millrace.messages.envelope import handles
+from millrace.release import assisted
 from millrace.release.climb import look, rung_of, wanted
 from millrace.release.ladder import Verdict
 from millrace.release.promotion import version_of
@@ -50,6 +52,7 @@ STATE = StateTable(DYNAMODB, NAMES)
 CLIMBING, POINTERS = ClimbingVersion(STATE), ReleasePointers(STATE)
 REVIEWS = ReviewQueue(DYNAMODB, NAMES)
 COPIES = Copies(S3, RUNTIME, SETTINGS)
+PEOPLE = People(REVIEWS, WORKLOAD, COPIES.task)
 Role = Literal["champion", "challenger"]
 
 
@@ -66,6 +69,10 @@ def handler(call: LookInput) -> PhaseJudged:
         last = climb.looks[-1]
         return conclude(call, climb, Verdict(answer=last.answer, because=last.because), package)
     CLIMBING.put(Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since))
+    if rung_of(call.phase).reviewed:
+        climb, verdict = look_with_people(call, store, climb, pairs, refused=package.refusal)
+        store.write(climb)
+        return conclude(call, climb, verdict, package)
     is_canary = rung_of(call.phase).share
     if is_canary:
         if known is None:
@@ -87,6 +94,24 @@ def handler(call: LookInput) -> PhaseJudged:
         ask_people(climb, pairs, now=call.at)
     store.write(climb)
     return conclude(call, climb, verdict, package)
+
+
+def look_with_people(
+    call: LookInput, store: ClimbStore, climb: Climb, pairs: Sequence[TwoAnswers], *, refused: str
+) -> tuple[Climb, Verdict]:
+    """The climb after this look and the verdict, by what people have decided with and without the version's answers."""
+    asked = WORKLOAD.rollout.assisted
+    climb = PEOPLE.read(climb, pairs)
+    most = assisted.room(climb, asked, call.at)
+    drawn = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=most, reviewed=True) if most else []
+    came, failed = COPIES.ask(drawn, version=climb.version)
+    climb = climb.model_copy(update={"failed": climb.failed + failed})
+    climb, verdict = assisted.look(climb, [*pairs, *came], asked=asked, now=call.at, refused=refused)
+    if verdict.answer == "not_yet":
+        climb = PEOPLE.ask(climb, drawn, came, now=call.at)
+    # Behind the queue: a look that dies before has asked about rows that the next one draws again, and finds there.
+    store.add(came, at=call.at)
+    return climb, verdict
 
 
 def open_canary(call: LookInput) -> None:

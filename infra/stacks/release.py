@@ -117,11 +117,18 @@ class ReleaseStack(WorkloadStack):
                 LAKE.find(names, "decisions", FOLDER),
                 LAKE.read(names, "decisions", "predictions", "captured", "iceberg", FOLDER),
                 LAKE.write(names, FOLDER),
-                *([state_table.reviews(names).may("GetItem", "PutItem")] if context.workload.policy else []),
+                *([state_table.reviews(names).may(*self._asks_people())] if context.workload.policy else []),
             ],
             timeout_s=600,
             memory_mb=2048,
         )
+
+    def _asks_people(self) -> tuple[str, ...]:
+        """The actions on the queue: people are asked; in `assisted` items also get another answer, and are read."""
+        more = (
+            ("UpdateItem", "DeleteItem", "BatchGetItem") if "assisted" in self.context.workload.rollout.phases else ()
+        )
+        return ("GetItem", "PutItem", *more)
 
     def _functions(self) -> None:
         context, names = self.context, self.context.names

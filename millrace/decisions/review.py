@@ -29,13 +29,18 @@ Status = Literal["waiting", "answered", "unanswered"]
 """`unanswered`: nobody has answered within the hours of the policy."""
 ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
-ReviewReason = ActionReason | Literal["labels_wanted"]
+ReviewReason = ActionReason | Literal["labels_wanted", "assisted", "assisted_blind"]
 """Why a person is asked: the reason of the decision's action; or `labels_wanted`: the label decides between two
-versions that answer otherwise, or it tells most about the error of the live one."""
-BLIND: frozenset[ReviewReason] = frozenset({"held_out", "labels_wanted"})
+versions that answer otherwise, or it tells most about the error of the live one; or `assisted` and `assisted_blind`:
+what people say with and without a version's answer decides on it."""
+ASSISTED: frozenset[ReviewReason] = frozenset({"assisted", "assisted_blind"})
+"""The reasons whose item has the answer of a version that is not live."""
+BLIND: frozenset[ReviewReason] = frozenset({"held_out", "labels_wanted", "assisted_blind"})
 """The reasons with which the person must not know an answer."""
 PRIORITY: Mapping[ReviewReason, int] = {
     "labels_wanted": 1,
+    "assisted_blind": 1,
+    "assisted": 1,
     "above_bound": 1,
     "unlike": 1,
     "unsure": 2,
@@ -98,6 +103,11 @@ class ReviewItem:
     def is_blind(self) -> bool:
         """Whether the person must not know the model's answer."""
         return self.reason in BLIND
+
+    @property
+    def is_challengers(self) -> bool:
+        """Whether it has the answer of `model_version` on the phase `assisted`, and not what callers were told."""
+        return self.reason in ASSISTED
 
     @property
     def confidence(self) -> float | None:

@@ -69,7 +69,7 @@ class PhaseEnded(Message):
     """Rows that both had answered."""
     differing: int
     labels: int
-    """Labels of pairs that differ, of those that were asked for."""
+    """Labels of pairs that differ, of those that were asked for; in the phase `assisted` people's answers."""
     since: Moment
     """When it came to the phase."""
 

@@ -61,6 +61,21 @@ class WantedLabel(Message):
     """The blocks that gave another pair for one whose label did not come."""
 
 
+class Asked(Message):
+    """A row that a person is asked about while a version is on the phase `assisted`.
+
+    {"id": "r-0-17", "blind": true, "asked_at": "1997-05-01T06:00:00Z", "agreed": true, "answered_at": "…"}"""
+
+    id: str
+    """Of the decision."""
+    blind: bool
+    """Whether the person must not know the challenger's answer."""
+    asked_at: Moment
+    agreed: bool | None = None
+    """Whether the person decided as the challenger answers; None before."""
+    answered_at: Moment | None = None
+
+
 class Look(Message):
     """One look at the evidence, and the verdict."""
 
@@ -70,7 +85,7 @@ class Look(Message):
     pairs: int
     differing: int
     labels: int
-    """Labels that have come."""
+    """Labels that have come; on the phase `assisted` people's answers."""
 
 
 class Climb(Message):
@@ -89,6 +104,8 @@ class Climb(Message):
     places: tuple[WantedLabel, ...] = ()
     ties: tuple[str, ...] = ()
     """Pairs of which both answers were as wrong."""
+    asked: tuple[Asked, ...] = ()
+    """What people are asked on the phase `assisted`, in the order of time."""
     failed: int = 0
     """Copies that the challenger has not answered."""
     looks: tuple[Look, ...] = ()

@@ -83,6 +83,8 @@ class ReleaseStarted(Message):
     """The middle part of the names of the release's models and configurations: `v2-1f0e4a`."""
     has_shadow: bool = False
     """Whether the version answers copies first: the rollout says so, and a version is live to be compared with."""
+    has_assisted: bool = False
+    """Whether people decide rows beside its answers first, likewise."""
     has_canary: bool
     """Whether the version answers a share of the requests first, likewise."""
     package_arn: str

@@ -65,7 +65,7 @@ def look(
         refused = refused or ("" if rung.share else str(error))
     if refused:
         verdict = Verdict(answer="stop", because=refused)
-        return _noted(climb, pairs, verdict, now), verdict
+        return noted(climb, pairs, verdict, now), verdict
     climb = climb.model_copy(update=_labelled(climb, errors, asked, now))
     if climb.plan:
         find = _by_blocks if asked.block_days else _one_by_one
@@ -73,7 +73,7 @@ def look(
     if rung.name == "shadow" and not asked.block_days and is_alike(pairs, asked.margin):
         differing = sum(map(differ, pairs))
         verdict = Verdict(answer="go_on", because=f"{differing} of {len(pairs)} answers differ, less than the margin")
-        return _noted(climb, pairs, verdict, now), verdict
+        return noted(climb, pairs, verdict, now), verdict
     evidence = Evidence(
         days=(now - climb.since) / DAY,
         bars=_bars(rung, rollout),
@@ -86,7 +86,7 @@ def look(
     if rung.name == "shadow" and climb.plan is None and verdict.answer == "not_yet":
         because = f"{len(pairs)} of {PLAN_PAIRS} rows that say how often the two differ"
         verdict = Verdict(answer="not_yet", because=because)
-    return _noted(climb, pairs, verdict, now), verdict
+    return noted(climb, pairs, verdict, now), verdict
 
 
 def rung_of(phase: str) -> Rung:
@@ -206,9 +206,9 @@ def _fresh(climb: Climb, pairs: Iterable[TwoAnswers]) -> list[TwoAnswers]:
     return sorted(found, key=lambda pair: (pair.event_time, pair.id))
 
 
-def _noted(climb: Climb, pairs: Sequence[TwoAnswers], verdict: Verdict, now: datetime) -> Climb:
+def noted(climb: Climb, pairs: Sequence[TwoAnswers], verdict: Verdict, now: datetime) -> Climb:
     """The climb with this look in place of the last one, unless that had less to look at."""
-    come = sum(place.label is not None for place in climb.places)
+    come = sum(place.label is not None for place in climb.places) + sum(one.agreed is not None for one in climb.asked)
     seen = Look(
         at=now,
         answer=verdict.answer,

@@ -91,6 +91,27 @@ class ReviewQueue:
             self._put_place(known["place"]["S"], _from_item(known))
         return False
 
+    def exchange(self, item: ReviewItem, *, now: datetime) -> bool:
+        """Whether the item of this decision, which waited and which nobody had, has this reason and answer now."""
+        waiting = self.find([item.id]).get(item.id)
+        if waiting is None or waiting.status != "waiting" or waiting.expires_at <= now:
+            return False  # the end of an item is recorded by others
+        held = self.take(item.id, by="", now=now)
+        if held is None:
+            return False
+        fields = _to_item(item, held.place)
+        values = {f":{name}": fields[name] for name in ("reason", "model_version", "output") if name in fields}
+        shows = "SET #reason = :reason, #version = :model_version"
+        is_new = self._table.update(
+            f"{ITEM}{item.id}",
+            f"{shows}, #output = :output" if item.output is not None else f"{shows} REMOVE #output",
+            values | {":waiting": {"S": "waiting"}},
+            condition="#status = :waiting",
+            attributes={"#status": "status", "#reason": "reason", "#version": "model_version", "#output": "output"},
+        )
+        self.release(held)
+        return is_new
+
     def find(self, ids: Sequence[str]) -> dict[str, ReviewItem]:
         """The items of these decisions, by id. A decision that was never opened, or is long over, has none."""
         found: dict[str, ReviewItem] = {}

@@ -387,6 +387,18 @@ class Workload(Section):
         return self
 
     @model_validator(mode="after")
+    def _assisted_asks_people(self) -> Workload:
+        if "assisted" not in self.rollout.phases:
+            return self
+        if self.policy is None:
+            expected = "a policy beside the phase assisted, since people answer its review queue"
+            raise FieldError(field="policy", expected=expected, came="nothing")
+        if not TASKS[self.prediction.task].error_is_share and not self.rollout.assisted.within:
+            expected = f"how near an answer is that people agree with, for the task {self.prediction.task}"
+            raise FieldError(field="rollout.assisted.within", expected=expected, came=0)
+        return self
+
+    @model_validator(mode="after")
     def _costs_choose_the_answer(self) -> Workload:
         prediction, costs = self.prediction, self.policy.costs if self.policy else None
         # A declaration that was written and is read again has them in both places.

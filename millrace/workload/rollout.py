@@ -1,10 +1,11 @@
 """The part `rollout` of workload.yaml: on which instances a version goes live, in which phases, and who approves it.
 
     shadow   the version answers copies of kept decisions; labels of those that it answers otherwise decide
+    assisted people decide rows, some of them beside its answer: how often they agree with it decides
     canary   it answers a share of the requests; errors, slow answers and changed ones decide
     live     a new fleet takes all traffic, watched by the release's alarms; every rollout ends with this phase
 
-A rollout has any of the phases before `live`, in this order: `phases: [shadow, canary, live]`.
+A rollout has any of the phases before `live`, in this order: `phases: [shadow, assisted, canary, live]`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from millrace.errors import FieldError
 from millrace.evaluation.gates.gate import Positive, Share
 from millrace.workload.section import Section, Stage
 
-Phase = Literal["shadow", "canary", "live"]
+Phase = Literal["shadow", "assisted", "canary", "live"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
@@ -60,6 +61,21 @@ class Shadow(Section):
     """The most decisions that are copied in two hours."""
 
 
+class Assisted(Section):
+    """What people who decide rows beside a version's answers have to show, and how long they may take."""
+
+    reviews_a_day: Annotated[int, Field(ge=1, le=200)] = 20
+    """The rows that people are asked about in a day."""
+    blind: Share = 0.5
+    """The share of them that people decide without the version's answer. These alone decide whether it goes on."""
+    least_agreement: Share = 0.9
+    """The share of the blind rows in which people have to decide as the version answers."""
+    within: Annotated[float, Field(ge=0)] = 0.0
+    """People agree with a number that is as near to theirs, in the label's unit. Classes need none."""
+    limit_days: Annotated[float, Field(gt=0, le=35)] = 28.0
+    """After so many days a version about which nothing is shown is refused."""
+
+
 class Canary(Section):
     """What requests have to show in a canary. The bounds are shares of its requests."""
 
@@ -82,6 +98,8 @@ class Rollout(Section):
     """The phases in their order; `[live]` is the least."""
     shadow: Shadow = Shadow()
     """What a phase `shadow` asks for."""
+    assisted: Assisted = Assisted()
+    """What a phase `assisted` asks for."""
     canary: Canary = Canary()
     """What a phase `canary` asks for."""
     traffic: Traffic = "all_at_once"

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.local_cloud.local_cloud import LocalCloud
 from millrace.messages.climb import TwoAnswers
-from millrace.names import WorkloadNames
 from millrace.release.climb import differ
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases
-from millrace.state.pointers import ReleasePointers
 from millrace.state.reviews import ReviewQueue
-from millrace.state.table import StateTable
-from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.climbing import NAMES, NEVER, later, live, pairs, predict, shown, table, turned, types
+from tests.electricity import REST_S, SAMPLE, changed_electricity, drop
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 KNOWN, MORE, DAYS, DAY = 11_500, 6_000, 8, 48
-REST_S = 300.0
-NEVER = "cron(0 7 1 1 ? 2199)"
 CHANGES = {
     "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
     "cron(0 6 1,15 * ? *)": NEVER,  # no monitor and no schedule trains in between
@@ -46,56 +38,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     with changed_electricity(tmp_path_factory.mktemp("shadow"), clock=CLOCK, added=POLICY, changes=CHANGES) as cloud:
         drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
         yield cloud
-
-
-def types(*words: str) -> Any:
-    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout) if done.stdout else None
-
-
-def shown(number: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in types("versions") if one["version"] == number)
-    return found
-
-
-def table(cloud: LocalCloud) -> StateTable:
-    return StateTable(cloud.client("dynamodb"), NAMES)
-
-
-def live(cloud: LocalCloud) -> str:
-    champion = ReleasePointers(table(cloud)).champion()
-    assert champion is not None
-    return champion.version
-
-
-def predict(cloud: LocalCloud, call: str, rows: pa.Table) -> None:
-    cells = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.drop_columns(["class"]).to_pylist()]
-    payload = json.dumps({"id": call, "rows": cells})
-    answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
-    assert {one["model_version"] for one in answer["predictions"]} == {live(cloud)}
-
-
-def later(cloud: LocalCloud, **by: float) -> None:
-    cloud.wait(timeout_s=REST_S)  # what was decided is kept
-    cloud.move_clock(cloud.now() + timedelta(**by))
-    cloud.wait(timeout_s=REST_S)
-
-
-def pairs(cloud: LocalCloud, version: str) -> list[TwoAnswers]:
-    """The rows that both have answered, as they lie in the lake."""
-    s3, bucket = cloud.client("s3"), PLATFORM.bucket("lake")
-    under = f"electricity/climbs/{version}/"
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=under).get("Contents", ())]
-    bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys if key.endswith(".jsonl")]
-    return [TwoAnswers.model_validate_json(line) for body in bodies for line in body.splitlines()]
-
-
-def turned(rows: pa.Table, *, quarter: int) -> pa.Table:
-    """The rows with the opposite label in one quarter of each day."""
-    inside = pc.equal(pc.floor(pc.multiply(rows["period"], 3.999)), float(quarter))
-    labels = pc.if_else(inside, pc.subtract(pa.scalar(1, rows["class"].type), rows["class"]), rows["class"])
-    return rows.set_column(rows.column_names.index("class"), "class", labels)
 
 
 def trains(cloud: LocalCloud, version: str, *, known: int, rows: int) -> None:

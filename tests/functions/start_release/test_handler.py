@@ -113,6 +113,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "outcome": "open",
         "label": label_of("1", event("start_release")["execution"]),
         "has_shadow": False,
+        "has_assisted": False,
         "has_canary": False,
         "package_arn": package.arn,
         "version": "1",
@@ -304,7 +305,7 @@ def test_a_first_version_skips_the_phases_that_compare_it(aws, load, event, pack
     assert load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))["has_canary"] is False
 
 
-@pytest.mark.parametrize("phases", [[], ["canary"], ["assisted", "live"], ["live", "canary"]])
+@pytest.mark.parametrize("phases", [[], ["canary"], ["assist", "live"], ["live", "canary"]])
 def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phases):
     with pytest.raises(ValueError, match="rollout"):
         load("start_release")(event("start_release", rollout={"phases": phases}))

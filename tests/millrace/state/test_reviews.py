@@ -63,6 +63,28 @@ def test_an_answer_that_is_changed_while_the_sweep_looks_keeps_its_label(client:
     assert [label for _, label in queue.answered()] == ["second"]
 
 
+def test_an_item_that_waits_gets_another_answer_unless_somebody_has_it(queue: ReviewQueue) -> None:
+    shown = replace(ITEM_0, reason="assisted", output={"value": 0, "confidence": 0.9}, model_version="2")
+    assert not queue.exchange(shown, now=AT)
+    queue.open(ITEM_0)
+    ann = held(queue.next(by="ann", now=AT))
+    assert not queue.exchange(shown, now=AT)
+    assert queue.find(["r-0"])["r-0"] == ITEM_0
+    queue.release(ann)
+    assert queue.exchange(shown, now=AT)
+    again = held(queue.next(by="ann", now=AT))
+    assert again.item == replace(shown, priority=ITEM_0.priority)
+    queue.answer(again, answer("ann"), label="{}")
+    assert not queue.exchange(ITEM_0, now=AT + timedelta(hours=1))
+
+
+def test_an_item_becomes_blind(queue: ReviewQueue) -> None:
+    queue.open(ITEM_0)
+    assert queue.exchange(replace(ITEM_0, reason="assisted_blind", output=None), now=AT)
+    found = held(queue.next(by="ann", now=AT)).item
+    assert (found.is_blind, found.output) == (True, None)
+
+
 @pytest.fixture
 def ended() -> list[ReviewItem]:
     return []

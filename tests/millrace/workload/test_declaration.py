@@ -62,7 +62,7 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("rollout.phases", ["live", "canary"], "ends with 'live'"),
         ("rollout.phases", ["canary", "canary", "live"], "at most once"),
         ("rollout.phases", ["canary", "shadow", "live"], "in this order"),
-        ("rollout.phases", ["assisted", "live"], "expected 'shadow', 'canary' or 'live', got 'assisted'"),
+        ("rollout.phases", ["assist", "live"], "got 'assist'"),
         ("prediction.label_delay", 24, "(did you mean 'label'?), got 'label_delay'"),
         ("monitors.label_delay_hours", 0, "greater than 0"),
         ("customers", [], "expected one of the keys name, owner, prediction, "),
@@ -213,3 +213,22 @@ def test_what_the_prediction_sets_is_no_key_of_a_feature(folder: Path) -> None:
     keys = "name, encoder, history, hours, every_hours, calendar, parts"
     with pytest.raises(WorkloadError, match=f"expected the keys {keys} only"):
         load_workload(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({}, "policy"),
+        ({"policy": {"automate": {"confidence": 0.8}}}, ""),
+        ({"policy": {"held_out": 0.1}, "prediction.task": "regression"}, "rollout.assisted.within"),
+    ],
+)
+def test_assisted_asks_people_who_can_agree(folder: Path, changes: dict[str, object], field: str) -> None:
+    for path, value in ({"rollout.phases": ["assisted", "live"]} | changes).items():
+        change(folder, path, value)
+    if not field:
+        assert load_workload(folder).rollout.phases == ("assisted", "live")
+        return
+    with pytest.raises(WorkloadError) as caught:
+        load_workload(folder)
+    assert caught.value.field.endswith(field)

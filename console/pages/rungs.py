@@ -1,0 +1,152 @@
+"""A picture for each phase that has watched a version: what came in its order, and the bar that it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from markupsafe import Markup
+
+from console.pages.markup import element, together
+from console.pages.scale import Scale, short
+from console.presenters.presenter import Tone
+from console.words import count
+from millrace.messages.climb import Climb
+from millrace.release.assisted import in_words, reviews_of
+
+WIDTH, HEIGHT = 330.0, 150.0
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 84.0, 14.0, 26.0
+"""Margins around the drawing area, in the SVG's units, as WIDTH and HEIGHT are."""
+VERDICTS: Mapping[str, tuple[Tone, str]] = {
+    "go_on": ("good", "● passed"),
+    "stop": ("bad", "▲ stopped"),
+    "not_yet": ("watch", "◆ not yet"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """The figures of one kind in the order in which they came: after the first, the second, …"""
+
+    name: str
+    figures: Sequence[float]
+    kind: str
+    """Its class of the style sheet: `train` is dashed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungPicture:
+    """One phase as the page shows it."""
+
+    phase: str
+    tone: Tone
+    verdict: str
+    span: str
+    """`5 Jan 08:00 to 9 Jan 10:00 1997`."""
+    because: str
+    evidence: tuple[str, ...]
+    """Sentences: the plan, and what came."""
+    picture: Markup
+
+
+def rungs(climbs: Sequence[Climb]) -> tuple[RungPicture, ...]:
+    """The phases in the order of time. One without a look has nothing to show."""
+    return tuple(_rung(climb) for climb in sorted(climbs, key=lambda one: one.since) if climb.looks)
+
+
+def _rung(climb: Climb) -> RungPicture:
+    last = climb.looks[-1]
+    tone, verdict = VERDICTS[last.answer]
+    return RungPicture(
+        phase=climb.phase,
+        tone=tone,
+        verdict=verdict,
+        span=f"{climb.since:%-d %b %H:%M} to {last.at:%-d %b %H:%M %Y}",
+        because=f"{last.because[:1].upper()}{last.because[1:]}",
+        evidence=tuple(_evidence(climb)),
+        picture=PICTURES.get(climb.phase, _labels)(climb),
+    )
+
+
+def _evidence(climb: Climb) -> Iterator[str]:
+    last, plan = climb.looks[-1], climb.plan
+    yield f"Beside version {climb.champion}: {last.differing:,} of {last.pairs:,} answers differ"
+    if plan:
+        power = (
+            f"a version better by {100 * plan.gain:.2g} points passes with a probability of 0.8, a worse one of 0.05"
+        )
+        yield f"Planned: {power}; at most {count(plan.horizon, 'label')}, some {plan.days:.0f} days"
+    if climb.asked:
+        waiting = sum(one.agreed is None for one in climb.asked)
+        yield f"{in_words(reviews_of(climb))}; {waiting} have no answer"
+    if climb.failed:
+        yield f"{climb.failed:,} copies got no answer"
+
+
+def _labels(climb: Climb) -> Markup:
+    """How many labels more have said that this version was right than that the live one was."""
+    came = [place.label for place in climb.places if place.label is not None]
+    line = Line(name="for it", figures=[0, *accumulate(came)], kind="validation")
+    return _picture([line], most=climb.plan.horizon if climb.plan else len(came), bar=0, what="labels")
+
+
+def _reviews(climb: Climb) -> Markup:
+    """The share of people's answers that agree with this version's, with and without seeing it."""
+    known = sorted((one for one in climb.asked if one.answered_at), key=lambda one: (one.answered_at, one.id))
+    lines = []
+    for is_blind, name, kind in ((True, "without it", "validation"), (False, "beside it", "train")):
+        agreed = [bool(one.agreed) for one in known if one.blind == is_blind]
+        shares = [total / number for number, total in enumerate(accumulate(agreed), 1)]
+        lines.append(Line(name=name, figures=shares, kind=kind))
+    return _picture(lines, most=max(len(line.figures) for line in lines), high=1.0, what="answers")
+
+
+PICTURES: Mapping[str, Callable[[Climb], Markup]] = {"shadow": _labels, "assisted": _reviews}
+
+
+def _picture(
+    lines: Sequence[Line], *, most: int, what: str, bar: float | None = None, high: float | None = None
+) -> Markup:
+    """The lines as SVG, over the number of what came; empty while nothing came."""
+    drawn = [line for line in lines if len(line.figures) > (bar == 0)]
+    if not drawn:
+        return Markup("")
+    figures = [figure for line in drawn for figure in line.figures] + ([bar] if bar is not None else [])
+    top = max(figures) if high is None else high
+    low = min(min(figures), top - 1 if high is None else 0.0)
+    first = 0 if bar == 0 else 1
+    x = Scale(low=first, high=max(most, first + 1), start=LEFT, stop=WIDTH - RIGHT)
+    y = Scale(low=low, high=top, start=HEIGHT - BOTTOM, stop=TOP)
+    return element(
+        "svg",
+        *(_tick(y, value) for value in y.ticks(3)),
+        *(
+            element("text", short(value), x=x(value), y=HEIGHT - 8, class_="axis middle")
+            for value in x.ticks(4)
+            if value == int(value)
+        ),
+        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(bar), y2=y(bar), class_="best") if bar is not None else None,
+        *(_line(line, x, y, first) for line in drawn),
+        element("text", what, x=WIDTH - RIGHT + 8, y=HEIGHT - 8, class_="axis"),
+        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
+        role="img",
+        aria_label="; ".join(f"{line.name}: {short(line.figures[-1])} after {len(line.figures)}" for line in drawn),
+    )
+
+
+def _tick(y: Scale, value: float) -> Markup:
+    return together(
+        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"),
+        element("text", short(value), x=LEFT - 8, y=y(value) + 4, class_="axis end"),
+    )
+
+
+def _line(line: Line, x: Scale, y: Scale, first: int) -> Markup:
+    places = [(x(first + number), y(figure)) for number, figure in enumerate(line.figures)]
+    points = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
+    across, down = places[-1]
+    return together(
+        element("polyline", points=points, class_=f"curve {line.kind}"),
+        element("text", line.name, x=across + 6, y=down + 4, class_=f"name {line.kind}"),
+    )
