@@ -40,6 +40,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     from console.queries.climbs import find_climb, sentence_of
     from console.queries.monitoring_limits import read_limits
     from console.queries.runs import SHORT
+    from console.queries.sleeps import find_asleep, words_of
     from console.queries.versions import find_versions, read_call_times, read_evaluation
 
     environment, names = find_deployed(stage, build, workload)
@@ -55,12 +56,14 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     ]
     live = next((version for version in found if version.status == "live"), None)
     limits = read_limits(environment, names) if live else ()
-    climb = find_climb(environment, names)
+    climb, asleep = find_climb(environment, names), find_asleep(environment, names)
     if as_json:
         documents = [_version_document(*each, limits=limits if each[0] is live else ()) for each in judged]
         for document in documents:
             if climb and document["version"] == climb.version:
                 document["climb"] = climb.model_dump(mode="json")
+            if asleep and document["status"] == "live":
+                document["asleep_since"] = asleep.since
         show_json(documents)
         return
     show_rows([_version_row(*each) for each in judged], as_json=False, nothing="No model was trained yet.")
@@ -70,6 +73,8 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
             print(f"\n{what}: {version.next_step.sentence}:\n  {command(names, *version.next_step.words)}")
     if climb:
         print(f"\nVersion {climb.version}: {sentence_of(climb)}.")
+    if asleep:
+        print(f"\nVersion {asleep.version}: {words_of(asleep)}, since nobody asked it; a request starts it.")
     for limit in limits:
         print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 

@@ -171,6 +171,8 @@ def cost(
     print(f"A month while nothing happens: {monthly:.2f} USD, with an endpoint {monthly + endpoint:.2f} and its hours")
     each = "not known" if found.usd_per_1000 is None else f"{found.usd_per_1000:.4f} USD"
     print(f"A thousand predictions: {each} ({count(found.predictions or 0, 'prediction')} about days of the month)")
+    if found.slept_hours:
+        print(f"The endpoint was asleep for {found.slept_hours:.1f} hours: {found.saved_usd:.2f} USD saved")
     if found.idle:
         print(f"Endpoint now: {found.idle.sentence}")
 

@@ -64,7 +64,7 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     state = read_state(environment, names)
     return {
         "workload": names.workload,
-        "live": shown(state.champion, lambda live: f"version {live.version}", "none yet"),
+        "live": state.live,
         **({"waits_for_approval": shown(state.unapproved, numbers)} if state.unapproved else {}),
         **({"automated": shown(state.automates, lambda found: found.words)} if state.automates else {}),
         "runs_now": shown(

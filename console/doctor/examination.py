@@ -260,7 +260,8 @@ def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Itera
                 needed=f"a request in {IDLE_DAYS} days",
                 found=idle.sentence,
                 verdict="unknown",
-                advice=f"if nobody needs it: aws sagemaker delete-endpoint --endpoint-name {idle.endpoint}",
+                advice="let it sleep (rollout.idle), or, if nobody needs it: "
+                f"aws sagemaker delete-endpoint --endpoint-name {idle.endpoint}",
             )
 
 

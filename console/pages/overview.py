@@ -86,7 +86,7 @@ def _cells(state: WorkloadState) -> Iterator[Cell]:
     if isinstance(state.champion, Unread):
         yield _unread(state.champion)
     else:
-        yield Cell(text=f"version {state.champion.version}" if state.champion else "none yet")
+        yield Cell(text=state.live)
     if isinstance(state.automates, Unread):
         yield _unread(state.automates)
     else:

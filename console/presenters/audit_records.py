@@ -15,6 +15,8 @@ from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
     AutomationSwitched,
+    EndpointStarted,
+    EndpointStopped,
     FloorMoved,
     PhaseEnded,
     ReleaseFailed,
@@ -156,6 +158,15 @@ def _floor(details: FloorMoved) -> str:
     return f"version {details.version}: {now}: {figures}"
 
 
+def _stopped(details: EndpointStopped) -> str:
+    return f"version {details.version}: nobody asked; {details.instances} × {details.instance} stopped"
+
+
+def _started(details: EndpointStarted) -> str:
+    slept_h = (details.started_at - details.stopped_at).total_seconds() / 3600
+    return f"version {details.version}: serves again after {slept_h:.1f} hours"
+
+
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
     AuditEvent.MODEL_REFUSED: _refused,
@@ -180,5 +191,7 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.REVIEW_UNANSWERED: _unanswered,
     AuditEvent.FLOOR_ON: _floor,
     AuditEvent.FLOOR_OFF: _floor,
+    AuditEvent.ENDPOINT_STOPPED: _stopped,
+    AuditEvent.ENDPOINT_STARTED: _started,
 }
 """By event: makes a sentence of details of the class that DETAILS has for the event."""

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from console.environment import Environment
 from console.queries.decisions import find_days, size_of_decisions
 from console.queries.executions import list_executions
+from console.queries.sleeps import awake_lines, sleeps_of
 from console.queries.usage import (
     DAY_S,
     JOBS,
@@ -29,7 +30,7 @@ from console.queries.usage import (
     live_fleet,
     priced,
 )
-from console.queries.versions import registry_of, state_of
+from console.queries.versions import audit_of, registry_of, state_of
 from millrace.aws.objects import entries_below
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import LIVE, VARIANT, WorkloadNames
@@ -77,6 +78,10 @@ class MonthCost:
     predictions: int | None
     """How many predictions there were about days of the month; None if they are too many bytes to count."""
     idle: IdleEndpoint | None
+    slept_hours: float = 0.0
+    """The hours of the month in which the endpoint was stopped, since nobody asked it."""
+    saved_usd: float = 0.0
+    """What its instances would have cost in them."""
 
     @property
     def usd_per_1000(self) -> float | None:
@@ -119,12 +124,13 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     beside = {name for machine in BESIDE for name in _begun(environment, names, machine, first)}
     jobs = list(jobs_of(environment, JOBS, [*runs, *releases, *beside], since=first))
     # The month may not be over yet.
-    end = min(now, next_month(first))
+    end, records = min(now, next_month(first)), audit_of(environment, names)
+    sleeps = sleeps_of(records, first, end)
     work = by_price(
         *_training_lines(environment, names, runs, jobs),
         *job_lines((job for job in jobs if job.run in releases), what="preflight"),
         *job_lines(job for job in jobs if job.run in beside),
-        *endpoint_lines(environment, names, first, end),
+        *(awake_lines(records, first, end) or endpoint_lines(environment, names, first, end)),
         # `function_lines` reads up to one day after the moment that it is given.
         *function_lines(environment, names, first, end - timedelta(days=1)),
     )
@@ -135,6 +141,8 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
         lines=(*work, *find_monthly(environment, names)),
         predictions=_predictions(environment, names, first),
         idle=find_idle(environment, names),
+        slept_hours=sum(one.hours for one in sleeps),
+        saved_usd=sum(one.usd for one in sleeps),
     )
 
 

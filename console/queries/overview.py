@@ -11,10 +11,12 @@ from console.queries.automation import Automates, find_automates
 from console.queries.executions import Execution
 from console.queries.reviews import Waiting, find_waiting_reviews
 from console.queries.runs import Run, read_execution, runs_by_machine
+from console.queries.sleeps import find_asleep, words_of
 from console.queries.unread import Unread, part
 from console.queries.versions import WaitingVersion, find_waiting, state_of
 from console.queries.waiting import WaitingDrops, read_waiting
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
+from millrace.state.asleep import Asleep
 from millrace.state.pointers import ReleasePointers, Version
 
 SEEN = 100
@@ -49,6 +51,8 @@ class WorkloadState:
     now: datetime
     """The time of the environment's clock."""
     champion: Version | Unread | None
+    asleep: Asleep | Unread | None
+    """None while the endpoint is not stopped."""
     automates: Automates | Unread | None
     """None without a policy."""
     runs: RecentRuns | Unread
@@ -59,6 +63,14 @@ class WorkloadState:
     """Decisions that wait for a person; None without a policy."""
     unapproved: tuple[WaitingVersion, ...] | Unread
     """The versions that wait for a person, the newest first."""
+
+    @property
+    def live(self) -> str:
+        """`version 3`, `version 3, asleep since 1997-06-01 18:50`, `none yet`; why the pointers cannot be read."""
+        if not isinstance(self.champion, Version):
+            return self.champion.words if self.champion else "none yet"
+        words = words_of(self.asleep) if isinstance(self.asleep, Asleep) else ""
+        return ", ".join(filter(None, (f"version {self.champion.version}", words)))
 
 
 def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
@@ -73,6 +85,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
         names=names,
         now=now,
         champion=champion,
+        asleep=part(lambda: find_asleep(environment, names)) if live else None,
         automates=automates,
         runs=part(lambda: _runs(environment, names, now)),
         alarms=part(

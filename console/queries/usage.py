@@ -197,16 +197,20 @@ def endpoint_lines(
     hours = (end - max(first, fleet.created)).total_seconds() / 3600 if fleet else 0
     if fleet is None or hours <= 0:
         return ()
-    line = CostLine(
+    return (fleet_line(fleet, hours, since=fleet.created if fleet.created > first else None),)
+
+
+def fleet_line(fleet: Fleet, hours: float, *, since: datetime | None = None) -> CostLine:
+    """The line of an endpoint that serves for so many hours."""
+    return CostLine(
         what="endpoint",
         which=f"{fleet.count} × {fleet.instance}",
         count=fleet.count * hours,
         unit="instance hours",
         usd=fleet.usd_per_hour * hours,
-        since=fleet.created if fleet.created > first else None,
+        since=since,
         source=_instance_source(fleet.instance),
     )
-    return (line,)
 
 
 def _instance_source(instance: str) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.start_release.endpoints import standing
 from functions.start_release.request import label_of, rule_answer, started
+from millrace.aws.bus import put_event
 from millrace.aws.endpoints import served_model
 from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput, handles
+from millrace.messages.events import EndpointWanted
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.release.promotion import (
     LEASE_DAYS,
@@ -29,6 +31,7 @@ from millrace.release.promotion import (
 from millrace.release.registry import APPROVED, ASKED_BY, Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.settings.release import ReleaseSettings
+from millrace.state.asleep import AsleepEndpoint
 from millrace.state.audit import Record, append
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases
@@ -98,6 +101,14 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     elif outcome == "open" and given.rollback is None:
         refusal = outdated_by(pointers, beside=package.metadata.get("beside", ""), was_live=package.was_live)
         outcome = "outdated" if refusal else outcome
+    sleeping_config = sleeping(given, pointers) if outcome == "open" and live == "absent" else ""
+    if sleeping_config and given.rollback is None:
+        # A new version is watched beside the one that serves, so its turn comes once that one is awake.
+        want_endpoint(call)
+        LEASES.free(call.execution_arn)
+        outcome = "busy"
+    elif sleeping_config:
+        outcome = "asleep"
     if outcome == "open" and "changing" in (live, challenger):
         changing = NAMES.endpoint if live == "changing" else NAMES.challenger
         raise EndpointChangingError(f"endpoint {changing}: expected one that SageMaker does not change now")
@@ -112,6 +123,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         challenger=challenger,
         rule_answer=find_rule_answer(package),
         approval_hours=WORKLOAD.rollout.approval_hours,
+        sleeping_config=sleeping_config,
     )
 
 
@@ -192,6 +204,23 @@ def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, turn: 
     champion = pointers.champion
     is_served = turn == "open" and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
     return "done" if given.rollback.restores and is_served else turn
+
+
+def want_endpoint(call: StepInput[ReleaseInput]) -> None:
+    """Have the endpoint that is asleep started by an execution of its own, unless that was asked for already."""
+    if AsleepEndpoint(STATE).ask(datetime.now(UTC)):
+        words = {"workload": SETTINGS.workload, "run": call.execution_arn, "cause": call.state.cause}
+        put_event(boto3.client("events"), NAMES.platform, EndpointWanted(**words, endpoint=NAMES.endpoint))
+
+
+def sleeping(given: ReleaseInput, pointers: Pointers) -> str:
+    """The configuration by which the endpoint serves the live version again; empty if it is not asleep.
+
+    Empty for a rollback to another version too: it makes the endpoint anew."""
+    asleep = AsleepEndpoint(STATE).read()
+    wants_live = given.rollback is None or given.rollback.restores
+    is_live = asleep and pointers.champion and asleep.version == pointers.champion.version
+    return asleep.config if asleep and is_live and wants_live else ""
 
 
 def find_package(given: ReleaseInput, pointers: Pointers) -> Package:

@@ -47,6 +47,7 @@ def started(
     challenger: Standing,
     rule_answer: str,
     approval_hours: float,
+    sleeping_config: str,
 ) -> ReleaseStarted:
     """The answer, which later states of the machine read.
 
@@ -73,6 +74,7 @@ def started(
         previous_version=pointers.champion.version if pointers.champion else NONE,
         refusal=refusal,
         approval_hours=approval_hours,
+        sleeping_config=sleeping_config,
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",
     )

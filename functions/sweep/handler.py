@@ -9,6 +9,8 @@
 6. It drops the labels of people's answers that were not dropped yet, and ends decisions that nobody answered in time.
    It publishes how many others wait, and how long the oldest does.
 7. It refuses versions that nobody has approved in time.
+8. It stops a live endpoint that nobody has asked for the declared hours, and notes when it serves again. A schedule of
+   its own has it started (`rollout.idle`).
 
 Step Functions delivers the event that an execution has ended as best effort. So the event by which `cleanup` frees a
 slot, and by which people hear of a failure, may be lost. Events of failures come here too, and are noted for step 5:
@@ -26,16 +28,20 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.failures import UnheardFailures
 from functions.sweep.holders import Pass
+from millrace.aws.bus import put_event
 from millrace.aws.endpoints import is_changing
 from millrace.decisions.answered import Reviews
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
+from millrace.messages.events import EndpointWanted
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE, REVIEW_AGE, WAITING_REVIEWS
+from millrace.release.idle import START_SCHEDULE, Sleep
 from millrace.release.leftovers import Leftovers
 from millrace.release.promotion import outcome_of
 from millrace.release.registry import Registry
 from millrace.release.restoration import Restoration
 from millrace.settings.release import ReleaseSettings
+from millrace.state.asleep import AsleepEndpoint
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
 from millrace.state.cursors import StoredCursors
@@ -51,22 +57,21 @@ SETTINGS = ReleaseSettings.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
-DYNAMODB, SAGEMAKER = boto3.client("dynamodb"), boto3.client("sagemaker")
+DYNAMODB, SAGEMAKER, CLOUDWATCH = boto3.client("dynamodb"), boto3.client("sagemaker"), boto3.client("cloudwatch")
 STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
 POINTERS = ReleasePointers(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 LEFTOVERS = Leftovers(
     sagemaker=SAGEMAKER,
-    cloudwatch=boto3.client("cloudwatch"),
+    cloudwatch=CLOUDWATCH,
     names=NAMES,
     leases=LEASES,
     pointers=POINTERS,
     registry=REGISTRY,
 )
-RESTORATION = Restoration(
-    sagemaker=SAGEMAKER, scaling=boto3.client("application-autoscaling"), states=STATES, names=NAMES
-)
+SCALING = boto3.client("application-autoscaling")
+RESTORATION = Restoration(sagemaker=SAGEMAKER, scaling=SCALING, states=STATES, names=NAMES)
 EVENTS = boto3.client("events")
 NOTICE = OrphanNotice(events=EVENTS, names=NAMES, state=STATE)
 REPORTED = ReportedFailures(STATE)
@@ -80,6 +85,8 @@ LAG = AuditLag(
 )
 WORKLOAD = load_workload(SETTINGS.folder)
 POLICY = WORKLOAD.policy
+IDLE = WORKLOAD.rollout.idle
+SLEEP = Sleep(sagemaker=SAGEMAKER, dynamodb=DYNAMODB, names=NAMES, state=STATE, function="sweep")
 REVIEWS = Reviews(dynamodb=DYNAMODB, s3=S3, names=NAMES) if POLICY else None
 MOST_COUNTED = 10_000
 """Waiting decisions are counted up to this number."""
@@ -117,6 +124,8 @@ def handler(call: Event[Scheduled | ExecutionEnded]) -> Swept | Noted:
     if isinstance(call.detail, ExecutionEnded):
         REPORTED.note(call.detail.execution_arn, as_of=call.as_of)
         return Noted(execution_arn=call.detail.execution_arn)
+    if call.detail.schedule == START_SCHEDULE:
+        start_endpoint(call)
     return sweep(call)
 
 
@@ -145,6 +154,11 @@ def sweep(call: ExecutionInput) -> Swept:
         LOGGER.warning("told late", extra={"executions": unheard})
     if SETTINGS.approval == "person":
         refuse_overdue(call.as_of)
+    if IDLE:
+        SLEEP.end(cause=call.cause, as_of=call.as_of)
+        hours = IDLE.stop_after_hours
+        if SLEEP.begin(CLOUDWATCH, SCALING, hours=hours, cause=call.cause, as_of=call.as_of):
+            LOGGER.info("stopped", extra={"endpoint": NAMES.endpoint})
     if REVIEWS and POLICY:
         dropped = REVIEWS.drop_labels(now=call.as_of)
         ended = REVIEWS.queue.end_expired(now=call.as_of, most=MOST_ENDED)
@@ -153,6 +167,15 @@ def sweep(call: ExecutionInput) -> Swept:
             late_after = timedelta(hours=POLICY.review.late_after_hours)
             publish_waiting(REVIEWS.queue.count(most=MOST_COUNTED), age=(call.as_of - oldest) / late_after)
     return swept
+
+
+def start_endpoint(call: ExecutionInput) -> None:
+    """Have the endpoint started, if it is asleep and nobody has asked for it."""
+    asleep = AsleepEndpoint(STATE)
+    if asleep.read() and asleep.ask(call.as_of):
+        run = NAMES.function_arn("sweep")
+        event = EndpointWanted(workload=SETTINGS.workload, run=run, cause=call.cause, endpoint=NAMES.endpoint)
+        put_event(EVENTS, NAMES.platform, event)
 
 
 def refuse_overdue(now: datetime) -> None:

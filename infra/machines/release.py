@@ -26,6 +26,7 @@ SMOKE_TEST = Result("smoke_test", SmokeTested)
 ADVANCE = Result("advance_release", ReleaseAdvanced)
 TIDY = Result("tidy_release", ReleaseTidied)
 RESTORES = "$.rollback.restores"
+RESTORED = {"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}
 TIMEOUT_S = 75 * 24 * 3600
 """The longest release, with the releases before it for which it waits: five weeks of a shadow each."""
 TURN_POLLS_S = 7200
@@ -100,6 +101,7 @@ def _start_release(context: Context) -> dict[str, State]:
             "Is it this release's turn?",
             [
                 (states.equals(outcome, "open"), preflight.FIRST),
+                (states.equals(outcome, "asleep"), "Asleep"),
                 (states.equals(outcome, "done"), "Restored?"),
                 (states.equals(outcome, "unapproved"), "Approval wanted"),
                 (states.equals(outcome, "behind"), "A version climbs"),
@@ -107,6 +109,9 @@ def _start_release(context: Context) -> dict[str, State]:
                 (states.equals(outcome, "refused"), "Release refused"),
             ],
             otherwise="Its turn comes",
+        ),
+        "Asleep": endpoints.config_so_far(
+            RELEASE.path("sleeping_config"), result="live_config", next_state="Create live"
         ),
         "Its turn comes": states.wait(
             "Another release runs, for minutes or hours",
@@ -118,7 +123,7 @@ def _start_release(context: Context) -> dict[str, State]:
         ),
         "Restored?": states.choice(
             "Was the live version to be restored? Then its scaling is put anew",
-            [({"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}, "Scalable target")],
+            [(RESTORED, "Scalable target")],
             otherwise="Nothing to do",
         ),
         "Nothing to do": states.succeed("This version or a newer one is live already"),
@@ -208,7 +213,11 @@ def _live(context: Context) -> dict[str, State]:
             otherwise="Create live",
         ),
         "Create live": endpoints.create(
-            context, name, config="live_config", comment="The first version goes live", next_state="Live wait"
+            context,
+            name,
+            config="live_config",
+            comment="None serves: the first version, or one that slept",
+            next_state="Live wait",
         ),
         **endpoints.until_in_service(
             context, name, prefix="Live", config="live_config", ready="Scalable target", failed="Rolled back"
@@ -296,8 +305,11 @@ def _scaling(context: Context) -> dict[str, State]:
         "Scalable target": scaling.register(context, next_state="Scaling policy"),
         "Scaling policy": scaling.put_policy(context, next_state="Live before?"),
         "Live before?": states.choice(
-            "Do the pointers name the version already, which is merely restored?",
-            [(states.equals(RELEASE.path("outcome"), "done"), "Live")],
+            "Do the pointers name the version already, which is merely restored or made again?",
+            [
+                (states.equals(RELEASE.path("outcome"), "done"), "Live"),
+                (states.equals(RELEASE.path("outcome"), "asleep"), "Live"),
+            ],
             otherwise="Advance release",
         ),
     }

@@ -11,13 +11,13 @@ from infra.constructs.job_role import job_role
 from infra.constructs.log_group import log_group
 from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
-from infra.iam import alarms, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
+from infra.iam import alarms, bus, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.machines.watching import watching
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.climb import FOLDER
-from millrace.messages.events import ModelRegistered
+from millrace.messages.events import EndpointWanted, ModelRegistered
 from millrace.names import MODEL_ROLE, WorkloadNames
 from millrace.release.registry import APPROVED, REJECTED
 from millrace.settings.environment import Environment
@@ -28,6 +28,13 @@ DECIDED = events.CfnRule.InputTransformerProperty(
     input_template='{"cause": <id>, "as_of": <time>, "detail": {"package_arn": <package>}}',
 )
 """The input of the release of a version that a person has approved or refused."""
+
+WANTED = events.CfnRule.InputTransformerProperty(
+    input_paths_map={"id": "$.id", "time": "$.time", "run": "$.detail.run"},
+    input_template='{"cause": <id>, "as_of": <time>, "rollback": {"reason": "it is asked for and asleep", '
+    '"who": <run>, "restores": true}}',
+)
+"""The input of the release that makes an endpoint again which was stopped since nobody asked it."""
 
 
 def decided(names: WorkloadNames) -> dict[str, Any]:
@@ -69,6 +76,11 @@ class ReleaseStack(WorkloadStack):
             pattern=pattern_of(ModelRegistered, workload=names.workload),
             bus=context.platform.bus,
         ).to_machine(names.machine_arn("release"))
+        if context.workload.rollout.idle:
+            wanted = pattern_of(EndpointWanted, workload=names.workload)
+            Rule(self, "wanted", context=context, pattern=wanted, bus=context.platform.bus).to_machine(
+                names.machine_arn("release"), envelope=WANTED
+            )
         if context.approval == "person":
             Rule(self, "approved", context=context, pattern=decided(names), bus=None).to_machine(
                 names.machine_arn("release"), envelope=DECIDED
@@ -154,6 +166,11 @@ class ReleaseStack(WorkloadStack):
                 key.verify(context.signing_key_arn),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
+                *(
+                    [bus.put_events(names), state_table.own_items(names).may("UpdateItem")]
+                    if context.workload.rollout.idle
+                    else []
+                ),
                 *(
                     [step_functions.executions(names, "release", because=climbs).may("StopExecution")]
                     if watches

@@ -51,9 +51,9 @@ CALLED = ",caller:string"
 def decision_columns(*, acted: bool, chain: bool = False, floor: bool = False, called: bool = False) -> dict[str, str]:
     """Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
 
-    `acted` says whether the workload has a policy, so that lines have an action. With a `chain` a line may say who
-    answered in place of the model, with a `floor` also what the model said. `called` says whether it has a REST API, so
-    that callers are asked for; lines name the callers of the function's URL as well."""
+    `acted` says whether lines have an action: by a policy, or since the endpoint may be asleep. With a `chain` a
+    line may say who answered in place of the model, with a `floor` also what the model said. `called` says whether it
+    has a REST API, so that callers are asked for; lines name the callers of the function's URL as well."""
     instead = f"{CHAIN if chain else ''}{WITHHELD if floor else ''}"
     return {
         "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
@@ -92,7 +92,7 @@ class ServingStack(WorkloadStack):
             description="One row per decision, under the date of its event; a reader keeps the last row of an id. "
             "The table of absorbed decisions has older ones",
             columns=decision_columns(
-                acted=policy is not None,
+                acted=policy is not None or self.context.workload.rollout.idle is not None,
                 chain=bool(self.context.workload.prediction.fallback),
                 floor=policy is not None and policy.floor is not None,
                 called=self.context.settings.options.api is not None,
@@ -220,6 +220,7 @@ class ServingStack(WorkloadStack):
             *([LAKE.write(names, captured.FOLDER)] if has_long_cells else []),
             state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             *state_table.read_known_keys(names, self.context.workload.known_keys),
+            *([bus.put_events(names)] if self.context.workload.rollout.idle else []),
         ]
 
     def _consumer(self, name: str, consumer: Kind) -> Queue:

@@ -44,6 +44,7 @@ from millrace.monitoring.alarms import starters
 from millrace.names import IMAGES, JOB_ROLE, MACHINES, TABLES
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
+from millrace.release.idle import START_SCHEDULE
 from millrace.settings.environment import Environment
 from millrace.settings.pull import PullSettings
 from millrace.settings.registration import RegistrationSettings
@@ -329,11 +330,18 @@ class TrainingStack(WorkloadStack):
         context, names = self.context, self.context.names
         by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
         listed = "ListModelPackages takes no resource"
+        idle, append = context.workload.rollout.idle, state_table.append_audit(names)
         # Answers whose label nobody has dropped, and decisions that nobody has answered in time.
         reviews = [
             state_table.reviews(names).may("Query", "GetItem", "UpdateItem", "DeleteItem"),
-            state_table.append_audit(names),
+            append,
             LANDING.write(names, "labels/review"),
+        ]
+        # An endpoint that nobody asks: its scaling goes with it, and the alarms of the scaling.
+        sleep = [
+            alarms.read_metrics(),
+            sagemaker_endpoints.scalable_targets(names).may("DeregisterScalableTarget"),
+            alarms.of_scaling(names).may("DeleteAlarms"),
         ]
         function = Function(
             self,
@@ -361,12 +369,17 @@ class TrainingStack(WorkloadStack):
                 state_table.read_audit(names),
                 find_audit_chain(names),
                 *(reviews if context.workload.policy else []),
+                *([*sleep, append] if idle else []),
             ],
             timeout_s=120,
         )
         self._ends("failed-runs", UNWANTED).to_function(function.arn)
         # In the local cloud, a clock that is moved by a year would call it nine thousand times.
         Schedule.of_function(function, context=context, expression=SWEEP, is_on=context.platform.stage != "local")
+        if idle and idle.start_at:
+            target = functions.invoke(names.function_arn("sweep"))
+            start = Schedule(self, START_SCHEDULE, context=context, expression=idle.start_at, target=target)
+            start.node.add_dependency(function)
 
     def _tracking(self) -> None:
         context, names = self.context, self.context.names

@@ -28,10 +28,11 @@ from millrace.decisions.known_pasts import KeyLookup
 from millrace.decisions.record import Source
 from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
 from millrace.decisions.standing import Standing
-from millrace.errors import EndpointRefusedError, RequestRefusedError
+from millrace.errors import EndpointRefusedError, QueueError, RequestRefusedError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.settings.prediction import RoadSettings
+from millrace.state.asleep import START, AsleepEndpoint
 from millrace.state.known_keys import StoredKeys
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -107,7 +108,7 @@ class OnlineRoad:
         self.sqs = boto3.client("sqs")
         dynamodb = boto3.client("dynamodb", config=STATE_CONFIG)
         self.state = StateTable(dynamodb, settings.names)
-        self._pointers = ReleasePointers(self.state)
+        self._pointers, self._asleep = ReleasePointers(self.state), AsleepEndpoint(self.state)
         float_keys = (name for name in self._spec.key if self._table.column(name).kind in FLOATS)
         self._standing = Standing(workload.policy, self.state, float_keys=float_keys)
         self.invoke = endpoint.connect(settings, self.task)
@@ -133,7 +134,7 @@ class OnlineRoad:
         # The model's answer to the rows that keep the contract. It may reject some of them too.
         started = time.perf_counter()
         canary = self._canary(asked.ids)
-        answer = self._ask(admitted, explain=asked.explain, canary=canary)
+        answer = self._ask(admitted, asked, canary=canary)
         if isinstance(answer, Refusal):
             return answer
         call = road.Call(
@@ -200,14 +201,15 @@ class OnlineRoad:
         found = self._standing.canary() if self._invoke_canary and ids else None
         return found.version.version if found and found.draws(ids[0]) else None
 
-    def _ask(self, rows: list[Admitted], *, explain: bool, canary: str | None) -> Answers | Refusal:
+    def _ask(self, rows: list[Admitted], asked: Asked, *, canary: str | None) -> Answers | Refusal:
         """The canary's answer if it is drawn; else, or if it fails, the champion's; the declared fallback without any.
 
         Once a model has been live, an endpoint that is missing or may not be called leads to a Refusal. A fallback
-        would look like a service that works, and such a fault does not pass by itself."""
+        would look like a service that works, and such a fault does not pass by itself. An endpoint that is asleep
+        starts: a request has the fallback meanwhile, and what can wait waits."""
         if not rows:
             return Answers(model_version=None, outputs=())
-        body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=explain)
+        body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=asked.explain)
         if canary and self._invoke_canary:
             try:
                 answer = self._invoke_canary(body, len(rows))
@@ -220,12 +222,47 @@ class OnlineRoad:
         except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
             reason = {"error": type(error).__name__, "reason": str(error)}
             self._logger.error("the endpoint gave no answer", extra=reason)
-            if isinstance(error, EndpointRefusedError) and self._was_live():
+            asleep = isinstance(error, EndpointRefusedError) and self._is_asleep(asked)
+            if asleep and (asked.source != "api" or not self._spec.fallback):
+                return endpoint.ASLEEP
+            if isinstance(error, EndpointRefusedError) and not asleep and self._was_live():
                 self.count("Unavailable", len(rows))
                 return endpoint.UNAVAILABLE
-            self.count("Fallbacks", len(rows))
+            if not asleep:  # an alarm watches the count, and nobody is called for what was declared
+                self.count("Fallbacks", len(rows))
             others = self._instead(rows)
-            return Answers(model_version=None, outputs=tuple(one.output for one in others), instead=others)
+            outputs = tuple(one.output for one in others)
+            return Answers(model_version=None, outputs=outputs, instead=others, asleep=asleep)
+
+    def _is_asleep(self, asked: Asked) -> bool:
+        """Whether the endpoint was stopped since nobody had asked it; the first request that finds it so starts it.
+
+        False once it takes longer than START: then something is wrong, and the alarms call a person."""
+        if self.workload.rollout.idle is None:
+            return False
+        try:
+            found = self._asleep.read()
+            is_asked = found is not None and found.asked is not None and asked.at - found.asked < START
+            if found and not is_asked and self._asleep.ask(asked.at):
+                self._want(asked)
+        except (BotoCoreError, ClientError, QueueError) as error:
+            self._logger.error("a stopped endpoint cannot be started", extra={"reason": str(error)})
+            return False
+        return is_asked or (found is not None and found.asked is None)
+
+    def _want(self, asked: Asked) -> None:
+        # Imported here alone: every cold start would wait for the events.
+        from millrace.aws.bus import put_event
+        from millrace.messages.events import EndpointWanted
+
+        names = self._settings.names
+        run = names.function_arn({"api": "prediction", "async": "jobs"}.get(asked.source, asked.source))
+        event = EndpointWanted(workload=names.workload, run=run, cause=asked.ids[0], endpoint=names.endpoint)
+        try:
+            put_event(boto3.client("events", config=STATE_CONFIG), names.platform, event)
+        except (BotoCoreError, ClientError, QueueError):
+            self._asleep.take_back(asked.at)  # the next request asks again
+            raise
 
     def _instead(self, rows: list[Admitted]) -> tuple[Instead, ...]:
         """What `prediction.fallback` answers to the rows in place of a model."""

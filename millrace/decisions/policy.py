@@ -5,6 +5,7 @@
     state_unknown   nobody knows whether it is stopped: the state cannot be read  review
     above_bound     the number that `review_above` names is too large            review
     no_model        no model answered                                            fallback
+    asleep          the endpoint was stopped since nobody had asked it           fallback
     below_floor     the version does worse than the naive rule on recent labels  fallback
     unlike          too few held-out rows are as far from the training rows      review
     within_bounds   the policy asks for no confidence                            automated
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
     "automated": ("no_policy", "sure", "within_bounds"),
     "review": ("held_out", "paused", "state_unknown", "above_bound", "unlike", "no_threshold", "unsure"),
-    "fallback": ("no_model", "below_floor"),
+    "fallback": ("no_model", "asleep", "below_floor"),
 }
 """The reasons of each action."""
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -92,13 +93,15 @@ def act(
     key: Mapping[str, object],
     watched: Mapping[str, float],
     fallback: bool = False,
+    asleep: bool = False,
 ) -> Acted:
     """The action of one answer. `acting` is None for a workload without a policy.
 
     `cells` are the row as it came, `key` those of its key, `watched` is what the model measured of it. `fallback` says
-    whether no model answered."""
+    whether no model answered, `asleep` whether that was so because the endpoint is stopped."""
+    missing: ActionReason = "asleep" if asleep else "no_model"
     if acting is None:
-        return ACTED["no_model" if fallback else "no_policy"]
+        return ACTED[missing if fallback else "no_policy"]
     policy, above = acting.policy, acting.policy.review_above
     if policy.held_out and acting.secret:
         typed = (to_float(one) if name in acting.float_keys else one for name, one in key.items())  # type: ignore[arg-type]
@@ -109,7 +112,7 @@ def act(
     if above and not _is_within(cells.get(above.column), above.bound):
         return ACTED["above_bound"]
     if fallback or acting.below_floor:
-        return ACTED["no_model" if fallback else "below_floor"]
+        return ACTED[missing if fallback else "below_floor"]
     # A version that measures no likeness knows no row: it was trained without this part of the policy.
     if policy.unlike_training and not watched.get(LIKENESS, 0.0) >= policy.unlike_training:
         return ACTED["unlike"]

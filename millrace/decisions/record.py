@@ -48,6 +48,7 @@ ActionReason = Literal[
     "within_bounds",
     "state_unknown",
     "no_model",
+    "asleep",
     "below_floor",
 ]
 """Why an answer has its action: `millrace.decisions.policy` says what each reason means."""
@@ -120,7 +121,7 @@ class Decision:
 
     @property
     def has_policy(self) -> bool:
-        """Whether a policy gave the action. False also for a fallback, which needs none."""
+        """Whether the action says more than who answered: a policy gave it, or the endpoint was asleep."""
         return (self.action, self.reason) != _without_policy(fallback=self.fallback)
 
     @property

@@ -19,7 +19,8 @@ def document(
     """The answer: `predictions` of good rows, in the order of the request, and `rejected` for the others.
 
     `row` counts from 0. `explanations` are by row; None if they are not wanted. `acts` says whether the workload has a
-    policy: each prediction then has its action and the reason."""
+    policy: each prediction then has its action and the reason. So has one that nobody but the fallback could
+    make, since the endpoint is asleep."""
     return {
         "predictions": [
             {
@@ -30,7 +31,11 @@ def document(
                 "phase": decision.phase,
                 "fallback": decision.fallback,
                 **({"answered_by": decision.answered_by} if decision.answered_by else {}),
-                **({"action": decision.action, "reason": decision.reason} if acts else {}),
+                **(
+                    {"action": decision.action, "reason": decision.reason}
+                    if acts or decision.reason == "asleep"
+                    else {}
+                ),
                 **({} if explanations is None else {"explanation": _explained(decision, explanations.get(row.number))}),
             }
             for row, decision in decided

@@ -76,6 +76,8 @@ class Answers:
     """The explanation of each output; None if the model has none. Empty if no output has one."""
     instead: tuple[Instead, ...] = ()
     """What answers each row in place of the model; empty if the model does. Without a model it is the outputs too."""
+    asleep: bool = False
+    """Whether no model answered since the endpoint is stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +169,7 @@ def decide(
     watched, instead = answer.watched or ({},) * len(rows), answer.instead or (None,) * len(rows)
     shared = answer.model_version, prediction_spec, call, acting
     found = zip(rows, inputs, answer.outputs, watched, instead, strict=True)
-    return [_decision(*each, *shared) for each in found]
+    return [_decision(*each, *shared, asleep=answer.asleep) for each in found]
 
 
 def _decision(
@@ -180,6 +182,8 @@ def _decision(
     spec: Prediction,
     call: Call,
     acting: Acting | None,
+    *,
+    asleep: bool,
 ) -> Decision:
     event_time, key = parse_utc(str(row.cells[spec.event_time])), {column: row.cells[column] for column in spec.key}
     acted = act(
@@ -190,6 +194,7 @@ def _decision(
         key=key,
         watched=watched,
         fallback=version is None,
+        asleep=asleep,
     )
     withheld = Withheld(model_version=version, output=said) if instead and version is not None else None
     return Decision(

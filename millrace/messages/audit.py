@@ -41,6 +41,8 @@ class AuditEvent(StrEnum):
     REVIEW_UNANSWERED = "review.unanswered"
     FLOOR_ON = "floor.on"
     FLOOR_OFF = "floor.off"
+    ENDPOINT_STOPPED = "endpoint.stopped"
+    ENDPOINT_STARTED = "endpoint.started"
 
 
 class VersionDecided(Message):
@@ -189,6 +191,27 @@ class FloorMoved(FloorReport):
     version: str
 
 
+class EndpointStopped(Message):
+    """Nobody has asked the live endpoint for the declared hours, so it was stopped.
+
+    {"version": "3", "instance": "ml.m5.large", "instances": 2, "stopped_at": "1997-06-01T18:50:00Z"}"""
+
+    version: str
+    instance: str
+    instances: int
+    """How many it had when it was stopped."""
+    stopped_at: Moment
+
+
+class EndpointStarted(EndpointStopped):
+    """The stopped endpoint serves again."""
+
+    asked_at: Moment | None
+    """When the first request or the schedule asked for it; None if a release or a person made it anew."""
+    started_at: Moment
+    """When SageMaker began to make its fleet. What it cost until then was saved."""
+
+
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
@@ -213,5 +236,7 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.REVIEW_UNANSWERED: ReviewUnanswered,
     AuditEvent.FLOOR_ON: FloorMoved,
     AuditEvent.FLOOR_OFF: FloorMoved,
+    AuditEvent.ENDPOINT_STOPPED: EndpointStopped,
+    AuditEvent.ENDPOINT_STARTED: EndpointStarted,
 }
 """The class of the details of each event."""

@@ -157,6 +157,17 @@ class EndpointOrphaned(BusEvent):
     """The endpoint's name."""
 
 
+class EndpointWanted(BusEvent):
+    """The live endpoint was stopped since nobody asked it, and now a request or a schedule asks for it.
+
+    `run` is the ARN of the function that found it so."""
+
+    detail_type = "endpoint.wanted"
+
+    endpoint: str
+    """The endpoint's name."""
+
+
 class RunUnheard(BusEvent):
     """An execution did not end well, and Step Functions' event of it never came. `run` is the ARN of the sweep."""
 
@@ -247,6 +258,7 @@ EVENTS: dict[str, type[BusEvent]] = {
         ReleaseRefused,
         ReleaseUntidy,
         EndpointOrphaned,
+        EndpointWanted,
         RunUnheard,
         RetrainRequested,
         RetrainAccepted,

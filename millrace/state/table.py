@@ -19,6 +19,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     wanted#<start>    `wanted`
     concept#<version> `concept`
     climb             `climbing`
+    asleep            `asleep`
     held-out          `held_out`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`

@@ -27,6 +27,8 @@ from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
     AutomationSwitched,
+    EndpointStarted,
+    EndpointStopped,
     FloorMoved,
     PhaseEnded,
     ReleaseFailed,
@@ -72,6 +74,7 @@ EVIDENCE = RetrainingEvidence(
 )
 PERSON = "arn:aws:sts::123456789012:assumed-role/Operators/ann"
 LIVE = VersionLive(version="2", revision=3, watched_requests=48, live_at=AT, endpoint_config="v2-live")
+STOPPED = {"version": "3", "instance": "ml.m5.large", "instances": 2, "stopped_at": parse_utc("1997-06-01T18:50:00Z")}
 UNANSWERED = ReviewUnanswered(decision="r-0-17", reason="unsure")
 ANSWERED = ReviewAnswered(**UNANSWERED.model_dump(), by=PERSON, value="1", seconds=12.4, source="terminal")
 WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", key={"id": 7}, drop="", rows=1, labels=0)
@@ -136,6 +139,13 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
         ),
     ),
     (AuditEvent.FLOOR_ON, FloorMoved(version="3", below=True, before=False, labels=96, own=0.31, rule=0.24)),
+    (AuditEvent.ENDPOINT_STOPPED, EndpointStopped(**STOPPED)),
+    (
+        AuditEvent.ENDPOINT_STARTED,
+        EndpointStarted(
+            **STOPPED, asked_at=parse_utc("1997-06-02T06:12:08Z"), started_at=parse_utc("1997-06-02T06:12:31Z")
+        ),
+    ),
     (AuditEvent.FLOOR_OFF, FloorMoved(version="3", below=False, before=True, labels=1344, own=0.21, rule=0.24)),
     (AuditEvent.REVIEW_ANSWERED, ANSWERED),
     (AuditEvent.REVIEW_UNDONE, ANSWERED),

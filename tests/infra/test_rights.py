@@ -30,12 +30,14 @@ NEEDED = {
 """What a function imports, and the actions of which it then needs one at least."""
 DECLARED = {"consumers", "jobs", "judge_phase", "pull", "stream"}
 """Functions that only a workload or a stage which declares them has."""
-BY_POLICY = {
+BY_SECTION = {
     "consumers": ("millrace.state.table", "StateTable"),
     "delivery": ("millrace.state.table", "StateTable"),
     "publish_metrics": ("millrace.state.audit", "append"),
+    "start_release": ("millrace.aws.bus", "put_event"),
 }
-"""What a function does for workloads with a policy alone: `tests/end_to_end/test_decision_policy.py` does it."""
+"""What a function does for workloads with a policy alone, or whose endpoint sleeps: `tests/end_to_end/test_idle.py` and
+`test_decision_policy.py` do it."""
 
 
 def allowed(statements: list[dict[str, Any]], resource: str = "") -> set[str]:
@@ -71,7 +73,7 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("folder", FUNCTIONS, ids=lambda folder: folder.name)
 def test_a_function_may_do_what_it_imports(folder: Any, templates: Templates) -> None:
-    found = {one for path in folder.glob("*.py") for one in imported(path.read_text())} - {BY_POLICY.get(folder.name)}
+    found = {one for path in folder.glob("*.py") for one in imported(path.read_text())} - {BY_SECTION.get(folder.name)}
     # What a workload must declare is in no template here; `stacks/test_consumers.py` and others compare its rights.
     statements = statements_of(templates, "local").get(folder.name, [])
     if folder.name in DECLARED:

@@ -15,8 +15,10 @@ from millrace.aws.endpoints import CHANGING
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
+from millrace.state.asleep import Asleep, AsleepEndpoint
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
+from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.millrace.evaluation.gates.test_catalogue import report
 from tests.shipped import SHIPPED
@@ -130,6 +132,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "previous_version": "none",
         "refusal": "",
         "approval_hours": 168.0,
+        "sleeping_config": "",
         "has_live": False,
         "has_challenger": False,
     }
@@ -141,6 +144,27 @@ def test_what_stands_is_told(aws, load, event, package):
     endpoint(aws, aws.names.challenger)
     answer = load("start_release")(event("start_release"))
     assert (answer["outcome"], answer["has_live"], answer["has_challenger"]) == ("open", True, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "serves", "rollback", "outcome"),
+    [
+        ("1", False, {"restores": True}, "asleep"),
+        ("1", True, {"restores": True}, "open"),  # it serves another model
+        ("9", False, {"restores": True}, "open"),  # another version slept
+    ],
+)
+def test_a_sleeping_endpoint_is_made_by_its_own_configuration(
+    version, serves, rollback, outcome, aws, load, event, package
+):
+    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
+    live(aws, 1)
+    asleep = Asleep(version=version, config="config-1", instance="ml.m5.large", instances=1, since=AS_OF)
+    AsleepEndpoint(StateTable(aws.dynamodb, aws.names)).put(asleep)
+    if serves:
+        endpoint(aws, aws.names.endpoint)
+    answer = load("start_release")(back(event, **rollback))
+    assert (answer["outcome"], answer["sleeping_config"]) == (outcome, "config-1" if outcome == "asleep" else "")
 
 
 def hold(aws, holder):

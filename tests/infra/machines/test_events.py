@@ -18,6 +18,7 @@ from millrace.messages.events import (
     DataLate,
     DatasetCommitted,
     EndpointOrphaned,
+    EndpointWanted,
     JobDone,
     JobFailed,
     ModelReleased,
@@ -41,7 +42,7 @@ RESULTS = sorted(
 """Of every machine's module. A result has the function's name, but for the steps of a teardown."""
 
 
-OF_FUNCTIONS = {one.detail_type for one in (DataLate, EndpointOrphaned, JobDone, JobFailed, RunUnheard)}
+OF_FUNCTIONS = {one.detail_type for one in (DataLate, EndpointOrphaned, EndpointWanted, JobDone, JobFailed, RunUnheard)}
 """Put by functions that are no steps of a machine."""
 
 

@@ -17,13 +17,23 @@ from tests.infra.machines.contexts import states_before
 
 def test_no_traffic_before_the_probe_has_passed(context):
     definition = release.definition(context())
-    states, before = definition["States"], states_before("Answered?", definition)
+    states, before = definition["States"], states_before("Answered?", definition, without="Asleep")
     touching = {
         name
         for name in before
         if "millrace-prod-electricity" in str(states[name].get("Parameters", {}).get("EndpointName"))
     }
     assert {states[name]["Parameters"]["EndpointName"] for name in touching} == {"millrace-prod-electricity-challenger"}
+
+
+def test_an_endpoint_that_slept_is_made_by_the_configuration_that_it_had(context):
+    """Not by one of a version that has not answered yet."""
+    definition = release.definition(context())
+    states = definition["States"]
+    assert states["Asleep"]["Parameters"] == {"name.$": "$.start_release.answer.sleeping_config"}
+    assert (states["Asleep"]["ResultPath"], states["Asleep"]["Next"]) == ("$.live_config", "Create live")
+    assert states["Create live"]["Parameters"]["EndpointConfigName.$"] == "$.live_config.name"
+    assert [one["Next"] for one in states["Live before?"]["Choices"]] == ["Live", "Live"]
 
 
 def test_the_live_update_is_watched_by_alarms_of_its_own_fleet(context, workload):

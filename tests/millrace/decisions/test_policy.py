@@ -115,13 +115,11 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
     for acting in STANDS.values():
         for number, output in enumerate(answers.to_pylist()):
             cells = {"load": LOADS[number % len(LOADS)]}
-            for fallback in (False, True):
-                one = act(
-                    acting, output=output, cells=cells, event_time=AT, key={"k": number}, watched={}, fallback=fallback
-                )
+            for missing in ({}, {"fallback": True}, {"fallback": True, "asleep": True}):
+                one = act(acting, output=output, cells=cells, event_time=AT, key={"k": number}, watched={}, **missing)
                 met[one.reason] = one.action
     assert met.keys() == set(get_args(ActionReason))
-    assert Counter(met.values()) == {"automated": 3, "fallback": 2, "review": 7}
+    assert Counter(met.values()) == {"automated": 3, "fallback": 3, "review": 7}
 
 
 def test_whatever_sends_a_row_to_a_person_has_its_place_in_the_queue() -> None:

@@ -1,0 +1,193 @@
+"""The sweep of a workload whose endpoint sleeps while nobody asks it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from millrace.messages.audit import AuditEvent
+from millrace.names import VARIANT
+from millrace.release.idle import START_SCHEDULE
+from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.pointers import Pointers, Version
+from millrace.state.table import StateTable
+from millrace.timestamps import format_utc, parse_utc
+from tests.audit_bucket import create_bucket
+from tests.functions.cold_start import NAMES
+from tests.functions.prediction.conftest import SAMPLES
+from tests.functions.sweep.test_handler import told  # noqa: F401
+
+HOURS = 8
+NOW = parse_utc("2026-06-01T07:00:00Z")
+TARGET = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": f"endpoint/{NAMES.endpoint}/variant/{VARIANT}",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+
+
+class Clocked:
+    """moto's SageMaker, whose endpoint was made and changed at a time of the test's own."""
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.at = client, NOW - timedelta(days=3)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def describe_endpoint(self, **given: Any) -> Any:
+        found = self.client.describe_endpoint(**given)
+        found["ProductionVariants"] = [{"VariantName": VARIANT, "CurrentInstanceCount": 2}]
+        return found | {"CreationTime": self.at, "LastModifiedTime": self.at}
+
+
+@pytest.fixture
+def endpoint(aws: Any) -> Clocked:
+    """Version 3 is live at an endpoint of two instances, and scaled."""
+    name, model = aws.names.endpoint, "millrace-local-electricity-v3-1f0e4a-0-0"
+    role = "arn:aws:iam::123456789012:role/x"
+    aws.sagemaker.create_model(ModelName=model, ExecutionRoleArn=role, PrimaryContainer={"Image": "i"})
+    variant = {"VariantName": VARIANT, "ModelName": model, "InitialInstanceCount": 2, "InstanceType": "ml.m5.large"}
+    aws.sagemaker.create_endpoint_config(EndpointConfigName="config-3", ProductionVariants=[variant])
+    aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="config-3")
+    live = Version(package_arn="a", version="3", model_name=model, run="r", baseline_uri="s3://b/b")
+    aws.pointers.move(Pointers(champion=live))
+    boto3.client("application-autoscaling").register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    return Clocked(aws.sagemaker)
+
+
+@pytest.fixture
+def sweep(aws: Any, load: Any, event: Any, endpoint: Clocked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`sweep(hours=1)`: the sweep of that hour; with `schedule` the call by another one."""
+    own = tmp_path / "electricity"
+    shutil.copytree(SAMPLES / "electricity", own)
+    text = (own / "workload.yaml").read_text()
+    idle = f"  idle: {{stop_after_hours: {HOURS}, start_at: cron(0 6 ? * MON *)}}\n"
+    (own / "workload.yaml").write_text(text.replace("  phases: [live]\n", f"  phases: [live]\n{idle}"))
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
+    handler = load("sweep")
+    module = sys.modules["functions.sweep.handler"]
+    module.SLEEP = replace(module.SLEEP, sagemaker=endpoint)
+
+    def run(hours: float = 0, schedule: str = "sweep") -> None:
+        call = event("sweep", as_of=format_utc(NOW + timedelta(hours=hours)))
+        call["detail"]["schedule"] = schedule
+        handler(call)
+
+    return run
+
+
+@pytest.fixture
+def asleep(aws: Any) -> AsleepEndpoint:
+    return AsleepEndpoint(StateTable(aws.dynamodb, aws.names))
+
+
+def stands(aws: Any) -> bool:
+    return bool(aws.sagemaker.list_endpoints()["Endpoints"])
+
+
+def targets() -> list[Any]:
+    found: list[Any] = boto3.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
+        "ScalableTargets"
+    ]
+    return found
+
+
+def request(aws: Any, at: datetime) -> None:
+    dimensions = [{"Name": "EndpointName", "Value": aws.names.endpoint}, {"Name": "VariantName", "Value": VARIANT}]
+    datum = {"MetricName": "Invocations", "Dimensions": dimensions, "Timestamp": at, "Value": 1}
+    boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
+
+
+def test_an_endpoint_without_a_request_is_stopped(aws: Any, sweep: Any, asleep: AsleepEndpoint) -> None:
+    request(aws, NOW - timedelta(hours=HOURS, minutes=61))
+    sweep()
+    assert (stands(aws), targets(), aws.leases.find("release")) == (False, [], None)
+    assert asleep.read() == Asleep(version="3", config="config-3", instance="ml.m5.large", instances=2, since=NOW)
+    (record,) = aws.audit()
+    assert (record["event"], record["details"]["instances"]) == (AuditEvent.ENDPOINT_STOPPED, 2)
+    assert aws.sagemaker.describe_endpoint_config(EndpointConfigName="config-3")
+    sweep(1)
+    assert len(aws.audit()) == 1
+
+
+@pytest.mark.parametrize("before", [timedelta(hours=HOURS - 1), timedelta(minutes=1), timedelta(minutes=-20)], ids=str)
+def test_a_request_keeps_it_also_one_that_comes_while_the_sweep_is_late(
+    before: timedelta, aws: Any, sweep: Any, asleep: AsleepEndpoint
+) -> None:
+    request(aws, NOW - before)
+    sweep()
+    assert (stands(aws), asleep.read(), aws.audit()) == (True, None, [])
+
+
+def test_an_endpoint_that_has_just_changed_stays(aws: Any, sweep: Any, endpoint: Clocked) -> None:
+    endpoint.at = NOW - timedelta(hours=HOURS - 1)
+    sweep()
+    assert stands(aws)
+    sweep(1)
+    assert not stands(aws)
+
+
+def test_nothing_is_stopped_while_a_release_runs_or_another_version_serves(
+    aws: Any, sweep: Any, asleep: AsleepEndpoint
+) -> None:
+    until = NOW + timedelta(days=60)
+    # A lease that a running execution has would stay; this one has none, and its first sweep only marks it.
+    aws.leases.take("release", holder=aws.names.execution_arn("release", "r1"), as_of=NOW, expires_at=until)
+    sweep()
+    aws.leases.free(aws.names.execution_arn("release", "r1"))
+    champion = aws.pointers.read()
+    aws.pointers.move(replace(champion, champion=replace(champion.champion, model_name="another")))
+    found, scaling = sys.modules["functions.sweep.handler"].SLEEP, boto3.client("application-autoscaling")
+    assert not found.begin(boto3.client("cloudwatch"), scaling, hours=HOURS, cause="c", as_of=NOW)
+    assert (stands(aws), asleep.read()) == (True, None)
+    aws.pointers.move(replace(champion, revision=champion.revision + 1))
+    sweep(2)
+    assert not stands(aws)
+
+
+def test_a_sweep_that_is_interrupted_is_done_again_or_taken_back(aws: Any, sweep: Any, asleep: AsleepEndpoint) -> None:
+    """It has written the item and not deleted the endpoint."""
+    found = Asleep(version="3", config="config-3", instance="ml.m5.large", instances=2, since=NOW)
+    asleep.put(found)
+    request(aws, NOW + timedelta(minutes=5))
+    sweep(1)
+    assert (stands(aws), asleep.read(), aws.audit()) == (True, None, [])
+    asleep.put(found)
+    sweep(HOURS + 2)
+    assert not stands(aws)
+
+
+def test_what_serves_again_is_noted_with_its_sleep(
+    aws: Any, sweep: Any, asleep: AsleepEndpoint, endpoint: Clocked
+) -> None:
+    sweep()
+    assert asleep.ask(NOW + timedelta(hours=5))
+    aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="config-3")
+    boto3.client("application-autoscaling").register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    endpoint.at = NOW + timedelta(hours=5, minutes=1)
+    sweep(6)
+    (_, record) = aws.audit()
+    assert record["event"] == AuditEvent.ENDPOINT_STARTED
+    assert [record["details"][name] for name in ("stopped_at", "asked_at", "started_at")] == [
+        "2026-06-01T07:00:00Z", "2026-06-01T12:00:00Z", "2026-06-01T12:01:00Z",
+    ]  # fmt: skip
+    assert (asleep.read(), stands(aws)) == (None, True)
+
+
+def test_a_schedule_has_a_sleeping_endpoint_started_once(aws: Any, sweep: Any, told: Any) -> None:  # noqa: F811
+    sweep(schedule=START_SCHEDULE)  # it serves until this sweep
+    assert told() == []
+    sweep(1, schedule=START_SCHEDULE)
+    (event,) = told()
+    assert (event["detail-type"], event["detail"]["run"]) == ("endpoint.wanted", aws.names.function_arn("sweep"))
+    sweep(1.5, schedule=START_SCHEDULE)
+    assert told() == []
