@@ -34,7 +34,7 @@ TURN_POLLS_S = 7200
 CHANGE_S = 8 * 3600
 """The longest update that SageMaker allows, in seconds, MaximumExecutionTimeoutInSeconds:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_BlueGreenUpdatePolicy.html"""
-CHANGE_POLLS_S = 60
+CHANGE_POLLS_S = 120
 """Seconds between two looks whether the change of an endpoint has ended."""
 
 

@@ -20,6 +20,8 @@ OF_AN_ATTEMPT = 3
 """Events that each attempt of a Retry adds: scheduled, started, failed."""
 BOUNDED_S = {"describeEndpoint": 8 * 3600, "EndpointChangingError": 8 * 3600}
 """Seconds after which a loop on this call or error ends: MaximumExecutionTimeoutInSeconds of a deployment."""
+BOUNDED_STATES_S = {"Judge canary": 4 * 24 * 3600}
+"""Seconds after which a loop with this state ends: the most that `rollout.canary.limit_days` may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Loop:
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each machine that may have a full history before its timeout, and for each loop without a Wait."""
     for machine in machines(stacks):
-        found = [*_loops(machine), *_polls(machine)]
+        found = loops_of(machine)
         for loop in found:
             if not loop.lap_s:
                 expected = "a Wait of known seconds in every loop"
@@ -48,6 +50,11 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
             yield Finding(where=machine.where, expected="TimeoutSeconds", came=None)
         elif (most := longest_history(machine, found, timeout)) > MOST:
             yield Finding(where=machine.where, expected=f"{MOST} events at most within {timeout} s", came=most)
+
+
+def loops_of(machine: Machine) -> list[Loop]:
+    """All loops of the machine."""
+    return [*_loops(machine), *_polls(machine)]
 
 
 def longest_history(machine: Machine, loops: Sequence[Loop], timeout_s: float) -> int:
@@ -96,6 +103,7 @@ def _loop(states: Mapping[str, Mapping[str, Any]]) -> Loop:
     waits = [state.get("Seconds", 0) for state in states.values() if state["Type"] == "Wait"]
     actions = {str(state.get("Resource", "")).rpartition(":")[2] for state in states.values()}
     bounds = [BOUNDED_S[action] for action in actions & BOUNDED_S.keys()]
+    bounds += [BOUNDED_STATES_S[name] for name in states.keys() & BOUNDED_STATES_S.keys()]
     return Loop(
         states=frozenset(states),
         lap_s=min(waits, default=0),

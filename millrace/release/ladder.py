@@ -55,7 +55,7 @@ class Rung:
 RUNGS = (
     Rung(name="shadow", look_s=7200),
     Rung(name="assisted", reviewed=True, look_s=7200),
-    Rung(name="canary", share=True, look_s=300),
+    Rung(name="canary", share=True, look_s=900),
     Rung(name="live"),
 )
 

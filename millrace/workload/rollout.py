@@ -87,7 +87,7 @@ class Canary(Section):
     """Requests that it did not answer, so that the live version did."""
     max_changed: Share | None = None
     """Answers that the live version gives otherwise, of those that both gave. None: they are shown and not judged."""
-    limit_days: Annotated[float, Field(gt=0, le=7)] = 3.0
+    limit_days: Annotated[float, Field(gt=0, le=4)] = 3.0
     """After so many days a version with too few requests is refused."""
 
 

@@ -87,7 +87,7 @@ def predict(cloud: LocalCloud, name: str, count: int) -> list[str | None]:
 
 def looks(cloud: LocalCloud) -> None:
     cloud.wait(timeout_s=REST_S)  # what was decided is kept
-    cloud.move_clock(cloud.now() + timedelta(minutes=6))
+    cloud.move_clock(cloud.now() + timedelta(minutes=16))
     cloud.wait(timeout_s=REST_S)
 
 

@@ -10,8 +10,11 @@ import pytest
 from functions.start_release.request import label_of
 from infra.machines import endpoints, release, release_alarms
 from infra.machines.endpoints import SHORT, EndpointKind
+from infra.rules import history
+from infra.rules.assembly import Machine
 from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, STAGE_ALARMS
+from millrace.workload.rollout import Idle
 from tests.infra.machines.contexts import states_before
 
 
@@ -187,14 +190,15 @@ def test_another_release_is_looked_for_now_and_then(context, stage, seconds):
     assert (waits["Type"], waits["Seconds"], waits["Next"]) == ("Wait", seconds, "Start release")
 
 
-@pytest.mark.parametrize(("stage", "seconds"), [("prod", 60), ("local", 1)])
-def test_a_change_of_an_endpoint_is_looked_at_each_minute_for_as_long_as_it_may_last(context, stage, seconds):
+@pytest.mark.parametrize(("stage", "seconds"), [("prod", 120), ("local", 1)])
+def test_a_change_of_an_endpoint_is_looked_at_for_as_long_as_it_may_last(context, stage, seconds):
+    attempts = 8 * 3600 // 120
     start = release.definition(context(stage))["States"]["Start release"]
     *_, changing = start["Retry"]
     assert changing == {
         "ErrorEquals": [EndpointChangingError.__name__],
         "IntervalSeconds": seconds,
-        "MaxAttempts": 480,
+        "MaxAttempts": attempts,
         "BackoffRate": 1,
     }
     deployment = release.definition(context("prod"))["States"]["Update live"]["Parameters"]["DeploymentConfig"]
@@ -225,3 +229,13 @@ def test_a_live_version_stays_live_when_its_event_is_not_put(context):
     states = release.definition(context())["States"]
     assert [catch["Next"] for catch in states["Released"]["Catch"]] == ["Keep model.released"]
     assert states["Keep model.released"]["Next"] == states["Released"]["Next"] == "Tidy release"
+
+
+@pytest.mark.parametrize("phases", [("live",), ("shadow", "assisted", "canary", "live")])
+@pytest.mark.parametrize("traffic", ["all_at_once", "linear"])
+def test_the_longest_release_fits_one_history(context, phases, traffic):
+    declared = {"phases": phases, "traffic": traffic, "idle": Idle(stop_after_hours=8)}
+    definition = release.definition(context("prod", rollout=declared))
+    machine = Machine(where="release", definition=definition)
+    longest = history.longest_history(machine, history.loops_of(machine), definition["TimeoutSeconds"])
+    assert longest <= history.MOST
