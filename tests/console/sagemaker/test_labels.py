@@ -36,7 +36,7 @@ LOOP: dict[str, Any] = {
         {
             "answerContent": {"transcription": "use lambda to turn your notebook"},
             "submissionTime": "2020-06-18T17:08:26.246Z",
-            "workerId": "ef7294f850a3d9d1",
+            "workerId": "ef7294f850a3d9d1",  # pragma: allowlist secret (an example of the published format)
         }
     ],
     "humanLoopName": "human-loop-name",
