@@ -232,8 +232,8 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
         rows = list(places)
         # The same rows again for a run that is repeated.
         seed = hashlib.sha256(f"{window.champion} {day} {window.outcomes[rows[0]].decision.id}".encode()).digest()
-        random = np.random.default_rng(int.from_bytes(seed[:8], "big"))
-        chance_n, chosen_n = choose(expected_N[rows], a_day, random)
+        generator = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+        chance_n, chosen_n = choose(expected_N[rows], a_day, generator)
         found += [
             _wanted(window.outcomes[place], float(chance))
             for place, chance, is_chosen in zip(rows, chance_n, chosen_n, strict=True)

@@ -44,9 +44,9 @@ def level_bound(own: Sequence[float], *, windows_a_year: int, deviation: float, 
     `deviation` is what missing labels leave open in a window."""
     if len(own) < FEWEST:
         return None
-    random = np.random.default_rng(0)
-    drawn_YW = random.choice(np.asarray(own), (YEARS, windows_a_year))
-    drawn_YW = drawn_YW + deviation * random.standard_normal(drawn_YW.shape)
+    generator = np.random.default_rng(0)
+    drawn_YW = generator.choice(np.asarray(own), (YEARS, windows_a_year))
+    drawn_YW = drawn_YW + deviation * generator.standard_normal(drawn_YW.shape)
     low, high = 0.0, float(np.clip(drawn_YW - allowed, 0, None).sum(axis=1).max())
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -50,7 +50,7 @@ class LiveError:
     """As many labels, drawn evenly from many rows, would tell as much."""
 
 
-def choose(expected_N: Floats, many: int, random: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
+def choose(expected_N: Floats, many: int, generator: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
     """For each row the chance of being chosen (N), and whether it is (N): `many` rows in all, if there are so many.
 
     `expected_N` is the error that the model expects of each row, 0 to 1; all 0 if it expects none."""
@@ -70,8 +70,8 @@ def choose(expected_N: Floats, many: int, random: np.random.Generator) -> tuple[
         left -= int(full_N.sum())
     # Systematic sampling (Madow 1949): one step of length 1 after the other through the rows in order of what is
     # expected, from a random start. The number is fixed, each chance exact, and each part of that order has its share.
-    order_N = np.lexsort((random.random(count), expected_N))
-    passed_N = np.floor(np.cumsum(chance_N[order_N]) + random.random() + 1e-9)
+    order_N = np.lexsort((generator.random(count), expected_N))
+    passed_N = np.floor(np.cumsum(chance_N[order_N]) + generator.random() + 1e-9)
     chosen_N = np.zeros(count, bool)
     chosen_N[order_N] = np.diff(passed_N, prepend=0.0) > 0
     return chance_N, chosen_N
