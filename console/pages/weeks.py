@@ -218,7 +218,10 @@ def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scal
         return mark
     last = window.end - timedelta(days=1)
     return element(
-        "a", mark, href=decisions_path(panel.workload, window.start, last), aria_label=f"Decisions of {_span(window)}"
+        "a",
+        mark,
+        href=decisions_path(panel.workload, window.start, last),
+        aria_label=f"Decisions of {panel.tip(window, value)}",
     )
 
 
