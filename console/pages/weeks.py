@@ -135,7 +135,7 @@ def weeks(report: WorkloadReport, staying: Sequence[AlarmStays] = (), *, has_dec
         *raised_flags(report, time, {panel.name: panel.bottom for panel in panels}),
         *(_panel(panel, windows, time) for panel in panels),
         viewBox=f"0 0 {WIDTH:.0f} {bottom + FOOT:.0f}",
-        role="img",
+        role="group" if has_decisions else "img",  # links inside an image would be hidden from readers of the screen
         aria_label=f"{nouns} of {len(windows)} windows over their bounds, with {len(report.alarms)} alarms",
     )
 
