@@ -31,9 +31,10 @@ from console.queries.usage import (
     priced,
 )
 from console.queries.versions import audit_of, registry_of, state_of
+from millrace.aws.endpoints import requests_by_time
 from millrace.aws.objects import entries_below
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import LIVE, VARIANT, WorkloadNames
+from millrace.names import LIVE, WorkloadNames
 from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
@@ -373,16 +374,13 @@ def find_idle(environment: Environment, names: WorkloadNames) -> IdleEndpoint | 
 def _last_request(environment: Environment, names: WorkloadNames, now: datetime) -> datetime | None:
     """The end of the last day (UTC) with a request; None if there is none within LOOK_BACK_DAYS days."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    dimensions = {"EndpointName": names.endpoint, "VariantName": VARIANT}
-    answer = environment.client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
-        MetricName="Invocations",
-        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
-        StartTime=midnight - timedelta(days=LOOK_BACK_DAYS),
-        EndTime=now,
-        Period=DAY_S,
-        Statistics=["Sum"],
+    counted = requests_by_time(
+        environment.client("cloudwatch"),
+        names.endpoint,
+        start=midnight - timedelta(days=LOOK_BACK_DAYS),
+        end=now,
+        period_s=DAY_S,
     )
-    days: list[datetime] = [point["Timestamp"] for point in answer["Datapoints"] if point["Sum"] > 0]
+    days = [day for day, requests in counted.items() if requests]
     # A point stands for the day that begins at its time. The request may have come at the day's end.
     return min(max(days) + timedelta(days=1), now) if days else None

@@ -9,12 +9,11 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from millrace.aws.endpoints import find_endpoint
+from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.errors import ConflictError, OvertakenError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import LiveState, ReleaseAdvanced
-from millrace.names import VARIANT
 from millrace.release.promotion import LEASE_DAYS, check_not_refused, promote, roll_back, version_of
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
@@ -85,22 +84,16 @@ def watched_requests(endpoint: Mapping[str, Any]) -> int:
     """How many requests the endpoint's fleet has had while the alarms of its release watched it.
 
     They read the same metric. CloudWatch may have the last minute's requests later, so there may have been more."""
-    dimensions = {
-        "EndpointName": endpoint["EndpointName"],
-        "VariantName": VARIANT,
-        "EndpointConfigName": endpoint["EndpointConfigName"],
-    }
-    answer = CLOUDWATCH.get_metric_statistics(
-        Namespace="AWS/SageMaker",
-        MetricName="Invocations",
-        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
-        # No other release has this configuration, so the time need not be exact.
-        StartTime=endpoint["LastModifiedTime"] - LONGEST,
-        EndTime=endpoint["LastModifiedTime"] + LONGEST,
-        Period=3600,
-        Statistics=["Sum"],
+    changed = endpoint["LastModifiedTime"]
+    # No other release has this configuration, so the time need not be exact.
+    counted = requests_by_time(
+        CLOUDWATCH,
+        endpoint["EndpointName"],
+        start=changed - LONGEST,
+        end=changed + LONGEST,
+        config=endpoint["EndpointConfigName"],
     )
-    return sum(int(point["Sum"]) for point in answer["Datapoints"])
+    return sum(counted.values())
 
 
 def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:

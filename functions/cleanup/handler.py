@@ -79,8 +79,9 @@ def free(ended: ExecutionEnded) -> list[str]:
     An execution that a drop started has a slot and no lease. Any other execution has leases and no slot."""
     machine = OF_DROPS.get(ended.machine)
     if machine is None:
-        CLIMBING.remove(ended.execution_arn)
-        POINTERS.end_canary(ended.execution_arn)
+        if ended.machine == NAMES.machine_arn("release"):
+            CLIMBING.remove(ended.execution_arn)
+            POINTERS.end_canary(ended.execution_arn)
         return LEASES.free(ended.execution_arn)
     # Most drops are small, and have a slot of those that go together.
     feed = json.loads(ended.input or "{}").get("detail", {}).get("feed", "")

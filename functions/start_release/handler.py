@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.start_release.endpoints import standing
 from functions.start_release.request import label_of, rule_answer, started
-from millrace.aws.bus import put_event
 from millrace.aws.endpoints import served_model
 from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.events import EndpointWanted
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.release.promotion import (
     LEASE_DAYS,
@@ -30,6 +29,7 @@ from millrace.release.promotion import (
 )
 from millrace.release.registry import APPROVED, ASKED_BY, Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
+from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
 from millrace.state.asleep import AsleepEndpoint
 from millrace.state.audit import Record, append
@@ -104,7 +104,8 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     sleeping_config = sleeping(given, pointers) if outcome == "open" and live == "absent" else ""
     if sleeping_config and given.rollback is None:
         # A new version is watched beside the one that serves, so its turn comes once that one is awake.
-        want_endpoint(call)
+        run, cause, connect = call.execution_arn, call.state.cause, partial(boto3.client, "events")
+        wake(AsleepEndpoint(STATE), NAMES, run=run, cause=cause, at=datetime.now(UTC), connect=connect)
         LEASES.free(call.execution_arn)
         outcome = "busy"
     elif sleeping_config:
@@ -204,13 +205,6 @@ def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, turn: 
     champion = pointers.champion
     is_served = turn == "open" and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
     return "done" if given.rollback.restores and is_served else turn
-
-
-def want_endpoint(call: StepInput[ReleaseInput]) -> None:
-    """Have the endpoint that is asleep started by an execution of its own, unless that was asked for already."""
-    if AsleepEndpoint(STATE).ask(datetime.now(UTC)):
-        words = {"workload": SETTINGS.workload, "run": call.execution_arn, "cause": call.state.cause}
-        put_event(boto3.client("events"), NAMES.platform, EndpointWanted(**words, endpoint=NAMES.endpoint))
 
 
 def sleeping(given: ReleaseInput, pointers: Pointers) -> str:

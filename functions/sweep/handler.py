@@ -28,11 +28,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.failures import UnheardFailures
 from functions.sweep.holders import Pass
-from millrace.aws.bus import put_event
 from millrace.aws.endpoints import is_changing
 from millrace.decisions.answered import Reviews
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
-from millrace.messages.events import EndpointWanted
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE, REVIEW_AGE, WAITING_REVIEWS
 from millrace.release.idle import START_SCHEDULE, Sleep
@@ -40,6 +38,7 @@ from millrace.release.leftovers import Leftovers
 from millrace.release.promotion import outcome_of
 from millrace.release.registry import Registry
 from millrace.release.restoration import Restoration
+from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
 from millrace.state.asleep import AsleepEndpoint
 from millrace.state.audit_chain import AuditChain
@@ -125,7 +124,8 @@ def handler(call: Event[Scheduled | ExecutionEnded]) -> Swept | Noted:
         REPORTED.note(call.detail.execution_arn, as_of=call.as_of)
         return Noted(execution_arn=call.detail.execution_arn)
     if call.detail.schedule == START_SCHEDULE:
-        start_endpoint(call)
+        run = NAMES.function_arn("sweep")
+        wake(AsleepEndpoint(STATE), NAMES, run=run, cause=call.cause, at=call.as_of, connect=lambda: EVENTS)
     return sweep(call)
 
 
@@ -167,15 +167,6 @@ def sweep(call: ExecutionInput) -> Swept:
             late_after = timedelta(hours=POLICY.review.late_after_hours)
             publish_waiting(REVIEWS.queue.count(most=MOST_COUNTED), age=(call.as_of - oldest) / late_after)
     return swept
-
-
-def start_endpoint(call: ExecutionInput) -> None:
-    """Have the endpoint started, if it is asleep and nobody has asked for it."""
-    asleep = AsleepEndpoint(STATE)
-    if asleep.read() and asleep.ask(call.as_of):
-        run = NAMES.function_arn("sweep")
-        event = EndpointWanted(workload=SETTINGS.workload, run=run, cause=call.cause, endpoint=NAMES.endpoint)
-        put_event(EVENTS, NAMES.platform, event)
 
 
 def refuse_overdue(now: datetime) -> None:

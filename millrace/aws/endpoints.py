@@ -4,11 +4,13 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.h
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from millrace.aws.errors import is_not_found
+from millrace.names import VARIANT
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 """Statuses in which SageMaker refuses to update or delete the endpoint. SageMaker ends them by itself."""
@@ -25,6 +27,25 @@ def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
             return None
         raise
     return found
+
+
+def requests_by_time(
+    cloudwatch: Any, endpoint: str, *, start: datetime, end: datetime, period_s: int = 3600, config: str | None = None
+) -> dict[datetime, int]:
+    """How many requests the endpoint has had, by the beginning of each period that CloudWatch has counted.
+
+    With a `config` only those to the fleet of this configuration. `cloudwatch` is boto3's client."""
+    dimensions = {"EndpointName": endpoint, "VariantName": VARIANT} | ({"EndpointConfigName": config} if config else {})
+    answer = cloudwatch.get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        StartTime=start,
+        EndTime=end,
+        Period=period_s,
+        Statistics=["Sum"],
+    )
+    return {point["Timestamp"]: int(point["Sum"]) for point in answer["Datapoints"]}
 
 
 def is_changing(client: Any, name: str) -> bool:

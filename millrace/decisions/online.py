@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -243,26 +244,21 @@ class OnlineRoad:
         try:
             found = self._asleep.read()
             is_asked = found is not None and found.asked is not None and asked.at - found.asked < START
-            if found and not is_asked and self._asleep.ask(asked.at):
-                self._want(asked)
+            if found and not is_asked:
+                self._wake(asked)
         except (BotoCoreError, ClientError, QueueError) as error:
             self._logger.error("a stopped endpoint cannot be started", extra={"reason": str(error)})
             return False
         return is_asked or (found is not None and found.asked is None)
 
-    def _want(self, asked: Asked) -> None:
+    def _wake(self, asked: Asked) -> None:
         # Imported here alone: every cold start would wait for the events.
-        from millrace.aws.bus import put_event
-        from millrace.messages.events import EndpointWanted
+        from millrace.release.waking import wake
 
         names = self._settings.names
         run = names.function_arn({"api": "prediction", "async": "jobs"}.get(asked.source, asked.source))
-        event = EndpointWanted(workload=names.workload, run=run, cause=asked.ids[0], endpoint=names.endpoint)
-        try:
-            put_event(boto3.client("events", config=STATE_CONFIG), names.platform, event)
-        except (BotoCoreError, ClientError, QueueError):
-            self._asleep.take_back(asked.at)  # the next request asks again
-            raise
+        connect = partial(boto3.client, "events", config=STATE_CONFIG)
+        wake(self._asleep, names, run=run, cause=asked.ids[0], at=asked.at, connect=connect)
 
     def _instead(self, rows: list[Admitted]) -> tuple[Instead, ...]:
         """What `prediction.fallback` answers to the rows in place of a model."""

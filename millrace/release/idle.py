@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from millrace.aws.endpoints import find_endpoint
+from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped
 from millrace.names import VARIANT, WorkloadNames
 from millrace.release.leftovers import LEASE
@@ -47,7 +47,8 @@ class Sleep:
 
     def end(self, *, cause: str, as_of: datetime) -> bool:
         """Note that a stopped endpoint serves again, in the audit too. Returns whether it does."""
-        asleep, serving = AsleepEndpoint(self.state).read(), self._in_service()
+        asleep = AsleepEndpoint(self.state).read()
+        serving = self._in_service() if asleep else None
         # An endpoint that is older than its sleep is just being stopped.
         if asleep is None or serving is None or serving["CreationTime"] < asleep.since:
             return False
@@ -71,7 +72,9 @@ class Sleep:
         serving = self._in_service()
         if serving is None or serving["LastModifiedTime"] > as_of - timedelta(hours=hours):
             return False
-        if self._was_asked(cloudwatch, as_of - timedelta(hours=hours), as_of + LATE):
+        # All requests come from callers: a release sends its own to the challenger.
+        began = as_of - timedelta(hours=hours)
+        if any(requests_by_time(cloudwatch, self.names.endpoint, start=began, end=as_of + LATE).values()):
             if interrupted := AsleepEndpoint(self.state).read():  # between the item and the deletion
                 AsleepEndpoint(self.state).remove(interrupted)
             return False
@@ -108,20 +111,6 @@ class Sleep:
         details = EndpointStopped(**given, stopped_at=as_of)
         self._record(AuditEvent.ENDPOINT_STOPPED, details, cause=cause, as_of=as_of)
         return True
-
-    def _was_asked(self, cloudwatch: Any, first: datetime, end: datetime) -> bool:
-        """Whether the endpoint had a request. All come from callers: a release sends its own to the challenger."""
-        dimensions = {"EndpointName": self.names.endpoint, "VariantName": VARIANT}
-        answer = cloudwatch.get_metric_statistics(
-            Namespace="AWS/SageMaker",
-            MetricName="Invocations",
-            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
-            StartTime=first,
-            EndTime=end,
-            Period=3600,
-            Statistics=["Sum"],
-        )
-        return any(point["Sum"] > 0 for point in answer["Datapoints"])
 
     def _in_service(self) -> dict[str, Any] | None:
         found = find_endpoint(self.sagemaker, self.names.endpoint)
