@@ -21,7 +21,6 @@ from millrace.decisions.store import read_days
 from millrace.errors import AnswerError
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import differ
-from millrace.release.requests import Requests, count, slow_above
 from millrace.settings.environment import Environment
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
@@ -46,41 +45,36 @@ class Copies:
         under = self._names.lake_uri(captured.FOLDER, "")
         self._long = captured.LongCells(columns=captured.long_columns(table), under=under)
 
+    def decided(self, climb: Climb, *, now: datetime, most: int, whole: bool = False) -> Sequence[Decision]:
+        """Decisions on rows since the last look, of each scored file about `most`; `whole`: since the climb began."""
+        first, last = climb.since - BEHIND if whole else _first(climb), now + AHEAD
+        days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
+        bucket = self._names.platform.bucket("lake")
+        return read_days(self._s3, bucket, self._names.workload, days, most_scored=most).decisions
+
     def find(
-        self, climb: Climb, known: Iterable[str], *, now: datetime, most: int, reviewed: bool = False
+        self,
+        decided: Iterable[Decision],
+        climb: Climb,
+        known: Iterable[str],
+        *,
+        most: int,
+        reviewed: bool = False,
     ) -> list[Decision]:
         """So many of the live version's decisions since the climb began that have no copy yet: our own draw.
 
         `reviewed`: also those that a person decides beside the live version's answer. Their labels judge no shadow."""
-        first = (climb.looks[-1].at if climb.looks else climb.since) - BEHIND
-        have = set(known)
+        first, have = _first(climb).date(), set(known)
         found = [
             said
-            for said in map(as_said, self._decided(first, now, most_scored=most))
+            for said in map(as_said, decided)
             if said.model_version == climb.champion
             and said.inferred_at >= climb.since
+            and said.event_time.date() >= first
             and said.id not in have
             and (reviewed or said.action != "review" or said.reason in BLIND)
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
-
-    def newest(self, *, now: datetime) -> datetime | None:
-        """When the newest decision that is kept was made; None if there is none."""
-        return max((one.inferred_at for one in self._decided(now - BEHIND, now)), default=None)
-
-    def requests(self, climb: Climb, *, now: datetime) -> Requests:
-        """What became of the requests since the canary began."""
-        began = max(climb.since, climb.decided_before or climb.since)
-        decided = [one for one in self._decided(climb.since - BEHIND, now) if one.inferred_at > began]
-        slow = slow_above(decided, champion=climb.champion)
-        return count(decided, slow, champion=climb.champion, version=climb.version)
-
-    def _decided(self, first: datetime, now: datetime, *, most_scored: int = 0) -> Sequence[Decision]:
-        """The decisions on rows of the days from `first` on, of each scored file at most so many."""
-        last = now + AHEAD
-        days = [first.date() + timedelta(days=number) for number in range((last.date() - first.date()).days + 1)]
-        bucket = self._names.platform.bucket("lake")
-        return read_days(self._s3, bucket, self._names.workload, days, most_scored=most_scored).decisions
 
     def ask(self, decisions: Sequence[Decision], *, version: str) -> tuple[list[TwoAnswers], int]:
         """The pairs of answers, and how many rows got none. The challenger may fail: nobody waits for it."""
@@ -129,3 +123,8 @@ class Copies:
             found = {name: contents[uri] for name, uri in own.items() if uri in contents}
             cells = row | {name: to_base64(content) for name, content in found.items()}
             yield cells if len(found) == len(own) else None
+
+
+def _first(climb: Climb) -> datetime:
+    """From this day on rows are copied at a look."""
+    return (climb.looks[-1].at if climb.looks else climb.since) - BEHIND

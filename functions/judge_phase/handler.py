@@ -31,7 +31,7 @@ from millrace.release.climb import look, rung_of, wanted
 from millrace.release.ladder import Verdict
 from millrace.release.promotion import version_of
 from millrace.release.registry import Package, Registry
-from millrace.release.requests import NO_REQUESTS
+from millrace.release.requests import NO_REQUESTS, newest, of_climb
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.climbing import Climbing, ClimbingVersion
@@ -74,19 +74,21 @@ def handler(call: LookInput) -> PhaseJudged:
         store.write(climb)
         return conclude(call, climb, verdict, package)
     is_canary = rung_of(call.phase).share
+    most = WORKLOAD.rollout.shadow.copies
+    decided = COPIES.decided(climb, now=call.at, most=most, whole=is_canary)
     if is_canary:
         if known is None:
-            climb = climb.model_copy(update={"decided_before": COPIES.newest(now=call.at)})
+            climb = climb.model_copy(update={"decided_before": newest(decided)})
         open_canary(call)
     # 1. The answers of the challenger to rows that the live version has answered since.
-    copies = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=WORKLOAD.rollout.shadow.copies)
+    copies = COPIES.find(decided, climb, (one.id for one in pairs), most=most)
     came, failed = COPIES.ask(copies, version=climb.version)
     store.add(came, at=call.at)
     climb = climb.model_copy(update={"failed": climb.failed + failed})
     pairs += came
     # 2. The labels of pairs that were asked for, and the verdict. A person's word goes before all labels.
     errors = errors_of(climb, pairs)
-    requests = COPIES.requests(climb, now=call.at) if is_canary else NO_REQUESTS
+    requests = of_climb(decided, climb) if is_canary else NO_REQUESTS
     climb, verdict = look(
         climb, pairs, errors, rollout=WORKLOAD.rollout, now=call.at, requests=requests, refused=package.refusal
     )
@@ -103,7 +105,8 @@ def look_with_people(
     asked = WORKLOAD.rollout.assisted
     climb = PEOPLE.read(climb, pairs)
     most = assisted.room(climb, asked, call.at)
-    drawn = COPIES.find(climb, (one.id for one in pairs), now=call.at, most=most, reviewed=True) if most else []
+    decided = COPIES.decided(climb, now=call.at, most=most) if most else ()
+    drawn = COPIES.find(decided, climb, (one.id for one in pairs), most=most, reviewed=True)
     came, failed = COPIES.ask(drawn, version=climb.version)
     climb = climb.model_copy(update={"failed": climb.failed + failed})
     climb, verdict = assisted.look(climb, [*pairs, *came], asked=asked, now=call.at, refused=refused)

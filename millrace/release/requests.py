@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from millrace.decisions.record import Decision
+from millrace.messages.climb import Climb
 from millrace.release.ladder import LEVELS, Traffic
 
 LEAST_TIMED = 200
@@ -53,6 +54,19 @@ def slow_above(decisions: Iterable[Decision], *, champion: str) -> SlowAbove | N
     latencies = sorted(latency for _, latency in first)
     ms = {level: latencies[min(math.ceil(level * LEAST_TIMED), LEAST_TIMED) - 1] for level in LEVELS}
     return SlowAbove(at=first[-1][0], ms=ms)
+
+
+def newest(decisions: Iterable[Decision]) -> datetime | None:
+    """When the newest request was decided; None if there is none."""
+    return max((at for at, _ in _requests(decisions)), default=None)
+
+
+def of_climb(decisions: Iterable[Decision], climb: Climb) -> Requests:
+    """The requests since the canary began."""
+    began = max(climb.since, climb.decided_before or climb.since)
+    since = [one for one in decisions if one.inferred_at > began]
+    slow = slow_above(since, champion=climb.champion)
+    return count(since, slow, champion=climb.champion, version=climb.version)
 
 
 def count(decisions: Iterable[Decision], slow: SlowAbove | None, *, champion: str, version: str) -> Requests:
