@@ -36,6 +36,9 @@ from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAI
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
 
+DOCUMENTS = {"contract_digest": "contract", "config_digest": "workload"}
+"""The declarations that a run names by their digests."""
+
 
 def rows_of_files(folder: Path, files: Sequence[Path]) -> pa.Table:
     """The accepted rows of files, by the contract of the workload in `folder`, in the order of event time."""
@@ -128,7 +131,3 @@ def _write(root: Path, folder: Path, content: pa.Buffer, given: dict[str, str]) 
     for file in DOCUMENTS.values():
         (config / f"{file}.yaml").write_bytes((folder / f"{file}.yaml").read_bytes())
     (data / ROWS_FILE).write_bytes(content)
-
-
-DOCUMENTS = {"contract_digest": "contract", "config_digest": "workload"}
-"""The declarations that a run names by their digests."""

@@ -25,7 +25,7 @@ from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows, NaiveGate
 from millrace.features import catalogue as encoders
 from millrace.monitoring.baseline import rows_of_random_window
-from millrace.monitoring.error import FEWEST, lowest_of_all
+from millrace.monitoring.error import FEWEST, stretches_of
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -178,7 +178,7 @@ def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[s
     # Each model is watched on the windows from its own test days on. Only the number of stretches matters here, so the
     # error of each window is 0.
     weeks = [windows(found.times_N, start=start, end=parts.end, days=monitors.window_days) for start in starts]
-    stretches = len(lowest_of_all([[0.0] * len(series) for series in weeks], monitors.error_windows))
+    stretches = len(stretches_of([[0.0] * len(series) for series in weeks], monitors.error_windows))
     return tuple(f"{model.end}: {model.reason}" for model in models if model.parts is None), stretches
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -16,6 +17,8 @@ from millrace.simulation.proposal import Comparison, Row
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 16.0
 LINE, HEAD, FOOT = 74.0, 20.0, 26.0
 """Height of a policy's line, of the name above it, and of the axis of time below all lines."""
+Curve = list[tuple[int, float]]
+"""Days (ordinal) with their mean errors."""
 
 
 def simulated_page(workload: str, found: Comparison, *, usd_per_training: float, lines: str) -> str:
@@ -32,11 +35,11 @@ def simulated_page(workload: str, found: Comparison, *, usd_per_training: float,
 
 def picture(found: Comparison) -> Markup:
     """All policies below each other, the cheapest first, on one axis of time and one scale of the error."""
-    first = date.fromisoformat(found.judged_from)
-    last = first + timedelta(days=int(found.replay.days[-1] - found.replay.days[0]))
-    time = Scale(low=first.toordinal(), high=last.toordinal(), start=LEFT, stop=WIDTH - RIGHT)
-    errors = [[error for _, error in _windows(row, found)] for row in found.rows]
-    highest = max((error for each in errors for error in each), default=0) or 1.0
+    start = date.fromisoformat(found.replay.history.first).toordinal()
+    days = [start + day for day in found.replay.days.tolist()]
+    time = Scale(low=days[0], high=days[-1], start=LEFT, stop=WIDTH - RIGHT)
+    curves = [_curve(row, found, days) for row in found.rows]
+    highest = max((error for curve in curves for _, error in curve), default=0) or 1.0
     # A label at the right edge would be cut off.
     shown = [(x, label) for x, label in ticks(time) if x < WIDTH - RIGHT - 30]
     bottom = len(found.rows) * (LINE + HEAD)
@@ -44,18 +47,20 @@ def picture(found: Comparison) -> Markup:
         "svg",
         *(element("line", x1=x, x2=x, y1=HEAD, y2=bottom, class_="month") for x, _ in shown),
         *(element("text", label, x=x + 4, y=bottom + 18, class_="axis") for x, label in shown),
-        *(_line(row, found, time, number * (LINE + HEAD) + HEAD, highest) for number, row in enumerate(found.rows)),
+        *(
+            _line(row, curve, days, time, number * (LINE + HEAD) + HEAD, highest)
+            for number, (row, curve) in enumerate(zip(found.rows, curves, strict=True))
+        ),
         viewBox=f"0 0 {WIDTH:.0f} {bottom + FOOT:.0f}",
         role="img",
         aria_label=f"Errors and retrainings of {len(found.rows)} policies from {found.judged_from} on",
     )
 
 
-def _line(row: Row, found: Comparison, time: Scale, top: float, highest: float) -> Markup:
+def _line(row: Row, curve: Curve, days: Sequence[int], time: Scale, top: float, highest: float) -> Markup:
+    """The line of one policy. `days` are those of the decisions."""
     scale = Scale(low=0.0, high=highest, start=top + LINE, stop=top + 10)
-    windows = list(_windows(row, found))
-    points = " ".join(f"{time(day):.1f},{scale(error):.1f}" for day, error in windows)
-    start = date.fromisoformat(found.judged_from).toordinal() - int(found.replay.days[0])
+    points = " ".join(f"{time(day):.1f},{scale(error):.1f}" for day, error in curve)
     marks = [
         element(
             "circle",
@@ -65,7 +70,7 @@ def _line(row: Row, found: Comparison, time: Scale, top: float, highest: float) 
             r=4.0,
             class_="mark",
         )
-        for day in (start + int(found.replay.days[decision]) for decision in row.course.retrainings)
+        for day in (days[decision] for decision in row.course.retrainings)
     ]
     tone = "validation" if row.kind in ("proposed", "declared") else "train"
     return together(
@@ -77,12 +82,9 @@ def _line(row: Row, found: Comparison, time: Scale, top: float, highest: float) 
     )
 
 
-def _windows(row: Row, found: Comparison) -> Iterator[tuple[int, float]]:
-    """The middle day (ordinal) and the mean error between each decision and the next."""
-    replay = found.replay
-    start = date.fromisoformat(replay.history.first).toordinal()
-    for decision, version in enumerate(row.course.version_V):
-        first, last = int(replay.days[decision]), int(replay.days[decision + 1])
-        error = float(replay.error(int(row.course.length_V[decision]), int(version), first, last))
-        if error == error:  # no rows between the two
-            yield start + (first + last) // 2, error
+def _curve(row: Row, found: Comparison, days: Sequence[int]) -> Curve:
+    """The middle day and the mean error between each decision and the next, if there were rows."""
+    replay, course = found.replay, row.course
+    error_V = replay.error(course.length_V, course.version_V, replay.days[:-1], replay.days[1:])
+    middles = [(first + last) // 2 for first, last in pairwise(days)]
+    return [(day, error) for day, error in zip(middles, error_V.tolist(), strict=True) if error == error]

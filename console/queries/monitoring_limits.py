@@ -57,11 +57,11 @@ class Watched:
     @property
     def stretches(self) -> int:
         """How many stretches of successive windows the history has, over the test days and the walk-forward models."""
-        from millrace.monitoring.error import lowest_of_all
+        from millrace.monitoring.error import stretches_of
 
         weeks = (*(frozen.weeks for frozen in self.evaluation.walk_forward), self.evaluation.weekly_error)
         series = [[week.error for week in each] for each in weeks]
-        return len(lowest_of_all(series, self.workload.monitors.error_windows))
+        return len(stretches_of(series, self.workload.monitors.error_windows))
 
 
 def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:

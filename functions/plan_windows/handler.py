@@ -114,14 +114,14 @@ def _asked(windows: Sequence[Window]) -> dict[datetime, AskedLabels]:
     choices = StoredChoices(STATE)
     chosen = {one.start: choice for one in windows if not one.judge_input and (choice := choices.find(one.start))}
     # One run has chosen for several windows: its report is read once.
-    reports = {uri: read_report(read_object(S3, uri)) for uri in {one.report_uri for one in chosen.values()}}
+    chances = {
+        (uri, window.start): {one.id: one.chance for one in window.wanted}
+        for uri in {choice.report_uri for choice in chosen.values()}
+        for window in read_report(read_object(S3, uri)).windows
+    }
     return {
-        window.start: AskedLabels(
-            until=chosen[window.start].until, chances={one.id: one.chance for one in window.wanted}
-        )
-        for uri, report in reports.items()
-        for window in report.windows
-        if window.start in chosen and chosen[window.start].report_uri == uri
+        start: AskedLabels(until=choice.until, chances=chances[choice.report_uri, start])
+        for start, choice in chosen.items()
     }
 
 

@@ -151,9 +151,9 @@ def _concept(ended: Sequence[Answered], known: Known) -> ConceptReport | None:
     """Whether the champion's error has risen for good, after the windows whose labels have come."""
     error, before = known.baseline.error, known.request.concept_level
     windows = [one.error for one in ended if one.error]
-    if error is None or not windows:
+    if error is None or not error.own or not windows:
         return None
-    allowed = allowance(error.own, is_share=known.task.error_is_share) if error.own else 0.0
+    allowed = allowance(error.own, is_share=known.task.error_is_share)
     bound = level_bound(
         error.own,
         windows_a_year=max(round(365 / known.baseline.window_days), 1),
@@ -231,8 +231,8 @@ def _input(windows: Sequence[list[Decision]], known: Known) -> InputReport:
         own = [held.numbers([d for d in rows if d.model_version == known.request.model_version]) for rows in windows]
         # Half of the declared rate is shared by the two.
         looks = (own[-1], np.concatenate(own)) if len(own) > 1 else (own[-1],)
-        shifts = (held.shift(rows_NA, rate=known.baseline.rate / 4) for rows_NA in looks)
-        found += [Finding(s.column, MEAN_SHIFT, s.value, s.bound) for s in shifts if s]
+        moved = (held.shift(rows_NA, rate=known.baseline.rate / 4) for rows_NA in looks)
+        found += [Finding(s.column, MEAN_SHIFT, s.value, s.bound) for s in moved if s]
     findings = sorted(found, key=lambda finding: -finding.ratio)
     return InputReport(
         rows=judgement.rows,

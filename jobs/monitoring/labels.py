@@ -59,6 +59,11 @@ class Answered:
         return np.where(self.own, errors_N, np.nan)
 
     @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether the label of the champion's answer has come."""
+        return np.isfinite(self.errors)
+
+    @cached_property
     def expects(self) -> bool:
         """Whether the champion says of each of its answers how sure it is."""
         says = [CONFIDENCE in one.decision.output for one, own in zip(self.outcomes, self.own, strict=True) if own]
@@ -130,13 +135,20 @@ class Answered:
         """Whether labels have come that contradict what the champion expects."""
         return self.expects and contradict(self.errors, self.expected, self.chances, self.stretches)
 
+    @cached_property
+    def _inputs(self) -> list[dict[str, object]]:
+        return [json.loads(one.decision.input) for one in self.outcomes]
+
+    def parts_of(self, column: str) -> Mapping[str, NDArray[np.bool_]]:
+        """The rows of each value of a column; numbers with many values are cut into quarters."""
+        return parts([row.get(column) for row in self._inputs])
+
     def slices(self, columns: Sequence[str]) -> tuple[SliceError, ...]:
-        """The error by the values of these columns; numbers with many values are cut into quarters."""
-        rows = [json.loads(one.decision.input) for one in self.outcomes] if columns else []
+        """The error by the values of these columns."""
         found = []
         for name in columns:
-            for value, part_N in parts([row.get(name) for row in rows]).items():
-                if (error := self.error_of(part_N)) and np.isfinite(self.errors[part_N]).sum() >= FEWEST_OF_SLICE:
+            for value, part_N in self.parts_of(name).items():
+                if (error := self.error_of(part_N)) and self.known[part_N].sum() >= FEWEST_OF_SLICE:
                     found.append(
                         SliceError(
                             column=name,
@@ -194,7 +206,7 @@ def judge_errors(
             ErrorReport(
                 answered=len(window.outcomes),
                 labelled=window.labelled,
-                champions=int(np.isfinite(window.errors).sum()),
+                champions=int(window.known.sum()),
                 error=error.error if error else None,
                 low=error.low if error else None,
                 high=error.high if error else None,
@@ -218,14 +230,13 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
         return ()
     own = [place for place, is_own in enumerate(window.own) if is_own]
     own.sort(key=lambda place: (window.outcomes[place].decision.event_time, window.outcomes[place].decision.id))
-    known = [np.isfinite(one.errors) for one in seen]
     expected_N = window.expected
-    if window.expects and any(known_N.any() for known_N in known):
+    if window.expects and seen:
         expected_N = recalibrate(
             expected_N,
-            errors_M=np.concatenate([one.errors[known_N] for one, known_N in zip(seen, known, strict=True)]),
-            before_M=np.concatenate([one.expected[known_N] for one, known_N in zip(seen, known, strict=True)]),
-            weights_M=np.concatenate([one.weights[known_N] for one, known_N in zip(seen, known, strict=True)]),
+            errors_M=np.concatenate([one.errors[one.known] for one in seen]),
+            before_M=np.concatenate([one.expected[one.known] for one in seen]),
+            weights_M=np.concatenate([one.weights[one.known] for one in seen]),
         )
     found = list[LabelWanted]()
     for day, places in groupby(own, key=lambda place: window.outcomes[place].decision.event_time.date()):
@@ -246,7 +257,7 @@ def weighted(window: Answered) -> list[Outcome]:
     """The champion's labelled outcomes, each with as many rows as it stands for.
 
     If labels were asked for and others are missing, only those that were asked for: they stand for the rest."""
-    found = [one for one, known in zip(window.outcomes, np.isfinite(window.errors), strict=True) if known]
+    found = [one for one, known in zip(window.outcomes, window.known, strict=True) if known]
     if (asked := window.window.asked) is None or window.labelled >= ENOUGH * len(window.outcomes):
         return found
     found = [one for one in found if one.decision.id in asked.chances]

@@ -4,14 +4,13 @@ Axes: N rows of a window, n of them with a label."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jobs.monitoring.labels import Answered, parts
+from jobs.monitoring.labels import Answered
 from millrace.messages.monitor import DriftFinding, Shift, ShiftKind
 from millrace.monitoring.judgement import CONSTANT
 from millrace.monitoring.live_error import contradict
@@ -66,7 +65,7 @@ def expected_of_mix(window: Answered) -> Floats | None:
         return None
     odds_N = np.array(says, np.float64).clip(LEAST, 1 - LEAST)
     odds_N = np.log(odds_N / (1 - odds_N))
-    known_N = np.isfinite(window.errors)
+    known_N = window.known
     weight_n = window.weights[known_N]
     answer_N = np.array([one.decision.value == 1 for one in window.outcomes])
     one_n = np.where(window.errors[known_N] > 0, ~answer_N[known_N], answer_N[known_N])
@@ -83,14 +82,13 @@ def expected_of_mix(window: Answered) -> Floats | None:
 
 def _uneven(window: Answered, columns: Sequence[str]) -> list[str]:
     """The columns on whose values it depends how much the model is wrong beyond what it says, the clearest first."""
-    rows = [json.loads(one.decision.input) for one in window.outcomes]
-    known_N = np.isfinite(window.errors) & (window.weights > 0)
+    known_N = window.known & (window.weights > 0)
     apart_N, weight_N = window.errors - window.expected, window.weights
     mean = float(weight_N[known_N] @ apart_N[known_N] / weight_N[known_N].sum())
     found: dict[str, float] = {}
     tried = 0
     for name in columns:
-        for part_N in parts([row.get(name) for row in rows]).values():
+        for part_N in window.parts_of(name).values():
             here_N = part_N & known_N
             if here_N.sum() < 2 or here_N.sum() == known_N.sum():
                 continue

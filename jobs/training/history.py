@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training.beside import beside
-from jobs.training.job import frozen_predictor
+from jobs.training.job import frozen_predictor, outputs
 from jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.datasets.examples import LABEL, examples, horizon_of
 from millrace.datasets.split import Split, split_at
@@ -125,13 +124,12 @@ def _version(
     predictor, fitted = frozen_predictor(setting, rows, parts, stop)
     seconds = time.process_time() - began
     later = slice(parts.test.start, len(rows.target_N))
-    with torch.no_grad():
-        output_NW = torch.cat([predictor(**piece.tensors) for piece in rows.encoded(fitted, later).pieces()]).numpy()
+    output_NW = outputs(predictor, fitted, rows, later)
 
     def by_day(value_N: Sums) -> Sums:
         return cast("Sums", np.bincount(day_N[later], weights=value_N, minlength=days))
 
-    task, policy = setting.task, setting.workload.policy
+    task, costs = setting.task, setting.workload.prediction.costs
     target_N = rows.target_N[later]
-    cost_N = cost_by_row(policy.costs, task, output_NW, target_N) if policy and policy.costs else None
+    cost_N = cost_by_row(costs, task, output_NW, target_N) if costs else None
     return by_day(task.errors(output_NW, target_N)), None if cost_N is None else by_day(cost_N), seconds

@@ -207,10 +207,14 @@ def frozen_predictor(
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:
     """The error of every row (N), those of the training days included."""
-    every = rows.encoded(fitted, slice(0, len(rows.target_N)))
+    every = slice(0, len(rows.target_N))
+    return task.errors(outputs(predictor, fitted, rows, every), rows.target_N)
+
+
+def outputs(predictor: Predictor, fitted: Features, rows: TrainingRows, part: slice) -> npt.NDArray[np.float32]:
+    """The model's output (N, W) for a part of the rows."""
     with torch.no_grad():
-        answers_NW = torch.cat([predictor(**piece.tensors) for piece in every.pieces()])
-    return task.errors(answers_NW.numpy(), rows.target_N)
+        return torch.cat([predictor(**piece.tensors) for piece in rows.encoded(fitted, part).pieces()]).numpy()
 
 
 def _week(window: RowWindow, errors_N: npt.NDArray[np.float64]) -> Week:

@@ -6,13 +6,15 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from millrace.workload.training import Days
 
     Times = npt.NDArray[np.datetime64]
     Parts = npt.NDArray[np.int64]
@@ -43,14 +45,7 @@ class Split:
     """False if the parts overlap in time. Then `validation_from` and `test_from` are the first day of all rows."""
 
 
-def split(
-    times_N: Times,
-    *,
-    validation_days: int,
-    test_days: int,
-    train_days: int | None = None,
-    horizon: np.timedelta64 | None = None,
-) -> Split:
+def split(times_N: Times, *, horizon: np.timedelta64 | None = None, **lengths: Unpack[Days]) -> Split:
     """The split in time: the last `test_days` days test, the `validation_days` days before validate, all before train,
     or with `train_days` only so many days before.
 
@@ -59,9 +54,7 @@ def split(
     import numpy as np
 
     end = times_N[-1].astype("datetime64[D]") + np.timedelta64(1, "D")
-    return split_at(
-        times_N, end, validation_days=validation_days, test_days=test_days, train_days=train_days, horizon=horizon
-    )
+    return split_at(times_N, end, horizon=horizon, **lengths)
 
 
 def without_strays(times_N: Times, *, days: int) -> slice:
@@ -180,10 +173,8 @@ def earlier_splits(
     parts: Split,
     *,
     steps: int,
-    validation_days: int,
-    test_days: int,
-    train_days: int | None = None,
     horizon: np.timedelta64 | None = None,
+    **lengths: Unpack[Days],
 ) -> list[EarlierSplit]:
     """The splits of a walk forward, the oldest first. Each ends `test_days` later than the one before it.
 
@@ -191,25 +182,15 @@ def earlier_splits(
     the training rows lie before its days, or if its own validation or test days have no rows: data may have gaps."""
     import numpy as np
 
-    found = []
+    found, trained = [], parts.train.stop - parts.train.start
     for back in range(steps, 0, -1):
-        end = parts.test_from - np.timedelta64(test_days * (back - 1), "D")
+        end = parts.test_from - np.timedelta64(lengths["test_days"] * (back - 1), "D")
         # Its training rows lie before its own validation and test days, which are as long as those of `parts`.
-        if (
-            np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3
-            < parts.train.stop - parts.train.start
-        ):
+        if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < trained:
             found.append(EarlierSplit(end=end, parts=None, reason="less than a third of the training rows before it"))
             continue
         try:
-            earlier = split_at(
-                times_N,
-                end,
-                validation_days=validation_days,
-                test_days=test_days,
-                train_days=train_days,
-                horizon=horizon,
-            )
+            earlier = split_at(times_N, end, horizon=horizon, **lengths)
         except SnapshotError as error:
             found.append(EarlierSplit(end=end, parts=None, reason=str(error)))
             continue

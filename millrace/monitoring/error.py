@@ -78,7 +78,7 @@ class ErrorBound:
         errors_KW, random = np.asarray(self.stretches), np.random.default_rng(0)
         blur_DKW = random.standard_normal((BLURRED, *errors_KW.shape)) * [one.deviation for one in row]
         lowest_DK = (errors_KW + blur_DKW).min(axis=2)
-        return float(np.mean([max(gumbel(lowest_K, self.rate), float(lowest_K.max())) for lowest_K in lowest_DK]))
+        return float(np.mean([_above(lowest_K, self.rate) for lowest_K in lowest_DK]))
 
 
 def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float) -> ErrorBound | None:
@@ -92,17 +92,25 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
 
     The alarm judges the smallest of `windows` successive errors. So the Gumbel quantile is taken of these smallest
     errors, and autocorrelation is in it."""
-    stretches = tuple(
-        tuple(errors[end - windows : end]) for errors in series for end in range(windows, len(errors) + 1)
-    )
+    stretches = stretches_of(series, windows)
     if len(stretches) < FEWEST:
         return None
-    lowest_K = np.asarray([min(each) for each in stretches])
-    # The quantile of a few dozen values is an extrapolation: it is never below what was already seen without drift.
-    bound = max(gumbel(lowest_K, rate), float(lowest_K.max()))
+    bound = _above(np.asarray([min(each) for each in stretches]), rate)
     if bound <= 0:
         return None
     return ErrorBound(bound=bound, windows=windows, rate=rate, stretches=stretches, own=tuple(series[-1]))
+
+
+def _above(lowest_K: NDArray[np.float64], rate: float) -> float:
+    # The quantile of a few dozen values is an extrapolation: it is never below what was already seen without drift.
+    return max(gumbel(lowest_K, rate), float(lowest_K.max()))
+
+
+def stretches_of(series: Sequence[Sequence[float]], windows: int) -> tuple[tuple[float, ...], ...]:
+    """Each `windows` successive errors within one of the series; none of a series with fewer errors.
+
+    For example [3, 1, 2, 4] with two windows gives (3, 1), (1, 2), (2, 4)."""
+    return tuple(tuple(errors[end - windows : end]) for errors in series for end in range(windows, len(errors) + 1))
 
 
 def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate: float) -> ErrorBound | None:
@@ -138,15 +146,3 @@ def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> NDArray
     windows_DW = errors_T[random.integers(0, count, (DRAWS, windows, max(rows, 1)), np.int32)].mean(axis=2)
     found: NDArray[np.float64] = windows_DW * level_D.clip(0)[:, None]
     return found
-
-
-def lowest_of_all(series: Sequence[Sequence[float]], windows: int) -> list[float]:
-    """The smallest error of each stretch of `windows` successive windows within one of the series."""
-    return [lowest for errors in series for lowest in lowest_of(errors, windows)]
-
-
-def lowest_of(errors: Sequence[float], windows: int) -> list[float]:
-    """The smallest of each `windows` successive errors; empty if there are fewer errors.
-
-    For example [3, 1, 2, 4] with two windows gives [1, 1, 2]."""
-    return [min(errors[end - windows : end]) for end in range(windows, len(errors) + 1)]

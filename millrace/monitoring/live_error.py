@@ -119,13 +119,11 @@ def live_error(
         spread = (labels * spread + PRIOR * float(open_n @ coin_n)) / (labels + PRIOR)
     if chance_N is None:
         # Labels that came by themselves may be those of a few days, whose rows are alike: no better than whole days.
-        stretches, place_n = np.unique(stretch_N[counted_N], return_inverse=True)
-        if len(stretches) < 2:
+        if (between := _between(stretch_N[counted_N], weight_n * around_n)) is None:
             return None
-        sum_B = np.bincount(place_n, weight_n * around_n)
-        alike = float(sum_B @ sum_B) * len(sum_B) / (len(sum_B) - 1) * (1 - labels / rows)
-        if alike > spread:
-            spread, freedom = alike, float(len(sum_B) - 1)
+        variance, stretches = between
+        if (alike := variance * (1 - labels / rows)) > spread:
+            spread, freedom = alike, float(stretches - 1)
     reach = _student(freedom) * math.sqrt(spread)
     least, most = (error - reach, error + reach)
     if is_share:
@@ -138,6 +136,17 @@ def live_error(
     variance = float(weight_n @ (own_n - weight_n @ own_n) ** 2)
     alone = variance / (spread + variance / rows) if variance else float(labels)
     return LiveError(error=error, low=least, high=most, deviation=math.sqrt(spread), rows=max(round(alone), 1))
+
+
+def _between(stretch_n: NDArray[np.int64], part_n: Floats) -> tuple[float, int] | None:
+    """The variance of the sum of these parts, if those of one stretch may be alike, and the number of stretches.
+
+    None if all are of one stretch."""
+    stretches, place_n = np.unique(stretch_n, return_inverse=True)
+    if (count := len(stretches)) < 2:
+        return None
+    sum_B = np.bincount(place_n, part_n)
+    return float(sum_B @ sum_B) * count / (count - 1), count
 
 
 def _of_share(share: float, variance: float, freedom: float) -> tuple[float, float]:
@@ -183,14 +192,13 @@ def contradict(error_N: Floats, expected_N: Floats, chance_N: Floats | None, str
     `stretch_N` numbers the stretch of time of each row: rows of one may be alike. It is the row's own number if rows
     are in no order of time."""
     counted_N = ~np.isnan(error_N) if chance_N is None else ~np.isnan(error_N) & (chance_N > 0)
-    stretches, place_n = np.unique(stretch_N[counted_N], return_inverse=True)
-    if counted_N.sum() < FEWEST or len(stretches) < 2:
+    if (labels := int(counted_N.sum())) < FEWEST:
         return False
-    weight_n = np.ones(int(counted_N.sum())) if chance_N is None else 1 / chance_N[counted_N]
+    weight_n = np.ones(labels) if chance_N is None else 1 / chance_N[counted_N]
     weight_n /= weight_n.sum()
     apart_n = error_N[counted_N] - expected_N[counted_N]
     mean = float(weight_n @ apart_n)
-    sum_B = np.bincount(place_n, weight_n * (apart_n - mean))
-    count = len(stretches)
-    deviation = math.sqrt(float(sum_B @ sum_B) * count / (count - 1))
-    return abs(mean) > _student(count - 1) * deviation
+    if (between := _between(stretch_N[counted_N], weight_n * (apart_n - mean))) is None:
+        return False
+    variance, stretches = between
+    return abs(mean) > _student(stretches - 1) * math.sqrt(variance)

@@ -108,9 +108,7 @@ def grid(replay: Replay) -> Iterator[Policy]:
         yield Policy(train_days=length)
         for steps in STEPS:
             yield Policy(train_days=length, every_days=steps * step)
-        fresh = [
-            float(replay.error(place, one, replay.days[one], replay.days[one + 1])) for one in range(replay.decisions)
-        ]
+        fresh = replay.error(place, np.arange(replay.decisions), replay.days[:-1], replay.days[1:])
         for bound in np.unique(np.nanquantile(fresh, BOUNDS)):
             # Rounded, as a person would write it into a file.
             rounded = float(f"{bound:.3g}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,17 +48,22 @@ class Seen:
         errors = self.replay.error(self.length, self.live, days, days + 1)
         return errors[~np.isnan(errors)]
 
-    def usd(self, version: int, first: int, last: int) -> float:
-        money = self.replay.money[self.length, version]
+    def usd(self, first: int, last: int) -> float:
+        """What the live version costs from day `first` to `last`."""
+        money = self.replay.money[self.length, self.live]
         return float(money[last] - money[first])
 
-    @property
+    def usd_above(self, first: int, last: int) -> float:
+        """How much of that is above expectation."""
+        return self.usd(first, last) - self.expected_usd * (last - first)
+
+    @cached_property
     def expected_usd(self) -> float:
         """What a day costs as long as the live version is as good as on its own test days."""
         first = self.live * self.replay.history.step_days
         last = self.replay.settled(self.live)
         rows = self.replay.rows
-        a_row = self.usd(self.live, first, last) / max(rows[last] - rows[first], 1)
+        a_row = self.usd(first, last) / max(rows[last] - rows[first], 1)
         return float(a_row * (rows[self.last] - rows[self.first]) / max(self.last - self.first, 1))
 
 
@@ -129,8 +135,7 @@ class Threshold:
 
     def __call__(self, seen: Seen) -> bool:
         first = max(seen.first, seen.last - seen.replay.history.step_days)
-        above = seen.usd(seen.live, first, seen.last) - seen.expected_usd * (seen.last - first)
-        return above > self.share * seen.replay.terms.usd_per_training
+        return seen.usd_above(first, seen.last) > self.share * seen.replay.terms.usd_per_training
 
 
 @dataclass(frozen=True)
@@ -146,11 +151,7 @@ class Cumulated:
     def __call__(self, seen: Seen) -> bool:
         step = seen.replay.history.step_days
         starts = range(seen.first, seen.last, step)
-        above = [
-            seen.usd(seen.live, first, min(first + step, seen.last))
-            - seen.expected_usd * (min(first + step, seen.last) - first)
-            for first in starts
-        ]
+        above = [seen.usd_above(first, min(first + step, seen.last)) for first in starts]
         total = sum(max(one, 0.0) for one in above) if self.only_grows else sum(above)
         return total > self.share * seen.replay.terms.usd_per_training
 
@@ -173,13 +174,13 @@ class Forecaster:
     def learn(self, replay: Replay, length: int) -> None:
         """All versions of a part of the history in which every one was trained."""
         for version in range(replay.decisions):
-            costs = [float(replay.cost(at)[length, version]) for at in range(version, replay.decisions)]
+            costs = np.diff(replay.money[length, version, replay.days[version:]]).tolist()
             self.known += [(float(age), float(version + age), costs[0], one) for age, one in enumerate(costs)]
 
     def __call__(self, seen: Seen) -> bool:
         replay, step = seen.replay, seen.replay.history.step_days
         own = [
-            (float(number), float(seen.live + number), seen.usd(seen.live, first, first + step))
+            (float(number), float(seen.live + number), seen.usd(first, first + step))
             for number, first in enumerate(range(seen.first, seen.last - step + 1, step))
         ]
         rows = [*self.known, *((age, at, own[0][2], one) for age, at, one in own)]

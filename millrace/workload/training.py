@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -142,7 +142,7 @@ class Days(TypedDict):
 
     validation_days: int
     test_days: int
-    train_days: int | None
+    train_days: NotRequired[int | None]
 
 
 class Training(Section):

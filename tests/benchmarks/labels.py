@@ -108,9 +108,7 @@ def seen_after(own: list[LiveError], later: list[LiveError]) -> float:
     """The day on which concept drift is seen; infinite if never."""
     usual = [one.error for one in own]
     allowed = allowance(usual, is_share=True)
-    bound = level_bound(
-        [one.error for one in own], windows_a_year=52, deviation=deviation_of(later[:8]), allowed=allowed
-    )
+    bound = level_bound(usual, windows_a_year=52, deviation=deviation_of(later[:8]), allowed=allowed)
     assert bound is not None
     level = 0.0
     for number, one in enumerate(later, start=1):

@@ -23,7 +23,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,8 +39,8 @@ from millrace.operations.alarms import USD_PER_METRIC
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
 from tests.benchmarks import conclude
+from tests.electricity import HOME
 
-FOLDER = Path(__file__).resolve().parents[2] / "workloads" / "electricity"
 COLUMNS = ("nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 FIRST, WEEK = datetime(1997, 5, 2, tzinfo=UTC), timedelta(days=7)
 WEEKS, ROWS, TRIALS, THEIR_TRIALS, MOVED = 83, 1_000, 1_000, 20, ("x3", "x7")
@@ -89,8 +88,8 @@ def ours(known: baseline.Baseline, window: pa.Table) -> Verdict:
 
 def quiet(file: str) -> dict[str, int]:
     """How many of the 42 quiet weeks alarm, by monitor."""
-    workload = load_workload(FOLDER)
-    features = encoders.declare(workload.prediction.features, load_contract(FOLDER).rows)
+    workload = load_workload(HOME)
+    features = encoders.declare(workload.prediction.features, load_contract(HOME).rows)
     table = pq.read_table(file)
     # The published set has 4 May 1997 twice; ingestion keeps one copy.
     first = {at: number for number, at in reversed(list(enumerate(table["timestamp"].to_pylist())))}
@@ -149,7 +148,7 @@ def verdict(*, quiet_weeks: Mapping[str, int], moved: Mapping[str, Sequence[int]
 def main() -> None:
     """Print the figures; the last line says whether the bars hold, and the exit status is 1 where one is missed."""
     warnings.simplefilter("ignore")
-    workload, quiet_weeks, moved = load_workload(FOLDER), quiet(sys.argv[1]), moves()
+    workload, quiet_weeks, moved = load_workload(HOME), quiet(sys.argv[1]), moves()
     jobs = RUNS * JOB_S / 3600 * usd_per_hour(workload.rollout.instance["prod"])
     usd = jobs + USD_PER_METRIC * len(monitor_alarms(workload.policy))
     for name, alarms in quiet_weeks.items():

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from millrace.monitoring.error import SIZES, BoundByRows, ErrorBound, drawn_bound, error_bound, lowest_of
+from millrace.monitoring.error import SIZES, BoundByRows, ErrorBound, drawn_bound, error_bound, stretches_of
+
+
+def lowest_of(errors: list[float], windows: int) -> list[float]:
+    return [min(each) for each in stretches_of([errors], windows)]
 
 
 def test_the_smallest_of_windows_in_a_row() -> None:
