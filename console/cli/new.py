@@ -34,7 +34,7 @@ from console.cli.new_options import (
     Unit,
     WrittenTime,
 )
-from console.cli.options import Build, Json, Sheet, Sql, TableName
+from console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,22 +123,22 @@ def new(
         has_no_event_time=no_event_time,
         is_in_order=rows_in_order,
         time_format=time_format,
-        key=_words(key),
+        key=split_words(key),
         has_no_key=no_key,
         kind=kind,
         unit=unit,
         horizon_hours=horizon_hours or 0,
         horizon_steps=horizon_steps or 0,
-        keep=_words(keep),
+        keep=split_words(keep),
         image_size=image_size,
-        known=_words(known),
-        leave_out=_words(leave_out),
+        known=split_words(known),
+        leave_out=split_words(leave_out),
         owner=owner,
     )
     # Read, propose, write: nothing is written before the whole proposal stands.
     inside, folder = Inside(sheet=sheet, table=table, sql=sql), drops or build / "drops" / name
     with given(files, inside) as opened:
-        source = read_given(opened, inside, columns=_words(columns), decimal=decimal)
+        source = read_given(opened, inside, columns=split_words(columns), decimal=decimal)
         try:
             proposal = propose(
                 source,
@@ -172,10 +172,6 @@ def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> Configur
         return error
     expected = f"{error.expected}{meant}"
     return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _document(proposal: Proposal, written: Written) -> dict[str, Any]:

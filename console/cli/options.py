@@ -59,3 +59,8 @@ TableName = Annotated[
 Sql = Annotated[
     str, typer.Option("--sql", default_factory=lambda: "", show_default=False, help="A query of SQLite: its result.")
 ]
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """The words of an option that has several, with commas between."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Json
+from console.cli.options import Json, split_words
 from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
@@ -53,10 +53,9 @@ def captures(
     from millrace.timestamps import parse_utc
 
     trained = open_baseline(baseline, label=label, time=time) if baseline else None
-    names = tuple(one.strip() for one in columns.split(",") if one.strip())
     captured = read(
         paths,
-        columns=names or (trained.names if trained else ()),
+        columns=split_words(columns) or (trained.names if trained else ()),
         kinds=trained.kinds if trained else {},
         answer=answer,
         labels=labels or (),

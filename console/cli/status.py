@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,11 +42,8 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     from console.presenters.catalogue import outcome, run_title
     from console.queries.overview import read_state
     from console.queries.runs import SHORT
-    from console.queries.unread import Unread
+    from console.queries.unread import part_in_words
     from console.words import age
-
-    def shown(part: Any, words: Callable[[Any], Any], nothing: Any = "") -> Any:
-        return part.words if isinstance(part, Unread) else words(part) if part else nothing
 
     def ended(run: Execution) -> str:
         result = outcome(run)
@@ -65,14 +62,14 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     return {
         "workload": names.workload,
         "live": state.live,
-        **({"waits_for_approval": shown(state.unapproved, numbers)} if state.unapproved else {}),
-        **({"automated": shown(state.automates, lambda found: found.words)} if state.automates else {}),
-        "runs_now": shown(
+        **({"waits_for_approval": part_in_words(state.unapproved, numbers)} if state.unapproved else {}),
+        **({"automated": part_in_words(state.automates, lambda found: found.words)} if state.automates else {}),
+        "runs_now": part_in_words(
             state.runs, lambda runs: ", ".join(f"{run.machine} {run.name[:SHORT]}" for run in runs.running)
         ),
-        "drops_waiting": shown(state.waiting, lambda waiting: waiting.drops, 0),
-        **({"reviews_waiting": shown(state.reviews, waiting, 0)} if state.automates else {}),
-        "newest_run": shown(state.runs, lambda runs: ended(runs.newest) if runs.newest else ""),
+        "drops_waiting": part_in_words(state.waiting, lambda waiting: waiting.drops, 0),
+        **({"reviews_waiting": part_in_words(state.reviews, waiting, 0)} if state.automates else {}),
+        "newest_run": part_in_words(state.runs, lambda runs: ended(runs.newest) if runs.newest else ""),
     }
 
 

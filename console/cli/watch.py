@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from console.words import age, count, listed, spelled, times
 
 if TYPE_CHECKING:
     from console.environment import Environment
+    from console.queries.alarm_states import AlarmState
     from console.queries.monitoring import MonitoredWindow
     from console.queries.overview import WorkloadState
     from millrace.names import WorkloadNames
@@ -82,28 +83,22 @@ def _screen(lines: Iterable[tuple[str, str]]) -> Any:
 
 def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str, str]]:
     """Name and text of each line of the screen."""
-    from console.cli.printing import plain
     from console.queries.overview import read_state
-    from console.queries.unread import Unread, part
+    from console.queries.unread import part, part_in_words
 
     state = read_state(environment, names)
     yield names.workload, f"stage {names.platform.stage}"
 
-    def shown(name: str, found: Any, words: Callable[[Any], str], nothing: str = "") -> tuple[str, str]:
-        return name, found.words if isinstance(found, Unread) else words(found) if found else nothing
-
-    yield shown("live", state.champion, lambda live: f"version {live.version}{_acts(state)}", "none yet")
-    yield shown("came", state.runs, lambda _: _came(state))
-    yield shown("runs now", state.runs, lambda runs: ", ".join(_run(state, run) for run in runs.running), "")
-    yield shown("decided", part(lambda: _decided(environment, names)), str, "nothing yet")
+    yield "live", part_in_words(state.champion, lambda live: f"version {live.version}{_acts(state)}", "none yet")
+    yield "came", part_in_words(state.runs, lambda _: _came(state))
+    yield "runs now", part_in_words(state.runs, lambda runs: ", ".join(_run(state, run) for run in runs.running))
+    yield "decided", part_in_words(part(lambda: _decided(environment, names)), str, "nothing yet")
     windows = part(lambda: _windows(environment, names))
-    yield shown("drift", windows, _drift, "no window is judged yet")
-    yield shown("error", windows, _error, "no window is judged yet")
-    yield shown(
-        "alarms", state.alarms, lambda found: "; ".join(f"{one.name} since {plain(one.since)}" for one in found)
-    )
-    yield shown("labels wanted", part(lambda: _asked(environment, names)), str)
-    yield shown("release", part(lambda: _release(environment, names, state)), str)
+    yield "drift", part_in_words(windows, _drift, "no window is judged yet")
+    yield "error", part_in_words(windows, _error, "no window is judged yet")
+    yield "alarms", part_in_words(state.alarms, _alarms)
+    yield "labels wanted", part_in_words(part(lambda: _asked(environment, names)), str)
+    yield "release", part_in_words(part(lambda: _release(environment, names, state)), str)
 
 
 def _acts(state: WorkloadState) -> str:
@@ -180,6 +175,12 @@ def _bars(windows: tuple[MonitoredWindow, ...], alarm: str) -> str:
     bars = "".join(BARS[min(int(ratio * len(BARS) / 2), len(BARS) - 1)] for _, ratio in known)
     last, ratio = known[-1]
     return f"{bars} {times(ratio)} × bound, {last.start} to {last.end}"
+
+
+def _alarms(found: tuple[AlarmState, ...]) -> str:
+    from console.cli.printing import plain
+
+    return "; ".join(f"{one.name} since {plain(one.since)}" for one in found)
 
 
 def _asked(environment: Environment, names: WorkloadNames) -> str:

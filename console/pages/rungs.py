@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -11,9 +11,9 @@ from markupsafe import Markup
 from console.pages.markup import element, together
 from console.pages.scale import Scale, short
 from console.presenters.presenter import Tone
+from console.queries.climbs import reviewed_in_words
 from console.words import count
 from millrace.messages.climb import Climb
-from millrace.release.assisted import in_words, reviews_of
 
 WIDTH, HEIGHT = 330.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 84.0, 14.0, 26.0
@@ -65,7 +65,7 @@ def _rung(climb: Climb) -> RungPicture:
         span=f"{climb.since:%-d %b %H:%M} to {last.at:%-d %b %H:%M %Y}",
         because=f"{last.because[:1].upper()}{last.because[1:]}",
         evidence=tuple(_evidence(climb)),
-        picture=PICTURES.get(climb.phase, _labels)(climb),
+        picture=_reviews(climb) if climb.phase == "assisted" else _labels(climb),
     )
 
 
@@ -78,8 +78,7 @@ def _evidence(climb: Climb) -> Iterator[str]:
         )
         yield f"Planned: {power}; at most {count(plan.horizon, 'label')}, some {plan.days:.0f} days"
     if climb.asked:
-        waiting = sum(one.agreed is None for one in climb.asked)
-        yield f"{in_words(reviews_of(climb))}; {waiting} have no answer"
+        yield reviewed_in_words(climb)
     if climb.failed:
         yield f"{climb.failed:,} copies got no answer"
 
@@ -88,7 +87,7 @@ def _labels(climb: Climb) -> Markup:
     """How many labels more have said that this version was right than that the live one was."""
     came = [place.label for place in climb.places if place.label is not None]
     line = Line(name="for it", figures=[0, *accumulate(came)], kind="validation")
-    return _picture([line], most=climb.plan.horizon if climb.plan else len(came), bar=0, what="labels")
+    return _picture([line], most=climb.plan.horizon if climb.plan else len(came), what="labels", are_shares=False)
 
 
 def _reviews(climb: Climb) -> Markup:
@@ -99,23 +98,19 @@ def _reviews(climb: Climb) -> Markup:
         agreed = [bool(one.agreed) for one in known if one.blind == is_blind]
         shares = [total / number for number, total in enumerate(accumulate(agreed), 1)]
         lines.append(Line(name=name, figures=shares, kind=kind))
-    return _picture(lines, most=max(len(line.figures) for line in lines), high=1.0, what="answers")
+    return _picture(lines, most=max(len(line.figures) for line in lines), what="answers", are_shares=True)
 
 
-PICTURES: Mapping[str, Callable[[Climb], Markup]] = {"shadow": _labels, "assisted": _reviews}
+def _picture(lines: Sequence[Line], *, most: int, what: str, are_shares: bool) -> Markup:
+    """The lines as SVG, over the number of what came; empty while nothing came.
 
-
-def _picture(
-    lines: Sequence[Line], *, most: int, what: str, bar: float | None = None, high: float | None = None
-) -> Markup:
-    """The lines as SVG, over the number of what came; empty while nothing came."""
-    drawn = [line for line in lines if len(line.figures) > (bar == 0)]
+    Shares lie between 0 and 1. Sums begin with 0, before anything came, and have a line there."""
+    first = 1 if are_shares else 0
+    drawn = [line for line in lines if len(line.figures) > 1 - first]
     if not drawn:
         return Markup("")
-    figures = [figure for line in drawn for figure in line.figures] + ([bar] if bar is not None else [])
-    top = max(figures) if high is None else high
-    low = min(min(figures), top - 1 if high is None else 0.0)
-    first = 0 if bar == 0 else 1
+    figures = [figure for line in drawn for figure in line.figures]
+    low, top = (0.0, 1.0) if are_shares else (min(*figures, max(figures) - 1), max(figures))
     x = Scale(low=first, high=max(most, first + 1), start=LEFT, stop=WIDTH - RIGHT)
     y = Scale(low=low, high=top, start=HEIGHT - BOTTOM, stop=TOP)
     return element(
@@ -126,7 +121,7 @@ def _picture(
             for value in x.ticks(4)
             if value == int(value)
         ),
-        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(bar), y2=y(bar), class_="best") if bar is not None else None,
+        None if are_shares else element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(0), y2=y(0), class_="best"),
         *(_line(line, x, y, first) for line in drawn),
         element("text", what, x=WIDTH - RIGHT + 8, y=HEIGHT - 8, class_="axis"),
         viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",

@@ -42,8 +42,11 @@ def sentence_of(climb: Climb) -> str:
     seen = f"{last.differing:,} of {last.pairs:,} answers differ from version {climb.champion}'s"
     planned = f"; at most {climb.plan.horizon} labels decide, some {climb.plan.days:.0f} days" if climb.plan else ""
     failed = f"; {climb.failed:,} copies got no answer" if climb.failed else ""
-    reviewed = ""
-    if climb.asked:
-        waiting = sum(one.agreed is None for one in climb.asked)
-        reviewed = f"; {in_words(reviews_of(climb))}; {waiting} have no answer"
+    reviewed = f"; {reviewed_in_words(climb)}" if climb.asked else ""
     return f"{climb.phase} since {climb.since:%Y-%m-%d %H:%M}: {last.because}; {seen}{planned}{reviewed}{failed}"
+
+
+def reviewed_in_words(climb: Climb) -> str:
+    """What people have said who were asked: "2 of 2 agree beside its answer, 3 of 4 without it; 1 have no answer"."""
+    waiting = sum(one.agreed is None for one in climb.asked)
+    return f"{in_words(reviews_of(climb))}; {waiting} have no answer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -33,6 +33,11 @@ def part(read: Callable[[], PartT]) -> PartT | Unread:
         return read()
     except ClientError as error:
         return unread(error)
+
+
+def part_in_words(found: Any, words: Callable[[Any], Any], nothing: Any = "") -> Any:
+    """What `words` makes of a part, `nothing` of an empty one; of one that could not be read, why."""
+    return found.words if isinstance(found, Unread) else words(found) if found else nothing
 
 
 def unread(error: Exception) -> Unread:

@@ -195,7 +195,7 @@ def _value(where: str, record: Record, wanted: str) -> Any:
     """The answer's value: the wanted field or place, else the one that is usual, else the first."""
     if isinstance(record, Mapping):
         name = next((key for key in ((wanted,) if wanted else ANSWER_KEYS) if key in record), "")
-        if not name and not (wanted or len(record) != 1):
+        if not name and not wanted and len(record) == 1:
             name = next(iter(record))
         if not name:
             came = list(record)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 SPREAD = 0.05
 """Whole numbers are cut at a threshold if at least this share of them differ, else they are categories."""
+SYNONYMS = {"DCAcc": "DCA"}
+"""What the container of some versions says for a name of the library's."""
 Value = str | int | float | bool
 
 
@@ -101,9 +102,7 @@ class Analysis(Message):
             for facet, groups in result.facets.items() if result else ():
                 for group in groups:
                     for one in group.metrics:
-                        # The container of some versions says DCAcc for what the library calls DCA.
-                        name = "DCA" if one.name == "DCAcc" else one.name
-                        yield (stage, facet, group.value_or_threshold, name), one
+                        yield (stage, facet, group.value_or_threshold, SYNONYMS.get(one.name, one.name)), one
 
 
 def analyse(rows: pa.Table, config: AnalysisConfig, *, where: str) -> Analysis:
@@ -120,23 +119,18 @@ def analyse(rows: pa.Table, config: AnalysisConfig, *, where: str) -> Analysis:
             return None
         chosen = _chosen(methods, metrics, where)
         predicted_N = _predicted(rows, label, predicted, config, where) if metrics is POST_TRAINING else None
-        facets = {}
+        facets: dict[str, list[FacetResult]] = {}
         for facet in config.facets:
             name = _name(rows, facet.name_or_index, "facet", where)
-            shared = Rows(
-                facet_N=label_N,
-                label_N=label_N,
-                predicted_N=predicted_N,
-                group_N=_group(rows, config, where),
-                features_NF=_features(rows, {name, label, predicted}),
-            )
-            facets[name] = [
-                FacetResult(
-                    value_or_threshold=group,
-                    metrics=[_result(key, one, replace(shared, facet_N=facet_N)) for key, one in chosen.items()],
+            group_N, features_NF = _group(rows, config, where), _features(rows, {name, label, predicted})
+            facets[name] = []
+            for facet_N, group in _groups(rows[name], facet, where):
+                # All metrics share these rows, which count each side of the facet once.
+                compared = Rows(
+                    facet_N=facet_N, label_N=label_N, predicted_N=predicted_N, group_N=group_N, features_NF=features_NF
                 )
-                for facet_N, group in _groups(rows[name], facet, where)
-            ]
+                measured = [_result(key, one, compared) for key, one in chosen.items()]
+                facets[name].append(FacetResult(value_or_threshold=group, metrics=measured))
         return BiasResult(label=label, label_value_or_threshold=words, facets=facets)
 
     wanted = config.methods
@@ -167,7 +161,7 @@ def _predicted(
 def _chosen(methods: Methods, metrics: Mapping[str, Metric], where: str) -> Mapping[str, Metric]:
     if methods.methods == "all":
         return metrics
-    wanted = ["DCA" if name == "DCAcc" else name for name in methods.methods]
+    wanted = [SYNONYMS.get(name, name) for name in methods.methods]
     for name in wanted:
         if name not in metrics:
             raise ConfigurationError(where=where, field="methods", expected=f"of {', '.join(metrics)}", came=name)

@@ -10,16 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-from pydantic import ConfigDict, RootModel
+from pydantic import RootModel
 
 from console.sagemaker.lines import contents, documents, parsed
 from millrace.contract.schema import PREDICTION_ID
 from millrace.errors import ConfigurationError
 from millrace.messages.envelope import Message
 from millrace.timestamps import format_utc, parse_utc
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 METADATA = "-metadata"
 SOURCE, SOURCE_REF = "source", "source-ref"
@@ -39,7 +41,6 @@ class HumanAnswer(Message):
 class HumanLoop(Message):
     """A2I's output of one loop."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
     humanAnswers: list[HumanAnswer]
     humanLoopName: str
     inputContent: dict[str, Any]

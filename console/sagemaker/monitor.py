@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from millrace.errors import ConfigurationError
 from millrace.messages.envelope import Message
 from millrace.monitoring.constant import Constant
-from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, Sketch, sketch
+from millrace.monitoring.sketch import CELLS, CategoricalSketch, NumericSketch, Sketch, sketch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,7 +180,7 @@ def _column(known: Sketch | Constant, rows: int) -> pa.ChunkedArray:
     whole_B = np.diff(ends_B, prepend=0)
     values: list[Any]
     if isinstance(known, NumericSketch):
-        edges = known.low + np.append(known.first_cells, 65_536) * ((known.high - known.low) / 65_536)
+        edges = known.low + np.append(known.first_cells, CELLS) * ((known.high - known.low) / CELLS)
         edges = np.clip(edges, *known.inner)
         values = np.repeat((edges[:-1] + edges[1:]) / 2, whole_B).tolist()
     else:
@@ -232,8 +232,8 @@ def _levels(sorted_N: NDArray[np.float64]) -> list[list[float]]:
     step = 2**height
     whole = len(sorted_N) // step * step
     levels: list[list[float]] = [[] for _ in range(height)]
-    levels.append(sorted_N[step // 2 : whole : step].tolist() if height else sorted_N.tolist())
-    rest = sorted_N[whole:] if height else sorted_N[:0]
+    levels.append(sorted_N[step // 2 : whole : step].tolist())
+    rest = sorted_N[whole:]
     for level in range(height):
         if len(rest) >> level & 1:
             levels[level].append(float(rest[-1]))
