@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup
 
 from console.pages.markup import element, together
-from console.pages.scale import Scale, short
+from console.pages.scale import Scale, apart, short
 from console.queries.training_curves import Epoch
 
 WIDTH, HEIGHT = 330.0, 190.0
@@ -61,12 +61,8 @@ def _line(epochs: Sequence[Epoch], x: Scale, y: Scale, of: Callable[[Epoch], flo
 
 
 def _names(last: Epoch, y: Scale) -> tuple[Markup, Markup]:
-    """The names of both lines at their ends. If the ends are close to each other, the names are moved apart."""
-    train, validation = y(last.train_loss), y(last.validation_loss)
-    if abs(train - validation) < 15:
-        # 15 pixels are about the height of a line of text.
-        middle, side = (train + validation) / 2, 7.5 if train >= validation else -7.5
-        train, validation = middle + side, middle - side
+    """The names of both lines at their ends."""
+    train, validation = apart(y(last.train_loss), y(last.validation_loss))
     place = WIDTH - RIGHT + 8
     return (
         element("text", "training", x=place, y=train + 4, class_="name train"),

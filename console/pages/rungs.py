@@ -9,7 +9,7 @@ from itertools import accumulate
 from markupsafe import Markup
 
 from console.pages.markup import element, together
-from console.pages.scale import Scale, short
+from console.pages.scale import Scale, apart, short
 from console.presenters.presenter import Tone
 from console.queries.climbs import reviewed_in_words
 from console.words import count
@@ -123,6 +123,7 @@ def _picture(lines: Sequence[Line], *, most: int, what: str, are_shares: bool) -
         ),
         None if are_shares else element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(0), y2=y(0), class_="best"),
         *(_line(line, x, y, first) for line in drawn),
+        *_names(drawn, x, y, first),
         element("text", what, x=WIDTH - RIGHT + 8, y=HEIGHT - 8, class_="axis"),
         viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
         role="img",
@@ -140,8 +141,13 @@ def _tick(y: Scale, value: float) -> Markup:
 def _line(line: Line, x: Scale, y: Scale, first: int) -> Markup:
     places = [(x(first + number), y(figure)) for number, figure in enumerate(line.figures)]
     points = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
-    across, down = places[-1]
-    return together(
-        element("polyline", points=points, class_=f"curve {line.kind}"),
-        element("text", line.name, x=across + 6, y=down + 4, class_=f"name {line.kind}"),
-    )
+    return element("polyline", points=points, class_=f"curve {line.kind}")
+
+
+def _names(lines: Sequence[Line], x: Scale, y: Scale, first: int) -> Iterator[Markup]:
+    """The names of one or two lines at their ends."""
+    ends = [y(line.figures[-1]) for line in lines]
+    heights = apart(*ends) if len(ends) == 2 else ends
+    for line, height in zip(lines, heights, strict=True):
+        across = x(first + len(line.figures) - 1)
+        yield element("text", line.name, x=across + 6, y=height + 4, class_=f"name {line.kind}")

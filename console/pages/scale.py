@@ -60,3 +60,12 @@ def _round_step(rough: float) -> float:
     """The smallest of 1, 2, 5 and 10 times a power of ten that is not below `rough`."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
+
+
+def apart(one: float, other: float) -> tuple[float, float]:
+    """The heights of two names at the ends of their lines, moved apart if they would cover each other."""
+    # 15 units are about the height of a line of text.
+    if abs(one - other) >= 15:
+        return one, other
+    middle, side = (one + other) / 2, 7.5 if one >= other else -7.5
+    return middle + side, middle - side

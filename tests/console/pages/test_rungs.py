@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,3 +64,11 @@ def test_phases_stand_in_the_order_of_time():
     before = climb("shadow", "go_on", "better")
     begun = Climb(version="2", champion="1", phase="assisted", since=END)
     assert [one.phase for one in rungs([later, before, begun])] == ["shadow", "assisted"]
+
+
+def test_names_of_lines_that_end_alike_do_not_cover_each_other():
+    people = asked(True, True, blind=True) + asked(True, True, blind=False)
+    (shown,) = rungs([climb("assisted", "not_yet", "2 of 2 blind reviews agree", asked=people)])
+    heights = [float(found) for found in re.findall(r'y="([\d.]+)" class="name', shown.picture)]
+    assert len(heights) == 2
+    assert abs(heights[0] - heights[1]) >= 15
