@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from console.queries.alarm_states import AlarmState, Receiver
     from console.queries.monitoring import MonitoredWindow, MonitorRun
     from console.queries.monitoring_limits import Limit, Watched
+    from console.queries.served import ServedWindow
     from millrace.names import WorkloadNames
 
 RUNS = 100
@@ -127,7 +128,9 @@ def monitor(
     limits = (*_limits(watched, judged), *unjudged)
     if json:
         shown = judged[-limit:] if limit else judged
-        show_json({"windows": [asdict(window) for window in shown], "limits": [asdict(one) for one in limits]})
+        served = [{"served": window.served.model_dump() if window.served else None} for window in shown]
+        found = [asdict(window) | said for window, said in zip(shown, served, strict=True)]
+        show_json({"windows": found, "limits": [asdict(one) for one in limits]})
         return
     _show_windows(names, judged, watched, limit=limit)
     _show_limits(limits)
@@ -137,16 +140,21 @@ def _show_windows(
     names: WorkloadNames, judged: tuple[MonitoredWindow, ...], watched: Watched | None, *, limit: int
 ) -> None:
     """Print the newest `limit` windows with decisions (0: all), and one line on the windows without."""
+    from console.queries.served import served_windows
+
     # Windows without decisions have no figures, so they are only counted.
     filled, empty = _split(judged)
     shown = filled[-limit:] if limit else filled
     nothing = NOTHING if empty else NONE_RAN.format(start=command(names, "monitor", "--start"))
-    show_rows([_row(window, watched) for window in shown], as_json=False, nothing=nothing)
+    served = {(one.window.start, one.window.end): one for one in served_windows(filled)}
+    rows = [_row(window, watched) | _served(served.get((window.start, window.end))) for window in shown]
+    show_rows(rows, as_json=False, nothing=nothing)
     if left := len(filled) - len(shown):
         typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
     for window in shown:
-        if window.shifts:
-            print(f"\n{window.start} to {window.end}: {'; '.join(window.shifts)}")
+        found = served.get((window.start, window.end))
+        if told := (*window.shifts, *(found.unusual if found else ())):
+            print(f"\n{window.start} to {window.end}: {'; '.join(told)}")
     if empty:
         many = count(len(empty), "window").capitalize()
         print(f"\n{many} without decisions, {empty[0].start} to {empty[-1].end}.")
@@ -182,6 +190,15 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
         "mean_error": _error(window, amount),
         "its_bound": amount(window.error_bound) or "off",
     }
+
+
+def _served(found: ServedWindow | None) -> dict[str, str]:
+    """Who else than the model answered, and how fast: the cells that say something."""
+    if found is None:
+        return {}
+    counts = {"fallback": found.served.fallback, "people": found.served.review}
+    cells = {name: f"{count / found.window.decisions:.1%}" for name, count in counts.items() if count}
+    return cells | ({"p50_/_p95_/_p99_ms": found.percentiles_ms} if found.served.calls else {})
 
 
 def _error(window: MonitoredWindow, amount: Callable[[float | None], str]) -> str:

@@ -27,6 +27,7 @@ SCORED = 1_000
 """About so many rows of each scored file of the newest day are read."""
 ASKED = 100
 """So many waiting items are counted by their reason."""
+NONE = "none"
 BARS = "▁▂▃▄▅▆▇█"
 """A window far below its bound to one at twice the bound or above."""
 
@@ -56,6 +57,7 @@ def watch(
     if as_json:
         show_json(dict(_lines(environment, names)))
         return
+    from botocore.exceptions import BotoCoreError
     from rich.console import Console
     from rich.live import Live
 
@@ -63,10 +65,18 @@ def watch(
     if once or not console.is_terminal:
         console.print(_screen(_lines(environment, names)))
         return
-    with Live(console=console, auto_refresh=False, screen=True) as live:
+    head, lines = ("Ctrl-C ends", "reading…"), list[tuple[str, str]]()
+    with Live(_screen([head]), console=console, screen=True, auto_refresh=False) as live:
         while True:
-            at = f"{environment.now():%Y-%m-%d %H:%M:%S} UTC; Ctrl-C ends"
-            live.update(_screen([*_lines(environment, names), ("", at)]), refresh=True)
+            # Where nobody answers, for example while a laptop is without network, the last screen stays.
+            try:
+                head, lines = (
+                    ("Ctrl-C ends", f"{environment.now():%Y-%m-%d %H:%M:%S} UTC"),
+                    [*_lines(environment, names)],
+                )
+            except (BotoCoreError, OSError) as error:
+                head = ("Ctrl-C ends", f"{head[1].partition(';')[0]}; not answered since: {error}")
+            live.update(_screen([head, *lines]), refresh=True)
             time.sleep(every)
 
 
@@ -77,7 +87,7 @@ def _screen(lines: Iterable[tuple[str, str]]) -> Any:
 
     table = Table.grid(padding=(0, 2))
     for name, text in lines:
-        table.add_row(literal(name), literal(text), style="bold red" if name == "alarms" else "")
+        table.add_row(literal(name), literal(text), style="bold red" if name == "alarms" and text != NONE else "")
     return table
 
 
@@ -89,16 +99,19 @@ def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str
     state = read_state(environment, names)
     yield names.workload, f"stage {names.platform.stage}"
 
-    yield "live", part_in_words(state.champion, lambda live: f"version {live.version}{_acts(state)}", "none yet")
+    yield "live", f"{state.live}{_acts(state)}"
+    yield "alarms", part_in_words(state.alarms, _alarms, NONE)
     yield "came", part_in_words(state.runs, lambda _: _came(state))
-    yield "runs now", part_in_words(state.runs, lambda runs: ", ".join(_run(state, run) for run in runs.running))
+    yield (
+        "runs now",
+        part_in_words(state.runs, lambda runs: ", ".join(_run(state, run) for run in runs.running)) or NONE,
+    )
     yield "decided", part_in_words(part(lambda: _decided(environment, names)), str, "nothing yet")
     windows = part(lambda: _windows(environment, names))
     yield "drift", part_in_words(windows, _drift, "no window is judged yet")
     yield "error", part_in_words(windows, _error, "no window is judged yet")
-    yield "alarms", part_in_words(state.alarms, _alarms)
-    yield "labels wanted", part_in_words(part(lambda: _asked(environment, names)), str)
-    yield "release", part_in_words(part(lambda: _release(environment, names, state)), str)
+    yield "labels wanted", part_in_words(part(lambda: _asked(environment, names)), str, NONE)
+    yield "release", part_in_words(part(lambda: _release(environment, names, state)), str, NONE)
 
 
 def _acts(state: WorkloadState) -> str:

@@ -31,6 +31,7 @@ from console.queries.link import Link
 from console.queries.monitoring import staying_alarms
 from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport
+from console.queries.served import served_windows
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES, WorkloadNames
@@ -114,6 +115,7 @@ def page(
         timeline=timeline(report),
         chart=weeks(report, staying, has_decisions=has_decisions),
         staying=staying,
+        served=served_windows(report.windows, report.drops),
         limits=list(_limits(report)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",
         predictions=report.names.lake_uri("predictions", ""),
@@ -136,6 +138,9 @@ def _limits(report: WorkloadReport) -> Iterator[str]:
     labels = missing_labels(report.windows)
     for limit in (*report.limits, *((labels,) if labels else ())):
         yield f"{limit.sentence[:1].upper()}{limit.sentence[1:]}."
+    for one in served_windows(report.windows):
+        for unusual in one.unusual:
+            yield f"{one.window.start} to {one.window.end}: {unusual}."
 
 
 def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimate | None]]:

@@ -17,6 +17,8 @@ class Drop:
     name: str
     """For example `training/1996-05.parquet`."""
     feed: str
+    as_of: str
+    """When it came, ISO 8601."""
     accepted: int
     quarantined: int
     reasons: tuple[ReasonCount, ...]
@@ -72,6 +74,7 @@ def _drop(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Drop:
     return Drop(
         name=drop.name,
         feed=_feed(drop),
+        as_of=drop.as_of,
         accepted=committed.rows_accepted if committed else delivered.rows if delivered else 0,
         quarantined=sum(one.rows for one in reasons) if is_judged else 0,
         reasons=tuple(reasons) if is_judged or drop.rejected else (),

@@ -23,6 +23,7 @@ from millrace.messages.monitor import (
     WindowsPlanned,
     read_report,
 )
+from millrace.messages.served import ServedReport
 from millrace.monitoring.alarms import RATIO_ALARMS, RatioAlarm, exceeded, published, starters
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
@@ -81,6 +82,8 @@ class MonitoredWindow:
     """How many labels people were asked for."""
     shifts: tuple[str, ...] = ()
     """How it differs from training, in words: `out of support (vicprice, transfer)`."""
+    served: ServedReport | None = None
+    """Who answered, and how fast; None if no look has said it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +204,7 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         expected=looked.expected if looked else None,
         wanted=len(window.wanted),
         shifts=_shifts([each for each, _ in looks]),
+        served=window.served,
     )
 
 

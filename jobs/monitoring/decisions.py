@@ -1,17 +1,20 @@
-"""Turns the inputs of decisions into the columns that the monitors watch."""
+"""Turns the inputs of decisions into the columns that the monitors watch, and counts who answered them."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from millrace.contract.kinds import FLOATS, arrow_type, parse_cell
 from millrace.contract.schema import Column, Table
 from millrace.decisions.record import Decision
 from millrace.features.catalogue import Features, columns, histories, measured, summarise
+from millrace.messages.served import ServedReport
 from millrace.monitoring import baseline
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.constant import Constant
@@ -77,3 +80,20 @@ def _as_sketched(values: pa.ChunkedArray, column: baseline.BaselineColumn) -> pa
     if is_number and pa.types.is_string(values.type):
         return pa.chunked_array([pa.nulls(len(values), pa.float64())])
     return values.cast(pa.float64() if is_number else pa.string())
+
+
+def served(decisions: Sequence[Decision]) -> ServedReport:
+    """Who answered, and the times of the calls."""
+    # The rows of a call came at one moment and took the same time.
+    calls = {(one.inferred_at, one.latency_ms) for one in decisions if one.source != "batch"}
+    took_ms = [latency_ms for _, latency_ms in calls]
+    p50_ms, p95_ms, p99_ms = np.percentile(took_ms, [50, 95, 99]).round(3).tolist() if calls else (None, None, None)
+    return ServedReport(
+        fallback=sum(one.fallback for one in decisions),
+        review=sum(one.action == "review" for one in decisions),
+        reasons=dict(Counter(one.reason for one in decisions if one.fallback or one.action == "review").most_common()),
+        calls=len(calls),
+        p50_ms=p50_ms,
+        p95_ms=p95_ms,
+        p99_ms=p99_ms,
+    )

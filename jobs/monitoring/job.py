@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pyarrow.parquet as pq
 
-from jobs.monitoring.decisions import watched
+from jobs.monitoring.decisions import served, watched
 from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from jobs.monitoring.shifts import shifts
 from millrace.contract.load import load_contract
@@ -135,6 +135,7 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
                 error=error if window.judge_error else None,
                 wanted=wanted(one, judged, a_day=a_day) if a_day and window.judge_input else (),
                 shifts=shifts(told.findings if told else (), one, known.workload.prediction.feature_columns),
+                served=served(rows) if window.judge_input else None,
             )
             for window, rows, told, one, error in zip(request.windows, inside, inputs, windows, errors, strict=True)
         ),

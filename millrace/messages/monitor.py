@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from millrace.decisions.record import Source
 from millrace.errors import SettingsError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
+from millrace.messages.served import ServedReport
 
 REQUEST_FILE = "request.json"
 BASELINE_FILE = "baseline.json"
@@ -338,6 +339,8 @@ class WindowReport(Message):
     """The decisions whose labels people are asked for, if the workload declares so: at the first look."""
     shifts: tuple[Shift, ...] = ()
     """What the input says at the first look, and the labels at each."""
+    served: ServedReport | None = None
+    """At the first look."""
 
 
 class MonitorReport(Message):

@@ -17,7 +17,10 @@ from console.environment import find_environment
 from console.presenters.audit_records import SENTENCES
 from console.queries import cost
 from console.queries.report import WorkloadReport, read_report
+from console.queries.versions import state_of
 from millrace.messages.audit import AuditEvent
+from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.timestamps import parse_utc
 from tests.console import stored_cloud
 from tests.console.conftest import read_stored
 from tests.credentials import KEYS
@@ -81,6 +84,16 @@ def test_each_recorded_output_is_of_a_command() -> None:
 
 def test_every_event_has_a_record_and_a_sentence() -> None:
     assert set(SENTENCES) == set(AuditEvent) == {event for event, _ in stored_cloud.EVERY_EVENT}
+
+
+def test_the_screen_says_that_the_endpoint_is_asleep() -> None:
+    environment = find_environment("dev", Path("build"))
+    item = AsleepEndpoint(state_of(environment, stored_cloud.NAMES))
+    since = parse_utc("1997-06-30T18:50:00Z")
+    item.put(asleep := Asleep(version="2", config="c", instance="ml.m5.large", instances=1, since=since))
+    assert "version 2, asleep since 1997-06-30 18:50" in printed("watch", "--once")
+    item.remove(asleep)
+    assert "asleep" not in printed("watch", "--once")
 
 
 def test_runs_are_completed_by_their_names() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.monitoring.decisions import served
 from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
@@ -127,11 +129,26 @@ def test_quiet_weeks_and_the_week_that_three_columns_come_alive(prepare: Prepare
     report = watched(prepare(datetime(1997, 4, 9, tzinfo=UTC), 5))
     inputs = [window.input for window in report.windows]
     assert [one is not None and one.ratio is not None and one.ratio > 1 for one in inputs] == [False] * 3 + [True] * 2
+    # Each row a call of its own day's second: 48 calls of 3 ms a day.
+    assert [(one.served.fallback, one.served.p99_ms) for one in report.windows if one.served] == [(0, 3.0)] * 5
     assert inputs[3] is not None
     assert {finding.column for finding in inputs[3].findings[:3]} == {"vicprice", "vicdemand", "transfer"}
     assert inputs[3].findings[0].statistic == "differing_rows"
     assert (DRIFT.ratio(report) or 0) > 1
     assert report.unreadable == 0
+
+
+def test_a_window_says_who_answered_and_how_fast() -> None:
+    row = {"timestamp": datetime(1997, 1, 1, tzinfo=UTC), "class": 1}
+    model = [replace(decide(number, dict(row), False, "1"), latency_ms=1.0 + number) for number in range(3)]
+    # Three calls with three rows each, one with a row that a person decides, and two rows of a file.
+    asked = [replace(model[0], action="review", reason="unsure", inferred_at=datetime(1997, 1, 2, tzinfo=UTC))]
+    asleep = [replace(one, fallback=True, action="fallback", reason="asleep", model_version=None) for one in model]
+    filed = [replace(model[0], source="batch", latency_ms=0.0)] * 2
+    found = served([*model, *model, *asleep, *asked, *filed])
+    assert (found.fallback, found.review, found.reasons) == (3, 1, {"asleep": 3, "unsure": 1})
+    assert (found.calls, found.p50_ms, found.p95_ms) == (4, 1.5, 2.85)
+    assert served(filed).p99_ms is None
 
 
 def test_the_error_of_three_windows_in_a_row(prepare: Prepare) -> None:

@@ -1,0 +1,25 @@
+"""Who answered the rows of a monitor's window, and how fast: a part of the monitor's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from millrace.messages.envelope import Message
+
+
+class ServedReport(Message):
+    """For example {"fallback": 48, "review": 12, "reasons": {"asleep": 48, "unsure": 12}, "calls": 7, "p50_ms": 3, …}.
+
+    Rows of a file belong to no call."""
+
+    fallback: int
+    """Rows that no model answered."""
+    review: int
+    """Rows that a person decides."""
+    reasons: Mapping[str, int]
+    """Of both, how many by the reason, the most frequent first."""
+    calls: int
+    p50_ms: float | None = None
+    """The time of a call; None without one."""
+    p95_ms: float | None = None
+    p99_ms: float | None = None

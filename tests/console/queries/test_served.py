@@ -1,0 +1,43 @@
+"""Who answered the rows of windows, and what is unusual beside the windows before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from scipy.stats import betabinom
+
+from console.pages.page import page
+from console.queries.quarantine import ReasonCount
+from console.queries.report import WorkloadReport
+from console.queries.served import probability, served_windows
+from millrace.messages.served import ServedReport
+
+QUIET = ServedReport(fallback=1, review=30, reasons={"unsure": 30, "asleep": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)
+OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"asleep": 48, "unsure": 30}})
+
+
+def with_served(report: WorkloadReport) -> WorkloadReport:
+    *quiet, last = report.windows
+    windows = (*(replace(one, served=QUIET) for one in quiet), replace(last, served=OUTAGE))
+    refused = ReasonCount(reason="range", rows=2, example="")
+    drops = tuple(replace(one, as_of=f"{last.start}T06:00:00Z", reasons=(refused,)) for one in report.drops[:2])
+    return replace(report, windows=windows, drops=drops)
+
+
+@pytest.mark.parametrize("asked", [(1, 336, 0, 336), (48, 336, 1, 336), (3, 10, 90, 100), (0, 5, 1, 9), (5, 5, 0, 40)])
+def test_the_probability_is_that_of_the_distribution(asked: tuple[int, int, int, int]) -> None:
+    count, rows, known, history = asked
+    expected = betabinom.sf(count - 1, rows, known + 1, history - known + 1)
+    assert probability(*asked) == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_unusual_share_is_told_beside_those_before(report: WorkloadReport) -> None:
+    report = with_served(report)
+    *quiet, last = served_windows(report.windows, report.drops)
+    assert not any(one.unusual or one.refused for one in quiet)
+    (said,) = last.unusual
+    assert said.startswith("14.3% by fallback (asleep 48, unsure 30), 0.3% in")
+    assert last.refused == {"range": 4}
+    assert said in page(report)
+    assert last.percentiles_ms == "3.0 / 4.0 / 9.0"
