@@ -1,10 +1,11 @@
-"""The machine `query`: Athena runs a declared query and writes its rows as files of a feed, each of which is a drop.
+"""The machine `query`: Athena runs a declared query, and each file of its rows becomes a drop of a feed.
 
 https://docs.aws.amazon.com/athena/latest/ug/unload.html says what follows from UNLOAD:
 
 - The folder must be empty, so each run, retry and redrive has a folder of its own.
 - It writes several files at once. Manifest and metadata lie with the results of queries, and are no drops.
-- A query that fails midway leaves the files that it has written. They are drops."""
+- A query that fails midway leaves the files that it has written. So it writes them aside, and those of a query that has
+  ended are copied to the feed; a redrive copies those that are missing."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from infra.iam import iceberg, key
 from infra.iam.buckets import LAKE, LANDING
 from infra.iam.resource import Statement, resource
 from infra.machines import states
+from infra.machines.calls import call
 from infra.machines.parameters import checked
 from infra.machines.states import Definition, State
 from millrace.names import QUERY, QUERY_RESULTS, TABLES
@@ -34,6 +36,9 @@ OWN_TABLES = (
 """The tables of the workload itself, which each of its queries may read."""
 OWN_FOLDERS = ("iceberg", "quarantine", "decisions", "predictions")
 READ_TABLE = ("GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition")
+STAGING = "staging"
+MAX_FILES = 500
+"""More of them, as S3 lists them, would come near the 256 KiB of a state's input."""
 WRITE_FILE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
 
@@ -69,7 +74,11 @@ def definition(context: Context) -> Definition:
             ),
             "Which query?": states.choice("Which one is due?", due, otherwise="No query"),
             **{state: body for name, query in queries.items() for state, body in _query(context, name, query)},
+            **dict(_drops(context)),
             "Unloaded": states.succeed("Each file of the result is a drop"),
+            "Too many files": states.fail(
+                "Nothing was dropped", error="TooManyFiles", cause=f"expected at most {MAX_FILES} files of a query"
+            ),
             "No query": states.fail("Nothing was queried", error="UnknownQuery", cause=cause),
         },
     )
@@ -78,7 +87,7 @@ def definition(context: Context) -> Definition:
 def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, State]]:
     # The template of States.Format holds no text of the statement: quotes, braces and line ends would be escaped there.
     # A comment at the end of the SQL must not swallow the bracket that follows.
-    folder = f"s3://{context.platform.bucket('landing')}/{context.workload.name}/{query.feed}/{name}"
+    folder = f"s3://{context.platform.bucket('lake')}/{context.workload.name}/{STAGING}"
     sql = query.sql.replace(AS_OF, f"from_iso8601_timestamp('{AS_OF}')")
     parts = f"UNLOAD ({sql}\n) TO '{folder}/".split(AS_OF)
     values = ", $.as_of, ".join(f"$.parts.p{place}" for place in range(len(parts)))
@@ -89,7 +98,8 @@ def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, Sta
         {
             "Type": "Pass",
             "Comment": f"The statement; between its parts come {AS_OF} and, last, the name of the run's folder",
-            "Result": {f"p{place}": part for place, part in enumerate(parts)} | {"options": options},
+            "Result": {f"p{place}": part for place, part in enumerate(parts)}
+            | {"options": options, "drops": f"{context.workload.name}/{query.feed}/{name}"},
             "ResultPath": "$.parts",
             "Next": f"Unload {name}",
         },
@@ -99,7 +109,7 @@ def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, Sta
         checked(
             {
                 "Type": "Task",
-                "Comment": f"Write the rows as files of the feed {query.feed}, and wait for the query",
+                "Comment": "Write the rows as files aside, and wait for the query",
                 "Resource": states.integration("athena:startQueryExecution.sync"),
                 "Parameters": {
                     "QueryString.$": f"States.Format('{template}', {values}, {states.NAME}, $.parts.options)",
@@ -109,12 +119,72 @@ def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, Sta
                 "ResultSelector": {
                     "query.$": "$.QueryExecution.QueryExecutionId",
                     "scanned_bytes.$": "$.QueryExecution.Statistics.DataScannedInBytes",
+                    "folder.$": states.NAME,
                 },
                 "ResultPath": "$.unloaded",
                 "Retry": [states.retry("Athena.TooManyRequestsException", "Athena.InternalServerException")],
-                "Next": "Unloaded",
+                "Next": "Find files",
             }
         ),
+    )
+
+
+def _drops(context: Context) -> Iterator[tuple[str, State]]:
+    """The states that copy the files of a query that has ended to its feed."""
+    lake, aside = context.platform.bucket("lake"), f"{context.workload.name}/{STAGING}"
+    yield (
+        "Find files",
+        call(
+            "s3:listObjectsV2",
+            "Which files has the query written?",
+            {"Bucket": lake, "Prefix.$": f"States.Format('{aside}/{{}}/', $.unloaded.folder)", "MaxKeys": MAX_FILES},
+            next_state="All found?",
+            result="files",
+        ),
+    )
+    yield (
+        "All found?",
+        states.choice(
+            "Are there files, and are they all?",
+            [
+                (states.is_true("$.files.IsTruncated"), "Too many files"),
+                ({"Variable": "$.files.KeyCount", "NumericEquals": 0}, "Unloaded"),
+            ],
+            otherwise="Drop files",
+        ),
+    )
+    name = f"States.ArrayGetItem(States.StringSplit($$.Map.Item.Value.Key, '/'), {len(aside.split('/')) + 1})"
+    copy = call(
+        "s3:copyObject",
+        "Drop one",
+        {
+            "Bucket": context.platform.bucket("landing"),
+            "Key.$": "States.Format('{}/{}/{}', $.drops, $.folder, $.name)",
+            "CopySource.$": f"States.Format('{lake}/{{}}', $.file)",
+        },
+        next_state="Dropped",
+    )
+    yield (
+        "Drop files",
+        {
+            "Type": "Map",
+            "Comment": "Drop each file",
+            "ItemsPath": "$.files.Contents",
+            "ItemSelector": {
+                "file.$": "$$.Map.Item.Value.Key",
+                "name.$": name,
+                "drops.$": "$.parts.drops",
+                "folder.$": "$.unloaded.folder",
+            },
+            "MaxConcurrency": 10,
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "INLINE"},
+                "StartAt": "Drop file",
+                "States": {"Drop file": copy, "Dropped": states.succeed("It is a drop")},
+            },
+            "ResultPath": "$.dropped",
+            "Next": "Unloaded",
+        },
     )
 
 
@@ -137,8 +207,9 @@ def statements(context: Context) -> list[Statement]:
         LAKE.find(names, *OWN_FOLDERS),
         LAKE.read(names, *OWN_FOLDERS),
         resource("s3", results, because="Athena names a result by the query's id").may(*WRITE_FILE),
-        LANDING.find(names, *feeds),
-        LANDING.below(names, *feeds).may(*WRITE_FILE),
+        LAKE.find(names, STAGING),
+        LAKE.below(names, STAGING).may("GetObject", *WRITE_FILE),
+        LANDING.write(names, *feeds),
         resource("s3", *(platform.arn("s3", bucket) for bucket in sorted(buckets))).may("GetBucketLocation"),
         *(right for table, uri in others.items() for right in _read(context, table, uri)),
     ]

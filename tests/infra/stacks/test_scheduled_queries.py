@@ -41,10 +41,13 @@ def test_the_role_reads_declared_tables_and_writes_declared_feeds(resources: lis
     granted = {(action, str(arn)) for one in statements for action in one["Action"] for arn in one["Resource"]}
     written = {arn for action, arn in granted if action == "s3:PutObject"}
     assert written == {
-        f"{LAKE}/query-results/*", f"{LANDING}/electricity/scoring/*", f"{LANDING}/electricity/labels/*"
+        f"{LAKE}/query-results/*", f"{LAKE}/electricity/staging/*",
+        f"{LANDING}/electricity/scoring/*", f"{LANDING}/electricity/labels/*",
     }  # fmt: skip
     read = {arn for action, arn in granted if action == "s3:GetObject"}
-    own = {f"{LAKE}/electricity/{folder}/*" for folder in ("iceberg", "quarantine", "decisions", "predictions")}
+    own = {
+        f"{LAKE}/electricity/{folder}/*" for folder in ("iceberg", "quarantine", "decisions", "predictions", "staging")
+    }
     assert read == own | {"arn:aws:s3:::shop/o/*"}
     tables = {arn.partition(":table/")[2] for action, arn in granted if action == "glue:GetTable" if ":table/" in arn}
     assert {table for table in tables if not table.startswith("millrace_dev/electricity_")} == {"shop/orders"}
