@@ -117,13 +117,16 @@ def live_error(
         # nothing, are those of a coin.
         coin_n = expected_n * (1 - expected_n) if expected_n.any() else np.full(labels, 0.25)
         spread = (labels * spread + PRIOR * float(open_n @ coin_n)) / (labels + PRIOR)
-    if chance_N is None:
-        # Labels that came by themselves may be those of a few days, whose rows are alike: no better than whole days.
+    if missing := _missing(stretch_N, counted_N, chance_N):
+        # Whole stretches may be missing, whose rows are alike: a label then tells no more than its stretch does.
         if (between := _between(stretch_N[counted_N], weight_n * around_n)) is None:
             return None
-        variance, stretches = between
-        if (alike := variance * (1 - labels / rows)) > spread:
-            spread, freedom = alike, float(stretches - 1)
+        more, stretches = max(between[0] - spread, 0.0) * missing, between[1]
+        # Satterthwaite 1946: the freedom of a sum of two variances.
+        total = spread + more
+        freedom = total**2 / (spread**2 / freedom + more**2 / (stretches - 1)) if total else freedom
+        spread = total
+    own_variance = float(weight_n @ (own_n - weight_n @ own_n) ** 2)
     reach = _student(freedom) * math.sqrt(spread)
     least, most = (error - reach, error + reach)
     if is_share:
@@ -131,11 +134,24 @@ def live_error(
         sure = float(error_N[known_N].sum()) / rows
         highest = sure + 1 - int(known_N.sum()) / rows
         error = min(max(error, sure), highest)
-        least, most = _of_share(error, spread, freedom)
+        # Errors that the labels happened to miss make the variance small, and no label tells more than one toss, apart
+        # from what the model's expectation explains of them.
+        explained = 1 - float(weight_n @ around_n**2) / own_variance if own_variance else 0.0
+        tosses = 1 / max(float(open_n.sum()) * (1 - max(explained, 0.0)), 1e-12)
+        least, most = _of_share(error, spread, freedom, most_tosses=tosses)
         least, most = max(least, sure), min(most, highest)
-    variance = float(weight_n @ (own_n - weight_n @ own_n) ** 2)
-    alone = variance / (spread + variance / rows) if variance else float(labels)
+    alone = own_variance / (spread + own_variance / rows) if own_variance else float(labels)
     return LiveError(error=error, low=least, high=most, deviation=math.sqrt(spread), rows=max(round(alone), 1))
+
+
+def _missing(stretch_N: NDArray[np.int64], counted_N: NDArray[np.bool_], chance_N: Floats | None) -> float:
+    """The share of the window that labels do not stand for.
+
+    Labels that came by themselves stand for their rows alone; those that were asked for stand for their stretch, if
+    people have answered some of it."""
+    if chance_N is None:
+        return 1 - int(counted_N.sum()) / len(counted_N)
+    return 1 - len(np.unique(stretch_N[counted_N])) / len(np.unique(stretch_N[chance_N > 0]))
 
 
 def _between(stretch_n: NDArray[np.int64], part_n: Floats) -> tuple[float, int] | None:
@@ -149,7 +165,7 @@ def _between(stretch_n: NDArray[np.int64], part_n: Floats) -> tuple[float, int] 
     return float(sum_B @ sum_B) * count / (count - 1), count
 
 
-def _of_share(share: float, variance: float, freedom: float) -> tuple[float, float]:
+def _of_share(share: float, variance: float, freedom: float, *, most_tosses: float) -> tuple[float, float]:
     """The interval of a share that was estimated with this variance, which itself was estimated with `freedom`.
 
     Exact for a coin, with as many tosses as have this variance (Clopper and Pearson 1934; Korn and Graubard 1998)."""
@@ -158,6 +174,7 @@ def _of_share(share: float, variance: float, freedom: float) -> tuple[float, flo
     inside = min(max(share, 0.5 / (freedom + 1)), 1 - 0.5 / (freedom + 1))
     tail = (1 - CONFIDENCE) / 2
     tosses = inside * (1 - inside) / max(variance, 1e-12) * (float(ndtri(1 - tail)) / _student(freedom)) ** 2
+    tosses = min(tosses, most_tosses)
     heads = share * tosses
     low = float(betaincinv(heads, tosses - heads + 1, tail)) if heads > 0 else 0.0
     high = float(betaincinv(heads + 1, tosses - heads, 1 - tail)) if heads < tosses else 1.0

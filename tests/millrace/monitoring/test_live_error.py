@@ -66,6 +66,44 @@ def test_intervals_hold_the_error_though_labels_were_chosen(world: str) -> None:
     assert abs(estimates.mean()) < 3 * estimates.std() / np.sqrt(len(estimates))
 
 
+@pytest.mark.parametrize(("expected", "many"), [(0.03, 21), (0.03, 70), (0.01, 70)])
+def test_intervals_hold_an_error_that_is_rare(expected: float, many: int) -> None:
+    """Most sets of labels have no error at all: then no more is known than of as many tosses of a coin."""
+    held = []
+    for run in range(400):
+        random = np.random.default_rng(run)
+        expected_N = random.beta(1, 1 / expected - 1, ROWS)
+        error_N = (random.random(ROWS) < expected_N).astype(float)
+        chance_N, chosen_N = choose(expected_N, many, random)
+        known_N, chance_N = np.where(chosen_N, error_N, np.nan), np.where(chosen_N, chance_N, 0.0)
+        found = live_error(known_N, expected_N, chance_N, EACH, is_share=True)
+        held.append(found is not None and found.low <= error_N.mean() <= found.high)
+    assert np.mean(held) >= 0.93
+
+
+@pytest.mark.parametrize("answered", [3, 4, 5])
+def test_intervals_hold_the_error_though_whole_days_have_no_answers(answered: int) -> None:
+    """The rows of a day are alike, in what the model does not know."""
+    held, day_N = [], np.repeat(np.arange(7), 48)
+    for run in range(400):
+        random = np.random.default_rng(run)
+        error_N = (random.random(336) < random.beta(1, 2, 7)[day_N]).astype(float)
+        chance_N, expected_N = np.zeros(336), np.full(336, 0.3)
+        for day in range(7):
+            chance_n, chosen_n = choose(expected_N[:48], 10, random)
+            chance_N[day_N == day] = chance_n * chosen_n
+        is_answered_N = (chance_N > 0) & np.isin(day_N, random.choice(7, answered, replace=False))
+        found = live_error(np.where(is_answered_N, error_N, np.nan), expected_N, chance_N, day_N, is_share=True)
+        held.append(found is not None and found.low <= error_N.mean() <= found.high)
+    assert np.mean(held) >= 0.93
+
+
+def test_answers_of_one_day_do_not_stand_for_those_of_a_week() -> None:
+    chance_N, day_N = np.full(70, 0.5), np.repeat(np.arange(7), 10)
+    error_N = np.where(day_N == 0, 0.0, np.nan)
+    assert live_error(error_N, np.zeros(70), chance_N, day_N, is_share=True) is None
+
+
 def test_without_the_chances_the_same_labels_mislead() -> None:
     """Rows were chosen where the model is unsure: taken for a plain sample they show twice the error."""
     random = np.random.default_rng(1)
