@@ -79,9 +79,12 @@ def awake_lines(records: Sequence[Record], first: datetime, end: datetime) -> tu
 
 def _stops(records: Sequence[Record], end: datetime) -> Iterator[tuple[EndpointStopped, datetime]]:
     """Each stop with the start that followed it; with `end` if none has."""
-    started = {
-        one.details.stopped_at: one.details.started_at for one in records if isinstance(one.details, EndpointStarted)
-    }
-    for one in records:
-        if isinstance(one.details, EndpointStopped) and not isinstance(one.details, EndpointStarted):
-            yield one.details, started.get(one.details.stopped_at, end)
+    stops, started = dict[datetime, EndpointStopped](), dict[datetime, datetime]()
+    for details in (one.details for one in records):
+        if isinstance(details, EndpointStopped):
+            # The record of a start has the stop too, whose own record a sweep that fails does not write.
+            stops.setdefault(details.stopped_at, details)
+        if isinstance(details, EndpointStarted):
+            started[details.stopped_at] = details.started_at
+    for at, stop in stops.items():
+        yield stop, started.get(at, end)
