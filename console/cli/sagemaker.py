@@ -19,7 +19,9 @@ sagemaker = typer.Typer(
     no_args_is_help=True,
     help="Take over from Model Monitor, Clarify, Ground Truth and A2I: read and write their files.",
 )
-Paths = Annotated[list[str], typer.Argument(help="Files, folders, or s3://BUCKET/PREFIX.")]
+Paths = Annotated[list[str], typer.Argument(help="Files or folders, on disk or s3://BUCKET/KEY.")]
+Cells = Annotated[str, typer.Option(help="Names of the cells of CSV, with commas between.")]
+Answer = Annotated[str, typer.Option(help="The field, or the place from 0, of the value in an answer.")]
 
 
 @sagemaker.command()
@@ -27,13 +29,13 @@ def captures(
     paths: Paths,
     as_json: Json,
     baseline: Annotated[
-        Path | None, typer.Option(help="The rows of the training (.csv, .jsonl, .parquet), or statistics.json.")
-    ] = None,
+        str, typer.Option(help="The rows of the training (.csv, .jsonl, .parquet), or statistics.json.")
+    ] = "",
     labels: Annotated[list[str] | None, typer.Option(help="Ground truth as Model Monitor merges it.")] = None,
-    columns: Annotated[str, typer.Option(help="Names of the cells of CSV, with commas between.")] = "",
+    columns: Cells = "",
     label: Annotated[str, typer.Option(help="The column of --baseline that requests do not have.")] = "",
     time: Annotated[str, typer.Option(help="The column of --baseline that its rows are ordered by.")] = "",
-    answer: Annotated[str, typer.Option(help="The field, or the place from 0, of the value in an answer.")] = "",
+    answer: Answer = "",
     since: Annotated[
         datetime | None, typer.Option(help="Judge the calls from this time on (UTC), compared with those before.")
     ] = None,
@@ -67,7 +69,8 @@ def captures(
         threshold=threshold,
     )
     if output:
-        from console.sagemaker.monitor import statistics_of, violations_of
+        from console.sagemaker.constraints import violations_of
+        from console.sagemaker.monitor import statistics_of
 
         _write(output, statistics=statistics_of(captured.table), constraint_violations=violations_of(verdict))
     _show(verdict, as_json=as_json)
@@ -117,28 +120,64 @@ def _row(window: JudgedWindow) -> dict[str, Any]:
 
 
 @sagemaker.command()
-def clarify(
-    rows: Annotated[Path, typer.Argument(help="Rows with their labels: .csv, .jsonl or .parquet.")],
+def violations(
+    paths: Paths,
     as_json: Json,
-    config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Clarify's analysis_config.json.")],
-    predicted: Annotated[str, typer.Option(help="The column of the predicted labels.")] = "",
-    beside: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="An analysis.json to compare with.")
+    constraints: Annotated[str, typer.Option(help="Model Monitor's constraints.json.")],
+    statistics: Annotated[str, typer.Option(help="Its statistics.json; without it no distribution is compared.")] = "",
+    label: Annotated[str, typer.Option(help="The column of the constraints that answers are in.")] = "",
+    columns: Cells = "",
+    answer: Answer = "",
+    beside: Annotated[str, typer.Option(help="A constraint_violations.json to compare with.")] = "",
+    output: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Write what an execution writes: its three files.")
     ] = None,
+) -> None:
+    """Check captured calls by Model Monitor's own constraints, as one of its executions does.
+
+    Example: millrace sagemaker violations capture/ --constraints constraints.json --statistics statistics.json"""
+    from console.sagemaker.captures import read
+    from console.sagemaker.constraints import Constraints, Violations, compared, judge_by, rows_of
+    from console.sagemaker.lines import document
+    from console.sagemaker.monitor import Statistics, statistics_of
+
+    wanted = document(constraints, Constraints)
+    known = document(statistics, Statistics) if statistics else None
+    theirs = document(beside, Violations) if beside else None
+    names = split_words(columns) or [one.name for one in wanted.features if one.name != label]
+    captured = read(paths, columns=names, answer=answer)
+    judged = judge_by(wanted, known, rows_of(captured, label))
+    if output:
+        documents = {"constraints": wanted.model_dump(exclude_unset=True), "statistics": statistics_of(captured.table)}
+        _write(output, **documents, constraint_violations=judged.violations.model_dump())
+    nothing = f"{len(captured.cells):,} rows, no violation."
+    show_rows(compared(judged.violations, theirs), as_json=as_json, nothing=nothing)
+    for note in () if as_json else judged.notes:
+        print(f"note: {note}")
+
+
+@sagemaker.command()
+def clarify(
+    rows: Annotated[str, typer.Argument(help="Rows with their labels: .csv, .jsonl or .parquet.")],
+    as_json: Json,
+    config: Annotated[str, typer.Option(help="Clarify's analysis_config.json.")],
+    predicted: Annotated[str, typer.Option(help="The column of the predicted labels.")] = "",
+    beside: Annotated[str, typer.Option(help="An analysis.json to compare with.")] = "",
     output: Annotated[Path | None, typer.Option(help="Write the figures here, as Clarify's analysis.json.")] = None,
 ) -> None:
     """Compute Clarify's bias metrics of a file of rows, by their own names.
 
     Example: millrace sagemaker clarify rows.csv --config analysis_config.json --predicted score"""
     from console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
-    from console.sagemaker.lines import parsed, read_table
+    from console.sagemaker.lines import document, read_table
 
-    wanted = parsed(str(config), config.read_bytes(), AnalysisConfig)
+    wanted = document(config, AnalysisConfig)
     if predicted:
         wanted = wanted.model_copy(update={"predicted_label": predicted})
-    found = analyse(read_table(rows, headers=wanted.headers), wanted, where=str(rows))
-    theirs = dict(parsed(str(beside), beside.read_bytes(), Analysis).figures()) if beside else {}
+    found = analyse(read_table(rows, headers=wanted.headers), wanted, where=rows)
+    theirs = dict(document(beside, Analysis).figures()) if beside else {}
     if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(found.model_dump_json(indent=1, exclude_unset=True))
     lines = []
     for key, one in found.figures():
@@ -150,23 +189,17 @@ def clarify(
 @sagemaker.command()
 def monitor(
     rows: Annotated[
-        Path,
-        typer.Argument(exists=True, dir_okay=False, help="Rows (.csv, .jsonl, .parquet), or a baseline.json."),
+        str, typer.Argument(help="Rows (.csv, .jsonl, .parquet), a version's baseline.json, or a statistics.json.")
     ],
     output: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to.")],
 ) -> None:
     """Write statistics.json and constraints.json, as Model Monitor suggests them for a training file.
 
     Example: millrace sagemaker monitor train.csv --output baseline"""
-    from console.sagemaker.baselines import read_rows
-    from console.sagemaker.monitor import constraints_of, statistics_of, statistics_of_known
-    from millrace.monitoring.baseline import Baseline
+    from console.sagemaker.baselines import statistics_in
+    from console.sagemaker.constraints import constraints_of
 
-    if rows.suffix == ".json":
-        baseline = Baseline.from_json(rows.read_bytes())
-        statistics = statistics_of_known({one.name: one.sketch for one in baseline.columns}, baseline.rows)
-    else:
-        statistics = statistics_of(read_rows(rows).rows)
+    statistics = statistics_in(rows)
     _write(output, statistics=statistics, constraints=constraints_of(statistics))
     print(f"{output}: statistics.json and constraints.json of {len(statistics['features'])} columns")
 
@@ -221,6 +254,7 @@ def _write_labels(taken: Taken, output: Path) -> None:
     import json
     import sys
 
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("".join(f"{json.dumps(row)}\n" for row in taken.rows))
     print(f"{output}: {len(taken.rows):,} labels; {len(taken.left):,} left out")
     for where, why in taken.left.items():
@@ -229,7 +263,7 @@ def _write_labels(taken: Taken, output: Path) -> None:
 
 @sagemaker.command()
 def manifest(
-    rows: Annotated[Path, typer.Argument(help="Labels: .csv, .jsonl or .parquet.")],
+    rows: Annotated[str, typer.Argument(help="Labels: .csv, .jsonl or .parquet.")],
     output: Annotated[Path, typer.Option(help="The manifest to write.")],
     key: Key = "id",
     event_time: EventTime = "at",
@@ -247,5 +281,6 @@ def manifest(
 
     columns = Columns(key=key, event_time=event_time, label=label)
     lines = list(lines_of(read_table(rows), columns, attribute=attribute, prefix=prefix, ending=ending))
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("".join(f"{line}\n" for line in lines))
     print(f"{output}: {len(lines):,} labels")

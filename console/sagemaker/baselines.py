@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 
 from console.sagemaker.captures import Captured
-from console.sagemaker.lines import parsed, read_table
-from console.sagemaker.monitor import Statistics
+from console.sagemaker.lines import contents, document, parsed, read_table
+from console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
 from console.sagemaker.verdict import FEWEST_ROWS, Reference, of_blocks
 from millrace.errors import ConfigurationError
-from millrace.monitoring.baseline import PROMISED_WINDOWS
+from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.sketch import Sketch, kind_of, sketch
 from millrace.monitoring.statistics.catalogue import ValueKind
@@ -23,7 +24,7 @@ from millrace.monitoring.statistics.catalogue import ValueKind
 class TrainingRows:
     """The rows that a model was trained on."""
 
-    path: Path
+    path: str
     rows: pa.Table
     label: str
     is_in_time: bool
@@ -44,7 +45,7 @@ class TrainingRows:
         shared = [name for name in self.names if name in captured.table.column_names]
         if not shared:
             raise ConfigurationError(
-                where=str(self.path), field="columns", expected=", ".join(self.names), came=captured.table.column_names
+                where=self.path, field="columns", expected=", ".join(self.names), came=captured.table.column_names
             )
         rows = self.rows.select(shared)
         if not self.is_in_time:
@@ -58,7 +59,7 @@ class TrainingRows:
 class MonitorBaseline:
     """Model Monitor's `statistics.json`."""
 
-    path: Path
+    path: str
     known: Mapping[str, Sketch | Constant]
     names: tuple[str, ...]
     """The columns of a request, in their order."""
@@ -72,7 +73,7 @@ class MonitorBaseline:
         shared = {name: one for name, one in self.known.items() if name in captured.table.column_names}
         if not shared:
             raise ConfigurationError(
-                where=str(self.path), field="features", expected=", ".join(self.names), came=captured.table.column_names
+                where=self.path, field="features", expected=", ".join(self.names), came=captured.table.column_names
             )
         return Reference(known=shared)
 
@@ -83,18 +84,16 @@ def _kind(known: Sketch | Constant) -> ValueKind:
     return known.kind
 
 
-def open_baseline(path: Path, *, label: str = "", time: str = "") -> TrainingRows | MonitorBaseline:
+def open_baseline(path: str, *, label: str = "", time: str = "") -> TrainingRows | MonitorBaseline:
     """The baseline in the file: `statistics.json`, or rows as `read_rows` takes them."""
-    if path.suffix != ".json":
+    if PurePosixPath(path).suffix != ".json":
         return read_rows(path, label=label, time=time)
-    if not path.is_file():
-        raise ConfigurationError(where=str(path), field="--baseline", expected="a file", came="none of that name")
-    statistics = parsed(str(path), path.read_bytes(), Statistics)
+    statistics = document(path, Statistics)
     names = tuple(one.name for one in statistics.features if one.name != label)
-    return MonitorBaseline(path=path, known=statistics.known(str(path)), names=names)
+    return MonitorBaseline(path=path, known=statistics.known(path), names=names)
 
 
-def read_rows(path: Path, *, label: str = "", time: str = "") -> TrainingRows:
+def read_rows(path: str, *, label: str = "", time: str = "") -> TrainingRows:
     """The rows of a CSV, JSON lines or Parquet file, sorted by the column `time` if it is named.
 
     Numbers are float64, all else is text; times are left out. Raises ConfigurationError if the file is none of these or
@@ -102,7 +101,7 @@ def read_rows(path: Path, *, label: str = "", time: str = "") -> TrainingRows:
     rows = read_table(path)
     for option, name in (("--label", label), ("--time", time)):
         if name and name not in rows.column_names:
-            raise ConfigurationError(where=str(path), field=option, expected=", ".join(rows.column_names), came=name)
+            raise ConfigurationError(where=path, field=option, expected=", ".join(rows.column_names), came=name)
     rows = rows.sort_by(time) if time else rows
     kept = [field.name for field in rows.schema if field.name != time and not pa.types.is_temporal(field.type)]
     plain = pa.table({name: _plain(rows[name]) for name in kept})
@@ -113,3 +112,14 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     return column.cast(pa.float64() if is_number else pa.string())
+
+
+def statistics_in(path: str) -> dict[str, Any]:
+    """The `statistics.json` of rows or of a version's `baseline.json`; or what the file is, if it is one."""
+    if PurePosixPath(path).suffix != ".json":
+        return statistics_of(read_rows(path).rows)
+    where, content = next(contents([path], ending=".json"))
+    if b'"features"' in content:
+        return parsed(where, content, Statistics).model_dump(exclude_unset=True)
+    baseline = Baseline.from_json(content)
+    return statistics_of_known({one.name: one.sketch for one in baseline.columns}, baseline.rows)

@@ -84,8 +84,10 @@ class GroundTruth(Message):
 class Captured:
     """The captured rows in order of time. Axis: N rows."""
 
+    cells: list[dict[str, Any]]
+    """The inputs of each row as they came, and the answer as ANSWER where it was captured."""
     table: pa.Table
-    """The inputs, and the answers in the column ANSWER where they were captured."""
+    """The same in columns: numbers and texts."""
     times: list[datetime]
     labels: list[str | None]
     """The label of each row; None where none has come."""
@@ -114,8 +116,10 @@ def read(
         for cells, value, label in zip(inputs, answers, known, strict=True):
             rows.append((event.inferenceTime, cells | ({} if value is None else {ANSWER: value}), label))
     rows.sort(key=lambda row: row[0])
+    inputs = [cells for _, cells, _ in rows]
     return Captured(
-        table=table_of([cells for _, cells, _ in rows], kinds),
+        cells=inputs,
+        table=table_of(inputs, kinds),
         times=[at for at, _, _ in rows],
         labels=[label for _, _, label in rows],
     )

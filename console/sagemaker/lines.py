@@ -1,9 +1,9 @@
-"""Reads JSON of AWS's services: whole files, JSON lines, folders of them and prefixes in S3."""
+"""Reads JSON of AWS's services and tables of rows: files, folders of them, and the same in S3."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,14 +19,15 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 def contents(paths: Iterable[str], *, ending: str) -> Iterator[tuple[str, bytes]]:
     """The name and the bytes of each file, in the order of their names; of a folder only files with this ending.
 
-    A path is a file, a folder or `s3://<bucket>/<prefix>`. Raises ConfigurationError for a path without a file."""
+    A path is a file or a folder, on disk or as `s3://<bucket>/<key>`. Raises ConfigurationError for a path without a
+    file."""
     for path in paths:
         is_empty = True
         for name, content in _in_s3(path, ending) if path.startswith("s3://") else _on_disk(Path(path), ending):
             is_empty = False
             yield name, content
         if is_empty:
-            expected = f"a file, a folder or a prefix in S3 with files {ending}"
+            expected = f"a file, or a folder with files {ending}"
             raise ConfigurationError(where=path, field="PATH", expected=expected, came="none")
 
 
@@ -41,10 +42,17 @@ def _in_s3(uri: str, ending: str) -> Iterator[tuple[str, bytes]]:
 
     from millrace.aws.objects import keys_below, read_object, split_uri
 
-    client, (bucket, prefix) = boto3.client("s3"), split_uri(uri)
-    for key in keys_below(client, bucket, prefix):
-        if key.endswith(ending) or key == prefix:
+    client, (bucket, path) = boto3.client("s3"), split_uri(uri)
+    for key in keys_below(client, bucket, path):
+        # The prefix `AllTraffic` has the keys of the folder `AllTraffic-2` too.
+        if key == path or (key.startswith(f"{path.rstrip('/')}/") and key.endswith(ending)):
             yield f"s3://{bucket}/{key}", read_object(client, f"s3://{bucket}/{key}")
+
+
+def document(path: str, kind: type[Parsed]) -> Parsed:
+    """The file as `kind`."""
+    where, content = next(contents([path], ending=".json"))
+    return parsed(where, content, kind)
 
 
 def documents(paths: Iterable[str], kind: type[Parsed], *, ending: str) -> Iterator[tuple[str, Parsed]]:
@@ -73,7 +81,7 @@ def parsed(where: str, content: bytes | str, kind: type[Parsed]) -> Parsed:
         ) from None
 
 
-def read_table(path: Path, *, headers: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: str, *, headers: Sequence[str] | None = None) -> pa.Table:
     """The rows of a CSV, JSON lines or Parquet file; `headers` names the columns of a CSV file without a line of names.
 
     Raises ConfigurationError for any other file."""
@@ -82,15 +90,15 @@ def read_table(path: Path, *, headers: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.json
     import pyarrow.parquet
 
-    def read_csv(file: Path) -> pa.Table:
+    def read_csv(file: pa.BufferReader) -> pa.Table:
         return pyarrow.csv.read_csv(file, pyarrow.csv.ReadOptions(column_names=headers))
 
     readers = {".csv": read_csv, ".jsonl": pyarrow.json.read_json, ".parquet": pyarrow.parquet.read_table}
-    if path.suffix not in readers or not path.is_file():
-        expected = f"a file {', '.join(readers)}"
-        raise ConfigurationError(where=str(path), field="rows", expected=expected, came="none of that name")
+    if (ending := PurePosixPath(path).suffix) not in readers:
+        raise ConfigurationError(where=path, field="rows", expected=f"a file {', '.join(readers)}", came=ending)
+    where, content = next(contents([path], ending=ending))
     try:
-        return readers[path.suffix](path)
+        return readers[ending](pa.BufferReader(content))
     except pa.ArrowInvalid as error:
-        expected = f"rows as {path.suffix} has them"
-        raise ConfigurationError(where=str(path), field="rows", expected=expected, came=str(error)) from None
+        expected = f"rows as {ending} has them"
+        raise ConfigurationError(where=where, field="rows", expected=expected, came=str(error)) from None

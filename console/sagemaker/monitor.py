@@ -1,7 +1,7 @@
-"""Model Monitor's statistics, constraints and violations: read as what captures are compared with, written from ours.
+"""Model Monitor's statistics: read as what captures are compared with, written from rows and from baselines of ours.
 
-https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-byoc-statistics.html, …-byoc-constraints.html and
-…-interpreting-violations.html have the three files. Axes: P points, B bins."""
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-byoc-statistics.html has the file. Axes: P points, B bins,
+V values that the file has kept."""
 
 from __future__ import annotations
 
@@ -21,14 +21,10 @@ from millrace.monitoring.sketch import CELLS, CategoricalSketch, NumericSketch, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from console.sagemaker.verdict import Verdict
-
 POINTS = 4_000
 """A distribution of a statistics file is read as so many of its quantiles."""
 BUCKETS, KLL_K, KLL_C = 10, 2048, 0.64
 """What Model Monitor's own container writes: ten buckets of equal width, and the parameters of its KLL sketch."""
-MOST_DOMAIN = 20
-"""A column of at most so many texts has them as its domain."""
 
 
 class Part(Message):
@@ -140,8 +136,8 @@ def _known(feature: Feature, rows: int) -> Sketch | Constant | None:
     )
 
 
-def _points(numbers: NumericStatistics) -> NDArray[np.float64]:
-    """Quantiles of the distribution (P), the least and the greatest value among them."""
+def weighted_values(numbers: NumericStatistics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The values that the file has kept (V), in their order, and for how many rows each stands (V)."""
     kll = numbers.distribution.kll
     levels = kll.sketch.data if kll.sketch else []
     values = np.array([value for level in levels for value in level], float)
@@ -150,12 +146,18 @@ def _points(numbers: NumericStatistics) -> NDArray[np.float64]:
         # Buckets alone: the rows of each are taken as spread over it.
         steps = np.linspace(0, 1, POINTS // BUCKETS)
         values = np.concatenate([low.lower_bound + steps * (low.upper_bound - low.lower_bound) for low in kll.buckets])
-        weights = np.repeat([bucket.count for bucket in kll.buckets], len(steps))
+        weights = np.repeat([bucket.count / len(steps) for bucket in kll.buckets], len(steps))
     order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order]) / weights.sum()
+    return values[order], weights[order]
+
+
+def _points(numbers: NumericStatistics) -> NDArray[np.float64]:
+    """Quantiles of the distribution (P), the least and the greatest value among them."""
+    values, weights = weighted_values(numbers)
+    reached = np.cumsum(weights) / weights.sum()
     wanted = (np.arange(POINTS) + 0.5) / POINTS
     places = np.searchsorted(reached, wanted, side="left").clip(max=len(values) - 1)
-    return np.concatenate([[numbers.min], values[order][places], [numbers.max]])
+    return np.concatenate([[numbers.min], values[places], [numbers.max]])
 
 
 def statistics_of(rows: pa.Table) -> dict[str, Any]:
@@ -238,59 +240,3 @@ def _levels(sorted_N: NDArray[np.float64]) -> list[list[float]]:
         if len(rest) >> level & 1:
             levels[level].append(float(rest[-1]))
     return levels
-
-
-def constraints_of(statistics: dict[str, Any]) -> dict[str, Any]:
-    """The `constraints.json` that Model Monitor suggests for these statistics."""
-    features = []
-    for one in statistics["features"]:
-        found = one.get("numerical_statistics") or one["string_statistics"]
-        present, missing = found["common"]["num_present"], found["common"]["num_missing"]
-        constraint: dict[str, Any] = {
-            "name": one["name"],
-            "inferred_type": one["inferred_type"],
-            "completeness": present / max(present + missing, 1),
-        }
-        if "min" in found:
-            constraint["num_constraints"] = {"is_non_negative": found["min"] >= 0}
-        elif 0 < found.get("distinct_count", 0) <= MOST_DOMAIN:
-            domains = [bucket["value"] for bucket in found["distribution"]["categorical"]["buckets"]]
-            constraint["string_constraints"] = {"domains": domains}
-        features.append(constraint)
-    return {"version": 0.0, "features": features, "monitoring_config": MONITORING_CONFIG}
-
-
-MONITORING_CONFIG = {
-    "evaluate_constraints": "Enabled",
-    "emit_metrics": "Enabled",
-    "datatype_check_threshold": 1.0,
-    "domain_content_threshold": 1.0,
-    "distribution_constraints": {
-        "perform_comparison": "Enabled",
-        "comparison_threshold": 0.1,
-        "comparison_method": "Robust",
-    },
-}
-"""What the container writes. Its one threshold for all columns is not what our bounds are."""
-CHECKS = {"missing": "completeness_check", "unseen": "categorical_values_check"}
-
-
-def violations_of(verdict: Verdict) -> dict[str, Any]:
-    """The `constraint_violations.json` of the windows that drifted: each column once for each check, at its worst."""
-    worst: dict[tuple[str, str], tuple[float, str]] = {}
-    for window in verdict.windows:
-        for one in window.judgement.findings:
-            check = CHECKS.get(one.statistic, "baseline_drift_check")
-            text = (
-                f"{one.statistic}: {one.value:.6g} exceeds its bound {one.bound:.6g} in the window from "
-                f"{window.start:%Y-%m-%dT%H:%M:%SZ} to {window.end:%Y-%m-%dT%H:%M:%SZ}"
-            )
-            key = (one.column, check)
-            if one.ratio > max(1.0, worst.get(key, (0.0, ""))[0]):
-                worst[key] = (one.ratio, text)
-    return {
-        "violations": [
-            {"feature_name": column, "constraint_check_type": check, "description": text}
-            for (column, check), (_, text) in sorted(worst.items())
-        ]
-    }

@@ -10,11 +10,11 @@ from console.queries.sleeps import awake_lines, sleeps_of
 from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped, VersionLive
 from millrace.messages.envelope import Message
 from millrace.state.audit import Record
+from millrace.workload.prices import usd_per_hour
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 END = FIRST + timedelta(days=10)
-USD = 0.115
-"""An hour of ml.m5.large."""
+USD = usd_per_hour("ml.m5.large")
 
 
 def at(hours: float) -> datetime:
@@ -37,7 +37,7 @@ def start(stopped: float, started: float) -> Record:
 
 
 LIVE = record(
-    AuditEvent.VERSION_LIVE,
+    AuditEvent.RELEASE_LIVE,
     VersionLive(version="3", revision=1, watched_requests=0, live_at=at(0), endpoint_config="c"),
 )
 

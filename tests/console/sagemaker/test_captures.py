@@ -96,7 +96,7 @@ def test_columns_must_fit_the_row(tmp_path: Path) -> None:
 
 def verdict_of(tmp_path: Path, rows: list[dict[str, Any]], trained: Path | None = None, **options: Any) -> Verdict:
     path = write(tmp_path / "captures.jsonl", captures_of(rows))
-    reference = read_rows(trained, label="class", time=options.pop("time", "")) if trained else None
+    reference = read_rows(str(trained), label="class", time=options.pop("time", "")) if trained else None
     captured = read([path], columns=INPUTS, kinds=reference.kinds if reference else {})
     return judge_captures(captured, reference=reference.reference(captured) if reference else None, **options)
 
