@@ -77,9 +77,11 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     if is_rollback:
         return Outcome(text=f"version {opened.version} is live again")
     judged = answer(run, "judge_phase", PhaseJudged)
-    if judged and judged.answer == "stop":
-        return Outcome(text=f"not released: {judged.because}", is_refused=True)
-    return Outcome(text="; ".join([f"released version {opened.version}", *_watched(run, opened)]))
+    stopped = judged.because if judged and judged.answer == "stop" else ""
+    if stopped and answer(run, "advance_release", ReleaseAdvanced) is None:
+        return Outcome(text=f"not released: {stopped}", is_refused=True)
+    back = [f"then the version before comes back: {stopped}"] if stopped else []
+    return Outcome(text="; ".join([f"released version {opened.version}", *_watched(run, opened), *back]))
 
 
 def _summary(run: Execution, _: WorkloadReport) -> RunSummary:

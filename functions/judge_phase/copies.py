@@ -19,7 +19,7 @@ from millrace.decisions.review import BLIND
 from millrace.decisions.road import Admitted
 from millrace.decisions.store import read_days
 from millrace.errors import AnswerError
-from millrace.messages.climb import Climb, TwoAnswers
+from millrace.messages.climb import Climb, Role, TwoAnswers
 from millrace.release.climb import differ
 from millrace.settings.environment import Environment
 from millrace.tasks import catalogue as tasks
@@ -68,7 +68,7 @@ class Copies:
         found = [
             said
             for said in map(as_said, decided)
-            if said.model_version == climb.champion
+            if said.model_version == climb.version_of(climb.live_role)
             and said.inferred_at >= climb.since
             and said.event_time.date() >= first
             and said.id not in have
@@ -76,14 +76,14 @@ class Copies:
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
 
-    def ask(self, decisions: Sequence[Decision], *, version: str) -> tuple[list[TwoAnswers], int]:
+    def ask(self, decisions: Sequence[Decision], climb: Climb) -> tuple[list[TwoAnswers], int]:
         """The pairs of answers, and how many rows got none. The challenger may fail: nobody waits for it."""
         found: list[TwoAnswers] = []
         for at in range(0, len(decisions), ROWS):
-            found += self._answered(decisions[at : at + ROWS], version)
+            found += self._answered(decisions[at : at + ROWS], climb)
         return found, len(decisions) - len(found)
 
-    def _answered(self, asked: Sequence[Decision], version: str) -> Iterator[TwoAnswers]:
+    def _answered(self, asked: Sequence[Decision], climb: Climb) -> Iterator[TwoAnswers]:
         known = [(one, cells) for one, cells in zip(asked, self._cells(asked), strict=True) if cells is not None]
         decisions = [one for one, _ in known]
         rows = [Admitted(number=number, cells=cells) for number, (_, cells) in enumerate(known)]
@@ -99,7 +99,8 @@ class Copies:
             answers = endpoint.read_response(said["Body"].read(), rows=len(rows), task=self.task)
         except (AnswerError, BotoCoreError, ClientError):
             return
-        if answers.model_version != version:
+        copied: Role = "champion" if climb.live_role == "challenger" else "challenger"
+        if answers.model_version != climb.version_of(copied):
             return
         taken = [one for place, one in enumerate(decisions) if place not in answers.rejected]
         for one, output in zip(taken, answers.outputs, strict=True):
@@ -109,8 +110,7 @@ class Copies:
                 inferred_at=one.inferred_at,
                 key=dict(one.key),
                 source=one.source,
-                champion=dict(one.output),
-                challenger=dict(output),
+                **{climb.live_role: dict(one.output), copied: dict(output)},
             )
             yield pair.model_copy(update={"input": one.input}) if differ(pair) else pair
 

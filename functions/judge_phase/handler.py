@@ -1,6 +1,7 @@
 """Looks at a version on a phase of its release: the challenger answers copies, and what is known of it is judged.
 
-In the phase `canary` it also answers a share of the requests, from the first look to the last."""
+In the phase `canary` it also answers a share of the requests, from the first look to the last. In the phase `live` it
+answers all, and the version before answers the copies."""
 
 from __future__ import annotations
 
@@ -8,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -24,8 +24,9 @@ from millrace.decisions.outcomes import join
 from millrace.decisions.record import Decision
 from millrace.decisions.review import item_of
 from millrace.messages.audit import AuditEvent, PhaseEnded
-from millrace.messages.climb import Climb, LookInput, PhaseJudged, TwoAnswers
+from millrace.messages.climb import Climb, LookInput, PhaseJudged, Role, TwoAnswers
 from millrace.messages.envelope import handles
+from millrace.names import LIVE
 from millrace.release import assisted
 from millrace.release.climb import look, rung_of, wanted
 from millrace.release.ladder import Verdict
@@ -35,6 +36,7 @@ from millrace.release.requests import NO_REQUESTS, newest, of_climb
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
 from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
@@ -49,11 +51,10 @@ RUNTIME = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retri
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 STATE = StateTable(DYNAMODB, NAMES)
-CLIMBING, POINTERS = ClimbingVersion(STATE), ReleasePointers(STATE)
+CLIMBING, POINTERS, LEASES = ClimbingVersion(STATE), ReleasePointers(STATE), Leases(STATE)
 REVIEWS = ReviewQueue(DYNAMODB, NAMES)
 COPIES = Copies(S3, RUNTIME, SETTINGS)
 PEOPLE = People(REVIEWS, WORKLOAD, COPIES.task)
-Role = Literal["champion", "challenger"]
 
 
 @LOGGER.inject_lambda_context
@@ -68,6 +69,9 @@ def handler(call: LookInput) -> PhaseJudged:
     if climb.looks and climb.looks[-1].answer != "not_yet":
         last = climb.looks[-1]
         return conclude(call, climb, Verdict(answer=last.answer, because=last.because), package)
+    is_live = call.phase == LIVE
+    if is_live and not has_lease(call):
+        return PhaseJudged(answer="overtaken", because="another release has begun")
     CLIMBING.put(Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since))
     if rung_of(call.phase).reviewed:
         climb, verdict = look_with_people(call, store, climb, pairs, refused=package.refusal)
@@ -80,9 +84,11 @@ def handler(call: LookInput) -> PhaseJudged:
         if known is None:
             climb = climb.model_copy(update={"decided_before": newest(decided)})
         open_canary(call)
+    if is_live:
+        stand_by(call)
     # 1. The answers of the challenger to rows that the live version has answered since.
     copies = COPIES.find(decided, climb, (one.id for one in pairs), most=most)
-    came, failed = COPIES.ask(copies, version=climb.version)
+    came, failed = COPIES.ask(copies, climb)
     store.add(came, at=call.at)
     climb = climb.model_copy(update={"failed": climb.failed + failed})
     pairs += came
@@ -107,7 +113,7 @@ def look_with_people(
     most = assisted.room(climb, asked, call.at)
     decided = COPIES.decided(climb, now=call.at, most=most) if most else ()
     drawn = COPIES.find(decided, climb, (one.id for one in pairs), most=most, reviewed=True)
-    came, failed = COPIES.ask(drawn, version=climb.version)
+    came, failed = COPIES.ask(drawn, climb)
     climb = climb.model_copy(update={"failed": climb.failed + failed})
     climb, verdict = assisted.look(climb, [*pairs, *came], asked=asked, now=call.at, refused=refused)
     if verdict.answer == "not_yet":
@@ -128,6 +134,20 @@ def open_canary(call: LookInput) -> None:
         POINTERS.move(replace(pointers, canary=canary))
 
 
+def has_lease(call: LookInput) -> bool:
+    """Whether no other release has begun since the version went live: it takes the lease over."""
+    lease = LEASES.find("release")
+    return lease is not None and lease.holder == call.execution_arn
+
+
+def stand_by(call: LookInput) -> None:
+    """Note in the pointers that the version before is there, at the challenger's endpoint. It answers no requests."""
+    pointers = POINTERS.read()
+    if pointers.canary is None and pointers.previous:
+        canary = CanaryVersion(version=pointers.previous, share=0.0, execution=call.execution_arn)
+        POINTERS.move(replace(pointers, canary=canary))
+
+
 def ask_people(climb: Climb, pairs: Sequence[TwoAnswers], *, now: datetime) -> None:
     """Put the pairs whose labels are asked for at this look into the queue, where a person may decide them.
 
@@ -137,7 +157,7 @@ def ask_people(climb: Climb, pairs: Sequence[TwoAnswers], *, now: datetime) -> N
     by_id = {pair.id: pair for pair in pairs}
     for place in wanted(climb):
         if place.asked_at == now:
-            decision = decision_of(by_id[place.id], "champion", climb)
+            decision = decision_of(by_id[place.id], climb.live_role, climb)
             REVIEWS.open(item_of(decision, WORKLOAD.policy.review, opened_at=now, reason="labels_wanted"))
 
 
@@ -175,7 +195,7 @@ def decision_of(pair: TwoAnswers, role: Role, climb: Climb) -> Decision:
         key=pair.key,
         input=pair.input,
         output=getattr(pair, role),
-        model_version=getattr(climb, "champion" if role == "champion" else "version"),
+        model_version=climb.version_of(role),
         phase="live" if role == "champion" else climb.phase,
         fallback=False,
         latency_ms=0.0,
@@ -215,7 +235,9 @@ def conclude(call: LookInput, climb: Climb, verdict: Verdict, package: Package) 
         ),
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=NAMES.workload, record=kept)
-    if not passed:
+    if call.phase == LIVE and not passed:
+        return judged  # the rollback takes all over that this release holds
+    if not passed or call.phase == LIVE:
         POINTERS.end_canary(call.execution_arn)
     if not passed and not package.refusal:
         REGISTRY.refuse(package, reason=f"{climb.phase}: {last.because}")

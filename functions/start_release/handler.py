@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -17,6 +18,7 @@ from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
+from millrace.names import LIVE
 from millrace.release.promotion import (
     LEASE_DAYS,
     ROLLBACK_PHASES,
@@ -35,7 +37,7 @@ from millrace.state.asleep import AsleepEndpoint
 from millrace.state.audit import Record, append
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases
-from millrace.state.pointers import Pointers, ReleasePointers
+from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
@@ -81,7 +83,8 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
             REGISTRY.reopen(package, reason=verdict.refusal)  # another person may still approve it
     # 3. The lease. Everything after it is only looked at if this release has its turn.
     until, is_decided = given.as_of + timedelta(days=LEASE_DAYS), not (verdict.waits or verdict.refusal)
-    leased = is_decided and LEASES.take("release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
+    take = partial(LEASES.take, "release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
+    leased = is_decided and (take() or (overtakes(given, pointers, package) and take()))
     turn: Turn = "open" if leased else "busy"
     if leased:
         LEASES.free(package.arn)  # the lease `first`, which its registration took
@@ -110,6 +113,8 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         outcome = "busy"
     elif sleeping_config:
         outcome = "asleep"
+    if outcome == "open" and given.rollback and challenger == "in_service":
+        answer_at_once(package.version, execution=call.execution_arn)
     if outcome == "open" and "changing" in (live, challenger):
         changing = NAMES.endpoint if live == "changing" else NAMES.challenger
         raise EndpointChangingError(f"endpoint {changing}: expected one that SageMaker does not change now")
@@ -125,6 +130,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         rule_answer=find_rule_answer(package),
         approval_hours=WORKLOAD.rollout.approval_hours,
         sleeping_config=sleeping_config,
+        keeps_warm=WORKLOAD.rollout.warm_hours > 0 and given.rollback is None,
     )
 
 
@@ -172,6 +178,41 @@ def find_rule_answer(package: Package) -> str:
     return rule_answer(read_object(S3, uri), package)
 
 
+def overtakes(given: ReleaseInput, pointers: Pointers, package: Package) -> bool:
+    """Whether the holder of the lease only watches a version that is live already, and has lost the lease to this one.
+
+    The endpoint of the version before is this release's then. A release that would change nothing waits."""
+    if given.rollback:
+        changes = not is_served(given, pointers)
+    else:
+        beside = package.metadata.get("beside", "")
+        changes = outcome_of(pointers, package.version, turn="open") == "open" and not outdated_by(
+            pointers, beside=beside, was_live=package.was_live
+        )
+    lease, climbing = LEASES.find("release"), CLIMBING.read()
+    if not (changes and lease and climbing and climbing.phase == LIVE and climbing.execution == lease.holder):
+        return False
+    POINTERS.end_canary(lease.holder)
+    CLIMBING.remove(lease.holder)
+    return bool(LEASES.free(lease.holder))
+
+
+def answer_at_once(version: str, *, execution: str) -> None:
+    """Let the version before answer all requests until the live endpoint serves it, if it is still warm."""
+    pointers = POINTERS.read()
+    previous = pointers.previous
+    if previous and previous.version == version and served_model(SAGEMAKER, NAMES.challenger) == previous.model_name:
+        POINTERS.move(replace(pointers, canary=CanaryVersion(version=previous, share=1.0, execution=execution)))
+
+
+def is_served(given: ReleaseInput, pointers: Pointers) -> bool:
+    """Whether the live version is to be restored, and the endpoint serves it."""
+    champion = pointers.champion
+    if given.rollback is None or not given.rollback.restores or champion is None:
+        return False
+    return served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
+
+
 def turn_behind_holder(rollback: Rollback | None) -> Turn:
     """`behind` if the holder of the lease is a version that answers copies, else `busy`.
 
@@ -186,7 +227,7 @@ def turn_behind_holder(rollback: Rollback | None) -> Turn:
         raise EndpointChangingError(f"endpoint {NAMES.challenger}: expected no lease of release, {holder} has it")
     climbing = CLIMBING.read()
     climbs = climbing is not None and climbing.execution == holder
-    if rollback and climbs:
+    if rollback and climbing and climbs and climbing.phase != LIVE:
         # Made here alone: every release would wait for it at a cold start.
         states = boto3.client("stepfunctions")
         states.stop_execution(executionArn=holder, error="Overtaken", cause="another version was brought back")
@@ -202,9 +243,7 @@ def outcome_for(given: ReleaseInput, pointers: Pointers, version: str, *, turn: 
     A release that restores is `done` if the endpoint serves the live version and no other release runs."""
     if given.rollback is None:
         return outcome_of(pointers, version, turn=turn)
-    champion = pointers.champion
-    is_served = turn == "open" and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
-    return "done" if given.rollback.restores and is_served else turn
+    return "done" if turn == "open" and is_served(given, pointers) else turn
 
 
 def sleeping(given: ReleaseInput, pointers: Pointers) -> str:

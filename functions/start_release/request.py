@@ -48,6 +48,7 @@ def started(
     rule_answer: str,
     approval_hours: float,
     sleeping_config: str,
+    keeps_warm: bool,
 ) -> ReleaseStarted:
     """The answer, which later states of the machine read.
 
@@ -59,6 +60,7 @@ def started(
         outcome=outcome,
         label=label,
         **{f"has_{one}": one in phases and beside for one in PHASES if one != "live"},
+        has_warm=keeps_warm and beside,
         package_arn=package.arn,
         version=package.version,
         run_name=package.metadata["run"],

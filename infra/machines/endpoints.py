@@ -84,11 +84,11 @@ def config(
     return _sagemaker("createEndpointConfig", f"How the {kind} is served", parameters, result, next_state, selected)
 
 
-def config_so_far(path: str, *, result: str, next_state: str) -> State:
+def config_so_far(path: str, *, result: str, comment: str, next_state: str) -> State:
     """Take the configuration that an endpoint had, whose name is at `path`, in place of a new one."""
     return {
         "Type": "Pass",
-        "Comment": "Nobody had asked the live endpoint, so it was stopped; it is made as it was",
+        "Comment": comment,
         "Parameters": {"name.$": path},
         "ResultPath": f"$.{result}",
         "Next": next_state,
@@ -167,9 +167,9 @@ def delete(name: str, *, comment: str, next_state: str) -> State:
 
 
 def until_in_service(
-    context: Context, name: str, *, prefix: str, config: str, ready: str, failed: str
+    context: Context, name: str, *, prefix: str, config: str, ready: str, failed: str, poll_s: int = 0
 ) -> dict[str, State]:
-    """Three states in a loop: wait, look, decide.
+    """Three states in a loop: wait, look, decide. `poll_s`: seconds between two looks, if nobody waits for the answer.
 
     An endpoint in service with this release's configuration is `ready`. With another configuration, SageMaker has
     rolled it back, and that is `failed`, as are the statuses of BROKEN.
@@ -184,7 +184,7 @@ def until_in_service(
     # The order of the branches matters: `(in_service, failed)` is only reached with another configuration.
     return {
         f"{prefix} wait": states.wait(
-            "Endpoints take minutes", seconds=context.settings.poll_s, next_state=f"{prefix} look"
+            "Endpoints take minutes", seconds=pause_s(context, poll_s), next_state=f"{prefix} look"
         ),
         f"{prefix} look": _sagemaker(
             "describeEndpoint",
@@ -200,6 +200,11 @@ def until_in_service(
             otherwise=f"{prefix} wait",
         ),
     }
+
+
+def pause_s(context: Context, seconds: int) -> int:
+    """Seconds between two looks. The local cloud is quicker."""
+    return context.settings.poll_s if context.platform.stage == "local" else seconds or context.settings.poll_s
 
 
 def step_percent(instances: int) -> int:

@@ -61,6 +61,7 @@ def definition(context: Context) -> Definition:
             **_scaling(context),
             **_advance_release(context),
             **_tidy_release(context),
+            **watching.warm(context, next_state="Live"),
         },
     )
 
@@ -88,7 +89,7 @@ def _start_release(context: Context) -> dict[str, State]:
     start["Retry"].append(
         states.look_again(
             EndpointChangingError,
-            interval_s=_pause_s(context, CHANGE_POLLS_S),
+            interval_s=endpoints.pause_s(context, CHANGE_POLLS_S),
             attempts=CHANGE_S // CHANGE_POLLS_S,
         )
     )
@@ -111,11 +112,14 @@ def _start_release(context: Context) -> dict[str, State]:
             otherwise="Its turn comes",
         ),
         "Asleep": endpoints.config_so_far(
-            RELEASE.path("sleeping_config"), result="live_config", next_state="Create live"
+            RELEASE.path("sleeping_config"),
+            result="live_config",
+            comment="Nobody had asked the live endpoint, so it was stopped; it is made as it was",
+            next_state="Create live",
         ),
         "Its turn comes": states.wait(
             "Another release runs, for minutes or hours",
-            seconds=_pause_s(context, TURN_POLLS_S),
+            seconds=endpoints.pause_s(context, TURN_POLLS_S),
             next_state="Start release",
         ),
         "A version climbs": states.wait(
@@ -251,7 +255,7 @@ def _update(context: Context) -> dict[str, State]:
             otherwise="Live fleet's config",
         ),
         "Its change ends": states.wait(
-            "A change takes minutes", seconds=_pause_s(context, CHANGE_POLLS_S), next_state="Live fleet"
+            "A change takes minutes", seconds=endpoints.pause_s(context, CHANGE_POLLS_S), next_state="Live fleet"
         ),
         "Live fleet's config": endpoints.instance_type(
             config=path(UpdateState, "live_fleet", "config"), result="live_config_now", next_state="Another instance?"
@@ -316,13 +320,23 @@ def _scaling(context: Context) -> dict[str, State]:
 
 
 def _advance_release(context: Context) -> dict[str, State]:
-    # From the pointers on, the version counts as live: nothing after them may undo it.
+    # From the pointers on, the version counts as live: only a rollback may undo it. A challenger that is about to serve
+    # the version before stays.
+    is_kept = {
+        "Does the version before stay warm?": states.choice(
+            "Is the challenger's endpoint needed for it?",
+            [(watching.HAS_WARM, "Updated?")],
+            otherwise="Delete challenger",
+        )
+    }
+    keeps = context.workload.rollout.warm_hours > 0
     return {
+        **(is_kept if keeps else {}),
         "Advance release": states.invoke(
             context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is marked",
             result=ADVANCE,
-            next_state="Delete challenger",
+            next_state=next(iter(is_kept)) if keeps else "Delete challenger",
         ),
         "Delete challenger": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
@@ -349,11 +363,12 @@ def _tidy_release(context: Context) -> dict[str, State]:
     """The last states, when the version is live already.
 
     A model or configuration that cannot be deleted now is reported to a person, and deleted after the next release."""
+    then = "Is one warm?" if context.workload.rollout.warm_hours else "Live"
     tidy = states.invoke(
         context.names.function_arn("tidy_release"),
         comment="Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
         result=TIDY,
-        next_state="Live",
+        next_state=then,
     )
     goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Not tidied"}
     notice = states.put_event(
@@ -362,18 +377,13 @@ def _tidy_release(context: Context) -> dict[str, State]:
         event=ReleaseUntidy,
         detail={"error.$": "$.not_tidied.Error"},
         comment="A notice: models and configurations are left, which the next release tries to delete again",
-        next_state="Live",
+        next_state=then,
     )
     return {
         "Tidy release": {**tidy, "Catch": [goes_on]},
         **notice,
         "Live": states.succeed("The version is live"),
     }
-
-
-def _pause_s(context: Context, seconds: int) -> int:
-    """Seconds between two looks. The local cloud is quicker."""
-    return context.settings.poll_s if context.platform.stage == "local" else seconds
 
 
 def statements(context: Context) -> list[Statement]:
@@ -394,5 +404,6 @@ def statements(context: Context) -> list[Statement]:
         (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),
         alarms.describe(because=seen),
         *preflight.statements(context),
+        *watching.statements(context),
         *sagemaker_endpoints.scale(names),
     ]

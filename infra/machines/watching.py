@@ -1,4 +1,5 @@
-"""The phases of a release that watch its version before it goes live, each one group of states.
+"""The phases of a release that watch its version, each one group of states: before it goes live, and while the version
+before stays warm.
 
 Shadow? ─> Judge shadow ─> Shadow shown? ─┬─> the next phase, after the last one next_state
                 ^                         ├─> Keep the reason ─> Delete what was stopped ─> stopped
@@ -7,22 +8,37 @@ Shadow? ─> Judge shadow ─> Shadow shown? ─┬─> the next phase, after th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 from infra.context import Context
+from infra.iam import step_functions
+from infra.iam.resource import Statement
 from infra.machines import endpoints, states
 from infra.machines.endpoints import RELEASE
-from infra.machines.paths import Result
+from infra.machines.parameters import checked
+from infra.machines.paths import Result, path
+from infra.machines.retrain import START_ERRORS
 from infra.machines.states import State
 from millrace.messages.climb import PhaseJudged
+from millrace.messages.release import UpdateState
 from millrace.release.ladder import RUNGS, Rung
 
 PHASE = Result("judge_phase", PhaseJudged)
+WARM_POLLS_S = 900
+"""Seconds between two looks whether the version before is warm."""
+HAS_WARM = states.is_true(RELEASE.path("has_warm"))
+"""The condition that the version before stays warm once this one is live."""
 
 
 def watching(context: Context) -> list[Rung]:
     """The rungs of the declared phases before `live`, in their order."""
-    return [rung for rung in RUNGS if rung.watches and rung.name in context.workload.rollout.phases]
+    return [rung for rung in RUNGS[:-1] if rung.name in context.workload.rollout.phases]
+
+
+def judges(context: Context) -> bool:
+    """Whether a version is watched before it goes live, or afterwards."""
+    return bool(watching(context)) or context.workload.rollout.warm_hours > 0
 
 
 def first(context: Context, *, next_state: str) -> str:
@@ -45,13 +61,84 @@ def _ask(name: str) -> str:
 
 
 def _group(context: Context, rung: Rung, ask: str, *, next_state: str) -> dict[str, State]:
-    answer, name = PHASE.path("answer"), rung.name
     return {
         ask: states.choice(
-            f"Does the version pass the phase {name}?",
-            [(states.is_true(RELEASE.path(f"has_{name}")), f"Judge {name}")],
+            f"Does the version pass the phase {rung.name}?",
+            [(states.is_true(RELEASE.path(f"has_{rung.name}")), f"Judge {rung.name}")],
             otherwise=next_state,
         ),
+        **_looks(context, rung, {"go_on": next_state, "stop": "Keep the reason"}),
+    }
+
+
+def warm(context: Context, *, next_state: str) -> dict[str, State]:
+    """The states after a version went live, that begin with `Is one warm?`. The version before answers copies for its
+    declared hours, at the challenger's endpoint; if labels show that it was better, its rollback starts.
+
+    The release has the lease so long. Another one takes it over (`start_release`), and the endpoint with it."""
+    if not context.workload.rollout.warm_hours:
+        return {}
+    name, ended = context.names.challenger, "Delete what was warm"
+    return {
+        "Is one warm?": states.choice(
+            "Does the version before stay warm?", [(HAS_WARM, "Warm config")], otherwise=next_state
+        ),
+        "Warm config": endpoints.config_so_far(
+            path(UpdateState, "live_fleet", "config"),
+            result="warm_config",
+            comment="The version before is served as it was, at the challenger's endpoint",
+            next_state="Update warm",
+        ),
+        "Update warm": endpoints.update(
+            name, config="warm_config", comment="It answers copies, and is there to come back", next_state="Warm wait"
+        ),
+        **endpoints.until_in_service(
+            context, name, prefix="Warm", config="warm_config", ready="Judge live", failed=ended, poll_s=WARM_POLLS_S
+        ),
+        **_looks(context, RUNGS[-1], {"go_on": ended, "stop": "Roll back", "overtaken": next_state}),
+        "Roll back": checked(
+            {
+                "Type": "Task",
+                "Comment": "Labels show that the version before was better: its release takes over from here",
+                "Resource": states.integration("states:startExecution"),
+                "Parameters": {
+                    "StateMachineArn": context.names.machine_arn("release"),
+                    "Name.$": states.NAME,
+                    "Input": {
+                        "cause.$": "$$.Execution.Id",
+                        "rollback": {
+                            "reason.$": PHASE.path("because"),
+                            "who": "judge_phase",
+                            "to.$": RELEASE.path("previous_version"),
+                        },
+                        # Step Functions links the two executions by this key.
+                        "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
+                    },
+                },
+                "ResultSelector": {"execution.$": "$.ExecutionArn"},
+                "ResultPath": "$.rolls_back",
+                "Retry": [states.retry(*START_ERRORS)],
+                "Next": "Goes back",
+            }
+        ),
+        "Goes back": states.succeed("The version was live; another execution brings the one before back"),
+        ended: endpoints.delete(name, comment="Its hours are over; it costs by the hour", next_state=next_state),
+    }
+
+
+def statements(context: Context) -> list[Statement]:
+    """The rights of the machine for these states."""
+    return (
+        [step_functions.machines(context.names, "release").may("StartExecution")]
+        if context.workload.rollout.warm_hours
+        else []
+    )
+
+
+def _looks(context: Context, rung: Rung, after: Mapping[str, str]) -> dict[str, State]:
+    """Judge, wait and judge again, until there is a verdict. `after` has the state that follows each."""
+    answer, name = PHASE.path("answer"), rung.name
+    return {
         f"Judge {name}": states.invoke(
             context.names.function_arn("judge_phase"),
             comment=f"Look at what is known of the version in the phase {name}, and judge it",
@@ -61,7 +148,7 @@ def _group(context: Context, rung: Rung, ask: str, *, next_state: str) -> dict[s
         ),
         f"{name.capitalize()} shown?": states.choice(
             "Is there a verdict?",
-            [(states.equals(answer, "go_on"), next_state), (states.equals(answer, "stop"), "Keep the reason")],
+            [(states.equals(answer, verdict), state) for verdict, state in after.items()],
             otherwise=f"Watch {name}",
         ),
         f"Watch {name}": states.wait(

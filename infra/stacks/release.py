@@ -14,7 +14,7 @@ from infra.constructs.rule import Rule, pattern_of
 from infra.iam import alarms, bus, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
-from infra.machines.watching import watching
+from infra.machines.watching import judges, watching
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.climb import FOLDER
 from millrace.messages.events import EndpointWanted, ModelRegistered
@@ -60,7 +60,7 @@ class ReleaseStack(WorkloadStack):
         self._endpoint_logs()
         self._model_role()
         self._functions()
-        if watching(context):
+        if judges(context):
             self._judge_phase()
         Machine(
             self,

@@ -212,8 +212,8 @@ class ServingStack(WorkloadStack):
         If the contract has long cells, it keeps images beside the decisions that name them."""
         names = self.context.names
         has_long_cells = captured.long_columns(load_contract(self.context.folder).table("scoring"))
-        has_canary = "canary" in self.context.workload.rollout.phases
-        asked = sagemaker_endpoints.both(names) if has_canary else sagemaker_endpoints.live(names)
+        asks_both = self.context.workload.rollout.asks_challenger
+        asked = sagemaker_endpoints.both(names) if asks_both else sagemaker_endpoints.live(names)
         return [
             asked.may("InvokeEndpoint"),
             queues.send(queue.arn),

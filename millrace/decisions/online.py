@@ -113,8 +113,8 @@ class OnlineRoad:
         float_keys = (name for name in self._spec.key if self._table.column(name).kind in FLOATS)
         self._standing = Standing(workload.policy, self.state, float_keys=float_keys)
         self.invoke = endpoint.connect(settings, self.task)
-        has_canary = "canary" in workload.rollout.phases
-        self._invoke_canary = endpoint.connect(settings, self.task, canary=True) if has_canary else None
+        asks_both = workload.rollout.asks_challenger
+        self._invoke_canary = endpoint.connect(settings, self.task, canary=True) if asks_both else None
         given = StoredKeys(dynamodb, settings.names), workload, self._table, self._histories, self.task
         self._known = KeyLookup(*given) if workload.known_keys else None
 

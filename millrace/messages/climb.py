@@ -15,6 +15,7 @@ from millrace.messages.release import ModelState
 from millrace.tasks.answer import CONFIDENCE
 from millrace.workload.rollout import Phase
 
+Role = Literal["champion", "challenger"]
 CLIMB_FILE = "climb.json"
 FOLDER = "climbs"
 """The folder of these documents, below the workload's folder in the lake."""
@@ -93,7 +94,7 @@ class Climb(Message):
 
     version: str
     champion: str
-    """The live version that it is compared with."""
+    """The version that it is compared with: the live one; in the phase `live` the one before it."""
     phase: Phase
     since: Moment
     decided_before: Moment | None = None
@@ -111,6 +112,14 @@ class Climb(Message):
     looks: tuple[Look, ...] = ()
     """Those that found something new, and the last one."""
 
+    @property
+    def live_role(self) -> Role:
+        """Which of the two callers hear. The other one answers copies, at the challenger's endpoint."""
+        return "challenger" if self.phase == "live" else "champion"
+
+    def version_of(self, role: Role) -> str:
+        return self.champion if role == "champion" else self.version
+
 
 class LookInput(StepInput[ModelState]):
     """One call of `judge_phase`."""
@@ -123,7 +132,8 @@ class LookInput(StepInput[ModelState]):
 class PhaseJudged(Message):
     """The verdict on a phase: {"answer": "not_yet", "because": "12 of 61 labels show nothing yet", "labels": 49, …}."""
 
-    answer: Literal["go_on", "stop", "not_yet"]
+    answer: Literal["go_on", "stop", "not_yet", "overtaken"]
+    """`overtaken`: the version is live, and another release has begun, which has the challenger's endpoint now."""
     because: str
     labels: int = 0
     """How many labels more a `not_yet` wants at most."""

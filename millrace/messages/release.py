@@ -87,6 +87,8 @@ class ReleaseStarted(Message):
     """Whether people decide rows beside its answers first, likewise."""
     has_canary: bool
     """Whether the version answers a share of the requests first, likewise."""
+    has_warm: bool = False
+    """Whether the version before stays warm once this one is live: the rollout says so, and there is one."""
     package_arn: str
     version: str
     run_name: str

@@ -22,6 +22,7 @@ from millrace.errors import FieldError
 from millrace.evaluation.sequential import ERROR, GIVEN_UP, Block, Pair, choose, evidence_above
 from millrace.evaluation.sequential import plan as plan_of
 from millrace.messages.climb import Climb, Look, TwoAnswers, WantedLabel
+from millrace.names import LIVE
 from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, Rung, Verdict, judge
 from millrace.release.requests import NO_REQUESTS, Requests
 
@@ -32,6 +33,8 @@ PLAN_PAIRS = 100
 """So many pairs say how often the two answer otherwise, before the first label is asked for."""
 MOST_GAIN = 0.8
 """The most of the rows with two answers that a plan expects the version to win, or lets it lose, more than it loses."""
+LEAST_GAIN = 0.1
+"""The same share that the plan for a live version looks for at least: some 670 labels show it."""
 DAY = timedelta(days=1)
 
 
@@ -83,7 +86,7 @@ def look(
         live=requests.live,
     )
     verdict = judge(rung, evidence)
-    if rung.name == "shadow" and climb.plan is None and verdict.answer == "not_yet":
+    if not rung.share and climb.plan is None and verdict.answer == "not_yet":
         because = f"{len(pairs)} of {PLAN_PAIRS} rows that say how often the two differ"
         verdict = Verdict(answer="not_yet", because=because)
     return noted(climb, pairs, verdict, now), verdict
@@ -96,7 +99,7 @@ def rung_of(phase: str) -> Rung:
 
 def _bars(rung: Rung, rollout: Rollout) -> Bars:
     if not rung.share:
-        return Bars(limit_days=rollout.shadow.limit_days)
+        return Bars(limit_days=rollout.warm_hours / 24 if rung.name == LIVE else rollout.shadow.limit_days)
     canary = rollout.canary
     return Bars(
         max_errors=canary.max_errors,
@@ -132,10 +135,12 @@ def _planned(climb: Climb, pairs: Sequence[TwoAnswers], asked: Shadow, now: date
         return climb
     # One more of each kind: versions that never differed so far may still do so.
     disagreement = (sum(map(differ, pairs)) + 1) / (len(pairs) + 2)
+    # A live version is watched for hours: what only thousands of labels show is not looked for.
+    gain = max(asked.gain, LEAST_GAIN * disagreement) if climb.phase == LIVE else asked.gain
     # A version cannot be better on more rows than it answers otherwise.
     stated = plan_of(
         disagreement=disagreement,
-        gain=min(asked.gain, MOST_GAIN * disagreement),
+        gain=min(gain, MOST_GAIN * disagreement),
         margin=min(asked.margin, MOST_GAIN * disagreement),
         requests_a_day=len(pairs) / max((now - climb.since) / DAY, 1 / 24),
         block_days=asked.block_days,

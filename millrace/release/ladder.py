@@ -3,9 +3,10 @@
     shadow     the challenger answers copies of requests; labels of pairs that differ decide
     assisted   people see its answers, a share of them after their own; their agreement decides
     canary     it answers a share of the requests; errors, latency, fallbacks and changed answers decide
-    live       it answers all requests; the same decides, and late labels may still bring the version before back
+    live       it answers all requests; the version before answers copies, and late labels may bring it back
 
-A verdict is `go_on`, `stop` or `not_yet`. No data is never a pass: a rung that ends without evidence is a `stop`.
+A verdict is `go_on`, `stop` or `not_yet`. No data is never a pass: a rung that ends without evidence is a `stop`. Only
+a version that is live already stays so.
 """
 
 from __future__ import annotations
@@ -44,17 +45,13 @@ class Rung:
     """People get its answers before they act."""
     share: bool = False
     """It answers a part of the requests."""
-    look_s: int = 0
-    """Seconds between two looks at the evidence. 0 for the last rung, which a release does not watch."""
-
-    @property
-    def watches(self) -> bool:
-        return self.look_s > 0
+    look_s: int = 7200
+    """Seconds between two looks at the evidence."""
 
 
 RUNGS = (
-    Rung(name="shadow", look_s=7200),
-    Rung(name="assisted", reviewed=True, look_s=7200),
+    Rung(name="shadow"),
+    Rung(name="assisted", reviewed=True),
     Rung(name="canary", share=True, look_s=900),
     Rung(name="live"),
 )
@@ -162,6 +159,8 @@ def judge(rung: Rung, evidence: Evidence) -> Verdict:
 def _judge_of(rung: Rung) -> Callable[[Evidence], Verdict]:
     if rung.name == "shadow":
         return _judge_quality
+    if rung.name == "live":
+        return _judge_live
     return _judge_agreement if rung.reviewed else _judge_traffic
 
 
@@ -179,6 +178,15 @@ def _judge_quality(evidence: Evidence) -> Verdict:
     wanted = max(plan.horizon - come, 0)
     because = f"{come} of {plan.horizon} labels show nothing yet" if come else "no label has come"
     return _not_yet(because, evidence, come=come, wanted=wanted)
+
+
+def _judge_live(evidence: Evidence) -> Verdict:
+    """By the labels too; a version about which they show nothing stays live."""
+    verdict = _judge_quality(evidence)
+    if verdict.answer == "not_yet" and evidence.days >= evidence.bars.limit_days:
+        because = f"no labels decided it in {evidence.days:g} days: {verdict.because}"
+        return Verdict(answer="go_on", because=because)
+    return verdict
 
 
 def _come(labels: tuple[Block, ...]) -> int:

@@ -113,6 +113,8 @@ class Rollout(Section):
     """What a phase `assisted` asks for."""
     canary: Canary = Canary()
     """What a phase `canary` asks for."""
+    warm_hours: Annotated[float, Field(ge=0, le=24 * 14)] = 0
+    """For so many hours after it went live the version before stays warm: late labels may bring it back. 0: none."""
     traffic: Traffic = "all_at_once"
     """How the traffic moves to the new fleet: `all_at_once`, `canary` (a part first) or `linear` (in steps)."""
     approval: Approval | None = None
@@ -129,6 +131,11 @@ class Rollout(Section):
     """The invocations per instance and minute that scaling aims at (target tracking)."""
     idle: Idle | None = None
     """None: the endpoint serves until a teardown, whether it is asked or not."""
+
+    @property
+    def asks_challenger(self) -> bool:
+        """Whether the challenger's endpoint may answer requests: a canary's, or the version before while it is warm."""
+        return "canary" in self.phases or self.warm_hours > 0
 
     def least_instances(self, *, production: bool) -> int:
         """The least instances that the endpoint has in a stage like `prod`, or in another stage."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -66,6 +67,8 @@ class Account:
     clients: dict[str, Any] = field(default_factory=dict)
     wrong: float = 0.0
     """The share of smoke tests that a challenger fails."""
+    worse: float = 0.05
+    """The share of looks at a live version by which it is worse than the one before."""
 
     def client(self, service: str) -> Any:
         """The one client of the service: to make one takes as long as ten calls."""
@@ -143,19 +146,20 @@ class Account:
         return 200, json.dumps({"model_version": version, "predictions": predictions}).encode()
 
 
-def declared(phases: Sequence[str], to: Path) -> None:
-    """The workload's folder with these phases, below `to`."""
+def declared(phases: Sequence[str], warm_hours: int, to: Path) -> None:
+    """The workload's folder with these phases and hours, below `to`."""
     folder = shutil.copytree(ELECTRICITY, to / ELECTRICITY.name)
     text = (folder / "workload.yaml").read_text()
     assert text.count("phases: [live]") == 1
-    (folder / "workload.yaml").write_text(text.replace("phases: [live]", f"phases: [{', '.join(phases)}]"))
+    told = f"phases: [{', '.join(phases)}]\n  warm_hours: {warm_hours}"
+    (folder / "workload.yaml").write_text(text.replace("phases: [live]", told))
 
 
 @contextmanager
-def account(approval: str, phases: Sequence[str], scratch: Path) -> Iterator[Account]:
-    """An account whose workload is released in these phases."""
-    declared(phases, scratch)
-    context = context_of("local", rollout={"phases": tuple(phases)})
+def account(approval: str, phases: Sequence[str], scratch: Path, *, warm_hours: int = 0) -> Iterator[Account]:
+    """An account whose workload is released in these phases; the version before stays warm for so many hours."""
+    declared(phases, warm_hours, scratch)
+    context = context_of("local", rollout={"phases": tuple(phases), "warm_hours": warm_hours})
     context = replace(context, settings=replace(context.settings, poll_s=POLL_S))
     made = Account(approval=approval, definition=release.definition(context))
     with pytest.MonkeyPatch.context() as patch, patching.undone(), mock_aws(), cold_starts() as start:
@@ -177,6 +181,7 @@ def account(approval: str, phases: Sequence[str], scratch: Path) -> Iterator[Acc
             )
             interpreter.install(made.cloud, lambda service: made.world if service == "lambda" else made.client(service))
             made.handlers = {name: start(name) for name in FUNCTIONS}
+            made.handlers["judge_phase"] = partial(_judge, made, made.handlers["judge_phase"])
             yield made
 
 
@@ -197,6 +202,14 @@ def _make(made: Account) -> None:
         s3.create_bucket(Bucket=NAMES.platform.bucket(bucket), CreateBucketConfiguration={"LocationConstraint": REGION})
     create_signing_key(boto3.client("kms"), NAMES.platform)
     boto3.client("events").create_event_bus(Name=NAMES.platform.bus)
+
+
+def _judge(made: Account, judge: Handler, event: dict[str, Any]) -> dict[str, Any]:
+    """What the function answers, but for some looks: there are no labels here."""
+    answer = judge(event)
+    if answer["answer"] == "not_yet" and made.world.chance.random() < made.worse:
+        return answer | {"answer": "stop", "because": "worse by 12 labels"}
+    return answer
 
 
 def _invoke(world: World, response: Any) -> tuple[int, dict[str, str], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +11,12 @@ import pytest
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.release.registry import REJECTED, Candidate, Registry
 from millrace.state.climbing import ClimbingVersion
+from millrace.state.pointers import Pointers, Version
 from millrace.state.table import StateTable
 from tests.challenger import answering
+from tests.shipped import SHIPPED
 
+(ELECTRICITY,) = [folder for folder in SHIPPED if folder.name == "electricity"]
 DAY = datetime(1997, 1, 2, tzinfo=UTC)
 CELLS = {"nswprice": 0.05, "nswdemand": 0.4, "vicprice": 0.003, "vicdemand": 0.4, "transfer": 0.4, "period": 0.5}
 
@@ -79,9 +83,9 @@ def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r"
     )
 
 
-def climb(aws):
+def climb(aws, phase="shadow"):
     body = aws.s3.get_object(
-        Bucket=aws.names.platform.bucket("lake"), Key="electricity/climbs/2/2f61d0a5-release/shadow/climb.json"
+        Bucket=aws.names.platform.bucket("lake"), Key=f"electricity/climbs/2/2f61d0a5-release/{phase}/climb.json"
     )["Body"].read()
     return json.loads(body)
 
@@ -139,3 +143,67 @@ def test_a_person_may_refuse_it_meanwhile(aws, judge, event):
     answer = handler(event("judge_phase") | {"at": "1997-01-02T13:00:00Z"})
     assert answer["answer"] == "stop"
     assert answer["because"].endswith("has refused it: wrong wards")
+
+
+@pytest.fixture
+def warm(aws, judge, event, load, tmp_path, monkeypatch):
+    """Version 2 is live, version 1 is warm at the challenger's endpoint: the function, and its input at an hour."""
+    _, challenger = judge
+    challenger.version = "1"
+    folder = shutil.copytree(ELECTRICITY, tmp_path / ELECTRICITY.name)
+    text = (folder / "workload.yaml").read_text()
+    (folder / "workload.yaml").write_text(text.replace("phases: [live]", "phases: [live]\n  warm_hours: 48"))
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    handler = load("judge_phase")
+    one, two = (
+        Version(package_arn=f"p/{number}", version=number, model_name=number, run="r", baseline_uri="")
+        for number in ("1", "2")
+    )
+    aws.pointers.move(Pointers(champion=two, previous=one))
+    given = event("judge_phase") | {"phase": "live"}
+    until = DAY + timedelta(days=90)
+    assert aws.leases.take("release", holder=given["execution"], as_of=DAY, expires_at=until)
+    return handler, lambda at: given | {"at": at}
+
+
+def test_a_live_version_is_compared_with_the_one_before(aws, warm):
+    handler, given = warm
+    assert handler(given("1997-01-02T12:00:00Z"))["answer"] == "not_yet"
+    standby = aws.pointers.read().canary
+    assert (standby.version.version, standby.share) == ("1", 0.0)
+    decisions(aws, 30, version="2")
+    decisions(aws, 5, version="1", name="before")
+    assert handler(given("1997-01-02T14:00:00Z"))["answer"] == "not_yet"
+    found = climb(aws, "live")
+    assert (found["version"], found["champion"], found["looks"][-1]["pairs"]) == ("2", "1", 30)
+    key = next(
+        one["Key"]
+        for one in aws.s3.list_objects_v2(Bucket=aws.names.platform.bucket("lake"), Prefix="electricity/climbs/2/")[
+            "Contents"
+        ]
+        if one["Key"].endswith(".jsonl")
+    )
+    line = aws.s3.get_object(Bucket=aws.names.platform.bucket("lake"), Key=key)["Body"].read().splitlines()[0]
+    pair = json.loads(line)
+    assert (pair["challenger"]["value"], pair["champion"]["value"]) == (0, 1)
+
+
+def test_a_live_version_stays_so_at_the_end_of_its_time(aws, warm):
+    handler, given = warm
+    handler(given("1997-01-02T12:00:00Z"))
+    answer = handler(given("1997-02-20T12:00:00Z"))
+    assert answer["answer"] == "go_on"
+    (kept,) = aws.audit()
+    assert (kept["event"], kept["details"]["phase"], kept["details"]["labels"]) == ("phase.passed", "live", 0)
+    assert aws.pointers.read().canary is None
+    assert ClimbingVersion(StateTable(aws.dynamodb, aws.names)).read() is None
+
+
+def test_a_watch_ends_once_another_release_has_the_lease(aws, warm):
+    handler, given = warm
+    handler(given("1997-01-02T12:00:00Z"))
+    aws.leases.free(given("")["execution"])
+    assert handler(given("1997-01-02T14:00:00Z"))["answer"] == "overtaken"
+    aws.leases.take("release", holder="another", as_of=DAY, expires_at=DAY + timedelta(days=90))
+    assert handler(given("1997-01-02T14:00:00Z"))["answer"] == "overtaken"
+    assert aws.audit() == []

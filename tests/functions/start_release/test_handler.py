@@ -16,8 +16,9 @@ from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.climbing import Climbing, ClimbingVersion
 from millrace.state.leases import Leases
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import CanaryVersion, Pointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.millrace.evaluation.gates.test_catalogue import report
@@ -117,6 +118,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "has_shadow": False,
         "has_assisted": False,
         "has_canary": False,
+        "has_warm": False,
         "package_arn": package.arn,
         "version": "1",
         "run_name": "7c1b2f0e-first",
@@ -377,6 +379,65 @@ def test_a_rollback_does_not_wait_for_a_release(aws, load, event, second_live):
     other(aws)
     with pytest.raises(ConflictError, match=r"expected no release to run, .*:other does"):
         load("start_release")(back(event))
+
+
+@pytest.fixture
+def watched(aws):
+    """Versions 1 to 3 are registered; version 2 is live, and its release watches it beside version 1."""
+    registry, holder = Registry(aws.sagemaker, group=aws.names.package_group), aws.names.execution_arn("release", "2")
+    one, two, _ = (register(aws, aws.names.package_group, run, beside=run) for run in ("none", "1", "2"))
+    for package in (one, two):
+        registry.mark_live(package, execution="released")
+    previous = replace(version(1), model_name=aws.names.challenger)
+    standby = CanaryVersion(version=previous, share=0.0, execution=holder)
+    champion = replace(version(2), model_name=aws.names.endpoint)
+    aws.pointers.move(Pointers(champion=champion, previous=previous, canary=standby))
+    hold(aws, holder)
+    state = StateTable(aws.dynamodb, aws.names)
+    ClimbingVersion(state).put(Climbing(execution=holder, version="2", phase="live", since=AS_OF))
+    for name in (aws.names.endpoint, aws.names.challenger):
+        endpoint(aws, name)
+    return holder
+
+
+def test_a_rollback_takes_over_what_only_watches_and_is_heard_at_once(aws, load, event, watched):
+    asked = back(event)
+    answer = load("start_release")(asked)
+    assert (answer["outcome"], answer["version"], answer["has_challenger"]) == ("open", "1", True)
+    assert aws.leases.find("release").holder == asked["execution"]
+    canary = aws.pointers.read().canary
+    assert (canary.version.version, canary.share, canary.execution) == ("1", 1.0, asked["execution"])
+    assert ClimbingVersion(StateTable(aws.dynamodb, aws.names)).read() is None
+
+
+def test_a_newer_version_takes_over_what_only_watches(aws, load, event, watched):
+    asked = event("start_release")
+    asked["state"]["detail"]["package_arn"] = aws.names.package_arn("3")
+    assert load("start_release")(asked)["outcome"] == "open"
+    assert aws.leases.find("release").holder == asked["execution"]
+    assert aws.pointers.read().canary is None
+
+
+@pytest.mark.parametrize("asks", ["the same version", "a restoration", "an outdated version"])
+def test_what_changes_nothing_does_not_end_a_watch(aws, load, event, watched, asks):
+    asked = back(event, restores=True) if asks == "a restoration" else event("start_release")
+    number = "2"
+    if asks == "an outdated version":
+        register(aws, aws.names.package_group, "late", beside="1")
+        number = "4"
+    if asks != "a restoration":
+        asked["state"]["detail"]["package_arn"] = aws.names.package_arn(number)
+    outcome = load("start_release")(asked)["outcome"]
+    assert outcome == ("done" if asks == "the same version" else "behind")
+    assert aws.leases.find("release").holder == watched
+    assert aws.pointers.read().canary.execution == watched
+
+
+def test_a_challenger_of_another_version_answers_nobody(aws, load, event, watched):
+    pointers = aws.pointers.read()
+    aws.pointers.move(replace(pointers, previous=replace(pointers.previous, model_name="another")))
+    assert load("start_release")(back(event))["outcome"] == "open"
+    assert aws.pointers.read().canary is None
 
 
 def test_a_rollback_without_a_version_before_is_refused(aws, load, event):

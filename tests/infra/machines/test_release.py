@@ -225,6 +225,21 @@ def test_a_live_version_stays_live_when_tidying_fails_and_a_notice_is_sent(conte
     assert entry["Detail"]["error.$"] == f"{tidy['Catch'][0]['ResultPath']}.Error"
 
 
+def test_the_version_before_is_warm_only_where_it_is_declared(context):
+    assert "Judge live" not in release.definition(context())["States"]
+    states = release.definition(context("prod", rollout={"warm_hours": 48}))["States"]
+    assert states["Tidy release"]["Next"] == states["Not tidied"]["Next"] == "Is one warm?"
+    kept = states[states["Advance release"]["Next"]]
+    assert [(one["Variable"], one["Next"]) for one in kept["Choices"]] == [
+        ("$.start_release.answer.has_warm", "Updated?")
+    ]
+    assert kept["Default"] == "Delete challenger"
+    update = states["Update warm"]["Parameters"]
+    assert update["EndpointName"].endswith("-challenger")
+    after = {one["StringEquals"]: one["Next"] for one in states["Live shown?"]["Choices"]}
+    assert after == {"go_on": "Delete what was warm", "stop": "Roll back", "overtaken": "Live"}
+
+
 def test_a_live_version_stays_live_when_its_event_is_not_put(context):
     states = release.definition(context())["States"]
     assert [catch["Next"] for catch in states["Released"]["Catch"]] == ["Keep model.released"]
@@ -234,7 +249,7 @@ def test_a_live_version_stays_live_when_its_event_is_not_put(context):
 @pytest.mark.parametrize("phases", [("live",), ("shadow", "assisted", "canary", "live")])
 @pytest.mark.parametrize("traffic", ["all_at_once", "linear"])
 def test_the_longest_release_fits_one_history(context, phases, traffic):
-    declared = {"phases": phases, "traffic": traffic, "idle": Idle(stop_after_hours=8)}
+    declared = {"phases": phases, "traffic": traffic, "idle": Idle(stop_after_hours=8), "warm_hours": 24 * 14}
     definition = release.definition(context("prod", rollout=declared))
     machine = Machine(where="release", definition=definition)
     longest = history.longest_history(machine, history.loops_of(machine), definition["TimeoutSeconds"])

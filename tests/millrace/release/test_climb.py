@@ -176,3 +176,16 @@ def test_labels_that_say_worse_stop_a_canary():
     _, verdict = look(first, pairs(480), labels(first, WRONG), rollout=by(FREE), now=after(1.1))
     assert verdict.answer == "stop"
     assert "worse" in verdict.because
+
+
+def test_few_labels_bring_a_version_back_that_is_live_however_often_the_two_differ():
+    rollout = by(Shadow()).model_copy(update={"warm_hours": 144})
+    rows = pairs(48 * 7, differ_every=2)
+    watched, verdict = look(climb(phase="live"), rows, {}, rollout=rollout, now=after(5.5))
+    assert (verdict.answer, len(watched.places)) == ("not_yet", 5)
+    errors = labels(watched, WRONG)
+    assert look(watched, rows, errors, rollout=rollout, now=after(5.6))[1].answer == "not_yet"
+    _, ended = look(watched, rows, errors, rollout=rollout, now=after(6))
+    assert (ended.answer, ended.because) == ("stop", "worse by 5 labels")
+    _, unknown = look(watched, rows, {}, rollout=rollout, now=after(6))
+    assert (unknown.answer, unknown.because) == ("go_on", "no labels decided it in 6 days: no label has come")
