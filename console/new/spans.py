@@ -17,6 +17,8 @@ from millrace.tasks.figures import short
 Times = npt.NDArray[np.datetime64]
 WINDOW_DAYS = (7, 1, 2, 3, 14, 28, 91, 182, 364)
 """Lengths of a window, in the order of preference."""
+FEWEST_WINDOWS = 8
+"""No length is proposed of which the rows have fewer windows."""
 ENOUGH_ROWS = 100
 """Rows of a window from which on its statistics say something."""
 HELD_OUT = (0.15, 0.2, 0.25)
@@ -122,7 +124,7 @@ NO_NAIVE = Naive(lag_hours=None, error=1.0, is_share=True)
 
 def spans_without_time() -> Spans:
     """The spans of rows that have no times, and so are not split by days."""
-    from millrace.monitoring.baseline import PROMISED_WINDOWS
+    from millrace.monitoring.calibration import PROMISED_WINDOWS
 
     return Spans(
         days=0,
@@ -140,7 +142,8 @@ def find_spans(times_N: Times, *, where: str, held_out: float = HELD_OUT[0]) -> 
 
     Raises ConfigurationError if the rows lie too close together for windows or for three parts."""
 
-    from millrace.monitoring.baseline import FEWEST_WINDOWS, PROMISED_WINDOWS, windows_of
+    from millrace.monitoring.baseline import windows_of
+    from millrace.monitoring.calibration import PROMISED_WINDOWS
 
     first, last = (times_N[at].astype("datetime64[D]") for at in (0, -1))
     days = int((last - first).astype(int)) + 1

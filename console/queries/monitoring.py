@@ -131,6 +131,8 @@ class MonitoringBounds(Message):
     """None if the history was too short for a bound: the error is not watched then."""
     windows: int = 0
     """How many windows the history has."""
+    run: int = 0
+    """How many slices of a window the parts have that the bounds rest on."""
 
 
 def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, ...]:

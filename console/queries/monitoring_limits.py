@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -107,18 +108,20 @@ def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
 
 
 def _limits(watched: Watched) -> Iterator[Limit]:
-    from millrace.monitoring.baseline import PROMISED_WINDOWS
+    from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 
     bounds, monitors = watched.bounds, watched.workload.monitors
     if bounds.error is None:
         yield Limit(what="error watching is off", why=f"no bound was set, {_why_unbounded(watched)}")
     if not watched.is_in_time:
-        why = "the rows are not split by time, and random parts of them stand for windows"
+        why = "the rows are not split by time, and random parts of whole entities stand for windows"
         yield Limit(what="the false alarm rate is not promised", why=why)
     # The declared rate was found to hold from so many windows of history on.
     elif bounds.windows < PROMISED_WINDOWS:
         rate = f"{monitors.false_alarm_rate:g} for each window holds from {PROMISED_WINDOWS} windows of history on"
-        yield Limit(what="the false alarm rate is not promised", why=f"{rate}, {bounds.windows} were there")
+        part = Fraction(bounds.run, SLICES)
+        widened = f", so bounds are widened to those of {part} of a window" if part < 1 else ""
+        yield Limit(what="the false alarm rate is not promised", why=f"{rate}, {bounds.windows} were there{widened}")
 
 
 def _why_unbounded(watched: Watched) -> str:

@@ -14,7 +14,8 @@ from console.sagemaker.lines import contents, document, parsed, read_table
 from console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
 from console.sagemaker.verdict import FEWEST_ROWS, Reference, of_blocks
 from millrace.errors import ConfigurationError
-from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline
+from millrace.monitoring.baseline import Baseline
+from millrace.monitoring.calibration import PROMISED_WINDOWS
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.sketch import Sketch, kind_of, sketch
 from millrace.monitoring.statistics.catalogue import ValueKind

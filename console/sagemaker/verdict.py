@@ -16,7 +16,8 @@ import numpy as np
 
 from console.sagemaker.captures import ANSWER, Captured
 from millrace.errors import ConfigurationError
-from millrace.monitoring.baseline import FEWEST_WINDOWS, PROMISED_WINDOWS, USUAL_SHARE, Baseline, of_windows
+from millrace.monitoring.baseline import USUAL_SHARE, Baseline, of_windows
+from millrace.monitoring.calibration import PROMISED_WINDOWS
 from millrace.monitoring.error import FEWEST, ErrorBound, drawn_bound, error_bound
 from millrace.monitoring.judgement import Judgement, judge
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 RATE = 0.01
 """The probability that a window without a change alarms, over all columns together."""
+FEWEST_BLOCKS = 8
+"""With fewer blocks before those that are judged there is no verdict."""
 FEWEST_ROWS = 20
 """A window has at least so many rows."""
 BEFORE = 2 / 3
@@ -127,8 +130,8 @@ def judge_captures(
 
 def _block_size(rows: int, before: int) -> int:
     size = max(before // PROMISED_WINDOWS, FEWEST_ROWS)
-    if before // size < FEWEST_WINDOWS or rows - before < size:
-        expected = f"{FEWEST_WINDOWS * FEWEST_ROWS} at least before those that are judged, and {FEWEST_ROWS} of these"
+    if before // size < FEWEST_BLOCKS or rows - before < size:
+        expected = f"{FEWEST_BLOCKS * FEWEST_ROWS} at least before those that are judged, and {FEWEST_ROWS} of these"
         raise ConfigurationError(
             where="captures", field="rows", expected=expected, came=f"{before} and {rows - before}"
         )

@@ -50,7 +50,7 @@ from millrace.features.catalogue import encode
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
-from millrace.monitoring.answers import held_answers
+from millrace.monitoring.answers import LOOKS, held_answers
 from millrace.monitoring.error import ErrorBound, drawn_bound, error_bound
 from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column
@@ -140,7 +140,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     if not rows.parts.is_in_time:
         measures, tensors = model.measures_likeness, case.test_tensors
         measured = model.with_likeness(tensors)[1] if measures else {}
-        answers = held_answers(model.description.task.answers(output_TW), measured)
+        rate = workload.monitors.false_alarm_rate / LOOKS
+        answers = held_answers(model.description.task.answers(output_TW), measured, rate=rate)
         watched = replace(watched, answers=answers)
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
 

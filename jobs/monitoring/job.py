@@ -230,9 +230,8 @@ def _input(windows: Sequence[list[Decision]], known: Known) -> InputReport:
     found = [*judgement.findings]
     if (held := known.baseline.answers) is not None:
         own = [held.numbers([d for d in rows if d.model_version == known.request.model_version]) for rows in windows]
-        # Half of the declared rate is shared by the two.
         looks = (own[-1], np.concatenate(own)) if len(own) > 1 else (own[-1],)
-        moved = (held.shift(rows_NA, rate=known.baseline.rate / 4) for rows_NA in looks)
+        moved = (held.shift(rows_NA) for rows_NA in looks)
         found += [Finding(s.column, MEAN_SHIFT, s.value, s.bound) for s in moved if s]
     findings = sorted(found, key=lambda finding: -finding.ratio)
     return InputReport(

@@ -1,15 +1,16 @@
 """Whether a version's answers, and where its rows lie in its last layer, are on average as they were on held-out rows.
 
 It works for every kind of input, since it looks at nothing but the model's own numbers, and it needs no label. All
-numbers are compared together by Hotelling's T²: of images from another source no single number may have moved far.
+numbers are compared together by Hotelling's T²: of images from another source no single number may have moved far. And
+each of the answer is compared alone: if only the mix of classes is another one, one number shows it best.
 
-Axes: N rows, A columns, R directions in which held-out rows vary."""
+Axes: N rows, A columns, R directions in which held-out rows vary, D drawn windows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,17 @@ MOST_CLASSES = 10
 """So many of the most frequent texts of an answer have a column with their share."""
 IS = " = "
 """Between the field and the text in the name of such a column: `value = fan`."""
-FEWEST = 30
-"""With fewer rows a mean has no normal distribution yet: nothing is judged."""
+LOOKS = 4
+"""A window is judged alone and with those before it: the two looks share half of the declared rate."""
+FEWEST = 10
+"""With fewer rows nothing is judged."""
+FEWEST_HELD = 30
+"""Fewer held-out rows are not compared with."""
+SIZES = (10, 20, 40, 80, 160)
+"""A mean of few rows has no normal distribution yet. Windows of so many rows are drawn from the held-out ones, to see
+how far their means lie."""
+WINDOWS, PARTS = 20_000, 40
+"""Windows that are drawn of each size, and in how many parts."""
 ROWS_PER_DIRECTION = 5
 """Fewer held-out rows than so many for each direction do not tell how they vary."""
 LEAST_VARIANCE = 1e-6
@@ -40,7 +50,8 @@ class MeanShift:
     """How far the means of some rows lie from those of the held-out rows."""
 
     value: float
-    """T²."""
+    """T², or the largest square of a standardised move of a column of the answer, whichever is farther above its
+    bound."""
     bound: float
     column: str
     """The column that moved most, in its own standard deviations."""
@@ -51,36 +62,78 @@ class HeldAnswers:
     """The answers of a version to held-out rows, and what was measured of these rows: their means and covariance."""
 
     columns: tuple[str, ...]
-    """Fields of the answer (`confidence`), texts of it (`value = fan`), and measures (`likeness`, `embedding.0`)."""
+    """Fields of the answer (`confidence`), texts of it (`value = fan`), then measures (`likeness`, `embedding.0`)."""
+    answered: int
+    """How many of them, the first ones, are of the answer."""
     rows: int
     mean: tuple[float, ...]
     covariance: tuple[tuple[float, ...], ...]
+    rate: float
+    """The probability with which a window like the held-out rows exceeds the bound."""
+    factors: tuple[float, ...] = ()
+    """By how much the bound grows for windows of SIZES rows."""
 
     def numbers(self, decisions: Sequence[Decision]) -> NDArray[np.float64]:
         """The columns (N, A) of the decisions that have all of them."""
         found = [[_number(one, column) for column in self.columns] for one in decisions]
         return np.array([row for row in found if None not in row], np.float64).reshape(-1, len(self.columns))
 
-    def shift(self, rows_NA: NDArray[np.float64], *, rate: float) -> MeanShift | None:
+    def shift(self, rows_NA: NDArray[np.float64]) -> MeanShift | None:
         """The shift of these rows, with the bound that rows like the held-out ones exceed with the probability `rate`.
 
         None if there are fewer than FEWEST."""
         if len(rows_NA) < FEWEST:
             return None
-        covariance_AA, moved_A = np.array(self.covariance), rows_NA.mean(axis=0) - np.array(self.mean)
+        rows = len(rows_NA) * self.rows / (len(rows_NA) + self.rows)
+        moved_A = rows_NA.mean(axis=0) - np.array(self.mean)
+        apart_A = np.abs(moved_A) / np.sqrt(np.diag(self.covariance))
+        together, alone = (float(rows * one[0]) for one in self._squares(moved_A[None]))
+        bounds = [self._factor(len(rows_NA)) * one for one in self._bounds]
+        value, bound = max(zip((together, alone), bounds, strict=True), key=lambda one: one[0] / one[1])
+        return MeanShift(value=value, bound=bound, column=self.columns[int(apart_A.argmax())])
+
+    def drawn(self, rows_NA: NDArray[np.float64]) -> HeldAnswers:
+        """The same, with the factors of windows of few rows, drawn from the held-out rows themselves (N, A)."""
+        random, (together, alone) = np.random.default_rng(0), self._bounds
+        mean_A = np.array(self.mean)
+        ratios: dict[int, list[NDArray[np.float64]]] = {size: [] for size in SIZES}
+        # In parts, so that few of the drawn rows are in memory at once. The first rows of a window are a smaller one.
+        for _ in range(PARTS):
+            drawn_DNA = rows_NA[random.integers(len(rows_NA), size=(WINDOWS // PARTS, SIZES[-1]))]
+            for size in SIZES:
+                squares = self._squares(drawn_DNA[:, :size].mean(axis=1) - mean_A)
+                ratios[size].append(size * np.maximum(squares[0] / together, squares[1] / alone))
+        factors = (float(np.quantile(np.concatenate(one), 1 - self.rate)) for one in ratios.values())
+        return replace(self, factors=tuple(max(1.0, one) for one in factors))
+
+    def _squares(self, moved_DA: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """For each move of the means (D) its square in all directions together, and that of the column of the answer
+        that moved most, in standard deviations of one row."""
+        covariance_AA = np.array(self.covariance)
         spread_A = np.sqrt(np.diag(covariance_AA))
         values_R, vectors_AR = _directions(covariance_AA, spread_A)
-        shift_R = (moved_A / spread_A) @ vectors_AR
-        rows = len(rows_NA) * self.rows / (len(rows_NA) + self.rows)
-        return MeanShift(
-            value=float(rows * (shift_R**2 / values_R).sum()),
-            bound=quantile(len(values_R), self.rows, rate),
-            column=self.columns[int(np.abs(moved_A / spread_A).argmax())],
+        standard_DA = moved_DA / spread_A
+        return ((standard_DA @ vectors_AR) ** 2 / values_R).sum(axis=1), (standard_DA[:, : self.answered] ** 2).max(
+            axis=1, initial=0.0
         )
+
+    @cached_property
+    def _bounds(self) -> tuple[float, float]:
+        """Of all directions together, and of each column alone: the two share the rate, and so do the columns."""
+        covariance_AA = np.array(self.covariance)
+        directions = len(_directions(covariance_AA, np.sqrt(np.diag(covariance_AA)))[0])
+        return (
+            quantile(directions, self.rows, self.rate / 2),
+            quantile(1, self.rows, self.rate / 2 / max(self.answered, 1)),
+        )
+
+    def _factor(self, rows: int) -> float:
+        """By how much the bound of so many rows is above that of normal means."""
+        return [1.0, *(one for size, one in zip(SIZES, self.factors, strict=False) if size <= rows)][-1]
 
 
 def held_answers(
-    answers: Mapping[str, NDArray[Any]], measured: Mapping[str, NDArray[np.float64]]
+    answers: Mapping[str, NDArray[Any]], measured: Mapping[str, NDArray[np.float64]], *, rate: float
 ) -> HeldAnswers | None:
     """What the answers (N) to held-out rows, by field, and the measures of these rows are like.
 
@@ -92,14 +145,17 @@ def held_answers(
     rows_NA = np.stack([*varying.values()], axis=1).astype(np.float64)
     covariance_AA = np.atleast_2d(np.cov(rows_NA.T))
     directions = len(_directions(covariance_AA, np.sqrt(np.diag(covariance_AA)))[0])
-    if len(rows_NA) < max(FEWEST, ROWS_PER_DIRECTION * directions):
+    if len(rows_NA) < max(FEWEST_HELD, ROWS_PER_DIRECTION * directions):
         return None
-    return HeldAnswers(
+    made = HeldAnswers(
         columns=tuple(varying),
+        answered=len(varying.keys() - measured.keys()),
         rows=len(rows_NA),
         mean=tuple(rows_NA.mean(axis=0).tolist()),
         covariance=tuple(tuple(row) for row in covariance_AA.tolist()),
+        rate=rate,
     )
+    return made.drawn(rows_NA)
 
 
 def _columns(field: str, values_N: NDArray[Any]) -> list[tuple[str, NDArray[np.float64]]]:

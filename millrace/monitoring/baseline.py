@@ -4,11 +4,12 @@ Axes: N rows, K windows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +18,26 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features import catalogue as encoders
+from millrace.features.as_of import entity_times
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.answers import HeldAnswers
-from millrace.monitoring.calibration import Calibrated, Moments, calibrate, score_bounds
+from millrace.monitoring.calibration import (
+    PROMISED_WINDOWS,
+    SLICES,
+    Calibrated,
+    Moments,
+    apart,
+    calibrate,
+    factor_of,
+    run_of,
+    runs_of_few,
+    score_bounds,
+)
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import ErrorBound
+from millrace.monitoring.histogram import Counts
 from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, Sketch, kind_of, sketch
+from millrace.monitoring.statistics.catalogue import STATISTICS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,12 +45,12 @@ if TYPE_CHECKING:
     from millrace.features.catalogue import Features
     from millrace.workload.declaration import Workload
 
-PROMISED_WINDOWS = 40
-"""With at least so many historic windows, the declared false alarm rate was found to hold."""
-FEWEST_WINDOWS = 8
+FEWEST_WINDOWS = 2
 """With fewer historic windows no baseline is made."""
 USUAL_SHARE = 0.8
-"""A window with less than this share of the usual rows is not judged, and no bound is calibrated on it."""
+"""A window with less than this share of the usual rows is judged by wider bounds, and none is calibrated on it."""
+FEWEST_ROWS = 10
+"""A window with fewer rows, or with less than a slice of a usual one, is not judged."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +82,28 @@ class Baseline:
     """The declared probability of a false alarm in a window, for all columns together."""
     score_bounds: Mapping[str, float]
     """The score that alarms, by the name of the statistic."""
+    run: int
+    """The slices of the parts of windows that the bounds rest on: SLICES if they rest on whole windows."""
+    factors: Mapping[str, tuple[float, ...]]
+    """By how much the bounds grow for windows with few rows, by the name of the statistic: for each of the RUNS up
+    to `run` whose parts have FEWEST_ROWS rows."""
     columns: tuple[BaselineColumn, ...]
     error: ErrorBound | None
     """The bound on the error; None if the errors of the history are too few to set one."""
     answers: HeldAnswers | None = None
     """What answers are like without drift; None for rows in order of time, whose neighbours are alike."""
+
+    def bound(self, column: BaselineColumn, statistic: str, rows: int) -> float | None:
+        """The bound of a statistic of this column in a window with `rows` rows; None if the window is not judged."""
+        known = STATISTICS[statistic]
+        whole = known.fixed_bound
+        if whole is None:
+            whole = column.moments[statistic].bound(self.score_bounds[statistic])
+        # Of the parts with no more rows the largest counts.
+        for run, factor in ((SLICES, 1.0), *zip(runs_of_few(self.run), self.factors.get(statistic, ()), strict=False)):
+            if rows >= USUAL_SHARE * self.rows_per_window * run / SLICES:
+                return min(whole * factor, known.highest_bound)
+        return None
 
     def to_json(self) -> str:
         """The text of the file."""
@@ -104,17 +136,20 @@ def build(
     `table` has the event time and the columns that the features read. Its rows are in any order. The columns that the
     encoders watch are sketched. `error` is the bound on the error of the model's decisions.
 
-    Rows in no order of time (`is_in_time=False`) have no windows of their own. PROMISED_WINDOWS random parts of equal
-    size stand for them, and the false alarm rate is not promised.
+    Rows in no order of time (`is_in_time=False`) have no windows of their own. PROMISED_WINDOWS random parts of about
+    equal size stand for them, each of whole entities, whose rows may be alike.
 
     Raises ConfigurationError for a missing column, for a watched column whose type has no sketch, and for a history
     with fewer than FEWEST_WINDOWS complete windows."""
     monitors = workload.monitors
     _require(table, [workload.prediction.event_time, *encoders.columns(features)])
     seconds_N = _seconds(table.column(workload.prediction.event_time))
-    found = windows_of(seconds_N, monitors.window_days) if is_in_time else random_windows(len(seconds_N))
     # `window_N` has the number of each row's window, `complete` the numbers of the windows that bounds may rest on.
-    window_N, complete = found
+    if is_in_time:
+        order_N, (window_N, complete) = seconds_N, windows_of(seconds_N, monitors.window_days)
+    else:
+        entity_N = _entities(table, workload)
+        order_N, (window_N, complete) = _at_random(entity_N), random_windows(entity_N)
     if len(complete) < FEWEST_WINDOWS:
         raise ConfigurationError(
             where=f"history of {workload.name}",
@@ -126,6 +161,7 @@ def build(
         encoders.summarise(features, table),
         window_N,
         complete,
+        order_N=order_N,
         workload=workload.name,
         span=(_moment(seconds_N.min()), _moment(seconds_N.max())),
         window_days=monitors.window_days,
@@ -139,6 +175,7 @@ def of_windows(
     window_N: NDArray[np.int64],
     complete: NDArray[np.int64],
     *,
+    order_N: NDArray[np.int64] | None = None,
     workload: str,
     span: tuple[datetime, datetime] | None,
     rate: float,
@@ -148,28 +185,65 @@ def of_windows(
 ) -> Baseline:
     """The baseline of the watched columns, whose rows lie in these windows. `span` has their first and last time.
 
-    A column in `known` is compared with that distribution, whatever its rows are: they say how windows vary."""
+    `order_N` has the places of the rows in time; None if they are in order. A column in `known` is compared with that
+    distribution, whatever its rows are: they say how windows vary."""
+    rows = int(np.median(np.bincount(window_N)[complete]))
+    run = run_of(len(complete), rows, fewest=FEWEST_ROWS)
+    slice_N = window_N * SLICES + _slices(window_N, order_N)
     # A sketch and the calibrated statistics of every watched column; then the bounds for all columns together.
-    columns = {
-        name: _column(name, watched.column(name), window_N, complete, known.get(name)) for name in watched.column_names
-    }
-    calibrated = {name: statistics for name, (_, statistics) in columns.items()}
-    return Baseline(
+    columns, calibrated, parts = [], [], {}
+    for name in watched.column_names:
+        values = watched.column(name)
+        # For its error: a constant column of an unknown type is refused too.
+        kind_of(name, values.type)
+        bins = known.get(name) or constant(values) or sketch(name, values)
+        found: Mapping[str, Calibrated] = {}
+        if not isinstance(bins, Constant):
+            counts = _counted(bins, values, slice_N, complete)
+            found = calibrate(bins, counts, run)
+            calibrated.append(found)
+            parts[name] = {part: apart(bins, counts, part) for part in runs_of_few(run) if _has_rows(rows, part)}
+        columns.append(BaselineColumn(name, bins, {of: one.moments for of, one in found.items()}))
+    made = Baseline(
         workload=workload,
         start=span[0] if span else None,
         end=span[1] if span else None,
         rows=watched.num_rows,
         window_days=window_days,
-        rows_per_window=int(np.median(np.bincount(window_N)[complete])),
+        rows_per_window=rows,
         windows=len(complete),
         rate=rate,
-        score_bounds=score_bounds(calibrated.values(), rate),
-        columns=tuple(
-            BaselineColumn(name, bins, {of: entry.moments for of, entry in statistics.items()})
-            for name, (bins, statistics) in columns.items()
-        ),
+        score_bounds=score_bounds(calibrated, rate),
+        run=run,
+        factors={},
+        columns=tuple(columns),
         error=error,
     )
+    return replace(made, factors=_factors(made, parts))
+
+
+def _has_rows(rows: int, run: int) -> bool:
+    """Whether a part of `run` slices of a window with `rows` rows has enough of them to be judged."""
+    return rows * run // SLICES >= FEWEST_ROWS
+
+
+def _factors(
+    made: Baseline, parts: Mapping[str, Mapping[int, Mapping[str, NDArray[np.float64]]]]
+) -> dict[str, tuple[float, ...]]:
+    """The factors of the bounds of windows with few rows, from the statistics of the parts of windows, by column."""
+    ratios: dict[str, dict[int, list[NDArray[np.float64]]]] = {}
+    for column in made.columns:
+        for run, found in parts.get(column.name, {}).items():
+            for of, apart_P in found.items():
+                bound = cast("float", made.bound(column, of, made.rows_per_window))
+                ratios.setdefault(of, {}).setdefault(run, []).append(apart_P / bound)
+    # Any column alarms, so the largest counts. Independent rows need the square root.
+    return {
+        of: tuple(
+            factor_of(np.max(one, axis=0), made.rate, least=math.sqrt(made.run / run)) for run, one in by_run.items()
+        )
+        for of, by_run in ratios.items()
+    }
 
 
 def _require(table: pa.Table, names: Sequence[str]) -> None:
@@ -177,22 +251,32 @@ def _require(table: pa.Table, names: Sequence[str]) -> None:
         raise ConfigurationError(where="history", field=missing[0], expected="a column", came=table.column_names)
 
 
-def _column(
-    name: str,
-    values: pa.ChunkedArray,
-    window_N: NDArray[np.int64],
-    complete: NDArray[np.int64],
-    known: Sketch | Constant | None,
-) -> tuple[Sketch | Constant, dict[str, Calibrated]]:
-    """The column's sketch and its statistics over the history. A constant column has no statistics."""
-    # For its error: a constant column of an unknown type is refused too.
-    kind_of(name, values.type)
-    bins = known or constant(values) or sketch(name, values)
-    if isinstance(bins, Constant):
-        return bins, {}
-    counts = bins.count_windows(values, window_N, int(window_N.max()) + 1)
-    windows = replace(counts, bins=counts.bins[complete], missing=counts.missing[complete])
-    return bins, calibrate(bins, windows)
+def _counted(bins: Sketch, values: pa.ChunkedArray, slice_N: NDArray[np.int64], complete: NDArray[np.int64]) -> Counts:
+    """The rows of each slice of the complete windows (K, S, B)."""
+    slices = bins.count_windows(values, slice_N, (int(slice_N.max()) // SLICES + 1) * SLICES)
+    bins_KSB = slices.bins.reshape(-1, SLICES, slices.bins.shape[-1])
+    return replace(slices, bins=bins_KSB[complete], missing=slices.missing.reshape(-1, SLICES)[complete])
+
+
+def _slices(window_N: NDArray[np.int64], order_N: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """The slice of each row in its window (N), 0 to SLICES - 1: equally many rows in the order of time."""
+    sorted_N = np.argsort(window_N, kind="stable") if order_N is None else np.lexsort((order_N, window_N))
+    rows_K = np.bincount(window_N)
+    window_N = window_N[sorted_N]
+    place_N = np.arange(len(window_N)) - (np.cumsum(rows_K) - rows_K)[window_N]
+    slice_N = np.empty_like(window_N)
+    slice_N[sorted_N] = place_N * SLICES // rows_K[window_N]
+    return slice_N
+
+
+def _entities(table: pa.Table, workload: Workload) -> NDArray[np.int64]:
+    """The number of each row's entity: the key without the event time. If the key is nothing else, each row is one."""
+    names = [name for name in workload.prediction.key if name != workload.prediction.event_time]
+    _require(table, names)
+    if not names:
+        return np.arange(table.num_rows)
+    [found] = entity_times([table], entity=names, event_time=workload.prediction.event_time)
+    return found.entity_N
 
 
 def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -209,14 +293,25 @@ def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int6
     return window_N, np.flatnonzero(rows_K >= USUAL_SHARE * usual)
 
 
-def random_windows(rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def random_windows(entity_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The same as `windows_of`, for PROMISED_WINDOWS random parts, or one for each row if there are fewer rows.
 
-    The parts are the same whenever the number of rows is the same."""
-    # Each row gets a random place. The places are cut into `count` stretches whose lengths differ by one at most.
-    count = min(PROMISED_WINDOWS, rows)
-    places_N = np.random.default_rng(0).permutation(rows)
-    return places_N * count // max(rows, 1), np.arange(count)
+    The rows of an entity (N) are in one part, if there are as many entities. The parts are the same whenever the rows
+    are."""
+    # Each entity gets a random place. The places are cut into `count` stretches of about as many rows.
+    count = min(PROMISED_WINDOWS, len(entity_N))
+    place_N = _at_random(entity_N)
+    if place_N.max(initial=0) + 1 < count:
+        place_N = _at_random(np.arange(len(entity_N)))
+    rows_E = np.bincount(place_N)
+    window_N = (np.cumsum(rows_E) - rows_E)[place_N] * count // max(len(place_N), 1)
+    rows_K = np.bincount(window_N, minlength=count)
+    return window_N, np.flatnonzero(rows_K >= USUAL_SHARE * np.median(rows_K))
+
+
+def _at_random(entity_N: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A random place of each row (N); rows of an entity have the same."""
+    return np.random.default_rng(0).permutation(int(entity_N.max(initial=-1)) + 1)[entity_N]
 
 
 def rows_of_random_window(rows: int) -> int:

@@ -2,25 +2,28 @@
 
 Textbook p-values suppose independent rows. On a stream in time order they alarm every week. Instead:
 
-1. Each historic window is compared with the rest of the history, which gives a number per statistic and column.
+1. Each historic window is compared with the other windows, which gives a number per statistic and column.
 2. That number becomes a score: how many scales it lies above the location of the other windows of its column.
 3. The bound is set on the largest score over all columns, since any column alarms.
 
-Axes: K windows, B bins, D draws.
+Few windows do not show how windows vary. Then parts of windows stand for them: there are more of these, and fewer
+rows lie further from the rest, so the bounds are wider. Parts also say how bounds grow for a window with few rows.
+
+Axes: K windows, S slices of a window, P parts, B bins, D draws.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from millrace.monitoring.histogram import Counts
 from millrace.monitoring.sketch import Sketch
-from millrace.monitoring.statistics.catalogue import STATISTICS, calibrated_for
+from millrace.monitoring.statistics.catalogue import STATISTICS, calibrated_for, statistics_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +32,14 @@ EULER = 0.5772156649015329
 """Euler's constant, the mean of the standard Gumbel distribution."""
 DRAWS = 200
 """Windows of independent rows that are drawn from the baseline. No column may look steadier than such rows would."""
+SLICES = 16
+"""Each historic window is cut into so many slices, of equally many rows in the order of time."""
+RUNS = (8, 4, 2, 1)
+"""The slices of a part, for windows with less than the usual rows: half a window, a quarter, …"""
+PROMISED_WINDOWS = 40
+"""With so many historic windows, the declared false alarm rate was found to hold."""
+ENOUGH_WINDOWS = 30
+"""With fewer historic windows, parts of them stand for windows: at least so many, if slices suffice."""
 SKEWED = 2.0
 """A statistic with a larger skewness over the historic windows is judged by its logarithm."""
 
@@ -57,23 +68,67 @@ class Calibrated:
     """(K): how many scales each historic window lies above the location of the other windows."""
 
 
-def calibrate(sketch: Sketch, windows: Counts, seed: int = 0) -> dict[str, Calibrated]:
-    """Each calibrated statistic of a column, by name, from the counts (K, B) of its historic windows.
+def run_of(windows: int, rows: int, *, fewest: int) -> int:
+    """The slices of the parts that stand for windows of `rows` rows; SLICES are whole windows, if there are enough.
 
-    The windows hold all rows of the history but those of incomplete windows. `seed` draws the independent windows."""
-    # What each window is compared with: all rows of the history less its own.
-    rest = Counts(
-        bins=windows.bins.sum(axis=0) - windows.bins,
-        missing=windows.missing.sum() - windows.missing,
-        widths=windows.widths,
-        spread=windows.spread,
-    )
-    rows = int(np.median(windows.bins.sum(axis=-1) + windows.missing))
+    A part has `fewest` rows at least, but where a window has fewer."""
+    fitting = [run for run in (SLICES, *RUNS) if run == SLICES or rows * run // SLICES >= fewest]
+    return next((run for run in fitting if windows * SLICES >= run * ENOUGH_WINDOWS), fitting[-1])
+
+
+def runs_of_few(run: int) -> tuple[int, ...]:
+    """The RUNS for windows with few rows, where the bounds of others rest on parts of `run` slices."""
+    return tuple(one for one in RUNS if one <= run)
+
+
+def calibrate(sketch: Sketch, slices: Counts, run: int, seed: int = 0) -> dict[str, Calibrated]:
+    """Each calibrated statistic of a column, by name, from the counts (K, S, B) of the slices of its historic windows.
+
+    The windows hold all rows of the history but those of incomplete windows. Parts of `run` slices stand for windows.
+    `seed` draws the independent windows."""
+    parts = parts_of(slices, run, step=run)
+    rows = int(np.median(parts.bins.sum(axis=-1) + parts.missing))
     independent = _independent(sketch, rows, np.random.default_rng(seed))
+    rest = _others(slices, parts)
     return {
-        name: _calibrated(STATISTICS[name].distance(rest, windows), independent[name], rows)
+        name: _calibrated(STATISTICS[name].distance(rest, parts), independent[name], rows)
         for name in calibrated_for(sketch.kind)
     }
+
+
+def parts_of(slices: Counts, run: int, step: int) -> Counts:
+    """The counts (P, B) of the parts of `run` slices; the next part of a window begins `step` slices later."""
+    starts = np.arange(0, SLICES - run + 1, step)
+    return replace(
+        slices,
+        bins=np.concatenate([slices.bins[:, at : at + run].sum(axis=1) for at in starts]),
+        missing=np.concatenate([slices.missing[:, at : at + run].sum(axis=1) for at in starts]),
+    )
+
+
+def _others(slices: Counts, parts: Counts) -> Counts:
+    """What each part is compared with (P, B): all rows of the history but those of its own window."""
+    bins_KB, missing_K = slices.bins.sum(axis=1), slices.missing.sum(axis=1)
+    times = len(parts.bins) // len(bins_KB)
+    return replace(
+        slices,
+        bins=np.tile(bins_KB.sum(axis=0) - bins_KB, (times, 1)),
+        missing=np.tile(missing_K.sum() - missing_K, times),
+    )
+
+
+def apart(sketch: Sketch, slices: Counts, run: int) -> dict[str, NDArray[np.float64]]:
+    """Each statistic of a column on every part of `run` slices (P), wherever in a window it begins."""
+    parts = parts_of(slices, run, step=1)
+    rest = _others(slices, parts)
+    return {name: STATISTICS[name].distance(rest, parts) for name in statistics_for(sketch.kind)}
+
+
+def factor_of(ratios_P: NDArray[np.float64], rate: float, *, least: float) -> float:
+    """The factor that a further part of windows exceeds with the probability `rate` at most, and is not below `least`.
+
+    `ratios_P` are the largest statistics of each part, divided by the bounds of usual windows."""
+    return max(least, float(ratios_P.max()), gumbel(ratios_P, rate / 2))
 
 
 def score_bounds(columns: Iterable[Mapping[str, Calibrated]], rate: float) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from millrace.errors import ConfigurationError
-from millrace.monitoring.baseline import USUAL_SHARE, Baseline, BaselineColumn
+from millrace.monitoring.baseline import FEWEST_ROWS, USUAL_SHARE, Baseline, BaselineColumn
 from millrace.monitoring.constant import Constant, allowed
 from millrace.monitoring.statistics.catalogue import STATISTICS, statistics_for
 
@@ -55,13 +55,11 @@ class Judgement:
 def judge(baseline: Baseline, table: pa.Table) -> Judgement:
     """The judgement of a window's rows. `table` has the columns of the baseline.
 
-    A window with fewer than USUAL_SHARE of the usual rows has no findings: the bounds do not hold for it. Raises
-    ConfigurationError for a missing column."""
-    enough = table.num_rows >= USUAL_SHARE * baseline.rows_per_window
-    findings = (
-        [finding for column in baseline.columns for finding in _findings(baseline, column, table)] if enough else []
-    )
-    return Judgement(rows=table.num_rows, usual_rows=baseline.rows_per_window, findings=tuple(findings))
+    A window with few of the usual rows is judged by wider bounds; below a slice of them only constant columns are.
+    Raises ConfigurationError for a missing column."""
+    enough = table.num_rows >= min(FEWEST_ROWS, USUAL_SHARE * baseline.rows_per_window)
+    findings = tuple(f for column in baseline.columns for f in _findings(baseline, column, table)) if enough else ()
+    return Judgement(rows=table.num_rows, usual_rows=baseline.rows_per_window, findings=findings)
 
 
 def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> list[Finding]:
@@ -79,19 +77,12 @@ def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> li
             column=column.name,
             statistic=name,
             value=float(STATISTICS[name].distance(reference, window)),
-            bound=_bound(name, column, baseline),
+            bound=bound,
         )
         for name in statistics_for(bins.kind)
         if STATISTICS[name].fixed_bound is not None or name in column.moments
+        if (bound := baseline.bound(column, name, len(values))) is not None
     ]
-
-
-def _bound(statistic: str, column: BaselineColumn, baseline: Baseline) -> float:
-    """The bound of a statistic of this column: fixed, or calibrated by the history."""
-    known = STATISTICS[statistic]
-    if known.fixed_bound is not None:
-        return known.fixed_bound
-    return min(column.moments[statistic].bound(baseline.score_bounds[statistic]), known.highest_bound)
 
 
 def _constant(baseline: Baseline, name: str, bins: Constant, values: pa.ChunkedArray) -> Finding:

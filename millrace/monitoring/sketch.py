@@ -142,14 +142,14 @@ class CategoricalSketch:
 
     def count_windows(self, column: pa.ChunkedArray, window_N: NDArray[np.int64], windows: int) -> Counts:
         """The rows of each window in these bins (K, B). `window_N` has the number of each row's window, 0 to K-1."""
-        # Once the rows are sorted by window, each window is a slice.
-        order_N = np.argsort(window_N, kind="stable")
-        sorted_column = column.take(pa.array(order_N))
-        ends_K = np.searchsorted(window_N[order_N], np.arange(windows), side="right")
-        starts_K = np.concatenate([[0], ends_K[:-1]])
-        parts = [self.count(sorted_column.slice(int(a), int(b - a))) for a, b in zip(starts_K, ends_K, strict=True)]
-        missing_K = np.array([float(part.missing) for part in parts])
-        return Counts(bins=np.stack([part.bins for part in parts]), missing=missing_K, widths=np.empty(0))
+        # An unknown value counts in the last bin.
+        bins = len(self.shares)
+        texts = pc.cast(plain(column), pa.string()).combine_chunks()
+        found = pc.fill_null(pc.index_in(texts, pa.array(self.values, pa.string())), bins - 1).to_numpy()
+        seen_N = pc.is_valid(texts).to_numpy(zero_copy_only=False)
+        flat = np.bincount(window_N[seen_N] * bins + found[seen_N], minlength=windows * bins)
+        missing_K = np.bincount(window_N[~seen_N], minlength=windows).astype(np.float64)
+        return Counts(bins=flat.reshape(windows, bins).astype(np.float64), missing=missing_K, widths=np.empty(0))
 
 
 Sketch = NumericSketch | CategoricalSketch

@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.benchmarks import conclude
 from tests.benchmarks.burst import REAL, SIMULATED, Outcome
 from tests.benchmarks.exchangeable import Kept as Acts
+from tests.benchmarks.false_alarms import Cell as Window
+from tests.benchmarks.false_alarms import Found
 from tests.benchmarks.floor import Held
 from tests.benchmarks.ladder import CONTROL, Cell, Judged
 from tests.benchmarks.promise import Kept
@@ -32,6 +35,9 @@ EQUAL = Judged(
 BETTER = replace(EQUAL, cell=Cell(name="single requests", stream_days=0, block_days=0, gain=0.01), promoted=0.8)
 WEEK = replace(EQUAL, cell=replace(EQUAL.cell, name=CONTROL), promoted=0.11)
 CANARY = {"bad_median": 330.0, "bad_95": 850.0, "slow_95": 3000.0, "clean_stopped": 0.01}
+QUIET = Found(cell=Window(stream="independent"), judged=1_000, false=5, seen=950)
+NOBODY = np.zeros((200, 2), bool)
+THEIRS = NOBODY | [False, True]
 LADDER = {"found": [EQUAL, BETTER, WEEK], "canary": CANARY, "candidates": 2000}
 PEERS = {"MAPIE": Acts(broken=0.0, coverage=0.3), "score-select": Acts(broken=0.2, coverage=0.5)}
 EXCHANGEABLE = {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.4)}}
@@ -55,9 +61,11 @@ HELD: dict[str, dict[str, Any]] = {
     "company": {"found": [FAMILY]},
     "consumers": {"made": 10_000, "lost": 0, "twice": 0, "failed": 100},
     "decisions": DECISIONS,
-    "drift": {"times_as_fast": 100.0},
+    "drift": {"times_as_fast": 103.0, "column_bytes": 2_000, "more_mb": 0.9},
     "exchangeable": {"found": EXCHANGEABLE},
+    "false_alarms": {"found": [QUIET]},
     "floor": {"found": [ABOVE]},
+    "image_shifts": {"found": {"digits": {("noise large", 1.0, 200): THEIRS[:, ::-1], ("none", 0.0, 200): NOBODY}}},
     "kills": {"different": 0, "in_writes": 40},
     "labels": LABELS,
     "ladder": LADDER,
@@ -97,7 +105,10 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("decisions", {"written_us": 31.0}),
     ("decisions", {"absorbed_us": 15.4}),
     ("decisions", {"added_mb": 401.0}),
-    ("drift", {"times_as_fast": 20.0}),
+    ("drift", {"times_as_fast": 102.0}),
+    ("drift", {"times_as_fast": float("nan")}),
+    ("drift", {"column_bytes": 2_001}),
+    ("drift", {"more_mb": 1.1}),
     ("exchangeable", {"found": EXCHANGEABLE | {"few rows": {"ours": Acts(broken=0.051, coverage=0.4)}}}),
     ("exchangeable", {"found": EXCHANGEABLE | {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.29)}}}),
     ("floor", {"found": [ABOVE, replace(ABOVE, below=0.011)]}),
@@ -159,6 +170,11 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("watching", {"quiet_weeks": {"ours": 1}}),
     ("watching", {"moved": {"ours": [1000, 1000, 999]}}),
     ("watching", {"usd": 1.01}),
+    ("false_alarms", {"found": [replace(QUIET, judged=10_000, false=101)]}),
+    ("false_alarms", {"found": [replace(QUIET, judged=10_000, false=0), replace(QUIET, judged=100, false=9)]}),
+    ("false_alarms", {"found": [replace(QUIET, seen=949)]}),
+    ("image_shifts", {"found": {"digits": {("knock-out", 0.5, 200): THEIRS, ("none", 0.0, 200): NOBODY}}}),
+    ("image_shifts", {"found": {"digits": {("none", 0.0, 200): THEIRS[:, ::-1]}}}),
 ]
 """One figure that misses its bar; the others hold."""
 

@@ -20,7 +20,7 @@ from console.queries.monitoring_limits import Watched, find_limits, missing_labe
 from console.queries.report import WorkloadReport
 from console.queries.versions import state_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation, FrozenErrors, WindowError
-from millrace.monitoring.baseline import PROMISED_WINDOWS
+from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.error import FEWEST, error_bound
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
@@ -48,8 +48,10 @@ def evaluation(report: WorkloadReport) -> Evaluation:
     return report.live.evaluation.model_copy(update={"walk_forward": (frozen,), "weekly_error": weeks})
 
 
-def watched(evaluation: Evaluation, *, windows: int = PROMISED_WINDOWS, bound: float | None = 0.3) -> Watched:
-    bounds = MonitoringBounds.model_validate({"windows": windows, "error": bound and {"bound": bound}})
+def watched(
+    evaluation: Evaluation, *, windows: int = PROMISED_WINDOWS, run: int = SLICES, bound: float | None = 0.3
+) -> Watched:
+    bounds = MonitoringBounds.model_validate({"windows": windows, "run": run, "error": bound and {"bound": bound}})
     return Watched(bounds=bounds, evaluation=evaluation, workload=ELECTRICITY)
 
 
@@ -85,8 +87,10 @@ def test_a_rate_that_is_not_promised_is_told(evaluation: Evaluation) -> None:
     (limit,) = find_limits(watched(evaluation, windows=34))
     assert limit.what == "the false alarm rate is not promised"
     assert limit.why == "0.01 for each window holds from 40 windows of history on, 34 were there"
+    (limit,) = find_limits(watched(evaluation, windows=20, run=8))
+    assert limit.why.endswith("20 were there, so bounds are widened to those of 1/2 of a window")
     (limit,) = find_limits(replace(watched(evaluation), workload=XRAY))
-    assert limit.why == "the rows are not split by time, and random parts of them stand for windows"
+    assert limit.why == "the rows are not split by time, and random parts of whole entities stand for windows"
 
 
 def test_windows_without_labels_are_told(report: WorkloadReport) -> None:

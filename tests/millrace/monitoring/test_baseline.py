@@ -11,11 +11,13 @@ import pyarrow as pa
 import pytest
 
 from millrace.errors import ArtefactError, ConfigurationError
+from millrace.features import catalogue as encoders
 from millrace.features.boolean import Boolean
 from millrace.features.catalogue import Features
 from millrace.features.category import Category
 from millrace.features.number import Number
-from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline, build, random_windows
+from millrace.monitoring.baseline import Baseline, build, of_windows, random_windows
+from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.constant import Constant
 from millrace.monitoring.error import error_bound
 from millrace.workload.declaration import Workload
@@ -86,9 +88,9 @@ def test_categories_booleans_and_missing_values(between: Cut, workload: Workload
 
 
 def test_a_history_that_is_too_short(between: Cut, workload: Workload) -> None:
-    with pytest.raises(ConfigurationError, match="at least 8, got 3"):
+    with pytest.raises(ConfigurationError, match="at least 2, got 1"):
         build(
-            between(datetime.fromisoformat("1996-06-01"), datetime.fromisoformat("1996-06-22")),
+            between(datetime.fromisoformat("1996-06-01"), datetime.fromisoformat("1996-06-08")),
             workload=workload,
             features=numbers(workload),
             error=None,
@@ -109,10 +111,43 @@ def test_a_damaged_file_is_named() -> None:
         Baseline.from_json('{"rows": 3}')
 
 
+def test_few_windows_widen_the_bounds_and_say_so(between: Cut, workload: Workload) -> None:
+    """Of five weeks: parts of an eighth of a week stand for weeks."""
+    june = datetime.fromisoformat("1996-06-01"), datetime.fromisoformat("1996-07-06")
+    few = build(between(*june), workload=workload, features=numbers(workload), error=None)
+    assert (few.windows, few.run) == (5, 2)
+    assert set(few.factors) == {"kolmogorov_smirnov", "wasserstein", "unseen", "missing"}
+    whole = of_windows(
+        encoders.summarise(numbers(workload), between(*june)),
+        np.arange(35 * 48) // 42,
+        np.arange(40),
+        workload="w",
+        span=None,
+        rate=0.01,
+    )
+    of_week = {column.name: few.bound(column, "kolmogorov_smirnov", 336) for column in few.columns if column.moments}
+    of_part = {c.name: whole.bound(c, "kolmogorov_smirnov", 42) for c in whole.columns if c.moments}
+    assert whole.run == SLICES
+    # They differ only in what a part is compared with: all rows but those of its week, or all but its own.
+    assert of_week == pytest.approx(of_part, rel=0.2)
+
+
+def test_entities_are_not_torn_apart() -> None:
+    entity_N = np.repeat(np.arange(90), [10, 20, 30] * 30)
+    window_N, complete = random_windows(entity_N)
+    assert all(len(set(window_N[entity_N == entity])) == 1 for entity in range(90))
+    assert len(complete) >= 30
+    rows_K = np.bincount(window_N)[complete]
+    assert rows_K.min() >= 0.8 * np.median(np.bincount(window_N, minlength=40))
+    # Few entities are in every window, so their rows are drawn.
+    window_N, complete = random_windows(np.repeat(np.arange(5), 200))
+    assert len(complete) == 40
+
+
 def test_rows_without_an_order_in_time_are_calibrated_on_random_parts() -> None:
-    window_N, complete = random_windows(1003)
+    window_N, complete = random_windows(np.arange(1003))
     counts = np.bincount(window_N)
     assert (len(counts), len(complete)) == (40, 40)
     assert counts.max() - counts.min() <= 1
     assert not (np.diff(window_N) >= 0).all()
-    np.testing.assert_array_equal(random_windows(1003)[0], window_N)
+    np.testing.assert_array_equal(random_windows(np.arange(1003))[0], window_N)

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from millrace.features.number import Number
-from millrace.monitoring.baseline import PROMISED_WINDOWS, build
-from millrace.monitoring.calibration import _of_others, gumbel
+from millrace.monitoring.baseline import build
+from millrace.monitoring.calibration import PROMISED_WINDOWS, _of_others, gumbel
 from millrace.monitoring.judgement import judge
 from millrace.workload.declaration import Workload
 

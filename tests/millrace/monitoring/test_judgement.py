@@ -82,9 +82,22 @@ def test_missing_values_alarm(baseline: Baseline, between: Cut) -> None:
     assert worst.ratio > 1
 
 
-def test_a_thin_window_is_not_judged(baseline: Baseline, between: Cut) -> None:
-    found = judge(baseline, between(NEW_YEAR, NEW_YEAR + timedelta(days=5)))
-    assert (found.rows, found.findings, found.ratio) == (240, (), None)
+def test_a_thin_window_is_judged_by_wider_bounds(baseline: Baseline, between: Cut) -> None:
+    """Wherever in a week it begins: five days have no Sunday, half a day has no night."""
+    for hours in (12, 24, 60, 120):
+        for start in range(0, 24 * 28, 12):
+            begin = NEW_YEAR + timedelta(hours=start)
+            found = judge(baseline, between(begin, begin + timedelta(hours=hours)))
+            assert found.ratio is not None
+            assert found.ratio < 1
+    day = between(NEW_YEAR, NEW_YEAR + timedelta(days=1))
+    place = day.column_names.index("nswprice")
+    assert (judge(baseline, day.set_column(place, "nswprice", pc.multiply(day["nswprice"], 1000))).ratio or 0) > 1
+
+
+def test_a_handful_of_rows_is_not_judged(baseline: Baseline, between: Cut) -> None:
+    found = judge(baseline, between(NEW_YEAR, NEW_YEAR + timedelta(hours=4)))
+    assert (found.rows, found.findings, found.ratio) == (8, (), None)
 
 
 def test_a_window_without_a_column(baseline: Baseline, between: Cut) -> None:
