@@ -53,7 +53,8 @@ def mean_usd(environment: Environment, names: WorkloadNames, workload: Workload)
 def simulate(workload: Workload, task: Task, history: History, prices: Prices, stage: str) -> Comparison:
     """The comparison. Raises RunError without a price of an error, and for a history that is too short."""
     if prices.error is None and history.costs_KVD is None:
-        raise RunError("--usd-per-error: expected what a wrong answer costs, or policy.automate.costs, got neither")
+        also = "or retraining.usd_per_error or policy.automate.costs"
+        raise RunError(f"--usd-per-error: expected what a wrong answer costs, {also}, got none")
     gate, retraining = workload.gates.non_inferiority, workload.retraining
     terms = Terms(
         usd_per_error=prices.error or 0.0,

@@ -20,6 +20,7 @@ from console.words import count
 
 if TYPE_CHECKING:
     from console.environment import Environment
+    from console.queries.cost import MonthCost
     from millrace.decisions.record import Decision
     from millrace.messages.withdrawal import Withdrawn
     from millrace.names import WorkloadNames
@@ -162,19 +163,36 @@ def cost(
     environment, names = find_deployed(stage, build, workload)
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
     if as_json:
-        show_json(asdict(found) | {"usd_per_1000": found.usd_per_1000})
+        prices = {"usd_per_1000": found.usd_per_1000, "usd_of_all_per_1000": found.usd_of_all_per_1000}
+        show_json(asdict(found) | prices)
         return
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
     show_rows(table(found.lines), as_json=False, nothing="Nothing is deployed or was done that is billed.")
     monthly, endpoint = found.sum("monthly"), found.sum("monthly with an endpoint")
     print(f"\nEstimated for {found.month}: {found.sum('once'):.2f} USD")
     print(f"A month while nothing happens: {monthly:.2f} USD, with an endpoint {monthly + endpoint:.2f} and its hours")
-    each = "not known" if found.usd_per_1000 is None else f"{found.usd_per_1000:.4f} USD"
-    print(f"A thousand predictions: {each} ({count(found.predictions or 0, 'prediction')} about days of the month)")
+    print(f"A thousand predictions: {_price_of_predictions(found)}")
+    if found.use:
+        print(f"The endpoint is busy for {found.use.busy:.1%} of its hours, {found.use.busiest:.1%} of the busiest one")
     if found.slept_hours:
         print(f"The endpoint was asleep for {found.slept_hours:.1f} hours: {found.saved_usd:.2f} USD saved")
     if found.idle:
         print(f"Endpoint now: {found.idle.sentence}")
+    for heading, told in (("What the month's trainings brought", found.gains), ("What would cost less", found.advice)):
+        if told:
+            print(f"\n{heading}:", *told, sep="\n  ")
+
+
+def _price_of_predictions(found: MonthCost) -> str:
+    """What a thousand cost and one, and how many there were."""
+    asked = found.traffic
+    told = "too many to count" if asked is None else f"{count(asked.predictions, 'prediction')} about days of the month"
+    if asked and asked.calls:
+        told = f"{told}, in {count(asked.calls, 'call')}, {asked.repeated:,} asked again"
+    if found.usd_per_1000 is None or found.usd_of_all_per_1000 is None:
+        return f"not known ({told})"
+    every, one = found.usd_of_all_per_1000, found.usd_per_1000 / 1000
+    return f"{found.usd_per_1000:.4f} USD by the endpoint, one {one:.5f}; {every:.4f} by all of the above ({told})"
 
 
 def _day(option: str, text: str) -> date | None:
@@ -249,12 +267,13 @@ def report(workload: Workload, stage: Stage, build: Build, output: ReportOutput 
 
     Example: millrace report --stage dev --output report.html. It reads the newest 100 runs of each machine."""
     from console.pages.page import page
-    from console.queries.report import question_of, read_report
+    from console.queries.report import question_of, read_report, usd_per_error_of
     from millrace.workload.load import workloads_folder
 
     environment, names = find(stage, build, workload)
-    question = question_of(workloads_folder() / names.workload / "workload.yaml")
-    found = read_report(environment, names, question=question)
+    declared = workloads_folder() / names.workload / "workload.yaml"
+    question, price = question_of(declared), usd_per_error_of(declared)
+    found = read_report(environment, names, question=question, usd_per_error=price)
     for part, why in found.unread.items():
         print(f"{part}: {why.words}", file=sys.stderr)
     html = page(found)

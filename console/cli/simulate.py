@@ -30,7 +30,8 @@ def simulate(
         ),
     ] = None,
     usd_per_error: Annotated[
-        float | None, typer.Option(min=0, help="What a wrong answer costs, if the policy declares no costs.")
+        float | None,
+        typer.Option(min=0, show_default="as declared", help="What a wrong answer costs, if the policy has no costs."),
     ] = None,
     usd_per_training: Annotated[
         float | None, typer.Option(min=0, show_default="what the stage's trainings cost", help="What a training costs.")
@@ -67,7 +68,8 @@ def simulate(
     kept = build / "simulations" / workload
     history = find_history(folder, rows, train_days=lengths(declared), step_days=step, kept=kept)
     task = tasks.declare(declared.prediction, load_contract(folder).label)
-    found = compared(declared, task, history, Prices(error=usd_per_error, training=price), stage)
+    error_usd = declared.retraining.usd_per_error if usd_per_error is None else usd_per_error
+    found = compared(declared, task, history, Prices(error=error_usd, training=price), stage)
     keys = keys_of(found.proposed, step)
     document = _document(found)
     if as_json:

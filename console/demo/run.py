@@ -18,10 +18,11 @@ from console.demo.steps import steps
 from console.demo.story import Story
 from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud, started
+from console.pages.balance import balance_of
 from console.pages.page import PageLink, page
 from console.pages.summary import Fact, summary
 from console.pages.timeline import timeline
-from console.queries.report import WorkloadReport, question_of, read_report
+from console.queries.report import WorkloadReport, question_of, read_report, usd_per_error_of
 
 STAMP = Path(__file__).resolve().parents[2] / "build" / "setup.stamp"
 """Written by `make setup`: the seconds that it took."""
@@ -84,8 +85,9 @@ def run_in_cloud(
     # Counted before the report is read, which makes calls of its own.
     seconds, calls = driver.elapsed_s(), cloud.api_calls()
     moving("Read the results", ())
-    question = question_of(story.folder / "workload.yaml")
-    report = read_report(local_environment(cloud), story.names, question=question)
+    declared = story.folder / "workload.yaml"
+    question, price = question_of(declared), usd_per_error_of(declared)
+    report = read_report(local_environment(cloud), story.names, question=question, usd_per_error=price)
     facts = (
         Fact(figure=f"{seconds:.0f} s", what=f"for {story.span}, deployment not counted"),
         Fact(figure=f"{calls:,}", what="calls to AWS's API"),
@@ -122,5 +124,7 @@ def _conclude(console: Console, demo: DemoRun, report_page: Path, results: Path)
     console.print(timeline_table(timeline(demo.report), width=width))
     console.print()
     console.print(Text(summary(demo.report)), width=width)
+    if balance := balance_of(demo.report):
+        console.print(Text(f"\n{balance.sentence}"), width=width)
     figures = f"{result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']:,} API calls."
     console.print(Text(f"\n{figures} Look at {report_page}; every step is in {results}.", style="bold"))

@@ -23,7 +23,7 @@ from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import declared_aside, required_instances
 from console.environment import Environment, find_environment
 from console.queries.alarm_states import MAIL_LOG, find_receivers
-from console.queries.cost import IDLE_DAYS, find_idle
+from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.monitoring_limits import read_limits
 from console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError

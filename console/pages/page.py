@@ -12,6 +12,7 @@ from typing import Any
 
 from console import words
 from console.commands import command
+from console.pages.balance import balance_of
 from console.pages.curves import curves
 from console.pages.evidence import evidence
 from console.pages.explanations import explanations
@@ -115,6 +116,7 @@ def page(
         timeline=timeline(report),
         chart=weeks(report, staying, has_decisions=has_decisions),
         staying=staying,
+        balance=balance_of(report),
         served=served_windows(report.windows, report.drops),
         limits=list(_limits(report)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",

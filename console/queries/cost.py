@@ -5,7 +5,8 @@ All figures are estimates at list prices, not bills. Runs are estimated by the t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -14,11 +15,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
-from console.queries.decisions import find_days, size_of_decisions
 from console.queries.executions import list_executions
+from console.queries.gain import gain_of
+from console.queries.idle import IdleEndpoint, find_idle
+from console.queries.query import price
 from console.queries.sleeps import awake_lines, sleeps_of
 from console.queries.usage import (
-    DAY_S,
+    HOURS_PER_MONTH,
     JOBS,
     CostLine,
     Job,
@@ -30,11 +33,19 @@ from console.queries.usage import (
     live_fleet,
     priced,
 )
-from console.queries.versions import audit_of, registry_of, state_of
-from millrace.aws.endpoints import requests_by_time
+from console.queries.utilisation import (
+    Traffic,
+    Utilisation,
+    advise,
+    advise_callers,
+    find_traffic,
+    find_utilisation,
+)
+from console.queries.versions import audit_of, read_evaluation, registry_of, state_of
+from console.words import count
 from millrace.aws.objects import entries_below
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import LIVE, WorkloadNames
+from millrace.names import LIVE, QUERY, WorkloadNames
 from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
@@ -43,8 +54,6 @@ from millrace.workload.prices import RATES
 
 BESIDE = ("monitor", "score")
 """The machines with jobs, beside `train`, whose runs a budget counts, and `release`, whose jobs are preflights."""
-MOST_BYTES = 256 * 2**20
-"""A month's decisions are only counted up to this size. Beyond it the price of a thousand predictions is not known."""
 BUCKETS = ("landing", "lake", "artefacts")
 """The buckets in which each workload has a folder of its name."""
 MOST_OBJECTS = 200_000
@@ -55,14 +64,6 @@ POLLERS, POLL_S, MONTH_S = 5, 20, 30 * 24 * 3600
 """Lambda reads an empty queue with five long polls of 20 seconds at once.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
-IDLE_DAYS = 7
-"""An endpoint without a request for this many days is idle."""
-LOOK_BACK_DAYS = 90
-"""How many days back the last request is searched. Without a request in them, the endpoint counts as never called."""
-HOURS_PER_MONTH = 730
-"""An average month: 365 days in 12 months."""
-ALTERNATIVES = "docs/releases.md#an-endpoint-that-nobody-calls"
-"""Where it is written what can be done about an idle endpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +77,15 @@ class MonthCost:
     """The sum that the month's runs have reserved."""
     lines: tuple[CostLine, ...]
     """What the month's work cost, the most expensive first; then what a month costs while nothing happens."""
-    predictions: int | None
-    """How many predictions there were about days of the month; None if they are too many bytes to count."""
+    traffic: Traffic | None
+    """The predictions about days of the month; None if they are too many bytes to count."""
     idle: IdleEndpoint | None
+    use: Utilisation | None = None
+    """None without a live endpoint in the month."""
+    advice: tuple[str, ...] = ()
+    """What would cost less."""
+    gains: tuple[str, ...] = ()
+    """What each version that was trained in the month brought."""
     slept_hours: float = 0.0
     """The hours of the month in which the endpoint was stopped, since nobody asked it."""
     saved_usd: float = 0.0
@@ -87,27 +94,19 @@ class MonthCost:
     @property
     def usd_per_1000(self) -> float | None:
         """The endpoint's price of a thousand predictions; None if either is not known."""
-        usd = sum(line.usd or 0 for line in self.lines if line.what == "endpoint")
-        return usd / self.predictions * 1000 if usd and self.predictions else None
+        return self._per_1000(sum(line.usd or 0 for line in self.lines if line.what == "endpoint"))
+
+    @property
+    def usd_of_all_per_1000(self) -> float | None:
+        """The same of all lines but those that are shared with other workloads."""
+        return self._per_1000(self.sum("once", "monthly", "monthly with an endpoint")) if self.usd_per_1000 else None
+
+    def _per_1000(self, usd: float) -> float | None:
+        return usd / self.traffic.predictions * 1000 if usd and self.traffic and self.traffic.predictions else None
 
     def sum(self, *billed: str) -> float:
         """The sum of the lines that are billed like this."""
         return sum(line.usd or 0 for line in self.lines if line.billed in billed)
-
-
-@dataclass(frozen=True, kw_only=True)
-class IdleEndpoint:
-    """A live endpoint without a request for `IDLE_DAYS` days or more."""
-
-    endpoint: str
-    days: int
-    """Whole days since the last request; since the endpoint was made if there was none."""
-    usd_per_month: float
-    """US dollars a month for its present instances; an upper bound."""
-
-    @property
-    def sentence(self) -> str:
-        return f"no request for {self.days} days, at {self.usd_per_month:.2f} USD a month ({ALTERNATIVES})"
 
 
 def find_cost(environment: Environment, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
@@ -132,15 +131,29 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
         *job_lines((job for job in jobs if job.run in releases), what="preflight"),
         *job_lines(job for job in jobs if job.run in beside),
         *(awake_lines(records, first, end) or endpoint_lines(environment, names, first, end)),
+        *(query_lines(environment, names, first) if workload.queries else ()),
         # `function_lines` reads up to one day after the moment that it is given.
         *function_lines(environment, names, first, end - timedelta(days=1)),
+    )
+    traffic, fleet = find_traffic(environment, names, first, workload.prediction), live_fleet(environment, names)
+    usd = {what: sum(line.usd or 0 for line in work if line.what == what) for what in ("endpoint", "functions")}
+    stood = next((line.count for line in work if line.what == "endpoint"), 0)
+    use = (
+        find_utilisation(environment, names, first, end, fleet=fleet, instance_hours=stood) if fleet and stood else None
+    )
+    advice = (
+        *(advise(workload, names.platform.stage, fleet, use, hosting=_hosting(environment)) if fleet and use else ()),
+        *(advise_callers(traffic, endpoint_usd=usd["endpoint"], functions_usd=usd["functions"]) if traffic else ()),
     )
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
         lines=(*work, *find_monthly(environment, names)),
-        predictions=_predictions(environment, names, first),
+        traffic=traffic,
+        use=use,
+        advice=advice,
+        gains=tuple(_gains(environment, names, work, workload)),
         idle=find_idle(environment, names),
         slept_hours=sum(one.hours for one in sleeps),
         saved_usd=sum(one.usd for one in sleeps),
@@ -186,14 +199,43 @@ def _begun(environment: Environment, names: WorkloadNames, machine: str, first: 
     return {each["name"] for each in since if each["startDate"] < next_month(first)}
 
 
-def _predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:
-    """How many decisions there are about days of the month; None if they are too many bytes to count."""
-    last = next_month(first).date() - timedelta(days=1)
-    if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
-        return None
-    return sum(
-        len(day.decisions) for day in find_days(environment, names, first=first.date(), last=last, most_scored=0)
-    )
+def _hosting(environment: Environment) -> Collection[str]:
+    """The instance types of endpoints, by SageMaker's own model."""
+    shape: Any = environment.client("sagemaker").meta.service_model.shape_for("ProductionVariantInstanceType")
+    return frozenset(shape.enum)
+
+
+def query_lines(environment: Environment, names: WorkloadNames, first: datetime) -> Iterator[CostLine]:
+    """A line for each scheduled query, by what Athena read for its runs of the month."""
+    read = dict[str, list[int]]()
+    states = environment.client("stepfunctions")
+    for run in sorted(_begun(environment, names, QUERY, first)):
+        described = states.describe_execution(executionArn=names.execution_arn(QUERY, run))
+        output = json.loads(described.get("output", "{}"))
+        if unloaded := output.get("unloaded"):
+            name = str(output["detail"]["schedule"]).removeprefix(f"{QUERY}-")
+            read.setdefault(name, []).append(int(unloaded["scanned_bytes"]))
+    for name, scanned in read.items():
+        yield CostLine(
+            what="query",
+            which=f"{name}, {count(len(scanned), 'run')}",
+            count=sum(scanned) / 1e9,
+            unit="GB read",
+            usd=sum(map(price, scanned)),
+            source=RATES["scanned byte"].source,
+        )
+
+
+def _gains(
+    environment: Environment, names: WorkloadNames, lines: Iterable[CostLine], workload: Workload
+) -> Iterator[str]:
+    """What the versions that were trained in the month brought, by the lines of their trainings."""
+    s3, price_of_error = environment.client("s3"), workload.retraining.usd_per_error
+    for line in lines:
+        run, _, version = line.which.partition(", ")
+        gain = gain_of(read_evaluation(s3, names, run), price_of_error) if line.what == "training" else None
+        if gain and version:
+            yield f"{version}: {gain.words(line.usd or 0)}"
 
 
 def find_monthly(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:
@@ -354,33 +396,3 @@ def mlflow_lines(environment: Environment, names: WorkloadNames) -> tuple[CostLi
             what=kind.replace("-", " "), which=which, count=hours, unit="hours", usd=usd, billed="monthly for all"
         ),
     )
-
-
-def find_idle(environment: Environment, names: WorkloadNames) -> IdleEndpoint | None:
-    """The workload's idle endpoint. None if there is no live endpoint, or if it was made or called less than IDLE_DAYS
-    days ago.
-
-    A release sends its own requests to the challenger, so all requests to the live endpoint come from callers."""
-    fleet, now = live_fleet(environment, names), environment.now()
-    if fleet is None or now - fleet.created < timedelta(days=IDLE_DAYS):
-        return None
-    # An endpoint that was replaced may have requests from before it was made, so the later of both counts.
-    days = (now - max(fleet.created, _last_request(environment, names, now) or fleet.created)).days
-    if days < IDLE_DAYS:
-        return None
-    return IdleEndpoint(endpoint=names.endpoint, days=days, usd_per_month=fleet.usd_per_hour * HOURS_PER_MONTH)
-
-
-def _last_request(environment: Environment, names: WorkloadNames, now: datetime) -> datetime | None:
-    """The end of the last day (UTC) with a request; None if there is none within LOOK_BACK_DAYS days."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = requests_by_time(
-        environment.client("cloudwatch"),
-        names.endpoint,
-        start=midnight - timedelta(days=LOOK_BACK_DAYS),
-        end=now,
-        period_s=DAY_S,
-    )
-    days = [day for day, requests in counted.items() if requests]
-    # A point stands for the day that begins at its time. The request may have come at the day's end.
-    return min(max(days) + timedelta(days=1), now) if days else None

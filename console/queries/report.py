@@ -34,11 +34,12 @@ from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged
 from console.queries.unread import Unread, part
-from console.queries.usage import CostLine, find_usage
+from console.queries.usage import CostLine, Job, find_jobs, find_usage
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.messages.climb import Climb
 from millrace.names import WorkloadNames
+from millrace.workload.load import load_workload
 
 MOST_RUNS = 100
 """How many executions of each machine are read, the newest ones."""
@@ -87,6 +88,10 @@ class WorkloadReport:
     lineage: tuple[Link, ...]
     """The chain of the newest decision."""
     usage: tuple[CostLine, ...]
+    jobs: tuple[Job, ...] = ()
+    """The ended jobs of `runs`."""
+    usd_per_error: float | None = None
+    """What a wrong answer costs; None if the workload does not declare it."""
     limits: tuple[Limit, ...] = ()
     """The limits of the live version's monitors, and decisions that no monitor run judged."""
     withdrawals: tuple[Withdrawal, ...] = ()
@@ -112,7 +117,9 @@ class WorkloadReport:
         return next((model for model in self.models if model.version.status == "live"), None)
 
 
-def read_report(environment: Environment, names: WorkloadNames, *, question: str) -> WorkloadReport:
+def read_report(
+    environment: Environment, names: WorkloadNames, *, question: str, usd_per_error: float | None = None
+) -> WorkloadReport:
     """Read everything that the report shows. It takes about four calls for each execution, version and drop.
 
     Raises EnvironmentNotFoundError if the workload is not deployed, ClientError if its executions cannot be read."""
@@ -140,6 +147,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     quarantined = read("drops", lambda: count_reasons(find_rows(environment, names, runs=dropped))) or {}
     decision = read("lineage", lambda: newest_decision(environment, names))
     records = read("timeline", lambda: audit_of(environment, names)) or ()
+    jobs = read("cost", lambda: find_jobs(environment, runs)) or ()
     # Newest first; the page shows the models oldest first.
     newest = read("models", lambda: list(islice(find_versions(environment, names), MOST_VERSIONS))) or []
     climbs = read("models", lambda: read_climbs(s3, names)) or {}
@@ -160,7 +168,9 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
         lineage=read("lineage", lambda: tuple(trace_decision(environment, names, decision)) if decision else ()) or (),
-        usage=read("cost", lambda: find_usage(environment, names, runs)) or (),
+        usage=read("cost", lambda: find_usage(environment, names, runs, jobs)) or (),
+        jobs=jobs,
+        usd_per_error=usd_per_error,
         limits=(
             *(read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or ()),
             *unjudged,
@@ -177,6 +187,11 @@ def question_of(workload: Path) -> str:
     The name of its folder if the first line is no comment."""
     first = workload.read_text().partition("\n")[0]
     return first.removeprefix("# ").strip() if first.startswith("# ") else workload.parent.name
+
+
+def usd_per_error_of(workload: Path) -> float | None:
+    """What a wrong answer costs by a `workload.yaml`; None if it does not say it."""
+    return load_workload(workload.parent).retraining.usd_per_error
 
 
 def _judged(

@@ -22,6 +22,8 @@ MOST_DAYS = 366
 """The longest period of a query, in days. GetMetricData returns at most 100,800 points per call; a metric has one a
 day."""
 DAY_S = 86_400
+HOURS_PER_MONTH = 730
+"""An average month: 365 days in 12 months."""
 
 JobKind = Literal["training", "processing", "transform"]
 JOBS: Mapping[JobKind, tuple[tuple[str, ...], str, str]] = {
@@ -86,14 +88,22 @@ class Fleet:
         return usd_per_hour(self.instance) * self.count
 
 
-def find_usage(environment: Environment, names: WorkloadNames, runs: Sequence[Execution]) -> tuple[CostLine, ...]:
+def find_jobs(environment: Environment, runs: Sequence[Execution]) -> tuple[Job, ...]:
+    """The ended jobs of these executions."""
+    first = min((run.started for run in runs), default=environment.now())
+    return tuple(jobs_of(environment, JOBS, [run.name for run in runs], since=first))
+
+
+def find_usage(
+    environment: Environment, names: WorkloadNames, runs: Sequence[Execution], jobs: Sequence[Job]
+) -> tuple[CostLine, ...]:
     """One line for each kind of work since the first of the executions began, the most expensive first."""
     if not runs:
         return ()
     first, now = min(run.started for run in runs), environment.now()
     return by_price(
         *endpoint_lines(environment, names, first, now),
-        *job_lines(jobs_of(environment, JOBS, [run.name for run in runs], since=first)),
+        *job_lines(jobs),
         *function_lines(environment, names, first, now),
         priced("state machines", sum(run.transitions for run in runs), "transitions", "state transition"),
     )

@@ -301,6 +301,9 @@ class Retraining(Section):
     """The labels that must have come since the last retraining. A person's command needs none."""
     maximum_runs_per_month: Annotated[int, Field(ge=1)]
     """The retrainings that a month (UTC) may have."""
+    usd_per_error: Annotated[float, Field(ge=0)] | None = None
+    """What a wrong answer costs, where `policy.automate.costs` does not say it; of amounts, a unit of error. It decides
+    nothing: `simulate`, `cost` and the report count with it."""
     maximum_corrected: Annotated[float, Field(ge=0, le=1)] = 0.05
     """The share of labelled rows that may have another label than when the live version was trained; of numbers also
     how far the labels may have moved, as a share of their spread. Beyond it a training waits for a person."""

@@ -41,6 +41,7 @@ PRICES: tuple[Price, ...] = (
     Price(instance="ml.m5.xlarge", usd_per_hour=0.23, memory_gib=16, source=TABLES, as_of="2026-11-20"),
     Price(instance="ml.c6i.xlarge", usd_per_hour=0.204, memory_gib=8, source=EC2, as_of="2026-11-20"),
     Price(instance="ml.c7i.4xlarge", usd_per_hour=0.945, memory_gib=32, source=TABLES, as_of="2026-11-20"),
+    Price(instance="ml.t2.medium", usd_per_hour=0.056, memory_gib=4, source=EC2, as_of="2026-11-26"),
     Price(instance="ml.g5.xlarge", usd_per_hour=1.408, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
     Price(instance="ml.g6.xlarge", usd_per_hour=1.127, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
     Price(instance="ml.p4d.24xlarge", usd_per_hour=37.688, memory_gib=1152, source=TABLES, as_of="2025-06-01", gpus=8),

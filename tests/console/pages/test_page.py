@@ -27,7 +27,7 @@ from tests.console.pages.variants import LATER, VARIANTS, also, bare, released, 
 from tests.recorded import compare, compare_folder
 
 VOID = {"meta", "link", "img"}
-PARTS = ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
+PARTS = ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost", "money"]
 RECORDED = Path(__file__).parents[1] / "recorded/pages"
 ASKS = r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:)[^\"')\s>]+|<script|@import|http-equiv=\"(?!Content-Security-Policy\")|https?://"
 

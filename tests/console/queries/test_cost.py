@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,17 +20,17 @@ from console.queries import cost, usage
 from console.queries.cost import (
     BESIDE,
     BUCKETS,
-    HOURS_PER_MONTH,
     MonthCost,
     find_cost,
-    find_idle,
     find_ready,
     metrics_of,
     mlflow_lines,
+    query_lines,
     standing,
     storage_lines,
 )
-from console.queries.usage import CostLine, Fleet, Job, endpoint_lines
+from console.queries.idle import find_idle
+from console.queries.usage import HOURS_PER_MONTH, CostLine, Fleet, Job, endpoint_lines
 from console.queries.versions import state_of
 from infra.rules.assembly import Stack, read
 from millrace.errors import EnvironmentNotFoundError
@@ -163,6 +164,28 @@ def test_what_ran_beside_and_what_is_stored_has_lines(
     assert found.sum("once") == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
     monkeypatch.setattr(cost, "MOST_OBJECTS", 0)
     assert storage_lines(environment, NAMES) == ()
+
+
+def test_a_scheduled_query_costs_what_athena_read_and_ten_megabytes_at_least() -> None:
+    client, began = boto3.client("stepfunctions", **KEYS), parse_utc("1997-05-15T06:00:00Z")
+    ran = {"a": 3_000_000_000, "b": 17}
+    listed = [
+        {"executionArn": "arn:x", "stateMachineArn": "arn:x", "name": name, "status": "SUCCEEDED", "startDate": began}
+        for name in (*ran, "failed")
+    ]
+    with Stubber(client) as stubber:
+        asked = {"stateMachineArn": DEV.machine_arn("query")}
+        stubber.add_response("list_executions", {"executions": listed}, asked)
+        for name in sorted([*ran, "failed"]):
+            output = {"detail": {"schedule": "query-orders"}, "unloaded": {"scanned_bytes": ran.get(name, 0)}}
+            described = {"executionArn": "arn:x", "stateMachineArn": "arn:x", "status": "S", "startDate": began}
+            described |= {"output": json.dumps(output)} if name in ran else {}
+            stubber.add_response("describe_execution", described, {"executionArn": DEV.execution_arn("query", name)})
+        bare = Environment(platform=DEV.platform, client=lambda _: client)
+        (line,) = query_lines(bare, DEV, parse_utc("1997-05-01T00:00:00Z"))
+    assert (line.which, line.unit, round(line.count, 6)) == ("orders, two runs", "GB read", 3.0)
+    # 5 USD a terabyte; a query is billed as ten megabytes at least.
+    assert line.usd == pytest.approx(5.0 * (3_000_000_000 + 10 * 2**20) / 1e12, rel=1e-3)
 
 
 @pytest.mark.parametrize(

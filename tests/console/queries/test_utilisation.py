@@ -1,0 +1,127 @@
+"""What callers asked, how much of an endpoint they used, and what would cost less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.environment import Environment
+from console.local_cloud.local_cloud import PLATFORM, REGION
+from console.queries.decisions import Day
+from console.queries.usage import Fleet
+from console.queries.utilisation import Traffic, Utilisation, advise, advise_callers, find_utilisation, traffic_of
+from millrace.decisions.record import Decision, canonical
+from millrace.names import VARIANT, WorkloadNames
+from millrace.workload.load import load_workload
+from millrace.workload.rollout import Idle
+from tests.credentials import KEYS
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+WORKLOAD = load_workload(Path("workloads/electricity"))
+MAY = datetime(1997, 5, 1, tzinfo=UTC)
+HOSTING = {"ml.m5.large", "ml.m5.xlarge", "ml.t2.medium"}
+FLEET = Fleet(instance="ml.m5.xlarge", count=1, created=MAY)
+QUIET = Utilisation(hours=744, busy=0.0, busiest=0.001, silent=700, stoppable=600)
+
+
+def asked(second: float, price: float, **changed: Any) -> Decision:
+    cells = dict.fromkeys(WORKLOAD.prediction.feature_columns, 0.5) | {"nswprice": price}
+    at = MAY + timedelta(seconds=second)
+    made = Decision(
+        id=f"d-{second}",
+        workload="electricity",
+        event_time=at,
+        key={"timestamp": at.isoformat()},
+        input=canonical(cells | {"timestamp": at.isoformat()}),
+        output={"value": 1},
+        model_version="1",
+        phase="live",
+        fallback=False,
+        latency_ms=3.0,
+        inferred_at=at,
+    )
+    return replace(made, **changed)
+
+
+def traffic(*decisions: Decision) -> Traffic:
+    return traffic_of([Day(day=date(1997, 5, 1), decisions=decisions, unreadable={})], WORKLOAD.prediction)
+
+
+def test_rows_that_differ_by_their_key_alone_are_asked_again() -> None:
+    other, nobody = {"model_version": "2"}, {"model_version": None, "fallback": True}
+    found = traffic(asked(0, 1.0), asked(10, 1.0), asked(20, 2.0), asked(30, 1.0, **other), asked(40, 1.0, **nobody))
+    assert (found.predictions, found.repeated) == (5, 1)
+    # The control: one decision of the same key, of which each line is read once.
+    assert traffic(asked(0, 1.0)).repeated == 0
+
+
+def test_calls_of_one_caller_within_a_second_could_be_one() -> None:
+    one, ann = asked(0, 1.0), {"caller": "arn:ann"}
+    rows_of_a_call = [replace(one, id=f"d-{number}") for number in range(3)]
+    found = traffic(*rows_of_a_call, asked(0.5, 2.0), asked(0.7, 3.0, **ann), asked(5, 4.0))
+    assert (found.calls, found.together) == (4, 1)
+
+
+def test_hours_without_a_request_after_the_first_eight_could_be_saved() -> None:
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        environment = Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name=REGION))
+        # 36 s of answers in hour 10, in two metrics.
+        for minute, value_us in ((1, 6e6), (59, 30e6)):
+            datum = {
+                "MetricName": "ModelLatency",
+                "Value": value_us,
+                "Timestamp": MAY + timedelta(hours=10, minutes=minute),
+                "Dimensions": [
+                    {"Name": "EndpointName", "Value": NAMES.endpoint},
+                    {"Name": "VariantName", "Value": VARIANT},
+                ],
+            }
+            environment.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
+        day, two = MAY + timedelta(days=1), replace(FLEET, count=2)
+        found = find_utilisation(environment, NAMES, MAY, day, fleet=two, instance_hours=48)
+    assert (found.hours, found.silent) == (24, 23)
+    assert (found.busy, found.busiest) == (pytest.approx(0.01 / 48), pytest.approx(0.01 / 2))
+    # Ten hours before it, thirteen after it: two and five of them lie behind the eighth.
+    assert found.stoppable == 7
+
+
+@pytest.mark.parametrize(
+    ("changed", "begins"),
+    [
+        ({}, ["rollout.idle: {stop_after_hours: 8} would have saved 165.60 USD", "ml.m5.large would save 100.74 USD"]),
+        ({"stoppable": 10}, ["ml.m5.large"]),
+        ({"busiest": 0.2, "stoppable": 10}, []),
+    ],
+    ids=["hardly used", "no long pauses", "busy"],
+)
+def test_the_endpoint_could_cost_less(changed: dict[str, float], begins: list[str]) -> None:
+    found = [*advise(WORKLOAD, "dev", FLEET, replace(QUIET, **changed), hosting=HOSTING)]
+    assert len(found) == len(begins)
+    assert all(said.startswith(begin) for said, begin in zip(found, begins, strict=True))
+
+
+def test_one_of_two_instances_could_go_and_one_that_sleeps_is_not_told_to() -> None:
+    rollout = WORKLOAD.rollout.model_copy(update={"idle": Idle(stop_after_hours=8)})
+    asleep = WORKLOAD.model_copy(update={"rollout": rollout})
+    one, smaller = advise(asleep, "prod", replace(FLEET, count=2), QUIET, hosting=HOSTING)
+    assert one.startswith("one instance would save 201.48 USD a month")
+    assert "rollout.instance.prod" in smaller
+    # The cheapest type that endpoints can have has no smaller one: `ml.t3.medium` is for jobs alone.
+    least = replace(FLEET, instance="ml.t2.medium")
+    assert [*advise(asleep, "dev", least, QUIET, hosting=HOSTING)] == []
+
+
+def test_what_callers_could_do_has_its_price() -> None:
+    many = Traffic(predictions=1000, calls=100, together=50, repeated=250)
+    together, again = advise_callers(many, endpoint_usd=100, functions_usd=2)
+    assert "saves 1.0000 USD" in together
+    assert "0.5000 USD of functions, and 25.00 USD" in again
+    assert [*advise_callers(replace(many, together=1, repeated=2), endpoint_usd=100, functions_usd=2)] == []
