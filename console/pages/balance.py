@@ -37,7 +37,7 @@ class Retraining:
 
     @property
     def saved(self) -> float | None:
-        """What these answers have saved if the difference on the compared labels holds; None without a price of an error."""
+        """What these answers have saved if the difference on the compared labels holds; None without a price."""
         return self.gain.of(self.answers) if self.gain and self.answers else 0.0
 
     @property
@@ -56,7 +56,7 @@ class Balance:
     asked: int
     """Labels that people were asked for."""
     label_usd: float
-    """What a person's label costs; 0 if the workload does not declare it."""
+    """What a person's label costs; 0 if the workload does not declare it in US dollars."""
     currency: str
 
     @property
@@ -71,8 +71,8 @@ class Balance:
     @property
     def sentence(self) -> str:
         """`Three retrainings and 12 monitor runs cost 0.0021 USD, and saved 0.34 USD (at least -0.62) …`."""
-        begun = sum(one.is_trained for one in self.retrainings)
-        told = f"{count(begun, 'retraining').capitalize()} and {count(self.monitor_runs, 'monitor run')} cost {self.usd:.4f} USD"
+        begun = count(sum(one.is_trained for one in self.retrainings), "retraining").capitalize()
+        told = f"{begun} and {count(self.monitor_runs, 'monitor run')} cost {self.usd:.4f} USD"
         least = _sum(one.least for one in self.retrainings)
         if self.saved is None or least is None:
             return f"{told}; what an error costs is not declared (retraining.usd_per_error)."
@@ -93,7 +93,7 @@ def balance_of(report: WorkloadReport) -> Balance | None:
         monitor_runs=len(report.monitor_runs),
         monitor_usd=_usd(report, monitored),
         asked=sum(window.wanted for window in report.windows),
-        label_usd=costs.review if costs else 0.0,
+        label_usd=costs.review if costs and costs.currency == UNIT else 0.0,
         currency=costs.currency if costs else UNIT,
     )
 
