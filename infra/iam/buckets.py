@@ -60,10 +60,14 @@ def one_object(names: WorkloadNames, uri: str) -> list[Statement]:
     ]
 
 
+ABSORBED = "decisions/date=*/_*.absorbed"
+"""The references to files of absorbed lines. Whoever lists the decisions of a day has to read which lines they name."""
+
+
 def absorb_decisions(names: WorkloadNames) -> list[Statement]:
     """Read decisions, write files of absorbed lines with their references, and delete lines."""
     day = "Decisions lie below the date of their event"
-    written = [LAKE.arn(names, path) for path in ("decisions/absorbed/*", "decisions/date=*/_*.absorbed")]
+    written = [LAKE.arn(names, path) for path in ("decisions/absorbed/*", ABSORBED)]
     return [
         LAKE.find(names, "decisions"),
         LAKE.read(names, "decisions"),

@@ -9,7 +9,7 @@ from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.schedule import Schedule
 from infra.iam import alarms, bus, iceberg, state_table
-from infra.iam.buckets import LAKE
+from infra.iam.buckets import ABSORBED, LAKE
 from infra.iam.resource import resource
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
@@ -92,6 +92,7 @@ class MonitoringStack(WorkloadStack):
                 state_table.own_items(names).may("GetItem"),
                 iceberg.tables(names, *tables).may("GetTable"),
                 LAKE.find(names, "decisions"),
+                resource("s3", LAKE.arn(names, ABSORBED), because="Lines of any day are absorbed").may("GetObject"),
                 LAKE.read(names, "iceberg", *(["monitor"] if asks else [])),
                 LAKE.write(names, "windows"),
             ],

@@ -12,7 +12,7 @@ from aws_cdk.assertions import Match, Template
 
 from infra.rules.assembly import read
 from millrace.monitoring.alarms import COUNT_ALARMS, FLOOR, RATIO_ALARMS, monitor_alarms
-from tests.infra.conftest import ELECTRICITY, synthesized
+from tests.infra.conftest import ELECTRICITY, statements_of, synthesized
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STAGES = ("local", "dev", "prod")
@@ -33,6 +33,14 @@ def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str)
     assert thresholds == dict.fromkeys(RATIO_ALARMS, 1) | dict.fromkeys(COUNT_ALARMS.keys() - {FLOOR}, 0)
     read = [alarm["Metrics"][0]["MetricStat"]["Metric"]["Namespace"] for alarm in ours.values()]
     assert set(read) == {f"Millrace/{stage}"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_windows_know_which_lines_were_absorbed(templates: Templates, stage: str) -> None:
+    """Who lists the decisions of a day reads the references to files of absorbed lines."""
+    statements = statements_of(templates, stage)["plan_windows"]
+    read = str([one["Resource"] for one in statements if "s3:GetObject" in one["Action"]])
+    assert "/electricity/decisions/date=*/_*.absorbed" in read
 
 
 def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(
