@@ -36,11 +36,24 @@ NOTHING = "No judged window has decisions."
 Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 0 for all.")]
 
 
-def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
+def alarms(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    acknowledge: Annotated[
+        str,
+        typer.Option(metavar="ALARM", help="Somebody acts on this raised alarm: no more reminders until it is over."),
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+) -> None:
     """Show the alarms: state, severity, runbook, the last figure and its bound; who is sent them; what is not watched.
 
     Example: millrace alarms. A figure above its bound alarms: a ratio to a calibrated value above 1, a number that
-    should be 0 above 0. Only decisions of `predict` are watched; rows of scored files are not."""
+    should be 0 above 0. Only decisions of `predict` are watched; rows of scored files are not.
+
+    Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
+    from console.actions.acknowledge import acknowledge as note
     from console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
@@ -48,6 +61,12 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
     environment, names = find_deployed(stage, build, workload)
     runs, is_whole = _runs(environment, names)
     found = find_alarm_states(environment, names, runs)
+    if acknowledge:
+        raised = [one.name for one in found if one.state == "ALARM" and not one.is_of_stage]
+        if acknowledge not in raised:
+            expected = f"expected a raised alarm ({', '.join(raised) or 'none is raised'}), got {acknowledge}"
+            raise typer.BadParameter(expected, param_hint="--acknowledge")
+        note(environment, names, acknowledge, reason=reason)
     receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
     # What is not watched: by the live version's evaluation, by missing labels, and by days that no run has judged.

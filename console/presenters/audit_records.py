@@ -12,6 +12,7 @@ from console.queries.failures import failure_of
 from console.queries.runs import short_name
 from console.words import count, day
 from millrace.messages.audit import (
+    AlarmAcknowledged,
     AuditEvent,
     AutomationMoved,
     AutomationSwitched,
@@ -155,6 +156,8 @@ def _unanswered(details: ReviewUnanswered) -> str:
 def _floor(details: FloorMoved) -> str:
     now = "the naive rule answers instead" if details.below else "it answers again"
     figures = f"{details.own:.4f} against {details.rule:.4f} of the rule on {details.labels:,} labels"
+    if not details.labels:
+        figures = "an alarm, and no labels that decide" if details.below else "the alarm is over"
     return f"version {details.version}: {now}: {figures}"
 
 
@@ -165,6 +168,10 @@ def _stopped(details: EndpointStopped) -> str:
 def _started(details: EndpointStarted) -> str:
     slept_h = (details.started_at - details.stopped_at).total_seconds() / 3600
     return f"version {details.version}: serves again after {slept_h:.1f} hours"
+
+
+def _acknowledged(details: AlarmAcknowledged) -> str:
+    return f"alarm {details.alarm}: {details.reason or 'no reason given'}"
 
 
 SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
@@ -193,5 +200,6 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.FLOOR_OFF: _floor,
     AuditEvent.ENDPOINT_STOPPED: _stopped,
     AuditEvent.ENDPOINT_STARTED: _started,
+    AuditEvent.ALARM_ACKNOWLEDGED: _acknowledged,
 }
 """By event: makes a sentence of details of the class that DETAILS has for the event."""

@@ -30,6 +30,7 @@ NOT_RETRAINED: Mapping[RetrainingReason, str] = {
     RetrainingReason.RUNS_PER_MONTH: "the month has had its retrainings",
     RetrainingReason.BUDGET: "the budget has no room for it",
     RetrainingReason.NEW_LABELS: "too few new labels",
+    RetrainingReason.DRIFTED_LABELS: "too few labels of the drifted period",
     RetrainingReason.NO_CHAMPION: "no version is live",
     RetrainingReason.ALARM: "the alarm starts no retraining",
 }

@@ -34,7 +34,8 @@ class Automates:
             person, why = self.switch.by.rpartition(":")[2], f": {self.switch.reason}" if self.switch.reason else ""
             return f"nothing: paused since {self.switch.since:%Y-%m-%d %H:%M} by {person}{why}"
         if self.floor and self.floor.below:
-            return f"nothing: the naive rule answers since {self.floor.since:%Y-%m-%d %H:%M}, as it does better"
+            why = "until labels decide" if self.floor.awaits_labels else "as it does better"
+            return f"nothing: the naive rule answers since {self.floor.since:%Y-%m-%d %H:%M}, {why}"
         if self.policy.automate is None:
             return "every answer within the policy's bounds"
         if costs := self.policy.costs:

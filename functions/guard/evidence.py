@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from functions.guard.label_count import count_labels, count_new_rows
 from functions.guard.retraining_decision import Evidence
+from millrace.datasets.label_rows import count_labels_since
+from millrace.datasets.tables import Lake
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
+from millrace.state.change import Changes
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
@@ -28,6 +32,7 @@ class Sources:
     settings: Environment
     workload: Workload
     state: StateTable
+    lake: Lake
     glue: Any
     s3: Any
 
@@ -36,6 +41,10 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
     """The evidence for the request, at its `as_of`."""
     names, as_of = sources.settings.names, call.state.as_of
     champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
+    alarms = call.state.detail.names(f"{names.prefix}-")
+    since = None
+    if champion and call.state.trigger != "command":
+        since = drifted_since(sources, champion.version, alarms)
     if champion:
         rows = {"database": names.platform.database, "table": names.table("rows")}
         # A run pins its snapshot under its own name as a tag. The last retraining started its `train` execution under a
@@ -47,7 +56,7 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
         as_of=as_of,
         trigger=call.state.trigger,
         execution_arn=call.execution_arn,
-        alarms=call.state.detail.names(f"{names.prefix}-"),
+        alarms=alarms,
         has_champion=champion is not None,
         lease=Leases(sources.state).find("retrain"),
         last=last,
@@ -55,6 +64,17 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
             sources.glue, sources.s3, database=names.platform.database, table=names.table("labels")
         ),
         new_rows=new_rows,
+        drifted_since=since,
+        drifted_labels=count_labels_since(sources.lake, sources.workload.prediction, since) if since else 0,
         spent_usd=float(MonthlyBudget(sources.state).spent_usd(as_of)),
         projected_usd=projected_usd(usages(sources.workload, sources.settings.stage)),
     )
+
+
+def drifted_since(sources: Sources, version: str, alarms: tuple[str, ...]) -> datetime | None:
+    """The start of the first window above its bound, by these alarms; without any, by those that start a retraining."""
+    policy = sources.workload.retraining
+    if not policy.drifted_labels:
+        return None
+    known = Changes(sources.state).read(version)
+    return min((since for alarm, since in known.items() if alarm in (alarms or policy.alarms)), default=None)

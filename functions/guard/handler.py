@@ -11,11 +11,16 @@ from aws_lambda_powertools import Logger
 
 from functions.guard.evidence import Sources, gather
 from functions.guard.retraining_decision import Evidence, RetrainingDecision, decide, decided, overtaken, record
+from millrace.contract.load import load_contract
+from millrace.datasets.tables import Lake
+from millrace.messages.audit import AuditEvent, FloorMoved
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
 from millrace.settings.environment import Environment
-from millrace.state.audit import append
+from millrace.state.audit import Record, append
+from millrace.state.floor import FloorState, FloorStates
 from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
@@ -26,8 +31,11 @@ WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, SETTINGS.names)
+LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
 LEASES, RETRAININGS = Leases(STATE), Retrainings(STATE)
-SOURCES = Sources(settings=SETTINGS, workload=WORKLOAD, state=STATE, glue=boto3.client("glue"), s3=boto3.client("s3"))
+SOURCES = Sources(
+    settings=SETTINGS, workload=WORKLOAD, state=STATE, lake=LAKE, glue=boto3.client("glue"), s3=boto3.client("s3")
+)
 
 
 @LOGGER.inject_lambda_context
@@ -35,9 +43,10 @@ SOURCES = Sources(settings=SETTINGS, workload=WORKLOAD, state=STATE, glue=boto3.
 def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
     """Accepted or refused, why, the earliest next time, and the evidence."""
     evidence, decision = settle(call)
-    answer = decided(evidence, decision)
-    kept = record(evidence, answer, cause=call.state.cause)
-    append(DYNAMODB, table=SETTINGS.names.platform.audit_table, workload=SETTINGS.workload, record=kept)
+    answer = decided(evidence, decision, WORKLOAD.retraining)
+    audit(record(evidence, answer, cause=call.state.cause))
+    if answer.trigger == "alarm" and not answer.accepted and answer.evidence.labels_wanted:
+        answer_by_rule(evidence, cause=call.state.cause)
     LOGGER.info(decision.sentence, extra=answer.model_dump(mode="json"))
     return answer
 
@@ -60,6 +69,35 @@ def settle(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]
     if decision.accepted:
         RETRAININGS.record(execution_arn=call.execution_arn, as_of=evidence.as_of, labels_total=evidence.labels_total)
     return evidence, decision
+
+
+def answer_by_rule(evidence: Evidence, *, cause: str) -> None:
+    """Let the naive rule answer until labels of the drifted period decide, if the workload declares so."""
+    policy, version = WORKLOAD.policy, ReleasePointers(STATE).champion()
+    if WORKLOAD.retraining.without_labels == "keep" or not (
+        policy and policy.floor and version and version.rule_answer
+    ):
+        return
+    states = FloorStates(STATE)
+    known = states.read(version.version)
+    has_decided = known and evidence.drifted_since and known.labels_since(evidence.drifted_since) >= policy.floor.labels
+    if known and (known.below or has_decided):
+        return
+    kept = Record(
+        actor="guard",
+        execution_arn=evidence.execution_arn,
+        event=AuditEvent.FLOOR_ON,
+        as_of=evidence.as_of,
+        cause=cause,
+        details=FloorMoved(version=version.version, below=True, before=False, labels=0, own=0, rule=0),
+    )
+    audit(kept)
+    days, at = known.days if known else (), evidence.as_of
+    states.put(FloorState(version=version.version, below=True, since=at, as_of=at, days=days, awaits_labels=True))
+
+
+def audit(kept: Record) -> None:
+    append(DYNAMODB, table=SETTINGS.names.platform.audit_table, workload=SETTINGS.workload, record=kept)
 
 
 def weigh(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]:

@@ -39,6 +39,11 @@ class Evidence:
 
     If labels lie ahead, every dropped row counts, since it brings the label of an earlier row."""
 
+    drifted_since: datetime | None = None
+    """The start of the first window above its bound, of the alarms that may start a retraining."""
+    drifted_labels: int = 0
+    """Labels of rows since then."""
+
     @property
     def new_labels(self) -> int:
         """Labels since the last accepted retraining: late ones in the table `labels`, and those of dropped rows."""
@@ -61,7 +66,7 @@ class RetrainingDecision:
 def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> RetrainingDecision:
     """The decision: accepted, or refused by the objection that lasts longest.
 
-    Cool-down and new labels do not hold back a person's command."""
+    Cool-down and labels do not hold back a person's command."""
     # After a redrive, the cool-down that this execution has begun itself must not refuse it.
     if evidence.last.execution_arn == evidence.execution_arn:
         return RetrainingDecision(
@@ -75,7 +80,7 @@ def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Retrain
         )
     objections = [_champion(evidence), _lease(evidence), _month(evidence, policy), _budget(evidence, budget)]
     if evidence.trigger != "command":
-        objections += [_cool_down(evidence, policy), _labels(evidence, policy)]
+        objections += [_cool_down(evidence, policy), _drifted(evidence, policy), _labels(evidence, policy)]
     found = [objection for objection in objections if objection]
     if found:
         # An objection without a time counts as one that ends now: it is named only if no other objection lasts longer.
@@ -171,7 +176,25 @@ def _labels(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None
     )
 
 
-def decided(evidence: Evidence, decision: RetrainingDecision) -> RetrainingDecided:
+def labels_wanted(evidence: Evidence, policy: Retraining) -> int:
+    """How many labels of the drifted period are missing; 0 if no window is above its bound."""
+    return max(0, policy.drifted_labels - evidence.drifted_labels) if evidence.drifted_since else 0
+
+
+def _drifted(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
+    if evidence.drifted_since is None or not (wanted := labels_wanted(evidence, policy)):
+        return None
+    return RetrainingDecision(
+        accepted=False,
+        reason=RetrainingReason.DRIFTED_LABELS,
+        sentence=(
+            f"{evidence.drifted_labels} labels of rows since {format_utc(evidence.drifted_since)}, when the drift "
+            f"began; {wanted} more required"
+        ),
+    )
+
+
+def decided(evidence: Evidence, decision: RetrainingDecision, policy: Retraining) -> RetrainingDecided:
     """The decision as a message, for the machine's state, the event and the audit table."""
     return RetrainingDecided(
         accepted=decision.accepted,
@@ -183,6 +206,9 @@ def decided(evidence: Evidence, decision: RetrainingDecision) -> RetrainingDecid
             as_of=evidence.as_of,
             last_started_at=evidence.last.started_at,
             new_labels=evidence.new_labels,
+            drifted_since=evidence.drifted_since,
+            drifted_labels=evidence.drifted_labels,
+            labels_wanted=labels_wanted(evidence, policy),
             runs_this_month=evidence.last.runs_in(month(evidence.as_of)),
             spent_usd=round(evidence.spent_usd, 2),
             projected_usd=round(evidence.projected_usd, 2),

@@ -104,7 +104,10 @@ def _floor(champion: Version) -> FloorNow | None:
     if not (WORKLOAD.policy and WORKLOAD.policy.floor and champion.rule_answer):
         return None
     known, rule = FloorStates(STATE).read(champion.version), json.loads(champion.rule_answer)
-    return FloorNow(rule=rule, below=known.below, days=known.days) if known else FloorNow(rule=rule)
+    if known is None:
+        return FloorNow(rule=rule)
+    # If the rule answers since an alarm, no label has decided yet: as few decide as if the version answered.
+    return FloorNow(rule=rule, below=known.below and not known.awaits_labels, days=known.days)
 
 
 def _asked(windows: Sequence[Window]) -> dict[datetime, AskedLabels]:

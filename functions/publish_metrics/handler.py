@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import boto3
@@ -21,9 +22,10 @@ from millrace.messages.monitor import (
     PromiseReport,
     read_report,
 )
-from millrace.monitoring.alarms import ratios, starters
+from millrace.monitoring.alarms import changes, ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
+from millrace.state.change import Changes
 from millrace.state.concept import ConceptLevels
 from millrace.state.cursors import StoredCursors
 from millrace.state.floor import FloorState, FloorStates
@@ -53,11 +55,12 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     report = read_report(read_object(S3, report_uri))
     # The alarms are read before the metrics are put, which may change their states.
     before = CLOUDWATCH.describe_alarms(AlarmNames=[NAMES.alarm(name) for name in starters()])
+    # The guard reads since when windows are above their bound as soon as an alarm is raised: so this comes first.
+    since = keep_changes(report, as_of=call.state.as_of)
     CLOUDWATCH.put_metric_data(Namespace=NAMES.platform.metrics, MetricData=metrics_of(report))
     if report.promise:
         keep(report.promise, version=report.model_version, call=call)
-    if report.floor:
-        keep_floor(report.floor, version=report.model_version, call=call)
+    keep_floor(report.floor, version=report.model_version, since=since, call=call)
     if report.concept:
         ConceptLevels(STATE).put(report.model_version, report.concept.level, as_of=call.state.as_of)
     asked = ask_people(report, report_uri=report_uri, now=call.state.started or call.state.as_of)
@@ -87,17 +90,40 @@ def keep(promise: PromiseReport, *, version: str, call: StepInput[PlannedState])
         states.put(KeptPromise(version=version, threshold=promise.threshold, as_of=as_of))
 
 
-def keep_floor(found: FloorFound, *, version: str, call: StepInput[PlannedState]) -> None:
-    """Record it if somebody else answers from now on, then keep what was compared. A later run's stays."""
+def keep_changes(report: MonitorReport, *, as_of: datetime) -> datetime | None:
+    """Keep since when windows of the version are above a bound. Returns the earliest time; None if none is."""
+    states, in_a_row = Changes(STATE), WORKLOAD.monitors.error_windows
+    since = changes(report, states.read(report.model_version), windows_in_a_row=in_a_row)
+    states.put(report.model_version, since, as_of=as_of)
+    return min(since.values(), default=None)
+
+
+def keep_floor(
+    found: FloorFound | None, *, version: str, since: datetime | None, call: StepInput[PlannedState]
+) -> None:
+    """Record it if somebody else answers from now on, then keep what was compared. A later run's stays.
+
+    If the rule answers since an alarm, labels of the time from `since` on decide, or the end of the alarm."""
+    floor = WORKLOAD.policy.floor if WORKLOAD.policy else None
+    if floor is None and found is None:
+        return
     states, as_of = FloorStates(STATE), call.state.as_of
     known = states.read(version)
     if known and known.as_of > as_of:
         return
-    since = known.since if known and known.below == found.below else as_of
-    if found.below != found.before:
-        event = AuditEvent.FLOOR_ON if found.below else AuditEvent.FLOOR_OFF
-        audit(event, FloorMoved(version=version, **found.model_dump()), call)
-    states.put(FloorState(version=version, below=found.below, since=since, as_of=as_of, days=found.days))
+    waits = known is not None and known.awaits_labels
+    if known and waits and since is None and found is None:
+        found = FloorFound(below=False, before=True, labels=0, own=0, rule=0, days=known.days)
+    if found is None:
+        return
+    moved = found.model_copy(update={"before": found.before or waits})
+    state = FloorState(version=version, below=found.below, since=as_of, as_of=as_of, days=found.days)
+    if waits and since and floor and state.labels_since(since) < floor.labels:
+        state, moved = replace(state, below=True, awaits_labels=True), moved.model_copy(update={"below": True})
+    if moved.below != moved.before:
+        event = AuditEvent.FLOOR_ON if moved.below else AuditEvent.FLOOR_OFF
+        audit(event, FloorMoved(version=version, **moved.model_dump()), call)
+    states.put(replace(state, since=known.since) if known and known.below == state.below else state)
 
 
 def ask_people(report: MonitorReport, *, report_uri: str, now: datetime) -> int:

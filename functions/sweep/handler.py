@@ -9,7 +9,8 @@
 6. It drops the labels of people's answers that were not dropped yet, and ends decisions that nobody answered in time.
    It publishes how many others wait, and how long the oldest does.
 7. It refuses versions that nobody has approved in time.
-8. It stops a live endpoint that nobody has asked for the declared hours, and notes when it serves again. A schedule of
+8. It reminds people of alarms on which nobody has acted.
+9. It stops a live endpoint that nobody has asked for the declared hours, and notes when it serves again. A schedule of
    its own has it started (`rollout.idle`).
 
 Step Functions delivers the event that an execution has ended as best effort. So the event by which `cleanup` frees a
@@ -28,10 +29,12 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.sweep.failures import UnheardFailures
 from functions.sweep.holders import Pass
+from functions.sweep.reminders import Reminders
 from millrace.aws.endpoints import is_changing
 from millrace.decisions.answered import Reviews
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
 from millrace.messages.execution import ExecutionEnded
+from millrace.monitoring.alarms import reminded
 from millrace.operations.alarms import AUDIT_AGE, REVIEW_AGE, WAITING_REVIEWS
 from millrace.release.idle import START_SCHEDULE, Sleep
 from millrace.release.leftovers import Leftovers
@@ -83,6 +86,9 @@ LAG = AuditLag(
     state=STATE,
 )
 WORKLOAD = load_workload(SETTINGS.folder)
+REMINDERS = Reminders(
+    cloudwatch=CLOUDWATCH, events=EVENTS, names=NAMES, state=STATE, owner=WORKLOAD.owner, alarms=reminded()
+)
 POLICY = WORKLOAD.policy
 IDLE = WORKLOAD.rollout.idle
 SLEEP = Sleep(sagemaker=SAGEMAKER, dynamodb=DYNAMODB, names=NAMES, state=STATE, function="sweep")
@@ -152,12 +158,13 @@ def sweep(call: ExecutionInput) -> Swept:
         publish(lag)
     if unheard := FAILURES.tell(cause=call.cause, as_of=call.as_of):
         LOGGER.warning("told late", extra={"executions": unheard})
+    if hours := WORKLOAD.monitors.remind_hours:
+        LOGGER.info("reminded", extra={"of": REMINDERS.send(hours=hours, cause=call.cause, as_of=call.as_of)})
     if SETTINGS.approval == "person":
         refuse_overdue(call.as_of)
     if IDLE:
         SLEEP.end(cause=call.cause, as_of=call.as_of)
-        hours = IDLE.stop_after_hours
-        if SLEEP.begin(CLOUDWATCH, SCALING, hours=hours, cause=call.cause, as_of=call.as_of):
+        if SLEEP.begin(CLOUDWATCH, SCALING, hours=IDLE.stop_after_hours, cause=call.cause, as_of=call.as_of):
             LOGGER.info("stopped", extra={"endpoint": NAMES.endpoint})
     if REVIEWS and POLICY:
         dropped = REVIEWS.drop_labels(now=call.as_of)

@@ -111,7 +111,7 @@ class MonitoringStack(WorkloadStack):
             role=self.room,
             settings=Environment(**context.environment()),
             statements=[
-                state_table.own_items(names).may("PutItem", "Query", *(["GetItem"] if moves else [])),
+                state_table.own_items(names).may("PutItem", "Query", "GetItem"),
                 LAKE.read(names, "monitor"),
                 alarms.named(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics(names.platform.metrics),

@@ -261,8 +261,10 @@ class TrainingStack(WorkloadStack):
                 state_table.own_items(names).may("GetItem", "PutItem"),
                 state_table.append_audit(names),
                 iceberg.tables(names, *tables).may("GetTable"),
-                LAKE.read(names, *(iceberg.metadata_folder(names, table) for table in tables)),
+                LAKE.read(names, "iceberg"),
             ],
+            timeout_s=300,
+            memory_mb=1024,
         )
         Machine(
             self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,6 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
     ]
     slices = known.workload.gates.slices
     errors = judge_errors(windows, baseline.error, as_of=request.as_of, columns=slices.columns if slices else ())
-    a_day = known.workload.policy.labels_a_day if known.workload.policy else None
     judged = [one for one in windows if not one.window.judge_input]
     inputs = [
         _input(inside[: place + 1], known) if window.judge_input else None
@@ -133,7 +133,7 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
                 decisions=len(rows),
                 input=told,
                 error=error if window.judge_error else None,
-                wanted=wanted(one, judged, a_day=a_day) if a_day and window.judge_input else (),
+                wanted=wanted(one, judged, a_day=a_day) if (a_day := _labels_a_day(told, known.workload)) else (),
                 shifts=shifts(told.findings if told else (), one, known.workload.prediction.feature_columns),
                 served=served(rows) if window.judge_input else None,
             )
@@ -146,6 +146,16 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
     settled = sorted((one for each in ended for one in weighted(each)), key=lambda one: one.decision.event_time)
     learnt = {"promise": _promise(settled, request), "floor": _floor(settled, known), "concept": _concept(ended, known)}
     return report.model_copy(update=learnt)
+
+
+def _labels_a_day(told: InputReport | None, workload: Workload) -> int | None:
+    """How many labels people are asked for by day; None for none. `told` is None if an earlier run has asked.
+
+    A window above its bound asks for as many as a retraining needs of its period, if the workload declares them."""
+    a_day = workload.policy.labels_a_day if workload.policy else None
+    if told is None or a_day is None or told.ratio is None or told.ratio <= 1:
+        return a_day if told else None
+    return max(a_day, math.ceil((workload.retraining.minimum_drifted_labels or 0) / workload.monitors.window_days))
 
 
 def _concept(ended: Sequence[Answered], known: Known) -> ConceptReport | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from millrace.contract.schema import PREDICTION_ID
 from millrace.datasets.corrections import current
-from millrace.datasets.tables import ARRIVED
+from millrace.datasets.tables import ARRIVED, SOURCE
 from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:
@@ -40,7 +40,31 @@ def labels_between(lake: Lake, prediction_spec: Prediction, start: datetime, end
     return pa.concat_tables(found, promote_options="permissive") if found else None
 
 
-def _labels_of(lake: Lake, name: str, prediction_spec: Prediction, start: datetime, end: datetime) -> pa.Table | None:
+def count_labels_since(lake: Lake, prediction_spec: Prediction, start: datetime) -> int:
+    """How many rows with an event time from `start` on have a label: a late one, or one that they came with."""
+    import pyarrow.compute as pc
+
+    count = 0
+    for name in ("labels", "rows"):
+        found = _labels_of(lake, name, prediction_spec, start, None, also=(SOURCE,))
+        if found is not None and name == "rows" and not prediction_spec.horizon_hours:
+            # A row that was made of a late label names its drop: that label is counted already.
+            late = pc.starts_with(found[SOURCE], f"{lake.names.workload}/labels/")
+            found = found.filter(pc.invert(pc.fill_null(late, fill_value=False)))
+        count += found.num_rows if found is not None else 0
+    return count
+
+
+def _labels_of(
+    lake: Lake,
+    name: str,
+    prediction_spec: Prediction,
+    start: datetime,
+    end: datetime | None,
+    *,
+    also: tuple[str, ...] = (),
+) -> pa.Table | None:
+    """The labels in the table `name`, with the columns `also`. Without `end` all from `start` on."""
     import pyarrow.compute as pc
 
     table = lake.find(name)
@@ -53,10 +77,9 @@ def _labels_of(lake: Lake, name: str, prediction_spec: Prediction, start: dateti
     # The labels of rows in [start, end) lie between the nearest horizon of the first and the farthest of the last row.
     nearest, farthest = (timedelta(hours=prediction_spec.horizons[at]) for at in (0, -1))
     is_generated = lake.contract.labels.column(prediction_spec.event_time).is_generated
-    inside = _inside(
-        table.schema(), prediction_spec.event_time, start + nearest, None if is_generated else end + farthest
-    )
-    selected = tuple(column for column in [*wanted, ARRIVED] if column in there)
+    until = None if is_generated or end is None else end + farthest
+    inside = _inside(table.schema(), prediction_spec.event_time, start + nearest, until)
+    selected = tuple(column for column in [*wanted, *also, ARRIVED] if column in there)
     rows = table.scan(row_filter=inside, selected_fields=selected).to_arrow()
     # The table of labels keeps corrected labels as further rows: the latest of each key counts. Rows have no label yet
     # where all label columns are empty.

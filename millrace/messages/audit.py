@@ -43,6 +43,7 @@ class AuditEvent(StrEnum):
     FLOOR_OFF = "floor.off"
     ENDPOINT_STOPPED = "endpoint.stopped"
     ENDPOINT_STARTED = "endpoint.started"
+    ALARM_ACKNOWLEDGED = "alarm.acknowledged"
 
 
 class VersionDecided(Message):
@@ -212,6 +213,16 @@ class EndpointStarted(EndpointStopped):
     """When SageMaker began to make its fleet. What it cost until then was saved."""
 
 
+class AlarmAcknowledged(Message):
+    """A person has said that somebody acts on a raised alarm. Nobody is reminded of it any more until it is over."""
+
+    alarm: str
+    by: str
+    """Identity of the person."""
+    reason: str
+    """In the person's words."""
+
+
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
@@ -238,5 +249,6 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.FLOOR_OFF: FloorMoved,
     AuditEvent.ENDPOINT_STOPPED: EndpointStopped,
     AuditEvent.ENDPOINT_STARTED: EndpointStarted,
+    AuditEvent.ALARM_ACKNOWLEDGED: AlarmAcknowledged,
 }
 """The class of the details of each event."""

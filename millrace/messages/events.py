@@ -168,6 +168,26 @@ class EndpointWanted(BusEvent):
     """The endpoint's name."""
 
 
+class AlarmUnanswered(BusEvent):
+    """An alarm is raised for long, and nobody has acted on it. `run` is the ARN of the sweep."""
+
+    detail_type = "alarm.unanswered"
+
+    alarm: str
+    """The name without the workload's prefix."""
+    since: Moment
+    hours: int
+    """For how long it has been raised."""
+    reminder: int
+    """The number of this reminder, from 1."""
+    urgency: Literal["reminder", "escalation"]
+    """`escalation` from the third reminder on."""
+    owner: str
+    """The workload's owner."""
+    runbook: str
+    """Where it is written what to do."""
+
+
 class RunUnheard(BusEvent):
     """An execution did not end well, and Step Functions' event of it never came. `run` is the ARN of the sweep."""
 
@@ -259,6 +279,7 @@ EVENTS: dict[str, type[BusEvent]] = {
         ReleaseUntidy,
         EndpointOrphaned,
         EndpointWanted,
+        AlarmUnanswered,
         RunUnheard,
         RetrainRequested,
         RetrainAccepted,

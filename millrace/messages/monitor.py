@@ -296,6 +296,7 @@ class FloorReport(Message):
     before: bool
     """Whether it did until now."""
     labels: int
+    """0 if the rule answers since an alarm whose labels are missing, or until its end: own and rule are 0 too."""
     own: float
     """The champion's mean error, or mean log loss."""
     rule: float

@@ -26,6 +26,8 @@ class RetrainingReason(StrEnum):
     """The month's budget has no room for the projected cost."""
     NEW_LABELS = "new_labels"
     """Too few labels have come since the last retraining."""
+    DRIFTED_LABELS = "drifted_labels"
+    """Too few labels have come of rows since the first window above its bound."""
     NO_CHAMPION = "no_champion"
     """No version is live yet."""
     ALARM = "alarm"
@@ -77,6 +79,12 @@ class RetrainingEvidence(Message):
     """When the last accepted retraining started. None before the first."""
     new_labels: int
     """Labels since the last accepted retraining."""
+    drifted_since: Moment | None = None
+    """The start of the first window above its bound. None if no window is, and for a command."""
+    drifted_labels: int = 0
+    """Labels of rows since then."""
+    labels_wanted: int = 0
+    """How many more of them the retraining needs."""
     runs_this_month: int
     """Accepted retrainings in the month of `as_of` (UTC), without this one."""
     spent_usd: float

@@ -6,13 +6,22 @@ numbers that should be 0, and are raised above 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from millrace.messages.monitor import MonitorReport, WindowReport
 from millrace.names import WorkloadNames
-from millrace.operations.alarms import OperationsAlarm, Severity, own_metric
+from millrace.operations.alarms import (
+    ALARMS,
+    SECTION_ALARMS,
+    SERVING,
+    OperationsAlarm,
+    Severity,
+    consumer_alarms,
+    own_metric,
+)
 from millrace.workload.policy import FEWEST_LABELS, Floor, Policy
 
 
@@ -121,6 +130,12 @@ def every_monitor_alarm() -> dict[str, OperationsAlarm[WorkloadNames]]:
     return monitor_alarms(Policy(floor=Floor(labels=FEWEST_LABELS)))
 
 
+def reminded() -> frozenset[str]:
+    """The alarms of a workload of which people are reminded while nobody acts: all that send a message."""
+    in_sections = (name for section in SECTION_ALARMS.values() for name in section)
+    return frozenset((*RATIO_ALARMS, *COUNT_ALARMS, *ALARMS, SERVING, *in_sections, *consumer_alarms(["any"])))
+
+
 def published(report: MonitorReport) -> dict[str, float | None]:
     """The value that the report gives to the metric of each alarm, by the alarm's name. None means no value."""
     return ratios(report) | {name: alarm.count(report) for name, alarm in COUNT_ALARMS.items()}
@@ -132,6 +147,22 @@ def exceeded(report: MonitorReport) -> frozenset[str]:
     return frozenset(
         name for name, value in published(report).items() if value is not None and value > alarms[name].threshold
     )
+
+
+def changes(report: MonitorReport, before: Mapping[str, datetime], *, windows_in_a_row: int) -> dict[str, datetime]:
+    """By ratio alarm the start of the first window above its bound, until no figure of a report is above it.
+
+    `before` is what was known until now. The error rests on `windows_in_a_row` windows: the first of them counts."""
+    found = dict(before)
+    for name, alarm in RATIO_ALARMS.items():
+        figures = [(one, ratio) for one in report.windows if (ratio := alarm.of_window(one)) is not None]
+        above = [one for one, ratio in figures if ratio > alarm.threshold]
+        if above and name not in found:
+            rows_before = windows_in_a_row - 1 if name == "error" else 0
+            found[name] = above[0].start - rows_before * (above[0].end - above[0].start)
+        elif figures and not above:
+            found.pop(name, None)
+    return found
 
 
 def starters() -> tuple[str, ...]:

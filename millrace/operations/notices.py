@@ -12,6 +12,7 @@ from typing import Any
 
 from millrace.messages.events import (
     SOURCE,
+    AlarmUnanswered,
     ApprovalWanted,
     BusEvent,
     DataLate,
@@ -160,6 +161,29 @@ NOTICES: dict[str, Notice] = {
         sentence="ORPHANED: endpoint <endpoint> of <workload>, the state table names no live version; it stays. "
         "Look: millrace versions --workload <workload>",
         endpoint="endpoint",
+    ),
+    "unanswered-alarm": _ours(
+        AlarmUnanswered,
+        severity="look",
+        only={"urgency": ["reminder"]},
+        description="an alarm is raised for long, and nobody has acted on it",
+        sentence="STILL RAISED: alarm <alarm> of <workload>, for <hours> hours. Look: <runbook>",
+        alarm="alarm",
+        hours="hours",
+        runbook="runbook",
+    ),
+    "escalated-alarm": _ours(
+        AlarmUnanswered,
+        severity="act",
+        only={"urgency": ["escalation"]},
+        description="an alarm is raised for very long: its owner is called, until somebody acts or acknowledges it",
+        sentence="ESCALATED to <owner>: alarm <alarm> of <workload> is raised for <hours> hours, reminder <reminder>. "
+        'Look: <runbook>, then millrace alarms --acknowledge <alarm> --workload <workload> --reason "..."',
+        owner="owner",
+        alarm="alarm",
+        hours="hours",
+        reminder="reminder",
+        runbook="runbook",
     ),
     "refused-model": _ours(
         ModelRefused,

@@ -1,10 +1,12 @@
 """Whether a version is below its floor, so that the naive rule answers in its place: item `floor#<version>`.
 
     floor#3 = {"below": {"BOOL": true}, "since": {"S": "1997-06-01T06:00:00Z"}, "as_of": {"S": "1997-06-08T06:00:00Z"},
+               "awaits_labels": {"BOOL": false},
                "days": {"S": "[{\\"day\\": \\"1997-05-30\\", \\"labels\\": 48, \\"own\\": 31.0, \\"rule\\": 14.0}]"}}
 
-The monitor writes it. Without the item the version answers: the gate `baseline` has held each version against the rule
-before it went live. A version that comes back by a rollback is below its floor if it was when it went."""
+The monitor writes it, and the guard after an alarm without labels if the workload declares so. Without the item the
+version answers: the gate `baseline` has held each version against the rule before it went live. A version that comes
+back by a rollback is below its floor if it was when it went."""
 
 from __future__ import annotations
 
@@ -31,6 +33,12 @@ class FloorState:
     """The time that counted in the run which judged last."""
     days: tuple[FloorDay, ...]
     """The days whose labels it compared last."""
+    awaits_labels: bool = False
+    """Whether no label has decided: the rule answers since an alarm, until labels of that time or the alarm's end."""
+
+    def labels_since(self, start: datetime) -> int:
+        """How many labels of rows from the day of `start` on were compared."""
+        return sum(one.labels for one in self.days if one.day >= start.date().isoformat())
 
 
 class FloorStates:
@@ -49,6 +57,7 @@ class FloorStates:
             below=item["below"]["BOOL"],
             since=parse_utc(item["since"]["S"]),
             as_of=parse_utc(item["as_of"]["S"]),
+            awaits_labels=item.get("awaits_labels", {}).get("BOOL", False),
             days=tuple(FloorDay(**one) for one in json.loads(item["days"]["S"])),
         )
 
@@ -61,6 +70,7 @@ class FloorStates:
                 "below": {"BOOL": state.below},
                 "since": {"S": format_utc(state.since)},
                 "as_of": as_of,
+                "awaits_labels": {"BOOL": state.awaits_labels},
                 "days": {"S": json.dumps([one.model_dump() for one in state.days])},
             },
             "attribute_not_exists(pk) OR as_of <= :as_of",

@@ -18,11 +18,13 @@ Only the module named beside a key reads or writes its items. pk is the workload
     floor#<version>   `floor`
     wanted#<start>    `wanted`
     concept#<version> `concept`
+    change#<version>  `change`
     climb             `climbing`
     asleep            `asleep`
     held-out          `held_out`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
+    unanswered#<alarm> `unanswered`
     caller#<digest>   `callers`
     request#<digest>  `answered_requests`
     circuit#endpoint, circuit#challenger

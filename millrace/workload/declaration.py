@@ -282,6 +282,10 @@ class Monitors(Section):
     """The error alarm is raised after this many windows in a row above the bound."""
     error_bound: Positive | None = None
     """The error above which a window counts for the alarm, as the task counts errors. None: it is calibrated."""
+    remind_hours: Positive | None = 24
+    """People are reminded of a raised alarm after so many hours, after 2, 4, 8, … times as many, until somebody acts.
+
+    The third reminder and all later ones call the owner. None: nobody is reminded."""
     label_delay_hours: Positive | None = None
     """The hours after a decision's event time in which its label must come. None: labels may come at any time."""
     refused_share: Annotated[float, Field(gt=0, le=1)] = 0.05
@@ -299,6 +303,13 @@ class Retraining(Section):
     """The least number of days from one retraining to the next. A person's command need not wait."""
     minimum_new_labels: Annotated[int, Field(ge=0)]
     """The labels that must have come since the last retraining. A person's command needs none."""
+    minimum_drifted_labels: Annotated[int, Field(ge=0)] | None = None
+    """The labels that must have come of rows since the first window above its bound. None: `minimum_new_labels`.
+
+    A model learns nothing of a change from labels of the time before it. A person's command needs none. With
+    `policy.labels_a_day`, the windows above their bound ask people for so many."""
+    without_labels: Literal["keep", "floor"] = "keep"
+    """Who answers after an alarm while these labels are missing: the live version (`keep`), or the rule (`floor`)."""
     maximum_runs_per_month: Annotated[int, Field(ge=1)]
     """The retrainings that a month (UTC) may have."""
     usd_per_error: Annotated[float, Field(ge=0)] | None = None
@@ -307,6 +318,12 @@ class Retraining(Section):
     maximum_corrected: Annotated[float, Field(ge=0, le=1)] = 0.05
     """The share of labelled rows that may have another label than when the live version was trained; of numbers also
     how far the labels may have moved, as a share of their spread. Beyond it a training waits for a person."""
+
+    @property
+    def drifted_labels(self) -> int:
+        """The labels that must have come of rows since the first window above its bound."""
+        wanted = self.minimum_drifted_labels
+        return self.minimum_new_labels if wanted is None else wanted
 
 
 class Budget(Section):
@@ -387,6 +404,13 @@ class Workload(Section):
         if self.card and self.card.risk == "high" and not (policy and (policy.automate or policy.review_above)):
             expected = "automate or review_above, since a person decides some answers where card.risk is high"
             raise FieldError(field="policy", expected=expected, came="held_out alone" if policy else "nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _floor_is_declared(self) -> Workload:
+        if self.retraining.without_labels == "floor" and not (self.policy and self.policy.floor):
+            expected = "keep, or floor beside policy.floor, which says how many labels decide"
+            raise FieldError(field="retraining.without_labels", expected=expected, came="floor")
         return self
 
     @model_validator(mode="after")

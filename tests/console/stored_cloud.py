@@ -24,6 +24,7 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets import quarantine
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.messages.audit import (
+    AlarmAcknowledged,
     AuditEvent,
     AutomationMoved,
     AutomationSwitched,
@@ -147,6 +148,7 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
         ),
     ),
     (AuditEvent.FLOOR_OFF, FloorMoved(version="3", below=False, before=True, labels=1344, own=0.21, rule=0.24)),
+    (AuditEvent.ALARM_ACKNOWLEDGED, AlarmAcknowledged(alarm="error", by=PERSON, reason="a meter is replaced")),
     (AuditEvent.REVIEW_ANSWERED, ANSWERED),
     (AuditEvent.REVIEW_UNDONE, ANSWERED),
     (AuditEvent.REVIEW_ESCALATED, ReviewEscalated(**UNANSWERED.model_dump(), by=PERSON, note="a new district")),

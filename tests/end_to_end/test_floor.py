@@ -1,8 +1,11 @@
-"""A workload with a floor: labels speak against the live version, the naive rule answers, the version comes back."""
+"""A workload with a floor: labels speak against the live version, the naive rule answers, the version comes back.
+
+Then its input drifts and labels are missing; then a retraining is due by its schedule."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +17,10 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
+from console.environment import local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.queries.executions import executions
+from console.queries.reviews import list_waiting
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
@@ -29,8 +35,11 @@ REST_S = 300.0
 CHANGES = {
     "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
     "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule, {constant: 0.5}]",
+    "cron(0 7 1 1,7 ? *)": "cron(0 7 1 5 ? *)",
+    "  minimum_new_labels: 1344": "  minimum_new_labels: 300",
+    "  minimum_drifted_labels: 0 ": "  without_labels: floor\n  minimum_drifted_labels: 140 ",
 }
-POLICY = "\npolicy:\n  floor: {labels: 300, return_labels: 300, margin: 0.02}\n"
+POLICY = "\npolicy:\n  floor: {labels: 300, return_labels: 300, margin: 0.02}\n  labels_a_day: 2\n"
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +119,59 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
     found = [one["event"] for one in runs("audit", "list") if one["event"].startswith("floor.")]
     assert sorted(found) == ["floor.off", "floor.on"]
     assert "below-floor" not in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
+
+
+def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(cloud: LocalCloud) -> None:
+    """Once the labels of the drifted weeks have come they decide who answers, and the retraining is accepted."""
+    asked = rows_of(5, 14)
+    further = pc.min_element_wise(pc.add(asked["nswprice"], 0.4), 1.0)
+    predict(cloud, "drifted", asked.set_column(asked.column_names.index("nswprice"), "nswprice", further))
+    cloud.wait(timeout_s=REST_S)
+    cloud.move_clock(CLOCK + timedelta(days=50))
+    cloud.wait(timeout_s=REST_S)
+
+    assert "input-drift" in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
+    refused = guarded("retrain.refused")[-1]
+    assert (refused["reason"], refused["evidence"]["drifted_labels"]) == ("drifted_labels", 0)
+    since = datetime.fromisoformat(refused["evidence"]["drifted_since"])
+    assert since.replace(tzinfo=None) - asked["timestamp"][0].as_py() < timedelta(days=7)
+    assert runs("status")[0]["automated"].endswith("until labels decide")
+    (on,) = [one for one in runs("audit", "list") if one["event"] == "floor.on" and not one["details"]["labels"]]
+    assert on["actor"] == "guard"
+    calls = iter(range(1000))
+    until(lambda: {one["reason"] for one in predict(cloud, f"d-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
+    waiting = list_waiting(local_environment(cloud), NAMES, limit=1000)
+    assert Counter(one.event_time.date() for one in waiting)[asked["timestamp"][4 * 48].as_py().date()] == 140 / 7
+
+    judge(cloud, asked, "decisive", days=66)
+
+    assert not runs("status")[0]["automated"].endswith("until labels decide")
+    accepted = guarded("retrain.accepted")[-1]
+    assert accepted["evidence"]["drifted_labels"] >= 140
+    assert accepted["evidence"]["drifted_since"] == refused["evidence"]["drifted_since"]
+
+
+def test_a_retraining_by_schedule_is_accepted_and_its_model_judged(cloud: LocalCloud) -> None:
+    """The cool-down is over, and further rows have come with their label."""
+    drop(cloud, "training/further", rows_of(8, 14))
+    cloud.move_clock(datetime.fromisoformat("1997-05-01T08:00:00+00:00"))
+    cloud.wait(timeout_s=REST_S)
+    accepted = guarded("retrain.accepted")[-1]
+    assert (accepted["trigger"], accepted["evidence"]["as_of"]) == ("schedule", "1997-05-01T07:00:00Z")
+    assert accepted["evidence"]["new_labels"] >= 14 * 48
+    (trained,) = [
+        one
+        for one in executions(cloud.client("stepfunctions"), NAMES, limit=50, machines=("train",))
+        if one.input.get("reason") == "schedule"
+    ]
+    assert trained.status == "SUCCEEDED"
+    assert trained.answer("gating")["verdicts"]
+
+
+def guarded(event: str) -> list[dict[str, Any]]:
+    """What the guard has decided, in order of time."""
+    found = [one["details"] for one in runs("audit", "list") if one["event"] == event]
+    return sorted(found, key=lambda one: str(one["evidence"]["as_of"]))
 
 
 def raised(cloud: LocalCloud) -> list[Any]:

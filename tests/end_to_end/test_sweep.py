@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from console.actions.acknowledge import acknowledge
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE
+from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots
@@ -163,6 +165,25 @@ def test_a_failure_whose_event_is_lost_is_mailed_by_the_sweep(cloud: LocalCloud)
     (late,) = mails(cloud)[before + 1 :]
     assert late.startswith(f"FAILED: run untold of {machine}, at ")
     assert late.endswith(f"--workload {NAMES.workload} (act; docs/runbooks.md#unheard-run)")
+
+
+def test_people_are_reminded_of_an_alarm_until_somebody_acknowledges_it(cloud: LocalCloud) -> None:
+    cloudwatch, dimensions = cloud.client("cloudwatch"), [{"Name": "Workload", "Value": NAMES.workload}]
+    figure = {"MetricName": "UnreadableDecisions", "Dimensions": dimensions, "Value": 3.0}
+    cloudwatch.put_metric_data(Namespace=NAMES.platform.metrics, MetricData=[figure])
+    alarm = NAMES.alarm("unreadable")
+    until(lambda: cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"] == "ALARM")
+    with sweeping(cloud):
+        pass_hours(cloud, 1)
+        before = len(mails(cloud))
+        cloud.move_clock(cloud.now() + 24 * HOUR)
+        cloud.wait(timeout_s=REST_S)
+        (reminder,) = mails(cloud)[before:]
+        assert reminder.startswith(f"STILL RAISED: alarm unreadable of {NAMES.workload}, for 24 hours.")
+        acknowledge(local_environment(cloud), NAMES, "unreadable", reason="the meter is being replaced")
+        cloud.move_clock(cloud.now() + 25 * HOUR)
+        cloud.wait(timeout_s=REST_S)
+    assert len(mails(cloud)) == before + 1
 
 
 def test_an_execution_is_aborted(cloud: LocalCloud, holders: Callable[[], list[str]]) -> None:

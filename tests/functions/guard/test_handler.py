@@ -8,13 +8,23 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
+from millrace.contract.load import load_contract
+from millrace.datasets import iceberg
 from millrace.datasets.notes import LABELLED_BEFORE, ORIGIN, REPLACED, UNLABELLED, WITHDRAWN_DROP
+from millrace.datasets.tables import Lake
+from millrace.messages.monitor import FloorDay
+from millrace.state.change import Changes
+from millrace.state.floor import FloorState, FloorStates
 from millrace.state.pointers import Pointers, Version
+from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
+from millrace.workload.load import workloads_folder
+from millrace.workload.policy import Floor, Policy
+from tests.millrace.datasets.test_joined_labels import SAMPLE, label
 
 
 @pytest.fixture
@@ -214,6 +224,71 @@ def test_too_few_labels_are_refused_without_a_date(aws, ready, load, event):
     answer = load("guard")(event("guard"))
     assert (answer["reason"], answer["earliest_next"]) == ("new_labels", None)
     assert aws.leases.find("retrain") is None
+
+
+@pytest.fixture
+def drifted(aws, ready, load):
+    """The guard of a workload with a floor. Windows of version 1 are above the bound of their input since SINCE, the
+    time of the 61st of its hundred labels."""
+    guard, table = load("guard"), {"DatabaseName": aws.names.platform.database, "Name": aws.names.table("labels")}
+    declare(minimum_drifted_labels=None)
+    aws.glue.delete_table(**table)
+    lake = Lake(aws.names, load_contract(workloads_folder() / "electricity"))
+    iceberg._client.cache_clear()
+    label(lake, 0, 100)
+    Changes(StateTable(aws.dynamodb, aws.names)).put("1", {"input-drift": SINCE}, as_of=SINCE)
+    return guard
+
+
+SINCE = SAMPLE["timestamp"][60].as_py().replace(tzinfo=UTC)
+
+
+def declare(**changes):
+    """The guard's workload declares these of its retraining, and a floor of 96 labels."""
+    module = sys.modules["functions.guard.handler"]
+    retraining = module.WORKLOAD.retraining.model_copy(update=changes)
+    update = {"retraining": retraining, "policy": Policy(floor=Floor(labels=96))}
+    module.WORKLOAD = module.WORKLOAD.model_copy(update=update)
+    module.SOURCES = replace(module.SOURCES, workload=module.WORKLOAD)
+
+
+def test_labels_of_the_drifted_period_are_weighed(drifted, event):
+    """And an alarm of other windows is not held by them."""
+    answer = drifted(event("guard"))
+    evidence = answer["evidence"]
+    assert (answer["accepted"], answer["reason"]) == (False, "drifted_labels")
+    assert parse_utc(evidence["drifted_since"]) == SINCE
+    assert (evidence["new_labels"], evidence["drifted_labels"], evidence["labels_wanted"]) == (100, 40, 1304)
+    other = drifted(event("guard", detail={"workload": "electricity", "alarms": ["millrace-local-electricity-error"]}))
+    assert (other["reason"], other["evidence"]["drifted_since"]) == ("new_labels", None)
+    schedule = drifted(event("guard", detail={"workload": "electricity", "schedule": "retrain"}))
+    assert schedule["reason"] == "drifted_labels"
+    command = drifted(event("guard", detail={}))
+    assert (command["accepted"], command["evidence"]["drifted_since"]) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("declared", "decided", "waits"), [("floor", 0, True), ("floor", 96, False), ("keep", 0, False)]
+)
+def test_after_an_alarm_without_labels_the_rule_answers_if_declared(declared, decided, waits, aws, drifted, event):
+    """Unless labels of that time have decided already."""
+    declare(minimum_drifted_labels=None, without_labels=declared)
+    states, pointers = FloorStates(StateTable(aws.dynamodb, aws.names)), aws.pointers.read()
+    aws.pointers.move(replace(pointers, champion=replace(pointers.champion, rule_answer='{"value": 1}')))
+    before = SINCE - timedelta(days=9)
+    days = tuple(
+        FloorDay(day=f"{at:%Y-%m-%d}", labels=number, own=9, rule=8) for at, number in ((before, 900), (SINCE, decided))
+    )
+    known = FloorState(version="1", below=False, since=before, as_of=before, days=days)
+    states.put(known)
+    schedule = drifted(event("guard", detail={"workload": "electricity", "schedule": "retrain"}))
+    assert (schedule["reason"], states.read("1")) == ("drifted_labels", known)
+    drifted(event("guard"))
+    drifted(event("guard"))
+    at = parse_utc(event("guard")["state"]["as_of"])
+    put = FloorState(version="1", below=True, since=at, as_of=at, days=days, awaits_labels=True)
+    assert states.read("1") == (put if waits else known)
+    assert [one["event"] for one in aws.audit()].count("floor.on") == waits
 
 
 def test_before_the_labels_table_is_made_there_are_none(aws, ready, load, event):

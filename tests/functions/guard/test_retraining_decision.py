@@ -50,12 +50,13 @@ OBJECTIONS = {
     "runs_per_month": (replace(FINE, trigger="command", last=last(0, runs=4)), "1997-07-01T00:00:00Z"),
     "budget": (replace(FINE, spent_usd=49.9), "1997-07-01T00:00:00Z"),
     "new_labels": (replace(FINE, last=last(40, labels=7200 - 1343)), None),
+    "drifted_labels": (replace(FINE, drifted_since=NOW - timedelta(days=14), drifted_labels=1343), None),
     "alarm": (replace(FINE, alarms=("unreadable",)), None),
 }
 
 
 def answered(evidence):
-    return decided(evidence, decide(evidence, policy=POLICY, budget=BUDGET))
+    return decided(evidence, decide(evidence, policy=POLICY, budget=BUDGET), POLICY)
 
 
 def test_nothing_against_it():
@@ -85,6 +86,16 @@ def test_one_named_alarm_is_enough():
     both, drift = replace(FINE, alarms=("input-drift", "error")), replace(FINE, alarms=("input-drift",))
     assert decide(both, policy=error_alone, budget=BUDGET).accepted
     assert not decide(drift, policy=error_alone, budget=BUDGET).accepted
+
+
+def test_labels_at_large_do_not_make_up_for_those_of_the_drifted_period():
+    evidence = replace(FINE, drifted_since=NOW - timedelta(days=14), drifted_labels=60)
+    answer = answered(evidence)
+    assert (answer.accepted, answer.evidence.new_labels, answer.evidence.labels_wanted) == (False, 7200, 1284)
+    assert answered(replace(evidence, drifted_labels=1344)).accepted
+    few = POLICY.model_copy(update={"minimum_drifted_labels": 60})
+    assert decide(evidence, policy=few, budget=BUDGET).accepted
+    assert decide(replace(evidence, trigger="command"), policy=POLICY, budget=BUDGET).accepted
 
 
 def test_a_run_dearer_than_a_month_has_no_next_time():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,12 @@ from millrace.messages.monitor import (
     WindowReport,
 )
 from millrace.names import Platform, WorkloadNames
+from millrace.state.change import Changes
 from millrace.state.concept import ConceptLevels
 from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.table import StateTable
+from millrace.workload.policy import Floor, Policy
 from tests.alarm import put_alarm
 
 if TYPE_CHECKING:
@@ -124,6 +128,68 @@ def test_only_a_workload_with_a_floor_has_its_metric(below: bool | None, figure:
     floor = None if below is None else FloorFound(below=below, before=below, labels=1, own=0, rule=0, days=())
     data = {one["MetricName"]: one["Value"] for one in metrics_of(report(0.5, 0.5).model_copy(update={"floor": floor}))}
     assert data.get("BelowFloor") == figure
+
+
+def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(
+    publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+) -> None:
+    """Of the error the first of the three windows counts that its figure rests on."""
+    states = Changes(StateTable(aws.dynamodb, aws.names))
+    publish(report(1.2, 1.1))
+    before = {"input-drift": NEW_YEAR, "error": NEW_YEAR - 2 * WEEK}
+    assert states.read("1") == before
+    later = report(1.5, None).windows[0].model_copy(update={"start": NEW_YEAR + WEEK, "end": NEW_YEAR + 2 * WEEK})
+    publish(report(0.9, None).model_copy(update={"windows": (*report(0.9, None).windows, later)}))
+    assert states.read("1") == before, "a report without a figure of the error does not end it"
+    publish(report(0.9, 1.1))
+    assert states.read("1") == {"error": NEW_YEAR - 2 * WEEK}
+    publish(report(None, 0.9))
+    assert (states.read("1"), states.read("2")) == ({}, {})
+
+
+@pytest.fixture
+def floored(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
+    """The function of a workload with a floor, of which 96 labels decide."""
+    handler = sys.modules["functions.publish_metrics.handler"]
+    handler.WORKLOAD = handler.WORKLOAD.model_copy(  # type: ignore[attr-defined]
+        update={"policy": Policy(floor=Floor(labels=96))}
+    )
+    return publish
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_where_the_rule_answers_since_an_alarm_labels_of_that_time_decide(
+    below: bool, floored: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+) -> None:
+    states = FloorStates(StateTable(aws.dynamodb, aws.names))
+    waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
+    states.put(waiting)
+    old, few, enough = (FloorDay(day=day, labels=n, own=9, rule=8) for day, n in
+                        (("1996-12-31", 900), ("1997-01-02", 95), ("1997-01-03", 1)))  # fmt: skip
+    found = FloorFound(below=below, before=False, labels=96, own=0.3, rule=0.2, days=(old, few))
+    floored(report(1.2, None).model_copy(update={"floor": found}))
+    assert states.read("1") == replace(waiting, as_of=RUN_AT, days=(old, few))
+    assert aws.audit() == []
+    found = found.model_copy(update={"days": (old, few, enough)})
+    floored(report(1.2, None).model_copy(update={"floor": found}))
+    kept = states.read("1")
+    assert kept is not None
+    assert (kept.below, kept.awaits_labels, kept.since) == (below, False, NEW_YEAR if below else RUN_AT)
+    assert [one["event"] for one in aws.audit()] == ([] if below else ["floor.off"])
+
+
+def test_where_the_rule_answers_since_an_alarm_its_end_brings_the_version_back(
+    floored: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+) -> None:
+    states = FloorStates(StateTable(aws.dynamodb, aws.names))
+    waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
+    states.put(waiting)
+    floored(report(1.2, None))
+    assert states.read("1") == waiting
+    floored(report(0.9, None))
+    assert states.read("1") == FloorState(version="1", below=False, since=RUN_AT, as_of=RUN_AT, days=())
+    (record,) = aws.audit()
+    assert (record["event"], record["details"]["labels"]) == ("floor.off", 0)
 
 
 def alarm(name: str, state: str) -> None:

@@ -20,6 +20,8 @@ from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.notices import NOTICES
 from millrace.release.registry import Candidate, Registry
 from millrace.state.pointers import Pointers, Version
+from millrace.state.table import StateTable
+from millrace.state.unanswered import UnansweredAlarms
 from millrace.timestamps import format_utc, parse_utc
 from tests.alarm import put_alarm
 from tests.audit_bucket import create_bucket
@@ -266,6 +268,71 @@ def test_a_live_endpoint_is_not_deleted_because_the_pointers_are_lost(versions, 
     }
     (rule,) = [notice for name, notice in NOTICES.items() if name == "orphaned-endpoint"]
     assert EventPattern.load(json.dumps(rule.pattern(aws.names.platform))).matches_event(event)
+
+
+@pytest.fixture
+def raised(aws):
+    """`raised("error")` raises the alarm; False ends it. An alarm of a canary is always raised."""
+    cloudwatch = boto3.client("cloudwatch")
+
+    def turn(name, on=True):
+        put_alarm(cloudwatch, aws.names.alarm(name))
+        state = {"StateValue": "ALARM" if on else "OK", "StateReason": "test"}
+        cloudwatch.set_alarm_state(AlarmName=aws.names.alarm(name), **state)
+
+    turn("v3-errors")
+    return turn
+
+
+def reminders(sweep, told, hours):
+    """By hour what was told in its sweep."""
+    found = {}
+    for hour in hours:
+        sweep(hour)
+        if events := told():
+            found[hour] = [one["detail"] for one in events]
+    return found
+
+
+def test_of_an_alarm_people_are_reminded_later_and_later_then_its_owner(aws, sweep, told, raised):
+    raised("error")
+    found = reminders(sweep, told, (0, 1, 23, 24, 47, 48, 95, 96, 97, 191, 192))
+    assert {hour: [(one["reminder"], one["urgency"]) for one in all_] for hour, all_ in found.items()} == {
+        24: [(1, "reminder")], 48: [(2, "reminder")], 96: [(3, "escalation")], 192: [(4, "escalation")]
+    }  # fmt: skip
+    assert found[96][0].items() >= {
+        "alarm": "error", "since": "1997-06-01T07:00:00Z", "hours": 96, "owner": "energy-ml",
+        "runbook": "docs/runbooks.md#error",
+    }.items()  # fmt: skip
+    for hour, name in ((24, "unanswered-alarm"), (96, "escalated-alarm")):
+        event = {"source": "millrace", "detail-type": "alarm.unanswered", "detail": found[hour][0]}
+        assert [
+            one
+            for one in ("unanswered-alarm", "escalated-alarm")
+            if EventPattern.load(json.dumps(NOTICES[one].pattern(aws.names.platform))).matches_event(event)
+        ] == [name]
+    raised("error", on=False)
+    assert reminders(sweep, told, (400,)) == {}
+    raised("error")
+    assert [*reminders(sweep, told, (401, 402, 425))] == [425], "it begins anew"
+
+
+def test_who_has_acknowledged_an_alarm_is_not_reminded_until_it_is_raised_anew(aws, sweep, told, raised):
+    raised("error")
+    UnansweredAlarms(StateTable(aws.dynamodb, aws.names)).acknowledge("error", by="arn:ann", as_of=AS_OF)
+    assert reminders(sweep, told, (0, 24, 400)) == {}
+    raised("error", on=False)
+    sweep(401)
+    raised("error")
+    assert [*reminders(sweep, told, (402, 426))] == [426]
+
+
+@pytest.mark.parametrize(("alarm", "again"), [("error", []), ("dead-letters", [48])])
+def test_a_retraining_acts_on_the_alarms_that_start_one(alarm, again, aws, sweep, told, raised):
+    raised(alarm)
+    assert [*reminders(sweep, told, (0, 24))] == [24]
+    aws.retrainings.record(execution_arn="arn:x", as_of=AS_OF + timedelta(hours=30), labels_total=0)
+    assert [*reminders(sweep, told, (48,))] == again
 
 
 def test_an_orphaned_endpoint_is_told_once_a_day(aws, sweep, live, registered, told):

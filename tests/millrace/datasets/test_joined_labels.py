@@ -16,6 +16,7 @@ from millrace.contract.schema import parsed_schema
 from millrace.datasets import joined_labels
 from millrace.datasets.commits import commit
 from millrace.datasets.joined_labels import JoinedLabels, join_labels
+from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
@@ -284,3 +285,19 @@ def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, 
     assert taken == JoinedLabels(rows=len(late), unmatched=0, refused=0)
     kept = rows(air).drop_columns(["_source"]).to_pylist()
     assert kept == late
+
+
+def test_labels_of_a_period_count_once_though_they_became_rows(lake: Lake, cloud: Any) -> None:
+    """Rows that came with their label count too, and those without do not."""
+    since = SAMPLE["timestamp"][40].as_py().replace(tzinfo=UTC)
+    assert count_labels_since(lake, PREDICTION_SPEC, since) == 0
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 96).to_pylist()])
+    label(lake, 0, 96)
+    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").rows == 96
+    assert count_labels_since(lake, PREDICTION_SPEC, since) == 56
+    came = SAMPLE.slice(96, 20).append_column("_line", pa.array(np.arange(20)))
+    classes = pa.array([None] * 5 + came["class"].to_pylist()[5:], came["class"].type)
+    came = came.set_column(came.column_names.index("class"), "class", classes)
+    key = "electricity/training/may.parquet"
+    commit(lake, "rows", came, Source(uri=f"s3://landing/{key}", key=key, digest="may", written_by="may"))
+    assert count_labels_since(lake, PREDICTION_SPEC, since) == 56 + 15

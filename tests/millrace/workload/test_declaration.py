@@ -69,6 +69,7 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("monitors.false_alarm_rate", 2, "less than 0.5"),
         ("monitors.false_alarm_rate", 0.0001, "greater than or equal to 0.001"),
         ("budget.monthly_usd", "much", "a valid number"),
+        ("retraining.without_labels", "floor", "expected keep, or floor beside policy.floor"),
         ("gates.beauty", {}, "expected one of the keys finite_weights, "),
         ("name", "gas", "the folder's name 'electricity'"),
     ],
