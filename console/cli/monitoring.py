@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,8 @@ from console.words import count
 from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from console.environment import Environment
     from console.queries.alarm_states import AlarmState, Receiver
     from console.queries.monitoring import MonitoredWindow, MonitorRun
@@ -133,6 +135,7 @@ def monitor(
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
     from console.queries.monitoring_limits import read_champion
+    from console.queries.served import find_rejected
     from console.queries.unjudged import find_unjudged
 
     if start:
@@ -151,12 +154,18 @@ def monitor(
         found = [asdict(window) | said for window, said in zip(shown, served, strict=True)]
         show_json({"windows": found, "limits": [asdict(one) for one in limits]})
         return
-    _show_windows(names, judged, watched, limit=limit)
+    rejected = find_rejected(environment, names, judged)
+    _show_windows(names, judged, watched, limit=limit, rejected=rejected)
     _show_limits(limits)
 
 
 def _show_windows(
-    names: WorkloadNames, judged: tuple[MonitoredWindow, ...], watched: Watched | None, *, limit: int
+    names: WorkloadNames,
+    judged: tuple[MonitoredWindow, ...],
+    watched: Watched | None,
+    *,
+    limit: int,
+    rejected: Mapping[date, int] | None = None,
 ) -> None:
     """Print the newest `limit` windows with decisions (0: all), and one line on the windows without."""
     from console.queries.served import served_windows
@@ -165,7 +174,7 @@ def _show_windows(
     filled, empty = _split(judged)
     shown = filled[-limit:] if limit else filled
     nothing = NOTHING if empty else NONE_RAN.format(start=command(names, "monitor", "--start"))
-    served = {(one.window.start, one.window.end): one for one in served_windows(filled)}
+    served = {(one.window.start, one.window.end): one for one in served_windows(filled, rejected=rejected)}
     rows = [_row(window, watched) | _served(served.get((window.start, window.end))) for window in shown]
     show_rows(rows, as_json=False, nothing=nothing)
     if left := len(filled) - len(shown):
@@ -217,6 +226,8 @@ def _served(found: ServedWindow | None) -> dict[str, str]:
         return {}
     counts = {"fallback": found.served.fallback, "people": found.served.review}
     cells = {name: f"{count / found.window.decisions:.1%}" for name, count in counts.items() if count}
+    if refused := sum(found.refused.values()):
+        cells["refused"] = f"{refused:,}"
     return cells | ({"p50_/_p95_/_p99_ms": found.percentiles_ms} if found.served.calls else {})
 
 

@@ -28,6 +28,7 @@ SCORED = 1_000
 ASKED = 100
 """So many waiting items are counted by their reason."""
 NONE = "none"
+ENDS = "Ctrl-C ends"
 BARS = "▁▂▃▄▅▆▇█"
 """A window far below its bound to one at twice the bound or above."""
 
@@ -57,7 +58,6 @@ def watch(
     if as_json:
         show_json(dict(_lines(environment, names)))
         return
-    from botocore.exceptions import BotoCoreError
     from rich.console import Console
     from rich.live import Live
 
@@ -65,19 +65,24 @@ def watch(
     if once or not console.is_terminal:
         console.print(_screen(_lines(environment, names)))
         return
-    head, lines = ("Ctrl-C ends", "reading…"), list[tuple[str, str]]()
-    with Live(_screen([head]), console=console, screen=True, auto_refresh=False) as live:
+    lines = [(ENDS, "reading…")]
+    with Live(_screen(lines), console=console, screen=True, auto_refresh=False) as live:
         while True:
-            # Where nobody answers, for example while a laptop is without network, the last screen stays.
-            try:
-                head, lines = (
-                    ("Ctrl-C ends", f"{environment.now():%Y-%m-%d %H:%M:%S} UTC"),
-                    [*_lines(environment, names)],
-                )
-            except (BotoCoreError, OSError) as error:
-                head = ("Ctrl-C ends", f"{head[1].partition(';')[0]}; not answered since: {error}")
-            live.update(_screen([head, *lines]), refresh=True)
+            lines = next_lines(environment, names, lines)
+            live.update(_screen(lines), refresh=True)
             time.sleep(every)
+
+
+def next_lines(environment: Environment, names: WorkloadNames, before: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The lines below the time. Where nobody answers, as without network, those of `before`, and since when."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        lines = [*_lines(environment, names)]
+        return [(ENDS, f"{environment.now():%Y-%m-%d %H:%M:%S} UTC"), *lines]
+    except (BotoCoreError, OSError) as error:
+        (_, last), *lines = before
+        return [(ENDS, f"{last.partition(';')[0]}; not answered since: {error}"), *lines]
 
 
 def _screen(lines: Iterable[tuple[str, str]]) -> Any:

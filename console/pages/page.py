@@ -117,7 +117,7 @@ def page(
         chart=weeks(report, staying, has_decisions=has_decisions),
         staying=staying,
         balance=balance_of(report),
-        served=served_windows(report.windows, report.drops),
+        served=served_windows(report.windows, report.drops, report.rejected),
         limits=list(_limits(report)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",
         predictions=report.names.lake_uri("predictions", ""),

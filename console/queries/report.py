@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from console.queries.monitoring import (
 from console.queries.monitoring_limits import Limit, find_limits, read_watched
 from console.queries.nearest_examples import NearestExamples, examples_of_newest
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
+from console.queries.served import find_rejected
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged
 from console.queries.unread import Unread, part
@@ -90,6 +91,8 @@ class WorkloadReport:
     usage: tuple[CostLine, ...]
     jobs: tuple[Job, ...] = ()
     """The ended jobs of `runs`."""
+    rejected: Mapping[date, int] = field(default_factory=dict)
+    """The refused rows of requests by day."""
     usd_per_error: float | None = None
     """What a wrong answer costs; None if the workload does not declare it."""
     limits: tuple[Limit, ...] = ()
@@ -162,7 +165,7 @@ def read_report(
         runs=tuple(runs),
         models=read("models", lambda: tuple(_judged(s3, names, version, climbs) for version in reversed(newest))) or (),
         monitor_runs=monitor_runs,
-        windows=windows(monitor_runs),
+        windows=(judged := windows(monitor_runs)),
         champions=champion_periods(records, until=now.date()),
         alarms=raised_alarms(names, runs, monitor_runs),
         quarantined=quarantined,
@@ -171,6 +174,7 @@ def read_report(
         usage=read("cost", lambda: find_usage(environment, names, runs, jobs)) or (),
         jobs=jobs,
         usd_per_error=usd_per_error,
+        rejected=read("monitoring", lambda: find_rejected(environment, names, judged)) or {},
         limits=(
             *(read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or ()),
             *unjudged,

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from math import exp, lgamma
 
+from console.environment import Environment
 from console.queries.drops import Drop
 from console.queries.monitoring import MonitoredWindow
+from console.queries.usage import DAY_S, MOST_DAYS
 from console.words import spelled
 from millrace.messages.served import ServedReport
+from millrace.names import WorkloadNames
 
 RATE = 0.01
 """A share is told if it is this unlikely after the windows before it. Rows of one hour resemble each other, so it is
@@ -27,7 +31,7 @@ class ServedWindow:
     unusual: tuple[str, ...]
     """What is more than the windows before it lead one to expect: `12.0% by fallback (asleep 40), 0.1% before`."""
     refused: Mapping[str, int]
-    """Refused rows of the drops that came in these days, by reason."""
+    """Refused rows of the drops that came in these days, by reason; of the requests as `requests`."""
 
     @property
     def percentiles_ms(self) -> str:
@@ -36,13 +40,36 @@ class ServedWindow:
         return " / ".join(f"{one:,.1f}" for one in times if one is not None)
 
 
-def served_windows(windows: Sequence[MonitoredWindow], drops: Sequence[Drop] = ()) -> tuple[ServedWindow, ...]:
+def find_rejected(
+    environment: Environment, names: WorkloadNames, windows: Sequence[MonitoredWindow]
+) -> Mapping[date, int]:
+    """The refused rows of requests by the day on which they came, since the first of these windows."""
+    if not windows:
+        return {}
+    # One call has 1,440 points at most.
+    first, end = max(windows[0].start, windows[-1].end - timedelta(days=MOST_DAYS)), windows[-1].end
+    answer = environment.client("cloudwatch").get_metric_statistics(
+        Namespace=names.platform.metrics,
+        MetricName="RejectedRows",
+        Dimensions=[{"Name": "Workload", "Value": names.workload}],
+        StartTime=datetime.combine(first, time(), UTC),
+        EndTime=datetime.combine(end, time(), UTC),
+        Period=DAY_S,
+        Statistics=["Sum"],
+    )
+    return {point["Timestamp"].date(): int(point["Sum"]) for point in answer["Datapoints"]}
+
+
+def served_windows(
+    windows: Sequence[MonitoredWindow], drops: Sequence[Drop] = (), rejected: Mapping[date, int] | None = None
+) -> tuple[ServedWindow, ...]:
     """The windows that say who answered, in the order of time."""
     found: list[ServedWindow] = []
     for window in windows:
         if (served := window.served) is None or not window.decisions:
             continue
-        refused = Counter[str]()
+        of_requests = sum(rows for day, rows in (rejected or {}).items() if window.start <= day < window.end)
+        refused = Counter({"requests": of_requests} if of_requests else {})
         for drop in drops:
             if f"{window.start}" <= drop.as_of < f"{window.end}":
                 refused.update({each.reason: each.rows for each in drop.reasons})

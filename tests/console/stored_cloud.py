@@ -47,6 +47,7 @@ from millrace.messages.monitor import WindowsPlanned
 from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence
 from millrace.messages.train import Corrections, GatesJudged, GateVerdict
 from millrace.monitoring.alarms import exceeded, monitor_alarms
+from millrace.monitoring.calibration import SLICES
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
@@ -294,7 +295,7 @@ def _monitor_run(run: MonitorRun, report: WorkloadReport) -> None:
     planned = WindowsPlanned.model_validate(execution.answer("plan_windows"))
     s3 = boto3.client("s3")
     put_object(s3, f"{planned.report_uri}/report.json", run.report.model_dump_json(by_alias=True).encode())
-    bounds = {"error": {"bound": run.error_bound}, "windows": 34}
+    bounds = {"error": {"bound": run.error_bound}, "windows": 34, "run": SLICES}
     put_object(s3, planned.baseline_uri, json.dumps(bounds).encode())
 
 

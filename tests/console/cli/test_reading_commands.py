@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from typer.testing import CliRunner
 
 from console.cli import completion
 from console.cli.app import app
+from console.cli.watch import ENDS, next_lines
 from console.environment import find_environment
 from console.presenters.audit_records import SENTENCES
 from console.queries import cost
@@ -94,6 +97,22 @@ def test_the_screen_says_that_the_endpoint_is_asleep() -> None:
     assert "version 2, asleep since 1997-06-30 18:50" in printed("watch", "--once")
     item.remove(asleep)
     assert "asleep" not in printed("watch", "--once")
+
+
+def test_the_screen_stays_while_nobody_answers() -> None:
+    environment = find_environment("dev", Path("build"))
+    seen = next_lines(environment, stored_cloud.NAMES, [(ENDS, "reading…")])
+    assert ("live", "version 2") in seen
+
+    def unreachable(_: str) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://states.eu-west-1.amazonaws.com")
+
+    cut_off = replace(environment, client=unreachable)
+    (_, first), *once = next_lines(cut_off, stored_cloud.NAMES, seen)
+    (_, again), *twice = next_lines(cut_off, stored_cloud.NAMES, [(ENDS, first), *once])
+    assert once == twice == seen[1:]
+    assert first == again
+    assert first.startswith(f"{seen[0][1]}; not answered since: Could not connect")
 
 
 def test_runs_are_completed_by_their_names() -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 
+import boto3
 import pytest
+from moto import mock_aws
 from scipy.stats import betabinom
 
+from console.environment import Environment
+from console.local_cloud.local_cloud import REGION
 from console.pages.page import page
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
-from console.queries.served import probability, served_windows
+from console.queries.served import find_rejected, probability, served_windows
 from millrace.messages.served import ServedReport
+from tests.credentials import KEYS
 
 QUIET = ServedReport(fallback=1, review=30, reasons={"unsure": 30, "asleep": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)
 OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"asleep": 48, "unsure": 30}})
@@ -23,6 +29,25 @@ def with_served(report: WorkloadReport) -> WorkloadReport:
     refused = ReasonCount(reason="range", rows=2, example="")
     drops = tuple(replace(one, as_of=f"{last.start}T06:00:00Z", reasons=(refused,)) for one in report.drops[:2])
     return replace(report, windows=windows, drops=drops)
+
+
+def test_refused_rows_of_requests_are_read_by_day(report: WorkloadReport) -> None:
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in KEYS.items():
+            patch.setenv(name, value)
+        environment = Environment(
+            platform=report.names.platform, client=lambda name: boto3.client(name, region_name=REGION)
+        )
+        last, dimensions = report.windows[-1], [{"Name": "Workload", "Value": report.names.workload}]
+        for hours, rows in ((1, 2.0), (23, 3.0), (25, 4.0)):
+            at = datetime.combine(last.start, time(), UTC) + timedelta(hours=hours)
+            datum = {"MetricName": "RejectedRows", "Value": rows, "Timestamp": at, "Dimensions": dimensions}
+            environment.client("cloudwatch").put_metric_data(
+                Namespace=report.names.platform.metrics, MetricData=[datum]
+            )
+        found = find_rejected(environment, report.names, report.windows)
+    assert found == {last.start: 5, last.start + timedelta(days=1): 4}
+    assert find_rejected(environment, report.names, ()) == {}
 
 
 @pytest.mark.parametrize("asked", [(1, 336, 0, 336), (48, 336, 1, 336), (3, 10, 90, 100), (0, 5, 1, 9), (5, 5, 0, 40)])
@@ -39,5 +64,7 @@ def test_an_unusual_share_is_told_beside_those_before(report: WorkloadReport) ->
     (said,) = last.unusual
     assert said.startswith("14.3% by fallback (asleep 48, unsure 30), 0.3% in")
     assert last.refused == {"range": 4}
+    days = {last.window.start: 5, last.window.end: 7}
+    assert served_windows(report.windows, report.drops, days)[-1].refused == {"requests": 5, "range": 4}
     assert said in page(report)
     assert last.percentiles_ms == "3.0 / 4.0 / 9.0"
