@@ -163,7 +163,7 @@ def test_the_report_is_the_file_s_page(opened: Callable[..., Browser]) -> None:
     assert answer.status == 200
     assert 'href="/">All workloads</a>' in answer.text
     ids = re.findall(r'<section id="(\w+)"', answer.text)
-    assert ids == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
+    assert ids == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost", "money"]
 
 
 def test_a_window_is_one_click_from_its_decisions(opened: Callable[..., Browser]) -> None:
