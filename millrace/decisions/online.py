@@ -203,7 +203,9 @@ class OnlineRoad:
         return found.version.version if found and found.draws(ids[0]) else None
 
     def _ask(self, rows: list[Admitted], asked: Asked, *, canary: str | None) -> Answers | Refusal:
-        """The canary's answer if it is drawn; else, or if it fails, the champion's; the declared fallback without any.
+        """The canary's answer if it is drawn; else, or if it fails, the champion's; without any what the fallback says.
+
+        The first of that may be the version before, while it is warm.
 
         Once a model has been live, an endpoint that is missing or may not be called leads to a Refusal. A fallback
         would look like a service that works, and such a fault does not pass by itself. An endpoint that is asleep
@@ -211,18 +213,17 @@ class OnlineRoad:
         if not rows:
             return Answers(model_version=None, outputs=())
         body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=asked.explain)
-        if canary and self._invoke_canary:
-            try:
-                answer = self._invoke_canary(body, len(rows))
-                if answer.model_version == canary:
-                    return answer
-            except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
-                self._logger.warning("the canary gave no answer", extra={"reason": str(error)})
+        if canary and (answer := self._ask_challenger(body, len(rows), canary)):
+            return answer
         try:
             return self.invoke(body, len(rows))
         except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
             reason = {"error": type(error).__name__, "reason": str(error)}
             self._logger.error("the endpoint gave no answer", extra=reason)
+            previous = self._standing.warm() if "previous" in self._spec.fallback else None
+            if previous and (answer := self._ask_challenger(body, len(rows), previous.version)):
+                self.count("Fallbacks", len(rows))
+                return replace(answer, answered_by="previous")
             asleep = isinstance(error, EndpointRefusedError) and self._is_asleep(asked)
             if asleep and (asked.source != "api" or not self._spec.fallback):
                 return endpoint.ASLEEP
@@ -234,6 +235,17 @@ class OnlineRoad:
             others = self._instead(rows)
             outputs = tuple(one.output for one in others)
             return Answers(model_version=None, outputs=outputs, instead=others, asleep=asleep)
+
+    def _ask_challenger(self, body: bytes, rows: int, version: str) -> Answers | None:
+        """The answer of this version at the challenger's endpoint; None if it gives none."""
+        if self._invoke_canary is None:
+            return None
+        try:
+            answer = self._invoke_canary(body, rows)
+        except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
+            self._logger.warning("the challenger gave no answer", extra={"version": version, "reason": str(error)})
+            return None
+        return answer if answer.model_version == version else None
 
     def _is_asleep(self, asked: Asked) -> bool:
         """Whether the endpoint was stopped since nobody had asked it; the first request that finds it so starts it.

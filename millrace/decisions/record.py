@@ -52,7 +52,7 @@ ActionReason = Literal[
     "below_floor",
 ]
 """Why an answer has its action: `millrace.decisions.policy` says what each reason means."""
-AnsweredBy = Literal["rule", "constant"]
+AnsweredBy = Literal["previous", "rule", "constant"]
 """Who answered in place of a model: one of `prediction.fallback`."""
 Source = Literal["api", "async", "batch", "stream"]
 """How the row came: in a caller's request, in a job, in a file, or as a record of the stream."""
@@ -110,7 +110,7 @@ class Decision:
     reason: ActionReason = "no_policy"
     source: Source = "api"
     answered_by: AnsweredBy | None = None
-    """None: the model answered, or for a fallback nobody."""
+    """None: the live model or a canary answered, or for a fallback nobody. `previous`: the version before."""
     withheld: Withheld | None = None
     caller: str | None = None
     """The ARN of the identity that asked over HTTP; None for a row of a file, and for a call by Lambda's own API."""

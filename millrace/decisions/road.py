@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.row import as_declared, check_row_with_past, repeated, unlisted
 from millrace.decisions.policy import Acting, act
-from millrace.decisions.record import Answered, Decision, Source, Withheld, canonical
+from millrace.decisions.record import Answered, AnsweredBy, Decision, Source, Withheld, canonical
 from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Answers:
     """The explanation of each output; None if the model has none. Empty if no output has one."""
     instead: tuple[Instead, ...] = ()
     """What answers each row in place of the model; empty if the model does. Without a model it is the outputs too."""
+    answered_by: AnsweredBy | None = None
+    """`previous` if the version before answers in place of the live one."""
     asleep: bool = False
     """Whether no model answered since the endpoint is stopped."""
 
@@ -169,7 +171,7 @@ def decide(
     watched, instead = answer.watched or ({},) * len(rows), answer.instead or (None,) * len(rows)
     shared = answer.model_version, prediction_spec, call, acting
     found = zip(rows, inputs, answer.outputs, watched, instead, strict=True)
-    return [_decision(*each, *shared, asleep=answer.asleep) for each in found]
+    return [_decision(*each, *shared, answered_by=answer.answered_by, asleep=answer.asleep) for each in found]
 
 
 def _decision(
@@ -183,6 +185,7 @@ def _decision(
     call: Call,
     acting: Acting | None,
     *,
+    answered_by: AnsweredBy | None,
     asleep: bool,
 ) -> Decision:
     event_time, key = parse_utc(str(row.cells[spec.event_time])), {column: row.cells[column] for column in spec.key}
@@ -213,7 +216,7 @@ def _decision(
         action=acted.action,
         reason=acted.reason,
         source=call.source,
-        answered_by=instead.answered_by if instead else None,
+        answered_by=instead.answered_by if instead else answered_by,
         withheld=withheld,
         caller=call.caller,
     )

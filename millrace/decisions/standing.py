@@ -90,6 +90,11 @@ class Standing:
         self._refresh()
         return self._pointers.canary
 
+    def warm(self) -> Version | None:
+        """The version before the live one, if it stands at the challenger's endpoint; None if it does not."""
+        found, previous = self.canary(), self._pointers.previous
+        return previous if found and found.version == previous else None
+
     def rule_answer(self) -> Mapping[str, Any] | None:
         """What the naive rule answers to every row, by the live version's evaluation; None if not known."""
         self._refresh()

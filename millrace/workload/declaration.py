@@ -47,9 +47,14 @@ class ConstantAnswer(Section):
     """A probability for `binary` and, for each label, `multilabel`; a class for `multiclass`; else a number."""
 
 
-def _in_order(fallback: tuple[Literal["rule"] | ConstantAnswer, ...]) -> tuple[Literal["rule"] | ConstantAnswer, ...]:
-    if len(fallback) > 2 or fallback.count("rule") > 1 or any(one != "rule" for one in fallback[:-1]):
-        expected = "[rule, {constant: …}] or one of both, since a constant answers every row"
+FallbackAnswerer = Literal["previous", "rule"] | ConstantAnswer
+"""Who answers while the model does not."""
+
+
+def _in_order(fallback: tuple[FallbackAnswerer, ...]) -> tuple[FallbackAnswerer, ...]:
+    names = [one if isinstance(one, str) else "constant" for one in fallback]
+    if names != [one for one in ("previous", "rule", "constant") if one in names]:
+        expected = "some of [previous, rule, {constant: …}] in this order, since a constant answers every row"
         raise FieldError(
             expected=expected, came=[one if isinstance(one, str) else one.model_dump() for one in fallback]
         )
@@ -180,10 +185,11 @@ class Prediction(Section):
     event_time: str
     """The column that says when the row was true."""
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
-    fallback: Annotated[tuple[Literal["rule"] | ConstantAnswer, ...], AfterValidator(_in_order)] = ()
+    fallback: Annotated[tuple[FallbackAnswerer, ...], AfterValidator(_in_order)] = ()
     """Who answers while the model does not, the first that can: `[rule, {constant: 0.5}]`. Nobody: empty fields.
 
-    `rule` is the naive rule of `gates.baseline`, as the evaluation of the live version knows it."""
+    `previous` is the version before while it is warm (`rollout.warm_hours`). `rule` is the naive rule of
+    `gates.baseline`, as the evaluation of the live version knows it."""
 
     @property
     def constant(self) -> str | int | float | None:

@@ -47,6 +47,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
         parameters.suits(task, features.signature(declared))
     _check_pretrained(workload, declared)
     _check_gates(workload, task)
+    _check_previous(workload)
     _check_policy(workload, contract, task)
     _check_known_keys(workload, declared)
     _check_evidence(workload, contract, task, features.signature(declared))
@@ -171,6 +172,13 @@ def _check_gates(workload: Workload, task: Task) -> None:
         expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
         came = f"{baseline.label_age_hours:g} hours in {baseline.kind}"
         raise WorkloadError(where=where, field="gates.baseline", expected=expected, came=came)
+
+
+def _check_previous(workload: Workload) -> None:
+    """The version before answers in place of the live one only while it is warm."""
+    if "previous" in workload.prediction.fallback and not workload.rollout.warm_hours:
+        where, expected = f"{workload.name}/workload.yaml", "some hours, for previous in prediction.fallback"
+        raise WorkloadError(where=where, field="rollout.warm_hours", expected=expected, came=0)
 
 
 def _check_policy(workload: Workload, contract: Contract, task: Task) -> None:

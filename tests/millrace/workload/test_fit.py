@@ -189,6 +189,8 @@ def test_three_classes_need_three_values(folder: Path) -> None:
         ("regression", None, "[{constant: much}]", "prediction.fallback.constant: expected a number, got 'much'"),
         ("binary", ["a", "b"], "[{constant: 0.5}, rule]", "prediction.fallback: expected .* a constant answers every"),
         ("binary", ["a", "b"], "[rule, rule]", "prediction.fallback: expected .* a constant answers every"),
+        ("binary", ["a", "b"], "[rule, previous]", "prediction.fallback: expected .* a constant answers every"),
+        ("binary", ["a", "b"], "[previous, rule]", "rollout.warm_hours: expected some hours, .* got 0"),
     ],
 )
 def test_a_fallback_that_is_no_answer_of_the_task_is_refused(
