@@ -140,8 +140,9 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     if not rows.parts.is_in_time:
         measures, tensors = model.measures_likeness, case.test_tensors
         measured = model.with_likeness(tensors)[1] if measures else {}
+        entity_T = np.unique([str(one) for one in labelled.entity_N[rows.parts.test]], return_inverse=True)[1]
         rate = workload.monitors.false_alarm_rate / LOOKS
-        answers = held_answers(model.description.task.answers(output_TW), measured, rate=rate)
+        answers = held_answers(model.description.task.answers(output_TW), measured, entity_T, rate=rate)
         watched = replace(watched, answers=answers)
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
 

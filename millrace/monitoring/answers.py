@@ -28,6 +28,8 @@ IS = " = "
 """Between the field and the text in the name of such a column: `value = fan`."""
 LOOKS = 4
 """A window is judged alone and with those before it: the two looks share half of the declared rate."""
+SHARES = (0.25, 0.75)
+"""The parts of the rate: of all columns together, and of the columns of the answer alone."""
 FEWEST = 10
 """With fewer rows nothing is judged."""
 FEWEST_HELD = 30
@@ -70,8 +72,8 @@ class HeldAnswers:
     covariance: tuple[tuple[float, ...], ...]
     rate: float
     """The probability with which a window like the held-out rows exceeds the bound."""
-    factors: tuple[float, ...] = ()
-    """By how much the bound grows for windows of SIZES rows."""
+    factors: tuple[tuple[float, float], ...] = ()
+    """By how much the bounds grow for windows of SIZES rows: of all columns together, and of each alone."""
 
     def numbers(self, decisions: Sequence[Decision]) -> NDArray[np.float64]:
         """The columns (N, A) of the decisions that have all of them."""
@@ -88,23 +90,29 @@ class HeldAnswers:
         moved_A = rows_NA.mean(axis=0) - np.array(self.mean)
         apart_A = np.abs(moved_A) / np.sqrt(np.diag(self.covariance))
         together, alone = (float(rows * one[0]) for one in self._squares(moved_A[None]))
-        bounds = [self._factor(len(rows_NA)) * one for one in self._bounds]
+        bounds = np.multiply(self._bounds, self._factor(len(rows_NA))).tolist()
         value, bound = max(zip((together, alone), bounds, strict=True), key=lambda one: one[0] / one[1])
         return MeanShift(value=value, bound=bound, column=self.columns[int(apart_A.argmax())])
 
-    def drawn(self, rows_NA: NDArray[np.float64]) -> HeldAnswers:
-        """The same, with the factors of windows of few rows, drawn from the held-out rows themselves (N, A)."""
-        random, (together, alone) = np.random.default_rng(0), self._bounds
+    def drawn(self, rows_NA: NDArray[np.float64], block_N: NDArray[np.int64]) -> HeldAnswers:
+        """The same, with the factors of windows of few rows, drawn from the held-out rows themselves (N, A).
+
+        Rows of a block are drawn together. Where they are alike, the factor of the largest windows is that of all
+        larger ones."""
+        random = np.random.default_rng(0)
         mean_A = np.array(self.mean)
-        ratios: dict[int, list[NDArray[np.float64]]] = {size: [] for size in SIZES}
+        found: dict[int, list[NDArray[np.float64]]] = {size: [] for size in SIZES}
         # In parts, so that few of the drawn rows are in memory at once. The first rows of a window are a smaller one.
         for _ in range(PARTS):
-            drawn_DNA = rows_NA[random.integers(len(rows_NA), size=(WINDOWS // PARTS, SIZES[-1]))]
+            drawn_DNA = rows_NA[_drawn(block_N, WINDOWS // PARTS * SIZES[-1], random).reshape(-1, SIZES[-1])]
             for size in SIZES:
-                squares = self._squares(drawn_DNA[:, :size].mean(axis=1) - mean_A)
-                ratios[size].append(size * np.maximum(squares[0] / together, squares[1] / alone))
-        factors = (float(np.quantile(np.concatenate(one), 1 - self.rate)) for one in ratios.values())
-        return replace(self, factors=tuple(max(1.0, one) for one in factors))
+                found[size].append(size * np.stack(self._squares(drawn_DNA[:, :size].mean(axis=1) - mean_A)))
+
+        def factor(values_D: NDArray[np.float64], place: int) -> float:
+            return max(1.0, float(np.quantile(values_D, 1 - self.rate * SHARES[place])) / self._bounds[place])
+
+        squares = (np.concatenate(parts, axis=1) for parts in found.values())
+        return replace(self, factors=tuple((factor(one[0], 0), factor(one[1], 1)) for one in squares))
 
     def _squares(self, moved_DA: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """For each move of the means (D) its square in all directions together, and that of the column of the answer
@@ -119,25 +127,29 @@ class HeldAnswers:
 
     @cached_property
     def _bounds(self) -> tuple[float, float]:
-        """Of all directions together, and of each column alone: the two share the rate, and so do the columns."""
+        """Of all directions together, and of each column alone: the columns share their part of the rate."""
         covariance_AA = np.array(self.covariance)
         directions = len(_directions(covariance_AA, np.sqrt(np.diag(covariance_AA)))[0])
         return (
-            quantile(directions, self.rows, self.rate / 2),
-            quantile(1, self.rows, self.rate / 2 / max(self.answered, 1)),
+            quantile(directions, self.rows, self.rate * SHARES[0]),
+            quantile(1, self.rows, self.rate * SHARES[1] / max(self.answered, 1)),
         )
 
-    def _factor(self, rows: int) -> float:
-        """By how much the bound of so many rows is above that of normal means."""
-        return [1.0, *(one for size, one in zip(SIZES, self.factors, strict=False) if size <= rows)][-1]
+    def _factor(self, rows: int) -> tuple[float, float]:
+        """By how much the bounds of so many rows are above those of normal means."""
+        return [(1.0, 1.0), *(one for size, one in zip(SIZES, self.factors, strict=False) if size <= rows)][-1]
 
 
 def held_answers(
-    answers: Mapping[str, NDArray[Any]], measured: Mapping[str, NDArray[np.float64]], *, rate: float
+    answers: Mapping[str, NDArray[Any]],
+    measured: Mapping[str, NDArray[np.float64]],
+    block_N: NDArray[np.int64],
+    *,
+    rate: float,
 ) -> HeldAnswers | None:
     """What the answers (N) to held-out rows, by field, and the measures of these rows are like.
 
-    Lists and what never varies are left out. None if there are too few rows."""
+    Rows of a block, an entity, may be alike. Lists and what never varies are left out. None for too few rows."""
     found = {name: values for field, column in answers.items() for name, values in _columns(field, column)}
     varying = {name: values for name, values in (found | dict(measured)).items() if float(np.std(values)) > 0}
     if not varying:
@@ -155,7 +167,22 @@ def held_answers(
         covariance=tuple(tuple(row) for row in covariance_AA.tolist()),
         rate=rate,
     )
-    return made.drawn(rows_NA)
+    # Few entities are in every window.
+    few = len(np.unique(block_N)) < FEWEST_HELD
+    return made.drawn(rows_NA, np.arange(len(rows_NA)) if few else block_N)
+
+
+def _drawn(block_N: NDArray[np.int64], rows: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """The places of so many rows, block after block; blocks are drawn at random."""
+    order_N = np.argsort(block_N, kind="stable")
+    _, start_E, rows_E = np.unique(block_N[order_N], return_index=True, return_counts=True)
+    # Half as many again as are needed on average, and a block more.
+    drawn = random.integers(len(rows_E), size=int(1.5 * rows / rows_E.mean()) + 1)
+    while rows_E[drawn].sum() < rows:
+        drawn = np.concatenate([drawn, drawn])
+    before = np.cumsum(rows_E[drawn]) - rows_E[drawn]
+    place = np.repeat(start_E[drawn] - before, rows_E[drawn]) + np.arange(rows_E[drawn].sum())
+    return np.asarray(order_N[place[:rows]])
 
 
 def _columns(field: str, values_N: NDArray[Any]) -> list[tuple[str, NDArray[np.float64]]]:
@@ -164,7 +191,8 @@ def _columns(field: str, values_N: NDArray[Any]) -> list[tuple[str, NDArray[np.f
     if values_N.dtype.kind in "fiub":
         return [(field, values_N.astype(np.float64))]
     texts, counts = np.unique(values_N.astype(str), return_counts=True)
-    frequent = texts[np.argsort(-counts, kind="stable")][:MOST_CLASSES]
+    # Of two classes the share of one says all.
+    frequent = texts[np.argsort(-counts, kind="stable")][len(texts) == 2 :][:MOST_CLASSES]
     return [(f"{field}{IS}{text}", (values_N.astype(str) == text).astype(np.float64)) for text in frequent.tolist()]
 
 

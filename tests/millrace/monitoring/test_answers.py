@@ -12,7 +12,7 @@ from millrace.monitoring.answers import FEWEST, FEWEST_HELD, HeldAnswers, held_a
 
 
 def held(rows: int, seed: int = 0, rate: float = 0.0025) -> HeldAnswers:
-    found = held_answers(*numbers(rows, seed), rate=rate)
+    found = held_answers(*numbers(rows, seed), np.arange(rows), rate=rate)
     assert found is not None
     return found
 
@@ -65,7 +65,7 @@ def test_a_move_that_no_column_shows_alone_is_seen_and_its_column_named() -> Non
 def test_another_mix_of_classes_is_seen_by_the_answers_alone() -> None:
     known = held(400)
     rows_NA = window(known, 400, 7)
-    fans_NA = rows_NA[rows_NA[:, known.columns.index("value = fan")] == 1]
+    fans_NA = rows_NA[rows_NA[:, known.columns.index("value = pump")] == 0]
     more_NA = np.concatenate([rows_NA, fans_NA[:200]])
     shift, together = known.shift(more_NA), replace(known, answered=0).shift(more_NA)
     assert shift is not None
@@ -75,7 +75,23 @@ def test_another_mix_of_classes_is_seen_by_the_answers_alone() -> None:
     assert shift.column.startswith("value = ")
 
 
+def test_rows_of_an_entity_are_alike_and_do_not_alarm_for_it() -> None:
+    """Twenty rows an entity, all equal: windows of them are worth a twentieth of their rows."""
+    few, entities = numbers(100, 1), np.repeat(np.arange(100), 20)
+    answers, measured = ({name: np.repeat(one, 20) for name, one in part.items()} for part in few)
+    alike = held_answers(answers, measured, entities, rate=0.05)
+    torn = held_answers(answers, measured, np.arange(2_000), rate=0.05)
+    assert alike is not None
+    assert torn is not None
+    alarms = {}
+    for name, known in (("alike", alike), ("torn", torn)):
+        shifts = [known.shift(np.repeat(window(known, 20, 50_000 + seed), 20, axis=0)) for seed in range(200)]
+        alarms[name] = np.mean([shift is not None and shift.value > shift.bound for shift in shifts])
+    assert alarms["alike"] < 0.12
+    assert alarms["torn"] > 0.9
+
+
 def test_too_few_rows_are_not_judged() -> None:
-    assert held_answers(*numbers(FEWEST_HELD - 1, 0), rate=0.01) is None
+    assert held_answers(*numbers(FEWEST_HELD - 1, 0), np.arange(FEWEST_HELD - 1), rate=0.01) is None
     known = held(260)
     assert known.shift(window(known, FEWEST - 1, 3)) is None
