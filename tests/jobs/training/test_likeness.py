@@ -38,12 +38,27 @@ def test_the_graph_measures_the_same_distance(family: str) -> None:
     held = measure_held_out(predictor, train=resident(tensors), validation=resident(tensors))
     fresh = build(FAMILIES[family](), signature, OBJECTIVE, measures_likeness=True)
     graph = with_weights(export(fresh, signature), predictor.state_dict())
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # as whoever answers with it
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     assert [one.name for one in session.get_outputs()] == ["output", "distance"]
     output_NW, distance_N1 = session.run(["output", "distance"], {name: t.numpy() for name, t in tensors.items()})
     with torch.no_grad():
         np.testing.assert_allclose(output_NW, predictor(**tensors).numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(np.sort(distance_N1[:, 0]), held, rtol=1e-3, atol=1e-4)
+    # A distance has the same bits in any company, as an answer has.
+    fewest = FAMILIES[family].rows_per_pass.fewest
+    expected_N1, *found = (
+        np.concatenate(
+            [
+                session.run(["distance"], {name: t[at : at + size].numpy() for name, t in tensors.items()})[0]
+                for at in range(0, len(distance_N1) // size * size, size)
+            ]
+        )
+        for size in (fewest, fewest + 1, fewest + 6, 32)
+    )
+    for one in found:
+        np.testing.assert_array_equal(one, expected_N1[: len(one)])
 
 
 def test_rows_far_out_are_unlike_and_the_promised_share_of_others_is() -> None:
