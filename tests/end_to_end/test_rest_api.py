@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from openapi_schema_validator import OAS30Validator
 
 from console.demo.electricity import STORY
@@ -25,6 +19,7 @@ from millrace.contract.load import load_contract
 from millrace.decisions.store import read_days, stored_days
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi
+from tests.end_to_end.callers import Caller, create_caller, declare_api
 from tests.end_to_end.conftest import REST_S, control
 
 pytestmark = pytest.mark.night("by day the function and the local cloud's REST APIs are tested by themselves")
@@ -36,35 +31,11 @@ BURST = 40
 PREDICTIONS = f"/{NAMES.workload}/predictions"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Caller:
-    """A program with a role that may use the API."""
-
-    cloud: LocalCloud
-    url: str
-    keys: Credentials
-
-    def send(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], Any]:
-        """The status, the headers and the document of the answer."""
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        url, own = f"{self.url}{path}", {"content-type": "application/json", **headers}
-        request = AWSRequest(method=method, url=url, data=data, headers=own)
-        SigV4Auth(self.keys, "execute-api", PLATFORM.region).add_auth(request)
-        call = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)
-        try:
-            with urllib.request.urlopen(call, timeout=60) as answer:
-                return answer.status, dict(answer.headers), json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), json.load(error)
-
-
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     folder = tmp_path_factory.mktemp("api")
     shutil.copytree(HOME, folder / "workloads" / NAMES.workload)
-    options = {"api": {}, "callers": {"requests_per_s": 1, "burst": BURST}}
-    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": options}}}))
+    declare_api(folder, callers={"requests_per_s": 1, "burst": BURST})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         with started(folder / "build", clock=STORY.start, workloads=[NAMES.workload]) as cloud:
@@ -73,19 +44,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 @pytest.fixture(scope="module")
 def caller(cloud: LocalCloud) -> Caller:
-    """The role `shop`, which has the right to use the API and no other."""
-    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=NAMES.stack("serving"))["Stacks"]
-    (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
-    api = url.removeprefix("https://").partition(".")[0]
-    iam, arn = cloud.client("iam"), f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
-    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
-    policies = {"Trust": trust, "Own": {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}}
-    texts = {name: json.dumps({"Version": "2012-10-17", "Statement": [one]}) for name, one in policies.items()}
-    role = iam.create_role(RoleName="shop", AssumeRolePolicyDocument=texts["Trust"])["Role"]["Arn"]
-    iam.put_role_policy(RoleName="shop", PolicyName="own", PolicyDocument=texts["Own"])
-    given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="till-1")["Credentials"]
-    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-    return Caller(cloud=cloud, url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
+    return create_caller(cloud, NAMES)
 
 
 def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:

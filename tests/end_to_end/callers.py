@@ -1,0 +1,60 @@
+"""A program that uses a workload's REST API, over HTTP with signatures."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.names import WorkloadNames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """A program with a role that may use the API."""
+
+    url: str
+    keys: Credentials
+
+    def send(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], Any]:
+        """The status, the headers and the document of the answer. Nothing is sent twice."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        url, own = f"{self.url}{path}", {"content-type": "application/json", **headers}
+        request = AWSRequest(method=method, url=url, data=data, headers=own)
+        SigV4Auth(self.keys, "execute-api", PLATFORM.region).add_auth(request)
+        call = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)
+        try:
+            with urllib.request.urlopen(call, timeout=60) as answer:
+                return answer.status, dict(answer.headers), json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, dict(error.headers), json.load(error)
+
+
+def declare_api(folder: Path, **options: object) -> None:
+    """Write a `cdk.json` into the folder that gives the stage `local` REST APIs; `options` are more of the stage's."""
+    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}, **options}}}}))
+
+
+def create_caller(cloud: LocalCloud, names: WorkloadNames) -> Caller:
+    """The role `shop`, which has the right to use the workload's API and no other."""
+    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=names.stack("serving"))["Stacks"]
+    (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
+    api = url.removeprefix("https://").partition(".")[0]
+    iam, arn = cloud.client("iam"), f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
+    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
+    policies = {"Trust": trust, "Own": {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}}
+    texts = {name: json.dumps({"Version": "2012-10-17", "Statement": [one]}) for name, one in policies.items()}
+    role = iam.create_role(RoleName="shop", AssumeRolePolicyDocument=texts["Trust"])["Role"]["Arn"]
+    iam.put_role_policy(RoleName="shop", PolicyName="own", PolicyDocument=texts["Own"])
+    given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="till-1")["Credentials"]
+    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
