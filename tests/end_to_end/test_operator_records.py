@@ -180,7 +180,7 @@ def test_report(run: Run, lived: Lived, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     assert run("report", "--output", str(path)).stdout.strip() == str(path)
     parts = [re.findall(r'<section id="(\w+)"', page.read_text()) for page in (path, lived.build / "report.html")]
-    assert parts[0] == parts[1] == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
+    assert parts[0] == parts[1] == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost", "money"]
     html = path.read_text()
     assert "✗ broken" not in html
     assert re.findall(r"<strong>(Version \d|Refused model)</strong>", html) == [
