@@ -15,6 +15,7 @@ from infra.machines.paths import Result, path
 from millrace.messages.envelope import ExecutionInput
 from millrace.messages.events import (
     EVENTS,
+    AlarmUnanswered,
     DataLate,
     DatasetCommitted,
     EndpointOrphaned,
@@ -42,7 +43,10 @@ RESULTS = sorted(
 """Of every machine's module. A result has the function's name, but for the steps of a teardown."""
 
 
-OF_FUNCTIONS = {one.detail_type for one in (DataLate, EndpointOrphaned, EndpointWanted, JobDone, JobFailed, RunUnheard)}
+OF_FUNCTIONS = {
+    one.detail_type
+    for one in (AlarmUnanswered, DataLate, EndpointOrphaned, EndpointWanted, JobDone, JobFailed, RunUnheard)
+}
 """Put by functions that are no steps of a machine."""
 
 
