@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from console.actions.approve import approve
+from console.actions.reviews import Reviewer
 from console.demo.steps import Step
-from console.environment import local_environment
+from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import LocalCloud
-from console.queries.versions import find_waiting
+from console.queries.versions import climbing_version, find_waiting
+from millrace.decisions.review import LabelValue
 from millrace.names import WorkloadNames
 
 REST_S = 180.0
@@ -55,6 +57,7 @@ class Driver:
     actions: list[Step] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     begin: float = field(default_factory=time.monotonic)
+    _people: dict[str, Environment] = field(default_factory=dict)
 
     def elapsed_s(self) -> float:
         """Wall-clock seconds since the driver was made."""
@@ -83,13 +86,15 @@ class Driver:
         """Request predictions, one call for each list of rows; returns the function's answers."""
         client, outcome = self.cloud.client("lambda"), f"{sum(map(len, calls)):,} rows"
         with self._step("predictions", f"predictions {what}", outcome) as done:
-            answers = [self._request(client, rows) for rows in calls]
+            # Ids of our own, so that each run draws the same requests for a canary and the same labels for a shadow.
+            answers = [self._request(client, f"{chapter} {what} {number}", rows) for number, rows in enumerate(calls)]
             done(f"predictions:{chapter}:{what}")
         self.answers += [_answer(chapter, len(rows), document) for rows, document in zip(calls, answers, strict=True)]
         return answers
 
-    def _request(self, client: Any, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        answer = client.invoke(FunctionName=self.names.prediction, Payload=json.dumps({"rows": rows}))
+    def _request(self, client: Any, call_id: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        payload = json.dumps({"id": call_id.replace(" ", "-"), "rows": rows})
+        answer = client.invoke(FunctionName=self.names.prediction, Payload=payload)
         document: dict[str, Any] = json.load(answer["Payload"])
         # Each row is in one of the two lists.
         judged = len(document.get("predictions", [])) + len(document.get("rejected", []))
@@ -97,9 +102,42 @@ class Driver:
             raise RuntimeError(f"prediction: expected an answer for each of {len(rows)} rows, got {document}")
         return document
 
+    def review(self, who: str, values: Mapping[str, LabelValue], *, seconds: float) -> set[str]:
+        """A person decides what waits beside or before a climbing version's answer. Returns the cells `id` of the rows.
+
+        `values` are the person's answers by that cell; `seconds` is how long one takes."""
+        environment, decided = self.as_person(who), set[str]()
+        if climbing_version(environment, self.names) is None:
+            return decided
+        reviewer = Reviewer.of(environment, self.names, source="terminal")
+        with self._step("review", f"{who} decides rows that a new version has answered") as done:
+            while held := reviewer.next():
+                if not held.item.is_challengers:
+                    reviewer.skip(held)
+                    continue
+                key = str(held.item.key["id"])
+                reviewer.answer(held, values[key], seconds=seconds)
+                decided.add(key)
+                # A label is a file of its own, and files that come at once wait for each other.
+                reviewer.finish()
+                self.cloud.wait(timeout_s=REST_S)
+            if decided:
+                done(f"review:{self.cloud.now().isoformat()}")
+        return decided
+
+    def as_person(self, who: str) -> Environment:
+        """The environment as the user of this name reaches it, with keys of their own."""
+        if who not in self._people:
+            iam = self.cloud.client("iam")
+            iam.create_user(UserName=who)
+            key = iam.create_access_key(UserName=who)["AccessKey"]["AccessKeyId"]
+            client = cache(partial(self.cloud.client, key=key))
+            self._people[who] = replace(local_environment(self.cloud), client=client)
+        return self._people[who]
+
     def approve(self, who: str, reason: str) -> None:
         """A person approves the version that waits for one, if any does."""
-        environment = local_environment(self.cloud)
+        environment = self.as_person(who)
         for version in (one.version for one in find_waiting(environment, self.names)):
             with self._step("approval", f"{who} approves version {version}", reason) as done:
                 approve(environment, self.names, version, reason=reason)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from rich.console import Console
 from rich.status import Status
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.presenters.presenter import TimelineEntry, Tone
+from console.words import age
 
 WIDTH = 110
 """The most columns of the output."""
@@ -89,5 +91,11 @@ def _row(entry: TimelineEntry, day: str) -> tuple[str, Text, Text, Text, str]:
     what = Text(entry.what, style=f"bold {style}".strip())
     if entry.detail:
         what.append(f"\n{entry.detail}", style="not bold default")
-    took = f"{entry.seconds:.1f} s" if entry.seconds else ""
-    return day, Text(SHAPES[entry.tone], style=style), what, Text(entry.because), took
+    return day, Text(SHAPES[entry.tone], style=style), what, Text(entry.because), _took(entry.seconds or 0)
+
+
+def _took(seconds: float) -> str:
+    """`3.2 s`; of what waits for labels or for people `7 days`. Empty for 0."""
+    if not seconds:
+        return ""
+    return f"{seconds:.1f} s" if seconds < 100 else age(timedelta(seconds=seconds))

@@ -24,7 +24,8 @@ class Step:
     in `demo.json`."""
 
     kind: str
-    """`put`, `predictions`, `approval` or `clock` for an action, `alarm` for an alarm, else the name of the machine."""
+    """`put`, `predictions`, `review`, `approval` or `clock` for an action, `alarm` for an alarm, else the
+    name of the machine."""
     subject: str
     """What the step is about, for example `train alarm`."""
     id: str

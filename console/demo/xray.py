@@ -2,7 +2,8 @@
 
 The published validation images are like the training images, but the published test images come from elsewhere. So the
 model passes its gates and then errs more often. Its own embedding shows that the images differ, labels show that it
-errs, and a retraining learns from them."""
+errs, and a retraining learns from them. A person approves the new version, and radiologists decide images beside its
+answers and before them: they agree, so it goes live."""
 
 from __future__ import annotations
 
@@ -29,6 +30,10 @@ WEEK = timedelta(days=7)
 WEEKLY = 78
 """Images that are predicted in a week, half of them in each call. The published test images last for eight weeks."""
 WEEKS = 8
+RADIOLOGIST, HEAD = "radiologist", "head-of-radiology"
+"""The person who decides images, and the one who approves versions."""
+REVIEW_S = 12.0
+"""How long the radiologist takes for an image."""
 TO_SCORE = 20
 """Rows of the file to score: the last validation images of the archive. Two of them are damaged on purpose."""
 
@@ -37,7 +42,7 @@ def play(driver: Driver, *, weeks: int = WEEKS) -> None:
     """The archive, images to score, then weeks with requests on Monday and labels on Friday."""
     archive, later = read_sample(SAMPLE)
     drop = partial(driver.put, "training", "archive.parquet", parquet(archive))
-    approve = partial(driver.approve, "a radiologist", "as good as its card says, for these eight weeks")
+    approve = partial(driver.approve, HEAD, "as good as its card says, for these eight weeks")
     driver.chapter("The archive: 1,524 images with labels", [("one file", drop), ("a person approves", approve)])
     driver.chapter(
         "A file, a manifest and a single image to score",
@@ -57,18 +62,30 @@ def play(driver: Driver, *, weeks: int = WEEKS) -> None:
 def _week(driver: Driver, week: int, images: list[dict[str, Any]]) -> None:
     """One week: requests on Monday, labels on Friday, and the monitor on the next Monday."""
     monday = START + week * WEEK
-    # Filled by the first action and read by the third, so both are functions that run later.
+    # Filled by an action and read by a later one, so these are functions that run later.
     ids: dict[str, str] = {}
+    decided: set[str] = set()
     driver.chapter(
         f"Week {week + 1}: {len(images)} requests, their labels, the monitor",
         [
             ("requests", lambda: ids.update(_predict(driver, week, images))),
             ("Friday", partial(driver.clock, monday + timedelta(days=4))),
-            ("labels", lambda: driver.put("labels", f"week-{week + 1}.csv", labels(images, ids))),
+            ("a radiologist decides images of a new version", lambda: decided.update(_review(driver, images))),
+            ("labels", lambda: _label(driver, week, [one for one in images if one["id"] not in decided], ids)),
             ("Monday, monitor", partial(driver.clock, monday + WEEK)),
-            ("a person approves a new version", partial(driver.approve, "a radiologist", "learnt the other source")),
+            ("a person approves a new version", partial(driver.approve, HEAD, "learnt the other source")),
         ],
     )
+
+
+def _review(driver: Driver, images: Sequence[dict[str, Any]]) -> set[str]:
+    """The images that the radiologist was asked about: what they find is the label."""
+    return driver.review(RADIOLOGIST, {image["id"]: image["label"] for image in images}, seconds=REVIEW_S)
+
+
+def _label(driver: Driver, week: int, images: Sequence[dict[str, Any]], ids: dict[str, str]) -> None:
+    if images:
+        driver.put("labels", f"week-{week + 1}.csv", labels(images, ids))
 
 
 def _predict(driver: Driver, week: int, images: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -46,13 +46,15 @@ class LocalCloud:
     secret: str = field(default_factory=lambda: os.environ.get(SECRET_VARIABLE, ""), repr=False)
     """The secret of the cloud's run. Clock and other control routes answer only to requests that carry it."""
 
-    def client(self, service: str) -> Any:
-        """A boto3 client as an operator on AWS would make it. Only the endpoint differs."""
+    def client(self, service: str, *, key: str = "local") -> Any:
+        """A boto3 client as an operator on AWS would make it. Only the endpoint differs.
+
+        `key` is the access key of another person."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint_url,
             region_name=REGION,
-            aws_access_key_id="local",
+            aws_access_key_id=key,
             aws_secret_access_key="local",  # noqa: S106 - the local cloud knows no secrets
             # Of some operations the SDK asks another host: `sync-localhost` for TestState.
             config=Config(inject_host_prefix=False),

@@ -1,4 +1,6 @@
-"""Images through the whole loop: an archive is dropped, a model goes live, errs on another source's images, learns."""
+"""Images through the whole loop: an archive is dropped, a model goes live, errs on another source's images, learns.
+
+People decide images beside the answers of the new version, and before them, until they have let it go live."""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import base64
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.demo.run import run_in_cloud
-from console.demo.xray import SAMPLE, STORY, TO_SCORE, WEEKLY, play, read_sample
+from console.demo.xray import HEAD, RADIOLOGIST, SAMPLE, STORY, TO_SCORE, WEEKLY, play, read_sample
 from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud, started
 from console.queries.decisions import find_days, newest_decision
@@ -30,13 +33,16 @@ from millrace.decisions import captured
 from millrace.decisions.record import Decision, to_line
 from millrace.decisions.scored import delivered_key
 from millrace.monitoring.answers import MEAN_SHIFT
+from millrace.state.reviews import ReviewQueue
+from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import REST_S, control
 
 WEEKS = 4
-"""Two until the alarm, which needs two windows of errors, or three; the model trained then answers in those left, which
-are within the cool-down: no alarm trains a third."""
+"""Two until the alarm, which needs two windows of errors; one in which a radiologist decides images of the model that
+was trained then; one in which it answers. They are within the cool-down: no alarm trains a third."""
 ARCHIVE, LATER = read_sample(SAMPLE)
 NAMES = STORY.names
+ASSISTED = load_workload(STORY.folder).rollout.assisted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +148,25 @@ def test_the_alarms_start_a_training_that_learns_from_the_labels(loop: Loop) -> 
     champion = second.evaluation.champion
     assert champion is not None
     assert champion.model_version == first.version.version
+
+
+def test_people_let_the_new_version_go_live(loop: Loop) -> None:
+    """A radiologist has decided images, most of them without an answer; another person has approved the version."""
+    _, second = loop.report.models
+    (climb,) = second.climbs
+    assert (climb.version, climb.champion, climb.phase) == ("2", "1", "assisted")
+    assert {one.answer for one in climb.looks[:-1]} == {"not_yet"}
+    assert climb.looks[-1].answer == "go_on"
+    queue = ReviewQueue(loop.cloud.client("dynamodb"), NAMES)
+    decided = queue.find([one.id for one in climb.asked])
+    assert len(decided) == ASSISTED.reviews_a_day
+    assert {item.answer.by.rpartition("/")[2] for item in decided.values() if item.answer} == {RADIOLOGIST}
+    assert Counter(item.is_blind for item in decided.values())[True] > len(decided) / 2
+    assert second.version.decision == f"approved by {HEAD}: learnt the other source"
+    # What they have said is a label of these images, and the week's file has those of the others.
+    labels = [put["key"] for run in loop.report.of("ingest") for put in run.input["detail"]["objects"]]
+    assert sum("labels/review/" in key for key in labels) == len(decided)
+    assert climb.looks[-1].because[1:] in loop.page
 
 
 def test_a_decision_goes_back_to_its_image_and_to_the_archive(loop: Loop) -> None:
