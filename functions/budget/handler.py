@@ -57,8 +57,10 @@ def _decide(call: StepInput[PinnedState], usd: float) -> tuple[BudgetRefusal | N
         return BudgetRefusal.CORRECTIONS, live
     if _is_late(call.state, live):
         return BudgetRefusal.CHAMPION_EXISTS, live
-    until = as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not LEASES.take("train", holder=call.execution_arn, as_of=as_of, expires_at=until):
+    # `as_of` may be days old: a lease that ended before the training does would let a second one begin beside it.
+    now = max(as_of, call.state.started or as_of)
+    until = now + timedelta(hours=longest_hours(WORKLOAD))
+    if not LEASES.take("train", holder=call.execution_arn, as_of=now, expires_at=until):
         return BudgetRefusal.BUSY, live
     # A first version goes through these in order: the lease `train`, the lease `first`, the lease `release`, the
     # pointers. It has the next before it lets go of the one before. So whoever looks in the same order finds it, even

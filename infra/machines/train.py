@@ -51,7 +51,13 @@ def _beginning(context: Context) -> dict[str, State]:
     function = context.names.function_arn
     return {
         **states.defaults(
-            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Who requested it?"
+            {
+                "cause": "console",
+                "as_of.$": "$$.Execution.StartTime",
+                "started.$": "$$.Execution.StartTime",
+                "detail": {},
+            },
+            next_state="Who requested it?",
         ),
         "Who requested it?": states.choice(
             "retrain says why; the first training is started by a committed dataset; else it is a person",

@@ -44,6 +44,9 @@ class TrainInput(ExecutionInput):
     {"cause": "…", "as_of": "1997-01-01T00:10:00Z", "reason": "first"}"""
 
     reason: TrainingReason
+    started: Moment | None = None
+    """When the execution started, by the machine's clock. `as_of` may lie far before it, as after a redrive of
+    `retrain`. None in executions of a machine that does not say it."""
     who: str = ""
     """The identity that asked for the training, as it says itself; empty if no person did."""
     external_model: ExternalFiles | None = None

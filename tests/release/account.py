@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +19,7 @@ from moto import mock_aws
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.cloudwatch.models import cloudwatch_backends
 
+from infra.context import Context
 from infra.local.dynamodb.install import make_writes_atomic
 from infra.local.kernel import patching
 from infra.local.kernel.cloud import ACCOUNT, REGION
@@ -36,6 +37,8 @@ from millrace.release.registry import ASKED_BY, Candidate, Package, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.leases import Leases
 from millrace.state.table import StateTable
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload
 from tests.challenger import answering
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
 from tests.infra.machines.contexts import context_of
@@ -65,6 +68,7 @@ class Account:
     cloud: HandCloud = field(default_factory=HandCloud)
     world: World = None  # type: ignore[assignment]
     clients: dict[str, Any] = field(default_factory=dict)
+    workload: Workload
     wrong: float = 0.0
     """The share of smoke tests that a challenger fails."""
     worse: float = 0.05
@@ -81,7 +85,12 @@ class Account:
         return StateTable(self.client("dynamodb"), NAMES)
 
     def fresh(
-        self, seed: int, *, definition: Definition | None = None, handlers: dict[str, Any] | None = None
+        self,
+        seed: int,
+        *,
+        definition: Definition | None = None,
+        handlers: dict[str, Any] | None = None,
+        world: type[World] = World,
     ) -> World:
         """An empty account for one sequence."""
         for kind in records(self.cloud).kinds.values():
@@ -97,7 +106,7 @@ class Account:
                 dynamodb.delete_table(TableName=table)
             create_table(dynamodb, table)
         self.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        self.world = World(
+        self.world = world(
             cloud=self.cloud,
             definition=definition or self.definition,
             handlers={**self.handlers, **(handlers or {})},
@@ -146,22 +155,36 @@ class Account:
         return 200, json.dumps({"model_version": version, "predictions": predictions}).encode()
 
 
-def declared(phases: Sequence[str], warm_hours: int, to: Path) -> None:
-    """The workload's folder with these phases and hours, below `to`."""
+def declared(phases: Sequence[str], warm_hours: int, to: Path, changes: Mapping[str, str]) -> Path:
+    """The workload's folder with these phases, hours and changes, below `to`."""
     folder = shutil.copytree(ELECTRICITY, to / ELECTRICITY.name)
     text = (folder / "workload.yaml").read_text()
-    assert text.count("phases: [live]") == 1
     told = f"phases: [{', '.join(phases)}]\n  warm_hours: {warm_hours}"
-    (folder / "workload.yaml").write_text(text.replace("phases: [live]", told))
+    for before, after in {"phases: [live]": told, **changes}.items():
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    (folder / "workload.yaml").write_text(text)
+    return folder
 
 
 @contextmanager
-def account(approval: str, phases: Sequence[str], scratch: Path, *, warm_hours: int = 0) -> Iterator[Account]:
-    """An account whose workload is released in these phases; the version before stays warm for so many hours."""
-    declared(phases, warm_hours, scratch)
+def account(
+    approval: str,
+    phases: Sequence[str],
+    scratch: Path,
+    *,
+    warm_hours: int = 0,
+    machine: Callable[[Context], Definition] = release.definition,
+    functions: Sequence[str] = FUNCTIONS,
+    changes: Mapping[str, str] | None = None,
+) -> Iterator[Account]:
+    """An account whose workload is released in these phases; the version before stays warm for so many hours.
+
+    `changes` are texts of workload.yaml and what stands in their place."""
+    folder = declared(phases, warm_hours, scratch, changes or {})
     context = context_of("local", rollout={"phases": tuple(phases), "warm_hours": warm_hours})
     context = replace(context, settings=replace(context.settings, poll_s=POLL_S))
-    made = Account(approval=approval, definition=release.definition(context))
+    made = Account(approval=approval, definition=machine(context), workload=load_workload(folder))
     with pytest.MonkeyPatch.context() as patch, patching.undone(), mock_aws(), cold_starts() as start:
         set_variables(
             patch, MILLRACE_APPROVAL=approval, MILLRACE_WORKLOADS=str(scratch), POWERTOOLS_LOG_LEVEL="CRITICAL"
@@ -180,8 +203,9 @@ def account(approval: str, phases: Sequence[str], scratch: Path, *, warm_hours: 
                 "before-call.*.*", lambda **_: made.world and made.world.before_call()
             )
             interpreter.install(made.cloud, lambda service: made.world if service == "lambda" else made.client(service))
-            made.handlers = {name: start(name) for name in FUNCTIONS}
-            made.handlers["judge_phase"] = partial(_judge, made, made.handlers["judge_phase"])
+            made.handlers = {name: start(name) for name in functions}
+            if "judge_phase" in functions:
+                made.handlers["judge_phase"] = partial(_judge, made, made.handlers["judge_phase"])
             yield made
 
 

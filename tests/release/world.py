@@ -9,6 +9,7 @@ import heapq
 import io
 import itertools
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,7 +32,6 @@ from tests.functions.cold_start import NAMES, Handler
 from tests.release import interpreter
 from tests.release.sagemaker import HandCloud
 
-MACHINE = NAMES.machine_arn("release")
 FUNCTIONS = ("start_release", "smoke_test", "advance_release", "tidy_release", "judge_phase", "cleanup", "sweep")
 LONGEST_S = 75 * 24 * 3600
 SWEEP_S = 7200
@@ -44,9 +44,10 @@ class FunctionKilledError(Exception):
 
 @dataclass(kw_only=True)
 class Execution:
-    """One execution of the machine `release`."""
+    """One execution of a machine."""
 
     name: str
+    machine: str
     input: str
     started: float
     state: str = "Defaults"
@@ -64,7 +65,7 @@ class Execution:
 
     @property
     def arn(self) -> str:
-        return NAMES.execution_arn("release", self.name)
+        return NAMES.execution_arn(self.machine, self.name)
 
 
 @dataclass(kw_only=True)
@@ -100,12 +101,17 @@ class World:
         """Let so much time pass, or less if `until` says so."""
         end = self.cloud.clock.seconds + seconds
         while self._agenda and self._agenda[0][0] <= end:
-            at, _, act = heapq.heappop(self._agenda)
-            self.cloud.clock.seconds = max(at, self.cloud.clock.seconds)
-            act()
+            self.happen()
             if until():
                 return
         self.cloud.clock.seconds = end
+
+    def happen(self, *, within_s: float = math.inf) -> None:
+        """Let the next thing happen that is due, if it is due within so many seconds."""
+        if self._agenda and self._agenda[0][0] <= self.cloud.clock.seconds + within_s:
+            at, _, act = heapq.heappop(self._agenda)
+            self.cloud.clock.seconds = max(at, self.cloud.clock.seconds)
+            act()
 
     def now(self) -> str:
         return format_utc(self.cloud.clock.now())
@@ -115,11 +121,13 @@ class World:
 
     # Executions
 
-    def start(self, given: Mapping[str, Any], name: str = "") -> Execution:
+    def start(self, given: Mapping[str, Any], name: str = "", *, machine: str = "release") -> Execution:
         name = name or f"run-{len(self.executions)}"
         if name in self.executions:
             raise ExecutionAlreadyExists(name)
-        made = Execution(name=name, input=json.dumps(given), started=self.cloud.clock.seconds, data=dict(given))
+        made = Execution(
+            name=name, machine=machine, input=json.dumps(given), started=self.cloud.clock.seconds, data=dict(given)
+        )
         self.executions[name] = made
         self.note(f"{name} starts with {made.input}")
         self._go_on(made, 0)
@@ -201,7 +209,7 @@ class World:
     def describe(self, one: Execution) -> dict[str, Any]:
         return {
             "executionArn": one.arn,
-            "stateMachineArn": MACHINE,
+            "stateMachineArn": NAMES.machine_arn(one.machine),
             "name": one.name,
             "status": one.status,
             "input": one.input,
@@ -306,7 +314,8 @@ def serve_executions(world: Callable[[], World]) -> None:
 
     def start(self: Any) -> ActionResult:
         asked = json.loads(self.body)
-        one = world().start(json.loads(asked["input"]), asked["name"])
+        machine = asked["stateMachineArn"].rpartition("-")[2]
+        one = world().start(json.loads(asked["input"]), asked["name"], machine=machine)
         return ActionResult({"executionArn": one.arn, "startDate": one.started})
 
     def stop(self: Any) -> ActionResult:
@@ -315,7 +324,8 @@ def serve_executions(world: Callable[[], World]) -> None:
 
     def listed(self: Any) -> ActionResult:
         asked = json.loads(self.body)
-        found = [shown(one) for one in world().executions.values() if asked["stateMachineArn"] == MACHINE]
+        machine = asked["stateMachineArn"].rpartition("-")[2]
+        found = [shown(one) for one in world().executions.values() if one.machine == machine]
         keep = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
         rows = [
             {key: one[key] for key in keep if key in one} for one in found if one["status"] == asked["statusFilter"]

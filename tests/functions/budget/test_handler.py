@@ -8,7 +8,7 @@ import pytest
 
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, Version
-from millrace.timestamps import parse_utc
+from millrace.timestamps import format_utc, parse_utc
 
 AS_OF = parse_utc("1997-01-01T00:10:00Z")
 PACKAGE = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/1"
@@ -49,6 +49,16 @@ def test_a_second_training_at_the_same_time_is_refused_and_spends_nothing(aws, l
     answer = load("budget")(event("budget"))
     assert (answer["accepted"], answer["reason"]) == (False, "busy")
     assert aws.budget.spent_usd(AS_OF) == 0
+
+
+def test_the_lease_of_a_training_that_starts_days_after_its_time_lasts_until_it_has_ended(aws, load, event):
+    """As after a redrive of `retrain`: another training would take a lease that ends by the time that counts."""
+    started = AS_OF + timedelta(days=9)
+    assert load("budget")(event("budget", started=format_utc(started)))["accepted"]
+    assert aws.leases.find("train").expires_at > started + timedelta(hours=20)
+    later = event("budget", as_of=format_utc(started + timedelta(hours=2))) | {"execution": OTHER}
+    assert load("budget")(later)["reason"] == "busy"
+    assert float(aws.budget.spent_usd(AS_OF)) > 0, "the month is that of the time that counts"
 
 
 def test_a_month_without_money_is_refused(aws, load, event):
