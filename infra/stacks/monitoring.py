@@ -92,7 +92,9 @@ class MonitoringStack(WorkloadStack):
                 state_table.own_items(names).may("GetItem"),
                 iceberg.tables(names, *tables).may("GetTable"),
                 LAKE.find(names, "decisions"),
-                resource("s3", LAKE.arn(names, ABSORBED), because="Lines of any day are absorbed").may("GetObject"),
+                resource(
+                    "s3", LAKE.arn(names, ABSORBED), because="Absorbed lines are named in the folder of any day"
+                ).may("GetObject"),
                 LAKE.read(names, "iceberg", *(["monitor"] if asks else [])),
                 LAKE.write(names, "windows"),
             ],

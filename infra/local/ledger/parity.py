@@ -223,8 +223,8 @@ CALLS: Mapping[str, Row] = {
     **executed("InvokeFunction ListEventSourceMappings UpdateEventSourceMapping", prefix="lambda:"),
     **executed("logs:DeleteLogGroup"),
     **executed(
-        "AbortMultipartUpload DeleteObject DeleteObjectVersion GetObject GetObjectTagging GetObjectVersion ListBucket "
-        "ListBucketMultipartUploads ListBucketVersions ListMultipartUploadParts ListObjectsV2 PutObject "
+        "AbortMultipartUpload CopyObject DeleteObject DeleteObjectVersion GetObject GetObjectTagging GetObjectVersion "
+        "ListBucket ListBucketMultipartUploads ListBucketVersions ListMultipartUploadParts ListObjectsV2 PutObject "
         "PutObjectRetention PutObjectTagging",
         prefix="s3:",
     ),
