@@ -12,7 +12,7 @@ from console.queries.cost import find_cost
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 from millrace.simulation.history import History
-from millrace.simulation.proposal import Comparison, compare
+from millrace.simulation.proposal import FEWEST_DECISIONS, Comparison, compare
 from millrace.simulation.simulation import Policy, Terms
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -50,11 +50,15 @@ def mean_usd(environment: Environment, names: WorkloadNames, workload: Workload)
     return sum(billed) / len(billed) if billed else most_usd(workload, names.platform.stage)
 
 
-def simulate(workload: Workload, task: Task, history: History, prices: Prices, stage: str) -> Comparison:
-    """The comparison. Raises RunError without a price of an error, and for a history that is too short."""
-    if prices.error is None and history.costs_KVD is None:
+def check_prices(workload: Workload, usd_per_error: float | None) -> None:
+    """Raise RunError if neither an option nor the workload says what a wrong answer costs."""
+    if usd_per_error is None and workload.prediction.costs is None:
         also = "or retraining.usd_per_error or policy.automate.costs"
         raise RunError(f"--usd-per-error: expected what a wrong answer costs, {also}, got none")
+
+
+def simulate(workload: Workload, task: Task, history: History, prices: Prices, stage: str) -> Comparison:
+    """The comparison. Raises RunError for a history that is too short."""
     gate, retraining = workload.gates.non_inferiority, workload.retraining
     terms = Terms(
         usd_per_error=prices.error or 0.0,
@@ -70,7 +74,8 @@ def simulate(workload: Workload, task: Task, history: History, prices: Prices, s
     try:
         return compare(history, terms, declared_policy(workload))
     except ValueError as error:
-        raise RunError(f"expected a longer history to choose on and to judge on, got {error}") from None
+        expected = f"{FEWEST_DECISIONS} decisions at least to choose by, and as many to judge by"
+        raise RunError(f"expected {expected}, got {error}: a longer history, or fewer test days, has more") from None
 
 
 def declared_policy(workload: Workload) -> Policy | None:

@@ -47,7 +47,7 @@ def simulate(
     Example: millrace simulate electricity --from 1996.parquet --usd-per-error 0.05"""
     from console.actions.declaration import lines_of, write_keys
     from console.actions.history import find_history, rows_of_files, rows_of_stage
-    from console.actions.simulate import Prices, keys_of, lengths, mean_usd, most_usd
+    from console.actions.simulate import Prices, check_prices, keys_of, lengths, mean_usd, most_usd
     from console.actions.simulate import simulate as compared
     from console.cli.environment import find
     from console.cli.printing import show_json, show_rows
@@ -58,6 +58,8 @@ def simulate(
 
     folder = workloads_folder() / workload
     declared = load_workload(folder)
+    error_usd = declared.retraining.usd_per_error if usd_per_error is None else usd_per_error
+    check_prices(declared, error_usd)
     if files:
         rows, price = rows_of_files(folder, files), most_usd(declared, stage)
     else:
@@ -68,7 +70,6 @@ def simulate(
     kept = build / "simulations" / workload
     history = find_history(folder, rows, train_days=lengths(declared), step_days=step, kept=kept)
     task = tasks.declare(declared.prediction, load_contract(folder).label)
-    error_usd = declared.retraining.usd_per_error if usd_per_error is None else usd_per_error
     found = compared(declared, task, history, Prices(error=error_usd, training=price), stage)
     keys = keys_of(found.proposed, step)
     document = _document(found)
@@ -79,6 +80,8 @@ def simulate(
         typer.echo(f"{found.tried} policies, {days}; a training costs {price:.2f}")
         show_rows([{name: _shown(name, value) for name, value in row.items()} for row in document],
                   as_json=False, nothing="")  # fmt: skip
+        if not any(row.kind == "declared" for row in found.rows):
+            typer.echo("The declared policy is not replayed: its bound is calibrated, or its schedule by the calendar.")
         typer.echo(f"\nThe proposal's lines for {folder / 'workload.yaml'}:\n\n{lines_of(keys)}")
         page = build / f"simulation-{workload}.html"
         page.write_text(simulated_page(workload, found, usd_per_training=price, lines=lines_of(keys)), encoding="utf-8")

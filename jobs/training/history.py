@@ -24,7 +24,7 @@ from millrace.errors import SnapshotError
 from millrace.evaluation.measures.costs import cost_by_row
 from millrace.messages.training_job import DATA_CHANNEL
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, History
-from millrace.workload.training import Days
+from millrace.workload.training import Days, Training
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MOST_VERSIONS = 255
 """`beside` takes no more calls."""
+MOST_BEFORE = 2
+"""At most one in so many rows comes before the first version: `millrace new` wants nine in ten for a first training."""
 
 
 def write_history(places: TrainingPlaces, stop: StopSignal) -> None:
@@ -43,9 +45,10 @@ def write_history(places: TrainingPlaces, stop: StopSignal) -> None:
     found = examples(table, workload=setting.workload, features=setting.features)
     rows = TrainingRows(examples=found, target_N=setting.task.targets(found.table[LABEL]), files=None)
     train_days, step = tuple(json.loads(given[TRAIN_DAYS])), int(given[STEP_DAYS])
-    first, days = _span(setting, rows, step)
+    first, days = span(found.times_N, setting.workload.training, step)
     day_N = (found.times_N.astype("datetime64[D]") - first).astype(np.int64)
     errors, costs, seconds = [], [], []
+    print(f"{-(-days // step)} trainings for each of {len(train_days)} lengths of the training days", flush=True)
     for length in train_days:
         calls = list(_calls(setting, rows, first, days, length, step, day_N, stop))
         with beside(calls, processes=len(os.sched_getaffinity(0))) as shared:
@@ -78,18 +81,20 @@ Made = tuple["Sums", "Sums | None", float]
 """A version's sums of errors (D) and of costs (D), and the seconds of a processor that its training took."""
 
 
-def _span(setting: Setting, rows: TrainingRows, step: int) -> tuple[np.datetime64, int]:
-    """The first test day of the first training, which `training.first_rows` started, and the days from there on.
+def span(times_N: npt.NDArray[np.datetime64], training: Training, step: int) -> tuple[np.datetime64, int]:
+    """The first test day of the first training, and the days from there on.
 
-    Raises SnapshotError if that leaves no two versions, or too many."""
-    training, times_N = setting.workload.training, rows.examples.times_N
-    enough = times_N[min(training.first_rows, len(times_N)) - 1].astype("datetime64[D]")
+    It is the one that `training.first_rows` started, or half of the rows; of a longer history the newest MOST_VERSIONS
+    steps count. Raises SnapshotError if that leaves no two versions."""
+    before = max(min(training.first_rows, len(times_N) // MOST_BEFORE), 1)
+    enough = times_N[before - 1].astype("datetime64[D]")
     first = enough + np.timedelta64(1 - training.test_days, "D")
     days = int((times_N[-1].astype("datetime64[D]") - first) / np.timedelta64(1, "D")) + 1
-    if not 2 <= -(-days // step) <= MOST_VERSIONS:
-        expected = f"2 to {MOST_VERSIONS} steps of {step} days after the first {training.first_rows:,} rows"
+    if days <= step:
+        expected = f"two steps of {step} days after the first {before:,} rows"
         raise SnapshotError(f"expected {expected}, got {days} days from {first} on")
-    return first, days
+    left_out = max(days - MOST_VERSIONS * step, 0)
+    return first + np.timedelta64(left_out, "D"), days - left_out
 
 
 def _calls(

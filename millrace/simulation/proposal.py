@@ -71,7 +71,8 @@ def compare(history: History, terms: Terms, declared: Policy | None = None) -> C
     first = Replay(history=history.part(0, whole.settled(cut)), terms=terms)
     rest = Replay(history=history.part(cut * step, history.days), terms=terms)
     if min(first.decisions, rest.decisions) < FEWEST_DECISIONS:
-        raise ValueError(f"{first.decisions} and {rest.decisions} decisions in {history.days} days")
+        came = f"{first.decisions} and {rest.decisions} decisions in {history.days} days from {history.first} on"
+        raise ValueError(f"{came}, where a label comes {terms.label_delay_days} days late")
     policies = list(grid(first))
     # From several starts, since one course of a few retrainings is much a matter of luck.
     starts = [round(first.decisions * share) for share in STARTS]

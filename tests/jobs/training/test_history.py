@@ -13,9 +13,11 @@ import pyarrow as pa
 import pytest
 
 from jobs.runtime import StopSignal, TrainingPlaces
+from jobs.training.history import MOST_VERSIONS, span
 from jobs.training.job import train
 from millrace.artefact.artefact import read_folder
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, History
+from millrace.workload.training import Training
 from tests.jobs.conftest import training_root
 from tests.jobs.synthetic import contract, make_rows, workload, write_snapshot
 
@@ -80,5 +82,25 @@ def test_the_errors_are_those_of_the_walk_forward(root: Path) -> None:
 
 
 def test_a_history_without_a_second_version_is_refused(root: Path) -> None:
-    with pytest.raises(AssertionError, match="2 to 255 steps of 400 days"):
+    with pytest.raises(AssertionError, match="two steps of 400 days"):
         made(root, [None], 400)
+
+
+@pytest.mark.parametrize(
+    ("first_rows", "before"),
+    [(200, 200), (500, 500), (900, 500), (5_000, 500)],  # what `millrace new` declares is nine in ten rows
+)
+def test_at_most_a_half_of_the_rows_comes_before_the_first_version(first_rows: int, before: int) -> None:
+    times_N = np.datetime64("2020-01-01T12:00") + np.arange(1000) * np.timedelta64(1, "D")
+    training = Training.model_validate(workload("multiclass", training={"first_rows": first_rows})["training"])
+    first, days = span(times_N, training, 7)
+    assert (first, days) == (
+        np.datetime64("2020-01-01") + before - training.test_days,
+        1000 - before + training.test_days,
+    )
+
+
+def test_of_a_long_history_the_newest_steps_count() -> None:
+    times_N = np.datetime64("2020-01-01T12:00") + np.arange(1000) * np.timedelta64(1, "D")
+    training = Training.model_validate(workload("multiclass")["training"])
+    assert span(times_N, training, 1) == (np.datetime64("2020-01-01") + 1000 - MOST_VERSIONS, MOST_VERSIONS)
