@@ -1,6 +1,7 @@
 """The step `versions` of a teardown: deletes what releases and registrations made of versions.
 
-These are alarms, endpoint configurations, models and packages; and the release pointers are cleared."""
+These are alarms, endpoint configurations, models and packages. The release pointers are cleared, and that the endpoint
+is asleep."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from millrace.aws.deletion import delete_each
 from millrace.aws.errors import is_absent
 from millrace.aws.released_models import ReleasedModels
 from millrace.names import WorkloadNames
+from millrace.state.asleep import AsleepEndpoint
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
@@ -32,11 +34,13 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
         at_most=AT_MOST,
     )
     # `configs or …`: a configuration is found by its model, so models are deleted only when no configuration is left.
+    state = StateTable(client("dynamodb"), names)
     return [
         *_alarms(client("cloudwatch"), names),
         *(configs or _models(sagemaker, models)),
         *_packages(sagemaker, names.package_group),
-        *_pointers(ReleasePointers(StateTable(client("dynamodb"), names))),
+        *_pointers(ReleasePointers(state)),
+        *_sleep(AsleepEndpoint(state)),
     ]
 
 
@@ -91,3 +95,11 @@ def _pointers(kept: ReleasePointers) -> list[str]:
     kept.move(Pointers(revision=pointers.revision))
     live = pointers.champion.version if pointers.champion else "none"
     return [f"pointers to version {live}"]
+
+
+def _sleep(kept: AsleepEndpoint) -> list[str]:
+    """Forget the stopped endpoint: the first request of the next deployment would have it started."""
+    if (asleep := kept.read()) is None:
+        return []
+    kept.remove(asleep)
+    return [f"endpoint asleep since {asleep.since:%Y-%m-%d %H:%M}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import boto3
@@ -12,7 +13,9 @@ import pytest
 from functions.teardown.running import stop
 from infra.machines import teardown
 from millrace.names import SCHEDULED_FUNCTIONS
+from millrace.state.asleep import Asleep, AsleepEndpoint
 from millrace.state.pointers import Pointers, Version
+from millrace.state.table import StateTable
 
 ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
@@ -95,6 +98,17 @@ def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event)
     assert record["event"] == "teardown.step"
     assert record["details"] == {"step": "versions", "found": ["pointers to version 2"]}
     assert (record["actor"], record["execution"]) == ("teardown", event("teardown")["execution"])
+
+
+def test_an_endpoint_that_is_asleep_is_forgotten(aws, load, event):
+    """Else the first request of the next deployment has it started, though no version is live."""
+    asleep = AsleepEndpoint(StateTable(aws.dynamodb, aws.names))
+    since = datetime(2026, 11, 26, 8, tzinfo=UTC)
+    asleep.put(Asleep(version="3", config="c", instance="ml.m5.large", instances=2, since=since))
+    assert until_nothing(load("teardown"), event, "versions") == 1
+    assert asleep.read() is None
+    (record,) = aws.audit()
+    assert record["details"]["found"] == ["endpoint asleep since 2026-11-26 08:00"]
 
 
 def test_tables_leave_the_catalogue_and_the_audit_says_where_they_lie(aws, load, event):
