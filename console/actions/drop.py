@@ -165,13 +165,16 @@ def present(s3: Any, names: WorkloadNames, key: str) -> Before | None:
     return Before(size=head["ContentLength"], modified=f"{head['LastModified']:%Y-%m-%d %H:%M}")
 
 
-def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str) -> Dropped:
+def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str, by: str = "") -> Dropped:
     """The object that the file became, encrypted as the bucket's default says. `s3` is boto3's client.
+
+    `by` is the identity of the person, for the object's metadata.
 
     Raises RunError if the bucket keeps no versions: the intake identifies an object by its version."""
     bucket = names.platform.bucket("landing")
+    metadata = {"by": by} if by else {}
     with file.open("rb") as body:
-        version = s3.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")
+        version = s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata).get("VersionId", "")
     if not version:
         raise RunError(f"{bucket}: expected a bucket that keeps versions, got none for {key}")
     return Dropped(

@@ -24,6 +24,7 @@ from console.cli.doctor import doctor
 from console.cli.drop import drop
 from console.cli.experiment import experiment
 from console.cli.export import export
+from console.cli.labels import labels
 from console.cli.live import live
 from console.cli.local import down, up
 from console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
@@ -58,6 +59,7 @@ PANELS = {
         clock,
         automate,
         review,
+        labels,
         consumers,
         dead,
         cost,

@@ -85,6 +85,7 @@ def drop(
     check_taken(environment, names)
     if wait and known == "scoring":
         check_model(environment, names)
+    by = environment.client("sts").get_caller_identity()["Arn"] if known == "labels" else ""
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
     inside, dropped, sent = Inside(sheet=sheet, table=table, sql=sql), list[drop.Dropped](), b""
     with given(files, inside) as opened:
@@ -98,7 +99,7 @@ def drop(
             with drop.content_of(one, contract, known, inside, scale=scale) as content:
                 key = drop.landing_key(names, feed, name or content.name)
                 _warn(s3, names, contract, known, content, key)
-                dropped.append(drop.put(s3, names, content.path, feed=feed, key=key))
+                dropped.append(drop.put(s3, names, content.path, feed=feed, key=key, by=by))
                 sent = content.plain.read_bytes() if output else b""
     # A drop of the feed scoring waits in its queue until a model is live.
     waits = known == "scoring" and lacks_model(environment, names)

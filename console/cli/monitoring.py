@@ -156,6 +156,9 @@ def monitor(
         return
     rejected = find_rejected(environment, names, judged)
     _show_windows(names, judged, watched, limit=limit, rejected=rejected)
+    for run in runs:
+        if run.report.feedback:
+            print(f"\nRun of {run.report.as_of:%Y-%m-%d}: {run.report.feedback.sentence}.")
     _show_limits(limits)
 
 

@@ -19,6 +19,7 @@ from millrace.messages.audit import (
     EndpointStarted,
     EndpointStopped,
     FloorMoved,
+    HeldLabelsDecided,
     PhaseEnded,
     ReleaseFailed,
     ResourcesRemoved,
@@ -67,7 +68,13 @@ def _has_run(record: Record) -> bool:
 def _who(record: Record) -> str:
     """The person, as IAM names them without the account: `user/operator`; empty if nobody is known."""
     by_person = (
-        VersionDecided | VersionRolledBack | RowsWithdrawn | AutomationSwitched | ReviewAnswered | ReviewEscalated
+        VersionDecided
+        | VersionRolledBack
+        | RowsWithdrawn
+        | HeldLabelsDecided
+        | AutomationSwitched
+        | ReviewAnswered
+        | ReviewEscalated
     )
     if isinstance(record.details, by_person):
         return record.details.by.rpartition(":")[2]
@@ -114,6 +121,10 @@ def _withdrawn(details: RowsWithdrawn) -> str:
 def _corrected(details: Corrections) -> str:
     held = f": held, at most {details.bound:.1%} allowed" if details.is_held else ""
     return f"{count(details.rows, 'label')} of {details.labelled:,} corrected ({extent(details)}){held}"
+
+
+def _held_labels(details: HeldLabelsDecided) -> str:
+    return f"{count(details.labels, 'label')} of {details.drop}: {details.reason}"
 
 
 def _switched(details: AutomationSwitched) -> str:
@@ -189,6 +200,8 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.TEARDOWN_STEP: _removed,
     AuditEvent.ROWS_WITHDRAWN: _withdrawn,
     AuditEvent.LABELS_CORRECTED: _corrected,
+    AuditEvent.LABELS_ACCEPTED: _held_labels,
+    AuditEvent.LABELS_REFUSED: _held_labels,
     AuditEvent.AUTOMATION_PAUSED: _switched,
     AuditEvent.AUTOMATION_RESUMED: _switched,
     AuditEvent.AUTOMATION_MOVED: _moved,

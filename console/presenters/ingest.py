@@ -60,6 +60,8 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
     if committed is None:
         return Outcome()
     until_training = _until_training(committed) if waits else ""
+    if committed.held:
+        return Outcome(text=f"held for a person: {committed.held_for}", is_refused=True, look=("labels",))
     # No row was added in the next two cases: a later version came first, or the bytes are known already.
     if committed.superseded_by:
         return Outcome(text="no row added: a later version of the same object came before")
@@ -116,7 +118,7 @@ def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
 def _summary_of(drop: DropAnswer, report: WorkloadReport, *, waits: bool) -> RunSummary | None:
     """What the timeline says of one drop; None if every row of it was accepted."""
     refused, committed = report.quarantined.get(drop.drop_id, ()), drop.committed
-    if committed is None or committed.duplicate or committed.superseded_by:
+    if committed is None or committed.duplicate or committed.superseded_by or committed.held:
         return RunSummary(what=f"{drop.name} added no rows", detail=_outcome_of(drop, waits=waits).text, tone="watch")
     if not refused:
         return None

@@ -16,6 +16,7 @@ from console.environment import Environment
 from console.queries.answered_by import endpoint_link, score_link
 from console.queries.decisions import find_decision
 from console.queries.labels import KnownLabel, find_labels
+from console.queries.learnt_labels import LearntDrop, find_learners, learnt_drops
 from console.queries.link import MISSING, Link, State, broken, checked, compared, recorded
 from console.queries.reviews import find_items
 from console.queries.stored import as_file, find_object, unpack
@@ -74,8 +75,9 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
     long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
     for column, uri in captured.references(document, long).items():
         yield _captured(environment.client("s3"), column, uri)
-    for label in find_labels(environment, names, [kept.decision]).get(kept.decision.id, ()):
-        yield _label(label)
+    labels = find_labels(environment, names, [kept.decision]).get(kept.decision.id, ())
+    learnt = find_learners(environment, names, labels)
+    yield from map(_label, labels, learnt)
     version = kept.decision.model_version
     if version is None:
         yield broken("model version", "none", "no model answered: the fallback of the workload did")
@@ -188,8 +190,11 @@ class Chain:
         known = self.known("rows" if self.origin else "data")
         yield compared("dataset version", f"{tag} @ {wanted}", made, known, rows)
         yield self._files()
-        for entry in journal.up_to(tagged.snapshot_id):
+        entries = journal.up_to(tagged.snapshot_id)
+        for entry in entries:
             yield from _drop(self.s3, entry)
+        for learnt in learnt_drops(self.environment, self.names, entries):
+            yield _file(self.s3, "labels", learnt.entry.uri, str(learnt.entry.digest), learnt.words)
 
     def _files(self) -> Link:
         """The data files of the run's manifest: whether all of them are still there."""
@@ -321,12 +326,14 @@ def _review(decision: str, items: Mapping[str, ReviewItem]) -> Link:
     return recorded("review", item.outcome, "", detail)
 
 
-def _label(label: KnownLabel) -> Link:
+def _label(label: KnownLabel, learnt: LearntDrop | None) -> Link:
     """The link of a label. No digest covers it: it is as its table holds it."""
     what = "label" if label.counts else "label, replaced"
     came = f"arrived {label.arrived:%Y-%m-%d %H:%M}" if label.arrived else "arrived before arrivals were kept"
     ahead = f", {label.hours:g} hours ahead" if label.hours else ""
     detail = f"{came}{ahead}, in {label.drop}"
+    if learnt:
+        detail = f"{detail} ({learnt.words}); {learnt.learners}"
     return Link(what=what, identity=str(label.value), digest=None, state="recorded", detail=detail)
 
 

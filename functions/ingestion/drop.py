@@ -36,6 +36,8 @@ class DropVersion:
     key: str
     version_id: str
     """The version's id; empty for the newest version."""
+    by: str = ""
+    """What its metadata say of who has dropped it; known once it is read."""
 
     @property
     def uri(self) -> str:
@@ -81,7 +83,8 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
         for piece in answer["Body"].iter_chunks(PIECE_BYTES):
             digest.update(piece)
             file.write(piece)
-    return replace(source, version_id=source.version_id or answer.get("VersionId", "")), digest.hexdigest()
+    version_id, by = source.version_id or answer.get("VersionId", ""), answer.get("Metadata", {}).get("by", "")
+    return replace(source, version_id=version_id, by=by), digest.hexdigest()
 
 
 def opened(s3: Any, source: DropVersion, *, most_bytes: int) -> dict[str, Any]:

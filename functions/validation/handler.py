@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from functions.validation.labels import JudgedBatch, LabelJudge
 from functions.validation.plans import Plans
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
@@ -35,6 +36,7 @@ from millrace.messages.ingest import Committed, CommittedDrops, IngestState, Par
 from millrace.messages.score import Sharded, ShardedDrop
 from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHARE
 from millrace.settings.validation import ValidationSettings
+from millrace.state.held_labels import HeldLabels
 from millrace.state.pointers import ReleasePointers
 from millrace.state.refused_share import RefusedRows
 from millrace.state.table import StateTable
@@ -65,6 +67,7 @@ DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
 KNOWN = KnownRows(LAKE, WORKLOAD, DYNAMODB) if WORKLOAD.known_keys else None
 POINTERS, REFUSED, TURNS = ReleasePointers(STATE), RefusedRows(STATE), Turns(STATE)
+JUDGE = LabelJudge(LAKE, WORKLOAD, S3, HeldLabels(STATE))
 
 
 @LOGGER.inject_lambda_context
@@ -150,40 +153,79 @@ def fetch(drop: ParsedDrop, feed: Feed, folder: Path) -> FetchedDrop:
 def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> CommittedDrops:
     """What became of each drop: all good rows come into the table by one commit.
 
-    The rows of bytes that the table has already are not added."""
+    The rows of bytes that the table has already are not added, nor labels that are held for a person."""
     detail = call.state.detail
+    named = {each.drop_id or call.run: each for each in detail.objects}
+    judged = (
+        JUDGE.judge([(each.drop, named.get(each.drop.drop_id), each.parsed) for each in drops])
+        if detail.table == "labels"
+        else {}
+    )
+    is_held = {drop_id: bool(one.held_for) for drop_id, one in judged.items()}
+    taken = [each for each in drops if not is_held.get(each.drop.drop_id)]
     # A group of small drops comes with others of its kind, and is judged in seconds. A drop that goes alone may take
     # minutes: it would hold up the groups for no gain, since its attempts after the first are short.
     turn = partial(TURNS.turn, detail.table, holder=call.run) if len(drops) > 1 else nullcontext
-    # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
-    done = commit_together(LAKE, detail.table, [new_drop(each, detail.table) for each in drops], turn=turn)
+    new = [new_drop(each, detail.table, judged.get(each.drop.drop_id)) for each in taken]
+    done = commit_together(LAKE, detail.table, new, turn=turn) if new else []
     if KNOWN and detail.table == "rows":
         KNOWN.refresh()
     has_champion = POINTERS.champion() is not None
+    became = {each.drop.drop_id: one for each, one in zip(taken, done, strict=True)}
     return CommittedDrops(
         drops=tuple(
-            Committed(
-                drop_id=each.drop.drop_id,
-                feed=detail.feed,
-                table=NAMES.table(detail.table),
-                snapshot_id=str(one.snapshot_id),
-                rows_accepted=one.rows_added,
-                rows_quarantined=one.rows_quarantined + (each.drop.unparsable if is_judged(one) else 0),
-                reasons=together(one.reasons, each.drop.reasons if is_judged(one) else {}),
-                rows_replaced=one.rows_replaced,
-                rows_total=one.rows_total,
-                source=each.drop.source,
-                source_digest=each.drop.source_digest,
-                duplicate=one.duplicate_of is not None,
-                duplicate_of=one.duplicate_of or "",
-                refused_before=one.refused_before,
-                superseded_by=one.superseded_by or "",
-                has_champion=has_champion,
-                first_rows=WORKLOAD.training.first_rows,
-            )
-            for each, one in zip(drops, done, strict=True)
+            committed(each, detail.feed, became[each.drop.drop_id], has_champion=has_champion)
+            if each.drop.drop_id in became
+            else held(each, detail.feed, judged[each.drop.drop_id], has_champion=has_champion)
+            for each in drops
         )
     )
+
+
+def committed(fetched: FetchedDrop, feed: Feed, done: Commit, *, has_champion: bool) -> Committed:
+    """What became of a drop whose rows were compared with the table."""
+    # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
+    drop = fetched.drop
+    return Committed(
+        **about(drop, feed, has_champion=has_champion),
+        snapshot_id=str(done.snapshot_id),
+        rows_accepted=done.rows_added,
+        rows_quarantined=done.rows_quarantined + (drop.unparsable if is_judged(done) else 0),
+        reasons=together(done.reasons, drop.reasons if is_judged(done) else {}),
+        rows_replaced=done.rows_replaced,
+        rows_total=done.rows_total,
+        duplicate=done.duplicate_of is not None,
+        duplicate_of=done.duplicate_of or "",
+        refused_before=done.refused_before,
+        superseded_by=done.superseded_by or "",
+    )
+
+
+def held(fetched: FetchedDrop, feed: Feed, judged: JudgedBatch, *, has_champion: bool) -> Committed:
+    """What became of labels that wait for a person."""
+    return Committed(
+        **about(fetched.drop, feed, has_champion=has_champion),
+        snapshot_id="",
+        rows_accepted=0,
+        rows_quarantined=0,
+        rows_total=0,
+        duplicate=False,
+        held="held",
+        held_for=judged.held_for,
+    )
+
+
+def about(drop: ParsedDrop, feed: Feed, *, has_champion: bool) -> dict[str, Any]:
+    """The fields of the answer that do not depend on what became of the drop."""
+    return {
+        "drop_id": drop.drop_id,
+        "feed": feed,
+        "table": NAMES.table("rows" if feed == "training" else "labels"),
+        "source": drop.source,
+        "source_digest": drop.source_digest,
+        "has_champion": has_champion,
+        "first_rows": WORKLOAD.training.first_rows,
+    }
 
 
 def is_judged(done: Commit) -> bool:
@@ -191,7 +233,7 @@ def is_judged(done: Commit) -> bool:
     return done.duplicate_of is None and done.superseded_by is None
 
 
-def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
+def new_drop(fetched: FetchedDrop, table: str, judged: JudgedBatch | None) -> NewDrop:
     """The drop for `commit_together`; its rows are judged when the table has said which keys it holds."""
     drop = fetched.drop
     source = Source(
@@ -211,7 +253,8 @@ def new_drop(fetched: FetchedDrop, table: str) -> NewDrop:
         return new.write(iceberg)
 
     unparsable = {UNPARSABLE: str(drop.unparsable)} if drop.unparsable else {}
-    return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat(), **unparsable})
+    kept = judged.notes if judged else {}
+    return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat(), **unparsable, **kept})
 
 
 def shard(drops: Sequence[FetchedDrop], run: str) -> Sharded:

@@ -171,7 +171,8 @@ class IngestionStack(WorkloadStack):
             role="tables",
             settings=ValidationSettings(**self.context.environment()),
             statements=[
-                LAKE.read(names, "staging", "iceberg"),
+                LAKE.read(names, "staging", "iceberg", "decisions", "predictions"),
+                LAKE.find(names, "decisions"),
                 LAKE.write(names, "staging", "iceberg", *REFUSED),
                 iceberg.database(names).may("GetDatabase"),
                 iceberg.tables(names, *TABLES).may("GetTable", "CreateTable", "UpdateTable"),

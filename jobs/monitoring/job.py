@@ -44,6 +44,7 @@ from millrace.messages.monitor import (
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.concept import allowance, deviation_of, level_after, level_bound
+from millrace.monitoring.feedback import feedback
 from millrace.monitoring.judgement import Finding, judge
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
@@ -144,7 +145,12 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
     reached = report.error_cursor
     ended = [one for one in windows if one.window.judge_error and reached and one.window.end <= reached]
     settled = sorted((one for each in ended for one in weighted(each)), key=lambda one: one.decision.event_time)
-    learnt = {"promise": _promise(settled, request), "floor": _floor(settled, known), "concept": _concept(ended, known)}
+    learnt = {
+        "promise": _promise(settled, request),
+        "floor": _floor(settled, known),
+        "concept": _concept(ended, known),
+        "feedback": feedback(settled),
+    }
     return report.model_copy(update=learnt)
 
 

@@ -184,6 +184,13 @@ class Expired:
     def __iter__(self) -> Iterator[JournalEntry]:
         return (JournalEntry.parse(json.loads(line)) for line in io.BytesIO(self._lines))
 
+    def newest(self) -> Iterator[JournalEntry]:
+        """The entries, the last line first."""
+        end = len(self._lines) - 1
+        while end > 0:
+            yield self._entry_at(end)
+            end = self._lines.rfind(b"\n", 0, end)
+
     def with_digest(self, digest: str) -> list[JournalEntry]:
         return [self._entry_at(place) for place in self._by_digest.get(_escaped(digest), ())]
 
@@ -263,6 +270,11 @@ class Journal:
     def __iter__(self) -> Iterator[JournalEntry]:
         """The entries in the order of their commits."""
         return iter(_in_order([*self.expired, *self.present]))
+
+    def newest(self) -> Iterator[JournalEntry]:
+        """The entries, the newest first. Of the expired ones no more are parsed than are consumed."""
+        yield from reversed(_in_order([*self.present]))
+        yield from self.expired.newest()
 
     def with_digest(self, digest: str) -> list[JournalEntry]:
         """The entries of these bytes: snapshots that brought them, and snapshots that say why they brought no row."""

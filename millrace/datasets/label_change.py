@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from millrace.contract.kinds import FLOATS
+from millrace.datasets.corrections import current
 from millrace.datasets.journal import JournalEntry
+from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.relabelled_rows import current_labels, differs, places, rows_to_correct
-from millrace.datasets.tables import Lake
+from millrace.datasets.tables import ARRIVED, Lake
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,12 +58,12 @@ def label_change(lake: Lake, prediction_spec: Prediction, *, trained_by: str, pi
     import pyarrow as pa
 
     rows = lake.find("rows")
-    current = rows.current_snapshot() if rows is not None else None
-    if rows is None or current is None:
+    newest = rows.current_snapshot() if rows is not None else None
+    if rows is None or newest is None:
         return LabelChange()
     here = _pinned(rows, pinned_by)
     waiting = None if here else _waiting(lake, rows, prediction_spec)
-    here = here or current
+    here = here or newest
     before = _pinned(rows, trained_by) or here
     if before == here and waiting is None:
         return LabelChange(labelled=JournalEntry.of(here).rows_total)
@@ -110,6 +113,30 @@ def compare(lake: Lake, prediction_spec: Prediction, then: pa.Table, now: pa.Tab
         unmeasured=len(lost),
         first_unmeasured=", ".join(f"{column} {cell}" for cells in first for column, cell in cells.items()),
     )
+
+
+def count_contradicting(
+    known: Sequence[IcebergTable], labels: pa.Table, key: tuple[str, ...], values: tuple[str, ...]
+) -> int:
+    """How many of the labels have a key that has another label, in the first of the tables `known` that has the key.
+
+    The labels of an earlier version of the same object count too."""
+    import numpy as np
+    import pyarrow as pa
+
+    contradicts, is_open = np.zeros(labels.num_rows, dtype=bool), np.ones(labels.num_rows, dtype=bool)
+    for table in known:
+        arrived = (ARRIVED,) if ARRIVED in table.schema().column_names else ()
+        bounds = extremes(labels, key[0])
+        found = rows_within(table, key[0], bounds, (*key, *values, *arrived), but_of="", filled=values)
+        # Of the labels with one key the last one counts; rows have one each.
+        found = current(found, key, values)
+        at = places(labels, found, key)
+        met = np.flatnonzero((at >= 0) & is_open)
+        mine = labels.take(pa.array(met)).select(values).cast(found.select(values).schema)
+        contradicts[met] = differs(mine, found.take(pa.array(at[met])), values)
+        is_open[met] = False
+    return int(contradicts.sum())
 
 
 def _distance(was: Numbers, has: Numbers) -> float | None:

@@ -125,7 +125,7 @@ class RowsInFile:
         # Without a held key the table of labels has none in this range either.
         tables = (labels if self._held else None, self._lake.find("rows"))
         found = [
-            _rows_within(table, key[0], bounds, key, but_of=self._source.replaceable, filled=filled)
+            rows_within(table, key[0], bounds, key, but_of=self._source.replaceable, filled=filled)
             for table in tables
             if table is not None
         ]
@@ -238,7 +238,7 @@ def existing_keys(
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return ()
     beside = _beside(lake, table)
-    return tuple(_held(iceberg, key, beside, _extremes(rows, key[0]), but_of) for key in lake.contract_of(table).keys)
+    return tuple(_held(iceberg, key, beside, extremes(rows, key[0]), but_of) for key in lake.contract_of(table).keys)
 
 
 def existing_in_range_of(
@@ -276,13 +276,13 @@ def _held(
     # A table of labels that was made before arrivals were kept has no such column.
     there = set(iceberg.schema().column_names)
     selected = (*columns, *beside, *((ARRIVED,) if beside and ARRIVED in there else ()))
-    found = _rows_within(iceberg, columns[0], bounds, selected, but_of=but_of)
+    found = rows_within(iceberg, columns[0], bounds, selected, but_of=but_of)
     if beside:
         found = current(found, columns, beside)
     return Keys(columns=columns, beside=beside, values=key_beside(found, columns, beside))
 
 
-def _rows_within(
+def rows_within(
     iceberg: IcebergTable,
     column: str,
     bounds: tuple[Any, Any] | None,
@@ -319,7 +319,7 @@ def _count_among(rows: pa.Table, held: Sequence[Keys]) -> int:
     return int(found.sum())
 
 
-def _extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:
+def extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:
     """The lowest and the highest value of the column, None if it has none."""
     import pyarrow.compute as pc
 

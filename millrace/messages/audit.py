@@ -32,6 +32,8 @@ class AuditEvent(StrEnum):
     TEARDOWN_STEP = "teardown.step"
     ROWS_WITHDRAWN = "rows.withdrawn"
     LABELS_CORRECTED = "labels.corrected"
+    LABELS_ACCEPTED = "labels.accepted"
+    LABELS_REFUSED = "labels.refused"
     AUTOMATION_PAUSED = "automation.paused"
     AUTOMATION_RESUMED = "automation.resumed"
     AUTOMATION_MOVED = "automation.moved"
@@ -139,6 +141,21 @@ class RowsWithdrawn(Withdrawn):
     """As `WithdrawalRequest.drop`; empty if a key was withdrawn."""
 
 
+class HeldLabelsDecided(Message):
+    """A person has let labels be learnt that were held, or has refused them."""
+
+    drop: str
+    """The landing key of the labels."""
+    drop_id: str
+    labels: int
+    because: tuple[str, ...]
+    """Why they were held."""
+    by: str
+    """Identity of the person."""
+    reason: str
+    """In the person's words."""
+
+
 class AutomationSwitched(Message):
     """A person stopped the automation of decisions, or let it go on."""
 
@@ -238,6 +255,8 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.TEARDOWN_STEP: ResourcesRemoved,
     AuditEvent.ROWS_WITHDRAWN: RowsWithdrawn,
     AuditEvent.LABELS_CORRECTED: Corrections,
+    AuditEvent.LABELS_ACCEPTED: HeldLabelsDecided,
+    AuditEvent.LABELS_REFUSED: HeldLabelsDecided,
     AuditEvent.AUTOMATION_PAUSED: AutomationSwitched,
     AuditEvent.AUTOMATION_RESUMED: AutomationSwitched,
     AuditEvent.AUTOMATION_MOVED: AutomationMoved,

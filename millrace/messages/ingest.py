@@ -120,6 +120,8 @@ class ParsedDrop(Message):
     """SHA-256 of the object's bytes."""
     sequencer: str
     """As `DropObject.sequencer`."""
+    by: str = ""
+    """Who has dropped it, by the object's metadata `by`, since S3's event names the account only. Empty without."""
     rows: int
     """Rows that could be parsed. The contract's rules have not judged them yet."""
     unparsable: int
@@ -196,6 +198,10 @@ class Committed(Message):
     """How many rows of the earlier drop were refused when it came."""
     superseded_by: str = ""
     """The source of a later version of the same object, if that version came first. Then this drop added no row."""
+    held: Literal["held", ""] = ""
+    """`held`: nothing of it is in the table until a person accepts it; only of the feed `labels`."""
+    held_for: str = ""
+    """Why, in words."""
     has_champion: bool
     """Whether a version was live at the commit."""
     first_rows: int = 0

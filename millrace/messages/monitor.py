@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from millrace.decisions.record import Source
 from millrace.errors import SettingsError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
+from millrace.messages.feedback import FeedbackReport
 from millrace.messages.served import ServedReport
 
 REQUEST_FILE = "request.json"
@@ -359,6 +360,8 @@ class MonitorReport(Message):
     """None without a floor, or if no window has got its labels."""
     concept: ConceptReport | None = None
     """None if no window has got its labels, or if too few are known that the version was not trained on."""
+    feedback: FeedbackReport | None = None
+    """None without a held-out share, or if too few of either kind have their labels."""
 
     @property
     def judged(self) -> int:

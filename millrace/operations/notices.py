@@ -16,6 +16,7 @@ from millrace.messages.events import (
     ApprovalWanted,
     BusEvent,
     DataLate,
+    DatasetCommitted,
     DropRejected,
     EndpointOrphaned,
     ModelRefused,
@@ -133,6 +134,14 @@ NOTICES: dict[str, Notice] = {
         sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
         key="source",
         reason="reason",
+    ),
+    "held-labels": _ours(
+        DatasetCommitted,
+        severity="look",
+        only={"held": ["held"]},
+        description="a drop of labels does not fit what is known; nothing is learnt from it until a person accepts it",
+        sentence="HELD: labels of <workload>, <because>. Look: millrace labels --workload <workload>",
+        because="held_for",
     ),
     "late-data": _ours(
         DataLate,

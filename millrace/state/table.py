@@ -22,6 +22,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     climb             `climbing`
     asleep            `asleep`
     held-out          `held_out`
+    held-labels#<id>  `held_labels`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
     unanswered#<alarm> `unanswered`

@@ -296,6 +296,14 @@ class Monitors(Section):
     """The hours after a decision's event time in which its label must come. None: labels may come at any time."""
     refused_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """The share of refused rows that a drop may have without an alarm, if three times the usual share is less."""
+    held_labels: Annotated[float, Field(gt=0, le=0.05)] | None = None
+    """The probability with which a batch of labels that is like the earlier ones is held for a person all the same.
+
+    None: no batch is held."""
+    corrections_a_day: Annotated[int, Field(ge=0)] | None = None
+    """So many labels of 24 hours may contradict known ones; more are held for a person.
+
+    None: one in a hundred of the table's labels, at least 20."""
 
 
 class Retraining(Section):

@@ -31,6 +31,7 @@ from millrace.messages.audit import (
     EndpointStarted,
     EndpointStopped,
     FloorMoved,
+    HeldLabelsDecided,
     PhaseEnded,
     ReleaseFailed,
     ResourcesRemoved,
@@ -79,6 +80,14 @@ LIVE = VersionLive(version="2", revision=3, watched_requests=48, live_at=AT, end
 STOPPED = {"version": "3", "instance": "ml.m5.large", "instances": 2, "stopped_at": parse_utc("1997-06-01T18:50:00Z")}
 UNANSWERED = ReviewUnanswered(decision="r-0-17", reason="unsure")
 ANSWERED = ReviewAnswered(**UNANSWERED.model_dump(), by=PERSON, value="1", seconds=12.4, source="terminal")
+HELD_LABELS = HeldLabelsDecided(
+    drop="electricity/labels/june.csv",
+    drop_id="5d7c39d7b8804f07",
+    labels=1488,
+    because=("1488 of 1488 labels contradict known ones; 20 may",),
+    by=PERSON,
+    reason="turned around",
+)
 WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", key={"id": 7}, drop="", rows=1, labels=0)
 
 
@@ -132,6 +141,8 @@ EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
         Corrections(rows=96, labelled=96, share=1.0, moved=1.0, bound=0.05, is_held=True),
     ),
     (AuditEvent.ROWS_WITHDRAWN, WITHDRAWN),
+    (AuditEvent.LABELS_ACCEPTED, HELD_LABELS.model_copy(update={"reason": "a new tariff"})),
+    (AuditEvent.LABELS_REFUSED, HELD_LABELS),
     (AuditEvent.AUTOMATION_PAUSED, AutomationSwitched(by=PERSON, reason="complaints")),
     (AuditEvent.AUTOMATION_RESUMED, AutomationSwitched(by=PERSON, reason="")),
     (
@@ -225,9 +236,17 @@ def _record(workload: str, event: AuditEvent, details: Message, *, arn: str, as_
     audit.append(boto3.client("dynamodb"), table=PLATFORM.audit_table, workload=workload, record=record)
 
 
+BY_COMMAND = (
+    AuditEvent.AUTOMATION_PAUSED,
+    AuditEvent.AUTOMATION_RESUMED,
+    AuditEvent.LABELS_ACCEPTED,
+    AuditEvent.LABELS_REFUSED,
+)
+
+
 def _called(event: AuditEvent) -> str:
     """A withdrawal has no run: a person's command calls its function. A switch is written by the command itself."""
-    if event in (AuditEvent.AUTOMATION_PAUSED, AuditEvent.AUTOMATION_RESUMED):
+    if event in BY_COMMAND:
         return PERSON
     if event == AuditEvent.ROWS_WITHDRAWN:
         return PLATFORM.arn("lambda", f"function:{OTHER.function('withdrawal')}:withdraw-5d7c39d7")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,9 +17,12 @@ from console.cli.app import app
 from console.demo.months import HISTORY, SAMPLE, Month, months
 from console.environment import local_environment
 from console.local_cloud.local_cloud import SECRET_VARIABLE
+from console.queries.table_files import read_metadata
 from console.queries.versions import audit_of, state_of
+from millrace.aws.objects import read_object
+from millrace.datasets.journal import Journal
 from millrace.errors import RunError
-from millrace.messages.audit import AuditEvent
+from millrace.messages.audit import AuditEvent, HeldLabelsDecided
 from millrace.messages.train import BudgetRefusal, Corrections
 from millrace.state.pointers import ReleasePointers
 from tests.end_to_end.conftest import Lived, control
@@ -75,13 +79,30 @@ def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accep
     lived.rest()
     assert new_labels(lived) == before
 
+    # They are held: nothing of them is in the table of labels until a person says so.
+    (held,) = run("labels")
+    assert (held["key"], held["status"], held["labels"]) == ("electricity/labels/flip.csv", "waiting", known.num_rows)
+    assert f"{known.num_rows} of {known.num_rows} labels contradict known ones" in held["because"]
+    assert len([mail for mail in mails(lived.cloud) if mail.startswith("HELD: labels of")]) == 1
+    assert "electricity/labels/flip.csv" not in sources(lived)
+    run("labels", "--accept", "flip.csv", "--reason", "to see what the training says")
+    lived.rest()
+    assert "electricity/labels/flip.csv" in sources(lived)
+    (decided,) = [one for one in audit_of(place, lived.names) if one.event is AuditEvent.LABELS_ACCEPTED]
+    assert isinstance(decided.details, HeldLabelsDecided)
+    assert (decided.details.labels, decided.details.reason) == (known.num_rows, "to see what the training says")
+    assert run("labels")[0]["by"] == decided.details.by
+    with pytest.raises(RunError, match="none waits"):
+        run("labels", "--refuse", "flip.csv", "--reason", "too late")
+    assert new_labels(lived) == before
+
     with pytest.raises(RunError):
         run("train", "--wait")
     corrections, refusal = judged(run)
     assert (corrections.rows, corrections.is_held, refusal) == (known.num_rows, True, BudgetRefusal.CORRECTIONS)
     (record,) = [one for one in audit_of(place, lived.names) if one.event is AuditEvent.LABELS_CORRECTED]
     assert record.details == corrections
-    assert len([mail for mail in mails(lived.cloud) if mail.startswith("HELD")]) == 1
+    assert len([mail for mail in mails(lived.cloud) if mail.startswith("HELD: a training")]) == 1
     assert pointers.champion() == live
 
     # The accepted run trains; of labels of which two thirds are inverted the gates take no model.
@@ -93,6 +114,14 @@ def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accep
     assert not run("show", newest["arn"])["output"]["gating"]["answer"]["passed"]
     assert pointers.champion() == live
     assert control(lived.cloud, "denials") == lived.denials
+
+
+def sources(lived: Lived) -> set[str]:
+    """The landing keys of the labels that are in the table."""
+    metadata = read_metadata(local_environment(lived.cloud), lived.names, "labels")
+    assert metadata is not None
+    s3 = lived.cloud.client("s3")
+    return {entry.key for entry in Journal.of_metadata(metadata, partial(read_object, s3)) if entry.rows_added}
 
 
 def new_labels(lived: Lived) -> int:

@@ -1,0 +1,68 @@
+"""Let labels be learnt that were held, or refuse them: a person decides, and the audit says who and why."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from console.actions.start import start
+from console.environment import Environment
+from console.queries.versions import state_of
+from millrace.errors import RunError
+from millrace.messages.audit import AuditEvent, HeldLabelsDecided
+from millrace.names import WorkloadNames
+from millrace.state.audit import Record, append
+from millrace.state.held_labels import HeldBatch, HeldLabels
+
+DROP_SHORT = 12
+"""So many characters of a drop's id name it in a table."""
+
+
+def find_held(environment: Environment, names: WorkloadNames) -> list[HeldBatch]:
+    """The batches of labels that were held, those that wait first."""
+    return HeldLabels(state_of(environment, names)).every()
+
+
+def decide(
+    environment: Environment,
+    names: WorkloadNames,
+    wanted: str,
+    status: Literal["accepted", "refused"],
+    *,
+    reason: str,
+) -> tuple[HeldBatch, str]:
+    """The batch and, if it is accepted, the name of the run that lets it be learnt.
+
+    `wanted` is the beginning of the drop's id, or its key or the end of it.
+    Raises RunError if not exactly one waiting batch is meant, and for an empty reason."""
+    if not reason.strip():
+        raise RunError("--reason: expected a sentence for the audit table, got an empty one")
+    held = HeldLabels(state_of(environment, names))
+    waiting = [one for one in held.every() if one.status == "waiting"]
+    meant = [one for one in waiting if one.object.drop_id.startswith(wanted) or one.object.key.endswith(wanted)]
+    if len(meant) != 1:
+        known = ", ".join(one.object.drop_id[:DROP_SHORT] for one in waiting) or "none waits"
+        raise RunError(f"expected the id or the key of one held batch, got {wanted!r}: {known}")
+    (batch,) = meant
+    by, at = environment.client("sts").get_caller_identity()["Arn"], environment.now()
+    if not held.decide(batch.object.drop_id, status, by=by, reason=reason):
+        raise RunError(f"{batch.object.drop_id}: expected a batch that waits, somebody has just decided on it")
+    record = Record(
+        actor="labels",
+        execution_arn=by,
+        event=AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED,
+        as_of=at,
+        cause="command",
+        details=HeldLabelsDecided(
+            drop=batch.object.key,
+            drop_id=batch.object.drop_id,
+            labels=batch.labels,
+            because=batch.because,
+            by=by,
+            reason=reason,
+        ),
+    )
+    append(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload, record=record)
+    if status == "refused":
+        return batch, ""
+    detail = {"feed": "labels", "objects": [batch.object.model_dump(mode="json")]}
+    return batch, start(environment.client("stepfunctions"), names, "ingest", as_of=at, more={"detail": detail}).name

@@ -1,0 +1,52 @@
+"""`millrace labels`: the batches of labels that are held for a person."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from console.cli.environment import find_deployed
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json, show_rows
+
+
+def labels(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    accept: Annotated[str, typer.Option(metavar="DROP", help="Let this batch be learnt.")] = "",
+    refuse: Annotated[str, typer.Option(metavar="DROP", help="Never learn from this batch.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+) -> None:
+    """Show the batches of labels that were held since they do not fit what is known; accept or refuse one.
+
+    Example: millrace labels --accept june.csv --reason "a new tariff". DROP is its id, or the end of its key."""
+    from console.actions.labels import DROP_SHORT, decide, find_held
+
+    if accept and refuse:
+        raise typer.BadParameter("expected one of --accept and --refuse, got both", param_hint="--accept")
+    environment, names = find_deployed(stage, build, workload)
+    if not (accept or refuse):
+        rows = [
+            {
+                "drop": one.object.drop_id if as_json else one.object.drop_id[:DROP_SHORT],
+                "key": one.object.key,
+                "labels": one.labels,
+                "came": one.held_at,
+                "because": "; ".join(one.because),
+                "status": one.status,
+                "by": one.by,
+                "reason": one.reason,
+            }
+            for one in find_held(environment, names)
+        ]
+        show_rows(rows, as_json=as_json, nothing="No labels were held.")
+        return
+    status: Literal["accepted", "refused"] = "accepted" if accept else "refused"
+    batch, run = decide(environment, names, accept or refuse, status, reason=reason)
+    if as_json:
+        show_json({"drop": batch.object.drop_id, "key": batch.object.key, "status": status, "run": run})
+    else:
+        print(f"{batch.object.key}: {status}" + (f"; run {run} learns it" if run else ""))

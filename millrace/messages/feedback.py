@@ -1,0 +1,37 @@
+"""What a monitor run says of the held-out share: a part of its report."""
+
+from __future__ import annotations
+
+from millrace.messages.envelope import Message
+
+
+class FeedbackFigure(Message):
+    """One figure of decisions that were held out, and of those that acted."""
+
+    name: str
+    """`error`, `share of 1`, `label`."""
+    held_out: float
+    acted: float
+    low: float
+    """Of the interval of 95 % for `acted - held_out`."""
+    high: float
+
+
+class FeedbackReport(Message):
+    """What the model's actions do to its data, by the labels of both kinds of decisions."""
+
+    held_out: int
+    """Labelled decisions of the held-out share that would have acted."""
+    acted: int
+    figures: tuple[FeedbackFigure, ...]
+
+    @property
+    def sentence(self) -> str:
+        """`acting changes share of 1 from 0.6 to 0.8 (+0.12 to +0.28), by 100 held-out and 300 other decisions`."""
+        clear = [one for one in self.figures if one.low > 0 or one.high < 0]
+        shown = [
+            f"{one.name} from {one.held_out:.3g} to {one.acted:.3g} ({one.low:+.3g} to {one.high:+.3g})"
+            for one in clear or self.figures
+        ]
+        says = "changes" if clear else "is not seen to change"
+        return f"acting {says} {', '.join(shown)}, by {self.held_out:,} held-out and {self.acted:,} other decisions"
