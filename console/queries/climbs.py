@@ -22,17 +22,19 @@ def find_climb(environment: Environment, names: WorkloadNames) -> Climb | None:
     run = found.execution.rpartition(":")[2]
     uri = names.lake_uri(FOLDER, found.version, run, found.phase, CLIMB_FILE)
     body = find_object(environment.client("s3"), uri)
-    return Climb.model_validate_json(body) if body else None
+    climb = Climb.model_validate_json(body) if body else None
+    return climb if climb and climb.looks else None
 
 
 def read_climbs(s3: Any, names: WorkloadNames, version: str = "") -> Mapping[str, tuple[Climb, ...]]:
-    """The climbs by version, of one version or of all; each as its last look has left it."""
+    """The climbs by version, of one version or of all; each as its last look has left it, if there was one."""
     bucket, prefix = split_uri(names.lake_uri(FOLDER, version, "") if version else names.lake_uri(FOLDER, ""))
     keys = [key for key in keys_below(s3, bucket, prefix) if key.endswith(f"/{CLIMB_FILE}")]
     found: dict[str, tuple[Climb, ...]] = {}
     for key in keys:
         climb = Climb.model_validate_json(read_object(s3, f"s3://{bucket}/{key}"))
-        found[climb.version] = (*found.get(climb.version, ()), climb)
+        if climb.looks:
+            found[climb.version] = (*found.get(climb.version, ()), climb)
     return found
 
 

@@ -83,6 +83,8 @@ def handler(call: LookInput) -> PhaseJudged:
     if is_canary:
         if known is None:
             climb = climb.model_copy(update={"decided_before": newest(decided)})
+            # Kept before it answers: a look that dies behind this line is repeated, and counts its first requests.
+            store.write(climb)
         open_canary(call)
     if is_live:
         stand_by(call)

@@ -46,11 +46,13 @@ from millrace.settings.release import ReleaseSettings
 from millrace.state.asleep import AsleepEndpoint
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
+from millrace.state.climbing import ClimbingVersion
 from millrace.state.cursors import StoredCursors
 from millrace.state.leases import Leases
 from millrace.state.orphan_notice import OrphanNotice
 from millrace.state.pointers import ReleasePointers
 from millrace.state.reported_failures import ReportedFailures
+from millrace.state.reviews import ReviewQueue
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
@@ -62,7 +64,7 @@ STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
 DYNAMODB, SAGEMAKER, CLOUDWATCH = boto3.client("dynamodb"), boto3.client("sagemaker"), boto3.client("cloudwatch")
 STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
-POINTERS = ReleasePointers(STATE)
+POINTERS, CLIMBING = ReleasePointers(STATE), ClimbingVersion(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 LEFTOVERS = Leftovers(
     sagemaker=SAGEMAKER,
@@ -168,12 +170,23 @@ def sweep(call: ExecutionInput) -> Swept:
             LOGGER.info("stopped", extra={"endpoint": NAMES.endpoint})
     if REVIEWS and POLICY:
         dropped = REVIEWS.drop_labels(now=call.as_of)
+        if "assisted" in WORKLOAD.rollout.phases:
+            withdraw_items(REVIEWS.queue, now=call.as_of)
         ended = REVIEWS.queue.end_expired(now=call.as_of, most=MOST_ENDED)
         LOGGER.info("reviews", extra={"labels": dropped, "ended": ended})
         if oldest := REVIEWS.queue.oldest():
             late_after = timedelta(hours=POLICY.review.late_after_hours)
             publish_waiting(REVIEWS.queue.count(most=MOST_COUNTED), age=(call.as_of - oldest) / late_after)
     return swept
+
+
+def withdraw_items(queue: ReviewQueue, *, now: datetime) -> None:
+    """Ask nobody any more about a version that has left the phase `assisted`, however its release has ended."""
+    climbing = CLIMBING.read()
+    on_phase = climbing.version if climbing and climbing.phase == "assisted" else None
+    left = [one for one in queue.waiting(most=MOST_ENDED) if one.is_challengers and one.model_version != on_phase]
+    if withdrawn := sum(queue.withdraw(one.id, now=now) for one in left):
+        LOGGER.info("withdrawn", extra={"reviews": withdrawn})
 
 
 def refuse_overdue(now: datetime) -> None:

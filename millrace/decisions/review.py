@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
     from millrace.workload.policy import Review
 
-Status = Literal["waiting", "answered", "unanswered"]
-"""`unanswered`: nobody has answered within the hours of the policy."""
+Status = Literal["waiting", "answered", "unanswered", "withdrawn"]
+"""`unanswered`: nobody has answered within the hours of the policy. `withdrawn`: the phase that asked has ended."""
 ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
 ReviewReason = ActionReason | Literal["labels_wanted", "assisted", "assisted_blind"]

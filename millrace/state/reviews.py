@@ -15,6 +15,7 @@ whatever dies between two of them is mended by whoever meets the place next:
                                               dies between: done# is met again, and the same label is dropped again
     escalate  item# names its new place, put it, delete the old one
                                               dies between: the old place is met, and the new one is put
+    withdraw  item# withdrawn, delete wait#   dies between: the place leads to an item that waits no more
 
 A lease is one conditional write on the place, so two people never have one item, and `answered` is one on the item.
 """
@@ -33,6 +34,7 @@ from millrace.decisions.review import (
     PRIORITIES,
     ReviewAnswer,
     ReviewItem,
+    Status,
     value_from_json,
     value_to_json,
 )
@@ -99,18 +101,49 @@ class ReviewQueue:
         held = self.take(item.id, by="", now=now)
         if held is None:
             return False
+        is_new = self._show(held, item)
+        self.release(held)
+        return is_new
+
+    def withdraw(self, decision_id: str, *, now: datetime) -> bool:
+        """Whether nobody is asked about this item now: it waited, and nobody had it.
+
+        An item that has waited for another reason before an `exchange` waits on for that reason."""
+        held = self.take(decision_id, by="", now=now)
+        if held is None:
+            return False
+        if former := self._table.get(f"{ITEM}{decision_id}").get("former"):
+            is_former = self._show(held, replace(held.item, **json.loads(former["S"])))
+            self.release(held)
+            return is_former
+        is_withdrawn = self._leave(decision_id, "withdrawn", now)
+        self._remove(held.place)
+        return is_withdrawn
+
+    def _show(self, held: Held, item: ReviewItem) -> bool:
+        """Let the item that is held have reason and answer of `item`, if it still waits.
+
+        One of the phase `assisted` notes what it had before; with that it has nothing to note."""
         fields = _to_item(item, held.place)
         values = {f":{name}": fields[name] for name in ("reason", "model_version", "output") if name in fields}
-        shows = "SET #reason = :reason, #version = :model_version"
-        is_new = self._table.update(
+        sets, removes = ["#reason = :reason", "#version = :model_version"], list[str]()
+        if item.output is None:
+            removes.append("#output")
+        else:
+            sets.append("#output = :output")
+        if not item.is_challengers:
+            removes.append("former")
+        elif not held.item.is_challengers:
+            former = {name: getattr(held.item, name) for name in ("reason", "model_version", "output")}
+            sets.append("former = :former")
+            values[":former"] = {"S": json.dumps(former)}
+        return self._table.update(
             f"{ITEM}{item.id}",
-            f"{shows}, #output = :output" if item.output is not None else f"{shows} REMOVE #output",
+            f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
             values | {":waiting": {"S": "waiting"}},
             condition="#status = :waiting",
             attributes={"#status": "status", "#reason": "reason", "#version": "model_version", "#output": "output"},
         )
-        self.release(held)
-        return is_new
 
     def find(self, ids: Sequence[str]) -> dict[str, ReviewItem]:
         """The items of these decisions, by id. A decision that was never opened, or is long over, has none."""
@@ -314,15 +347,19 @@ class ReviewQueue:
 
     def _end(self, item: ReviewItem, now: datetime) -> ReviewItem | None:
         """The item without an answer, its time being over; None if it does not wait any more."""
-        ended = self._table.update(
-            f"{ITEM}{item.id}",
-            f"SET #status = :ended, {DELETE_AFTER} = :until",
-            {":ended": {"S": "unanswered"}, ":waiting": {"S": "waiting"}, ":until": _until(now)},
+        ended = self._leave(item.id, "unanswered", now)
+        known = self._table.get(f"{ITEM}{item.id}")
+        return _from_item(known) if ended or known else None
+
+    def _leave(self, decision_id: str, status: Status, now: datetime) -> bool:
+        """Whether the item has this status now and no longer waits."""
+        return self._table.update(
+            f"{ITEM}{decision_id}",
+            f"SET #status = :status, {DELETE_AFTER} = :until",
+            {":status": {"S": status}, ":waiting": {"S": "waiting"}, ":until": _until(now)},
             condition="#status = :waiting",
             attributes={"#status": "status"},
         )
-        known = self._table.get(f"{ITEM}{item.id}")
-        return _from_item(known) if ended or known else None
 
     def _renew(self, held: Held, now: datetime) -> bool:
         return self._table.update(

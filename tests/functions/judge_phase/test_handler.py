@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.release.registry import REJECTED, Candidate, Registry
 from millrace.state.climbing import ClimbingVersion
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.challenger import answering
 from tests.shipped import SHIPPED
@@ -207,3 +208,25 @@ def test_a_watch_ends_once_another_release_has_the_lease(aws, warm):
     aws.leases.take("release", holder="another", as_of=DAY, expires_at=DAY + timedelta(days=90))
     assert handler(given("1997-01-02T14:00:00Z"))["answer"] == "overtaken"
     assert aws.audit() == []
+
+
+def test_a_first_look_at_a_canary_that_dies_counts_its_requests_when_it_is_repeated(aws, judge, event):
+    handler, _ = judge
+    client = sys.modules["functions.judge_phase.handler"].S3
+    pointers = ReleasePointers(StateTable(aws.dynamodb, aws.names))
+
+    def die(**_):
+        if pointers.read().canary:
+            raise SystemExit
+
+    client.meta.events.register("before-call.s3.PutObject", die)
+    decisions(aws, 3, name="before", at=DAY + timedelta(hours=11))
+    with pytest.raises(SystemExit):
+        handler(event("judge_phase") | {"phase": "canary"})
+    client.meta.events.unregister("before-call.s3.PutObject", die)
+    for number in range(5):
+        at = DAY + timedelta(hours=12, minutes=1 + number)
+        decisions(aws, 1, version="2", name=f"canary-{number}", phase="canary", at=at)
+    for minute in (10, 25):
+        answer = handler(event("judge_phase") | {"phase": "canary", "at": f"1997-01-02T12:{minute}:00Z"})
+    assert answer["because"].startswith("5 of ")

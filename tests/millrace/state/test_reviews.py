@@ -85,6 +85,28 @@ def test_an_item_becomes_blind(queue: ReviewQueue) -> None:
     assert (found.is_blind, found.output) == (True, None)
 
 
+def test_an_item_that_is_withdrawn_waits_no_more_unless_it_has_waited_before(queue: ReviewQueue) -> None:
+    asked = replace(ITEM_0, reason="assisted_blind", output=None, model_version="2")
+    queue.open(ITEM_0)
+    queue.open(own := replace(asked, id="r-9"))
+    for version in ("2", "3"):
+        assert queue.exchange(replace(asked, model_version=version), now=AT)
+        assert queue.exchange(replace(own, model_version=version), now=AT)
+    ann = held(queue.take("r-9", by="ann", now=AT))
+    assert not queue.withdraw("r-9", now=AT)  # a person has it
+    queue.release(ann)
+    assert queue.withdraw("r-9", now=AT)
+    assert queue.withdraw("r-0", now=AT)
+    assert not queue.withdraw("r-9", now=AT)
+    assert queue.waiting(most=10) == [ITEM_0]
+    assert queue.find(["r-9"])["r-9"].status == "withdrawn"
+    assert queue.open(own) is False
+    assert queue.count(most=10) == 1
+    # As it was before, it is withdrawn like any other.
+    assert queue.withdraw("r-0", now=AT)
+    assert queue.waiting(most=10) == []
+
+
 @pytest.fixture
 def ended() -> list[ReviewItem]:
     return []
