@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,15 +20,22 @@ SAMPLE = HOME / "sample" / "elec2.parquet"
 REST_S = 300.0
 
 
+def live_at_once(declared: str) -> str:
+    """The text of workload.yaml with a rollout whose versions go live as soon as they have passed their gates."""
+    found, count = re.subn(r"  phases: .*?\n(?=  instance:)", "  phases: [live]\n", declared, flags=re.DOTALL)
+    assert count == 1
+    return found
+
+
 @contextmanager
 def changed_electricity(
     folder: Path, *, clock: datetime, added: str = "", changes: Mapping[str, str] | None = None
 ) -> Iterator[LocalCloud]:
-    """A cloud of the workload, which the commands in the block reach. `changes` are texts of workload.yaml and what
-    stands in their place, `added` stands behind it."""
+    """A cloud of the workload, which the commands in the block reach. Its versions go live at once; `changes` are texts
+    of that workload.yaml and what stands in their place, `added` stands behind it."""
     own = folder / "workloads" / "electricity"
     shutil.copytree(HOME, own)
-    declared = (own / "workload.yaml").read_text()
+    declared = live_at_once((own / "workload.yaml").read_text())
     for before, after in (changes or {}).items():
         assert declared.count(before) == 1
         declared = declared.replace(before, after)

@@ -1,4 +1,6 @@
-"""Fourteen months of the workload `electricity`: eight with labels, then six with predictions and late labels."""
+"""Fourteen months of the workload `electricity`: eight with labels, then six with predictions and late labels.
+
+In May an alarm trains version 2. It answers half of the requests of two days, and then all of them."""
 
 from __future__ import annotations
 
@@ -9,6 +11,10 @@ from functools import partial
 from console.demo.driver import Action, Driver
 from console.demo.months import HISTORY, SAMPLE, Month, file_to_score, months
 from console.demo.story import TWICE_A_MONTH, Story
+
+Rows = list[dict[str, object]]
+CANARY, CANARY_DAYS = "1997-05", 2
+"""The month in whose middle the canary of version 2 begins, and the days that it takes."""
 
 
 def play(driver: Driver) -> None:
@@ -33,23 +39,36 @@ def _drop_all(driver: Driver, history: Sequence[Month]) -> None:
 
 
 def _month(driver: Driver, month: Month) -> list[Action]:
-    """The actions of one month. A call for predictions has the rows of a day, in the published order."""
+    """The actions of one month."""
     days = list(month.days())
     middle = month.first + timedelta(days=14)
     # The number of days before the 15th. Times in ISO 8601 compare as text.
     until = sum(day[0]["timestamp"] < f"{middle:%Y-%m-%d}" for day in days)
+    alone = until + (CANARY_DAYS if month.name == CANARY else 0)
     return [
         ("predictions of its first half", partial(_predict, driver, month, days[:until])),
         ("the 15th, monitor", partial(driver.clock, middle + timedelta(hours=6))),
-        ("predictions of its second half", partial(_predict, driver, month, days[until:])),
+        *(_canary(driver, month, days[until:alone]) if alone > until else ()),
+        ("predictions of its second half", partial(_predict, driver, month, days[alone:])),
         ("labels", partial(driver.put, "labels", f"{month.name}.csv", month.labels())),
         ("the next 1st, monitor", partial(driver.clock, month.next_first + timedelta(hours=6))),
     ]
 
 
-def _predict(driver: Driver, month: Month, days: list[list[dict[str, object]]]) -> None:
+def _canary(driver: Driver, month: Month, days: list[Rows]) -> list[Action]:
+    """Requests as the market makes them, one in a half hour: half of them are answered by the new version."""
+    requests = [[row] for day in days for row in day]
+    what, end = f"{len(requests)} half hours", month.first + timedelta(days=14 + len(days), hours=9)
+    return [
+        ("a request in each half hour", partial(driver.predict, month.name, what, requests)),
+        ("the canary's end", partial(driver.clock, end)),
+    ]
+
+
+def _predict(driver: Driver, month: Month, days: list[Rows]) -> None:
+    """One call for predictions with the rows of these days, in the published order."""
     first, last = (str(day[0]["timestamp"])[:10] for day in (days[0], days[-1]))
-    driver.predict(month.name, f"{first} to {last}", days)
+    driver.predict(month.name, f"{first} to {last}", [[row for day in days for row in day]])
 
 
 STORY = Story(

@@ -208,7 +208,8 @@ def _judge_agreement(evidence: Evidence) -> Verdict:
         for more in count(1)
         if evidence_above(reviews.blind_agreed + more, reviews.blind + more, null=bar, ratios=AGREEMENT) >= needed
     )
-    return _not_yet(share, evidence, come=reviews.blind, wanted=wanted)
+    because = f"{share}; it goes on after {wanted} more that do"
+    return _not_yet(because, evidence, come=reviews.blind, wanted=wanted)
 
 
 def _judge_traffic(evidence: Evidence) -> Verdict:

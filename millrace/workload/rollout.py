@@ -81,8 +81,8 @@ class Canary(Section):
 
     share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     """The share of the requests that the version answers, chosen by their ids."""
-    requests: Annotated[int, Field(ge=100)] = 3000
-    """After so many requests without a finding it goes on."""
+    requests: Annotated[int, Field(ge=30)] = 3000
+    """After so many requests without a finding it goes on. 30 stop a version that fails one in three."""
     max_errors: Share = 0.02
     """Requests that it did not answer, so that the live version did."""
     max_changed: Share | None = None

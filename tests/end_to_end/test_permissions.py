@@ -201,6 +201,16 @@ SELDOM = (
     ),
     Seldom(
         roles=("release",),
+        actions=("glue:GetTable", "s3:GetObject"),
+        because="a phase asked for labels (test_shadow.py), or copied a row of a scored file or with an image",
+    ),
+    Seldom(
+        roles=("release",),
+        actions=("states:StopExecution",),
+        because="a person brought the version before back while another one climbed: test_canary.py has it",
+    ),
+    Seldom(
+        roles=("release",),
         actions=("sagemaker:DeleteEndpoint",),
         because="an endpoint failed: it can be neither used nor updated",
     ),

@@ -45,6 +45,7 @@ from millrace.release.registry import Package, Registry
 from millrace.release.signatures import SigningKey
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
+from tests.electricity import live_at_once
 from tests.end_to_end.conftest import control
 from tests.end_to_end.test_approval import types
 from tests.external_models import logistic, write
@@ -120,7 +121,8 @@ class Dev:
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     """The account of dev, beside a cloud in which eight months of rows have come and version 1 is live."""
     folder = tmp_path_factory.mktemp("accounts")
-    shutil.copytree(ELECTRICITY, folder / "workloads" / "electricity")
+    declaration = shutil.copytree(ELECTRICITY, folder / "workloads" / "electricity") / "workload.yaml"
+    declaration.write_text(live_at_once(declaration.read_text()))
     trusted = Options(released_to=(Reader(account=PLATFORM.account, stage="local"),))
     settings = settings_for("dev", account=DEV.platform.account, region=DEV.platform.region, options=trusted)
     (folder / "build").mkdir()

@@ -31,6 +31,7 @@ from infra.local.deploy import deploy
 from infra.settings import StageSettings, settings_for
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
+from tests.electricity import live_at_once
 from tests.end_to_end.conftest import REST_S, Lived
 from tests.infra.local.waiting import until
 from tests.registered import register, tell
@@ -57,7 +58,7 @@ def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
     Afterwards a new fleet is watched as shortly as the demonstration watches it."""
     scratch = tmp_path_factory.mktemp("canary")
     shutil.copytree(FOLDER, scratch / FOLDER.name)
-    text = (scratch / FOLDER.name / "workload.yaml").read_text()
+    text = live_at_once((scratch / FOLDER.name / "workload.yaml").read_text())
     for before, after in ROLLOUT.items():
         assert text.count(before) == 1
         text = text.replace(before, after)

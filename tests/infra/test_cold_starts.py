@@ -17,7 +17,7 @@ import pytest
 from infra.local.awslambda.bundles import runtime_root
 
 FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
-for declared in ("consumers", "jobs", "judge_phase", "pull", "stream"):
+for declared in ("consumers", "jobs", "pull", "stream"):
     FUNCTIONS.remove(declared)  # in no template where nobody declares it, and nobody waits for it
 PREFIX = "millrace-local-"
 HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}

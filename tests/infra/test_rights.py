@@ -28,7 +28,7 @@ NEEDED = {
     ("millrace.state.table", "StateTable"): "dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem",
 }
 """What a function imports, and the actions of which it then needs one at least."""
-DECLARED = {"consumers", "jobs", "judge_phase", "pull", "stream"}
+DECLARED = {"consumers", "jobs", "pull", "stream"}
 """Functions that only a workload or a stage which declares them has."""
 BY_SECTION = {
     "consumers": ("millrace.state.table", "StateTable"),

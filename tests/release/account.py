@@ -40,6 +40,7 @@ from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
 from tests.challenger import answering
+from tests.electricity import live_at_once
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
 from tests.infra.machines.contexts import context_of
 from tests.release import interpreter
@@ -158,7 +159,7 @@ class Account:
 def declared(phases: Sequence[str], warm_hours: int, to: Path, changes: Mapping[str, str]) -> Path:
     """The workload's folder with these phases, hours and changes, below `to`."""
     folder = shutil.copytree(ELECTRICITY, to / ELECTRICITY.name)
-    text = (folder / "workload.yaml").read_text()
+    text = live_at_once((folder / "workload.yaml").read_text())
     told = f"phases: [{', '.join(phases)}]\n  warm_hours: {warm_hours}"
     for before, after in {"phases: [live]": told, **changes}.items():
         assert text.count(before) == 1, before

@@ -15,6 +15,7 @@ from typing import Any
 
 from infra.local.awslambda.bundles import code_root, layer_roots, runtime_root
 from infra.local.awslambda.forked import INTERPRETER, forked
+from infra.local.awslambda.moves import Moves
 from infra.local.awslambda.runtime_api import Invocation, RuntimeApi
 from infra.local.iam.identity import refused
 from infra.local.iam.policies import Request
@@ -54,7 +55,8 @@ class Worker:
         self._current: Invocation | None = None
         self.api = RuntimeApi(cloud.background)
         try:
-            arguments = [*INTERPRETER, str(main), ":".join(map(str, [root, *libraries])), function.handler]
+            folders = ":".join(map(str, [root, *libraries]))
+            arguments = [*INTERPRETER, str(main), str(cloud.parts[Moves].path), folders, function.handler]
             environment = self._environment(cloud, function, root)
             start = forked(cloud, libraries, arguments, environment) or started_by_itself
             self.process: Process = cloud.spawn(arguments, environment=environment, cwd=root, log=log, start=start)

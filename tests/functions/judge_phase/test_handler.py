@@ -15,6 +15,7 @@ from millrace.state.climbing import ClimbingVersion
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.challenger import answering
+from tests.electricity import live_at_once
 from tests.shipped import SHIPPED
 
 (ELECTRICITY,) = [folder for folder in SHIPPED if folder.name == "electricity"]
@@ -152,7 +153,7 @@ def warm(aws, judge, event, load, tmp_path, monkeypatch):
     _, challenger = judge
     challenger.version = "1"
     folder = shutil.copytree(ELECTRICITY, tmp_path / ELECTRICITY.name)
-    text = (folder / "workload.yaml").read_text()
+    text = live_at_once((folder / "workload.yaml").read_text())
     (folder / "workload.yaml").write_text(text.replace("phases: [live]", "phases: [live]\n  warm_hours: 48"))
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
     handler = load("judge_phase")

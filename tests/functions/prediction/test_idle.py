@@ -16,6 +16,7 @@ from millrace.decisions.record import from_line
 from millrace.state.asleep import START, Asleep, AsleepEndpoint
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
+from tests.electricity import live_at_once
 from tests.functions.cold_start import NAMES, cold_starts
 from tests.functions.prediction.conftest import SAMPLES
 from tests.functions.prediction.test_handler import request
@@ -43,7 +44,7 @@ def start(state: StateTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, en
         def declared(*, idle: bool, fallback: bool) -> Predict:
             own = tmp_path / "electricity"
             shutil.copytree(SAMPLES / "electricity", own)
-            text = (own / "workload.yaml").read_text()
+            text = live_at_once((own / "workload.yaml").read_text())
             text = text.replace("  phases: [live]\n", f"  phases: [live]\n{IDLE if idle else ''}")
             text = text.replace("  label: class\n", f"  label: class\n{FALLBACK if fallback else ''}")
             (own / "workload.yaml").write_text(text)

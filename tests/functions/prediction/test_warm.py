@@ -16,6 +16,7 @@ from millrace.decisions.record import from_line
 from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.challenger import answering
+from tests.electricity import live_at_once
 from tests.functions.cold_start import NAMES, cold_starts
 from tests.functions.prediction.conftest import SAMPLES
 from tests.functions.prediction.test_handler import request
@@ -51,7 +52,7 @@ def endpoints(queue_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpo
 def ask(endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """`ask(canary=None)`: what a caller hears while the pointers have this canary."""
     own = shutil.copytree(SAMPLES / "electricity", tmp_path / "electricity")
-    text = (own / "workload.yaml").read_text()
+    text = live_at_once((own / "workload.yaml").read_text())
     text = text.replace("  phases: [live]\n", "  phases: [live]\n  warm_hours: 24\n")
     text = text.replace("  label: class\n", "  label: class\n  fallback: [previous, {constant: 0.25}]\n")
     (own / "workload.yaml").write_text(text)

@@ -21,6 +21,7 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, Pointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
+from tests.electricity import live_at_once
 from tests.millrace.evaluation.gates.test_catalogue import report
 from tests.shipped import SHIPPED
 from tests.signing_key import create_signing_key
@@ -311,17 +312,17 @@ def test_a_rollback_opens_the_previous_version_without_phases(aws, load, event, 
     assert aws.leases.find("release").holder == event("start_release")["execution"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def declare(tmp_path, monkeypatch):
-    """`declare("canary")` declares that phase before `live`, for the functions that are loaded from then on."""
+    """Versions go live at once; `declare("canary")` declares that phase before `live`, for functions loaded later."""
+    declaration = shutil.copytree(ELECTRICITY, tmp_path / "workloads" / ELECTRICITY.name) / "workload.yaml"
+    live = live_at_once(declaration.read_text())
+    declaration.write_text(live)
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
 
     def write(*phases):
-        folder = shutil.copytree(ELECTRICITY, tmp_path / ELECTRICITY.name)
-        text = (folder / "workload.yaml").read_text()
-        assert text.count("phases: [live]") == 1
         declared = f"phases: [{', '.join((*phases, 'live'))}]\n  min_instances: 2"
-        (folder / "workload.yaml").write_text(text.replace("phases: [live]", declared))
-        monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+        declaration.write_text(live.replace("phases: [live]", declared))
 
     return write
 

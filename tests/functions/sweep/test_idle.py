@@ -20,6 +20,7 @@ from millrace.state.pointers import Pointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import format_utc, parse_utc
 from tests.audit_bucket import create_bucket
+from tests.electricity import live_at_once
 from tests.functions.cold_start import NAMES
 from tests.functions.prediction.conftest import SAMPLES
 from tests.functions.sweep.test_handler import told  # noqa: F401
@@ -68,7 +69,7 @@ def sweep(aws: Any, load: Any, event: Any, endpoint: Clocked, tmp_path: Path, mo
     """`sweep(hours=1)`: the sweep of that hour; with `schedule` the call by another one."""
     own = tmp_path / "electricity"
     shutil.copytree(SAMPLES / "electricity", own)
-    text = (own / "workload.yaml").read_text()
+    text = live_at_once((own / "workload.yaml").read_text())
     idle = f"  idle: {{stop_after_hours: {HOURS}, start_at: cron(0 6 ? * MON *)}}\n"
     (own / "workload.yaml").write_text(text.replace("  phases: [live]\n", f"  phases: [live]\n{idle}"))
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))

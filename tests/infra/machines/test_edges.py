@@ -28,6 +28,7 @@ SEEN_LATER = {
     ("train", "Training"): "another job goes on from the last checkpoint; its failure fails the run",
     ("release", "Stop scaling"): "the update of a fleet that is still scaled is refused, and fails the release",
     ("release", "Delete challenger"): "the sweep deletes it within the hour",
+    ("release", "Delete what was stopped"): "the sweep deletes it within the hour",
 }
 """Catchers whose error no later state reads, and what becomes of its cause. It stays in the execution's output."""
 LONGEST_BACKOFF_S = 15 * 60

@@ -10,6 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.infra.local.roles import allow, make_role
 from tests.infra.local.waiting import until
 from tests.processes import parent
 
+DAY_S = 86_400.0
 SOURCE = """
 import json, os, sys, time
 print("imported")
@@ -40,6 +42,8 @@ def handler(event, context):
         return len(bytearray(b"x") * (event["mb"] * 2**20))
     if what == "environment":
         return dict(os.environ)
+    if what == "monotonic":
+        return time.monotonic()
     if what == "path":
         return sys.path
     if what == "context":
@@ -115,6 +119,13 @@ def test_environment_is_the_functions_own(make: Any, call: Any, role: str) -> No
     assert seen["AWS_ACCESS_KEY_ID"].startswith("ASIA")
     assert not [variable for variable in seen if variable.startswith(("PYTHON", "MOTO", "VIRTUAL"))]
     assert role.rsplit("/", 1)[1] in call(name, {"do": "whoami"})
+
+
+def test_what_a_function_keeps_is_old_after_a_move_of_the_clock(cloud: Cloud, make: Any, call: Any) -> None:
+    name, asked = make(), {"do": "monotonic"}
+    before, unmoved = call(name, asked), call(name, asked)
+    cloud.clock.move(cloud.clock.now() + timedelta(days=1))
+    assert unmoved - before < DAY_S <= call(name, asked) - before
 
 
 def test_context(make: Any, call: Any) -> None:
