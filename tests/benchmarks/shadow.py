@@ -89,7 +89,7 @@ def verdict(*, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the figures; exits with 1 where the bar is missed, and with the reason where nothing can be measured."""
+    """Print the result as JSON; exits with 1 where the bar is missed, and with the reason where nothing is measured."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         sys.exit("shadow: not measured: expected two cores, one for the live version and one for the shadow")
@@ -140,9 +140,7 @@ def main() -> None:
                 beside = p99_ms(function.handler, event, context)
             pairs.append((beside, p99_ms(function.handler, event, context)))
         assert looking.poll() is None, "the looks have ended"
-    result = verdict(pairs=pairs)
-    print(f"p99 {result['with_ms']} ms with looks, {result['without_ms']} without: {result['figure']} times")
-    conclude(result)
+    conclude(verdict(pairs=pairs))
 
 
 if __name__ == "__main__":
