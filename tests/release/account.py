@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import moto.awslambda.responses as lambda_responses
 import pytest
+import yaml
 from moto import mock_aws
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.cloudwatch.models import cloudwatch_backends
@@ -52,9 +53,27 @@ from tests.state_table import create_table
 
 ROWS = [{"nswprice": 0.05}, {"nswprice": 0.09}]
 ANSWERS = [{"value": 1, "probability": one, "confidence": one} for one in (0.75, 0.875)]
+OTHER = {"value": 0, "probability": 0.25, "confidence": 0.75}
+"""What a version answers that is unlike the others."""
 POLL_S = 300
 TABLES = (NAMES.platform.state_table, NAMES.platform.audit_table)
 (ELECTRICITY,) = [folder for folder in SHIPPED if folder.name == "electricity"]
+ROLLOUTS: dict[str, dict[str, Any]] = {
+    "live": {"phases": ["live"]},
+    "warm": {"phases": ["live"], "warm_hours": 30},
+    "shadow": {"phases": ["shadow", "live"], "shadow": {"margin": 0.05, "block_days": 0, "limit_days": 0.5}},
+    "assisted": {
+        "phases": ["assisted", "live"],
+        "assisted": {"reviews_a_day": 60, "least_agreement": 0.6, "limit_days": 0.5},
+    },
+    "canary": {"phases": ["canary", "live"], "canary": {"share": 0.5, "requests": 100, "limit_days": 0.125}},
+}
+"""What a workload may declare: each sequence has one of these. A phase has a few looks only, since most of a sequence's
+time is theirs."""
+WATCHED = ("shadow", "assisted", "canary")
+POLICY = {"automate": {"confidence": 0.5}, "review": {"hours": 2000}}
+READERS = ("start_release", "judge_phase", "cleanup", "sweep")
+"""The functions that read the workload's phases or its policy."""
 
 
 @dataclass(kw_only=True)
@@ -62,8 +81,11 @@ class Account:
     """What is set up once. `world` is the present sequence."""
 
     approval: str
-    definition: Definition
+    definitions: dict[str, Definition]
+    """The machine by the name of the rollout."""
     handlers: dict[str, Handler] = field(default_factory=dict)
+    readers: dict[str, dict[str, Handler]] = field(default_factory=dict)
+    """READERS by the name of the rollout."""
     people: dict[str, Any] = field(default_factory=dict)
     """Clients of SageMaker with a person's own keys."""
     cloud: HandCloud = field(default_factory=HandCloud)
@@ -71,8 +93,12 @@ class Account:
     clients: dict[str, Any] = field(default_factory=dict)
     workload: Workload
     wrong: float = 0.0
-    """The share of smoke tests that a challenger fails."""
-    worse: float = 0.05
+    """The share of smoke tests that a challenger fails, and of its other calls."""
+    unlike: set[str] = field(default_factory=set)
+    """Versions that answer otherwise than the others."""
+    rollout: str = "live"
+    """The name of the present sequence's."""
+    worse: float = 0.15
     """The share of looks at a live version by which it is worse than the one before."""
 
     def client(self, service: str) -> Any:
@@ -88,12 +114,13 @@ class Account:
     def fresh(
         self,
         seed: int,
+        rollout: str = "live",
         *,
         definition: Definition | None = None,
         handlers: dict[str, Any] | None = None,
         world: type[World] = World,
     ) -> World:
-        """An empty account for one sequence."""
+        """An empty account for one sequence, of a workload with this rollout."""
         for kind in records(self.cloud).kinds.values():
             kind.clear()
         records(self.cloud).tags.clear()
@@ -109,14 +136,17 @@ class Account:
         self.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
         self.world = world(
             cloud=self.cloud,
-            definition=definition or self.definition,
-            handlers={**self.handlers, **(handlers or {})},
+            definition=definition or self.definitions[rollout],
+            handlers={**self.handlers, **self.readers[rollout], **(handlers or {})},
             chance=Random(seed),
             approval=self.approval,
             client=self.client,
         )
         self.cloud.chance, self.cloud.later, self.cloud.told = self.world.chance, self.world.later, self.world.told
         self.cloud.luckless = self.wrong = 0.0
+        self.unlike.clear()
+        self.rollout = rollout
+        self._empty("lake")
         self.world.later(1800, self.world.sweep)
         return self.world
 
@@ -148,47 +178,73 @@ class Account:
         return Registry(client, group=NAMES.package_group)
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """What the challenger answers."""
-        predictions = ANSWERS
-        if self.world.chance.random() < self.wrong:
-            predictions = predictions[:1]
-        version = self.world.served(NAMES.challenger)
+        """What the challenger answers, or the live version."""
+        name, rows = path.split("/")[2], len(json.loads(body)["rows"])
+        if name not in endpoints(self.cloud):
+            return 400, b"{}"
+        version = self.world.served(name)
+        predictions = self.said(version, rows)
+        if name == NAMES.challenger and self.world.chance.random() < self.wrong:
+            predictions = predictions[:-1]
         return 200, json.dumps({"model_version": version, "predictions": predictions}).encode()
 
+    def said(self, version: str, rows: int) -> list[dict[str, Any]]:
+        """What the version answers to so many rows: those of the smoke test are answered as in its evaluation."""
+        if rows == len(ROWS):
+            return ANSWERS
+        return [OTHER if version in self.unlike else ANSWERS[0]] * rows
 
-def declared(phases: Sequence[str], warm_hours: int, to: Path, changes: Mapping[str, str]) -> Path:
-    """The workload's folder with these phases, hours and changes, below `to`."""
-    folder = shutil.copytree(ELECTRICITY, to / ELECTRICITY.name)
+    def _empty(self, purpose: str) -> None:
+        s3, bucket = self.client("s3"), NAMES.platform.bucket(purpose)
+        for one in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
+            s3.delete_object(Bucket=bucket, Key=one["Key"])
+
+
+def declared(rollout: str, to: Path, changes: Mapping[str, str]) -> Path:
+    """The workload's folder with this rollout and these changes, below `to`."""
+    folder = shutil.copytree(ELECTRICITY, to / rollout / ELECTRICITY.name)
     text = live_at_once((folder / "workload.yaml").read_text())
-    told = f"phases: [{', '.join(phases)}]\n  warm_hours: {warm_hours}"
-    for before, after in {"phases: [live]": told, **changes}.items():
+    for before, after in changes.items():
         assert text.count(before) == 1, before
         text = text.replace(before, after)
-    (folder / "workload.yaml").write_text(text)
+    document = yaml.safe_load(text)
+    document["rollout"] |= ROLLOUTS[rollout]
+    if rollout in WATCHED:
+        document["policy"] = POLICY
+    (folder / "workload.yaml").write_text(yaml.safe_dump(document))
     return folder
+
+
+def defined(rollout: str, machine: Callable[[Context], Definition]) -> Definition:
+    """The machine for a workload with this rollout."""
+    declared = ROLLOUTS[rollout]
+    parts = {"phases": tuple(declared["phases"]), "warm_hours": declared.get("warm_hours", 0)}
+    context = context_of("local", rollout=parts)
+    return machine(replace(context, settings=replace(context.settings, poll_s=POLL_S)))
 
 
 @contextmanager
 def account(
     approval: str,
-    phases: Sequence[str],
     scratch: Path,
     *,
-    warm_hours: int = 0,
+    rollouts: Sequence[str] = tuple(ROLLOUTS),
     machine: Callable[[Context], Definition] = release.definition,
     functions: Sequence[str] = FUNCTIONS,
     changes: Mapping[str, str] | None = None,
 ) -> Iterator[Account]:
-    """An account whose workload is released in these phases; the version before stays warm for so many hours.
+    """An account whose workload may have any of these rollouts.
 
     `changes` are texts of workload.yaml and what stands in their place."""
-    folder = declared(phases, warm_hours, scratch, changes or {})
-    context = context_of("local", rollout={"phases": tuple(phases), "warm_hours": warm_hours})
-    context = replace(context, settings=replace(context.settings, poll_s=POLL_S))
-    made = Account(approval=approval, definition=machine(context), workload=load_workload(folder))
+    folders = {rollout: declared(rollout, scratch, changes or {}) for rollout in rollouts}
+    definitions = {rollout: defined(rollout, machine) for rollout in rollouts}
+    made = Account(approval=approval, definitions=definitions, workload=load_workload(folders["live"]))
     with pytest.MonkeyPatch.context() as patch, patching.undone(), mock_aws(), cold_starts() as start:
         set_variables(
-            patch, MILLRACE_APPROVAL=approval, MILLRACE_WORKLOADS=str(scratch), POWERTOOLS_LOG_LEVEL="CRITICAL"
+            patch,
+            MILLRACE_APPROVAL=approval,
+            MILLRACE_WORKLOADS=str(folders["live"].parent),
+            POWERTOOLS_LOG_LEVEL="CRITICAL",
         )
         patch.setattr(boto3, "DEFAULT_SESSION", None)
         cache_lookups()
@@ -204,9 +260,12 @@ def account(
                 "before-call.*.*", lambda **_: made.world and made.world.before_call()
             )
             interpreter.install(made.cloud, lambda service: made.world if service == "lambda" else made.client(service))
-            made.handlers = {name: start(name) for name in functions}
-            if "judge_phase" in functions:
-                made.handlers["judge_phase"] = partial(_judge, made, made.handlers["judge_phase"])
+            made.handlers = {name: start(name) for name in functions if name not in READERS}
+            for rollout, folder in folders.items():
+                patch.setenv("MILLRACE_WORKLOADS", str(folder.parent))
+                made.readers[rollout] = {name: start(name) for name in functions if name in READERS}
+            if "warm" in rollouts:
+                made.readers["warm"]["judge_phase"] = partial(_judge, made, made.readers["warm"]["judge_phase"])
             yield made
 
 
@@ -223,7 +282,7 @@ def _make(made: Account) -> None:
         made.people[person] = boto3.client(
             "sagemaker", aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"]
         )
-    for bucket in ("artefacts", "lake", "audit"):
+    for bucket in ("artefacts", "lake", "audit", "landing"):
         s3.create_bucket(Bucket=NAMES.platform.bucket(bucket), CreateBucketConfiguration={"LocationConstraint": REGION})
     create_signing_key(boto3.client("kms"), NAMES.platform)
     boto3.client("events").create_event_bus(Name=NAMES.platform.bus)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from infra.local.sagemaker.api import records
 from infra.local.sagemaker.endpoints.endpoint import endpoints
+from millrace.decisions.record import Decision, object_key, to_line
+from millrace.decisions.review import ReviewAnswer
 from millrace.messages.execution import UNWANTED
 from millrace.release.promotion import NONE
 from millrace.release.registry import APPROVED, PENDING
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases
+from millrace.state.reviews import ReviewQueue
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
+from millrace.timestamps import format_utc
 from tests.functions.cold_start import NAMES
-from tests.release.account import Account
+from tests.release.account import WATCHED, Account
 
 HOUR = 3600.0
 PAUSES = (0, 0, 2, 20, 200, 900, 2 * HOUR)
@@ -30,19 +35,24 @@ WEIGHTS = {
     "asker approves": 1, "kill": 4, "kill, answer lost": 4, "time out": 1, "redrive": 4,
     "lose an event": 3, "double an event": 1, "scale": 1, "bad luck": 2, "better luck": 2, "sweep": 1,
 }  # fmt: skip
+OF_WATCHED = {"requests": 12, "people decide": 6, "promote": 12, "approve": 12}
+"""What happens too, or more often, where a version is watched before or after it is live."""
+REQUESTS = 150
+"""Requests of one row that come at once."""
 
 
-def live_sequence(made: Account, seed: int, *, quiet_days: float = QUIET_DAYS, **changes: Any) -> list[str]:
-    """Carry out one sequence, let it come to rest, and return what does not hold."""
-    world = made.fresh(seed, **changes)
-    chance = world.chance
+def sequence(made: Account, seed: int, rollout: str, *, quiet_days: float = QUIET_DAYS, **changes: Any) -> list[str]:
+    """Carry out one sequence of a workload with this rollout, let it come to rest, and return what does not hold."""
+    world = made.fresh(seed, rollout, **changes)
+    is_watched = rollout != "live"
+    chance, weights = world.chance, WEIGHTS | (OF_WATCHED if is_watched else {})
     first = made.register(beside=NONE)
     tell(made, first.arn)
     if made.approval == "person":
         made.registry("ann").approve(first, reason="good")
-    world.run(HOUR if chance.random() < 0.7 else 60)
+    world.run(HOUR if is_watched or chance.random() < 0.7 else 60)
     for _ in range(chance.randint(4, 12)):
-        (name,) = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))
+        (name,) = chance.choices(list(weights), weights=list(weights.values()))
         if not (name in ("approve", "refuse", "asker approves") and made.approval == "none"):
             world.note(f"-- {name}")
             do(made, name)
@@ -69,7 +79,10 @@ def do(made: Account, name: str) -> None:
     if name in ("promote", "two at once"):
         for _ in range(2 if name == "two at once" else 1):
             champion = world.pointers().champion
-            tell(made, made.register(beside=champion.version if champion else NONE).arn)
+            package = made.register(beside=champion.version if champion else NONE)
+            if made.rollout in WATCHED and chance.random() < 0.2:
+                made.unlike.add(package.version)
+            tell(made, package.arn)
     elif name.startswith("roll back"):
         back: dict[str, Any] = {"reason": "worse", "who": "ann"}
         if name == "roll back further":
@@ -104,8 +117,56 @@ def do(made: Account, name: str) -> None:
         world.faulty, made.cloud.luckless, made.wrong = 0.2, 0.3, 0.1
     elif name == "better luck":
         world.faulty, made.cloud.luckless, made.wrong = 0.05, 0.0, 0.0
+    elif name == "requests":
+        ask(made, REQUESTS)
+    elif name == "people decide":
+        decide(made)
     elif name == "sweep":
         world.call("sweep", {"cause": "c", "as_of": world.now(), "detail": {"workload": "w", "schedule": "sweep"}})
+
+
+def ask(made: Account, requests: int) -> None:
+    """So many requests come; their decisions lie in the lake, as the prediction function decides them."""
+    world, pointers, now = made.world, made.world.pointers(), made.cloud.clock.now()
+    if pointers.champion is None:
+        return
+    found = []
+    for number in range(requests):
+        call = f"call-{now:%d-%H-%M}-{number}"
+        canary = pointers.canary if pointers.canary and pointers.canary.draws(call) else None
+        version = pointers.champion.version
+        if canary and NAMES.challenger in endpoints(made.cloud) and world.chance.random() >= made.wrong:
+            version = canary.version.version
+        (output,) = made.said(version, 1)
+        found.append(
+            Decision(
+                id=call,
+                workload=NAMES.workload,
+                event_time=now,
+                key={"timestamp": format_utc(now)},
+                input=json.dumps({"timestamp": format_utc(now), "nswprice": 0.05}),
+                output=output,
+                model_version=version,
+                phase="canary" if canary else "live",
+                fallback=False,
+                latency_ms=5 + world.chance.random(),
+                inferred_at=now + timedelta(milliseconds=number),
+            )
+        )
+    key = object_key(NAMES.workload, now.date(), [one.id for one in found])
+    body = "".join(f"{to_line(one)}\n" for one in found).encode()
+    made.client("s3").put_object(Bucket=NAMES.platform.bucket("lake"), Key=key, Body=body)
+
+
+def decide(made: Account) -> None:
+    """People decide some of the rows that wait, mostly as the versions answer."""
+    chance, now = made.world.chance, made.cloud.clock.now()
+    queue = ReviewQueue(made.client("dynamodb"), NAMES)
+    for _ in range(40):
+        if held := queue.next(by="ann", now=now):
+            value = int(chance.random() < 0.95)
+            label = json.dumps({"timestamp": format_utc(held.item.event_time), "class": value})
+            queue.answer(held, ReviewAnswer(value=value, by="ann", at=now, seconds=3, source="web"), label=label)
 
 
 def wrong(made: Account) -> Iterator[str]:
@@ -115,6 +176,11 @@ def wrong(made: Account) -> Iterator[str]:
         yield f"running still: {left}"
     yield from _held(made.state)
     yield from _one_mind(made)
+    if (canary := world.pointers().canary) is not None:
+        yield f"a canary is left: {canary.version.version}"
+    waiting = ReviewQueue(made.client("dynamodb"), NAMES).waiting(most=1000)
+    if of := {one.model_version for one in waiting if one.is_challengers}:
+        yield f"people are still asked about {of}"
     if NAMES.challenger in endpoints(made.cloud):
         yield "a challenger is left"
     alarms = made.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{NAMES.prefix}-v")["MetricAlarms"]

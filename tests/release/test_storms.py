@@ -28,7 +28,9 @@ FUNCTIONS = ("guard", "budget", "cleanup", "sweep")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     logging.disable(logging.CRITICAL)
     folder = tmp_path_factory.mktemp("storms")
-    with account("none", ["live"], folder, machine=retrain.definition, functions=FUNCTIONS, changes=CHANGES) as found:
+    with account(
+        "none", folder, rollouts=["live"], machine=retrain.definition, functions=FUNCTIONS, changes=CHANGES
+    ) as found:
         yield found
     logging.disable(logging.NOTSET)
 
