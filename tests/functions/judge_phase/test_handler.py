@@ -56,7 +56,7 @@ def judge(aws, challenger, load):
     return load("judge_phase"), challenger
 
 
-def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r", **acted):
+def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r", phase="live", **acted):
     lines = []
     for number in range(count):
         time = DAY + number * timedelta(minutes=30)
@@ -70,7 +70,7 @@ def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r"
                     input=json.dumps(CELLS | {"timestamp": time.isoformat()}),
                     output={"value": 0, "probability": 0.2, "confidence": 0.8},
                     model_version=version,
-                    phase="live",
+                    phase=phase,
                     fallback=version is None,
                     latency_ms=3.0,
                     inferred_at=at,
