@@ -43,6 +43,7 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
         "iceberg": Retention(because="The dataset, with the snapshot of each version"),
         "decisions": Retention(because="The record of what was decided; labels come late"),
         "monitor": Retention(because="The report page shows all of them"),
+        "climbs": Retention(because="A version's page shows what was known of it on each phase"),
         "staging": Retention(
             because="Nobody reads it after its run, or after his job's answer", days=STAGED_DAYS, old_days=1
         ),

@@ -93,7 +93,7 @@ def test_awswrangler_reads_the_quarantine(lived: Lived, wrangler: Any, session: 
     )
     counted = frame.groupby(["feed", "reason"], observed=True).size().to_dict()
     assert counted == {("labels", "duplicate_key"): 48, ("scoring", "range"): 1}
-    assert set(frame["date"]) == {"1997-01-01", "1997-05-15"}
+    assert set(frame["date"]) == {"1997-01-01", "1997-05-17"}
 
 
 def test_awswrangler_reads_the_predictions(lived: Lived, wrangler: Any, session: boto3.Session) -> None:
@@ -126,7 +126,7 @@ def test_the_queries_of_the_docs_are_answered(lived: Lived, catalog: GlueCatalog
     ]
     assert [(row["feed"], row["date"], row["reason"], row["refused"]) for row in refused] == [
         ("scoring", "1997-01-01", "range", 1),
-        ("labels", "1997-05-15", "duplicate_key", 48),
+        ("labels", "1997-05-17", "duplicate_key", 48),
     ]
     found = {row["month"].isoformat()[:7]: (row["decisions"], round(row["accuracy"], 6)) for row in right}
     assert found == accuracies(lived, load(lived, catalog, "labels").scan().to_arrow())

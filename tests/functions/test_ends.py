@@ -143,6 +143,7 @@ class Standing:
         document = yaml.safe_load((subject.folder / "workload.yaml").read_text())
         document["prediction"]["fallback"] = ["rule"]
         document["card"]["risk"] = "low"  # a high one needs a policy
+        document["rollout"]["phases"] = ["live"]  # assisted needs one too
         document["policy"] = self.policy
         (to / "workload.yaml").write_text(yaml.safe_dump(document))
 
