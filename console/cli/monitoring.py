@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 RUNS = 100
 """So many of the newest monitor runs are read at most."""
 NONE_RAN = (
-    "No monitor run has judged a window yet. Windows hold the decisions of `predict`; files scored whole have none. "
+    "No monitor run has judged a window yet. Windows hold the decisions of `predict` and of files scored whole. "
     "The machine `monitor` runs on its schedule; `{start}` starts it now. Where rows are of the past, "
     "add `--as-of MOMENT`: windows of event time that ended by then are judged."
 )
@@ -52,35 +52,41 @@ def alarms(
     """Show the alarms: state, severity, runbook, the last figure and its bound; who is sent them; what is not watched.
 
     Example: millrace alarms. A figure above its bound alarms: a ratio to a calibrated value above 1, a number that
-    should be 0 above 0. Only decisions of `predict` are watched; rows of scored files are not.
+    should be 0 above 0. Decisions of `predict` and rows of scored files are watched.
 
     Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
     from console.actions.acknowledge import acknowledge as note
     from console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
+    from console.queries.versions import state_of
+    from millrace.state.unanswered import UnansweredAlarms
 
     environment, names = find_deployed(stage, build, workload)
     runs, is_whole = _runs(environment, names)
     found = find_alarm_states(environment, names, runs)
     if acknowledge:
-        raised = [one.name for one in found if one.state == "ALARM" and not one.is_of_stage]
-        if acknowledge not in raised:
-            expected = f"expected a raised alarm ({', '.join(raised) or 'none is raised'}), got {acknowledge}"
+        own = [one.name for one in found if one.state == "ALARM" and not one.is_of_stage]
+        if acknowledge not in own:
+            expected = f"expected a raised alarm ({', '.join(own) or 'none is raised'}), got {acknowledge}"
             raise typer.BadParameter(expected, param_hint="--acknowledge")
         note(environment, names, acknowledge, reason=reason)
+    raised = {one.name for one in found if one.state == "ALARM"}
+    known = UnansweredAlarms(state_of(environment, names)).find() if raised else {}
+    acknowledged = {alarm: one.by for alarm, one in known.items() if one.by and alarm in raised}
     receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
     # What is not watched: by the live version's evaluation, by missing labels, and by days that no run has judged.
     limits = (*_limits(read_champion(environment, names), _windows(runs)), *unjudged)
     if json:
         shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
-        show_json({name: [asdict(one) for one in listed] for name, listed in shown.items()})
+        document = {name: [asdict(one) for one in listed] for name, listed in shown.items()}
+        show_json(document | {"acknowledged": acknowledged})
         return
     rows = [
         {
             "alarm": one.name,
-            "state": one.state,
+            "state": f"{one.state}, acknowledged" if one.name in acknowledged else one.state,
             "severity": one.severity or "of a release",
             "since": one.since,
             "figure": one.figure,
@@ -128,8 +134,8 @@ def monitor(
     """Show each judged window of event time: decisions, labels, drift and error beside their bounds.
 
     Each alarm's figure is a ratio to its bound: above 1 it alarms. The figure of the error is the lowest of the windows
-    in a row; `mean error` is the window's own. An error needs labels: `labelled` says how many decisions have one. Only
-    decisions of `predict` are watched; rows of scored files are not.
+    in a row; `mean error` is the window's own. An error needs labels: `labelled` says how many decisions have one.
+    Decisions of `predict` and rows of scored files are watched.
 
     Example: millrace monitor --limit 8
 

@@ -13,6 +13,9 @@ from console.cli.options import Build, Json, Stage
 if TYPE_CHECKING:
     from millrace.simulation.proposal import Comparison
 
+MOST_USD = 1e12
+"""With more, sums of costs have no digits left."""
+
 
 def simulate(
     workload: Annotated[str, typer.Argument(autocompletion=workload_names, help="A folder of workloads/.")],
@@ -31,10 +34,18 @@ def simulate(
     ] = None,
     usd_per_error: Annotated[
         float | None,
-        typer.Option(min=0, show_default="as declared", help="What a wrong answer costs, if the policy has no costs."),
+        typer.Option(
+            min=0,
+            max=MOST_USD,
+            show_default="as declared",
+            help="What a wrong answer costs, if the policy has no costs.",
+        ),
     ] = None,
     usd_per_training: Annotated[
-        float | None, typer.Option(min=0, show_default="what the stage's trainings cost", help="What a training costs.")
+        float | None,
+        typer.Option(
+            min=0, max=MOST_USD, show_default="what the stage's trainings cost", help="What a training costs."
+        ),
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write the proposal into workload.yaml.")] = False,
 ) -> None:

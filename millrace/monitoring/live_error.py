@@ -109,7 +109,9 @@ def live_error(
     power = min(max(power, 0.0), 1.0)
     left_n = own_n - power * expected_n
     error = power * float(expected_N.mean()) + float(weight_n @ left_n)
-    open_n = weight_n**2 * (1 - chance_n)
+    # Of the rows that were chosen people may have answered only a part: each stands for that many more.
+    answered = 1.0 if chance_N is None else labels / int((chance_N > 0).sum())
+    open_n = weight_n**2 * (1 - chance_n * answered)
     around_n = left_n - float(weight_n @ left_n)
     spread = float(open_n @ around_n**2) * labels / (labels - 1)
     if is_share and (expected_n.any() or not around_n.any()):

@@ -23,9 +23,11 @@ from console.queries.decisions import find_days
 from console.queries.lineage import trace
 from console.queries.link import Link
 from console.queries.replay import archived
+from console.queries.versions import state_of
 from millrace.aws.objects import split_uri
 from millrace.decisions.store import find_decision
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
+from millrace.state.unanswered import UnansweredAlarms
 from millrace.workload.prices import usd_per_hour
 from tests.end_to_end.conftest import Lived
 
@@ -93,6 +95,23 @@ def test_alarms_and_windows(run: Run) -> None:
     table = run("monitor", "--limit", "3").stdout
     assert table.split()[:5] == ["from", "to", "version", "decisions", "labelled"]
     assert run("alarms").stdout.split()[:4] == ["alarm", "state", "severity", "since"]
+
+
+def test_alarms_show_what_somebody_has_acknowledged(lived: Lived, place: Environment, run: Run) -> None:
+    known = UnansweredAlarms(state_of(place, lived.names))
+    before = known.find().get("input-drift")
+    for alarm in ("input-drift", "error"):  # the latter is not raised
+        known.acknowledge(alarm, by="arn:ann", as_of=place.now())
+    try:
+        table, told = run("alarms").stdout, json.loads(run("alarms", "--json").stdout)
+    finally:
+        known.end("error")
+        known.end("input-drift")
+        if before:
+            known.begin("input-drift", as_of=before.since)
+    assert table.count("acknowledged") == 1
+    assert re.search(r"^input-drift +ALARM, acknowledged ", table, re.MULTILINE)
+    assert told["acknowledged"] == {"input-drift": "arn:ann"}
 
 
 def test_decisions_that_cannot_be_read_are_named_with_their_object(lived: Lived, run: Run) -> None:

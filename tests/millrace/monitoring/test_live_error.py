@@ -98,6 +98,20 @@ def test_intervals_hold_the_error_though_whole_days_have_no_answers(answered: in
     assert np.mean(held) >= 0.93
 
 
+@pytest.mark.parametrize("answered", [0.4, 0.95])
+def test_intervals_hold_the_error_though_some_of_every_row_that_was_asked_for_have_no_answer(answered: float) -> None:
+    """Each row is chosen for certain, as in a window above its bound: only the answers are a sample then."""
+    held, day_N = [], np.repeat(np.arange(4), 10)
+    for run in range(400):
+        random = np.random.default_rng(run)
+        expected_N, error_N = calibrated(random, 40)
+        is_answered_N = random.random(40) < answered
+        known_N = np.where(is_answered_N, error_N, np.nan)
+        found = live_error(known_N, expected_N, np.ones(40), day_N, is_share=True)
+        held.append(found is None or found.low <= error_N.mean() <= found.high)
+    assert np.mean(held) >= 0.93
+
+
 def test_answers_of_one_day_do_not_stand_for_those_of_a_week() -> None:
     chance_N, day_N = np.full(70, 0.5), np.repeat(np.arange(7), 10)
     error_N = np.where(day_N == 0, 0.0, np.nan)
