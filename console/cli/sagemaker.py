@@ -278,9 +278,12 @@ def manifest(
     from console.sagemaker.labels import Columns
     from console.sagemaker.labels import manifest as lines_of
     from console.sagemaker.lines import read_table
+    from millrace.contract.schema import PREDICTION_ID
 
     columns = Columns(key=key, event_time=event_time, label=label)
-    lines = list(lines_of(read_table(rows), columns, attribute=attribute, prefix=prefix, ending=ending))
+    # As CSV says no kinds, a prediction_id of digits is a text too.
+    table = read_table(rows, texts=(key, label, PREDICTION_ID), times=(event_time,))
+    lines = list(lines_of(table, columns, attribute=attribute, prefix=prefix, ending=ending))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("".join(f"{line}\n" for line in lines))
-    print(f"{output}: {len(lines):,} labels")
+    print(f"{output}: {len(lines):,} labels; {table.num_rows - len(lines):,} left out")

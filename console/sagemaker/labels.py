@@ -54,6 +54,10 @@ class Columns:
     event_time: str
     label: str
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        return self.key, self.event_time, self.label
+
 
 @dataclass
 class Taken:
@@ -74,7 +78,11 @@ def from_ground_truth(
     Raises ConfigurationError for a line without one label attribute, and for labels that are not classes."""
     taken = Taken()
     for where, line in documents(paths, ManifestLine, ending=".manifest"):
-        names = [name.removesuffix(METADATA) for name in line.root if name.endswith(METADATA)]
+        names = [
+            name.removesuffix(METADATA)
+            for name, of in line.root.items()
+            if name.endswith(METADATA) and isinstance(of, dict)
+        ]
         wanted = [attribute] if attribute else names
         if not names or (attribute and attribute not in names):
             taken.left[where] = "no label yet"
@@ -91,7 +99,10 @@ def from_ground_truth(
         else:
             cells = _classes(where, wanted[0], value, metadata, columns, takes_index=takes_index)
             name = PurePosixPath(str(line.root.get(SOURCE_REF, ""))).stem or line.root.get(SOURCE)
-            taken.rows.append(_row(line.root, columns, cells, name, metadata.get("creation-date")))
+            at = metadata.get("creation-date")
+            if at is None and line.root.get(columns.event_time) is None:
+                raise ConfigurationError(where=where, field="creation-date", expected="a time", came="none")
+            taken.rows.append(_row(line.root, columns, cells, name, at))
     return taken
 
 
@@ -103,7 +114,11 @@ def _classes(
     if "class-name" not in metadata or isinstance(value, dict | list):
         came = metadata.get("type", value)
         raise ConfigurationError(where=where, field=attribute, expected="the labels of a classification", came=came)
-    return {columns.label: int(value) if takes_index else metadata["class-name"]}
+    if not takes_index:
+        return {columns.label: metadata["class-name"]}
+    if not str(value).isdecimal():
+        raise ConfigurationError(where=where, field=attribute, expected="the number of a class", came=value)
+    return {columns.label: int(value)}
 
 
 def _row(given: Mapping[str, Any], columns: Columns, cells: Mapping[str, Any], name: Any, at: Any) -> dict[str, Any]:
@@ -161,14 +176,19 @@ def _answer(where: str, content: Mapping[str, Any], wanted: str) -> Any:
 def manifest(rows: pa.Table, columns: Columns, *, attribute: str, prefix: str, ending: str) -> Iterator[str]:
     """A manifest as a classification job leaves it: `source-ref` under a prefix in S3, else `source`.
 
-    Raises ConfigurationError for a column that the rows do not have."""
-    for name in (columns.key, columns.event_time, columns.label):
+    Labels that are whole numbers from 0 on are the numbers of their classes; others are numbered in their order. A row
+    without a key, time or label gives no line. Raises ConfigurationError for a column that the rows do not have."""
+    for name in columns.names:
         if name not in rows.column_names:
             raise ConfigurationError(where="labels", field=name, expected=", ".join(rows.column_names), came="none")
-    classes = sorted({str(one) for one in rows[columns.label].to_pylist()})
-    for row in rows.to_pylist():
+    whole = [row for row in rows.to_pylist() if all(row[name] is not None for name in columns.names)]
+    values = {str(row[columns.label]) for row in whole}
+    is_numbered = all(one.isdecimal() and str(int(one)) == one for one in values)
+    number = {one: int(one) if is_numbered else place for place, one in enumerate(sorted(values))}
+    for row in whole:
         key, at, value = row[columns.key], row[columns.event_time], str(row[columns.label])
-        moment = format_utc(parse_utc(at if isinstance(at, str) else at.isoformat()))
+        # The time stays as it is written: a contract takes it with an offset, or without, and a label is found by it.
+        moment = at if isinstance(at, str) else at.isoformat().replace("+00:00", "Z")
         job = "image" if prefix else "text"
         metadata = {
             "class-name": value,
@@ -176,10 +196,10 @@ def manifest(rows: pa.Table, columns: Columns, *, attribute: str, prefix: str, e
             "type": f"groundtruth/{job}-classification",
             "job-name": f"labeling-job/{attribute}",
             "human-annotated": "yes",
-            "creation-date": moment.removesuffix("Z"),
+            "creation-date": format_utc(parse_utc(moment)).removesuffix("Z"),
         }
         source = {SOURCE_REF: f"{prefix.rstrip('/')}/{key}{ending}"} if prefix else {SOURCE: str(key)}
         rest = {columns.key: key, columns.event_time: moment}
         if row.get(PREDICTION_ID) is not None:
             rest[PREDICTION_ID] = row[PREDICTION_ID]
-        yield json.dumps(source | {attribute: classes.index(value), f"{attribute}{METADATA}": metadata} | rest)
+        yield json.dumps(source | {attribute: number[value], f"{attribute}{METADATA}": metadata} | rest)

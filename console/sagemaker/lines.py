@@ -73,6 +73,8 @@ def parsed(where: str, content: bytes | str, kind: type[Parsed]) -> Parsed:
         expected, came = first["msg"].removeprefix("Input should be "), first["input"]
         if first["type"] == "missing":
             expected, came = "this field", "none"
+        elif first["type"] == "json_invalid":
+            expected = f"a document ({expected.removeprefix('Invalid JSON: ')})"
         raise ConfigurationError(
             where=where,
             field=field,
@@ -81,8 +83,12 @@ def parsed(where: str, content: bytes | str, kind: type[Parsed]) -> Parsed:
         ) from None
 
 
-def read_table(path: str, *, headers: Sequence[str] | None = None) -> pa.Table:
+def read_table(
+    path: str, *, headers: Sequence[str] | None = None, texts: Sequence[str] = (), times: Sequence[str] = ()
+) -> pa.Table:
     """The rows of a CSV, JSON lines or Parquet file; `headers` names the columns of a CSV file without a line of names.
+
+    Cells of `texts` in CSV, such as `007`, and of `times` there and in JSON lines stay as they are written.
 
     Raises ConfigurationError for any other file."""
     import pyarrow as pa
@@ -91,9 +97,17 @@ def read_table(path: str, *, headers: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet
 
     def read_csv(file: pa.BufferReader) -> pa.Table:
-        return pyarrow.csv.read_csv(file, pyarrow.csv.ReadOptions(column_names=headers))
+        kinds = dict.fromkeys((*texts, *times), pa.string())
+        kept = pyarrow.csv.ConvertOptions(column_types=kinds, strings_can_be_null=True)
+        return pyarrow.csv.read_csv(
+            file, pyarrow.csv.ReadOptions(column_names=headers), convert_options=kept if kinds else None
+        )
 
-    readers = {".csv": read_csv, ".jsonl": pyarrow.json.read_json, ".parquet": pyarrow.parquet.read_table}
+    def read_lines(file: pa.BufferReader) -> pa.Table:
+        kinds = pa.schema([(name, pa.string()) for name in times])
+        return pyarrow.json.read_json(file, parse_options=pyarrow.json.ParseOptions(explicit_schema=kinds))
+
+    readers = {".csv": read_csv, ".jsonl": read_lines, ".parquet": pyarrow.parquet.read_table}
     if (ending := PurePosixPath(path).suffix) not in readers:
         raise ConfigurationError(where=path, field="rows", expected=f"a file {', '.join(readers)}", came=ending)
     where, content = next(contents([path], ending=ending))

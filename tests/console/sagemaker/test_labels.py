@@ -85,12 +85,15 @@ def test_what_is_no_label_of_a_person_is_left_out_and_said(tmp_path: Path) -> No
         (SPECIES.replace('"species": "0"', '"species": {"annotations": []}'), "species"),
         (SPECIES[:-1] + ', "mood": 1, "mood-metadata": {"class-name": "glad"}}', "--attribute"),
         ("[]", "JSON"),
+        ('{"source": "a"', "JSON"),
+        (SPECIES.replace('"species": "0"', '"species": NaN'), "species"),
+        (SPECIES.replace('"creation-date"', '"created"'), "creation-date"),
     ],
 )
 def test_a_bad_line_of_a_manifest_is_named(tmp_path: Path, line: str, field: str) -> None:
     paths = manifest_of(tmp_path, MOOD, line)
     with pytest.raises(ConfigurationError) as found:
-        from_ground_truth(paths, COLUMNS)
+        from_ground_truth(paths, COLUMNS, takes_index=True)
     assert (found.value.where, found.value.field) == (f"{tmp_path}/output.manifest:2", field)
 
 
@@ -116,6 +119,38 @@ def test_labels_become_a_manifest_and_labels_again_which_the_feed_takes(tmp_path
     parts = list(read_drop(again, load_contract(workloads_folder() / "xray").labels, Limits()))
     assert sum(part.rows.num_rows for part in parts) == 2
     assert [row for part in parts for row in part.unparsable] == []
+
+
+def through(folder: Path, name: str, content: str) -> tuple[list[dict[str, Any]], str]:
+    """The labels of a file after a manifest was made of them and read again, and what the first command said."""
+    (folder / name).write_text(content)
+    said = []
+    for words in (
+        ["manifest", name, "--output", "a.manifest"],
+        ["ground-truth", "a.manifest", "--index", "--output", "again.jsonl"],
+    ):
+        places = [str(folder / word) if word in (name, "a.manifest", "again.jsonl") else word for word in words]
+        result = CliRunner().invoke(app, ["sagemaker", *places])
+        assert result.exit_code == 0, result.exception
+        said.append(result.stdout)
+    return [json.loads(line) for line in (folder / "again.jsonl").read_text().splitlines()], said[0]
+
+
+def test_labels_come_back_from_a_manifest_as_they_were_written(tmp_path: Path) -> None:
+    """Keys with zeros before them, times without an offset or with parts of a second, and numbers with gaps."""
+    rows, said = through(
+        tmp_path,
+        "labels.csv",
+        "id,at,label\n007,2024-01-01 00:00:00,1\n008,2024-01-01 00:00:00.25,10\n009,2024-01-02,\n010,2024-01-03,2\n",
+    )
+    assert rows == [
+        {"id": "007", "at": "2024-01-01 00:00:00", "label": 1},
+        {"id": "008", "at": "2024-01-01 00:00:00.25", "label": 10},
+        {"id": "010", "at": "2024-01-03", "label": 2},
+    ]
+    assert said.endswith("3 labels; 1 left out\n")
+    lines = [{"id": 7, "at": "2024-01-01T00:00:00.5", "label": 1}, {"id": 8, "at": "2024-01-01T00:00:00Z", "label": 1}]
+    assert through(tmp_path, "labels.jsonl", "".join(f"{json.dumps(line)}\n" for line in lines))[0] == lines
 
 
 def loop_of(folder: Path, **changes: Any) -> list[str]:
