@@ -42,7 +42,11 @@ class TrainingRows:
     def reference(self, captured: Captured) -> Reference:
         """What the captures are compared with: in order of time the windows of these rows, else their distributions.
 
-        Raises ConfigurationError if the captures have none of the columns."""
+        Raises ConfigurationError if the captures have none of the columns, and for a handful of rows."""
+        if self.rows.num_rows < FEWEST_ROWS:
+            raise ConfigurationError(
+                where=self.path, field="rows", expected=f"{FEWEST_ROWS} at least", came=self.rows.num_rows
+            )
         shared = [name for name in self.names if name in captured.table.column_names]
         if not shared:
             raise ConfigurationError(

@@ -34,6 +34,8 @@ ANSWER = "prediction"
 """The column of the answers, which are watched as the inputs are."""
 ANSWER_KEYS = ("predicted_label", "prediction", "label", "score", "probability", "value")
 """Where an answer of named fields has its value, if nobody says so."""
+NO_LABEL = ("", "nan")
+"""What programs write where no label has come. As a class it would make classes of all numbers beside it."""
 Record = Mapping[str, Any] | Sequence[Any]
 
 
@@ -105,6 +107,10 @@ def read(
 
     `kinds` says which columns are numbers and which categories; of others their cells say it.
     Raises ConfigurationError, with file and line, for what is no capture and for a body that is not CSV or JSON."""
+    if len({*columns}) < len(columns):
+        raise ConfigurationError(
+            where="captures", field="--columns", expected="each name once", came=", ".join(columns)
+        )
     truth = _labels(labels)
     rows: list[tuple[datetime, dict[str, Any], str | None]] = []
     for where, capture in documents(paths, Capture, ending=".jsonl"):
@@ -220,8 +226,10 @@ def _labels(paths: Iterable[str]) -> dict[str, list[str | None]]:
     """The labels of each call, one for each of its rows."""
     found: dict[str, list[str | None]] = {}
     for where, line in documents(paths, GroundTruth, ending=".jsonl"):
-        cells = [str(_value(where, record, "")) for record in records(where, line.groundTruthData)]
-        found[line.eventMetadata.inferenceId or line.eventMetadata.eventId] = [*cells]
+        cells = [_value(where, record, "") for record in records(where, line.groundTruthData)]
+        found[line.eventMetadata.inferenceId or line.eventMetadata.eventId] = [
+            None if cell is None or str(cell).strip().lower() in NO_LABEL else str(cell) for cell in cells
+        ]
     return found
 
 

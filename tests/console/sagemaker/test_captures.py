@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.sagemaker.baselines import read_rows
 from console.sagemaker.captures import ANSWER, read
-from console.sagemaker.verdict import Verdict, judge_captures
+from console.sagemaker.verdict import Verdict, errors, judge_captures
 from millrace.errors import ConfigurationError
 from tests.console.sagemaker.conftest import INPUTS, Stream, capture, captures_of, csv_of, ground_truth
 
@@ -92,6 +92,26 @@ def test_columns_must_fit_the_row(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as found:
         read([str(tmp_path / "none")])
     assert found.value.field == "PATH"
+
+
+def test_a_name_for_two_cells_and_a_handful_of_training_rows_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [capture(n, QUIET_DAY, "1,2") for n in range(400)])
+    with pytest.raises(ConfigurationError, match="each name once"):
+        read([path], columns=("x", "x"))
+    few = tmp_path / "train.csv"
+    few.write_text("x,y\n1,2\n")
+    with pytest.raises(ConfigurationError, match="20 at least"):
+        read_rows(str(few)).reference(read([path], columns=("x", "y")))
+
+
+def test_a_label_that_has_not_come_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    """As a class it made classes of all: a probability is none of them, so each answer counted as wrong."""
+    path = write(tmp_path / "a.jsonl", [capture(n, QUIET_DAY, "1,2", "0.9") for n in range(5)])
+    truth = [ground_truth(n, label) for n, label in enumerate(("1", "nan", " ", "0"))]
+    truth.append(ground_truth(4, "").replace('"data": ""', '"data": "null"').replace("CSV", "JSON"))
+    captured = read([path], labels=[write(tmp_path / "labels.jsonl", truth)])
+    assert captured.labels == ["1", None, None, "0", None]
+    assert errors(captured, 0.5)[[0, 3]].tolist() == [0, 1]
 
 
 def verdict_of(tmp_path: Path, rows: list[dict[str, Any]], trained: Path | None = None, **options: Any) -> Verdict:
