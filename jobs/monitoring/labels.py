@@ -167,14 +167,16 @@ MOST_VALUES = 10
 
 
 def parts(cells: Sequence[object]) -> Mapping[str, NDArray[np.bool_]]:
-    """The rows of each value."""
+    """The rows of each value; those without one have the name of the empty text."""
     numbers = [one for one in cells if isinstance(one, int | float) and not isinstance(one, bool)]
-    if len({*numbers}) > MOST_VALUES and len(numbers) == len(cells):
-        value_N = np.array(numbers, np.float64)
-        edges = np.unique(np.quantile(value_N, (0, 0.25, 0.5, 0.75, 1)))
+    if len({*numbers}) > MOST_VALUES and len(numbers) + cells.count(None) == len(cells):
+        value_N = np.array([np.nan if one is None else one for one in cells], np.float64)
+        is_missing_N = np.isnan(value_N)
+        edges = np.unique(np.quantile(value_N[~is_missing_N], (0, 0.25, 0.5, 0.75, 1)))
         place_N = np.clip(np.searchsorted(edges, value_N, side="right") - 1, 0, len(edges) - 2)
         names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
-        return {name: place_N == place for place, name in enumerate(names)}
+        found = {name: (place_N == place) & ~is_missing_N for place, name in enumerate(names)}
+        return found | ({"": is_missing_N} if is_missing_N.any() else {})
     texts = np.array(["" if one is None else str(one) for one in cells])
     return {str(value): texts == value for value in np.unique(texts)}
 
