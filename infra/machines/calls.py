@@ -1,4 +1,4 @@
-"""One call of an AWS API as a state of a machine."""
+"""One call of an AWS API, or the start of another machine, as a state of a machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,36 @@ from typing import Any
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
+
+START_ERRORS = ("StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException",
+                "StepFunctions.AWSStepFunctionsException")  # fmt: skip
+"""Errors of the start itself: too many executions, or one that the API's model does not name, such as throttling.
+
+An execution that is waited for and failed is States.TaskFailed, and is not started again.
+https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
+
+
+def start_execution(
+    machine_arn: str, comment: str, given: Mapping[str, Any], *, result: str, next_state: str, waits: bool
+) -> State:
+    """The task that starts an execution with the input `given`, and waits for its end if it `waits`."""
+    return checked(
+        {
+            "Type": "Task",
+            "Comment": comment,
+            "Resource": states.integration("states:startExecution" + (".sync:2" if waits else "")),
+            "Parameters": {
+                "StateMachineArn": machine_arn,
+                "Name.$": states.NAME,
+                # Step Functions links the two executions by this key.
+                "Input": {**given, "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"},
+            },
+            "ResultSelector": {"execution.$": "$.ExecutionArn"},
+            "ResultPath": f"$.{result}",
+            "Retry": [states.retry(*START_ERRORS)],
+            "Next": next_state,
+        }
+    )
 
 
 def call(

@@ -6,7 +6,7 @@ from infra.context import Context
 from infra.iam import step_functions
 from infra.iam.resource import Statement
 from infra.machines import states
-from infra.machines.parameters import checked
+from infra.machines.calls import start_execution
 from infra.machines.paths import Result
 from infra.machines.states import Definition, State
 from millrace.messages.events import RetrainAccepted, RetrainDecision, RetrainRefused
@@ -14,12 +14,6 @@ from millrace.messages.retrain import RetrainingDecided
 from millrace.workload.training_cost import longest_hours
 
 GUARD = Result("guard", RetrainingDecided)
-START_ERRORS = ("StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException",
-                "StepFunctions.AWSStepFunctionsException")  # fmt: skip
-"""Errors of the start itself: too many executions, or one that the API's model does not name, such as throttling.
-
-A training that failed is States.TaskFailed, and is not started again.
-https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
 
 
 def definition(context: Context) -> Definition:
@@ -62,29 +56,19 @@ def _decision(context: Context, name: str, event: type[RetrainDecision], *, next
 
 
 def _train(context: Context) -> State:
-    return checked(
+    return start_execution(
+        context.names.machine_arn("train"),
+        "Train and wait for it; the lease is held as long",
         {
-            "Type": "Task",
-            "Comment": "Train and wait for it; the lease is held as long",
-            "Resource": states.integration("states:startExecution.sync:2"),
-            "Parameters": {
-                "StateMachineArn": context.names.machine_arn("train"),
-                "Name.$": states.NAME,
-                "Input": {
-                    "cause.$": "$.cause",
-                    "as_of.$": "$.as_of",
-                    "reason.$": GUARD.path("trigger"),
-                    "detail.$": "$.detail",
-                    "who.$": "$.who",
-                    # Step Functions links the two executions by this key.
-                    "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
-                },
-            },
-            "ResultSelector": {"execution.$": "$.ExecutionArn"},
-            "ResultPath": "$.train",
-            "Retry": [states.retry(*START_ERRORS)],
-            "Next": "Retrained",
-        }
+            "cause.$": "$.cause",
+            "as_of.$": "$.as_of",
+            "reason.$": GUARD.path("trigger"),
+            "detail.$": "$.detail",
+            "who.$": "$.who",
+        },
+        result="train",
+        next_state="Retrained",
+        waits=True,
     )
 
 

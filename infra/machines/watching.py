@@ -15,10 +15,9 @@ from infra.context import Context
 from infra.iam import step_functions
 from infra.iam.resource import Statement
 from infra.machines import endpoints, states
+from infra.machines.calls import start_execution
 from infra.machines.endpoints import RELEASE
-from infra.machines.parameters import checked
 from infra.machines.paths import Result, path
-from infra.machines.retrain import START_ERRORS
 from infra.machines.states import State
 from millrace.messages.climb import PhaseJudged
 from millrace.messages.release import UpdateState
@@ -96,30 +95,20 @@ def warm(context: Context, *, next_state: str) -> dict[str, State]:
             context, name, prefix="Warm", config="warm_config", ready="Judge live", failed=ended, poll_s=WARM_POLLS_S
         ),
         **_looks(context, RUNGS[-1], {"go_on": ended, "stop": "Roll back", "overtaken": next_state}),
-        "Roll back": checked(
+        "Roll back": start_execution(
+            context.names.machine_arn("release"),
+            "Labels show that the version before was better: its release takes over from here",
             {
-                "Type": "Task",
-                "Comment": "Labels show that the version before was better: its release takes over from here",
-                "Resource": states.integration("states:startExecution"),
-                "Parameters": {
-                    "StateMachineArn": context.names.machine_arn("release"),
-                    "Name.$": states.NAME,
-                    "Input": {
-                        "cause.$": "$$.Execution.Id",
-                        "rollback": {
-                            "reason.$": PHASE.path("because"),
-                            "who": "judge_phase",
-                            "to.$": RELEASE.path("previous_version"),
-                        },
-                        # Step Functions links the two executions by this key.
-                        "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
-                    },
+                "cause.$": "$$.Execution.Id",
+                "rollback": {
+                    "reason.$": PHASE.path("because"),
+                    "who": "judge_phase",
+                    "to.$": RELEASE.path("previous_version"),
                 },
-                "ResultSelector": {"execution.$": "$.ExecutionArn"},
-                "ResultPath": "$.rolls_back",
-                "Retry": [states.retry(*START_ERRORS)],
-                "Next": "Goes back",
-            }
+            },
+            result="rolls_back",
+            next_state="Goes back",
+            waits=False,
         ),
         "Goes back": states.succeed("The version was live; another execution brings the one before back"),
         ended: endpoints.delete(name, comment="Its hours are over; it costs by the hour", next_state=next_state),

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.throttling import Throttles
 from infra.local.kernel.transport import connect
-from infra.machines import jobs, retrain, states
+from infra.machines import calls, jobs, states
 from tests.infra.local.control import control
 from tests.infra.local.waiting import until
 
@@ -183,7 +183,7 @@ def tasks(cloud: Cloud, run: Any) -> dict[str, tuple[str, dict[str, Any]]]:
         "events:putEvents": ("events:PutEvents", task("events:putEvents", {"Entries": [entry]}, every)),
         "states:startExecution.sync:2": (
             "stepfunctions:StartExecution",
-            task("states:startExecution.sync:2", {"StateMachineArn": inner}, retrain.START_ERRORS),
+            task("states:startExecution.sync:2", {"StateMachineArn": inner}, calls.START_ERRORS),
         ),
         "sagemaker:createModel": (
             "sagemaker:CreateModel",
