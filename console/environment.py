@@ -37,6 +37,10 @@ class Environment:
         """The environment's own time: the clock of a local cloud can be moved."""
         return self.cloud.now() if self.cloud else datetime.now(UTC)
 
+    def identity(self) -> str:
+        """The ARN of who calls: a person, or a role that a person has taken on."""
+        return str(self.client("sts").get_caller_identity()["Arn"])
+
     def names(self, workload: str) -> WorkloadNames:
         """The names of a workload. An empty string means the only workload folder, or the only one that is deployed
         here.

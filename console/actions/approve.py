@@ -33,7 +33,7 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
     version about which a person has decided or need not decide, for one that is or was live or is older than the live
     one, and for the person who asked for its training."""
     package = _undecided(environment, names, version, reason=reason)
-    who = environment.client("sts").get_caller_identity()["Arn"]
+    who = environment.identity()
     if (asked_by := package.metadata.get(ASKED_BY)) and is_same_person(who, asked_by):
         raise ConflictError(f"approve: expected another person than who asked for its training, {who} did")
     registry_of(environment, names).approve(package, reason=reason)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+from console.actions.record import record
 from console.environment import Environment
 from console.queries.versions import state_of
 from millrace.messages.audit import AuditEvent, AutomationSwitched
 from millrace.names import WorkloadNames
-from millrace.state.audit import Record, append
 from millrace.state.automation import Automation, AutomationSwitch
 
 
 def switch(environment: Environment, names: WorkloadNames, *, paused: bool, reason: str) -> Automation:
     """The switch as it is now. What decides sees it within ten seconds (`millrace.decisions.standing`)."""
-    by, at = environment.client("sts").get_caller_identity()["Arn"], environment.now()
+    by, at = environment.identity(), environment.now()
     written = AutomationSwitch(state_of(environment, names))
     # The switch goes first: if the command is stopped in between, automation is stopped, and the command can be
     # repeated.
     written.set(paused=paused, reason=reason, by=by, at=at)
-    record = Record(
-        actor="automate",
-        execution_arn=by,
-        event=AuditEvent.AUTOMATION_PAUSED if paused else AuditEvent.AUTOMATION_RESUMED,
-        as_of=at,
-        cause="command",
-        details=AutomationSwitched(by=by, reason=reason),
-    )
-    append(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload, record=record)
+    event = AuditEvent.AUTOMATION_PAUSED if paused else AuditEvent.AUTOMATION_RESUMED
+    record(environment, names, event, AutomationSwitched(by=by, reason=reason), command="automate", by=by, at=at)
     return written.read()

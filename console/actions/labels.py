@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from console.actions.record import record
 from console.actions.start import start
 from console.environment import Environment
 from console.queries.versions import state_of
 from millrace.errors import RunError
 from millrace.messages.audit import AuditEvent, HeldLabelsDecided
 from millrace.names import WorkloadNames
-from millrace.state.audit import Record, append
 from millrace.state.held_labels import HeldBatch, HeldLabels
 
 DROP_SHORT = 12
@@ -43,25 +43,19 @@ def decide(
         known = ", ".join(one.object.drop_id[:DROP_SHORT] for one in waiting) or "none waits"
         raise RunError(f"expected the id or the key of one held batch, got {wanted!r}: {known}")
     (batch,) = meant
-    by, at = environment.client("sts").get_caller_identity()["Arn"], environment.now()
+    by, at = environment.identity(), environment.now()
     if not held.decide(batch.object.drop_id, status, by=by, reason=reason):
         raise RunError(f"{batch.object.drop_id}: expected a batch that waits, somebody has just decided on it")
-    record = Record(
-        actor="labels",
-        execution_arn=by,
-        event=AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED,
-        as_of=at,
-        cause="command",
-        details=HeldLabelsDecided(
-            drop=batch.object.key,
-            drop_id=batch.object.drop_id,
-            labels=batch.labels,
-            because=batch.because,
-            by=by,
-            reason=reason,
-        ),
+    event = AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED
+    details = HeldLabelsDecided(
+        drop=batch.object.key,
+        drop_id=batch.object.drop_id,
+        labels=batch.labels,
+        because=batch.because,
+        by=by,
+        reason=reason,
     )
-    append(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload, record=record)
+    record(environment, names, event, details, command="labels", by=by, at=at)
     if status == "refused":
         return batch, ""
     detail = {"feed": "labels", "objects": [batch.object.model_dump(mode="json")]}

@@ -46,7 +46,7 @@ class Reviewer:
 
         Raises WorkloadError if the workload has no policy."""
         question = question_of(names)
-        person = by or str(environment.client("sts").get_caller_identity()["Arn"])
+        person = by or environment.identity()
         reviews = reviews_of(environment, names)
         return cls(environment=environment, names=names, reviews=reviews, question=question, by=person, source=source)
 

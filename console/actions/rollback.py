@@ -55,7 +55,7 @@ def roll_back(
     _refuse_running(states, Leases(state).find("release"), ClimbingVersion(state).read())
     target = rollback_target(pointers, to, restores=restores)
     check_proven(find_package(environment, names, target, where=COMMAND), pointers)
-    who = environment.client("sts").get_caller_identity()["Arn"]
+    who = environment.identity()
     rollback = Rollback(reason=reason, who=who, to=target, restores=restores)
     # The name shows what was started: `1a2b3c4d-rollback-to-3` or `1a2b3c4d-restore-3`.
     answer = states.start_execution(

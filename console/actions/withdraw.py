@@ -52,7 +52,7 @@ def request_of(environment: Environment, *, reason: str, key: Mapping[str, str |
     return WithdrawalRequest(
         cause=f"withdraw-{secrets.token_hex(8)}",
         as_of=environment.now(),
-        by=environment.client("sts").get_caller_identity()["Arn"],
+        by=environment.identity(),
         reason=reason,
         key=key,
         drop=drop,

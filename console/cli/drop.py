@@ -85,7 +85,7 @@ def drop(
     check_taken(environment, names)
     if wait and known == "scoring":
         check_model(environment, names)
-    by = environment.client("sts").get_caller_identity()["Arn"] if known == "labels" else ""
+    by = environment.identity() if known == "labels" else ""
     s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
     inside, dropped, sent = Inside(sheet=sheet, table=table, sql=sql), list[drop.Dropped](), b""
     with given(files, inside) as opened:

@@ -194,7 +194,7 @@ def rerun(
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
     found, _ = find_run_or_drop(environment, names, run)
-    who = environment.client("sts").get_caller_identity()["Arn"] if new else ""
+    who = environment.identity() if new else ""
     done = start_again(states, found, who=who) if new else redrive(states, found, keep_definition=keep_definition)
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
@@ -248,7 +248,7 @@ def start_run(
     moment = when(as_of, "--as-of")
     environment, names = find(stage, build, workload)
     if machine in ASKED_BY:
-        more = {"who": environment.client("sts").get_caller_identity()["Arn"], **(more or {})}
+        more = {"who": environment.identity(), **(more or {})}
     if moment and moment > (now := environment.now()):
         raise RunError(f"--as-of: expected a moment that has come, until {format_utc(now)}, got {as_of}")
     run = start(environment.client("stepfunctions"), names, machine, as_of=moment, more=more)
