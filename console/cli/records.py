@@ -267,13 +267,12 @@ def report(workload: Workload, stage: Stage, build: Build, output: ReportOutput 
 
     Example: millrace report --stage dev --output report.html. It reads the newest 100 runs of each machine."""
     from console.pages.page import page
-    from console.queries.report import question_of, read_report, usd_per_error_of
+    from console.queries.report import read_declared_report
     from millrace.workload.load import workloads_folder
 
     environment, names = find(stage, build, workload)
     declared = workloads_folder() / names.workload / "workload.yaml"
-    question, price = question_of(declared), usd_per_error_of(declared)
-    found = read_report(environment, names, question=question, usd_per_error=price)
+    found = read_declared_report(environment, names, declared)
     for part, why in found.unread.items():
         print(f"{part}: {why.words}", file=sys.stderr)
     html = page(found)

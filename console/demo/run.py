@@ -22,7 +22,7 @@ from console.pages.balance import balance_of
 from console.pages.page import PageLink, page
 from console.pages.summary import Fact, summary
 from console.pages.timeline import timeline
-from console.queries.report import WorkloadReport, question_of, read_report, usd_per_error_of
+from console.queries.report import WorkloadReport, read_declared_report
 
 STAMP = Path(__file__).resolve().parents[2] / "build" / "setup.stamp"
 """Written by `make setup`: the seconds that it took."""
@@ -85,9 +85,7 @@ def run_in_cloud(
     # Counted before the report is read, which makes calls of its own.
     seconds, calls = driver.elapsed_s(), cloud.api_calls()
     moving("Read the results", ())
-    declared = story.folder / "workload.yaml"
-    question, price = question_of(declared), usd_per_error_of(declared)
-    report = read_report(local_environment(cloud), story.names, question=question, usd_per_error=price)
+    report = read_declared_report(local_environment(cloud), story.names, story.folder / "workload.yaml")
     facts = (
         Fact(figure=f"{seconds:.0f} s", what=f"for {story.span}, deployment not counted"),
         Fact(figure=f"{calls:,}", what="calls to AWS's API"),

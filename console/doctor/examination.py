@@ -25,6 +25,7 @@ from console.environment import Environment, find_environment
 from console.queries.alarm_states import MAIL_LOG, find_receivers
 from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.monitoring_limits import read_limits
+from console.queries.usage import live_fleet
 from console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
 from millrace.names import IMAGES, WorkloadNames
@@ -254,7 +255,7 @@ def _drops(environment: Environment, workloads: Sequence[Workload]) -> Iterator[
 def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
     """A check for each live endpoint that nobody has called for IDLE_DAYS days. It never stops a newcomer."""
     for names in _deployed(environment, workloads):
-        if idle := find_idle(environment, names):
+        if idle := find_idle(environment, names, live_fleet(environment, names)):
             yield Check(
                 name=f"endpoint of {names.workload}",
                 needed=f"a request in {IDLE_DAYS} days",

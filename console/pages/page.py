@@ -32,7 +32,7 @@ from console.queries.link import Link
 from console.queries.monitoring import staying_alarms
 from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport
-from console.queries.served import served_windows
+from console.queries.served import ServedWindow, served_windows
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES, WorkloadNames
@@ -107,6 +107,7 @@ def page(
     # Filters of the template by their names in it; below are the values that it shows.
     page = template("report.html.jinja", usd=words.usd, units=words.units, percent="{:.1%}".format, **MODEL_FILTERS)
     staying = staying_alarms(report.names, report.runs)
+    served = served_windows(report.windows, report.drops, report.rejected)
     return page.render(
         report=report,
         links=links,
@@ -117,8 +118,8 @@ def page(
         chart=weeks(report, staying, has_decisions=has_decisions),
         staying=staying,
         balance=balance_of(report),
-        served=served_windows(report.windows, report.drops, report.rejected),
-        limits=list(_limits(report)),
+        served=served,
+        limits=list(_limits(report, served)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",
         predictions=report.names.lake_uri("predictions", ""),
         machines=[found for machine in MACHINES if (found := _machine(report, report.of(machine)))],
@@ -135,12 +136,12 @@ def page(
     )
 
 
-def _limits(report: WorkloadReport) -> Iterator[str]:
-    """What the monitors cannot watch, in sentences."""
+def _limits(report: WorkloadReport, served: Sequence[ServedWindow]) -> Iterator[str]:
+    """What the monitors cannot watch, and windows that others than the model answered unusually often, in sentences."""
     labels = missing_labels(report.windows)
     for limit in (*report.limits, *((labels,) if labels else ())):
         yield f"{limit.sentence[:1].upper()}{limit.sentence[1:]}."
-    for one in served_windows(report.windows):
+    for one in served:
         for unusual in one.unusual:
             yield f"{one.window.start} to {one.window.end}: {unusual}."
 

@@ -154,7 +154,7 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
         use=use,
         advice=advice,
         gains=tuple(_gains(environment, names, work, workload)),
-        idle=find_idle(environment, names),
+        idle=find_idle(environment, names, fleet),
         slept_hours=sum(one.hours for one in sleeps),
         saved_usd=sum(one.usd for one in sleeps),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from console.environment import Environment
-from console.queries.usage import DAY_S, HOURS_PER_MONTH, live_fleet
+from console.queries.usage import DAY_S, HOURS_PER_MONTH, Fleet
 from millrace.aws.endpoints import requests_by_time
 from millrace.names import WorkloadNames
 
@@ -33,12 +33,12 @@ class IdleEndpoint:
         return f"no request for {self.days} days, at {self.usd_per_month:.2f} USD a month ({ALTERNATIVES})"
 
 
-def find_idle(environment: Environment, names: WorkloadNames) -> IdleEndpoint | None:
-    """The workload's idle endpoint. None if there is no live endpoint, or if it was made or called less than IDLE_DAYS
-    days ago.
+def find_idle(environment: Environment, names: WorkloadNames, fleet: Fleet | None) -> IdleEndpoint | None:
+    """The workload's idle endpoint; `fleet` is that of its live endpoint. None without one, or if it was made or called
+    less than IDLE_DAYS days ago.
 
     A release sends its own requests to the challenger, so all requests to the live endpoint come from callers."""
-    fleet, now = live_fleet(environment, names), environment.now()
+    now = environment.now()
     if fleet is None or now - fleet.created < timedelta(days=IDLE_DAYS):
         return None
     # An endpoint that was replaced may have requests from before it was made, so the later of both counts.

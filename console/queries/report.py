@@ -120,6 +120,12 @@ class WorkloadReport:
         return next((model for model in self.models if model.version.status == "live"), None)
 
 
+def read_declared_report(environment: Environment, names: WorkloadNames, declared: Path) -> WorkloadReport:
+    """`read_report` with what a `workload.yaml` says: the question, and what a wrong answer costs."""
+    price = load_workload(declared.parent).retraining.usd_per_error
+    return read_report(environment, names, question=question_of(declared), usd_per_error=price)
+
+
 def read_report(
     environment: Environment, names: WorkloadNames, *, question: str, usd_per_error: float | None = None
 ) -> WorkloadReport:
@@ -191,11 +197,6 @@ def question_of(workload: Path) -> str:
     The name of its folder if the first line is no comment."""
     first = workload.read_text().partition("\n")[0]
     return first.removeprefix("# ").strip() if first.startswith("# ") else workload.parent.name
-
-
-def usd_per_error_of(workload: Path) -> float | None:
-    """What a wrong answer costs by a `workload.yaml`; None if it does not say it."""
-    return load_workload(workload.parent).retraining.usd_per_error
 
 
 def _judged(

@@ -34,7 +34,7 @@ from console.queries.cards import find_package
 from console.queries.climbs import read_climbs
 from console.queries.decisions import find_days
 from console.queries.overview import WorkloadState, read_state
-from console.queries.report import JudgedModel, question_of, read_report, usd_per_error_of
+from console.queries.report import JudgedModel, question_of, read_declared_report
 from console.queries.reviews import explain_item
 from console.queries.signatures import signing_key
 from console.queries.unread import Unread, part, unread
@@ -123,9 +123,7 @@ class _Console:
         names = self._environment.names(request.path_params["workload"])
         others = [PageLink(workload=each.workload, file=f"/{each.workload}") for each in self._workloads()[0]]
         declared = workloads_folder() / names.workload / "workload.yaml"
-        report = read_report(
-            self._environment, names, question=question_of(declared), usd_per_error=usd_per_error_of(declared)
-        )
+        report = read_declared_report(self._environment, names, declared)
         links = [PageLink(workload="All workloads", file="/"), *others]
         if load_workload(workloads_folder() / names.workload).policy:
             links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))

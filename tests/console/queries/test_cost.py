@@ -30,7 +30,7 @@ from console.queries.cost import (
     storage_lines,
 )
 from console.queries.idle import find_idle
-from console.queries.usage import HOURS_PER_MONTH, CostLine, Fleet, Job, endpoint_lines
+from console.queries.usage import HOURS_PER_MONTH, CostLine, Fleet, Job, endpoint_lines, live_fleet
 from console.queries.versions import state_of
 from infra.rules.assembly import Stack, read
 from millrace.errors import EnvironmentNotFoundError
@@ -341,9 +341,9 @@ def endpoint(environment: Environment) -> Callable[..., None]:
 def test_an_endpoint_is_idle_after_a_week_without_requests(
     environment: Environment, endpoint: Callable[..., None], made: int, called: tuple[int, ...], days: int | None
 ) -> None:
-    assert find_idle(environment, NAMES) is None
+    assert find_idle(environment, NAMES, live_fleet(environment, NAMES)) is None
     endpoint(made=made, called=called)
-    found = find_idle(environment, NAMES)
+    found = find_idle(environment, NAMES, live_fleet(environment, NAMES))
     assert (found is None) == (days is None)
     if found is not None and days is not None:
         assert days <= found.days <= days + 1
