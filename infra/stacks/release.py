@@ -16,8 +16,6 @@ from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.machines.watching import judges, watching
 from infra.stacks.workload import WorkloadStack
-from millrace.contract.load import load_contract
-from millrace.decisions import captured
 from millrace.messages.climb import FOLDER
 from millrace.messages.events import EndpointWanted, ModelRegistered
 from millrace.names import MODEL_ROLE, WorkloadNames
@@ -129,18 +127,13 @@ class ReleaseStack(WorkloadStack):
                 sagemaker_endpoints.challenger(names).may("InvokeEndpoint"),
                 iceberg.tables(names, *context.workload.prediction.label_tables).may("GetTable"),
                 LAKE.find(names, "decisions", FOLDER),
-                LAKE.read(names, "decisions", "predictions", "iceberg", FOLDER, *self._kept_cells()),
+                LAKE.read(names, "decisions", "predictions", "iceberg", FOLDER, *self.kept_inputs),
                 LAKE.write(names, FOLDER),
                 *([state_table.reviews(names).may(*self._asks_people())] if context.workload.policy else []),
             ],
             timeout_s=600,
             memory_mb=2048,
         )
-
-    def _kept_cells(self) -> tuple[str, ...]:
-        """The folder of images that the decisions name, if the contract has any."""
-        columns = load_contract(self.context.folder).table("scoring")
-        return (captured.FOLDER,) if captured.long_columns(columns) else ()
 
     def _asks_people(self) -> tuple[str, ...]:
         """The actions on the queue: people are asked; in `assisted` items also get another answer, and are read."""

@@ -20,7 +20,7 @@ from infra.iam.resource import Statement, resource
 from infra.stacks.workload import WorkloadStack
 from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
-from millrace.decisions import absorbed, captured, jobs
+from millrace.decisions import absorbed, jobs
 from millrace.names import JOBS, LIVE
 from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
@@ -209,15 +209,14 @@ class ServingStack(WorkloadStack):
     def _deciding(self, queue: Queue) -> list[Statement]:
         """The rights of a function that decides rows by the endpoint (`millrace.decisions.online`).
 
-        If the contract has long cells, it keeps images beside the decisions that name them."""
+        If the contract has any, it keeps images beside the decisions that name them."""
         names = self.context.names
-        has_long_cells = captured.long_columns(load_contract(self.context.folder).table("scoring"))
         asks_both = self.context.workload.rollout.asks_challenger
         asked = sagemaker_endpoints.both(names) if asks_both else sagemaker_endpoints.live(names)
         return [
             asked.may("InvokeEndpoint"),
             queues.send(queue.arn),
-            *([LAKE.write(names, captured.FOLDER)] if has_long_cells else []),
+            *([LAKE.write(names, *kept)] if (kept := self.kept_inputs) else []),
             state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             *state_table.read_known_keys(names, self.context.workload.known_keys),
             *([bus.put_events(names)] if self.context.workload.rollout.idle else []),

@@ -13,6 +13,8 @@ from infra.constructs.role import write_roles
 from infra.constructs.tags import tag
 from infra.context import context_of
 from infra.settings import StageSettings
+from millrace.contract.load import load_contract
+from millrace.decisions import captured
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
 
@@ -52,6 +54,12 @@ class WorkloadStack(cdk.Stack):
         self.build()
         write_roles(self)
         tag(self, self.context.tags)
+
+    @property
+    def kept_inputs(self) -> tuple[str, ...]:
+        """The folder of images that decisions name; () if the contract has no column of them."""
+        table = load_contract(self.context.folder).table("scoring")
+        return (captured.FOLDER,) if captured.long_columns(table) else ()
 
     def build(self) -> None:
         """Make the room's resources from `self.context`."""
