@@ -19,7 +19,7 @@ from millrace.decisions.review import BLIND
 from millrace.decisions.road import Admitted
 from millrace.decisions.store import read_days
 from millrace.errors import AnswerError
-from millrace.messages.climb import Climb, Role, TwoAnswers
+from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import differ
 from millrace.settings.environment import Environment
 from millrace.tasks import catalogue as tasks
@@ -99,8 +99,7 @@ class Copies:
             answers = endpoint.read_response(said["Body"].read(), rows=len(rows), task=self.task)
         except (AnswerError, BotoCoreError, ClientError):
             return
-        copied: Role = "champion" if climb.live_role == "challenger" else "challenger"
-        if answers.model_version != climb.version_of(copied):
+        if answers.model_version != climb.version_of(climb.copied_role):
             return
         taken = [one for place, one in enumerate(decisions) if place not in answers.rejected]
         for one, output in zip(taken, answers.outputs, strict=True):
@@ -110,7 +109,7 @@ class Copies:
                 inferred_at=one.inferred_at,
                 key=dict(one.key),
                 source=one.source,
-                **{climb.live_role: dict(one.output), copied: dict(output)},
+                **{climb.live_role: dict(one.output), climb.copied_role: dict(output)},
             )
             yield pair.model_copy(update={"input": one.input}) if differ(pair) else pair
 

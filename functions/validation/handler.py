@@ -32,7 +32,7 @@ from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging
+from millrace.messages.ingest import Committed, CommittedDrops, DropGroup, IngestState, ParsedDrop, Staging
 from millrace.messages.score import Sharded, ShardedDrop
 from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHARE
 from millrace.settings.validation import ValidationSettings
@@ -174,20 +174,20 @@ def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> Commit
     became = {each.drop.drop_id: one for each, one in zip(taken, done, strict=True)}
     return CommittedDrops(
         drops=tuple(
-            committed(each, detail.feed, became[each.drop.drop_id], has_champion=has_champion)
+            committed(each, detail, became[each.drop.drop_id], has_champion=has_champion)
             if each.drop.drop_id in became
-            else held(each, detail.feed, judged[each.drop.drop_id], has_champion=has_champion)
+            else held(each, detail, judged[each.drop.drop_id], has_champion=has_champion)
             for each in drops
         )
     )
 
 
-def committed(fetched: FetchedDrop, feed: Feed, done: Commit, *, has_champion: bool) -> Committed:
+def committed(fetched: FetchedDrop, detail: DropGroup, done: Commit, *, has_champion: bool) -> Committed:
     """What became of a drop whose rows were compared with the table."""
     # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
     drop = fetched.drop
     return Committed(
-        **about(drop, feed, has_champion=has_champion),
+        **about(drop, detail, has_champion=has_champion),
         snapshot_id=str(done.snapshot_id),
         rows_accepted=done.rows_added,
         rows_quarantined=done.rows_quarantined + (drop.unparsable if is_judged(done) else 0),
@@ -201,10 +201,10 @@ def committed(fetched: FetchedDrop, feed: Feed, done: Commit, *, has_champion: b
     )
 
 
-def held(fetched: FetchedDrop, feed: Feed, judged: JudgedBatch, *, has_champion: bool) -> Committed:
+def held(fetched: FetchedDrop, detail: DropGroup, judged: JudgedBatch, *, has_champion: bool) -> Committed:
     """What became of labels that wait for a person."""
     return Committed(
-        **about(fetched.drop, feed, has_champion=has_champion),
+        **about(fetched.drop, detail, has_champion=has_champion),
         snapshot_id="",
         rows_accepted=0,
         rows_quarantined=0,
@@ -215,12 +215,12 @@ def held(fetched: FetchedDrop, feed: Feed, judged: JudgedBatch, *, has_champion:
     )
 
 
-def about(drop: ParsedDrop, feed: Feed, *, has_champion: bool) -> dict[str, Any]:
+def about(drop: ParsedDrop, detail: DropGroup, *, has_champion: bool) -> dict[str, Any]:
     """The fields of the answer that do not depend on what became of the drop."""
     return {
         "drop_id": drop.drop_id,
-        "feed": feed,
-        "table": NAMES.table("rows" if feed == "training" else "labels"),
+        "feed": detail.feed,
+        "table": NAMES.table(detail.table),
         "source": drop.source,
         "source_digest": drop.source_digest,
         "has_champion": has_champion,

@@ -159,8 +159,10 @@ def _labels_a_day(told: InputReport | None, workload: Workload) -> int | None:
 
     A window above its bound asks for as many as a retraining needs of its period, if the workload declares them."""
     a_day = workload.policy.labels_a_day if workload.policy else None
-    if told is None or a_day is None or told.ratio is None or told.ratio <= 1:
-        return a_day if told else None
+    if told is None or a_day is None:
+        return None
+    if told.ratio is None or told.ratio <= 1:
+        return a_day
     return max(a_day, math.ceil((workload.retraining.minimum_drifted_labels or 0) / workload.monitors.window_days))
 
 

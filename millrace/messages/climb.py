@@ -114,8 +114,13 @@ class Climb(Message):
 
     @property
     def live_role(self) -> Role:
-        """Which of the two callers hear. The other one answers copies, at the challenger's endpoint."""
+        """Which of the two callers hear. `copied_role` answers copies, at the challenger's endpoint."""
         return "challenger" if self.phase == "live" else "champion"
+
+    @property
+    def copied_role(self) -> Role:
+        """The other one."""
+        return "champion" if self.live_role == "challenger" else "challenger"
 
     def version_of(self, role: Role) -> str:
         return self.champion if role == "champion" else self.version

@@ -158,8 +158,8 @@ def changes(report: MonitorReport, before: Mapping[str, datetime], *, windows_in
         figures = [(one, ratio) for one in report.windows if (ratio := alarm.of_window(one)) is not None]
         above = [one for one, ratio in figures if ratio > alarm.threshold]
         if above and name not in found:
-            rows_before = windows_in_a_row - 1 if name == "error" else 0
-            found[name] = above[0].start - rows_before * (above[0].end - above[0].start)
+            windows_before = windows_in_a_row - 1 if name == "error" else 0
+            found[name] = above[0].start - windows_before * (above[0].end - above[0].start)
         elif figures and not above:
             found.pop(name, None)
     return found
