@@ -1,10 +1,14 @@
-"""A program that uses a workload's REST API, over HTTP with signatures."""
+"""Those who ask: a program that uses a workload's REST API with signatures, and callers who ask all the time."""
 
 from __future__ import annotations
 
 import json
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,25 @@ from botocore.credentials import Credentials
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.names import WorkloadNames
+
+
+@contextmanager
+def meanwhile(ask: Callable[[], object], *, pause_s: Callable[[], float], callers: int = 1) -> Iterator[None]:
+    """In the block so many callers `ask` again and again, with a pause before each time."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(pause_s()):
+            ask()
+
+    with ThreadPoolExecutor(callers) as pool:
+        asked = [pool.submit(go_on) for _ in range(callers)]
+        try:
+            yield
+        finally:
+            over.set()
+        for each in asked:
+            each.result()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ from millrace.contract.kinds import as_json
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.end_to_end.callers import Caller
 from tests.end_to_end.conftest import REST_S, Witness
-from tests.end_to_end.test_rest_api import Caller
 from tests.infra.local.waiting import until
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -144,7 +144,7 @@ def caller_of(cloud: LocalCloud, role: str) -> Caller:
     iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=texts[1])
     given = cloud.client("sts").assume_role(RoleArn=made, RoleSessionName="s1")["Credentials"]
     keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-    return Caller(cloud=cloud, url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
+    return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
 
 
 def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: LocalCloud) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from console.queries.versions import audit_of, state_of
 from millrace.errors import ConflictError
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
+from tests.end_to_end.callers import meanwhile
 from tests.end_to_end.conftest import Lived
 
 ROW = {
@@ -63,26 +63,17 @@ class Caller:
         version: str = json.load(answer["Body"])["model_version"]
         return version
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        over = threading.Event()
-        with ThreadPoolExecutor(1) as pool:
-            asking = pool.submit(self._ask_until, over)
-            try:
-                yield
-            finally:
-                over.set()
-                asking.result()
+    def asking(self) -> AbstractContextManager[None]:
+        return meanwhile(self._ask_once, pause_s=lambda: PAUSE_S)
 
-    def _ask_until(self, over: threading.Event) -> None:
-        while not over.wait(PAUSE_S):
-            try:
-                version = self.ask()
-            except Exception as error:
-                self.failures.append(repr(error))
-            else:
-                self.answers += 1
-                self.versions += [version] if self.versions[-1:] != [version] else []
+    def _ask_once(self) -> None:
+        try:
+            version = self.ask()
+        except Exception as error:
+            self.failures.append(repr(error))
+        else:
+            self.answers += 1
+            self.versions += [version] if self.versions[-1:] != [version] else []
 
 
 @pytest.fixture

@@ -322,6 +322,12 @@ SELDOM = (
         because="the teardown found a challenger, or alarms of target tracking",
     ),
     Seldom(
+        roles=("teardown-machines",),
+        actions=("dynamodb:DeleteItem",),
+        resource="*:table/*-state",
+        because="the endpoint was asleep at the moment of the teardown",
+    ),
+    Seldom(
         roles=("ingestion",),
         actions=("s3:GetObject", "s3:ListBucket"),
         resource="*-landing-*",

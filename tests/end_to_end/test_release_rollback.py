@@ -16,7 +16,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from infra.settings import StageSettings, settings_for
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import live_at_once
+from tests.end_to_end.callers import meanwhile
 from tests.end_to_end.conftest import REST_S, Lived
 from tests.infra.local.waiting import until
 from tests.registered import register, tell
@@ -109,25 +110,14 @@ class Callers:
         self._ask = ask
         self.told: list[str] = []
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        over = threading.Event()
-        with ThreadPoolExecutor(2) as pool:
-            asked = [pool.submit(self._go_on, over) for _ in range(2)]
-            try:
-                yield
-            finally:
-                over.set()
-        for each in asked:
-            each.result()
+    def asking(self) -> AbstractContextManager[None]:
+        return meanwhile(self._ask_once, pause_s=lambda: 0.02, callers=2)
 
-    def _go_on(self, over: threading.Event) -> None:
-        while not over.is_set():
-            try:
-                self.told.append(self._ask())
-            except Exception as error:
-                self.told.append(f"{type(error).__name__}: {error}")
-            time.sleep(0.02)
+    def _ask_once(self) -> None:
+        try:
+            self.told.append(self._ask())
+        except Exception as error:
+            self.told.append(f"{type(error).__name__}: {error}")
 
     def wait_for(self, version: str) -> None:
         until(lambda: version in self.told)
@@ -225,21 +215,14 @@ def later(lived: Lived, seconds: int) -> None:
 @contextmanager
 def killed(lived: Lived, version: str) -> Iterator[None]:
     """In the block the processes of this version die as soon as they answer: the cloud starts them again."""
-    over = threading.Event()
 
     def kill() -> None:
-        while not over.wait(0.02):
-            for process in serving(lived, version):
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
+        for process in serving(lived, version):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
-    with ThreadPoolExecutor(1) as pool:
-        killing = pool.submit(kill)
-        try:
-            yield
-        finally:
-            over.set()
-            killing.result()
+    with meanwhile(kill, pause_s=lambda: 0.02):
+        yield
 
 
 def audited(lived: Lived) -> list[dict[str, Any]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,14 +19,16 @@ from millrace.decisions.store import read_days, stored_days
 from millrace.names import VARIANT
 from tests.climbing import NAMES, NEVER, live, shown
 from tests.electricity import REST_S, SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import Caller, create_caller, declare_api
+from tests.end_to_end.callers import Caller, create_caller, declare_api, meanwhile
 from tests.infra.local.waiting import until
 from tests.registered import register, tell
 
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 KNOWN, TARGET, MOST, REQUESTS, CALLERS = 11_500, 12, 3, 150, 3
 BUSY, QUIET = 3 * TARGET, 3
-"""Requests of a minute. Half of them are a canary's, which its endpoint answers."""
+"""Requests of a minute, at least. Half of them are a canary's, which its endpoint answers."""
+PAUSE_S = {BUSY: 0.1, QUIET: 1.0}
+"""How long a caller waits before it asks again: a minute of the cloud's clock takes some seconds of a busy machine."""
 MINUTES_OUT, MINUTES_IN = 4, 17
 """After so many busy minutes the policy adds an instance, after so many quiet ones it removes one."""
 CHANGES = {
@@ -59,26 +59,16 @@ class Load:
     cloud: LocalCloud
     caller: Caller
     told: list[str] = field(default_factory=list)
-    pause_s: float = 0.1
+    pause_s: float = PAUSE_S[BUSY]
     _numbers: Iterator[int] = field(default_factory=count)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        over = threading.Event()
-        with ThreadPoolExecutor(CALLERS) as pool:
-            asked = [pool.submit(self._go_on, over) for _ in range(CALLERS)]
-            try:
-                yield
-            finally:
-                over.set()
-        for each in asked:
-            each.result()
-
-    def _go_on(self, over: threading.Event) -> None:
         known = pq.read_table(SAMPLE, filters=[("timestamp", "<=", CLOCK.replace(tzinfo=None))])
         (row,) = known.slice(len(known) - 1).drop_columns(["class"]).to_pylist()
         cells = {name: as_json(cell) for name, cell in row.items()}
-        while not over.wait(self.pause_s):
+
+        def ask() -> None:
             body = {"id": f"load-{next(self._numbers)}", "rows": [cells]}
             try:
                 status, _, said = self.caller.send("POST", f"/{NAMES.workload}/predictions", body)
@@ -89,6 +79,9 @@ class Load:
             except Exception as error:
                 self.told.append(f"{type(error).__name__}: {error}")
 
+        with meanwhile(ask, pause_s=lambda: self.pause_s, callers=CALLERS):
+            yield
+
     def answers(self, more: int) -> None:
         """Wait for so many answers more."""
         enough = len(self.told) + more
@@ -96,18 +89,20 @@ class Load:
 
     def minutes(self, number: int, requests: int) -> None:
         """Let so many minutes of the cloud's clock pass, each with at least so many requests."""
+        self.pause_s = PAUSE_S[requests]
         for _ in range(number):
             self.answers(requests)
-            start = self.cloud.now().replace(second=0, microsecond=0)
-            self.cloud.move_clock(start + timedelta(seconds=61))
+            self.next_minute()
+        self.pause_s = PAUSE_S[BUSY]
+
+    def next_minute(self) -> None:
+        start = self.cloud.now().replace(second=0, microsecond=0)
+        self.cloud.move_clock(start + timedelta(seconds=61))
 
     def roll_back(self) -> None:
-        """Have a rollback begin, within a minute that hardly has requests so far."""
-        self.pause_s, before = 1.0, self.pause_s
         states, why = self.cloud.client("stepfunctions"), {"reason": "bad on holidays", "who": "ann"}
         arn = NAMES.machine_arn("release")
         states.start_execution(stateMachineArn=arn, input=json.dumps({"rollback": why}))
-        self.pause_s = before
 
 
 def instances(cloud: LocalCloud) -> int:
@@ -156,9 +151,11 @@ def test_no_call_fails_while_instances_come_and_go_and_versions_change(cloud: Lo
         canary = ends(cloud)
         assert (canary["status"], live(cloud)) == ("SUCCEEDED", "2")
 
-        # Version 1 is brought back by the phase `live` alone. The last of three busy minutes comes when that has begun.
+        # Version 1 is brought back by the phase `live` alone. The last of three busy minutes ends when that has begun.
         load.minutes(2, BUSY)
+        load.answers(BUSY)
         load.roll_back()
+        load.next_minute()
         load.minutes(MINUTES_OUT, BUSY)
         rollback = ends(cloud)
         assert (rollback["status"], live(cloud)) == ("SUCCEEDED", "1")

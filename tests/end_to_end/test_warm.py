@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +20,7 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
 from tests.climbing import NAMES, NEVER, later, live, pairs, predict, shown, table, turned, types
 from tests.electricity import REST_S, SAMPLE, changed_electricity, drop
+from tests.end_to_end.callers import meanwhile
 from tests.registered import register, tell
 
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
@@ -81,20 +80,13 @@ def asked_all_the_time(cloud: LocalCloud) -> Iterator[list[dict[str, Any]]]:
     row = pq.read_table(SAMPLE).slice(KNOWN + MORE, 1).drop_columns(["class"]).to_pylist()[0]
     payload = json.dumps({"rows": [row | {"timestamp": row["timestamp"].isoformat()}]})
     heard: list[dict[str, Any]] = []
-    over = threading.Event()
 
     def ask() -> None:
-        while not over.wait(PAUSE_S):
-            answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
-            heard.extend(answer.get("predictions", [answer]))
+        answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
+        heard.extend(answer.get("predictions", [answer]))
 
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask)
-        try:
-            yield heard
-        finally:
-            over.set()
-            asking.result()
+    with meanwhile(ask, pause_s=lambda: PAUSE_S):
+        yield heard
 
 
 def canary(cloud: LocalCloud) -> CanaryVersion | None:

@@ -138,9 +138,11 @@ def test_another_source_is_seen_by_the_models_own_embedding_without_labels(loop:
 
 def test_the_alarms_start_a_training_that_learns_from_the_labels(loop: Loop) -> None:
     first, second = loop.report.models
-    # One run of the monitor raises both, and their executions race: the lease lets one of them train.
-    assert {alarm.name for alarm in loop.report.alarms[:2]} == {"input-drift", "error"}
-    assert loop.report.alarms[1].at - loop.report.alarms[0].at < timedelta(minutes=1)
+    # That its images differ is seen a week before enough labels say so, or by the same run of the monitor: then their
+    # executions race, and the lease lets one of them train.
+    raised = {alarm.name: alarm.at for alarm in loop.report.alarms[:2]}
+    assert raised.keys() == {"input-drift", "error"}
+    assert raised["input-drift"] < raised["error"] + timedelta(minutes=1)
     assert (first.version.status, second.version.status) == ("previous", "live")
     assert second.version.reason == "alarm"
     assert second.version.rows - ARCHIVE.num_rows in (2 * WEEKLY, 3 * WEEKLY)
