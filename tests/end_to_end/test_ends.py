@@ -111,7 +111,7 @@ def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Local
         for record, put in zip(part, answer, strict=True):
             if b"loud" in record["Data"] or b"{not" in record["Data"]:
                 continue
-            document = json.loads(record["Data"])
+            document = json.loads(bytes(record["Data"]))
             place = f"{int(put['ShardId'].removeprefix('shardId-'))}-{put['SequenceNumber']}"
             wanted[f"{document['id']}-stream" if "id" in document else place] = document.get("row", document)
     found = kept(cloud)
