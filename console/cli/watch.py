@@ -13,6 +13,7 @@ from console.cli import completion
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage
 from console.words import age, count, listed, spelled, times
+from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -114,7 +115,7 @@ def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str
     yield "decided", part_in_words(part(lambda: _decided(environment, names)), str, "nothing yet")
     windows = part(lambda: _windows(environment, names))
     yield "drift", part_in_words(windows, _drift, "no window is judged yet")
-    yield "error", part_in_words(windows, _error, "no window is judged yet")
+    yield "error", part_in_words(windows, error_line, "no window is judged yet")
     yield "labels wanted", part_in_words(part(lambda: _asked(environment, names)), str, NONE)
     yield "release", part_in_words(part(lambda: _release(environment, names, state)), str, NONE)
 
@@ -177,11 +178,14 @@ def _drift(windows: tuple[MonitoredWindow, ...]) -> str:
     return f"{_bars(windows, 'input-drift')}{f' ({last.column})' if last.column else ''}"
 
 
-def _error(windows: tuple[MonitoredWindow, ...]) -> str:
+def error_line(windows: tuple[MonitoredWindow, ...]) -> str:
+    """The error beside its bound; without a bound the error of the newest window with labels."""
     known = [one for one in windows if one.labelled]
     labels = (
         f"; {known[-1].labelled:,} of {known[-1].answered:,} labels of {known[-1].start}" if known else "; no label yet"
     )
+    if known and (mean := known[-1].mean_error) is not None and known[-1].error_bound is None:
+        return f"{short(mean)}, without a bound{labels}"
     return f"{_bars(windows, 'error')}{labels}"
 
 
@@ -207,8 +211,10 @@ def _asked(environment: Environment, names: WorkloadNames) -> str:
 
     items = list_waiting(environment, names, limit=ASKED)
     reasons = Counter(one.reason for one in items)
-    most = " of the first" if len(items) == ASKED else ""
-    return ", ".join(f"{number:,}{most} {spelled(reason)}" for reason, number in reasons.most_common())
+    most = f"of the first {ASKED}: " if len(items) == ASKED else ""
+    return (
+        most + ", ".join(f"{number:,} {spelled(reason)}" for reason, number in reasons.most_common()) if items else ""
+    )
 
 
 def _release(environment: Environment, names: WorkloadNames, state: WorkloadState) -> str:
