@@ -137,9 +137,11 @@ def live_error(
         highest = sure + 1 - int(known_N.sum()) / rows
         error = min(max(error, sure), highest)
         # Errors that the labels happened to miss make the variance small, and no label tells more than one toss, apart
-        # from what the model's expectation explains of them.
+        # from what the model's expectation explains of them. The variance is believed as far as errors have come, and
+        # rows that were drawn evenly, among which are those that the model is sure of.
         explained = 1 - float(weight_n @ around_n**2) / own_variance if own_variance else 0.0
-        tosses = 1 / max(float(open_n.sum()) * (1 - max(explained, 0.0)), 1e-12)
+        believed = max(min(EVEN * labels, float(own_n.sum())) / FEWEST, 1.0)
+        tosses = believed / max(float(open_n.sum()) * (1 - max(explained, 0.0)), 1e-12)
         least, most = _of_share(error, spread, freedom, most_tosses=tosses)
         least, most = max(least, sure), min(most, highest)
     alone = own_variance / (spread + own_variance / rows) if own_variance else float(labels)

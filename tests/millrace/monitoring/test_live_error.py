@@ -46,24 +46,42 @@ def test_a_model_that_is_sure_of_some_rows_lets_others_be_asked_for() -> None:
     assert chance_N[2:] == pytest.approx(np.full(46, 8 / 46))
 
 
-def judged(world: str, run: int) -> tuple[LiveError | None, float]:
+def judged(world: str, run: int, many: int = MANY) -> tuple[LiveError | None, float]:
     random = np.random.default_rng(run)
     expected_N, error_N = calibrated(random)
     if world == "wrong where sure":
         error_N = np.where(expected_N < 0.1, random.random(ROWS) < 0.4, error_N).astype(float)
-    chance_N, chosen_N = choose(expected_N, MANY, random)
+    chance_N, chosen_N = choose(expected_N, many, random)
     known_N = np.where(chosen_N, error_N, np.nan)
     found = live_error(known_N, expected_N, np.where(chosen_N, chance_N, 0.0), EACH, is_share=True)
     return found, float(error_N.mean())
 
 
+@pytest.mark.parametrize("many", [MANY, 2 * MANY])
 @pytest.mark.parametrize("world", ["as expected", "wrong where sure"])
-def test_intervals_hold_the_error_though_labels_were_chosen(world: str) -> None:
-    found = [judged(world, run) for run in range(400)]
+def test_intervals_hold_the_error_though_labels_were_chosen(world: str, many: int) -> None:
+    found = [judged(world, run, many) for run in range(400)]
     held = [one is not None and one.low <= truth <= one.high for one, truth in found]
     assert np.mean(held) >= 0.93
     estimates = np.array([one.error - truth for one, truth in found if one])
     assert abs(estimates.mean()) < 3 * estimates.std() / np.sqrt(len(estimates))
+
+
+def test_chosen_labels_tell_more_than_as_many_that_are_drawn_evenly() -> None:
+    rows, labels, widths = 5000, 300, list[tuple[float, float]]()
+    for run in range(50):
+        random = np.random.default_rng(run)
+        expected_N, error_N = calibrated(random, rows)
+        found = []
+        for said_N in (expected_N, np.zeros(rows)):
+            chance_N, chosen_N = choose(said_N, labels, random)
+            known_N = np.where(chosen_N, error_N, np.nan)
+            one = live_error(known_N, said_N, np.where(chosen_N, chance_N, 0.0), np.arange(rows), is_share=True)
+            assert one is not None
+            found.append(one.high - one.low)
+        widths.append((found[0], found[1]))
+    chosen, even = np.mean(widths, axis=0)
+    assert chosen < 0.9 * even
 
 
 @pytest.mark.parametrize(("expected", "many"), [(0.03, 21), (0.03, 70), (0.01, 70)])
