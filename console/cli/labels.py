@@ -1,14 +1,19 @@
-"""`millrace labels`: the batches of labels that are held for a person."""
+"""`millrace labels`: the batches of labels that are held for a person, and the labels that a model contradicts."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from millrace.names import WorkloadNames
 
 
 def labels(
@@ -19,15 +24,25 @@ def labels(
     accept: Annotated[str, typer.Option(metavar="DROP", help="Let this batch be learnt.")] = "",
     refuse: Annotated[str, typer.Option(metavar="DROP", help="Never learn from this batch.")] = "",
     reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+    doubted: Annotated[
+        bool, typer.Option("--doubted", help="Show the labels that a model contradicts instead.")
+    ] = False,
 ) -> None:
     """Show the batches of labels that were held since they do not fit what is known; accept or refuse one.
+
+    `--doubted` shows the labels that contradict the model most, and what people said who were asked about them.
 
     Example: millrace labels --accept june.csv --reason "a new tariff". DROP is its id, or the end of its key."""
     from console.actions.labels import DROP_SHORT, decide, find_held
 
     if accept and refuse:
         raise typer.BadParameter("expected one of --accept and --refuse, got both", param_hint="--accept")
+    if doubted and (accept or refuse):
+        raise typer.BadParameter("expected no --accept and no --refuse beside it, got one", param_hint="--doubted")
     environment, names = find_deployed(stage, build, workload)
+    if doubted:
+        show_rows(list(_doubted(environment, names)), as_json=as_json, nothing="No label contradicts the model.")
+        return
     if not (accept or refuse):
         rows = [
             {
@@ -50,3 +65,18 @@ def labels(
         show_json({"drop": batch.object.drop_id, "key": batch.object.key, "status": status, "run": run})
     else:
         print(f"{batch.object.key}: {status}" + (f"; run {run} learns it" if run else ""))
+
+
+def _doubted(environment: Environment, names: WorkloadNames) -> Iterator[dict[str, Any]]:
+    from console.queries.label_errors import find_label_errors
+
+    for one in find_label_errors(environment, names):
+        yield {
+            "decision": one.label.id,
+            "about": one.label.event_time,
+            "label": one.label.label,
+            "doubt": round(one.label.doubt, 4),
+            "version": one.version,
+            "status": one.outcome,
+            "answer": one.item.outcome if one.item and one.item.answer else "",
+        }

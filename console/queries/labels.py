@@ -12,9 +12,9 @@ from console.queries.overwritten_labels import overwritten_labels
 from console.queries.table_files import data_files, read_metadata, read_rows
 from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
-from millrace.contract.schema import PREDICTION_ID
+from millrace.contract.schema import ARRIVED, PREDICTION_ID
 from millrace.datasets.corrections import last_of_each
-from millrace.datasets.tables import ARRIVED, SOURCE
+from millrace.datasets.tables import SOURCE
 from millrace.decisions.outcomes import DecisionIndex
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder

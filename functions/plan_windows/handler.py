@@ -16,9 +16,9 @@ from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_days
+from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import (
-    AskedLabels,
     FloorNow,
     MonitorInput,
     NoWindows,
@@ -81,6 +81,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
         floor=_floor(champion),
         asked=_asked(windows),
         concept_level=ConceptLevels(STATE).read(champion.version),
+        registered_at=_registered_at(champion),
         as_of=call.state.as_of,
     )
     # Only the first run can leave out days: later ones follow the cursor.
@@ -126,6 +127,15 @@ def _asked(windows: Sequence[Window]) -> dict[datetime, AskedLabels]:
         start: AskedLabels(until=choice.until, chances=chances[choice.report_uri, start])
         for start, choice in chosen.items()
     }
+
+
+def _registered_at(champion: Version) -> datetime | None:
+    """When the champion was registered, by when it had been trained; None if the workload ranks no label errors."""
+    if not (WORKLOAD.policy and WORKLOAD.policy.label_errors_a_day):
+        return None
+    package = boto3.client("sagemaker").describe_model_package(ModelPackageName=champion.package_arn)
+    made: datetime = package["CreationTime"]
+    return made
 
 
 def _days_before(first: datetime) -> int:

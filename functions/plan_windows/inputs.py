@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.store import stored_objects
+from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import (
     REQUEST_FILE,
-    AskedLabels,
     FloorNow,
     MonitorRequest,
     PromiseNow,
@@ -59,6 +59,7 @@ class Inputs:
         floor: FloorNow | None,
         asked: Mapping[datetime, AskedLabels],
         concept_level: float,
+        registered_at: datetime | None,
         as_of: datetime,
     ) -> WindowsPlanned:
         """Write the inputs, and return their URIs. A second run with the same name writes the same objects again.
@@ -82,6 +83,7 @@ class Inputs:
             promise=promise,
             floor=floor,
             concept_level=concept_level,
+            registered_at=registered_at,
         )
         self._put(f"config/{REQUEST_FILE}", request.model_dump_json(indent=1).encode())
         for name in ("workload.yaml", "contract.yaml"):

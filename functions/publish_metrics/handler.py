@@ -63,7 +63,8 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     keep_floor(report.floor, version=report.model_version, since=since, call=call)
     if report.concept:
         ConceptLevels(STATE).put(report.model_version, report.concept.level, as_of=call.state.as_of)
-    asked = ask_people(report, report_uri=report_uri, now=call.state.started or call.state.as_of)
+    now = call.state.started or call.state.as_of
+    asked = ask_people(report, report_uri=report_uri, now=now) + ask_again(report, now=now)
     # The cursors move after the rest: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
@@ -139,8 +140,29 @@ def ask_people(report: MonitorReport, *, report_uri: str, now: datetime) -> int:
         choices.put(window.start, StoredChoice(report_uri=report_uri, until=until))
         for one in window.wanted:
             if not one.is_known:
-                queue.open(label_item(one, version=report.model_version, opened_at=now, expires_at=until))
+                queue.open(
+                    label_item(one, "labels_wanted", version=report.model_version, opened_at=now, expires_at=until)
+                )
                 asked += 1
+    return asked
+
+
+def ask_again(report: MonitorReport, *, now: datetime) -> int:
+    """Put the labels that contradict the model most into the review queue, up to the quota. Returns how many.
+
+    Of a decision that people were ever asked about, nobody is asked again: the next one moves up."""
+    policy, errors = WORKLOAD.policy, report.label_errors
+    if policy is None or errors is None or not errors.doubted:
+        return 0
+    queue, until = ReviewQueue(DYNAMODB, NAMES), now + timedelta(hours=policy.review.hours)
+    # A run that is repeated finds its own items, and they count.
+    known, asked = queue.find([one.id for one in errors.doubted]), 0
+    for one in errors.doubted:
+        if asked == errors.quota:
+            break
+        if one.id not in known:
+            queue.open(label_item(one, "label_error", version=report.model_version, opened_at=now, expires_at=until))
+        asked += one.id not in known or known[one.id].reason == "label_error"
     return asked
 
 

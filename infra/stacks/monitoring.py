@@ -8,7 +8,7 @@ from infra.constructs.dashboard import dashboard
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.schedule import Schedule
-from infra.iam import alarms, bus, iceberg, state_table
+from infra.iam import alarms, bus, iceberg, registry, state_table
 from infra.iam.buckets import ABSORBED, LAKE
 from infra.iam.resource import resource
 from infra.machines import monitor
@@ -81,6 +81,8 @@ class MonitoringStack(WorkloadStack):
         tables, policy = context.workload.prediction.label_tables, context.workload.policy
         # Which labels people were asked for stands in the report of the run that chose them.
         asks = policy is not None and policy.labels_a_day is not None
+        # The time of its registration says which labels the champion may have learnt.
+        doubts = policy is not None and policy.label_errors_a_day is not None
         Function(
             self,
             "plan_windows",
@@ -96,6 +98,7 @@ class MonitoringStack(WorkloadStack):
                     "s3", LAKE.arn(names, ABSORBED), because="Absorbed lines are named in the folder of any day"
                 ).may("GetObject"),
                 LAKE.read(names, "iceberg", *(["monitor"] if asks else [])),
+                *([registry.versions(names).may("DescribeModelPackage")] if doubts else []),
                 LAKE.write(names, "windows"),
             ],
             timeout_s=300,
@@ -105,6 +108,9 @@ class MonitoringStack(WorkloadStack):
     def _publish_metrics(self) -> None:
         context, names, policy = self.context, self.context.names, self.context.workload.policy
         moves = policy is not None and (policy.floor is not None or policy.promised_error is not None)
+        # Nobody is asked again about a label that a person gave.
+        looks = ("BatchGetItem",) if policy and policy.label_errors_a_day else ()
+        asks = bool(looks) or (policy is not None and policy.labels_a_day is not None)
         Function(
             self,
             "publish_metrics",
@@ -119,6 +125,6 @@ class MonitoringStack(WorkloadStack):
                 alarms.put_metrics(names.platform.metrics),
                 # Late labels move the confidence from which answers act, or who answers, which is recorded.
                 *([state_table.append_audit(names)] if moves else []),
-                *([state_table.reviews(names).may("GetItem", "PutItem")] if policy and policy.labels_a_day else []),
+                *([state_table.reviews(names).may("GetItem", "PutItem", *looks)] if asks else []),
             ],
         )

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from jobs.monitoring.decisions import served, watched
+from jobs.monitoring.label_errors import label_errors
 from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from jobs.monitoring.shifts import shifts
 from millrace.contract.load import load_contract
@@ -142,7 +143,7 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
         ),
     )
     # What is learnt from labels is learnt from windows that no later run judges again: each counts once.
-    reached = report.error_cursor
+    reached, policy = report.error_cursor, known.workload.policy
     ended = [one for one in windows if one.window.judge_error and reached and one.window.end <= reached]
     settled = sorted((one for each in ended for one in weighted(each)), key=lambda one: one.decision.event_time)
     learnt = {
@@ -150,6 +151,9 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
         "floor": _floor(settled, known),
         "concept": _concept(ended, known),
         "feedback": feedback(settled),
+        "label_errors": label_errors(
+            ended, policy.label_errors_a_day if policy else None, registered_at=request.registered_at
+        ),
     }
     return report.model_copy(update=learnt)
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from millrace.decisions.outcomes import Outcome
+from millrace.decisions.record import Decision
 from millrace.decisions.review import INPUT_BYTES
-from millrace.messages.monitor import ErrorReport, LabelWanted, SliceError, WindowToJudge
+from millrace.messages.asked_labels import LabelAsked, LabelWanted
+from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
 from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.live_error import STRETCHES, LiveError, choose, contradict, live_error, recalibrate
 from millrace.tasks.answer import CONFIDENCE
@@ -268,13 +270,16 @@ def weighted(window: Answered) -> list[Outcome]:
 
 
 def _wanted(outcome: Outcome, chance: float) -> LabelWanted:
-    decision = outcome.decision
-    return LabelWanted(
+    asked = label_asked(outcome.decision)
+    return LabelWanted(**dict(asked), chance=chance, is_known=outcome.error is not None)
+
+
+def label_asked(decision: Decision) -> LabelAsked:
+    """What people are told about a decision whose label they are asked for."""
+    return LabelAsked(
         id=decision.id,
-        chance=chance,
         event_time=decision.event_time,
         key=dict(decision.key),
         input=decision.input if len(decision.input.encode()) <= INPUT_BYTES else "",
         source=decision.source,
-        is_known=outcome.error is not None,
     )

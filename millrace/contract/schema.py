@@ -33,6 +33,8 @@ Generated = Literal["", "event_time", "row_order", "row_id", "prediction_id"]
 R = TypeVar("R", bound=Rule)
 PREDICTION_ID = "prediction_id"
 """The column in which a label may name its decision."""
+ARRIVED = "_arrived"
+"""The column with the time when a label's object came, in UTC: of two labels with the same key the later one counts."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millrace.contract.deduplicate import key_of
-from millrace.contract.schema import Table
-from millrace.datasets.tables import ARRIVED
+from millrace.contract.schema import ARRIVED, Table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from millrace.contract.kinds import FLOATS
+from millrace.contract.schema import ARRIVED
 from millrace.datasets.corrections import current
 from millrace.datasets.journal import JournalEntry
 from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.relabelled_rows import current_labels, differs, places, rows_to_correct
-from millrace.datasets.tables import ARRIVED, Lake
+from millrace.datasets.tables import Lake
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from millrace.contract.schema import PREDICTION_ID
+from millrace.contract.schema import ARRIVED, PREDICTION_ID
 from millrace.datasets.corrections import current
-from millrace.datasets.tables import ARRIVED, SOURCE
+from millrace.datasets.tables import SOURCE
+from millrace.decisions.review import doubted_labels
 from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ def labels_between(lake: Lake, prediction_spec: Prediction, start: datetime, end
     The label of a row lies the workload's horizon later, and those of a forecast up to its farthest horizon. With a
     horizon, a later row of the table `rows` holds a label too; labels of the table `labels` come first. A label with a
     generated event time may have come at any time after its row. Of two labels with the same key the one that arrived
-    later counts.
+    later counts, unless a person gave it because the model contradicted the earlier one: models are judged by labels
+    that no model has chosen.
 
-    The columns are the key, the event time and `prediction_id`, as far as a table has them, and the label. A table
-    without the event time is read whole."""
+    The columns are the key, the event time, `prediction_id` and the time of arrival, as far as a table has them, and
+    the label. A table without the event time is read whole."""
     import pyarrow as pa
 
     found = [
@@ -80,13 +82,16 @@ def _labels_of(
     until = None if is_generated or end is None else end + farthest
     inside = _inside(table.schema(), prediction_spec.event_time, start + nearest, until)
     selected = tuple(column for column in [*wanted, *also, ARRIVED] if column in there)
-    rows = table.scan(row_filter=inside, selected_fields=selected).to_arrow()
+    needed = (*selected, SOURCE) if SOURCE in there and SOURCE not in selected else selected
+    rows = table.scan(row_filter=inside, selected_fields=needed).to_arrow()
     # The table of labels keeps corrected labels as further rows: the latest of each key counts. Rows have no label yet
     # where all label columns are empty.
+    if name == "labels" and SOURCE in there:
+        chosen = pc.starts_with(rows[SOURCE], doubted_labels(lake.names.workload))
+        rows = rows.filter(pc.invert(pc.fill_null(chosen, fill_value=False)))
     if name == "labels" and there.issuperset(prediction_spec.key):
-        rows = current(rows, prediction_spec.key, prediction_spec.label_columns).select(
-            [column for column in selected if column != ARRIVED]
-        )
+        rows = current(rows, prediction_spec.key, prediction_spec.label_columns)
+    rows = rows.select(selected)
     return rows.filter(reduce(pc.or_, (pc.is_valid(rows[name]) for name in prediction_spec.label_columns)))
 
 

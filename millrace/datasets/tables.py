@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import Kind
-from millrace.contract.schema import Contract, Table, arrow_schema
+from millrace.contract.schema import ARRIVED, Contract, Table, arrow_schema
 from millrace.errors import WorkloadError
 from millrace.names import WorkloadNames
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 SOURCE = "_source"
 """The column with the landing key that a row came from."""
-ARRIVED = "_arrived"
-"""The column with the time when a label's object came, in UTC: of two labels with the same key the later one counts."""
 PROPERTIES = {
     "format-version": "2",
     "write.delete.mode": "copy-on-write",

@@ -43,7 +43,7 @@ class Reviews:
                 continue
             self._s3.put_object(
                 Bucket=self._names.platform.bucket("landing"),
-                Key=label_key(self._names.workload, item.id),
+                Key=label_key(self._names.workload, item),
                 Body=label.encode(),
                 ContentType="application/jsonlines",
                 Metadata={"decision": item.id, "by": answer.by, "seconds": f"{answer.seconds:.1f}"},

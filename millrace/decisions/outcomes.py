@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.schema import PREDICTION_ID
+from millrace.contract.schema import ARRIVED, PREDICTION_ID
 from millrace.decisions.record import Decision
 from millrace.timestamps import format_utc, parse_utc
 
@@ -39,6 +39,8 @@ class Outcome:
     """The error as the task counts it; None without a label, or if too few of several are known."""
     weight: float = 1.0
     """How many rows it stands for, if only some labels were asked for."""
+    labelled_at: datetime | None = None
+    """When its first label came; None without a label, or if that is not recorded."""
 
 
 class DecisionIndex:
@@ -112,18 +114,23 @@ def join(
     kept = list(decisions)
     index = DecisionIndex(kept, prediction_spec=prediction_spec, table=table)
     truth: dict[Key | None, Any] = {}
+    came: dict[Key | None, datetime] = {}
     # The truth about each key. Labels that name a decision come first (False sorts before True), and `_learn` keeps the
     # first that it hears: a second label changes nothing.
     for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
         for part, hours in enumerate(prediction_spec.horizons):
             if (found := index.find(label, ahead=timedelta(hours=hours))) is not None:
-                _learn(truth, index.key(found), label, part, prediction_spec)
+                _learn(truth, key := index.key(found), label, part, prediction_spec)
+                if (at := label.get(ARRIVED)) is not None:
+                    came[key] = min(at, came.get(key, at))
     # The first decision of a model about each key.
     first: dict[Key | None, Decision] = {}
     for decision in sorted(kept, key=_first):
         if not decision.fallback and decision.value is not None:
             first.setdefault(index.key(decision), decision)
-    return [_outcome(decision, truth.get(key), task) for key, decision in first.items()]
+    return [
+        replace(_outcome(decision, truth.get(key), task), labelled_at=came.get(key)) for key, decision in first.items()
+    ]
 
 
 def _learn(truth: dict[Key | None, Any], key: Key | None, label: Label, part: int, prediction_spec: Prediction) -> None:

@@ -21,7 +21,7 @@ from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table
-    from millrace.messages.monitor import LabelWanted
+    from millrace.messages.asked_labels import LabelAsked
     from millrace.workload.declaration import Prediction
     from millrace.workload.policy import Review
 
@@ -29,13 +29,14 @@ Status = Literal["waiting", "answered", "unanswered", "withdrawn"]
 """`unanswered`: nobody has answered within the hours of the policy. `withdrawn`: the phase that asked has ended."""
 ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
-ReviewReason = ActionReason | Literal["labels_wanted", "assisted", "assisted_blind"]
+ReviewReason = ActionReason | Literal["labels_wanted", "label_error", "assisted", "assisted_blind"]
 """Why a person is asked: the reason of the decision's action; or `labels_wanted`: the label decides between two
-versions that answer otherwise, or it tells most about the error of the live one; or `assisted` and `assisted_blind`:
-what people say with and without a version's answer decides on it."""
+versions that answer otherwise, or it tells most about the error of the live one; or `label_error`: a label has come
+that the model contradicts; or `assisted` and `assisted_blind`: what people say with and without a version's answer
+decides on it."""
 ASSISTED: frozenset[ReviewReason] = frozenset({"assisted", "assisted_blind"})
 """The reasons whose item has the answer of a version that is not live."""
-BLIND: frozenset[ReviewReason] = frozenset({"held_out", "labels_wanted", "assisted_blind"})
+BLIND: frozenset[ReviewReason] = frozenset({"held_out", "labels_wanted", "label_error", "assisted_blind"})
 """The reasons with which the person must not know an answer."""
 PRIORITY: Mapping[ReviewReason, int] = {
     "labels_wanted": 1,
@@ -45,6 +46,7 @@ PRIORITY: Mapping[ReviewReason, int] = {
     "unlike": 1,
     "unsure": 2,
     "held_out": 2,
+    "label_error": 2,
     "no_threshold": 3,
     "paused": 3,
     "state_unknown": 3,
@@ -145,12 +147,14 @@ def item_of(
     )
 
 
-def label_item(wanted: LabelWanted, *, version: str, opened_at: datetime, expires_at: datetime) -> ReviewItem:
-    """The item of a decision of this version whose label the monitor wants."""
+def label_item(
+    wanted: LabelAsked, reason: ReviewReason, *, version: str, opened_at: datetime, expires_at: datetime
+) -> ReviewItem:
+    """The item of a decision of this version whose label the monitor wants from a person."""
     return ReviewItem(
         id=wanted.id,
-        reason="labels_wanted",
-        priority=PRIORITY["labels_wanted"],
+        reason=reason,
+        priority=PRIORITY[reason],
         opened_at=opened_at.replace(microsecond=0),
         event_time=wanted.event_time,
         expires_at=expires_at.replace(microsecond=0),
@@ -199,9 +203,15 @@ def _cells(value: LabelValue, spec: Prediction) -> list[Mapping[str, Scalar]]:
     return [{spec.label: part} for part in parts if not isinstance(part, tuple | Mapping)]
 
 
-def label_key(workload: str, decision_id: str) -> str:
-    """The landing key of the label of this decision that a person gives."""
-    return f"{workload}/labels/review/{hashlib.sha256(decision_id.encode()).hexdigest()[:32]}.jsonl"
+def label_key(workload: str, item: ReviewItem) -> str:
+    """The landing key of the label that a person gives to the item."""
+    folder = doubted_labels(workload) if item.reason == "label_error" else f"{workload}/labels/review/"
+    return f"{folder}{hashlib.sha256(item.id.encode()).hexdigest()[:32]}.jsonl"
+
+
+def doubted_labels(workload: str) -> str:
+    """The landing folder of the labels that people have given where the model contradicted one."""
+    return f"{workload}/labels/review/doubted/"
 
 
 def label_body(rows: Iterable[Mapping[str, Any]]) -> str:

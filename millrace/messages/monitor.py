@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from millrace.decisions.record import Source
 from millrace.errors import SettingsError
+from millrace.messages.asked_labels import AskedLabels, LabelErrorReport, LabelWanted
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 from millrace.messages.feedback import FeedbackReport
 from millrace.messages.served import ServedReport
@@ -107,30 +107,6 @@ class PlannedState(ExecutionInput):
     started: Moment | None = None
 
 
-class AskedLabels(Message):
-    """The labels that people were asked for: {"until": "1997-05-22T06:00:00Z", "chances": {"r-0-17": 0.31}}."""
-
-    until: Moment
-    """When nobody is asked any more."""
-    chances: dict[str, float]
-    """By the decision's id the chance with which it was chosen. 1 / chance is its weight."""
-
-
-class LabelWanted(Message):
-    """A decision whose label people are asked for."""
-
-    id: str
-    chance: float
-    """With which it was chosen."""
-    event_time: Moment
-    key: dict[str, Any]
-    input: str
-    """Empty if it is too long for an item of the review queue."""
-    source: Source
-    is_known: bool
-    """Whether its label has come already, so that nobody need be asked."""
-
-
 class SliceError(Message):
     """The error on the rows with one value of a column, with its interval."""
 
@@ -215,6 +191,8 @@ class MonitorRequest(Message):
     """None without a floor, or if the rule's answer is not known."""
     concept_level: float = 0.0
     """The level of the version's error so far."""
+    registered_at: Moment | None = None
+    """When the champion was registered: it has learnt no label that came later. None if no label errors are ranked."""
 
 
 class DriftFinding(Message):
@@ -362,6 +340,8 @@ class MonitorReport(Message):
     """None if no window has got its labels, or if too few are known that the version was not trained on."""
     feedback: FeedbackReport | None = None
     """None without a held-out share, or if too few of either kind have their labels."""
+    label_errors: LabelErrorReport | None = None
+    """None if people are asked about no label errors, or if no window has got its labels."""
 
     @property
     def judged(self) -> int:

@@ -190,6 +190,9 @@ def _check_policy(workload: Workload, contract: Contract, task: Task) -> None:
     if policy and policy.unlike_training and workload.training.parameters.get("trees") == "alone":
         expected, came = "a network, in whose last layer the distance is measured", "trees: alone"
         raise WorkloadError(where=where, field="policy.unlike_training", expected=expected, came=came)
+    if policy and policy.label_errors_a_day and workload.prediction.horizon_hours:
+        expected, came = "a label of the row itself: one that lies ahead is measured", "horizon_hours"
+        raise WorkloadError(where=where, field="policy.label_errors_a_day", expected=expected, came=came)
     if policy and policy.floor and "rule" not in workload.prediction.fallback:
         expected = "rule in prediction.fallback, which answers below the floor"
         raise WorkloadError(where=where, field="policy.floor", expected=expected, came="none there")

@@ -149,6 +149,10 @@ class Policy(Section):
     """For so many rows of each day the monitor asks people for the label, where it tells most about the error.
 
     None: it asks for none, and judges by the labels that come."""
+    label_errors_a_day: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """For so many labels of each day that most contradict the model the monitor asks people whether they are right.
+
+    None: it asks about none."""
     review: Review = Review()
     floor: Floor | None = None
     """None: a live version answers however bad it is. Needs `rule` in `prediction.fallback`."""
@@ -163,8 +167,8 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _says_something(self) -> Policy:
-        says = (self.automate, self.review_above, self.unlike_training, self.held_out, self.labels_a_day, self.floor)
-        if not any(says):
-            expected = "automate, review_above, unlike_training, held_out, labels_a_day or floor"
+        names = ("automate", "review_above", "unlike_training", "held_out", "labels_a_day", "label_errors_a_day")
+        if not any(getattr(self, name) for name in (*names, "floor")):
+            expected = f"{', '.join(names)} or floor"
             raise FieldError(expected=expected, came="none of them")
         return self

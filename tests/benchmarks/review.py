@@ -130,9 +130,9 @@ def lived(items: int) -> dict[str, int]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=LANDING)
     dropped = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
     records = Counter(one.details.decision for one in audit.read(dynamodb, table=AUDIT, workload=NAMES.workload))  # type: ignore[attr-defined]
-    wanted = {item(number).id for number in range(items)}
-    lost = [name for name in wanted if not given[name] or not records[name]]
-    keys = {label_key(NAMES.workload, name) for name in wanted}
+    wanted = [item(number) for number in range(items)]
+    lost = [one.id for one in wanted if not given[one.id] or not records[one.id]]
+    keys = {label_key(NAMES.workload, one) for one in wanted}
     return {
         "lost": len(lost) + len(keys - dropped) + reviews.queue.count(most=items),
         "failed": consumer.failed,

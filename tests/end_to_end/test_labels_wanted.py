@@ -1,23 +1,32 @@
-"""The monitor asks people for ten labels a day, and judges the window by them: queue, answers, interval."""
+"""The monitor asks people for ten labels a day, and judges the window by them: queue, answers, interval.
+
+Of a week whose labels come by themselves, it asks about those that contradict the model."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from console.actions.reviews import Reviewer
+from console.cli.app import app
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.queries.decisions import find_days
 from console.queries.executions import executions
+from console.queries.label_errors import find_label_errors
+from console.queries.labels import find_labels
 from console.queries.monitoring import MonitorRun, read_monitor_runs, windows
 from console.queries.reviews import list_waiting
+from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 from tests.electricity import SAMPLE, changed_electricity, drop
 
@@ -26,7 +35,8 @@ CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 START = datetime.fromisoformat("1997-01-11T00:00:00+00:00")
 KNOWN, WEEK, A_DAY, REST_S = 11_500, 7 * 48, 10, 300.0
 CHANGES = {"cron(0 6 1,15 * ? *)": "cron(0 6 * * ? *)", "cron(0 7 1 1,7 ? *)": "cron(0 7 1 1 ? 2199)"}
-POLICY = "\npolicy:\n  labels_a_day: 10\n  review: {hours: 48}\n"
+POLICY = "\npolicy:\n  labels_a_day: 10\n  label_errors_a_day: 1\n  review: {hours: 48}\n"
+PLANTED = 3
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +46,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     with changed_electricity(folder, clock=CLOCK, added=POLICY, changes=CHANGES) as cloud:
         table = pq.read_table(SAMPLE)
         drop(cloud, "training/known", table.slice(0, KNOWN))
-        first = table["timestamp"].to_pylist().index(START.replace(tzinfo=None))
-        asked = table.slice(first, WEEK).drop_columns(["class"]).to_pylist()
-        rows = [row | {"timestamp": row["timestamp"].isoformat()} for row in asked]
-        payload = json.dumps({"id": "week", "rows": rows})
-        cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-        cloud.wait(timeout_s=REST_S)
+        ask(cloud, "week", START)
         scheduled(cloud, START + timedelta(days=7, hours=7))
         yield cloud
 
@@ -49,6 +54,20 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 @pytest.fixture
 def environment(cloud: LocalCloud) -> Environment:
     return local_environment(cloud)
+
+
+def week_of(start: datetime) -> pa.Table:
+    table = pq.read_table(SAMPLE)
+    return table.slice(table["timestamp"].to_pylist().index(start.replace(tzinfo=None)), WEEK)
+
+
+def ask(cloud: LocalCloud, name: str, start: datetime) -> None:
+    """Have the live version decide on each row of a week."""
+    asked = week_of(start).drop_columns(["class"]).to_pylist()
+    rows = [row | {"timestamp": row["timestamp"].isoformat()} for row in asked]
+    payload = json.dumps({"id": name, "rows": rows})
+    cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
+    cloud.wait(timeout_s=REST_S)
 
 
 def scheduled(cloud: LocalCloud, until: datetime) -> None:
@@ -106,9 +125,79 @@ def test_their_answers_judge_the_window_with_its_interval(environment: Environme
 
 
 def whole_error(environment: Environment) -> float:
-    from console.queries.decisions import find_days
-
-    decisions = [one for day in find_days(environment, NAMES) for one in day.decisions]
+    decisions = decided(environment, START)
     wrong: list[Any] = [one.value != truth(one.event_time) for one in decisions]
     assert len(wrong) == WEEK
     return sum(wrong) / len(wrong)
+
+
+def decided(environment: Environment, start: datetime) -> list[Decision]:
+    """The decisions on the rows of a week."""
+    days = find_days(environment, NAMES, first=start.date(), last=(start + timedelta(days=6)).date())
+    return [one for day in days for one in day.decisions]
+
+
+def test_labels_that_contradict_the_model_are_asked_about_and_corrected(
+    environment: Environment, cloud: LocalCloud
+) -> None:
+    """The second week's labels come by themselves. Those of the three surest right answers are wrong."""
+    start = START + timedelta(days=7)
+    ask(cloud, "second", start)
+    right = [one for one in decided(environment, start) if one.value == truth(one.event_time)]
+    sure = sorted(right, key=lambda one: -float(one.output["confidence"]))  # type: ignore[arg-type]
+    planted = {one.id: one for one in sure[:PLANTED]}
+    scheduled(cloud, start + timedelta(days=7, hours=1))
+    times = [one.event_time.replace(tzinfo=None) for one in planted.values()]
+    week = week_of(start).select(["timestamp", "class"])
+    is_planted = pc.is_in(week["timestamp"], value_set=pa.array(times, week["timestamp"].type))
+    wrong = pc.if_else(is_planted, pc.subtract(1, week["class"]), week["class"]).cast(week["class"].type)
+    drop(cloud, "labels/second", week.set_column(1, "class", wrong))
+    scheduled(cloud, start + timedelta(days=7, hours=7))
+    items = list_waiting(environment, NAMES, limit=200)
+    assert {(item.reason, item.output, item.is_blind) for item in items} == {("label_error", None, True)}
+    assert len(items) == 7
+    ranked = find_label_errors(environment, NAMES)
+    assert {one.label.id for one in ranked[:PLANTED]} == planted.keys()
+    assert [one.outcome for one in ranked[:14]] == ["waits"] * 7 + ["not asked"] * 7
+    assert {one.outcome for one in ranked[14:]} == {"asked before"}, "the first week's labels are people's own"
+    before = runs(environment)[-1].report.windows[-1].error
+    assert before is not None
+    assert (before.settled, before.labelled) == (True, WEEK)
+
+    person = Reviewer.of(environment, NAMES, source="terminal", by="arn:aws:sts::123456789012:assumed-role/People/ann")
+    while held := person.next():
+        person.answer(held, truth(held.item.event_time), seconds=3)
+    assert person.finish() == 7
+    cloud.wait(timeout_s=REST_S)
+    outcomes = {one.label.id: one.outcome for one in find_label_errors(environment, NAMES)[:7]}
+    assert outcomes == {one.label.id: "corrected" if one.label.id in planted else "confirmed" for one in ranked[:7]}
+    labels = find_labels(environment, NAMES, [*planted.values()])
+    assert {name: [(one.value, one.counts) for one in found] for name, found in labels.items()} == {
+        name: [(1 - one.value, False), (one.value, True)] for name, one in planted.items()
+    }
+    said = json.loads(CliRunner().invoke(app, ["labels", "--doubted", "--json"], catch_exceptions=False).output)
+    assert [one["status"] for one in said[:PLANTED]] == ["corrected"] * PLANTED
+    assert all(one["answer"].endswith("by assumed-role/People/ann") for one in said[:7])
+
+
+def test_a_correction_that_the_model_chose_moves_no_error(environment: Environment, cloud: LocalCloud) -> None:
+    """The next run judges three windows in a row, this week among them, by the labels as they came."""
+    start = START + timedelta(days=7)
+    before = runs(environment)[-1].report.windows[-1]
+    scheduled(cloud, start + timedelta(days=14, hours=7))
+    run = runs(environment)[-1]
+    (again,) = [one for one in run.report.windows if one.start == before.start]
+    known = _labels_of(cloud, run)
+    corrected = [one for one in find_label_errors(environment, NAMES) if one.outcome == "corrected"]
+    assert len(corrected) == PLANTED
+    assert {one.label.label == known[one.label.event_time] for one in corrected} == {True}
+    assert again.error is None, "settled"
+    assert not list_waiting(environment, NAMES, limit=10), "nobody is asked twice"
+
+
+def _labels_of(cloud: LocalCloud, run: MonitorRun) -> dict[datetime, int]:
+    """The labels that a monitor run was given."""
+    bucket, _, key = run.manifest_uri.removeprefix("s3://").partition("/")
+    found = cloud.client("s3").get_object(Bucket=bucket, Key=f"{key.rpartition('/')[0]}/labels/labels.parquet")
+    rows = pq.read_table(pa.BufferReader(found["Body"].read())).to_pylist()
+    return {row["timestamp"].replace(tzinfo=UTC): row["class"] for row in rows}

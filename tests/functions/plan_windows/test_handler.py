@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.decisions.record import prefix
 from millrace.messages.monitor import WindowsPlanned, read_request
+from millrace.names import Platform, WorkloadNames
 from millrace.state.pointers import Pointers, Version
 from millrace.workload.load import load_workload
+from millrace.workload.policy import Policy
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
@@ -56,6 +59,22 @@ def test_without_a_complete_window(aws: Aws, load: Load, event: Event) -> None:
     decide(aws, date(1997, 1, 30))
     answer = load("plan_windows")(event("plan_windows"))
     assert (answer["count"], answer["reason"]) == (0, "none_complete")
+
+
+def test_where_labels_are_doubted_the_job_is_told_when_the_champion_was_registered(
+    aws: Aws, load: Load, event: Event
+) -> None:
+    made = aws.sagemaker.create_model_package(ModelPackageGroupName=aws.names.package_group)
+    aws.pointers.move(Pointers(champion=replace(CHAMPION, package_arn=made["ModelPackageArn"])))
+    decide(aws, date(1997, 1, 1))
+    handler, told = load("plan_windows"), []
+    module = sys.modules["functions.plan_windows.handler"]
+    for policy in (None, Policy(label_errors_a_day=1)):
+        module.WORKLOAD = module.WORKLOAD.model_copy(update={"policy": policy})  # type: ignore[attr-defined]
+        planned = WindowsPlanned.model_validate(handler(event("plan_windows")))
+        told.append(read_request(read(aws, planned.config_uri + "request.json")).registered_at)
+    package = aws.sagemaker.describe_model_package(ModelPackageName=made["ModelPackageArn"])
+    assert told == [None, package["CreationTime"]]
 
 
 def test_a_day_that_has_not_come_is_not_judged(aws: Aws, load: Load, event: Event) -> None:
@@ -127,6 +146,7 @@ class Shelf:
     """A lake whose tables lie in memory."""
 
     contract = load_contract(LABELLED)
+    names = WorkloadNames(platform=Platform(stage="local", account="1", region="eu-west-1"), workload="electricity")
 
     def __init__(self, table: Any, rows: Any = None) -> None:
         self._tables = {"labels": table, "rows": rows}

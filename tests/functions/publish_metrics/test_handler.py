@@ -12,6 +12,8 @@ import boto3
 import pytest
 
 from functions.publish_metrics.metrics import metrics_of, staying
+from millrace.decisions.review import ReviewAnswer, label_item
+from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.messages.monitor import (
     ConceptReport,
     ErrorReport,
@@ -27,6 +29,7 @@ from millrace.state.change import Changes
 from millrace.state.concept import ConceptLevels
 from millrace.state.floor import FloorState, FloorStates
 from millrace.state.kept_promise import KeptPromise, KeptPromises
+from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
 from millrace.workload.policy import Floor, Policy
 from tests.alarm import put_alarm
@@ -265,3 +268,38 @@ def few_labels(window: WindowReport) -> WindowReport:
     """A quarter of the decisions has a label."""
     assert window.error is not None
     return window.model_copy(update={"error": window.error.model_copy(update={"labelled": 84})})
+
+
+@pytest.fixture
+def doubting(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
+    """The function of a workload whose people look at labels that the model contradicts."""
+    handler = sys.modules["functions.publish_metrics.handler"]
+    handler.WORKLOAD = handler.WORKLOAD.model_copy(  # type: ignore[attr-defined]
+        update={"policy": Policy(label_errors_a_day=1)}
+    )
+    return publish
+
+
+def test_people_are_asked_about_the_first_labels_that_no_person_gave(
+    doubting: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+) -> None:
+    queue = ReviewQueue(aws.dynamodb, aws.names)
+    doubted = [
+        LabelDoubted(id=name, event_time=NEW_YEAR, key={"id": name}, input="{}", source="api", label=1, doubt=0.9)
+        for name in "abcd"
+    ]
+    until = {"opened_at": NEW_YEAR, "expires_at": RUN_AT + WEEK}
+    queue.open(label_item(doubted[1], "labels_wanted", version="1", **until))
+    found = report(0.5, 0.5).model_copy(update={"label_errors": LabelErrorReport(quota=2, doubted=tuple(doubted))})
+    for _ in range(2):  # a repeated call asks nobody else
+        assert doubting(found)["labels_wanted"] == 2
+        assert {item.id: item.reason for item in queue.waiting(most=9)} == {
+            "a": "label_error", "b": "labels_wanted", "c": "label_error"
+        }  # fmt: skip
+    (item,) = [one for one in queue.waiting(most=9) if one.id == "a"]
+    assert (item.is_blind, item.output, item.expires_at) == (True, None, RUN_AT + WEEK)
+    held = queue.take("a", by="ann", now=RUN_AT)
+    assert held is not None
+    queue.answer(held, ReviewAnswer(value=1, by="ann", at=RUN_AT, seconds=3, source="terminal"), label="{}")
+    assert doubting(found)["labels_wanted"] == 2
+    assert {item.id for item in queue.waiting(most=9)} == {"b", "c"}, "a confirmed label is not asked about again"

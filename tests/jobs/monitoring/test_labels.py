@@ -14,7 +14,8 @@ from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from jobs.monitoring.shifts import shifts
 from millrace.decisions.outcomes import Outcome
 from millrace.decisions.record import Decision
-from millrace.messages.monitor import AskedLabels, DriftFinding, WindowToJudge
+from millrace.messages.asked_labels import AskedLabels
+from millrace.messages.monitor import DriftFinding, WindowToJudge
 
 START, WEEK = datetime(1997, 1, 1, tzinfo=UTC), timedelta(days=7)
 ROWS = 7 * 96

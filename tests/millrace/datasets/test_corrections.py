@@ -52,7 +52,7 @@ def drop_labels(
     part = SAMPLE.slice(first, len(classes)).select(["timestamp"])
     columns = {"timestamp": part["timestamp"], "class": pa.array(classes, pa.int32())}
     table = pa.table({**columns, "prediction_id": pa.nulls(len(classes), pa.string()), "_line": range(len(classes))})
-    parsed = folder / f"{name}-{day}.parquet"
+    parsed = folder / f"{name.replace('/', '-')}-{day}.parquet"
     pq.write_table(table.cast(parsed_schema(lake.contract.labels)), parsed)
     key = f"electricity/labels/{name}.csv"
     source = Source(
@@ -144,6 +144,23 @@ def test_the_label_that_arrived_later_counts_in_both_orders(
         rows=1, unmatched=0, refused=0
     )
     assert rows(lake)["class"].to_pylist() == [NEW]
+
+
+def test_a_correction_that_the_model_has_chosen_is_learnt_and_judges_no_model(
+    lake: Lake, cloud: Any, tmp_path: Path
+) -> None:
+    """Only labels that contradict the model are looked at again, so that its error would fall by them alone."""
+    drop_labels(lake, tmp_path, "may", [OLD], day=1)
+    drop_labels(lake, tmp_path, "review/doubted/4f1a", [NEW], day=2)
+    assert stored(lake) == [OLD, NEW]
+    assert counted(lake) == [OLD]
+    keep(cloud, lake, [decision(SAMPLE.slice(0, 1).to_pylist()[0])])
+    join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    assert rows(lake)["class"].to_pylist() == [NEW]
+    drop_labels(lake, tmp_path, "review/4f1a", [NEW], day=3)
+    drop_labels(lake, tmp_path, "again", [OLD], day=4)
+    drop_labels(lake, tmp_path, "june", [NEW], day=5)
+    assert counted(lake) == [NEW], "any other correction counts"
 
 
 def test_without_the_order_of_arrival_the_last_ingested_would_count(

@@ -123,7 +123,7 @@ def test_every_reason_has_its_action(tmp_path: Path) -> None:
 
 
 def test_whatever_sends_a_row_to_a_person_has_its_place_in_the_queue() -> None:
-    assert PRIORITY.keys() == {*REASONS["review"], "labels_wanted", "assisted", "assisted_blind"}
+    assert PRIORITY.keys() == {*REASONS["review"], "labels_wanted", "label_error", "assisted", "assisted_blind"}
 
 
 def reason_of(

@@ -1,0 +1,95 @@
+"""Ranks the labels of judged windows by how much they contradict the model, so that people look at the first ones.
+
+A label is doubted if the model gives at least as much probability to another answer as it gives to labels on average
+(confident learning, Northcutt et al. 2021, https://arxiv.org/abs/1911.00068, with one threshold for all classes; with
+two classes the order is theirs by normalized margin). A number is doubted if its error, over the width of its interval
+where the model gives one, is more than FAR times the median of these.
+
+Only labels that came after the champion was registered are ranked: it has not learnt these.
+
+Axes: N decisions of the champion, with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jobs.monitoring.labels import Answered, label_asked
+from millrace.decisions.outcomes import Outcome
+from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
+from millrace.tasks.answer import CONFIDENCE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FAR = 5.0
+"""A label is doubted if its error is more than FAR times the median error: of normal errors 1 in 1,300 is."""
+SPARE = 2
+"""So many times the quota are ranked: people have given some of the labels themselves, and are not asked again."""
+
+
+def label_errors(
+    windows: Sequence[Answered], a_day: int | None, *, registered_at: datetime | None
+) -> LabelErrorReport | None:
+    """The labels that contradict the champion most: SPARE times as many as people are asked about, which is `a_day`
+    for each day of the windows. None without windows, or if a number or a time is not given."""
+    if a_day is None or registered_at is None or not windows:
+        return None
+    outcomes = [
+        one
+        for window in windows
+        for one, known in zip(window.outcomes, window.known, strict=True)
+        if known and one.labelled_at is not None and one.labelled_at > registered_at
+    ]
+    doubt_N = _of_answers(outcomes) if windows[0].is_share else _of_numbers(outcomes)
+    quota = a_day * sum((window.window.end - window.window.start).days for window in windows)
+    first = [place for place in np.argsort(-doubt_N, kind="stable")[: SPARE * quota] if doubt_N[place] > 0]
+    found = [
+        LabelDoubted(
+            **dict(label_asked(outcomes[place].decision)), label=outcomes[place].label, doubt=float(doubt_N[place])
+        )
+        for place in first
+    ]
+    return LabelErrorReport(quota=quota, doubted=tuple(found))
+
+
+def _of_answers(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """The probability that the model gives to an answer that the label contradicts (N); 0 if it is not doubted."""
+    contradicted_N = np.array([bool(one.error) for one in outcomes], bool)
+    sure_N = np.array([_sure(one) for one in outcomes], np.float64)
+    # What is left to a label that the answer contradicts: with more than two classes, the most that it can be.
+    label_N = np.where(contradicted_N, 1 - sure_N, sure_N)
+    return np.where(contradicted_N & (sure_N >= label_N.sum() / max(len(outcomes), 1)), sure_N, 0.0)
+
+
+def _sure(outcome: Outcome) -> float:
+    """How sure the model is of its answer; 0 if it does not say.
+
+    Of several labels: of the wrong answer of which it is surest; of the least sure one if all are right."""
+    output: Any = outcome.decision.output
+    if "probability" not in output or not isinstance(output["value"], list):
+        return float(output.get(CONFIDENCE) or 0.0)
+    parts = zip(output["value"], output["probability"], outcome.label or (), strict=True)
+    sure = [(p if said else 1 - p, true is not None and int(true) != said) for said, p, true in parts]
+    found: float = max((p for p, is_wrong in sure if is_wrong), default=min(p for p, _ in sure))
+    return found
+
+
+def _of_numbers(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """The error over the median error (N), each over the width of its interval if there is one; 0 up to FAR."""
+    width_N = np.array([_width(one) for one in outcomes], np.float64)
+    if (positive_N := width_N > 0).any():
+        width_N[~positive_N] = np.median(width_N[positive_N])
+    error_N = np.array([one.error for one in outcomes], np.float64) / width_N
+    if not len(outcomes) or not (median := float(np.median(error_N))):
+        return np.zeros(len(outcomes))
+    return np.where(error_N > FAR * median, error_N / median, 0.0)
+
+
+def _width(outcome: Outcome) -> float:
+    """The width of the interval that the model gives, the mean one of several horizons; 1 if it gives none."""
+    output: Any = outcome.decision.output
+    return float(np.mean(np.subtract(output["upper"], output["lower"]))) if "upper" in output else 1.0
