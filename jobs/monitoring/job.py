@@ -117,7 +117,13 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
         for window in request.windows
     ]
     slices = known.workload.gates.slices
-    errors = judge_errors(windows, baseline.error, as_of=request.as_of, columns=slices.columns if slices else ())
+    errors = judge_errors(
+        windows,
+        baseline.error,
+        as_of=request.as_of,
+        columns=slices.columns if slices else (),
+        usual_rows=baseline.rows_per_window,
+    )
     judged = [one for one in windows if not one.window.judge_input]
     inputs = [
         _input(inside[: place + 1], known) if window.judge_input else None

@@ -21,7 +21,7 @@ from millrace.decisions.review import INPUT_BYTES
 from millrace.messages.asked_labels import LabelAsked, LabelWanted
 from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
 from millrace.monitoring.error import ErrorBound
-from millrace.monitoring.live_error import STRETCHES, LiveError, choose, contradict, live_error, recalibrate
+from millrace.monitoring.live_error import FEWEST, STRETCHES, LiveError, choose, contradict, live_error, recalibrate
 from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -184,9 +184,16 @@ def parts(cells: Sequence[object]) -> Mapping[str, NDArray[np.bool_]]:
 
 
 def judge_errors(
-    windows: Sequence[Answered], bound: ErrorBound | None, *, as_of: datetime, columns: Sequence[str]
+    windows: Sequence[Answered],
+    bound: ErrorBound | None,
+    *,
+    as_of: datetime,
+    columns: Sequence[str],
+    usual_rows: int = 0,
 ) -> list[ErrorReport]:
     """The report on the error of each window, in order of time. `columns` are those whose slices are judged.
+
+    Of a window with fewer than FEWEST rows, and than half of the usual ones, the error is told, and has no figure.
 
     The figure is the smallest error of the window and those right before it, divided by the bound. For three windows in
     a row and the bound 0.3324:
@@ -195,13 +202,14 @@ def judge_errors(
     lowest                       0.1250   0.2887
     figure                       0.38     0.87
     """
-    found, stands = list[ErrorReport](), True
+    found, stands, least = list[ErrorReport](), True, min(FEWEST, usual_rows / 2)
     for end, window in enumerate(windows, start=1):
         error = window.error
         # The newest window with labels decides whether the model's expectation of itself is believed.
         if error is not None:
             stands = not window.is_contradicted
-        row = [one.error for one in windows[max(end - bound.windows, 0) : end] if one.error] if bound else []
+        last = windows[max(end - bound.windows, 0) : end] if bound else []
+        row = [one.error for one in last if one.error and len(one.outcomes) >= least]
         limit = bound.of_row(row) if bound and row else None
         # A window without an error makes the row too short, so that no figure rests on it.
         is_whole = bound is not None and len(row) == bound.windows
