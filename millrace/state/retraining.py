@@ -24,17 +24,19 @@ class LastRetraining:
     execution_arn: str | None = None
     """The ARN of the `retrain` execution."""
     started_at: datetime | None = None
-    """The `as_of` of that execution."""
+    """The latest `as_of` of an accepted retraining."""
     labels_total: int = 0
     """Rows in the table `labels` when it started."""
     counted_month: str = ""
-    """The month (yyyy-mm, UTC) of the last retraining."""
+    """The latest month (yyyy-mm, UTC) of an accepted retraining."""
     runs_in_month: int = 0
     """Accepted retrainings in `counted_month`."""
 
     def runs_in(self, wanted: str) -> int:
-        """Accepted retrainings in the month `wanted` (yyyy-mm). Only the last month is stored; for others it is 0."""
-        return self.runs_in_month if wanted == self.counted_month else 0
+        """Accepted retrainings in the month `wanted` (yyyy-mm); 0 for a month after the last one that is counted.
+
+        An execution that is redriven may be of an earlier month. It counts in the last one, in which it trains."""
+        return self.runs_in_month if wanted <= self.counted_month else 0
 
 
 class Retrainings:
@@ -63,13 +65,15 @@ class Retrainings:
         before = self.last()
         if before.execution_arn == execution_arn:
             return
+        # Neither month nor cool-down go back with a redriven execution, else a month would be counted from 0 again.
+        started_at = max(as_of, before.started_at or as_of)
         self._table.put(
             KEY,
             {
                 "last_run": {"S": execution_arn},
-                "last_started_at": {"S": format_utc(as_of)},
+                "last_started_at": {"S": format_utc(started_at)},
                 "labels_total": {"N": str(labels_total)},
-                "counted_month": {"S": month(as_of)},
+                "counted_month": {"S": month(started_at)},
                 "runs_this_month": {"N": str(before.runs_in(month(as_of)) + 1)},
             },
         )

@@ -22,3 +22,12 @@ def test_a_retraining_is_counted_once_and_by_month(table):
         2000,
         NOW,
     )
+
+
+def test_a_redriven_retraining_of_an_earlier_month_counts_in_the_last_one(table):
+    retrainings = Retrainings(table)
+    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
+    retrainings.record(execution_arn=B, as_of=parse_utc("1997-05-20T06:00:00Z"), labels_total=2000)
+    last = retrainings.last()
+    assert (last.execution_arn, last.started_at, last.counted_month) == (B, NOW, "1997-06")
+    assert (last.runs_in("1997-05"), last.runs_in("1997-06"), last.runs_in("1997-07")) == (2, 2, 0)
