@@ -20,7 +20,6 @@ from functions.judge_phase.store import ClimbStore
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
-from millrace.decisions.outcomes import join
 from millrace.decisions.record import Decision
 from millrace.decisions.review import item_of
 from millrace.messages.audit import AuditEvent, PhaseEnded
@@ -165,6 +164,8 @@ def ask_people(climb: Climb, pairs: Sequence[TwoAnswers], *, now: datetime) -> N
 
 def errors_of(climb: Climb, pairs: Sequence[TwoAnswers]) -> dict[str, tuple[float, float]]:
     """How wrong the two answers to each pair were whose label was wanted and has come."""
+    from millrace.decisions.outcome_columns import join_decisions
+
     names = {place.id for place in wanted(climb)}
     asked = [pair for pair in pairs if pair.id in names]
     if not asked:
@@ -176,8 +177,8 @@ def errors_of(climb: Climb, pairs: Sequence[TwoAnswers]) -> dict[str, tuple[floa
     labels, table = rows.to_pylist(), LAKE.contract.labels
     found = []
     for role in ("champion", "challenger"):
-        outcomes = join(
-            (decision_of(pair, role, climb) for pair in asked),
+        outcomes = join_decisions(
+            [decision_of(pair, role, climb) for pair in asked],
             labels,
             prediction_spec=WORKLOAD.prediction,
             table=table,

@@ -15,7 +15,6 @@ from millrace.datasets.label_change import count_contradicting
 from millrace.datasets.label_evidence import Answers, error_figure, label_figures, sure_answers, sure_parts
 from millrace.datasets.notes import ARRIVAL, LABELS
 from millrace.datasets.tables import Lake
-from millrace.decisions.outcomes import join
 from millrace.decisions.store import read_days
 from millrace.messages.ingest import DropObject, ParsedDrop, cut
 from millrace.monitoring.label_batch import Figure, LabelBatch, judge_batch, quota_of
@@ -125,6 +124,8 @@ class LabelJudge:
         """The answers to the labelled rows of some days; None if the labels do not say which days these are."""
         import numpy as np
 
+        from millrace.decisions.outcome_columns import join_decisions
+
         spec, contract = self._workload.prediction, self._lake.contract
         if contract.labels.column(spec.event_time).is_generated:
             return None
@@ -136,7 +137,7 @@ class LabelJudge:
         if not stored.decisions:
             return None
         task = tasks.declare(spec, contract.rows.column(spec.label_columns[0]))
-        outcomes = join(stored.decisions, labels, prediction_spec=spec, table=contract.labels, task=task)
+        outcomes = join_decisions(stored.decisions, labels, prediction_spec=spec, table=contract.labels, task=task)
         told = [one for one in outcomes if one.error is not None]
         inputs = [json.loads(one.decision.input) for one in told]
         names = [name for name in (inputs[0] if inputs else ()) if name not in (*spec.key, spec.event_time)]

@@ -3,73 +3,72 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from millrace.contract.kinds import FLOATS, arrow_type, parse_cell
-from millrace.contract.schema import Column, Table
-from millrace.decisions.record import Decision
+from millrace.decisions.columns import INPUT, WATCHED, Shape
 from millrace.features.catalogue import Features, columns, histories, measured, summarise
 from millrace.messages.served import ServedReport
 from millrace.monitoring import baseline
+from millrace.monitoring.answers import IS
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.constant import Constant
 
+if TYPE_CHECKING:
+    from millrace.contract.schema import Table
+    from millrace.tasks.task import AnswerField
 
-def watched(decisions: Sequence[Decision], known: Baseline, features: Features, table: Table) -> pa.Table:
+
+def shape_of(known: Baseline, features: Features, table: Table, answer: tuple[AnswerField, ...]) -> Shape:
+    """What the monitors read of decisions. `features` are the encoders as declared now, `table` is the contract's."""
+    by_container = [name for encoder in measured(features) for name in encoder.watched]
+    needed = dict.fromkeys([*columns(_of_rows(features)), *(column.name for column in known.columns)])
+    kinds = {name: table.column(name).kind if name in table.names else None for name in needed}
+    of_answers = [name for name in known.answers.columns if IS not in name] if known.answers else []
+    measures = dict.fromkeys([*by_container, *of_answers])
+    fields = {one.name for one in answer}
+    return Shape(cells=kinds, answer=answer, measures=tuple(name for name in measures if name not in fields))
+
+
+def watched(decisions: pa.Table, known: Baseline, features: Features) -> pa.Table:
     """The columns of the baseline, filled from the inputs of the decisions; null where an input has nothing.
 
-    `features` are the encoders as declared now, and `table` is the contract's. Most columns are the encoders' summaries
-    of the inputs. A champion may have been declared with other features: a column that no encoder watches now is taken
-    from the input as it is. Images and texts were measured by the container that encoded them. A decision that no model
-    made lacks these measures, and is left out if there are such features. So is a row of a scored file, which is also
-    left out if there are histories: their past came out of the table of rows, and is not in the decision."""
-    by_container = measured(features)
-    names = [name for encoder in by_container for name in encoder.watched]
-    decisions = [one for one in decisions if all(name in one.watched for name in names)]
-    features = tuple(encoder for encoder in features if encoder not in by_container)
-    if histories(features):
-        decisions = [one for one in decisions if one.source != "batch"]
-    rows = [json.loads(decision.input) for decision in decisions]
-    needed = dict.fromkeys([*columns(features), *(column.name for column in known.columns)])
-    cells = {name: _cells([row.get(name) for row in rows], name, table) for name in needed}
+    Most columns are the encoders' summaries of the inputs. A champion may have been declared with other features: a
+    column that no encoder watches now is taken from the input as it is. Images and texts were measured by the container
+    that encoded them. A decision that no model made lacks these measures, and is left out if there are such features.
+    So is a row of a scored file, which is also left out if there are histories: their past came out of the table of
+    rows, and is not in the decision."""
+    names = [name for encoder in measured(features) for name in encoder.watched]
+    for name in names:
+        decisions = decisions.filter(pc.is_valid(decisions.column(WATCHED + name)))
+    features = _of_rows(features)
+    cells = {
+        name.removeprefix(INPUT): decisions.column(name) for name in decisions.column_names if name.startswith(INPUT)
+    }
     # A history takes its past out of the request. `every` has the cells as they are, over them the summaries of the
     # encoders, and what the container measured.
+    if histories(features):
+        asked = pc.not_equal(decisions.column("source"), "batch")
+        decisions, cells = decisions.filter(asked), {name: cell.filter(asked) for name, cell in cells.items()}
     found = pa.table(cells)
-    for history in histories(features):
-        found = history.add_requested(found, rows)
+    if histories(features):
+        rows = [json.loads(text) for text in decisions.column("input").to_pylist()]
+        for history in histories(features):
+            found = history.add_requested(found, rows)
     summaries = summarise(features, found)
     every = {name: found.column(name) for name in found.column_names}
     every |= {name: summaries.column(name) for name in summaries.column_names}
-    every |= {
-        name: pa.chunked_array([pa.array([one.watched[name] for one in decisions], pa.float64())]) for name in names
-    }
+    every |= {name: decisions.column(WATCHED + name) for name in names}
     return pa.table({column.name: _as_sketched(every[column.name], column) for column in known.columns})
 
 
-def _cells(cells: list[Any], name: str, table: Table) -> pa.ChunkedArray:
-    """The cells of one column in the contract's type, or as text if the contract has no such column.
-
-    A cell that does not fit its type counts as missing here: to refuse it is the contract's task."""
-    if name not in table.names:
-        return pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in cells], pa.string())])
-    column = table.column(name)
-    kind = arrow_type(column.kind)
-    return pa.chunked_array([pa.array([_cell(cell, column) for cell in cells], kind)])
-
-
-def _cell(cell: Any, column: Column) -> Any:
-    """One cell of JSON as the column's kind; None if it does not fit."""
-    if column.kind in FLOATS:
-        return cell if type(cell) in (int, float) else None
-    try:
-        return parse_cell(cell, column.kind)
-    except (ValueError, OverflowError):
-        return None
+def _of_rows(features: Features) -> Features:
+    """Those that are not measured by the container."""
+    by_container = measured(features)
+    return tuple(encoder for encoder in features if encoder not in by_container)
 
 
 def _as_sketched(values: pa.ChunkedArray, column: baseline.BaselineColumn) -> pa.ChunkedArray:
@@ -82,17 +81,26 @@ def _as_sketched(values: pa.ChunkedArray, column: baseline.BaselineColumn) -> pa
     return values.cast(pa.float64() if is_number else pa.string())
 
 
-def served(decisions: Sequence[Decision]) -> ServedReport:
+def served(decisions: pa.Table) -> ServedReport:
     """Who answered, and the times of the calls."""
     # The rows of a call came at one moment and took the same time.
-    calls = {(one.inferred_at, one.latency_ms) for one in decisions if one.source != "batch"}
-    took_ms = [latency_ms for _, latency_ms in calls]
-    p50_ms, p95_ms, p99_ms = np.percentile(took_ms, [50, 95, 99]).round(3).tolist() if calls else (None, None, None)
+    is_asked = pc.not_equal(decisions.column("source"), "batch")
+    calls = (
+        decisions.select(["inferred_at", "latency_ms"])
+        .filter(is_asked)
+        .group_by(["inferred_at", "latency_ms"])
+        .aggregate([])
+    )
+    took_ms = calls.column("latency_ms").to_numpy()
+    p50_ms, p95_ms, p99_ms = np.percentile(took_ms, [50, 95, 99]).round(3).tolist() if len(took_ms) else (None,) * 3
+    is_review = pc.equal(decisions.column("action"), "review")
+    others = decisions.column("reason").filter(pc.or_(is_review, decisions.column("fallback")))
+    reasons = [(one["values"], one["counts"]) for one in pc.value_counts(others).to_pylist()]
     return ServedReport(
-        fallback=sum(one.fallback for one in decisions),
-        review=sum(one.action == "review" for one in decisions),
-        reasons=dict(Counter(one.reason for one in decisions if one.fallback or one.action == "review").most_common()),
-        calls=len(calls),
+        fallback=pc.sum(decisions.column("fallback")).as_py() or 0,
+        review=pc.sum(is_review).as_py() or 0,
+        reasons=dict(sorted(reasons, key=lambda reason: -reason[1])),
+        calls=len(took_ms),
         p50_ms=p50_ms,
         p95_ms=p95_ms,
         p99_ms=p99_ms,

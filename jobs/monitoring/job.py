@@ -8,23 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.monitoring.decisions import served, watched
+from jobs.monitoring.decisions import served, shape_of, watched
 from jobs.monitoring.label_errors import label_errors
-from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
+from jobs.monitoring.labels import Answered, judge_errors, micros, wanted, weighted
 from jobs.monitoring.shifts import shifts
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
+from millrace.decisions.columns import read_folder
 from millrace.decisions.floor import compared, is_share, newest, together
 from millrace.decisions.floor import judge as judge_floor
-from millrace.decisions.outcomes import Label, Outcome, as_said, join
+from millrace.decisions.outcome_columns import Outcomes, join, merge
 from millrace.decisions.promise import Labelled, follow
-from millrace.decisions.record import Decision
-from millrace.decisions.store import read_folder
 from millrace.errors import ArtefactError
 from millrace.evaluation.naive.catalogue import measure_of
 from millrace.features import catalogue as encoders
@@ -67,7 +68,7 @@ class Known:
     baseline: Baseline
     features: encoders.Features
     """The encoders as they are declared now. What they watch of a column needs nothing that was learnt from rows."""
-    labels: Sequence[Label]
+    labels: pa.Table
 
     @cached_property
     def task(self) -> Task:
@@ -87,8 +88,9 @@ def monitor(places: ProcessingPlaces) -> None:
         features=encoders.declare(workload.prediction.features, contract.rows),
         labels=_labels(places.optional("labels")),
     )
-    found = read_folder(places.input("decisions"), workload=request.workload)
-    report = report_on(found.decisions, known, unreadable=found.unreadable)
+    shape = shape_of(known.baseline, known.features, contract.rows, known.task.answer)
+    found = read_folder(places.input("decisions"), workload=request.workload, shape=shape)
+    report = report_on(found.table, known, unreadable=found.unreadable)
     (places.output("report") / REPORT_FILE).write_text(report.model_dump_json(indent=1))
 
 
@@ -100,16 +102,19 @@ def _baseline(path: Path, *, approved: str) -> Baseline:
     return Baseline.from_json(content)
 
 
-def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -> MonitorReport:
+def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorReport:
     """The report on the decisions. Each of them belongs to the window that contains its event time."""
     request, baseline = known.request, known.baseline
-    inside = [[one for one in decisions if window.start <= one.event_time < window.end] for window in request.windows]
+    # They are in the order of time.
+    at = decisions.column("event_time").cast(pa.int64()).to_numpy()
+    ends = [np.searchsorted(at, [micros(window.start), micros(window.end)]) for window in request.windows]
+    inside = [decisions.slice(first, end - first) for first, end in ends]
     # Labels are joined with all decisions at once, since the first decision about a row counts; then by window.
     outcomes = _outcomes(decisions, known)
     windows = [
         Answered(
             window=window,
-            outcomes=[one for one in outcomes if window.start <= one.decision.event_time < window.end],
+            outcomes=outcomes.take((outcomes.times >= micros(window.start)) & (outcomes.times < micros(window.end))),
             champion=request.model_version,
             is_share=known.task.error_is_share,
             is_in_time=known.workload.training.split.by == "time",
@@ -151,7 +156,7 @@ def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -
     # What is learnt from labels is learnt from windows that no later run judges again: each counts once.
     reached, policy = report.error_cursor, known.workload.policy
     ended = [one for one in windows if one.window.judge_error and reached and one.window.end <= reached]
-    settled = sorted((one for each in ended for one in weighted(each)), key=lambda one: one.decision.event_time)
+    settled = merge([outcomes.take(np.array([], np.int64)), *map(weighted, ended)])
     learnt = {
         "promise": _promise(settled, request),
         "floor": _floor(settled, known),
@@ -193,10 +198,10 @@ def _concept(ended: Sequence[Answered], known: Known) -> ConceptReport | None:
     return None if bound is None else ConceptReport(before=before, level=level, bound=bound)
 
 
-def _floor(settled: list[Outcome], known: Known) -> FloorFound | None:
+def _floor(settled: Outcomes, known: Known) -> FloorFound | None:
     """Whether the naive rule answers in place of the champion, by the labels that came and those kept from before."""
     policy, now = known.workload.policy, known.request.floor
-    if now is None or policy is None or policy.floor is None or not settled:
+    if now is None or policy is None or policy.floor is None or not len(settled):
         return None
     task, measure = known.task, measure_of(known.workload.gates.baseline.kind)
     days = together(now.days, compared(settled, now.rule, task, measure))
@@ -214,20 +219,16 @@ def _floor(settled: list[Outcome], known: Known) -> FloorFound | None:
     )
 
 
-def _promise(settled: list[Outcome], request: MonitorRequest) -> PromiseReport | None:
+def _promise(settled: Outcomes, request: MonitorRequest) -> PromiseReport | None:
     """What follows for the promise from the outcomes."""
     promise = request.promise
     if promise is None:
         return None
+    counted = settled.take(settled.known & ~settled.says("reason", "above_bound"))
+    said = (counted.answers(CONFIDENCE), counted.says("action", "automated"), counted.errors, counted.weights)
     own = [
-        Labelled(
-            confidence=cast("float", one.decision.output[CONFIDENCE]),
-            acted=one.decision.action == "automated",
-            error=one.error,
-            weight=one.weight,
-        )
-        for one in settled
-        if one.error is not None and one.decision.reason != "above_bound"
+        Labelled(confidence=confidence, acted=acted, error=error, weight=weight)
+        for confidence, acted, error, weight in zip(*(one.tolist() for one in said), strict=True)
     ]
     threshold = follow(promise.threshold, own, promised=promise.promised_error)
     if not own or threshold is None:
@@ -243,21 +244,24 @@ def _promise(settled: list[Outcome], request: MonitorRequest) -> PromiseReport |
     )
 
 
-def _labels(folder: Path | None) -> list[dict[str, Any]]:
+def _labels(folder: Path | None) -> pa.Table:
     """The labels of every Parquet file below the folder; empty without a folder or file."""
     paths = sorted(folder.rglob("*.parquet")) if folder else []
-    return [label for path in paths for label in pq.ParquetFile(path).read().to_pylist()]
+    return pa.concat_tables(
+        [pq.ParquetFile(path).read() for path in paths] or [pa.table({})], promote_options="permissive"
+    )
 
 
-def _input(windows: Sequence[list[Decision]], known: Known) -> InputReport:
+def _input(windows: Sequence[pa.Table], known: Known) -> InputReport:
     """How the inputs of the last window's decisions, and the champion's answers, compare with the baseline.
 
     The answers are judged twice, those of this window and those of the windows before it too: a small difference shows
     in many rows. Windows that wait for labels are among them, so it shows the sooner where labels are missing."""
-    judgement = judge(known.baseline, watched(windows[-1], known.baseline, known.features, known.contract.rows))
+    judgement = judge(known.baseline, watched(windows[-1], known.baseline, known.features))
     found = [*judgement.findings]
     if (held := known.baseline.answers) is not None:
-        own = [held.numbers([d for d in rows if d.model_version == known.request.model_version]) for rows in windows]
+        is_own = pc.field("model_version") == known.request.model_version
+        own = [held.numbers(rows.filter(is_own)) for rows in windows]
         looks = (own[-1], np.concatenate(own)) if len(own) > 1 else (own[-1],)
         moved = (held.shift(rows_NA) for rows_NA in looks)
         found += [Finding(s.column, MEAN_SHIFT, s.value, s.bound) for s in moved if s]
@@ -273,8 +277,7 @@ def _input(windows: Sequence[list[Decision]], known: Known) -> InputReport:
     )
 
 
-def _outcomes(decisions: Sequence[Decision], known: Known) -> list[Outcome]:
+def _outcomes(decisions: pa.Table, known: Known) -> Outcomes:
     """The decisions of models, joined with their labels."""
     spec, table = known.workload.prediction, known.contract.labels
-    said = map(as_said, decisions)
-    return join(said, known.labels, prediction_spec=spec, table=table, task=known.task)
+    return join(decisions, known.labels, prediction_spec=spec, table=table, task=known.task)

@@ -16,11 +16,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
-from jobs.monitoring.labels import Answered, label_asked
-from millrace.decisions.outcomes import Outcome
+from jobs.monitoring.labels import Answered, labels_asked, micros
+from millrace.decisions.columns import OUTPUT
+from millrace.decisions.outcome_columns import Outcomes, merge
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
-from millrace.tasks.answer import CONFIDENCE
+from millrace.tasks.answer import CONFIDENCE, PROBABILITY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,58 +40,57 @@ def label_errors(
     for each day of the windows. None without windows, or if a number or a time is not given."""
     if a_day is None or registered_at is None or not windows:
         return None
-    outcomes = [
-        one
-        for window in windows
-        for one, known in zip(window.outcomes, window.known, strict=True)
-        if known and one.labelled_at is not None and one.labelled_at > registered_at
-    ]
+    since = micros(registered_at)
+    outcomes = merge([one.outcomes.take(one.known & (one.outcomes.labelled_at > since)) for one in windows])
     doubt_N = _of_answers(outcomes) if windows[0].is_share else _of_numbers(outcomes)
     quota = a_day * sum((window.window.end - window.window.start).days for window in windows)
     first = [place for place in np.argsort(-doubt_N, kind="stable")[: SPARE * quota] if doubt_N[place] > 0]
-    found = [
-        LabelDoubted(
-            **dict(label_asked(outcomes[place].decision)), label=outcomes[place].label, doubt=float(doubt_N[place])
-        )
-        for place in first
-    ]
-    return LabelErrorReport(quota=quota, doubted=tuple(found))
+    chosen = outcomes.take(np.array(first, np.int64))
+    told = zip(labels_asked(chosen), chosen.labels.tolist(), doubt_N[first].tolist(), strict=True)
+    found = tuple(LabelDoubted(**dict(asked), label=label, doubt=doubt) for asked, label, doubt in told)
+    return LabelErrorReport(quota=quota, doubted=found)
 
 
-def _of_answers(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+def _of_answers(outcomes: Outcomes) -> NDArray[np.float64]:
     """The probability that the model gives to an answer that the label contradicts (N); 0 if it is not doubted."""
-    contradicted_N = np.array([bool(one.error) for one in outcomes], bool)
-    sure_N = np.array([_sure(one) for one in outcomes], np.float64)
+    contradicted_N, sure_N = outcomes.errors > 0, _sure(outcomes)
     # What is left to a label that the answer contradicts: with more than two classes, the most that it can be.
     label_N = np.where(contradicted_N, 1 - sure_N, sure_N)
     return np.where(contradicted_N & (sure_N >= label_N.sum() / max(len(outcomes), 1)), sure_N, 0.0)
 
 
-def _sure(outcome: Outcome) -> float:
-    """How sure the model is of its answer; 0 if it does not say.
+def _sure(outcomes: Outcomes) -> NDArray[np.float64]:
+    """How sure the model is of each answer (N); 0 if it does not say.
 
     Of several labels: of the wrong answer of which it is surest; of the least sure one if all are right."""
-    output: Any = outcome.decision.output
-    if "probability" not in output or not isinstance(output["value"], list):
-        return float(output.get(CONFIDENCE) or 0.0)
-    parts = zip(output["value"], output["probability"], outcome.label or (), strict=True)
+    schema = outcomes.decisions.schema
+    if OUTPUT + PROBABILITY not in schema.names or not pa.types.is_list(schema.field(OUTPUT + "value").type):
+        return np.nan_to_num(outcomes.answers(CONFIDENCE), nan=0.0)
+    columns = (outcomes.column(OUTPUT + name).to_pylist() for name in ("value", PROBABILITY))
+    return np.array([_surest(*row) for row in zip(*columns, outcomes.labels.tolist(), strict=True)], np.float64)
+
+
+def _surest(value: list[Any], probability: list[float], label: list[Any] | None) -> float:
+    parts = zip(value, probability, label or (), strict=True)
     sure = [(p if said else 1 - p, true is not None and int(true) != said) for said, p, true in parts]
-    found: float = max((p for p, is_wrong in sure if is_wrong), default=min(p for p, _ in sure))
-    return found
+    return max((p for p, is_wrong in sure if is_wrong), default=min(p for p, _ in sure))
 
 
-def _of_numbers(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+def _of_numbers(outcomes: Outcomes) -> NDArray[np.float64]:
     """The error over the median error (N), each over the width of its interval if there is one; 0 up to FAR."""
-    width_N = np.array([_width(one) for one in outcomes], np.float64)
+    width_N = _widths(outcomes)
     if (positive_N := width_N > 0).any():
         width_N[~positive_N] = np.median(width_N[positive_N])
-    error_N = np.array([one.error for one in outcomes], np.float64) / width_N
+    error_N = outcomes.errors / width_N
     if not len(outcomes) or not (median := float(np.median(error_N))):
         return np.zeros(len(outcomes))
     return np.where(error_N > FAR * median, error_N / median, 0.0)
 
 
-def _width(outcome: Outcome) -> float:
-    """The width of the interval that the model gives, the mean one of several horizons; 1 if it gives none."""
-    output: Any = outcome.decision.output
-    return float(np.mean(np.subtract(output["upper"], output["lower"]))) if "upper" in output else 1.0
+def _widths(outcomes: Outcomes) -> NDArray[np.float64]:
+    """The width of the interval that the model gives (N), the mean one of several horizons; 1 if it gives none."""
+    if OUTPUT + "upper" not in outcomes.decisions.column_names:
+        return np.ones(len(outcomes))
+    lower, upper = (outcomes.column(OUTPUT + name).to_pylist() for name in ("lower", "upper"))
+    pairs = zip(lower, upper, strict=True)
+    return np.array([1.0 if high is None else np.mean(np.subtract(high, low)) for low, high in pairs], np.float64)

@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from millrace.decisions.outcomes import Outcome
-from millrace.decisions.record import Decision
+from millrace.decisions.columns import objects
+from millrace.decisions.floor import DAY, EPOCH
+from millrace.decisions.outcome_columns import Outcomes
 from millrace.decisions.review import INPUT_BYTES
 from millrace.messages.asked_labels import LabelAsked, LabelWanted
 from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
@@ -40,7 +43,7 @@ class Answered:
     """The rows of one window that models answered."""
 
     window: WindowToJudge
-    outcomes: Sequence[Outcome]
+    outcomes: Outcomes
     champion: str
     """The live version. What another one answered counts as a row without a label."""
     is_share: bool
@@ -52,13 +55,12 @@ class Answered:
     @cached_property
     def own(self) -> NDArray[np.bool_]:
         """Whether the champion answered."""
-        return np.array([one.decision.model_version == self.champion for one in self.outcomes], bool)
+        return self.outcomes.says("model_version", self.champion)
 
     @cached_property
     def errors(self) -> Floats:
         """NaN without a label of the champion's answer."""
-        errors_N = np.array([np.nan if one.error is None else one.error for one in self.outcomes], np.float64)
-        return np.where(self.own, errors_N, np.nan)
+        return np.where(self.own, self.outcomes.errors, np.nan)
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
@@ -68,20 +70,15 @@ class Answered:
     @cached_property
     def expects(self) -> bool:
         """Whether the champion says of each of its answers how sure it is."""
-        says = [CONFIDENCE in one.decision.output for one, own in zip(self.outcomes, self.own, strict=True) if own]
-        return self.is_share and bool(says) and all(says)
+        says_n = self.outcomes.answers(CONFIDENCE)[self.own]
+        return self.is_share and len(says_n) > 0 and not np.isnan(says_n).any()
 
     @cached_property
     def expected(self) -> Floats:
         """The error that the champion expects by its own confidence; 0 if it says none."""
         if not self.expects:
             return np.zeros(len(self.outcomes))
-        found_N = np.array(
-            [
-                1 - float(one.decision.output[CONFIDENCE]) if own else np.nan  # type: ignore[arg-type]
-                for one, own in zip(self.outcomes, self.own, strict=True)
-            ]
-        )
+        found_N = np.where(self.own, 1 - self.outcomes.answers(CONFIDENCE), np.nan)
         return np.where(self.own, found_N, np.nanmean(found_N))
 
     @cached_property
@@ -89,7 +86,8 @@ class Answered:
         """The chance with which each row was chosen, 0 for one that was not; None if no labels were asked for."""
         if (asked := self.window.asked) is None:
             return None
-        return np.array([asked.chances.get(one.decision.id, 0.0) for one in self.outcomes])
+        ids = self.outcomes.column("id").to_pylist()
+        return np.array([asked.chances.get(name, 0.0) for name in ids], np.float64)
 
     @cached_property
     def weights(self) -> Floats:
@@ -102,21 +100,21 @@ class Answered:
     def stretches(self) -> NDArray[np.int64]:
         if not self.is_in_time:
             return np.arange(len(self.outcomes))
-        start, whole = self.window.start, self.window.end - self.window.start
-        return np.array([(one.decision.event_time - start) * STRETCHES // whole for one in self.outcomes], np.int64)
+        start, whole = micros(self.window.start), micros(self.window.end) - micros(self.window.start)
+        return (self.outcomes.times - start) * STRETCHES // whole
 
     @cached_property
     def labelled(self) -> int:
-        return len([one for one in self.outcomes if one.error is not None])
+        return int(self.outcomes.known.sum())
 
     def is_settled(self, as_of: datetime) -> bool:
         """Whether no later run need look again. A window without decisions has nothing to wait for."""
         if self.labelled >= ENOUGH * len(self.outcomes):
             return True
-        if (asked := self.window.asked) is None:
+        if (asked := self.window.asked) is None or self.chances is None:
             return False
-        came = [one for one in self.outcomes if one.error is not None and one.decision.id in asked.chances]
-        return len(came) >= ENOUGH * len(asked.chances) or as_of >= asked.until
+        came = int((self.outcomes.known & (self.chances > 0)).sum())
+        return came >= ENOUGH * len(asked.chances) or as_of >= asked.until
 
     @cached_property
     def error(self) -> LiveError | None:
@@ -138,12 +136,19 @@ class Answered:
         return self.expects and contradict(self.errors, self.expected, self.chances, self.stretches)
 
     @cached_property
-    def _inputs(self) -> list[dict[str, object]]:
-        return [json.loads(one.decision.input) for one in self.outcomes]
+    def _inputs(self) -> Mapping[str, Sequence[object]]:
+        """The cells of the inputs by column."""
+        texts = self.outcomes.column("input")
+        try:
+            found = objects(texts, None)
+        except pa.ArrowInvalid:  # a column with cells of several kinds
+            rows = [json.loads(text) for text in texts.to_pylist()]
+            return {name: [row.get(name) for row in rows] for name in {name: 0 for row in rows for name in row}}
+        return {name: found.column(name).to_pylist() for name in found.column_names}
 
     def parts_of(self, column: str) -> Mapping[str, NDArray[np.bool_]]:
         """The rows of each value of a column; numbers with many values are cut into quarters."""
-        return parts([row.get(column) for row in self._inputs])
+        return parts(self._inputs.get(column) or [None] * len(self.outcomes))
 
     def slices(self, columns: Sequence[str]) -> tuple[SliceError, ...]:
         """The error by the values of these columns."""
@@ -240,8 +245,10 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
     its own error, rows are chosen by what they say."""
     if window.labelled == len(window.outcomes):
         return ()
-    own = [place for place, is_own in enumerate(window.own) if is_own]
-    own.sort(key=lambda place: (window.outcomes[place].decision.event_time, window.outcomes[place].decision.id))
+    named = pa.table({name: window.outcomes.column(name) for name in ("event_time", "id")})
+    in_order = pc.sort_indices(named, [("event_time", "ascending"), ("id", "ascending")]).to_numpy().astype(np.int64)
+    own_n = in_order[window.own[in_order]]
+    day_n = window.outcomes.times[own_n] // DAY
     expected_N = window.expected
     if window.expects and seen:
         expected_N = recalibrate(
@@ -251,43 +258,49 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
             weights_M=np.concatenate([one.weights[one.known] for one in seen]),
         )
     found = list[LabelWanted]()
-    for day, places in groupby(own, key=lambda place: window.outcomes[place].decision.event_time.date()):
-        rows = list(places)
+    for number in np.unique(day_n).tolist():
+        rows = own_n[day_n == number]
         # The same rows again for a run that is repeated.
-        seed = hashlib.sha256(f"{window.champion} {day} {window.outcomes[rows[0]].decision.id}".encode()).digest()
+        day, name = EPOCH + timedelta(days=number), named.column("id")[int(rows[0])].as_py()
+        seed = hashlib.sha256(f"{window.champion} {day} {name}".encode()).digest()
         generator = np.random.default_rng(int.from_bytes(seed[:8], "big"))
         chance_n, chosen_n = choose(expected_N[rows], a_day, generator)
-        found += [
-            _wanted(window.outcomes[place], float(chance))
-            for place, chance, is_chosen in zip(rows, chance_n, chosen_n, strict=True)
-            if is_chosen
-        ]
+        chosen = window.outcomes.take(rows[chosen_n])
+        found += _wanted(chosen, chance_n[chosen_n].tolist())
     return tuple(found)
 
 
-def weighted(window: Answered) -> list[Outcome]:
+def weighted(window: Answered) -> Outcomes:
     """The champion's labelled outcomes, each with as many rows as it stands for.
 
     If labels were asked for and others are missing, only those that were asked for: they stand for the rest."""
-    found = [one for one, known in zip(window.outcomes, window.known, strict=True) if known]
-    if (asked := window.window.asked) is None or window.labelled >= ENOUGH * len(window.outcomes):
-        return found
-    found = [one for one in found if one.decision.id in asked.chances]
-    mean = sum(1 / asked.chances[one.decision.id] for one in found) / max(len(found), 1)
-    return [replace(one, weight=1 / asked.chances[one.decision.id] / mean) for one in found]
+    if window.chances is None or window.labelled >= ENOUGH * len(window.outcomes):
+        return window.outcomes.take(window.known)
+    chosen_N = window.known & (window.chances > 0)
+    weight_n = 1 / window.chances[chosen_N]
+    return replace(window.outcomes.take(chosen_N), weights=weight_n / weight_n.mean() if len(weight_n) else weight_n)
 
 
-def _wanted(outcome: Outcome, chance: float) -> LabelWanted:
-    asked = label_asked(outcome.decision)
-    return LabelWanted(**dict(asked), chance=chance, is_known=outcome.error is not None)
+def _wanted(chosen: Outcomes, chances: Sequence[float]) -> Iterator[LabelWanted]:
+    for asked, chance, is_known in zip(labels_asked(chosen), chances, chosen.known.tolist(), strict=True):
+        yield LabelWanted(**dict(asked), chance=chance, is_known=is_known)
 
 
-def label_asked(decision: Decision) -> LabelAsked:
-    """What people are told about a decision whose label they are asked for."""
-    return LabelAsked(
-        id=decision.id,
-        event_time=decision.event_time,
-        key=dict(decision.key),
-        input=decision.input if len(decision.input.encode()) <= INPUT_BYTES else "",
-        source=decision.source,
-    )
+def labels_asked(chosen: Outcomes) -> list[LabelAsked]:
+    """What people are told about decisions whose label they are asked for."""
+    rows = pa.table({name: chosen.column(name) for name in ("id", "event_time", "key", "input", "source")}).to_pylist()
+    return [
+        LabelAsked(
+            id=row["id"],
+            event_time=row["event_time"],
+            key=json.loads(row["key"]),
+            input=row["input"] if len(row["input"].encode()) <= INPUT_BYTES else "",
+            source=row["source"],
+        )
+        for row in rows
+    ]
+
+
+def micros(at: datetime) -> int:
+    """The time in microseconds since 1970."""
+    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)

@@ -60,14 +60,14 @@ def expected_of_mix(window: Answered) -> Floats | None:
 
     Under label shift all log-odds move by one number (Saerens et al. 2002): that under which the model expects as many
     rows of the class 1 as the labels show."""
-    says = [one.decision.output.get(PROBABILITY) for one in window.outcomes]
-    if not all(isinstance(one, float) for one in says):
+    says_N = window.outcomes.answers(PROBABILITY)
+    if np.isnan(says_N).any():
         return None
-    odds_N = np.array(says, np.float64).clip(LEAST, 1 - LEAST)
+    odds_N = says_N.clip(LEAST, 1 - LEAST)
     odds_N = np.log(odds_N / (1 - odds_N))
     known_N = window.known
     weight_n = window.weights[known_N]
-    answer_N = np.array([one.decision.value == 1 for one in window.outcomes])
+    answer_N = window.outcomes.answers("value") == 1
     one_n = np.where(window.errors[known_N] > 0, ~answer_N[known_N], answer_N[known_N])
     share = float(weight_n @ one_n / weight_n.sum())
     low, high = -10.0, 10.0

@@ -10,11 +10,14 @@ name of a reference begins with "_", so Athena's table of lines leaves it out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.decisions.record import ACTIONS, ANSWERERS, REASONS, SOURCES
 from millrace.messages.envelope import Message, Moment
+from millrace.workload.rollout import PHASES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +26,8 @@ FIELDS: Mapping[str, str] = {
     "id": "eventMetadata.eventId",
     "event_time": "millrace.event_time",
     "inferred_at": "eventMetadata.inferenceTime",
+    "input": "captureData.endpointInput.data",
+    "input_digest": "millrace.input_digest",
     "output": "captureData.endpointOutput.data",
     "model_version": "millrace.model_version",
     "phase": "millrace.phase",
@@ -30,18 +35,35 @@ FIELDS: Mapping[str, str] = {
     "latency_ms": "millrace.latency_ms",
     "action": "millrace.action",
     "reason": "millrace.reason",
+    "source": "millrace.source",
 }
-"""The columns of a file beside `line`, and the field of the line that each has. Null if the line has no such field."""
+"""The columns of a file that have a field of the line each. Null if the line has no such field."""
+OBJECTS = ("key", "watched", "withheld")
+"""The columns that have an object of the line each, as its JSON. `key` is null if `record.to_line` wrote no such line:
+its other fields may then be of any kind."""
 NEEDED = ("id", "event_time", "inferred_at")
 """Each line of a file has these fields."""
 COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(FIELDS, "string"),
+    **dict.fromkeys((*FIELDS, *OBJECTS), "string"),
     "fallback": "boolean",
     "latency_ms": "double",
     "line": "string",
 }
 """The columns of a file with their types in Athena."""
 ENDING = ".absorbed"
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_OURS = re.compile(
+    (
+        rf'"millrace":\{{(?:"action":"(?:{"|".join(ACTIONS)})",)?(?:"answered_by":"(?:{"|".join(ANSWERERS)})",)?'
+        rf'(?:"caller":{_TEXT},)?"event_time":"[^"\\]*","fallback":(?:true|false),"input_digest":"[0-9a-f]{{64}}",'
+        rf'"key":(\{{.*\}}),"latency_ms":-?[0-9][-+.0-9eE]*,"model_version":(?:null|{_TEXT}),'
+        rf'"phase":"(?:{"|".join(PHASES)})",(?:"reason":"(?:{"|".join(REASONS)})",)?(?:"source":"(?:{"|".join(SOURCES)})",)?'
+        rf'(?:"watched":(\{{{_TEXT}:-?[0-9][-+.0-9eE]*(?:,{_TEXT}:-?[0-9][-+.0-9eE]*)*\}}),)?'
+        rf'(?:"withheld":(\{{.*\}}),)?"workload":{_TEXT}\}}\}}$'
+    ).encode()
+)
+"""What `record.to_line` writes under "millrace", with the OBJECTS. A quote inside of a text has a backslash before it,
+so that no text looks like a field."""
 
 
 class AbsorbedLines(Message):
@@ -89,7 +111,7 @@ def table_of(body: bytes) -> pa.Table | None:
     """The lines of one object as rows of a file; None if one of them is not such a line as `record.to_line` writes.
 
     Arrow takes only the FIELDS out: to parse each line whole takes ten times as long. So a row does not say whether its
-    line is a decision. `record.from_line` does, at each reading."""
+    line is a decision: each reader looks at that."""
     import pyarrow as pa
     import pyarrow.json as pj
 
@@ -110,7 +132,15 @@ def table_of(body: bytes) -> pa.Table | None:
     # For Arrow a row ends with its last bracket, so that a line may have none or two.
     if rows.num_rows != len(lines) or any(rows[name].null_count for name in NEEDED):
         return None
+    objects = zip(*map(_objects, lines), strict=True)
+    for name, column in zip(OBJECTS, objects, strict=True):
+        rows = rows.append_column(name, pa.array(column, pa.string()))
     return rows.append_column("line", texts)
+
+
+def _objects(line: bytes) -> tuple[bytes | None, ...]:
+    found = _OURS.search(line, max(line.rfind(b'"millrace":{'), 0))
+    return found.groups() if found else (None,) * len(OBJECTS)
 
 
 def write_file(path: Path, parts: Iterator[pa.Table]) -> None:

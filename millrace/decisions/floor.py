@@ -20,6 +20,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from millrace.messages.monitor import FloorDay
@@ -28,12 +29,14 @@ from millrace.tasks.answer import PROBABILITY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from millrace.decisions.outcomes import Outcome
+    from millrace.decisions.outcome_columns import Outcomes
     from millrace.decisions.record import Answered
     from millrace.evaluation.evidence import Measure
     from millrace.tasks.task import Task
     from millrace.workload.policy import Floor
 
+EPOCH, DAY = date(1970, 1, 1), 86_400_000_000
+"""A day in microseconds."""
 LEAST = 1e-6
 """The least probability that an answer counts with in the log loss."""
 
@@ -87,15 +90,22 @@ def together(before: Iterable[FloorDay], came: Iterable[FloorDay]) -> list[Floor
     return [found[day] for day in sorted(found)]
 
 
-def compared(outcomes: Iterable[Outcome], rule: Mapping[str, Answered], task: Task, measure: Measure) -> list[FloorDay]:
+def compared(outcomes: Outcomes, rule: Mapping[str, Answered], task: Task, measure: Measure) -> list[FloorDay]:
     """By day of their event time, what the version's answers and those of the rule have cost on labelled outcomes."""
-    found: dict[str, list[FloorDay]] = defaultdict(list)
-    for one in outcomes:
-        day = one.decision.event_time.date().isoformat()
-        both = (one.decision.output, rule)
-        own, naive = (one.weight * cost(output, one.label, task, measure) for output in both)
-        found[day].append(FloorDay(day=day, labels=1, own=own, rule=naive))
-    return [_sum(found[day]) for day in sorted(found)]
+    from millrace.decisions.columns import OUTPUT
+
+    found: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    columns = (
+        outcomes.column(OUTPUT + "value").to_pylist(),
+        outcomes.answers(PROBABILITY).tolist(),
+        outcomes.labels,
+        outcomes.weights.tolist(),
+    )
+    for day, value, probability, label, weight in zip((outcomes.times // DAY).tolist(), *columns, strict=True):
+        output = {"value": value} if math.isnan(probability) else {"value": value, PROBABILITY: probability}
+        own, naive = (weight * cost(each, label, task, measure) for each in (output, rule))
+        found[day].append((own, naive))
+    return [_sum(day, found[day]) for day in sorted(found)]
 
 
 def cost(output: Mapping[str, Answered], label: object, task: Task, measure: Measure) -> float:
@@ -113,10 +123,7 @@ def is_share(task: Task, measure: Measure) -> bool:
     return task.error_is_share and not (measure == "log_loss" and has_probability)
 
 
-def _sum(days: Sequence[FloorDay]) -> FloorDay:
-    return FloorDay(
-        day=days[0].day,
-        labels=sum(one.labels for one in days),
-        own=math.fsum(one.own for one in days),
-        rule=math.fsum(one.rule for one in days),
-    )
+def _sum(day: int, costs: Sequence[tuple[float, float]]) -> FloorDay:
+    date_ = (EPOCH + timedelta(days=day)).isoformat()
+    own, rule = map(math.fsum, zip(*costs, strict=True))
+    return FloorDay(day=date_, labels=len(costs), own=own, rule=rule)

@@ -1,46 +1,26 @@
-"""Joins decisions with the labels that come later: which label belongs to which decision, and how wrong it was."""
+"""Finds the decision that a label is about. `outcome_columns` joins many labels at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.schema import ARRIVED, PREDICTION_ID
+from millrace.contract.schema import PREDICTION_ID
 from millrace.decisions.record import Decision
 from millrace.timestamps import format_utc, parse_utc
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table
-    from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction
 
 Key = tuple[str, ...]
 """What a decision is about: the texts of its key's columns and of its event time."""
 NOW = timedelta(0)
 FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
-ENOUGH_PARTS = 0.9
-"""If a decision has several labels, this share of them must be known before its error counts, 0 to 1.
-
-Not all need be known: one hour that is missing in a series is a label of every forecast that reaches over it."""
 Label = Mapping[str, Any]
 """One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A decision that a model made, and the truth once it is known."""
-
-    decision: Decision
-    label: Any | None
-    """The label; None if it has not come. A list if the decision has several, with None for one that has not come."""
-    error: float | None
-    """The error as the task counts it; None without a label, or if too few of several are known."""
-    weight: float = 1.0
-    """How many rows it stands for, if only some labels were asked for."""
-    labelled_at: datetime | None = None
-    """When its first label came; None without a label, or if that is not recorded."""
 
 
 class DecisionIndex:
@@ -102,51 +82,6 @@ def as_said(decision: Decision) -> Decision:
     if (said := decision.withheld) is None:
         return decision
     return replace(decision, output=said.output, model_version=said.model_version, fallback=False, withheld=None)
-
-
-def join(
-    decisions: Iterable[Decision], labels: Iterable[Label], *, prediction_spec: Prediction, table: Table, task: Task
-) -> list[Outcome]:
-    """One outcome for each entity and event time that a model decided on. The first decision counts.
-
-    A label counts for this first decision, even if it names a later one. Labels that name a decision go before those
-    that do not. Fallbacks have no outcome, since no model made them. `table` is the contract's table of the labels."""
-    kept = list(decisions)
-    index = DecisionIndex(kept, prediction_spec=prediction_spec, table=table)
-    truth: dict[Key | None, Any] = {}
-    came: dict[Key | None, datetime] = {}
-    # The truth about each key. Labels that name a decision come first (False sorts before True), and `_learn` keeps the
-    # first that it hears: a second label changes nothing.
-    for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
-        for part, hours in enumerate(prediction_spec.horizons):
-            if (found := index.find(label, ahead=timedelta(hours=hours))) is not None:
-                _learn(truth, key := index.key(found), label, part, prediction_spec)
-                if (at := label.get(ARRIVED)) is not None:
-                    came[key] = min(at, came.get(key, at))
-    # The first decision of a model about each key.
-    first: dict[Key | None, Decision] = {}
-    for decision in sorted(kept, key=_first):
-        if not decision.fallback and decision.value is not None:
-            first.setdefault(index.key(decision), decision)
-    return [
-        replace(_outcome(decision, truth.get(key), task), labelled_at=came.get(key)) for key, decision in first.items()
-    ]
-
-
-def _learn(truth: dict[Key | None, Any], key: Key | None, label: Label, part: int, prediction_spec: Prediction) -> None:
-    """Add what the label says about its decision, unless it is known: all label columns, or one of several horizons."""
-    if not prediction_spec.horizons_hours:
-        cells = [label[name] for name in prediction_spec.label_columns]
-        truth.setdefault(key, cells if prediction_spec.labels else cells[0])
-    elif label.get(prediction_spec.event_time) is not None:  # which horizon it is only its time says
-        known = truth.setdefault(key, [None] * len(prediction_spec.horizons))
-        known[part] = label[prediction_spec.label] if known[part] is None else known[part]
-
-
-def _outcome(decision: Decision, label: Any, task: Task) -> Outcome:
-    parts = label if isinstance(label, list) else [label]
-    is_known = sum(one is not None for one in parts) >= ENOUGH_PARTS * len(parts)
-    return Outcome(decision=decision, label=label, error=task.error(decision.value, label) if is_known else None)
 
 
 def _first(decision: Decision) -> tuple[datetime, str]:

@@ -67,8 +67,8 @@ def _encoder(*, sort_keys: bool) -> Callable[[Any], str]:
     return lambda value: "".join(encode(value, 0))
 
 
-_ACTIONS, _REASONS, _SOURCES = get_args(Action), get_args(ActionReason), get_args(Source)
-_ANSWERERS = get_args(AnsweredBy)
+ACTIONS, REASONS, SOURCES = get_args(Action), get_args(ActionReason), get_args(Source)
+ANSWERERS = get_args(AnsweredBy)
 # Lines have sorted keys, so that equal decisions are equal texts. Answers keep the order of their fields.
 _in_order, _sorted = _encoder(sort_keys=False), _encoder(sort_keys=True)
 
@@ -245,10 +245,10 @@ def _decision(line: str | bytes) -> Decision:
         latency_ms=ours.number("latency_ms"),
         inferred_at=_Part(document).part("eventMetadata").moment("inferenceTime"),
         watched=ours.numbers("watched"),
-        action=ours.choice("action", _ACTIONS, default=action),
-        reason=ours.choice("reason", _REASONS, default=reason),
-        source=ours.choice("source", _SOURCES, default="api"),
-        answered_by=ours.choice("answered_by", _ANSWERERS) if ours.has("answered_by") else None,
+        action=ours.choice("action", ACTIONS, default=action),
+        reason=ours.choice("reason", REASONS, default=reason),
+        source=ours.choice("source", SOURCES, default="api"),
+        answered_by=ours.choice("answered_by", ANSWERERS) if ours.has("answered_by") else None,
         withheld=_withheld(document["millrace"].get("withheld")),
         caller=ours.text_or_none("caller"),
     )

@@ -1,4 +1,4 @@
-"""Reads the decisions that are kept below `<workload>/decisions/date=…/`, in the lake or in a job's folder.
+"""Reads the decisions that are kept below `<workload>/decisions/date=…/` in the lake. `columns` reads a job's folder.
 
 Those of requests are JSON lines: a night puts those of a day together into a Parquet file, which `absorbed` explains.
 Those of scored files are rows of Parquet files, which `scored` explains.
@@ -103,20 +103,18 @@ def read_lines(lines: Iterable[str | bytes]) -> StoredDecisions:
     return _stored(found, unreadable)
 
 
-def read_folder(folder: Path, *, workload: str) -> StoredDecisions:
-    """The decisions in the `.jsonl` files and in files of absorbed lines below the folder, and in the delivered files
-    that references there name."""
-    lines = read_lines(_lines_below(folder))
-    found, gone = list(lines.decisions), 0
+def read_scored(folder: Path, *, workload: str) -> StoredDecisions:
+    """The decisions in the delivered files that references below the folder name. It stands for the workload's folder
+    in the lake."""
+    found, gone = list[Decision](), 0
     references = {str(path): path.read_bytes() for path in folder.rglob("_*.json")}
     for drop, days in _days_by_drop(references).items():
-        # The folder stands for that of the workload in the lake.
         file = folder / scored.delivered_key("", drop).lstrip("/")
         if file.exists():
             found += scored.read_rows(str(file), days, workload=workload, drop_id=drop)
         else:
             gone += len(days)
-    return _stored(found, lines.unreadable + gone)
+    return _stored(found, gone)
 
 
 def read_days(
@@ -293,14 +291,6 @@ def _lines_by_object(client: Any, bucket: str, stored: StoredObjects) -> Iterato
     for key in map(absorbed.file_of, stored.absorbed):
         with _absorbed_file(client, bucket, key) as file:
             yield key, absorbed.read_file(file)
-
-
-def _lines_below(folder: Path) -> Iterator[str | bytes]:
-    """All lines in files below a folder that stands for that of the workload in the lake."""
-    for path in sorted(folder.rglob("*.jsonl")):
-        yield from path.read_bytes().splitlines()
-    for path in sorted(folder.rglob("absorbed/*/*.parquet")):
-        yield from absorbed.read_file(str(path))
 
 
 def _order(decision: Decision) -> tuple[datetime, str]:

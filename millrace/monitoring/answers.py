@@ -8,7 +8,7 @@ Axes: N rows, A columns, R directions in which held-out rows vary, D drawn windo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
-
-    from millrace.decisions.record import Decision
 
 MEAN_SHIFT = "mean_shift"
 """The statistic in a report."""
@@ -75,10 +74,10 @@ class HeldAnswers:
     factors: tuple[tuple[float, float], ...] = ()
     """By how much the bounds grow for windows of SIZES rows: of all columns together, and of each alone."""
 
-    def numbers(self, decisions: Sequence[Decision]) -> NDArray[np.float64]:
+    def numbers(self, decisions: pa.Table) -> NDArray[np.float64]:
         """The columns (N, A) of the decisions that have all of them."""
-        found = [[_number(one, column) for column in self.columns] for one in decisions]
-        return np.array([row for row in found if None not in row], np.float64).reshape(-1, len(self.columns))
+        found_AN = np.array([_numbers(decisions, column) for column in self.columns]).reshape(len(self.columns), -1)
+        return np.ascontiguousarray(found_AN[:, ~np.isnan(found_AN).any(axis=0)].T)
 
     def shift(self, rows_NA: NDArray[np.float64]) -> MeanShift | None:
         """The shift of these rows, with the bound that rows like the held-out ones exceed with the probability `rate`.
@@ -196,13 +195,23 @@ def _columns(field: str, values_N: NDArray[Any]) -> list[tuple[str, NDArray[np.f
     return [(f"{field}{IS}{text}", (values_N.astype(str) == text).astype(np.float64)) for text in frequent.tolist()]
 
 
-def _number(decision: Decision, column: str) -> float | None:
-    """The column of one decision; None if it has no such number."""
-    field, is_text, text = column.partition(IS)
-    if is_text:
-        return None if decision.model_version is None else float(str(decision.output.get(field)) == text)
-    found = decision.output.get(column, decision.watched.get(column))
-    return float(found) if isinstance(found, int | float) else None
+def _numbers(decisions: pa.Table, name: str) -> NDArray[np.float64]:
+    """The column of each decision (N); NaN where one has no such number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from millrace.decisions.columns import OUTPUT, WATCHED
+
+    field, is_text, text = name.partition(IS)
+    column = next((each for each in (OUTPUT + field, WATCHED + field) if each in decisions.column_names), None)
+    if column is None or pa.types.is_list(decisions.schema.field(column).type):
+        return np.full(len(decisions), np.nan)
+    values = decisions.column(column)
+    if not is_text:
+        return np.asarray(pc.cast(values, pa.float64()).to_numpy(), np.float64)
+    is_it = pc.fill_null(pc.equal(pc.cast(values, pa.string()), text), text == str(None))
+    is_models = pc.is_valid(decisions.column("model_version"))
+    return np.where(is_models.to_numpy(), is_it.to_numpy().astype(np.float64), np.nan)
 
 
 def _directions(

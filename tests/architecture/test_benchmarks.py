@@ -20,6 +20,7 @@ from tests.benchmarks.false_alarms import Cell as Window
 from tests.benchmarks.false_alarms import Found
 from tests.benchmarks.floor import Held
 from tests.benchmarks.ladder import CONTROL, Cell, Judged
+from tests.benchmarks.monitor_run import Run
 from tests.benchmarks.promise import Kept
 from tests.benchmarks.unlabelled import Window as Slice
 
@@ -36,6 +37,7 @@ EQUAL = Judged(
 BETTER = replace(EQUAL, cell=Cell(name="single requests", stream_days=0, block_days=0, gain=0.01), promoted=0.8)
 WEEK = replace(EQUAL, cell=replace(EQUAL.cell, name=CONTROL), promoted=0.11)
 CANARY = {"bad_median": 330.0, "bad_95": 850.0, "slow_95": 3000.0, "clean_stopped": 0.01}
+RUN = Run(cpu_s=9.0, peak_mb=1000, calls=40, files=60, decisions=1_000_000)
 QUIET = Found(cell=Window(stream="independent"), judged=1_000, false=5, seen=950)
 NOBODY = np.zeros((200, 2), bool)
 THEIRS = NOBODY | [False, True]
@@ -74,6 +76,7 @@ HELD: dict[str, dict[str, Any]] = {
     "labels": LABELS,
     "ladder": LADDER,
     "loop": {"loop_s": 10.0, "api_calls": 1000},
+    "monitor_run": {"rows": 1_000_000, "young": RUN, "old": RUN},
     "prediction": {"cpu_us": 10.0},
     "promise": {"found": [KEPT]},
     "replay": {"models": [REPLAYED, REPLAYED], "wanted": 10_000},
@@ -135,6 +138,12 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     *(("ladder", {"canary": CANARY | {name: most * 1.01}}) for name, most in CANARY.items()),
     ("loop", {"loop_s": 60.1}),
     ("loop", {"api_calls": 2501}),
+    ("monitor_run", {"young": replace(RUN, cpu_s=10.1)}),
+    ("monitor_run", {"old": replace(RUN, cpu_s=10.1)}),
+    ("monitor_run", {"young": replace(RUN, cpu_s=5.0)}),
+    ("monitor_run", {"old": replace(RUN, peak_mb=1200)}),
+    ("monitor_run", {"old": replace(RUN, calls=41)}),
+    ("monitor_run", {"old": replace(RUN, decisions=999_999)}),
     ("prediction", {"cpu_us": 30.1}),
     ("prediction", {"cpu_us": float("nan")}),
     ("promise", {"found": [replace(KEPT, error=0.056)]}),

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.monitoring.decisions import watched
+from jobs.monitoring.decisions import shape_of, watched
 from millrace.contract.load import load_contract
+from millrace.decisions.columns import of_decisions
 from millrace.decisions.record import Decision, canonical, from_line, to_line
 from millrace.features import catalogue as encoders
 from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
+from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "xray"
@@ -60,9 +62,14 @@ def decisions(images: pa.Table, *, darker: float = 0.0) -> list[Decision]:
     return [from_line(to_line(one)) for one in made]
 
 
+def columns_of(made: list[Decision], known: Baseline) -> pa.Table:
+    shape = shape_of(known, FEATURES, ROWS, Binary().answer)
+    return watched(of_decisions(made, shape), known, FEATURES)
+
+
 def test_the_summaries_are_those_of_the_images(known: Baseline) -> None:
     images = ARCHIVE.slice(1200, 60)
-    found = watched(decisions(images), known, FEATURES, ROWS)
+    found = columns_of(decisions(images), known)
     assert found.column_names == ["image.brightness", "image.contrast"]
     expected = encoders.summarise(FEATURES, images)
     for name in found.column_names:
@@ -71,8 +78,8 @@ def test_the_summaries_are_those_of_the_images(known: Baseline) -> None:
 
 def test_darker_images_alarm_and_the_archives_own_do_not(known: Baseline) -> None:
     images = ARCHIVE.slice(1200, 60)
-    calm = judge(known, watched(decisions(images), known, FEATURES, ROWS))
-    dark = judge(known, watched(decisions(images, darker=30), known, FEATURES, ROWS))
+    calm = judge(known, columns_of(decisions(images), known))
+    dark = judge(known, columns_of(decisions(images, darker=30), known))
     assert calm.ratio is not None
     assert calm.ratio < 1
     assert dark.worst is not None
@@ -82,5 +89,5 @@ def test_darker_images_alarm_and_the_archives_own_do_not(known: Baseline) -> Non
 def test_a_decision_that_no_model_made_is_not_a_missing_image(known: Baseline) -> None:
     made = decisions(ARCHIVE.slice(1200, 60))
     fallbacks = [replace(one, id=f"f-{one.id}", fallback=True, model_version=None, watched={}) for one in made]
-    table = watched([*made, *fallbacks], known, FEATURES, ROWS)
+    table = columns_of([*made, *fallbacks], known)
     assert (table.num_rows, table["image.brightness"].null_count) == (60, 0)

@@ -23,13 +23,16 @@ from jobs.monitoring.decisions import served
 from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
+from millrace.decisions.columns import Shape, of_decisions
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
+from millrace.messages.served import ServedReport
 from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
+from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -138,6 +141,10 @@ def test_quiet_weeks_and_the_week_that_three_columns_come_alive(prepare: Prepare
     assert report.unreadable == 0
 
 
+def who_answered(decisions: list[Decision]) -> ServedReport:
+    return served(of_decisions(decisions, Shape(cells={}, answer=Binary().answer)))
+
+
 def test_a_window_says_who_answered_and_how_fast() -> None:
     row = {"timestamp": datetime(1997, 1, 1, tzinfo=UTC), "class": 1}
     model = [replace(decide(number, dict(row), False, "1"), latency_ms=1.0 + number) for number in range(3)]
@@ -145,10 +152,10 @@ def test_a_window_says_who_answered_and_how_fast() -> None:
     asked = [replace(model[0], action="review", reason="unsure", inferred_at=datetime(1997, 1, 2, tzinfo=UTC))]
     asleep = [replace(one, fallback=True, action="fallback", reason="asleep", model_version=None) for one in model]
     filed = [replace(model[0], source="batch", latency_ms=0.0)] * 2
-    found = served([*model, *model, *asleep, *asked, *filed])
+    found = who_answered([*model, *model, *asleep, *asked, *filed])
     assert (found.fallback, found.review, found.reasons) == (3, 1, {"asleep": 3, "unsure": 1})
     assert (found.calls, found.p50_ms, found.p95_ms) == (4, 1.5, 2.85)
-    assert served(filed).p99_ms is None
+    assert who_answered(filed).p99_ms is None
 
 
 def test_the_error_of_three_windows_in_a_row(prepare: Prepare) -> None:

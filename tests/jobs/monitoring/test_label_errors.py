@@ -16,16 +16,32 @@ from sklearn.linear_model import LogisticRegression
 
 from jobs.monitoring.label_errors import SPARE, label_errors
 from jobs.monitoring.labels import Answered
-from millrace.decisions.outcomes import Outcome
 from millrace.decisions.record import Decision
 from millrace.messages.monitor import WindowToJudge
+from millrace.tasks.binary import Binary
+from millrace.tasks.interval import Interval
+from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
+from millrace.tasks.task import Task
 from tests.electricity import HOME
+from tests.outcomes import outcomes_of
 
 START, DAY = datetime(1997, 1, 1, tzinfo=UTC), timedelta(days=1)
 PLANTED = 0.04
 Found = tuple[Sequence[Mapping[str, Any]], np.ndarray, np.ndarray]
 """The answers of a model to rows that it has not learnt, the labels that came, and which of these are wrong."""
+
+
+def task_of(output: Mapping[str, Any]) -> Task:
+    """The task that gives such answers."""
+    if isinstance(output["value"], list):
+        return Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5))
+    if isinstance(output["value"], str):
+        return Multiclass(classes=("0", "1"))
+    if isinstance(output["value"], int):
+        return Binary()
+    return Interval(quantiles=(0.1, 0.9)) if "upper" in output else Regression()
 
 
 def window(
@@ -38,27 +54,24 @@ def window(
     days: int = 7,
 ) -> Answered:
     """A window whose first `learnt` labels had come before the model was trained."""
-    outcomes = [
-        Outcome(
-            decision=Decision(
-                id=f"d-{row}",
-                workload="w",
-                event_time=START,
-                key={"id": row},
-                input=json.dumps({"a": row}),
-                output=output,
-                model_version="1",
-                phase="live",
-                fallback=False,
-                latency_ms=1.0,
-                inferred_at=START,
-            ),
-            label=label,
-            error=error,
-            labelled_at=START - DAY if row < learnt else START + DAY,
+    decisions = [
+        Decision(
+            id=f"d-{row}",
+            workload="w",
+            event_time=START,
+            key={"id": row},
+            input=json.dumps({"a": row}),
+            output=output,
+            model_version="1",
+            phase="live",
+            fallback=False,
+            latency_ms=1.0,
+            inferred_at=START,
         )
-        for row, (output, label, error) in enumerate(zip(outputs, labels, errors, strict=True))
+        for row, output in enumerate(outputs)
     ]
+    came = [START - DAY if row < learnt else START + DAY for row in range(len(outputs))]
+    outcomes = outcomes_of(decisions, labels, errors, task=task_of(outputs[0]), labelled_at=came)
     told = WindowToJudge(start=START, end=START + days * DAY, judge_input=False, judge_error=True)
     return Answered(window=told, outcomes=outcomes, champion="1", is_share=is_share, is_in_time=False)
 

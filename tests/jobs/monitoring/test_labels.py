@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from jobs.monitoring.shifts import shifts
-from millrace.decisions.outcomes import Outcome
 from millrace.decisions.record import Decision
 from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import DriftFinding, WindowToJudge
+from tests.outcomes import outcomes_of
 
 START, WEEK = datetime(1997, 1, 1, tzinfo=UTC), timedelta(days=7)
 ROWS = 7 * 96
@@ -35,7 +36,7 @@ def answered(
         label_N = random.random(ROWS) < odds_N / (1 + odds_N)
     if world == "concept drift":
         label_N = np.where(column_N > 0.5, ~label_N, label_N)
-    outcomes = []
+    decisions, errors = [], []
     for row in range(ROWS):
         positive = float(positive_N[row])
         value = int(positive > 0.5)
@@ -52,19 +53,26 @@ def answered(
             latency_ms=1.0,
             inferred_at=start,
         )
-        error = float(value != label_N[row]) if labelled else None
-        outcomes.append(Outcome(decision=decision, label=int(label_N[row]), error=error))
+        decisions.append(decision)
+        errors.append(float(value != label_N[row]) if labelled else None)
+    outcomes = outcomes_of(decisions, label_N.astype(int).tolist(), errors)
     window = WindowToJudge(start=start, end=start + WEEK, judge_input=not labelled, judge_error=True)
     return Answered(window=window, outcomes=outcomes, champion="1", is_share=True, is_in_time=False)
 
 
 def asked(whole: Answered, *, a_day: int = 20) -> Answered:
     """The same window, of which only the labels have come that were asked for."""
-    unlabelled = replace(whole, outcomes=[replace(one, error=None) for one in whole.outcomes])
-    chances = {one.id: one.chance for one in wanted(unlabelled, [], a_day=a_day)}
-    outcomes = [one if one.decision.id in chances else replace(one, error=None) for one in whole.outcomes]
+    chances = {one.id: one.chance for one in wanted(erring(whole, [np.nan] * ROWS), [], a_day=a_day)}
+    is_asked = [name in chances for name in whole.outcomes.column("id").to_pylist()]
     told = AskedLabels(until=whole.window.end + WEEK, chances=chances)
-    return replace(whole, outcomes=outcomes, window=whole.window.model_copy(update={"asked": told}))
+    return replace(
+        erring(whole, np.where(is_asked, whole.outcomes.errors, np.nan)),
+        window=whole.window.model_copy(update={"asked": told}),
+    )
+
+
+def erring(whole: Answered, errors: ArrayLike) -> Answered:
+    return replace(whole, outcomes=replace(whole.outcomes, errors=np.asarray(errors, np.float64)))
 
 
 def test_so_many_labels_of_each_day_are_wanted_and_the_same_again() -> None:
@@ -83,8 +91,8 @@ def test_rows_are_chosen_by_what_the_labels_of_before_have_shown() -> None:
     """A model that is as often wrong where it is sure: each row is as good to ask about."""
     before = answered(seed=1)
     random = np.random.default_rng(0)
-    wrong = [replace(one, error=float(random.random() < 0.3)) for one in before.outcomes]
-    even = wanted(answered(labelled=False, number=1), [replace(before, outcomes=wrong)], a_day=10)
+    wrong = erring(before, random.random(ROWS) < 0.3)
+    even = wanted(answered(labelled=False, number=1), [wrong], a_day=10)
     chosen = wanted(answered(labelled=False, number=1), [before], a_day=10)
 
     def spread(found: tuple[object, ...]) -> float:
@@ -103,15 +111,15 @@ def test_the_labels_that_were_asked_for_stand_for_the_rest() -> None:
     assert (report.labelled, report.settled, report.contradicted) == (140, True, False)
     assert {(one.column, one.value) for one in report.slices} == {("b", "0"), ("b", "1"), ("b", "2")}
     assert all(one.low <= one.error <= one.high for one in report.slices)
-    weights = [one.weight for one in weighted(few)]
+    weights = weighted(few).weights
     assert np.mean(weights) == pytest.approx(1)
     assert max(weights) > 2
-    assert {one.weight for one in weighted(whole)} == {1}
+    assert set(weighted(whole).weights) == {1}
 
 
 def test_a_window_waits_for_what_was_asked_until_nobody_is_asked() -> None:
     few = asked(answered(seed=2))
-    none = replace(few, outcomes=[replace(one, error=None) for one in few.outcomes])
+    none = erring(few, [np.nan] * ROWS)
     until = few.window.asked.until if few.window.asked else few.window.end
     ended = [judge_errors([none], None, as_of=at, columns=())[0].settled for at in (until - WEEK, until)]
     assert ended == [False, True]

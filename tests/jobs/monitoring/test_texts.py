@@ -8,13 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.monitoring.decisions import watched
+from jobs.monitoring.decisions import shape_of, watched
 from millrace.contract.schema import Column, Table
+from millrace.decisions.columns import of_decisions
 from millrace.decisions.record import Decision, canonical, from_line, to_line
 from millrace.features import catalogue as encoders
 from millrace.features.text import Text
 from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
+from millrace.tasks.binary import Binary
 from millrace.workload.declaration import Workload
 from tests.jobs import kinds
 
@@ -54,9 +56,14 @@ def decisions(texts: list[str]) -> list[Decision]:
     return [from_line(to_line(one)) for one in made]
 
 
+def columns_of(made: list[Decision], known: Baseline) -> pa.Table:
+    shape = shape_of(known, DECLARED, TABLE, Binary().answer)
+    return watched(of_decisions(made, shape), known, DECLARED)
+
+
 def test_the_summaries_are_those_of_the_models_encoder(known: Baseline) -> None:
     later = NOTES.slice(600, 60)
-    found = watched(decisions(later["note"].to_pylist()), known, DECLARED, TABLE)
+    found = columns_of(decisions(later["note"].to_pylist()), known)
     assert found.column_names == ["note.length", "note.unknown"]
     expected = encoders.summarise(FITTED, later)
     for name in found.column_names:
@@ -66,8 +73,8 @@ def test_the_summaries_are_those_of_the_models_encoder(known: Baseline) -> None:
 def test_other_words_alarm_and_those_of_the_training_do_not(known: Baseline) -> None:
     assert isinstance(DECLARED[0], Text)
     texts = NOTES["note"].slice(600, 60).to_pylist()
-    calm = judge(known, watched(decisions(texts), known, DECLARED, TABLE))
-    other = judge(known, watched(decisions([text.replace("den", "xxq") for text in texts]), known, DECLARED, TABLE))
+    calm = judge(known, columns_of(decisions(texts), known))
+    other = judge(known, columns_of(decisions([text.replace("den", "xxq") for text in texts]), known))
     assert calm.ratio is None or calm.ratio < 1
     assert other.worst is not None
     assert (other.worst.column, other.worst.ratio > 1) == ("note.unknown", True)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from millrace.decisions.floor import compared, cost, is_share, judge, together
-from millrace.decisions.outcomes import Outcome
 from millrace.messages.monitor import FloorDay
 from millrace.workload.policy import Floor
 from tests.millrace.decisions.test_record import DECISION
+from tests.outcomes import outcomes_of
 from tests.plant import write_plant
 
 FLOOR = Floor(labels=96, return_labels=96, margin=0.02)
@@ -80,10 +80,8 @@ def test_where_a_class_is_rare_the_log_loss_counts(tmp_path: Path) -> None:
     assert [cost(sure, label, task, "error") for label in ("on", "off")] == [0, 1]
     assert (is_share(task, "error"), is_share(task, "log_loss")) == (True, False)
     moments = (timedelta(0), timedelta(hours=1), timedelta(days=1))
-    outcomes = [
-        Outcome(decision=replace(DECISION, event_time=NEW_YEAR + after, output=sure), label=label, error=0.0)
-        for after, label in zip(moments, ("on", "off", "on"), strict=True)
-    ]
+    decisions = [replace(DECISION, event_time=NEW_YEAR + after, output=sure) for after in moments]
+    outcomes = outcomes_of(decisions, ("on", "off", "on"), [0.0] * 3)
     first, second = compared(outcomes, even, task, "log_loss")
     assert (first.day, first.labels, second.day, second.labels) == ("1997-01-01", 2, "1997-01-02", 1)
     assert first.own == pytest.approx(-math.log(0.9) - math.log(0.1))

@@ -11,7 +11,7 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.decisions.outcomes import join
+from millrace.decisions.outcome_columns import join_decisions
 from millrace.decisions.record import Decision
 from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
@@ -58,7 +58,9 @@ def joined(
     decisions: list[Decision], table: pa.Table, workload: Workload, contract: Contract
 ) -> dict[str, tuple[int | None, float | None]]:
     task = Binary()
-    outcomes = join(decisions, table.to_pylist(), prediction_spec=workload.prediction, table=contract.labels, task=task)
+    outcomes = join_decisions(
+        decisions, table.to_pylist(), prediction_spec=workload.prediction, table=contract.labels, task=task
+    )
     return {outcome.decision.id: (outcome.label, outcome.error) for outcome in outcomes}
 
 
@@ -95,6 +97,10 @@ def test_a_label_of_a_later_decision_is_the_truth_of_the_first(workload: Workloa
     assert joined(both, labels((NOON, 0), ids=["second"]), workload, contract) == {"first": (0, 1.0)}
 
 
+def test_labels_that_name_no_decision_are_joined_by_key(workload: Workload, contract: Contract) -> None:
+    assert joined([decision("a")], labels((NOON, 0), ids=[None]), workload, contract) == {"a": (0, 1.0)}
+
+
 def test_a_label_that_names_no_known_decision_belongs_to_none(workload: Workload, contract: Contract) -> None:
     assert joined([decision("a")], labels((NOON, 0), ids=["other"]), workload, contract) == {"a": (None, None)}
 
@@ -112,7 +118,7 @@ def test_the_error_is_the_tasks(
     task: Any, value: Any, label: Any, error: float, workload: Workload, contract: Contract
 ) -> None:
     row = {"timestamp": NOON.replace(tzinfo=None), "class": label}
-    (outcome,) = join(
+    (outcome,) = join_decisions(
         [decision("a", output={"value": value})],
         [row],
         prediction_spec=workload.prediction,
@@ -134,7 +140,7 @@ def test_a_label_at_a_horizon_is_about_the_row_that_many_hours_before(
         ({"prediction_id": "a", "class": 1}, True),
         ({"prediction_id": "a", "timestamp": later, "class": 1}, found or not hours),
     ):
-        [outcome] = join(
+        [outcome] = join_decisions(
             [decision("a")], [label], prediction_spec=prediction_spec, table=contract.labels, task=Binary()
         )
         assert outcome.label == (1 if known else None)
@@ -159,7 +165,7 @@ def test_the_labels_of_a_forecast_come_hour_by_hour(
         for hours in come
     ]
     said = decision("a", output={"value": [float(hours) for hours in range(1, 11)]})
-    (outcome,) = join([said], rows, prediction_spec=prediction_spec, table=contract.labels, task=FORECAST)
+    (outcome,) = join_decisions([said], rows, prediction_spec=prediction_spec, table=contract.labels, task=FORECAST)
     assert outcome.error == (None if error is None else pytest.approx(error))
     assert (outcome.label or []).count(None) == (10 - len(come) if len(come) else 0)
 
@@ -170,7 +176,7 @@ def test_a_label_of_a_forecast_without_a_time_is_of_no_horizon(workload: Workloa
     )
     said = decision("a", output={"value": [1.0] * 10})
     rows = [{"prediction_id": "a", "class": 1}]
-    (outcome,) = join([said], rows, prediction_spec=prediction_spec, table=contract.labels, task=FORECAST)
+    (outcome,) = join_decisions([said], rows, prediction_spec=prediction_spec, table=contract.labels, task=FORECAST)
     assert (outcome.label, outcome.error) == (None, None)
 
 
@@ -179,5 +185,5 @@ def test_several_labels_come_together(workload: Workload, contract: Contract) ->
     prediction_spec = workload.prediction.model_copy(update={"label": "wet, dry", "labels": ("wet", "dry")})
     row = {"timestamp": NOON.replace(tzinfo=None), "wet": True, "dry": True}
     said = decision("a", output={"value": [1, 0]})
-    (outcome,) = join([said], [row], prediction_spec=prediction_spec, table=contract.labels, task=task)
+    (outcome,) = join_decisions([said], [row], prediction_spec=prediction_spec, table=contract.labels, task=task)
     assert (outcome.label, outcome.error) == ([True, True], 0.5)

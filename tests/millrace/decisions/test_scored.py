@@ -22,7 +22,7 @@ from millrace.decisions.store import (
     find_decision,
     find_unreadable,
     read_days,
-    read_folder,
+    read_scored,
     rows_of,
     stored_days,
     stored_objects,
@@ -181,7 +181,7 @@ def test_a_job_reads_what_its_manifest_names(delivered: Any, tmp_path: Path) -> 
         path.parent.mkdir(parents=True)
         path.write_bytes(delivered.get_object(Bucket=BUCKET, Key=key)["Body"].read())
     expected = read_days(delivered, BUCKET, WORKLOAD, [TODAY]).decisions
-    assert read_folder(tmp_path, workload=WORKLOAD).decisions == expected
+    assert read_scored(tmp_path, workload=WORKLOAD).decisions == expected
     assert rows_of(keys[0], KNOWN.model_dump_json().encode()) == 12
     path.unlink()
-    assert read_folder(tmp_path, workload=WORKLOAD).unreadable == 1
+    assert read_scored(tmp_path, workload=WORKLOAD).unreadable == 1

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,7 +19,6 @@ from millrace.decisions.store import (
     find_decision,
     find_unreadable,
     read_days,
-    read_folder,
     read_lines,
     stored_days,
 )
@@ -95,14 +93,6 @@ def test_the_names_and_the_times_of_objects_decide_nothing(client: Any, first: s
     assert kept is not None
     assert kept.decision == LATER
     assert kept.uri.endswith(f"{first}.jsonl")
-
-
-def test_a_folder_is_read_by_the_same_rule(tmp_path: Path) -> None:
-    for name, decision in (("a/x", LATER), ("b/y", FIRST)):
-        path = tmp_path / f"{name}.jsonl"
-        path.parent.mkdir()
-        path.write_bytes(line(decision))
-    assert read_folder(tmp_path, workload="electricity").decisions == (LATER,)
 
 
 def test_objects_are_read_side_by_side(client: Any) -> None:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from millrace.decisions.outcomes import Outcome
+from millrace.decisions.outcome_columns import Outcomes
 from millrace.decisions.record import Decision
 from millrace.monitoring.feedback import feedback
+from tests.outcomes import outcomes_of
 
+Given = list[tuple[Decision, int]]
 AT = datetime(1997, 5, 1, tzinfo=UTC)
 DECISION = Decision(
     id="r-0",
@@ -27,19 +29,25 @@ DECISION = Decision(
 )
 
 
-def outcomes(rows: int, rate: float, seed: int, *, held: bool, confidence: float = 0.95) -> list[Outcome]:
+def outcomes(rows: int, rate: float, seed: int, *, held: bool, confidence: float = 0.95) -> Given:
     """Answers 1, of which `rate` have the label 1."""
     ones = np.random.default_rng(seed).random(rows) < rate
     output = {"value": 1, "confidence": confidence}
     decision = replace(DECISION, output=output, action="review", reason="held_out") if held else DECISION
-    return [Outcome(decision=decision, label=int(one), error=float(not one)) for one in ones]
+    return [(decision, int(one)) for one in ones]
+
+
+def together(*parts: Given) -> Outcomes:
+    every = [one for part in parts for one in part]
+    decisions, labels = [decision for decision, _ in every], [label for _, label in every]
+    return outcomes_of(decisions, labels, [float(not label) for label in labels])
 
 
 def test_the_interval_holds_the_difference_that_acting_has_made() -> None:
     covered = 0
     for seed in range(1000):
         held = outcomes(200, 0.6, 2 * seed, held=True)
-        found = feedback([*held, *outcomes(800, 0.8, 2 * seed + 1, held=False)])
+        found = feedback(together(held, outcomes(800, 0.8, 2 * seed + 1, held=False)))
         assert found is not None
         (share,) = [one for one in found.figures if one.name == "share of 1"]
         covered += share.low <= 0.2 <= share.high
@@ -48,17 +56,17 @@ def test_the_interval_holds_the_difference_that_acting_has_made() -> None:
 
 def test_what_was_held_out_and_would_not_have_acted_does_not_count() -> None:
     unsure = outcomes(200, 0.5, 1, held=True, confidence=0.6)
-    found = feedback([*outcomes(100, 0.9, 2, held=True), *unsure, *outcomes(300, 0.9, 3, held=False)])
+    found = feedback(together(outcomes(100, 0.9, 2, held=True), unsure, outcomes(300, 0.9, 3, held=False)))
     assert found is not None
     assert (found.held_out, found.acted) == (100, 300)
     assert all(one.low < 0 < one.high for one in found.figures)
 
 
 def test_with_few_labels_nothing_is_said() -> None:
-    assert feedback([*outcomes(19, 0.5, 1, held=True), *outcomes(300, 0.5, 2, held=False)]) is None
+    assert feedback(together(outcomes(19, 0.5, 1, held=True), outcomes(300, 0.5, 2, held=False))) is None
 
 
 def test_a_share_of_none_is_not_certain() -> None:
-    found = feedback([*outcomes(50, 1, 1, held=True), *outcomes(50, 1, 2, held=False)])
+    found = feedback(together(outcomes(50, 1, 1, held=True), outcomes(50, 1, 2, held=False)))
     assert found is not None
     assert all(one.low < 0 < one.high for one in found.figures)

@@ -1,0 +1,318 @@
+"""The decisions of a job's folder as one table: a million of them are read column by column, and no line is parsed.
+
+    id    event_time   …  input            input.nswprice  output.value  output.confidence  watched.likeness
+    r-0   12:00:00     …  {"nswprice":…}            0.056             1               0.87              0.31
+
+`store` says where decisions lie, and which line of an id counts; of two with the same time it is the one with the
+greater cells. A line that `record.to_line` has not written, or with a cell of an unusual kind, is read alone by
+`record.from_line`: that says what a decision is.
+
+Axes: N rows of the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+import pyarrow.parquet as pq
+
+from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, parse_cell
+from millrace.decisions import absorbed
+from millrace.decisions.record import Decision, canonical
+from millrace.decisions.store import read_lines, read_scored
+from millrace.tasks.answer import arrow_type as answer_type
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import AnswerField
+
+INPUT, OUTPUT, WATCHED = "input.", "output.", "watched."
+"""Before the name of a cell of the input, of a field of the answer and of a measure."""
+TIME = pa.timestamp("us", "UTC")
+PLAIN: Mapping[str, pa.DataType] = {
+    "input": pa.string(),
+    "id": pa.string(),
+    "inferred_at": TIME,
+    "action": pa.string(),
+    "event_time": TIME,
+    "fallback": pa.bool_(),
+    "key": pa.string(),
+    "latency_ms": pa.float64(),
+    "model_version": pa.string(),
+    "reason": pa.string(),
+    "source": pa.string(),
+    "withheld": pa.string(),
+}
+"""Fields of `Decision` that have a column. `key` and `withheld` are JSON."""
+READ = tuple(name for name in (*absorbed.FIELDS, *absorbed.OBJECTS) if name != "phase")
+PART_BYTES = 32 * 2**20
+"""Lines that are read together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What of inputs, answers and measures has a column."""
+
+    cells: Mapping[str, Kind | None]
+    """By name in the input its kind; None: it is read as text. A cell that does not fit is null."""
+    answer: tuple[AnswerField, ...]
+    measures: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        # Of two rows that tie the greater counts, so the columns have the order of the fields in a line.
+        first, *plain = PLAIN.items()
+        return pa.schema([first, *self.parsed(OUTPUT), *plain, *self.parsed(INPUT), *self.parsed(WATCHED)])
+
+    def parsed(self, part: str) -> list[tuple[str, pa.DataType]]:
+        """The columns of a part with their types."""
+        kinds: dict[str, pa.DataType] = {
+            INPUT: {name: arrow_type(kind or "string") for name, kind in self.cells.items()},
+            OUTPUT: {one.name: answer_type(one) for one in self.answer},
+            WATCHED: dict.fromkeys(self.measures, pa.float64()),
+        }[part]
+        return [(part + name, kind) for name, kind in kinds.items()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredTable:
+    """One decision for each id, in the order of event time and id."""
+
+    table: pa.Table
+    unreadable: int
+    """The lines that are no decisions, and the scored files that are gone."""
+
+
+def read_folder(folder: Path, *, workload: str, shape: Shape) -> StoredTable:
+    """The decisions in the `.jsonl` files and in files of absorbed lines below the folder, and in the delivered files
+    that references there name."""
+    reader = _Reader(shape)
+    for bodies in _portions(sorted(folder.rglob("*.jsonl"))):
+        reader.add_bodies(bodies)
+    for path in sorted(folder.rglob("absorbed/*/*.parquet")):
+        reader.add_file(path)
+    scored = read_scored(folder, workload=workload)
+    reader.add(of_decisions(scored.decisions, shape))
+    return StoredTable(table=newest(pa.concat_tables(reader.parts)), unreadable=reader.unreadable + scored.unreadable)
+
+
+class _Reader:
+    """Collects the decisions of lines."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.parts: list[pa.Table] = []
+        self.unreadable = 0
+
+    def add(self, part: pa.Table) -> None:
+        self.parts.append(part)
+
+    def add_bodies(self, bodies: list[bytes]) -> None:
+        """The lines of objects. One that Arrow cannot read is looked for by halves."""
+        if (rows := absorbed.table_of(b"\n".join(bodies))) is not None:
+            self._add_rows(rows, lambda: rows)
+        elif len(bodies) == 1:
+            self._add_lines(bodies[0].splitlines())
+        else:
+            middle = len(bodies) // 2
+            self.add_bodies(bodies[:middle])
+            self.add_bodies(bodies[middle:])
+
+    def add_file(self, path: Path) -> None:
+        """The lines of a file of absorbed ones, of which only unusual ones are read whole."""
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group, columns=READ)
+                self._add_rows(rows, partial(file.read_row_group, group, columns=["line"]))
+
+    def _add_rows(self, rows: pa.Table, lines: Callable[[], pa.Table]) -> None:
+        """`lines` gives the same rows with their `line`."""
+        is_usual_N = _is_usual(rows)
+        part = _parse(rows.filter(pa.array(is_usual_N)), self.shape)
+        if part is None:
+            is_usual_N[:] = False
+        else:
+            self.add(part)
+        if not is_usual_N.all():
+            self._add_lines(lines().column("line").filter(pa.array(~is_usual_N)).to_pylist())
+
+    def _add_lines(self, lines: Iterable[str | bytes]) -> None:
+        found = read_lines(lines)
+        self.unreadable += found.unreadable
+        self.add(of_decisions(found.decisions, self.shape))
+
+
+def _portions(paths: Sequence[Path]) -> Iterator[list[bytes]]:
+    """The bodies of the files that have lines, about PART_BYTES together."""
+    portion, size = list[bytes](), 0
+    for path in paths:
+        if body := path.read_bytes().removesuffix(b"\n"):
+            portion.append(body)
+            size += len(body)
+        if size > PART_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
+def _is_usual(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether each row's line is as `to_line` writes it, as far as can be seen without its cells (N)."""
+    inputs, outputs = rows.column("input"), rows.column("output")
+    looks = pc.is_valid(rows.column("key"))
+    for begin, texts in (("{", inputs), ('{"value":', outputs)):
+        is_one_object = pc.and_(pc.starts_with(texts, begin), pc.ends_with(texts, "}"))
+        looks = pc.and_(looks, pc.and_not(is_one_object, pc.match_substring(texts, "\n")))
+    looks = pc.and_(looks, pc.is_finite(rows.column("latency_ms")))
+    usual_N = pc.fill_null(looks, fill_value=False).to_numpy()
+    digests = zip(
+        pc.cast(inputs, pa.binary()).to_pylist(), rows.column("input_digest").to_pylist(), usual_N.tolist(), strict=True
+    )
+    return np.array([usual and hashlib.sha256(text).hexdigest() == said for text, said, usual in digests], bool)
+
+
+def _parse(rows: pa.Table, shape: Shape) -> pa.Table | None:
+    """The table's rows; None if a cell is of another kind."""
+    fallback = rows.column("fallback")
+    try:
+        columns = {name: rows.column(name) for name in PLAIN} | {
+            "event_time": pc.cast(rows.column("event_time"), TIME),
+            "inferred_at": pc.cast(rows.column("inferred_at"), TIME),
+            "source": pc.fill_null(rows.column("source"), "api"),
+            "action": pc.coalesce(rows.column("action"), pc.if_else(fallback, "fallback", "automated")),
+            "reason": pc.coalesce(rows.column("reason"), pc.if_else(fallback, "no_model", "no_policy")),
+        }
+        for part, texts in (
+            (INPUT, rows.column("input")),
+            (OUTPUT, rows.column("output")),
+            (WATCHED, pc.fill_null(rows.column("watched"), "{}")),
+        ):
+            columns |= _parsed(texts, part, shape)
+        return pa.table(columns).select(shape.schema.names).cast(shape.schema)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _parsed(texts: pa.ChunkedArray, part: str, shape: Shape) -> dict[str, pa.ChunkedArray]:
+    """The columns of a part, of the texts of its objects. Raises ArrowInvalid for a cell of another kind."""
+    wanted = shape.parsed(part)
+    if part == WATCHED and not wanted:
+        return {}
+    is_text = (
+        {part + name for name, kind in shape.cells.items() if kind and not _is_jsons(kind)} if part == INPUT else ()
+    )
+    schema = [(name.removeprefix(part), pa.string() if name in is_text else kind) for name, kind in wanted]
+    found = objects(texts, pa.schema(schema))
+    columns = {name: found.column(name.removeprefix(part)) for name, _ in wanted}
+    for name in is_text:
+        columns[name] = _of_texts(columns[name], shape.cells[name.removeprefix(part)])
+    return columns
+
+
+def objects(texts: pa.ChunkedArray, schema: pa.Schema | None) -> pa.Table:
+    """The cells of the JSON objects that these texts are, with the schema's columns; without one, as they come.
+
+    Raises ArrowInvalid for a cell of another kind, and if a text is no object on one line."""
+    lines = texts.combine_chunks()
+    ends = pa.array([0, len(lines)], pa.int32())
+    body = pc.binary_join(pa.ListArray.from_arrays(ends, lines), "\n")[0].as_buffer()
+    if not body.size:
+        return (schema or pa.schema([])).empty_table()
+    parse = None if schema is None else pj.ParseOptions(
+        # A field more, since Arrow counts no rows without one.
+        explicit_schema=schema.append(pa.field("", pa.string())), unexpected_field_behavior="ignore"
+    )  # fmt: skip
+    found = pj.read_json(pa.BufferReader(body), pj.ReadOptions(use_threads=False, block_size=body.size), parse)
+    if found.num_rows != len(lines):
+        raise pa.ArrowInvalid(f"expected {len(lines)} objects, got {found.num_rows}")
+    return found
+
+
+def _is_jsons(kind: Kind) -> bool:
+    """Whether Arrow reads the cells of this kind from JSON as they are."""
+    return kind in (*FLOATS, *INTEGERS, "boolean", "string")
+
+
+def _of_texts(column: pa.ChunkedArray, kind: Kind | None) -> pa.Array:
+    """The cells that are texts in JSON: times and bytes."""
+    known = column.combine_chunks().dictionary_encode()
+    cells = [cell_of(text, kind) for text in known.dictionary.to_pylist()]
+    return pa.array(cells, arrow_type(kind or "string")).take(known.indices)
+
+
+def cell_of(cell: Any, kind: Kind | None) -> Any:
+    """One cell of JSON as the column's kind; None if it does not fit: to refuse it is the contract's task."""
+    if kind is None:
+        return None if cell is None else str(cell)
+    if kind in FLOATS:
+        return cell if type(cell) in (int, float) else None
+    try:
+        return parse_cell(cell, kind)
+    except (ValueError, OverflowError):
+        return None
+
+
+def of_decisions(decisions: Sequence[Decision], shape: Shape) -> pa.Table:
+    """The table of decisions that are at hand."""
+    rows = [json.loads(one.input) for one in decisions] if shape.cells else []
+    columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in decisions] for name in PLAIN}
+    columns["key"] = [canonical(one.key) for one in decisions]
+    columns["withheld"] = [canonical(vars(one.withheld)) if one.withheld else None for one in decisions]
+    columns |= {INPUT + name: [cell_of(row.get(name), kind) for row in rows] for name, kind in shape.cells.items()}
+    columns |= {OUTPUT + field.name: [one.output.get(field.name) for one in decisions] for field in shape.answer}
+    columns |= {WATCHED + name: [one.watched.get(name) for one in decisions] for name in shape.measures}
+    schema = shape.schema
+    return pa.table({name: _array(columns[name], schema.field(name).type) for name in schema.names}, schema)
+
+
+def _array(cells: list[Any], kind: pa.DataType) -> pa.Array:
+    """The cells; null where one is of another kind."""
+    try:
+        return pa.array(cells, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.concat_arrays([_array([cell], kind) for cell in cells]) if len(cells) > 1 else pa.nulls(1, kind)
+
+
+def newest(table: pa.Table) -> pa.Table:
+    """Of several decisions with one id the latest, or of two at the same time the greater; in order of time and id."""
+    ids = table.column("id").combine_chunks().dictionary_encode()
+    if len(ids.dictionary) < len(ids):
+        id_N, at_N = ids.indices.to_numpy(), table.column("inferred_at").cast(pa.int64()).to_numpy()
+        # In order of id and time; `rank_N` orders those that have both alike, which are few but for an object that was
+        # written twice.
+        order_N, rank_N = np.lexsort((at_N, id_N)), np.zeros(len(ids), np.int64)
+        is_alike_N = (np.diff(id_N[order_N]) == 0) & (np.diff(at_N[order_N]) == 0)
+        if is_alike_N.any():
+            alike_n = order_N[np.append(is_alike_N, False) | np.append(False, is_alike_N)]
+            texts = [[str(cell) for cell in row.values()] for row in table.take(pa.array(alike_n)).to_pylist()]
+            rank_N[alike_n[sorted(range(len(texts)), key=texts.__getitem__)]] = np.arange(len(texts))
+            order_N = np.lexsort((rank_N, at_N, id_N))
+        table = table.take(pa.array(order_N[np.append(np.diff(id_N[order_N]) > 0, True)]))
+    return table.take(pc.sort_indices(table, [("event_time", "ascending"), ("id", "ascending")]))
+
+
+def as_said(table: pa.Table, answer: Sequence[AnswerField]) -> pa.Table:
+    """The decisions with what the model said, where the naive rule answered in its place."""
+    is_withheld = pc.is_valid(table.column("withheld")).combine_chunks()
+    if not pc.any(is_withheld).as_py():
+        return table
+    said = [json.loads(text) for text in table.column("withheld").drop_null().to_pylist()]
+    columns = {OUTPUT + one.name: [each["output"].get(one.name) for each in said] for one in answer}
+    columns |= {"model_version": [each["model_version"] for each in said], "fallback": [False] * len(said)}
+    for name, cells in columns.items():
+        column = table.column(name).combine_chunks()
+        # By places, since Arrow replaces no lists by a mask.
+        places_N = np.arange(len(column))
+        places_N[is_withheld.to_numpy(zero_copy_only=False)] = len(column) + np.arange(len(said))
+        both = pa.concat_arrays([column, _array(cells, column.type)])
+        table = table.set_column(table.schema.get_field_index(name), name, both.take(pa.array(places_N)))
+    return table
