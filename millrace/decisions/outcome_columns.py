@@ -291,7 +291,8 @@ def _labels_of(
 
 def _labelled_at(key_N: Places, key_L: Places, labels: pa.Table) -> Places:
     """When the first label of each outcome came (N)."""
-    times, is_recorded = (np.resize(one, len(key_L)) for one in _times(labels, ARRIVED))
+    came, has_come = _times(labels, ARRIVED)
+    times, is_recorded = np.resize(came, len(key_L)), np.resize(has_come, len(key_L))
     first = np.full(max(key_N.max(initial=-1), key_L.max(initial=-1)) + 1, ALWAYS)
     counted_L = is_recorded & (key_L >= 0)
     np.minimum.at(first, key_L[counted_L], times[counted_L])
