@@ -165,7 +165,7 @@ def run(s3: Any, labels: pa.Table, baseline: bytes, name: str) -> Run:
     champion = Version(package_arn="", version="1", model_name="", run="", baseline_uri="")
     planned = Inputs(s3=s3, names=NAMES, run=name).write(
         folder=HOME, windows=windows, labels=labels, champion=champion, promise=None, floor=None, asked={},
-        concept_level=0.0, as_of=END,
+        concept_level=0.0, registered_at=START, as_of=END,
     )  # fmt: skip
     s3.meta.events.unregister("before-call.s3", unique_id=name)
     with TemporaryDirectory() as folder:
