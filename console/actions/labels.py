@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from console.actions.record import record
@@ -32,31 +33,52 @@ def decide(
 ) -> tuple[HeldBatch, str]:
     """The batch and, if it is accepted, the name of the run that lets it be learnt.
 
-    `wanted` is the beginning of the drop's id, or its key or the end of it.
-    Raises RunError if not exactly one waiting batch is meant, and for an empty reason."""
+    `wanted` is the beginning of the drop's id, or its key or the end of it. An accepted batch whose run did not start
+    may be accepted again.
+    Raises RunError if not exactly one waiting batch is meant, for an empty reason, and if its run was started."""
     if not reason.strip():
         raise RunError("--reason: expected a sentence for the audit table, got an empty one")
     held = HeldLabels(state_of(environment, names))
-    waiting = [one for one in held.every() if one.status == "waiting"]
-    meant = [one for one in waiting if one.object.drop_id.startswith(wanted) or one.object.key.endswith(wanted)]
+    every = held.every()
+    waiting = [one for one in every if one.status == "waiting"]
+    named = [one for one in every if one.object.drop_id.startswith(wanted) or one.object.key.endswith(wanted)]
+    meant = [one for one in named if one in waiting] or [one for one in named if one.status == status == "accepted"]
     if len(meant) != 1:
         known = ", ".join(one.object.drop_id[:DROP_SHORT] for one in waiting) or "none waits"
         raise RunError(f"expected the id or the key of one held batch, got {wanted!r}: {known}")
     (batch,) = meant
-    by, at = environment.identity(), environment.now()
-    if not held.decide(batch.object.drop_id, status, by=by, reason=reason):
-        raise RunError(f"{batch.object.drop_id}: expected a batch that waits, somebody has just decided on it")
-    event = AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED
-    details = HeldLabelsDecided(
-        drop=batch.object.key,
-        drop_id=batch.object.drop_id,
-        labels=batch.labels,
-        because=batch.because,
-        by=by,
-        reason=reason,
-    )
-    record(environment, names, event, details, command="labels", by=by, at=at)
+    at = environment.now()
+    if batch.status == "waiting":
+        _keep(environment, names, batch, status, reason=reason, at=at)
     if status == "refused":
         return batch, ""
     detail = {"feed": "labels", "objects": [batch.object.model_dump(mode="json")]}
-    return batch, start(environment.client("stepfunctions"), names, "ingest", as_of=at, more={"detail": detail}).name
+    run = start(
+        environment.client("stepfunctions"),
+        names,
+        "ingest",
+        as_of=at,
+        more={"detail": detail},
+        name=f"held-{batch.object.drop_id}",  # learnt by one run, however often it is accepted
+    )
+    return batch, run.name
+
+
+def _keep(
+    environment: Environment,
+    names: WorkloadNames,
+    batch: HeldBatch,
+    status: Literal["accepted", "refused"],
+    *,
+    reason: str,
+    at: datetime,
+) -> None:
+    """Raises RunError if somebody else has decided meanwhile."""
+    by, drop_id = environment.identity(), batch.object.drop_id
+    if not HeldLabels(state_of(environment, names)).decide(drop_id, status, by=by, reason=reason):
+        raise RunError(f"{drop_id}: expected a batch that waits, somebody has just decided on it")
+    event = AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED
+    details = HeldLabelsDecided(
+        drop=batch.object.key, drop_id=drop_id, labels=batch.labels, because=batch.because, by=by, reason=reason
+    )
+    record(environment, names, event, details, command="labels", by=by, at=at)

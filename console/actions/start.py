@@ -28,14 +28,21 @@ def start(
     *,
     as_of: datetime | None = None,
     more: Mapping[str, Any] | None = None,
+    name: str = "",
 ) -> Run:
     """The run that was started. `as_of` is the moment that the run counts as now; without it that is its start.
 
-    `more` are further fields of the machine's input. `states` is boto3's Step Functions client.
-    Raises EnvironmentNotFoundError if the machine is not deployed."""
+    `more` are further fields of the machine's input. No two runs have the same `name`; without it the run gets one of
+    its own. `states` is boto3's Step Functions client.
+    Raises EnvironmentNotFoundError if the machine is not deployed, and RunError if a run has the name."""
     given = {"cause": COMMAND, **({"as_of": as_of.isoformat()} if as_of else {}), **(more or {})}
+    named = {"name": name} if name else {}
     try:
-        started_execution = states.start_execution(stateMachineArn=names.machine_arn(machine), input=json.dumps(given))
+        started_execution = states.start_execution(
+            stateMachineArn=names.machine_arn(machine), input=json.dumps(given), **named
+        )
+    except states.exceptions.ExecutionAlreadyExists:
+        raise RunError(f"{machine} {name}: expected no run of this name, one was started before") from None
     except states.exceptions.StateMachineDoesNotExist:
         raise EnvironmentNotFoundError(
             f"expected the machine {names.machine(machine)}, got none: is it deployed?"

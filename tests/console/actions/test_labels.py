@@ -1,0 +1,42 @@
+"""A batch of labels that was held is accepted by a person, and learnt by one run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from console.actions.labels import decide
+from console.environment import Environment
+from console.queries.versions import audit_of, state_of
+from millrace.errors import EnvironmentNotFoundError, RunError
+from millrace.messages.audit import AuditEvent
+from millrace.state.held_labels import HeldLabels
+from tests.console.actions.test_rollback import NAMES
+from tests.console.actions.test_rollback import environment as environment
+from tests.console.conftest import PASS
+from tests.millrace.state.test_held_labels import BATCH
+from tests.state_table import create_table
+
+
+def test_an_accepted_batch_whose_run_did_not_start_is_accepted_again(environment: Environment) -> None:
+    create_table(environment.client("dynamodb"), NAMES.platform.audit_table)
+    held = HeldLabels(state_of(environment, NAMES))
+    held.hold(BATCH)
+    with pytest.raises(EnvironmentNotFoundError, match="expected the machine"):
+        decide(environment, NAMES, "june.csv", "accepted", reason="a new tariff")
+    assert [one.status for one in held.every()] == ["accepted"]
+
+    environment.client("stepfunctions").create_state_machine(
+        name=NAMES.machine("ingest"),
+        definition=json.dumps({"StartAt": "Done", "States": {"Done": PASS}}),
+        roleArn=f"arn:aws:iam::{NAMES.platform.account}:role/any",
+    )
+    _, run = decide(environment, NAMES, "june.csv", "accepted", reason="once more")
+    assert run == f"held-{BATCH.object.drop_id}"
+    with pytest.raises(RunError, match="one was started before"):
+        decide(environment, NAMES, "june.csv", "accepted", reason="and again")
+    with pytest.raises(RunError, match="none waits"):
+        decide(environment, NAMES, "june.csv", "refused", reason="late")
+    decided = [one for one in audit_of(environment, NAMES) if one.event is AuditEvent.LABELS_ACCEPTED]
+    assert [one.details.model_dump()["reason"] for one in decided] == ["a new tariff"]
