@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def parse_utc(text: str) -> datetime:
@@ -20,6 +22,11 @@ def format_utc(at: datetime) -> str:
     """The time as `1997-06-01T06:00:00Z`. The order of such texts is the order of the times."""
     # By isoformat, since strftime leaves out the zeros of a year with fewer than four digits.
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def micros(at: datetime) -> int:
+    """The time in microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
 
 
 def month(at: datetime) -> str:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from jobs.monitoring.decisions import served, shape_of, watched
 from jobs.monitoring.label_errors import label_errors
-from jobs.monitoring.labels import Answered, judge_errors, micros, wanted, weighted
+from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from jobs.monitoring.shifts import shifts
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
@@ -50,6 +50,7 @@ from millrace.monitoring.feedback import feedback
 from millrace.monitoring.judgement import Finding, judge
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
+from millrace.timestamps import micros
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 

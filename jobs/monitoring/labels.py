@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
 from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.live_error import FEWEST, STRETCHES, LiveError, choose, contradict, live_error, recalibrate
 from millrace.tasks.answer import CONFIDENCE
+from millrace.timestamps import micros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -299,8 +300,3 @@ def labels_asked(chosen: Outcomes) -> list[LabelAsked]:
         )
         for row in rows
     ]
-
-
-def micros(at: datetime) -> int:
-    """The time in microseconds since 1970."""
-    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)

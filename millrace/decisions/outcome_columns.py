@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from millrace.contract.kinds import FLOATS, INTEGERS, Kind
 from millrace.contract.schema import ARRIVED, PREDICTION_ID
 from millrace.decisions.columns import OUTPUT, Shape, as_said, objects, of_decisions
 from millrace.decisions.outcomes import as_said as to_said
-from millrace.timestamps import parse_utc
+from millrace.timestamps import MICROSECOND, micros, parse_utc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-SECOND, MICROSECOND = 1_000_000, timedelta(microseconds=1)
+SECOND = 1_000_000
 ENOUGH_PARTS = 0.9
 """If a decision has several labels, this share of them must be known before its error counts, 0 to 1.
 
@@ -43,7 +43,6 @@ Not all need be known: one hour that is missing in a series is a label of every 
 CELLS = ("places", "labels", "errors", "weights", "labelled_at")
 """The fields of Outcomes that have a cell for each outcome."""
 NEVER, ALWAYS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +227,7 @@ def _of_times(texts: pa.ChunkedArray) -> pa.Array:
 
 def _microseconds(text: str) -> int | None:
     try:
-        return (parse_utc(text) - EPOCH) // MICROSECOND
+        return micros(parse_utc(text))
     except ValueError:
         return None
 

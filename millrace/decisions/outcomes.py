@@ -38,18 +38,18 @@ class DecisionIndex:
             if (key := self.key(decision)) is not None:
                 self._by_key.setdefault(key, []).append(decision)
 
-    def find(self, label: Label, *, ahead: timedelta = NOW) -> Decision | None:
+    def find(self, label: Label) -> Decision | None:
         """The decision that the label names by id, else the first one about its entity and event time.
 
-        The first one counts because it was acted on. `ahead` is how far the decision's row lies before its label. A
-        label that names an id counts for that decision only. Returns None if no decision has the id, or if, with
-        `ahead`, its row lies at another distance."""
-        return next(iter(self.find_all(label, ahead=ahead)), None)
+        The first one counts because it was acted on. A label that names an id counts for that decision only: None if
+        no decision has the id."""
+        return next(iter(self.find_all(label)), None)
 
     def find_all(self, label: Label, *, ahead: timedelta = NOW) -> Sequence[Decision]:
         """The decision of `find`, then the later ones about the same entity and event time.
 
-        A label that names an id has one decision at most."""
+        `ahead` is how far the decision's row lies before its label. A label that names an id has one decision at most,
+        and none if that row lies at another distance."""
         if name := label.get(PREDICTION_ID):
             named, at = self._by_id.get(name), label.get(self._event_time)
             if named is None:

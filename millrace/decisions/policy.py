@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_float
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
@@ -35,7 +35,7 @@ from millrace.contract.kinds import to_float
 from millrace.decisions.held_out import are_held_out, is_held_out
 from millrace.decisions.record import ActionReason
 from millrace.tasks.answer import CONFIDENCE, EXPECTED_COST
-from millrace.timestamps import parse_utc
+from millrace.timestamps import micros, parse_utc
 from millrace.workload.policy import Action
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
     "fallback": ("no_model", "asleep", "below_floor"),
 }
 """The reasons of each action."""
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +104,7 @@ def act(
     policy, above = acting.policy, acting.policy.review_above
     if policy.held_out and acting.secret:
         typed = (to_float(one) if name in acting.float_keys else one for name, one in key.items())  # type: ignore[arg-type]
-        if is_held_out(_about(_micros(event_time), typed), policy.held_out, acting.secret):
+        if is_held_out(_about(micros(event_time), typed), policy.held_out, acting.secret):
             return ACTED["held_out"]
     if acting.stopped:
         return ACTED[acting.stopped]
@@ -177,9 +176,9 @@ def act_all(
     return pa.table({"action": action, "reason": reason})
 
 
-def _about(micros: int | None, key: Iterable[object]) -> str:
+def _about(moment: int | None, key: Iterable[object]) -> str:
     """What a row is about, as one text however JSON or Arrow wrote its cells."""
-    return "\n".join([str(micros), *(str(_plain(cell)) for cell in key)])
+    return "\n".join([str(moment), *(str(_plain(cell)) for cell in key)])
 
 
 def _plain(cell: object) -> object:
@@ -190,15 +189,10 @@ def _plain(cell: object) -> object:
         return int(rounded) if rounded.is_integer() else rounded
     if isinstance(cell, str) and cell[4:5] == "-":
         with suppress(ValueError):
-            return _micros(parse_utc(cell))
+            return micros(parse_utc(cell))
     if isinstance(cell, date):
-        return _micros(parse_utc(cell.isoformat()))
+        return micros(parse_utc(cell.isoformat()))
     return cell
-
-
-def _micros(at: datetime) -> int:
-    """Microseconds since 1970."""
-    return (at - EPOCH) // MICROSECOND
 
 
 def _is_within(cell: Any, bound: float) -> bool:
