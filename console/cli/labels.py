@@ -41,7 +41,8 @@ def labels(
         raise typer.BadParameter("expected no --accept and no --refuse beside it, got one", param_hint="--doubted")
     environment, names = find_deployed(stage, build, workload)
     if doubted:
-        show_rows(list(_doubted(environment, names)), as_json=as_json, nothing="No label contradicts the model.")
+        nothing = "No monitor run has found a label to doubt; without policy.label_errors_a_day none looks for one."
+        show_rows(list(_doubted(environment, names)), as_json=as_json, nothing=nothing)
         return
     if not (accept or refuse):
         rows = [
