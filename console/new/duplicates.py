@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import log
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,12 +60,15 @@ def equal_rows(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
     kept = [name for name in rows.column_names if name not in key and not pa.types.is_timestamp(rows[name].type)]
     if len(kept) < 2 or any(pa.types.is_binary(rows[name].type) for name in kept):
         return
-    repeated, distinct = (
-        repeated_rows([rows[name] for name in kept]),
-        [pc.count_distinct(rows[name]).as_py() for name in kept],
-    )
-    # Where the columns have few values together, rows of different things are equal by chance.
-    by_chance = rows.num_rows if REPEATED * prod(distinct) < rows.num_rows else REPEATED * rows.num_rows
-    if repeated > (0 if max(distinct) >= RARELY_EQUAL * rows.num_rows else by_chance):
+    repeated = repeated_rows([rows[name] for name in kept])
+    distinct = [pc.count_distinct(rows[name]).as_py() for name in kept]
+    most = REPEATED * rows.num_rows
+    if max(distinct) >= RARELY_EQUAL * rows.num_rows:
+        most = 0
+    # Where the columns have few values together, rows of different things are equal by chance. How many combinations
+    # there are is compared by its logarithm: that of a hundred columns of numbers is beyond the largest float.
+    elif sum(log(max(each, 1)) for each in distinct) < log(rows.num_rows / REPEATED):
+        most = rows.num_rows
+    if repeated > most:
         said = "1 row repeats" if repeated == 1 else f"{repeated:,} rows repeat"
         yield f"{said} another one in every column but key and time: the same row may train and test"

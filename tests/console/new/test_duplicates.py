@@ -58,3 +58,9 @@ def test_rows_of_few_values_are_equal_by_chance() -> None:
     """Nine counts of seven days: rows of other days are equal, and no row comes twice."""
     rows = {"id": range(1000), "booked": [n % 9 for n in range(1000)], "weekday": [n % 7 for n in range(1000)]}
     assert list(equal_rows(pa.table(rows), ["id"])) == []
+
+
+@pytest.mark.parametrize("columns", [110, 300])
+def test_many_columns_have_more_combinations_than_a_float_can_say(columns: int) -> None:
+    rows = pa.table({"id": range(2000)} | {f"c{at}": [(n + at) % 900 for n in range(2000)] for at in range(columns)})
+    assert len(list(equal_rows(rows, ["id"]))) == 1
