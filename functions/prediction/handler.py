@@ -18,6 +18,7 @@ from millrace.decisions.online import Asked, OnlineRoad
 from millrace.decisions.road import Refusal
 from millrace.names import row_id_of
 from millrace.settings.prediction import PredictionSettings
+from millrace.state.callers import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     now = datetime.now(UTC)
     # The request as a whole: anything that is no request of this workload is refused with one error.
     caller = request.caller(event)
-    refused = GATE.refusal(caller, now)
+    refused = request.why_unsigned(event, caller) or GATE.refusal(caller, now)
     if DESK and refused is None and jobs.is_lookup(event):
         return request.reply(event, DESK.find(event, caller))
     if refused is None and request.is_lookup(event):
@@ -61,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return request.refuse(event, call_id)
     if DESK and request.is_about_jobs(event):
         job_id = repeatable.id if repeatable else context.aws_request_id
-        of = {"owner": jobs.owner(caller), "caller": caller, "at": now, "explain": explain}
+        of = {"owner": owner_of(caller or ""), "caller": caller, "at": now, "explain": explain}
         job = Job(id=job_id, call_id=call_id, rows=rows, **of)
         make: Callable[[], dict[str, Any] | Refusal] = partial(DESK.accept, job)
         status = 202

@@ -107,6 +107,15 @@ def caller(event: Mapping[str, Any]) -> str | None:
     return str(found) if found else None
 
 
+def why_unsigned(event: Mapping[str, Any], caller: str | None) -> Refusal | None:
+    """The answer to a request over HTTP without a caller; None for any other.
+
+    API Gateway and the URL let none through. Should one be open by mistake, nobody is answered all the same."""
+    if not is_http(event) or caller is not None:
+        return None
+    return _refusal("no caller", "a request signed by an identity of IAM", "none", "signature", 403)
+
+
 def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | Refusal | None:
     """The request by its header Idempotency-Key; None without the header. A Refusal for a key of another form."""
     headers = event.get("headers") or {} if is_http(event) else {}

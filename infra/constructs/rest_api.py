@@ -129,8 +129,8 @@ class RestApi(Construct):
 def with_integrations(document: Document, *, uri: str, request: Document) -> Document:
     """The document as API Gateway takes it: each operation is validated and calls the function at `uri`.
 
-    Rows are left open in `request`: API Gateway would refuse a whole request for one bad row, and the function answers
-    the others. Answers have no schema, since API Gateway checks none.
+    Rows and their number are left open in `request`: API Gateway would refuse a whole request for one bad row, where
+    the function answers the others, and it counts no items. Answers have no schema, since API Gateway checks none.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html"""
     integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri, "timeoutInMillis": TIMEOUT_MS}
     paths = {
@@ -142,7 +142,6 @@ def with_integrations(document: Document, *, uri: str, request: Document) -> Doc
     return {
         "openapi": document["openapi"],
         "info": document["info"],
-        "security": document["security"],
         "paths": paths,
         "components": document["components"] | {"schemas": {"Request": request}},
         _X + "request-validators": {CHECKED: {"validateRequestBody": True, "validateRequestParameters": True}},
@@ -168,4 +167,6 @@ def _document(context: Context) -> Document:
 
 
 def _request(context: Context) -> Document:
-    return request_schema(context.workload, row={"type": "object"})
+    request = request_schema(context.workload, row={"type": "object"})
+    rows = {"type": "array", "items": {"type": "object"}}
+    return {**request, "properties": {**request["properties"], "rows": rows}}

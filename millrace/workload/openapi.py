@@ -75,7 +75,6 @@ def openapi(workload: Workload, contract: Contract) -> Document:
                 "variables": {"api": {"default": "api"}, "region": {"default": "eu-west-1"}},
             }
         ],
-        "security": [{SIGNED: []}],
         "paths": _paths(workload),
         "components": {
             "securitySchemes": {
@@ -120,6 +119,9 @@ def _paths(workload: Workload) -> Document:
     found[f"/{workload.name}/decisions/{{id}}"] = {"get": _find_decision()}
     if workload.policy:
         found[f"/{workload.name}/reviews"] = {"get": _read_reviews()}
+    # In each operation: API Gateway ignores a `security` of the whole document, and would answer everybody.
+    for operation in (one for methods in found.values() for one in methods.values()):
+        operation["security"] = [{SIGNED: []}]
     return found
 
 

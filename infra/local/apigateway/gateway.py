@@ -78,7 +78,8 @@ def _answer(cloud: Cloud, request: Request) -> tuple[Any, Answer]:
     stage, document = found or (None, {})
     try:
         resource, operation, parameters = _route(document, request)
-        _authorize(cloud, document, operation, request)
+        if _is_signed(document, operation):
+            _authorize(cloud, request)
         if len(request.body) > MOST_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE", 413, "Request Too Long")
         if broken := validation.why_refused(document, operation, parameters, request):
@@ -97,12 +98,13 @@ def _route(document: Document, request: Request) -> tuple[str, Mapping[str, Any]
     raise GatewayError("MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token")
 
 
-def _authorize(cloud: Cloud, document: Document, operation: Mapping[str, Any], request: Request) -> None:
+def _authorize(cloud: Cloud, request: Request) -> None:
     """Set who asks. Raises GatewayError for a request without a right signature, or without the right to ask."""
-    _check_security(document, operation)
     call = read_call(request.environ)
     if call is None or call.service != "execute-api":
         raise GatewayError("MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token")
+    if f"/{cloud.region}/execute-api/aws4_request" not in request.headers["authorization"]:
+        raise GatewayError("INVALID_SIGNATURE", 403, "Credential should be scoped to a valid region.")
     identity: Identity = cloud.parts[Identity]
     request.caller, request.access_key = OPERATOR.format(ACCOUNT), call.access_key
     if not call.access_key.startswith(ROLE_KEYS):
@@ -117,11 +119,16 @@ def _authorize(cloud: Cloud, document: Document, operation: Mapping[str, Any], r
         raise GatewayError("ACCESS_DENIED", 403, json.loads(denied[2])["message"])
 
 
-def _check_security(document: Document, operation: Mapping[str, Any]) -> None:
+def _is_signed(document: Document, operation: Mapping[str, Any]) -> bool:
+    """Whether the operation asks for a signature by itself. One that does not answers everybody.
+
+    API Gateway ignores `security` of the document as a whole, so it is ignored here:
+    https://github.com/amazon-archives/aws-apigateway-importer/issues/204"""
     schemes = document["components"]["securitySchemes"]
-    for wanted in operation.get("security", document.get("security", [{}])):
+    for wanted in operation.get("security", []):
         if [schemes[name].get(f"{EXTENSION}authtype") for name in wanted] != ["awsSigv4"]:
-            raise NotImplementedError("operations of a REST API without AWS_IAM")
+            raise NotImplementedError("operations of a REST API with another security than AWS_IAM")
+    return bool(operation.get("security"))
 
 
 def _why_invalid(call: Call, request: Request) -> str | None:

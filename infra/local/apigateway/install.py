@@ -3,7 +3,7 @@
 AWS does: check a request's signature, right and form, call the integration, write the access log, throttle.
 moto does: keep APIs, deployments and stages. It answers no request of an API.
 We do: answer under `/_aws/execute-api/<api>/<stage>/<path>`: signature, right, validation, Lambda proxy, access log.
-Weaker: only signed operations with a Lambda proxy; no throttling, keys, caches, authorizers, domains, mappings.
+Weaker: only Lambda proxies, signed or open; no throttling, keys, caches, authorizers, domains, mappings.
 """
 
 from infra.local.apigateway.documents import keep_documents

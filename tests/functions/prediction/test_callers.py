@@ -58,6 +58,18 @@ def test_a_key_gives_the_same_answer_and_the_same_decisions(
     assert said(predict(keyed("order-4712")))[1]["predictions"][0]["model_version"] == "4"
 
 
+@pytest.mark.parametrize("asked", [{}, {"resource": "/electricity/jobs"}, {"resource": "/electricity/reviews"}])
+@pytest.mark.parametrize("identity", [{"userArn": None}, {"userArn": ""}, None])
+def test_nobody_is_answered_over_http_without_a_caller(
+    asked: dict[str, str], identity: object, predict: Handler, decisions: Callable[[], list[str]]
+) -> None:
+    told = event(**asked)
+    told["requestContext"]["identity"] = identity
+    status, refusal = said(predict(told))
+    assert (status, refusal["error"]) == (403, "no caller")
+    assert decisions() == []
+
+
 def ids(predict: Handler, name: str, *, caller: str | None = None, **body: Any) -> list[str]:
     """The ids of the decisions that the caller makes with a request of this id."""
     told = event(name, headers={})

@@ -111,8 +111,8 @@ def test_a_key_that_nobody_knows_is_refused(predict: Any) -> None:
 def test_without_the_table_a_row_without_its_past_is_not_answered(predict: Any, endpoint: Any) -> None:
     """Nothing is answered with a past that may be wrong; a row that brings its own is."""
     boto3.client("dynamodb").delete_table(TableName=NAMES.platform.state_table)
-    headers = {"requestContext": {"http": {"method": "POST"}}, "body": json.dumps({"rows": [row(NOON)]})}
-    refused = predict(headers)
+    context = {"authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:user/shop"}}}
+    refused = predict({"requestContext": context, "body": json.dumps({"rows": [row(NOON)]})})
     assert (refused["statusCode"], refused["headers"]["retry-after"]) == (503, "1")
     assert json.loads(refused["body"])["error"] == "no past"
     assert endpoint.requests == []

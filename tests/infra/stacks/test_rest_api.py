@@ -108,14 +108,14 @@ def test_api_gateway_gets_the_document_with_rows_left_open(made: dict[str, dict[
     (api,) = of_kind(made[f"{PREFIX}-serving"], "AWS::ApiGateway::RestApi")
     body, document = api["Body"], openapi(load_workload(ELECTRICITY), load_contract(ELECTRICITY))
     validate(body)
-    assert body["security"] == [{"sigv4": []}]
     assert list(body["paths"]) == list(document["paths"])
     request = body["components"]["schemas"]["Request"]
     assert request["properties"]["rows"]["items"] == {"type": "object"}
-    document["components"]["schemas"]["Request"]["properties"]["rows"]["items"] = {"type": "object"}
+    document["components"]["schemas"]["Request"]["properties"]["rows"] = {"type": "array", "items": {"type": "object"}}
     assert request == document["components"]["schemas"]["Request"]
     for methods in body["paths"].values():
         for operation in methods.values():
+            assert operation["security"] == [{"sigv4": []}]
             assert operation["x-amazon-apigateway-integration"]["uri"].endswith(":live/invocations")
 
 

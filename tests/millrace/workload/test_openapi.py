@@ -92,7 +92,7 @@ def test_a_decision_is_looked_up_and_reviews_where_there_is_a_policy(folder: Pat
     if reviews:
         assert reviews["get"]["responses"].keys() == {"200", "403", "429"}
     operations = [one for methods in made["paths"].values() for one in methods.values()]
-    assert not [one for one in operations if "security" in one], "all are signed, as the document says for itself"
+    assert {json.dumps(one["security"]) for one in operations} == {'[{"sigv4": []}]'}, "each says so for itself"
 
 
 def test_a_command_without_a_known_workload_names_the_known_ones() -> None:

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from infra.constructs.rest_api import with_integrations
 from infra.local.apigateway.signatures import why_invalid
 from infra.local.iam.service_permissions import ACCOUNT
 from infra.local.kernel.cloud import Cloud
+from millrace.contract.load import load_contract
+from millrace.workload.declaration import Jobs
+from millrace.workload.load import load_workload
+from millrace.workload.openapi import openapi
 from tests.infra.local.roles import allow, make_role
 
 SOURCE = """
@@ -31,6 +37,7 @@ def handler(event, context):
     return {"statusCode": 200 + len(body.get("rows", [])), "headers": {"x-own": "1"}, "body": json.dumps(event)}
 """
 REGION = "eu-west-1"
+INCOME = Path(__file__).resolve().parents[4] / "workloads" / "income"
 ROWS = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "maxItems": 1}}}
 
 
@@ -39,14 +46,17 @@ def document(uri: Any, *, summary: str) -> dict[str, Any]:
     body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Rows"}}}}
     own = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     day = {"name": "day", "in": "query", "required": True, "schema": {"type": "string"}}
+    plain = {"responses": {"200": {"description": ""}}, **integration}
+    signed = {"security": [{"sigv4": []}]}
     error = {"responseTemplates": {"application/json": '{"kind":"$context.error.responseType"}'}}
     return {
         "openapi": "3.0.3",
         "info": {"title": "test", "description": summary, "version": "1"},
-        "security": [{"sigv4": []}],
+        **signed,
         "paths": {
-            "/a/rows": {"post": {"requestBody": body, "responses": {"200": {"description": ""}}, **integration}},
-            "/a/{id}": {"get": {"parameters": [own, day], "responses": {"200": {"description": ""}}, **integration}},
+            "/a/rows": {"post": {"requestBody": body, **signed, **plain}},
+            "/a/{id}": {"get": {"parameters": [own, day], **signed, **plain}},
+            "/open": {"get": plain},
         },
         "components": {
             "schemas": {"Rows": ROWS},
@@ -118,14 +128,21 @@ class Api:
     keys: Credentials
 
     def send(
-        self, method: str, path: str, body: object = None, *, keys: Credentials | None = None, sign: bool = True
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        keys: Credentials | None = None,
+        sign: bool = True,
+        region: str = REGION,
     ) -> tuple[int, dict[str, str], Any]:
         """The status, the headers and the document of the answer."""
         url = f"{self.cloud.endpoint_url}/_aws/execute-api/{self.id}/v1{path}"
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         request = AWSRequest(method=method, url=url, data=data, headers={"content-type": "application/json"})
         if sign:
-            SigV4Auth(keys or self.keys, "execute-api", REGION).add_auth(request)
+            SigV4Auth(keys or self.keys, "execute-api", region).add_auth(request)
         call = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)
         try:
             with urllib.request.urlopen(call, timeout=30) as answer:
@@ -193,13 +210,36 @@ def test_nobody_is_answered_without_a_right_signature(api: Api) -> None:
     stolen = Credentials(api.keys.access_key, api.keys.secret_key, "another")
     found = [
         api.send("POST", "/a/rows", {"rows": []}, **given)
-        for given in ({"sign": False}, {"keys": others}, {"keys": stolen})
+        for given in ({"sign": False}, {"keys": others}, {"keys": stolen}, {"region": "us-east-1"})
     ]  # type: ignore[arg-type]
     assert [(status, headers["x-amzn-ErrorType"]) for status, headers, _ in found] == [
         (403, "MISSING_AUTHENTICATION_TOKEN"),
         (403, "INVALID_SIGNATURE"),
         (403, "INVALID_SIGNATURE"),
+        (403, "INVALID_SIGNATURE"),
     ]
+
+
+def test_no_operation_of_a_workload_answers_without_a_signature(cloud: Cloud, client: Callable[[str], Any]) -> None:
+    workload = load_workload(INCOME).model_copy(update={"jobs": Jobs()})
+    named = openapi(workload, load_contract(INCOME))
+    request = {"type": "object"}
+    operations = [(method.upper(), path) for path, methods in named["paths"].items() for method in methods]
+    assert len(operations) == 5
+    gateway, body = client("apigateway"), with_integrations(named, uri="arn:aws:apigateway:none", request=request)
+    made = gateway.create_rest_api(name="income")["id"]
+    gateway.put_rest_api(restApiId=made, mode="overwrite", body=json.dumps(body).encode())
+    gateway.create_deployment(restApiId=made, stageName="v1")
+    api = Api(cloud=cloud, name="income", id=made, keys=Credentials("none", "none"))
+    for method, path in operations:
+        status, _, told = api.send(method, path.format(id="a"), {} if method == "POST" else None, sign=False)
+        assert (status, told["error"]) == (403, "MISSING_AUTHENTICATION_TOKEN")
+
+
+def test_an_operation_that_asks_for_no_signature_answers_everybody_as_on_aws(api: Api) -> None:
+    """Although the document as a whole asks for one."""
+    status, _, event = api.send("GET", "/open", sign=False)
+    assert (status, event["requestContext"]["identity"]["userArn"]) == (200, None)
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/a/rows/c"), ("DELETE", "/a/rows"), ("GET", "")])
