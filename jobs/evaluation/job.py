@@ -21,13 +21,13 @@ from safetensors.numpy import load
 from jobs.evaluation.examples import forecast_examples
 from jobs.evaluation.explanations import explanations
 from jobs.evaluation.mistakes import find_mistakes
-from jobs.evaluation.rows import SplitRows, answered, case_of, labelled_rows, outputs, read_rows
+from jobs.evaluation.rows import SplitRows, answered, blocks_of, case_of, labelled_rows, outputs, read_rows
 from jobs.evaluation.sample import write_sample
 from jobs.evaluation.truth_by_answer import truth_by_answer
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
-from millrace.datasets.examples import LABEL
+from millrace.datasets.examples import LABEL, entities_of
 from millrace.datasets.memory import check_memory, rows_of
 from millrace.datasets.split import windows
 from millrace.errors import ArtefactError, SnapshotError
@@ -96,7 +96,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     labelled = labelled_rows(rows, workload)
     naive = workload.gates.baseline.answer(labelled, model.description.task)
     others = answered(model, before, champion_version, naive, rows, workload)
-    case = case_of(model, rows, output_TW, others[-1], labelled)
+    case = case_of(model, rows, output_TW, others[-1], workload)
     simple = fit_and_answer(_simple(workload.gates.simple), case)
     parts = [case.answered("beside", f"{part} alone", model.outputs(case.test_tensors, part)) for part in model.parts]
     compared = contenders(case, [*others, *simple[:1], *parts, *simple[1:]])
@@ -140,7 +140,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     if not rows.parts.is_in_time:
         measures, tensors = model.measures_likeness, case.test_tensors
         measured = model.with_likeness(tensors)[1] if measures else {}
-        entity_T = np.unique([str(one) for one in labelled.entity_N[rows.parts.test]], return_inverse=True)[1]
+        entity_T = entities_of(rows.test, workload)
         rate = workload.monitors.false_alarm_rate / LOOKS
         answers = held_answers(model.description.task.answers(output_TW), measured, entity_T, rate=rate)
         watched = replace(watched, answers=answers)
@@ -243,8 +243,8 @@ def _champion(
         raise SnapshotError(f"expected rows from {recent_from} on to compare with the champion, got none")
     champion_R = scores(champion.task, champion.output_TW[first:], champion.target_T[first:])[gate.measure]
     challenger_R = scores(task, output_TW[first:], rows.test_targets[first:])[gate.measure]
-    times_R = times_T[first:] if rows.parts.is_in_time else None
-    compared = compare(champion_R, challenger_R, times_R, confidence=gate.confidence)
+    recent = slice(rows.parts.test.start + first, rows.parts.test.stop)
+    compared = compare(champion_R, challenger_R, blocks_of(rows, recent, workload), confidence=gate.confidence)
     return report.ChampionComparison(
         model_version=version,
         measure=gate.measure,

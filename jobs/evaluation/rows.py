@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from millrace.artefact.inference import Model
 from millrace.contract.schema import Contract
-from millrace.datasets.examples import LABEL, read_examples
+from millrace.datasets.examples import LABEL, entities_of, read_examples
 from millrace.datasets.split import Split
 from millrace.errors import ArtefactError
 from millrace.evaluation.bootstrap import days, entities
@@ -112,11 +112,18 @@ def answered(
     return found
 
 
-def case_of(model: Model, rows: SplitRows, output_TW: Output, today: Answered, labelled: LabelledRows) -> Case:
+def blocks_of(rows: SplitRows, part: slice, workload: Workload) -> npt.NDArray[np.intp]:
+    """The block of each row of a part for intervals: whole days, or whole entities if rows are in no order of time.
+
+    Neighbours are alike, and so are the rows of an entity. Those of a declared one are never drawn apart."""
+    if rows.parts.is_in_time:
+        return days(rows.times_N[part])
+    entity_N = entities_of(rows.table.slice(part.start, part.stop - part.start), workload).tolist()
+    return entities(entity_N, fewest=0) if workload.training.split.by == "group" else entities(entity_N)
+
+
+def case_of(model: Model, rows: SplitRows, output_TW: Output, today: Answered, workload: Workload) -> Case:
     """All that the measures look at. `today` is what decides now: the champion, or the naive rule."""
-    # Neighbours are alike, so intervals draw whole days, or whole entities if the rows are in no order of time.
-    test = rows.parts.test
-    block_T = days(rows.times_N[test]) if rows.parts.is_in_time else entities(labelled.entity_N[test])
     return Case(
         task=model.description.task,
         features=model.description.features,
@@ -126,5 +133,6 @@ def case_of(model: Model, rows: SplitRows, output_TW: Output, today: Answered, l
         parts=rows.parts,
         output_TW=output_TW,
         today=today,
-        block_T=block_T,
+        block_T=blocks_of(rows, rows.parts.test, workload),
+        entity_N=entities_of(rows.table, workload) if workload.training.split.by == "group" else None,
     )

@@ -31,7 +31,7 @@ from jobs.training.pretrained import pretrained_vectors
 from jobs.training.setting import bounds_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE, Contract
-from millrace.datasets.examples import LABEL, Examples, examples
+from millrace.datasets.examples import LABEL, Examples, entities_of, examples
 from millrace.datasets.split import spread
 from millrace.errors import MillraceError
 from millrace.evaluation.bootstrap import days
@@ -114,7 +114,7 @@ class Rows:
         by_score = scores(self.task, output_VW, self.target_N[parts.validation][answered])
         measure = "log_loss" if "log_loss" in by_score else "error"
         times_V = self.examples.times_N[parts.validation]
-        block_V = days(times_V) if parts.is_in_time else np.arange(len(times_V))
+        block_V = days(times_V) if parts.is_in_time else entities_of(self.part("validation"), self.workload)
         lines_V = self.part("validation")[LINE].to_numpy()
         return Judged(
             line_V=lines_V[answered],

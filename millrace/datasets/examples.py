@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Contract
     from millrace.features.catalogue import Features
     from millrace.workload.declaration import Prediction, Workload
-    from millrace.workload.training import ByKeyHash
+    from millrace.workload.training import ByGroup, ByKeyHash
 
     Times = npt.NDArray[np.datetime64]
 
@@ -80,10 +80,9 @@ def read_rows(
     files: RowFiles | None = None,
 ) -> pa.Table:
     """All rows of the snapshot, with the columns that examples are made of. Arguments as for `read_examples`."""
-    prediction, division = workload.prediction, workload.training.split
-    extra = (division.column,) if division.by == "column" else ()
+    prediction, extra = workload.prediction, workload.split_columns
     names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
-    beside = [name for name in more_columns if name not in (*names, *prediction.label_columns)]
+    beside = [name for name in more_columns if name not in (*names, *prediction.label_columns, *extra)]
     # A label may be null: with a horizon it is in a later row, and if it is not required, a later label may bring it.
     later = [name for name in prediction.label_columns if prediction.horizon_hours or name not in required]
     # What is known of later moments lies in later rows, in columns that may be no features.
@@ -211,6 +210,18 @@ def _together(columns: Sequence[pa.Array]) -> pa.Array:
     return lists.take(pa.array(np.arange(count), mask=~whole))
 
 
+def entities_of(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
+    """The number of each row's entity (`Workload.entity`), the same for all rows that a split keeps together.
+
+    If nothing but the event time tells rows apart, each row has a number of its own."""
+    import numpy as np
+
+    if not workload.entity:
+        return np.arange(table.num_rows)
+    [found] = entity_times([table], entity=workload.entity, event_time=workload.prediction.event_time)
+    return found.entity_N
+
+
 def horizon_of(prediction: Prediction) -> np.timedelta64:
     """How far ahead of a row its label lies; with several horizons the farthest."""
     import numpy as np
@@ -246,23 +257,23 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
         found: npt.NDArray[np.int64] = places.fill_null(-1).cast(pa.int64()).to_numpy()
         if division.absent is None or not given.null_count:
             return found
-        by_hash = _parts_by_hash(table, division.absent, workload.prediction)
+        by_hash = _parts_by_hash(table, division.absent, workload)
         return np.where(given.is_null().to_numpy(zero_copy_only=False), by_hash, found)
     if division.by == "row_order":
         shares = {"validation_share": division.validation_share, "test_share": division.test_share}
         return parts_by_order(table.num_rows, **shares)
-    assert division.by == "key_hash"
-    return _parts_by_hash(table, division, workload.prediction)
+    assert division.by != "time"
+    return _parts_by_hash(table, division, workload)
 
 
-def _parts_by_hash(table: pa.Table, division: ByKeyHash, prediction: Prediction) -> npt.NDArray[np.int64]:
-    """The part of each row by the hash of its entity: the key without the event time, so an entity is in one part."""
+def _parts_by_hash(table: pa.Table, division: ByGroup | ByKeyHash, workload: Workload) -> npt.NDArray[np.int64]:
+    """The part of each row by the hash of its entity, so an entity is in one part."""
     import numpy as np
     import pyarrow as pa
 
     from millrace.contract.deduplicate import key_of
 
-    entity = tuple(name for name in prediction.key if name != prediction.event_time) or prediction.key
+    entity = workload.entity or workload.prediction.key
     shares = {"validation_share": division.validation_share, "test_share": division.test_share}
     keys = (key_of(piece, entity).cast(pa.string()).to_pylist() for piece in slices(table))
     return np.concatenate([parts_by_hash(some, **shares) for some in keys])

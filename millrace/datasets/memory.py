@@ -70,7 +70,7 @@ def rows_of(folder: Path, schema: Path, workload: Workload, features: Features) 
     return row_memory(
         folder,
         schema,
-        columns=(*encoders.columns(features), *prediction.key, prediction.event_time),
+        columns=(*encoders.columns(features), *prediction.key, prediction.event_time, *workload.split_columns),
         labels=prediction.label_columns,
         index=(*prediction.key, prediction.event_time),
         signature=encoders.signature(features),

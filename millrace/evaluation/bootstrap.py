@@ -46,14 +46,14 @@ def successive(rows: int) -> npt.NDArray[np.intp]:
     return np.arange(rows) * min(rows, BLOCKS) // rows
 
 
-def entities(entity_N: Sequence[Hashable]) -> npt.NDArray[np.intp]:
+def entities(entity_N: Sequence[Hashable], *, fewest: int = FEWEST_ENTITIES) -> npt.NDArray[np.intp]:
     """The block of each row (N), counted from 0: at most BLOCKS blocks, each of whole entities.
 
-    With fewer than FEWEST_ENTITIES entities they are blocks of successive rows."""
+    With fewer than `fewest` entities they are blocks of successive rows."""
     # A new entity gets the next number: entities are numbered in the order of their first rows.
     place: dict[Hashable, int] = {}
     code_N = np.array([place.setdefault(entity, len(place)) for entity in entity_N], dtype=np.intp)
-    if len(place) < FEWEST_ENTITIES:
+    if len(place) < fewest:
         return successive(len(code_N))
     return code_N * min(len(place), BLOCKS) // len(place)
 

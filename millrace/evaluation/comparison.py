@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.bootstrap import Bootstrap, days, successive
+from millrace.evaluation.bootstrap import Bootstrap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from millrace.evaluation.bootstrap import Times
 
     Errors = npt.NDArray[np.float64]
 
@@ -37,14 +35,15 @@ class Comparison:
     """The days or blocks of rows that the bound rests on."""
 
 
-def compare(champion_N: Errors, challenger_N: Errors, times_N: Times | None, *, confidence: float) -> Comparison:
+def compare(
+    champion_N: Errors, challenger_N: Errors, block_N: npt.NDArray[np.intp], *, confidence: float
+) -> Comparison:
     """The comparison of both models' errors, row by row.
 
-    `times_N` is None if the rows have no order in time. The bound is the percentile bootstrap over days, or over blocks
-    of successive rows without times. With fewer than five days or blocks the bound is NaN. The seed is fixed: equal
-    rows have an equal bound."""
+    The bound is the percentile bootstrap over the blocks of the rows: days, entities, or successive rows. With fewer
+    than five blocks it is NaN. The seed is fixed: equal rows have an equal bound."""
     improvement_N = champion_N - challenger_N
-    bootstrap = Bootstrap(successive(len(improvement_N)) if times_N is None else days(times_N))
+    bootstrap = Bootstrap(block_N)
     return Comparison(
         rows=len(improvement_N),
         champion=float(champion_N.mean()),

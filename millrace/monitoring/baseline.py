@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, TypeAdapter, ValidationError
 
+from millrace.datasets.examples import entities_of
 from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features import catalogue as encoders
-from millrace.features.as_of import entity_times
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.answers import HeldAnswers
 from millrace.monitoring.calibration import (
@@ -148,7 +148,8 @@ def build(
     if is_in_time:
         order_N, (window_N, complete) = seconds_N, windows_of(seconds_N, monitors.window_days)
     else:
-        entity_N = _entities(table, workload)
+        _require(table, workload.entity)
+        entity_N = entities_of(table, workload)
         order_N, (window_N, complete) = _at_random(entity_N), random_windows(entity_N)
     if len(complete) < FEWEST_WINDOWS:
         raise ConfigurationError(
@@ -267,16 +268,6 @@ def _slices(window_N: NDArray[np.int64], order_N: NDArray[np.int64] | None) -> N
     slice_N = np.empty_like(window_N)
     slice_N[sorted_N] = place_N * SLICES // rows_K[window_N]
     return slice_N
-
-
-def _entities(table: pa.Table, workload: Workload) -> NDArray[np.int64]:
-    """The number of each row's entity: the key without the event time. If the key is nothing else, each row is one."""
-    names = [name for name in workload.prediction.key if name != workload.prediction.event_time]
-    _require(table, names)
-    if not names:
-        return np.arange(table.num_rows)
-    [found] = entity_times([table], entity=names, event_time=workload.prediction.event_time)
-    return found.entity_N
 
 
 def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

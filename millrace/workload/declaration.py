@@ -407,6 +407,21 @@ class Workload(Section):
     tuning: Tuning | None = None
     """The search for hyperparameters that `millrace tune` starts."""
 
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The columns that name what a row is about: those of a split by group, else the key without the event time."""
+        if self.training.split.by == "group":
+            return self.training.split.columns
+        return tuple(name for name in self.prediction.key if name != self.prediction.event_time)
+
+    @property
+    def split_columns(self) -> tuple[str, ...]:
+        """The contract's columns that a split reads, besides key and event time."""
+        division = self.training.split
+        if division.by == "group":
+            return division.columns
+        return (division.column,) if division.by == "column" else ()
+
     def approval(self, *, production: bool) -> Approval:
         """Who approves a version in a stage like `prod`, or in another stage."""
         is_high = self.card is not None and self.card.risk == "high"

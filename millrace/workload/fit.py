@@ -97,8 +97,9 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
     prediction, where = workload.prediction, f"{workload.name}/contract.yaml"
     named = _check_marks(workload, contract)
     division = workload.training.split
-    if division.by == "column":
-        _expect(where, "the split", {division.column}, set(contract.rows.names) - named)
+    _expect(where, "the split", {*workload.split_columns}, set(contract.rows.names) - named)
+    if division.by == "group":
+        _check_group(workload, contract, division.columns)
     if division.by == "row_order" and prediction.horizon_hours:
         expected = "by: time, since labels ahead of the last rows of a part are of the next one"
         raise WorkloadError(
@@ -121,6 +122,21 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
     kind = contract.rows.column(prediction.event_time).kind
     if not kind.startswith("timestamp"):
         raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
+
+
+def _check_group(workload: Workload, contract: Contract, columns: tuple[str, ...]) -> None:
+    """Raise WorkloadError if some row has no entity, or if what a row reads of other rows may be of another one."""
+    where, prediction = f"{workload.name}/workload.yaml", workload.prediction
+    for name in columns:
+        column = contract.rows.column(name)
+        if not column.required or column.kind in (*FLOATS, "binary", "boolean"):
+            expected = f"{name} to be a required text, whole number or time in contract.yaml: a row is about something"
+            came = f"{'required ' * column.required}{column.kind}"
+            raise WorkloadError(where=where, field="training.split.column", expected=expected, came=came)
+    reads_others = prediction.horizon_hours or any(feature.history for feature in prediction.features)
+    if prediction.event_time in columns or (reads_others and not {*columns} <= {*prediction.key}):
+        expected = "columns of the key without the event time: a history or a label ahead is of the same key"
+        raise WorkloadError(where=where, field="training.split.column", expected=expected, came=", ".join(columns))
 
 
 def _check_marks(workload: Workload, contract: Contract) -> set[str]:

@@ -37,6 +37,24 @@ class ByKeyHash(Section):
     """The share of entities for tests, 0 to 0.5."""
 
 
+class ByGroup(Section):
+    """The hash of the entity decides that a column names, so all rows about it are in the same part for ever.
+
+    The column need not be a feature. Example: `split: {by: group, column: patient}`"""
+
+    by: Literal["group"]
+    column: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    """The column that names what a row is about; a list of columns if it takes several."""
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    """The share of entities for validation, 0 to 0.5."""
+    test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    """The share of entities for tests, 0 to 0.5."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+
 class ByRowOrder(Section):
     """The last rows in the order of event time are for tests, the rows before them for validation.
 
@@ -156,7 +174,9 @@ class Training(Section):
     """None: a training starts from random weights."""
     pretrained: Pretrained | None = None
     """None: the vectors of words start at random."""
-    split: Annotated[ByTime | ByColumn | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(by="time")
+    split: Annotated[ByTime | ByColumn | ByGroup | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(
+        by="time"
+    )
     validation_days: Annotated[int, Field(ge=0)] = 0
     """The days for validation, right before the test days. At least 1 for a split by time, 0 for any other split."""
     test_days: Annotated[int, Field(ge=0)] = 0

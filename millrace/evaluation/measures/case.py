@@ -61,6 +61,8 @@ class Case:
     """What decides today: the champion, or the naive rule before there is a champion."""
     block_T: npt.NDArray[np.intp]
     """The block of each test row for the bootstrap: its day, or its entity if rows are not in time order."""
+    entity_N: npt.NDArray[np.int64] | None = None
+    """The declared entity of each row, whose rows may be alike; None where each row stands for itself."""
 
     # The cached properties are computed when a declared gate first reads them, and then shared by all measures.
     @cached_property

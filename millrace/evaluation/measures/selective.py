@@ -47,11 +47,16 @@ def automation(policy: Policy | None, case: Case) -> AutomationEvidence | None:
 def _evidence(case: Case, *, error: float, risk: float) -> SelectiveEvidence:
     """The threshold from the validation rows, and coverage and error of the test rows that reach it.
 
-    The validation rows also gave the model's temperature."""
+    The validation rows also gave the model's temperature. A binomial tail takes rows for independent, so of each
+    declared entity one row counts, drawn by chance."""
     rows = case.parts.validation
     output_NW = case.outputs(encode(case.features, case.part(rows)))
     held_N = case.task.answers(output_NW)[CONFIDENCE].astype(np.float64)
     wrong_N = case.task.errors(output_NW, case.target_N[rows])
+    if case.entity_N is not None:
+        order_N = np.random.default_rng(0).permutation(len(held_N))
+        one_E = order_N[np.unique(case.entity_N[rows][order_N], return_index=True)[1]]
+        held_N, wrong_N = held_N[one_E], wrong_N[one_E]
     threshold = find_threshold(held_N, wrong_N, error=error, risk=risk)
     if threshold is None:
         nothing = Estimate(value=np.nan, low=np.nan, high=np.nan)

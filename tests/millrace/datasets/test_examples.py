@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from jobs.evaluation.rows import SplitRows, blocks_of
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
-from millrace.datasets.examples import LABEL, Examples, examples, label_of
+from millrace.datasets.examples import LABEL, Examples, entities_of, examples, label_of
 from millrace.datasets.split import parts_by_hash
 from millrace.errors import SnapshotError, WorkloadError
 from millrace.features import catalogue
@@ -212,6 +213,52 @@ def test_an_entity_keeps_its_part_whatever_others_come() -> None:
         for part in (found.parts.train, found.parts.validation, found.parts.test)
     ]
     assert sum(map(len, cities)) == len(set.union(*cities)) == 20
+
+
+@pytest.mark.parametrize(
+    ("split", "entity"),
+    [
+        ({"by": "key_hash", "validation_share": 0.2, "test_share": 0.2}, ("visit",)),
+        ({"by": "group", "column": "patient"}, ("patient",)),
+        ({"by": "group", "column": ["clinic", "patient"], "test_share": 0.3}, ("clinic", "patient")),
+    ],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_no_entity_stands_on_two_sides(split: dict[str, Any], entity: tuple[str, ...], seed: int) -> None:
+    """Neither of the three parts, nor of the blocks that intervals draw, whatever the order of the rows."""
+    rng, rows = np.random.default_rng(seed), 600
+    workload = declared(
+        prediction__label="load",
+        prediction__key=["visit"],
+        prediction__features=["heat"],
+        training__split=split,
+        training__validation_days=0,
+        training__test_days=0,
+        training__walk_forward_steps=0,
+    )
+    table = pa.table(
+        {
+            "visit": pa.array(rng.permutation(rows)),
+            "at": pa.array(
+                np.sort(rng.integers(0, 90 * 86_400, rows)).astype("datetime64[s]").astype("datetime64[us]")
+            ),
+            "patient": pa.array(rng.integers(0, 60, rows).astype(str)),
+            "clinic": pa.array(rng.integers(0, 4, rows)),
+            "load": rng.normal(0, 1, rows),
+            "heat": rng.normal(0, 1, rows),
+        }
+    )
+    found = made(table, workload)
+    parts = (found.parts.train, found.parts.validation, found.parts.test)
+    names = [{tuple(row[name] for name in entity) for row in found.part(part).to_pylist()} for part in parts]
+    assert sum(map(len, names)) == len(set.union(*names))
+    rows_of = SplitRows(table=found.table, times_N=found.times_N, target_N=np.zeros(0), parts=found.parts)
+    blocks = blocks_of(rows_of, found.parts.test, workload)
+    if split["by"] == "group":
+        of_entity = list(
+            zip(entities_of(found.part(found.parts.test), workload).tolist(), blocks.tolist(), strict=True)
+        )
+        assert len(set(of_entity)) == len(names[2])
 
 
 @pytest.mark.parametrize(

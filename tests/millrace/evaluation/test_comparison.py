@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from millrace.evaluation.bootstrap import days, successive
 from millrace.evaluation.comparison import compare
 
 TIMES = np.arange("1996-12-01", "1996-12-29", dtype="datetime64[m]")[::30]
@@ -17,7 +18,7 @@ def drawn(rng: np.random.Generator, accuracy: float) -> np.ndarray:
 
 def test_equal_models_differ_by_nothing() -> None:
     errors = drawn(np.random.default_rng(0), 0.8)
-    compared = compare(errors, errors, TIMES, confidence=0.95)
+    compared = compare(errors, errors, days(TIMES), confidence=0.95)
     assert compared.difference == compared.lower_bound == 0
     assert compared.rows == len(TIMES)
 
@@ -25,20 +26,20 @@ def test_equal_models_differ_by_nothing() -> None:
 def test_a_worse_model_is_below() -> None:
     rng = np.random.default_rng(0)
     champion = drawn(rng, 0.85)
-    compared = compare(champion, np.maximum(champion, rng.random(len(TIMES)) >= 0.9), TIMES, confidence=0.95)
+    compared = compare(champion, np.maximum(champion, rng.random(len(TIMES)) >= 0.9), days(TIMES), confidence=0.95)
     assert compared.lower_bound < compared.difference < -0.05
 
 
 def test_equal_rows_give_an_equal_bound() -> None:
     rng = np.random.default_rng(0)
     one, other = drawn(rng, 0.8), drawn(rng, 0.8)
-    assert compare(one, other, TIMES, confidence=0.95) == compare(one, other, TIMES, confidence=0.95)
+    assert compare(one, other, days(TIMES), confidence=0.95) == compare(one, other, days(TIMES), confidence=0.95)
 
 
 def test_a_higher_confidence_gives_a_lower_bound() -> None:
     rng = np.random.default_rng(0)
     one, other = drawn(rng, 0.8), drawn(rng, 0.8)
-    bounds = [compare(one, other, TIMES, confidence=confidence).lower_bound for confidence in (0.8, 0.95, 0.99)]
+    bounds = [compare(one, other, days(TIMES), confidence=confidence).lower_bound for confidence in (0.8, 0.95, 0.99)]
     assert bounds == sorted(bounds, reverse=True)
 
 
@@ -49,19 +50,19 @@ def test_the_bound_holds_as_often_as_it_says_where_days_hang_together() -> None:
     above = by_rows = 0
     for _ in range(300):
         one, other = drawn(rng, 0.8), drawn(rng, 0.8)
-        above += compare(one, other, TIMES, confidence=0.95).lower_bound > 0
+        above += compare(one, other, days(TIMES), confidence=0.95).lower_bound > 0
         difference = one - other
         by_rows += difference.mean() - 1.645 * difference.std() / len(TIMES) ** 0.5 > 0
     assert above / 300 == pytest.approx(0.05, abs=0.045)
     assert by_rows / 300 > 0.12
 
 
-@pytest.mark.parametrize(("days", "is_known"), [(1, False), (4, False), (5, True)])
-def test_rows_of_a_few_days_have_no_bound(days: int, is_known: bool) -> None:
+@pytest.mark.parametrize(("of_days", "is_known"), [(1, False), (4, False), (5, True)])
+def test_rows_of_a_few_days_have_no_bound(of_days: int, is_known: bool) -> None:
     """Of one day the bound would be the difference itself."""
     rng = np.random.default_rng(0)
-    rows = slice(days * 48)
-    compared = compare(drawn(rng, 0.8)[rows], drawn(rng, 0.8)[rows], TIMES[rows], confidence=0.95)
+    rows = slice(of_days * 48)
+    compared = compare(drawn(rng, 0.8)[rows], drawn(rng, 0.8)[rows], days(TIMES[rows]), confidence=0.95)
     assert bool(np.isfinite(compared.lower_bound)) == is_known
     assert np.isfinite(compared.difference)
 
@@ -70,7 +71,7 @@ def test_days_of_different_length_weigh_by_their_rows() -> None:
     """Were each day as much, a draw with two short days of five would lie at 0.6."""
     times = np.concatenate([TIMES[: 4 * 48], TIMES[4 * 48 : 4 * 48 + 2]])
     champion, challenger = np.ones(194), np.repeat([0.0, 1.0], [192, 2])
-    compared = compare(champion, challenger, times, confidence=0.95)
+    compared = compare(champion, challenger, days(times), confidence=0.95)
     assert compared.difference == pytest.approx(192 / 194)
     assert 0.9 < compared.lower_bound < compared.difference
 
@@ -78,7 +79,7 @@ def test_days_of_different_length_weigh_by_their_rows() -> None:
 def test_amounts_are_compared_in_their_own_unit() -> None:
     rng = np.random.default_rng(0)
     challenger = rng.gamma(2, 10, len(TIMES))
-    compared = compare(challenger + 5, challenger, TIMES, confidence=0.95)
+    compared = compare(challenger + 5, challenger, days(TIMES), confidence=0.95)
     assert compared.difference == pytest.approx(5)
     assert compared.lower_bound == pytest.approx(5)
 
@@ -88,9 +89,9 @@ def test_rows_without_a_time_are_drawn_by_blocks_of_neighbours(rows: int) -> Non
     """Where neighbours are alike, blocks give a wider bound than the same rows shuffled."""
     rng = np.random.default_rng(0)
     runs = np.repeat(rng.random(rows // 5 + 1), 5)[:rows]
-    compared = compare(runs, np.full(rows, 0.5), None, confidence=0.95)
+    compared = compare(runs, np.full(rows, 0.5), successive(rows), confidence=0.95)
     assert compared.rows == rows
     assert compared.lower_bound < compared.difference
     if rows > 1000:
-        shuffled = compare(rng.permutation(runs), np.full(rows, 0.5), None, confidence=0.95)
+        shuffled = compare(rng.permutation(runs), np.full(rows, 0.5), successive(rows), confidence=0.95)
         assert compared.lower_bound < shuffled.lower_bound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -52,6 +53,25 @@ def test_a_label_in_words_fits_where_the_positive_class_is_one_of_them(folder: P
         check(folder)
     change(folder, "workload.yaml", "label: class\n", "label: class\n  positive: up\n")
     check(folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("nswpric", "did you mean 'nswprice'"),
+        ("class", "the split"),
+        ("nswprice", "required text, whole number or time"),
+        ("timestamp", "without the event time"),
+        ("day_of_week", None),
+    ],
+)
+def test_an_entity_is_a_required_column_that_names_something(folder: Path, column: str, expected: str | None) -> None:
+    document = yaml.safe_load((folder / "workload.yaml").read_text())
+    document["training"] |= {"split": {"by": "group", "column": column}, "walk_forward_steps": 0}
+    document["training"] |= {"validation_days": 0, "test_days": 0, "train_days": None}
+    (folder / "workload.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(WorkloadError, match=expected) if expected else nullcontext():
+        check(folder)
 
 
 @pytest.mark.parametrize("valid", ["[0, 1, 2]", "[0]", "[0, 2]"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from millrace.evaluation.bootstrap import successive
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.gates.catalogue import Gates, judge_all, passed
 from millrace.evaluation.gates.fairness import Fairness
@@ -469,7 +470,7 @@ def test_a_model_that_forgot_a_rare_class_is_inferior_in_log_loss(measure) -> No
     knowing_RW[:60][target_R[:60] > 0] = 0.8
     constant_RW = np.full_like(knowing_RW, 0.07)
     champion_R, challenger_R = (scores(task, each, target_R)[measure] for each in (knowing_RW, constant_RW))
-    compared = compare(champion_R, challenger_R, None, confidence=0.95)
+    compared = compare(champion_R, challenger_R, successive(4000), confidence=0.95)
     figures = {"error": compared.champion, "challenger_error": compared.challenger, "rows": compared.rows}
     planted = {**figures, "measure": measure, "difference": compared.difference, "lower_bound": compared.lower_bound}
     verdict = NonInferiority(recent_days=28, margin=0.02, confidence=0.95, measure=measure).judge(

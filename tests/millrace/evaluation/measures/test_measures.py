@@ -256,6 +256,15 @@ def test_the_promise_of_a_threshold_is_kept_19_times_in_20() -> None:
     assert np.mean(coverages) > 0.2
 
 
+def test_of_an_entity_one_row_counts_for_the_promise(case: Case) -> None:
+    """A hundred rows about a patient are no more evidence than one: what rows would prove is not promised."""
+    gate = Selective(max_error=0.1, min_coverage=0.3)
+    tenth: Any = MEASURES["selective"](gate, replace(case, entity_N=np.arange(ROWS) // 10))
+    assert tenth.calibration_rows == len({row // 10 for row in range(PARTS.validation.start, PARTS.validation.stop)})
+    few: Any = MEASURES["selective"](gate, replace(case, entity_N=np.arange(ROWS) // 100))
+    assert few.threshold is None
+
+
 def test_no_threshold_is_found_where_none_keeps_the_promise() -> None:
     rng = np.random.default_rng(0)
     assert find_threshold(rng.random(1000), (rng.random(1000) < 0.3).astype(float), error=0.05, risk=0.05) is None
