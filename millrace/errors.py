@@ -14,6 +14,7 @@ MillraceError
 ├── ArtefactError           a model artefact is not what its digests say
 ├── PreflightError          a version does not start as its endpoint would start it, or answers otherwise than evaluated
 ├── AnswerError             a model's answer is not one good output per row
+│   └── AnswerRangeError    the answer to one row has a number that is not finite or not in its range
 ├── EndpointRefusedError    an endpoint is missing or may not be called; waiting does not help
 ├── RequestRefusedError     an endpoint works, but its model refuses this request
 ├── DecisionError           a line is not a decision
@@ -115,6 +116,14 @@ class PreflightError(MillraceError):
 
 class AnswerError(MillraceError):
     """A model's answer is not one good output for each row. Nothing of the answer is used."""
+
+
+class AnswerRangeError(AnswerError):
+    """The answer to one row has a number that is not finite or not in its range. The row is refused, and no other."""
+
+    def __init__(self, field: str, *, expected: str, came: object) -> None:
+        self.expected, self.came = f"{field}: {expected}", f"{came!r:.80}"
+        super().__init__(f"{self.expected}, got {self.came}")
 
 
 class EndpointRefusedError(MillraceError):

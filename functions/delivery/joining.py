@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from millrace.artefact.batch import LIKENESS, REJECTED, ROW, VERSION, answer_schema
+from millrace.artefact.batch import LIKENESS, PREDICTION, REASON, REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
 from millrace.decisions.policy import act_all
 from millrace.decisions.record import canonical
@@ -31,9 +31,9 @@ def join(
 ) -> Iterator[pa.RecordBatch]:
     """The batches of accepted rows with their answers, in `schema`. A row has the contract's columns and `_line`.
 
-    `answers` come shard by shard, as `read_answers` returns them. Rows that the model did not answer go to `refuse`,
-    with the struct `rejected`, and not into the batches. Raises AnswerError for an answer that is missing, out of order
-    or out of its range, and for one answer too many."""
+    `answers` come shard by shard, as `read_answers` returns them. Rows that the model did not answer, or answered
+    outside of a field's range, go to `refuse`, with the struct `rejected`, and not into the batches. Raises AnswerError
+    for an answer that is missing or out of order, and for one answer too many."""
     # Batches and shards have different lengths, so answers are taken as many at a time as a batch has rows.
     waiting = _Answers(answers, answer_schema("", fields).empty_table())
     for batch in batches:
@@ -41,7 +41,8 @@ def join(
         _check_numbers(found, batch.column(LINE))
         if REJECTED in found.column_names and found.column(REJECTED).null_count < batch.num_rows:
             batch, found = _without_rejected(batch, found, refuse)
-        _check_answers(found, fields)
+        for field in fields:
+            batch, found = _without_bad(batch, found, field, refuse)
         yield _joined(batch, found, fields, schema, model_version)
     if extra := waiting.rest():
         raise AnswerError(f"expected one answer for each row, got {extra} more")
@@ -150,13 +151,34 @@ def _check_numbers(found: pa.Table, lines: pa.Array) -> None:
         raise AnswerError(f"expected the answer to row {expected[at]}, got {got}")
 
 
-def _check_answers(found: pa.Table, fields: Sequence[AnswerField]) -> None:
-    for field in fields:
-        _check_cells(found.column(field.name), field)
+def _without_bad(
+    batch: pa.RecordBatch, found: pa.Table, field: AnswerField, refuse: Callable[[pa.Table], object]
+) -> tuple[pa.RecordBatch, pa.Table]:
+    """The rows whose answer the field allows; the others go to `refuse`: the checks of `read_answer` for all cells."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = found.column(field.name)
+    good = _in_range(column, field)
+    if good is None or pc.all(good, min_count=0).as_py():
+        return batch, found
+    bad = pc.invert(good)
+    expected = f"{field.name}: " + ("finite numbers" if field.most is None else f"numbers from 0 to {field.most}")
+    reasons = pa.array(
+        [
+            dict(zip(REASON, (PREDICTION, expected, f"{came!r:.80}"), strict=True))
+            for came in column.filter(bad).to_pylist()
+        ]
+    )
+    refuse(pa.Table.from_batches([batch.filter(bad)]).append_column(REJECTED, reasons))
+    return batch.filter(good), found.filter(good)
 
 
-def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
-    """Raise AnswerError for a cell that the field does not allow: the checks of `read_answer` for all cells at once."""
+def _in_range(column: pa.ChunkedArray, field: AnswerField) -> pa.Array | None:
+    """Whether each answer is in the range of its field (N); None for a field of text.
+
+    Raises AnswerError for a cell that is missing, and for a list of another length."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     _check_present(column, field)
@@ -167,13 +189,18 @@ def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
             raise AnswerError(f"{field.name}: expected lists of {field.length}, got some of other lengths")
         column = pc.list_flatten(column)
         _check_present(column, field)
-    if field.kind in ("number", "share") and not pc.all(pc.is_finite(column), min_count=0).as_py():
-        raise AnswerError(f"{field.name}: expected finite numbers, got some that are not")
-    most = 1 if field.kind == "share" else field.maximum
-    if most is not None and len(column):
-        low, high = pc.min_max(column).as_py().values()
-        if low is not None and not 0 <= low <= high <= most:
-            raise AnswerError(f"{field.name}: expected numbers from 0 to {most}, got {low} to {high}")
+    if field.kind == "text" or (field.kind == "integer" and field.most is None):
+        return None
+    # NaN is in no range.
+    good = (
+        pc.is_finite(column)
+        if field.most is None
+        else pc.and_(pc.greater_equal(column, 0), pc.less_equal(column, field.most))
+    )
+    good = pc.fill_null(good, True).combine_chunks()
+    if field.length:
+        return pa.array(good.to_numpy(zero_copy_only=False).reshape(-1, field.length).all(axis=1))
+    return good
 
 
 def _check_present(column: pa.ChunkedArray, field: AnswerField) -> None:

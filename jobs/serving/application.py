@@ -17,12 +17,13 @@ from jobs.serving.refusals import Refused, Rejection
 from jobs.serving.rows import Reader
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
-from millrace.artefact.batch import CONTENT_TYPE, LIKENESS, write_answers
+from millrace.artefact.batch import CONTENT_TYPE, LIKENESS, PREDICTION, write_answers
 from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
 from millrace.tasks.answer import cells, template
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from millrace.artefact.inference import Model
@@ -32,9 +33,9 @@ JSON, LINES = "application/json", "application/jsonlines"
 ALIVE = Answer(status=200, body=b"")
 FAILED = Answer(status=500, body=b'{"error":"the server failed"}')
 
-NOT_FINITE: Rejection = {"column": "prediction", "expected": "a finite number", "came": "nan or infinity"}
-"""The rejection of a row whose answer is no finite number. Its cells are far beyond those of the training, such as
-1e38, and the network's own numbers cannot hold what they make."""
+UNUSABLE: Rejection = {"column": PREDICTION, "expected": "a finite number in its range", "came": "another"}
+"""The rejection of a row whose answer, or what is measured of it, is not finite or not in its range. Its cells are far
+beyond those of the training, such as 1e38, and the network's own numbers cannot hold what they make."""
 
 Cells = list[tuple[Any, ...]]
 """The fields of each row's answer, in the task's order."""
@@ -103,26 +104,36 @@ class Application:
         like the training rows it is. The answers have that too.
 
         Measures are JSON, one text for each row; they are empty if no request of the turn is JSON. A row whose answer
-        is no finite number joins the rejected rows of its request. There may be no rows at all, if every image was
+        is not usable joins the rejected rows of its request. There may be no rows at all, if every image was
         rejected."""
-        import numpy as np
-
         if not requests:
             return self._task.answers(_no_outputs(self._task.objective.width)), []
         tensors = self._reader.together(requests)
         measures = self._model.measures_likeness
         output_NW, measured = self._model.with_likeness(tensors) if measures else (self._model.outputs(tensors), {})
-        finite_N = np.asarray(np.isfinite(output_NW).all(axis=1))
-        if not finite_N.all():
-            _reject(requests, finite_N)
-            output_NW, tensors = output_NW[finite_N], {name: value[finite_N] for name, value in tensors.items()}
+        usable_N = self._usable(output_NW, measured)
+        if not usable_N.all():
+            _reject(requests, usable_N)
+            output_NW, tensors = output_NW[usable_N], {name: value[usable_N] for name, value in tensors.items()}
+            measured = {name: values[usable_N] for name, values in measured.items()}
         found = dict(self._task.answers(output_NW))
-        measured = {name: values[finite_N] for name, values in measured.items()}
         if LIKENESS in measured:
             found[LIKENESS] = measured[LIKENESS]
         if not self._is_measured or all(rows.numbers is not None for rows in requests):
             return found, []
         return found, _by_row({**encoders.measure(self._features, tensors), **measured})
+
+    def _usable(self, output_NW: npt.NDArray[Any], measured: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+        """Whether an answer can be made of the numbers of each row (N)."""
+        import numpy as np
+
+        usable_N = np.isfinite(output_NW).all(axis=1)
+        if bounds := self._task.objective.bounds:
+            # Our own graphs clip; an external one need not.
+            usable_N &= ((output_NW >= bounds[0]) & (output_NW <= bounds[1])).all(axis=1)
+        for values in measured.values():
+            usable_N &= np.isfinite(values)
+        return usable_N
 
     def _explain(self, row: Mapping[str, Any]) -> str:
         """The explanation of a row's answer as JSON.
@@ -197,14 +208,14 @@ class Application:
         return Answer(status=200, body=body, content_type=CONTENT_TYPE)
 
 
-def _reject(requests: Sequence[RequestRows], finite_N: npt.NDArray[Any]) -> None:
-    """Take the rows whose answer is not finite out of their requests. `finite_N` has the rows of all, in order."""
+def _reject(requests: Sequence[RequestRows], usable_N: npt.NDArray[np.bool_]) -> None:
+    """Take the rows whose answer is not usable out of their requests. `usable_N` has the rows of all, in order."""
     start = 0
     for rows in requests:
         # Move on first: `reject` changes the length of these rows.
-        is_finite = finite_N[start : start + len(rows)]
+        is_usable = usable_N[start : start + len(rows)]
         start += len(rows)
-        rows.reject([place for place, ok in enumerate(is_finite) if not ok], NOT_FINITE)
+        rows.reject([place for place, ok in enumerate(is_usable) if not ok], UNUSABLE)
 
 
 def _with_rejected(

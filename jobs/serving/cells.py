@@ -37,7 +37,7 @@ class RequestRows:
     """The rows that are not rejected."""
     rejected: dict[int, Rejection] = field(default_factory=dict)
     """Why a row is not answered, by its place in the request, counted from 0: the model does not take one of its cells,
-    or its answer is no finite number."""
+    or its answer is not finite or not in its range."""
     ids: list[Any] | None = None
     """The id of each row, which is sent back."""
     tensors: Mapping[str, npt.NDArray[Any]] | None = None

@@ -30,10 +30,12 @@ LIKENESS = "likeness"
 REJECTED = "rejected"
 """The column that says why a row has no answer, a struct of REASON; null for a row with an answer.
 
-A row has no answer if the version does not take one of its cells, or if its answer is no finite number. Only a stream
-with such a row has this column."""
+A row has no answer if the version does not take one of its cells, or if its answer is not finite or not in its range.
+Only a stream with such a row has this column."""
 REASON = ("column", "expected", "came")
 """The fields of the struct, all text: the column, what was expected of it, and what came."""
+PREDICTION = "prediction"
+"""The column of the reason where it is the answer that is not finite or not in its range."""
 
 
 def reason_of(column: str, table: Table) -> Reason:

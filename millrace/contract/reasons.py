@@ -61,7 +61,7 @@ class Reason(StrEnum):
 
     # A row that keeps the contract has no answer.
     MODEL = "model"
-    """The live version does not take one of its cells, or its answer is no finite number."""
+    """The live version does not take one of its cells, or its answer is not finite or not in its range."""
 
     # Rows together.
     HISTORY = "history"

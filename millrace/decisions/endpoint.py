@@ -19,14 +19,14 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence.dynamodb import
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.artefact.batch import REASON, reason_of
+from millrace.artefact.batch import PREDICTION, REASON, reason_of
 from millrace.contract.schema import Table
 from millrace.decisions.record import Scalar
 from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
-from millrace.errors import AnswerError, EndpointRefusedError, RequestRefusedError
+from millrace.errors import AnswerError, AnswerRangeError, EndpointRefusedError, RequestRefusedError
 from millrace.settings.prediction import RoadSettings
 from millrace.tasks.answer import is_finite, read_answer
-from millrace.tasks.task import Task
+from millrace.tasks.task import AnswerField, Task
 
 CIRCUIT, CANARY_CIRCUIT = "circuit#endpoint", "circuit#challenger"
 FAILURES = (AnswerError, BotoCoreError, ClientError)
@@ -149,7 +149,7 @@ def request_body(
 
 
 def read_response(body: bytes, *, rows: int, task: Task) -> Answers:
-    """The endpoint's answer to so many `rows`.
+    """The endpoint's answer to so many `rows`. A row whose numbers are not finite or not in their range is rejected.
 
     Raises AnswerError if it does not have one output for each row, or if an output lacks a field of the task's
     answers."""
@@ -167,10 +167,26 @@ def _read(body: bytes, rows: int, task: Task) -> Answers:
         raise AnswerError(f"expected model_version and predictions, got {body[:80]!r}")
     if len(predictions) != rows:
         raise AnswerError(f"expected {rows} predictions, got {len(predictions)}")
+    try:
+        return _answers(version, predictions, task.answer)
+    except AnswerRangeError:
+        # Only now each row is looked at by itself: one bad answer must not cost the other rows theirs.
+        return _answers(version, [_in_range(one, task.answer) for one in predictions], task.answer)
+
+
+def _in_range(prediction: Any, fields: Sequence[AnswerField]) -> Any:
+    """The prediction of one row, or its rejection for a number that is not finite or not in its range."""
+    try:
+        _answers("", [prediction], fields)
+    except AnswerRangeError as error:
+        return {"rejected": {"column": PREDICTION, "expected": error.expected, "came": error.came}}
+    return prediction
+
+
+def _answers(version: str, predictions: Sequence[Any], fields: Sequence[AnswerField]) -> Answers:
     # A rejected row has its reason in place of an answer. What follows is of the other rows only.
     rejected = {place: _rejection(one) for place, one in enumerate(predictions) if _is_rejected(one)}
     answered = [one for place, one in enumerate(predictions) if place not in rejected]
-    fields = task.answer
     outputs = tuple(read_answer(prediction, fields) for prediction in answered)
     watched = tuple(map(_measured, answered)) if any("watched" in one for one in answered) else ()
     explanations = tuple(map(_explanation, answered)) if any("explanation" in one for one in answered) else ()
@@ -218,6 +234,8 @@ def _explanation(prediction: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _measured(prediction: Mapping[str, Any]) -> dict[str, float]:
     watched = prediction.get("watched", {})
-    if not isinstance(watched, dict) or not all(map(is_finite, watched.values())):
-        raise AnswerError(f"watched: expected finite numbers by name, got {watched!r:.80}")
+    if not isinstance(watched, dict):
+        raise AnswerError(f"watched: expected numbers by name, got {watched!r:.80}")
+    if not all(map(is_finite, watched.values())):
+        raise AnswerRangeError("watched", expected="finite numbers by name", came=watched)
     return {name: float(value) for name, value in watched.items()}

@@ -123,7 +123,7 @@ class Predictor(nn.Module):
             return raw_NW
         activation = getattr(torch, name)
         found: Tensor = activation(raw_NW, dim=1) if name == "softmax" else activation(raw_NW)
-        return found
+        return found.clamp(*bounds) if (bounds := self.objective.bounds) else found
 
     def _unit(self, answer_NW: Tensor, factor: Tensor) -> Tensor:
         return self.label.answer(answer_NW, factor) if self.objective.is_standardised else answer_NW

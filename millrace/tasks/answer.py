@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millrace.errors import AnswerError, WorkloadError
+from millrace.errors import AnswerError, AnswerRangeError, WorkloadError
 from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]
 def read_answer(document: object, fields: Sequence[AnswerField]) -> dict[str, Any]:
     """The answer of one row, checked against its fields; keys that are no fields are dropped.
 
-    Raises AnswerError with the field, what was expected and what came."""
+    Raises AnswerRangeError for a number that is not finite or not in its range, and AnswerError for what is no answer
+    of this task at all."""
     if not isinstance(document, dict):
         raise AnswerError(f"expected an object, got {document!r}")
     found: dict[str, Any] = {}
@@ -178,14 +179,12 @@ def _checked_cell(field: AnswerField, value: object) -> object:
             return value
         raise AnswerError(f"{field.name}: expected text, got {value!r}")
     # In Python a bool is an int, but JSON's true is no number.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise AnswerError(f"{field.name}: expected a finite number, got {value!r:.80}")
-    if field.kind == "integer":
-        if value != int(value):
-            raise AnswerError(f"{field.name}: expected a whole number, got {value!r}")
-        if field.maximum is not None and not 0 <= value <= field.maximum:
-            raise AnswerError(f"{field.name}: expected 0 to {field.maximum}, got {value!r}")
-        return int(value)
-    if field.kind == "share" and not 0 <= value <= 1:
-        raise AnswerError(f"{field.name}: expected a number from 0 to 1, got {value!r}")
-    return float(value)
+    if not is_finite(value):
+        raise AnswerRangeError(field.name, expected="a finite number", came=value)
+    if field.kind == "integer" and value != int(value):
+        raise AnswerError(f"{field.name}: expected a whole number, got {value!r}")
+    if (most := field.most) is not None and not 0 <= value <= most:
+        raise AnswerRangeError(field.name, expected=f"a number from 0 to {most}", came=value)
+    return int(value) if field.kind == "integer" else float(value)

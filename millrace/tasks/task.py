@@ -34,6 +34,11 @@ class AnswerField:
     length: int = 0
     """For a list: how many cells it has in each answer; 0 if the field is no list."""
 
+    @property
+    def most(self) -> int | None:
+        """The largest number, where the smallest is 0; None for any number."""
+        return 1 if self.kind == "share" else self.maximum
+
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
@@ -63,6 +68,13 @@ class Objective:
     It is 3 for an interval: in the network's output the median may cross the quantiles."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """More arguments of the loss by name: `{"quantiles": (0.05, 0.5, 0.95)}` for `pinball`."""
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The least and the greatest number of an answer; None for any number.
+
+        The graph clips to them: the float32 `Sigmoid` of ONNX Runtime 1.31.1 is 1.0000001 for some inputs near 17.9."""
+        return (0.0, 1.0) if self.activation in ("sigmoid", "softmax") else None
 
 
 class Task(Protocol):

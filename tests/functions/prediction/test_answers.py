@@ -15,10 +15,10 @@ from functions.prediction.request import body as request_document
 from functions.prediction.request import wants_explanations
 from jobs.serving.rows import Reader
 from millrace.contract.load import load_contract
-from millrace.decisions.endpoint import read_response, request_body
+from millrace.decisions.endpoint import read_response, request_body, split_rejected
 from millrace.decisions.record import from_line, to_line
 from millrace.decisions.reply import document
-from millrace.decisions.road import Answers, Call, Refusal, check_rows, complete, decide
+from millrace.decisions.road import Admitted, Answers, Call, Refusal, check_rows, complete, decide
 from millrace.errors import AnswerError
 from millrace.features.number import Number
 from millrace.tasks.answer import cells, template
@@ -29,17 +29,21 @@ from tests.plant import Plant, plant_output, plant_rows, write_plant
 
 ROW = {"at": "2026-01-01T00:00:00", "site": "a", "load": 1.5, "extra": None, "kind": "fan", "open": True}
 BAD: list[tuple[str, dict[str, Any], str]] = [
-    ("binary", {"value": 2}, "value: expected 0 to 1"),
-    ("binary", {"probability": 1.5}, "probability: expected a number from 0 to 1"),
     ("multiclass", {"value": 3}, "value: expected text"),
     ("multiclass", {"confidence": None}, "confidence: expected a finite number"),
     ("regression", {"value": "much"}, "value: expected a finite number"),
-    ("regression", {"value": 10**400}, "value: expected a finite number"),
-    ("binary", {"value": 10**400}, "value: expected a finite number"),
-    ("regression", {"watched": {"a": 10**400}}, "watched: expected finite numbers by name"),
-    ("regression", {"watched": {"a": math.nan}}, "watched: expected finite numbers by name"),
-    ("regression", {"watched": {"a": True}}, "watched: expected finite numbers by name"),
+    ("regression", {"watched": [1.0]}, "watched: expected numbers by name"),
 ]
+OUT_OF_RANGE: list[tuple[str, dict[str, Any]]] = [
+    ("binary", {"value": 2}),
+    ("binary", {"probability": 1.0000001192092896}),
+    ("binary", {"value": 10**400}),
+    ("regression", {"value": 10**400}),
+    ("regression", {"value": math.nan}),
+    ("regression", {"watched": {"a": math.inf}}),
+    ("regression", {"watched": {"a": True}}),
+]
+"""Changes of an answer that cost its row the answer, and no other row."""
 CALL = Call(ids=["r-0", "r-1"], workload="plant", phase="live", latency_ms=1.0, at=datetime(2026, 1, 2, tzinfo=UTC))
 
 
@@ -80,6 +84,20 @@ def test_an_answer_that_is_none_of_the_tasks_is_refused(
     plant = write_plant(tmp_path, task)
     with pytest.raises(AnswerError, match=said):
         read_response(body(good_answer(plant) | change), rows=1, task=plant.task)
+
+
+@pytest.mark.parametrize(("task", "change"), OUT_OF_RANGE)
+def test_an_answer_out_of_range_costs_its_row_and_no_other(task: str, change: dict[str, Any], tmp_path: Path) -> None:
+    plant = write_plant(tmp_path, task)
+    good = good_answer(plant)
+    refused = {"rejected": {"column": "kind", "expected": "another", "came": "fan"}}
+    answer = read_response(body(good, good | change, refused, good), rows=4, task=plant.task)
+    assert answer.outputs == (good, good)
+    assert sorted(answer.rejected) == [1, 2]
+    rows = [Admitted(number=number, cells=ROW) for number in range(4)]
+    answered, rejected = split_rejected(rows, answer, load_contract(plant.folder).table("scoring"))
+    assert [row.number for row in answered] == [0, 3]
+    assert [(row.row, row.reason, row.column) for row in rejected] == [(1, "model", "prediction"), (2, "model", "kind")]
 
 
 @pytest.mark.parametrize(

@@ -84,16 +84,22 @@ def test_lines_are_answered_line_by_line_with_their_ids(application: Application
     assert found[0].keys() == {"id", "value", "probability", "confidence", "model_version"}
 
 
-def test_a_row_without_a_finite_answer_is_rejected_and_no_other(model: Model, row: Any) -> None:
+@pytest.mark.parametrize(("what", "bad"), [("answer", np.nan), ("answer", np.nextafter(1, 2)), ("measure", np.inf)])
+def test_a_row_without_a_usable_answer_is_rejected_and_no_other(model: Model, row: Any, what: str, bad: float) -> None:
     """Of all requests of a turn; what lies in the middle keeps its place."""
 
     class Overflowing:
-        measures_likeness = False
+        measures_likeness = True
         description = model.description
 
         def outputs(self, tensors: Any) -> Any:
             found = model.outputs(tensors)
-            return np.where(tensors["numbers"][:, :1] > 1e37, np.nan, found)
+            return np.where(tensors["numbers"][:, :1] > 1e37, bad if what == "answer" else found, found)
+
+        def with_likeness(self, tensors: Any) -> Any:
+            far_N = tensors["numbers"][:, 0] > 1e37
+            measured = {"likeness": np.ones(len(far_N)), "embedding.0": np.where(far_N, bad, 0.0)}
+            return self.outputs(tensors), measured if what == "measure" else {}
 
     application = Application(Overflowing(), Settings(model_version="3", workers=2))  # type: ignore[arg-type]
     name = model.description.columns[0]
@@ -105,10 +111,11 @@ def test_a_row_without_a_finite_answer_is_rejected_and_no_other(model: Model, ro
     alone = json.loads(
         Application(model, Settings(model_version="3", workers=2)).answer([request(rows(given[2]))])[0].body
     )
-    reason = {"column": "prediction", "expected": "a finite number", "came": "nan or infinity"}
+    reason = {"column": "prediction", "expected": "a finite number in its range", "came": "another"}
     predictions = json.loads(first.body)["predictions"]
     assert predictions[1] == {"rejected": reason}
-    assert [predictions[2]] == alone["predictions"] == json.loads(third.body)["predictions"]
+    assert predictions[2].items() >= alone["predictions"][0].items()
+    assert [predictions[2]] == json.loads(third.body)["predictions"]
     found = [json.loads(line) for line in second.body.decode().splitlines()]
     assert [line["id"] for line in found] == [0, 1, 2]
     assert found[1] == {"id": 1, "rejected": reason}
