@@ -89,8 +89,8 @@ def check_stage(platform: Platform, workloads: Sequence[Workload], *, has_api: b
             expected = f"the option `api` of the stage {platform.stage}: callers leave jobs by the REST API alone"
             raise WorkloadError(where=where, field="jobs", expected=expected, came="a stage without it")
         for name, consumer in of_stage(workload.consumers, platform.stage).items():
-            if consumer.feeds_itself(platform):
-                expected, came = f"a target beside those of {platform.prefix}", consumer.rights(platform)[0].arn
+            if consumer.feeds_millrace(platform):
+                expected, came = "a target beside those of a stage, millrace-…", consumer.rights(platform)[0].arn
                 raise WorkloadError(where=where, field=f"consumers.{name}", expected=expected, came=came)
         # An account refuses roles with longer names. The stage `local` is in no account.
         if platform.stage != "local" and len(prefix) > LONGEST_PREFIX:

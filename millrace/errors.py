@@ -123,7 +123,7 @@ class AnswerRangeError(AnswerError):
 
     def __init__(self, field: str, *, expected: str, came: object) -> None:
         self.expected, self.came = f"{field}: {expected}", f"{came!r:.80}"
-        super().__init__(f"{self.expected}, got {self.came}")
+        super().__init__(f"{field}: expected {expected}, got {self.came}")
 
 
 class EndpointRefusedError(MillraceError):

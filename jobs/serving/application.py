@@ -127,7 +127,7 @@ class Application:
         """Whether an answer can be made of the numbers of each row (N)."""
         import numpy as np
 
-        usable_N = np.isfinite(output_NW).all(axis=1)
+        usable_N: npt.NDArray[np.bool_] = np.isfinite(output_NW).all(axis=1)
         if bounds := self._task.objective.bounds:
             # Our own graphs clip; an external one need not.
             usable_N &= ((output_NW >= bounds[0]) & (output_NW <= bounds[1])).all(axis=1)

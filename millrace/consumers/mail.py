@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -9,6 +11,8 @@ from pydantic import Field
 
 from millrace.consumers.consumer import Act, Client, Consumer, Document, Right, arn_of
 from millrace.names import Platform
+
+PLAIN = re.compile(r"[\w.:+@/-]+")
 
 
 class Mail(Consumer):
@@ -46,5 +50,19 @@ class Mail(Consumer):
 
 def _line(document: Document) -> str:
     """`r-7-0  automated (sure)  timestamp=1997-01-01T00:00:00  value=1 confidence=0.93`."""
-    key, answer = (" ".join(f"{name}={value}" for name, value in document[part].items()) for part in ("key", "answer"))
-    return f"{document['id']}  {document['action']} ({document['reason']})  {key}  {answer}"
+    key, answer = (
+        " ".join(f"{_plain(name)}={_plain(value)}" for name, value in document[part].items())
+        for part in ("key", "answer")
+    )
+    return f"{_plain(document['id'])}  {document['action']} ({document['reason']})  {key}  {answer}"
+
+
+def _plain(value: object) -> str:
+    """A value as part of a line: whoever asks chooses keys, and a line feed in one would make a line of its own.
+
+    Text of other characters than those of names and times is in quotes, with controls escaped: `"x\\nr-2"`."""
+    text = str(value)
+    if not isinstance(value, str) or PLAIN.fullmatch(text):
+        return text
+    shown = json.dumps(text, ensure_ascii=False)
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in shown)

@@ -4,16 +4,15 @@ An older decision that comes again never replaces a newer one. A row that the da
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from millrace.consumers.address import connect, is_public
 from millrace.consumers.consumer import LOOPBACK, Act, Client, Consumer, Document, Right, Secret
 from millrace.errors import ConsumerError, DocumentsRefusedError, FieldError
 from millrace.names import Platform
@@ -72,16 +71,19 @@ class Postgres(Consumer):
             # By name: jobs read the declaration too, and their images have no driver.
             native, exceptions = import_module("pg8000.native"), import_module("pg8000.exceptions")
             known = json.loads(secrets.get_secret_value(SecretId=self.secret)["SecretString"])
+            is_inner = self.host in LOOPBACK
             try:
-                with native.Connection(
-                    known["username"],
-                    password=known["password"],
-                    host=self.host,
-                    port=self.port,
-                    database=self.database,
-                    timeout=TIMEOUT_S,
-                    ssl_context=None if self.host in LOOPBACK else ssl.create_default_context(cadata=known.get("ca")),
-                ) as connection:
+                with (
+                    connect(self.host, self.port, timeout_s=TIMEOUT_S, is_inner=is_inner) as reached,
+                    native.Connection(
+                        known["username"],
+                        password=known["password"],
+                        host=self.host,  # the name that the certificate must have
+                        sock=reached,
+                        database=self.database,
+                        ssl_context=None if is_inner else ssl.create_default_context(cadata=known.get("ca")),
+                    ) as connection,
+                ):
                     self._put(connection, documents, (exceptions.DatabaseError, UnicodeError))
             except (exceptions.Error, OSError, UnicodeError) as error:
                 raise ConsumerError(f"postgres {self.host}/{self.database}: {type(error).__name__}: {error}") from error
@@ -130,13 +132,6 @@ class Postgres(Consumer):
         # Names come from the declaration, whose patterns hold no quote; values are parameters.
         said = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join(rows)}"  # noqa: S608 - see above # nosec B608
         return f"{said} ON CONFLICT ({key}) DO {does}", values
-
-
-def is_public(host: str) -> bool:
-    """Whether the internet may resolve the host. A private address, and a name without a dot, it cannot."""
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_global
-    return "." in host and not host.endswith((".internal", ".local", ".localhost"))
 
 
 def _is_of_a_cell(error: Exception) -> bool:

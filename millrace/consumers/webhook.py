@@ -13,20 +13,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from threading import Timer
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from millrace.consumers.address import connect, is_public
 from millrace.consumers.consumer import LOOPBACK, Act, Client, Consumer, Document, Right, Secret
 from millrace.errors import ConsumerError, FieldError
 from millrace.names import Platform
 
-TIMEOUT_S = 10
-"""How long a receiver may take for an answer, in seconds."""
+TIMEOUT_S = 10.0
+"""How long a POST may take from the connection to the end of the answer, in seconds."""
+MOST_BYTES = 4096
+"""The most bytes of an answer's body that are read: its status is what counts."""
 WAITS_S = (0.5, 2.0)
 """The waits between three tries. After them the queue waits."""
 SECRET_KEPT_S = 300.0
@@ -40,7 +47,8 @@ class Webhook(Consumer):
 
     to: Literal["webhook"]
     url: str
-    """Redirects are not followed. In the stage `local` alone it may be `http://localhost:<port>/…`."""
+    """Its host must have a public address. Redirects are not followed. In the stage `local` alone it may be
+    `http://localhost:<port>/…`."""
     secret: Secret
     """The name of the secret that signs, in Secrets Manager."""
     batch: Annotated[int, Field(ge=1, le=100)] = 100
@@ -48,10 +56,13 @@ class Webhook(Consumer):
 
     @model_validator(mode="after")
     def _is_secure(self) -> Webhook:
-        found = urlsplit(self.url)
+        found, port = urlsplit(self.url), 0
+        with suppress(ValueError):  # `:99999` and `:abc`
+            port = 443 if found.port is None else found.port
         is_local = found.scheme == "http" and found.hostname in LOOPBACK and self.stages == ("local",)
-        if not ((found.scheme == "https" and found.hostname) or is_local) or found.username or found.fragment:
-            expected = "https://<host>/<path>; http://localhost:<port>/<path> with stages: [local] alone"
+        is_remote = found.scheme == "https" and is_public(found.hostname or "")
+        if not (is_remote or is_local) or not port or found.username or found.fragment:
+            expected = "https://<public host>/<path>; http://localhost:<port>/<path> with stages: [local] alone"
             raise FieldError(field="url", expected=expected, came=self.url)
         return self
 
@@ -88,11 +99,14 @@ class Receiver:
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         """`clock` gives the seconds since 1970: the timestamp of a signature is that of its sending."""
         self._url, self._read_secret, self._clock, self._sleep = urlsplit(url), read_secret, clock, sleep
-        self._secret, self._read_at = "", float("-inf")
+        self._secret, self._read_at, self._timeout_s = "", float("-inf"), timeout_s
         self._connection: HTTPConnection | None = None
+        self._handle: socket.socket | None = None
+        self._is_cut = False
 
     def post(self, body: bytes) -> None:
         """Return when the receiver has answered 2xx. Raises ConsumerError after three tries.
@@ -109,24 +123,35 @@ class Receiver:
 
     def close(self) -> None:
         """Close the connection; the next POST opens one."""
-        if self._connection:
-            self._connection.close()
-        self._connection = None
+        for one in (self._connection, self._handle):
+            if one:
+                one.close()
+        self._connection = self._handle = None
 
     def _post(self, body: bytes) -> tuple[str, bool]:
         """What came instead of 2xx, empty if nothing did, and whether another try may change it."""
-        connection = self._connection or self._connect()
-        self._connection = None
+        # The time-out of a socket is one of each read: a byte now and then, or `100 Continue` again and again, would
+        # hold this function for as long as it may run.
+        end, self._is_cut = Timer(self._timeout_s, self._cut), False
+        end.daemon = True
+        end.start()
         try:
+            self._connection = connection = self._connection or self._connect()
             path = f"{self._url.path or '/'}{'?' if self._url.query else ''}{self._url.query}"
             connection.request("POST", path, body, self._headers(body))
             answer = connection.getresponse()
-            answer.read()
+            answer.read(MOST_BYTES)
+            if self._is_cut:
+                raise TimeoutError  # half an answer may look like one
         except (HTTPException, OSError) as error:
-            connection.close()
-            return f"{type(error).__name__}: {error}", True
-        # A connection on which something went wrong is not used again.
-        self._connection = connection
+            self.close()
+            said = f"no answer within {self._timeout_s:g} s" if self._is_cut else f"{type(error).__name__}: {error}"
+            return said, True
+        finally:
+            end.cancel()
+        # A connection with more to read, or one that the receiver ends, is not used again.
+        if not answer.isclosed() or answer.will_close:
+            self.close()
         if 200 <= answer.status < 300:
             return "", False
         if answer.status in (401, 403):
@@ -144,5 +169,21 @@ class Receiver:
         }
 
     def _connect(self) -> HTTPConnection:
-        kind = HTTPSConnection if self._url.scheme == "https" else HTTPConnection
-        return kind(str(self._url.hostname), self._url.port, timeout=TIMEOUT_S)
+        url, is_secure = self._url, self._url.scheme == "https"
+        host, port = str(url.hostname), url.port or (443 if is_secure else 80)
+        # Without TLS it is declared to be of this machine.
+        reached = connect(host, port, timeout_s=self._timeout_s, is_inner=not is_secure)
+        self._handle = reached.dup()
+        connection = (HTTPSConnection if is_secure else HTTPConnection)(host, port)
+        connection.auto_open = 0  # it would connect by itself to whatever the name resolves to then
+        connection.sock = (
+            ssl.create_default_context().wrap_socket(reached, server_hostname=host) if is_secure else reached
+        )
+        return connection
+
+    def _cut(self) -> None:
+        """End the exchange, in TLS's handshake too: a copy of the socket's handle shuts the same connection."""
+        self._is_cut = True
+        with suppress(OSError):
+            if self._handle:
+                self._handle.shutdown(socket.SHUT_RDWR)

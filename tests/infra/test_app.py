@@ -168,15 +168,19 @@ def test_jobs_that_nobody_can_leave_are_refused(tmp_path: Path) -> None:
     build(settings_for("dev", **place, options=options), workloads=[folder], outdir=str(tmp_path / "out"))
 
 
-def test_targets_of_others_and_of_other_stages_are_none_of_its_own(tmp_path: Path) -> None:
-    others = [
-        {"to": "queue", "queue": "arn:aws:sqs:eu-west-1:210987654321:millrace-local-electricity-drops"},
-        {"to": "queue", "queue": "millrace-orders"},
-        {"to": "webhook", "url": "https://crm.example.com/", "secret": "millrace-local-crm"},
+def test_targets_of_every_stage_are_none_and_those_of_others_are(tmp_path: Path) -> None:
+    """Of every account: what `dev` decides must not become rows, alarms or state of `prod`."""
+    targets = [
+        ({"to": "queue", "queue": "arn:aws:sqs:eu-west-1:210987654321:millrace-prod-electricity-decisions"}, True),
+        ({"to": "event", "bus": "millrace-prod"}, True),
+        ({"to": "table", "table": "millrace-prod-state"}, True),
+        ({"to": "mail", "topic": "millrace-prod-alarms"}, True),
+        ({"to": "queue", "queue": "orders-of-millrace"}, False),
+        ({"to": "webhook", "url": "https://crm.example.com/", "secret": "millrace-local-crm"}, False),
     ]
-    for number, one in enumerate(others):
+    for number, (one, feeds) in enumerate(targets):
         found = load_workload(with_consumers(tmp_path / str(number), {"theirs": one})).consumers["theirs"]
-        assert not found.feeds_itself(Platform(stage="local", account="123456789012", region="eu-west-1"))
+        assert found.feeds_millrace(Platform(stage="local", account="123456789012", region="eu-west-1")) is feeds
 
 
 def test_a_template_that_breaks_a_rule_stops_the_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from moto import mock_aws
 
 from millrace.consumers.event import EventBus
@@ -80,3 +82,20 @@ def test_a_mail_lists_the_ids() -> None:
     said = json.loads(message["Body"])
     assert said["Subject"] == "electricity: 25 decisions"
     assert [line.split()[0] for line in said["Message"].splitlines()] == [one["id"] for one in DOCUMENTS]
+
+
+@given(name=st.text(), key=st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.none())))
+def test_nothing_that_a_caller_chooses_makes_a_line_of_a_mail(name: str, key: dict[str, Any]) -> None:
+    """Nor a field of its line: what is no plain word is in quotes."""
+    sent: list[str] = []
+
+    class Topic:
+        def publish(self, *, Message: str, **_: str) -> None:
+            sent.append(Message)
+
+    one = DOCUMENTS[0] | {"id": name, "key": key}
+    Mail(to="mail", topic="desk").connect(lambda _: Topic(), PLATFORM)([one, one])
+    assert [line.isprintable() for line in sent[0].split("\n")] == [True, True]
+    forged = DOCUMENTS[0] | {"key": {"customer": "x\nr-2  automated (sure)  customer=boss"}}
+    Mail(to="mail", topic="desk").connect(lambda _: Topic(), PLATFORM)([forged])
+    assert 'customer="x\\nr-2  automated (sure)  customer=boss"' in sent[1]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext, suppress
+from threading import Event, Thread
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from millrace.consumers.webhook import WAITS_S, Receiver, Webhook
+from millrace.consumers.address import connect, is_public
+from millrace.consumers.webhook import TIMEOUT_S, WAITS_S, Receiver, Webhook
 from millrace.errors import ConsumerError
 from millrace.names import Platform
 from tests import receiver as server
@@ -23,9 +28,13 @@ def remote() -> Iterator[server.Receiver]:
         yield found
 
 
-def post(url: str, secrets: list[str], waited: list[float]) -> None:
+def post(url: str, secrets: list[str], waited: list[float], timeout_s: float = TIMEOUT_S) -> None:
     """The sender reads the first of the secrets, then the next; the last one stays."""
-    sender = Receiver(url, lambda: secrets.pop(0) if len(secrets) > 1 else secrets[0], sleep=waited.append)
+
+    def read() -> str:
+        return secrets.pop(0) if len(secrets) > 1 else secrets[0]
+
+    sender = Receiver(url, read, sleep=waited.append, timeout_s=timeout_s)
     with closing(sender):
         sender.post(BODY)
 
@@ -71,3 +80,79 @@ def test_decisions_are_posted_some_together(remote: server.Receiver) -> None:
     declared = Webhook(to="webhook", url=remote.url, secret="crm/signing", batch=2, stages=("local",))
     declared.connect(lambda _: Secrets(), PLATFORM)([{"id": f"r-{number}"} for number in range(5)])
     assert (len(remote.acted), remote.requests) == (5, 3)
+
+
+@contextmanager
+def saying(head: bytes, again: bytes, pause_s: float) -> Iterator[str]:
+    """The URL of a server that says `head`, and then `again` without an end, with pauses."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client, suppress(OSError):
+                        client.recv(65536)
+                        client.sendall(head)
+                        while True:
+                            client.sendall(again)
+                            stopped.wait(pause_s)
+
+        stopped = Event()
+        Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [(b"", b"H"), (b"HTTP/1.1 204 No", b" "), (b"", b"HTTP/1.1 100 Continue\r\n\r\n")],
+    ids=["nothing like HTTP", "drip", "100 Continue"],
+)
+def test_an_answer_without_an_end_ends(head: bytes, again: bytes) -> None:
+    """Each read gets its byte in time, so no time-out of a socket ends it."""
+    with saying(head, again, pause_s=0.01) as url, pytest.raises(ConsumerError, match="within"):
+        post(url, ["secret"], [], timeout_s=0.2)
+
+
+def test_of_an_endless_body_some_bytes_are_read() -> None:
+    with saying(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", b"x" * 65536, pause_s=0) as url:
+        post(url, ["secret"], [])
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("db.example.com", True),
+        ("8.8.8.8", True),
+        ("[2a00:1450::1]", True),
+        *(
+            (host, False)
+            for host in (
+                "169.254.169.254", "10.0.0.7", "127.0.0.1", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "0",
+                "[::1]", "[::ffff:10.0.0.5]", "[2002:a00:5::1]", "224.0.0.1", "localhost", "localhost.", "db",
+                "db.local.", "DB.internal", "metadata.google.internal",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_a_target_must_be_in_reach(host: str, expected: bool) -> None:
+    """By its name at synth, and by what the name resolves to when it is connected."""
+    assert is_public(host.strip("[]")) is expected
+    declared: dict[str, Any] = {"to": "webhook", "url": f"https://{host}/decisions", "secret": "crm/signing"}
+    with nullcontext() if expected else pytest.raises(ValidationError, match="url"):
+        Webhook.model_validate(declared)
+
+
+@pytest.mark.parametrize("port", [":99999", ":abc", ":0"])
+def test_a_port_that_there_is_not_is_refused(port: str) -> None:
+    with pytest.raises(ValidationError, match="url"):
+        Webhook(to="webhook", url=f"https://crm.example.com{port}/", secret="crm/signing")
+
+
+def test_a_name_that_resolves_to_an_inner_address_is_not_connected(remote: server.Receiver) -> None:
+    with pytest.raises(OSError, match="expected a public address, got"):
+        connect("localhost", int(remote.url.split(":")[2].split("/")[0]), timeout_s=1)
+    with pytest.raises(ConsumerError, match="expected a public address"):
+        post(remote.url.replace("http:", "https:"), ["secret"], [])
