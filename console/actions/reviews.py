@@ -8,14 +8,19 @@ reviewer.finish()                            # drops the labels of the last answ
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from threading import Lock, Timer
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from console.environment import Environment
 from console.queries.reviews import Question, question_of, reviews_of
 from millrace.contract.kinds import INTEGERS
-from millrace.decisions.answered import Reviews
+from millrace.decisions.answered import UNDO, Reviews
 from millrace.decisions.record import Scalar
 from millrace.decisions.review import LabelValue, ReviewAnswer, ReviewItem, label_body, label_rows
 from millrace.errors import ReviewError
@@ -51,10 +56,7 @@ class Reviewer:
         return cls(environment=environment, names=names, reviews=reviews, question=question, by=person, source=source)
 
     def next(self) -> Held | None:
-        """The first item that nobody has and that this person has not skipped; None if there is none.
-
-        Labels of earlier answers that can no longer be taken back are dropped first."""
-        self.drop_labels()
+        """The first item that nobody has and that this person has not skipped; None if there is none."""
         return self.reviews.queue.next(by=self.by, now=self.environment.now())
 
     def take(self, decision_id: str) -> Held:
@@ -67,7 +69,7 @@ class Reviewer:
         return held
 
     def answer(self, held: Held, value: LabelValue, *, seconds: float, source: str = "") -> ReviewItem:
-        """The item with this answer. Its label is dropped by the next act later than UNDO, or by `finish`.
+        """The item with this answer. Its label is dropped by `drop_labels` or `finish`.
 
         `source` says it where it is not the reviewer's own.
         Raises ReviewError for a value that the contract refuses, and if the item is no longer this person's."""
@@ -110,12 +112,53 @@ class Reviewer:
         return held
 
     def drop_labels(self) -> int:
-        """Drop the labels of all answers that can no longer be taken back. Returns how many."""
-        return self.reviews.drop_labels(now=self.environment.now())
+        """Drop the labels of this person's answers that can no longer be taken back. Returns how many."""
+        return self.reviews.drop_labels(now=self.environment.now(), by=self.by)
 
     def finish(self) -> int:
         """Drop the labels of this person's answers, the last ones too. Returns how many."""
         return self.reviews.drop_labels(now=self.environment.now(), older_than=timedelta(0), by=self.by)
+
+
+class LabelTimer:
+    """Drops the labels of a person who goes on answering: each half a minute to a minute after its answer."""
+
+    def __init__(self, reviewer: Reviewer, *, undo_s: float = UNDO.total_seconds()) -> None:
+        self._reviewer, self._undo_s = reviewer, undo_s
+        self._lock = Lock()
+        self._timer: Timer | None = None
+        self._last_answer_s = 0.0
+
+    def add(self) -> None:
+        """An answer was given."""
+        with self._lock:
+            self._last_answer_s = time.monotonic()
+            if self._timer is None:
+                self._start()
+
+    def stop(self) -> None:
+        """Whoever stops drops the rest: `Reviewer.finish`."""
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+            self._timer = None
+
+    def _start(self) -> None:
+        self._timer = Timer(self._undo_s, self._drop)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _drop(self) -> None:
+        fired_s = time.monotonic()
+        # What fails now is dropped by the next turn or when the person stops, at the latest by the hourly sweep.
+        with suppress(BotoCoreError, ClientError):
+            self._reviewer.drop_labels()
+        with self._lock:
+            # Later answers could still be taken back when this turn began.
+            if self._timer and self._last_answer_s > fired_s - self._undo_s:
+                self._start()
+            else:
+                self._timer = None
 
 
 def _lost(held: Held) -> ReviewError:

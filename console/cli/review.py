@@ -105,15 +105,20 @@ def _exchange(
 
 def _session(reviewer: Reviewer) -> None:
     """Show one item after the other until nothing waits or the person quits. The last answers' labels are dropped."""
-    last, held = "", reviewer.next()
+    from console.actions.reviews import LabelTimer
+
+    last, held, labels = "", reviewer.next(), LabelTimer(reviewer)
     try:
         while held:
-            held, last = _one(reviewer, held, last)
+            shown, (held, last) = held.item.id, _one(reviewer, held, last)
+            if last == shown:
+                labels.add()
         print("Nothing waits for you." if held is None else "", end="\n")
     except (EOFError, KeyboardInterrupt):
         if held:
             reviewer.release(held)
     finally:
+        labels.stop()
         dropped = reviewer.finish()
         print(f"{dropped:,} labels dropped")
 
@@ -131,7 +136,6 @@ def _one(reviewer: Reviewer, held: Held, last: str) -> tuple[Held | None, str]:
     while True:
         typed = input("> ").strip()
         word, _, rest = typed.partition(" ")
-        choices = {str(choice): choice for choice in shown.question.choices}
         if typed == "q":
             raise EOFError
         try:
@@ -147,10 +151,8 @@ def _one(reviewer: Reviewer, held: Held, last: str) -> tuple[Held | None, str]:
                 reviewer.release(held)
                 return back, ""
             else:
-                # A number picks a class, unless the classes are numbers themselves.
-                place = int(typed) - 1 if typed.isdecimal() and typed not in choices else -1
-                picked = shown.question.choices[place] if 0 <= place < len(choices) else None
-                value = value_of(typed, shown.question) if picked is None else picked
+                keys = shown.question.keys
+                value = keys[typed] if typed in keys else value_of(typed, shown.question)
                 reviewer.answer(held, value, seconds=time.monotonic() - began)
                 last = held.item.id
         except ReviewError as error:
@@ -169,11 +171,9 @@ def _show(shown: ShownItem, *, waiting: int) -> None:
     show_rows([{"column": name, "value": cell} for name, cell in shown.row.items()], as_json=False, nothing="")
     for name, content in shown.images.items():
         print(f"{name}: an image of {len(content):,} bytes")
+    keys = {str(choice): key for key, choice in shown.question.keys.items()}
     choices = [str(choice) for choice in shown.question.choices]
-    if any(choice.isdecimal() for choice in choices):
-        print(" or ".join(choices))
-    else:
-        print("  ".join(f"{number}) {choice}" for number, choice in enumerate(choices, 1)))
+    print("  ".join(f"{keys[each]}) {each}" if keys.get(each, each) != each else each for each in choices))
     print(KEYS)
 
 

@@ -21,8 +21,8 @@ from millrace.contract.schema import Table
 from millrace.decisions.review import ReviewItem
 from millrace.names import WorkloadNames
 
-MOST_BUTTONS = 9
-"""So many choices are buttons, with a digit as their key; of more one is typed."""
+MOST_BUTTONS = 10
+"""Up to ten choices are buttons, with a digit as their key; of more one is typed."""
 WIDTH, HEIGHT = 320.0, 64.0
 """Of a curve, in pixels."""
 SHORTEST = 5
@@ -48,6 +48,7 @@ def review_page(
     `asked` is the question that the model answers, `token` the secret of the forms. `explanation` is the answer taken
     apart, if the person has asked for it."""
     label = question.labels.column(question.prediction.label_columns[0])
+    keys = {str(choice): key for key, choice in question.keys.items() if len(key) == 1}
     return template("review.html.jinja", spelled=spelled).render(
         title=f"{names.workload}, review",
         names=names,
@@ -57,7 +58,7 @@ def review_page(
         unread=shown if isinstance(shown, Unread) else None,
         rows=list(_rows(shown, table)) if isinstance(shown, ShownItem) else [],
         asked=asked,
-        choices=question.choices,
+        choices=[(choice, keys.get(str(choice), "")) for choice in question.choices],
         most_buttons=MOST_BUTTONS,
         label=label,
         is_number=label.kind in NUMBERS,

@@ -62,6 +62,15 @@ class Question:
         column = self.labels.column(self.prediction.label_columns[0])
         return (False, True) if column.kind == "boolean" else column.allowed
 
+    @property
+    def keys(self) -> Mapping[str, LabelValue]:
+        """The choices by the number that picks each: a number picks itself, 0 is no and 1 is yes, words have places."""
+        if any(isinstance(choice, bool | int | float) for choice in self.choices):
+            texts = [str(int(choice)) if isinstance(choice, bool) else str(choice) for choice in self.choices]
+        else:
+            texts = [str(place) for place in range(1, len(self.choices) + 1)]
+        return dict(zip(texts, self.choices, strict=True))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShownItem:

@@ -31,6 +31,12 @@ TAIL = 10
 """How many of a training job's last lines are looked at."""
 READ = 10_000
 """How many lines are looked at, at most."""
+ENVELOPE = {
+    *("level", "message", "exception", "exception_name", "stack_trace", "location", "timestamp", "service", "logger"),
+    *("errorType", "errorMessage", "stackTrace", "cold_start", "function_name", "function_memory_size"),
+    *("function_arn", "function_request_id", "requestId", "xray_trace_id", "sampling_rate", "correlation_id"),
+}
+"""Keys that Powertools and the Lambda runtime write into each line; all others are fields of the one who logs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +123,9 @@ def _line(event: Mapping[str, Any]) -> Line:
 
 
 def plainly(text: str) -> str:
-    """Level, message and exception of a line of JSON. Other lines are returned unchanged."""
+    """Level, message, fields and exception of a line of JSON. Other lines are returned unchanged.
+
+    `WARNING decisions not taken · consumer=crm · reason=webhook localhost: expected 2xx, got 500`"""
     try:
         entry = json.loads(text)
     except ValueError:
@@ -130,7 +138,10 @@ def plainly(text: str) -> str:
     trace = entry.get("exception") or "\n".join(str(frame).rstrip() for frame in entry.get("stackTrace") or ())
     parts = (entry.get("message"), error if error != entry.get("message") else "")
     message = " ".join(str(part) for part in parts if part)
-    return "\n".join(part for part in (f"{entry.get('level', '')} {message}".strip(), str(trace or "")) if part)
+    values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in entry.items()}
+    fields = [f"{key}={value}" for key, value in values.items() if key not in ENVELOPE]
+    line = " · ".join((f"{entry.get('level', '')} {message}".strip(), *fields))
+    return "\n".join(part for part in (line, str(trace or "")) if part)
 
 
 def _log_source(step: Step) -> _LogSource | None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import RLock
 
-from console.actions.reviews import Reviewer, value_of
+from console.actions.reviews import LabelTimer, Reviewer, value_of
 from console.queries.reviews import Question, ShownItem, Waiting, count_waiting, show_item
 from console.queries.unread import Unread, part
 from millrace.errors import MillraceError, ReviewError
@@ -45,6 +45,9 @@ class ReviewSession:
     _ahead: Future[OpenItem | None] | None = None
     _reader: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "reads-ahead"))
     _lock: RLock = field(default_factory=RLock)
+
+    def __post_init__(self) -> None:
+        self._labels = LabelTimer(self.reviewer)
 
     def waiting(self) -> Waiting:
         """How many items wait, the person's own among them."""
@@ -90,6 +93,7 @@ class ReviewSession:
                 self.reviewer.release(item.held)
             self._items.clear()
             self.answered.clear()
+            self._labels.stop()
             self.reviewer.finish()
 
     def _item(self, decision: str) -> OpenItem:
@@ -107,6 +111,7 @@ class ReviewSession:
             value = value_of(text_of(typed, self.reviewer.question), self.reviewer.question)
             self.reviewer.answer(item.held, value, seconds=item.seconds)
             self.answered.append(item.held.item.id)
+            self._labels.add()
         self._items.remove(item)
 
     def _undo(self) -> None:

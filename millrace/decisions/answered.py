@@ -1,16 +1,21 @@
 """What becomes of a person's answer: its label is dropped into the landing bucket, and the audit says who gave it.
 
-12:00:00  answered      it can be taken back
-12:00:30  label dropped when the person goes on after UNDO, or stops; else the hourly sweep does it
-12:00:32  ingested      like every file of the feed `labels`
+12:00:00  answered        it can be taken back for UNDO
+12:00:30  labels dropped  of all answers of the person that are as old, in one file; when the person stops, of all
+12:00:32  ingested        like every file of the feed `labels`
+
+Whoever answers has the labels dropped (console/actions/reviews.py); what a program that died has left, the hourly sweep
+drops.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
-from millrace.decisions.review import ReviewItem, label_key, value_to_json
+from millrace.decisions.review import ReviewItem, label_folder, label_key, value_to_json
 from millrace.messages.audit import AuditEvent, ReviewAnswered, ReviewEscalated, ReviewUnanswered
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record, append
@@ -18,6 +23,8 @@ from millrace.state.reviews import ReviewQueue
 
 UNDO = timedelta(seconds=30)
 """For so long an answer can be taken back while its person goes on."""
+DROPPING = timedelta(minutes=1)
+"""Whoever drops labels has done so by then; later others take over."""
 ACTOR = "review"
 
 
@@ -32,26 +39,34 @@ class Reviews:
     def drop_labels(self, *, now: datetime, older_than: timedelta = UNDO, by: str = "") -> int:
         """Drop the label of each answer that was given before that, of one person or of all. Returns how many.
 
-        A call that dies is made up for by the next one: a label that is dropped twice has the same key and bytes, and
-        ingestion takes it once."""
-        dropped = 0
+        A person's labels are one file. A call that dies is made up for by a later one, which drops the same labels
+        under the same key: ingestion takes them once."""
+        files, own = defaultdict[tuple[str, str, str], list[tuple[ReviewItem, str]]](list), uuid4().hex
         for item, label in self.queue.answered():
-            answer = item.answer
+            answer, begun = item.answer, item.dropped_at
             if answer is None or answer.at + older_than > now or (by and answer.by != by):
                 continue
-            if not self.queue.begin_drop(item, now=now):
+            if begun and begun + DROPPING > now:
                 continue
-            self._s3.put_object(
-                Bucket=self._names.platform.bucket("landing"),
-                Key=label_key(self._names.workload, item),
-                Body=label.encode(),
-                ContentType="application/jsonlines",
-                Metadata={"decision": item.id, "by": answer.by, "seconds": f"{answer.seconds:.1f}"},
-            )
-            self.record_answer(item, AuditEvent.REVIEW_ANSWERED, at=answer.at)
+            if drop := self.queue.begin_drop(item, drop=own, now=now):
+                files[label_folder(self._names.workload, item), answer.by, drop].append((item, label))
+        for (folder, person, _), items in files.items():
+            self._drop(folder, person, items)
+        return sum(map(len, files.values()))
+
+    def _drop(self, folder: str, person: str, items: list[tuple[ReviewItem, str]]) -> None:
+        """Drop these labels of one person in one file; then record each answer."""
+        self._s3.put_object(
+            Bucket=self._names.platform.bucket("landing"),
+            Key=label_key(folder, (item.id for item, _ in items)),
+            Body="".join(label for _, label in sorted(items, key=lambda each: each[0].id)).encode(),
+            ContentType="application/jsonlines",
+            Metadata={"by": person, "labels": str(len(items))},
+        )
+        for item, _ in items:
+            assert item.answer
+            self.record_answer(item, AuditEvent.REVIEW_ANSWERED, at=item.answer.at)
             self.queue.end_drop(item)
-            dropped += 1
-        return dropped
 
     def record_answer(self, item: ReviewItem, event: AuditEvent, *, at: datetime) -> None:
         """Record the item's answer, or that it was taken back."""

@@ -1,6 +1,6 @@
 """What a person decides: an item for each decision with the action `review`, and the answer to it.
 
-The answer becomes a file of the feed `labels`. It is named by the decision's id, so a decision gets one such label:
+The answers that a person gave one after the other become a file of the feed `labels`, named by the decisions' ids:
 
     electricity/labels/review/5d0f….jsonl    {"class":1,"prediction_id":"r-0-17","timestamp":"1997-05-01T00:00:00Z"}
 """
@@ -100,6 +100,8 @@ class ReviewItem:
     answer: ReviewAnswer | None = None
     dropped_at: datetime | None = None
     """When the answer's label was dropped; None before."""
+    drop: str = ""
+    """The drop that has the label, with those of other answers."""
 
     @property
     def is_blind(self) -> bool:
@@ -203,10 +205,14 @@ def _cells(value: LabelValue, spec: Prediction) -> list[Mapping[str, Scalar]]:
     return [{spec.label: part} for part in parts if not isinstance(part, tuple | Mapping)]
 
 
-def label_key(workload: str, item: ReviewItem) -> str:
-    """The landing key of the label that a person gives to the item."""
-    folder = doubted_labels(workload) if item.reason == "label_error" else f"{workload}/labels/review/"
-    return f"{folder}{hashlib.sha256(item.id.encode()).hexdigest()[:32]}.jsonl"
+def label_folder(workload: str, item: ReviewItem) -> str:
+    """The landing folder of the label that a person gives to the item."""
+    return doubted_labels(workload) if item.reason == "label_error" else f"{workload}/labels/review/"
+
+
+def label_key(folder: str, ids: Iterable[str]) -> str:
+    """The landing key of the labels that a person gives to these decisions; their order does not count."""
+    return f"{folder}{hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()[:32]}.jsonl"
 
 
 def doubted_labels(workload: str) -> str:

@@ -282,21 +282,24 @@ class ReviewQueue:
             if known and "label" in known:
                 yield _from_item(known), known["label"]["S"]
 
-    def begin_drop(self, item: ReviewItem, *, now: datetime) -> bool:
-        """Whether the label of this answer may be dropped: the answer was not taken back. From now on it cannot be."""
+    def begin_drop(self, item: ReviewItem, *, drop: str, now: datetime) -> str:
+        """The drop that has the label of this answer; empty if it may not be dropped: taken back, or in another drop.
+
+        From now on the answer cannot be taken back. Whoever takes over from one who has died goes on with his drop."""
         if item.answer is None:
-            return False
-        return self._table.update(
+            return ""
+        # A condition of its own for one who takes over: of two who begin, one has the item.
+        is_begun = "#drop = :drop" if item.drop else "attribute_not_exists(#drop)"
+        values = {":answered": {"S": "answered"}, ":answer": {"S": _answer_to_json(item.answer)}}
+        times = {":drop": {"S": item.drop or drop}, ":now": {"S": format_utc(item.dropped_at or now)}}
+        can_drop = self._table.update(
             f"{ITEM}{item.id}",
-            "SET dropped_at = if_not_exists(dropped_at, :now)",
-            {
-                ":now": {"S": format_utc(now)},
-                ":answered": {"S": "answered"},
-                ":answer": {"S": _answer_to_json(item.answer)},
-            },
-            condition="#status = :answered AND answer = :answer",
-            attributes={"#status": "status"},
+            "SET dropped_at = :now, #drop = :drop",
+            {**values, **times},
+            condition=f"#status = :answered AND answer = :answer AND {is_begun}",
+            attributes={"#status": "status", "#drop": "drop"},
         )
+        return item.drop or drop if can_drop else ""
 
     def end_drop(self, item: ReviewItem) -> None:
         """The label of the item has been dropped and recorded."""
@@ -425,6 +428,7 @@ def _from_item(found: dict[str, Attribute]) -> ReviewItem:
         status=cast("Any", text["status"]),
         answer=_answer_from_json(text["answer"]) if "answer" in text else None,
         dropped_at=parse_utc(text["dropped_at"]) if "dropped_at" in text else None,
+        drop=text.get("drop", ""),
     )
 
 

@@ -11,6 +11,7 @@ the item.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -33,8 +34,8 @@ from moto.dynamodb.models import dynamodb_backends
 from infra.local.dynamodb.install import make_writes_atomic
 from infra.local.dynamodb.order import keep_items_in_order
 from infra.local.kernel.patching import undone
-from millrace.decisions.answered import Reviews
-from millrace.decisions.review import ReviewAnswer, ReviewItem, label_key
+from millrace.decisions.answered import DROPPING, Reviews
+from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.state import audit
 from millrace.state.reviews import ITEM, PAGE, ReviewQueue, _place, _to_item
 from millrace.timestamps import format_utc, parse_utc
@@ -106,17 +107,19 @@ def lived(items: int) -> dict[str, int]:
                 answered.append("")
                 continue
             given = ReviewAnswer(value=person % 2, by=by, at=now, seconds=1.0, source="terminal")
-            if reviews.queue.answer(held, given, label=f'{{"class":{person % 2}}}\n'):
+            if reviews.queue.answer(held, given, label=f'{{"id":"{held.item.id}"}}\n'):
                 answered.append(held.item.id)
         return [name for name in answered if name]
 
     def drop(_: int) -> None:
         """Drop labels until all have answered and none is left, as a person who goes on and the sweep do."""
+        now = AT + timedelta(days=2)
         while True:
             time.sleep(ITEM_S)
-            is_last = not works.is_set()
+            # Each turn may take over from one that failed.
+            is_last, now = not works.is_set(), now + DROPPING
             with suppress(EndpointConnectionError):
-                if not reviews.drop_labels(now=AT + timedelta(days=2)) and is_last:
+                if not reviews.drop_labels(now=now) and is_last:
                     return
 
     works.set()
@@ -128,15 +131,17 @@ def lived(items: int) -> dict[str, int]:
             works.clear()
         list(drops)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=LANDING)
-    dropped = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    bodies = [s3.get_object(Bucket=LANDING, Key=key)["Body"].read() for key in keys]
+    dropped = Counter(json.loads(line)["id"] for body in bodies for line in body.splitlines())
     records = Counter(one.details.decision for one in audit.read(dynamodb, table=AUDIT, workload=NAMES.workload))  # type: ignore[attr-defined]
     wanted = [item(number) for number in range(items)]
     lost = [one.id for one in wanted if not given[one.id] or not records[one.id]]
-    keys = {label_key(NAMES.workload, one) for one in wanted}
+    lost += [one.id for one in wanted if not dropped[one.id]]
     return {
-        "lost": len(lost) + len(keys - dropped) + reviews.queue.count(most=items),
+        "lost": len(lost) + reviews.queue.count(most=items),
         "failed": consumer.failed,
-        "twice": sum(count > 1 for count in (*given.values(), *records.values())) + len(dropped - keys),
+        "twice": sum(count > 1 for count in (*given.values(), *records.values(), *dropped.values())),
     }
 
 

@@ -100,6 +100,13 @@ def test_of_many_classes_one_is_typed() -> None:
     assert page.index('value="answer"') < page.index('class="suggested"'), "Enter takes what is typed"
 
 
+@pytest.mark.parametrize(("workload", "keys"), [("electricity", "01"), ("income", "12")])
+def test_a_class_that_is_a_digit_is_its_own_key(workload: str, keys: str) -> None:
+    asked = question(workload)
+    assert re.findall(r'data-key="(\d)"', html(workload, asked)) == list(keys)
+    assert list(asked.keys.items()) == list(zip(keys, asked.choices, strict=True))
+
+
 def test_several_labels_are_ticked() -> None:
     asked = question("electricity", labels=("damp", "mould"))
     labels = replace(

@@ -98,6 +98,10 @@ def test_what_writes_no_log_has_none(logs: Any, cloud: Any) -> None:
         ('"text"', '"text"'),
         ('{"other": 1}', '{"other": 1}'),
         ('{"level": "INFO", "message": "done"}', "INFO done"),
+        (
+            '{"level": "WARNING", "message": "not taken", "service": "s", "reason": "500", "ids": [1]}',
+            "WARNING not taken · reason=500 · ids=[1]",
+        ),
         ('{"level": "ERROR", "message": "no", "exception": "Traceback\\n  x"}', "ERROR no\nTraceback\n  x"),
         (
             '{"errorType": "Boom", "errorMessage": "no", "stackTrace": ["  File a\\n", "  File b\\n"]}',

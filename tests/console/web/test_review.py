@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from console.actions.reviews import LabelTimer, Reviewer
 from console.environment import Environment, find_environment
 from console.queries.reviews import reviews_of
 from console.web.app import console_app
-from millrace.decisions.review import ReviewItem
+from millrace.decisions.answered import UNDO
+from millrace.decisions.review import ReviewAnswer, ReviewItem, label_body
 from millrace.names import WorkloadNames
 from tests.console.web.queue_of_items import NAMES, PATH, item, make_stores, open_items
 from tests.console.web.served import Browser, hidden, send, serving
@@ -47,10 +50,15 @@ def state(environment: Environment, number: int, names: WorkloadNames = NAMES) -
     return reviews_of(environment, names).queue.find([f"r-{number}"])[f"r-{number}"]
 
 
-def labels() -> list[dict[str, Any]]:
+def label_files() -> list[list[dict[str, Any]]]:
     bucket, s3 = NAMES.platform.bucket("landing"), boto3.client("s3")
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
-    return [json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+    bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
+    return [[json.loads(line) for line in body.splitlines()] for body in bodies]
+
+
+def labels() -> list[dict[str, Any]]:
+    return [label for file in label_files() for label in file]
 
 
 def test_an_item_is_shown_as_a_person_reads_it(browser: Browser) -> None:
@@ -77,6 +85,26 @@ def test_an_answer_leads_to_the_next_item_and_becomes_a_label(browser: Browser, 
     assert labels() == []
     send(browser, following, act="finish")
     assert [one["prediction_id"] for one in labels()] == ["r-1"]
+
+
+def test_labels_of_who_goes_on_are_dropped_together(environment: Environment) -> None:
+    open_items(environment, 3)
+    reviewer = Reviewer.of(environment, NAMES, source="web")
+    for ago in (2 * UNDO, UNDO, timedelta(0)):
+        at = datetime.now(UTC) - ago
+        answer = ReviewAnswer(value=">50K", by=reviewer.by, at=at, seconds=1, source="web")
+        held = reviewer.next()
+        assert held
+        body = label_body([{"prediction_id": held.item.id}])
+        assert reviewer.reviews.queue.answer(held, answer, label=body)
+    timer = LabelTimer(reviewer, undo_s=0.01)
+    timer.add()
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
+    timer.stop()
+    assert [[one["prediction_id"] for one in file] for file in label_files()] == [["r-1", "r-2"]]
+    assert reviewer.finish() == 1
 
 
 def test_skip_pass_on_and_take_back(browser: Browser, environment: Environment) -> None:

@@ -68,7 +68,7 @@ def says(queue, name, value, *, is_final=True):
     held = queue.take(name, by="ann", now=NOW)
     queue.answer(held, ReviewAnswer(value=value, by="ann", at=NOW, seconds=4, source="web"), label="{}")
     if is_final:
-        queue.begin_drop(queue.find([name])[name], now=NOW)
+        queue.begin_drop(queue.find([name])[name], drop="a", now=NOW)
 
 
 def test_half_of_the_rows_show_the_versions_answer(people, queue):
@@ -96,7 +96,7 @@ def test_answers_that_are_final_count(people, queue):
     says(queue, shown[1], 1, is_final=False)
     climb = people.read(climb, pairs)
     assert reviews_of(climb) == Reviews(blind=2, blind_agreed=1, shown=1, shown_agreed=1)
-    queue.begin_drop(queue.find([shown[1]])[shown[1]], now=NOW)
+    queue.begin_drop(queue.find([shown[1]])[shown[1]], drop="a", now=NOW)
     assert reviews_of(people.read(climb, pairs)).shown == 2
 
 

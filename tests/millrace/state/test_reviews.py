@@ -175,8 +175,10 @@ def test_an_answer_is_given_once_and_its_label_dropped_once(queue: ReviewQueue, 
     assert not queue.answer(mine, answer(value=0), label="{}")
     ((item, label),) = queue.answered()
     assert (item.answer, label) == (answer(), '{"class":1}\n')
-    assert queue.begin_drop(item, now=AT)
-    assert queue.begin_drop(item, now=AT + LEASE), "who has died goes on"
+    assert queue.begin_drop(item, drop="a", now=AT) == "a"
+    assert not queue.begin_drop(item, drop="b", now=AT + LEASE), "another one has begun"
+    ((begun, _),) = queue.answered()
+    assert queue.begin_drop(begun, drop="b", now=AT + LEASE) == "a", "who takes over goes on with the same drop"
     queue.end_drop(item)
     assert (list(queue.answered()), sorts(client)) == ([], [f"{ITEM}r-0"])
     assert queue.find(["r-0"])["r-0"].dropped_at == AT
@@ -190,7 +192,7 @@ def test_an_answer_is_taken_back_by_its_person_until_its_label_is_dropped(queue:
     assert (list(queue.answered()), queue.next(by="ben", now=AT)) == ([], None)
     assert queue.answer(again, answer(value=0), label="{}")
     ((item, _),) = queue.answered()
-    queue.begin_drop(item, now=AT)
+    queue.begin_drop(item, drop="a", now=AT)
     assert queue.undo("r-0", by="ann", now=AT) is None
     assert queue.find(["r-0"])["r-0"].answer == answer(value=0)
     assert queue.count(most=9) == 0
