@@ -14,6 +14,7 @@ from console.cli.options import Build, Json, Stage, Workload, several_workloads
 if TYPE_CHECKING:
     from console.environment import Environment
     from console.queries.executions import Execution
+    from console.queries.overview import WorkloadState
     from console.queries.reviews import Waiting
     from console.queries.run_logs import Log
     from console.queries.versions import WaitingVersion
@@ -31,16 +32,20 @@ def status(
     Example: millrace status"""
     from console.cli.printing import show_rows
     from console.environment import find_environment
+    from console.queries.overview import UnreadWorkload, try_state
 
     environment = find_environment(stage, build)
     shown = [environment.names(workload)] if workload else environment.deployed()
-    rows = [_row(environment, names) for names in shown]
+    states = [try_state(environment, names) for names in shown]
+    rows = [
+        {"workload": state.workload, "live": state.why.words} if isinstance(state, UnreadWorkload) else _row(state)
+        for state in states
+    ]
     show_rows(rows, as_json=as_json, nothing="No workload is deployed: millrace new, then millrace up.")
 
 
-def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
+def _row(state: WorkloadState) -> dict[str, Any]:
     from console.presenters.catalogue import outcome, run_title
-    from console.queries.overview import read_state
     from console.queries.runs import SHORT
     from console.queries.unread import part_in_words
     from console.words import age
@@ -48,7 +53,7 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     def ended(run: Execution) -> str:
         result = outcome(run)
         how = "REFUSED" if result.is_refused else run.status
-        subject = run_title(names, run.machine, run.input)
+        subject = run_title(state.names, run.machine, run.input)
         return f"{run.machine} {run.name[:SHORT]} ({subject}): {how}, {result.text or run.failure}"
 
     def waiting(found: Waiting) -> str | int:
@@ -58,9 +63,8 @@ def _row(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
     def numbers(found: Sequence[WaitingVersion]) -> str:
         return ", ".join(one.version for one in found)
 
-    state = read_state(environment, names)
     return {
-        "workload": names.workload,
+        "workload": state.names.workload,
         "live": state.live,
         **({"waits_for_approval": part_in_words(state.unapproved, numbers)} if state.unapproved else {}),
         **({"automated": part_in_words(state.automates, lambda found: found.words)} if state.automates else {}),

@@ -12,7 +12,7 @@ from console.pages.version import version_path, waits
 from console.presenters.catalogue import outcome, run_title, titled
 from console.presenters.presenter import Tone
 from console.queries.executions import Execution
-from console.queries.overview import RecentRuns, WorkloadState
+from console.queries.overview import RecentRuns, UnreadWorkload, WorkloadState
 from console.queries.runs import SHORT
 from console.queries.unread import Unread
 from console.words import age, count, spelled
@@ -20,14 +20,6 @@ from millrace.names import Platform
 
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": ""}
 """A sign for each tone of a cell, for readers who do not see the colours."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class UnreadWorkload:
-    """A workload of which nothing can be shown."""
-
-    workload: str
-    why: Unread
 
 
 @dataclass(frozen=True, kw_only=True)

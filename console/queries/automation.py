@@ -23,6 +23,8 @@ class Automates:
     policy: Policy
     threshold: float | None
     """The least confidence that acts, with costs the largest expected cost; None if none does or none is asked for."""
+    is_live: bool
+    """Whether any version is live."""
     switch: Automation
     floor: FloorState | None
     """How the live version and the naive rule compared last; None without a floor or before any labels."""
@@ -33,6 +35,8 @@ class Automates:
         if self.switch.is_paused:
             person, why = self.switch.by.rpartition(":")[2], f": {self.switch.reason}" if self.switch.reason else ""
             return f"nothing: paused since {self.switch.since:%Y-%m-%d %H:%M} by {person}{why}"
+        if not self.is_live:
+            return "nothing: no version is live yet"
         if self.floor and self.floor.below:
             why = "until labels decide" if self.floor.awaits_labels else "as it does better"
             return f"nothing: the naive rule answers since {self.floor.since:%Y-%m-%d %H:%M}, {why}"
@@ -57,4 +61,5 @@ def find_automates(environment: Environment, names: WorkloadNames, champion: Ver
     kept = KeptPromises(state).read(champion.version) if champion else None
     threshold = threshold_of(policy.automate, champion, kept)
     floor = FloorStates(state).read(champion.version) if policy.floor and champion else None
-    return Automates(policy=policy, threshold=threshold, switch=AutomationSwitch(state).read(), floor=floor)
+    is_live, switch = champion is not None, AutomationSwitch(state).read()
+    return Automates(policy=policy, threshold=threshold, is_live=is_live, switch=switch, floor=floor)

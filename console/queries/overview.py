@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from console.environment import Environment
 from console.queries.alarm_states import AlarmState, find_alarm_states
 from console.queries.automation import Automates, find_automates
@@ -12,9 +14,10 @@ from console.queries.executions import Execution
 from console.queries.reviews import Waiting, find_waiting_reviews
 from console.queries.runs import Run, read_execution, runs_by_machine
 from console.queries.sleeps import find_asleep, words_of
-from console.queries.unread import Unread, part
+from console.queries.unread import Unread, part, unread
 from console.queries.versions import WaitingVersion, find_waiting, state_of
 from console.queries.waiting import WaitingDrops, read_waiting
+from millrace.errors import MillraceError
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
 from millrace.state.asleep import Asleep
 from millrace.state.pointers import ReleasePointers, Version
@@ -26,6 +29,8 @@ WAITS_FOR = timedelta(days=7)
 MOST_FAILED = 5
 """How many failed runs are described, the newest ones."""
 GOOD = ("RUNNING", "SUCCEEDED")
+FAILURES = (MillraceError, ClientError, BotoCoreError, OSError, ValueError)
+"""What can be wrong with one workload: its files, what it has stored, or a service."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,14 @@ class RecentRuns:
     monitor: Execution | None
     failed: tuple[Execution, ...]
     """Runs that failed in the last WAITS_FOR: all of drops, of another machine only its newest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadWorkload:
+    """A workload of which nothing can be shown."""
+
+    workload: str
+    why: Unread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +84,14 @@ class WorkloadState:
             return self.champion.words if self.champion else "none yet"
         words = words_of(self.asleep) if isinstance(self.asleep, Asleep) else ""
         return ", ".join(filter(None, (f"version {self.champion.version}", words)))
+
+
+def try_state(environment: Environment, names: WorkloadNames) -> WorkloadState | UnreadWorkload:
+    """The state of the workload, or why there is none: a mistake in one declaration hides no other workload."""
+    try:
+        return read_state(environment, names)
+    except FAILURES as error:
+        return UnreadWorkload(workload=names.workload, why=unread(error))
 
 
 def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:

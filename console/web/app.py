@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -26,14 +26,14 @@ from console.actions.approve import approve, refuse
 from console.actions.reviews import Reviewer
 from console.environment import Environment
 from console.pages.decisions import MOST, decisions_page
-from console.pages.overview import UnreadWorkload, failure_page, overview_page
+from console.pages.overview import failure_page, overview_page
 from console.pages.page import PageLink, page
 from console.pages.review import review_page
 from console.pages.version import Decided, version_page
 from console.queries.cards import find_package
 from console.queries.climbs import read_climbs
 from console.queries.decisions import find_days
-from console.queries.overview import WorkloadState, read_state
+from console.queries.overview import FAILURES, try_state
 from console.queries.report import JudgedModel, question_of, read_declared_report
 from console.queries.reviews import explain_item
 from console.queries.signatures import signing_key
@@ -42,7 +42,7 @@ from console.queries.versions import describe_version, read_evaluation, registry
 from console.web.session import ReviewSession
 from millrace.artefact.signing import SignedVersion
 from millrace.contract.load import load_contract
-from millrace.errors import EnvironmentNotFoundError, MillraceError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.release.signatures import check_signature
@@ -51,8 +51,6 @@ from millrace.workload.load import load_workload, workloads_folder
 
 READERS = 8
 """How many workloads are read at the same time."""
-FAILURES = (MillraceError, ClientError, BotoCoreError, OSError, ValueError)
-"""What can be wrong with one workload: its files, what it has stored, or a service."""
 ACTS = {"approve": approve, "refuse": refuse}
 Form = Mapping[str, Sequence[str]]
 """The fields of a form that was sent."""
@@ -102,7 +100,7 @@ class _Console:
     def overview(self, _: Request) -> Response:
         shown, denied = self._workloads()
         with ThreadPoolExecutor(READERS) as readers:
-            states = list(readers.map(self._state, shown))
+            states = list(readers.map(lambda names: try_state(self._environment, names), shown))
         environment = self._environment
         return HTMLResponse(overview_page(environment.platform, states, now=environment.now(), denied=denied))
 
@@ -112,12 +110,6 @@ class _Console:
             return self._environment.deployed(), None
         except ClientError as error:
             return self._environment.declared(), unread(error)
-
-    def _state(self, names: WorkloadNames) -> WorkloadState | UnreadWorkload:
-        try:
-            return read_state(self._environment, names)
-        except FAILURES as error:
-            return UnreadWorkload(workload=names.workload, why=unread(error))
 
     def report(self, request: Request) -> Response:
         names = self._environment.names(request.path_params["workload"])

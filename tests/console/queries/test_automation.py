@@ -12,11 +12,13 @@ COSTS = Policy(automate=Automate(costs=Costs(false_positive=5, false_negative=40
 
 
 @pytest.mark.parametrize(
-    ("threshold", "words"),
+    ("is_live", "threshold", "words"),
     [
-        (2.5, "up to an expected cost of 2.5 EUR"),
-        (None, "nothing: the live version was evaluated with other costs"),
+        (True, 2.5, "up to an expected cost of 2.5 EUR"),
+        (False, None, "nothing: no version is live yet"),
+        (True, None, "nothing: the live version was evaluated with other costs"),
     ],
 )
-def test_with_costs_an_amount_is_told(threshold: float | None, words: str) -> None:
-    assert Automates(policy=COSTS, threshold=threshold, switch=Automation(), floor=None).words == words
+def test_with_costs_an_amount_is_told(is_live: bool, threshold: float | None, words: str) -> None:
+    found = Automates(policy=COSTS, threshold=threshold, is_live=is_live, switch=Automation(), floor=None)
+    assert found.words == words

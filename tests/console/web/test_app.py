@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -21,7 +22,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.stepfunctions.models import stepfunctions_backends
+from typer.testing import CliRunner
 
+from console.cli.app import app
 from console.environment import Environment, find_environment
 from console.pages.decisions import decisions_path
 from console.queries import cost
@@ -109,6 +112,13 @@ def test_all_workloads_are_on_one_page_and_a_broken_one_is_one_row(opened: Calla
     assert "workload.yaml" in why
     # What a file says is escaped.
     assert "<b>income</b>" not in answer.text
+
+
+def test_a_broken_declaration_hides_no_other_workload_from_the_status() -> None:
+    done = CliRunner().invoke(app, ["status", "--stage", "dev", "--json"])
+    states = {state["workload"]: state["live"] for state in json.loads(done.stdout)}
+    assert states["electricity"] == "version 2"
+    assert "workload.yaml" in states["income"]
 
 
 def test_a_denied_part_says_so_in_its_place(opened: Callable[..., Browser]) -> None:
