@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,20 +55,32 @@ def candidates(
     rehearsal: Rehearsal,
     part: PartAtHand | None = None,
 ) -> tuple[Candidate, ...]:
-    """The candidates, with the usual family among them. For texts and images the usual one, for texts alone also one
-    with the vectors of a `part`.
+    """The candidates, with the usual family among them. For texts the usual one, for texts alone also one with the
+    vectors of a `part`. A label with a tail is tried on two scales, whatever the family.
 
     `prediction` is what is proposed without a trial."""
     rows = rehearsal.examples.table.num_rows
     if series is not None and usual.name == "gru":
         return tuple(_of_series(usual, features, prediction, series, rehearsal))
-    if usual.name != "feedforward":
-        known = Candidate(said=usual.why, features=features, family=usual)
-        if part is None:
-            return (known,)
-        given = with_part(part, len(prediction.texts))
-        return (known, Candidate(said=given.why, features=features, family=given))
-    return tuple(_of_table(usual, features, prediction, rows))
+    if usual.name == "feedforward":
+        return tuple(_of_table(usual, features, prediction, rows))
+    families = [usual, *([with_part(part, len(prediction.texts))] if part else [])]
+    return tuple(
+        _on_scales([Candidate(said=each.why, features=features, family=each) for each in families], prediction)
+    )
+
+
+def _on_scales(plain: Iterable[Candidate], prediction: ProposedPrediction) -> Iterator[Candidate]:
+    """Each candidate as it is and, for a label with a tail, on the scale by its skew; that scale first if it is usual.
+
+    A smaller error decides, so the order only matters where both are equally near."""
+    scales = dict.fromkeys(
+        ["identity", prediction.label_scale] if prediction.is_ordered else [prediction.label_scale, "identity"]
+    )
+    for each in plain:
+        for scale in scales:
+            said = each.said if scale == "identity" else f"{each.said}, {scale} of the label"
+            yield replace(each, said=said, family=on_scale(each.family, scale))
 
 
 def _of_table(usual: Family, features: Features, prediction: ProposedPrediction, rows: int) -> Iterator[Candidate]:
@@ -77,10 +89,11 @@ def _of_table(usual: Family, features: Features, prediction: ProposedPrediction,
 
     intervals = with_intervals(rows, prediction.columns)
     if prediction.is_ordered:
-        yield candidate("numbers as they are, two layers of 64", usual)
-        yield candidate("intervals of numbers, eight heads", intervals)
+        plain = [candidate("numbers as they are, two layers of 64", usual)]
+        plain.append(candidate("intervals of numbers, eight heads", intervals))
         if prediction.takes_trees:
-            yield candidate("the same, and boosted trees", with_trees(intervals))
+            plain.append(candidate("intervals and boosted trees", with_trees(intervals)))
+        yield from _on_scales(plain, prediction)
         return
     words = ["intervals of numbers", *["boosted trees"] * prediction.takes_trees]
     scale = prediction.label_scale
@@ -101,7 +114,7 @@ def _of_series(
         without, alone = features.without_history(), with_intervals(rows, prediction.columns)
         yield Candidate(said="the columns alone, no history", features=without, family=alone)
     past = f"the past {series.hours:g} h"
-    yield Candidate(said=f"means of {past}", features=features, family=means)
+    yield from _on_scales([Candidate(said=f"means of {past}", features=features, family=means)], prediction)
     yield Candidate(said=f"recurrent over {past}", features=features, family=usual)
     if prediction.takes_trees and round(series.hours / series.every_hours) * _past_columns(features) <= TREE_COLUMNS:
         yield Candidate(said=f"means of {past}, boosted trees", features=features, family=with_trees(means))

@@ -102,18 +102,19 @@ def suited(
     # Two kinds of inputs need a network with a trunk for each. Columns beside a history do not: `gru` reads both.
     others = bool(columns) + has_history
     if (image_side and (texts or others)) or (texts and others):
-        return _several(rows, image_side, texts)
-    if image_side:
-        return _images(rows, image_side, has_even_classes=has_even_classes)
-    if has_history:
-        return _series(rows)
-    if texts:
-        return _texts(rows, texts)
-    if is_ordered:
-        return _table_in_time(rows)
-    return on_scale(
-        with_trees(with_intervals(rows, columns)) if has_trees else with_intervals(rows, columns), label_scale
-    )
+        family = _several(rows, image_side, texts)
+    elif image_side:
+        family = _images(rows, image_side, has_even_classes=has_even_classes)
+    elif has_history:
+        family = _series(rows)
+    elif texts:
+        family = _texts(rows, texts)
+    elif is_ordered:
+        family = _table_in_time(rows)
+    else:
+        family = with_trees(with_intervals(rows, columns)) if has_trees else with_intervals(rows, columns)
+    # Later labels go beyond the earlier ones, where a logarithm errs most: there a trial decides.
+    return family if is_ordered else on_scale(family, label_scale)
 
 
 def with_trees(of: Family) -> Family:

@@ -23,7 +23,7 @@ from jobs.evaluation.explanations import explanations
 from jobs.evaluation.mistakes import find_mistakes
 from jobs.evaluation.rows import SplitRows, answered, blocks_of, case_of, labelled_rows, outputs, read_rows
 from jobs.evaluation.sample import write_sample
-from jobs.evaluation.truth_by_answer import truth_by_answer
+from jobs.evaluation.truth_by_answer import cut_answers, truth_by_answer
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
@@ -109,6 +109,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         parts=_parts(case, naive),
         examples=forecast_examples(case, workload.prediction),
         truth_by_answer=truth_by_answer(case),
+        cut_answers=cut_answers(case, contract.label),
         mistakes=find_mistakes(case),
         age_days=_age_days(rows.parts.end, run.as_of),
         finite_weights=_are_finite(artefact.weights),

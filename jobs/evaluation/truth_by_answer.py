@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
+from millrace.contract.rules.range import Range
+from millrace.evaluation.evidence import AnswerBin, CutAnswers, TruthByAnswer
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from millrace.contract.schema import Column
     from millrace.evaluation.measures.case import Case
 
 MOST_BINS = 12
@@ -53,6 +55,20 @@ def truth_by_answer(case: Case) -> tuple[TruthByAnswer, ...]:
         for part in dict.fromkeys((0, len(names) // 2, len(names) - 1))
     ]
     return tuple(one for one in found if one.bins)
+
+
+def cut_answers(case: Case, label: Column) -> tuple[CutAnswers, ...]:
+    """The contract's bounds of the label at which more answers stand than labels do, the lower one first."""
+    if case.task.error_is_share or (declared := label.find(Range)) is None:
+        return ()
+    answers = case.task.answers(case.output_TW)["value"]
+    found = []
+    for is_lower, bound in zip((True, False), declared.limits, strict=True):
+        # The network holds its bounds as float32.
+        share, of_labels = (float((values == np.float32(bound)).mean()) for values in (answers, case.test_targets))
+        if share > of_labels:
+            found.append(CutAnswers(bound=bound, is_lower=is_lower, share=share, label_share=of_labels))
+    return tuple(found)
 
 
 def _bins(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
@@ -42,7 +43,7 @@ from millrace.evaluation.simple.matrix import Matrix, matrix
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
-from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, Tried
+from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, NotTried, Tried
 from millrace.models.predictor import build
 from millrace.models.pretrained import PretrainedVectors
 from millrace.tasks import catalogue as tasks
@@ -57,7 +58,7 @@ PROCESSORS = 2
 """The budget is that of two processors, however many there are: the figures must not depend on the machine."""
 TRAINED_SHARE = 0.4
 """The share of the time that is planned for training. The rest is for encoding, for rivals, and for slower machines."""
-LATE = 2
+LATE = 1.75
 """A trial ends after so many times its minutes, if other programs leave it less than the processors of its budget."""
 MULTIPLICATIONS, STEPS = 3e9, 1_000
 """What a processor is counted on for in a second: multiplications of forward passes, and steps of no size.
@@ -65,6 +66,8 @@ MULTIPLICATIONS, STEPS = 3e9, 1_000
 Measured on one busy core: 2.7e9 for a recurrent network, 4e9 to 8e9 for dense layers."""
 FEWEST_EPOCHS = 5
 """If the time is not enough for so many epochs of all rows, a candidate learns from fewer rows."""
+FAILURES = (MillraceError, ArithmeticError, RuntimeError, ValueError)
+"""What rows that do not suit a candidate raise: our own errors, and those of numpy, scikit-learn and torch."""
 RIVAL_CELLS = 4_000_000
 """The most cells that a simple model is fitted on: boosted trees take some ten seconds for them."""
 
@@ -126,7 +129,9 @@ class Rows:
 
 
 def run_trial(places: TrainingPlaces, stop: StopSignal) -> None:
-    """Try all candidates of the config channel, and print a line for each that ended in time, and for each rival."""
+    """Try all candidates of the config channel, and print a line for each that ended in time, and for each rival.
+
+    One that fails has a line that says why, and ends no other."""
     began, config, minutes = time.monotonic(), places.channel(CONFIG_CHANNEL), float(places.hyperparameters[MINUTES])
     contract = load_contract(config)
     with pa.memory_map(str(places.channel(DATA_CHANNEL) / ROWS)) as file:
@@ -142,17 +147,31 @@ def run_trial(places: TrainingPlaces, stop: StopSignal) -> None:
     # The usual candidate comes first: without it nothing is gained by the others.
     first = files[int(places.hyperparameters[USUAL])]
     files.sort(key=lambda path: path != first)
-    usual = _rows(first, contract, table, places)
     calls: dict[tuple[str, str], Callable[[], Judged | None]] = {
         ("candidate", path.stem): partial(_candidate, path, contract, table, places, planned_s, is_late)
         for path in files
     }
-    calls |= {("rival", name): call for name, call in _rivals(usual)}
+    with suppress(*FAILURES):  # it is told as the candidate's, and there is nothing to fit a simple model on
+        calls |= {("rival", name): call for name, call in _rivals(_rows(first, contract, table, places))}
     # One thread for each call: as many of them go on at once as there are processors.
-    with threadpool_limits(limits=1), beside(list(calls.values()), processes=PROCESSORS) as shared:
+    with (
+        threadpool_limits(limits=1),
+        beside([partial(_result, call) for call in calls.values()], processes=PROCESSORS) as shared,
+    ):
         found = dict(zip(calls, shared.results(), strict=True))
-    for tried in _compared({key: judged for key, judged in found.items() if judged}):
+    for (who, name), why in found.items():
+        if isinstance(why, str):
+            print(NotTried.model_validate({"who": who, "name": name, "why": why}).model_dump_json(), flush=True)
+    for tried in _compared({key: judged for key, judged in found.items() if isinstance(judged, Judged)}):
         print(tried.model_dump_json(), flush=True)
+
+
+def _result(call: Callable[[], Judged | None]) -> Judged | str | None:
+    """What the call returns, or why it failed."""
+    try:
+        return call()
+    except FAILURES as error:
+        return str(error)
 
 
 def _rows(path: Path, contract: Contract, table: pa.Table, places: TrainingPlaces) -> Rows:

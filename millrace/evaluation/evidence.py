@@ -134,6 +134,18 @@ class TruthByAnswer(Figures):
     """The bins in the order of rising answers."""
 
 
+class CutAnswers(Figures):
+    """Test rows whose answer stands at a bound of the contract: the model itself would answer beyond it."""
+
+    bound: float
+    """In the label's unit."""
+    is_lower: bool
+    share: float
+    """Their share of the answers, 0 to 1."""
+    label_share: float
+    """The share of the labels that are at the bound indeed."""
+
+
 class SliceFigures(Figures):
     """The test rows with one value in one column."""
 

@@ -68,6 +68,7 @@ def next_step(report: Evaluation, verdicts: Sequence[Verdict], workload: Workloa
     gain = rival.improvements.get(measure) if (rival := report.contender("simple")) else None
     steps = (
         _past(workload) if "baseline" in found else None,
+        _scale(report, parameters) if "cut_answers" in found else None,
         _longer(report, parameters),
         _trees(rival, gain, parameters),
         _slice(report),
@@ -82,6 +83,14 @@ def _past(workload: Workload) -> NextStep | None:
     if prediction.horizon_hours or any(feature.history for feature in prediction.features):
         return None
     return NextStep(kind="look_back", words=("report",), hours=hours) if 0 < hours < math.inf else None
+
+
+def _scale(report: Evaluation, parameters: Parameters) -> NextStep | None:
+    """The logarithm of the label, if answers are cut where no label may be negative."""
+    is_cut = any(cut.is_lower and cut.bound >= 0 for cut in report.cut_answers)
+    if parameters.label_scale != "identity" or not is_cut:
+        return None
+    return NextStep(kind="change_scale", words=("experiment", "--parameter", "label_scale=log", "--wait"))
 
 
 def _longer(report: Evaluation, parameters: Parameters) -> NextStep | None:

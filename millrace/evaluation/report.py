@@ -14,6 +14,7 @@ from millrace.evaluation.evidence import (
     CasesEvidence,
     Contender,
     CostEvidence,
+    CutAnswers,
     Estimate,
     ExplanationEvidence,
     FairnessEvidence,
@@ -195,6 +196,8 @@ class Evaluation(Figures):
     """For a forecast: a good one, a middling one and a bad one."""
     truth_by_answer: tuple[TruthByAnswer, ...] = ()
     """For answers that are numbers; for a forecast at its first, its middle and its last horizon."""
+    cut_answers: tuple[CutAnswers, ...] = ()
+    """For answers that are numbers: the contract's bounds at which more answers stand than labels do."""
     mistakes: tuple[Mistake, ...] = ()
     """For answers that are classes: the most frequent mistakes, the most frequent one first."""
     # Each of the next fields is measured if the gate of the same name is declared, and None otherwise.

@@ -204,7 +204,15 @@ class NextStep(Message):
     {"kind": "train_longer", "epochs": 4, "words": ["experiment", "--parameter", "epochs=8", "--wait"], …}"""
 
     kind: Literal[
-        "train_again", "lower_rate", "look_back", "train_longer", "add_trees", "look_at_slice", "more_rows", "tune"
+        "train_again",
+        "lower_rate",
+        "look_back",
+        "change_scale",
+        "train_longer",
+        "add_trees",
+        "look_at_slice",
+        "more_rows",
+        "tune",
     ]
     words: tuple[str, ...]
     """The command in words after `millrace`, without workload and stage."""
@@ -231,6 +239,8 @@ class NextStep(Message):
             "lower_rate": "the training went astray: try a lower learning rate",
             "look_back": f"the label {self.hours:g} hours before is nearer than a model that reads no past: `millrace "
             f"new` with `--horizon-hours {self.hours:g}` proposes one that does",
+            "change_scale": "answers are cut at the contract's lower bound: the logarithm of the label has no answer "
+            "below 0",
             "train_longer": f"the validation loss still fell in the last of {self.epochs} epochs: try more of them",
             "add_trees": f"{self.rival} is certainly better on these rows: try the mean of the network and trees",
             "look_at_slice": f"on the {self.rows:,} test rows with {self.slice} the error is {self.error:.4g}, on all "

@@ -20,6 +20,16 @@ MINUTES, USUAL = "minutes", "usual"
 The simple models read what that candidate reads."""
 
 
+class NotTried(BaseModel):
+    """A candidate or rival that these rows do not allow, such as one whose label lies where no row is."""
+
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+
+    who: Literal["candidate", "rival"]
+    name: str
+    why: str
+
+
 class Tried(BaseModel):
     """One candidate or rival, judged on the validation rows that all candidates know."""
 

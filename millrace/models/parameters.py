@@ -71,7 +71,8 @@ class Parameters(BaseModel):
     label_scale: Scale = "identity"
     """The scale on which a label that is a number is learnt; answers are in its unit, within its declared bounds."""
     trees: Beside = "none"
-    """Whether boosted trees answer too: in the plain mean of both answers, or alone."""
+    """Whether boosted trees answer too: in the plain mean of both answers, or alone. They read columns and histories,
+    not texts, images or sequences, and answer one class or one number."""
 
     def suits(self, task: Task, signature: Signature) -> None:
         """Check that the task has what these hyperparameters change. Raises WorkloadError if it does not.

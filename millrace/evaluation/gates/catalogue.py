@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,6 +33,9 @@ from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation
 from millrace.evaluation.reuse import with_candidates
 from millrace.messages.train import GateBaseline
+
+MOST_CUT = 0.01
+"""The share of the answers, beyond that of the labels, that may stand at a bound of the contract without a word."""
 
 
 class Gates(BaseModel):
@@ -86,7 +90,19 @@ def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline, candid
     else:
         judged["baseline"] = gates.baseline.model_copy(update={"margin": 0.0})
         report = with_candidates(report, candidates, risk=1 - gates.non_inferiority.confidence)
-    return tuple(gate.judge(report) for gate in judged.values())
+    return (*(gate.judge(report) for gate in judged.values()), *_cut_answers(report))
+
+
+def _cut_answers(report: Evaluation) -> Iterator[Verdict]:
+    """A warning for each bound of the contract at which many answers stand: it hides how far off the model is there."""
+    for cut in report.cut_answers:
+        if cut.share - cut.label_share > MOST_CUT:
+            sentence = (
+                f"{cut.share:.1%} of the answers stand at the contract's bound {cut.bound:g}, {cut.label_share:.1%} "
+                "of the labels do: without it they would lie beyond"
+            )
+            warning = Verdict(name="cut_answers", passed=True, measured=cut.share, bound=MOST_CUT, sentence=sentence)
+            yield replace(warning, is_warning=True, figure="answers at a bound")
 
 
 def passed(verdicts: Sequence[Verdict]) -> bool:

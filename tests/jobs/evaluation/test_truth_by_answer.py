@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.evaluation.truth_by_answer import FEWEST_ROWS, MOST_BINS, truth_by_answer
+from jobs.evaluation.truth_by_answer import FEWEST_ROWS, MOST_BINS, cut_answers, truth_by_answer
+from millrace.contract.rules.range import Range
+from millrace.contract.schema import Column
 from millrace.evaluation.evidence import TruthByAnswer
+from millrace.evaluation.gates.catalogue import judge_all
+from millrace.evaluation.report import Evaluation
 from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
 from millrace.tasks.regression import Regression
+from tests.millrace.evaluation.test_next_step import DECLARED, REPORT
 
 RNG = np.random.default_rng(0)
 
@@ -37,6 +42,20 @@ def test_a_number_has_bins_of_equally_many_rows_by_rising_answers() -> None:
     # Answers that are seven too low are seen to be.
     assert all(each.truth - each.value == pytest.approx(7, abs=3) for each in one.bins)
     assert (one.bins[0].lower, one.bins[0].upper) == (None, None)
+
+
+def test_answers_at_a_bound_of_the_contract_are_counted_beside_the_labels_there() -> None:
+    answer_T, target_T = np.maximum(RNG.normal(1, 1, 1000), 0).astype(np.float32), RNG.exponential(1, 1000)
+    label = Column(name="price", kind="float64", rules=(Range(minimum=0.0, maximum=9.0),))
+    case: Any = SimpleNamespace(task=Regression(), output_TW=answer_T[:, None], test_targets=target_T)
+    (cut,) = cut_answers(case, label)
+    assert (cut.bound, cut.is_lower, cut.label_share) == (0, True, 0)
+    assert cut.share == (answer_T == 0).mean() > 0.1
+    report = Evaluation.model_validate(REPORT | {"cut_answers": [cut.model_dump()]})
+    [verdict] = [one for one in judge_all(report, DECLARED.gates, against="baseline") if one.name == "cut_answers"]
+    assert (verdict.passed, verdict.is_warning, verdict.measured) == (True, True, cut.share)
+    case.test_targets = answer_T  # as many labels stand there
+    assert cut_answers(case, label) == ()
 
 
 def test_an_interval_is_held_against_its_own_quantiles() -> None:

@@ -126,6 +126,13 @@ def test_every_step_has_a_sentence() -> None:
         assert NextStep.model_validate({"kind": kind, "words": ["x"]}).sentence
 
 
+def test_answers_that_are_cut_ask_for_the_logarithm() -> None:
+    cut = {"bound": 0.0, "is_lower": True, "share": 0.12, "label_share": 0.0}
+    step = advised(verdict("cut_answers", is_warning=True), cut_answers=[cut])
+    assert step is not None
+    assert (step.kind, step.words[2]) == ("change_scale", "label_scale=log")
+
+
 def test_trees_that_are_certainly_better_are_to_answer_too() -> None:
     better = rival(-0.02, -0.03, -0.01)
     alone, beside = (
