@@ -20,13 +20,12 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.planned import as_planned
 from millrace.contract.schema import FEEDS, Contract, Feed
 from millrace.errors import DropError, RunError
-from millrace.files.parsed import check_header
+from millrace.files.parsed import Limits, check_header
 from millrace.files.sniff import HEAD_BYTES, format_of
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
-MOST_BYTES = 5 * 2**30
-"""The largest object that one PutObject takes.
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
+MOST_BYTES = Limits().file_bytes
+"""The largest drop: ingestion refuses a larger one whole, so it is not uploaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +55,8 @@ class Dropped:
 def check(files: Sequence[Path], feed: str) -> Feed:
     """The feed of this name, once it is clear that the files can be put there.
 
-    Raises RunError if there is no such feed, and if a file is missing, empty or larger than 5 GiB. The size of a folder
-    is not checked."""
+    Raises RunError if there is no such feed, and if a file is missing, empty or too large. The files of a folder are
+    checked one by one, later."""
     known = next((one for one in FEEDS if one == feed), None)
     if known is None:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
@@ -66,10 +65,14 @@ def check(files: Sequence[Path], feed: str) -> Feed:
             continue
         if not file.is_file():
             raise RunError(f"FILE: expected a file or a folder, got {file}, which is not there")
-        size = file.stat().st_size
-        if not 0 < size <= MOST_BYTES:
-            raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**30} GiB, got {file} of {size:,} bytes")
+        _check_size(file, file.name)
     return known
+
+
+def _check_size(file: Path, name: str) -> None:
+    if not 0 < (size := file.stat().st_size) <= MOST_BYTES:
+        cut = "; cut it into files with the names in each, or save it as Parquet" if size else ""
+        raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**20} MiB, got {name} of {size:,} bytes{cut}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +92,11 @@ class Content:
 def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, scale: bool) -> Iterator[Content]:
     """The file itself; images of a folder as Parquet, rows of a workbook or a database as JSON lines, while it runs.
 
-    Raises RunError as `packed` does, and ConfigurationError for columns that the feed does not have."""
+    Raises RunError as `packed` does and for a file that is too large, and ConfigurationError for columns that the feed
+    does not have."""
     if not given.kind:
         with packed(given.path, contract, feed, scale=scale) as file:
+            _check_size(file, given.name or file.name)
             is_same = file == given.path
             yield Content(path=file, plain=given.plain if is_same else file, name=given.name if is_same else file.name)
         return
@@ -107,6 +112,7 @@ def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
         grid.write(table, path)
+        _check_size(path, given.path.name)
         yield Content(path=path, plain=path, name=given.target, notes=tuple(notes))
 
 

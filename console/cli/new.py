@@ -37,7 +37,7 @@ from console.cli.new_options import (
 from console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from console.new.declare import ProposedPrediction
     from console.new.proposal import Proposal
@@ -100,7 +100,10 @@ def new(
 
     It reads off the rows what they show. Label, event time and key it guesses where that is safe, with the reason, and
     asks for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
+    from dataclasses import replace
     from datetime import UTC, datetime
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
 
     from console.cli.printing import show_json
     from console.files.given import given
@@ -109,6 +112,7 @@ def new(
     from console.new.files import read_given
     from console.new.proposal import propose
     from console.new.roles import Choices
+    from console.new.sample import sampled
     from console.new.writing import write
     from millrace.artefact.pretrained import read_pretrained
     from millrace.errors import ConfigurationError
@@ -137,8 +141,14 @@ def new(
     )
     # Read, propose, write: nothing is written before the whole proposal stands.
     inside, folder = Inside(sheet=sheet, table=table, sql=sql), drops or build / "drops" / name
-    with given(files, inside) as opened:
+    phase = _phases()
+    with given(files, inside) as opened, TemporaryDirectory() as temporary:
+        phase("reading the file")
+        opened, notes = sampled(opened, Path(temporary), looks_ahead=choices.looks_ahead)
+        for note in notes:
+            typer.echo(note, err=True)
         source = read_given(opened, inside, columns=split_words(columns), decimal=decimal)
+        source = replace(source, notes=(*notes, *source.notes))
         try:
             proposal = propose(
                 source,
@@ -148,15 +158,26 @@ def new(
                 part=PartAtHand(path=part, header=read_pretrained(part.read_bytes(), where=str(part)))
                 if part
                 else None,
-                say=lambda line: typer.echo(line, err=True),
+                say=phase,
             )
         except ConfigurationError as error:
             raise _with_nearest(error, source.table.column_names) from None
+        phase("writing the workload and its first drops")
         written = write(proposal, workloads_folder(), folder, pieces=pieces, force=force)
     if as_json:
         show_json(_document(proposal, written))
     else:
         _tell(proposal, written)
+
+
+def _phases() -> Callable[[str], None]:
+    """Prints the name of each phase with its number, as `2 of 6`, on a line of its own: a pipe shows them, too."""
+    from itertools import count
+
+    from console.new.proposal import PHASES
+
+    numbers = count(1)
+    return lambda said: typer.echo(f"[{next(numbers)} of {PHASES}] {said}", err=True)
 
 
 def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:

@@ -50,6 +50,8 @@ class Given:
     """Below the folder or the archive that was given: `north/1996-05.csv`. Empty for standard input."""
     kind: str = ""
     """The key of CONVERTED for a file that must be converted; else empty."""
+    sample: Path | None = None
+    """A file of some of its rows, which `new` looks at in its place; None for a file that is read whole."""
 
     @property
     def target(self) -> str:

@@ -73,6 +73,8 @@ class ProposedPrediction:
     text_encoder: str = "text"
     derived: tuple[dict[str, Any], ...] = ()
     """Calendars and histories, as workload.yaml has them."""
+    every_hours: float = 1.0
+    """The step of several horizons, in hours: the distance of the rows."""
     split_column: str = ""
     """The column that says which part a row belongs to; "" without one."""
     is_in_time: bool = True
@@ -131,8 +133,6 @@ def workload_document(
     if family and family.part:  # its vectors are those of pieces
         prediction = replace(prediction, text_encoder="tokens")
     kind, hours = LABEL_KINDS[prediction.task], prediction.horizon_hours
-    # A history has the distance of the rows as its step, and leaves it out if it is one hour.
-    every = next((each.get("every_hours", 1.0) for each in prediction.derived if "history" in each), 1.0)
     rule = kind.naive_rule(naive.lag_hours)
     return _render(
         "workload.yaml.j2",
@@ -143,7 +143,9 @@ def workload_document(
         rows=rows,
         stretches=stretches,
         question=_question(prediction),
-        ahead={"column": prediction.label, "horizon_hours": kind.horizon(hours, every)} if hours else None,
+        ahead={"column": prediction.label, "horizon_hours": kind.horizon(hours, prediction.every_hours)}
+        if hours
+        else None,
         family=family or usual_family(prediction, naive, rows),
         tried=tried,
         first_rows=max(1, int(FIRST_SHARE * rows)),

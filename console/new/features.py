@@ -51,16 +51,19 @@ class Features:
     """Columns that are no features, with their reasons."""
     texts: tuple[str, ...] = ()
     """The columns of `columns` whose words are read."""
+    every_hours: float = 1.0
+    """The distance of the rows of a series, in hours: the step of its horizons, with a history or without."""
 
     def with_history(self, series: Series, seen: Sequence[Observed], contract: Table) -> Features:
         """The same features, and the past of all numbers among them; the label's too, where it is an input."""
         numbers = [column.name for column in seen if column.name in self.columns and column.is_number]
+        stepped = replace(self, every_hours=series.every_hours)
         if not numbers:
-            return self
+            return stepped
         past: dict[str, Any] = {"name": _free(HISTORY, contract), "history": numbers, "hours": series.hours}
         if series.every_hours != 1:
             past["every_hours"] = series.every_hours
-        return replace(self, derived=(*self.derived, past))
+        return replace(stepped, derived=(*self.derived, past))
 
     def without_history(self) -> Features:
         return replace(self, derived=tuple(each for each in self.derived if "history" not in each))
@@ -78,7 +81,8 @@ class Features:
             # A history goes if no column of it is left. A calendar has no `history` and stays as it is.
             kept = [name for name in feature.get("history", ()) if name not in names]
             derived += [feature | {"history": kept}] if kept else [] if "history" in feature else [feature]
-        return Features(
+        return replace(
+            self,
             columns=tuple(name for name in self.columns if name not in names),
             derived=tuple(derived),
             others=(*self.others, *left_out),

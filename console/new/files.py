@@ -69,8 +69,9 @@ def _read(given: Given, inside: Inside, columns: Sequence[str], decimal: str) ->
         return Source(path=grid.path, table=table, has_typed_text=True, notes=notes, names_in_file=changed, grid=grid)
     if given.path.is_dir():
         return read_folder(given.path)
-    found = _with_images(read_source(given.plain, columns=columns, decimal=decimal))
-    return found if given.plain == given.path else replace(found, given=(given,))
+    source = read_source(given.sample or given.plain, columns=columns, decimal=decimal)
+    found = _with_images(replace(source, path=given.plain))
+    return found if given.plain == given.path and not given.sample else replace(found, given=(given,))
 
 
 def _check_alike(first: Source, other: Source) -> None:
@@ -121,7 +122,7 @@ def typed_rows(source: Source, contract: Table, *, at: datetime) -> TypedRows:
 
     Raises ConfigurationError if ingestion would refuse a file whole."""
     with droppable(source, contract) as files:
-        found = [read_rows(one.plain, contract, at=at) for one in files]
+        found = [read_rows(one.sample or one.plain, contract, at=at) for one in files]
     parts, unparsable, begins, before = [], list[QuarantinedRow](), list[tuple[int, str]](), 0
     for one, (rows, refused) in zip(files, found, strict=True):
         begins.append((before, one.name if len(files) > 1 else ""))

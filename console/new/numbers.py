@@ -87,12 +87,16 @@ def all_far_values(observed: Observed) -> list[Any]:
     above = max(above, ratios[0], _equal_at_the_end(exact, span) if span else 0)
     # Negated and reversed, the smallest number becomes the largest and the order still ascends.
     below = max(below, ratios[1], _equal_at_the_end(-exact[::-1], span) if span else 0)
-    ordered = sorted(value for value in known.to_pylist() if math.isfinite(value))
-    for far in (ordered[:below], ordered[len(ordered) - above :]):
+    if not above and not below:
+        return []
+    # The cells as they are in the file: doubles are not exact for large whole numbers.
+    ordered = known.filter(pc.is_finite(known)).sort()
+    ends = ordered[:below].to_pylist(), ordered[len(ordered) - above :].to_pylist()
+    for far in ends:
         most = MOST_MARKED if len(set(far)) == 1 and far[0] != 0 else MOST_TOLD
         if len(far) > max(FEW_FAR, most * len(ordered)):
             return []
-    return [*ordered[:below], *(ordered[-above:] if above else [])]
+    return [*ends[0], *ends[1]]
 
 
 def _beyond_the_tail(ascending: npt.NDArray[np.float64]) -> int:
@@ -145,12 +149,12 @@ def _equal_at_the_end(ascending: npt.NDArray[np.float64], span: float) -> int:
 
 def usual_bounds(observed: Observed) -> tuple[Any, Any]:
     """The smallest and the largest number, without the numbers that lie far from all others."""
-    far = set(far_values(observed))
+    far = far_values(observed)
     if not far:
         return finite_bounds(observed.cells)
-    kept = [value for value in observed.cells.drop_null().unique().to_pylist() if value not in far]
-    finite = [value for value in kept if math.isfinite(value)]
-    return min(finite), max(finite)
+    known = observed.cells.drop_null()
+    others = pc.invert(pc.is_in(known, pa.array(far, known.type)))
+    return finite_bounds(known.filter(others))
 
 
 def finite_bounds(cells: pa.Array) -> tuple[Any, Any]:

@@ -27,7 +27,8 @@ from console.new.remarks import empty_cells, findings, spellings, standing_still
 from console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.times import Series, find_series, without_rows
-from console.new.trial import Trial, run_trial
+from console.new.trial import LATE, Trial, run_trial
+from console.words import count
 from millrace.contract.future import up_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range
@@ -36,6 +37,9 @@ from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
 from millrace.tasks.figures import short
+
+PHASES = 6
+"""What `say` is told of: the file is read before the proposal is made, and written behind it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +126,16 @@ def propose(
     """The proposal for a file of labelled rows.
 
     `today` stands for the time of the drop: rows without a time of their own get it. A trial of candidates may take
-    `minutes`, and `say` is told before it begins; with 0 there is none. Of rows of text it also tries the vectors of
-    `part`. Raises ConfigurationError if something cannot be decided, with the candidates, or if training would stop,
-    with the cause."""
+    `minutes`; with 0 there is none. Of rows of text it also tries the vectors of `part`. `say` is told the name of each
+    phase before it begins. Raises ConfigurationError if something cannot be decided, with the candidates, or if
+    training would stop, with the cause."""
     check_choices(choices, source)
+    say(f"looking at {count(len(source.table.column_names), 'column')} of {source.table.num_rows:,} rows")
     reading = read(source, choices, today)
     features = _features(reading)
     # What no model reads may be missing and hold anything, before any row is judged.
     reading = reading.without_needing([column.name for column in features.others])
+    say("reading the rows by the proposed contract")
     accepted, refused, begins = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
     choices = _with_hours(reading.choices, series, reading.where)
@@ -141,6 +147,7 @@ def propose(
         reading, features = with_known(reading, features, ahead if isinstance(ahead, list) else [ahead])
         accepted = filled(reading, accepted)
     _check_any(reading, features)
+    say("rehearsing a training: parts, the rule to beat, columns that give the label away")
     spans, rehearsal = _rehearsed(reading, features, accepted)
     # The one correction: a rehearsal shows which columns give the label away, and these are no features.
     if leaks := _leaks(reading, features, rehearsal):
@@ -227,6 +234,7 @@ def _tried(
         expected = "rows whose features are free text alone, and --minutes above 0"
         raise ConfigurationError(where=reading.where, field="--part", expected=expected, came=family.why)
     if not minutes or prediction.image_side:
+        say("nothing is tried: " + ("--minutes 0" if not minutes else "images have no trial"))
         return Trial(candidates=(usual,), usual=usual)
     found = candidates(family, features, prediction, series, rehearsal, part)
     documents = [
@@ -237,8 +245,9 @@ def _tried(
     ]
     usual_at = next(number for number, each in enumerate(found) if (each.family, each.features) == (family, features))
     many = f"{len(found)} candidates" if len(found) > 1 else "the usual recipe"
-    say(f"Trying {many} and simple models on the rows: up to {minutes:g} minutes; --minutes 0 leaves it out")
-    tried, problem = run_trial(
+    longest = f"about {minutes:g} minutes, {LATE * minutes:g} at most; --minutes 0 leaves it out"
+    say(f"trying {many} and simple models on the rows: {longest}")
+    tried, failed, problem = run_trial(
         documents,
         _contract_yaml(reading, prediction),
         accepted,
@@ -246,7 +255,7 @@ def _tried(
         minutes=minutes,
         part=part.path if part else None,
     )
-    return Trial(candidates=found, usual=found[usual_at], unit=naive.unit, tried=tried, problem=problem)
+    return Trial(candidates=found, usual=found[usual_at], unit=naive.unit, tried=tried, failed=failed, problem=problem)
 
 
 def _with_hours(choices: Choices, series: Series | None, where: str) -> Choices:

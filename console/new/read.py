@@ -37,8 +37,8 @@ LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 """YAML takes these for ends of lines, so a name with one would not come back from `contract.yaml` as it was.
 
 Python takes them for blanks: `strip` removes them at the ends of a name, so they are looked for before it."""
-LOOKED_AT = 200
-"""Number of first lines in which the quotation mark is looked for."""
+LOOKED_AT, LOOKED_AT_BYTES = 200, 16 * 2**20
+"""Number of first lines, and of bytes, in which the quotation mark is looked for."""
 NUMBER_FORMS = (
     CsvForm(), CsvForm(decimal=","), CsvForm(thousands=","), CsvForm(decimal=",", thousands="."),
     CsvForm(decimal=",", thousands=" "), CsvForm(decimal=",", thousands="\u00a0"),
@@ -221,7 +221,8 @@ def find_form(path: Path) -> CsvForm:
     """Encoding, delimiter and quotation mark of a file. How numbers are written is found later, column by column."""
     data = path.read_bytes().removeprefix(BOM)
     encoding = _encoding(data)
-    lines = [line for line in data.decode(encoding, errors="replace").splitlines() if line.strip()][:LOOKED_AT]
+    head = data[:LOOKED_AT_BYTES].decode(encoding, errors="replace")
+    lines = [line for line in head.splitlines() if line.strip()][:LOOKED_AT]
     # A delimiter within quotes is text, so quoted cells are cut out of the first line before counting.
     bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
     delimiter = max(DELIMITERS, key=bare.count)
@@ -289,11 +290,17 @@ def _encoding(data: bytes) -> str:
     """UTF-8 if most characters beyond ASCII are valid UTF-8, so that a single damaged line does not change it.
 
     Else cp1252, or latin-1 if cp1252 does not read the file."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8"
     # A byte that is no UTF-8 becomes a surrogate from U+DC80 to U+DCFF, which is beyond U+007F as well.
     text = data.decode("utf-8", errors="surrogateescape")
     foreign = sum(char > "\x7f" for char in text)
     damaged = sum("\udc80" <= char <= "\udcff" for char in text)
-    if damaged <= foreign - damaged or not damaged:
+    if damaged <= foreign - damaged:
         return "utf-8"
     try:
         data.decode("cp1252")

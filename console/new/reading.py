@@ -120,6 +120,7 @@ class Reading:
             features=features.columns,
             texts=features.texts,
             derived=features.derived,
+            every_hours=features.every_hours,
             split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
             is_in_time=self.is_in_time,
             is_in_order=choices.is_in_order,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from console.files.grid import stop
 from console.new.read import Source
@@ -72,6 +73,11 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
         return _tags(lists, name, of, ";", taken) if is_text else _places(lists, name, of, ",", taken)
     if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
         return {}
+    # Most columns hold one thing in each cell: they are told before any cell is parted.
+    parted = [separator for separator in SEPARATORS if _share_with(cells, re.escape(separator)) >= FEWEST_PARTED]
+    has_brackets = bool(_share_with(cells, r"^\s*[\[(]"))
+    if not parted and not has_brackets:
+        return {}
     texts = [text for text in cells.drop_null().to_pylist() if text not in UNKNOWN]
     if not any(texts):
         return {}
@@ -79,13 +85,19 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
         separator = ";" if any(";" in text for text in texts) else ","
         lists = [items_of(text, separator, in_places=True) or [] for text in texts if text]
         return _places(lists, name, of, separator, taken)
-    for separator in SEPARATORS:
+    is_list = any(text.startswith("[") for text in texts)
+    for separator in SEPARATORS if has_brackets else parted:
         lists = [items_of(text, separator, in_places=False) or [] for text in texts]
-        has_brackets = any(text.startswith("[") for text in texts)
-        are_tags = separator != "," or is_label or has_brackets or _vary(lists)
+        are_tags = separator != "," or is_label or is_list or _vary(lists)
         if are_tags and (found := _tags(lists, name, of, separator, taken)):
             return found
     return {}
+
+
+def _share_with(cells: pa.Array, pattern: str) -> float:
+    """The share of the cells, missing ones and words for them left out, in which the pattern is found."""
+    known = cells.filter(pc.invert(pc.is_in(cells, pa.array(UNKNOWN, cells.type)))).drop_null()
+    return float(pc.mean(pc.match_substring_regex(known, pattern)).as_py() or 0)
 
 
 def _vary(lists: Sequence[list[Any]]) -> bool:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,9 +19,13 @@ import pyarrow as pa
 
 from console.new.candidates import Candidate
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL
-from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, Tried
+from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, NotTried, Tried
 from millrace.tasks.figures import short
 
+CLASS = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Stopped): ")
+"""The class of Python that the last line of a traceback begins with."""
+LATE = 2
+"""The trial ends after so many times its minutes, where other programs take the processors."""
 RIVALS = {"naive": "the rule to beat", "linear": "linear", "boosted_trees": "boosted trees"}
 
 
@@ -33,6 +39,7 @@ class Trial:
     unit: str = ""
     tried: tuple[Tried, ...] = ()
     """Empty if nothing was tried."""
+    failed: tuple[NotTried, ...] = ()
     problem: str = ""
     """Why nothing could be tried."""
 
@@ -81,7 +88,10 @@ class Trial:
                 mark = "   proposed" if candidate is self.chosen else ""
                 yield _line(candidate.said, by_number[number], width) + mark
             else:
-                yield f"  {candidate.said:<{width}}  was not done in time"
+                why = next(
+                    (each.why for each in self.failed if (each.who, each.name) == ("candidate", str(number))), ""
+                )
+                yield f"  {candidate.said:<{width}}  {f'cannot be tried: {why}' if why else 'was not done in time'}"
 
 
 def _line(said: str, tried: Tried, width: int) -> str:
@@ -97,8 +107,8 @@ def run_trial(
     usual: int,
     minutes: float,
     part: Path | None = None,
-) -> tuple[tuple[Tried, ...], str]:
-    """What the trial found, and why it found nothing.
+) -> tuple[tuple[Tried, ...], tuple[NotTried, ...], str]:
+    """What the trial found, what failed in it, and why it found nothing.
 
     `documents` are the texts of workload.yaml, the plainest candidate first. `rows` have their line in the file. A
     candidate may take the vectors of `part`."""
@@ -108,11 +118,30 @@ def run_trial(
         # Each process of the trial has one thread, so that two of them take two processors.
         environment = {**os.environ, "MILLRACE_ML_ROOT": str(root), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "jobs.training", "try"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return (), (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-    found = tuple(Tried.model_validate_json(line) for line in done.stdout.splitlines() if line.startswith("{"))
-    return found, "" if found else f"no candidate was done within {minutes:g} minutes"
+        code, out, errors = _run(command, environment, longest_s=60 * LATE * minutes)
+    if code:
+        last = (errors.strip().splitlines() or ["it ended without a word"])[-1]
+        return (), (), CLASS.sub("", last)
+    lines = [line for line in out.splitlines() if line.startswith("{")]
+    failed = tuple(NotTried.model_validate_json(line) for line in lines if '"why"' in line)
+    found = tuple(Tried.model_validate_json(line) for line in lines if '"why"' not in line)
+    none = failed[0].why if failed else f"no candidate was done within {minutes:g} minutes"
+    return found, failed, "" if found else none
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], *, longest_s: float) -> tuple[int, str, str]:
+    """Exit code, output and errors of the trial, which ends with its forks once it has had its time."""
+    # A group of its own, so that its forks end with it, also where Ctrl-C ends this process.
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, process_group=0) as process:
+        try:
+            out, errors = process.communicate(timeout=longest_s)
+            return process.returncode, out, errors
+        except subprocess.TimeoutExpired:
+            return 1, "", f"it was not done within {longest_s / 60:g} minutes"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _write(

@@ -60,7 +60,7 @@ def _intake_name(told: str, bucket: str, key: str, version: str) -> str:
 @pytest.mark.parametrize(
     ("name", "content", "feed", "told"),
     [
-        ("week.csv", b"", "scoring", r"FILE: expected 1 byte to 5 GiB, got .*week.csv of 0 bytes"),
+        ("week.csv", b"", "scoring", r"FILE: expected 1 byte to 512 MiB, got .*week.csv of 0 bytes"),
         ("none.csv", None, "scoring", r"FILE: expected a file or a folder, got .*none.csv, which is not there"),
         ("week.csv", b"x", "score", r"--feed: expected one of \['training', 'labels', 'scoring'\], got 'score'"),
     ],
@@ -72,6 +72,13 @@ def test_what_is_no_drop_is_refused_before_the_upload(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(RunError, match=told):
         drop.check([tmp_path / name], feed)
+
+
+def test_a_file_beyond_what_ingestion_reads_is_refused_before_the_upload(tmp_path: Path) -> None:
+    with (file := tmp_path / "year.csv").open("wb") as opened:
+        opened.truncate(512 * 2**20 + 1)
+    with pytest.raises(RunError, match=r"512 MiB, got year.csv of 536,870,913 bytes; cut it"):
+        drop.check([file], "scoring")
 
 
 @pytest.mark.parametrize("name", ["", "/week.csv", "week/", "../week.csv", "north/./week.csv", "north//week.csv"])

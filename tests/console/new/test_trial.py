@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from console.new.candidates import Candidate, candidates
-from console.new.declare import usual_family
+from console.new.declare import usual_family, workload_document
 from console.new.families import PartAtHand, with_intervals
 from console.new.features import Features
 from console.new.proposal import Proposal, propose
 from console.new.read import read_source
 from console.new.roles import Choices
 from console.new.times import Series
-from console.new.trial import Trial
+from console.new.trial import Trial, run_trial
 from console.new.writing import write
 from millrace.errors import ConfigurationError
 from millrace.messages.trial import Tried
@@ -132,6 +132,48 @@ def test_a_trial_that_fails_says_why_and_the_kind_of_data_decides(tried: Proposa
     assert trial.chosen is trial.usual
     [line] = trial.lines
     assert "no torch" in line
+
+
+def test_one_candidate_that_fails_ends_no_other(tried: Proposal) -> None:
+    """The label of the second lies hours ahead, where no row of its key is."""
+    good = yaml.safe_load(tried.workload_yaml)
+    bad = {**good, "prediction": {**good["prediction"], "label": {"column": "price", "horizon_hours": 7}}}
+    documents = [yaml.safe_dump(good), yaml.safe_dump(bad)]
+    found, failed, problem = run_trial(documents, tried.contract_yaml, tried.accepted, usual=0, minutes=30)
+    assert [each.name for each in found if each.who == "candidate"] == ["0"]
+    assert [(each.who, each.name) for each in failed] == [("candidate", "1")]
+    assert not problem
+    trial = replace(tried.trial, candidates=tried.trial.candidates[:2], tried=found, failed=failed)
+    assert failed[0].why in trial.lines[-1]
+
+
+@pytest.mark.parametrize("texts", [("place",), ()], ids=["beside texts", "columns"])
+@pytest.mark.parametrize("is_in_time", [False, True])
+def test_every_family_is_tried_on_the_scale_of_a_label_with_a_tail(
+    texts: tuple[str, ...], is_in_time: bool, tried: Proposal
+) -> None:
+    prediction = replace(tried.prediction, texts=texts, is_in_time=is_in_time)
+    usual = usual_family(prediction, tried.naive, 240)
+    found = candidates(usual, NO_FEATURES, prediction, None, tried.rehearsal)
+    assert usual in [one.family for one in found]
+    scales = [one.family.values.get("label_scale", "identity") for one in found if one.family.name == usual.name]
+    assert {*scales} == {"identity", "log"}
+    assert len({one.said for one in found}) == len(found)
+
+
+@pytest.mark.parametrize("with_past", [True, False])
+def test_the_steps_of_a_forecast_are_the_distance_of_the_rows(with_past: bool, tmp_path: Path) -> None:
+    """Rows of a day each. Without a history its candidate would look for rows an hour apart, and find none."""
+    rows = [
+        {"day": (FIRST + timedelta(days=at)).date().isoformat(), "shop": shop, "sold": 20 + at % 7 + len(shop)}
+        for shop in ("north", "south")
+        for at in range(400)
+    ]
+    choices = Choices(name="sold", label="sold", kind="forecast", horizon_hours=72)
+    found = propose(read_source(written(tmp_path / "sold.csv", rows)), choices, today=TODAY)
+    prediction = found.prediction if with_past else replace(found.prediction, derived=())
+    text = workload_document(prediction, found.spans, found.naive, source="sold.csv", rows=len(rows))
+    assert yaml.safe_load(text)["prediction"]["label"]["horizon_hours"] == [24, 48, 72]
 
 
 @pytest.mark.parametrize(("wrong", "warns"), [(0.05, False), (0.5, True), (None, False)])
