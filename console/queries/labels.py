@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from console.environment import Environment
@@ -15,7 +16,6 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import ARRIVED, PREDICTION_ID
 from millrace.datasets.corrections import last_of_each
 from millrace.datasets.tables import SOURCE
-from millrace.decisions.outcomes import DecisionIndex
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder
 
@@ -54,19 +54,23 @@ def find_labels(
     Labels of overwritten files are among the replaced ones until their snapshots expire. A label that was withdrawn is
     left out. A label that names no decision belongs to every decision about its row, although monitors count only the
     first one. So what is found for one decision does not depend on the others."""
+    from millrace.decisions.columns import of_decisions
+    from millrace.decisions.labelled import SHAPE
+    from millrace.decisions.outcome_columns import keys_of
+
     folder = workloads_folder() / names.workload
     prediction_spec, table = load_workload(folder).prediction, load_contract(folder).labels
     rows = _rows(environment, names, prediction_spec)
     if rows is None or not decisions:
         return {}
-    # `_near` only narrows the search down; the index decides which label belongs to which decision.
-    index = DecisionIndex(decisions, prediction_spec=prediction_spec, table=table)
+    # `_near` only narrows the search down; the keys decide which label belongs to which decision.
+    near, horizons = _near(rows, prediction_spec, decisions), prediction_spec.horizons
+    keys = keys_of(of_decisions(decisions, SHAPE), near, prediction_spec, table, hours=horizons)
     found: dict[str, list[KnownLabel]] = {}
-    for row in _near(rows, prediction_spec, decisions).to_pylist():
-        # A row is the label of a decision at each horizon before it.
-        for hours in prediction_spec.horizons:
-            for decision in index.find_all(row, ahead=timedelta(hours=hours)):
-                found.setdefault(decision.id, []).append(_label(row, prediction_spec, hours))
+    # A row is the label of a decision at each horizon before it.
+    for at, (hours, row) in enumerate(product(horizons, near.to_pylist())):
+        for place in keys.places(at):
+            found.setdefault(decisions[place].id, []).append(_label(row, prediction_spec, hours))
     return {name: tuple(sorted(labels, key=_order)) for name, labels in found.items()}
 
 

@@ -13,7 +13,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.contract.kinds import to_base64
 from millrace.contract.load import load_contract
 from millrace.decisions import captured, endpoint
-from millrace.decisions.outcomes import as_said
 from millrace.decisions.record import Decision
 from millrace.decisions.review import BLIND
 from millrace.decisions.road import Admitted
@@ -67,7 +66,7 @@ class Copies:
         first, have = _first(climb).date(), set(known)
         found = [
             said
-            for said in map(as_said, decided)
+            for said in (one.as_said for one in decided)
             if said.model_version == climb.version_of(climb.live_role)
             and said.inferred_at >= climb.since
             and said.event_time.date() >= first

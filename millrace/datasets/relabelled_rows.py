@@ -96,7 +96,9 @@ def rows_to_correct(lake: Lake, iceberg: IcebergTable, labels: pa.Table, predict
     at = places(there, labels, key)
     held = np.flatnonzero(at >= 0)
     own, new = there.take(pa.array(held)), labels.take(pa.array(at[held]))
-    wrong = own.filter(pa.array(differs(own, new, values) & _is_later(lake, iceberg, own, new)))
+    which = pa.array(differs(own, new, values))
+    own, new = own.filter(which), new.filter(which)
+    wrong = own.filter(pa.array(_is_later(lake, iceberg, own, new)))
     if not wrong.num_rows:
         return wrong
     # Then these few rows are read whole and get the cells of their labels.

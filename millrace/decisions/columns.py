@@ -1,4 +1,4 @@
-"""The decisions of a job's folder as one table: a million of them are read column by column, and no line is parsed.
+"""Decisions as tables, from a job's folder or from S3: a million are read column by column, and no line is parsed.
 
     id    event_time   …  input            input.nswprice  output.value  output.confidence  watched.likeness
     r-0   12:00:00     …  {"nswprice":…}            0.056             1               0.87              0.31
@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +29,17 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, parse_cell
-from millrace.decisions import absorbed
+from millrace.decisions import absorbed, scored
 from millrace.decisions.record import Decision, canonical
-from millrace.decisions.store import read_lines, read_scored
+from millrace.decisions.scored import ScoredDay
+from millrace.decisions.store import (
+    absorbed_file,
+    bodies_of,
+    days_by_drop,
+    delivered_file,
+    read_lines,
+    stored_objects,
+)
 from millrace.tasks.answer import arrow_type as answer_type
 
 if TYPE_CHECKING:
@@ -56,6 +66,8 @@ PLAIN: Mapping[str, pa.DataType] = {
 READ = tuple(name for name in (*absorbed.FIELDS, *absorbed.OBJECTS) if name != "phase")
 PART_BYTES = 32 * 2**20
 """Lines that are read together."""
+SCORED_ROWS = 20_000
+"""Rows of a scored file that are read together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,66 +108,106 @@ def read_folder(folder: Path, *, workload: str, shape: Shape) -> StoredTable:
     """The decisions in the `.jsonl` files and in files of absorbed lines below the folder, and in the delivered files
     that references there name."""
     reader = _Reader(shape)
-    for bodies in _portions(sorted(folder.rglob("*.jsonl"))):
-        reader.add_bodies(bodies)
+    bodies = (path.read_bytes() for path in sorted(folder.rglob("*.jsonl")))
+    parts = [shape.schema.empty_table(), *reader.of_bodies(bodies)]
     for path in sorted(folder.rglob("absorbed/*/*.parquet")):
-        reader.add_file(path)
-    scored = read_scored(folder, workload=workload)
-    reader.add(of_decisions(scored.decisions, shape))
-    return StoredTable(table=newest(pa.concat_tables(reader.parts)), unreadable=reader.unreadable + scored.unreadable)
+        parts += reader.of_file(path)
+    references = {str(path): path.read_bytes() for path in folder.rglob("_*.json")}
+    for drop, days in days_by_drop(references).items():
+        file = folder / scored.delivered_key("", drop).lstrip("/")
+        parts += reader.of_scored(str(file) if file.exists() else None, days, workload, drop)
+    return StoredTable(table=newest(pa.concat_tables(parts)), unreadable=reader.unreadable)
+
+
+def read_parts(
+    client: Any,
+    bucket: str,
+    workload: str,
+    days: Collection[date],
+    *,
+    shape: Shape,
+    most_scored: int = scored.MOST_ROWS,
+    wanted: Callable[[pa.Table], pa.Array] | None = None,
+) -> Iterator[pa.Table]:
+    """The decisions in the lake with an event time on one of the days (UTC), a part at a time, in any order. An id may
+    come in several parts: `newest` says which decision counts. `client` is boto3's S3 client.
+
+    Of a scored file the rows are read that `wanted` chooses, else about `most_scored`: with 0 the file is left out."""
+    reader, stored = _Reader(shape), stored_objects(client, bucket, workload, days)
+    yield from reader.of_bodies(bodies_of(client, bucket, stored.lines))
+    for key in map(absorbed.file_of, stored.absorbed):
+        with absorbed_file(client, bucket, key) as path:
+            yield from reader.of_file(path)
+    names = stored.scored if most_scored else ()
+    references = dict(zip(names, bodies_of(client, bucket, names), strict=True))
+    for drop, about in days_by_drop(references).items():
+        with delivered_file(client, bucket, workload, drop) as file:
+            yield from reader.of_scored(file, about, workload, drop, most=most_scored, wanted=wanted)
 
 
 class _Reader:
-    """Collects the decisions of lines."""
+    """Reads decisions, a part at a time. `unreadable` counts as in `StoredTable`."""
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.parts: list[pa.Table] = []
         self.unreadable = 0
 
-    def add(self, part: pa.Table) -> None:
-        self.parts.append(part)
+    def of_bodies(self, bodies: Iterable[bytes]) -> Iterator[pa.Table]:
+        """The decisions of the lines of objects."""
+        for portion in _portions(bodies):
+            yield from self._of_portion(portion)
 
-    def add_bodies(self, bodies: list[bytes]) -> None:
-        """The lines of objects. One that Arrow cannot read is looked for by halves."""
+    def _of_portion(self, bodies: list[bytes]) -> Iterator[pa.Table]:
+        # An object that Arrow cannot read is looked for by halves.
         if (rows := absorbed.table_of(b"\n".join(bodies))) is not None:
-            self._add_rows(rows, lambda: rows)
+            yield from self._of_rows(rows, lambda: rows)
         elif len(bodies) == 1:
-            self._add_lines(bodies[0].splitlines())
+            yield self._of_lines(bodies[0].splitlines())
         else:
             middle = len(bodies) // 2
-            self.add_bodies(bodies[:middle])
-            self.add_bodies(bodies[middle:])
+            yield from self._of_portion(bodies[:middle])
+            yield from self._of_portion(bodies[middle:])
 
-    def add_file(self, path: Path) -> None:
-        """The lines of a file of absorbed ones, of which only unusual ones are read whole."""
+    def of_file(self, path: Path | str) -> Iterator[pa.Table]:
+        """The decisions of a file of absorbed lines, of which only unusual ones are read whole."""
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group, columns=READ)
-                self._add_rows(rows, partial(file.read_row_group, group, columns=["line"]))
+                yield from self._of_rows(rows, partial(file.read_row_group, group, columns=["line"]))
 
-    def _add_rows(self, rows: pa.Table, lines: Callable[[], pa.Table]) -> None:
+    def of_scored(
+        self, file: str | None, days: Mapping[date, ScoredDay], workload: str, drop: str, **which: Any
+    ) -> Iterator[pa.Table]:
+        """The decisions about the days in a delivered file; if it is gone, each of its days is unreadable."""
+        if file is None:
+            self.unreadable += len(days)
+            return
+        rows = scored.read_rows(file, days, workload=workload, drop_id=drop, **which)
+        while some := list(islice(rows, SCORED_ROWS)):
+            yield of_decisions(some, self.shape)
+
+    def _of_rows(self, rows: pa.Table, lines: Callable[[], pa.Table]) -> Iterator[pa.Table]:
         """`lines` gives the same rows with their `line`."""
         is_usual_N = _is_usual(rows)
         part = _parse(rows.filter(pa.array(is_usual_N)), self.shape)
         if part is None:
             is_usual_N[:] = False
         else:
-            self.add(part)
+            yield part
         if not is_usual_N.all():
-            self._add_lines(lines().column("line").filter(pa.array(~is_usual_N)).to_pylist())
+            yield self._of_lines(lines().column("line").filter(pa.array(~is_usual_N)).to_pylist())
 
-    def _add_lines(self, lines: Iterable[str | bytes]) -> None:
+    def _of_lines(self, lines: Iterable[str | bytes]) -> pa.Table:
         found = read_lines(lines)
         self.unreadable += found.unreadable
-        self.add(of_decisions(found.decisions, self.shape))
+        return of_decisions(found.decisions, self.shape)
 
 
-def _portions(paths: Sequence[Path]) -> Iterator[list[bytes]]:
-    """The bodies of the files that have lines, about PART_BYTES together."""
+def _portions(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The bodies that have lines, about PART_BYTES together."""
     portion, size = list[bytes](), 0
-    for path in paths:
-        if body := path.read_bytes().removesuffix(b"\n"):
+    for whole in bodies:
+        if body := whole.removesuffix(b"\n"):
             portion.append(body)
             size += len(body)
         if size > PART_BYTES:
@@ -282,8 +334,10 @@ def _array(cells: list[Any], kind: pa.DataType) -> pa.Array:
         return pa.concat_arrays([_array([cell], kind) for cell in cells]) if len(cells) > 1 else pa.nulls(1, kind)
 
 
-def newest(table: pa.Table) -> pa.Table:
-    """Of several decisions with one id the latest, or of two at the same time the greater; in order of time and id."""
+def newest(table: pa.Table, *, whole: Callable[[pa.Table], pa.Table] = lambda rows: rows) -> pa.Table:
+    """Of several decisions with one id the latest, or of two at the same time the greater; in order of time and id.
+
+    `whole` gives the cells that two are compared by, of a table that has not all of them."""
     ids = table.column("id").combine_chunks().dictionary_encode()
     if len(ids.dictionary) < len(ids):
         id_N, at_N = ids.indices.to_numpy(), table.column("inferred_at").cast(pa.int64()).to_numpy()
@@ -293,7 +347,7 @@ def newest(table: pa.Table) -> pa.Table:
         is_alike_N = (np.diff(id_N[order_N]) == 0) & (np.diff(at_N[order_N]) == 0)
         if is_alike_N.any():
             alike_n = order_N[np.append(is_alike_N, False) | np.append(False, is_alike_N)]
-            texts = [[str(cell) for cell in row.values()] for row in table.take(pa.array(alike_n)).to_pylist()]
+            texts = [[str(cell) for cell in row.values()] for row in whole(table.take(pa.array(alike_n))).to_pylist()]
             rank_N[alike_n[sorted(range(len(texts)), key=texts.__getitem__)]] = np.arange(len(texts))
             order_N = np.lexsort((rank_N, at_N, id_N))
         table = table.take(pa.array(order_N[np.append(np.diff(id_N[order_N]) > 0, True)]))

@@ -1,5 +1,8 @@
 """Joins decisions with the labels that come later: which label belongs to which decision, and how wrong it was.
 
+A label that names an id counts for that decision only: for none if no decision has the id. Any other label counts for
+the decisions about its entity and event time, of which the first one was acted on.
+
 Axes: D decisions, L labels (of a forecast: labels × horizons), N outcomes.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, lru_cache
@@ -20,18 +23,18 @@ import pyarrow.compute as pc
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind
 from millrace.contract.schema import ARRIVED, PREDICTION_ID
 from millrace.decisions.columns import OUTPUT, Shape, as_said, objects, of_decisions
-from millrace.decisions.outcomes import as_said as to_said
 from millrace.timestamps import MICROSECOND, micros, parse_utc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from millrace.contract.schema import Table
-    from millrace.decisions.outcomes import Label
     from millrace.decisions.record import Decision
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction
 
+    Label = Mapping[str, Any]
+    """One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
     Places = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
@@ -124,7 +127,7 @@ def join_decisions(
     found = join(of_decisions(decisions, shape), rows, prediction_spec=prediction_spec, table=table, task=task)
     triples = zip(found.places.tolist(), found.labels.tolist(), found.errors.tolist(), strict=True)
     return [
-        Outcome(decision=to_said(decisions[place]), label=label, error=None if math.isnan(error) else error)
+        Outcome(decision=decisions[place].as_said, label=label, error=None if math.isnan(error) else error)
         for place, label, error in triples
     ]
 
@@ -142,7 +145,9 @@ def join(decisions: pa.Table, labels: pa.Table, *, prediction_spec: Prediction, 
     a decision go before those that do not. Fallbacks have no outcome, since no model made them. `table` is the
     contract's table of the labels."""
     said = as_said(decisions, task.answer)
-    key_D, key_L, order_L = _keys(said, labels, prediction_spec, table)
+    keys = keys_of(said, labels, prediction_spec, table, hours=prediction_spec.horizons)
+    key_D, order_L = keys.key_D, np.argsort(~keys.is_named_L, kind="stable")
+    key_L = np.where(keys.is_named_L, np.append(key_D, -1)[keys.place_L], keys.key_L)
     answered_D = pc.and_not(pc.is_valid(said.column(OUTPUT + "value")), said.column("fallback")).to_numpy()
     first_D = np.asarray(pc.sort_indices(said, [("inferred_at", "ascending"), ("id", "ascending")]), np.int64)
     first_D = first_D[answered_D[first_D]]
@@ -158,36 +163,65 @@ def join(decisions: pa.Table, labels: pa.Table, *, prediction_spec: Prediction, 
     )
 
 
-def _keys(said: pa.Table, labels: pa.Table, spec: Prediction, table: Table) -> tuple[Places, Places, Places]:
-    """A number for what each decision is about (D), for each label and horizon the same, or -1 if no decision is about
-    that (L), and the order in which labels count (L)."""
-    parts = len(spec.horizons)
+def decisions_of(decisions: pa.Table, labels: pa.Table, *, prediction_spec: Prediction, table: Table) -> Places:
+    """The place of the decision that each label is about, at the label's own time; -1 if there is none (L)."""
+    keys = keys_of(decisions, labels, prediction_spec, table)
+    last_D = pc.sort_indices(decisions, [("inferred_at", "descending"), ("id", "descending")]).to_numpy()
+    first = np.full(keys.key_D.max(initial=-1) + 2, -1)
+    # numpy assigns in order, so of several decisions about one key the first one stays. The last cell is of none.
+    first[keys.key_D[last_D]] = last_D
+    return np.where(keys.is_named_L, keys.place_L, first[keys.key_L])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """What decisions and labels are about. L are the labels at the first horizon, then those at the next one."""
+
+    key_D: Places
+    """A number for the entity and the event time of each decision."""
+    key_L: Places
+    """The number of those of each label's row; -1 if no decision is about them."""
+    is_named_L: NDArray[np.bool_]
+    """Whether the label names a decision."""
+    place_L: Places
+    """The place of that decision; -1 for an id that no decision has, or one whose row lies at another distance."""
+
+    def places(self, label: int) -> list[int]:
+        """The places of the decisions of the label at this place in L."""
+        named, key = self.place_L[label], self.key_L[label]
+        if self.is_named_L[label]:
+            return [] if named < 0 else [int(named)]
+        return [] if key < 0 else np.flatnonzero(self.key_D == key).tolist()
+
+
+def keys_of(
+    said: pa.Table, labels: pa.Table, spec: Prediction, table: Table, *, hours: Sequence[float] = (0.0,)
+) -> Keys:
+    """What each decision is about, and each label's row so many hours before it. Of decisions it takes `id`,
+    `event_time` and `key`."""
+    parts = len(hours)
     event_D = said.column("event_time").cast(pa.int64()).to_numpy()
-    times, has_time = _times(labels, spec.event_time)
+    times, has_time = times_of(labels, spec.event_time)
     time_L, has_time_L = np.tile(times, parts), np.tile(has_time, parts)
-    ahead_L = np.repeat([timedelta(hours=hours) // MICROSECOND for hours in spec.horizons], len(labels))
+    ahead_L = np.repeat([timedelta(hours=each) // MICROSECOND for each in hours], len(labels))
     event_L = time_L - ahead_L
     columns = [(pa.array(event_D // SECOND), pa.array(event_L // SECOND, mask=~has_time_L))]
-    others = [name for name in spec.key if name != spec.event_time]
-    for name, cells in _key_cells(said.column("key"), others, table).items():
-        there = name in labels.column_names
-        of_labels = _as_text(labels.column(name) if there else pa.chunked_array([pa.nulls(len(labels))]))
-        columns.append((cells, pa.concat_arrays([of_labels] * parts)))
+    of_labels = label_texts(labels, spec)
+    for name, cells in key_texts(said, spec, table).items():
+        columns.append((cells, pa.concat_arrays([of_labels[name]] * parts)))
     key_D, key_L = _numbered(columns)
-    named_L: NDArray[np.bool_] = np.zeros(len(key_L), bool)
+    is_named_L: NDArray[np.bool_] = np.zeros(len(key_L), bool)
+    place_L = np.full(len(key_L), -1)
     if PREDICTION_ID in labels.column_names:
         ids = labels.column(PREDICTION_ID).combine_chunks().cast(pa.string())
-        is_named = pc.fill_null(pc.not_equal(ids, ""), fill_value=False)
-        named_L = np.tile(np.asarray(is_named, bool), parts)
+        is_named_L = np.tile(np.asarray(pc.fill_null(pc.not_equal(ids, ""), fill_value=False), bool), parts)
         place_L = np.tile(pc.fill_null(pc.index_in(ids, said.column("id").combine_chunks()), -1).to_numpy(), parts)
-        is_it_L = (place_L >= 0) & ((ahead_L == 0) | ~has_time_L)
-        if len(said):
-            is_it_L |= (place_L >= 0) & (event_L == event_D[place_L])
-            key_L = np.where(named_L, np.where(is_it_L, key_D[place_L], -1), key_L)
-    return key_D, key_L, np.argsort(~named_L, kind="stable")
+        is_it_L = (ahead_L == 0) | ~has_time_L | (event_L == np.append(event_D, 0)[place_L])
+        place_L = np.where(is_it_L, place_L, -1)
+    return Keys(key_D=key_D, key_L=key_L, is_named_L=is_named_L, place_L=place_L)
 
 
-def _times(labels: pa.Table, name: str) -> tuple[Places, NDArray[np.bool_]]:
+def times_of(labels: pa.Table, name: str) -> tuple[Places, NDArray[np.bool_]]:
     """The times of the labels in microseconds since 1970, and whether there is one. Times without a zone are UTC."""
     if name not in labels.column_names:
         return np.zeros(len(labels), np.int64), np.zeros(len(labels), bool)
@@ -196,8 +230,19 @@ def _times(labels: pa.Table, name: str) -> tuple[Places, NDArray[np.bool_]]:
     return pc.fill_null(at.cast(pa.int64()), 0).to_numpy(), pc.is_valid(at).to_numpy()
 
 
-def _key_cells(keys: pa.ChunkedArray, names: Sequence[str], table: Table) -> dict[str, pa.Array]:
-    """One text for each cell of these columns of the keys, however JSON wrote it; null for a cell that is missing."""
+def label_texts(labels: pa.Table, spec: Prediction) -> dict[str, pa.Array]:
+    """One text for each cell of the labels' keys, but for the event time; null for a cell that is missing."""
+    missing = pa.chunked_array([pa.nulls(len(labels))])
+    return {name: _as_text(labels.column(name) if name in labels.column_names else missing) for name in _entity(spec)}
+
+
+def _entity(spec: Prediction) -> list[str]:
+    return [name for name in spec.key if name != spec.event_time]
+
+
+def key_texts(decisions: pa.Table, spec: Prediction, table: Table) -> dict[str, pa.Array]:
+    """The same texts of the decisions' keys, however JSON wrote them."""
+    names, keys = _entity(spec), decisions.column("key")
     if not names:
         return {}
     kinds = {name: table.column(name).kind for name in names}
@@ -206,8 +251,8 @@ def _key_cells(keys: pa.ChunkedArray, names: Sequence[str], table: Table) -> dic
         found = objects(keys, pa.schema(types.items()))
     except pa.ArrowInvalid:
         rows = [json.loads(text) for text in keys.to_pylist()]
-        texts = {name: [None if row.get(name) is None else str(row[name]) for row in rows] for name in names}
-        found = pa.table({name: pa.array(cells, pa.string()) for name, cells in texts.items()})
+        cells = {name: [_cell(row.get(name), kind) for row in rows] for name, kind in kinds.items()}
+        found = pa.table({name: pa.array(cells[name], _kept_as(kind)) for name, kind in kinds.items()})
     return {
         name: _of_times(found.column(name)) if kinds[name].startswith("timestamp") else _as_text(found.column(name))
         for name in names
@@ -215,7 +260,21 @@ def _key_cells(keys: pa.ChunkedArray, names: Sequence[str], table: Table) -> dic
 
 
 def _json_type(kind: Kind) -> pa.DataType:
-    return pa.float64() if kind in FLOATS else pa.int64() if kind in INTEGERS else pa.string()
+    return pa.bool_() if kind == "boolean" else pa.int64() if kind in INTEGERS else _kept_as(kind)
+
+
+def _kept_as(kind: Kind) -> pa.DataType:
+    return pa.float64() if kind in FLOATS else pa.string()
+
+
+def _cell(cell: Any, kind: Kind) -> str | float | None:
+    """A cell of an unusual kind as `_as_text` takes it; None for a text that is no number."""
+    if cell is None or kind not in FLOATS:
+        return None if cell is None else str(cell)
+    try:
+        return float(cell)
+    except (ValueError, TypeError):
+        return None
 
 
 def _of_times(texts: pa.ChunkedArray) -> pa.Array:
@@ -273,7 +332,7 @@ def _labels_of(
         ordered_L = order_L[order_L // len(labels) == part]
         row_L, wanted_L = ordered_L - part * len(labels), key_L[ordered_L] >= 0
         if has_horizons:  # which horizon it is only its time says
-            at = _times(labels, spec.event_time)[1]
+            at = times_of(labels, spec.event_time)[1]
             wanted_L &= pc.is_valid(labels.column(spec.label)).to_numpy()[row_L] & at[row_L]
         keys, first = np.unique(key_L[ordered_L][wanted_L], return_index=True)
         place = np.full(max(key_N.max(initial=-1), keys.max(initial=-1)) + 1, -1)
@@ -290,7 +349,7 @@ def _labels_of(
 
 def _labelled_at(key_N: Places, key_L: Places, labels: pa.Table) -> Places:
     """When the first label of each outcome came (N)."""
-    came, has_come = _times(labels, ARRIVED)
+    came, has_come = times_of(labels, ARRIVED)
     times, is_recorded = np.resize(came, len(key_L)), np.resize(has_come, len(key_L))
     first = np.full(max(key_N.max(initial=-1), key_L.max(initial=-1)) + 1, ALWAYS)
     counted_L = is_recorded & (key_L >= 0)

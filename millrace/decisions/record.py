@@ -23,7 +23,7 @@ from _json import make_encoder
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _text
@@ -118,6 +118,13 @@ class Decision:
     @property
     def value(self) -> Answered:
         return self.output["value"]
+
+    @property
+    def as_said(self) -> Decision:
+        """The decision with what the model said, if the naive rule answered in its place; any other as it is."""
+        if (said := self.withheld) is None:
+            return self
+        return replace(self, output=said.output, model_version=said.model_version, fallback=False, withheld=None)
 
     @property
     def has_policy(self) -> bool:

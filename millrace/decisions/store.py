@@ -13,7 +13,7 @@ time it is the one with the greater text.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from millrace.aws.objects import download, folders_below, read_object
 from millrace.decisions import absorbed, scored
@@ -30,13 +30,11 @@ from millrace.decisions.record import Decision, from_line, prefix, to_line
 from millrace.decisions.scored import ScoredDay
 from millrace.errors import DecisionError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 READERS = 10
 """The most objects that are read at once. A boto3 client keeps so many connections open."""
-AHEAD = 200
-"""The most objects with lines that wait to be parsed. A window's lines are some hundred kilobytes."""
+AHEAD = 40
+"""The most objects with lines that wait to be parsed. A window's lines are some hundred kilobytes, or some megabytes at
+hundreds of decisions a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +101,6 @@ def read_lines(lines: Iterable[str | bytes]) -> StoredDecisions:
     return _stored(found, unreadable)
 
 
-def read_scored(folder: Path, *, workload: str) -> StoredDecisions:
-    """The decisions in the delivered files that references below the folder name. It stands for the workload's folder
-    in the lake."""
-    found, gone = list[Decision](), 0
-    references = {str(path): path.read_bytes() for path in folder.rglob("_*.json")}
-    for drop, days in _days_by_drop(references).items():
-        file = folder / scored.delivered_key("", drop).lstrip("/")
-        if file.exists():
-            found += scored.read_rows(str(file), days, workload=workload, drop_id=drop)
-        else:
-            gone += len(days)
-    return _stored(found, gone)
-
-
 def read_days(
     client: Any,
     bucket: str,
@@ -124,22 +108,22 @@ def read_days(
     days: Collection[date],
     *,
     most_scored: int = scored.MOST_ROWS,
-    wanted: Callable[[pa.Table], pa.Array] | None = None,
 ) -> StoredDecisions:
     """The decisions with an event time on one of the days (UTC). `client` is boto3's S3 client.
 
-    Of a scored file the rows are read that `wanted` chooses, else about `most_scored`: with 0 the file is left out."""
+    Each is an object of 1.7 kB: of many decisions `columns.read_parts` makes tables. Of a scored file about
+    `most_scored` rows are read: with 0 the file is left out."""
     stored = stored_objects(client, bucket, workload, days)
     lines = read_lines(line for _, lines in _lines_by_object(client, bucket, stored) for line in lines)
     names = stored.scored if most_scored else ()
-    references = dict(zip(names, _bodies(client, bucket, names), strict=True))
+    references = dict(zip(names, bodies_of(client, bucket, names), strict=True))
     rows, gone = list(lines.decisions), 0
-    for drop, about in _days_by_drop(references).items():
+    for drop, about in days_by_drop(references).items():
         with delivered_file(client, bucket, workload, drop) as file:
             if file is None:
                 gone += len(about)
                 continue
-            rows += scored.read_rows(file, about, workload=workload, drop_id=drop, most=most_scored, wanted=wanted)
+            rows += scored.read_rows(file, about, workload=workload, drop_id=drop, most=most_scored)
     return _stored(rows, lines.unreadable + gone) if names else lines
 
 
@@ -156,11 +140,11 @@ def find_answered(client: Any, bucket: str, workload: str, wanted: str, days: It
     marked = f'"eventId":"{wanted}"'.encode()
     for day in days:
         stored = stored_objects(client, bucket, workload, [day])
-        bodies = zip(stored.lines, _bodies(client, bucket, stored.lines), strict=True)
+        bodies = zip(stored.lines, bodies_of(client, bucket, stored.lines), strict=True)
         lines: list[tuple[str, str | bytes]]
         lines = [(key, line) for key, body in bodies if marked in body for line in body.splitlines() if marked in line]
         for key in map(absorbed.file_of, stored.absorbed):
-            with _absorbed_file(client, bucket, key) as file:
+            with absorbed_file(client, bucket, key) as file:
                 lines += [(key, line) for line in absorbed.lines_with_id(file, wanted)]
         found = [LocatedDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line)) for key, line in lines]
         if found:
@@ -205,7 +189,7 @@ def stored_objects(client: Any, bucket: str, workload: str, days: Collection[dat
     """The objects of these days. Every reference to absorbed lines is read, and nothing else."""
     keys = list(_stored_keys(client, bucket, workload, days))
     names = [key for key in keys if absorbed.is_reference(key)]
-    read = map(AbsorbedLines.model_validate_json, _bodies(client, bucket, names))
+    read = map(AbsorbedLines.model_validate_json, bodies_of(client, bucket, names))
     references = {key: found for key, found in zip(names, read, strict=True) if found.absorbed_at}
     taken = {key for name, found in references.items() for key in absorbed.keys_taken(name, found)}
     return StoredObjects(
@@ -253,8 +237,8 @@ def _stored(found: Iterable[Decision], unreadable: int) -> StoredDecisions:
     return StoredDecisions(decisions=tuple(ordered), unreadable=unreadable)
 
 
-def _days_by_drop(references: dict[str, bytes]) -> dict[str, dict[date, ScoredDay]]:
-    """What the references say, by drop and day. `references` are their bytes by key or path."""
+def days_by_drop(references: Mapping[str, bytes]) -> dict[str, dict[date, ScoredDay]]:
+    """What references to scored files say, by drop and day. `references` are their bytes by key or path."""
     found: dict[str, dict[date, ScoredDay]] = defaultdict(dict)
     for key, body in references.items():
         if named := scored.referenced(key):
@@ -277,7 +261,7 @@ def delivered_file(client: Any, bucket: str, workload: str, drop: str) -> Iterat
 
 
 @contextmanager
-def _absorbed_file(client: Any, bucket: str, key: str) -> Iterator[str]:
+def absorbed_file(client: Any, bucket: str, key: str) -> Iterator[str]:
     """The path of the file of absorbed lines with this key, for as long as the block runs."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "absorbed.parquet")
@@ -287,9 +271,9 @@ def _absorbed_file(client: Any, bucket: str, key: str) -> Iterator[str]:
 
 def _lines_by_object(client: Any, bucket: str, stored: StoredObjects) -> Iterator[tuple[str, Iterable[str | bytes]]]:
     """The key of each object that has lines, with its lines. They must be read before the next object."""
-    yield from zip(stored.lines, map(bytes.splitlines, _bodies(client, bucket, stored.lines)), strict=True)
+    yield from zip(stored.lines, map(bytes.splitlines, bodies_of(client, bucket, stored.lines)), strict=True)
     for key in map(absorbed.file_of, stored.absorbed):
-        with _absorbed_file(client, bucket, key) as file:
+        with absorbed_file(client, bucket, key) as file:
             yield key, absorbed.read_file(file)
 
 
@@ -298,7 +282,7 @@ def _order(decision: Decision) -> tuple[datetime, str]:
     return decision.inferred_at, to_line(decision)
 
 
-def _bodies(client: Any, bucket: str, keys: Iterable[str]) -> Iterator[bytes]:
+def bodies_of(client: Any, bucket: str, keys: Iterable[str]) -> Iterator[bytes]:
     """The bytes of each object, in the order of the keys. READERS are read at once, and AHEAD are held at most."""
     # A day of continuous traffic has 4,320 objects, one for each window of 20 s. One after the other, at 25 ms each,
     # four days of them take longer than a function may run.

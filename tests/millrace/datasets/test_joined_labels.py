@@ -301,3 +301,17 @@ def test_labels_of_a_period_count_once_though_they_became_rows(lake: Lake, cloud
     key = "electricity/training/may.parquet"
     commit(lake, "rows", came, Source(uri=f"s3://landing/{key}", key=key, digest="may", written_by="may"))
     assert count_labels_since(lake, PREDICTION_SPEC, since) == 56 + 15
+
+
+def test_no_decision_becomes_an_object(lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training's memory grows by some columns of the decisions of labels: an object takes 1.7 kB."""
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 96).to_pylist()])
+    label(lake, 0, 48)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a decision became an object")
+
+    monkeypatch.setattr(Decision, "__init__", refuse)
+    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
+        rows=48, unmatched=0, refused=0
+    )

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.decisions.outcomes import as_said
 from millrace.decisions.record import (
     Action,
     ActionReason,
@@ -99,9 +98,9 @@ def test_what_the_rule_answered_and_the_model_said_come_back() -> None:
     answered = {"model_version": None, "fallback": True, "action": "fallback", "reason": "below_floor"}
     decision = replace(DECISION, **answered, answered_by="rule", withheld=withheld)
     assert from_line(to_line(decision)) == decision
-    said = as_said(decision)
+    said = decision.as_said
     assert (said.model_version, said.output, said.fallback, said.withheld) == ("3", DECISION.output, False, None)
-    assert as_said(DECISION) == DECISION
+    assert DECISION.as_said == DECISION
 
 
 def test_a_fallback_comes_back_too() -> None:

@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
+from millrace.decisions.columns import of_decisions, read_folder, read_parts
+from millrace.decisions.labelled import SHAPE
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.decisions.store import (
     find_decision,
     find_unreadable,
     read_days,
-    read_scored,
     rows_of,
     stored_days,
     stored_objects,
@@ -164,10 +165,17 @@ def test_of_a_long_file_about_so_many_rows_are_read_and_no_hour_is_left_out(clie
     found = read_days(client, BUCKET, WORKLOAD, days, most_scored=200).decisions
     assert 150 <= len(found) <= 250
     assert {one.event_time.hour for one in found} == {*range(24)}
-    chosen = read_days(
-        client, BUCKET, WORKLOAD, days, most_scored=200, wanted=lambda rows: pc.less(rows["row_number"], 20)
-    ).decisions
-    assert [one.id for one in chosen] == [f"{DROP}-{number}" for number in range(14, 20)]
+    parts = read_parts(
+        client,
+        BUCKET,
+        WORKLOAD,
+        days,
+        shape=SHAPE,
+        most_scored=200,
+        wanted=lambda rows: pc.less(rows["row_number"], 20),
+    )
+    ids = [name for part in parts for name in part.column("id").to_pylist()]
+    assert ids == [f"{DROP}-{number}" for number in range(14, 20)]
 
 
 def test_a_job_reads_what_its_manifest_names(delivered: Any, tmp_path: Path) -> None:
@@ -181,7 +189,8 @@ def test_a_job_reads_what_its_manifest_names(delivered: Any, tmp_path: Path) -> 
         path.parent.mkdir(parents=True)
         path.write_bytes(delivered.get_object(Bucket=BUCKET, Key=key)["Body"].read())
     expected = read_days(delivered, BUCKET, WORKLOAD, [TODAY]).decisions
-    assert read_scored(tmp_path, workload=WORKLOAD).decisions == expected
+    found = read_folder(tmp_path, workload=WORKLOAD, shape=SHAPE)
+    assert found.table.equals(of_decisions(expected, SHAPE))
     assert rows_of(keys[0], KNOWN.model_dump_json().encode()) == 12
     path.unlink()
-    assert read_scored(tmp_path, workload=WORKLOAD).unreadable == 1
+    assert read_folder(tmp_path, workload=WORKLOAD, shape=SHAPE).unreadable == 1

@@ -1,0 +1,131 @@
+"""The decisions that labels are about, out of any number of them.
+
+All decisions are read a part at a time. Of each part those are kept that may have one of the labels: what they are
+joined by in memory, and their inputs in a file. So memory grows by the labels and by their decisions, about 200 bytes
+for each, and by no other decision.
+
+Of an id that came with several rows each row counts that has a label; in `store` only the latest counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from millrace.artefact.batch import ROW
+from millrace.contract.schema import PREDICTION_ID
+from millrace.decisions.columns import Shape, newest
+from millrace.decisions.outcome_columns import SECOND, decisions_of, key_texts, label_texts, times_of
+
+if TYPE_CHECKING:
+    from millrace.contract.schema import Table
+    from millrace.decisions.outcome_columns import Places
+    from millrace.workload.declaration import Prediction
+
+SHAPE = Shape(cells={}, answer=())
+"""The columns of decisions that are read."""
+KEPT = ("id", "event_time", "inferred_at", "key")
+"""Those that stay in memory."""
+LABEL, PLACE = "label", "place"
+"""The columns with the place of a decision's label, and of its input in the file."""
+GROUP_ROWS = 20_000
+"""Inputs that are written together, and read together."""
+
+
+class LabelledDecisions:
+    """Collects the decisions of some labels. Close it behind the last part."""
+
+    def __init__(self, labels: pa.Table, *, prediction_spec: Prediction, table: Table, folder: Path) -> None:
+        """`table` is the contract's table of the labels. `folder` takes the file."""
+        self._labels, self._spec, self._table = labels, prediction_spec, table
+        times, has_time = times_of(labels, prediction_spec.event_time)
+        self._seconds = np.unique(times[has_time] // SECOND)
+        self._texts = {name: pc.unique(cells) for name, cells in label_texts(labels, prediction_spec).items()}
+        ids = labels.column(PREDICTION_ID) if PREDICTION_ID in labels.column_names else pa.array([], pa.string())
+        self._ids = pc.unique(ids).cast(pa.string()).drop_null()
+        self._kept: list[pa.Table] = [_with_places(SHAPE.schema.empty_table(), 0)]
+        self._waiting: list[pa.Table] = []
+        self._path = folder / "decisions.parquet"
+        self._file = pq.ParquetWriter(self._path, SHAPE.schema, compression="zstd")
+
+    def add(self, part: pa.Table) -> None:
+        """Keep those of these decisions that may have one of the labels."""
+        self._waiting.append(part.filter(self._may_match(part)))
+        if sum(map(len, self._waiting)) >= GROUP_ROWS:
+            self._write()
+
+    def in_file(self, rows: pa.Table) -> pa.Array:
+        """Which rows of a scored file may have one of the labels: by each cell of the key, or by the number in its id.
+
+        It only narrows the search down, since a file may have many more rows than there are labels."""
+        by_key = pa.scalar(True)
+        for name in dict.fromkeys([*self._spec.key, self._spec.event_time]):
+            cells = pc.cast(self._labels.column(name), rows.schema.field(name).type, safe=False)
+            by_key = pc.and_(by_key, pc.is_in(rows[name], value_set=cells))
+        numbers = pc.replace_substring_regex(self._ids, "^.*-", "")
+        numbers = numbers.filter(pc.match_substring_regex(numbers, "^[0-9]{1,18}$"))
+        return pc.or_(by_key, pc.is_in(rows[ROW], value_set=numbers.cast(pa.int64())))
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The `input` and the `key` of each label's decision, a part at a time. `label` is the place of the label."""
+        self._write()
+        self._file.close()
+        with pq.ParquetFile(self._path) as file:
+            found, start = self._matched(file), 0
+            for part in _read(file, found.column(PLACE).to_numpy(), ["input"]):
+                yield found.slice(start, len(part)).append_column("input", part.column("input"))
+                start += len(part)
+
+    def _matched(self, file: pq.ParquetFile) -> pa.Table:
+        """The decision of each label that has one, in the order of the file."""
+        known = newest(pa.concat_tables(self._kept), whole=partial(_whole, file))
+        place_L = decisions_of(known, self._labels, prediction_spec=self._spec, table=self._table)
+        label_n = np.flatnonzero(place_L >= 0)
+        found = known.select(["key", PLACE]).take(pa.array(place_L[label_n]))
+        return found.append_column(LABEL, pa.array(label_n)).sort_by(PLACE)
+
+    def _may_match(self, part: pa.Table) -> pa.Array:
+        """Whether one of the labels names the decision, or has each cell of its key; perhaps not all in one label."""
+        second = pa.array(part.column("event_time").cast(pa.int64()).to_numpy() // SECOND)
+        by_key = pc.is_in(second, value_set=pa.array(self._seconds))
+        for name, cells in key_texts(part, self._spec, self._table).items():
+            by_key = pc.and_(by_key, pc.is_in(cells, value_set=self._texts[name]))
+        return pc.or_(by_key, pc.is_in(part.column("id"), value_set=self._ids))
+
+    def _write(self) -> None:
+        """Write what waits as a group of the file."""
+        if rows := sum(map(len, self._waiting)):
+            part = pa.concat_tables(self._waiting).combine_chunks()
+            self._file.write_table(part, row_group_size=rows)
+            self._kept.append(_with_places(part, sum(map(len, self._kept))))
+            self._waiting = []
+
+
+def _read(file: pq.ParquetFile, places: Places, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The rows at these places of the file, which ascend, a part at a time."""
+    start = 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        first, last = np.searchsorted(places, [start, end])
+        if first < last:
+            yield file.read_row_group(group, columns=columns).take(pa.array(places[first:last] - start))
+        start = end
+
+
+def _whole(file: pq.ParquetFile, rows: pa.Table) -> pa.Table:
+    """The same decisions with all columns."""
+    places = rows.column(PLACE).to_numpy()
+    order = np.argsort(places)
+    found = pa.concat_tables(_read(file, places[order], SHAPE.schema.names))
+    return found.take(pa.array(np.argsort(order)))
+
+
+def _with_places(part: pa.Table, first: int) -> pa.Table:
+    return part.select(KEPT).append_column(PLACE, pa.array(np.arange(first, first + len(part))))
