@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from console.files import database, workbook
+from console.files.bounded import read_bounded
 from console.files.grid import stop
 from console.files.inside import Convertible, Inside
 from console.image_folder import find_images
@@ -34,6 +35,10 @@ STANDARD_INPUT = Path("-")
 HEAD_BYTES = 16
 MOST_BYTES = 4 * 2**30
 """The unpacked bytes of all archives of a command together, those within archives among them."""
+MOST_FILES = 2_000
+"""The files of all archives of a command together. Each becomes a drop of its own."""
+MOST_DEPTH = 3
+"""An archive may hold archives, and these others: not more, since their number doubles each time."""
 LONGEST = 255
 """The bytes of one part of a file's name that common file systems take."""
 
@@ -60,7 +65,7 @@ class Given:
 
     def grid(self, inside: Inside) -> Grid:
         """The rows of a file that must be converted. Raises ConfigurationError if it cannot be read."""
-        return CONVERTED[self.kind].read(self.plain, inside)
+        return read_bounded(CONVERTED[self.kind].read, self.plain, inside)
 
 
 @contextmanager
@@ -84,9 +89,10 @@ def given(paths: Sequence[Path], inside: Inside) -> Iterator[tuple[Given, ...]]:
 
 @dataclass
 class Room:
-    """The bytes that archives may still take unpacked."""
+    """The bytes that archives may still take unpacked, and the files that they may still hold."""
 
     left: int = MOST_BYTES
+    files: int = MOST_FILES
 
 
 def is_below(name: str) -> bool:
@@ -129,16 +135,18 @@ def _of(path: Path, stack: ExitStack, room: Room) -> Iterator[Given]:
         stop(path, "FILE", "a file or a folder", "none of that name")
 
 
-def _of_file(path: Path, name: str, stack: ExitStack, room: Room) -> Iterator[Given]:
+def _of_file(path: Path, name: str, stack: ExitStack, room: Room, *, depth: int = 0) -> Iterator[Given]:
+    """`depth` is the number of archives around the file."""
+    if depth > MOST_DEPTH:
+        stop(path, "files", f"archives in {MOST_DEPTH - 1} others at most; unpack them, and name the folders", "more")
     if kind := _kind(path):
         yield Given(path=path, plain=path, name=name, kind=kind)
         return
     try:
         packing = packing_of(path)
-        if packing is ZIP and len(within := extract(path, _temporary(stack), most_bytes=room.left)) > 1:
-            room.left -= sum(file.stat().st_size for file, _ in within)
+        if packing is ZIP and len(within := _within(path, stack, room)) > 1:
             for file, inner in within:
-                yield from _of_file(file, inner, stack, room)
+                yield from _of_file(file, inner, stack, room, depth=depth + 1)
             return
         plain = stack.enter_context(unpacked(path, Limits()))
     except DropError as error:
@@ -148,21 +156,34 @@ def _of_file(path: Path, name: str, stack: ExitStack, room: Room) -> Iterator[Gi
     yield Given(path=path, plain=plain, name=plain.name if kind else name, kind=kind)
 
 
+def _within(path: Path, stack: ExitStack, room: Room) -> list[tuple[Path, str]]:
+    """As `extract`, counted against the room."""
+    within = extract(path, _temporary(stack), most_bytes=room.left, most_files=room.files)
+    room.left -= sum(file.stat().st_size for file, _ in within)
+    room.files -= len(within)
+    return within
+
+
 def _kind(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     return next((kind for kind, one in CONVERTED.items() if one.begins(path, head)), "")
 
 
-def extract(path: Path, folder: Path, *, most_bytes: int = MOST_BYTES) -> list[tuple[Path, str]]:
+def extract(
+    path: Path, folder: Path, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES
+) -> list[tuple[Path, str]]:
     """The files of an archive of several, unpacked into `folder`, with their names; empty for an archive of one file.
 
     Raises DropError as reading a drop does, each file bounded as a drop is, and all together by `most_bytes`. Raises
-    ConfigurationError for a name that leads out of the archive."""
+    ConfigurationError for more than `most_files`, and for a name that leads out of the archive."""
     with archived(path) as archive:
         files = members(archive)
         if len(files) < 2:
             return []
+        if len(files) > most_files:
+            expected = f"{MOST_FILES:,} files at most in all archives; unpack them, and name the folders"
+            stop(path, "files", expected, len(files))
         found = list[tuple[Path, str]]()
         for number, member in enumerate(files):
             if not is_below(member.filename):

@@ -13,11 +13,13 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import pytest
 import xlsxwriter
 
+from console.files import bounded
 from console.files.given import Room, extract, given
 from console.files.grid import Grid, grid_of
 from console.files.inside import Inside
@@ -261,12 +263,72 @@ def test_archives_within_an_archive_share_its_bound(tmp_path: Path, monkeypatch:
             archive.write(path, path.name)
     packed = sum(path.stat().st_size for path in inner)
     for room, is_enough in ((packed + 4 * 2002, True), (packed + 4 * 2002 - 1, False)):
-        monkeypatch.setattr(Room, "__init__", lambda self, room=room: setattr(self, "left", room))
+        monkeypatch.setattr(Room, "__init__", lambda self, room=room: vars(self).update(left=room, files=9))
         with (
             nullcontext() if is_enough else pytest.raises(ConfigurationError),
             given([tmp_path / "both.zip"], Inside()) as found,
         ):
             assert len(found) == 4
+
+
+def far_cell(folder: Path, cell: str) -> Path:
+    """A workbook of two cells, A1 and one so far from it that the rectangle between them has no place in memory."""
+    with_cell, path = workbook(folder / "plain.xlsx"), folder / "a.xlsx"
+    with zipfile.ZipFile(with_cell) as whole, zipfile.ZipFile(path, "w") as archive:
+        for name in whole.namelist():
+            sheet = (
+                '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+                f'<row r="1"><c r="A1"><v>1</v></c></row><row r="{cell.lstrip(ascii_uppercase)}"><c r="{cell}"><v>1</v>'
+                "</c></row></sheetData></worksheet>"
+            )
+            archive.writestr(name, sheet if "sheet1" in name else whole.read(name))
+    return path
+
+
+def endless(folder: Path, *, rows: bool) -> Path:
+    """A database whose only view never ends, with rows or without one."""
+    held = sqlite3.connect(folder / "a.db")
+    numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+    held.execute(f"CREATE VIEW v AS {numbers}" + " WHERE x < 0" * (not rows))
+    held.commit()
+    held.close()
+    return folder / "a.db"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: far_cell(folder, "XFD1048576"),
+        lambda folder: far_cell(folder, "CVX60000"),
+        lambda folder: endless(folder, rows=True),
+        lambda folder: endless(folder, rows=False),
+    ],
+    ids=["a far cell", "a cell less far", "rows without end", "a query without end"],
+)
+def test_what_would_take_all_memory_or_time_is_refused(
+    make: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "SECONDS", 1)
+    monkeypatch.setattr(bounded, "MEMORY_BYTES", 2**29)
+    with pytest.raises(ConfigurationError) as caught:
+        grid(make(tmp_path))
+    assert (caught.value.where[:2], caught.value.field) == ("a.", "size")
+
+
+@pytest.mark.parametrize("depth", [0, 60])
+def test_an_archive_of_very_many_files_is_refused(depth: int, tmp_path: Path) -> None:
+    """Of very many files, and of archives in archives, which would be 2^60."""
+    path = archive_of(tmp_path / "0.zip", [f"{at}.csv" for at in range(2 if depth else 2_001)], "n\n1\n")
+    for at in range(1, depth + 1):
+        with zipfile.ZipFile(tmp_path / f"{at}.zip", "w") as archive:
+            for name in "ab":
+                archive.write(path, f"{name}.zip")
+        path = tmp_path / f"{at}.zip"
+        if path.stat().st_size > 2**20:
+            break
+    with pytest.raises(ConfigurationError) as caught, given([path], Inside()):
+        pass
+    assert caught.value.field == "files"
 
 
 def test_a_file_is_no_folder_of_another(tmp_path: Path) -> None:
