@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
     from console.queries.runs import Run
     from millrace.names import WorkloadNames
 
-FORWARD = re.compile(r"(\d{1,4})([hdw])")
+FORWARD = re.compile(r"(?:\d{1,4}[hdw])+")
+PART = re.compile(r"(\d+)([hdw])")
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 STEP = timedelta(days=1)
 """The clock stops after each day until all has ended that was due: so an alarm of one day is answered on that day."""
 REST_S = 900.0
 """The longest that all which was due on a day may take, in seconds."""
+TOLD_S = 5.0
+"""Seconds after which a line says what is waited for, and between two such lines."""
 
 
 def clock(
     build: Build,
     as_json: Json,
-    forward: Annotated[str, typer.Option(metavar="TIME", help="How far, such as 12h, 30d or 4w.")] = "",
+    forward: Annotated[str, typer.Option(metavar="TIME", help="How far, such as 12h, 5d3h or 4w.")] = "",
     to: Annotated[str, typer.Option(metavar="MOMENT", help="A moment to come, with its offset.")] = "",
 ) -> None:
     """Show the clock of the local cloud, or move it forward: monitors and other schedules run when they are due.
@@ -58,6 +62,8 @@ def clock(
     elif target:
         due = f"{len(ended)} runs have ended" if ended else "no run was due"
         typer.echo(f"{environment.now():%Y-%m-%d %H:%M} UTC: {due}")
+        for line in environment.cloud.retries():
+            typer.secho(f"warning: {line}", fg="yellow")
 
 
 def _target(now: datetime, forward: str, to: str) -> datetime | None:
@@ -71,19 +77,31 @@ def _target(now: datetime, forward: str, to: str) -> datetime | None:
         if (target := when(to, "--to")) is not None and target < now:
             raise RunError(f"--to: expected a moment after {now:%Y-%m-%dT%H:%M:%SZ}, the clock's time now, got {to!r}")
         return target
-    if (parts := FORWARD.fullmatch(forward)) is None:
-        raise RunError(f"--forward: expected hours, days or weeks such as 12h, 30d or 4w, got {forward!r}")
-    return now + timedelta(**{UNITS[parts[2]]: int(parts[1])})
+    if FORWARD.fullmatch(forward) is None:
+        raise RunError(f"--forward: expected hours, days or weeks such as 12h, 5d3h or 4w, got {forward!r}")
+    return now + sum((timedelta(**{UNITS[unit]: int(count)}) for count, unit in PART.findall(forward)), timedelta())
 
 
 def _move(cloud: LocalCloud, to: datetime) -> None:
-    """Move the clock, and wait until all has ended that was due. In a terminal a line says what still runs."""
+    """Move the clock, and wait until all has ended that was due. A line says what is waited for.
+
+    What a consumer did not take comes again by the clock: nobody waits for that here."""
     from rich.console import Console
     from rich.text import Text
 
-    with Console(stderr=True).status(f"{to:%Y-%m-%d}") as shown:
+    told = time.monotonic()
+
+    def busy(moving: list[str]) -> None:
+        nonlocal told
+        shown.update(Text(f"{to:%Y-%m-%d}: {', '.join(moving)}"))
+        if not screen.is_terminal and time.monotonic() - told > TOLD_S:
+            told = time.monotonic()
+            typer.echo(f"{to:%Y-%m-%d}: waits for {', '.join(moving)}", err=True)
+
+    screen = Console(stderr=True)
+    with screen.status(f"{to:%Y-%m-%d}") as shown:
         cloud.move_clock(to)
-        cloud.wait(timeout_s=REST_S, busy=lambda moving: shown.update(Text(f"{to:%Y-%m-%d}: {', '.join(moving)}")))
+        cloud.wait(timeout_s=REST_S, busy=busy, retries=False)
 
 
 def _runs(environment: Environment) -> dict[str, tuple[WorkloadNames, Run]]:

@@ -158,8 +158,7 @@ def down(stage: Stage, build: Build, yes: Yes, workload: Removed = None) -> None
 
     if (instance := find_instance(build)) and not yes:
         _confirm(_loss(instance))
-    ended = end_instance(build)
-    print(f"No local cloud ran for {build}." if ended is None else f"The local cloud has ended, process {ended}.")
+    end_instance(build, print)
 
 
 def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:

@@ -6,7 +6,6 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -177,7 +176,7 @@ def _describe(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]
 def _clock(environment: Environment) -> Iterator[Check]:
     """How far this machine's clock is off, by the date of AWS's answer: its time is in each request's signature."""
     headers = environment.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
-    skew_s = abs((datetime.now(UTC) - parsedate_to_datetime(headers["date"])).total_seconds())
+    skew_s = abs((environment.now() - parsedate_to_datetime(headers["date"])).total_seconds())
     yield _check(
         "clock", f"within {SKEW_S} s", f"{skew_s:.0f} s off", good=skew_s <= SKEW_S, advice="set the clock by NTP"
     )

@@ -113,18 +113,25 @@ def _tell_of_dead(build: Path, said: Said) -> None:
         said(f"The local cloud that ran here, process {pid}, has gone, and with it all rows, models and decisions.")
 
 
-def end_instance(build: Path) -> int | None:
-    """Stop the cloud with all its processes and remove its files; returns its process id, None if none was running."""
+def end_instance(build: Path, said: Said) -> None:
+    """Stop the cloud with all its processes, remove its files, and say what was ended."""
+    nothing = f"No local cloud ran for {build}."
     if not build.is_dir():
-        return None
+        return said(nothing)
     with _alone(build):
-        instance = find_instance(build)
-        if instance is not None:
+        instance, noted = find_instance(build), (build / UP_FILE).exists()
+        if instance is None:
+            _tell_of_dead(build, said)
+        else:
             _end(instance.pid)
-        end_workers(_workspace(build))
+        left = end_workers(_workspace(build))
         (build / UP_FILE).unlink(missing_ok=True)
         shutil.rmtree(build / FOLDER, ignore_errors=True)
-    return instance.pid if instance else None
+    if left and instance is None:
+        return said(f"It had left {left} {'process' if left == 1 else 'processes'}, which have ended.")
+    if instance is not None:
+        return said(f"The local cloud has ended, process {instance.pid}.")
+    return None if noted else said(nothing)
 
 
 @contextmanager

@@ -67,16 +67,23 @@ class LocalCloud:
     def move_clock(self, to: datetime) -> None:
         self._control("clock", {"to": to.isoformat()})
 
-    def running(self) -> list[str]:
-        """Unfinished tasks, one line each; empty if the cloud is idle."""
-        return list(self._control("idle")["running"])
+    def running(self, *, retries: bool = True) -> list[str]:
+        """Unfinished tasks, one line each; empty if the cloud is idle. `retries`: also what waits for another try."""
+        found = self._control("idle")
+        return [*found["running"], *(found["retries"] if retries else ())]
 
-    def wait(self, *, timeout_s: float, busy: Callable[[list[str]], None] = lambda _: None) -> None:
-        """Wait until the cloud is idle. `busy` is called with the unfinished tasks.
+    def retries(self) -> list[str]:
+        """What has failed and is tried again when the cloud's clock says so, one line each."""
+        return list(self._control("idle")["retries"])
+
+    def wait(
+        self, *, timeout_s: float, busy: Callable[[list[str]], None] = lambda _: None, retries: bool = True
+    ) -> None:
+        """Wait until the cloud is idle. `busy` is called with the unfinished tasks; `retries` are among them.
 
         Raises LocalCloudError after `timeout_s` seconds, with the unfinished tasks and what drops wait for."""
         end = time.monotonic() + timeout_s
-        while moving := self.running():
+        while moving := self.running(retries=retries):
             busy(moving)
             if time.monotonic() > end:
                 message = f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}"

@@ -122,10 +122,10 @@ def workspace(folder: Path) -> Path:
     return folder.resolve() / "local"
 
 
-def end_workers(of: Path) -> None:
+def end_workers(of: Path) -> int:
     """Kill the processes that a cloud of this workspace could not end; they are found by /proc, if the system has it.
 
-    Returns when they are gone: the kernel takes a while to end a process with much memory."""
+    Returns their number when they are gone: the kernel takes a while to end a process with much memory."""
     mark, killed = WORKER.format(of).encode(), []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -135,6 +135,7 @@ def end_workers(of: Path) -> None:
     end = time.monotonic() + STOP_S
     while any(map(_has_memory, killed)) and time.monotonic() < end:
         time.sleep(0.01)
+    return len(killed)
 
 
 def _has_memory(process: Path) -> bool:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -39,7 +38,7 @@ def why_fallback(environment: Environment, names: WorkloadNames) -> str:
         champion = ReleasePointers(state_of(environment, names)).champion()
         if champion is None:
             return f"no model is live yet{_on_its_way(environment, names)}"
-        reasons = list(_reasons(environment.client("logs"), names))
+        reasons = list(_reasons(environment, names))
     except ClientError:
         return UNKNOWN
     # What opened the circuit says more than that it is open.
@@ -60,11 +59,12 @@ def _on_its_way(environment: Environment, names: WorkloadNames) -> str:
     return ", and neither a training nor a release runs"
 
 
-def _reasons(logs: Any, names: WorkloadNames) -> Iterator[str]:
+def _reasons(environment: Environment, names: WorkloadNames) -> Iterator[str]:
     """Class and message of each error in the last minutes, the oldest first."""
+    logs = environment.client("logs")
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=f"/aws/lambda/{names.function('prediction')}",
-        startTime=int((datetime.now(UTC) - LOOKED_AT).timestamp() * 1000),
+        startTime=int((environment.now() - LOOKED_AT).timestamp() * 1000),
         filterPattern=f'"{SAID}"',
     )
     for event in islice((event for page in pages for event in page["events"]), MOST_EVENTS):

@@ -6,13 +6,16 @@ import argparse
 import json
 import os
 import signal
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
 from infra.local.iam.identity import Identity
-from infra.local.kernel import call_tracer
+from infra.local.kernel import call_tracer, guardian
 from infra.local.kernel.checkpoints import Checkpoints
+from infra.local.kernel.cloud import RUN
 from infra.local.kernel.control import secret_file
 from infra.local.kernel.server import running, warm
 from infra.local.sagemaker.jobs.forked import begin_fork_servers
@@ -34,6 +37,13 @@ def main() -> None:
     arguments = _arguments()
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:
+            words = ["-I", "-S", guardian.__file__, f"{RUN}={cloud.run}"]
+            # The pipe is open as long as this object lives. The guardian must not be in the group that `down` ends.
+            pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+            beside = subprocess.Popen(
+                [sys.executable, *words], stdin=pipe, stdout=nothing, stderr=nothing, start_new_session=True
+            )
+            assert beside.stdin is not None
             checkpoints = cloud.parts[Checkpoints] = Checkpoints(cloud)
             cloud.parts[Identity].recording.switch(on=arguments.record)
             secret = str(secret_file(cloud.workspace))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,6 +20,7 @@ from infra.local.apigateway.request import EXTENSION, Answer, GatewayError, Requ
 from infra.local.iam.identity import Identity
 from infra.local.kernel.calls import Call, keep_body, read_call, rewind
 from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.cloud_time import machine_time
 from infra.local.kernel.control import ROLE_KEYS, Start
 
 PREFIX = "/_aws/execute-api/"
@@ -141,7 +143,9 @@ def _why_invalid(call: Call, request: Request) -> str | None:
     )
     environ = request.environ
     url = f"http://{request.headers['host']}{environ.get('RAW_URI') or environ['PATH_INFO']}"
-    return signatures.why_invalid(request.method, url, request.headers, request.body, secret=secret, now=request.at)
+    # People and their tools sign by the machine's clock, what runs in the cloud signs by the cloud's.
+    clocks = (datetime.fromtimestamp(machine_time(), UTC), request.at)
+    return signatures.why_invalid(request.method, url, request.headers, request.body, secret=secret, clocks=clocks)
 
 
 def _refusal(document: Document, error: GatewayError, request: Request) -> Answer:

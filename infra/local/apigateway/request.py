@@ -38,7 +38,7 @@ class Request:
     environ: dict[str, Any]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    """The machine's time: the clients sign by it too."""
+    """By the cloud's clock."""
     caller: str = ""
     user_id: str = ""
     access_key: str = ""

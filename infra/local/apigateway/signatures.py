@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from botocore.auth import SigV4Auth
@@ -27,11 +27,11 @@ NO_MATCH = (
 
 
 def why_invalid(
-    method: str, url: str, headers: Mapping[str, str], body: bytes, *, secret: str, now: datetime
+    method: str, url: str, headers: Mapping[str, str], body: bytes, *, secret: str, clocks: Sequence[datetime]
 ) -> str | None:
     """Why the request does not have the signature that the secret makes, in AWS's words; None if it has.
 
-    `headers` are in lower case. `now` is the machine's own time, by which clients sign."""
+    `headers` are in lower case. `clocks` are the times by which clients sign: the machine's, and the cloud's."""
     parts = _PARTS.fullmatch(headers.get("authorization", ""))
     if parts is None:
         return "Authorization header requires 'Credential', 'Signature' and 'SignedHeaders' parameters."
@@ -42,8 +42,8 @@ def why_invalid(
         at = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%S%z")
     except (KeyError, ValueError):
         return "Date must be in ISO-8601 'basic format'."
-    if abs(at - now) > SKEW:
-        return f"Signature expired: {headers['x-amz-date']} is not within {SKEW} of {now:%Y%m%dT%H%M%SZ}"
+    if all(abs(at - now) > SKEW for now in clocks):
+        return f"Signature expired: {headers['x-amz-date']} is not within {SKEW} of {clocks[0]:%Y%m%dT%H%M%SZ}"
     if headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD") not in (
         "UNSIGNED-PAYLOAD",
         hashlib.sha256(body).hexdigest(),

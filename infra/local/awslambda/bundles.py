@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import threading
@@ -12,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from infra.local.kernel.clock import locate
 from infra.local.kernel.cloud import Cloud
 
 REFERENCE = ".asset.json"
@@ -62,21 +62,13 @@ def runtime_root(cloud: Cloud) -> Path:
             building = root.with_name("runtime.new")
             building.mkdir(parents=True, exist_ok=True)
             for name in RUNTIME_MODULES:
-                source = _location(name)
+                source = locate(name)
                 link = building / source.name
                 if not link.exists():
                     link.symlink_to(source)
             # Renamed once it is whole: a cloud that is killed in between leaves no half-filled folder under the name.
             building.rename(root)
     return root
-
-
-def _location(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"the local cloud needs {module!r} for the functions' runtime")
-    origin = Path(spec.origin)
-    return origin.parent if origin.name == "__init__.py" else origin
 
 
 def _unpacked(content: bytes, folder: Path) -> Path:

@@ -1,18 +1,20 @@
 """The first file of a function's process: sets the import path of AWS's Python runtime, then runs AWS's own client.
 
-It is started as `python -I -S function_main.py MOVES FOLDERS HANDLER`. The options keep the host's packages and
-environment off the path. MOVES is the file that says by how much the cloud's clock was moved. FOLDERS are those in
-front of the standard library, joined by `:`."""
+It is started as `python -I -S function_main.py FOLDERS HANDLER`. The options keep the host's packages and environment
+off the path. FOLDERS are those in front of the standard library, joined by `:`."""
 
 from __future__ import annotations
 
 import atexit
+import importlib
 import io
 import os
 import runpy
 import sys
 import time
 from importlib.util import module_from_spec, spec_from_file_location
+from types import SimpleNamespace
+from typing import Any
 
 
 class Lines(io.TextIOBase):
@@ -50,36 +52,41 @@ class Lines(io.TextIOBase):
 
 
 def main() -> None:
-    moves, folders, handler = sys.argv[1:]
+    folders, handler = sys.argv[1:]
     sys.path[:0] = folders.split(":")
     # On AWS a bundle is read-only. Here its folder must stay as it was staged.
     sys.dont_write_bytecode = True
     sys.stdout, sys.stderr = Lines(1), Lines(2)
     atexit.register(sys.stdout.end)
     atexit.register(sys.stderr.end)
-    _trace_calls()
-    _age_with_moves(moves)
+    _of_kernel("call_tracer").trace_on_signal()
+    _live_in_cloud_time()
     sys.argv = ["bootstrap", handler]
     runpy.run_module("awslambdaric", run_name="__main__")
 
 
-def _age_with_moves(path: str) -> None:
-    """Let `time.monotonic` run on by as much as the cloud's clock is moved, before a module keeps it.
+def _live_in_cloud_time() -> None:
+    """Let the function live in the cloud's time, and `time.monotonic` run on by as much as the clock is moved.
 
-    What a function has read and keeps for ten seconds is old after a move by a day."""
-    monotonic, descriptor = time.monotonic, os.open(path, os.O_RDONLY)
-    time.monotonic = lambda: monotonic() + float(os.pread(descriptor, 32, 0))
+    What a function has read and keeps for ten seconds is old after a move by a day. The time that is left to an
+    invocation is the machine's: a move while it runs takes nothing of it."""
+    cloud_time = _of_kernel("cloud_time")
+    offset, monotonic = cloud_time.live_in_cloud_time(), time.monotonic
+    start = offset[0]
+    time.monotonic = lambda: monotonic() + (offset[0] - start) / cloud_time.NANOSECONDS
+    context: Any = importlib.import_module("awslambdaric.lambda_context")
+    context.time = SimpleNamespace(time=cloud_time.machine_time)
 
 
-def _trace_calls() -> None:
-    """Load the call tracer from its file, since the repository is not on the import path of a function."""
-    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernel", "call_tracer.py")
-    spec = spec_from_file_location("call_tracer", path)
+def _of_kernel(name: str) -> Any:
+    """A module of the kernel, from its file, since the repository is not on the import path of a function."""
+    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernel", f"{name}.py")
+    spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
-    call_tracer = module_from_spec(spec)
-    spec.loader.exec_module(call_tracer)
-    call_tracer.trace_on_signal()
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 if __name__ == "__main__":

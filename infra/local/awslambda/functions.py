@@ -16,7 +16,6 @@ from typing import Any, cast
 from moto.core.config import default_user_config
 
 from infra.local.awslambda import asynchronous
-from infra.local.awslambda.moves import Moves
 from infra.local.awslambda.payload_limits import limited, why_too_large
 from infra.local.awslambda.pools import Functions
 from infra.local.awslambda.workers import KeyRefusedError
@@ -33,7 +32,6 @@ def run_functions(cloud: Cloud) -> None:
     # since `invoke` is replaced below.
     replace_entries(cast("dict[str, Any]", default_user_config), **{"lambda": {"use_docker": True}})
     functions = cloud.parts[Functions] = Functions(cloud)
-    cloud.parts[Moves] = Moves(cloud)
 
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:
         return _answer(cloud, functions, self, _bytes(body), request_headers, response_headers)

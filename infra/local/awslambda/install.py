@@ -3,8 +3,8 @@
 AWS does: start a sandbox for each concurrent invocation, keep it warm, end it on a timeout, a crash or too much memory,
     and retry asynchronous invocations twice.
 moto does: need Docker, or answer a constant. It knows no asynchronous invocations and no dead letters.
-We do: run AWS's own runtime client in warm processes, by the Lambda Runtime API, whichever service invokes. After a
-    move of the cloud's clock their monotonic clock has run on, so that what they keep for seconds is old.
+We do: run AWS's own runtime client in warm processes, by the Lambda Runtime API, whichever service invokes. They
+    live by the cloud's clock; after a move their monotonic clock has run on, so that what they keep for seconds is old.
 Weaker: a function has few workers; memory is read every 50 ms; /tmp is the host's; there is no VPC.
 """
 

@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, ClassVar
 
+from infra.local.kernel.cloud_time import machine_time
 from infra.local.kernel.web_pages import why_refused
 
 PREFIX = "/2018-06-01/runtime/"
@@ -95,7 +96,7 @@ class RuntimeApi:
             self._changed.wait_for(lambda: self._given is not None or self._closed)
             self._current, self._given = self._given, None
         if self._current is not None:
-            self._current.deadline = time.time() + self._current.timeout_s
+            self._current.deadline = machine_time() + self._current.timeout_s
             self._current.taken.set()
         return self._current
 

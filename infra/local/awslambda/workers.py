@@ -9,18 +9,20 @@ import signal
 import sys
 import time
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from infra.local.awslambda.bundles import code_root, layer_roots, runtime_root
 from infra.local.awslambda.forked import INTERPRETER, forked
-from infra.local.awslambda.moves import Moves
 from infra.local.awslambda.runtime_api import Invocation, RuntimeApi
 from infra.local.iam.identity import refused
 from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions.permission import key_arn, permission, resource_arn
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.cloud_time import machine_time
+from infra.local.kernel.memory import exceed, held_mb, members
 from infra.local.kernel.processes import Process, started_by_itself
 
 INITIALISATION_S = 60.0
@@ -56,7 +58,7 @@ class Worker:
         self.api = RuntimeApi(cloud.background)
         try:
             folders = ":".join(map(str, [root, *libraries]))
-            arguments = [*INTERPRETER, str(main), str(cloud.parts[Moves].path), folders, function.handler]
+            arguments = [*INTERPRETER, str(main), folders, function.handler]
             environment = self._environment(cloud, function, root)
             start = forked(cloud, libraries, arguments, environment) or started_by_itself
             self.process: Process = cloud.spawn(arguments, environment=environment, cwd=root, log=log, start=start)
@@ -70,7 +72,7 @@ class Worker:
         """Returns when the handler is imported, or when the worker has ended. Ends a worker that takes too long."""
         deadline = time.monotonic() + INITIALISATION_S
         while not self.api.ready.wait(WATCH_S) and self.alive and time.monotonic() < deadline:
-            self._watch()
+            self._watch(members(self.process.pid))
         if not self.api.ready.is_set():
             self.end("Sandbox.Timedout")
 
@@ -84,10 +86,11 @@ class Worker:
         # Three threads share an invocation. The Runtime API's hands it over and takes the answer. The reaper sets
         # `done` if the process ends without an answer. This one watches memory and time in between.
         while not invocation.done.wait(WATCH_S) and self.alive:
-            self._watch()
-            if invocation.taken.is_set() and time.time() > invocation.deadline:
+            self._watch(members(self.process.pid))
+            if invocation.taken.is_set() and machine_time() > invocation.deadline:
                 self.end("Sandbox.Timedout")
-        self._watch()
+        # What it has started counts in the loop: a short call costs no look at that.
+        self._watch([self.process.pid])
         self._current = None
 
     @property
@@ -117,10 +120,10 @@ class Worker:
         self.api.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _watch(self) -> None:
-        used_mb = _resident_mb(self.process.pid)
+    def _watch(self, pids: Collection[int]) -> None:
+        used_mb = held_mb(pids)
         self.peak_mb = max(self.peak_mb, used_mb)
-        if used_mb > self.memory_mb:
+        if used_mb > self.memory_mb and exceed(pids, self.memory_mb):
             self.end("Runtime.OutOfMemory")
 
     def _environment(self, cloud: Cloud, function: Any, root: Path) -> dict[str, str]:
@@ -192,13 +195,3 @@ def _library_folders(layers: list[Path]) -> list[Path]:
         folder for root in layers for folder in (root / "python/lib" / minor / "site-packages", root / "python")
     ]
     return [folder for folder in in_order if folder.is_dir()]
-
-
-def _resident_mb(pid: int) -> float:
-    """The process's memory in MiB that no file backs, as the limit of a sandbox counts it; 0 if there is no Linux."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return sum(int(fields[name].split()[0]) for name in ("RssAnon", "RssShmem") if name in fields) / 1024

@@ -81,7 +81,6 @@ def keep_metrics(cloud: Cloud) -> None:
 
     models: Any = import_module("moto.cloudwatch.models")
     metrics = cloud.parts[Metrics] = Metrics(cloud)
-    replace(models, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
     _keep_points(models.CloudWatchBackend, metrics)
     _answer_queries(models.CloudWatchBackend, metrics)
     _answer_statistics(models, metrics)

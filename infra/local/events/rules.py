@@ -43,7 +43,6 @@ def deliver_events(cloud: Cloud) -> None:
     def send_to_targets(self: Any, original_event: Mapping[str, Any], **_: Any) -> None:
         _send(cloud, self, original_event)
 
-    replace(models, unix_time=cloud.clock.timestamp)
     replace(models.Rule, send_to_targets=send_to_targets)
 
 

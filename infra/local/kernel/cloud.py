@@ -20,9 +20,10 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 
-from infra.local.kernel import call_tracer
+from infra.local.kernel import call_tracer, cloud_time
 from infra.local.kernel.bus import deliver
 from infra.local.kernel.clock import Clock
+from infra.local.kernel.memory import end_before_the_cloud
 from infra.local.kernel.processes import Process, Start, signal_group, started_by_itself
 from infra.local.kernel.threads import Threads
 from infra.local.kernel.trust import check_trust
@@ -30,6 +31,8 @@ from infra.local.kernel.trust import check_trust
 ACCOUNT = "123456789012"
 """The account id that moto answers with."""
 REGION = "eu-west-1"
+RUN = "MILLRACE_RUN"
+"""The environment variable by which each process that a cloud starts names the cloud's run."""
 STOP_S = 2.0
 """Seconds that processes have between TERM and KILL when the cloud stops."""
 SETTLE_S = 5.0
@@ -48,6 +51,8 @@ class Cloud:
     port: int
     secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
     """The secret of this run. The routes below `/_millrace/` answer only to a request that has it."""
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Names this run in the environment of all processes."""
     region: str = REGION
     clock: Clock = field(default_factory=Clock)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -66,6 +71,8 @@ class Cloud:
     """One function per service, which returns what is under way, in lines for people. Idle means: all return nothing.
 
     A line is for example `invocation of millrace-local-electricity-intake`."""
+    retries: list[Callable[[], list[str]]] = field(default_factory=list)
+    """As `pending`, for what has failed and is tried again when the cloud's clock says so."""
     after_deployment: list[Callable[[], None]] = field(default_factory=list)
     """Called, each on a thread of its own, after a deployer has reported what it deployed."""
     denials: list[Any] = field(default_factory=list)
@@ -154,10 +161,11 @@ class Cloud:
     ) -> Process:
         """Start a process in a process group of its own, with its output appended to `log`.
 
-        The process sees `environment` and the path of the call tracer's file, and no other variable of the cloud.
+        The process sees `environment`, the run, the files of call tracer and clock, and no other variable.
         `stop` ends it if it still runs then. Raises RuntimeError if the cloud stops."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        whole = {**environment, call_tracer.FILE: str(self.entered)}
+        own = {call_tracer.FILE: str(self.entered), cloud_time.FILE: str(self.clock.file), RUN: self.run}
+        whole = {**environment, **own}
         for watcher in self.watchers:
             watcher(arguments, whole)
         # `stop` takes the lock after it has set `stopping`. So it sees each process that was started before, and none
@@ -166,6 +174,7 @@ class Cloud:
             if self.stopping.is_set():
                 raise RuntimeError(f"the cloud stops: {arguments[0]} is not started")
             process = start(arguments, whole, cwd, output)
+            end_before_the_cloud(process.pid)
             # Processes that have ended are forgotten: the system gives their ids to others, which must get no signal.
             self._processes = {pid: other for pid, other in self._processes.items() if other.poll() is None}
             self._processes[process.pid] = process

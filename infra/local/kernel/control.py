@@ -114,8 +114,10 @@ class Control:
             }
 
     def get_idle(self, _: Any) -> dict[str, Any]:
-        running = [line for pending in self._cloud.pending for line in pending()]
-        return {"idle": not running, "running": running}
+        running, retries = (
+            [line for look in looks for line in look()] for looks in (self._cloud.pending, self._cloud.retries)
+        )
+        return {"idle": not running and not retries, "running": running, "retries": retries}
 
     def get_entered(self, _: Any) -> list[str]:
         """A line `<process> <file> <function>` for each function of ours that was called since `follow`, in order."""

@@ -16,7 +16,9 @@ from pathlib import Path
 from socketserver import BaseServer
 from typing import Any
 
+from infra.local.kernel.clock import Clock
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.cloud_time import living_by
 from infra.local.kernel.control import (
     PREFIX,
     SECRET_VARIABLE,
@@ -99,13 +101,22 @@ def running(
     another: each starts empty, and at its end moto is as it was before."""
     workspace.mkdir(parents=True, exist_ok=True)
     listener = _listen(port)
-    cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
+    workspace = workspace.resolve()
+    cloud = Cloud(workspace=workspace, port=listener.getsockname()[1], clock=Clock(workspace / "clock"))
     write_secret(cloud)
     if clock is not None:
         cloud.clock.set(clock)
     # Entered in this order and left in the reverse one: moto is emptied while it is still patched, then restored, then
     # the process gets its own environment back, and only then may another cloud begin.
-    with listener, _alone(), _own_environment(cloud), _short_thread_switches(), undone(), _empty():
+    with (
+        listener,
+        _alone(),
+        living_by(cloud.clock.offset_ns),
+        _own_environment(cloud),
+        _short_thread_switches(),
+        undone(),
+        _empty(),
+    ):
         installed = [importlib.import_module(f"infra.local.{name}.install") for name in fillers]
         cloud.application = _guarded(cloud)
         server = _make_server(cloud, listener, _served(cloud, fillers))

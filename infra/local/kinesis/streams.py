@@ -45,7 +45,6 @@ def poll_streams(cloud: Cloud) -> None:
 
     # Inside PutRecord moto's streams call the functions that are listed here. The list stays empty: our pollers call.
     replace(models.Stream, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None), put_record=put_record)
-    replace(models, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
 
     def start(backend: Any, mapping: Any) -> None:
         streams.start(cloud, mapping, Poller(cloud, backend, mapping))

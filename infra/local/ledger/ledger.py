@@ -63,9 +63,9 @@ LIMITS = """\
   sandbox or container.
 - **Encryption.** The right to use a customer key is checked; no byte is encrypted with it.
 - **Images and hardware.** No image is built or pulled: what the Dockerfile copies runs on the host's Python, with its
-  packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are
-  processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is a folder that
-  `MILLRACE_ML_ROOT` names.
+  packages, on its processor. Of an instance type only its memory counts; GPUs and volumes mean nothing. The instances
+  of a training job are processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is
+  a folder that `MILLRACE_ML_ROOT` names.
 - **Other accounts.** One account is deployed. Another one has the buckets, keys and versions that its operator makes by
   calls; a call across needs the rights of both, as on AWS.
 - **Scarcity.** Spot is never interrupted, and refused where a test says so; capacity is never short, no quota or rate
@@ -74,11 +74,15 @@ LIMITS = """\
 - **Stopped jobs.** The task of a job that ends as `Stopped` succeeds; AWS's pages do not say what it does there.
 - **Searches.** A tuning job draws its hyperparameters at random, also where its strategy is Bayesian, and ends no
   training early.
-- **Limits.** Kept: time and memory of functions, time of jobs; sizes of what states take and give (256 KiB), functions
+- **This machine.** A job may hold three quarters of its memory, whatever the instance has. Twice as many jobs as it has
+  cores run at once, fewer if it has less than 2 GiB for each, the others wait in progress. What the cloud has started
+  is ended before the cloud when memory is used up, and within seconds after the cloud was killed.
+- **Limits.** Kept: time and memory of functions and of jobs, which is looked at every 50 and 200 ms; sizes of what states take and give (256 KiB), functions
   (6 MB, asynchronously 1 MB), endpoints (6 MB), queues and buses (1 MiB) and topics (256 KiB). Not kept: the 25,000
   events of a history and `/tmp`, which rules compare with the templates, the 6 MB of a batch from a queue.
-- **Time.** Waits, retries of states, visibility, schedules and alarms follow the cloud's clock, which can be moved;
-  what runs takes real seconds. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: as its
+- **Time.** One clock, which can be moved: services, functions, jobs and endpoints read it, by Python's clocks alone; what
+  runs takes real seconds, and time limits of functions and jobs count these. A signature is of this clock or of the
+  machine's, by which people sign. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: as its
   target says, in these templates 8 times within an hour), an asynchronous invocation after 1 and 2 s (AWS: minutes),
   alarms are judged at once, an endpoint is in service as soon as its process answers.
 - **Age.** Logs, metrics, items with a TTL, records of a stream and objects with a lifecycle never expire; messages do.

@@ -68,7 +68,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     **executed(
         "AWS::S3::Bucket",
-        "Locks by the machine's own time; lifecycle, access logs and ownership are settings only.",
+        "Lifecycle, access logs and ownership are settings only.",
     ),
     **executed(
         "AWS::SNS::Subscription",

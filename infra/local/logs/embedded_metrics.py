@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -17,11 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.kernel.cloud import Cloud
-
-NOW_S = 300.0
-"""A time that is less than so many seconds off the machine's time means now, by the cloud's clock.
-
-The function has not chosen such a time itself."""
 
 
 class LogMetrics:
@@ -58,8 +52,7 @@ class LogMetrics:
             entry = json.loads(line)
         except ValueError:
             return
-        said = entry["_aws"].get("Timestamp", 0) / 1000
-        happened = self._cloud.clock.timestamp() if abs(said - time.time()) < NOW_S else said
+        happened = entry["_aws"].get("Timestamp", 0) / 1000
         for directive in entry["_aws"].get("CloudWatchMetrics", ()):
             data = list(_data(entry, directive, datetime.fromtimestamp(happened, UTC).replace(tzinfo=None)))
             if data:

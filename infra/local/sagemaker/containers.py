@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.kernel import call_tracer, fork_server
+from infra.local.kernel import call_tracer, cloud_time, fork_server
 from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker import loopback
 from infra.local.sagemaker.site_packages import SITES, link, read_requirements
@@ -49,7 +49,8 @@ kept = (sys.prefix, sys.base_prefix, {root!r})
 sys.path[:] = [entry for entry in sys.path if entry.startswith(kept) and entry not in sites] + [{packages!r}]
 sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
 sys.path_hooks[:] = [h for h in sys.path_hooks if "__editable__" not in getattr(h, "__module__", "")]
-import call_tracer, loopback
+import call_tracer, cloud_time, loopback
+cloud_time.live_in_cloud_time()
 loopback.switch_on()
 call_tracer.trace_on_signal()
 """
@@ -148,7 +149,7 @@ class Images:
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
         text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
         (root / ".isolate" / "sitecustomize.py").write_text(text)
-        for path in (Path(call_tracer.__file__), Path(loopback.__file__), Path(fork_server.__file__)):
+        for path in map(Path, filter(None, (m.__file__ for m in (call_tracer, cloud_time, loopback, fork_server)))):
             shutil.copyfile(path, root / ".isolate" / path.name)
         return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
 

@@ -155,8 +155,6 @@ class Schedules:
 
 def fire_schedules(cloud: Cloud) -> None:
     """Fire the cloud's schedules from now on, as time passes and as the clock is moved."""
-    models: Any = import_module("moto.scheduler.models")
-    replace(models, unix_time=cloud.clock.timestamp, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
     _remember_when_rules_were_made(cloud)
     schedules = cloud.parts[Schedules] = Schedules(cloud)
     cloud.clock.on_move(lambda _before, after: schedules.fire(after))

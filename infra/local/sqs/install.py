@@ -11,7 +11,7 @@ from functools import partial
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.sqs.message_moves import move_dead_letters
-from infra.local.sqs.queues import limit_messages, pending, poll_event_sources
+from infra.local.sqs.queues import limit_messages, pending, poll_event_sources, retries
 
 
 def install(cloud: Cloud) -> None:
@@ -19,3 +19,4 @@ def install(cloud: Cloud) -> None:
     limit_messages()
     move_dead_letters(cloud)
     cloud.pending.append(partial(pending, cloud))
+    cloud.retries.append(partial(retries, cloud))

@@ -34,12 +34,12 @@ A message whose visibility timeout ends becomes visible without a notification."
 
 
 def poll_event_sources(cloud: Cloud) -> None:
-    """Make queues event sources of functions, and let the queues follow the cloud's clock."""
+    """Make queues event sources of functions, and look at them after each move of the clock."""
     models: Any = import_module("moto.sqs.models")
-    replace(models, unix_time=cloud.clock.timestamp, unix_time_millis=lambda: cloud.clock.timestamp() * 1000)
     # Inside SendMessage moto's queues call the functions that are listed here. The list stays empty: our pollers call.
     # May go when moto polls its queues.
     replace(models.Queue, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None))
+    _remember_what_was_not_taken(models.Queue)
     _lock_queues(cloud, models)
     cloud.part(EventSources)["sqs"] = EventSource(
         name="SQS",
@@ -55,11 +55,32 @@ def pending(cloud: Cloud) -> list[str]:
     """The queues with an enabled event source that still hold messages, as `3 messages in QUEUE`.
 
     Visible messages count, and those in flight and delayed ones too."""
+    return [f"{count} messages in {name}" for name, count in _left(cloud, retries=False)]
+
+
+def retries(cloud: Cloud) -> list[str]:
+    """The queues with messages that their function did not take, and that are hidden until the next try."""
     return [
-        f"{len(queue._messages)} messages in {queue.name}"
-        for queue in {id(queue): queue for mapping, queue in _sources(cloud) if mapping.enabled}.values()
-        if queue._messages
+        f"{count} messages in {name}, which were not taken and come again" for name, count in _left(cloud, retries=True)
     ]
+
+
+def _left(cloud: Cloud, *, retries: bool) -> Iterator[tuple[str, int]]:
+    """Each queue with an enabled event source, and how many messages it holds that are (or are not) retries to come."""
+    for queue in {id(queue): queue for mapping, queue in _sources(cloud) if mapping.enabled}.values():
+        if count := sum((one.id in queue.not_taken and not one.visible) is retries for one in list(queue._messages)):
+            yield queue.name, count
+
+
+def _remember_what_was_not_taken(kind: Any) -> None:
+    """Give each queue of moto's class the ids of the messages that their function did not take at the last try."""
+    initialise = kind.__init__
+
+    def start(self: Any, *given: Any, **named: Any) -> None:
+        self.not_taken = set[str]()
+        initialise(self, *given, **named)
+
+    replace(kind, __init__=start)
 
 
 def _sources(cloud: Cloud) -> list[tuple[Any, Any]]:
@@ -227,7 +248,9 @@ class Pollers:
         try:
             # A message that failed is not given back: as on AWS it stays invisible for the rest of its timeout. moto
             # moves it to the dead letters when it is received once too often.
+            queue.not_taken -= {message.id for message in batch}
             failed = self._invoke(queue, batch)
+            queue.not_taken |= failed
             for message in batch:
                 if message.id not in failed:
                     _delete(queue, message)

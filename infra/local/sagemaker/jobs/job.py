@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.memory import exceed, members
 from infra.local.kernel.processes import Process, signal_group, started_by_itself
 from infra.local.logs.log_streams import log_streams
 from infra.local.sagemaker.api import Fields, in_milliseconds
@@ -24,7 +26,8 @@ from infra.local.sagemaker.jobs.forked import forked
 STOP_GRACE_S = 120.0
 """Seconds between SIGTERM and SIGKILL when a job is stopped."""
 
-_POLL_S = 0.02
+_POLL_S, _LOOK_S = 0.02, 0.2
+"""Seconds between two looks for the end of a container, and at its memory."""
 
 
 class JobError(Exception):
@@ -50,6 +53,8 @@ class Job:
     """Set when the job has its last status."""
     exceeded: str = ""
     """The secondary status of a job whose time was over."""
+    memory_mb: float = float("inf")
+    """What the processes of an instance may hold, in MiB."""
 
     @property
     def name(self) -> str:
@@ -107,6 +112,7 @@ class Job:
         timer = threading.Timer(self.limit_s, deadline.set)
         timer.daemon = True
         timer.start()
+        look = 0.0
         try:
             while process.poll() is None:
                 if deadline.is_set():
@@ -114,12 +120,23 @@ class Job:
                 if self.exceeded or self.stop.is_set():
                     self.stop.set()
                     _end(process)
+                if time.monotonic() > look:
+                    look = time.monotonic() + _LOOK_S
+                    if exceed(members(process.pid), self.memory_mb * max(1, len(roots))):
+                        self._end_for_memory(process)
                 self.stop.wait(_POLL_S)
         finally:
             timer.cancel()
             log_streams(self.cloud).mark(self.log)
         # Popen has -9 for a process that SIGKILL ended; containers report 137.
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+    def _end_for_memory(self, process: Process) -> None:
+        """Kill the container as the kernel of an instance does. The log says why: SageMaker's reason has only 137."""
+        with self.log.open("a") as log:
+            log.write(f"Killed: the container held more than the {self.memory_mb:.0f} MiB of its instance\n")
+        signal_group(process, signal.SIGKILL)
+        process.wait()
 
     def _instances(
         self, image: Image, arguments: Sequence[str], given: Mapping[str, str], roots: Sequence[Path]

@@ -7,7 +7,8 @@ from __future__ import annotations
 import shutil
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,8 +27,10 @@ from infra.local.sagemaker.api import (
     tag,
 )
 from infra.local.sagemaker.channels import MoveError
-from infra.local.sagemaker.jobs import processing, training, transform
+from infra.local.sagemaker.jobs import limits, processing, training, transform
 from infra.local.sagemaker.jobs.job import Job, JobError
+
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,10 @@ class Jobs:
     """By ARN. It stays when the job has ended."""
     no_spot: bool = False
     """Whether no spot instance ever comes. A test sets it."""
+    most_mb: float = field(default_factory=limits.most_mb)
+    """What one job may hold on this machine, in MiB. A test sets it."""
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(limits.most_jobs()))
+    """One for each job that may run at once on this machine."""
 
 
 def jobs(cloud: Cloud) -> Jobs:
@@ -179,13 +186,41 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
     root = cloud.workspace / "jobs" / kind.name.lower() / name
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    job = Job(cloud=cloud, kind=kind.name, fields=fields, root=root, role_arn=role_arn, limit_s=limit_s)
+    job = Job(
+        cloud=cloud,
+        kind=kind.name,
+        fields=fields,
+        root=root,
+        role_arn=role_arn,
+        limit_s=limit_s,
+        memory_mb=min(jobs(cloud).most_mb, limits.instance_mb(_instance(request))),
+    )
     # The job is entered before its first event: who hears of it can stop it, or wait for its end.
     jobs(cloud).running[job_arn] = job
     jobs(cloud).ended[job_arn] = job.finished
     job.set("InProgress")
     cloud.background(f"{kind.name}-{name}", lambda: _live(job, kind))
     return {f"{kind.name}JobArn": job_arn}
+
+
+def _instance(request: Fields) -> str:
+    """The type of the instances of a request of any kind of job."""
+    resources = request.get("ResourceConfig") or request.get("TransformResources")
+    found: str = (resources or request.get("ProcessingResources", {}).get("ClusterConfig", {})).get("InstanceType", "")
+    return found
+
+
+@contextmanager
+def _slot(job: Job) -> Iterator[None]:
+    """Wait until this machine has room for the job, or until it is stopped."""
+    slots = jobs(job.cloud).slots
+    while not (has_room := slots.acquire(timeout=_POLL_S)) and not job.stop.is_set():
+        continue
+    try:
+        yield
+    finally:
+        if has_room:
+            slots.release()
 
 
 def _taken(kind: Kind, job_arn: str) -> str:
@@ -205,7 +240,8 @@ def _live(job: Job, kind: Kind) -> None:
             job.exceeded = "MaxWaitTimeExceeded"
             job.stop.set()
         else:
-            kind.run(job)
+            with _slot(job):
+                kind.run(job)
         status, reason = "Completed", None
     except (JobError, MoveError, LookupError, ValueError) as error:
         status, reason = "Failed", str(error)

@@ -296,7 +296,7 @@ def test_a_changed_body_and_an_old_signature_are_seen() -> None:
     headers = {name.lower(): value for name, value in request.headers.items()}
 
     def why(body: bytes, at: datetime, **changed: str) -> str | None:
-        return why_invalid("POST", request.url, headers | changed, body, secret=shared, now=at)
+        return why_invalid("POST", request.url, headers | changed, body, secret=shared, clocks=(at,))
 
     assert why(b"{}", now) is None
     assert "does not match" in (why(b"{ }", now) or "")

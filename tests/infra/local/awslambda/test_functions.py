@@ -10,7 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from tests.processes import parent
 
 DAY_S = 86_400.0
 SOURCE = """
-import json, os, sys, time
+import datetime, json, os, sys, time
 print("imported")
 def handler(event, context):
     print("event", json.dumps(event))
@@ -42,8 +42,9 @@ def handler(event, context):
         return len(bytearray(b"x") * (event["mb"] * 2**20))
     if what == "environment":
         return dict(os.environ)
-    if what == "monotonic":
-        return time.monotonic()
+    if what == "clocks":
+        left = context.get_remaining_time_in_millis()
+        return {"kept": time.monotonic(), "now": datetime.datetime.now(datetime.UTC).isoformat(), "left": left}
     if what == "path":
         return sys.path
     if what == "context":
@@ -121,11 +122,22 @@ def test_environment_is_the_functions_own(make: Any, call: Any, role: str) -> No
     assert role.rsplit("/", 1)[1] in call(name, {"do": "whoami"})
 
 
-def test_what_a_function_keeps_is_old_after_a_move_of_the_clock(cloud: Cloud, make: Any, call: Any) -> None:
-    name, asked = make(), {"do": "monotonic"}
+def test_a_function_and_its_services_live_in_the_clouds_time(
+    cloud: Cloud, make: Any, call: Any, client: Any, fresh: Any
+) -> None:
+    """Also a worker that ran before: what it keeps is old after the move, and its time limit is the machine's."""
+    name, asked, s3, bucket = make(), {"do": "clocks"}, client("s3"), fresh("bucket")
     before, unmoved = call(name, asked), call(name, asked)
-    cloud.clock.move(cloud.clock.now() + timedelta(days=1))
-    assert unmoved - before < DAY_S <= call(name, asked) - before
+    begin = cloud.clock.now() + timedelta(days=1800)
+    cloud.clock.move(begin)
+    moved = call(name, asked)
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": cloud.region})
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    modified = s3.head_object(Bucket=bucket, Key="a")["LastModified"]
+    assert begin <= datetime.fromisoformat(moved["now"]) <= cloud.clock.now()
+    assert begin - timedelta(seconds=1) <= modified <= cloud.clock.now()
+    assert unmoved["kept"] - before["kept"] < 1800 * DAY_S <= moved["kept"] - before["kept"]
+    assert 5_000 < moved["left"] <= 10_000
 
 
 def test_context(make: Any, call: Any) -> None:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from infra.local.sagemaker.containers import without_network
 from infra.local.sagemaker.jobs import jobs as jobs_module
 from infra.local.sagemaker.jobs.jobs import jobs, pending
+from infra.local.sagemaker.jobs.limits import instance_mb
 from infra.machines import jobs as jobs_of_train
 from tests.infra.local import tiny_images
 from tests.infra.local.roles import allow, make_role
@@ -170,6 +171,19 @@ def test_a_failure_is_told_in_the_containers_words(training: Any, train: Any) ->
     done = train(training(fail="no rows left"))
     assert done["TrainingJobStatus"] == "Failed"
     assert done["FailureReason"] == "AlgorithmError: no rows left, exit code: 3"
+
+
+def test_a_job_that_needs_more_memory_than_it_may_take_is_killed(cloud: Any, training: Any, train: Any) -> None:
+    jobs(cloud).most_mb, before = 200.0, jobs(cloud).most_mb
+    request = training(eat_mb="400")
+    failed = train(request)
+    jobs(cloud).most_mb = before
+    assert failed["TrainingJobStatus"] == "Failed"
+    assert failed["FailureReason"].endswith("exit code: 137")
+    log = cloud.workspace / "logs" / "jobs" / "training" / f"{request['TrainingJobName']}.log"
+    assert "more than the 200 MiB" in log.read_text()
+    sizes = {"ml.m5.large": 8, "ml.g5.xlarge": 16, "ml.c6i.2xlarge": 16, "ml.r5.large": 16, "ml.t3.medium": 4}
+    assert {kind: instance_mb(kind) / 1024 for kind in sizes} == sizes
 
 
 def test_a_channel_without_objects_fails_the_job(training: Any, train: Any, bucket: str) -> None:
