@@ -77,14 +77,15 @@ LIMITS = """\
 - **This machine.** A job may hold three quarters of its memory, whatever the instance has. Twice as many jobs as it has
   cores run at once, fewer if it has less than 2 GiB for each, the others wait in progress. What the cloud has started
   is ended before the cloud when memory is used up, and within seconds after the cloud was killed.
-- **Limits.** Kept: time and memory of functions and of jobs, which is looked at every 50 and 200 ms; sizes of what states take and give (256 KiB), functions
-  (6 MB, asynchronously 1 MB), endpoints (6 MB), queues and buses (1 MiB) and topics (256 KiB). Not kept: the 25,000
-  events of a history and `/tmp`, which rules compare with the templates, the 6 MB of a batch from a queue.
-- **Time.** One clock, which can be moved: services, functions, jobs and endpoints read it, by Python's clocks alone; what
-  runs takes real seconds, and time limits of functions and jobs count these. A signature is of this clock or of the
-  machine's, by which people sign. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: as its
-  target says, in these templates 8 times within an hour), an asynchronous invocation after 1 and 2 s (AWS: minutes),
-  alarms are judged at once, an endpoint is in service as soon as its process answers.
+- **Limits.** Kept: time and memory of functions and jobs (looked at every 50 and 200 ms); sizes of what states take and
+  give (256 KiB), functions (6 MB, asynchronously 1 MB), endpoints (6 MB), queues and buses (1 MiB), topics (256 KiB).
+  Not kept: the 25,000 events of a history and `/tmp`, which rules compare with the templates, the 6 MB of a batch from
+  a queue.
+- **Time.** One clock, which can be moved: services, functions, jobs and endpoints live by it, as far as Python tells
+  them the time; what runs takes real seconds, and time limits of functions and jobs count these. A signature is of this
+  clock or of the machine's, by which people sign. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s
+  (AWS: as its target says, in these templates 8 times within an hour), an asynchronous invocation after 1 and 2 s (AWS:
+  minutes), alarms are judged at once, an endpoint is in service as soon as its process answers.
 - **Age.** Logs, metrics, items with a TTL, records of a stream and objects with a lifecycle never expire; messages do.
 - **Cost, latency, throughput** are those of the host. The stage `local` asks for less besides: short polls and
   windows (`infra/settings.py`).

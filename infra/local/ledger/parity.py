@@ -68,7 +68,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     **executed(
         "AWS::S3::Bucket",
-        "Lifecycle, access logs and ownership are settings only.",
+        "An object has 1 GiB at most. Lifecycle, access logs and ownership are settings only.",
     ),
     **executed(
         "AWS::SNS::Subscription",

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
 from infra.local.awslambda import functions
 from infra.local.kernel.cloud import Cloud
+from infra.local.s3 import install
 
 
 @pytest.fixture
@@ -96,3 +98,14 @@ def test_copies_deletions_and_tags(client: Any, told: Any) -> None:
         ("Object Deleted", "a", "Permanently Deleted"),
         ("Object Tags Added", "b", None),
     ]
+
+
+def test_an_object_that_would_use_up_the_memory_is_refused_at_a_part(
+    client: Any, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "MOST_BYTES", 6 * 2**20)
+    bucket, events = told
+    parts = TransferConfig(multipart_threshold=2**20, multipart_chunksize=5 * 2**20, use_threads=False)
+    with pytest.raises(ClientError, match="EntityTooLarge"):
+        client("s3").upload_fileobj(io.BytesIO(bytes(11 * 2**20)), bucket, "large", Config=parts)
+    assert events() == []
