@@ -13,6 +13,7 @@ from console.cli.new_options import (
     EventTime,
     Force,
     From,
+    Group,
     HorizonHours,
     HorizonSteps,
     ImageSize,
@@ -25,6 +26,7 @@ from console.cli.new_options import (
     Minutes,
     Name,
     NoEventTime,
+    NoGroup,
     NoKey,
     Owner,
     Part,
@@ -69,6 +71,8 @@ def new(
     time_format: WrittenTime = "",
     key: KeyColumns = "",
     no_key: NoKey = False,
+    group: Group = "",
+    no_group: NoGroup = False,
     kind: LabelKind = "",
     unit: Unit = "",
     horizon_hours: HorizonHours = None,
@@ -129,6 +133,8 @@ def new(
         time_format=time_format,
         key=split_words(key),
         has_no_key=no_key,
+        group=split_words(group),
+        has_no_group=no_group,
         kind=kind,
         unit=unit,
         horizon_hours=horizon_hours or 0,
@@ -213,6 +219,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "accepted": proposal.accepted.num_rows,
         "refused": [asdict(row) for row in proposal.refused],
         "spans": asdict(proposal.spans),
+        "group": proposal.prediction.group,
         "naive": asdict(proposal.naive),
         "rows": dict(zip(("train", "validation", "test"), proposal.rehearsal.rows, strict=True)),
         "tried": [each.model_dump() for each in proposal.trial.tried],
@@ -360,8 +367,8 @@ def _remarks(proposal: Proposal) -> list[str]:
         for one in found.skipped
     ]
     if not spans.is_rate_promised:
-        few = "without times"
-        if spans.days:
+        few = "not split by time"
+        if spans.test_days:
             few = f"the monitors judge {spans.window_days} days together, a window, and {spans.windows} windows are few"
         lines.append(f"{few}: drift alarms may be wrong more often than declared")
     if not spans.are_comparable:
@@ -393,6 +400,8 @@ def _division(proposal: Proposal) -> str:
     """How the test rows are chosen, as workload.yaml declares it."""
     if proposal.prediction.split_column:
         return f"as the column {proposal.prediction.split_column} says"
+    if group := proposal.prediction.group:
+        return f"by {' and '.join(group)}: all rows of one on one side"
     if proposal.prediction.is_in_time:
         return f"the last {proposal.spans.test_days} days"
     return "the last rows of the file" if proposal.prediction.is_in_order else "by the hash of the key"

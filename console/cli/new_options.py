@@ -31,6 +31,13 @@ RowsInOrder = Annotated[
 WrittenTime = Annotated[str, typer.Option(help="How the event time is written: 'dd/MM/yyyy HH:mm'.")]
 KeyColumns = Annotated[str, typer.Option(help="The columns that tell one row from another: id or store,date.")]
 NoKey = Annotated[bool, typer.Option("--no-key", help="The file has none: an id is made of file and line.")]
+Group = Annotated[
+    str,
+    typer.Option(
+        help="The columns of what rows are about, such as patient: no split divides it.", show_default="measured"
+    ),
+]
+NoGroup = Annotated[bool, typer.Option("--no-group", help="Rows are about nothing that new ones will not be about.")]
 LabelKind = Annotated[
     str,
     typer.Option(

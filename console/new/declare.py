@@ -79,6 +79,8 @@ class ProposedPrediction:
     """The column that says which part a row belongs to; "" without one."""
     is_in_time: bool = True
     """Whether the rows have times of their own, by which they are split."""
+    group: tuple[str, ...] = ()
+    """The columns of what a row is about, by which the rows are split; empty for another split."""
     is_in_order: bool = False
     """Whether rows without times are in the order of time, by which they are split."""
     image_side: int = 0
@@ -107,7 +109,7 @@ class ProposedPrediction:
     @property
     def is_ordered(self) -> bool:
         """Whether later rows test and earlier rows train."""
-        return self.is_in_time or self.is_in_order
+        return (self.is_in_time or self.is_in_order) and not self.group
 
     @property
     def has_history(self) -> bool:
@@ -153,7 +155,7 @@ def workload_document(
         gate={"kind": rule.kind} | rule.model_dump(),
         calibration=kind.calibration,
         # A later model is compared on as many days as test, but on no fewer than an interval of errors needs.
-        recent_days=max(spans.test_days, FEWEST_BLOCKS) if spans.test_days else RECENT_DAYS,
+        recent_days=max(spans.test_days, FEWEST_BLOCKS) if spans.test_days else max(RECENT_DAYS, spans.days),
         margin=margin(naive),
         is_margin_wide=margin(naive) != least(naive),
         confidence=CONFIDENCE,

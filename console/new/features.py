@@ -193,12 +193,12 @@ def find_leaks(
     # Two classes come as floats of 0 and 1: the first thousand rows tell them from amounts.
     is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
     train, test = examples.parts.train, examples.parts.test
-    naive = _naive_error(target_N, train, test, is_class=is_class)
+    naive = naive_error(target_N, train, test, is_class=is_class)
     [rows] = entity_times([examples.table], entity=entity, event_time=event_time)
     found = []
     for name in names:
-        place_N, width, number_N = _binned(examples.table[name], train)
-        error = _rule_error(place_N, width, target_N, train, test, is_class=is_class)
+        place_N, width, number_N = binned(examples.table[name], train)
+        error = rule_error(place_N, width, target_N, train, test, is_class=is_class)
         if not is_class and number_N is not None:
             error = min(error, _line_error(number_N, target_N, train, test))
         if naive and error <= (REMAINING if is_class else REMAINING_AMOUNT) * naive:
@@ -211,7 +211,7 @@ def find_leaks(
     return found
 
 
-def _naive_error(target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool) -> float:
+def naive_error(target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool) -> float:
     if is_class:
         return float(np.mean(target_N[test] != _mode(target_N[train])))
     return float(np.abs(target_N[test] - np.median(target_N[train])).mean())
@@ -222,7 +222,7 @@ def _mode(target_N: npt.NDArray[Any]) -> Any:
     return values[counts.argmax()]
 
 
-def _binned(column: pa.ChunkedArray, train: slice) -> tuple[Integers, int, Floats | None]:
+def binned(column: pa.ChunkedArray, train: slice) -> tuple[Integers, int, Floats | None]:
     """The bin of each row, the number of bins, and the numbers of a column of numbers.
 
     Numbers are binned by the quantiles of the training rows, and each text has a bin of its own. Bin 0 has the missing
@@ -253,7 +253,7 @@ def _edges(known: Floats) -> Floats:
     return np.unique(np.concatenate([alone, np.nextafter(alone, np.inf), shared]))
 
 
-def _rule_error(
+def rule_error(
     place_N: Integers, width: int, target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool
 ) -> float:
     """The error of the rule on the test rows: a share of wrong answers, or a mean absolute error.

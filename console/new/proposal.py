@@ -15,6 +15,7 @@ from console.new.candidates import Candidate, candidates
 from console.new.columns import LeftOut, Observed
 from console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
 from console.new.duplicates import recodings
+from console.new.entities import Division, by_group, find_division
 from console.new.families import PartAtHand
 from console.new.features import Features, find_features, find_leaks
 from console.new.files import typed_rows
@@ -27,6 +28,7 @@ from console.new.remarks import empty_cells, findings, spellings, standing_still
 from console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.times import Series, find_series, without_rows
+from console.new.too_good import too_good
 from console.new.trial import LATE, Trial, run_trial
 from console.words import count
 from millrace.contract.future import up_to
@@ -122,14 +124,18 @@ def propose(
     minutes: float = 0,
     part: PartAtHand | None = None,
     say: Callable[[str], None] = lambda _: None,
+    known: Division | None = None,
 ) -> Proposal:
     """The proposal for a file of labelled rows.
 
     `today` stands for the time of the drop: rows without a time of their own get it. A trial of candidates may take
     `minutes`; with 0 there is none. Of rows of text it also tries the vectors of `part`. `say` is told the name of each
-    phase before it begins. Raises ConfigurationError if something cannot be decided, with the candidates, or if
-    training would stop, with the cause."""
+    phase before it begins. `known` is by what rows are divided, if that was found before.
+
+    Raises ConfigurationError if something cannot be decided, with the candidates, or if training would stop, with the
+    cause."""
     check_choices(choices, source)
+    given = choices
     say(f"looking at {count(len(source.table.column_names), 'column')} of {source.table.num_rows:,} rows")
     reading = read(source, choices, today)
     features = _features(reading)
@@ -147,6 +153,15 @@ def propose(
         reading, features = with_known(reading, features, ahead if isinstance(ahead, list) else [ahead])
         accepted = filled(reading, accepted)
     _check_any(reading, features)
+    say("looking for what rows are about")
+    division = known or find_division(reading, features, accepted, given)
+    if division and not division.columns and not known:
+        again = replace(given, is_in_order=True)
+        return propose(source, again, today=today, minutes=minutes, part=part, say=say, known=division)
+    if division and division.columns:
+        reading, features = by_group(reading, features, division.columns)
+        _check_any(reading, features)
+        accepted, refused, begins = _validated(reading, today)
     say("rehearsing a training: parts, the rule to beat, columns that give the label away")
     spans, rehearsal = _rehearsed(reading, features, accepted)
     # The one correction: a rehearsal shows which columns give the label away, and these are no features.
@@ -167,7 +182,9 @@ def propose(
     spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
     moments = rehearsal.examples.times_N if reading.is_in_time else None
     ranged = [column for column in reading.seen if reading.contract.column(column.name).find(Range)]
-    found = list(empty_cells(_read_columns(reading, features)))
+    found = [division.said] if division else []
+    found += [said] if (said := too_good(trial, rehearsal, features)) else []
+    found += empty_cells(_read_columns(reading, features))
     found += findings(
         ranged,
         reading.label,
@@ -342,13 +359,15 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
     contract_yaml = _contract_yaml(reading, prediction)
     problem: ConfigurationError | None = None
     # Rows without times are split by key or by order: no share of HELD_OUT changes that, so one try is enough.
-    for held_out in HELD_OUT if reading.is_in_time else HELD_OUT[:1]:
+    is_by_time = reading.is_in_time and not reading.group
+    for held_out in HELD_OUT if is_by_time else HELD_OUT[:1]:
         try:
-            if reading.is_in_time:
+            if is_by_time:
                 moments = times(accepted, reading.event_time)
                 spans = find_spans(moments, where=reading.where, held_out=held_out)
             else:
-                spans = spans_without_time()
+                days = times(accepted, reading.event_time).astype("datetime64[D]").astype(int) if reading.group else [0]
+                spans = replace(spans_without_time(), days=int(days[-1] - days[0]))
             # The rehearsal itself measures the naive rule; a draft without its error is enough to load.
             draft = workload_document(prediction, spans, NO_NAIVE, source=reading.where, rows=accepted.num_rows)
             return spans, rehearse(draft, contract_yaml, accepted, kind, where=reading.where)

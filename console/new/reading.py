@@ -35,8 +35,8 @@ IN_ORDER = (
     "validate and test"
 )
 AT_RANDOM = (
-    "the time when a file is dropped, or of the request; validation and test are random rows then, which is optimistic "
-    "where later rows differ (--rows-in-order, where the first row is the oldest)"
+    "the time when a file is dropped, or of the request; without an entity (--group) or an order (--rows-in-order, "
+    "where the first row is the oldest) validation and test are random rows: optimistic where later rows differ"
 )
 """What a generated time is, of rows in order and of others."""
 MOST_REPEATED = 0.2
@@ -59,6 +59,8 @@ class Reading:
     """Columns of the file that the contract does not have."""
     is_in_time: bool
     """Whether the rows have times of their own."""
+    group: tuple[str, ...] = ()
+    """The columns that name what a row is about, by which rows are split; empty for another split."""
 
     @property
     def where(self) -> str:
@@ -95,12 +97,20 @@ class Reading:
         """The same reading with relaxed rules for these columns: they may be missing (see `relaxed`).
 
         Key, event time and label keep their rules."""
-        kept = {*self.key, self.event_time, *self.label_names}
+        kept = {*self.key, self.event_time, *self.label_names, *self.group}
         columns = tuple(
             relaxed(column) if column.name in names and column.name not in kept else column
             for column in self.contract.columns
         )
         return replace(self, contract=replace(self.contract, columns=columns))
+
+    def about(self, group: tuple[str, ...]) -> Reading:
+        """The same reading, split by what these columns name: each row has it, and new values may come."""
+        relaxed_ = self.without_needing(group).contract
+        columns = tuple(
+            replace(column, required=True) if column.name in group else column for column in relaxed_.columns
+        )
+        return replace(self, contract=replace(self.contract, columns=columns), group=group)
 
     def prediction(self, features: Features) -> ProposedPrediction:
         choices = self.choices
@@ -123,6 +133,7 @@ class Reading:
             every_hours=features.every_hours,
             split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
             is_in_time=self.is_in_time,
+            group=self.group,
             is_in_order=choices.is_in_order,
             image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
         )

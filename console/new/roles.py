@@ -49,6 +49,10 @@ class Choices:
     unit: str = ""
     """The unit of a predicted number, such as `EUR`."""
     horizon_hours: float = 0
+    group: tuple[str, ...] = ()
+    """The columns that name what a row is about; empty if they are to be found."""
+    has_no_group: bool = False
+    """Whether rows are not to be searched for it."""
     horizon_steps: int = 0
     """The horizon in rows of an entity, if not in hours; `with_hours` turns it into hours."""
     known: tuple[str, ...] = ()
@@ -65,6 +69,11 @@ class Choices:
     def looks_ahead(self) -> bool:
         """Whether the label of a later row is predicted."""
         return self.horizon_hours > 0 or self.horizon_steps > 0
+
+    @property
+    def orders_rows(self) -> bool:
+        """Whether an option says what the order of the rows is."""
+        return self.is_in_order or self.has_no_event_time or bool(self.event_time)
 
     @property
     def makes_time(self) -> bool:
@@ -98,6 +107,7 @@ def check_choices(choices: Choices, source: Source) -> None:
         ("--leave-out", choices.leave_out),
         ("--keep", choices.keep),
         ("--known", choices.known),
+        ("--group", choices.group),
         ("--label", choices.labels),
     ):
         if unknown := sorted({*columns} - {*names}):

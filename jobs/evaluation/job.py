@@ -21,7 +21,16 @@ from safetensors.numpy import load
 from jobs.evaluation.examples import forecast_examples
 from jobs.evaluation.explanations import explanations
 from jobs.evaluation.mistakes import find_mistakes
-from jobs.evaluation.rows import SplitRows, answered, blocks_of, case_of, labelled_rows, outputs, read_rows
+from jobs.evaluation.rows import (
+    SplitRows,
+    answered,
+    blocks_of,
+    case_of,
+    divided_entity,
+    labelled_rows,
+    outputs,
+    read_rows,
+)
 from jobs.evaluation.sample import write_sample
 from jobs.evaluation.truth_by_answer import cut_answers, truth_by_answer
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
@@ -103,6 +112,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
         **measure(workload.gates, case),
+        entity=divided_entity(rows, workload, contract),
         naive=figures_of(workload.gates.baseline, naive, labelled, model.description.task),
         intervals=_intervals(case, compared[0]),
         contenders=compared,

@@ -13,13 +13,17 @@ import numpy as np
 import pyarrow as pa
 
 from millrace.artefact.inference import Model
+from millrace.contract.kinds import INTEGERS
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, entities_of, read_examples
 from millrace.datasets.split import Split
 from millrace.errors import ArtefactError
 from millrace.evaluation.bootstrap import days, entities
+from millrace.evaluation.evidence import HiddenGroups
+from millrace.evaluation.hidden import find_entity
 from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer
+from millrace.features.as_of import entity_times
 from millrace.features.catalogue import encode
 from millrace.workload.declaration import Workload
 
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Output = npt.NDArray[np.float32]
+
+
+DIVIDED = 0.1
+"""A split divides an entity if rows of it that train are known of more than this share of the test rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +68,40 @@ def read_rows(
         workload=workload,
         contract=contract,
         features=features,
-        more_columns=workload.gates.columns_read,
+        more_columns=(*workload.gates.columns_read, *names_of_entities(workload, contract)),
     )
     target_N = model.description.task.targets(found.table[LABEL])
     return SplitRows(table=found.table, times_N=found.times_N, target_N=target_N, parts=found.parts)
+
+
+def names_of_entities(workload: Workload, contract: Contract) -> tuple[str, ...]:
+    """The columns that may name what rows are about, although the split divides it; none for a split by group.
+
+    The columns of the key are known, and with a split by time so are those that a model reads: they are meant to be met
+    again. A label ahead is of a row that is known anyway."""
+    prediction, by = workload.prediction, workload.training.split.by
+    if by == "group" or prediction.horizon_hours:
+        return ()
+    known = {*prediction.key, prediction.event_time, *prediction.label_columns, *workload.split_columns}
+    known |= {*prediction.feature_columns} if by == "time" else set()
+    return tuple(
+        column.name
+        for column in contract.rows.columns
+        if column.name not in known and (column.kind == "string" or column.kind in INTEGERS)
+    )
+
+
+def divided_entity(rows: SplitRows, workload: Workload, contract: Contract) -> HiddenGroups | None:
+    """The entity whose rows train and test, and are alike; None if none is found."""
+    names = names_of_entities(workload, contract)
+    in_order = workload.training.split.by in ("time", "row_order")
+    inputs = workload.prediction.feature_columns
+    found = find_entity(rows.table, rows.target_N, inputs=inputs, candidates=names, is_in_time=in_order)
+    if found is None:
+        return None
+    [entity] = entity_times([rows.table], entity=found.columns, event_time=workload.prediction.event_time)
+    trained = np.isin(entity.entity_N[rows.parts.test], entity.entity_N[rows.parts.train])
+    return found if trained.mean() > DIVIDED else None
 
 
 def outputs(model: Model, rows: pa.Table) -> Output:

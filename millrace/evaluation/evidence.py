@@ -302,6 +302,28 @@ class LearningEvidence(Figures):
     """The part of `fall` that came in the last quarter of the epochs."""
 
 
+class HiddenGroups(Figures):
+    """What a split by single rows hides: a probe's loss on random rows, and on rows of groups that it never saw."""
+
+    columns: tuple[str, ...]
+    """The columns that name the entity; empty for neighbouring rows."""
+    groups: int
+    random: float
+    """A log loss, or the squared error as a share of the label's variance."""
+    apart: float
+    deviations: float
+    """The rise of the loss in its standard errors."""
+    is_class: bool
+
+    @property
+    def said(self) -> str:
+        """Both figures in words."""
+        what = "log loss" if self.is_class else "squared error, as a share of the label's variance,"
+        named = " and ".join(self.columns)
+        unseen = f"a {named} of which no row was seen" if named else "rows away from those that were seen"
+        return f"boosted trees have the {what} {self.random:.3g} on random rows and {self.apart:.3g} on {unseen}"
+
+
 class MeanCostEvidence(Figures):
     """What an answer costs on the test rows, by the costs of the gate `mean_cost`."""
 

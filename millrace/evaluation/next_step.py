@@ -28,8 +28,8 @@ MOST_EPOCHS = 1000
 """The most that a family takes."""
 LESS = 10
 """The divisor of a learning rate at which the training went astray."""
-WITHOUT_STEP = ("latency", "size", "freshness")
-"""Gates that no better answer passes."""
+WITHOUT_STEP = ("latency", "size", "freshness", "split")
+"""Gates that no better answer passes, and the warning of a split, which says its own step."""
 TREES = "boosted trees"
 """The name of the contender that can stand beside a network."""
 

@@ -20,6 +20,7 @@ from millrace.evaluation.evidence import (
     FairnessEvidence,
     Figures,
     ForecastExample,
+    HiddenGroups,
     LeakageEvidence,
     LearningEvidence,
     MeanCostEvidence,
@@ -188,6 +189,8 @@ class Evaluation(Figures):
     """None for a model without epochs, such as an external one."""
     age_days: float | None = None
     """Days from the end of the test days to the time as of which the model was trained."""
+    entity: HiddenGroups | None = None
+    """An entity whose rows train and test, so that the figures hold for known ones alone; None if none was found."""
     contenders: tuple[Contender, ...] = ()
     """The candidate first, then the models and rules that it is compared with."""
     parts: tuple[PartFigures, ...] = ()

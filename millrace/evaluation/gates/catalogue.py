@@ -90,7 +90,7 @@ def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline, candid
     else:
         judged["baseline"] = gates.baseline.model_copy(update={"margin": 0.0})
         report = with_candidates(report, candidates, risk=1 - gates.non_inferiority.confidence)
-    return (*(gate.judge(report) for gate in judged.values()), *_cut_answers(report))
+    return (*(gate.judge(report) for gate in judged.values()), *_cut_answers(report), *_of_split(report))
 
 
 def _cut_answers(report: Evaluation) -> Iterator[Verdict]:
@@ -103,6 +103,28 @@ def _cut_answers(report: Evaluation) -> Iterator[Verdict]:
             )
             warning = Verdict(name="cut_answers", passed=True, measured=cut.share, bound=MOST_CUT, sentence=sentence)
             yield replace(warning, is_warning=True, figure="answers at a bound")
+
+
+def _of_split(report: Evaluation) -> tuple[Verdict, ...]:
+    """A warning if rows of an entity train and test. It is no gate: a model of known entities alone may be meant."""
+    if (found := report.entity) is None:
+        return ()
+    name = " and ".join(found.columns)
+    column = found.columns[0] if len(found.columns) == 1 else f"[{', '.join(found.columns)}]"
+    sentence = (
+        f"rows of one {name} train and test, and they are alike: {found.said}; the figures hold for known ones alone. "
+        f"Where new ones come: training.split: {{by: group, column: {column}}}"
+    )
+    return (
+        Verdict(
+            name="split",
+            passed=True,
+            is_warning=True,
+            measured=found.apart,
+            bound=found.random,
+            sentence=sentence,
+        ),
+    )
 
 
 def passed(verdicts: Sequence[Verdict]) -> bool:

@@ -424,7 +424,7 @@ def test_the_label_alone_is_enough(
     found = proposed(as_csv(rows))
     assert (found.prediction.event_time, found.prediction.key) == ("observed_at", key)
     assert said in found.guesses["key"].reason
-    assert "split: {by: key_hash" in found.workload_yaml
+    assert "split: {by: row_order" in found.workload_yaml, "neighbouring half hours are alike without their times too"
 
 
 def test_two_numbers_that_are_written_as_decimals_are_classes(market: list[Row], as_csv: Writer) -> None:

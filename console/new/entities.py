@@ -1,0 +1,92 @@
+"""Looks for what rows are about: several rows of one patient, machine or state, or neighbours in an order of rows.
+
+Where random rows hide it, the split is by it: a model that saw some rows of a patient knows the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from console.new.columns import LeftOut
+from console.new.features import Features
+from console.new.kinds import LABEL_KINDS, Classes
+from console.new.reading import Reading
+from console.new.roles import Choices
+from console.new.words import is_identifier
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.schema import LINE
+from millrace.evaluation.evidence import HiddenGroups
+from millrace.evaluation.hidden import find_entity, find_order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """By what rows are to be divided, and the sentence on it."""
+
+    columns: tuple[str, ...]
+    """The columns of the entity; empty for an order of the rows."""
+    said: str
+
+
+def find_division(reading: Reading, features: Features, accepted: pa.Table, given: Choices) -> Division | None:
+    """What a split by single rows would hide; None where nothing is found, or where an option of `given` says it.
+
+    A label that lies ahead is split by time, and images are not searched."""
+    choices = reading.choices
+    if choices.group:
+        return Division(columns=choices.group, said=f"rows are about {_named(choices.group)}: you said so")
+    if choices.looks_ahead or any(column.find(ImageFormat) for column in reading.contract.columns):
+        return None
+    rows = accepted if reading.is_in_time else accepted.sort_by(LINE)
+    rows = rows.filter(rows[reading.label.name].is_valid())
+    target_N, inputs = _target(reading, rows), [name for name in features.columns if name not in features.texts]
+    entity = None
+    if not choices.has_no_group:
+        others = {*reading.label_names, reading.event_time, LINE}
+        names = sorted(set(rows.column_names) - others, key=lambda name: (not is_identifier(name), name))
+        in_order = reading.is_in_time or choices.is_in_order
+        entity = find_entity(rows, target_N, inputs=inputs, candidates=names, is_in_time=in_order)
+    order = None if reading.is_in_time or given.orders_rows else find_order(rows, target_N, inputs=inputs)
+    if entity and not (order and order.apart > entity.apart):
+        return Division(columns=entity.columns, said=_of_entity(entity, reading))
+    return Division(columns=(), said=_of_order(order)) if order else None
+
+
+def by_group(reading: Reading, features: Features, columns: tuple[str, ...]) -> tuple[Reading, Features]:
+    """The reading whose rows are split by what these columns name, and the features without a name of new things."""
+    names = [name for name in columns if name in features.columns and name not in reading.choices.keep]
+    reason = f"names what a row is about, and a model is judged on new ones (--keep {columns[0]} takes it)"
+    gone = [LeftOut(name=name, reason=reason) for name in names if len(columns) == 1]
+    return reading.about(columns), features.without(gone)
+
+
+def _target(reading: Reading, rows: pa.Table) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
+    """The label as a number for each class, or as the amount that it is."""
+    cells = rows[reading.label.name].combine_chunks()
+    if isinstance(LABEL_KINDS[reading.guesses["kind"].value], Classes):
+        return np.asarray(cells.dictionary_encode().indices.to_numpy(zero_copy_only=False), np.int64)
+    return np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _named(columns: tuple[str, ...]) -> str:
+    return " and ".join(columns)
+
+
+def _of_entity(found: HiddenGroups, reading: Reading) -> str:
+    name, usual = _named(found.columns), "random rows"
+    if reading.is_in_time or reading.choices.is_in_order:
+        usual = "later rows, of whichever they are"
+    return (
+        f"rows of one {name} are alike ({found.groups:,} of them): {found.said}. So the split is by {name}, for a "
+        f"model that meets new ones; where it will only ever meet these, --no-group takes {usual} to test"
+    )
+
+
+def _of_order(found: HiddenGroups) -> str:
+    return (
+        f"neighbouring rows are alike: {found.said}. So they are taken for rows in the order of time, as by "
+        "--rows-in-order; where their order means nothing, --no-event-time takes random rows to test"
+    )

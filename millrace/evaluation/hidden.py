@@ -1,0 +1,259 @@
+"""Measures what a split by single rows hides: rows about one patient, machine or state, or neighbours in an order.
+
+A probe is judged twice on the same rows: with folds of random rows, and with folds that never divide a group. If its
+loss rises by more than chance, the rows of a group are alike, and a model that saw some of them knows the others.
+
+Axes: N rows, C inputs, G groups, K classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from millrace.evaluation.evidence import HiddenGroups
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
+
+MOST_ROWS, FOLDS = 3_000, 3
+FEWEST_VALUES, FEWEST_ROWS, MOST_DIFFERENT = 15, 1.5, 0.7
+"""An entity has so many values at least, and so many rows of each; no more than this share of the cells differ."""
+LARGEST, MOST_UNEVEN = 0.1, 1.0
+"""The largest share of the rows that one value has, and the largest coefficient of variation of the groups' sizes.
+
+Amounts, counts and columns that are mostly zero go beyond them; without these bounds they look like entities."""
+DEVIATIONS, RISE = 4.0, 0.1
+"""Rows of a group are alike if the loss rises by more than 4 standard errors and by more than a tenth."""
+DEVIATIONS_OF_TWO, RISE_OF_TWO = 6.0, 0.25
+"""The same for a group that two columns name: there are many pairs, and two features may look like a name."""
+MORE_ALIKE, AS_HARSH = 1.5, 0.5
+"""Rows that two columns name are so many times as alike as those of one; a loss of half another is near it."""
+MOST_PROBED, MOST_PAIRED, MOST_INPUTS = 4, 8, 40
+"""The most groups that the probe is tried on, columns that are tried in pairs, and columns that the probe reads."""
+FEWEST_DRAWN = 60
+"""About as many groups are drawn at least, or all."""
+NEIGHBOURS, FEWEST_NEIGHBOURS, BLOCKS = 50, 10, 40
+"""Rows of a block of neighbours, at most and at least; so many blocks or more, if the rows allow it."""
+MOST_CLASSES = 8
+"""The most frequent classes that the probe tells apart; all others are one."""
+WINSORISED = 0.01
+"""Share of the labels at each end that count as the next nearer one: errors are squared."""
+
+
+def find_entity(
+    rows: pa.Table, target_N: npt.NDArray[Any], *, inputs: Sequence[str], candidates: Sequence[str], is_in_time: bool
+) -> HiddenGroups | None:
+    """The entity whose rows are most alike: one of the `candidates`, or two of them together; None if there is none.
+
+    `inputs` are the columns that a model reads. With `is_in_time`, rows are in the order of time, and an entity is
+    found only if later rows are easier to tell than those of another one: a split by time hides it."""
+    codes = {name: code for name in candidates if (code := _codes(rows[name])) is not None}
+    probe = _Probe(rows, target_N, inputs)
+    found: list[tuple[float, HiddenGroups]] = []
+    for names in (((name,) for name in codes), combinations(list(codes)[:MOST_PAIRED], 2)):
+        # Two columns count if they name what is more alike: a patient, where patients of several clinics share numbers.
+        least = MORE_ALIKE * max((alike for alike, _ in found), default=0.0)
+        grouped = ((one, _together([codes[name] for name in one])) for one in names)
+        fit = [(_alikeness(probe.label_NK, group_N), one, group_N) for one, group_N in grouped if _may_name(group_N)]
+        fit.sort(key=lambda each: -each[0])
+        for alike, one, group_N in fit[:MOST_PROBED]:
+            hidden = probe.measure(group_N, one, is_in_time=is_in_time) if alike > least else None
+            found += [(alike, hidden)] if hidden and _is_found(hidden) else []
+    # The harshest division; of those near it the one whose rows are most alike, as it names what they are about.
+    harshest = max((hidden.apart for _, hidden in found), default=0.0)
+    near = [(alike, hidden) for alike, hidden in found if hidden.apart >= AS_HARSH * harshest]
+    return max(near, key=lambda each: each[0])[1] if near else None
+
+
+def find_order(rows: pa.Table, target_N: npt.NDArray[Any], *, inputs: Sequence[str]) -> HiddenGroups | None:
+    """What neighbouring rows have in common; None if it is not more than what any rows have."""
+    block_N = np.arange(rows.num_rows) // min(NEIGHBOURS, max(FEWEST_NEIGHBOURS, rows.num_rows // BLOCKS))
+    found = _Probe(rows, target_N, inputs).measure(block_N, ())
+    return found if found and _is_found(found) else None
+
+
+def _is_found(found: HiddenGroups) -> bool:
+    deviations, rise = (DEVIATIONS_OF_TWO, RISE_OF_TWO) if len(found.columns) > 1 else (DEVIATIONS, RISE)
+    return found.deviations > deviations and found.apart > (1 + rise) * found.random
+
+
+class _Probe:
+    """Boosted trees on columns of a table."""
+
+    def __init__(self, rows: pa.Table, target_N: npt.NDArray[Any], inputs: Sequence[str]) -> None:
+        target_N = target_N[:, -1] if target_N.ndim == 2 else target_N
+        self.is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
+        self.names = [name for name in inputs if _number(rows[name]) is not None][:MOST_INPUTS]
+        columns = [_number(rows[name]) for name in self.names]
+        self.input_NC = np.column_stack([one for one in columns if one is not None]) if columns else None
+        if self.is_class:
+            values, counts = np.unique(target_N, return_counts=True)
+            usual = values[np.argsort(-counts, kind="stable")[:MOST_CLASSES]]
+            place_N = np.where(np.isin(target_N, usual), np.searchsorted(np.sort(usual), target_N), len(usual))
+            self.target_N = np.unique(place_N, return_inverse=True)[1].astype(np.float64)
+            self.label_NK = np.eye(int(self.target_N.max()) + 1)[self.target_N.astype(np.int64)]
+        else:
+            low, high = np.quantile(target_N, [WINSORISED, 1 - WINSORISED])
+            spread = float(np.clip(target_N, low, high).std()) or 1.0
+            self.target_N = (np.clip(target_N, low, high).astype(np.float64) - target_N.mean()) / spread
+            self.label_NK = self.target_N[:, None]
+
+    def measure(self, group_N: Integers, columns: tuple[str, ...], *, is_in_time: bool = False) -> HiddenGroups | None:
+        """The loss on random rows and on whole groups; None without inputs, or if later rows are as hard to tell."""
+        kept = [place for place, name in enumerate(self.names) if name not in columns]
+        if self.input_NC is None or not kept:
+            return None
+        chosen = _whole_groups(group_N)
+        group_M = np.unique(group_N[chosen], return_inverse=True)[1]
+        input_MC, target_M = self.input_NC[chosen][:, kept], self.target_N[chosen]
+        loss = partial(_losses, input_MC, target_M, is_class=self.is_class)
+        random = np.random.default_rng(0)
+        random_M = loss(random.permutation(len(chosen)) % FOLDS)
+        rows_G = np.bincount(group_M)
+        order_G = random.permutation(len(rows_G))
+        fold_G = np.empty(len(rows_G), np.int64)
+        fold_G[order_G] = (np.cumsum(rows_G[order_G]) - 1) * FOLDS // len(chosen)
+        apart_M = loss(fold_G[group_M])
+        rise_G = np.bincount(group_M, weights=apart_M - random_M)
+        rise = float(rise_G.sum()) / len(chosen)
+        error = float(np.sqrt(((rise_G - rise * rows_G) ** 2).sum())) / len(chosen)
+        found = HiddenGroups(
+            columns=columns,
+            groups=int(group_N.max()) + 1,
+            random=float(random_M.mean()),
+            apart=float(apart_M.mean()),
+            deviations=rise / error if error else 0.0,
+            is_class=self.is_class,
+        )
+        # The harsher division counts: where later thirds of the rows are as hard, a split by time hides nothing.
+        if (
+            _is_found(found)
+            and is_in_time
+            and loss(np.arange(len(chosen)) * FOLDS // len(chosen)).mean() >= found.apart
+        ):
+            return None
+        return found
+
+
+def _losses(input_MC: Floats, target_M: Floats, fold_M: Integers, *, is_class: bool) -> Floats:
+    """The loss of each row by trees that were fitted on the other folds."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    settings: dict[str, Any] = {"max_iter": 40, "learning_rate": 0.2, "min_samples_leaf": 4, "early_stopping": False}
+    found_M = np.zeros(len(target_M))
+    with threadpool_limits(limits=1):
+        for fold in range(FOLDS):
+            held = fold_M == fold
+            if not is_class:
+                trees = HistGradientBoostingRegressor(**settings).fit(input_MC[~held], target_M[~held])
+                found_M[held] = (trees.predict(input_MC[held]) - target_M[held]) ** 2
+                continue
+            # A class that the other folds lack has no probability.
+            known = np.unique(target_M[~held])
+            if len(known) < 2:
+                found_M[held] = np.where(target_M[held] == known[0], 0.0, -np.log(LEAST))
+                continue
+            trees = HistGradientBoostingClassifier(**settings).fit(input_MC[~held], target_M[~held])
+            of_true = (trees.predict_proba(input_MC[held]) * (known == target_M[held][:, None])).sum(axis=1)
+            found_M[held] = -np.log(np.clip(of_true, LEAST, None))
+    return found_M
+
+
+LEAST = 1e-3
+"""No class has a smaller probability: one row that is certainly wrong shall not decide."""
+
+
+def _whole_groups(group_N: Integers) -> Integers:
+    """The rows of whole groups, drawn by chance, that are about MOST_ROWS; in their order.
+
+    If groups are so large that they were few, rows of all of them are drawn."""
+    if len(group_N) <= MOST_ROWS:
+        return np.arange(len(group_N))
+    rows_G, random = np.bincount(group_N), np.random.default_rng(0)
+    if len(group_N) > len(rows_G) * MOST_ROWS / FEWEST_DRAWN:
+        return np.sort(random.permutation(len(group_N))[:MOST_ROWS])
+    order_G = random.permutation(len(rows_G))
+    drawn = order_G[np.cumsum(rows_G[order_G]) <= MOST_ROWS]
+    return np.flatnonzero(np.isin(group_N, drawn))
+
+
+def _may_name(group_N: Integers) -> bool:
+    """Whether the groups are of sizes that entities have."""
+    rows_G = np.bincount(group_N)
+    rows_G, rows = rows_G[rows_G > 0], len(group_N)
+    return bool(
+        FEWEST_VALUES <= len(rows_G) <= min(rows / FEWEST_ROWS, MOST_DIFFERENT * rows)
+        and rows_G.max() <= LARGEST * rows
+        and rows_G.std() <= MOST_UNEVEN * rows_G.mean()
+    )
+
+
+def _alikeness(label_NK: Floats, group_N: Integers) -> float:
+    """The correlation of two labels of one group, 1 if they are equal; 0 if it is chance.
+
+    A pair of independent rows has the mean 0 and the variance |covariance|², and pairs are uncorrelated, also those
+    that share a row. So the sum over all pairs of a group is told from chance without drawing."""
+    away_NK = label_NK - label_NK.mean(axis=0)
+    covariance_KK = away_NK.T @ away_NK / len(away_NK)
+    sum_GK = np.stack([np.bincount(group_N, weights=away_N) for away_N in away_NK.T], axis=1)
+    rows_G = np.bincount(group_N)
+    pairs = float((rows_G * (rows_G - 1)).sum()) / 2
+    alike = float((sum_GK**2).sum() - (away_NK**2).sum()) / 2
+    usual = float(np.sqrt(pairs * (covariance_KK**2).sum()))
+    if not usual or alike <= DEVIATIONS * usual:
+        return 0.0
+    return alike / pairs / float(np.trace(covariance_KK))
+
+
+def _together(codes: Sequence[Integers]) -> Integers:
+    """One number from 0 on for each different row of the codes."""
+    found = codes[0]
+    for code in codes[1:]:
+        found = np.unique(found * (int(code.max()) + 1) + code, return_inverse=True)[1].astype(np.int64)
+    return found
+
+
+def _codes(cells: pa.ChunkedArray) -> Integers | None:
+    """A number for each different cell; None if the column has missing cells, fractions, or too many values."""
+    whole = cells.combine_chunks()
+    if pa.types.is_floating(whole.type):
+        numbers = whole.to_numpy(zero_copy_only=False)
+        if whole.null_count or not np.isfinite(numbers).all() or (numbers != np.round(numbers)).any():
+            return None
+    elif not (
+        pa.types.is_integer(whole.type) or pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type)
+    ):
+        return None
+    if whole.null_count:
+        return None
+    encoded = whole.dictionary_encode()
+    if not 1 < len(encoded.dictionary) <= MOST_DIFFERENT * len(whole):
+        return None
+    return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
+
+
+def _number(cells: pa.ChunkedArray) -> Floats | None:
+    """The column as the probe reads it, NaN for a missing cell; None for times, images and lists."""
+    kind = cells.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        encoded = cells.combine_chunks().dictionary_encode()
+        words = encoded.dictionary.to_pylist()
+        rank = np.argsort(np.argsort(np.array(words, dtype=object))) if words else np.zeros(0)
+        at = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+        of_word: Floats = np.append(rank.astype(np.float64), np.nan)
+        return np.asarray(of_word[at])
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        plain = (cells.cast(pa.int8()) if pa.types.is_boolean(kind) else cells).cast(pa.float64(), safe=False)
+        found: Floats = np.array(plain.to_numpy(zero_copy_only=False), np.float64)
+        found[~np.isfinite(found)] = np.nan
+        return found
+    return None

@@ -1,0 +1,100 @@
+"""A file whose rows are about the same few things is split by these, and what gives the answer away is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from console.new.proposal import Proposal
+from console.new.too_good import too_good
+from millrace.messages.trial import Tried
+from tests.console.new.conftest import proposed, written
+
+PATIENTS, VISITS = 120, 8
+ROWS = PATIENTS * VISITS
+
+
+def visits(*, name: bool = True) -> pa.Table:
+    """Readings that identify a patient, and an outcome of the patient: nothing can be known of a new one."""
+    random = np.random.default_rng(0)
+    patient = random.permutation(np.repeat(np.arange(PATIENTS), VISITS))
+    readings = random.normal(0, 1, (PATIENTS, 4))[patient] + random.normal(0, 0.1, (ROWS, 4))
+    columns = {"patient": 1000 + 7 * patient} if name else {}
+    rows = columns | {f"r{place}": readings[:, place].round(3) for place in range(4)}
+    return pa.table(rows | {"outcome": random.integers(0, 2, PATIENTS)[patient]})
+
+
+def split_of(found: Proposal) -> dict[str, Any]:
+    return dict(yaml.safe_load(found.workload_yaml)["training"]["split"])
+
+
+@pytest.mark.parametrize(
+    ("words", "split"),
+    [
+        ({}, {"by": "group", "column": "patient"}),
+        ({"has_no_group": True}, {"by": "key_hash"}),
+        ({"group": ("patient", "r0"), "leave_out": ("r1",)}, None),
+    ],
+    ids=["found", "an option says that there is none", "a number with fractions names nothing"],
+)
+def test_rows_of_a_patient_are_on_one_side(tmp_path: Path, words: dict[str, Any], split: dict[str, Any] | None) -> None:
+    path = written(tmp_path / "visits.parquet", visits())
+    if split is None:
+        with pytest.raises(Exception, match="r0 to be a required text, whole number or time"):
+            proposed(path, label="outcome", **words)
+        return
+    found = proposed(path, label="outcome", **words)
+    assert split.items() <= split_of(found).items()
+    if split["by"] == "group":
+        parts = found.rehearsal.examples.parts
+        sides = [{*found.rehearsal.examples.part(part)["patient"].to_pylist()} for part in (parts.train, parts.test)]
+        assert not sides[0] & sides[1]
+        assert "patient" not in found.prediction.features
+        assert found.contract.column("patient").required
+        assert not found.contract.column("patient").rules, "new patients have new numbers"
+
+
+def test_rows_without_a_name_whose_neighbours_are_alike_are_in_order(tmp_path: Path) -> None:
+    random, rows = np.random.default_rng(0), 1200
+    walk = np.cumsum(random.normal(0, 1, (rows, 3)), axis=0)
+    table = pa.table({"a": walk[:, 0], "b": walk[:, 1], "outcome": walk[:, 2]})
+    assert split_of(proposed(written(tmp_path / "a.parquet", table), label="outcome"))["by"] == "row_order"
+    assert split_of(proposed(tmp_path / "a.parquet", label="outcome", has_no_event_time=True))["by"] == "key_hash"
+
+
+def figure(who: str, value: float) -> Tried:
+    return Tried.model_validate(
+        {"who": who, "name": "0" if who == "candidate" else "naive", "measure": "log_loss", "figure": value}
+        | {"behind": 0, "deviation": 0, "rows": 100, "epochs": 1, "seconds": 1}
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [("closed_at_desk", "whether closed_at_desk is filled"), ("state", "state alone"), ("", "no column alone")],
+)
+def test_a_figure_too_good_to_be_true_names_the_column(tmp_path: Path, column: str, said: str) -> None:
+    random = np.random.default_rng(0)
+    outcome = random.random(ROWS) < 0.4
+    known = outcome ^ (random.random(ROWS) < 0.05)
+    cells = {
+        "closed_at_desk": [
+            float(desk) if is_known else None for desk, is_known in zip(random.random(ROWS), known, strict=True)
+        ],
+        "state": np.where(known, "done", "open").tolist(),
+    }
+    table = pa.table(
+        {"x": random.normal(0, 1, ROWS), **({column: cells[column]} if column else {}), "outcome": outcome}
+    )
+    found = proposed(written(tmp_path / "a.parquet", table), label="outcome", has_no_event_time=True)
+    good = replace(found.trial, tried=(figure("candidate", 0.06), figure("rival", 0.65)))
+    features = found.trial.chosen.features
+    assert said in too_good(good, found.rehearsal, features)
+    fair = replace(found.trial, tried=(figure("candidate", 0.5), figure("rival", 0.65)))
+    assert bool(too_good(fair, found.rehearsal, features)) is bool(column)
