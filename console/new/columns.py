@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from console.new.marks import find_number_format, looks_marked
-from console.new.patterns import read_pattern, usual_patterns
+from console.new.patterns import Reading, likeliest, read_pattern, usual_patterns
 from console.new.times import looks_like_times
 from console.new.words import MISSING, taken_as_missing, without, words_of_no_amount
 from millrace.contract.csv_form import CsvForm
@@ -340,15 +340,18 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
         return _observed(name, "string", known, came)
     fewest = min(misfits for _, _, misfits in found)
     best = [each for each in found if each[2] == fewest]
-    form, values, _ = best[0]
-    # Two patterns that read different times (dd/MM and MM/dd) leave it open. `dd` and `d` read the same times if all
-    # days have two digits, and so leave nothing open.
+    # Two patterns that read different times (dd/MM and MM/dd) leave it open, unless the rows tell. `dd` and `d` read
+    # the same times if all days have two digits, and so leave nothing open.
+    chosen, why = likeliest(best)
+    form, values, _ = chosen or best[0]
     if others := [each[0] for each in best if not each[1].equals(values)]:
         shown = " or ".join(repr(each.pattern) for each in (form, *others))
-        said = f"may be times, as {shown}: --time-format says which"
-        return _observed(name, "string", known, said, may_be_time=True)
+        if chosen is None:
+            said = f"may be times, as {shown}: --time-format says which"
+            return _observed(name, "string", known, said, may_be_time=True)
+        why += f" ({shown} would read them, too)"
     kind: Kind = "timestamp" if "hour" in form.fields or "half" in form.fields else "date"
-    said = f"its times are written as {form.pattern}"
+    said = f"its times are written as {form.pattern}{why}"
     values = values if kind == "timestamp" else values.cast(arrow_type("date"))
     return _observed(
         name, kind, values, "; ".join(filter(None, (said, _no_times(known, values)))), misfits=fewest, time_format=form
@@ -359,7 +362,7 @@ def _most_misfits(known: pa.Array) -> float:
     return MOST_MISFITS * int(len(known) - known.null_count)
 
 
-def _nearly_times(known: pa.Array, tried: Sequence[tuple[TimeFormat, pa.Array, int]]) -> str:
+def _nearly_times(known: pa.Array, tried: Sequence[Reading]) -> str:
     """Why a column with many times is text: the cells that are no times. "" for other texts."""
 
     if not tried:

@@ -3,7 +3,8 @@
 The standard's word is `logicalTypeOptions.format`; without it a time is ISO 8601 text. `M/d/yyyy h:mm a` reads
 `7/4/2024 1:05 PM`. A text is a time only if it is exactly what the pattern writes of that time: with `MM/dd/yyyy`
 none of `7/4/2024`, `07/04/24` and `02/30/2024` is a time. Without a day it is the first day of the month or quarter:
-`yyyy-'Q'Q` reads `1998-Q3` as 1 July. A time with an offset is kept in UTC, without the offset.
+`yyyy-'Q'Q` reads `1998-Q3` as 1 July. A weekday (`EEE`) must be that of the day. A time with an offset is kept in
+UTC, without the offset.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MONTHS = (
     "December",
 )  # fmt: skip
 SHORT_MONTHS = tuple(name[:3] for name in MONTHS)
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 CENTURY = "20"
 """The first two digits of a year that is written with two, as in DateTimeFormatter: 00 is 2000, 99 is 2099."""
 HALVES = ("AM", "PM")
@@ -39,6 +41,7 @@ class Letters(NamedTuple):
 LETTERS: dict[str, Letters] = {
     **dict.fromkeys(("yyyy", "uuuu"), Letters("year", "[0-9]{4}")),
     **dict.fromkeys(("yy", "uu"), Letters("short_year", "[0-9]{2}")),
+    "EEE": Letters("weekday", "|".join(WEEKDAYS)),
     "MMMM": Letters("month_name", "|".join(MONTHS)),
     "MMM": Letters("short_month_name", "|".join(SHORT_MONTHS)),
     "MM": Letters("month", "0[1-9]|1[0-2]"),
@@ -154,6 +157,7 @@ class TimeFormat:
             "short_year": (f"{at.year % 100:02}",),
             "month_name": (MONTHS[at.month - 1],),
             "short_month_name": (SHORT_MONTHS[at.month - 1],),
+            "weekday": (WEEKDAYS[at.weekday()],),
             "half": (HALVES[at.hour // 12],),
             "offset": ("Z",),
             "fraction": tuple(f"{at.microsecond:06}"[:digits] for digits in range(1, 7)),
@@ -194,6 +198,8 @@ class TimeFormat:
         found = match.groupdict()
         year = found.get("year") or f"{CENTURY}{found['short_year']}"
         day = f"{year}-{_month(found):02}-{int(found.get('day') or 1):02}"
+        if "weekday" in found and WEEKDAYS[date.fromisoformat(day).weekday()] != found["weekday"]:
+            raise ValueError(text)
         if kind == "date":
             return day
         clock = f"{_hour(found):02}:{int(found.get('minute') or 0):02}:{int(found.get('second') or 0):02}"
@@ -229,7 +235,7 @@ def _escaped(text: str) -> str:
 def _may_begin_with_digit(part: Letters | str) -> bool:
     if isinstance(part, str):
         return part[:1].isdigit()
-    return part.field not in ("month_name", "short_month_name", "half", "offset")
+    return part.field not in ("weekday", "month_name", "short_month_name", "half", "offset")
 
 
 def _expect(is_good: bool, expected: str) -> None:

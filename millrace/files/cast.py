@@ -14,7 +14,7 @@ from millrace.contract.kinds import FLOATS, INTEGERS, NUMBERS, Kind, arrow_type,
 from millrace.contract.number_format import NumberFormat
 from millrace.contract.parts import cells_of
 from millrace.contract.schema import Column
-from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, TimeFormat
+from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, WEEKDAYS, TimeFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -213,6 +213,10 @@ def from_format(cells: pa.Array, form: TimeFormat, kind: Kind) -> pa.Array:
     if year is None:
         year = pc.binary_join_element_wise(CENTURY, texts["short_year"], "")
     day = pc.binary_join_element_wise(year, _two(_month(texts)), _two(texts.get("day", first)), "-")
+    if "weekday" in texts:
+        days, _ = from_text(day, "date")
+        is_right = pc.equal(pa.array(WEEKDAYS).take(pc.day_of_week(days)), texts["weekday"])
+        day = pc.if_else(is_right, day, pa.scalar(None, pa.string()))
     if kind == "date":
         return day
     clock = pc.binary_join_element_wise(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -142,3 +142,27 @@ def test_a_time_of_day_beside_the_date_is_told(market: list[Row], as_csv: Writer
     found = proposed(as_csv(apart))
     assert "Time may be the time of day of Date: in one column (2024-05-01 13:00) a row would have both" in found.notes
     assert not [note for note in proposed(as_csv(market)).notes if "time of day" in note]
+
+
+DAYS_IN_ORDER = [date(2023, 1, 1) + timedelta(days=at) for at in range(400)]
+
+
+@pytest.mark.parametrize(
+    ("written", "days", "pattern"),
+    [
+        ("%y/%m/%d", DAYS_IN_ORDER, "yy/MM/dd"),
+        ("%d/%m/%y", DAYS_IN_ORDER, "dd/MM/yy"),
+        ("%d/%m/%Y", [day for day in DAYS_IN_ORDER if day.day < 13], "dd/MM/yyyy"),
+        ("%m/%d/%Y", [day for day in DAYS_IN_ORDER[::-1] if day.day < 13], "MM/dd/yyyy"),
+        ("%y/%m/%d", [*DAYS_IN_ORDER[200:], *DAYS_IN_ORDER[:200]], "yy/MM/dd"),
+        ("%m/%d/%Y", sorted((day for day in DAYS_IN_ORDER if day.day < 13), key=lambda day: day.day), ""),
+        ("%a %b %d 00:00:00 %Y", DAYS_IN_ORDER, "EEE MMM dd HH:mm:ss yyyy"),
+    ],
+)
+def test_dates_are_read_as_the_rows_tell_or_are_asked(written: str, days: list[date], pattern: str) -> None:
+    """By one reading alone the rows are in order, or span few years. Without either somebody has to say it."""
+    found = observed([day.strftime(written) for day in days], typed_text=True)
+    assert (found.time_format.pattern if found.time_format else "") == pattern
+    assert found.may_be_time is (not pattern)
+    if pattern:
+        assert found.cells.cast(pa.date32()).to_pylist() == days

@@ -16,6 +16,7 @@ from millrace.files.sniff import read_drop
 
 Read = Callable[..., Parsed]
 STRFTIME = {
+    "EEE": "%a",
     "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "dd": "%d", "HH": "%H",
     "hh": "%I", "mm": "%M", "ss": "%S", "SSSSSS": "%f", "a": "%p", "XX": "%z",
     "M": "%-m", "d": "%-d", "H": "%-H", "h": "%-I", "m": "%-M", "s": "%-S",

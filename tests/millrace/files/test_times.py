@@ -24,6 +24,7 @@ DAYS = [
     ["dd", ".", "MM", ".", "uuuu"],
     ["d", ". ", "MMMM", " ", "yyyy"],
     ["dd", "-", "MMM", "-", "yyyy"],
+    ["EEE", ", ", "dd", " ", "MMM", " ", "yyyy"],
     ["yyyy", "MM", "dd"],
     ["yyyy", "/", "M", "/", "d"],
     ["'day '", "dd", "' of '", "MM", ", ", "yyyy"],
@@ -145,7 +146,7 @@ def test_both_ways_find_the_same_misfits(words: list[str], texts: list[str]) -> 
         ("[dd]/MM/yyyy", "date", "quotes that close"),
         (" dd/MM/yyyy", "date", "no space"),
         ("", "date", "a year"),
-        ("EEE dd/MM/yyyy", "date", "single quotes"),
+        ("EEEE dd/MM/yyyy", "date", "single quotes"),
     ],
 )
 def test_a_pattern_that_does_not_say_one_time_is_refused(pattern: str, kind: Kind, said: str) -> None:
