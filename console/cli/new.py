@@ -326,7 +326,7 @@ def _samples(refused: Sequence[QuarantinedRow], most: int) -> list[QuarantinedRo
 
 
 def _remarks(proposal: Proposal) -> list[str]:
-    from console.new.words import LEAST_SHOWN
+    from console.new.words import LEAST_SHOWN, once
     from millrace.evaluation.evidence import FEWEST_BLOCKS
     from millrace.monitoring.error import FEWEST
 
@@ -342,7 +342,8 @@ def _remarks(proposal: Proposal) -> list[str]:
     ]
     lines += [f"  and {len(refused) - shown:,} more"] * (len(refused) > shown)
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
-    lines += [f"{one.name} is no feature: {one.reason}" for one in proposal.no_features if _is_long(one.reason)]
+    reasons = once([(one.name, one.reason) for one in proposal.no_features if _is_long(one.reason)])
+    lines += [f"{names} {'are' if ', ' in names else 'is'} no feature: {reason}" for names, reason in reasons]
     if proposal.may_be_missing:
         lines.append(
             f"files and requests may leave out {', '.join(proposal.may_be_missing)}: no model reads them, so they are "

@@ -37,6 +37,7 @@ CODE_OF_LETTERS = r"^([0-9]+[A-Za-z]+|[A-Za-z]+[-_ ]?[0-9]+)$"
 MOST_NUMBERS = 0.5
 """A column of text with at least this share of numbers is reported: it nearly was a column of numbers."""
 SHOWN = 3
+NONE = ("None", "none")
 TRIED_FIRST = 50
 """A pattern of times is given up if none of the first 50 texts has its form."""
 
@@ -157,6 +158,9 @@ def observe(
             return times if times and (is_time or is_read) else _typed(name, known, typed_text, form or CsvForm())
 
         found = _of_text(name, texts, missing, typed)
+        if isinstance(found, Observed) and found.kind == "string" and (usual := _usual_word(texts, missing)):
+            # `None` in nearly all cells beside words is one of them: on most days there is no holiday.
+            found, classes = _of_text(name, texts, tuple(word for word in missing if word != usual), typed), (usual,)
         said = f"{', '.join(map(repr, classes))} taken as one of its classes" if classes else ""
         found = _said(found, said) if isinstance(found, Observed) else found
     else:
@@ -166,6 +170,12 @@ def observe(
     if found.is_number and (said := looks_like_times(name, found.cells, is_text=typed_text)):
         found = replace(_said(found, said), may_be_time=True)
     return replace(found, empty=flat.null_count)
+
+
+def _usual_word(texts: pa.Array, missing: Sequence[str]) -> str:
+    """The word NONE that more than half of the cells hold; "" if they do not."""
+    words = [word for word in NONE if word in missing]
+    return next((word for word in words if 2 * pc.sum(pc.equal(texts, word)).as_py() > len(texts)), "")
 
 
 def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:

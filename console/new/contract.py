@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values, on average, is no category."""
 MOST_STEPS = 1e12
 """A bound is rounded if it is below 1e12 units of the rounding. Larger doubles hold no round numbers."""
+EARLIER = 10
+"""Years before the first time that a contract takes."""
 LONGER = 4
 """A text may be 4 times as long as the longest one that was seen."""
 USUAL_SHARE = 0.95
@@ -58,7 +60,7 @@ def column_of(observed: Observed) -> Column:
         return _text(observed, column)
     if observed.is_number:
         return _number(observed, column)
-    return replace(column, rules=(Range(minimum=_first_day(observed)),)) if observed.is_time else column
+    return replace(column, rules=(Range(minimum=_earliest(observed)),)) if observed.is_time else column
 
 
 def relaxed(column: Column) -> Column:
@@ -154,13 +156,12 @@ def _rounded(bound: float, room: float, to: Any) -> float:
     return float(f"{to(bound / unit) * unit:.12g}")
 
 
-def _first_day(observed: Observed) -> date | datetime:
-
-    first: Any = pc.min(observed.cells).as_py()
+def _earliest(observed: Observed) -> date | datetime:
+    """EARLIER before the first time: older rows may still come, and 1900 or 1970 in place of a time are refused."""
+    year: int = max(pc.min(observed.cells).as_py().year - EARLIER, 1)
     if observed.kind == "date":
-        return first  # type: ignore[no-any-return]
-    zone = UTC if observed.kind == "timestamp_utc" else None
-    return datetime.combine(first.date(), time(), zone)
+        return date(year, 1, 1)
+    return datetime(year, 1, 1, tzinfo=UTC if observed.kind == "timestamp_utc" else None)
 
 
 def observe_images(

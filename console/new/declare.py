@@ -173,7 +173,8 @@ def _question(prediction: ProposedPrediction) -> str:
     if prediction.positive is not None:
         return f"Will {prediction.label} be {prediction.positive}?"
     if prediction.horizon_hours:
-        return f"What will {prediction.label} be in {prediction.horizon_hours:g} hours?"
+        hours = f"{prediction.horizon_hours:g} hour{'s' * (prediction.horizon_hours != 1)}"
+        return f"What will {prediction.label} be in {hours}?"
     return f"What is {prediction.label}?"
 
 

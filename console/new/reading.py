@@ -20,7 +20,7 @@ from console.new.read import Source
 from console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
 from console.new.shared_cells import part_cells
 from console.new.times import looks_like_local_time, times_of_day
-from console.new.words import repeated_rows, why_protected
+from console.new.words import once, repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Generated, Table
@@ -152,7 +152,8 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     guesses["kind"] = several_labels(choices) if choices.labels else guesser.kind(label, choices.kind)
     if guesses["kind"].value == "binary":
         guesses["positive"] = guesser.positive(label, choices.positive)
-    notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
+    changes = once([(column.name, column.changed) for column in seen if column.changed])
+    notes = [*source.notes, *(f"{names}: {changed}" for names, changed in changes)]
     # Three cases: rows with times of their own; rows whose time is generated; images without times.
     if not images and lacks_time(guesser, choices):
         choices = replace(choices, has_no_event_time=True)

@@ -14,7 +14,7 @@ from console.new.columns import MOST_MISFITS, Observed
 from console.new.keys import Panel, Panels, are_evenly_spaced, rank_of_names, repeated_cells
 from console.new.kinds import FLAGS, LABEL_KINDS, LABELS, NEGATIVE, as_flag, described, likely_kind
 from console.new.read import Source
-from console.new.words import counted, is_called, is_identifier
+from console.new.words import counted, is_called, is_identifier, why_protected
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 
@@ -221,13 +221,17 @@ class Guesser:
                 self._stop("--event-time", expected, f"{choice}, {_describe(column)}")
             return Guess(value=column, reason="you said so")
         found = [column for column in self.columns if column.is_time and column.is_nearly_complete]
+        # A birthday is no moment that a row is about.
+        found = [column for column in found if not why_protected(column.name, column.cells)]
         if not found:
             return None
         # A single column of times is safe whatever its name. Of several, exactly one must be called like an event time.
         named = [column for column in found if is_called(column.name, TIMES)]
         if len(found) > 1 and len(named) != 1:
             first, *others = _names(sorted(found, key=lambda one: one not in named))
-            self._stop("event time", f"--event-time {first}, or {', or '.join(others)}", "several columns of times")
+            none = "--no-event-time where none is the moment that a row is about"
+            expected = f"--event-time {first}, or {', or '.join(others)}, or {none}"
+            self._stop("event time", expected, "several columns of times")
         value = named[0] if len(named) == 1 else found[0]
         reason = "the only column of times" if len(found) == 1 else "the only column of times that is called like one"
         return Guess(value=value, reason=reason, others=_without(_names(found), value))
@@ -289,6 +293,8 @@ class Guesser:
         # The column that tells apart the rows of one time: one that is called like an identifier, or of few values.
         chosen = min(found, key=lambda one: (not is_identifier(one.name), one.distinct))
         reason = f"each {chosen.name} comes once at a time{_but_for(dict(_by_name(pairs))[chosen.name])}"
+        if not is_identifier(chosen.name):
+            reason += f"; a guess, as nothing says that {chosen.name} names a row (--no-key takes none)"
         return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(found), chosen))
 
     def _fit(self, label: Observed) -> list[Observed]:

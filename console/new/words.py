@@ -113,6 +113,14 @@ def taken_as_missing(texts: pa.Array, words: tuple[str, ...]) -> str:
     return ", ".join(said)
 
 
+def once(said: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each sentence once, with the names of all columns that it is said of."""
+    names: dict[str, list[str]] = {}
+    for name, sentence in said:
+        names.setdefault(sentence, []).append(name)
+    return [(", ".join(each), sentence) for sentence, each in names.items()]
+
+
 def share_of(many: int, of: int) -> str:
     """The number with its share behind it: `81 (1.1%)`. A share below a twentieth of a percent is left out."""
     return f"{many:,} ({many / of:.1%})" if many >= LEAST_SHOWN * of else f"{many:,}"

@@ -15,7 +15,7 @@ import pytest
 from console.new.keys import Panels
 from console.new.roles import Guess, Guesser
 from millrace.errors import ConfigurationError
-from tests.console.new.conftest import observed, proposed
+from tests.console.new.conftest import Writer, observed, proposed
 
 DAYS = 60
 SHOPS, GOODS = [f"s{at}" for at in range(6)], ["tea", "coffee"]
@@ -115,3 +115,16 @@ def test_a_number_that_names_no_row_is_no_key(as_csv: Callable[..., Path]) -> No
     assert numbered.prediction.key == ("account",)
     assert alone.prediction.key == ("row_id",)
     assert alone.prediction.features == ("pop",)
+
+
+def test_a_birthday_is_no_moment_that_a_row_is_about(as_csv: Writer) -> None:
+    """Without another column of times, `new` asks for one."""
+    rows = [
+        {"id": at, "birthday": f"{1950 + at % 50}-03-0{1 + at % 9}", "n": at % 7, "y": "ab"[at % 2]}
+        for at in range(300)
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        proposed(as_csv(rows), label="y")
+    assert caught.value.field == "event time"
+    later = [row | {"asked": f"2024-0{1 + row['id'] % 9}-05"} for row in rows]
+    assert proposed(as_csv(later), label="y").prediction.event_time == "asked"

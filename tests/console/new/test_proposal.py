@@ -39,7 +39,7 @@ def test_the_columns_of_a_csv_file_get_types_rules_and_roles(market: list[Row], 
     found = proposed(as_csv(market))
     half_hour, day, weekend, price, demand, trend = found.contract.columns
     assert half_hour == Column(
-        name="Half hour", kind="timestamp", required=True, rules=(Range(minimum=datetime.fromisoformat("1996-05-07")),)
+        name="Half hour", kind="timestamp", required=True, rules=(Range(minimum=datetime.fromisoformat("1986-01-01")),)
     )
     assert (day.kind, len(day.allowed), day.required) == ("string", 7, True)
     assert (weekend.kind, weekend.required) == ("boolean", True)

@@ -10,7 +10,7 @@ import pytest
 
 from console.new.marks import looks_marked
 from console.new.read import read_source
-from console.new.words import share_of, why_protected
+from console.new.words import once, share_of, why_protected
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
@@ -210,3 +210,22 @@ def test_what_no_model_reads_may_be_missing_and_hold_anything(
     cells = part.rows.slice(0, 1).to_pylist()[0]
     request = {name: cells[name].isoformat() if name == "Half hour" else cells[name] for name in ("Half hour", "price")}
     assert {one.column for one in check_row(request, table)} == {"Day.of week", "weekend", "demand", "Trend"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "missing"),
+    [
+        (["None"] * 999 + ["Easter", "Christmas"], "string", ()),
+        (["None"] * 40 + ["Easter", "Christmas"] * 30, "string", ("None",)),
+        (["None"] * 999 + ["1.5", "2.5"], "float64", ("None",)),
+    ],
+    ids=["most days", "few days", "numbers"],
+)
+def test_none_in_most_cells_is_a_word_beside_words(cells: list[str], kind: str, missing: tuple[str, ...]) -> None:
+    found = observed(cells, typed_text=True)
+    assert (found.kind, found.missing_words) == (kind, missing)
+    assert found.cells.null_count == (cells.count("None") if missing else 0)
+
+
+def test_a_sentence_is_said_once_with_all_columns() -> None:
+    assert once([("a", "x"), ("b", "y"), ("c", "x")]) == [("a, c", "x"), ("b", "y")]
