@@ -18,6 +18,14 @@ HOURS = {
 """The hours of each unit of the standard:
 https://bitol-io.github.io/open-data-contract-standard/latest/service-level-agreement/"""
 
+AGREEMENTS = (
+    *("availability", "throughput", "errorRate", "generalAvailability", "endOfSupport", "endOfLife", "retention"),
+    *("frequency", "latency", "timeToDetect", "timeToNotify", "timeToRepair"),
+    *("av", "th", "er", "ga", "es", "el", "re", "fy", "ly", "td", "tn", "tr"),
+)
+"""The properties of the standard's table of agreements, and their abbreviations. Any other is a slip of the pen: an
+agreement `latenc` would be kept by nobody."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedAge:
@@ -30,8 +38,11 @@ class AllowedAge:
 def read_freshness(agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
     """The agreement `latency` of the contract, None if it has none; other agreements are for people and not read.
 
-    Raises ValueError for two of them and for one that cannot be read; its message is what was expected."""
-    found = [one for one in agreements if one.get("property") == "latency"]
+    Raises ValueError for a property that the standard does not have, for two latencies and for one that cannot be read;
+    its message is what was expected."""
+    if strays := [one.get("property") for one in agreements if one.get("property") not in AGREEMENTS]:
+        raise ValueError(f"properties among {', '.join(AGREEMENTS)}, not {strays[0]!r}")
+    found = [one for one in agreements if one.get("property") in ("latency", "ly")]
     if not found:
         return None
     (first, *others), value = found, found[0].get("value")

@@ -169,8 +169,7 @@ class _Reader:
             self._stop(field, str(error), value)
 
     def _freshness(self, agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
-        latencies = [one for one in agreements if one.get("property") == "latency"]
-        return self._read("slaProperties", latencies, lambda _: read_freshness(agreements))
+        return self._read("slaProperties", agreements, read_freshness)
 
     def _check_labels(self, contract: Contract) -> None:
         """Check the labels of both tables: one label or several booleans, the same in both, and each can find its row.
