@@ -24,10 +24,14 @@ from console.environment import Environment, find_environment
 from console.queries.alarm_states import MAIL_LOG, find_receivers
 from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.monitoring_limits import read_limits
+from console.queries.overview import lost_endpoint
+from console.queries.sleeps import find_asleep
 from console.queries.usage import live_fleet
+from console.queries.versions import state_of
 from console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
 from millrace.names import IMAGES, WorkloadNames
+from millrace.state.pointers import ReleasePointers
 from millrace.workload.declaration import Workload
 
 PYTHON = (3, 11)
@@ -252,8 +256,14 @@ def _drops(environment: Environment, workloads: Sequence[Workload]) -> Iterator[
 
 
 def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """A check for each live endpoint that nobody has called for IDLE_DAYS days. It never stops a newcomer."""
+    """A check for each live endpoint that is gone or broken, and for each that nobody has called for IDLE_DAYS days.
+
+    The latter never stops a newcomer."""
     for names in _deployed(environment, workloads):
+        is_live = ReleasePointers(state_of(environment, names)).champion() is not None
+        if is_live and find_asleep(environment, names) is None and (lost := lost_endpoint(environment, names)):
+            came, _, advice = lost.partition(": ")
+            yield _check(f"endpoint of {names.workload}", "in service", came, good=False, advice=advice)
         if idle := find_idle(environment, names, live_fleet(environment, names)):
             yield Check(
                 name=f"endpoint of {names.workload}",

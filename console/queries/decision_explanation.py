@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.decisions import find_decision
+from console.queries.scored_pasts import scored_pasts
 from console.queries.stored import unpack
 from console.queries.versions import registry_of
 from millrace.artefact.inference import Model
@@ -18,6 +19,7 @@ from millrace.aws.objects import read_object
 from millrace.contract.kinds import from_base64
 from millrace.decisions import captured
 from millrace.decisions.record import Decision
+from millrace.decisions.store import LocatedDecision
 from millrace.errors import EnvironmentNotFoundError
 from millrace.explanations.requested import explanation_of
 from millrace.explanations.shapley import ROWS
@@ -49,14 +51,17 @@ def answered_decision(
     kept = find_decision(environment, names, wanted)
     if kept is None:
         raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, which no line has")
-    decision = replace(kept.decision, model_version=version) if version else kept.decision
-    return answered(environment, names, decision)
+    if version:
+        kept = replace(kept, decision=replace(kept.decision, model_version=version))
+    return answered(environment, names, kept)
 
 
-def answered(environment: Environment, names: WorkloadNames, decision: Decision) -> AnsweredDecision:
+def answered(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> AnsweredDecision:
     """The same for a decision that was read already.
 
-    Raises EnvironmentNotFoundError if no model answered it, and if its version is gone."""
+    Raises EnvironmentNotFoundError if no model answered it, and if its version, or the past of a file's row, is
+    gone."""
+    decision = kept.decision
     # A fallback has no version: there is no model to explain it with.
     version = decision.model_version
     if version is None:
@@ -75,6 +80,7 @@ def answered(environment: Environment, names: WorkloadNames, decision: Decision)
     # An image of a scored file is in the row itself.
     columns = [name for encoder in images(model.description.features) for name in encoder.columns]
     row |= {name: from_base64(row[name]) for name in columns if isinstance(row.get(name), str)}
+    row |= scored_pasts(environment, names, kept, model.description.features)
     return AnsweredDecision(decision=decision, package=package, model=model, row=row)
 
 

@@ -17,6 +17,7 @@ from console.queries.sleeps import find_asleep, words_of
 from console.queries.unread import Unread, part, unread
 from console.queries.versions import WaitingVersion, find_waiting, state_of
 from console.queries.waiting import WaitingDrops, read_waiting
+from millrace.aws.endpoints import BROKEN, find_endpoint
 from millrace.errors import MillraceError
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
 from millrace.state.asleep import Asleep
@@ -66,6 +67,8 @@ class WorkloadState:
     champion: Version | Unread | None
     asleep: Asleep | Unread | None
     """None while the endpoint is not stopped."""
+    lost: str
+    """Why the live version cannot answer, with the command that helps; empty if it can, or if nobody can say."""
     automates: Automates | Unread | None
     """None without a policy."""
     runs: RecentRuns | Unread
@@ -83,7 +86,7 @@ class WorkloadState:
         if not isinstance(self.champion, Version):
             return self.champion.words if self.champion else "none yet"
         words = words_of(self.asleep) if isinstance(self.asleep, Asleep) else ""
-        return ", ".join(filter(None, (f"version {self.champion.version}", words)))
+        return ", ".join(filter(None, (f"version {self.champion.version}", words, self.lost and f"✗ {self.lost}")))
 
 
 def try_state(environment: Environment, names: WorkloadNames) -> WorkloadState | UnreadWorkload:
@@ -102,11 +105,14 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
     champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
     live = champion if isinstance(champion, Version) else None
     automates = part(lambda: find_automates(environment, names, live))
+    asleep = part(lambda: find_asleep(environment, names)) if live else None
+    lost = part(lambda: lost_endpoint(environment, names)) if live and asleep is None else ""
     return WorkloadState(
         names=names,
         now=now,
         champion=champion,
-        asleep=part(lambda: find_asleep(environment, names)) if live else None,
+        asleep=asleep,
+        lost=lost if isinstance(lost, str) else "",
         automates=automates,
         runs=part(lambda: _runs(environment, names, now)),
         alarms=part(
@@ -116,6 +122,17 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
         reviews=part(lambda: find_waiting_reviews(environment, names, most=SEEN)) if automates else None,
         unapproved=part(lambda: find_waiting(environment, names)),
     )
+
+
+def lost_endpoint(environment: Environment, names: WorkloadNames) -> str:
+    """Why the endpoint of a live version that is not asleep does not answer, with the command that makes it anew."""
+    described = find_endpoint(environment.client("sagemaker"), names.endpoint)
+    came = "gone" if described is None else described["EndpointStatus"]
+    if described is not None and came not in BROKEN:
+        return ""
+    where = f"--workload {names.workload} --stage {names.platform.stage}"
+    restore = f'millrace rollback --restore {where} --reason "endpoint {came}"'
+    return f"its endpoint is {came}: {restore}"
 
 
 def _runs(environment: Environment, names: WorkloadNames, now: datetime) -> RecentRuns:

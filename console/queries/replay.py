@@ -22,18 +22,16 @@ from botocore.exceptions import ClientError
 from console.environment import Environment
 from console.queries.decisions import find_decision
 from console.queries.policy_then import acted_then
+from console.queries.scored_pasts import scored_pasts
 from console.queries.serving import Ask, serving
 from console.queries.signatures import verify_version
 from console.queries.stored import find_object
 from console.queries.versions import registry_of
 from millrace.artefact.artefact import Description, read_folder
-from millrace.artefact.batch import ROW
 from millrace.decisions import captured
 from millrace.decisions.record import Answered, canonical
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import AnswerError, EnvironmentNotFoundError
-from millrace.features import catalogue as encoders
-from millrace.messages.ingest import Staging
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.tasks.answer import read_answer
@@ -128,27 +126,8 @@ class ArchivedVersion:
             if find_object(client, uri) is None:
                 raise _missing(kept, f"{column} in {uri}, got no such object: they are kept for a time only")
             row[column] = base64.b64encode(captured.read(client, uri)).decode()
-        histories = [history.name for history in encoders.histories(self.description.features)]
-        if histories and kept.scored:
-            row |= self._pasts(kept, histories)
+        row |= scored_pasts(self.environment, self.names, kept, self.description.features)
         return {name: row.get(name) for name in self.description.inputs}
-
-    def _pasts(self, kept: LocatedDecision, histories: Sequence[str]) -> dict[str, Any]:
-        """The pasts with which the row of a file was answered, from the shard that the transform job has read."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        client, known = self.environment.client("s3"), kept.scored
-        assert known is not None
-        staging, number = Staging(names=self.names, of=known.run), int(kept.decision.id.rpartition("-")[2])
-        for shard in range(known.first_shard, known.first_shard + known.shards):
-            uri = staging.uri(staging.shard(shard))
-            if (content := find_object(client, uri)) is None:
-                raise _missing(kept, f"its past in {uri}, got no such object: shards are kept for a time only")
-            rows = pa.ipc.open_stream(content).read_all()
-            for row in rows.filter(pc.equal(rows[ROW], number)).select(histories).to_pylist():
-                return dict(row)
-        raise _missing(kept, f"its past in {staging.uri(staging.shards)}, got no shard with row {number}")
 
     def _compared(self, kept: LocatedDecision, answer: Mapping[str, Any]) -> Replay:
         if reason := answer.get("rejected"):

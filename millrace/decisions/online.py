@@ -207,9 +207,9 @@ class OnlineRoad:
 
         The first of that may be the version before, while it is warm.
 
-        Once a model has been live, an endpoint that is missing or may not be called leads to a Refusal. A fallback
-        would look like a service that works, and such a fault does not pass by itself. An endpoint that is asleep
-        starts: a request has the fallback meanwhile, and what can wait waits."""
+        Once a model has been live, an endpoint that is missing or may not be called is a fault that does not pass by
+        itself: an alarm calls a person. An endpoint that is asleep starts. Meanwhile a request has the declared
+        fallback, a Refusal without one, and what can wait waits."""
         if not rows:
             return Answers(model_version=None, outputs=())
         body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=asked.explain)
@@ -225,11 +225,11 @@ class OnlineRoad:
                 self.count("Fallbacks", len(rows))
                 return replace(answer, answered_by="previous")
             asleep = isinstance(error, EndpointRefusedError) and self._is_asleep(asked)
-            if asleep and (asked.source != "api" or not self._spec.fallback):
-                return endpoint.ASLEEP
-            if isinstance(error, EndpointRefusedError) and not asleep and self._was_live():
+            is_gone = isinstance(error, EndpointRefusedError) and not asleep and self._was_live()
+            if is_gone:
                 self.count("Unavailable", len(rows))
-                return endpoint.UNAVAILABLE
+            if (asleep or is_gone) and (asked.source != "api" or not self._spec.fallback):
+                return endpoint.ASLEEP if asleep else endpoint.UNAVAILABLE
             if not asleep:  # an alarm watches the count, and nobody is called for what was declared
                 self.count("Fallbacks", len(rows))
             others = self._instead(rows)

@@ -164,7 +164,7 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
 ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     "prediction-errors": OperationsAlarm(
         severity="act",
-        description="the prediction function failed, or answered 503: its callers got no answer",
+        description="the prediction function failed, or the live endpoint is gone: no model answers",
         metrics=lambda names: (
             WatchedMetric(
                 namespace="AWS/Lambda",

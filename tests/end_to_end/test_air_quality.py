@@ -23,6 +23,7 @@ from console.demo.air_quality import DAY, LIVE, STORY, Hours
 from console.demo.driver import Driver
 from console.environment import local_environment
 from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
+from console.queries.decision_explanation import explain_decision
 from console.queries.decisions import find_days
 from console.queries.lineage import trace
 from console.queries.quarantine import find_rows
@@ -188,12 +189,17 @@ def test_a_decision_is_answered_again_with_its_past(lived: Lived) -> None:
     with archived(place, NAMES, "1") as version:
         assert [one.differences for one in version.replay([one for one in kept if one])] == [(), ()]
         [scored] = [one for one in kept if one and one.scored]
+        explained = explain_decision(place, NAMES, scored.decision.id)
+        assert sum(one["contribution"] for one in explained["contributions"]) != 0
+        assert "pm2.5" in {one["column"] for one in explained["contributions"]}
         assert scored.scored is not None
         shards = Staging(names=NAMES, of=scored.scored.run).shards
         for key in list(keys_below(client, bucket, shards)):
             client.delete_object(Bucket=bucket, Key=key)
         with pytest.raises(EnvironmentNotFoundError, match=r"expected its past in s3://.*got no such object"):
             version.replay([scored])
+        with pytest.raises(EnvironmentNotFoundError, match=r"expected its past in s3://.*got no such object"):
+            explain_decision(place, NAMES, scored.decision.id)
 
 
 def test_the_command_line_reads_a_number_with_a_history(

@@ -32,6 +32,8 @@ from tests.credentials import KEYS
 from tests.recorded import compare, compare_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded/commands"
+LOST = 'its endpoint is gone: millrace rollback --restore --workload electricity --stage dev --reason "endpoint gone"'
+"""The stored cloud has no endpoint."""
 COMMANDS = {
     "status": ("status", "--workload", "electricity"),
     "runs": ("runs",),
@@ -104,7 +106,7 @@ def test_the_screen_says_that_the_endpoint_is_asleep() -> None:
 def test_the_screen_stays_while_nobody_answers() -> None:
     environment = find_environment("dev", Path("build"))
     seen = next_lines(environment, stored_cloud.NAMES, [(ENDS, "reading…")])
-    assert ("live", "version 2") in seen
+    assert ("live", f"version 2, ✗ {LOST}") in seen
 
     def unreachable(_: str) -> Any:
         raise EndpointConnectionError(endpoint_url="https://states.eu-west-1.amazonaws.com")

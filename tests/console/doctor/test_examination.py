@@ -13,9 +13,12 @@ from moto.cloudformation.models import cloudformation_backends
 
 from console.doctor.check import Check
 from console.doctor.examination import BOOTSTRAP, examine, is_good
-from millrace.names import MACHINES
+from millrace.names import MACHINES, Platform, WorkloadNames
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.credentials import set_credentials
+from tests.state_table import create_table
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
@@ -111,6 +114,21 @@ def test_who_is_sent_the_alarms_of_a_deployed_stage_is_said(account: None, repos
     boto3.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
     heard = found("dev", repository)["notifications"]
     assert (heard.verdict, heard.found, heard.advice) == ("ok", "team@example.com", "")
+
+
+def test_a_live_version_without_its_endpoint_is_missing_something(account: None, repository: Path) -> None:
+    states, role = boto3.client("stepfunctions"), "arn:aws:iam::123456789012:role/machine"
+    for machine in MACHINES:
+        states.create_state_machine(name=f"millrace-dev-electricity-{machine}", definition=PASS, roleArn=role)
+    platform, dynamodb = Platform(stage="dev", account="123456789012", region="eu-west-1"), boto3.client("dynamodb")
+    create_table(dynamodb, platform.state_table)
+    assert "endpoint of electricity" not in found("dev", repository), "no version is live"
+    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
+    names = WorkloadNames(platform=platform, workload="electricity")
+    ReleasePointers(StateTable(dynamodb, names)).move(Pointers().with_live(live))
+    check = found("dev", repository)["endpoint of electricity"]
+    assert (check.verdict, check.found) == ("missing", "its endpoint is gone")
+    assert check.advice.startswith("millrace rollback --restore --workload electricity --stage dev")
 
 
 def test_quotas_that_cannot_be_listed_are_unknown(account: None, repository: Path) -> None:

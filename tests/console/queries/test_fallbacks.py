@@ -6,13 +6,16 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from console.environment import Environment
 from console.queries.fallbacks import OPEN, SAID, UNKNOWN, why_fallback
+from console.queries.overview import lost_endpoint
 from millrace.names import Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
@@ -90,3 +93,17 @@ def test_the_words_are_those_of_the_function() -> None:
     decisions = Path(__file__).resolve().parents[3] / "millrace" / "decisions"
     assert f'"{SAID}"' in (decisions / "online.py").read_text()
     assert f'f"{OPEN} ' in (decisions / "endpoint.py").read_text()
+
+
+@pytest.mark.parametrize(("status", "is_told"), [("InService", False), ("Failed", True), (None, True)])
+def test_a_live_version_whose_endpoint_is_lost_is_told_with_the_command(status: str | None, is_told: bool) -> None:
+    class SageMaker:
+        def describe_endpoint(self, *, EndpointName: str) -> dict[str, str]:
+            if status is None:
+                answer: Any = {"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}
+                raise ClientError(answer, "DescribeEndpoint")
+            return {"EndpointName": EndpointName, "EndpointStatus": status}
+
+    environment = Environment(platform=PLATFORM, client=lambda _: SageMaker())
+    command = "millrace rollback --restore --workload electricity --stage dev"
+    assert (command in lost_endpoint(environment, NAMES)) is is_told
