@@ -25,6 +25,7 @@ MillraceError
 │   └── DocumentsRefusedError  it has taken the others, and refuses some for what they hold
 ├── AuditChainError         an object in the audit's bucket is no link of the chain
 ├── EndpointChangingError   an endpoint is changing for some minutes; the machine waits and looks again
+├── AskerUnknownError       CloudTrail does not say yet who started an execution; the machine looks again
 ├── ConflictError           another writer changed the same thing first
 │   └── OvertakenError      another version is live than when a release began; only a new run can help
 ├── RunError                an execution does not exist, or is not what a command needs
@@ -168,6 +169,10 @@ class AuditChainError(MillraceError):
 
 class EndpointChangingError(MillraceError):
     """SageMaker is making, changing or deleting an endpoint, or a function is deleting one. The message says which."""
+
+
+class AskerUnknownError(MillraceError):
+    """CloudTrail does not say yet who started an execution. The machine waits and looks again."""
 
 
 class ConflictError(MillraceError):

@@ -289,6 +289,11 @@ class WorkloadNames:
     def execution_arn(self, machine: str, run: str = "*") -> str:
         return self.platform.arn("states", f"execution:{self.machine(machine)}:{run}")
 
+    @property
+    def sessions(self) -> str:
+        """What the ARN of each session of a role of the workload's functions and machines begins with."""
+        return f"arn:{self.platform.partition}:sts::{self.platform.account}:assumed-role/{self.prefix}-"
+
     def function(self, function: str) -> str:
         return f"{self.prefix}-{function}"
 

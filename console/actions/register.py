@@ -37,15 +37,13 @@ def read_model(folder: Path, workload: Path) -> ExternalModel:
     return found
 
 
-def register(
-    s3: Any, states: Any, names: WorkloadNames, model: ExternalModel, *, who: str, as_of: datetime | None = None
-) -> Run:
-    """Start the run that judges the model. `s3` and `states` are boto3's clients, `who` is the identity that asks.
+def register(s3: Any, states: Any, names: WorkloadNames, model: ExternalModel, *, as_of: datetime | None = None) -> Run:
+    """Start the run that judges the model. `s3` and `states` are boto3's clients.
 
     The model lies below its digest, so the same model is always at the same place."""
     uri = names.external_model_uri(model.digest)
     for name, content in model.contents.items():
         bucket, key = split_uri(f"{uri}{name}")
         s3.put_object(Bucket=bucket, Key=key, Body=content)
-    more = {"external_model": {"uri": uri, "digest": model.digest}, "who": who}
+    more = {"external_model": {"uri": uri, "digest": model.digest}}
     return start(states, names, "train", as_of=as_of, more=more)

@@ -9,14 +9,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from console.presenters.remedy import UNHEALED
-from console.queries.executions import STARTED_BY
 from console.queries.failures import error_type, is_of_child, is_of_function
 from console.queries.runs import SHORT, Run, input_of, parent_of
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import WorkloadNames
+from millrace.release.askers import STARTED_BY
 
-ASKED_BY = ("train", "retrain")
-"""The machines that are told who asks: that person does not approve the version that is trained."""
 COMMAND = "command"
 """The `cause` of a run that a person started."""
 
@@ -107,8 +105,8 @@ def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
     return Rerun(arn=run.arn, how="redriven", notes=_notes(states, run, described))
 
 
-def start_again(states: Any, run: Run, *, who: str) -> Rerun:
-    """Start a new run of the same machine, as it is defined now, with the input of the old run. `who` asks for it.
+def start_again(states: Any, run: Run) -> Rerun:
+    """Start a new run of the same machine, as it is defined now, with the input of the old run.
 
     A new release begins now: its lease and its audit records carry its own time.
     Raises RunError while the old run runs."""
@@ -120,8 +118,6 @@ def start_again(states: Any, run: Run, *, who: str) -> Rerun:
         given.pop(STARTED_BY, None)  # no parent waits for the new one
         if run.machine == "release":
             given.pop("as_of", None)
-        if run.machine in ASKED_BY:
-            given["who"] = who
     machine = states.describe_execution(executionArn=run.arn)["stateMachineArn"]
     arn = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
     return Rerun(arn=arn, how="started", notes=[])

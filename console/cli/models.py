@@ -337,8 +337,7 @@ def pull(
     environment, names = find_deployed(stage, build, workload)
     there = Platform(stage=name, account=account, region=names.platform.region)
     arn = WorkloadNames(platform=there, workload=names.workload).package_arn(version)
-    who = environment.identity()
-    run = start(environment.client("stepfunctions"), names, "train", as_of=moment, more={"pulled": arn, "who": who})
+    run = start(environment.client("stepfunctions"), names, "train", as_of=moment, more={"pulled": arn})
     end(environment, names, run, how="started", wait=wait, as_json=json)
 
 
@@ -368,6 +367,5 @@ def register(
     moment = when(as_of, "--as-of")
     environment, names = find_deployed(stage, build, workload)
     model = read_model(folder, workloads_folder() / names.workload)
-    who = environment.identity()
-    run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, who=who, as_of=moment)
+    run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
     end(environment, names, run, how="started", wait=wait, as_json=json)

@@ -194,8 +194,7 @@ def rerun(
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
     found, _ = find_run_or_drop(environment, names, run)
-    who = environment.identity() if new else ""
-    done = start_again(states, found, who=who) if new else redrive(states, found, keep_definition=keep_definition)
+    done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
     end(environment, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
@@ -240,15 +239,13 @@ def start_run(
     """Start a run of the machine at this moment, or as of `as_of`, and print it as `end` does.
 
     `more` are further fields of the machine's input."""
-    from console.actions.start import ASKED_BY, start
+    from console.actions.start import start
     from console.cli.follow import when
     from millrace.errors import RunError
     from millrace.timestamps import format_utc
 
     moment = when(as_of, "--as-of")
     environment, names = find(stage, build, workload)
-    if machine in ASKED_BY:
-        more = {"who": environment.identity(), **(more or {})}
     if moment and moment > (now := environment.now()):
         raise RunError(f"--as-of: expected a moment that has come, until {format_utc(now)}, got {as_of}")
     run = start(environment.client("stepfunctions"), names, machine, as_of=moment, more=more)

@@ -15,9 +15,6 @@ from console.queries.failures import failure_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, WorkloadNames
 
-STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
-"""The key of an input with the ARN of the execution that started this one and waits for it."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:

@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.executions import (
-    STARTED_BY,
     Execution,
     list_executions,
     not_deployed,
@@ -26,6 +25,7 @@ from console.queries.failures import failure_of
 from console.queries.history import Step, read_steps
 from millrace.errors import RunError
 from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, WorkloadNames
+from millrace.release.askers import STARTED_BY
 from millrace.state.claims import Claims
 from millrace.state.table import StateTable
 

@@ -10,10 +10,11 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from millrace.aws.endpoints import find_endpoint, requests_by_time
-from millrace.errors import ConflictError, OvertakenError
+from millrace.errors import AskerUnknownError, ConflictError, OvertakenError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import LiveState, ReleaseAdvanced
+from millrace.release.askers import NOBODY, UNKNOWN, Askers
 from millrace.release.promotion import LEASE_DAYS, check_not_refused, promote, roll_back, version_of
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
@@ -29,6 +30,7 @@ DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
 POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
 SAGEMAKER, CLOUDWATCH = boto3.client("sagemaker"), boto3.client("cloudwatch")
+ASKERS = Askers(NAMES, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 LONGEST = timedelta(hours=12)
 """Longer than the update of an endpoint: SageMaker allows it 8 hours."""
@@ -102,6 +104,15 @@ def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:
     return (roll_back if state.rollback else promote)(pointers, version, replaced=replaced)
 
 
+def asked_by(execution_arn: str, *, said: str) -> str:
+    """Who started the rollback. `said` is what its input says, which is believed if a function or a rule wrote it."""
+    try:
+        asker = ASKERS.find(execution_arn)
+    except AskerUnknownError:
+        asker = UNKNOWN
+    return said if asker == NOBODY else f"{UNKNOWN} ({said} by its input)" if asker == UNKNOWN else asker
+
+
 def record(call: StepInput[LiveState], live: VersionLive) -> Record:
     """The audit record of the release. That of a rollback also says who wanted it, why, and what it replaced."""
     state, event, details = call.state, AuditEvent.RELEASE_LIVE, live
@@ -109,7 +120,7 @@ def record(call: StepInput[LiveState], live: VersionLive) -> Record:
         event = AuditEvent.RELEASE_ROLLED_BACK
         details = VersionRolledBack(
             **live.model_dump(),
-            by=state.rollback.who,
+            by=asked_by(call.execution_arn, said=state.rollback.who),
             reason=state.rollback.reason,
             replaced=state.start_release.answer.previous_version,
         )

@@ -27,7 +27,7 @@ class JobDesk:
 
     def find(self, event: Mapping[str, Any], caller: str | None) -> dict[str, Any] | Refusal:
         """The job that the path names. Another caller's is as one that there is not."""
-        job_id = str((event.get("pathParameters") or {}).get("id", ""))
+        job_id = str(request.part(event, "pathParameters").get("id", ""))
         found = self._jobs.find(job_id, owner_of(caller)) if caller and CALL_ID.fullmatch(job_id) else None
         if found is None:
             expected = "the id of a job of yours, as its answer had it"

@@ -34,8 +34,8 @@ class Lookups:
     def answer(self, event: Mapping[str, Any], caller: str | None, now: datetime) -> dict[str, Any] | Refusal:
         if request.is_about_reviews(event):
             return self._reviews(now)
-        wanted = str((event.get("pathParameters") or {}).get("id", ""))
-        days = _days(event.get("queryStringParameters") or {}, now.date())
+        wanted = str(request.part(event, "pathParameters").get("id", ""))
+        days = _days(request.part(event, "queryStringParameters"), now.date())
         return days if isinstance(days, Refusal) else self._decision(wanted, days, caller)
 
     def _decision(self, wanted: str, days: tuple[date, date], caller: str | None) -> dict[str, Any] | Refusal:

@@ -44,6 +44,13 @@ def is_lookup(event: Mapping[str, Any]) -> bool:
     return is_about_reviews(event) or (is_http(event) and str(event.get("resource", "")).endswith("/decisions/{id}"))
 
 
+def part(event: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """The object at this path of an event; an empty one where there is none, or something else."""
+    for name in path:
+        event = found if isinstance(found := event.get(name), Mapping) else {}
+    return event
+
+
 def body(event: Mapping[str, Any]) -> object:
     """The document of the request; a Refusal if an HTTP body is no JSON."""
     # Called directly, the function gets the document itself as its event.
@@ -101,9 +108,8 @@ def call_id(document: object, own: str, caller: str | None) -> str | Refusal:
 
 def caller(event: Mapping[str, Any]) -> str | None:
     """The ARN of the identity that signed the request; None for a call by Lambda's own API, which tells no caller."""
-    context = (event["requestContext"] or {}) if is_http(event) else {}
-    of_url = ((context.get("authorizer") or {}).get("iam") or {}).get("userArn")
-    found = of_url or (context.get("identity") or {}).get("userArn")
+    context = part(event, "requestContext") if is_http(event) else {}
+    found = part(context, "authorizer", "iam").get("userArn") or part(context, "identity").get("userArn")
     return str(found) if found else None
 
 
@@ -118,7 +124,7 @@ def why_unsigned(event: Mapping[str, Any], caller: str | None) -> Refusal | None
 
 def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | Refusal | None:
     """The request by its header Idempotency-Key; None without the header. A Refusal for a key of another form."""
-    headers = event.get("headers") or {} if is_http(event) else {}
+    headers = part(event, "headers") if is_http(event) else {}
     key = next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None)
     if key is None:
         return None

@@ -21,7 +21,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import NONE
-from millrace.release.registry import ASKED_BY, ORIGIN
+from millrace.release.registry import ORIGIN
 from millrace.release.signatures import ORIGIN_FILE, automation_digest
 from millrace.timestamps import format_utc
 
@@ -79,7 +79,6 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "reason": pinned.reason,
             "gate": pinned.gate,
             "beside": evaluation.beside or NONE,
-            **({ASKED_BY: pinned.who} if pinned.who else {}),
             **_origin(client, names, pinned),
             **_automation(evaluation),
         }

@@ -16,7 +16,8 @@ from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages import delivery
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import JudgedState, VersionRegistered
-from millrace.release.registry import Candidate, Registry
+from millrace.release.askers import Askers
+from millrace.release.registry import ASKED_BY, Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.settings.registration import RegistrationSettings
 from millrace.state.leases import Leases
@@ -31,6 +32,7 @@ LOGGER = Logger()
 S3 = boto3.client("s3")
 LEASES = Leases(StateTable(boto3.client("dynamodb"), NAMES))
 SAGEMAKER = boto3.client("sagemaker")
+ASKERS = Askers(NAMES, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
 DOCUMENTS = Documents(
@@ -49,6 +51,7 @@ DOCUMENTS = Documents(
 def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     """The package's ARN and its version.
 
+    Raises AskerUnknownError until CloudTrail says who started the training.
     Raises ArtefactError if the chain of digests does not hold or the model card has an empty field, and ConflictError
     if another run has the lease `train` by now."""
     # Take the lease once more: a run that failed has lost it, and after a redrive another run may have it.
@@ -60,7 +63,7 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     report_uri = NAMES.run_uri(call.run, "evaluation", EVALUATION_FILE)
     chain = read_chain(S3, NAMES, run=call.run, model_data_url=url)
     documents = DOCUMENTS.write(chain, run=call.run, model_data_url=url, verdicts=call.state.gating.answer.verdicts)
-    metadata = {**chain.metadata, **documents}
+    metadata = {**chain.metadata, **documents, ASKED_BY: ASKERS.find(call.execution_arn)}
     signed = signed_version(NAMES, run=call.run, members=chain.members, metadata=metadata)
     put_object(S3, NAMES.run_uri(call.run, SIGNATURE_FILE), KEY.sign(signed))
     candidate = Candidate(

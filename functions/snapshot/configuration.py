@@ -61,7 +61,6 @@ def configure(
         rows=pin.rows,
         as_of=given.as_of,
         reason=given.reason,
-        who=given.who,
         pulled=given.pulled,
         gate=gate,
     )

@@ -19,6 +19,7 @@ from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.names import LIVE
+from millrace.release.askers import UNKNOWN
 from millrace.release.promotion import (
     LEASE_DAYS,
     ROLLBACK_PHASES,
@@ -149,23 +150,23 @@ def judge(package: Package, pointers: Pointers) -> Verdict:
     """What people have said about the version."""
     if package.was_live and pointers.champion is None:
         return Verdict()  # it is brought back, since the pointers were lost
-    # A role of the workload's own functions appears as a session of that role.
-    own_roles = f"arn:{NAMES.platform.partition}:sts::{NAMES.platform.account}:assumed-role/{NAMES.prefix}-"
-    asked_by = package.metadata.get(ASKED_BY, "")
-    return verdict_of(package, approval=SETTINGS.approval, own_roles=own_roles, asked_by=asked_by)
+    asked_by = package.metadata.get(ASKED_BY, UNKNOWN)
+    return verdict_of(package, approval=SETTINGS.approval, own_roles=NAMES.sessions, asked_by=asked_by)
 
 
 def record(call: StepInput[ReleaseInput], package: Package, verdict: Verdict) -> None:
     """Keep in the audit who has approved or refused the version. A repeated call adds nothing."""
     if not (verdict.approved_by or verdict.refusal):
         return
+    # What a refusal says stands without the words who refused: `by` says that.
+    reason = package.said if package.refusal else verdict.refusal or package.said
     kept = Record(
         actor="start_release",
         execution_arn=call.execution_arn,
         event=AuditEvent.RELEASE_REFUSED if verdict.refusal else AuditEvent.RELEASE_APPROVED,
         as_of=call.state.as_of,
         cause=call.state.cause,
-        details=VersionDecided(version=package.version, by=package.changed_by, reason=verdict.refusal or package.said),
+        details=VersionDecided(version=package.version, by=package.changed_by, reason=reason),
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)
 

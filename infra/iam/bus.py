@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from infra.iam.resource import Resource, Statement, resource
+from millrace.messages.events import SOURCE, BusEvent
 from millrace.names import WorkloadNames
 
 
-def put_events(names: WorkloadNames) -> Statement:
-    """Put events on the platform's bus."""
-    return resource("events", names.platform.bus_arn).may("PutEvents")
+def put_events(names: WorkloadNames, *events: type[BusEvent]) -> Statement:
+    """Put these events on the platform's bus, and no other: rules start machines by what an event says it is.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html"""
+    types = sorted(event.detail_type for event in events)
+    only = {"StringEquals": {"events:source": SOURCE, "events:detail-type": types}}
+    return resource("events", names.platform.bus_arn, where=only).may("PutEvents")
 
 
 def rules(names: WorkloadNames) -> Resource:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Resource, Statement, resource
+from infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import WorkloadNames
 
 
@@ -13,6 +13,14 @@ def machines(names: WorkloadNames, *which: str) -> Resource:
 def executions(names: WorkloadNames, *which: str, because: str) -> Resource:
     """All executions of the machines."""
     return resource("states", *(names.execution_arn(machine) for machine in which), because=because)
+
+
+def askers(names: WorkloadNames, *which: str) -> list[Statement]:
+    """Learn who started executions of the machines (`millrace.release.askers`)."""
+    return [
+        executions(names, *which, because="The executions whose starter is asked for").may("DescribeExecution"),
+        every("cloudtrail", because="LookupEvents takes no resource").may("LookupEvents"),
+    ]
 
 
 def wait_for(names: WorkloadNames, *sources: str) -> Statement:

@@ -8,6 +8,7 @@ from typing import Any
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
+from millrace.release.askers import STARTED_BY
 
 START_ERRORS = ("StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException",
                 "StepFunctions.AWSStepFunctionsException")  # fmt: skip
@@ -30,7 +31,7 @@ def start_execution(
                 "StateMachineArn": machine_arn,
                 "Name.$": states.NAME,
                 # Step Functions links the two executions by this key.
-                "Input": {**given, "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"},
+                "Input": {**given, f"{STARTED_BY}.$": "$$.Execution.Id"},
             },
             "ResultSelector": {"execution.$": "$.ExecutionArn"},
             "ResultPath": f"$.{result}",

@@ -65,4 +65,4 @@ def definition(context: Context) -> Definition:
 
 def statements(context: Context) -> list[Statement]:
     """The rights of the machine itself, beside calling its functions."""
-    return states.put_event_statements(context)
+    return states.put_event_statements(context, DropRejected, DatasetCommitted)

@@ -97,6 +97,6 @@ def _drift(context: Context) -> dict[str, State]:
 def statements(context: Context) -> list[Statement]:
     """The rights of the machine itself, beside calling its functions."""
     return [
-        *states.put_event_statements(context),
+        *states.put_event_statements(context, RetrainRequested),
         *sagemaker_jobs.run(context.names, {"Processing": [JOB_ROLE]}),
     ]

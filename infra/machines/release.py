@@ -393,7 +393,7 @@ def statements(context: Context) -> list[Statement]:
     configs = sagemaker_endpoints.configs(names)
     seen = "SageMaker and Auto Scaling look at all alarms before they take one"
     return [
-        *states.put_event_statements(context),
+        *states.put_event_statements(context, ApprovalWanted, ReleaseRefused, ModelReleased, ReleaseUntidy),
         sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),
         configs.may("CreateEndpointConfig"),

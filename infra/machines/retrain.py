@@ -24,7 +24,7 @@ def definition(context: Context) -> Definition:
         timeout_s=int((longest_hours(context.workload) + 1) * 3600),
         states={
             **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}, "who": ""}, next_state="Guard"
+                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Guard"
             ),
             "Guard": states.invoke(
                 context.names.function_arn("guard"),
@@ -64,7 +64,6 @@ def _train(context: Context) -> State:
             "as_of.$": "$.as_of",
             "reason.$": GUARD.path("trigger"),
             "detail.$": "$.detail",
-            "who.$": "$.who",
         },
         result="train",
         next_state="Retrained",
@@ -77,7 +76,7 @@ def statements(context: Context) -> list[Statement]:
     names = context.names
     named = "The execution that is waited for gets its name when it is started"
     return [
-        *states.put_event_statements(context),
+        *states.put_event_statements(context, RetrainAccepted, RetrainRefused),
         step_functions.machines(names, "train").may("StartExecution"),
         step_functions.executions(names, "train", because=named).may("DescribeExecution", "StopExecution"),
         step_functions.wait_for(names, "StepFunctionsExecution"),

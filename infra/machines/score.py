@@ -118,7 +118,7 @@ def statements(context: Context) -> list[Statement]:
 
     A transform job runs in the role of its model, so no role is passed."""
     return [
-        *states.put_event_statements(context),
+        *states.put_event_statements(context, DropRejected, ScoresDelivered),
         *sagemaker_jobs.run(context.names, {"Transform": []}),
     ]
 

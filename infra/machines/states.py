@@ -215,9 +215,9 @@ def put_event(
     return {name: put, kept: _dead_letter(context, event, whole, next_state)}
 
 
-def put_event_statements(context: Context) -> list[Statement]:
-    """The rights that the states of `put_event` need."""
-    return [bus.put_events(context.names), queues.send(context.dead_events_arn)]
+def put_event_statements(context: Context, *events: type[BusEvent]) -> list[Statement]:
+    """The rights that the states of `put_event` need for these events."""
+    return [bus.put_events(context.names, *events), queues.send(context.dead_events_arn)]
 
 
 def _dead_letter(context: Context, event: type[BusEvent], detail: State, next_state: str | None) -> State:

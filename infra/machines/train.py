@@ -10,6 +10,7 @@ from infra.machines import jobs, states
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
 from millrace.artefact.artefact import ARCHIVE
+from millrace.errors import AskerUnknownError
 from millrace.messages.envelope import Event
 from millrace.messages.events import DatasetCommitted, ModelRefused, ModelRegistered, TrainingRefused
 from millrace.messages.train import (
@@ -22,6 +23,7 @@ from millrace.messages.train import (
     VersionRegistered,
 )
 from millrace.names import JOB_ROLE
+from millrace.release.askers import RECORDED
 from millrace.workload.training_cost import EVALUATION_MINUTES, EXTERNAL_MINUTES, longest_hours
 
 SNAPSHOT = Result("snapshot", DatasetPinned)
@@ -29,6 +31,7 @@ BUDGET = Result("budget", BudgetChecked)
 PULLED = Result("pull", VersionPulled)
 GATING = Result("gating", GatesJudged)
 REGISTRATION = Result("registration", VersionRegistered)
+ASKER_POLLS_S = 60
 REASON = path(TrainInput, "reason")
 
 
@@ -226,6 +229,15 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, St
 
 def _judgement(context: Context) -> dict[str, State]:
     function = context.names.function_arn
+    registration = states.invoke(
+        function("registration"),
+        comment="Check the chain of digests and make a model version of it",
+        result=REGISTRATION,
+        next_state="Registered",
+    )
+    # Until CloudTrail says who started the training. `registration` itself gives up waiting before the last attempt.
+    attempts = int(RECORDED.total_seconds()) // ASKER_POLLS_S + 2
+    registration["Retry"].append(states.look_again(AskerUnknownError, interval_s=ASKER_POLLS_S, attempts=attempts))
     said = {"run_name.$": "$$.Execution.Name", "reason.$": REASON, "gates.$": GATING.path("sentences")}
     return {
         "Gating": states.invoke(
@@ -246,12 +258,7 @@ def _judgement(context: Context) -> dict[str, State]:
             next_state="Not registered",
         ),
         "Not registered": states.succeed("The model did not pass; who is live stays"),
-        "Registration": states.invoke(
-            function("registration"),
-            comment="Check the chain of digests and make a model version of it",
-            result=REGISTRATION,
-            next_state="Registered",
-        ),
+        "Registration": registration,
         **states.put_event(
             context,
             "Registered",
@@ -272,6 +279,6 @@ def statements(context: Context) -> list[Statement]:
     """The rights of the machine itself, beside calling its functions."""
     handed = {"Training": [JOB_ROLE], "Processing": [JOB_ROLE]}
     return [
-        *states.put_event_statements(context),
+        *states.put_event_statements(context, TrainingRefused, ModelRefused, ModelRegistered),
         *sagemaker_jobs.run(context.names, handed),
     ]

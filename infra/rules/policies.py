@@ -62,6 +62,7 @@ def check_pass_role(stacks: Sequence[Stack]) -> Iterator[Finding]:
 WITHOUT_RESOURCE = {
     "application-autoscaling:DescribeScalableTargets",
     "cloudwatch:DescribeAlarms",
+    "cloudtrail:LookupEvents",
     "cloudwatch:GetMetricStatistics",
     "cloudwatch:PutCompositeAlarm",
     "cloudwatch:PutMetricData",

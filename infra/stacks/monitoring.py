@@ -14,6 +14,7 @@ from infra.iam.resource import resource
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
+from millrace.messages.events import DataLate
 from millrace.monitoring.alarms import starters
 from millrace.settings.environment import Environment
 
@@ -69,7 +70,7 @@ class MonitoringStack(WorkloadStack):
                 iceberg.tables(names, *dict.fromkeys(tables)).may("GetTable"),
                 LAKE.find(names, "decisions"),
                 LAKE.read(names, "iceberg"),
-                bus.put_events(names),
+                bus.put_events(names, DataLate),
             ],
             timeout_s=300,
             memory_mb=1024,

@@ -167,7 +167,7 @@ class ReleaseStack(WorkloadStack):
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
                 *(
-                    [bus.put_events(names), state_table.own_items(names).may("UpdateItem")]
+                    [bus.put_events(names, EndpointWanted), state_table.own_items(names).may("UpdateItem")]
                     if context.workload.rollout.idle
                     else []
                 ),
@@ -204,6 +204,7 @@ class ReleaseStack(WorkloadStack):
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
                 sagemaker_endpoints.live(names).may("DescribeEndpoint"),
                 alarms.read_metrics(),
+                *step_functions.askers(names, "release"),
             ],
         )
         Function(

@@ -21,6 +21,7 @@ from infra.stacks.workload import WorkloadStack
 from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
 from millrace.decisions import absorbed, jobs
+from millrace.messages.events import EndpointWanted, JobDone, JobFailed
 from millrace.names import JOBS, LIVE
 from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
@@ -190,7 +191,7 @@ class ServingStack(WorkloadStack):
                 *self._deciding(queue),
                 queues.receive(waiting.arn),
                 LAKE.below(names, jobs.FOLDER).may("GetObject", "PutObject"),
-                bus.put_events(names),
+                bus.put_events(names, JobDone, JobFailed),
             ],
             timeout_s=DECIDING_TIMEOUT_S,
             memory_mb=PREDICTION_MEMORY_MB,
@@ -219,7 +220,7 @@ class ServingStack(WorkloadStack):
             *([LAKE.write(names, *kept)] if (kept := self.kept_inputs) else []),
             state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             *state_table.read_known_keys(names, self.context.workload.known_keys),
-            *([bus.put_events(names)] if self.context.workload.rollout.idle else []),
+            *([bus.put_events(names, EndpointWanted)] if self.context.workload.rollout.idle else []),
         ]
 
     def _consumer(self, name: str, consumer: Kind) -> Queue:

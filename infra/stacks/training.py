@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_events as events
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_ssm as ssm
@@ -38,7 +39,17 @@ from infra.stacks.workload import WorkloadStack
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
-from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
+from millrace.messages.events import (
+    AlarmUnanswered,
+    BusEvent,
+    DatasetCommitted,
+    EndpointOrphaned,
+    EndpointWanted,
+    ModelRefused,
+    ModelRegistered,
+    RetrainRequested,
+    RunUnheard,
+)
 from millrace.messages.execution import ENDED, UNWANTED
 from millrace.monitoring.alarms import starters
 from millrace.names import IMAGES, JOB_ROLE, MACHINES, TABLES
@@ -55,6 +66,13 @@ from millrace.workload.fit import check_pretrained_file
 
 SNAPSHOT_MEMORY_MB = 3008
 SWEEP = "rate(1 hour)"
+
+
+REQUESTED = events.CfnRule.InputTransformerProperty(
+    input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
+    input_template='{"cause": <id>, "as_of": <time>, "detail": <detail>, "by_event": true}',
+)
+"""The input of a retraining that an event requests: no event is a person's command, whoever put it."""
 
 
 class TrainingStack(WorkloadStack):
@@ -198,6 +216,7 @@ class TrainingStack(WorkloadStack):
                 key.sign(context.signing_key_arn),
                 items.may("PutItem"),
                 *self._registry(),
+                *step_functions.askers(names, "train", "retrain"),
             ],
             timeout_s=300,
             memory_mb=1024,
@@ -288,7 +307,7 @@ class TrainingStack(WorkloadStack):
             },
             bus=None,
         ).to_machine(machine)
-        self._ours("retrain-requested", RetrainRequested).to_machine(machine)
+        self._ours("retrain-requested", RetrainRequested).to_machine(machine, envelope=REQUESTED)
         if schedule := context.workload.retraining.schedule:
             Schedule(
                 self,
@@ -365,7 +384,9 @@ class TrainingStack(WorkloadStack):
                 every("sagemaker", because=listed).may("ListModelPackages"),
                 registry.versions(names).may("DescribeModelPackage"),
                 *([registry.refuse(names)] if context.approval == "person" else []),
-                bus.put_events(names),
+                bus.put_events(
+                    names, EndpointOrphaned, AlarmUnanswered, RunUnheard, *([EndpointWanted] if idle else [])
+                ),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),
                 state_table.read_audit(names),

@@ -60,15 +60,19 @@ class RetrainInput(ExecutionInput):
     reason: RetrainingTrigger | None = None
     """What triggered the retraining. None: it follows from the detail."""
     detail: RetrainingRequest = RetrainingRequest()
+    by_event: bool = False
+    """Whether an event on the bus requests it, as the rule says that started the execution."""
 
     @property
     def trigger(self) -> RetrainingTrigger:
-        """What triggered the retraining: the input's reason, else what its detail shows, else a person's command."""
+        """What triggered the retraining: the input's reason, else what its detail shows, else a person's command.
+
+        What a program requests is weighed as what a schedule does."""
         if self.reason:
             return self.reason
         if self.detail.alarm or self.detail.alarms:
             return "alarm"
-        return "schedule" if self.detail.schedule else "command"
+        return "schedule" if self.detail.schedule or self.by_event else "command"
 
 
 class RetrainingEvidence(Message):

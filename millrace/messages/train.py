@@ -47,8 +47,6 @@ class TrainInput(ExecutionInput):
     started: Moment | None = None
     """When the execution started, by the machine's clock. `as_of` may lie far before it, as after a redrive of
     `retrain`. None in executions of a machine that does not say it."""
-    who: str = ""
-    """The identity that asked for the training, as it says itself; empty if no person did."""
     external_model: ExternalFiles | None = None
     """None: a model is trained."""
     pulled: str = ""

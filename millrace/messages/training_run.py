@@ -42,8 +42,6 @@ class Run(BaseModel):
     as_of: datetime
     """The time that counted as now when the run started."""
     reason: TrainingReason
-    who: str = ""
-    """As `TrainInput.who`."""
     pulled: str = ""
     """As `TrainInput.pulled`."""
     gate: GateBaseline

@@ -23,6 +23,7 @@ from millrace.evaluation.sample import Sample
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.release import ModelState, ReleaseOutcome, SmokeTested, Turn
 from millrace.names import WorkloadNames
+from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.callers import owner_of
 from millrace.state.pointers import Pointers, Version
@@ -132,8 +133,9 @@ def is_same_person(one: str, other: str) -> bool:
 def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by: str) -> Verdict:
     """Whether a version that was never live may be released, by who has approved it.
 
-    `asked_by` is the identity that asked for its training, empty if nobody did. `own_roles` is what the ARNs of the
-    roles of the workload's own functions begin with: they approve nothing in a person's place."""
+    `asked_by` is the identity that started its training, NOBODY or UNKNOWN. One whom nobody knows may be the one who
+    approves, so nobody may. `own_roles` is what the ARNs of the roles of the workload's own functions begin with: they
+    approve nothing in a person's place."""
     if package.refusal:
         return Verdict(refusal=package.refusal)
     if approval == "none":
@@ -143,7 +145,9 @@ def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by
     if not package.changed_by or package.changed_by.startswith(own_roles):
         came = package.changed_by or "nobody whom SageMaker names"
         return Verdict(refusal=f"expected a person to approve it, {came} did")
-    if asked_by and is_same_person(package.changed_by, asked_by):
+    if asked_by == UNKNOWN:
+        return Verdict(refusal="nobody knows who asked for its training, CloudTrail has no event of its start")
+    if asked_by != NOBODY and is_same_person(package.changed_by, asked_by):
         return Verdict(refusal=f"expected another person than who asked for its training to approve it, {asked_by} did")
     return Verdict(approved_by=package.changed_by)
 

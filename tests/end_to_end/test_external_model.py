@@ -17,9 +17,7 @@ WORKLOAD = Path(__file__).resolve().parents[2] / "workloads" / "electricity"
 
 def registered(lived: Lived, folder: Path, model: onnx.ModelProto) -> dict[str, Any]:
     s3, states = (lived.cloud.client(service) for service in ("s3", "stepfunctions"))
-    run = register(
-        s3, states, lived.names, read_model(write(folder, model), WORKLOAD), who="arn:aws:iam::123456789012:user/ann"
-    )
+    run = register(s3, states, lived.names, read_model(write(folder, model), WORKLOAD))
     lived.rest()
     ended: dict[str, Any] = states.describe_execution(executionArn=run.arn)
     return ended

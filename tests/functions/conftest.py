@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from infra.local.cloudtrail.history import keep_history
 from infra.local.dynamodb.install import make_writes_atomic
 from infra.local.kernel.patching import undone
 from infra.local.kms.signatures import sign_digests
@@ -57,6 +59,24 @@ class Aws:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.s3.put_object(Bucket=bucket, Key=key, Body=body)
 
+    def start(self, execution_arn: str, *, as_role: str = "", given: str = "{}") -> None:
+        """Start an execution of this ARN, by the operator or in a session of the role."""
+        machine, name = execution_arn.split(":")[-2:]
+        role = "arn:aws:iam::123456789012:role/any"
+        states = boto3.client("stepfunctions")
+        definition = '{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}'
+        arn = states.create_state_machine(name=machine, definition=definition, roleArn=role)["stateMachineArn"]
+        if as_role:
+            assumed = boto3.client("sts").assume_role(RoleArn=f"{role[:-3]}{as_role}", RoleSessionName="ann")
+            keys = assumed["Credentials"]
+            states = boto3.client(
+                "stepfunctions",
+                aws_access_key_id=keys["AccessKeyId"],
+                aws_secret_access_key=keys["SecretAccessKey"],
+                aws_session_token=keys["SessionToken"],
+            )
+        states.start_execution(stateMachineArn=arn, name=name, input=given)
+
     def audit(self) -> list[dict[str, Any]]:
         """The audit records in order, their details parsed."""
         items = self.dynamodb.scan(TableName=NAMES.platform.audit_table)["Items"]
@@ -71,6 +91,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     with undone(), mock_aws():
         make_writes_atomic()
         sign_digests()
+        keep_history(now=lambda: datetime.now(UTC))
         yield Aws()
 
 

@@ -37,6 +37,7 @@ SHARED = {
     "application-autoscaling:* on scalable-target/*": "a target is named by an id; no condition knows what it scales",
     "application-autoscaling:DescribeScalableTargets on *": "the list takes no resource",
     "cloudwatch:DescribeAlarms on *": "by prefix it takes no resource, and SageMaker looks at all alarms",
+    "cloudtrail:LookupEvents on *": "it takes no resource: the starts of all executions of the account",
     "cloudwatch:GetMetricStatistics on *": "it takes no resource",
     "cloudwatch:PutMetricData on *": "it takes no resource; the namespace is a condition, not the dimension",
     "ec2:* on *": "network interfaces have no name before a job has them; all jobs stand in the platform's network",

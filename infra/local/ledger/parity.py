@@ -214,6 +214,7 @@ CALLS: Mapping[str, Row] = {
     **executed(
         "DescribeRule DisableRule EnableRule InvokeApiDestination ListRuleNamesByTarget PutEvents", prefix="events:"
     ),
+    **executed("cloudtrail:LookupEvents", "Starts of executions only, at once; on AWS after up to 15 minutes."),
     **executed("CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable", prefix="glue:"),
     **executed(
         "DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards ListStreams PutRecord PutRecords",

@@ -137,7 +137,7 @@ def test_a_failed_run_goes_on_and_a_good_one_does_not(
     good = find_run(states, NAMES, ran(machine("ingest", {"A": PASS})))
     with pytest.raises(RunError, match=r"Execution is SUCCEEDED and cannot be redriven: .*`millrace rerun \w+ --new`"):
         redrive(states, good)
-    again = start_again(states, good, who="ann")
+    again = start_again(states, good)
     assert again.how == "started"
     assert again.arn != good.arn
 
@@ -150,10 +150,9 @@ def test_only_a_release_that_begins_anew_is_of_another_moment(
     given = {"cause": "event", "as_of": "1997-05-15T00:00:00Z"}
     arn = states.start_execution(stateMachineArn=NAMES.machine_arn(name), input=json.dumps(given))["executionArn"]
     Follower(states=states, names=NAMES, poll_s=0.01).end_of(arn)
-    again = start_again(states, find_run(states, NAMES, arn), who="ann")
+    again = start_again(states, find_run(states, NAMES, arn))
     new = json.loads(states.describe_execution(executionArn=again.arn)["input"])
-    asked = {"who": "ann"} if name == "train" else {}
-    assert new == {key: value for key, value in given.items() if key in {"cause", *kept}} | asked
+    assert new == {key: value for key, value in given.items() if key in {"cause", *kept}}
 
 
 def test_a_running_one_is_left_alone(states: Any, machine: Callable[..., str]) -> None:
@@ -161,7 +160,7 @@ def test_a_running_one_is_left_alone(states: Any, machine: Callable[..., str]) -
     with pytest.raises(RunError, match="Execution is RUNNING and cannot be redriven: wait for its end, or stop it"):
         redrive(states, run)
     with pytest.raises(RunError, match="Execution is RUNNING"):
-        start_again(states, run, who="ann")
+        start_again(states, run)
     follower = Follower(states=states, names=NAMES, poll_s=0.01, limit_s=0.05)
     with pytest.raises(RunError, match="expected its end within 0 s, it still runs"):
         follower.end_of(run.arn)
@@ -210,7 +209,7 @@ def test_of_a_child_it_is_told_that_its_parent_stays(
     (note,) = redrive(states, failed).notes
     assert note.startswith(f"{parent.rpartition(':')[2]}, which waited for child, stays FAILED")
     Follower(states=states, names=NAMES, poll_s=0.01).end_of(failed.arn)
-    again = start_again(states, find_run(states, NAMES, "child"), who="ann")
+    again = start_again(states, find_run(states, NAMES, "child"))
     assert describe_run(states, NAMES, find_run(states, NAMES, again.arn)).parent == ""
 
 

@@ -311,3 +311,7 @@ def test_nobody_is_retrained_before_the_first_release(aws, load, event):
 )
 def test_who_asks_is_read_from_the_detail(aws, ready, load, event, detail, trigger):
     assert load("guard")(event("guard", detail=detail))["trigger"] == trigger
+
+
+def test_an_event_is_no_persons_command(aws, ready, load, event):
+    assert load("guard")(event("guard", detail={"workload": "electricity"}, by_event=True))["trigger"] == "schedule"

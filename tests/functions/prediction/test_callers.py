@@ -59,7 +59,7 @@ def test_a_key_gives_the_same_answer_and_the_same_decisions(
 
 
 @pytest.mark.parametrize("asked", [{}, {"resource": "/electricity/jobs"}, {"resource": "/electricity/reviews"}])
-@pytest.mark.parametrize("identity", [{"userArn": None}, {"userArn": ""}, None])
+@pytest.mark.parametrize("identity", [{"userArn": None}, {"userArn": ""}, None, "x"])
 def test_nobody_is_answered_over_http_without_a_caller(
     asked: dict[str, str], identity: object, predict: Handler, decisions: Callable[[], list[str]]
 ) -> None:
@@ -68,6 +68,13 @@ def test_nobody_is_answered_over_http_without_a_caller(
     status, refusal = said(predict(told))
     assert (status, refusal["error"]) == (403, "no caller")
     assert decisions() == []
+
+
+@pytest.mark.parametrize("odd", [{"pathParameters": [1]}, {"pathParameters": {"id": "a b"}, "queryStringParameters": 1}])
+def test_an_event_that_no_gateway_sends_is_no_request(odd: dict[str, Any], predict: Handler) -> None:
+    told = event(**odd, resource="/electricity/decisions/{id}")
+    told["requestContext"]["authorizer"] = "x"
+    assert said(predict(told))[0] == 404
 
 
 def ids(predict: Handler, name: str, *, caller: str | None = None, **body: Any) -> list[str]:

@@ -36,6 +36,12 @@ def register(monkeypatch, load):
     return load("registration")
 
 
+@pytest.fixture(autouse=True)
+def started(aws, event):
+    """The operator has started the run."""
+    aws.start(event("registration")["execution"])
+
+
 def test_a_version_with_its_chain_is_registered(aws, trained_run, register, event):
     trained_run()
     answer = register(event("registration"))
@@ -223,7 +229,9 @@ def test_a_version_is_signed_with_its_members_and_all_its_digests(aws, trained_r
     assert signed.name == f"{aws.names.package_group}/{run}"
     assert signed.members == digests_of(read_members(archive))
     metadata = package["CustomerMetadataProperties"]
-    assert signed.digests == {name: value for name, value in metadata.items() if name.endswith("_digest")}
+    asker = hashlib.sha256(metadata["asked_by"].encode()).hexdigest()
+    digests = {name: value for name, value in metadata.items() if name.endswith("_digest")}
+    assert signed.digests == digests | {"asked_by": asker}
     assert {"bom_digest", "card_digest", "model_digest", "artefact_digest"} <= signed.digests.keys()
 
 

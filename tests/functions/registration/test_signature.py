@@ -37,6 +37,7 @@ def environment(aws, trained_run, load, event, monkeypatch):
         monkeypatch.setenv(variable, IMAGE)
     monkeypatch.setenv("MILLRACE_KEY_ARN", "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c")
     trained_run()
+    aws.start(event("registration")["execution"])
     load("registration")(event("registration"))
     return Environment(platform=aws.names.platform, client=functools.cache(boto3.client))
 
@@ -66,7 +67,8 @@ def test_a_version_that_is_as_it_was_signed_is_verified(aws, environment):
         "model.tar.gz", "evaluation.json", "sample.json", "baseline.json", "card.json", "bom.cdx.json",
     }  # fmt: skip
     assert {one.what for one in found if one.compared_with == "registry"} == {
-        f"{name}_digest" for name in ("data", "contract", "config", "code", "weights", "onnx", "model")
+        "asked_by",
+        *(f"{name}_digest" for name in ("data", "contract", "config", "code", "weights", "onnx", "model")),
     }
 
 

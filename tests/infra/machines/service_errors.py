@@ -26,6 +26,7 @@ LAMBDA = frozenset(
         ),
         "Runtime.ExitError",
         "KeyError",
+        "AskerUnknownError",
         "EndpointChangingError",
     }
 )

@@ -33,8 +33,8 @@ SEEN_LATER = {
 """Catchers whose error no later state reads, and what becomes of its cause. It stays in the execution's output."""
 LONGEST_BACKOFF_S = 15 * 60
 """Of all retries of one error of a task: what lasts longer is for a person to see."""
-LONGEST_WAITS_S = {"EndpointChangingError": 8 * 3600, QUOTA_ERROR: 3600}
-"""For what ends by itself: an endpoint's change, and another job that has the instance."""
+LONGEST_WAITS_S = {"EndpointChangingError": 8 * 3600, QUOTA_ERROR: 3600, "AskerUnknownError": 30 * 60}
+"""For what ends by itself: an endpoint's change, and another job that has the instance, an event of CloudTrail."""
 
 
 def test_what_aws_says_to_retry_of_a_function_is_retried() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from millrace.errors import ConflictError
 from millrace.evaluation.sample import Sample
+from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.promotion import (
     NONE,
     SampleAnswers,
@@ -34,7 +35,7 @@ def version(number):
 
 PACKAGE = Package(
     arn="p/3", version="3", image="i", model_data_url="s3://b/m", approval="PendingManualApproval",
-    made=parse_utc("1997-01-01T00:00:00Z"), changed_by="", said="", metadata={},
+    decided_at=parse_utc("1997-01-01T00:00:00Z"), changed_by="", said="", metadata={},
 )  # fmt: skip
 
 
@@ -155,18 +156,19 @@ OWN = "arn:aws:sts::123456789012:assumed-role/millrace-dev-xray-"
 @pytest.mark.parametrize(
     ("approval", "changed_by", "asked_by", "mode", "expected"),
     [
-        ("PendingManualApproval", "", "", "none", "goes on"),
-        ("PendingManualApproval", "", "", "person", "waits"),
-        ("Approved", ANN, "", "person", f"approved by {ANN}"),
+        ("PendingManualApproval", "", NOBODY, "none", "goes on"),
+        ("PendingManualApproval", "", NOBODY, "person", "waits"),
+        ("Approved", ANN, NOBODY, "person", f"approved by {ANN}"),
+        ("Approved", ANN, UNKNOWN, "person", "nobody knows who asked"),
         ("Approved", ANN, ANN.replace("ann", "ann2"), "person", "another person than who asked"),
         ("Approved", ANN, ANN.replace("Leads", "Makers"), "person", f"approved by {ANN}"),
         ("Approved", CENTRAL_ANN, CENTRAL_ANN.replace("ann", "bob"), "person", f"approved by {CENTRAL_ANN}"),
         ("Approved", CENTRAL_ANN, CENTRAL_ANN, "person", "another person than who asked"),
         ("Approved", ANN, ANN, "person", "another person than who asked"),
-        ("Approved", "", "", "person", "nobody whom SageMaker names"),
-        ("Approved", OWN + "training/sweep", "", "person", "expected a person to approve it"),
+        ("Approved", "", NOBODY, "person", "nobody whom SageMaker names"),
+        ("Approved", OWN + "training/sweep", NOBODY, "person", "expected a person to approve it"),
         ("Rejected", ANN, "", "person", f"{ANN} has refused it: no"),
-        ("Rejected", ANN, "", "none", f"{ANN} has refused it: no"),
+        ("Rejected", ANN, NOBODY, "none", f"{ANN} has refused it: no"),
     ],
 )
 def test_who_lets_a_version_be_released(approval, changed_by, asked_by, mode, expected):
