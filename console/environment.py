@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import boto3
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.stages import declared_bus, declared_stages
+from console.stages import ACT_AS, declared_bus, declared_stages
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.load import workload_folders, workloads_folder
@@ -81,7 +81,7 @@ class Environment:
 
 
 def find_environment(stage: str, build: Path) -> Environment:
-    """The environment of a stage.
+    """The environment of a stage, as the role that ACT_AS names reaches it; without one as the caller does.
 
     `local` is the cloud at AWS_ENDPOINT_URL, else the one that `millrace up` started. All other stages are in the
     account and region of the caller's credentials.
@@ -89,9 +89,43 @@ def find_environment(stage: str, build: Path) -> Environment:
     # Stages that need no declaration first, then those that `cdk.json` declares.
     if stage not in (known := [*STAGES, *sorted(set(declared_stages()) - set(STAGES))]):
         raise EnvironmentNotFoundError(f"--stage: expected one of {known}, got {stage!r}")
-    if stage == "local":
-        url = os.environ.get("AWS_ENDPOINT_URL")
-        return local_environment(LocalCloud(endpoint_url=url) if url else _running(build))
+    environment = _local(build) if stage == "local" else _on_aws(stage)
+    return as_role(environment, role) if (role := os.environ.get(ACT_AS)) else environment
+
+
+def as_role(environment: Environment, role: str) -> Environment:
+    """The environment as a session of the role reaches it: `leads/ann` is the role `leads`, its session named `ann`.
+
+    In a local cloud a role that does not exist is made, and may do everything, as its operator may."""
+    name, _, session = role.partition("/")
+    if environment.cloud:
+        _make_role(environment.client("iam"), name, environment.platform.account)
+    arn = f"arn:{environment.platform.partition}:iam::{environment.platform.account}:role/{name}"
+    assumed = environment.client("sts").assume_role(RoleArn=arn, RoleSessionName=session or "millrace")
+    key, secret, token = (assumed["Credentials"][part] for part in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    if environment.cloud:
+        return replace(environment, client=cache(partial(environment.cloud.client, key=key, token=token)))
+    own = boto3.Session(key, secret, token, region_name=environment.platform.region)
+    return replace(environment, client=cache(own.client))
+
+
+def _make_role(iam: Any, name: str, account: str) -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    documents = [json.dumps({"Version": "2012-10-17", "Statement": [one]}) for one in (trust, everything)]
+    try:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=documents[0])
+    except iam.exceptions.EntityAlreadyExistsException:
+        return
+    iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=documents[1])
+
+
+def _local(build: Path) -> Environment:
+    url = os.environ.get("AWS_ENDPOINT_URL")
+    return local_environment(LocalCloud(endpoint_url=url) if url else _running(build))
+
+
+def _on_aws(stage: str) -> Environment:
     session = boto3.Session()
     if session.region_name is None:
         raise EnvironmentNotFoundError("expected a region in AWS_REGION or in the profile, got none")

@@ -9,6 +9,8 @@ from typing import Any
 
 from millrace.workload.load import workloads_folder
 
+ACT_AS = "MILLRACE_AS"
+"""The variable that names the role as which a command acts; empty for the caller's own identity."""
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

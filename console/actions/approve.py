@@ -1,4 +1,6 @@
-"""Approve a version that waits for a person, or refuse it: SageMaker keeps who did, its event starts the release."""
+"""Approve a version that waits for a person, refuse one that waits or is watched, or release one that was stopped.
+
+SageMaker keeps who did. Its event starts the release; the function that watches a version ends its phase."""
 
 from __future__ import annotations
 
@@ -7,13 +9,14 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
+from console.actions.start import start
 from console.environment import Environment
-from console.queries.runs import input_of, list_runs
-from console.queries.versions import needs_approval, registry_of, state_of
+from console.queries.runs import Run, input_of, list_runs
+from console.queries.versions import climbing_version, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
-from millrace.names import WorkloadNames
+from millrace.names import LIVE, WorkloadNames
 from millrace.release.promotion import is_same_person, outcome_of
-from millrace.release.registry import ASKED_BY, PENDING, Package
+from millrace.release.registry import ASKED_BY, PENDING, REJECTED, Package
 from millrace.state.pointers import ReleasePointers
 
 
@@ -41,21 +44,47 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
 
 
 def refuse(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
-    """The version, which is not released. Raises the errors of `approve`, but for who asked for its training."""
-    package = _undecided(environment, names, version, reason=reason)
+    """The version, which is not released. A version on a phase of its release leaves it at its next look.
+
+    Raises the errors of `approve`, but for who asked for its training and for a version on a phase."""
+    climbing = climbing_version(environment, names)
+    is_watched = climbing is not None and climbing.version == version and climbing.phase != LIVE
+    find = _never_live if is_watched else _undecided
+    package = find(environment, names, version, reason=reason)
     registry_of(environment, names).refuse(package, reason=reason)
     return package
 
 
-def _undecided(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
+def release(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Run:
+    """The release that was started of a version that was refused, or whose release was stopped.
+
+    It goes through the declared phases. A refused version waits for a person again, where one has to approve it.
+    Raises the errors of `refuse`, and ConflictError for a version that waits for a person or is being released."""
+    package = _never_live(environment, names, version, reason=reason)
+    climbing = climbing_version(environment, names)
+    if climbing is not None and climbing.version == version:
+        raise ConflictError(f"version {version}: expected one whose release has ended, it is in {climbing.phase}")
+    if package.approval == PENDING and needs_approval(environment, names):
+        raise ConflictError(f"version {version}: it waits for a person: `millrace approve {version} --reason …`")
+    if package.approval == REJECTED:
+        registry_of(environment, names).reopen(package, reason=reason)
+    more = {"detail": {"package_arn": package.arn}}
+    return start(environment.client("stepfunctions"), names, "release", more=more)
+
+
+def _never_live(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
+    where = "approve, refuse or release"
     if not reason.strip():
-        raise ConfigurationError(
-            where="approve or refuse", field="--reason", expected="a sentence for the audit table", came=reason
-        )
-    package = find_package(environment, names, version, where="approve or refuse")
+        raise ConfigurationError(where=where, field="--reason", expected="a sentence for the audit table", came=reason)
+    package = find_package(environment, names, version, where=where)
     pointers = ReleasePointers(state_of(environment, names)).read()
     if package.was_live or outcome_of(pointers, package.version, turn="open") != "open":
         raise ConflictError(f"version {version}: expected one that waits, it or a newer one is or was live")
+    return package
+
+
+def _undecided(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
+    package = _never_live(environment, names, version, reason=reason)
     if package.approval != PENDING:
         raise ConflictError(f"version {version}: {package.approval} by {package.changed_by} already: {package.said}")
     if not needs_approval(environment, names):

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from console.cli.approval import approve, refuse
+from console.cli.approval import approve, refuse, release
 from console.cli.audit import audit
 from console.cli.clock import clock
 from console.cli.console import console
@@ -43,6 +43,7 @@ from console.cli.status import automate, logs, status
 from console.cli.tuning import tune
 from console.cli.watch import watch
 from console.cli.why import why
+from console.stages import ACT_AS
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -51,7 +52,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment, simulate),
-    "Models": (validate, approve, refuse, live, rollback, pull, card, bom, verify, export, part),
+    "Models": (validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (
         watch,
         alarms,
@@ -91,9 +92,22 @@ Version = Annotated[
 ]
 
 
+As = Annotated[
+    str,
+    typer.Option(
+        "--as",
+        metavar="ROLE/NAME",
+        envvar=ACT_AS,
+        help="Act in a session of this role, for example to approve what another person asked for. The local cloud "
+        "makes a role that it does not have.",
+    ),
+]
+
+
 @app.callback()
-def main(_: Version = False) -> None:
+def main(_: Version = False, role: As = "") -> None:
     """Deep learning in production on AWS primitives; the deployed templates also run whole on this machine."""
+    os.environ[ACT_AS] = role
     for number in SIGNALS:
         signal.signal(number, _interrupt)
 

@@ -1,4 +1,4 @@
-"""`millrace approve` and `millrace refuse`: a person decides about a version that has passed its gates."""
+"""`millrace approve`, `refuse` and `release`: a person decides about a version that has passed its gates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
+from console.cli.runs import Wait, end
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -46,7 +47,9 @@ def approve(
 
 
 def refuse(workload: Workload, stage: Stage, build: Build, json: Json, version: Version, reason: Reason) -> None:
-    """Refuse a version that waits for a person: it is not released, and the live version stays.
+    """Refuse a version that waits for a person or is on a phase of its release: the live version stays.
+
+    A phase ends at its next look, within the hour.
 
     Example: millrace refuse 3 --reason "errs on the new wards" """
     from console.actions import approve as action
@@ -58,6 +61,21 @@ def refuse(workload: Workload, stage: Stage, build: Build, json: Json, version: 
         show_json({"version": package.version, "approved": False})
     else:
         print(f"Version {version} is refused; the live version stays.")
+
+
+def release(
+    workload: Workload, stage: Stage, build: Build, json: Json, version: Version, reason: Reason, wait: Wait = False
+) -> None:
+    """Release a version again that was refused, or whose release was stopped.
+
+    It goes through the declared phases. Where a person has to approve versions, one that was refused waits again.
+
+    Example: millrace release 3 --reason "its labels were swapped, not it" """
+    from console.actions import approve as action
+
+    environment, names = find_deployed(stage, build, workload)
+    run = action.release(environment, names, version, reason=reason)
+    end(environment, names, run, how="started", wait=wait, as_json=json)
 
 
 def _follow(environment: Environment, names: WorkloadNames, package_arn: str, known: set[str]) -> None:

@@ -46,16 +46,17 @@ class LocalCloud:
     secret: str = field(default_factory=lambda: os.environ.get(SECRET_VARIABLE, ""), repr=False)
     """The secret of the cloud's run. Clock and other control routes answer only to requests that carry it."""
 
-    def client(self, service: str, *, key: str = "local") -> Any:
+    def client(self, service: str, *, key: str = "local", token: str | None = None) -> Any:
         """A boto3 client as an operator on AWS would make it. Only the endpoint differs.
 
-        `key` is the access key of another person."""
+        `key` is the access key of another person, `token` belongs to it if it is of a role's session."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint_url,
             region_name=REGION,
             aws_access_key_id=key,
             aws_secret_access_key="local",  # noqa: S106 - the local cloud knows no secrets
+            aws_session_token=token,
             # Of some operations the SDK asks another host: `sync-localhost` for TestState.
             config=Config(inject_host_prefix=False),
         )

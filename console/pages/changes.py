@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from console.presenters.alarms import explain, monitor_run_before
+from console.presenters.release import live_since
 from console.queries.answers import answer
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised
@@ -26,7 +27,7 @@ def changes(report: WorkloadReport) -> list[str]:
     moves = _moves(report)
     # The release after an alarm is told with the alarm.
     after = [_release_after(alarm, moves) for alarm in report.alarms[-NEWEST:]]
-    newest = sorted([*_moved(moves, after), *_refused(report)], key=_time)[-NEWEST:]
+    newest = sorted([*_moved(moves, after, report), *_refused(report)], key=_time)[-NEWEST:]
     return [sentence for _, sentence in sorted([*_alarmed(report, after), *newest], key=_time)]
 
 
@@ -58,11 +59,14 @@ def _alarmed(report: WorkloadReport, releases: Sequence[Execution | None]) -> It
         cause = explain(alarm.name, run, report) if run else ""
         why = f" ({cause})" if cause else ""
         opened = answer(after, "start_release", ReleaseStarted) if after else None
-        then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
+        since = (live_since(after, report) or after.started) if after else None
+        then = f" Version {opened.version} was released on {day(since)}." if opened and since else ""
         yield alarm.at, f"On {day(alarm.at)} the {spelled(alarm.name)} alarm was raised{why}.{then}"
 
 
-def _moved(moves: Sequence[Execution], after_alarms: Sequence[Execution | None]) -> Iterator[Sentence]:
+def _moved(
+    moves: Sequence[Execution], after_alarms: Sequence[Execution | None], report: WorkloadReport
+) -> Iterator[Sentence]:
     """A sentence for each rollback, and for each release that no other sentence tells.
 
     The first sentence of the page tells the release of the live version, a sentence on an alarm the release after it.
@@ -71,7 +75,9 @@ def _moved(moves: Sequence[Execution], after_alarms: Sequence[Execution | None])
         opened, back = answer(run, "start_release", ReleaseStarted), _rollback(run)
         if opened is None:
             continue
-        when = _when(run.started, [each.started for each in moves])
+        since = live_since(run, report)
+        is_later = since is not None and since != run.started.date()
+        when = day(since) if since and is_later else _when(run.started, [each.started for each in moves])
         if back:
             place = f" in the place of version {opened.previous_version}" if opened.previous_version.isdigit() else ""
             yield run.started, f"On {when} a rollback brought version {opened.version} back{place} ({back.reason})."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, time
 
 from console.presenters.alarms import explain, monitor_run_before
 from console.presenters.catalogue import PRESENTERS, outcome, titled
@@ -17,7 +18,20 @@ from console.words import count, spelled
 
 def timeline(report: WorkloadReport) -> tuple[TimelineEntry, ...]:
     """The entries in the order of time."""
-    return tuple(_with_withdrawals(_entries(report), report.withdrawals))
+    return tuple(_with_withdrawals(_in_order(_entries(report)), report.withdrawals))
+
+
+def _in_order(entries: Iterable[TimelineEntry]) -> Iterator[TimelineEntry]:
+    """The entries in the order of their runs, but for those that happened on a later day than their run began."""
+    held: list[TimelineEntry] = []
+    for entry in entries:
+        while held and held[0].at <= entry.at:
+            yield held.pop(0)
+        if entry.is_later:
+            held.append(entry)
+        else:
+            yield entry
+    yield from held
 
 
 def _with_withdrawals(entries: Iterable[TimelineEntry], withdrawals: Sequence[Withdrawal]) -> Iterator[TimelineEntry]:
@@ -53,12 +67,13 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
         # A run that an alarm started has the alarm as its cause.
         because = next((f"alarm {alarm.name}" for alarm in raised if alarm.starts_retraining), _cause(run, report))
         yield TimelineEntry(
-            at=run.started,
+            at=datetime.combine(summary.day, time(), UTC) if summary.day else run.started,
             what=summary.what,
             detail=summary.detail,
             tone=summary.tone,
             because=because,
             seconds=run.seconds,
+            is_later=summary.day is not None,
         )
     yield from _quiet(quiet, report)
 

@@ -16,8 +16,12 @@ from console.queries.versions import WaitingVersion
 from console.words import age
 from millrace.artefact.signing import SignedVersion
 from millrace.names import WorkloadNames
-from millrace.release.registry import PENDING, Package
+from millrace.release.askers import UNKNOWN
+from millrace.release.promotion import is_same_person
+from millrace.release.registry import APPROVED, PENDING, Package
 
+WATCHED = ("shadow", "assisted", "canary")
+"""The phases of a release that a person may end."""
 LINKS = ("data", "contract", "config", "code", "model")
 """The digests that are compared with those of the live version."""
 
@@ -34,6 +38,30 @@ class Decided:
     signature: SignedVersion | Unread
     waiting: WaitingVersion
     now: datetime
+    who: str
+    """The identity that looks at the page."""
+    is_released: bool
+    """Whether a release runs."""
+
+    @property
+    def may_approve(self) -> bool:
+        """Whether `who` is surely another person than who asked for the training."""
+        asked_by = self.waiting.asked_by
+        return asked_by != UNKNOWN and not is_same_person(self.who, asked_by)
+
+    @property
+    def stands(self) -> str:
+        """What became of the version so far, as the end of a sentence about it."""
+        status, package = self.model.version.status, self.package
+        if status == "registered" and package.approval == APPROVED:
+            runs = ", a release runs" if self.is_released else ", and no release of it runs"
+            return f"is approved by {package.changed_by.rpartition('/')[2]}{runs}"
+        words = {
+            "waits": "waits for a person",
+            "refused": "was refused",
+            **{one: f"is in its {one}" for one in WATCHED},
+        }
+        return words.get(status, f"is {status}")
 
 
 def version_path(workload: str, version: str) -> str:
@@ -56,7 +84,11 @@ def version_page(found: Decided, *, asked: str, token: str, message: str = "") -
         model=found.model,
         nearest=None,
         live=found.live.version if found.live else None,
+        stands=found.stands,
         waits=waits(found.waiting, found.now) if version.status == "waits" else "",
+        is_watched=version.status in WATCHED,
+        may_approve=found.may_approve,
+        who=found.who,
         said="" if found.package.approval == PENDING else found.package.said,
         signature=found.signature,
         source=list(_source(found)),

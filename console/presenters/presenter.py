@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from console.words import day
@@ -33,6 +33,8 @@ class TimelineEntry:
     """What caused it; empty for what a person did."""
     seconds: float | None = None
     """How long it took; None if that says nothing."""
+    is_later: bool = False
+    """Whether it happened on a later day than its run began."""
 
 
 def until(runs: Sequence[Execution | MonitorRun]) -> str:
@@ -48,6 +50,8 @@ class RunSummary:
     what: str
     detail: str
     tone: Tone = "plain"
+    day: date | None = None
+    """The day on which it happened, if that is not the day of the start."""
 
 
 @dataclass(frozen=True, kw_only=True)

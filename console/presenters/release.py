@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
@@ -57,6 +58,12 @@ def _watched(run: Execution, opened: ReleaseStarted | None) -> list[str]:
     return [f"{count(advanced.watched_requests, 'request')} came while its fleet was watched"]
 
 
+def _stopped(run: Execution) -> str:
+    """Why the version was stopped on a phase of its release; empty if it was not."""
+    judged = answer(run, "judge_phase", PhaseJudged)
+    return judged.because if judged and judged.answer == "stop" else ""
+
+
 def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     opened = answer(run, "start_release", ReleaseStarted)
     if opened is None:
@@ -76,15 +83,21 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return Outcome(text=f"not released: {why}", is_refused=is_refused)
     if is_rollback:
         return Outcome(text=f"version {opened.version} is live again")
-    judged = answer(run, "judge_phase", PhaseJudged)
-    stopped = judged.because if judged and judged.answer == "stop" else ""
+    stopped = _stopped(run)
     if stopped and answer(run, "advance_release", ReleaseAdvanced) is None:
         return Outcome(text=f"not released: {stopped}", is_refused=True)
     back = [f"then the version before comes back: {stopped}"] if stopped else []
     return Outcome(text="; ".join([f"released version {opened.version}", *_watched(run, opened), *back]))
 
 
-def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
+def live_since(run: Execution, report: WorkloadReport) -> date | None:
+    """The day on which the version of a release went live, which may be weeks after its start; None if not known."""
+    opened = answer(run, "start_release", ReleaseStarted)
+    periods = [one for one in report.champions if opened and one.version == opened.version]
+    return next((one.start for one in periods if one.start >= run.started.date()), None)
+
+
+def _summary(run: Execution, report: WorkloadReport) -> RunSummary:
     opened, probed = answer(run, "start_release", ReleaseStarted), answer(run, "smoke_test", SmokeTested)
     version = opened.version if opened else ""
     if opened and opened.outcome in SERVES_AGAIN and _restores(run):
@@ -98,8 +111,13 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
         detail.insert(0, f"{request.reason} (requested by {brief(request.who)})")
         return RunSummary(what=f"Rolled back to version {version}", detail="; ".join(detail), tone="watch")
     # The previous version is `none` before the first release.
+    stopped, advanced = _stopped(run), answer(run, "advance_release", ReleaseAdvanced)
+    if advanced is None:
+        return RunSummary(what=f"Version {version} not released", detail=stopped or "; ".join(detail), tone="watch")
     detail += [f"replaces version {opened.previous_version}"] if opened and opened.previous_version.isdigit() else []
-    return RunSummary(what=f"Version {version} released", detail="; ".join(detail), tone="good")
+    since = live_since(run, report)
+    later = since if since != run.started.date() else None
+    return RunSummary(what=f"Version {version} released", detail="; ".join(detail), tone="good", day=later)
 
 
 PRESENTER = Presenter(subject=_subject, outcome=_outcome, summary=_summary)

@@ -229,7 +229,8 @@ def _newest(alarm: RatioAlarm, looks: Sequence[WindowReport]) -> float | None:
 
 def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
     """The periods by the audit's records of releases and rollbacks. The last period ends with `until`."""
-    live = [(each.as_of.date(), each.details) for each in records if isinstance(each.details, VersionLive)]
+    lived = (each.details for each in records if isinstance(each.details, VersionLive))
+    live = [(each.live_at.date(), each) for each in lived]
     # A period ends where the next one starts; the last one ends at `until`.
     ends = [*(start for start, _ in live[1:]), *(max(until, start) for start, _ in live[-1:])]
     return tuple(

@@ -12,10 +12,11 @@ from console.environment import Environment
 from console.queries.stored import find_object
 from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.messages.audit import AuditEvent, VersionDecided, VersionLive
+from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict, NextStep
 from millrace.messages.training_run import PINNED, Run
 from millrace.names import WorkloadNames
+from millrace.release.askers import NOBODY
 from millrace.release.registry import ASKED_BY, PENDING, REJECTED, Package, Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
@@ -122,6 +123,7 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
             records=records,
             needs_person=needs_person,
             climbing=climbing,
+            own_roles=names.sessions,
         )
         for package in registry_of(environment, names).all()
     ]
@@ -175,14 +177,19 @@ def find_waiting(environment: Environment, names: WorkloadNames) -> tuple[Waitin
     )
 
 
+def asker(package: Package) -> str:
+    """The identity that asked for the training of the version, or UNKNOWN; empty if no person did."""
+    return package.metadata.get(ASKED_BY, "").replace(NOBODY, "")
+
+
 def waiting(names: WorkloadNames, package: Package) -> WaitingVersion:
     """Since when and until when the version waits, and who asked for it."""
     hours = load_workload(workloads_folder() / names.workload).rollout.approval_hours
     return WaitingVersion(
         version=package.version,
-        since=package.made,
-        until=package.made + timedelta(hours=hours),
-        asked_by=package.metadata.get(ASKED_BY, ""),
+        since=package.decided_at,
+        until=package.decided_at + timedelta(hours=hours),
+        asked_by=asker(package),
     )
 
 
@@ -196,6 +203,7 @@ def describe_version(environment: Environment, names: WorkloadNames, package: Pa
         records=records,
         needs_person=needs_approval(environment, names),
         climbing=climbing_version(environment, names),
+        own_roles=names.sessions,
     )
 
 
@@ -204,18 +212,26 @@ def climbing_version(environment: Environment, names: WorkloadNames) -> Climbing
     return ClimbingVersion(state_of(environment, names)).read()
 
 
-def decision_on(package: Package, records: Iterable[Record]) -> str:
-    """What a person has decided about the version last: "approved by ann: as good on our wards"; empty for nothing."""
+def decision_on(package: Package, records: Iterable[Record], *, own_roles: str) -> str:
+    """What was decided about the version last, by a person or by a phase of its release; empty for nothing.
+
+    "approved by ann: as good on our wards", "the shadow refused it: worse by 127 labels". `own_roles` is what the ARNs
+    of the workload's own roles begin with."""
     words = {AuditEvent.RELEASE_APPROVED: "approved", AuditEvent.RELEASE_REFUSED: "refused"}
     if package.was_live:
         # Records of one second have no order, and nothing but an approval comes last here.
         del words[AuditEvent.RELEASE_REFUSED]
+    own = [record for record in records if getattr(record.details, "version", "") == package.version]
+    if package.approval == REJECTED and not package.was_live:
+        stopped = [one.details for one in own if one.event == AuditEvent.PHASE_STOPPED]
+        by_phase = package.changed_by.startswith(own_roles) and stopped and stopped[-1]
+        if isinstance(by_phase, PhaseEnded):
+            return f"the {by_phase.phase} refused it: {by_phase.because}"
+        return f"refused by {package.changed_by.rpartition('/')[2] or 'somebody'}: {package.said}"
     found = [
         f"{words[record.event]} by {record.details.by.rpartition('/')[2]}: {record.details.reason}"
-        for record in records
-        if record.event in words
-        and isinstance(record.details, VersionDecided)
-        and record.details.version == package.version
+        for record in own
+        if record.event in words and isinstance(record.details, VersionDecided)
     ]
     return found[-1] if found else ""
 
@@ -246,6 +262,7 @@ def _registered(
     records: Iterable[Record],
     needs_person: bool,
     climbing: Climbing | None,
+    own_roles: str,
 ) -> ModelVersion:
     known = package.metadata
     judgement = judged.get(known.get("run", ""))
@@ -258,14 +275,14 @@ def _registered(
     return ModelVersion(
         version=package.version,
         status=status_of(package, pointers, needs_person=needs_person, climbing=climbing),
-        decision=decision_on(package, records),
+        decision=decision_on(package, records, own_roles=own_roles),
         run=known.get("run", ""),
         snapshot_id=known.get("snapshot_id", ""),
         tag=known.get("tag", ""),
         rows=int(known["rows"]) if "rows" in known else None,
         trained_at=parse_utc(known["as_of"]) if "as_of" in known else None,
         reason=known.get("reason", ""),
-        asked_by=known.get(ASKED_BY, ""),
+        asked_by=asker(package),
         live_at=max(lived, default=None),
         gates=judgement.verdicts if judgement else (),
         next_step=judgement.next_step if judgement else None,

@@ -46,6 +46,7 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.release.signatures import check_signature
+from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.load import load_workload, workloads_folder
 
@@ -188,6 +189,8 @@ class _Console:
             signature=self._signature(names, package),
             waiting=waiting(names, package),
             now=environment.now(),
+            who=environment.identity(),
+            is_released=Leases(state_of(environment, names)).find("release") is not None,
         )
         asked = question_of(workloads_folder() / names.workload / "workload.yaml")
         return HTMLResponse(version_page(found, asked=asked, token=self._token, message=message))

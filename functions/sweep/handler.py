@@ -190,13 +190,13 @@ def withdraw_items(queue: ReviewQueue, *, now: datetime) -> None:
 
 
 def refuse_overdue(now: datetime) -> None:
-    """Refuse each version that was registered so long ago that a person should have approved it by now.
+    """Refuse each version that has waited so long that a person should have approved it by now.
 
     SageMaker's event of it starts the release, which keeps the refusal in the audit and tells it."""
     hours, pointers = WORKLOAD.rollout.approval_hours, POINTERS.read()
     for package in list(REGISTRY.waiting()):
         waits = outcome_of(pointers, package.version, turn="open") == "open"
-        if waits and package.made + timedelta(hours=hours) <= now:
+        if waits and package.decided_at + timedelta(hours=hours) <= now:
             REGISTRY.refuse(package, reason=f"nobody has approved it within {hours:g} hours")
             LOGGER.warning("refused", extra={"version": package.version})
 

@@ -63,8 +63,8 @@ class Package:
     model_data_url: str
     approval: str
     """The registry's status: PENDING, APPROVED or REJECTED."""
-    made: datetime
-    """When it was registered."""
+    decided_at: datetime
+    """When it was registered, or its approval last changed: since then it has its status."""
     changed_by: str
     """The ARN of the identity that has changed the package last, as SageMaker knows it; empty if nobody has.
 
@@ -115,7 +115,7 @@ class Registry:
             image=container["Image"],
             model_data_url=container["ModelDataUrl"],
             approval=answer["ModelApprovalStatus"],
-            made=answer["CreationTime"],
+            decided_at=answer.get("LastModifiedTime") or answer["CreationTime"],
             changed_by=answer.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn", ""),
             said=answer.get("ApprovalDescription", ""),
             metadata=dict(answer.get("CustomerMetadataProperties") or {}),
@@ -146,7 +146,7 @@ class Registry:
         self._decide(package, REJECTED, reason)
 
     def reopen(self, package: Package, *, reason: str) -> None:
-        """Let an approved version wait again, since its approval does not count. No event of it starts a release."""
+        """Let a version wait again for a person. No event of it starts a release."""
         self._decide(package, PENDING, reason)
 
     def mark_live(self, package: Package, *, execution: str) -> None:

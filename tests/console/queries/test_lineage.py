@@ -42,7 +42,7 @@ def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
             image="i",
             model_data_url="s3://b/m",
             approval="Approved",
-            made=datetime(1997, 1, 1, tzinfo=UTC),
+            decided_at=datetime(1997, 1, 1, tzinfo=UTC),
             changed_by="",
             said="",
             metadata={"run": "run-1"},

@@ -35,12 +35,14 @@ def record(event: AuditEvent, details: Message, day: int) -> Record:
 
 
 def test_the_champion_of_each_day_is_by_the_audit() -> None:
-    shared: Any = {"watched_requests": 48, "live_at": datetime(1997, 5, 1, tzinfo=UTC), "endpoint_config": "c"}
-    back = VersionRolledBack(version="1", revision=3, **shared, by="someone", reason="worse", replaced="2")
+    def shared(day: int) -> Any:
+        return {"watched_requests": 48, "live_at": datetime(1997, 5, day, tzinfo=UTC), "endpoint_config": "c"}
+
+    back = VersionRolledBack(version="1", revision=3, **shared(9), by="someone", reason="worse", replaced="2")
     records = [
-        record(AuditEvent.RELEASE_LIVE, VersionLive(version="1", revision=1, **shared), 1),
+        record(AuditEvent.RELEASE_LIVE, VersionLive(version="1", revision=1, **shared(1)), 1),
         record(AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=()), 3),
-        record(AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=2, **shared), 4),
+        record(AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=2, **shared(4)), 2),
         record(AuditEvent.RELEASE_ROLLED_BACK, back, 9),
     ]
     assert champion_periods(records, until=date(1997, 6, 1)) == (

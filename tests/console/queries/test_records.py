@@ -31,7 +31,7 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
-from millrace.messages.audit import AuditEvent, VersionDecided
+from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided
 from millrace.release.registry import WAS_LIVE, Candidate, Package
 from millrace.state.audit import Record
 from millrace.state.leases import Leases
@@ -233,16 +233,16 @@ def version(number: int, arn: str) -> Version:
     )  # fmt: skip
 
 
-def package(number: int, approval: str, *, was_live: bool = False) -> Package:
+def package(number: int, approval: str, *, was_live: bool = False, changed_by: str = "") -> Package:
     return Package(
         arn=NAMES.package_arn(str(number)),
         version=str(number),
         image="",
         model_data_url="",
         approval=approval,
-        made=datetime(1997, 1, 1, tzinfo=UTC),
-        changed_by="",
-        said="",
+        decided_at=datetime(1997, 1, 1, tzinfo=UTC),
+        changed_by=changed_by,
+        said="no",
         metadata={WAS_LIVE: "r"} if was_live else {},
     )
 
@@ -272,9 +272,16 @@ def test_an_approval_comes_last_of_a_version_that_went_live() -> None:
             [(AuditEvent.RELEASE_APPROVED, "ann"), (AuditEvent.RELEASE_REFUSED, "bob")]
         )
     ]
-    assert decision_on(package(3, "Approved", was_live=True), records) == "approved by ann: r"
-    assert decision_on(package(3, "Rejected"), records) == "refused by bob: r"
-    assert decision_on(package(4, "Rejected"), records) == ""
+    ended = PhaseEnded(
+        version="3", champion="2", phase="shadow", because="worse by 127 labels", pairs=130, differing=127, labels=127,
+        since=datetime(1997, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    records.append(replace(records[0], event=AuditEvent.PHASE_STOPPED, details=ended))
+    own = f"{NAMES.sessions}release/judge_phase"
+    assert decision_on(package(3, "Approved", was_live=True), records, own_roles=NAMES.sessions) == "approved by ann: r"
+    for by, said in (("x/cho", "refused by cho: no"), (own, "the shadow refused it: worse by 127 labels")):
+        assert decision_on(package(3, "Rejected", changed_by=by), records, own_roles=NAMES.sessions) == said
+    assert decision_on(package(4, "PendingManualApproval"), records, own_roles=NAMES.sessions) == ""
 
 
 def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(environment: Environment) -> None:

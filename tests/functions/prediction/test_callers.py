@@ -70,7 +70,9 @@ def test_nobody_is_answered_over_http_without_a_caller(
     assert decisions() == []
 
 
-@pytest.mark.parametrize("odd", [{"pathParameters": [1]}, {"pathParameters": {"id": "a b"}, "queryStringParameters": 1}])
+@pytest.mark.parametrize(
+    "odd", [{"pathParameters": [1]}, {"pathParameters": {"id": "a b"}, "queryStringParameters": 1}]
+)
 def test_an_event_that_no_gateway_sends_is_no_request(odd: dict[str, Any], predict: Handler) -> None:
     told = event(**odd, resource="/electricity/decisions/{id}")
     told["requestContext"]["authorizer"] = "x"
