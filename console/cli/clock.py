@@ -82,7 +82,7 @@ def _target(now: datetime, forward: str, to: str) -> datetime | None:
     return now + sum((timedelta(**{UNITS[unit]: int(count)}) for count, unit in PART.findall(forward)), timedelta())
 
 
-def _move(cloud: LocalCloud, to: datetime) -> None:
+def _move(cloud: LocalCloud, to: datetime, *, told_s: float = TOLD_S) -> None:
     """Move the clock, and wait until all has ended that was due. A line says what is waited for.
 
     What a consumer did not take comes again by the clock: nobody waits for that here."""
@@ -94,7 +94,7 @@ def _move(cloud: LocalCloud, to: datetime) -> None:
     def busy(moving: list[str]) -> None:
         nonlocal told
         shown.update(Text(f"{to:%Y-%m-%d}: {', '.join(moving)}"))
-        if not screen.is_terminal and time.monotonic() - told > TOLD_S:
+        if not screen.is_terminal and time.monotonic() - told > told_s:
             told = time.monotonic()
             typer.echo(f"{to:%Y-%m-%d}: waits for {', '.join(moving)}", err=True)
 
