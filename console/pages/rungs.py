@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import accumulate
 
 from markupsafe import Markup
@@ -12,7 +13,7 @@ from console.pages.markup import element, together
 from console.pages.scale import Scale, apart, short
 from console.presenters.presenter import Tone
 from console.queries.climbs import reviewed_in_words
-from console.words import count
+from console.words import age, count
 from millrace.messages.climb import Climb
 
 WIDTH, HEIGHT = 330.0, 150.0
@@ -76,7 +77,7 @@ def _evidence(climb: Climb) -> Iterator[str]:
         power = (
             f"a version better by {100 * plan.gain:.2g} points passes with a probability of 0.8, a worse one of 0.05"
         )
-        yield f"Planned: {power}; at most {count(plan.horizon, 'label')}, some {plan.days:.0f} days"
+        yield f"Planned: {power}; at most {count(plan.horizon, 'label')}, some {age(timedelta(days=plan.days))}"
     if climb.asked:
         yield reviewed_in_words(climb)
     if climb.failed:

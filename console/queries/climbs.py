@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from console.environment import Environment
 from console.queries.stored import find_object
 from console.queries.versions import climbing_version
+from console.words import age
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb
 from millrace.names import WorkloadNames
@@ -42,7 +44,11 @@ def sentence_of(climb: Climb) -> str:
     """What is known of a climb, for a person: "2 of 61 labels show nothing yet; 15 of 384 answers differ"."""
     last = climb.looks[-1]
     seen = f"{last.differing:,} of {last.pairs:,} answers differ from version {climb.champion}'s"
-    planned = f"; at most {climb.plan.horizon} labels decide, some {climb.plan.days:.0f} days" if climb.plan else ""
+    planned = (
+        f"; at most {climb.plan.horizon} labels decide, some {age(timedelta(days=climb.plan.days))}"
+        if climb.plan
+        else ""
+    )
     failed = f"; {climb.failed:,} copies got no answer" if climb.failed else ""
     reviewed = f"; {reviewed_in_words(climb)}" if climb.asked else ""
     return f"{climb.phase} since {climb.since:%Y-%m-%d %H:%M}: {last.because}; {seen}{planned}{reviewed}{failed}"
