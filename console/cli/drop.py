@@ -163,8 +163,8 @@ def _write_answers(
     refused = list(find_rows(environment, names, runs={drop_id}))
     with as_file(sent, "sent") as path:
         prediction = load_workload(workloads_folder() / names.workload).prediction
-        if delivered is not None and prediction.horizon_hours and not prediction.horizons_hours:
-            delivered = with_moments(delivered, prediction.event_time, prediction.horizon_hours)
+        if delivered is not None and prediction.horizon_hours:
+            delivered = with_moments(delivered, prediction.event_time, prediction.horizons)
         rows = scored_rows(path, contract, delivered, refused)
     if not rows:
         return

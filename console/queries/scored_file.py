@@ -28,19 +28,20 @@ MOMENT = "predicted_for"
 Cells = dict[str, Any]
 
 
-def with_moments(delivered: pa.Table, event_time: str, horizon_hours: float) -> pa.Table:
-    """The predictions with a column of the moment that each is for: so long after its row."""
+def with_moments(delivered: pa.Table, event_time: str, horizons_hours: Sequence[float]) -> pa.Table:
+    """The predictions with a column of the moment that each is for: so long after its row.
+
+    With several horizons it is a list with the moment of each, as text, beside the lists of the answer."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    later = pa.scalar(timedelta(hours=horizon_hours), pa.duration("us"))
-    return delivered.append_column(MOMENT, pc.add(delivered[event_time].cast(_in_us(delivered, event_time)), later))
-
-
-def _in_us(delivered: pa.Table, event_time: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return pa.timestamp("us", getattr(delivered.schema.field(event_time).type, "tz", None))
+    kind = pa.timestamp("us", getattr(delivered.schema.field(event_time).type, "tz", None))
+    known = delivered[event_time].cast(kind)
+    columns = [pc.add(known, pa.scalar(timedelta(hours=hours), pa.duration("us"))) for hours in horizons_hours]
+    if len(columns) == 1:
+        return delivered.append_column(MOMENT, columns[0])
+    texts = [[None if moment is None else moment.isoformat() for moment in column.to_pylist()] for column in columns]
+    return delivered.append_column(MOMENT, pa.array(list(map(list, zip(*texts, strict=True))), pa.list_(pa.string())))
 
 
 def scored_rows(sent: Path, contract: Contract, delivered: pa.Table | None, refused: Iterable[Row]) -> list[Cells]:

@@ -110,7 +110,11 @@ def _classes(
     where: str, attribute: str, value: Any, metadata: Mapping[str, Any], columns: Columns, *, takes_index: bool
 ) -> dict[str, Any]:
     if "class-map" in metadata and isinstance(value, list):
-        return {name: int(index) in value for index, name in metadata["class-map"].items()}
+        places = metadata["class-map"]
+        if not isinstance(places, dict) or not all(index.isdecimal() for index in places):
+            expected = 'the name of each class by its number: {"0": "person", …}'
+            raise ConfigurationError(where=where, field=f"{attribute}, class-map", expected=expected, came=places)
+        return {name: int(index) in value for index, name in places.items()}
     if "class-name" not in metadata or isinstance(value, dict | list):
         came = metadata.get("type", value)
         raise ConfigurationError(where=where, field=attribute, expected="the labels of a classification", came=came)

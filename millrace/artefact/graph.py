@@ -96,7 +96,8 @@ def _check_place(tensor: Any, folder: Path) -> None:
     """Raise ArtefactError if the tensor's data file is not a plain file below `folder`; the graph names its path."""
     location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
     file, home = folder / location, folder.resolve()
-    below = location and not Path(location).is_absolute() and file.resolve().is_relative_to(home)
+    is_name = location and "\0" not in location
+    below = is_name and not Path(location).is_absolute() and file.resolve().is_relative_to(home)
     if not below or file.is_symlink():
         expected = "a file beside the graph, in its folder"
         raise ArtefactError(f"model.onnx: tensor {tensor.name}: expected {expected}, got {location!r}")

@@ -106,7 +106,13 @@ def test_an_answer_says_for_when_it_is() -> None:
     at = [datetime(2026, 11, 25, 6, tzinfo=UTC), datetime(2026, 11, 25, 7, tzinfo=UTC)]
     for kind in (pa.timestamp("us", "UTC"), pa.timestamp("ns")):
         times = pa.array(at, pa.timestamp("us", "UTC")).cast(kind)
-        found = with_moments(pa.table({"at": times}), "at", 24.5)["predicted_for"].to_pylist()
+        table = pa.table({"at": times})
+        found = with_moments(table, "at", (24.5,))["predicted_for"].to_pylist()
         assert [moment.replace(tzinfo=UTC) - before for moment, before in zip(found, at, strict=True)] == [
             timedelta(hours=24.5)
         ] * 2
+        several = with_moments(table, "at", (24, 168))["predicted_for"].to_pylist()
+        assert [[moment[:16] for moment in moments] for moments in several] == [
+            ["2026-11-26T06:00", "2026-12-02T06:00"],
+            ["2026-11-26T07:00", "2026-12-02T07:00"],
+        ]

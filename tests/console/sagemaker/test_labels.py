@@ -29,6 +29,7 @@ SEVERAL = """{"source-ref": "s3://AWSDOC-EXAMPLE-BUCKET/example_image.jpg", "ima
 "class-map": {"1": "bicycle", "0": "person", "8": "clothing"}, "human-annotated": "yes",
 "creation-date": "2020-02-27T21:36:25.000201", "confidence-map": {"1": 0.95, "0": 0.77},
 "type": "groundtruth/image-classification-multilabel"}}"""
+CLASSES = '"class-map": {"1": "bicycle", "0": "person", "8": "clothing"}'
 """The examples of the developer guide (Classification Job Output), each on a line of its own."""
 LOOP: dict[str, Any] = {
     "flowDefinitionArn": "arn:aws:sagemaker:us-west-2:111122223333:flow-definition/flow-definition-name",
@@ -88,6 +89,10 @@ def test_what_is_no_label_of_a_person_is_left_out_and_said(tmp_path: Path) -> No
         ('{"source": "a"', "JSON"),
         (SPECIES.replace('"species": "0"', '"species": NaN'), "species"),
         (SPECIES.replace('"creation-date"', '"created"'), "creation-date"),
+        *(
+            (SEVERAL.replace(CLASSES, f'"class-map": {wrong}'), "image-label-attribute-name, class-map")
+            for wrong in ('"person"', '{"one": "person"}', "[1]")
+        ),
     ],
 )
 def test_a_bad_line_of_a_manifest_is_named(tmp_path: Path, line: str, field: str) -> None:

@@ -38,7 +38,7 @@ def test_weights_in_a_file_beside_the_graph_are_taken_in(tmp_path: Path) -> None
     assert found.digest == external.read(write(tmp_path / "b", logistic())).digest
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "", "sub/../../secret"])
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "", "sub/../../secret", "a\0b"])
 def test_weights_in_a_file_elsewhere_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "secret").write_bytes(b"\0" * 28)
     folder = external_models.with_data_file(tmp_path / "a", location)
