@@ -25,7 +25,7 @@ from millrace.datasets.unreachable import delete_unreachable
 from millrace.decisions.absorption import Absorption, absorb
 from millrace.messages.envelope import ExecutionInput, Message, handles
 from millrace.names import TABLES
-from millrace.operations.alarms import WAITING_LINES
+from millrace.operations.alarms import DECISIONS_A_DAY, JOINED_A_DAY, WAITING_LINES
 from millrace.settings.environment import Environment
 
 SETTINGS = Environment.parse()
@@ -66,18 +66,20 @@ def handler(call: ExecutionInput) -> Upkeep:
     absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=call.as_of), failures)
     done = Upkeep(tables=tables, decisions=absorbed or Absorption())
     if done.decisions.waiting_bytes:
-        publish(done.decisions.waiting_bytes)
+        publish(WAITING_LINES, MetricUnit.Bytes, done.decisions.waiting_bytes)
+    if done.decisions.most_a_day > JOINED_A_DAY:
+        publish(DECISIONS_A_DAY, MetricUnit.Count, done.decisions.most_a_day)
     LOGGER.info("kept up", extra=done.model_dump())
     if failures:
         raise failures[0]
     return done
 
 
-def publish(waiting_bytes: int) -> None:
-    """Publish the metric of lines that wait for the next night. It is called only if some do."""
+def publish(name: str, unit: MetricUnit, value: int) -> None:
+    """Publish a metric that only its alarm reads. It is called only if the alarm is to be raised."""
     metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
     metrics.add_dimension("Workload", SETTINGS.workload)
-    metrics.add_metric(WAITING_LINES, MetricUnit.Bytes, waiting_bytes)
+    metrics.add_metric(name, unit, value)
     metrics.flush_metrics()
 
 

@@ -70,6 +70,7 @@ def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str, c
     # A training that is held for a person corrects nothing: the next one finds the same corrections again.
     corrected = correct_rows(lake, known, prediction_spec, run=run, snapshot_id=snapshot.snapshot_id) if corrects else 0
     waiting = _waiting(lake, known, prediction_spec)
+    del known  # millions of labels take hundreds of megabytes
     rows, unmatched, refused = 0, waiting.num_rows, 0
     if waiting.num_rows:
         with TemporaryDirectory() as folder:

@@ -338,8 +338,9 @@ def places(rows: pa.Table, labels: pa.Table, key: Sequence[str]) -> npt.NDArray[
 
 def differs(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Whether any cell of these columns differs, for each pair of rows; two missing cells are equal."""
-    marks = [
-        key_of(with_marks(part, columns), tuple(columns)).to_numpy(zero_copy_only=False) for part in (rows, others)
-    ]
-    unequal: npt.NDArray[np.bool_] = marks[0] != marks[1]
+    import pyarrow.compute as pc
+
+    # Compared by Arrow: texts in numpy are objects of 60 bytes each.
+    marks = (key_of(with_marks(part, columns), tuple(columns)) for part in (rows, others))
+    unequal: npt.NDArray[np.bool_] = pc.not_equal(*marks).to_numpy(zero_copy_only=False)
     return unequal

@@ -55,20 +55,30 @@ class Absorption(Message):
     """Objects with lines that a file has had since an earlier night."""
     waiting_bytes: int = 0
     """Bytes of lines beyond MOST_BYTES, which wait for the next night."""
+    most_a_day: int = 0
+    """The most lines of one day."""
 
 
 def absorb(client: Any, bucket: str, workload: str, *, as_of: datetime) -> Absorption:
     """Absorb the lines of the days before `as_of`, the oldest first, and delete those that have been absorbed for long.
 
     `client` is boto3's S3 client."""
-    night = _Night(client=client, bucket=bucket, as_of=as_of)
+    night, most = _Night(client=client, bucket=bucket, as_of=as_of), 0
     listed = entries_below(client, bucket, f"{workload}/decisions/date=")
     for day, entries in groupby(listed, key=lambda entry: day_of(entry["Key"])):
         folder = prefix(workload, day)
         sizes = {entry["Key"].removeprefix(folder): entry["Size"] for entry in entries}
+        before = night.rows
         if day < as_of.date():
             night.keep_up(folder, sizes)
-    return Absorption(files=night.files, rows=night.rows, deleted=night.deleted, waiting_bytes=night.waiting_bytes)
+        most = max(most, night.rows - before)
+    return Absorption(
+        files=night.files,
+        rows=night.rows,
+        deleted=night.deleted,
+        waiting_bytes=night.waiting_bytes,
+        most_a_day=most,
+    )
 
 
 @dataclass(kw_only=True)

@@ -85,7 +85,9 @@ class LabelledDecisions:
 
     def _matched(self, file: pq.ParquetFile) -> pa.Table:
         """The decision of each label that has one, in the order of the file."""
-        known = newest(pa.concat_tables(self._kept), whole=partial(_whole, file))
+        kept, self._kept = self._kept, []  # not in memory twice
+        known = newest(pa.concat_tables(kept), whole=partial(_whole, file))
+        del kept
         place_L = decisions_of(known, self._labels, prediction_spec=self._spec, table=self._table)
         label_n = np.flatnonzero(place_L >= 0)
         found = known.select(["key", PLACE]).take(pa.array(place_L[label_n]))

@@ -39,6 +39,9 @@ WAITING_REVIEWS, REVIEW_AGE = "WaitingReviews", "ReviewAge"
 WAITING_LINES = "WaitingLines"
 """The metric of the upkeep: bytes of lines of decisions that are older than a night and not yet in a file. A night that
 leaves none publishes none."""
+DECISIONS_A_DAY, JOINED_A_DAY = "DecisionsADay", 285_000
+"""The metric of the upkeep: how many lines of decisions a day had; and how many a training a week joins, if each gets a
+label: two million are measured (`tests/millrace/datasets/test_joined_load.py`). Fewer are not published."""
 REFUSED_DROPS, REFUSED_SHARE, REFUSED_ROWS = "RefusedDrops", "RefusedShare", "RefusedRows"
 """The metrics of validation: drops without a good row, the refused share of a run's rows ÷ its bound, and refused rows,
 also by the dimension `Reason`. A run without a refused row publishes none, since each costs by the month."""
@@ -157,6 +160,13 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         period_s=86400,
         periods=2,
         needed=2,
+    ),
+    "many-decisions": OperationsAlarm(
+        severity="look",
+        description="a day had more decisions than a training a week joins, if each of them gets a label",
+        metrics=lambda names: (own_metric(names, DECISIONS_A_DAY, "Maximum"),),
+        threshold=JOINED_A_DAY,
+        period_s=86400,
     ),
 }
 """The alarms of each workload, by their names as `WorkloadNames.alarm` takes them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pyarrow as pa
@@ -57,9 +58,35 @@ def test_a_night_absorbs_the_lines_of_the_days_before(load: Any, ingest: Any, ni
     for number in range(absorption.FEWEST):
         key = object_key("electricity", DECISION.event_time.date(), [str(number)])
         ingest.s3.put_object(Bucket=bucket, Key=key, Body=to_line(DECISION).encode() + b"\n")
-    assert handler(night)["decisions"] == {"files": 1, "rows": 4, "deleted": 0, "waiting_bytes": 0}
+    assert handler(night)["decisions"] == {"files": 1, "rows": 4, "deleted": 0, "waiting_bytes": 0, "most_a_day": 4}
     later = datetime.fromisoformat(night["as_of"]) + timedelta(days=1)
     assert handler(night | {"as_of": later.isoformat()})["decisions"]["deleted"] == 4
+
+
+def the_metric_of(alarm: str, names: Any, capsys: pytest.CaptureFixture[str]) -> list[float]:
+    """The values of the one metric that was published, which is the one that the alarm watches."""
+    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    (watched,) = ALARMS[alarm].metrics(names)
+    (declared,) = metric["_aws"]["CloudWatchMetrics"]
+    assert (declared["Namespace"], declared["Dimensions"]) == (watched.namespace, [[*watched.dimensions]])
+    assert {name: metric[name] for name in watched.dimensions} == watched.dimensions
+    values: list[float] = metric[watched.name]
+    return values
+
+
+def test_more_decisions_a_day_than_a_training_joins_are_the_metric_that_the_alarm_watches(
+    load: Any, ingest: Any, night: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The most of one day, not of the night."""
+    handler = load("upkeep")
+    monkeypatch.setattr(sys.modules["functions.upkeep.handler"], "JOINED_A_DAY", 4)
+    for number, day in product(range(absorption.FEWEST), range(2)):
+        lines = [to_line(DECISION)] * (1 + day)
+        key = object_key("electricity", DECISION.event_time.date() - timedelta(days=day), [str(number)])
+        body = "".join(f"{line}\n" for line in lines).encode()
+        ingest.s3.put_object(Bucket=ingest.names.platform.bucket("lake"), Key=key, Body=body)
+    assert handler(night)["decisions"]["rows"] == 12
+    assert the_metric_of("many-decisions", ingest.names, capsys) == [8]
 
 
 def test_what_a_night_leaves_is_the_metric_that_the_alarm_watches(
@@ -73,12 +100,7 @@ def test_what_a_night_leaves_is_the_metric_that_the_alarm_watches(
     with monkeypatch.context() as patch:
         patch.setattr(absorption, "MOST_BYTES", 0)
         assert handler(night)["decisions"]["files"] == 0
-    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    (watched,) = ALARMS["waiting-lines"].metrics(ingest.names)
-    (declared,) = metric["_aws"]["CloudWatchMetrics"]
-    assert (declared["Namespace"], declared["Dimensions"]) == (watched.namespace, [[*watched.dimensions]])
-    assert {name: metric[name] for name in watched.dimensions} == watched.dimensions
-    assert metric[watched.name] == [absorption.FEWEST * len(line)]
+    assert the_metric_of("waiting-lines", ingest.names, capsys) == [absorption.FEWEST * len(line)]
     assert handler(night)["decisions"]["files"] == 1
     assert "_aws" not in capsys.readouterr().out
 

@@ -11,11 +11,11 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import boto3
 import numpy as np
@@ -40,6 +40,7 @@ SPEC = load_workload(HOME).prediction
 START = datetime(1997, 6, 4, tzinfo=UTC)
 DAYS, OBJECT_ROWS = 28, 2_000
 Layout = Literal["lines", "absorbed", "scored"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
 def lake_of(stage: str) -> Lake:
@@ -49,10 +50,12 @@ def lake_of(stage: str) -> Lake:
     return Lake(names, load_contract(HOME))
 
 
-def fill(s3: Any, lake: Lake, rows: int, layout: Layout) -> None:
-    """Four weeks of decisions, and a label for each; every other label names its decision."""
+def fill(s3: Any, lake: Lake, rows: int, layouts: Sequence[Layout] = LAYOUTS) -> None:
+    """Four weeks of decisions, the days of each layout in turn, and a label for each; every other label names its
+    decision."""
     sample = pq.read_table(HOME / "sample" / "elec2.parquet").slice(0, 12_000)
     for number in range(DAYS):
+        layout = layouts[number % len(layouts)]
         day = _day(number, rows // DAYS + (number < rows % DAYS), sample)
         _put(s3, lake, number, day, layout)
         ids = [name if place % 2 else None for place, name in enumerate(_ids(number, day, layout))]
