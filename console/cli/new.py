@@ -39,7 +39,7 @@ from console.cli.new_options import (
 from console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from console.new.declare import ProposedPrediction
     from console.new.proposal import Proposal
@@ -147,9 +147,8 @@ def new(
     )
     # Read, propose, write: nothing is written before the whole proposal stands.
     inside, folder = Inside(sheet=sheet, table=table, sql=sql), drops or build / "drops" / name
-    phase = _phases()
     with given(files, inside) as opened, TemporaryDirectory() as temporary:
-        phase("reading the file")
+        _phase(1, "reading the file")
         opened, notes = sampled(opened, Path(temporary), looks_ahead=choices.looks_ahead)
         for note in notes:
             typer.echo(note, err=True)
@@ -164,11 +163,11 @@ def new(
                 part=PartAtHand(path=part, header=read_pretrained(part.read_bytes(), where=str(part)))
                 if part
                 else None,
-                say=phase,
+                say=_phase,
             )
         except ConfigurationError as error:
             raise _with_nearest(error, source.table.column_names) from None
-        phase("writing the workload and its first drops")
+        _phase(7, "writing the workload and its first drops")
         written = write(proposal, workloads_folder(), folder, pieces=pieces, force=force)
     if as_json:
         show_json(_document(proposal, written))
@@ -176,14 +175,11 @@ def new(
         _tell(proposal, written)
 
 
-def _phases() -> Callable[[str], None]:
-    """Prints the name of each phase with its number, as `2 of 6`, on a line of its own: a pipe shows them, too."""
-    from itertools import count
-
+def _phase(number: int, said: str) -> None:
+    """Print the phase that begins on a line of its own, `[2 of 7] …`: a pipe shows it, too."""
     from console.new.proposal import PHASES
 
-    numbers = count(1)
-    return lambda said: typer.echo(f"[{next(numbers)} of {PHASES}] {said}", err=True)
+    typer.echo(f"[{number} of {PHASES}] {said}", err=True)
 
 
 def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:

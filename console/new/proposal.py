@@ -40,7 +40,7 @@ from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
 from millrace.tasks.figures import short
 
-PHASES = 6
+PHASES = 7
 """What `say` is told of: the file is read before the proposal is made, and written behind it."""
 
 
@@ -123,25 +123,25 @@ def propose(
     today: date,
     minutes: float = 0,
     part: PartAtHand | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[int, str], None] = lambda *_: None,
     known: Division | None = None,
 ) -> Proposal:
     """The proposal for a file of labelled rows.
 
     `today` stands for the time of the drop: rows without a time of their own get it. A trial of candidates may take
-    `minutes`; with 0 there is none. Of rows of text it also tries the vectors of `part`. `say` is told the name of each
-    phase before it begins. `known` is by what rows are divided, if that was found before.
+    `minutes`; with 0 there is none. Of rows of text it also tries the vectors of `part`. `say` is told the number
+    and the name of each phase before it begins. `known` is by what rows are divided, if that was found before.
 
     Raises ConfigurationError if something cannot be decided, with the candidates, or if training would stop, with the
     cause."""
     check_choices(choices, source)
     given = choices
-    say(f"looking at {count(len(source.table.column_names), 'column')} of {source.table.num_rows:,} rows")
+    say(2, f"looking at {count(len(source.table.column_names), 'column')} of {source.table.num_rows:,} rows")
     reading = read(source, choices, today)
     features = _features(reading)
     # What no model reads may be missing and hold anything, before any row is judged.
     reading = reading.without_needing([column.name for column in features.others])
-    say("reading the rows by the proposed contract")
+    say(3, "reading the rows by the proposed contract")
     accepted, refused, begins = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
     choices = _with_hours(reading.choices, series, reading.where)
@@ -153,7 +153,7 @@ def propose(
         reading, features = with_known(reading, features, ahead if isinstance(ahead, list) else [ahead])
         accepted = filled(reading, accepted)
     _check_any(reading, features)
-    say("looking for what rows are about")
+    say(4, "looking for what rows are about")
     division = known or find_division(reading, features, accepted, given)
     if division and not division.columns and not known:
         again = replace(given, is_in_order=True)
@@ -162,7 +162,7 @@ def propose(
         reading, features = by_group(reading, features, division.columns)
         _check_any(reading, features)
         accepted, refused, begins = _validated(reading, today)
-    say("rehearsing a training: parts, the rule to beat, columns that give the label away")
+    say(5, "rehearsing a training: parts, the rule to beat, columns that give the label away")
     spans, rehearsal = _rehearsed(reading, features, accepted)
     # The one correction: a rehearsal shows which columns give the label away, and these are no features.
     if leaks := _leaks(reading, features, rehearsal):
@@ -241,7 +241,7 @@ def _tried(
     accepted: pa.Table,
     minutes: float,
     part: PartAtHand | None,
-    say: Callable[[str], None],
+    say: Callable[[int, str], None],
 ) -> Trial:
     """The trial of what may suit the rows. Without `minutes` it has the usual candidate alone, and nothing is tried."""
     prediction, rows, naive = reading.prediction(features), accepted.num_rows, rehearsal.naive
@@ -251,7 +251,7 @@ def _tried(
         expected = "rows whose features are free text alone, and --minutes above 0"
         raise ConfigurationError(where=reading.where, field="--part", expected=expected, came=family.why)
     if not minutes or prediction.image_side:
-        say("nothing is tried: " + ("--minutes 0" if not minutes else "images have no trial"))
+        say(6, "nothing is tried: " + ("--minutes 0" if not minutes else "images have no trial"))
         return Trial(candidates=(usual,), usual=usual)
     found = candidates(family, features, prediction, series, rehearsal, part)
     documents = [
@@ -263,7 +263,7 @@ def _tried(
     usual_at = next(number for number, each in enumerate(found) if (each.family, each.features) == (family, features))
     many = f"{len(found)} candidates" if len(found) > 1 else "the usual recipe"
     longest = f"about {minutes:g} minutes, {LATE * minutes:g} at most; --minutes 0 leaves it out"
-    say(f"trying {many} and simple models on the rows: {longest}")
+    say(6, f"trying {many} and simple models on the rows: {longest}")
     tried, failed, problem = run_trial(
         documents,
         _contract_yaml(reading, prediction),
