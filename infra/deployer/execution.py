@@ -16,7 +16,8 @@ from typing import Any
 from infra.iam.resource import Resource, Statement, every, policy, resource
 from infra.options import Options
 from infra.rules.assembly import Stack
-from millrace.names import Platform
+from millrace.errors import ConfigurationError
+from millrace.names import API_STAGE, Platform
 
 MOST_CHARACTERS = 6144
 """Most characters of a managed policy: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
@@ -38,8 +39,16 @@ LEFT_OUT = frozenset(
     }
 )  # fmt: skip
 """Actions that the schemas name and that no template needs."""
+UNUSED = frozenset(
+    {
+        "autoscaling", "elasticfilesystem", "firehose", "lakeformation", "s3files", "s3tables", "vpc-lattice", "vpce",
+    }
+)  # fmt: skip
+"""Services of features that no template uses: global tables, table buckets, file systems, lattices, Lake Formation."""
 WITHOUT_RESOURCE = frozenset(
     {
+        # Of composite alarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
+        "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm",
         "codedeploy:StopDeployment",
         "ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones",
         "ec2:DescribeFlowLogs", "ec2:DescribeInstances", "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces",
@@ -69,20 +78,24 @@ NEEDED_BY: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """The actions that CloudFormation calls for an intrinsic function or an update policy, by its name."""
 PASSED_FOR = {
+    "AWS::ApiGateway::Account": "apigateway.amazonaws.com",
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
     "AWS::SageMaker::MlflowTrackingServer": "sagemaker.amazonaws.com",
 }
 """Services to which templates pass a role only for one type of resource, by that type."""
 PASSED_TO = tuple(f"{one}.amazonaws.com" for one in ("codedeploy", "events", "lambda", "scheduler", "states"))
 """Services to which every stage's templates pass roles."""
-LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com")
-"""Services that make a role of their own at first use: for the webhook, and for the flow log."""
+LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com", "ops.apigateway.amazonaws.com")
+"""Services that make a role of their own at first use: for the webhook, for the flow log, and for a REST API."""
 BOUNDED = frozenset({"iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"})
 """Actions that need the boundary as a condition: without it they can give a role every right.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
 ASSETS = frozenset({"s3:GetObject", "s3:GetObjectVersion"})
 GLUE = (("database/", ""), ("table/", "/*"), ("userDefinedFunction/", "/*"))
 """Resources that go with a database: text before and behind its name in their ARNs."""
+APIS = ("/account", "/restapis", "/restapis/*", "/tags/*")
+"""Resources of API Gateway: the account's role for logs, the APIs with all that is theirs, and the tags.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-control-access-iam-policies-examples.html"""
 NAMED = "Every resource of the stage begins with its name; which ones there are is the templates' matter"
 NAMELESS = "AWS gives it its name: an id that nobody knows before it is made"
 
@@ -107,7 +120,9 @@ def characters(several: Iterable[Statement]) -> int:
 
 
 def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *, secret: str) -> Iterator[Statement]:
-    """A statement for each service, and a second one for its actions that take no resource. IAM has its own ones."""
+    """A statement for each service, and a second one for its actions that take no resource. IAM has its own ones.
+
+    Raises ConfigurationError if a handler needs a service of which nobody has said what the stage has there."""
     # By service, the actions that the templates' types and functions need.
     given: dict[str, set[str]] = defaultdict(set)
     for kind in sorted({one.kind for stack in stacks for one in stack.resources()}):
@@ -117,7 +132,10 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *,
         for action in NEEDED_BY[function]:
             given[action.partition(":")[0]].add(action)
     resources = resources_of(platform, secret=secret)
-    for service in sorted(given.keys() & resources.keys()):
+    for service in sorted(given.keys() - UNUSED - {"iam"}):
+        if service not in resources:
+            expected = f"what the stage has of {service}, in resources_of or UNUSED of infra/deployer/execution.py"
+            raise ConfigurationError(where="deployer", field="handlers", expected=expected, came=sorted(given[service]))
         taking = given[service] - WITHOUT_RESOURCE - ASSETS
         yield resources[service].may(*taking)
         if without := given[service] & WITHOUT_RESOURCE:
@@ -154,10 +172,7 @@ def handled(kind: str) -> frozenset[str]:
 
 
 def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
-    """The resources of the stage by service, by its name where they have one.
-
-    Handlers name actions of other services, too. Those belong to features that no template uses: global tables, table
-    buckets, lattices."""
+    """The resources of the stage by service, by its name where they have one."""
     prefix, arn = platform.prefix, platform.arn
     webhook = [f"secret:events!connection/{prefix}-webhook/*", *([f"secret:{secret}-*"] if secret else [])]
 
@@ -169,9 +184,13 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
     buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{platform.bus}/{prefix}-*")
     moves = (f"application:{prefix}", f"deploymentgroup:{prefix}/{prefix}-*", "deploymentconfig:*")
     models = (f"model-package-group/{prefix}-*", "mlflow-app/*", f"mlflow-tracking-server/{prefix}")
-    logs = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints")
+    # AWS names the group of an API's own errors by the API's id.
+    folders = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints", "/aws/apigateway")
+    logs = (*(f"{folder}/{prefix}-*" for folder in folders), f"API-Gateway-Execution-Logs_*/{API_STAGE}")
+    apis = (f"arn:{platform.partition}:apigateway:{platform.region}::{one}" for one in APIS)
     dashboards = _global(platform, "cloudwatch", f"dashboard/{prefix}-*", because=NAMED)
     return {
+        "apigateway": resource("apigateway", *apis, because=f"Of an API. {NAMELESS}"),
         "athena": named("athena", f"workgroup/{platform.workgroup}"),
         "billing": _global(platform, "billing", "billingview/*", because="The account has one view of its bill"),
         "budgets": _global(platform, "budgets", f"budget/{prefix}-*", because=NAMED),
@@ -182,9 +201,10 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
         "ecr": named("ecr", f"repository/{prefix}-*"),
         "events": named("events", *buses, f"connection/{prefix}-*", f"api-destination/{prefix}-*"),
         "glue": named("glue", "catalog", *(f"{part}{platform.database}{rest}" for part, rest in GLUE)),
+        "kinesis": named("kinesis", f"stream/{prefix}-*"),
         "kms": resource("kms", *key, because=f"Of a key. {NAMELESS}"),
         "lambda": resource("lambda", *(arn("lambda", one) for one in functions), because=f"Of a mapping. {NAMELESS}"),
-        "logs": named("logs", *(f"log-group:{folder}/{prefix}-*" for folder in logs)),
+        "logs": named("logs", *(f"log-group:{one}" for one in logs)),
         "s3": resource("s3", platform.arn("s3", f"{prefix}-*"), because=NAMED),
         "sagemaker": resource(
             "sagemaker", *(arn("sagemaker", one) for one in models), because=f"Of an App. {NAMELESS}"

@@ -40,12 +40,18 @@ class Deployed:
 
 
 def deploy(
-    cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None, *, secret: str | None = None
+    cloud_url: str,
+    assembly: Path,
+    stacks: Sequence[str] | None = None,
+    *,
+    secret: str | None = None,
+    role_arn: str | None = None,
 ) -> list[Deployed]:
     """Deploy the assembly, and return the stacks in the order of their deployment.
 
     With `stacks`, only these and the stacks on which they depend are deployed. `secret` is the secret of the cloud's
-    run, by default that of the environment.
+    run, by default that of the environment. `role_arn` is the role in whose name CloudFormation makes the resources; by
+    default it may do everything.
 
     Raises DeploymentError at the first stack that fails. As on AWS, the stacks before it stay."""
     session = boto3.Session("local", "local", region_name=REGION)
@@ -57,7 +63,7 @@ def deploy(
     for name, artifact in _in_order(artifacts, stacks):
         for asset in _asset_manifests(artifacts, artifact):
             _publish(clients["s3"], assembly, asset, published)
-        deployed.append(_deploy_stack(clients["cloudformation"], assembly, name, artifact))
+        deployed.append(_deploy_stack(clients["cloudformation"], assembly, name, artifact, role_arn))
     _report(cloud_url, secret or os.environ.get(SECRET_VARIABLE, ""), assembly, deployed)
     return deployed
 
@@ -155,20 +161,25 @@ def _reference(source: Path) -> bytes:
     return packed.getvalue()
 
 
-def _deploy_stack(cloudformation: Any, assembly: Path, name: str, artifact: dict[str, Any]) -> Deployed:
+def _deploy_stack(
+    cloudformation: Any, assembly: Path, name: str, artifact: dict[str, Any], role_arn: str | None
+) -> Deployed:
     template = (assembly / artifact["properties"]["templateFile"]).read_text()
     began = time.perf_counter()
-    status = _create_or_update(cloudformation, name, template, artifact["properties"].get("parameters", {}))
+    parameters = artifact["properties"].get("parameters", {})
+    status = _create_or_update(cloudformation, name, template, parameters, role_arn)
     resources = len(json.loads(template)["Resources"])
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UNCHANGED"}:
         raise DeploymentError(f"stack {name} is {status}: {_why(cloudformation, name)}")
     return Deployed(name=name, status=status, resources=resources, seconds=time.perf_counter() - began)
 
 
-def _create_or_update(cloudformation: Any, name: str, template: str, parameters: dict[str, str]) -> str:
+def _create_or_update(
+    cloudformation: Any, name: str, template: str, parameters: dict[str, str], role_arn: str | None
+) -> str:
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     settings = {"StackName": name, "TemplateBody": template, "Parameters": given}
-    settings["Capabilities"] = ["CAPABILITY_NAMED_IAM"]
+    settings |= {"Capabilities": ["CAPABILITY_NAMED_IAM"], **({"RoleARN": role_arn} if role_arn else {})}
     status = _status(cloudformation, name)
     # As on AWS, a stack whose creation was rolled back can only be deleted.
     if status == "ROLLBACK_COMPLETE":

@@ -27,6 +27,15 @@ from tests.infra.machines.contexts import QUERIES
 from tests.shipped import SHIPPED
 
 ELECTRICITY = REPOSITORY / "workloads" / "electricity"
+EVERY_OPTION: dict[str, Any] = {
+    "api": {},  # jobs come by the REST API
+    "callers": {"requests_per_s": 5, "burst": 10},
+    "dashboards": True,
+    "prediction_reserved": 2,
+    "prediction_starts": {"provisioned": 1},
+    "released_to": [{"account": "210987654321", "stage": "prod"}],
+}
+"""Every option that adds something, but for `pulls_from`, whose machine has a role more."""
 
 
 @pytest.fixture(scope="session")
@@ -39,17 +48,19 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cloud assembly of `dev` with every other workload, whose templates differ in values only.
+    """The cloud assembly of `dev` with every other workload and every option that adds something."""
+    options = options_of({"dev": EVERY_OPTION}, "dev")
+    return shared("dev", every_section(tmp_path_factory), tmp_path_factory, "other-workloads", options)
 
-    Its `electricity` has a consumer of each kind, and each way in."""
-    consumers = with_consumers(tmp_path_factory.mktemp("consumers"))
+
+def every_section(factory: pytest.TempPathFactory) -> list[Path]:
+    """Every workload. `electricity` has a consumer of each kind, and each way in."""
+    consumers = with_consumers(factory.mktemp("consumers"))
     with (consumers / "workload.yaml").open("a") as declaration:
         declaration.write("stream: {}\njobs: {}\n")
         queries = {name: query.model_dump() for name, query in QUERIES.items()}
         declaration.write(yaml.safe_dump({"queries": queries}))
-    others = [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
-    options = options_of({"dev": {"api": {}}}, "dev")  # jobs come by the REST API
-    return shared("dev", others, tmp_path_factory, "other-workloads", options)
+    return [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
 
 
 @pytest.fixture(scope="session")

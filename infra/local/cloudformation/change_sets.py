@@ -195,7 +195,12 @@ def execute(backend: Any, change_set: ChangeSet) -> None:
     change_set.execution_status = "EXECUTE_COMPLETE"
     if change_set.kind == "UPDATE":
         with stack.resource_map.reverting_drift() if change_set.reverts_drift else nullcontext():
-            stack.update(change_set.template, stack.role_arn, parameters=change_set.parameters, tags=change_set.tags)
+            stack.update(
+                change_set.template,
+                change_set.given.get("RoleARN"),
+                parameters=change_set.parameters,
+                tags=change_set.tags,
+            )
         return
     # A stack in review has no template yet. It gets here what moto's creation of a stack would have given it, and is
     # then filled like any other.

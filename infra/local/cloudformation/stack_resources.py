@@ -262,8 +262,12 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             stack_id=self["AWS::StackId"],
             logical_id=key,
             properties=dict(properties),
+            role_arn=getattr(self._stack(), "role_arn", None),
             before=before,
         )
+
+    def _stack(self) -> Any:
+        return models.cloudformation_backends[self._account_id][self._region_name].stacks.get(self.stack_id)
 
     def _drop(self, resource: Resource) -> None:
         drop = KINDS[resource.type].drop
@@ -277,7 +281,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
 
     def _record_event(self, resource: Resource, status: str) -> None:
         """Add an event to the stack's events, which command lines count. AWS also records each beginning."""
-        stack = models.cloudformation_backends[self._account_id][self._region_name].stacks.get(self.stack_id)
+        stack = self._stack()
         if stack is not None:
             recorded = event(stack, resource.logical_resource_id, resource.type, status, ref=resource.made.ref)
             stack.events.append(recorded)

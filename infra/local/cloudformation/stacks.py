@@ -69,9 +69,10 @@ def fill(backend: Any, stack: Any) -> None:
         stack._add_stack_event(stack.status)
 
 
-def _update(self: Any, template: str, _role: Any = None, parameters: Any = None, tags: Any = None) -> None:
+def _update(self: Any, template: str, role_arn: str | None = None, parameters: Any = None, tags: Any = None) -> None:
     """Update the stack, or roll it back. Takes the place of moto's `Stack.update`."""
     before, before_parameters = self.template_dict, dict(self.resource_map.input_parameters)
+    self.role_arn = role_arn or self.role_arn
     self.status = "UPDATE_IN_PROGRESS"
     self._add_stack_event(self.status, resource_status_reason="User Initiated")
     try:

@@ -13,6 +13,7 @@ from infra.deployer.execution import (
     LEFT_OUT,
     MOST_CHARACTERS,
     NEEDED_BY,
+    UNUSED,
     characters,
     evaluated,
     handled,
@@ -21,14 +22,12 @@ from infra.deployer.execution import (
 )
 from infra.iam.resource import Statement
 from infra.options import Options
-from infra.rules.assembly import Stack, read
+from infra.rules.assembly import Stack, read, text
 from infra.settings import settings_for
+from millrace.errors import ConfigurationError
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
-UNUSED = {"autoscaling", "elasticfilesystem", "firehose", "kinesis", "lakeformation", "s3files", "s3tables",
-          "vpc-lattice", "vpce"}  # fmt: skip
-"""Services of features that no template uses: global tables, table buckets, file systems, lattices, Lake Formation."""
 
 
 CHAT = "chat/url"
@@ -57,13 +56,30 @@ def test_every_type_of_the_templates_is_covered(assemblies: dict[str, Path], sta
     assert given(stacks), "and it is no empty list"
 
 
+def test_all_that_can_be_declared_is_covered(other_workloads: Path) -> None:
+    """Every option and every section: types, the services that get roles, and the log groups by their names."""
+    stacks = read(other_workloads)
+    found = given(stacks)
+    assert uncovered(stacks, found) == set()
+    (passing,) = [one.document() for one in found if "iam:PassRole" in one.actions]
+    assert "apigateway.amazonaws.com" in passing["Condition"]["StringEquals"]["iam:PassedToService"]
+    (logging,) = [one for one in found if "logs:CreateLogGroup" in one.actions]
+    groups = [
+        text(one.properties["LogGroupName"]) for stack in stacks for one in stack.resources("AWS::Logs::LogGroup")
+    ]
+    arns = [f"arn:aws:logs:eu-west-1:123456789012:log-group:{name}" for name in groups]
+    assert [arn for arn in arns if not any(fnmatchcase(arn, pattern) for pattern in logging.resources)] == []
+
+
+def test_a_service_of_which_nobody_has_said_anything_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="cognito-idp"):
+        given(of_types("AWS::Cognito::UserPool"))
+
+
 def test_a_type_without_its_rights_is_found(assemblies: dict[str, Path]) -> None:
     stacks = read(assemblies["dev"])
     without = [one for one in given(stacks) if "sqs:CreateQueue" not in one.actions]
     assert {kind for kind, _ in uncovered(stacks, without)} == {"AWS::SQS::Queue", "AWS::SQS::QueuePolicy"}
-    assert ("AWS::Cognito::UserPool", "cognito-idp:CreateUserPool") in uncovered(
-        of_types("AWS::Cognito::UserPool"), given(of_types("AWS::Cognito::UserPool"))
-    ), "a service that nobody has given a resource to"
 
 
 def test_what_the_intrinsic_functions_ask_for_is_covered(assemblies: dict[str, Path]) -> None:

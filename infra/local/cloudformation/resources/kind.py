@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from infra.local.iam.roles import as_role
+
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
 
@@ -38,6 +40,8 @@ class Wanted:
     stack_id: str
     logical_id: str
     properties: dict[str, Any]
+    role_arn: str | None = None
+    """The role in whose name CloudFormation calls; None for the operator, who may do everything."""
     before: Made | None = None
     """The resource to be updated in place, or None if one is to be created."""
 
@@ -45,7 +49,10 @@ class Wanted:
         """The answer of an API call. `parameters` may be written as CloudFormation writes them (see `conform`).
 
         A parameter that is None is left out. Raises ValueError for one that the API does not have."""
-        client = self.cloud.client(service)
+        by = "cloudformation.amazonaws.com"
+        client = (
+            as_role(self.cloud, self.role_arn, service, principal=by) if self.role_arn else self.cloud.client(service)
+        )
         shape = client.meta.service_model.operation_model(operation).input_shape
         wanted = {key: value for key, value in parameters.items() if value is not None}
         conformed = conform(shape, wanted, f"{service}:{operation}") if shape else {}

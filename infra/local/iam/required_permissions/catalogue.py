@@ -20,6 +20,7 @@ _PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
 
 # Operations whose action has another name.
 _ACTION = {
+    "budgets:CreateBudget": "budgets:ModifyBudget",
     "execute-api:": "execute-api:Invoke",
     "lambda:Invoke": "lambda:InvokeFunction",
     "lambda:InvokeAsync": "lambda:InvokeFunction",
@@ -29,10 +30,13 @@ FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 """The actions that every caller may use without a permission."""
 
 _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
+    "apigateway": services.of_apigateway,
     "application-autoscaling": services.of_scaling,
     "athena": services.of_athena,
+    "budgets": services.of_budgets,
     "cloudwatch": services.of_cloudwatch,
     "dynamodb": services.of_dynamodb,
+    "ec2": services.of_ec2,
     "ecr": services.of_ecr,
     "events": messaging.of_events,
     "execute-api": services.of_api,

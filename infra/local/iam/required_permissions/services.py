@@ -19,8 +19,25 @@ def of_api(action: str, parsed: ParsedCall) -> Iterator[Request]:
     yield permission(action, resource_arn("execute-api", f"{api}/{stage}/{environ['REQUEST_METHOD']}/{path}"))
 
 
+def of_apigateway(_: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The HTTP method on the path: actions of API Gateway are not the names of its operations."""
+    environ = parsed.call.environ
+    resource = f"arn:aws:apigateway:{REGION}::{environ['PATH_INFO']}"
+    yield permission(f"apigateway:{environ['REQUEST_METHOD']}", resource)
+
+
+def of_budgets(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    name = parsed.get("BudgetName") or (parsed.get("Budget") or {}).get("BudgetName", "")
+    yield permission(action, resource_arn("budgets", f"budget/{name}", region=""))
+
+
+def of_ec2(action: str, _: ParsedCall) -> Iterator[Request]:
+    """The action on some part of a network of this account; none has a name of its own. To describe takes none."""
+    yield permission(action, *([] if ":Describe" in action else [resource_arn("ec2", "part/any")]))
+
+
 def of_kms(action: str, parsed: ParsedCall) -> Iterator[Request]:
-    key = parsed.get("KeyId", "TargetKeyId")
+    key = parsed.get("KeyId", "TargetKeyId", "AliasName")
     yield permission(action, key_arn(key)) if key else permission(action)
 
 
@@ -140,7 +157,7 @@ def of_cloudwatch(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_ssm(action: str, parsed: ParsedCall) -> Iterator[Request]:
-    names = parsed.get("Names") or [name for name in [parsed.get("Name", "Path")] if name]
+    names = parsed.get("Names") or [name for name in [parsed.get("Name", "Path", "ResourceId")] if name]
     for name in names:
         yield permission(
             action, name if name.startswith("arn:") else resource_arn("ssm", f"parameter/{name.lstrip('/')}")
@@ -159,7 +176,7 @@ def of_secrets(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_athena(action: str, parsed: ParsedCall) -> Iterator[Request]:
-    group = parsed.get("WorkGroup") or _workgroup_of(parsed.get("QueryExecutionId")) or "primary"
+    group = parsed.get("WorkGroup") or parsed.get("Name") or _workgroup_of(parsed.get("QueryExecutionId")) or "primary"
     yield permission(action, resource_arn("athena", f"workgroup/{group}"))
 
 
