@@ -167,6 +167,8 @@ class Options(BaseModel):
     """How many requests each prediction function answers at once at most. No other function of the account gets these.
 
     Without it nothing is reserved. A new account has ten in all, of which Lambda lets nobody reserve one."""
+    decision_writers: Annotated[int, Field(ge=2, le=1000)] = 2
+    """How many functions write the decisions of a workload at once at most. Few writers make few, larger objects."""
     api: Api | None = None
     """A REST API for each workload, beside the URL of its prediction function. A million requests cost 3.50 USD."""
     callers: Callers | None = None

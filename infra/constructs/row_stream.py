@@ -17,9 +17,13 @@ from millrace.names import ROWS
 from millrace.operations.dead_letters import dead
 from millrace.settings.prediction import StreamSettings
 
-BATCH = 100
+BATCH = 500
 """The most records of a call. Lambda's own limit of 6 MB may end a batch earlier."""
 WINDOW_S = 1
+AT_ONCE = 10
+"""Calls at once for a shard. Records of one partition key keep their order.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html (ParallelizationFactor)"""
 MOST_RETRIES = 10_000
 """Of a batch whose call fails; a batch is halved first, which counts as none. Lambda waits longer from try to try."""
 OLDEST_S = 12 * 3600
@@ -74,6 +78,7 @@ class RowStream(Construct):
             enabled=True,
             starting_position="TRIM_HORIZON",  # with LATEST, records that come while the poller starts would be missed
             batch_size=BATCH,
+            parallelization_factor=AT_ONCE,
             maximum_batching_window_in_seconds=WINDOW_S,
             function_response_types=["ReportBatchItemFailures"],
             bisect_batch_on_function_error=True,

@@ -28,13 +28,13 @@ from millrace.settings.environment import Environment
 from millrace.settings.prediction import JobsSettings, PredictionSettings
 from millrace.tasks import catalogue as tasks
 
-BATCH = 100
-"""Messages in a batch. Lambda's own limit of 6 MB may end a batch earlier."""
+BATCH = 2000
+"""Messages in a batch of decisions. Lambda's own limit of 6 MB may end a batch earlier.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html (10,000, with a window)"""
 PREDICTION_MEMORY_MB = 1024
 DECIDING_TIMEOUT_S = 60
 """Of a function that decides rows for which nobody waits."""
-WRITERS = 2
-"""The smallest value of MaximumConcurrency. Few writers make few, larger objects."""
 TRIES = 20
 """Deliveries of decisions to a consumer before they are dead letters: ten hours in which a target may be down."""
 CONSUMER_TIMEOUT_S = 300
@@ -285,6 +285,6 @@ class ServingStack(WorkloadStack):
             function.arn,
             batch=BATCH,
             window_s=context.settings.decision_window_s,
-            concurrency=WRITERS,
+            concurrency=context.settings.options.decision_writers,
             dependencies=[function.resource],
         )

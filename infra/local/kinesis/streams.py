@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
+from zlib import crc32
 
 from infra.local.awslambda.event_sources import EventSource, EventSources, StreamPollers, is_wanted, polling
 from infra.local.cloudwatch.metrics import put_data
@@ -24,8 +25,12 @@ POLL_S = 0.5
 """The longest wait of a poller that has nothing to do, and the wait after a call that has failed, in real seconds."""
 ACTIONS = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
 """What the poller does with the stream. It also lists the streams, an action without a resource."""
-NOT_CARRIED_OUT = frozenset({"FilterCriteria", "ParallelizationFactor", "TumblingWindowInSeconds"})
+NOT_CARRIED_OUT = frozenset({"FilterCriteria", "TumblingWindowInSeconds"})
 """Settings of an event source mapping that are refused by name."""
+
+
+Lane = tuple[str, int]
+"""A shard, and which part of its partition keys."""
 
 
 class Streams(StreamPollers["Poller"]):
@@ -68,7 +73,10 @@ def _rights(arn: str) -> Iterator[Request]:
 
 
 class Poller:
-    """Feeds one function from one stream, shard after shard."""
+    """Feeds one function from one stream, shard after shard.
+
+    With a ParallelizationFactor a shard has so many lanes: records of one partition key keep their order, others do
+    not. The lanes have their turns one after the other, where AWS calls them at once."""
 
     def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
         self._cloud, self._backend, self._mapping = cloud, backend, mapping
@@ -79,6 +87,7 @@ class Poller:
             most_retries=_number(mapping.max_retry_attempts),
             oldest_s=_number(mapping.max_record_age),
         )
+        self._lanes = int(getattr(mapping, "parallelization_factor", None) or 1)
         self._destination = ((mapping.destination_config or {}).get("OnFailure") or {}).get("Destination", "")
         from_now = mapping.starting_position == "LATEST"
         self._shards = {
@@ -110,20 +119,25 @@ class Poller:
             if not all(went):
                 self._cloud.stopping.wait(POLL_S)
 
-    def _records(self) -> dict[str, Sequence[Any]]:
-        """The records of each shard, in order."""
+    def _records(self) -> dict[Lane, Sequence[Any]]:
+        """The records of each lane of each shard, in order."""
         from moto.kinesis.models import kinesis_backends
 
         stream = kinesis_backends[ACCOUNT][self._cloud.region].streams.get(self.name)
+        found: dict[Lane, list[Any]] = {}
         with self._cloud.part(Streams).changed:
-            return {shard.shard_id: list(shard.records.values()) for shard in stream.shards.values()} if stream else {}
+            for shard in stream.shards.values() if stream else ():
+                found |= {(shard.shard_id, lane): [] for lane in range(self._lanes)}
+                for record in shard.records.values():
+                    found[shard.shard_id, crc32(record.partition_key.encode()) % self._lanes].append(record)
+        return dict(found)
 
-    def _shard(self, name: str) -> Shard:
-        return self._shards.setdefault(name, Shard(rules=self._rules))
+    def _shard(self, lane: Lane) -> Shard:
+        return self._shards.setdefault(lane, Shard(rules=self._rules))
 
-    def _step(self, name: str, records: Sequence[Any]) -> bool:
-        """Call the function with the next batch of the shard. Returns False if a batch has failed."""
-        shard = self._shard(name)
+    def _step(self, lane: Lane, records: Sequence[Any]) -> bool:
+        """Call the function with the next batch of the lane. Returns False if a batch has failed."""
+        shard, (name, _) = self._shard(lane), lane
         batch = shard.next_batch(records)
         if batch is None:
             return True

@@ -27,6 +27,12 @@ from infra.local.kernel.patching import replace
 LOG = logging.getLogger(__name__)
 POLLERS = 4
 """The most batches of one event source under way at once, unless MaximumConcurrency says less."""
+RECEIVED = 10
+"""The most messages that a poller receives at once."""
+MOST_BYTES, LONGEST = 6 * 2**20, 256 * 2**10
+"""Bytes of the payload of a call at most, and of a message. A batch ends before its payload would be too large.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
 POLL_S = 0.5
 """The longest wait of an idle poller, in real seconds.
 
@@ -228,21 +234,26 @@ class Pollers:
         with queue._messages_lock:
             if not queue.messages:
                 queue._messages_lock.wait(_until_next(queue, self._cloud.clock.timestamp()))
-        batch: list[Any] = backend.receive_message(queue.name, size, 0, queue.visibility_timeout, ["All"])
-        window_s = float(self._mapping.max_batch_window or 0)
-        if batch and window_s:
-            self._fill(queue, backend, batch, size, window_s)
+        batch, length = list[Any](), 0
+        until = time.monotonic() + float(self._mapping.max_batch_window or 0)
+        # Ten at a time, until the next ten might be too many bytes for one call.
+        while len(batch) < size and length < MOST_BYTES - RECEIVED * LONGEST and not self._cloud.stopping.is_set():
+            asked = min(RECEIVED, size - len(batch))
+            more = backend.receive_message(queue.name, asked, 0, queue.visibility_timeout, ["All"])
+            batch += more
+            length += sum(len(json.dumps(_record(queue, one, self._cloud.region))) for one in more)
+            if not more and not (batch and self._is_more(queue, until)):
+                break
         return batch
 
-    def _fill(self, queue: Any, backend: Any, batch: list[Any], size: int, window_s: float) -> None:
-        """Add to the batch what arrives within the window (real seconds), until the batch is full."""
-        until = time.monotonic() + window_s
-        while len(batch) < size and (left_s := until - time.monotonic()) > 0 and not self._cloud.stopping.is_set():
-            with queue._messages_lock:
-                if not queue.messages:
-                    queue._messages_lock.wait(min(left_s, POLL_S))
-            missing = size - len(batch)
-            batch += backend.receive_message(queue.name, missing, 0, queue.visibility_timeout, ["All"])
+    def _is_more(self, queue: Any, until: float) -> bool:
+        """Whether the window (real seconds) is open still, once a message has come or some time has passed."""
+        if (left_s := until - time.monotonic()) <= 0:
+            return False
+        with queue._messages_lock:
+            if not queue.messages:
+                queue._messages_lock.wait(min(left_s, POLL_S))
+        return True
 
     def _run(self, queue: Any, batch: list[Any]) -> None:
         try:

@@ -33,7 +33,7 @@ def handler(event, context):
 
 
 class Fed:
-    """A stream, and a function to feed. All records have one partition key, so they are of one shard."""
+    """A stream, and a function to feed. Records of one partition key are of one shard."""
 
     def __init__(self, cloud: Cloud, client: Callable[[str], Any], name: str, *, reads: bool = True) -> None:
         self.cloud, self.name, self._client = cloud, name, client
@@ -56,8 +56,9 @@ class Fed:
         )
         return str(made["UUID"])
 
-    def put(self, *words: str) -> None:
-        entries = [{"Data": word.encode(), "PartitionKey": "one"} for word in words]
+    def put(self, *words: str, keyed: bool = False) -> None:
+        """With `keyed` each record has a partition key of its first letter; without, all have one."""
+        entries = [{"Data": word.encode(), "PartitionKey": word[0] if keyed else "one"} for word in words]
         self._client("kinesis").put_records(StreamName=self.name, Records=entries)
 
     def logged(self, word: str) -> list[Any]:
@@ -141,5 +142,17 @@ def test_a_role_that_may_not_read_gets_no_mapping_and_a_setting_without_cover_is
 ) -> None:
     with pytest.raises(ClientError, match="does not have permissions to call GetRecords on Kinesis"):
         Fed(cloud, client, fresh("rows"), reads=False).feed()
-    with pytest.raises(ClientError, match="ParallelizationFactor is not covered"):
-        fed.feed(ParallelizationFactor=2)
+    with pytest.raises(ClientError, match="TumblingWindowInSeconds is not covered"):
+        fed.feed(TumblingWindowInSeconds=30)
+
+
+def test_with_several_calls_at_once_for_a_shard_only_a_partition_key_keeps_its_order(fed: Fed) -> None:
+    words = [f"{key}-{number}" for number in range(3) for key in "abcd"]
+    fed.put(*words, keyed=True)
+    fed.feed(ParallelizationFactor=10)
+    until(fed.rests)
+    came = [word for batch in fed.batches() for word in batch]
+    assert sorted(came) == sorted(words)
+    assert came != words
+    for key in "abcd":
+        assert [word for word in came if word[0] == key] == [f"{key}-{number}" for number in range(3)]

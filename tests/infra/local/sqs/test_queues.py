@@ -73,6 +73,16 @@ def test_messages_come_in_batches_and_are_deleted(cloud: Cloud, client: Any, sou
     assert [len(batch) for batch in seen] == [5, 2]
 
 
+def test_a_batch_ends_before_its_payload_would_be_too_large(cloud: Cloud, client: Any, source: Any) -> None:
+    name, url, _ = source(BatchSize=1000, MaximumBatchingWindowInSeconds=1)
+    for number in range(32):
+        client("sqs").send_message(QueueUrl=url, MessageBody=f"{number:02}" + "x" * 240_000)
+    until(lambda: not any(name in line for line in queues.pending(cloud)))
+    seen = batches(cloud, name)
+    assert sorted(body[:2] for batch in seen for body in batch) == [f"{number:02}" for number in range(32)]
+    assert all(sum(map(len, batch)) < 6 * 2**20 for batch in seen)
+
+
 def test_only_what_failed_comes_back_then_it_is_a_dead_letter(cloud: Cloud, client: Any, source: Any) -> None:
     name, url, dead = source({"VisibilityTimeout": "1"}, BatchSize=10)
     entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(["good", "bad"])]
