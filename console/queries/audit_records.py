@@ -46,7 +46,7 @@ class Withdrawal:
 
     at: datetime
     what: str
-    """`training/1996-05.parquet`, or the columns of a key with their cells."""
+    """`training/1996-05.parquet`, or `key` and the first digits of the key's pseudonym."""
     rows: int
     labels: int
     reason: str
@@ -66,5 +66,4 @@ def find_withdrawals(records: Iterable[Record]) -> tuple[Withdrawal, ...]:
 
 def what_of(details: RowsWithdrawn) -> str:
     """What was withdrawn, as `Withdrawal.what` says it."""
-    cells = ", ".join(f"{name} {cell}" for name, cell in details.key.items())
-    return cells or details.drop.partition("/")[2]
+    return f"key {details.pseudonym[:16]}" if details.pseudonym else details.drop.partition("/")[2]

@@ -18,6 +18,8 @@ from millrace.messages.envelope import handles
 from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
+from millrace.state.pseudonyms import Pseudonyms
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
@@ -27,6 +29,7 @@ LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
 KNOWN = KnownRows(LAKE, WORKLOAD, DYNAMODB)
+PSEUDONYMS = Pseudonyms(StateTable(DYNAMODB, NAMES))
 
 
 @LOGGER.inject_lambda_context
@@ -52,7 +55,12 @@ def handler(request: WithdrawalRequest) -> Withdrawn:
         event=AuditEvent.ROWS_WITHDRAWN,
         as_of=request.as_of,
         cause=request.cause,
-        details=RowsWithdrawn(**request.model_dump(include={"by", "reason", "key", "drop"}), **answer.model_dump()),
+        details=RowsWithdrawn(
+            **request.model_dump(include={"by", "reason", "drop"}),
+            # The audit is locked: what a person's key is must not stand there.
+            pseudonym=PSEUDONYMS.of(request.key) if request.key else "",
+            **answer.model_dump(),
+        ),
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
     LOGGER.info("withdrawn", extra=answer.model_dump())

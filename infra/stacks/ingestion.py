@@ -200,6 +200,7 @@ class IngestionStack(WorkloadStack):
                 iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
                 iceberg.remove_manifests(names, *TABLES),
                 state_table.append_audit(names),
+                state_table.own_items(names).may("GetItem", "PutItem"),
                 *state_table.write_known_keys(names, self.context.workload.known_keys),
             ],
             timeout_s=900,

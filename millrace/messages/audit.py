@@ -135,8 +135,8 @@ class RowsWithdrawn(Withdrawn):
     """Identity of the person."""
     reason: str
     """In the person's words."""
-    key: Mapping[str, str | int | float | bool]
-    """As `WithdrawalRequest.key`; empty if a drop was withdrawn."""
+    pseudonym: str
+    """Of `WithdrawalRequest.key`, as `millrace.state.pseudonyms` makes it; empty if a drop was withdrawn."""
     drop: str
     """As `WithdrawalRequest.drop`; empty if a key was withdrawn."""
 

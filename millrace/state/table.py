@@ -25,6 +25,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     held-labels#<id>  `held_labels`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
+    pseudonym         `pseudonyms`
     unanswered#<alarm> `unanswered`
     caller#<digest>   `callers`
     request#<digest>  `answered_requests`

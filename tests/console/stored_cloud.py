@@ -88,7 +88,7 @@ HELD_LABELS = HeldLabelsDecided(
     by=PERSON,
     reason="turned around",
 )
-WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", key={"id": 7}, drop="", rows=1, labels=0)
+WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", pseudonym="5d7c39d7" * 8, drop="", rows=1, labels=0)
 
 
 def _retraining(accepted: bool, sentence: str, earliest: str | None = None) -> RetrainingDecided:

@@ -166,7 +166,7 @@ def of_amounts(report: WorkloadReport) -> WorkloadReport:
 def withdrawn(report: WorkloadReport) -> WorkloadReport:
     def record(at: int, **given: object) -> Withdrawal:
         details = RowsWithdrawn.model_validate(
-            {"by": "arn:x", "reason": "another meter", "key": {}, "drop": ""} | given
+            {"by": "arn:x", "reason": "another meter", "pseudonym": "", "drop": ""} | given
         )
         when = timeline(report)[at].at
         made = Record(
@@ -181,7 +181,7 @@ def withdrawn(report: WorkloadReport) -> WorkloadReport:
         return found
 
     drop = record(1, drop="electricity/training/may.csv", rows=1200, labels=1)
-    key = record(-1, key={"timestamp": "1996-05-07"}, rows=1, labels=0)
+    key = record(-1, pseudonym="5d7c39d7b8804f07" * 4, rows=1, labels=0)
     return replace(report, withdrawals=(drop, key))
 
 

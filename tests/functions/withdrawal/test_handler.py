@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pytest
 
@@ -16,6 +17,8 @@ from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError, WithdrawalError
 from millrace.names import WorkloadNames
 from millrace.state.audit import DETAILS
+from millrace.state.pseudonyms import Pseudonyms
+from millrace.state.table import StateTable
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import csv, month, parquet
 from tests.state_table import create_table
@@ -55,14 +58,14 @@ def test_a_drop_leaves_the_table_once(
     assert (record["event"], record["as_of"]) == ("rows.withdrawn", asked["as_of"])
     details = json.loads(record["details"])
     assert details == {
-        "by": asked["by"], "reason": asked["reason"], "drop": asked["drop"], "key": {}, "rows": gone, "labels": 0,
+        "by": asked["by"], "reason": asked["reason"], "drop": asked["drop"], "pseudonym": "", "rows": gone, "labels": 0,
         "relabelled": 0,
     }  # fmt: skip
     assert set(details) == set(DETAILS["rows.withdrawn"].model_fields)  # type: ignore[index]
 
 
 def test_a_row_and_its_label_leave_together(
-    ingest: Any, load: Any, lake: Lake, sample: pa.Table, audit: Any, asked: Any
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, audit: Any, asked: Any, names: WorkloadNames
 ) -> None:
     may = month(sample, 1996, 5)
     ingest.run("training", "1996-05.parquet", parquet(may))
@@ -70,6 +73,10 @@ def test_a_row_and_its_label_leave_together(
     del asked["drop"]
     key = {"timestamp": may["timestamp"][7].as_py().isoformat()}
     assert load("withdrawal")(asked | {"key": key}) == {"rows": 1, "labels": 1, "relabelled": 0}
+    (record,) = audit()
+    assert key["timestamp"] not in json.dumps(record), "nobody can erase a record of the audit"
+    again = Pseudonyms(StateTable(boto3.client("dynamodb"), names)).of(key)
+    assert json.loads(record["details"])["pseudonym"] == again
     assert (held(lake, "rows"), held(lake, "labels")) == (may.num_rows - 1, may.num_rows - 1)
 
 
