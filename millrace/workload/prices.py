@@ -66,6 +66,8 @@ RATES = {
     "lambda provisioned GB second": Rate(usd=0.0000033334, source=f"{LAMBDA}, provisioned concurrency"),
     "state transition": Rate(usd=0.025 / 1e3, source="aws.amazon.com/step-functions/pricing, eu-west-1"),
     "queue request": Rate(usd=0.40 / 1e6, source="aws.amazon.com/sqs/pricing, standard queues"),
+    "stream hour": Rate(usd=0.04, source="aws.amazon.com/kinesis/data-streams/pricing, on demand"),
+    "image GB month": Rate(usd=0.10, source="aws.amazon.com/ecr/pricing, private repositories"),
     "dashboard month": Rate(usd=3.00, source="aws.amazon.com/cloudwatch/pricing, beyond three an account"),
     "stored GB month": Rate(usd=0.023, source="aws.amazon.com/s3/pricing, Standard, eu-west-1"),
     "scanned byte": Rate(usd=5.0 / 1e12, source="athena.guide/articles/athena-basics-pricing-model"),

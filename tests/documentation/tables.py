@@ -269,6 +269,10 @@ def alarms() -> str:
     )
 
 
+IMAGES_GB = 11
+"""The base image of trainings on GPUs and two images for CPUs; each build that is kept counts again."""
+
+
 def idle() -> str:
     """What is billed by the month while nothing happens, beside the hours of an endpoint and what is stored."""
     alarms = {of: sum(usd for _, _, whose, usd, _ in _alarms() if whose == of) for of in ("workload", "stage")}
@@ -277,7 +281,9 @@ def idle() -> str:
         f"{len(DEAD_LETTERS)} queues of a workload that functions poll": polled,
         "alarms of a workload": alarms["workload"],
         "two alarms that scale a live endpoint": 2 * USD_PER_METRIC,
+        "a stream of rows": MONTH_S / 3600 * RATES["stream hour"].usd,
         "alarms of a stage": alarms["stage"],
+        f"images of a stage, some {IMAGES_GB} GB": IMAGES_GB * RATES["image GB month"].usd,
     }
     return table(("what", "USD a month"), [(what, f"{usd:.2f}") for what, usd in rows.items()])
 

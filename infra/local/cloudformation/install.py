@@ -3,9 +3,10 @@
 AWS does: create, update, replace and delete resources in the order of their references, and roll back a failure.
 moto does: skip the types that it does not know, and leave a failed stack half made. It executes change sets blindly.
 We do: run an engine over a table of resource types (`resources/`), and refuse unknown types and properties by name.
-Weaker: the operator's keys make the resources, not the role that a stack is given. There are no nested stacks and no
-    detection of drift: to revert drift, all rules, schedules, event source mappings and policies of topics and queues
-    are put again.
+    The role that a stack is given makes its resources.
+Weaker: without a role the operator's keys make them, and AWS's handlers make more calls than ours. There are no nested
+    stacks and no detection of drift: to revert drift, all rules, schedules, event source mappings and policies of
+    topics and queues are put again.
 """
 
 from infra.local.cloudformation.change_sets import serve_change_sets
