@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.evaluation.evidence import HiddenGroups
 
@@ -91,9 +92,8 @@ class _Probe:
     def __init__(self, rows: pa.Table, target_N: npt.NDArray[Any], inputs: Sequence[str]) -> None:
         target_N = target_N[:, -1] if target_N.ndim == 2 else target_N
         self.is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
-        self.names = [name for name in inputs if _number(rows[name]) is not None][:MOST_INPUTS]
-        columns = [_number(rows[name]) for name in self.names]
-        self.input_NC = np.column_stack([one for one in columns if one is not None]) if columns else None
+        # Only rows that are drawn become numbers: an evaluation may have millions of them.
+        self.rows, self.names = rows, [name for name in inputs if _is_read(rows[name].type)][:MOST_INPUTS]
         if self.is_class:
             values, counts = np.unique(target_N, return_counts=True)
             usual = values[np.argsort(-counts, kind="stable")[:MOST_CLASSES]]
@@ -108,12 +108,13 @@ class _Probe:
 
     def measure(self, group_N: Integers, columns: tuple[str, ...], *, is_in_time: bool = False) -> HiddenGroups | None:
         """The loss on random rows and on whole groups; None without inputs, or if later rows are as hard to tell."""
-        kept = [place for place, name in enumerate(self.names) if name not in columns]
-        if self.input_NC is None or not kept:
+        kept = [name for name in self.names if name not in columns]
+        if not kept:
             return None
         chosen = _whole_groups(group_N)
         group_M = np.unique(group_N[chosen], return_inverse=True)[1]
-        input_MC, target_M = self.input_NC[chosen][:, kept], self.target_N[chosen]
+        taken = self.rows.select(kept).take(pa.array(chosen))
+        input_MC, target_M = np.column_stack([_numbers(taken[name]) for name in kept]), self.target_N[chosen]
         loss = partial(_losses, input_MC, target_M, is_class=self.is_class)
         random = np.random.default_rng(0)
         random_M = loss(random.permutation(len(chosen)) % FOLDS)
@@ -241,19 +242,23 @@ def _codes(cells: pa.ChunkedArray) -> Integers | None:
     return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
 
 
-def _number(cells: pa.ChunkedArray) -> Floats | None:
-    """The column as the probe reads it, NaN for a missing cell; None for times, images and lists."""
-    kind = cells.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        encoded = cells.combine_chunks().dictionary_encode()
-        words = encoded.dictionary.to_pylist()
-        rank = np.argsort(np.argsort(np.array(words, dtype=object))) if words else np.zeros(0)
-        at = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
-        of_word: Floats = np.append(rank.astype(np.float64), np.nan)
-        return np.asarray(of_word[at])
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        plain = (cells.cast(pa.int8()) if pa.types.is_boolean(kind) else cells).cast(pa.float64(), safe=False)
-        found: Floats = np.array(plain.to_numpy(zero_copy_only=False), np.float64)
-        found[~np.isfinite(found)] = np.nan
-        return found
-    return None
+def _is_read(kind: pa.DataType) -> bool:
+    """Whether the probe reads a column of this type: not times, images and lists."""
+    return _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _numbers(cells: pa.ChunkedArray) -> Floats:
+    """The column as the probe reads it, texts by their places in the alphabet; NaN for a missing cell."""
+    whole = cells.combine_chunks()
+    if _is_text(whole.type):
+        # Not by their first rows: those would tell a row's place, and so its neighbours.
+        words = whole.drop_null().unique()
+        whole = pc.index_in(whole, value_set=words.take(pc.array_sort_indices(words)), skip_nulls=True)
+    if pa.types.is_boolean(whole.type):
+        whole = whole.cast(pa.int8())
+    found = np.array(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+    return np.where(np.isfinite(found), found, np.nan)
