@@ -196,7 +196,7 @@ def examples_of_newest(
         contract = load_contract(workloads_folder() / names.workload)
         if not contract.rows.may_be_shown or _pinned_bytes(environment, names, run) > MOST_BYTES:
             return None
-        return nearest_to(environment, names, answered(environment, names, decision.decision), contract)
+        return nearest_to(environment, names, answered(environment, names, decision), contract)
     except (EnvironmentNotFoundError, SnapshotError, WorkloadError):
         return None
     except ClientError as error:
