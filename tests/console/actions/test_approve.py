@@ -6,12 +6,13 @@ import json
 
 import pytest
 
-from console.actions.approve import approve, refuse
+from console.actions.approve import approve, refuse, release
 from console.environment import Environment
-from console.queries.versions import registry_of
+from console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.settings.release import ReleaseSettings
-from tests.console.actions.test_rollback import NAMES, candidate
+from millrace.state.climbing import Climbing, ClimbingVersion
+from tests.console.actions.test_rollback import NAMES, NOW, candidate
 from tests.console.actions.test_rollback import environment as environment
 
 
@@ -82,3 +83,27 @@ def test_what_does_not_wait_is_not_decided(
     for decide in (approve, refuse):
         with pytest.raises(error, match=told):
             decide(environment, NAMES, version, reason=reason)
+
+
+@pytest.mark.parametrize("approval", ["person", "none"])
+def test_a_version_on_a_phase_is_refused_and_released_again(environment: Environment, approval: str) -> None:
+    if approval == "none":
+        deploy(environment, approval=approval)
+    registry, climbing = registry_of(environment, NAMES), ClimbingVersion(state_of(environment, NAMES))
+    package = registry.register(candidate("r3"))
+    if approval == "person":
+        registry.approve(package, reason="as good on our wards")
+    climbing.put(Climbing(execution="arn:x", version="3", phase="shadow", since=NOW))
+    with pytest.raises(ConflictError, match="it is in shadow"):
+        release(environment, NAMES, "3", reason="once more")
+    refuse(environment, NAMES, "3", reason="its labels are swapped")
+    assert registry.describe(package.arn).approval == "Rejected"
+    climbing.remove("arn:x")
+    run = release(environment, NAMES, "3", reason="they were not")
+    started = environment.client("stepfunctions").describe_execution(executionArn=run.arn)
+    assert json.loads(started["input"]) == {"cause": "command", "detail": {"package_arn": package.arn}}
+    # It goes through the phases again, and where a person has to approve versions through that first.
+    assert registry.describe(package.arn).approval == "PendingManualApproval"
+    if approval == "person":
+        with pytest.raises(ConflictError, match="millrace approve 3"):
+            release(environment, NAMES, "3", reason="now")
