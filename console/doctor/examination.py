@@ -30,6 +30,7 @@ from console.queries.usage import live_fleet
 from console.queries.versions import state_of
 from console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
+from millrace.monitoring.label_batch import SLOWLY
 from millrace.names import IMAGES, WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.declaration import Workload
@@ -61,6 +62,7 @@ LIBRARIES = {
 def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     """Every check of a stage, those of this machine first. A check that fails does not hide the checks after it."""
     yield from _machine(build)
+    yield from _labels(workloads)
     if stage == "local":
         yield from _local(build, workloads)
     else:
@@ -293,6 +295,20 @@ def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Itera
             found=", ".join(heard or waiting) or "nobody",
             verdict="ok" if heard else "unknown",
             advice="" if heard else "the owner of the address confirms it" if waiting else subscribe,
+        )
+
+
+def _labels(workloads: Sequence[Workload]) -> Iterator[Check]:
+    """For each workload, whether its labels are judged before they are learnt, and what that does not see."""
+    for workload in workloads:
+        rate = workload.monitors.held_labels
+        judged = f"{rate:.2g} of clean files are held; turned slowly, up to {SLOWLY:.0%} of a year's are learnt"
+        yield Check(
+            name=f"labels of {workload.name}",
+            needed="judged before they are learnt",
+            found=judged if rate else "not judged: whoever may write to labels/ can turn the model",
+            verdict="ok" if rate else "unknown",
+            advice="" if rate else "declare monitors.held_labels",
         )
 
 

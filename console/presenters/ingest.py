@@ -72,6 +72,8 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
     replaced = _instead_of(committed.rows_replaced)
     text = f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, committed.reasons)}{until_training}"
+    if committed.unanswered:
+        text += f"; {committed.unanswered:,} are of no known decision, and no retraining counts them"
     return Outcome(
         text=text,
         detail=example(accepted, reasons),

@@ -16,16 +16,17 @@ from millrace.datasets.notes import LABELS_SNAPSHOT, RELABELLED, REPLACED, WITHD
 
 
 def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
-    """The number of rows in the table's current snapshot, without labels of keys that had one before.
+    """The number of rows in the table's current snapshot, without labels of keys that had one before, and without those
+    that came before their decision.
 
-    So a correction is no new label. 0 without a table or a snapshot. `glue` and `s3` are boto3's clients. The number of
-    rows is `total-records` of the snapshot's summary, by Iceberg's table specification. Every writer of this project
-    leaves it there."""
+    So neither a correction is a new label, nor one that nothing was compared with. 0 without a table or a snapshot.
+    `glue` and `s3` are boto3's clients. The number of rows is `total-records` of the snapshot's summary, by Iceberg's
+    table specification. Every writer of this project leaves it there."""
     metadata = _metadata(glue, s3, database=database, table=table)
     current = metadata.get("current-snapshot-id")
     journal = Journal.of_document(metadata, partial(read_object, s3))
     total = next((entry.rows_total for entry in journal.present if entry.snapshot_id == current), 0)
-    return total - _by_drop(journal, lambda entry: entry.labelled_before).total()
+    return total - _by_drop(journal, lambda entry: entry.labelled_before + entry.unanswered).total()
 
 
 def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Iterable[str], lies_ahead: bool) -> int:

@@ -91,7 +91,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
         source_key=source.key,
         source_digest=digest,
         sequencer=drop.object.sequencer if drop.object else "",
-        by=cut(source.by),
+        by=cut(", ".join(filter(None, [source.by, drop.object.requester if drop.object else ""]))),
         rows=rows,
         unparsable=refused.rows,
         reasons=refused.reasons,

@@ -46,6 +46,14 @@ class _Object(Message):
 class _Detail(Message):
     bucket: _Bucket
     object: _Object
+    requester: str = ""
+    source_ip: str = Field(default="", alias="source-ip-address")
+
+    @property
+    def who(self) -> str:
+        """`account 123456789012 from 10.0.0.7`."""
+        account = f"account {self.requester}" if self.requester else ""
+        return f"{account} from {self.source_ip}" if account and self.source_ip else account
 
 
 class _Event(Message):
@@ -123,6 +131,7 @@ def arrival_of(body: str, names: WorkloadNames, *, has_images: bool = False) -> 
             "sequencer": item.sequencer,
             "drop_id": drop_id,
             "as_of": as_of,
+            "requester": event.detail.who,
         },
         is_small=_is_small(item) and (feed == "labels" or not has_images),
         event=body,

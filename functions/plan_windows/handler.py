@@ -27,10 +27,12 @@ from millrace.messages.monitor import (
     read_report,
 )
 from millrace.monitoring.windows import Cursors, Window, plan
+from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.concept import ConceptLevels
 from millrace.state.cursors import StoredCursors
 from millrace.state.floor import FloorStates
+from millrace.state.held_labels import HeldLabels
 from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
@@ -44,6 +46,7 @@ LOGGER = Logger()
 S3 = boto3.client("s3")
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
+STATES = boto3.client("stepfunctions")
 POINTERS, CURSORS = ReleasePointers(STATE), StoredCursors(STATE)
 
 
@@ -55,6 +58,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     The number is 0, with a reason, if no model is live, no window is complete, or `as_of` has not come."""
     if call.state.started and call.state.as_of > call.state.started:
         return WindowsPlanned(count=0, reason=NoWindows.NOT_YET)
+    look_again(call)
     champion = POINTERS.champion()
     if champion is None:
         return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)
@@ -89,6 +93,23 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
         planned = planned.model_copy(update={"days_left_out": _days_before(windows[0].start)})
     LOGGER.info("windows to judge", extra=planned.model_dump())
     return planned
+
+
+def look_again(call: StepInput[MonitorInput]) -> None:
+    """Have the labels judged that came before their decisions: by now these may be there."""
+    for batch in HeldLabels(STATE).every():
+        if batch.status != "waiting" or not batch.is_early:
+            continue
+        detail = {"workload": SETTINGS.workload, "feed": "labels", "objects": [batch.object.model_dump(mode="json")]}
+        document = {"cause": call.state.cause, "as_of": call.state.as_of.isoformat(), "detail": detail}
+        try:
+            STATES.start_execution(
+                stateMachineArn=NAMES.machine_arn("ingest"),
+                name=f"early-{batch.object.drop_id[:20]}-{hash_of_run(call.run)}",
+                input=json.dumps(document),
+            )
+        except STATES.exceptions.ExecutionAlreadyExists:
+            LOGGER.info("looked at again before", extra={"drop": batch.object.drop_id})
 
 
 def _promise(champion: Version) -> PromiseNow | None:

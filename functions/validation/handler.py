@@ -20,6 +20,7 @@ from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.known_rows import KnownRows
@@ -36,7 +37,7 @@ from millrace.messages.ingest import Committed, CommittedDrops, DropGroup, Inges
 from millrace.messages.score import Sharded, ShardedDrop
 from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHARE
 from millrace.settings.validation import ValidationSettings
-from millrace.state.held_labels import HeldLabels
+from millrace.state.held_labels import Contradictions, HeldLabels
 from millrace.state.pointers import ReleasePointers
 from millrace.state.refused_share import RefusedRows
 from millrace.state.table import StateTable
@@ -67,7 +68,7 @@ DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
 KNOWN = KnownRows(LAKE, WORKLOAD, DYNAMODB) if WORKLOAD.known_keys else None
 POINTERS, REFUSED, TURNS = ReleasePointers(STATE), RefusedRows(STATE), Turns(STATE)
-JUDGE = LabelJudge(LAKE, WORKLOAD, S3, HeldLabels(STATE))
+JUDGE = LabelJudge(LAKE, WORKLOAD, S3, HeldLabels(STATE), Contradictions(STATE))
 
 
 @LOGGER.inject_lambda_context
@@ -87,6 +88,9 @@ def judge_refused(feed: Feed, answer: CommittedDrops | Sharded) -> None:
     refused."""
     accepted = [one.rows_accepted if isinstance(one, Committed) else one.accepted for one in answer.drops]
     refused = [one.rows_quarantined if isinstance(one, Committed) else one.quarantined for one in answer.drops]
+    if feed == "labels":  # a label that is known already is no mistake of its sender
+        known = [one.reasons.get(Reason.DUPLICATE_KEY, 0) for one in answer.drops]
+        refused = [all_ - some for all_, some in zip(refused, known, strict=True)]
     rows = sum(accepted) + sum(refused)
     ratio = REFUSED.ratio(feed, rows=rows, refused=sum(refused), declared=WORKLOAD.monitors.refused_share)
     if not any(refused):
@@ -161,7 +165,7 @@ def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> Commit
         if detail.table == "labels"
         else {}
     )
-    is_held = {drop_id: bool(one.held_for) for drop_id, one in judged.items()}
+    is_held = {drop_id: bool(one.because) for drop_id, one in judged.items()}
     taken = [each for each in drops if not is_held.get(each.drop.drop_id)]
     # A group of small drops comes with others of its kind, and is judged in seconds. A drop that goes alone may take
     # minutes: it would hold up the groups for no gain, since its attempts after the first are short.
@@ -174,7 +178,7 @@ def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> Commit
     became = {each.drop.drop_id: one for each, one in zip(taken, done, strict=True)}
     return CommittedDrops(
         drops=tuple(
-            committed(each, detail, became[each.drop.drop_id], has_champion=has_champion)
+            committed(each, detail, became[each.drop.drop_id], judged.get(each.drop.drop_id), has_champion=has_champion)
             if each.drop.drop_id in became
             else held(each, detail, judged[each.drop.drop_id], has_champion=has_champion)
             for each in drops
@@ -182,7 +186,9 @@ def commit(drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> Commit
     )
 
 
-def committed(fetched: FetchedDrop, detail: DropGroup, done: Commit, *, has_champion: bool) -> Committed:
+def committed(
+    fetched: FetchedDrop, detail: DropGroup, done: Commit, judged: JudgedBatch | None, *, has_champion: bool
+) -> Committed:
     """What became of a drop whose rows were compared with the table."""
     # Rows that ingestion could not parse count with their drop, but only if this very call has judged it.
     drop = fetched.drop
@@ -198,6 +204,7 @@ def committed(fetched: FetchedDrop, detail: DropGroup, done: Commit, *, has_cham
         duplicate_of=done.duplicate_of or "",
         refused_before=done.refused_before,
         superseded_by=done.superseded_by or "",
+        unanswered=judged.batch.unanswered if judged else 0,
     )
 
 
@@ -210,8 +217,9 @@ def held(fetched: FetchedDrop, detail: DropGroup, judged: JudgedBatch, *, has_ch
         rows_quarantined=0,
         rows_total=0,
         duplicate=False,
-        held="held",
+        held="again" if judged.is_told else "held",
         held_for=judged.held_for,
+        sent_by=fetched.drop.by or "nobody who is named",
     )
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import random
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.schema import PREDICTION_ID
 from millrace.datasets.journal import Journal
-from millrace.datasets.label_change import count_contradicting
+from millrace.datasets.label_change import KnownLabels, compare_known
 from millrace.datasets.label_evidence import Answers, error_figure, label_figures, sure_answers, sure_parts
-from millrace.datasets.notes import ARRIVAL, LABELS
+from millrace.datasets.notes import ARRIVAL, LABELS, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
+from millrace.decisions.scored import MOST_ROWS
 from millrace.decisions.store import read_days
 from millrace.messages.ingest import DropObject, ParsedDrop, cut
-from millrace.monitoring.label_batch import Figure, LabelBatch, judge_batch, quota_of
-from millrace.state.held_labels import HeldBatch, HeldLabels
+from millrace.monitoring.label_batch import ERROR, Figure, LabelBatch, is_early, judge_batch, quota_of
+from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
 
@@ -29,8 +32,9 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Workload
 
 MOST_DAYS, MOST_SCORED = 5, 2000
-"""The most days of decisions that are read beside a batch, spread over its time, and about how many rows of each scored
-file: a batch of a month costs as few calls as one of a week."""
+"""The most days of decisions that are read beside a batch, and about how many rows of each scored file: a batch of a
+month costs as few calls as one of a week."""
+EARLY = "{batch.unanswered} of {batch.labels} labels are of no known decision: they wait for it, or for a person"
 REMEMBERED = 2000
 """The newest batches that are looked at, of one label too."""
 DAY = timedelta(days=1)
@@ -41,8 +45,17 @@ class JudgedBatch:
     """A drop of labels with what was found."""
 
     batch: LabelBatch
-    held_for: str = ""
-    """Why it is held; empty if it may be learnt."""
+    because: tuple[str, ...] = ()
+    """Why it is held, a sentence for each reason; () if it may be learnt."""
+    is_early: bool = False
+    """Whether it is held until its decisions come."""
+    is_told: bool = False
+    """Whether people know that it is held: it waits for its decisions, and has been looked at again."""
+
+    @property
+    def held_for(self) -> str:
+        """The reasons together, as the state of the machine may have them."""
+        return cut("; ".join(self.because))
 
     @property
     def notes(self) -> dict[str, str]:
@@ -50,12 +63,29 @@ class JudgedBatch:
         return {LABELS: self.batch.note()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class LearntBatch:
+    """A batch that the table has."""
+
+    drop_id: str
+    at: datetime
+    """When its drop came."""
+    batch: LabelBatch
+
+    @property
+    def contradiction(self) -> Contradiction:
+        return Contradiction(drop_id=self.drop_id, by=self.batch.by, labels=self.batch.contradicting, at=self.at)
+
+
 class LabelJudge:
     """Judges the drops of one workload."""
 
-    def __init__(self, lake: Lake, workload: Workload, s3: Any, held: HeldLabels) -> None:
+    def __init__(
+        self, lake: Lake, workload: Workload, s3: Any, held: HeldLabels, contradictions: Contradictions
+    ) -> None:
         """`s3` is boto3's client."""
-        self._lake, self._workload, self._s3, self._held = lake, workload, s3, held
+        self._lake, self._workload, self._s3 = lake, workload, s3
+        self._held, self._contradictions = held, contradictions
 
     def judge(self, drops: Sequence[tuple[ParsedDrop, DropObject | None, Path]]) -> dict[str, JudgedBatch]:
         """By drop id; each drop is compared with those before it too. A drop that the table has already is left out.
@@ -67,36 +97,69 @@ class LabelJudge:
         found = {name: self._lake.find(name) for name in ("labels", "rows")}
         tables = {name: table for name, table in found.items() if table is not None and table.current_snapshot()}
         journal = Journal.of(tables["labels"]) if "labels" in tables else None
-        learnt = list(_learnt(journal)) if journal else []
-        known = sum(batch.labels for _, batch in learnt)
+        learnt = _learnt(journal) if journal else []
+        quota = quota_of(self._workload.monitors.corrections_a_day, sum(one.batch.labels for one in learnt))
         judged: dict[str, JudgedBatch] = {}
         for drop, named, parsed in drops:
             # A repeated call: the drop is in the table, and is not compared with itself.
             if journal and any(entry.written_by == drop.drop_id for entry in journal.with_digest(drop.source_digest)):
                 continue
-            batch = replace(self._describe(parsed, [*tables.values()]), by=drop.by)
+            batch = replace(self._describe(drop, parsed, [*tables.values()], journal), by=drop.by)
             earlier = self._held.find(drop.drop_id)
             if earlier and earlier.status == "accepted":
-                judged[drop.drop_id] = JudgedBatch(batch=replace(batch, accepted_by=earlier.by))
+                became = JudgedBatch(batch=replace(batch, accepted_by=earlier.by))
             else:
-                since = drop.as_of - DAY
-                today = sum(one.contradicting for at, one in learnt if at > since and not one.accepted_by)
-                quota = quota_of(self._workload.monitors.corrections_a_day, known)
-                because = judge_batch(batch, [one for _, one in learnt], rate=rate, today=today, quota=quota)
-                if because:
-                    self._hold(drop, named, batch, because)
-                judged[drop.drop_id] = JudgedBatch(batch=batch, held_for=cut("; ".join(because)))
-            if not judged[drop.drop_id].held_for:
-                learnt.append((drop.as_of, judged[drop.drop_id].batch))
+                became = self._judge(drop, batch, learnt, rate=rate, quota=quota)
+                self._keep(drop, named, became, earlier)
+                became = replace(became, is_told=bool(earlier and {*earlier.because} == {*became.because}))
+            judged[drop.drop_id] = became
+            if not became.because:
+                learnt.append(LearntBatch(drop_id=drop.drop_id, at=drop.as_of, batch=became.batch))
         return judged
 
-    def _hold(self, drop: ParsedDrop, named: DropObject | None, batch: LabelBatch, because: tuple[str, ...]) -> None:
+    def _judge(
+        self, drop: ParsedDrop, batch: LabelBatch, learnt: Sequence[LearntBatch], *, rate: float, quota: int
+    ) -> JudgedBatch:
+        """What is found of the batch. What it takes of the day's quota is taken, if it may be learnt.
+
+        Raises ConflictError if other writers win every time."""
+        before = [one.batch for one in learnt]
+        if is_early(batch, before):
+            return JudgedBatch(batch=batch, because=(EARLY.format(batch=batch),), is_early=True)
+        mine = Contradiction(drop_id=drop.drop_id, by=batch.by, labels=batch.contradicting, at=drop.as_of)
+        committed = {one.drop_id: one.contradiction for one in learnt if not one.batch.accepted_by}
+
+        def judge(running: Mapping[str, Contradiction]) -> tuple[str, ...]:
+            day = [one for one in {**running, **committed}.values() if one.at > drop.as_of - DAY and one != mine]
+            today = sum(one.labels for one in day if one.by == batch.by)
+            others = sum(one.labels for one in day) - today
+            return judge_batch(batch, before, rate=rate, today=today, others=others, quota=quota)
+
+        return JudgedBatch(batch=batch, because=self._contradictions.take(mine, judge) if mine.labels else judge({}))
+
+    def _keep(self, drop: ParsedDrop, named: DropObject | None, became: JudgedBatch, earlier: HeldBatch | None) -> None:
+        """Keep a batch that is held; one whose decisions have come, and that fits them, waits no more."""
+        if not became.because:
+            if earlier:
+                self._held.decide(drop.drop_id, "judged", by="", reason="its decisions have come, and it fits them")
+            return
         version = drop.source.rpartition("?versionId=")[2]
         known = named or DropObject(key=drop.source_key)
         held = known.model_copy(update={"version_id": version, "drop_id": drop.drop_id, "as_of": drop.as_of})
-        self._held.hold(HeldBatch(object=held, because=because, labels=batch.labels, held_at=drop.as_of))
+        self._held.hold(
+            HeldBatch(
+                object=held,
+                because=became.because,
+                labels=became.batch.labels,
+                held_at=drop.as_of,
+                sent_by=drop.by,
+                is_early=became.is_early,
+            )
+        )
 
-    def _describe(self, parsed: Path, tables: Sequence[IcebergTable]) -> LabelBatch:
+    def _describe(
+        self, drop: ParsedDrop, parsed: Path, tables: Sequence[IcebergTable], journal: Journal | None
+    ) -> LabelBatch:
         """What the drop says, and how that fits the labels of the tables and the decisions."""
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
@@ -111,54 +174,101 @@ class LabelJudge:
         figures: dict[str, Figure] = {}
         for name in spec.label_columns:
             figures |= label_figures(name, rows[name].to_pylist())
-        answers = self._answers(rows)
+        known = compare_known(tables, rows, spec.key, spec.label_columns)
+        answers, unanswered = self._answers(rows, known, seed=drop.drop_id)
         return LabelBatch(
             labels=rows.num_rows,
-            contradicting=count_contradicting(tables, rows, spec.key, spec.label_columns),
+            contradicting=int(known.contradicts.sum()),
+            contradicted=_whose(known.sources, journal),
+            unanswered=unanswered,
             figures=figures | (error_figure(answers) if answers else {}),
             sure=sure_answers(answers) if answers else {},
             parts=sure_parts(answers) if answers else {},
         )
 
-    def _answers(self, rows: pa.Table) -> Answers | None:
-        """The answers to the labelled rows of some days; None if the labels do not say which days these are."""
+    def _answers(self, rows: pa.Table, known: KnownLabels, *, seed: str) -> tuple[Answers | None, int]:
+        """The answers to the labelled rows of some days, and how many of all labels probably have neither one nor an
+        earlier label; None and 0 if the labels do not say which days these are.
+
+        The days are drawn by the drop's id, which S3 chooses: nobody knows before which labels are looked at."""
         import numpy as np
+        import pyarrow as pa
 
         from millrace.decisions.outcome_columns import join_decisions
 
         spec, contract = self._workload.prediction, self._lake.contract
         if contract.labels.column(spec.event_time).is_generated:
-            return None
+            return None, 0
         labels = [label for label in rows.to_pylist() if label[spec.event_time] is not None]
         days = sorted({_row_day(label[spec.event_time], spec.horizons[0]) for label in labels})
-        chosen = {days[place] for place in np.linspace(0, len(days) - 1, min(len(days), MOST_DAYS)).astype(int)}
+        chosen = {*random.Random(seed).sample(days, min(len(days), MOST_DAYS))}  # noqa: S311 # nosec B311
+        times = rows[spec.event_time].to_pylist()
+        near = np.array([at is not None and _row_day(at, spec.horizons[0]) in chosen for at in times], bool)
+        # A label at a horizon belongs to rows of several days, and later rows are its truth.
+        early = 0 if spec.horizon_hours else self._count_early(rows.filter(pa.array(near & ~known.known)), chosen)
+        unanswered = round(early * len(labels) / near.sum()) if near.any() else 0
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
         stored = read_days(self._s3, bucket, workload, chosen, most_scored=MOST_SCORED)
         if not stored.decisions:
-            return None
+            return None, unanswered
         task = tasks.declare(spec, contract.rows.column(spec.label_columns[0]))
         outcomes = join_decisions(stored.decisions, labels, prediction_spec=spec, table=contract.labels, task=task)
         told = [one for one in outcomes if one.error is not None]
         inputs = [json.loads(one.decision.input) for one in told]
         names = [name for name in (inputs[0] if inputs else ()) if name not in (*spec.key, spec.event_time)]
-        return Answers(
+        answers = Answers(
             answer=[str(one.decision.value) for one in told],
             error=np.array([one.error for one in told], np.float64),
             is_share=task.error_is_share,
             confidence=np.array([one.decision.output.get(CONFIDENCE) or np.nan for one in told], np.float64),
             columns={name: [cells.get(name) for cells in inputs] for name in names},
         )
+        return answers, unanswered
+
+    def _count_early(self, labels: pa.Table, days: Collection[date]) -> int:
+        """How many of these labels, all of these days, have no decision."""
+        from millrace.decisions.columns import read_parts
+        from millrace.decisions.labelled import SHAPE, LabelledDecisions
+
+        if not labels.num_rows:
+            return 0
+        spec, table = self._workload.prediction, self._lake.contract.labels
+        bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
+        with TemporaryDirectory() as folder:
+            found = LabelledDecisions(labels, prediction_spec=spec, table=table, folder=Path(folder))
+            for part in read_parts(
+                self._s3, bucket, workload, days, shape=SHAPE, most_scored=MOST_ROWS, wanted=found.in_file
+            ):
+                found.add(part)
+            return int(labels.num_rows) - sum(map(len, found.parts()))
 
 
-def _learnt(journal: Journal) -> list[tuple[datetime, LabelBatch]]:
-    """The newest batches of the table with their arrival, the oldest first."""
-    found: list[tuple[datetime, LabelBatch]] = []
+def _learnt(journal: Journal) -> list[LearntBatch]:
+    """The newest batches of the table, the oldest first; without those of drops that were withdrawn."""
+    learnt: list[LearntBatch] = []
+    withdrawn = set[str]()
     for entry in journal.newest():
-        if len(found) == REMEMBERED:
+        if len(learnt) == REMEMBERED:
             break
-        if LABELS in entry.notes and entry.rows_added:
-            found.append((datetime.fromisoformat(entry.notes[ARRIVAL]), LabelBatch.parse(entry.notes[LABELS])))
-    return found[::-1]
+        if WITHDRAWN_DROP in entry.notes:
+            withdrawn.add(entry.notes[WITHDRAWN_DROP])
+        elif LABELS in entry.notes and entry.rows_added and entry.key not in withdrawn:
+            batch = LabelBatch.parse(entry.notes[LABELS])
+            at = datetime.fromisoformat(entry.notes[ARRIVAL])
+            learnt.append(LearntBatch(drop_id=entry.written_by, at=at, batch=batch))
+    return learnt[::-1]
+
+
+def _whose(sources: Mapping[str, int], journal: Journal | None) -> str:
+    """` of electricity/labels/may.csv, sent by ann, which were never compared with decisions`; empty for none."""
+    if not sources:
+        return ""
+    key = max(sources, key=lambda one: sources[one])
+    notes = [entry.notes[LABELS] for entry in journal.about(key) if LABELS in entry.notes] if journal else []
+    batch = LabelBatch.parse(notes[-1]) if notes else LabelBatch(labels=0)
+    sent = f", sent by {batch.by}" if batch.by else ""
+    unseen = "" if ERROR in batch.figures else ", which were never compared with decisions"
+    return f" of {key}{sent}{unseen}"
 
 
 def _row_day(at: datetime, horizon_hours: float) -> Any:

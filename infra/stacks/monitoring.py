@@ -8,7 +8,7 @@ from infra.constructs.dashboard import dashboard
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.schedule import Schedule
-from infra.iam import alarms, bus, iceberg, registry, state_table
+from infra.iam import alarms, bus, iceberg, registry, state_table, step_functions
 from infra.iam.buckets import ABSORBED, LAKE
 from infra.iam.resource import resource
 from infra.machines import monitor
@@ -92,7 +92,8 @@ class MonitoringStack(WorkloadStack):
             role=self.room,
             settings=Environment(**context.environment()),
             statements=[
-                state_table.own_items(names).may("GetItem"),
+                state_table.own_items(names).may("GetItem", "Query"),
+                step_functions.machines(names, "ingest").may("StartExecution"),
                 iceberg.tables(names, *tables).may("GetTable"),
                 LAKE.find(names, "decisions"),
                 resource(

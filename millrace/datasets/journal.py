@@ -27,6 +27,7 @@ from millrace.datasets.notes import (
     COMPACTED,
     DIGEST,
     LABELLED_BEFORE,
+    LABELS,
     ORIGIN,
     QUARANTINED,
     REASONS,
@@ -141,6 +142,11 @@ class JournalEntry:
     def labelled_before(self) -> int:
         """How many of the labels that came are of keys that had one already, so that they are no new labels."""
         return int(self.notes.get(LABELLED_BEFORE) or 0)
+
+    @property
+    def unanswered(self) -> int:
+        """How many of the labels that came were of no known decision, by the note of their batch."""
+        return int(json.loads(self.notes.get(LABELS) or "{}").get("unanswered", 0))
 
     @property
     def rows_replaced(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from millrace.datasets.corrections import current
 from millrace.datasets.journal import JournalEntry
 from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.relabelled_rows import current_labels, differs, places, rows_to_correct
-from millrace.datasets.tables import Lake
+from millrace.datasets.tables import SOURCE, Lake
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,28 +117,44 @@ def compare(lake: Lake, prediction_spec: Prediction, then: pa.Table, now: pa.Tab
     )
 
 
-def count_contradicting(
-    known: Sequence[IcebergTable], labels: pa.Table, key: tuple[str, ...], values: tuple[str, ...]
-) -> int:
-    """How many of the labels have a key that has another label, in the first of the tables `known` that has the key.
+@dataclass(frozen=True, kw_only=True)
+class KnownLabels:
+    """How the labels of a batch stand to those that are known, a place for each label."""
+
+    known: npt.NDArray[np.bool_]
+    """Whether the key has a label."""
+    contradicts: npt.NDArray[np.bool_]
+    """Whether that is another one."""
+    sources: Mapping[str, int]
+    """How many contradicted labels came with which object, by its landing key."""
+
+
+def compare_known(
+    tables: Sequence[IcebergTable], labels: pa.Table, key: tuple[str, ...], values: tuple[str, ...]
+) -> KnownLabels:
+    """The labels beside those in the first of the tables that has the key.
 
     The labels of an earlier version of the same object count too."""
     import numpy as np
     import pyarrow as pa
 
     contradicts, is_open = np.zeros(labels.num_rows, dtype=bool), np.ones(labels.num_rows, dtype=bool)
-    for table in known:
-        arrived = (ARRIVED,) if ARRIVED in table.schema().column_names else ()
+    sources = Counter[str]()
+    for table in tables:
+        beside = tuple(name for name in (ARRIVED, SOURCE) if name in table.schema().column_names)
         bounds = extremes(labels, key[0])
-        found = rows_within(table, key[0], bounds, (*key, *values, *arrived), but_of="", filled=values)
+        found = rows_within(table, key[0], bounds, (*key, *values, *beside), but_of="", filled=values)
         # Of the labels with one key the last one counts; rows have one each.
         found = current(found, key, values)
         at = places(labels, found, key)
         met = np.flatnonzero((at >= 0) & is_open)
         mine = labels.take(pa.array(met)).select(values).cast(found.select(values).schema)
-        contradicts[met] = differs(mine, found.take(pa.array(at[met])), values)
+        theirs = found.take(pa.array(at[met]))
+        contradicts[met] = differs(mine, theirs, values)
+        if SOURCE in beside:
+            sources.update(str(one) for one in theirs[SOURCE].filter(pa.array(contradicts[met])).to_pylist())
         is_open[met] = False
-    return int(contradicts.sum())
+    return KnownLabels(known=~is_open, contradicts=contradicts, sources=sources)
 
 
 def _distance(was: Numbers, has: Numbers) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from millrace.monitoring.label_batch import EVEN, EVERY, SURE, Figure, SureAnswers
+from millrace.monitoring.label_batch import ERROR, EVEN, EVERY, SURE, Figure, SureAnswers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def error_figure(answers: Answers) -> dict[str, Figure]:
     if not len(answers.error):
         return {}
     mean = float(answers.error.mean())
-    return {"error": Figure(value=mean, rows=len(answers.error), is_share=answers.is_share)}
+    return {ERROR: Figure(value=mean, rows=len(answers.error), is_share=answers.is_share)}
 
 
 def sure_answers(answers: Answers) -> dict[str, SureAnswers]:

@@ -41,6 +41,8 @@ class DropObject(Message):
     """The id that names the drop's files in the lake. Empty: the execution's name is used."""
     as_of: Moment | None = None
     """When the object came. None: the `as_of` of the execution is used."""
+    requester: str = ""
+    """The account that has put it, and from where, by S3's event: `account 123456789012 from 10.0.0.7`."""
 
 
 MOST_TOGETHER = 25
@@ -121,7 +123,8 @@ class ParsedDrop(Message):
     sequencer: str
     """As `DropObject.sequencer`."""
     by: str = ""
-    """Who has dropped it, by the object's metadata `by`, since S3's event names the account only. Empty without."""
+    """Who has dropped it: who the object's metadata `by` says it was, which the sender writes, and what S3's event
+    knows of him: `ann, account 123456789012 from 10.0.0.7`. EventBridge's event has no user."""
     rows: int
     """Rows that could be parsed. The contract's rules have not judged them yet."""
     unparsable: int
@@ -198,10 +201,15 @@ class Committed(Message):
     """How many rows of the earlier drop were refused when it came."""
     superseded_by: str = ""
     """The source of a later version of the same object, if that version came first. Then this drop added no row."""
-    held: Literal["held", ""] = ""
-    """`held`: nothing of it is in the table until a person accepts it; only of the feed `labels`."""
+    held: Literal["held", "again", ""] = ""
+    """`held`: nothing of it is in the table until a person accepts it; only of the feed `labels`. `again`: for the same
+    reason as when it was held before, so that nobody is told again."""
     held_for: str = ""
     """Why, in words."""
+    sent_by: str = ""
+    """As `ParsedDrop.by`; only of a drop that is held."""
+    unanswered: int = 0
+    """Labels of it, probably, for which no decision and no earlier label is known; of one that is learnt."""
     has_champion: bool
     """Whether a version was live at the commit."""
     first_rows: int = 0

@@ -3,6 +3,7 @@
     contradictions   more labels than the day's quota have another value than known ones
     sure             the labels contradict what the model was sure of: all answers, those of a class, or of a part
     usual            a class's share, the labels' mean or the model's error is farther off than batches are
+    adds up          the model's error has been above its mean for so long that it is no chance: a sequential count
 
 A real change of the world looks like that too. Then a person accepts the batch, and it counts as usual from then on.
 """
@@ -13,13 +14,14 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Self, TypeVar
 
 from millrace.evaluation.reuse import student
 
 LEAST_LABELS, UNIT_LABELS = 48, 200
-"""A batch with fewer labels is judged together with the batches before it: until they have LEAST_LABELS for the sure
-answers, and UNIT_LABELS for what is usual. So many small batches get no further than a large one."""
+"""A batch with fewer labels is judged together with the batches before it: until they have LEAST_LABELS, and until they
+have UNIT_LABELS. So many small batches get no further than a large one."""
 ALIKE = 3
 """Rows that are neighbours are wrong together: ALIKE of them count as one."""
 LEAST_BATCHES = 8
@@ -33,17 +35,29 @@ Batches of a stream are not normal: without it the seasons of electricity hold o
 SURE = 0.9
 """The confidence from which on an answer is sure."""
 SURE_WRONG, MOST_WRONG = 0.3, 0.8
-"""A larger share of sure answers is not wrong by chance: of calibrated ones at most a tenth is. After batches with a
-larger one, that counts, up to MOST_WRONG."""
-RECENT = 20
-"""The newest batches whose contradictions are no news: a person has accepted them, or the model errs so by now."""
+"""A larger share of sure answers is not wrong by chance: of calibrated ones at most a tenth is. After a batch with a
+larger one that a person has accepted, that counts, up to MOST_WRONG. What was only learnt does not raise it."""
 EVEN, EVERY = 0.5, "every answer"
 """Of the answers with a confidence of EVEN or more at most so many are wrong, whatever the model. This sees labels that
 are turned around where a model is rarely sure."""
+ERROR = "error"
+"""The figure of the model's mean error."""
 WORST = "worst part"
 """The part of the rows whose sure answers are contradicted most, as later batches know it."""
+SLACK = 0.5
+"""The sequential count adds by how many standard deviations a batch errs more than those before it, less SLACK. So it
+sees a change of one standard deviation soonest. https://en.wikipedia.org/wiki/CUSUM"""
 QUOTA_SHARE, LEAST_QUOTA = 0.01, 20
 """Without a declared quota: a hundredth of the table's labels a day may be contradicted, and LEAST_QUOTA at least."""
+SENDERS = 3
+"""All senders together may contradict SENDERS times the quota of one: who uses up his own holds up nobody else, and who
+takes many names gets no further than SENDERS of them."""
+SLOWLY = 0.26
+"""The largest share of 40 weeks' labels that was learnt turned, slowly and so as to be seen least: tests/benchmarks/
+turned_labels.py. It was .42 before the error was counted."""
+EARLY_SHARE, LEAST_EARLY = 0.1, 20
+"""Labels that nothing is known of, neither a decision nor an earlier label, wait for their decisions: from a larger
+share of UNIT_LABELS on, and from more than LEAST_EARLY."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +109,10 @@ class LabelBatch:
     labels: int
     contradicting: int = 0
     """Labels of keys that had another label."""
+    contradicted: str = ""
+    """Whose labels these are, in words."""
+    unanswered: int = 0
+    """Labels without a decision and without an earlier label: nothing says whether they are right."""
     figures: Mapping[str, Figure] = field(default_factory=dict)
     """`share of 1`, `mean`, `error`."""
     sure: Mapping[str, SureAnswers] = field(default_factory=dict)
@@ -113,6 +131,7 @@ class LabelBatch:
         return cls(
             labels=kept["labels"],
             contradicting=kept.get("contradicting", 0),
+            unanswered=kept.get("unanswered", 0),
             figures={
                 name: Figure(value=value, rows=rows, is_share=is_share)
                 for name, (value, rows, is_share) in kept.get("figures", {}).items()
@@ -128,6 +147,7 @@ class LabelBatch:
         kept = {
             "labels": self.labels,
             "contradicting": self.contradicting,
+            "unanswered": self.unanswered,
             "figures": figures,
             "sure": {name: (one.rows, one.wrong) for name, one in {**self.sure, **self._worst}.items()},
             "by": self.by,
@@ -144,25 +164,45 @@ class LabelBatch:
         return replace(
             self,
             labels=self.labels + other.labels,
+            unanswered=self.unanswered + other.unanswered,
             figures=_merged(self.figures, other.figures),
             sure=_merged(self.sure, other.sure),
         )
 
 
 def judge_batch(
-    batch: LabelBatch, earlier: Sequence[LabelBatch], *, rate: float, today: int, quota: int
+    batch: LabelBatch, earlier: Sequence[LabelBatch], *, rate: float, today: int, quota: int, others: int = 0
 ) -> tuple[str, ...]:
     """Why the batch is held, a sentence for each reason; () if it may be learnt.
 
     `earlier` are the batches that were learnt, the oldest first. A batch that is like them is held with a probability
-    of `rate` at most. `today` is how many labels of the last 24 hours have contradicted known ones."""
+    of `rate` at most. `today` is how many labels of the sender have contradicted known ones in the last 24 hours, and
+    `others` how many of other senders."""
     contradicts: tuple[str, ...] = ()
-    if batch.contradicting and today + batch.contradicting > quota:
-        before = f", {today} of the same day before" if today else ""
-        contradicts = (f"{batch.contradicting} of {batch.labels} labels contradict known ones{before}; {quota} may",)
-    near = _together(batch, earlier, LEAST_LABELS)
+    beyond = today + batch.contradicting > quota or today + others + batch.contradicting > SENDERS * quota
+    if batch.contradicting and beyond:
+        before = f", {today} of this sender and {others} of others that day before" if today or others else ""
+        contradicts = (
+            f"{batch.contradicting} of {batch.labels} labels contradict known ones{batch.contradicted}{before}; "
+            f"{quota} of a sender may",
+        )
+    near, unit = (_together(batch, earlier, least) for least in (LEAST_LABELS, UNIT_LABELS))
+    return (
+        *contradicts,
+        *(_sure(near, batch, earlier, rate / 4) or _sure(unit, batch, earlier, rate / 4)),
+        *_unusual(unit, _units(earlier), rate / 4),
+        *_adds_up([*earlier, batch], rate / 4),
+    )
+
+
+def is_early(batch: LabelBatch, earlier: Sequence[LabelBatch]) -> bool:
+    """Whether so many of the labels are known to nobody that the batch waits for their decisions.
+
+    As many as a person has accepted before are usual."""
     unit = _together(batch, earlier, UNIT_LABELS)
-    return (*contradicts, *_sure(near, batch, earlier[-RECENT:], rate / 2), *_unusual(unit, _units(earlier), rate / 2))
+    usual = [one.unanswered / one.labels for one in earlier if one.accepted_by and one.labels]
+    share = max([EARLY_SHARE, *usual])
+    return bool(batch.unanswered) and unit.unanswered > max(LEAST_EARLY, share * unit.labels)
 
 
 def quota_of(declared: int | None, known: int) -> int:
@@ -182,32 +222,36 @@ def _together(batch: LabelBatch, earlier: Sequence[LabelBatch], least: int) -> L
 
 
 def _units(batches: Sequence[LabelBatch]) -> Iterator[LabelBatch]:
-    """The batches, neighbours together until they have UNIT_LABELS."""
+    """The batches, neighbours together until they have UNIT_LABELS. One that a person has accepted is one alone."""
     unit: LabelBatch | None = None
     for batch in batches:
+        if batch.accepted_by:
+            yield batch
+            continue
         unit = batch if unit is None else unit + batch
         if unit.labels >= UNIT_LABELS:
             yield unit
             unit = None
 
 
-def _sure(judged: LabelBatch, batch: LabelBatch, recent: Sequence[LabelBatch], rate: float) -> tuple[str, ...]:
+def _sure(judged: LabelBatch, batch: LabelBatch, earlier: Sequence[LabelBatch], rate: float) -> tuple[str, ...]:
     """The answers, or the part of the rows, whose sure answers the labels contradict more than in recent batches."""
+    accepted = [one for one in earlier if one.accepted_by]
     answers = {name: one for name, one in judged.sure.items() if name not in (WORST, EVERY)}
     whole = {"all": sum(answers.values(), SureAnswers(rows=0, wrong=0))} if answers else {}
     every = {EVERY: judged.sure[EVERY]} if EVERY in judged.sure else {}
     for looked_at in ({**every, **whole, **answers}, batch.parts):
         for name, one in looked_at.items():
             known = WORST if looked_at is batch.parts else name
-            if one.chance(_worst_share(recent, known)) <= rate / 2 / len(looked_at):
+            if one.chance(_worst_share(accepted, known)) <= rate / 2 / len(looked_at):
                 return (f"{one.wrong} of {one.rows} labels contradict answers of the model ({name})",)
     return ()
 
 
-def _worst_share(recent: Sequence[LabelBatch], name: str) -> float:
-    """The largest share of contradicted sure answers that is no news."""
+def _worst_share(accepted: Sequence[LabelBatch], name: str) -> float:
+    """The largest share of contradicted sure answers that is no news: a person has accepted it."""
     shares = [EVEN if name == EVERY else SURE_WRONG]
-    for batch in recent:
+    for batch in accepted:
         answers = [
             one for key, one in batch.sure.items() if key == name or (name == "all" and key not in (WORST, EVERY))
         ]
@@ -248,6 +292,54 @@ def _reach(figure: Figure, before: Sequence[Figure], mean: float, rate: float) -
         variance *= max(1.0, rows / figure.rows)
     reach = student(1 - rate / 2, count - 1) * math.sqrt(variance * (1 + 1 / count))
     return max(reach, FARTHER * max(abs(one.value - mean) for one in before))
+
+
+def _adds_up(batches: Sequence[LabelBatch], rate: float) -> Iterator[str]:
+    """Whether the error adds up with the last of the batches: by a self-starting CUSUM of units of UNIT_LABELS.
+
+    https://doi.org/10.2307/2348827 (Hawkins, 1987)"""
+    units = [one for one in _units(batches) if ERROR in one.figures]
+    before: list[float] = []
+    count = 0.0
+    for unit in units:
+        error = unit.figures[ERROR]
+        if unit.accepted_by:
+            # A person says that the labels are right: the level is theirs from now on.
+            moved = error.value - sum(before) / len(before) if before else 0.0
+            before, count = [value + max(0.0, moved) for value in before], 0.0
+        elif len(before) >= LEAST_BATCHES:
+            count = max(0.0, count + _deviation(error, before) - SLACK)
+        before.append(error.value)
+    if count > bound_of(rate):
+        mean = sum(before) / len(before)
+        yield f"error: above its mean of {mean:.3g} for long, {units[-1].figures[ERROR].value:.3g} now"
+
+
+def _deviation(error: Figure, before: Sequence[float]) -> float:
+    """By how many standard deviations the error is above those before, as if these were normal and exactly known."""
+    count, mean = len(before), sum(before) / len(before)
+    variance = sum((value - mean) ** 2 for value in before) / (count - 1)
+    if error.is_share:
+        variance = max(variance, mean * (1 - mean) * ALIKE / error.rows)
+    t = (error.value - mean) / math.sqrt(max(variance, math.ulp(1.0)) * (1 + 1 / count))
+    free = count - 1
+    # Wallace's transformation of Student's t: https://doi.org/10.1214/aoms/1177706152
+    z = (8 * free + 1) / (8 * free + 3) * math.sqrt(free * math.log1p(t**2 / free))
+    return math.copysign(z, t)
+
+
+@lru_cache(maxsize=8)
+def bound_of(rate: float) -> float:
+    """The count that batches without a change exceed once in 1 / `rate`, by Siegmund's approximation.
+
+    https://doi.org/10.1007/978-1-4757-1862-1 (Sequential Analysis, 1985)"""
+    low, high = 0.0, 50.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        reach = 2 * SLACK * (middle + 1.166)
+        runs = (math.exp(reach) - reach - 1) / (2 * SLACK**2)
+        low, high = (middle, high) if runs < 1 / rate else (low, middle)
+    return high
 
 
 One = TypeVar("One", Figure, SureAnswers)

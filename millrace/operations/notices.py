@@ -140,8 +140,9 @@ NOTICES: dict[str, Notice] = {
         severity="look",
         only={"held": ["held"]},
         description="a drop of labels does not fit what is known; nothing is learnt from it until a person accepts it",
-        sentence="HELD: labels of <workload>, <because>. Look: millrace labels --workload <workload>",
+        sentence="HELD: labels of <workload>, sent by <sender>, <because>. Look: millrace labels --workload <workload>",
         because="held_for",
+        sender="sent_by",
     ),
     "late-data": _ours(
         DataLate,

@@ -9,16 +9,23 @@ Nothing of a held batch is in a table. A person who accepts it starts `ingest` f
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Literal, Self
 
+from millrace.errors import ConflictError
 from millrace.messages.ingest import DropObject
 from millrace.state.table import Attribute, StateTable
 from millrace.timestamps import format_utc, parse_utc
 
 PREFIX = "held-labels#"
-HeldStatus = Literal["waiting", "accepted", "refused"]
+HeldStatus = Literal["waiting", "accepted", "refused", "judged"]
+"""`judged`: it came before its decisions, and fits them."""
+RUNNING, MOST_RUNNING = timedelta(hours=1), 2000
+"""How long a drop that contradicts may take from its judgement to its commit, and how many may be on their way."""
+TRIES = 20
+"""How often the quota is asked for while others take of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +38,10 @@ class HeldBatch:
     labels: int
     held_at: datetime
     """When the object came."""
+    sent_by: str = ""
+    """As `ParsedDrop.by`."""
+    is_early: bool = False
+    """Whether it waits for decisions. Each monitor run has it looked at again."""
     status: HeldStatus = "waiting"
     by: str = ""
     """Identity of the person who has accepted or refused it; empty while it waits."""
@@ -55,18 +66,21 @@ class HeldLabels:
         return sorted(found, key=lambda one: (one.status != "waiting", one.held_at))
 
     def hold(self, batch: HeldBatch) -> None:
-        """Keep the batch. Nothing changes if it was held before."""
+        """Keep the batch, or why it is held by now. Nothing changes if a person has decided."""
         self._table.update(
             f"{PREFIX}{batch.object.drop_id}",
-            "SET #object = :object, because = :because, labels = :labels, held_at = :held_at, #status = :waiting",
+            "SET #object = :object, because = :because, labels = :labels, held_at = :held_at, #status = :waiting, "
+            "sent_by = :sent_by, is_early = :is_early",
             {
                 ":object": {"S": batch.object.model_dump_json()},
                 ":because": {"SS": [*batch.because]},
                 ":labels": {"N": str(batch.labels)},
                 ":held_at": {"S": format_utc(batch.held_at)},
                 ":waiting": {"S": "waiting"},
+                ":sent_by": {"S": batch.sent_by},
+                ":is_early": {"BOOL": batch.is_early},
             },
-            condition="attribute_not_exists(pk)",
+            condition="attribute_not_exists(pk) OR #status = :waiting",
             attributes={"#object": "object", "#status": "status"},
         )
 
@@ -81,12 +95,66 @@ class HeldLabels:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contradiction:
+    """A drop whose labels contradict known ones."""
+
+    drop_id: str
+    by: str
+    labels: int
+    at: datetime
+    """When the drop came."""
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        drop_id, labels, at, by = line.split(" ", 3)
+        return cls(drop_id=drop_id, by=by, labels=int(labels), at=parse_utc(at))
+
+    def line(self) -> str:
+        return f"{self.drop_id} {self.labels} {format_utc(self.at)} {self.by}"
+
+
+class Contradictions:
+    """Those that were judged and are perhaps not committed yet: item `contradicting`.
+
+    So runs at the same time do not each take the whole quota: only one of them changes the item, and the others judge
+    again."""
+
+    def __init__(self, table: StateTable) -> None:
+        self._table = table
+
+    def take(
+        self, mine: Contradiction, judge: Callable[[Mapping[str, Contradiction]], tuple[str, ...]]
+    ) -> tuple[str, ...]:
+        """What `judge` says of those on their way, by drop id. If it says nothing, `mine` is one of them from now on.
+
+        Raises ConflictError if others are faster TRIES times."""
+        for _ in range(TRIES):
+            before = self._table.get("contradicting").get("lines", {"S": ""})["S"]
+            known = map(Contradiction.parse, before.splitlines())
+            running = [one for one in known if one.at > mine.at - RUNNING and one.drop_id != mine.drop_id]
+            if because := judge({one.drop_id: one for one in running}):
+                return because
+            lines = "\n".join(one.line() for one in [*running, mine][-MOST_RUNNING:])
+            if self._table.update(
+                "contradicting",
+                "SET #lines = :lines",
+                {":lines": {"S": lines}, **({":before": {"S": before}} if before else {})},
+                condition="#lines = :before" if before else "attribute_not_exists(pk)",
+                attributes={"#lines": "lines"},
+            ):
+                return ()
+        raise ConflictError(f"contradicting: expected to write within {TRIES} tries, others were faster")
+
+
 def _from_item(item: dict[str, Attribute]) -> HeldBatch:
     return HeldBatch(
         object=DropObject.model_validate_json(item["object"]["S"]),
         because=tuple(sorted(item["because"]["SS"])),
         labels=int(item["labels"]["N"]),
         held_at=parse_utc(item["held_at"]["S"]),
+        sent_by=item["sent_by"]["S"],
+        is_early=item["is_early"]["BOOL"],
         status=item["status"]["S"],
         by=item.get("decided_by", {"S": ""})["S"],
         reason=item.get("reason", {"S": ""})["S"],

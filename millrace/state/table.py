@@ -23,6 +23,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     asleep            `asleep`
     held-out          `held_out`
     held-labels#<id>  `held_labels`
+    contradicting     `held_labels`
     audit-chain       `audit_lag`
     orphan-notice     `orphan_notice`
     pseudonym         `pseudonyms`

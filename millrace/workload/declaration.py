@@ -296,12 +296,13 @@ class Monitors(Section):
     """The hours after a decision's event time in which its label must come. None: labels may come at any time."""
     refused_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """The share of refused rows that a drop may have without an alarm, if three times the usual share is less."""
-    held_labels: Annotated[float, Field(gt=0, le=0.05)] | None = None
+    held_labels: Annotated[float, Field(gt=0, le=0.05)] | None = 0.01
     """The probability with which a batch of labels that is like the earlier ones is held for a person all the same.
 
     None: no batch is held."""
     corrections_a_day: Annotated[int, Field(ge=0)] | None = None
-    """So many labels of 24 hours may contradict known ones; more are held for a person.
+    """So many labels of one sender may contradict known ones in 24 hours, and of all senders three times as many; more
+    are held for a person.
 
     None: one in a hundred of the table's labels, at least 20."""
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zipfile
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +16,16 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from infra.local.kernel.cloud import Cloud
 from millrace.contract.validate import Validator
 from millrace.datasets import changes
 from millrace.datasets.tables import Lake
+from millrace.names import WorkloadNames
+from millrace.state.held_labels import HeldLabels
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.millrace.datasets.conftest import WORKLOAD
+from tests.millrace.datasets.test_joined_labels import decision, keep
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -86,9 +92,21 @@ def test_a_name_that_no_object_can_have_is_missing(named: dict[str, str], ingest
     assert row["source"] == answer["source"]
 
 
-def test_the_second_4_may_1997_in_the_labels_is_quarantined(ingest: Any, sample: pa.Table) -> None:
-    labels = month(sample, 1997, 5).select(["timestamp", "class"])
-    answer = ingest.run("labels", "1997-05.csv", csv(labels))
+def test_the_second_4_may_1997_in_the_labels_is_quarantined(
+    ingest: Any, sample: pa.Table, cloud: Cloud, names: WorkloadNames
+) -> None:
+    """The labels come before anybody has asked: they wait for the decisions until a person accepts them."""
+    drop = csv(month(sample, 1997, 5).select(["timestamp", "class"]))
+    sent = "account 123456789012 from 10.0.0.7"
+    held = HeldLabels(StateTable(cloud.client("dynamodb"), names))
+    for told in ("held", "again"):  # a monitor run has it looked at again
+        answer = ingest.run("labels", "1997-05.csv", drop, requester=sent)
+        assert (answer["rows_accepted"], answer["held"], answer["sent_by"]) == (0, told, sent)
+    (batch,) = held.every()
+    assert (batch.is_early, batch.labels) == (True, 32 * 48)
+    held.decide(batch.object.drop_id, "accepted", by="ann", reason="of a row of another system")
+    answer = ingest.run("labels", "1997-05.csv", drop, requester=sent)
+    assert answer["unanswered"] == 32 * 48
     assert (answer["rows_accepted"], answer["rows_quarantined"]) == (31 * 48, 48)
     rows = ingest.quarantined()
     assert {row["reason"] for row in rows} == {"duplicate_key"}
@@ -98,6 +116,22 @@ def test_the_second_4_may_1997_in_the_labels_is_quarantined(ingest: Any, sample:
     assert first["key"].startswith("electricity/quarantine/feed=labels/date=1997-06-01/")
     assert first["quarantined_at"] == datetime(1997, 6, 1, 6, 0)  # noqa: DTZ001
     assert first["source"].startswith("s3://")
+
+
+@pytest.mark.parametrize(("is_turned", "held"), [(False, ""), (True, "held")])
+def test_labels_that_came_early_are_judged_when_their_decisions_have_come(
+    is_turned: bool, held: str, ingest: Any, sample: pa.Table, cloud: Cloud, names: WorkloadNames, lake: Lake
+) -> None:
+    known = month(sample, 1996, 6)
+    said = [replace(decision(row), output={"value": row["class"], "confidence": 0.95}) for row in known.to_pylist()]
+    label = pc.subtract(1, known["class"]) if is_turned else known["class"]
+    drop = csv(pa.table({"timestamp": known["timestamp"], "class": label}))
+    assert ingest.run("labels", "1996-06.csv", drop)["held"] == "held"
+    keep(cloud, lake, said)
+    answer = ingest.run("labels", "1996-06.csv", drop)
+    assert (answer["held"], answer["rows_accepted"]) == (held, 0 if is_turned else known.num_rows)
+    (batch,) = HeldLabels(StateTable(cloud.client("dynamodb"), names)).every()
+    assert (batch.status, batch.is_early) == (("waiting", False) if is_turned else ("judged", True))
 
 
 def test_every_bad_row_is_quarantined_with_its_line_and_reason(ingest: Any, sample: pa.Table) -> None:

@@ -83,6 +83,7 @@ def test_a_drop_starts_its_machine_with_what_is_needed(states: Any, load: Any, e
                     "sequencer": "00617F08299329D189",  # pragma: allowlist secret
                     "drop_id": name,
                     "as_of": "1997-01-01T00:00:00Z",
+                    "requester": "account 123456789012 from 1.2.3.4",
                 }
             ],
         },

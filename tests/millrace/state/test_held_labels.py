@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from millrace.messages.ingest import DropObject
-from millrace.state.held_labels import HeldBatch, HeldLabels
+from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
 from millrace.state.table import StateTable
 
 AT = datetime(1997, 7, 1, 6, tzinfo=UTC)
@@ -14,6 +15,7 @@ BATCH = HeldBatch(
     because=("41 of 48 labels contradict known ones; 20 may",),
     labels=48,
     held_at=AT,
+    sent_by="ann, account 123456789012",
 )
 
 
@@ -29,3 +31,19 @@ def test_a_batch_is_held_until_one_person_decides(table: StateTable) -> None:
     assert found is not None
     assert (found.status, found.by, found.reason) == ("accepted", "ann", "a new tariff")
     assert not held.decide("other", "refused", by="bob", reason="unknown")
+
+
+def test_runs_at_the_same_time_do_not_each_take_the_whole_quota(table: StateTable) -> None:
+    taken = Contradictions(table)
+
+    def drop(number: int) -> Contradiction:
+        return Contradiction(drop_id=f"d{number}", by="ann, from here", labels=20, at=AT)
+
+    def judge(running: Mapping[str, Contradiction]) -> tuple[str, ...]:
+        # Another run is faster between this one's look and its write.
+        if not running:
+            assert taken.take(drop(2), lambda _: ()) == ()
+        return ("too many",) if running else ()
+
+    assert taken.take(drop(1), judge) == ("too many",)
+    assert taken.take(drop(2), lambda running: tuple(running)) == ()  # its own repetition does not count
