@@ -30,6 +30,8 @@ LESS = 10
 """The divisor of a learning rate at which the training went astray."""
 WITHOUT_STEP = ("latency", "size", "freshness", "split")
 """Gates that no better answer passes, and the warning of a split, which says its own step."""
+VOID = ("champion", "finite_weights")
+"""Gates that say why the other figures are void."""
 TREES = "boosted trees"
 """The name of the contender that can stand beside a network."""
 
@@ -55,7 +57,9 @@ def next_step(report: Evaluation, verdicts: Sequence[Verdict], workload: Workloa
 
     `rows` is the number of rows that the model was made of, those of validation and test included."""
     parameters = workload.training.family_parameters()
-    found = {one.name for one in verdicts if (not one.passed or one.is_warning) and one.name not in WITHOUT_STEP}
+    lacking = [one for one in verdicts if (not one.passed or one.is_warning) and one.name not in WITHOUT_STEP]
+    # What could not be measured, such as a bound of too few test days, no other model mends.
+    found = {one.name for one in lacking if not math.isnan(one.measured) or one.name in VOID}
     if not found:
         return None
     # The first step that the report gives a reason for: causes that make all other figures void come first.

@@ -39,7 +39,10 @@ def with_candidates(report: Evaluation, candidates: int, *, risk: float) -> Eval
 def factor(candidates: int, *, risk: float, blocks: int) -> float:
     """How much farther the candidate's bound is than the bootstrap's bound at this risk, of so many blocks.
 
-    A bootstrap of n blocks takes the variance for (n − 1) / n of what it is, and its tails for normal."""
+    A bootstrap of n blocks takes the variance for (n − 1) / n of what it is, and its tails for normal. NaN for a single
+    block, which says nothing of the spread: whoever judges by such a bound refuses."""
+    if blocks < 2:
+        return math.nan
     own = risk / (candidates * (candidates + 1))
     return student(1 - own, blocks - 1) / NormalDist().inv_cdf(1 - risk) * math.sqrt(blocks / (blocks - 1))
 

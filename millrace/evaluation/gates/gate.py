@@ -32,7 +32,7 @@ itself is. `unless_certain` refuses if any part of the interval is."""
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One gate's judgement. If `measured` is NaN, the gate has not passed."""
+    """One gate's judgement. If `measured` is NaN, the gate has not passed, or passes with a warning."""
 
     name: str
     """The gate's key in workload.yaml."""

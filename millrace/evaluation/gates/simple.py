@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator
@@ -63,13 +64,14 @@ class Simple(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if the whole interval of (simple model's error − network's error) is above 0.
 
-        With `otherwise: warn` any other network passes too, with a warning. A report without a comparison fails,
-        whatever is declared."""
+        With `otherwise: warn` any other network passes too, with a warning, also of too few days for a comparison. A
+        report without a simple model fails, whatever is declared."""
         rival = report.contender("simple")
         gain = rival.improvements.get(self.measure) if rival else None
         if rival is None or gain is None or not math.isfinite(gain.low):
             sentence = f"the report holds no comparison with {self.kind.replace('_', ' ')}, or too few days for one"
-            return unknown("simple", 0.0, sentence)
+            warns = rival is not None and self.otherwise == "warn"
+            return replace(unknown("simple", 0.0, sentence), passed=warns, is_warning=warns)
         # The verdict holds the lower end of the interval against 0.
         is_better = gain.low > 0
         return Verdict(

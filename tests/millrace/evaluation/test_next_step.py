@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,7 @@ def test_trees_that_are_certainly_better_are_to_answer_too() -> None:
     step = advised(verdict("simple", is_warning=True), workload=beside, contenders=[better])
     assert step is not None
     assert step.kind == "tune"
+
+
+def test_what_could_not_be_measured_has_no_next_step() -> None:
+    assert advised(replace(verdict("non_inferiority"), measured=math.nan)) is None

@@ -84,3 +84,10 @@ def test_the_lower_end_of_the_value_moves_with_the_count_and_a_first_model_is_co
     for against, number, passes in (("non_inferiority", 1, True), ("non_inferiority", 9, False), ("baseline", 9, True)):
         verdicts = judge_all(seen, strict, against=against, candidates=number)  # type: ignore[arg-type]
         assert next(one.passed for one in verdicts if one.name == "value") is passes
+
+
+def test_a_single_test_day_is_no_bound_and_refuses() -> None:
+    one_day = {"difference": 0.2, "lower_bound": 0.1, "blocks": 1}
+    verdicts = judge_all(report(changes={"champion": one_day}), DECLARED, against="non_inferiority", candidates=1)
+    (verdict,) = [one for one in verdicts if one.name == "non_inferiority"]
+    assert (verdict.passed, math.isnan(verdict.measured)) == (False, True)

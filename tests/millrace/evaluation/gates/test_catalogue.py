@@ -398,6 +398,7 @@ def test_the_mean_is_beaten_by_a_share_of_its_error(error, passes):
 WARNED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "a tie that is to warn": ("simple", {"otherwise": "warn"}, simple(0.01, 0.011)),
     "a loss that is to warn": ("simple", {"otherwise": "warn"}, simple(-0.05, 0.01)),
+    "too few days, of which it is to warn": ("simple", {"otherwise": "warn"}, simple(0.03, math.nan)),
     "a slice that may be too bad": ("slices", {}, worst_slice(0.31, 0.02)),
     "a difference that may be too large": (
         "fairness",
