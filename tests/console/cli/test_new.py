@@ -118,7 +118,8 @@ def test_an_error_is_one_line_and_leaves_nothing(file: Path) -> None:
     command = [sys.executable, "-m", "console.cli", "new", "mine", "--from", "rows.csv", "--label", "time"]
     done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    [line] = done.stderr.splitlines()
+    *phases, line = done.stderr.splitlines()
+    assert all(phase.startswith("[") for phase in phases)
     assert line.startswith("millrace: rows.csv: --label: expected a column of two classes")
     assert line.endswith("got 'time, a timestamp with 480 values'")
     assert [path.name for path in file.parent.iterdir()] == ["rows.csv"]
