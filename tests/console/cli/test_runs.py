@@ -323,7 +323,7 @@ def test_a_drop_is_put_and_followed(
     assert json.loads(again.stdout)["ended"] == []
     file.write_text("")
     with_nothing = refused("drop", str(file), "--feed", "labels")
-    assert with_nothing.startswith("FILE: expected 1 byte to 5 GiB")
+    assert with_nothing.startswith("FILE: expected 1 byte to 512 MiB")
     assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 2
     file.write_text("a\n2\n")
     with ThreadPoolExecutor(1) as pool:
