@@ -106,6 +106,17 @@ def test_labels_of_what_both_answer_otherwise_decide(cloud: LocalCloud) -> None:
     assert "ends after 3" in stopped["details"]["because"]
     assert NAMES.challenger not in str(cloud.client("sagemaker").list_endpoints()["Endpoints"])
 
+    # It is released once more, and a person ends its phase.
+    assert "the shadow refused it" in shown("3")["decision"]
+    types("release", "3", "--reason", "its time was short")
+    cloud.wait(timeout_s=REST_S)
+    assert shown("3")["status"] == "shadow"
+    types("refuse", "3", "--reason", "its labels are swapped")
+    later(cloud, hours=3)
+    assert (live(cloud), shown("3")["status"]) == ("2", "refused")
+    assert shown("3")["decision"].endswith(": its labels are swapped")
+    assert NAMES.challenger not in str(cloud.client("sagemaker").list_endpoints()["Endpoints"])
+
     # While version 4 answers copies, version 2 turns out to be bad: version 1 is back at once.
     trains(cloud, "4", known=KNOWN + MORE + 500, rows=500)
     assert types("rollback", "--reason", "bad on holidays", "--wait") is not None

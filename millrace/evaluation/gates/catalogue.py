@@ -37,6 +37,9 @@ from millrace.messages.train import GateBaseline
 MOST_CUT = 0.01
 """The share of the answers, beyond that of the labels, that may stand at a bound of the contract without a word."""
 
+REVERSED = 1.5
+"""A live version that is wrong on more than half of the rows, and this much more often than the naive rule, is told."""
+
 
 class Gates(BaseModel):
     """The key `gates` of workload.yaml. A gate that is None was left out, and is not judged."""
@@ -90,7 +93,30 @@ def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline, candid
     else:
         judged["baseline"] = gates.baseline.model_copy(update={"margin": 0.0})
         report = with_candidates(report, candidates, risk=1 - gates.non_inferiority.confidence)
-    return (*(gate.judge(report) for gate in judged.values()), *_cut_answers(report), *_of_split(report))
+    return (*(gate.judge(report) for gate in judged.values()), *_warnings(report))
+
+
+def _warnings(report: Evaluation) -> Iterator[Verdict]:
+    """What a person should see, and what refuses nothing."""
+    yield from _cut_answers(report)
+    yield from _of_split(report)
+    yield from _reversed_labels(report)
+
+
+def _reversed_labels(report: Evaluation) -> Iterator[Verdict]:
+    """A warning if the live version, which has passed its gates, is wrong on most rows, and more often than a rule."""
+    champion, rule = report.champion, report.naive.metrics.get("error")
+    if champion is None or champion.measure != "error" or not report.error.is_share or not rule:
+        return
+    bound = max(0.5, REVERSED * rule)
+    if champion.error > bound:
+        sentence = (
+            f"version {champion.model_version}, which is live, is {1 - champion.error:.0%} right on these labels, the "
+            f"naive rule {1 - rule:.0%}: look at the labels, they may be reversed"
+        )
+        yield Verdict(
+            name="labels", passed=True, is_warning=True, measured=champion.error, bound=bound, sentence=sentence
+        )
 
 
 def _cut_answers(report: Evaluation) -> Iterator[Verdict]:

@@ -531,3 +531,17 @@ def test_labels_of_yes_and_no_are_judged_by_their_log_loss():
     verdict = Parts(margin=0.3).judge(report(changes={"parts": [part]}))
     assert (verdict.passed, verdict.measured) == (True, pytest.approx(0.4))
     assert "damp, the worst of 1: log loss 0.06 against 0.1 of the naive rule" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "warns"),
+    [
+        ("two classes", 0.83, True),
+        ("two classes", 0.48, False),
+        ("number", 83.0, False),
+    ],
+)
+def test_a_live_version_that_is_mostly_wrong_says_to_look_at_the_labels(kind: str, wrong: float, warns: bool) -> None:
+    known = report(kind, {"champion": {"error": wrong}})
+    found = [one for one in judge_all(known, GATES[kind], against="non_inferiority") if one.name == "labels"]
+    assert [one.is_warning for one in found] == [True] * warns
