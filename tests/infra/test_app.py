@@ -171,10 +171,7 @@ def test_jobs_that_nobody_can_leave_are_refused(tmp_path: Path) -> None:
 def test_targets_of_every_stage_are_none_and_those_of_others_are(tmp_path: Path) -> None:
     """Of every account: what `dev` decides must not become rows, alarms or state of `prod`."""
     targets = [
-        (
-            {"to": "queue", "queue": "arn:aws:sqs:eu-west-1:210987654321:millrace-prod-electricity-decisions"},
-            True,
-        ),  # pragma: allowlist secret
+        ({"to": "queue", "queue": "arn:aws:sqs:eu-west-1:210987654321:millrace-prod-electricity-scores"}, True),
         ({"to": "event", "bus": "millrace-prod"}, True),
         ({"to": "table", "table": "millrace-prod-state"}, True),
         ({"to": "mail", "topic": "millrace-prod-alarms"}, True),
