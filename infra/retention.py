@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from millrace.decisions import captured
-from millrace.names import QUERY_RESULTS
+from millrace.names import GIVEN_UP, QUERY_RESULTS
 
 TIERED_DAYS = 30
 """After so many days S3 moves seldom read objects to cheaper tiers, and back when they are read, without a fee for it.
@@ -68,6 +68,9 @@ MLFLOW_ARTIFACTS = "mlflow-artifacts"
 """Folder of the bucket of artefacts for what people log beside a run. No workload has a hyphen in its name."""
 
 SHARED_RETENTION: Mapping[str, Mapping[str, Retention]] = {
+    "landing": {
+        GIVEN_UP: Retention(because="Its dead letter is gone after 14 days", days=STAGED_DAYS, old_days=1),
+    },
     "lake": {
         QUERY_RESULTS: Retention(because="Whoever ran the query has read its result", days=STAGED_DAYS, old_days=1)
     },

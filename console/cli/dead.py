@@ -47,8 +47,9 @@ def dead(
     """List the dead-letter queues, show up to ten messages of one, send its messages back, or delete one.
 
     Example: millrace dead drops, then, once their cause is mended, millrace dead drops --redrive. Messages that are
-    shown stay where they are. A queue that no function reads takes nothing back: its letters are events. Start the
-    machine anew with the detail of such an event."""
+    shown stay where they are. Records of the stream that its function gave up go back into the stream. A
+    queue that no function reads takes nothing back: its letters are events. Start the machine anew with the detail of
+    such an event."""
     from console.queries import dead_letters
 
     environment, names = find_deployed(stage, build, workload)

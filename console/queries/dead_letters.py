@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from console.columns import column
 from console.environment import Environment
+from console.queries.given_up import put_back
 from console.queries.waiting import queue_length
 from millrace.consumers.catalogue import queue_of
 from millrace.errors import EnvironmentNotFoundError
@@ -77,7 +81,7 @@ def _of_workload(sqs: Any, names: WorkloadNames) -> dict[str, tuple[str, str]]:
     """What the workload's own queues hold, and which function reads them, by the name of the queue."""
     found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
     found |= {name: (CONSUMERS_HOLD, name) for name in consumer_queues(sqs, names)}
-    declared = {ROWS: (ROWS_HOLD, ""), JOBS: (JOBS_HOLD, JOBS)}
+    declared = {ROWS: (ROWS_HOLD, "stream"), JOBS: (JOBS_HOLD, JOBS)}
     return found | {name: said for name, said in declared.items() if _is_there(sqs, names.queue(dead(name)))}
 
 
@@ -98,30 +102,37 @@ def delete(environment: Environment, names: WorkloadNames, queue: str, id_: str)
 
     Raises EnvironmentNotFoundError if there is no queue of this name, and if no message has the id."""
     sqs, url = environment.client("sqs"), _url(environment, names, queue)
-    # SQS cannot find a message by its id. Messages are received until the wanted one is among them; those received on
-    # the way stay hidden, so that each call brings new ones.
-    others: dict[str, str] = {}  # handles by id
-    try:
-        # In a long queue, the first messages become visible again before the last were received. If nothing new comes,
-        # all were seen.
-        while received := [each for each in _receive(sqs, url, hidden_s=HIDDEN_S) if each["MessageId"] not in others]:
-            messages = {message["MessageId"]: message for message in received}
-            if found := messages.pop(id_, None):
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=found["ReceiptHandle"])
-            others |= {name: message["ReceiptHandle"] for name, message in messages.items()}
-            if found:
-                return _letter(found)
-    finally:
-        for handle in others.values():  # who looks next sees them at once
-            sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+    with closing(_take(sqs, url, lambda message: bool(message["MessageId"] == id_))) as found:
+        for message in found:
+            return _letter(message)
     raise EnvironmentNotFoundError(
         f"--delete: expected the id of a message, as `millrace dead {queue}` shows it, got {id_!r}; one that somebody "
         f"has just received is hidden for up to {HIDDEN_S} s"
     )
 
 
+def _take(sqs: Any, url: str, is_wanted: Callable[[dict[str, Any]], bool]) -> Generator[dict[str, Any]]:
+    """Delete each message that is wanted, and yield it. At the end the others can be received again at once."""
+    # SQS cannot find a message. Those received on the way stay hidden, so that each call brings new ones.
+    others: dict[str, str] = {}  # handles by id
+    try:
+        # In a long queue, the first messages become visible again before the last were received. If nothing new comes,
+        # all were seen.
+        while received := [each for each in _receive(sqs, url, hidden_s=HIDDEN_S) if each["MessageId"] not in others]:
+            others |= {message["MessageId"]: message["ReceiptHandle"] for message in received}
+            for message in filter(is_wanted, received):
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=others.pop(message["MessageId"]))
+                yield message
+    finally:
+        for handle in others.values():  # who looks next sees them at once
+            with suppress(sqs.exceptions.MessageNotInflight):  # it is visible again by now
+                sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+
+
 def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
     """Let SQS move the messages back to the queue that they came from; returns how many there were.
+
+    Of the stream's dead letters, the records that the function gave up go back into the stream; the others stay.
 
     The target is named in the call. SQS itself knows the source only of messages that it has moved, and some of these
     were put by the intake.
@@ -137,6 +148,8 @@ def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
             "send again what the message is about"
         )
     sqs = environment.client("sqs")
+    if queue == ROWS:
+        return sum(1 for _ in _take(sqs, url, partial(put_back, environment, names)))
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sqs.start_message_move_task(SourceArn=arn, DestinationArn=names.queue_arn(queue))
     return found[queue].messages

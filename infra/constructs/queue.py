@@ -62,12 +62,17 @@ class Queue(Construct):
         self.resource.add_resource_dependency(dead)
 
 
-def dead_letters(scope: Construct, name: str, *, context: Context, senders: Sequence[str] = ()) -> sqs.CfnQueue:
-    """Make the queue `<workload prefix>-<name>-dead`; `senders` as `Queue` has them."""
-    encryption = WITHOUT_KEY if senders else {"kms_master_key_id": context.key_arn}
+def dead_letters(
+    scope: Construct, name: str, *, context: Context, senders: Sequence[str] = (), has_rows: bool = False
+) -> sqs.CfnQueue:
+    """Make the queue `<workload prefix>-<name>-dead`; `senders` as `Queue` has them.
+
+    With `has_rows` it is under the customer key in any case."""
+    is_without_key = bool(senders) and not has_rows
+    encryption = WITHOUT_KEY if is_without_key else {"kms_master_key_id": context.key_arn}
     queue = _queue(scope, "Dead", f"{name}-dead", context, senders, **encryption)
     kept = {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"}
-    acknowledge(queue, kept | (UNDER_ITS_OWN if senders else {}))
+    acknowledge(queue, kept | (UNDER_ITS_OWN if is_without_key else {}))
     return queue
 
 

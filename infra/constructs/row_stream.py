@@ -10,10 +10,12 @@ from constructs import Construct
 
 from infra.constructs.function import Function
 from infra.constructs.queue import dead_letters
+from infra.constructs.rule import Rule
 from infra.context import Context
 from infra.iam import queues, streams
+from infra.iam.buckets import keep_given_up
 from infra.iam.resource import Statement
-from millrace.names import ROWS
+from millrace.names import GIVEN_UP, ROWS
 from millrace.operations.dead_letters import dead
 from millrace.settings.prediction import StreamSettings
 
@@ -27,7 +29,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html (P
 MOST_RETRIES = 10_000
 """Of a batch whose call fails; a batch is halved first, which counts as none. Lambda waits longer from try to try."""
 OLDEST_S = 12 * 3600
-"""A record that is older is given up. The stream keeps it for a day, so its dead letter comes in time to read it."""
+"""A record that is older is given up. The stream keeps it for a day."""
 
 
 class RowStream(Construct):
@@ -52,7 +54,8 @@ class RowStream(Construct):
             stream_mode_details=kinesis.CfnStream.StreamModeDetailsProperty(stream_mode="ON_DEMAND"),
             stream_encryption=kinesis.CfnStream.StreamEncryptionProperty(encryption_type="KMS", key_id=context.key_arn),
         )
-        given_up = dead_letters(self, ROWS, context=context)
+        landing = context.platform.bucket("landing")
+        letters = dead_letters(self, ROWS, context=context, senders=["events.amazonaws.com"], has_rows=True)
         dead_arn, dead_name = names.queue_arn(dead(ROWS)), names.queue(dead(ROWS))
         function = Function(
             self,
@@ -64,11 +67,16 @@ class RowStream(Construct):
                 decisions_queue_url=decisions_queue_url,
                 dead_letters_url=context.platform.queue_url(dead_name),
             ),
-            statements=[*streams.read(names.stream_arn), queues.send(dead_arn), *statements],
+            statements=[
+                *streams.read(names.stream_arn),
+                queues.send(dead_arn),
+                *keep_given_up(context.platform),
+                *statements,
+            ],
             timeout_s=timeout_s,
             memory_mb=memory_mb,
         )
-        # The destination gets the place of records that were given up, not the records.
+        # A bucket gets the records that were given up themselves, a queue only their place.
         # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
         mapping = lambda_.CfnEventSourceMapping(
             self,
@@ -85,8 +93,15 @@ class RowStream(Construct):
             maximum_retry_attempts=MOST_RETRIES,
             maximum_record_age_in_seconds=OLDEST_S,
             destination_config=lambda_.CfnEventSourceMapping.DestinationConfigProperty(
-                on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=dead_arn)
+                on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(
+                    destination=context.platform.bucket_arn("landing")
+                )
             ),
         )
         mapping.add_resource_dependency(function.resource)
-        mapping.add_resource_dependency(given_up)
+        # S3 tells of each object with such records, and the event is their dead letter.
+        given_up = {"bucket": {"name": [landing]}, "object": {"key": [{"prefix": f"{GIVEN_UP}/{mapping.ref}/"}]}}
+        pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": given_up}
+        rule = Rule(self, "given-up", context=context, pattern=pattern, bus=None)
+        rule.to_queue(dead_arn)
+        rule.node.add_dependency(letters)

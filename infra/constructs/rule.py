@@ -102,9 +102,9 @@ class Rule(Construct):
             source_arn=rule.attr_arn,
         )
 
-    def to_queue(self, queue: Queue) -> None:
+    def to_queue(self, queue_arn: str) -> None:
         """Put the whole event into the queue."""
-        self._rule(self._target(queue.arn))
+        self._rule(self._target(queue_arn))
 
     def _target(self, arn: str, **properties: Any) -> events.CfnRule.TargetProperty:
         return events.CfnRule.TargetProperty(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.iam.resource import Resource, Statement, resource
-from millrace.names import Platform, WorkloadNames
+from millrace.names import GIVEN_UP, Platform, WorkloadNames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,18 @@ def audit_chains(platform: Platform) -> list[Statement]:
     )
     listed = resource("s3", platform.bucket_arn("audit"))
     return [links.may("GetObjectVersion", "PutObject"), listed.may("ListBucketVersions")]
+
+
+def keep_given_up(platform: Platform) -> list[Statement]:
+    """Let Lambda keep the records of a stream that the function gave up. It lists with a prefix that nobody knows.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
+    landing = platform.bucket_arn("landing")
+    because = "Lambda names them by the mapping, which is made after the role"
+    return [
+        resource("s3", f"{landing}/{GIVEN_UP}/*", because=because).may("PutObject"),
+        resource("s3", landing).may("ListBucket"),
+    ]
 
 
 def find_audit_chain(names: WorkloadNames) -> Statement:

@@ -124,7 +124,7 @@ class IngestionStack(WorkloadStack):
             "detail-type": ["Object Created", "Step Functions Execution Status Change"],
             "detail": {"$or": [dropped, failed]},
         }
-        Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue)
+        Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue.arn)
 
     def _queries(self) -> None:
         """The machine of the scheduled queries, and the schedule of each."""

@@ -20,7 +20,7 @@ DEAD_LETTERS: dict[str, DeadLetters] = {
     "decisions": DeadLetters(holds="decisions that were not written to the lake", reader="decisions"),
 }
 """The dead-letter queues of each workload, by the name of their queue as `WorkloadNames.queue` takes it."""
-ROWS_HOLD = "records of the stream that are no row of the contract, and places of records that the function gave up"
+ROWS_HOLD = "records of the stream that are no row of the contract, and events about records that the function gave up"
 JOBS_HOLD = "jobs that nobody could answer"
 CONSUMERS_HOLD = "decisions that the consumer has not taken"
 """What the dead letters of each consumer are. Its queue is `consumer-<name>`, and so is its function."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.words import count
 from millrace.contract.kinds import as_json
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
@@ -67,7 +68,7 @@ def check_answered(cloud: LocalCloud, decisions: dict[str, Any], source: str) ->
     assert "/training/known.parquet" in links["drop"]["identity"]
 
 
-def producer(cloud: LocalCloud) -> Any:
+def producer(cloud: LocalCloud, name: str = "meter") -> Any:
     """A client of Kinesis with a role that may put records into the stream, and nothing else."""
     iam, kinesis = cloud.client("iam"), cloud.client("kinesis")
     key = kinesis.describe_stream(StreamName=NAMES.stream)["StreamDescription"]["KeyId"]
@@ -77,8 +78,8 @@ def producer(cloud: LocalCloud) -> Any:
         {"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": key},
     ]
     texts = [json.dumps({"Version": "2012-10-17", "Statement": one}) for one in ([trust], own)]
-    role = iam.create_role(RoleName="meter", AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
-    iam.put_role_policy(RoleName="meter", PolicyName="own", PolicyDocument=texts[1])
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=texts[1])
     given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="m7")["Credentials"]
     return boto3.client(
         "kinesis",
@@ -180,3 +181,28 @@ def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: L
     # The same key of a request is another one's: it is answered at once.
     direct = shop.send("POST", f"/{NAMES.workload}/predictions", asked, **key)
     assert (direct[0], len(direct[2]["predictions"])) == (200, 2)
+
+
+def test_records_that_were_given_up_go_back_into_the_stream(cloud: LocalCloud) -> None:
+    """The function is switched off for longer than a record may wait."""
+    functions, kinesis = cloud.client("lambda"), producer(cloud, "late-meter")
+    (mapping,) = functions.list_event_source_mappings(FunctionName=NAMES.function("stream"))["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    documents = [{"id": f"late-{number}", "row": row} for number, row in enumerate(rows(3, first=SENT))]
+    records = [{"Data": json.dumps(one).encode(), "PartitionKey": "1"} for one in documents]
+    kinesis.put_records(StreamName=NAMES.stream, Records=records)
+    cloud.move_clock(cloud.now() + timedelta(hours=13))
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    assert not {f"late-{number}-stream" for number in range(3)} & kept(cloud).keys()
+    letters = [one["detail"]["object"]["key"] for one in dead(cloud, "rows-dead") if "detail" in one]
+    assert letters
+    assert all(one.startswith(f"aws/lambda/{mapping['UUID']}/shardId-") for one in letters)
+
+    told = CliRunner().invoke(app, ["dead", "rows", "--redrive"], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    assert told.stdout == f"rows: {count(len(letters), 'message')} on the way back\n"
+    found = kept(cloud)
+    assert [json.loads(found[f"{one['id']}-stream"].input) for one in documents] == [one["row"] for one in documents]
+    left = dead(cloud, "rows-dead")
+    assert left
+    assert all("reason" in one for one in left), "what is no row stays"

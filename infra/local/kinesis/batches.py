@@ -4,7 +4,7 @@ records   a b c d e f        batch of 4
 [a b c d] fails              halves: [a b] [c d], and e f wait behind them
 [a b]     succeeds           done: 2
 [c d]     fails              halves: [c] [d]
-[c]       fails, again …     at last given up, and its place goes to the destination
+[c]       fails, again …     at last given up, and goes to the destination
 """
 
 from __future__ import annotations

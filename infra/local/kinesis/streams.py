@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
+from uuid import uuid4
 from zlib import crc32
 
 from infra.local.awslambda.event_sources import EventSource, EventSources, StreamPollers, is_wanted, polling
 from infra.local.cloudwatch.metrics import put_data
 from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions.messaging import queue_permissions
+from infra.local.iam.required_permissions.s3 import destination_permissions
 from infra.local.iam.required_permissions.services import stream_key
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
@@ -186,6 +188,8 @@ class Poller:
     def _tell(self, shard: str, records: Sequence[Any], condition: str, tries: int) -> None:
         """Write the place of records that are given up to the destination, a queue, in the role's name.
 
+        A bucket gets the records too, as the text of the function's event.
+
         https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
         if not self._destination:
             return
@@ -209,21 +213,26 @@ class Poller:
             },
         }
         name = self._destination.rpartition(":")[2]
-        if refusal := self._refusal(name):
-            LOG.error("stream %s: the destination %s is not written: %s", self.name, name, refusal)
-            return
-        sqs = self._cloud.client("sqs")
-        sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(document))
+        if ":s3:" in self._destination:
+            event = {"Records": [self._event(shard, record) for record in records]}
+            key = f"aws/lambda/{self._mapping.uuid}/{shard}/{self._cloud.clock.now():%Y-%m-%dT%H.%M.%S}-{uuid4()}"
+            if self._may("s3:PutObject", destination_permissions(name, key)):
+                body = json.dumps(document | {"payload": json.dumps(event)})
+                self._cloud.client("s3").put_object(Bucket=name, Key=key, Body=body.encode())
+        elif self._may("sqs:SendMessage", queue_permissions("sqs:SendMessage", name)):
+            sqs = self._cloud.client("sqs")
+            sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(document))
 
-    def _refusal(self, queue: str) -> str:
-        """Why the function's role may not send to the queue; empty if it may."""
+    def _may(self, action: str, requests: Iterable[Request]) -> bool:
+        """Whether the function's role may write to the destination."""
         from infra.local.iam.identity import refused
 
         role = self._backend.get_function(self._mapping.function_name).role
-        for request in queue_permissions("sqs:SendMessage", queue):
-            if refused(self._cloud, role, "sqs:SendMessage", request):
-                return f"{role} may not {request.action}"
-        return ""
+        for request in requests:
+            if refused(self._cloud, role, action, request):
+                LOG.error("stream %s: the destination is not written: %s may not %s", self.name, role, request.action)
+                return False
+        return True
 
     def _event(self, shard: str, record: Any) -> dict[str, Any]:
         """The record as Lambda's poller writes it. https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""

@@ -150,9 +150,16 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
                 lock.wait(min(left_s, POLL_S))
 
     def change_message_visibility(self: Any, queue_name: str, receipt_handle: str, visibility_timeout: int) -> None:
-        lock = self.get_queue(queue_name)._messages_lock
+        queue = self.get_queue(queue_name)
+        lock = queue._messages_lock
         with lock:
-            change(self, queue_name, receipt_handle, visibility_timeout)
+            held = next((one for one in queue._messages if one.had_receipt_handle(receipt_handle)), None)
+            if held and int(visibility_timeout) == 0:
+                # moto counts the limit of 12 hours from the sending, and refuses to give back what is older.
+                held.change_visibility(0)
+                queue.pending_messages.discard(held)
+            else:
+                change(self, queue_name, receipt_handle, visibility_timeout)
             lock.notify_all()
 
     def delete_message(self: Any, receipt_handle: str) -> None:

@@ -66,7 +66,7 @@ def kept(templates: Templates) -> set[str]:
     """`<bucket>/<folder>/` of each rule on a folder of `electricity`, or on one that all workloads share."""
     found = folders(templates)
     shared = {f"{path}{folder}/" for folder, path in found if path.count("/") == 1}
-    return {path for workload, path in found if workload == "electricity"} | shared
+    return {path for workload, path in found if workload in ("electricity", "aws")} | shared
 
 
 def folders(templates: Templates) -> set[tuple[str, str]]:

@@ -28,7 +28,11 @@ def test_a_record_that_fails_is_isolated_tried_and_at_last_named(resources: Reso
     assert mapping["BisectBatchOnFunctionError"] is True
     assert mapping["MaximumRetryAttempts"] >= 1
     assert 3600 <= mapping["MaximumRecordAgeInSeconds"] < 24 * 3600, "the stream keeps a record for a day"
-    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == NAMES.queue_arn("rows-dead")
+    landing = NAMES.platform.bucket("landing")
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == f"arn:aws:s3:::{landing}", "with the records"
+    rule = named(resources["AWS::Events::Rule"], "Name", f"{NAMES.prefix}-given-up")
+    assert rule["EventPattern"]["detail"]["bucket"]["name"] == [landing]
+    assert [one["Arn"] for one in rule["Targets"]] == [NAMES.queue_arn("rows-dead")]
 
 
 def test_the_function_reads_its_stream_and_writes_decisions_and_dead_letters(resources: Resources) -> None:
@@ -40,6 +44,9 @@ def test_the_function_reads_its_stream_and_writes_decisions_and_dead_letters(res
     }
     sent = {arn for action, arn in found if action == "sqs:SendMessage"}
     assert sent == {NAMES.queue_arn("rows-dead"), NAMES.queue_arn("decisions")}
+    landing = NAMES.platform.bucket_arn("landing")
+    kept = {("s3:PutObject", f"{landing}/aws/lambda/*"), ("s3:ListBucket", landing)}
+    assert kept <= found
     requests = {one for one in permissions(resources, "prediction") if one not in found}
     others = {one for one in requests if "/aws/lambda/" not in one[1] and "jobs" not in one[1]}
     lake = NAMES.platform.bucket_arn("lake")

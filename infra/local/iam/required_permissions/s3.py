@@ -95,6 +95,20 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
             yield Request(action="kms:Decrypt", resources=(key_arn(own),), context=via)
 
 
+def destination_permissions(bucket: str, key: str) -> Iterator[Request]:
+    """What a role needs for Lambda to write an object into the bucket in its name, as into a destination.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
+    from moto.s3.models import s3_backends
+
+    # AWS does not say with which prefix it lists, so a permission under a condition on the prefix does not count.
+    yield permission("s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
+    yield permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+    if own := _default_key(s3_backends[ACCOUNT]["aws"].buckets.get(bucket)):
+        via = {"kms:viaservice": (f"s3.{REGION}.amazonaws.com",)}
+        yield Request(action="kms:GenerateDataKey", resources=(key_arn(own),), context=via)
+
+
 def _default_key(bucket: Any) -> str | None:
     """The customer key with which the bucket encrypts by default, or None."""
     encryption = getattr(bucket, "encryption", None) or {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -35,14 +37,20 @@ def handler(event, context):
 class Fed:
     """A stream, and a function to feed. Records of one partition key are of one shard."""
 
-    def __init__(self, cloud: Cloud, client: Callable[[str], Any], name: str, *, reads: bool = True) -> None:
+    def __init__(
+        self, cloud: Cloud, client: Callable[[str], Any], name: str, *, reads: bool = True, lists: bool = True
+    ) -> None:
         self.cloud, self.name, self._client = cloud, name, client
         client("kinesis").create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
         self.arn = f"arn:aws:kinesis:eu-west-1:123456789012:stream/{name}"
         url = client("sqs").create_queue(QueueName=f"{name}-dead")["QueueUrl"]
         self.dead_url, self.dead_arn = url, f"arn:aws:sqs:eu-west-1:123456789012:{name}-dead"
         actions = [f"kinesis:{one}" for one in streams.ACTIONS if reads or one != "GetRecords"]
-        rights = (allow(actions, self.arn), allow("kinesis:ListStreams"), allow("sqs:SendMessage", self.dead_arn))
+        client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        self.bucket_arn = f"arn:aws:s3:::{name}"
+        rights = [allow(actions, self.arn), allow("kinesis:ListStreams"), allow("sqs:SendMessage", self.dead_arn)]
+        rights += [allow("s3:PutObject", f"{self.bucket_arn}/aws/lambda/*")]
+        rights += [allow("s3:ListBucket", self.bucket_arn)] if lists else []
         client("lambda").create_function(
             FunctionName=name, Runtime="python3.13", Role=make_role(client("iam"), name, "lambda", *rights),
             Handler="app.handler", Code={"ZipFile": zipped(SOURCE)}, Timeout=10,
@@ -76,6 +84,12 @@ class Fed:
     def dead(self) -> list[dict[str, Any]]:
         asked = {"QueueUrl": self.dead_url, "MaxNumberOfMessages": 10}
         return [json.loads(one["Body"]) for one in self._client("sqs").receive_message(**asked).get("Messages", [])]
+
+    def kept(self) -> dict[str, dict[str, Any]]:
+        """The invocation records in the bucket, by their keys."""
+        s3 = self._client("s3")
+        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=self.name).get("Contents", [])]
+        return {key: json.loads(s3.get_object(Bucket=self.name, Key=key)["Body"].read()) for key in keys}
 
 
 @pytest.fixture
@@ -125,6 +139,25 @@ def test_without_halves_its_whole_batch_is_given_up(fed: Fed) -> None:
     until(fed.rests)
     assert fed.batches() == [["a", "breaks"]]
     assert [one["KinesisBatchInfo"]["batchSize"] for one in fed.dead()] == [2]
+
+
+def test_a_bucket_gets_the_records_too(fed: Fed) -> None:
+    fed.put("a", "breaks")
+    mapping = fed.feed(MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": fed.bucket_arn}})
+    until(fed.rests)
+    ((key, said),) = fed.kept().items()
+    assert re.fullmatch(rf"aws/lambda/{mapping}/shardId-\d+/\d{{4}}-\d\d-\d\dT\d\d\.\d\d\.\d\d-[-0-9a-f]{{36}}", key)
+    assert said["KinesisBatchInfo"]["batchSize"] == 2
+    records = json.loads(said["payload"])["Records"]
+    assert [base64.b64decode(one["kinesis"]["data"]) for one in records] == [b"a", b"breaks"]
+
+
+def test_a_role_that_may_not_list_the_bucket_loses_the_records(cloud: Cloud, client: Any, fresh: Any) -> None:
+    fed = Fed(cloud, client, fresh("rows"), lists=False)
+    fed.put("breaks")
+    fed.feed(MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": fed.bucket_arn}})
+    until(fed.rests)
+    assert fed.kept() == {}
 
 
 def test_a_record_that_is_too_old_is_given_up_unseen(fed: Fed) -> None:

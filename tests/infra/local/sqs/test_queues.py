@@ -120,6 +120,18 @@ def test_a_message_older_than_the_retention_is_gone(cloud: Cloud, client: Any, f
     assert (kept["Body"], count()) == ("new", 1)
 
 
+def test_a_message_of_any_age_is_given_back(cloud: Cloud, client: Any, fresh: Any) -> None:
+    """SQS counts its limit of 12 hours from the receipt."""
+    sqs = client("sqs")
+    asked = {"QueueUrl": sqs.create_queue(QueueName=fresh("old"))["QueueUrl"], "VisibilityTimeout": 600}
+    sqs.send_message(QueueUrl=asked["QueueUrl"], MessageBody="old")
+    cloud.clock.move(cloud.clock.now() + timedelta(hours=20))
+    for _ in range(2):
+        (message,) = sqs.receive_message(**asked)["Messages"]
+        handle = {"QueueUrl": asked["QueueUrl"], "ReceiptHandle": message["ReceiptHandle"]}
+        sqs.change_message_visibility(**handle, VisibilityTimeout=0)
+
+
 def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, source: Any) -> None:
     name, url, _ = source(Enabled=False)
     client("sqs").send_message(QueueUrl=url, MessageBody="x")

@@ -1,0 +1,63 @@
+"""What the stream refuses of records that go back is put again; tests/end_to_end/test_ends.py has the whole way."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from console.queries.given_up import ATTEMPTS, put_back
+from millrace.errors import QueueError
+from tests.functions.cold_start import NAMES
+
+RECORDS = [{"kinesis": {"partitionKey": word, "data": base64.b64encode(word.encode()).decode()}} for word in "abc"]
+KEPT = {"KinesisBatchInfo": {"batchSize": 3}, "payload": json.dumps({"Records": RECORDS})}
+EVENT = {"detail-type": "Object Created", "detail": {"bucket": {"name": "landing"}, "object": {"key": "aws/lambda/1"}}}
+
+
+@dataclass
+class Throttled:
+    """A stream that takes so many records of each call, and an object with three records."""
+
+    takes: int
+    put: list[list[str]] = field(default_factory=list)
+
+    def get_object(self, **asked: str) -> dict[str, Any]:
+        assert asked == {"Bucket": "landing", "Key": "aws/lambda/1"}
+        return {"Body": io.BytesIO(json.dumps(KEPT).encode())}
+
+    def put_records(self, *, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, Any]:
+        assert StreamName == NAMES.stream
+        assert all(one["Data"] == one["PartitionKey"].encode() for one in Records)
+        self.put.append([one["PartitionKey"] for one in Records])
+        refused = {"ErrorCode": "ProvisionedThroughputExceededException"}
+        return {"Records": [{} if place < self.takes else refused for place in range(len(Records))]}
+
+
+def put(stream: Throttled, body: Any) -> bool:
+    environment: Any = SimpleNamespace(client=lambda _: stream)
+    return put_back(environment, NAMES, {"Body": json.dumps(body)})
+
+
+def test_only_what_was_refused_is_put_again() -> None:
+    stream = Throttled(takes=2)
+    assert put(stream, EVENT)
+    assert stream.put == [["a", "b", "c"], ["c"]]
+
+
+def test_a_stream_that_takes_nothing_is_an_error_so_the_dead_letter_stays() -> None:
+    stream = Throttled(takes=0)
+    with pytest.raises(QueueError, match="3 records refused 3 times: ProvisionedThroughput"):
+        put(stream, EVENT)
+    assert len(stream.put) == ATTEMPTS
+
+
+def test_a_record_that_was_no_row_is_not_put_again() -> None:
+    stream = Throttled(takes=3)
+    assert not put(stream, {"reason": "json", "data": "{not json"})
+    assert stream.put == []
