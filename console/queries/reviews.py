@@ -124,19 +124,20 @@ def question_of(names: WorkloadNames) -> Question:
 
 def count_waiting(environment: Environment, names: WorkloadNames, *, most: int = COUNTED) -> Waiting:
     """How many items wait, those that somebody has now among them."""
-    found = reviews_of(environment, names).queue.count(most=most)
+    found = reviews_of(environment, names).queue.count(most=most, now=environment.now())
     return Waiting(count=min(found, most), is_exact=found < most)
 
 
 def find_waiting_reviews(environment: Environment, names: WorkloadNames, *, most: int) -> Waiting:
     """How many items wait, and since when the oldest does."""
     found = count_waiting(environment, names, most=most)
-    return replace(found, oldest=reviews_of(environment, names).queue.oldest()) if found.count else found
+    queue = reviews_of(environment, names).queue
+    return replace(found, oldest=queue.oldest(now=environment.now())) if found.count else found
 
 
 def list_waiting(environment: Environment, names: WorkloadNames, *, limit: int) -> list[ReviewItem]:
     """The first `limit` items that wait, in the order in which they are given out."""
-    return reviews_of(environment, names).queue.waiting(most=limit)
+    return reviews_of(environment, names).queue.waiting(most=limit, now=environment.now())
 
 
 def find_items(environment: Environment, names: WorkloadNames, ids: Sequence[str]) -> Mapping[str, ReviewItem]:

@@ -67,12 +67,12 @@ class Lookups:
 
     def _reviews(self, now: datetime) -> dict[str, Any]:
         """The state of the queue, without a row and without an answer of the model."""
-        waiting, oldest = self._queue.count(most=MOST_COUNTED), self._queue.oldest()
+        waiting, oldest = self._queue.count(most=MOST_COUNTED, now=now), self._queue.oldest(now=now)
         return {
             "waiting": min(waiting, MOST_COUNTED),
             "at_least": waiting >= MOST_COUNTED,
             "oldest_hours": None if oldest is None else round((now - oldest) / timedelta(hours=1), 2),
-            "first": [_listed(item) for item in self._queue.waiting(most=MOST_LISTED)],
+            "first": [_listed(item) for item in self._queue.waiting(most=MOST_LISTED, now=now)],
         }
 
 

@@ -174,9 +174,10 @@ def sweep(call: ExecutionInput) -> Swept:
             withdraw_items(REVIEWS.queue, now=call.as_of)
         ended = REVIEWS.queue.end_expired(now=call.as_of, most=MOST_ENDED)
         LOGGER.info("reviews", extra={"labels": dropped, "ended": ended})
-        if oldest := REVIEWS.queue.oldest():
+        if oldest := REVIEWS.queue.oldest(now=call.as_of):
             late_after = timedelta(hours=POLICY.review.late_after_hours)
-            publish_waiting(REVIEWS.queue.count(most=MOST_COUNTED), age=(call.as_of - oldest) / late_after)
+            waiting = REVIEWS.queue.count(most=MOST_COUNTED, now=call.as_of)
+            publish_waiting(waiting, age=(call.as_of - oldest) / late_after)
     return swept
 
 
@@ -184,7 +185,8 @@ def withdraw_items(queue: ReviewQueue, *, now: datetime) -> None:
     """Ask nobody any more about a version that has left the phase `assisted`, however its release has ended."""
     climbing = CLIMBING.read()
     on_phase = climbing.version if climbing and climbing.phase == "assisted" else None
-    left = [one for one in queue.waiting(most=MOST_ENDED) if one.is_challengers and one.model_version != on_phase]
+    waiting = queue.waiting(most=MOST_ENDED, now=now)
+    left = [one for one in waiting if one.is_challengers and one.model_version != on_phase]
     if withdrawn := sum(queue.withdraw(one.id, now=now) for one in left):
         LOGGER.info("withdrawn", extra={"reviews": withdrawn})
 

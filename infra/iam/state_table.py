@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import Platform, WorkloadNames
+from millrace.state.known_keys import SPREAD as SPREAD_KEYS
+from millrace.state.reviews import SPREAD as SPREAD_REVIEWS
+from millrace.state.table import Spread
 from millrace.workload.known_keys import KnownKeys
 
 
@@ -14,7 +17,7 @@ def own_items(names: WorkloadNames) -> Resource:
 
 def reviews(names: WorkloadNames) -> Resource:
     """The workload's decisions that wait for a person: see `millrace/state/reviews.py`."""
-    return _own(names, names.platform.state_table, f"review#{names.workload}")
+    return _spread(names, SPREAD_REVIEWS)
 
 
 def write_known_keys(names: WorkloadNames, known: KnownKeys | None) -> list[Statement]:
@@ -51,10 +54,15 @@ def read_audit_stream(platform: Platform) -> list[Statement]:
 
 def _known_keys(names: WorkloadNames) -> Resource:
     """See `millrace/state/known_keys.py`."""
-    return _own(names, names.platform.state_table, f"known#{names.workload}")
+    return _spread(names, SPREAD_KEYS)
 
 
-def _own(names: WorkloadNames, table: str, partition: str = "") -> Resource:
-    # The partition key of an item is its workload, but for those of the queue and of the known keys.
-    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition or names.workload]}}
+def _own(names: WorkloadNames, table: str) -> Resource:
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [names.workload]}}
     return resource("dynamodb", names.platform.table_arn(table), where=own)
+
+
+def _spread(names: WorkloadNames, spread: Spread) -> Resource:
+    # The `#` ends the workload's name: `air` has nothing of `air_quality`.
+    own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{spread.kind}#{names.workload}#*"]}}
+    return resource("dynamodb", names.platform.table_arn(names.platform.state_table), where=own)

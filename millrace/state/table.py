@@ -33,19 +33,23 @@ Only the module named beside a key reads or writes its items. pk is the workload
     circuit#endpoint, circuit#challenger
                       the circuit breakers of functions that predict, by powertools
 
-pk is `review#<workload>`, sk is one of
+pk is `review#<workload>#00` to `…#03`, sk is one of
 
     item#, wait#, done#   `reviews`
 
-pk is `known#<workload>`, sk is one of
+pk is `known#<workload>#00` to `…#0f`, sk is one of
 
     key#<digest>, mark    `known_keys`
 """
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -65,17 +69,30 @@ Attribute = dict[str, Any]
 """One value of DynamoDB with its type: {"S": "a text"}, {"N": "1.5"}, {"SS": ["a", "b"]}."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How many items of one kind lie in several partitions: DynamoDB writes 1,000 units a second to each.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html"""
+
+    kind: str
+    """What their pk begins with: `known` for `known#air_quality#0f`."""
+    partitions: int
+    """256 at most."""
+    name_of: Callable[[str], str] = str
+    """The part of a sort key that decides on the partition: items of one name lie together."""
+
+
 class StateTable:
     """The items of one workload. `client` is boto3's DynamoDB client.
 
     Every read is strongly consistent: it returns what the last write has written. A write with a condition is atomic;
     the protocols of `millrace.state` rest on such writes."""
 
-    def __init__(self, client: Any, names: WorkloadNames, *, partition: str = "") -> None:
-        """`partition` is the pk where that is not the workload."""
+    def __init__(self, client: Any, names: WorkloadNames, *, spread: Spread | None = None) -> None:
+        """`spread` is of items whose pk is not the workload."""
         self._client, self._table = client, names.platform.state_table
-        self.workload = names.workload
-        self._partition = partition or names.workload
+        self.workload, self._spread = names.workload, spread
 
     def get(self, sort: str) -> dict[str, Attribute]:
         """The item with this sort key. {} without one."""
@@ -85,23 +102,34 @@ class StateTable:
 
     def items(self, prefix: str) -> dict[str, dict[str, Attribute]]:
         """The items whose sort keys begin with `prefix`, in order, by the rest of the sort key."""
-        pages = self._client.get_paginator("query").paginate(**self._query(prefix))
-        return {item["sk"]["S"].removeprefix(prefix): item for page in pages for item in page["Items"]}
+        return {sort.removeprefix(prefix): item for sort, item in self.in_order(prefix, page=1000)}
 
     def in_order(self, prefix: str, *, page: int) -> Iterator[tuple[str, dict[str, Attribute]]]:
         """Sort key and item of all items whose sort keys begin with `prefix`, in order.
 
-        `page` items are read by a call, and none before they are consumed."""
-        pages = self._client.get_paginator("query").paginate(**self._query(prefix), PaginationConfig={"PageSize": page})
-        return ((item["sk"]["S"], item) for found in pages for item in found["Items"])
+        `page` items of each partition are read by a call, and none before they are consumed."""
 
-    def count(self, prefix: str, *, most: int) -> int:
-        """How many sort keys begin with `prefix`; at least `most` if there are so many."""
-        found = 0
-        for page in self._client.get_paginator("query").paginate(**self._query(prefix), Select="COUNT"):
-            found += page["Count"]
-            if found >= most:
-                break
+        def of(partition: str) -> Iterator[tuple[str, dict[str, Attribute]]]:
+            pages = self._query(partition, prefix, PaginationConfig={"PageSize": page})
+            return ((item["sk"]["S"], item) for found in pages for item in found["Items"])
+
+        return heapq.merge(*map(of, self._partitions()), key=itemgetter(0))
+
+    def count(self, prefix: str, *, most: int, after: Mapping[str, str]) -> int:
+        """How many items whose sort keys begin with `prefix` have texts greater than these, by attribute.
+
+        At least `most` if there are so many."""
+        given: dict[str, Any] = {
+            "Select": "COUNT",
+            "FilterExpression": " AND ".join(f"{name} > :{name}" for name in after),
+        }
+        found: int = 0
+        values = {f":{name}": {"S": text} for name, text in after.items()}
+        for partition in self._partitions():
+            for page in self._query(partition, prefix, values, **given):
+                found += page["Count"]
+                if found >= most:
+                    return found
         return found
 
     def find(self, sorts: Sequence[str]) -> dict[str, dict[str, Attribute]]:
@@ -219,13 +247,29 @@ class StateTable:
             return False
         return True
 
-    def _query(self, prefix: str) -> dict[str, Any]:
-        return {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
-            "ExpressionAttributeValues": {":pk": {"S": self._partition}, ":prefix": {"S": prefix}},
-            "ConsistentRead": True,
-        }
+    def _query(
+        self, partition: str, prefix: str, values: Mapping[str, Attribute] | None = None, **given: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The pages of a query of one partition."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": partition}, ":prefix": {"S": prefix}, **(values or {})},
+            ConsistentRead=True,
+            **given,
+        )
+        return iter(pages)
 
     def _key(self, sort: str) -> dict[str, Attribute]:
-        return {"pk": {"S": self._partition}, "sk": {"S": sort}}
+        return {"pk": {"S": self._partition_of(sort)}, "sk": {"S": sort}}
+
+    def _partition_of(self, sort: str) -> str:
+        if self._spread is None:
+            return self.workload
+        digest = hashlib.sha256(self._spread.name_of(sort).encode()).digest()
+        return self._partitions()[digest[0] % self._spread.partitions]
+
+    def _partitions(self) -> Sequence[str]:
+        if self._spread is None:
+            return [self.workload]
+        return [f"{self._spread.kind}#{self.workload}#{number:02x}" for number in range(self._spread.partitions)]

@@ -90,7 +90,7 @@ def test_labels_of_what_both_answer_otherwise_decide(cloud: LocalCloud) -> None:
     places = {one["id"] for one in shown("2")["climb"]["places"]}
     assert 0 < len(places) <= shown("2")["climb"]["plan"]["horizon"]
     # People are asked for these labels, and see neither answer.
-    items = ReviewQueue(cloud.client("dynamodb"), NAMES).waiting(most=100)
+    items = ReviewQueue(cloud.client("dynamodb"), NAMES).waiting(most=100, now=cloud.now())
     assert {one.id for one in items} == places
     assert {(one.reason, one.output) for one in items} == {("labels_wanted", None)}
     label(cloud, "2", found)

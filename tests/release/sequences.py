@@ -178,7 +178,7 @@ def wrong(made: Account) -> Iterator[str]:
     yield from _one_mind(made)
     if (canary := world.pointers().canary) is not None:
         yield f"a canary is left: {canary.version.version}"
-    waiting = ReviewQueue(made.client("dynamodb"), NAMES).waiting(most=1000)
+    waiting = ReviewQueue(made.client("dynamodb"), NAMES).waiting(most=1000, now=made.cloud.clock.now())
     if of := {one.model_version for one in waiting if one.is_challengers}:
         yield f"people are still asked about {of}"
     if NAMES.challenger in endpoints(made.cloud):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from infra.local.iam.required_permissions.permission import ParsedCall
@@ -118,12 +118,9 @@ def _mapped_function(parsed: ParsedCall) -> str | None:
 
 
 def _leading_keys(parsed: ParsedCall) -> list[str]:
-    """The partition keys that the request names, in `Key`, in `Item` or in the condition of a query."""
+    """The partition keys that the request names: those of its items, and in the condition of a query."""
     # A query has its keys in text, `pk = :pk AND begins_with(sk, :p)`: each value that is compared by `=` counts.
-    found = []
-    for key in ("Key", "Item"):
-        if isinstance(parsed.parameters.get(key), Mapping):
-            found.append(_first_value(parsed.parameters[key], parsed))
+    found = [_first_value(item, table) for table, item in _items(parsed.parameters)]
     values = parsed.parameters.get("ExpressionAttributeValues") or {}
     condition = str(parsed.parameters.get("KeyConditionExpression") or "")
     # Not by `>=` or `<=`, which bound the sort key.
@@ -132,11 +129,26 @@ def _leading_keys(parsed: ParsedCall) -> list[str]:
     return [str(one) for one in found if one is not None]
 
 
-def _first_value(item: Mapping[str, Any], parsed: ParsedCall) -> Any:
-    """The value of the partition key: `a` for `{"pk": {"S": "a"}}`, or None."""
+def _items(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The name of the table and the key or item of each item of the request: of a batch and a transaction too."""
+    for key in ("Key", "Item"):
+        if isinstance(parameters.get(key), Mapping):
+            yield parameters.get("TableName", ""), parameters[key]
+    for one in parameters.get("TransactItems") or []:
+        for given in one.values():
+            yield from _items(given)
+    for table, given in (parameters.get("RequestItems") or {}).items():
+        keys = given["Keys"] if isinstance(given, Mapping) else []
+        writes = [] if isinstance(given, Mapping) else [write for one in given for write in one.values()]
+        yield from ((table, key) for key in keys)
+        yield from (part for write in writes for part in _items({"TableName": table, **write}))
+
+
+def _first_value(item: Mapping[str, Any], name: str) -> Any:
+    """The value of the partition key of an item of this table: `a` for `{"pk": {"S": "a"}}`, or None."""
     from moto.dynamodb.models import dynamodb_backends
 
-    table = dynamodb_backends[ACCOUNT][REGION].tables.get(parsed.parameters.get("TableName", ""))
+    table = dynamodb_backends[ACCOUNT][REGION].tables.get(name)
     value = item.get(table.hash_key_attr) if table else None
     return next(iter(value.values())) if isinstance(value, Mapping) else None
 

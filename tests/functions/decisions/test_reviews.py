@@ -45,9 +45,10 @@ def test_decisions_for_a_person_are_opened_at_the_time_of_their_message(write: A
     record["body"] = "\n".join(map(to_line, [odd, *found]))
     for _ in range(2):
         assert write(event) == {"batchItemFailures": []}
-    unsure, held_out = ReviewQueue(boto3.client("dynamodb"), OWN).waiting(most=9)
+    opened_at = parse_utc("2026-11-20T07:30:00Z")
+    unsure, held_out = ReviewQueue(boto3.client("dynamodb"), OWN).waiting(most=9, now=opened_at)
     assert (unsure.id, unsure.output, unsure.confidence) == ("d-1", known.output, 0.75)
     assert (held_out.id, held_out.output, held_out.is_blind) == ("d-2", None, True)
-    assert unsure.opened_at == parse_utc("2026-11-20T07:30:00Z")
+    assert unsure.opened_at == opened_at
     assert unsure.expires_at - unsure.opened_at == timedelta(days=7)
     assert unsure.input == known.input

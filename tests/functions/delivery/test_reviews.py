@@ -63,7 +63,7 @@ def test_the_first_by_priority_are_opened_and_the_others_counted(
     )
     given: dict[str, Any] = {"workload": "electricity", "drop_id": "x", "review": Review(), "opened_at": AT}
     assert open_reviews(queue, file, {DAY: known}, most=most, **given) == 5 - len(opened)
-    found = queue.waiting(most=9)
+    found = queue.waiting(most=9, now=AT)
     assert [item.id for item in found] == opened
     assert [item.source for item in found] == ["batch"] * len(opened)
     assert '"scan"' not in found[0].input

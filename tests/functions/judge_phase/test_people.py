@@ -74,7 +74,7 @@ def says(queue, name, value, *, is_final=True):
 def test_half_of_the_rows_show_the_versions_answer(people, queue):
     decisions = [decided(number) for number in range(40)]
     climb = people.ask(CLIMB, decisions, map(answered, decisions), now=NOW)
-    items = queue.waiting(most=100)
+    items = queue.waiting(most=100, now=NOW)
     assert {one.id: one.blind for one in climb.asked} == {item.id: item.is_blind for item in items}
     assert {(item.is_blind, item.output is None, item.model_version) for item in items} == {
         (True, True, "2"),

@@ -293,13 +293,15 @@ def test_people_are_asked_about_the_first_labels_that_no_person_gave(
     found = report(0.5, 0.5).model_copy(update={"label_errors": LabelErrorReport(quota=2, doubted=tuple(doubted))})
     for _ in range(2):  # a repeated call asks nobody else
         assert doubting(found)["labels_wanted"] == 2
-        assert {item.id: item.reason for item in queue.waiting(most=9)} == {
+        assert {item.id: item.reason for item in queue.waiting(most=9, now=RUN_AT)} == {
             "a": "label_error", "b": "labels_wanted", "c": "label_error"
         }  # fmt: skip
-    (item,) = [one for one in queue.waiting(most=9) if one.id == "a"]
+    (item,) = [one for one in queue.waiting(most=9, now=RUN_AT) if one.id == "a"]
     assert (item.is_blind, item.output, item.expires_at) == (True, None, RUN_AT + WEEK)
     held = queue.take("a", by="ann", now=RUN_AT)
     assert held is not None
     queue.answer(held, ReviewAnswer(value=1, by="ann", at=RUN_AT, seconds=3, source="terminal"), label="{}")
     assert doubting(found)["labels_wanted"] == 2
-    assert {item.id for item in queue.waiting(most=9)} == {"b", "c"}, "a confirmed label is not asked about again"
+    assert {item.id for item in queue.waiting(most=9, now=RUN_AT)} == {"b", "c"}, (
+        "a confirmed label is not asked about again"
+    )

@@ -62,6 +62,6 @@ def test_items_of_a_phase_that_has_ended_are_withdrawn(aws, sweep, phase):
     ):
         queue.open(item(name, reason=reason, version=version))
     sweep()
-    left = {one.id for one in queue.waiting(most=10)}
+    left = {one.id for one in queue.waiting(most=10, now=AS_OF)}
     assert left == ({"now", "label"} if phase == "assisted" else {"label"})
     assert queue.find(["stopped"])["stopped"].status == "withdrawn"

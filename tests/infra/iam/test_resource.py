@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from infra.iam import iceberg, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import every, resource
+from infra.local.iam.policies import Request, verdict
 from millrace.names import Platform, WorkloadNames
+from millrace.workload.known_keys import KnownKeys
 
 
 def names(region: str = "eu-west-1") -> WorkloadNames:
@@ -32,6 +37,17 @@ def test_a_statement_reads_as_its_policy() -> None:
         "Resource": ["arn:aws:dynamodb:eu-west-1:123456789012:table/millrace-dev-state"],
         "Condition": {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["air_quality"]}},
     }
+
+
+def test_items_in_several_partitions_are_those_of_the_whole_name() -> None:
+    air = replace(names(), workload="air")
+    [known] = state_table.read_known_keys(air, KnownKeys(hours=48))
+    for statement, kind in ((state_table.reviews(air).may("BatchGetItem"), "review"), (known, "known")):
+        document, resources = json.dumps({"Statement": [statement.document()]}), statement.resources
+        for pk, may in (("air#00", True), ("air_quality#00", False), ("air", False), ("quality#air#00", False)):
+            context = {"dynamodb:leadingkeys": (f"{kind}#{pk}",)}
+            request = Request(action="dynamodb:BatchGetItem", resources=resources, context=context)
+            assert (verdict([document], request) == "Allow") is may, pk
 
 
 def test_a_folder_that_nobody_has_explained_is_refused() -> None:

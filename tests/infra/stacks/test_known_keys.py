@@ -33,7 +33,7 @@ def statements(templates: dict[str, str], room: str, owner: str) -> list[dict[st
 def test_the_prediction_function_reads_its_own_keys_only(templates: dict[str, str]) -> None:
     [one] = statements(templates, "serving", "prediction")
     assert one["Action"] == ["dynamodb:BatchGetItem"]
-    assert one["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["known#air_quality"]}}
+    assert one["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["known#air_quality#*"]}}
     assert json.dumps(one["Resource"]).count("table/millrace-dev-state") == 1
 
 
@@ -45,7 +45,7 @@ def test_who_changes_the_table_writes_what_is_known(owner: str, templates: dict[
     }  # fmt: skip
     for one in found:
         [keys] = one["Condition"].values()
-        assert {*keys["dynamodb:LeadingKeys"]} <= {"known#air_quality", "air_quality"}
+        assert {*keys["dynamodb:LeadingKeys"]} <= {"known#air_quality#*", "air_quality"}
         assert set(one["Action"]) <= {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"}
 
 

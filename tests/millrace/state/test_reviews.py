@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from millrace.decisions.review import ReviewAnswer, ReviewItem
-from millrace.state.reviews import DONE, ITEM, LEASE, STALE, WAIT, Held, ReviewQueue
+from millrace.state.reviews import DONE, ITEM, LEASE, SPREAD, STALE, WAIT, Held, ReviewQueue
 from millrace.timestamps import parse_utc
 from tests.millrace.state.conftest import NAMES
 
@@ -32,15 +33,15 @@ ITEM_0 = ReviewItem(
 
 
 def test_the_oldest_waits_in_whatever_place(queue: ReviewQueue) -> None:
-    assert queue.oldest() is None
+    assert queue.oldest(now=AT) is None
     for number, priority in ((3, 1), (1, 3), (2, 2)):
         queue.open(numbered(number, priority=priority))
-    assert queue.oldest() == AT + timedelta(minutes=1)
+    assert queue.oldest(now=AT) == AT + timedelta(minutes=1)
     first = held(queue.take("r-1", by="ann", now=AT))
     queue.escalate(first, note="", now=AT)
-    assert queue.oldest() == AT + timedelta(minutes=1)
+    assert queue.oldest(now=AT) == AT + timedelta(minutes=1)
     queue.answer(held(queue.take("r-1", by="ben", now=AT)), answer("ben"), label="{}")
-    assert queue.oldest() == AT + timedelta(minutes=2)
+    assert queue.oldest(now=AT) == AT + timedelta(minutes=2)
 
 
 def test_an_answer_that_is_changed_while_the_sweep_looks_keeps_its_label(client: Any, queue: ReviewQueue) -> None:
@@ -98,13 +99,13 @@ def test_an_item_that_is_withdrawn_waits_no_more_unless_it_has_waited_before(que
     assert queue.withdraw("r-9", now=AT)
     assert queue.withdraw("r-0", now=AT)
     assert not queue.withdraw("r-9", now=AT)
-    assert queue.waiting(most=10) == [ITEM_0]
+    assert queue.waiting(most=10, now=AT) == [ITEM_0]
     assert queue.find(["r-9"])["r-9"].status == "withdrawn"
     assert queue.open(own) is False
-    assert queue.count(most=10) == 1
+    assert queue.count(most=10, now=AT) == 1
     # As it was before, it is withdrawn like any other.
     assert queue.withdraw("r-0", now=AT)
-    assert queue.waiting(most=10) == []
+    assert queue.waiting(most=10, now=AT) == []
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_an_item_is_opened_once_and_comes_back_as_it_was(queue: ReviewQueue) -> 
     assert queue.open(ITEM_0)
     assert not queue.open(replace(ITEM_0, opened_at=AT + LEASE, reason="paused"))
     assert queue.find(["r-0", "r-0", "other"]) == {"r-0": ITEM_0}
-    assert (queue.count(most=10), queue.waiting(most=5)) == (1, [ITEM_0])
+    assert (queue.count(most=10, now=AT), queue.waiting(most=5, now=AT)) == (1, [ITEM_0])
 
 
 def test_items_come_by_priority_then_by_time(queue: ReviewQueue) -> None:
@@ -195,7 +196,7 @@ def test_an_answer_is_taken_back_by_its_person_until_its_label_is_dropped(queue:
     queue.begin_drop(item, drop="a", now=AT)
     assert queue.undo("r-0", by="ann", now=AT) is None
     assert queue.find(["r-0"])["r-0"].answer == answer(value=0)
-    assert queue.count(most=9) == 0
+    assert queue.count(most=9, now=AT) == 0
 
 
 def test_who_skips_or_passes_on_is_not_asked_again(queue: ReviewQueue) -> None:
@@ -245,7 +246,7 @@ def test_the_sweep_ends_what_is_over_and_nothing_else(queue: ReviewQueue, ended:
     assert queue.end_expired(now=AT + timedelta(hours=3), most=2) == 2
     assert queue.end_expired(now=AT + timedelta(hours=3), most=9) == 1
     assert {one.id for one in ended} == {"r-0", "r-1", "r-2"}
-    assert queue.count(most=9) == 3
+    assert queue.count(most=9, now=AT) == 3
 
 
 class DiedError(Exception):
@@ -332,10 +333,24 @@ def test_an_undo_that_dies_leaves_the_answer(queue: ReviewQueue, client: Any) ->
     assert [item.answer for item, _ in queue.answered()] == [answer()]
 
 
-def test_the_first_item_is_one_query_however_many_wait(queue: ReviewQueue, client: Any) -> None:
+def test_the_first_item_is_one_query_of_each_partition_however_many_wait(queue: ReviewQueue, client: Any) -> None:
     for number in range(300):
         queue.open(numbered(number))
     calls: list[str] = []
     client.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
     held(queue.next(by="ann", now=AT))
-    assert calls == ["Query", "UpdateItem", "GetItem"]
+    assert calls == [*["Query"] * SPREAD.partitions, "UpdateItem", "GetItem"]
+    parts = Counter(item["pk"]["S"] for item in client.scan(TableName=NAMES.platform.state_table)["Items"])
+    assert {*parts} == {f"review#electricity#0{number}" for number in range(SPREAD.partitions)}
+    assert min(parts.values()) > 300 / SPREAD.partitions, "about as many items and places in each"
+    assert [one.id for one in queue.waiting(most=300, now=AT)] == [f"r-{number}" for number in range(300)]
+
+
+def test_what_is_over_waits_no_more_though_nobody_has_ended_it(queue: ReviewQueue) -> None:
+    for number in range(3):
+        queue.open(numbered(number, expires_at=AT + timedelta(hours=1 + number)))
+    for over in range(3):
+        now, left = AT + timedelta(hours=over), 3 - over
+        assert [one.id for one in queue.waiting(most=9, now=now)] == [f"r-{number}" for number in range(over, 3)]
+        assert (queue.count(most=9, now=now), queue.oldest(now=now)) == (left, AT + timedelta(minutes=over))
+    assert queue.oldest(now=AT + timedelta(hours=3)) is None

@@ -266,7 +266,8 @@ def test_leading_keys_limit_a_table(role, cloud, fresh):
     )
     own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "mine#*"}}
     arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
-    dynamodb = role(allow(["dynamodb:PutItem", "dynamodb:Query"], arn, **own))("dynamodb")
+    actions = [f"dynamodb:{name}" for name in ("PutItem", "Query", "BatchGetItem", "BatchWriteItem")]
+    dynamodb = role(allow(actions, arn, **own))("dynamodb")
     dynamodb.put_item(TableName=table, Item={"pk": {"S": "mine#1"}, "sk": {"S": "1997"}})
     query = {"TableName": table, "KeyConditionExpression": "pk = :pk"}
     dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": "mine#1"}})
@@ -274,6 +275,16 @@ def test_leading_keys_limit_a_table(role, cloud, fresh):
         dynamodb.put_item(TableName=table, Item={"pk": {"S": "theirs#1"}, "sk": {"S": "1997"}})
     with Refused():
         dynamodb.query(**query, ExpressionAttributeValues={":pk": {"S": "theirs#1"}})
+    # Each item of a batch and of a transaction counts.
+    keys = [{"pk": {"S": pk}, "sk": {"S": "1997"}} for pk in ("mine#1", "theirs#1")]
+    for some in (keys[:1], keys):
+        puts = [{"Item": key} for key in some]
+        with Refused() if len(some) > 1 else contextlib.nullcontext():
+            dynamodb.batch_get_item(RequestItems={table: {"Keys": some}})
+        with Refused() if len(some) > 1 else contextlib.nullcontext():
+            dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": put} for put in puts]})
+        with Refused() if len(some) > 1 else contextlib.nullcontext():
+            dynamodb.transact_write_items(TransactItems=[{"Put": {"TableName": table, **put}} for put in puts])
     # The bound of the sort key is no leading key.
     since = {"TableName": table, "KeyConditionExpression": "pk = :pk AND sk >= :since"}
     found = dynamodb.query(**since, ExpressionAttributeValues={":pk": {"S": "mine#1"}, ":since": {"S": "1996"}})
