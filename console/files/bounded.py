@@ -43,6 +43,8 @@ def read_bounded(read: Callable[[Path, Inside], Grid], path: Path, inside: Insid
         )
     if isinstance(answer, Grid):
         return answer
+    if isinstance(answer, str):
+        stop(path, "content", "a file that can be read", answer)
     raise ConfigurationError(**answer)
 
 
@@ -60,6 +62,8 @@ def _serve(read: Callable[[Path, Inside], Grid], path: Path, inside: Inside, ans
         answers.send({name: getattr(error, name) for name in fields})
     except MemoryError:
         os._exit(1)
+    except Exception as error:  # what a library makes of a stranger's bytes
+        answers.send(f"{type(error).__name__}: {error}"[:500])
 
 
 def _limit(kind: int, most: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.errors import AskerUnknownError, ConflictError, OvertakenError
@@ -108,7 +109,8 @@ def asked_by(execution_arn: str, *, said: str) -> str:
     """Who started the rollback. `said` is what its input says, which is believed if a function or a rule wrote it."""
     try:
         asker = ASKERS.find(execution_arn)
-    except AskerUnknownError:
+    except (AskerUnknownError, ClientError, BotoCoreError):
+        # The version is live already, and the record of it is not to be lost.
         asker = UNKNOWN
     return said if asker == NOBODY else f"{UNKNOWN} ({said} by its input)" if asker == UNKNOWN else asker
 

@@ -39,6 +39,8 @@ from millrace.state.table import StateTable
 from millrace.state.wanted import StoredChoices
 from millrace.workload.load import load_workload
 
+MOST_EARLY = 25
+"""The most batches of early labels of which a run has the decisions looked for."""
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
@@ -96,10 +98,11 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
 
 
 def look_again(call: StepInput[MonitorInput]) -> None:
-    """Have the labels judged that came before their decisions: by now these may be there."""
-    for batch in HeldLabels(STATE).every():
-        if batch.status != "waiting" or not batch.is_early:
-            continue
+    """Have the labels judged that came before their decisions: by now these may be there.
+
+    The newest MOST_EARLY batches are looked at: what waits beyond them waits for a person."""
+    early = [batch for batch in HeldLabels(STATE).every() if batch.status == "waiting" and batch.is_early]
+    for batch in sorted(early, key=lambda each: each.held_at)[-MOST_EARLY:]:
         detail = {"workload": SETTINGS.workload, "feed": "labels", "objects": [batch.object.model_dump(mode="json")]}
         document = {"cause": call.state.cause, "as_of": call.state.as_of.isoformat(), "detail": detail}
         try:

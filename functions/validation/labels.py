@@ -15,8 +15,11 @@ from millrace.contract.schema import PREDICTION_ID
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_change import KnownLabels, compare_known
 from millrace.datasets.label_evidence import Answers, error_figure, label_figures, sure_answers, sure_parts
+from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.notes import ARRIVAL, LABELS, WITHDRAWN_DROP
+from millrace.datasets.relabelled_rows import places
 from millrace.datasets.tables import Lake
+from millrace.decisions.review import doubted_labels
 from millrace.decisions.scored import MOST_ROWS
 from millrace.decisions.store import read_days
 from millrace.messages.ingest import DropObject, ParsedDrop, cut
@@ -109,13 +112,18 @@ class LabelJudge:
             if earlier and earlier.status == "accepted":
                 became = JudgedBatch(batch=replace(batch, accepted_by=earlier.by))
             else:
-                became = self._judge(drop, batch, learnt, rate=rate, quota=quota)
+                became = self._judge(drop, batch, learnt, rate=rate, quota=max(quota, self._doubted(drop)))
                 self._keep(drop, named, became, earlier)
                 became = replace(became, is_told=bool(earlier and {*earlier.because} == {*became.because}))
             judged[drop.drop_id] = became
             if not became.because:
                 learnt.append(LearntBatch(drop_id=drop.drop_id, at=drop.as_of, batch=became.batch))
         return judged
+
+    def _doubted(self, drop: ParsedDrop) -> int:
+        """How many labels people are asked to correct a day, for a drop of such corrections."""
+        policy, folder = self._workload.policy, doubted_labels(self._workload.name)
+        return (policy.label_errors_a_day or 0) if policy and drop.source_key.startswith(folder) else 0
 
     def _judge(
         self, drop: ParsedDrop, batch: LabelBatch, learnt: Sequence[LearntBatch], *, rate: float, quota: int
@@ -205,7 +213,8 @@ class LabelJudge:
         times = rows[spec.event_time].to_pylist()
         near = np.array([at is not None and _row_day(at, spec.horizons[0]) in chosen for at in times], bool)
         # A label at a horizon belongs to rows of several days, and later rows are its truth.
-        early = 0 if spec.horizon_hours else self._count_early(rows.filter(pa.array(near & ~known.known)), chosen)
+        new = rows.filter(pa.array(near & ~known.known))
+        early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen)
         unanswered = round(early * len(labels) / near.sum()) if near.any() else 0
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
         stored = read_days(self._s3, bucket, workload, chosen, most_scored=MOST_SCORED)
@@ -224,6 +233,16 @@ class LabelJudge:
             columns={name: [cells.get(name) for cells in inputs] for name in names},
         )
         return answers, unanswered
+
+    def _without_row(self, labels: pa.Table) -> pa.Table:
+        """These labels without those of rows that the table has: a row that waits for its label gets it."""
+        import pyarrow as pa
+
+        rows, key = self._lake.find("rows"), self._workload.prediction.key
+        if rows is None or rows.current_snapshot() is None or not labels.num_rows:
+            return labels
+        found = rows_within(rows, key[0], extremes(labels, key[0]), key, but_of="")
+        return labels.filter(pa.array(places(labels, found, key) < 0))
 
     def _count_early(self, labels: pa.Table, days: Collection[date]) -> int:
         """How many of these labels, all of these days, have no decision."""

@@ -59,3 +59,13 @@ def test_a_start_that_cloudtrail_does_not_show_is_looked_for_again_and_then_unkn
                 askers.find(PARENT)
         else:
             assert askers.find(PARENT) == expected
+
+
+def test_a_look_up_that_is_throttled_is_made_again():
+    states, trail = boto3.client("stepfunctions", "eu-west-1"), boto3.client("cloudtrail", "eu-west-1")
+    described = {"executionArn": PARENT, "stateMachineArn": PARENT, "status": "RUNNING", "startDate": datetime.now(UTC)}
+    with Stubber(states) as stubbed, Stubber(trail) as busy:
+        stubbed.add_response("describe_execution", described | {"input": "{}"})
+        busy.add_client_error("lookup_events", "ThrottlingException")
+        with pytest.raises(AskerUnknownError):
+            Askers(NAMES, states=states, trail=trail).find(PARENT)
