@@ -47,6 +47,7 @@ def run(decisions: int) -> dict[str, Any]:
         with_consumers(root / "workloads", {"crm": crm})
         patch.setenv("MILLRACE_WORKLOADS", str(root / "workloads"))
         with started(root / "build", clock=STORY.start, workloads=[STORY.workload]) as cloud:
+            receiver.clock = lambda: cloud.now().timestamp()
             cloud.client("secretsmanager").create_secret(Name="crm", SecretString=receiver.secret)
             train(cloud)
             begun = time.monotonic()

@@ -54,6 +54,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Itera
     with changed_electricity(
         tmp_path_factory.mktemp("consumers"), clock=CLOCK, added=CONSUMERS.format(url=receiver.url)
     ) as cloud:
+        receiver.clock = lambda: cloud.now().timestamp()
         # What the targets' owners have made.
         cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
         cloud.client("sqs").create_queue(QueueName="review-decisions")
