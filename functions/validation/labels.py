@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.table import Table as IcebergTable
 
+    from millrace.decisions.record import Decision
     from millrace.workload.declaration import Workload
 
 MOST_DAYS, MOST_SCORED = 5, 2000
@@ -212,12 +213,12 @@ class LabelJudge:
         chosen = {*random.Random(seed).sample(days, min(len(days), MOST_DAYS))}  # noqa: S311 # nosec B311
         times = rows[spec.event_time].to_pylist()
         near = np.array([at is not None and _row_day(at, spec.horizons[0]) in chosen for at in times], bool)
-        # A label at a horizon belongs to rows of several days, and later rows are its truth.
-        new = rows.filter(pa.array(near & ~known.known))
-        early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen)
-        unanswered = round(early * len(labels) / near.sum()) if near.any() else 0
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
         stored = read_days(self._s3, bucket, workload, chosen, most_scored=MOST_SCORED)
+        new = rows.filter(pa.array(near & ~known.known))
+        # A label at a horizon belongs to rows of several days, and later rows are its truth.
+        early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen, stored.decisions)
+        unanswered = round(early * len(labels) / near.sum()) if near.any() else 0
         if not stored.decisions:
             return None, unanswered
         task = tasks.declare(spec, contract.rows.column(spec.label_columns[0]))
@@ -244,14 +245,22 @@ class LabelJudge:
         found = rows_within(rows, key[0], extremes(labels, key[0]), key, but_of="")
         return labels.filter(pa.array(places(labels, found, key) < 0))
 
-    def _count_early(self, labels: pa.Table, days: Collection[date]) -> int:
-        """How many of these labels, all of these days, have no decision."""
-        from millrace.decisions.columns import read_parts
+    def _count_early(self, labels: pa.Table, days: Collection[date], read: Sequence[Decision]) -> int:
+        """How many of these labels, all of these days, have no decision; some of the decisions have been `read`."""
+        import pyarrow as pa
+
+        from millrace.decisions.columns import of_decisions, read_parts
         from millrace.decisions.labelled import SHAPE, LabelledDecisions
+        from millrace.decisions.outcome_columns import decisions_of
 
         if not labels.num_rows:
             return 0
         spec, table = self._workload.prediction, self._lake.contract.labels
+        place_L = decisions_of(of_decisions(read, SHAPE), labels, prediction_spec=spec, table=table)
+        labels = labels.filter(pa.array(place_L < 0))
+        # All requests were read, and of a scored file some rows.
+        if not labels.num_rows or all(decision.source != "batch" for decision in read):
+            return int(labels.num_rows)
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
         with TemporaryDirectory() as folder:
             found = LabelledDecisions(labels, prediction_spec=spec, table=table, folder=Path(folder))
