@@ -14,10 +14,10 @@ import pytest
 import yaml
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot
 
 from infra.bundles import closure
 from millrace.contract.violation import raw_row
+from millrace.datasets.journal import ADDED, Journal, JournalEntry
 from tests.end_to_end.conftest import Lived
 
 LINKS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
@@ -52,12 +52,11 @@ def test_data(lived: Lived, rows: Table, package: dict[str, Any]) -> None:
     snapshot = rows.snapshot_by_name(known["tag"])
     assert snapshot is not None
     assert str(snapshot.snapshot_id) == known["snapshot_id"]
-    history = list(ancestors(rows, snapshot))
     lines = []
-    for one in history:
-        assert one.summary is not None
-        lines.append(f"{one.summary['millrace.source-digest']}:{one.summary['added-records']}")
-        assert came_from(lived, rows, one) == one.summary["millrace.source-digest"]
+    # The journal knows what snapshots brought that have expired since.
+    for entry in Journal.of(rows).up_to(snapshot.snapshot_id):
+        lines.append(f"{entry.digest}:{entry.notes[ADDED]}")
+        assert came_from(lived, rows, entry) == entry.digest
     assert sha256("\n".join(lines).encode()) == known["data_digest"]
     trained_on = rows.scan(snapshot_id=snapshot.snapshot_id)
     assert trained_on.to_arrow().num_rows == int(known["rows"])
@@ -66,23 +65,14 @@ def test_data(lived: Lived, rows: Table, package: dict[str, Any]) -> None:
     assert {prefix["prefix"] + key for key in keys} == files
 
 
-def ancestors(table: Table, snapshot: Snapshot) -> list[Snapshot]:
-    """The snapshot and those it came from, the oldest first."""
-    found = [snapshot]
-    while (parent := found[0].parent_snapshot_id) is not None:
-        before = table.snapshot_by_id(parent)
-        assert before is not None
-        found.insert(0, before)
-    return found
-
-
-def came_from(lived: Lived, table: Table, snapshot: Snapshot) -> str:
+def came_from(lived: Lived, table: Table, entry: JournalEntry) -> str:
     """The digest of the dropped object; of the rows themselves where they came out of the table of labels."""
-    assert snapshot.summary is not None
-    source = str(snapshot.summary["millrace.source"])
+    source = entry.notes["millrace.source"]
     if source.startswith("s3://"):
         return sha256(lived.read(source))
     assert source.startswith(f"{lived.names.table('labels')}@")
+    snapshot = table.snapshot_by_id(entry.snapshot_id)
+    assert snapshot is not None
     added = [
         entry.data_file.file_path
         for manifest in snapshot.manifests(table.io)
@@ -90,7 +80,7 @@ def came_from(lived: Lived, table: Table, snapshot: Snapshot) -> str:
         for entry in manifest.fetch_manifest_entry(table.io)
     ]
     (rows,) = [lived.parquet(uri).drop_columns(["_source"]).to_pylist() for uri in added]
-    return sha256("\n".join(map(raw_row, rows)).encode())
+    return sha256("".join(f"{raw_row(row)}\n" for row in rows).encode())
 
 
 @pytest.mark.parametrize(("link", "file"), [("contract", "contract.yaml"), ("config", "workload.yaml")])
