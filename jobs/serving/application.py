@@ -54,6 +54,7 @@ class Application:
         # Templates of text, each filled by one `%` for each row. The version comes from outside: where it is part of a
         # template, its own `%` are doubled.
         self._fields = self._task.answer
+        self._bounds = self._task.objective.bounds
         version, fields = json.dumps(self._version), template(self._fields)
         self._start = f'{{"model_version":{version},"predictions":['
         self._prediction = f"{{{fields}}}"
@@ -128,9 +129,10 @@ class Application:
         import numpy as np
 
         usable_N: npt.NDArray[np.bool_] = np.isfinite(output_NW).all(axis=1)
-        if bounds := self._task.objective.bounds:
+        if self._bounds is not None:
             # Our own graphs clip; an external one need not.
-            usable_N &= ((output_NW >= bounds[0]) & (output_NW <= bounds[1])).all(axis=1)
+            least, most = self._bounds
+            usable_N &= ((output_NW >= least) & (output_NW <= most)).all(axis=1)
         for values in measured.values():
             usable_N &= np.isfinite(values)
         return usable_N

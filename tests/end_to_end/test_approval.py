@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.stages import ACT_AS
 from millrace.names import WorkloadNames
 from millrace.release.registry import Registry
 from millrace.state.leases import Leases
@@ -39,7 +40,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 def types(*words: str) -> tuple[int, Any]:
     """The exit status of `millrace …`, and what it printed: JSON, or its words."""
-    done = CliRunner().invoke(app, list(words))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ACT_AS, "")  # what `--as` says holds for one command
+        done = CliRunner().invoke(app, list(words))
     printed = done.stdout if "--json" in words else f"{done.stdout}{done.stderr}{done.exception or ''}"
     return done.exit_code, json.loads(printed) if "--json" in words and printed else printed
 

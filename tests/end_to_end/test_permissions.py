@@ -249,6 +249,24 @@ SELDOM = (
         because="an execution of any machine may have ended without an event",
     ),
     Seldom(
+        roles=("release",),
+        actions=("cloudtrail:LookupEvents", "states:DescribeExecution"),
+        because="a person asked for a release: who it was is looked up",
+        test="test_operator_rollback.py",
+    ),
+    Seldom(
+        roles=("tables",),
+        actions=("s3:GetObject",),
+        resource="*/predictions/*",
+        because="labels came for rows of a scored file",
+    ),
+    Seldom(
+        roles=("monitoring",),
+        actions=("states:StartExecution",),
+        resource="*-ingest",
+        because="labels came before their decisions, and are read again when these are stored",
+    ),
+    Seldom(
         roles=("monitoring",),
         actions=("events:PutEvents",),
         because="rows or labels are late",

@@ -59,6 +59,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
             "machine_log": "errors",
             "dashboards": True,
             "prediction_reserved": 5,
+            "decision_writers": 4,
             "api": {"requests_per_s": 20},
             "callers": {"requests_per_s": 5, "burst": 10},
             "released_to": [{"account": "444455556666", "stage": "prod"}],

@@ -17,6 +17,7 @@ from millrace.messages.events import DropRejected, ReleaseUntidy
 from tests.infra.local.waiting import until
 from tests.infra.machines.contexts import context_of
 
+EVENTS = (ReleaseUntidy, DropRejected)
 ERROR = "EventBridge.AmazonEventBridgeException"
 
 
@@ -42,7 +43,7 @@ def run(client: Any, context: Context, steps: dict[str, State], given: Any, *, a
     iam, machines, name = client("iam"), client("stepfunctions"), f"kept-{uuid.uuid4()}"
     trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy([trust])))["Role"]["Arn"]
-    own = [one.document() for one in states.put_event_statements(context) if allowed in one.actions]
+    own = [one.document() for one in states.put_event_statements(context, *EVENTS) if allowed in one.actions]
     if own:
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy(own)))
     definition = {"StartAt": next(iter(steps)), "States": {**steps, "Live": {"Type": "Succeed"}}}
