@@ -15,8 +15,8 @@ from console.queries.runs import Run, input_of, list_runs
 from console.queries.versions import climbing_version, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import LIVE, WorkloadNames
-from millrace.release.promotion import is_same_person, outcome_of
-from millrace.release.registry import ASKED_BY, PENDING, REJECTED, Package
+from millrace.release.promotion import objection_to, outcome_of
+from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.pointers import ReleasePointers
 
 
@@ -34,11 +34,11 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
 
     Raises ConfigurationError for an empty reason and for a version that does not exist. Raises ConflictError for a
     version about which a person has decided or need not decide, for one that is or was live or is older than the live
-    one, and for the person who asked for its training."""
+    one, and for an identity that may not approve it (`objection_to`)."""
     package = _undecided(environment, names, version, reason=reason)
     who = environment.identity()
-    if (asked_by := package.metadata.get(ASKED_BY)) and is_same_person(who, asked_by):
-        raise ConflictError(f"approve: expected another person than who asked for its training, {who} did")
+    if objection := objection_to(who, own_roles=names.sessions, asked_by=package.asked_by):
+        raise ConflictError(f"version {version}: {objection}")
     registry_of(environment, names).approve(package, reason=reason)
     return package
 

@@ -16,8 +16,7 @@ from console.queries.versions import WaitingVersion
 from console.words import age
 from millrace.artefact.signing import SignedVersion
 from millrace.names import WorkloadNames
-from millrace.release.askers import UNKNOWN
-from millrace.release.promotion import is_same_person
+from millrace.release.promotion import objection_to
 from millrace.release.registry import APPROVED, PENDING, Package
 
 WATCHED = ("shadow", "assisted", "canary")
@@ -44,10 +43,9 @@ class Decided:
     """Whether a release runs."""
 
     @property
-    def may_approve(self) -> bool:
-        """Whether `who` is surely another person than who asked for the training."""
-        asked_by = self.waiting.asked_by
-        return asked_by != UNKNOWN and not is_same_person(self.who, asked_by)
+    def objection(self) -> str:
+        """Why `who` may not approve the version; empty if they may."""
+        return objection_to(self.who, own_roles=self.names.sessions, asked_by=self.package.asked_by)
 
     @property
     def stands(self) -> str:
@@ -87,7 +85,7 @@ def version_page(found: Decided, *, asked: str, token: str, message: str = "") -
         stands=found.stands,
         waits=waits(found.waiting, found.now) if version.status == "waits" else "",
         is_watched=version.status in WATCHED,
-        may_approve=found.may_approve,
+        objection=found.objection,
         who=found.who,
         said="" if found.package.approval == PENDING else found.package.said,
         signature=found.signature,

@@ -17,7 +17,7 @@ from millrace.messages.train import GatesJudged, GateVerdict, NextStep
 from millrace.messages.training_run import PINNED, Run
 from millrace.names import WorkloadNames
 from millrace.release.askers import NOBODY
-from millrace.release.registry import ASKED_BY, PENDING, REJECTED, Package, Registry
+from millrace.release.registry import PENDING, REJECTED, Package, Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
 from millrace.state.audit import Record
@@ -179,7 +179,7 @@ def find_waiting(environment: Environment, names: WorkloadNames) -> tuple[Waitin
 
 def asker(package: Package) -> str:
     """The identity that asked for the training of the version, or UNKNOWN; empty if no person did."""
-    return package.metadata.get(ASKED_BY, "").replace(NOBODY, "")
+    return "" if package.asked_by == NOBODY else package.asked_by
 
 
 def waiting(names: WorkloadNames, package: Package) -> WaitingVersion:

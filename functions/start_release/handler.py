@@ -19,7 +19,6 @@ from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.names import LIVE
-from millrace.release.askers import UNKNOWN
 from millrace.release.promotion import (
     LEASE_DAYS,
     ROLLBACK_PHASES,
@@ -30,7 +29,7 @@ from millrace.release.promotion import (
     rollback_target,
     verdict_of,
 )
-from millrace.release.registry import APPROVED, ASKED_BY, Package, Registry
+from millrace.release.registry import APPROVED, Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
@@ -150,8 +149,7 @@ def judge(package: Package, pointers: Pointers) -> Verdict:
     """What people have said about the version."""
     if package.was_live and pointers.champion is None:
         return Verdict()  # it is brought back, since the pointers were lost
-    asked_by = package.metadata.get(ASKED_BY, UNKNOWN)
-    return verdict_of(package, approval=SETTINGS.approval, own_roles=NAMES.sessions, asked_by=asked_by)
+    return verdict_of(package, approval=SETTINGS.approval, own_roles=NAMES.sessions)
 
 
 def record(call: StepInput[ReleaseInput], package: Package, verdict: Verdict) -> None:

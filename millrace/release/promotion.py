@@ -130,25 +130,31 @@ def is_same_person(one: str, other: str) -> bool:
     return owner_of(one) == owner_of(other)
 
 
-def verdict_of(package: Package, *, approval: Approval, own_roles: str, asked_by: str) -> Verdict:
-    """Whether a version that was never live may be released, by who has approved it.
+def objection_to(who: str, *, own_roles: str, asked_by: str) -> str:
+    """Why this identity may not approve a version, for a person; empty if it may.
 
     `asked_by` is the identity that started its training, NOBODY or UNKNOWN. One whom nobody knows may be the one who
     approves, so nobody may. `own_roles` is what the ARNs of the roles of the workload's own functions begin with: they
     approve nothing in a person's place."""
+    if not who or who.startswith(own_roles):
+        return f"expected a person to approve it, {who or 'nobody whom SageMaker names'} did"
+    if asked_by == UNKNOWN:
+        return "nobody knows who asked for its training, CloudTrail has no event of its start: train again"
+    if asked_by != NOBODY and is_same_person(who, asked_by):
+        return f"expected another person than who asked for its training to approve it, {asked_by} did"
+    return ""
+
+
+def verdict_of(package: Package, *, approval: Approval, own_roles: str) -> Verdict:
+    """Whether a version that was never live may be released, by who has approved it (`objection_to`)."""
     if package.refusal:
         return Verdict(refusal=package.refusal)
     if approval == "none":
         return Verdict()
     if package.approval == PENDING:
         return Verdict(waits=True)
-    if not package.changed_by or package.changed_by.startswith(own_roles):
-        came = package.changed_by or "nobody whom SageMaker names"
-        return Verdict(refusal=f"expected a person to approve it, {came} did")
-    if asked_by == UNKNOWN:
-        return Verdict(refusal="nobody knows who asked for its training, CloudTrail has no event of its start")
-    if asked_by != NOBODY and is_same_person(package.changed_by, asked_by):
-        return Verdict(refusal=f"expected another person than who asked for its training to approve it, {asked_by} did")
+    if objection := objection_to(package.changed_by, own_roles=own_roles, asked_by=package.asked_by):
+        return Verdict(refusal=objection)
     return Verdict(approved_by=package.changed_by)
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from millrace.errors import ArtefactError
+from millrace.release.askers import UNKNOWN
 
 PENDING = "PendingManualApproval"
 """The registry's status of a version about which nobody has decided yet."""
@@ -26,9 +27,7 @@ REJECTED = "Rejected"
 WAS_LIVE = "was_live"
 """The key of the metadata of a version that is or was live: its value is the execution that released it."""
 ASKED_BY = "asked_by"
-"""The key of the metadata with the identity that asked for the training, as it said itself; absent if no person did.
-
-Its digest is signed."""
+"""The key of the metadata with the identity that asked for the training, NOBODY or UNKNOWN. Its digest is signed."""
 ORIGIN = "origin"
 """The key of the metadata of a pulled version: the ARN of the version of the other stage."""
 MAXIMUM_METADATA = 50
@@ -79,6 +78,11 @@ class Package:
         if self.approval != REJECTED:
             return ""
         return f"{self.changed_by or 'somebody'} has refused it: {self.said or 'without a reason'}"
+
+    @property
+    def asked_by(self) -> str:
+        """The identity that asked for its training, NOBODY or UNKNOWN."""
+        return self.metadata.get(ASKED_BY, UNKNOWN)
 
     @property
     def was_live(self) -> bool:

@@ -61,12 +61,22 @@ def test_a_version_that_waits_is_approved_or_refused_once(environment: Environme
             decide(environment, NAMES, "3", reason="yet again")
 
 
-def test_who_asked_for_the_training_does_not_approve_its_version(environment: Environment) -> None:
-    registry_of(environment, NAMES).register(candidate("r3"))
-    registry_of(environment, NAMES).register(candidate("r4"))
-    with pytest.raises(ConflictError, match="expected another person than who asked"):
-        approve(environment, NAMES, "4", reason="mine")
-    refuse(environment, NAMES, "4", reason="mine, and it errs")
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ("r4", "expected another person than who asked"),
+        ("r5", "nobody knows who asked for its training"),
+        ("r6", "nobody knows who asked for its training"),
+    ],
+)
+def test_who_asked_for_the_training_or_may_have_does_not_approve_its_version(
+    environment: Environment, run: str, told: str
+) -> None:
+    package = registry_of(environment, NAMES).register(candidate(run))
+    with pytest.raises(ConflictError, match=told):
+        approve(environment, NAMES, package.version, reason="mine")
+    assert registry_of(environment, NAMES).describe(package.arn).approval == "PendingManualApproval"
+    refuse(environment, NAMES, package.version, reason="mine, and it errs")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from console.environment import Environment
 from console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import Platform, WorkloadNames
+from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import ASKED_BY, Candidate
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
@@ -32,10 +33,13 @@ def version(number: int) -> Version:
     return Version(package_arn=package, version=str(number), model_name="m", run="r", baseline_uri="")
 
 
+ASKERS = {"r4": {ASKED_BY: "arn:aws:sts::123456789012:user/moto"}, "r5": {ASKED_BY: UNKNOWN}, "r6": {}}
+
+
 def candidate(run: str) -> Candidate:
     return Candidate(
         run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
-        metadata={ASKED_BY: "arn:aws:sts::123456789012:user/moto"} if run == "r4" else {},
+        metadata=ASKERS.get(run, {ASKED_BY: NOBODY}),
     )  # fmt: skip
 
 

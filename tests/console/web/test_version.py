@@ -16,6 +16,7 @@ from console.environment import Environment, find_environment
 from console.queries import cost
 from console.queries.versions import registry_of
 from console.web.app import console_app
+from millrace.release.askers import UNKNOWN
 from millrace.release.registry import ASKED_BY, Package
 from tests.console import stored_cloud
 from tests.console.conftest import read_stored
@@ -89,18 +90,19 @@ def test_a_person_decides_once(environment: Environment, browser: Browser, act: 
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("asked_by", "reason", "told"),
     [
-        ({"act": "approve", "reason": " "}, "expected a sentence for the audit table"),
-        ({"act": "approve", "reason": "mine"}, "expected another person than who asked"),
+        (ME, " ", "expected a sentence for the audit table"),
+        (ME, "mine", "expected another person than who asked"),
+        (UNKNOWN, "may be mine", "nobody knows who asked for its training"),
     ],
 )
 def test_what_is_wrong_with_an_approval_is_said(
-    environment: Environment, browser: Browser, fields: dict[str, str], told: str
+    environment: Environment, browser: Browser, asked_by: str, reason: str, told: str
 ) -> None:
-    let_wait(environment, asked_by=ME)
+    let_wait(environment, asked_by=asked_by)
     assert 'value="approve"' not in browser.ask(PATH).text
-    assert told in send(browser, browser.ask(PATH), PATH, **fields).text
+    assert told in send(browser, browser.ask(PATH), PATH, act="approve", reason=reason).text
     assert kept(environment).approval == "PendingManualApproval"
 
 

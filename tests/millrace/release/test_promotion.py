@@ -21,7 +21,7 @@ from millrace.release.promotion import (
     rollback_target,
     verdict_of,
 )
-from millrace.release.registry import WAS_LIVE, Package
+from millrace.release.registry import ASKED_BY, WAS_LIVE, Package
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import parse_utc
 
@@ -172,8 +172,8 @@ OWN = "arn:aws:sts::123456789012:assumed-role/millrace-dev-xray-"
     ],
 )
 def test_who_lets_a_version_be_released(approval, changed_by, asked_by, mode, expected):
-    package = replace(PACKAGE, approval=approval, changed_by=changed_by, said="no")
-    verdict = verdict_of(package, approval=mode, own_roles=OWN, asked_by=asked_by)
+    package = replace(PACKAGE, approval=approval, changed_by=changed_by, said="no", metadata={ASKED_BY: asked_by})
+    verdict = verdict_of(package, approval=mode, own_roles=OWN)
     said = verdict.refusal or ("waits" if verdict.waits else f"approved by {verdict.approved_by}")
     assert expected in ("goes on" if said == "approved by " else said)
 
