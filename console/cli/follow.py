@@ -174,7 +174,7 @@ def line_of(names: WorkloadNames, ended: EndedRun) -> str:
     run, outcome = ended.detail.run, ended.outcome
     took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
     if run.status != "SUCCEEDED":
-        why = f", {ended.detail.error}" if ended.detail.error else ""
+        why = f", {ended.detail.execution.failure}" if ended.detail.execution.failure else ""
         return f"{_named(names, ended.detail)}: {run.status}{took}{why}"
     result = f": {': '.join(filter(None, (outcome.text, outcome.detail)))}" if outcome.text else ""
     where = f" in {outcome.uri}" if outcome.uri else ""

@@ -14,7 +14,7 @@ from console.cli.printing import plain
 from console.commands import command
 from console.presenters.presenter import Outcome
 from console.presenters.remedy import Remedy
-from console.queries.failures import reason_of
+from console.queries.failures import UNEXPECTED, reason_of
 from console.queries.history import Step
 from console.queries.run_logs import Log, plainly
 from console.queries.runs import RunDetail
@@ -116,6 +116,8 @@ def _failure(console: Console, detail: RunDetail, broken: Step | None, *, is_log
     error = detail.error or (broken.error if broken else "") or detail.run.status
     where = f" in {broken.name}" if broken else ""
     cause = detail.cause or (broken.cause if broken else "")
+    if reason_of(cause).startswith(UNEXPECTED):
+        error = detail.run.status
     _titled(console, f"{error}{where}", _cut(reason_of(cause) if is_logged else _readable(cause)), style="bold red")
     if detail.why_not_redrivable:
         console.print(Text(f"not redrivable: {detail.why_not_redrivable}"))
@@ -127,10 +129,11 @@ def _readable(cause: str) -> str:
         value: Any = json.loads(cause)
     except ValueError:
         return cause
-    if isinstance(value, dict) and "errorMessage" in value:
-        return plainly(cause)  # with the lines of code that it came through
     # `reason_of` gives the cause itself if it finds no reason in it: then all of the JSON is shown.
     reason = reason_of(cause)
+    if isinstance(value, dict) and "errorMessage" in value:
+        # With the lines of code that it came through.
+        return "\n".join((reason, *(str(frame).rstrip() for frame in value.get("stackTrace") or ())))
     return json.dumps(value, indent=1) if reason == cause else reason
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from millrace import errors
+
 SILENT = re.compile(r"^AlgorithmError: ,? ?exit code: (?P<code>\d+)$")
 """The reason that SageMaker gives for a container that ended without a message of its own."""
 ENDINGS = {
@@ -17,6 +19,12 @@ NAMED = re.compile(r"^(?:States\.TaskFailed: )?(?:AlgorithmError: )?(?P<type>[A-
 """The error's class at the beginning of a reason, as our functions and jobs write it.
 
 If a child run waited for the job, the child's own error `States.TaskFailed` comes first."""
+UNEXPECTED = "an unexpected error in "
+"""How the reason of an exception begins that is none of ours: a defect, whose class says nothing to who reads it."""
+DEFECT = re.compile(r"^AlgorithmError: (?P<type>[A-Z]\w+): (?P<message>.*), exit code: 1$", re.DOTALL)
+"""The reason of a job that an exception of Python ended, as `jobs.runtime` writes it."""
+FUNCTION = re.compile(r"\bfunctions/(\w+)/")
+"""The name of a function of ours in a traceback."""
 
 
 def reason_of(cause: str) -> str:
@@ -24,7 +32,8 @@ def reason_of(cause: str) -> str:
     child run; else the cause itself.
 
     `{"TrainingJobName": …, "FailureReason": "SnapshotError: no rows"}` gives `SnapshotError: no rows`, and
-    `{"errorMessage": "expected a number", "errorType": "SettingsError"}` gives `SettingsError: expected a number`."""
+    `{"errorMessage": "expected a number", "errorType": "SettingsError"}` gives `SettingsError: expected a number`. An
+    exception that is none of ours is UNEXPECTED: `an unexpected error in gating: division by zero; the log: …`."""
     try:
         document: Any = json.loads(cause)
     except ValueError:
@@ -32,6 +41,9 @@ def reason_of(cause: str) -> str:
     if isinstance(document, dict) and "FailureReason" in document:
         return _ended(str(document["FailureReason"]))
     if isinstance(document, dict) and "errorMessage" in document:
+        kind, frames = str(document.get("errorType", "")), FUNCTION.search(str(document.get("stackTrace")))
+        if frames and not hasattr(errors, kind):
+            return _unexpected(frames[1], kind, str(document["errorMessage"]), log=frames[1])
         return ": ".join(str(document[name]) for name in ("errorType", "errorMessage") if document.get(name))
     if isinstance(document, dict) and "QueryExecution" in document:
         return str(document["QueryExecution"]["Status"].get("StateChangeReason", ""))
@@ -41,8 +53,18 @@ def reason_of(cause: str) -> str:
     return cause
 
 
+def _unexpected(where: str, kind: str, message: str, *, log: str) -> str:
+    # A KeyError's message is the key alone, and some exceptions have none.
+    is_told = " " in message
+    what = message if is_told else f"{re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', kind).lower()} {message}".strip()
+    return f"{UNEXPECTED}{where}: {what}; the log: millrace logs {log}"
+
+
 def _ended(reason: str) -> str:
     """What an exit code means if the job gave no reason itself: `AlgorithmError: , exit code: 137` is a kill."""
+    defect = DEFECT.match(reason)
+    if defect and not hasattr(errors, defect["type"]):
+        return _unexpected("the job", defect["type"], defect["message"], log="RUN")
     found = SILENT.match(reason)
     if found is None:
         return reason
@@ -53,7 +75,9 @@ def _ended(reason: str) -> str:
 def failure_of(error: str, cause: str) -> str:
     """Error and reason in one line, without repeating the error."""
     reason = reason_of(cause)
-    return reason if reason.startswith(f"{error}: ") else ": ".join(word for word in (error, reason) if word)
+    return (
+        reason if reason.startswith((f"{error}: ", UNEXPECTED)) else ": ".join(word for word in (error, reason) if word)
+    )
 
 
 def is_of_child(cause: str) -> bool:

@@ -15,6 +15,8 @@ from millrace.names import MACHINES, Platform, WorkloadNames
 NAMES = WorkloadNames(
     platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
 )
+FRAME = '  File "/var/task/functions/gating/handler.py", line 40, in handler\n'
+"""A line of the traceback that the Lambda runtime gives with an exception."""
 TOLD: Any = json.loads(Path(__file__).with_name("history.json").read_text())
 
 
@@ -82,6 +84,24 @@ def test_a_failed_execution_has_no_output_but_an_error() -> None:
             "States.TaskFailed: SnapshotError: no rows",
         ),
         ("SettingsError", '{"errorMessage": "no table", "errorType": "SettingsError"}', "SettingsError: no table"),
+        *(
+            (
+                kind,
+                json.dumps({"errorMessage": said, "errorType": kind, "stackTrace": [FRAME]}),
+                f"an unexpected error in gating: {told}; the log: millrace logs gating",
+            )
+            for kind, said, told in (
+                ("ZeroDivisionError", "division by zero", "division by zero"),
+                ("KeyError", "'rows'", "key error 'rows'"),
+                ("AssertionError", "", "assertion error"),
+            )
+        ),
+        (
+            "States.TaskFailed",
+            json.dumps({"FailureReason": "AlgorithmError: IndexError: list index out of range, exit code: 1"}),
+            "an unexpected error in the job: list index out of range; the log: millrace logs RUN",
+        ),
+        ("Sandbox.Timedout", '{"errorMessage": "900 s", "errorType": "Sandbox.Timedout"}', "Sandbox.Timedout: 900 s"),
         ("States.Timeout", "", "States.Timeout"),
         ("Boom", '{"unknown": 1}', 'Boom: {"unknown": 1}'),
     ],
