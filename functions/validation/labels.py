@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,25 +13,23 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.schema import PREDICTION_ID
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_change import KnownLabels, compare_known
-from millrace.datasets.label_evidence import Answers, error_figure, label_figures, sure_answers, sure_parts
+from millrace.datasets.label_evidence import Answers, answers_of, error_figure, label_figures, sure_answers, sure_parts
 from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.notes import ARRIVAL, LABELS, WITHDRAWN_DROP
 from millrace.datasets.relabelled_rows import places
 from millrace.datasets.tables import Lake
 from millrace.decisions.review import doubted_labels
-from millrace.decisions.scored import MOST_ROWS
-from millrace.decisions.store import read_days
+from millrace.decisions.scored import EPOCH, MOST_ROWS
 from millrace.messages.ingest import DropObject, ParsedDrop, cut
 from millrace.monitoring.label_batch import ERROR, Figure, LabelBatch, is_early, judge_batch, quota_of
 from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
 from millrace.tasks import catalogue as tasks
-from millrace.tasks.answer import CONFIDENCE
+from millrace.timestamps import MICROSECOND
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.table import Table as IcebergTable
 
-    from millrace.decisions.record import Decision
     from millrace.workload.declaration import Workload
 
 MOST_DAYS, MOST_SCORED = 5, 2000
@@ -203,37 +200,36 @@ class LabelJudge:
         import numpy as np
         import pyarrow as pa
 
-        from millrace.decisions.outcome_columns import join_decisions
+        from millrace.decisions.columns import Shape, read_parts
+        from millrace.decisions.labelled import LabelledDecisions
+        from millrace.decisions.outcome_columns import join, times_of
 
         spec, contract = self._workload.prediction, self._lake.contract
         if contract.labels.column(spec.event_time).is_generated:
             return None, 0
-        labels = [label for label in rows.to_pylist() if label[spec.event_time] is not None]
-        days = sorted({_row_day(label[spec.event_time], spec.horizons[0]) for label in labels})
-        chosen = {*random.Random(seed).sample(days, min(len(days), MOST_DAYS))}  # noqa: S311 # nosec B311
-        times = rows[spec.event_time].to_pylist()
-        near = np.array([at is not None and _row_day(at, spec.horizons[0]) in chosen for at in times], bool)
+        times, has_time = times_of(rows, spec.event_time)
+        labels, is_known_L = rows.filter(pa.array(has_time)), known.known[has_time]
+        day_L = (times[has_time] - timedelta(hours=spec.horizons[0]) // MICROSECOND) // (DAY // MICROSECOND)
+        days = np.unique(day_L).tolist()
+        drawn = random.Random(seed).sample(days, min(len(days), MOST_DAYS))  # noqa: S311 # nosec B311
+        near_L, chosen = np.isin(day_L, drawn), {EPOCH + number * DAY for number in drawn}
+        task, has_files = tasks.declare(spec, contract.rows.column(spec.label_columns[0])), False
+        shape = Shape(cells={}, answer=task.answer)
+        joined: dict[str, Any] = {"prediction_spec": spec, "table": contract.labels}
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
-        stored = read_days(self._s3, bucket, workload, chosen, most_scored=MOST_SCORED)
-        new = rows.filter(pa.array(near & ~known.known))
-        # A label at a horizon belongs to rows of several days, and later rows are its truth.
-        early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen, stored.decisions)
-        unanswered = round(early * len(labels) / near.sum()) if near.any() else 0
-        if not stored.decisions:
-            return None, unanswered
-        task = tasks.declare(spec, contract.rows.column(spec.label_columns[0]))
-        outcomes = join_decisions(stored.decisions, labels, prediction_spec=spec, table=contract.labels, task=task)
-        told = [one for one in outcomes if one.error is not None]
-        inputs = [json.loads(one.decision.input) for one in told]
-        names = [name for name in (inputs[0] if inputs else ()) if name not in (*spec.key, spec.event_time)]
-        answers = Answers(
-            answer=[str(one.decision.value) for one in told],
-            error=np.array([one.error for one in told], np.float64),
-            is_share=task.error_is_share,
-            confidence=np.array([one.decision.output.get(CONFIDENCE) or np.nan for one in told], np.float64),
-            columns={name: [cells.get(name) for cells in inputs] for name in names},
-        )
-        return answers, unanswered
+        with TemporaryDirectory() as folder:
+            found = LabelledDecisions(labels, **joined, folder=Path(folder), shape=shape, hours=spec.horizons)
+            for part in read_parts(self._s3, bucket, workload, chosen, shape=shape, most_scored=MOST_SCORED):
+                has_files = has_files or "batch" in part.column("source").unique().to_pylist()
+                found.add(part)
+            read = found.known()
+            new = labels.filter(pa.array(near_L & ~is_known_L))
+            # A label at a horizon belongs to rows of several days, and later rows are its truth.
+            early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen, read, has_files)
+            outcomes = join(read, labels, **joined, task=task)
+            names = (*spec.key, spec.event_time)
+            answers = answers_of(outcomes, found.inputs, is_share=task.error_is_share, but_of=names)
+        return answers, round(early * len(labels) / near_L.sum()) if near_L.any() else 0
 
     def _without_row(self, labels: pa.Table) -> pa.Table:
         """These labels without those of rows that the table has: a row that waits for its label gets it."""
@@ -245,21 +241,23 @@ class LabelJudge:
         found = rows_within(rows, key[0], extremes(labels, key[0]), key, but_of="")
         return labels.filter(pa.array(places(labels, found, key) < 0))
 
-    def _count_early(self, labels: pa.Table, days: Collection[date], read: Sequence[Decision]) -> int:
-        """How many of these labels, all of these days, have no decision; some of the decisions have been `read`."""
+    def _count_early(self, labels: pa.Table, days: Collection[date], read: pa.Table, has_files: bool) -> int:
+        """How many of these labels, all of these days, have no decision; some of the decisions have been `read`.
+
+        `has_files`: whether some were in scored files."""
         import pyarrow as pa
 
-        from millrace.decisions.columns import of_decisions, read_parts
+        from millrace.decisions.columns import read_parts
         from millrace.decisions.labelled import SHAPE, LabelledDecisions
         from millrace.decisions.outcome_columns import decisions_of
 
         if not labels.num_rows:
             return 0
         spec, table = self._workload.prediction, self._lake.contract.labels
-        place_L = decisions_of(of_decisions(read, SHAPE), labels, prediction_spec=spec, table=table)
+        place_L = decisions_of(read, labels, prediction_spec=spec, table=table)
         labels = labels.filter(pa.array(place_L < 0))
         # All requests were read, and of a scored file some rows.
-        if not labels.num_rows or all(decision.source != "batch" for decision in read):
+        if not labels.num_rows or not has_files:
             return int(labels.num_rows)
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
         with TemporaryDirectory() as folder:
@@ -297,8 +295,3 @@ def _whose(sources: Mapping[str, int], journal: Journal | None) -> str:
     sent = f", sent by {batch.by}" if batch.by else ""
     unseen = "" if ERROR in batch.figures else ", which were never compared with decisions"
     return f" of {key}{sent}{unseen}"
-
-
-def _row_day(at: datetime, horizon_hours: float) -> Any:
-    """The day of the row whose label lies at this time."""
-    return (at - timedelta(hours=horizon_hours)).date()

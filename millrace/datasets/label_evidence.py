@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from millrace.monitoring.label_batch import ERROR, EVEN, EVERY, SURE, Figure, SureAnswers
+from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.decisions.outcome_columns import Outcomes, Places
 
     Floats = npt.NDArray[np.float64]
 
@@ -31,8 +36,76 @@ class Answers:
     """Whether an error is a share of answers, 0 to 1."""
     confidence: Floats
     """N; NaN for an answer without one."""
-    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """The cells of the answered rows by column; None for a missing one."""
+    columns: Mapping[str, Cells] = field(default_factory=dict)
+    """The cells of the answered rows by column."""
+
+
+class Cells:
+    """The cells of a column, as far as parts are made of them: numbers, or few texts.
+
+    A million rows with twenty columns are 200 MB."""
+
+    def __init__(self) -> None:
+        self._numbers: list[Floats] | None = []
+        self._codes: list[npt.NDArray[np.int8]] | None = []
+        self._texts: dict[str, int] = {}
+
+    def add(self, cells: Sequence[Any]) -> None:
+        """Further cells; None for a missing one."""
+        import numpy as np
+
+        if self._numbers is not None:
+            is_number = all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+            self._numbers = [*self._numbers, np.asarray(cells, np.float64)] if is_number else None
+        if self._codes is not None:
+            codes = [self._texts.setdefault(str(cell), len(self._texts)) for cell in cells]
+            self._codes = [*self._codes, np.asarray(codes, np.int8)] if len(self._texts) <= MOST_CLASSES else None
+
+    def parts(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+        """The words of each part, and which cells are in it."""
+        import numpy as np
+
+        if self._numbers is not None:
+            numbers = np.concatenate(self._numbers)
+            bounds = np.unique(np.quantile(numbers, QUARTERS))
+            places = np.searchsorted(bounds, numbers, side="left")
+            named = [f"up to {bound:.4g}" for bound in bounds] + [f"above {bounds[-1]:.4g}"]
+            yield from ((words, places == place) for place, words in enumerate(named))
+        elif self._codes is not None:
+            codes = np.concatenate(self._codes)
+            yield from ((text, codes == code) for text, code in sorted(self._texts.items()))
+
+
+def answers_of(
+    outcomes: Outcomes, inputs: Callable[[Places], Iterable[pa.ChunkedArray]], *, is_share: bool, but_of: Sequence[str]
+) -> Answers | None:
+    """The answers whose error is known; None without any. `inputs` and the places are those of `LabelledDecisions`.
+
+    The columns are those of the first answer's row, without `but_of`."""
+    import numpy as np
+
+    from millrace.decisions.columns import OUTPUT
+    from millrace.decisions.labelled import PLACE
+
+    told = outcomes.take(outcomes.known)
+    if not len(told):
+        return None
+    place_N = told.column(PLACE).to_numpy()
+    first = json.loads(next(iter(inputs(place_N[:1])))[0].as_py())
+    columns = {name: Cells() for name in first if name not in but_of}
+    told, place_N = told.take(np.argsort(place_N)), np.sort(place_N)
+    for part in inputs(place_N):
+        rows = [json.loads(text) for text in part.to_pylist()]
+        for name, cells in columns.items():
+            cells.add([row.get(name) for row in rows])
+    confidence = told.answers(CONFIDENCE)
+    return Answers(
+        answer=[str(value) for value in told.column(OUTPUT + "value").to_pylist()],
+        error=told.errors,
+        is_share=is_share,
+        confidence=np.where(confidence == 0, np.nan, confidence),
+        columns=columns,
+    )
 
 
 def label_figures(name: str, values: Sequence[Any]) -> dict[str, Figure]:
@@ -78,22 +151,11 @@ def sure_answers(answers: Answers) -> dict[str, SureAnswers]:
 
 def sure_parts(answers: Answers) -> dict[str, SureAnswers]:
     """The same by part of the rows: by quarter of each column of numbers, by value of each other column."""
-    import numpy as np
 
     sure, wrong = _sure(answers)
     found: dict[str, SureAnswers] = {}
     for name, cells in answers.columns.items():
-        if all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells):
-            numbers = np.asarray(cells, np.float64)
-            bounds = np.unique(np.quantile(numbers, QUARTERS))
-            places = np.searchsorted(bounds, numbers, side="left")
-            named = [f"{name} up to {bound:.4g}" for bound in bounds] + [f"{name} above {bounds[-1]:.4g}"]
-            found |= {label: _count(sure & (places == place), wrong) for place, label in enumerate(named)}
-        else:
-            texts = np.asarray([str(cell) for cell in cells])
-            values = np.unique(texts)
-            if len(values) <= MOST_CLASSES:
-                found |= {f"{name} {value}": _count(sure & (texts == value), wrong) for value in values.tolist()}
+        found |= {f"{name} {part}": _count(sure & chosen, wrong) for part, chosen in cells.parts()}
     return found
 
 

@@ -1,8 +1,8 @@
 """The decisions that labels are about, out of any number of them.
 
 All decisions are read a part at a time. Of each part those are kept that may have one of the labels: what they are
-joined by in memory, and their inputs in a file. So memory grows by the labels and by their decisions, about 200 bytes
-for each, and by no other decision.
+joined by and their answers in memory, and their inputs in a file. So memory grows by the labels and by their decisions,
+about 200 bytes for each, and by no other decision.
 
 Of an id that came with several rows each row counts that has a label; in `store` only the latest counts.
 """
@@ -10,7 +10,7 @@ Of an id that came with several rows each row counts that has a label; in `store
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from millrace.artefact.batch import ROW
 from millrace.contract.schema import PREDICTION_ID
-from millrace.decisions.columns import Shape, newest
+from millrace.decisions.columns import OUTPUT, Shape, newest
 from millrace.decisions.outcome_columns import SECOND, decisions_of, key_texts, label_texts, times_of
+from millrace.timestamps import MICROSECOND
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 SHAPE = Shape(cells={}, answer=())
-"""The columns of decisions that are read."""
-KEPT = ("id", "event_time", "inferred_at", "key")
-"""Those that stay in memory."""
+"""The columns of decisions that are read, if nobody asks for the answers."""
+KEPT, ANSWERED = ("id", "event_time", "inferred_at", "key"), ("fallback", "model_version", "withheld")
+"""Those that stay in memory, and those that stay there beside the answers."""
 LABEL, PLACE = "label", "place"
 """The columns with the place of a decision's label, and of its input in the file."""
 GROUP_ROWS = 20_000
@@ -40,20 +41,33 @@ GROUP_ROWS = 20_000
 
 
 class LabelledDecisions:
-    """Collects the decisions of some labels. Close it behind the last part."""
+    """Collects the decisions of some labels. After the last part, `known` or `parts` is called once."""
 
-    def __init__(self, labels: pa.Table, *, prediction_spec: Prediction, table: Table, folder: Path) -> None:
-        """`table` is the contract's table of the labels. `folder` takes the file."""
+    def __init__(
+        self,
+        labels: pa.Table,
+        *,
+        prediction_spec: Prediction,
+        table: Table,
+        folder: Path,
+        shape: Shape = SHAPE,
+        hours: Sequence[float] = (0.0,),
+    ) -> None:
+        """`table` is the contract's table of the labels. `folder` takes the file. `shape` is that of the parts. A label
+        lies so many `hours` ahead of its decision's row."""
         self._labels, self._spec, self._table = labels, prediction_spec, table
+        answers = [name for name, _ in shape.parsed(OUTPUT)]
+        self._shape, self._columns = shape, [*KEPT, *answers, *(ANSWERED if answers else ())]
         times, has_time = times_of(labels, prediction_spec.event_time)
-        self._seconds = np.unique(times[has_time] // SECOND)
+        before = [timedelta(hours=each) // MICROSECOND for each in hours]
+        self._seconds = np.unique([(times[has_time] - each) // SECOND for each in before])
         self._texts = {name: pc.unique(cells) for name, cells in label_texts(labels, prediction_spec).items()}
         ids = labels.column(PREDICTION_ID) if PREDICTION_ID in labels.column_names else pa.array([], pa.string())
         self._ids = pc.unique(ids).cast(pa.string()).drop_null()
-        self._kept: list[pa.Table] = [_with_places(SHAPE.schema.empty_table(), 0)]
+        self._kept: list[pa.Table] = [self._with_places(shape.schema.empty_table(), 0)]
         self._waiting: list[pa.Table] = []
         self._path = folder / "decisions.parquet"
-        self._file = pq.ParquetWriter(self._path, SHAPE.schema, compression="zstd")
+        self._file = pq.ParquetWriter(self._path, shape.schema, compression="zstd")
 
     def add(self, part: pa.Table) -> None:
         """Keep those of these decisions that may have one of the labels."""
@@ -73,21 +87,27 @@ class LabelledDecisions:
         numbers = numbers.filter(pc.match_substring_regex(numbers, "^[0-9]{1,18}$"))
         return pc.or_(by_key, pc.is_in(rows[ROW], value_set=numbers.cast(pa.int64())))
 
-    def parts(self) -> Iterator[pa.Table]:
-        """The `input` and the `key` of each label's decision, a part at a time. `label` is the place of the label."""
+    def known(self) -> pa.Table:
+        """The decisions that may have one of the labels, each id once. `place` is the place for `inputs`."""
         self._write()
         self._file.close()
-        with pq.ParquetFile(self._path) as file:
-            found, start = self._matched(file), 0
-            for part in _read(file, found.column(PLACE).to_numpy(), ["input"]):
-                yield found.slice(start, len(part)).append_column("input", part.column("input"))
-                start += len(part)
-
-    def _matched(self, file: pq.ParquetFile) -> pa.Table:
-        """The decision of each label that has one, in the order of the file."""
         kept, self._kept = self._kept, []  # not in memory twice
-        known = newest(pa.concat_tables(kept), whole=partial(_whole, file))
-        del kept
+        return newest(pa.concat_tables(kept), whole=self._whole)
+
+    def inputs(self, places: Places) -> Iterator[pa.ChunkedArray]:
+        """The inputs of the decisions at these places, which ascend, a part at a time."""
+        return (part.column("input") for part in self._read(places, ["input"]))
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The `input` and the `key` of each label's decision, a part at a time. `label` is the place of the label."""
+        found, start = self._matched(), 0
+        for part in self.inputs(found.column(PLACE).to_numpy()):
+            yield found.slice(start, len(part)).append_column("input", part)
+            start += len(part)
+
+    def _matched(self) -> pa.Table:
+        """The decision of each label that has one, in the order of the file."""
+        known = self.known()
         place_L = decisions_of(known, self._labels, prediction_spec=self._spec, table=self._table)
         label_n = np.flatnonzero(place_L >= 0)
         found = known.select(["key", PLACE]).take(pa.array(place_L[label_n]))
@@ -106,28 +126,26 @@ class LabelledDecisions:
         if rows := sum(map(len, self._waiting)):
             part = pa.concat_tables(self._waiting).combine_chunks()
             self._file.write_table(part, row_group_size=rows)
-            self._kept.append(_with_places(part, sum(map(len, self._kept))))
+            self._kept.append(self._with_places(part, sum(map(len, self._kept))))
             self._waiting = []
 
+    def _read(self, places: Places, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The rows at these places of the file, which ascend, a part at a time."""
+        start = 0
+        with pq.ParquetFile(self._path) as file:
+            for group in range(file.num_row_groups):
+                end = start + file.metadata.row_group(group).num_rows
+                first, last = np.searchsorted(places, [start, end])
+                if first < last:
+                    yield file.read_row_group(group, columns=columns).take(pa.array(places[first:last] - start))
+                start = end
 
-def _read(file: pq.ParquetFile, places: Places, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows at these places of the file, which ascend, a part at a time."""
-    start = 0
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
-        first, last = np.searchsorted(places, [start, end])
-        if first < last:
-            yield file.read_row_group(group, columns=columns).take(pa.array(places[first:last] - start))
-        start = end
+    def _whole(self, rows: pa.Table) -> pa.Table:
+        """The same decisions with all columns."""
+        places = rows.column(PLACE).to_numpy()
+        order = np.argsort(places)
+        found = pa.concat_tables(self._read(places[order], self._shape.schema.names))
+        return found.take(pa.array(np.argsort(order)))
 
-
-def _whole(file: pq.ParquetFile, rows: pa.Table) -> pa.Table:
-    """The same decisions with all columns."""
-    places = rows.column(PLACE).to_numpy()
-    order = np.argsort(places)
-    found = pa.concat_tables(_read(file, places[order], SHAPE.schema.names))
-    return found.take(pa.array(np.argsort(order)))
-
-
-def _with_places(part: pa.Table, first: int) -> pa.Table:
-    return part.select(KEPT).append_column(PLACE, pa.array(np.arange(first, first + len(part))))
+    def _with_places(self, part: pa.Table, first: int) -> pa.Table:
+        return part.select(self._columns).append_column(PLACE, pa.array(np.arange(first, first + len(part))))

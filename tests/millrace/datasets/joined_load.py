@@ -1,6 +1,7 @@
-"""A training's rows at a small business's load: many decisions and a label for each, in the lake of a local cloud.
+"""Labels at a small business's load: many decisions and a label for each, in the lake of a local cloud.
 
-`python -m tests.millrace.datasets.joined_load <stage>` joins and pins them in this process, and prints what that took.
+`python -m tests.millrace.datasets.joined_load <stage> join` joins and pins them in this process, and prints what that
+took; `judge` judges the labels of all days as one drop in place of that.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from functions.validation import labels
 from millrace.contract.load import load_contract
+from millrace.contract.schema import parsed_schema
 from millrace.datasets.commits import commit
 from millrace.datasets.joined_labels import join_labels
 from millrace.datasets.new_rows import Source
@@ -32,7 +35,10 @@ from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.decisions.scored import ScoredDay, delivered_key, reference_key
+from millrace.messages.ingest import ParsedDrop
 from millrace.names import Platform, WorkloadNames
+from millrace.state.held_labels import Contradictions, HeldLabels
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 HOME = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -59,10 +65,10 @@ def fill(s3: Any, lake: Lake, rows: int, layouts: Sequence[Layout] = LAYOUTS) ->
         day = _day(number, rows // DAYS + (number < rows % DAYS), sample)
         _put(s3, lake, number, day, layout)
         ids = [name if place % 2 else None for place, name in enumerate(_ids(number, day, layout))]
-        labels = day.select(["timestamp", "class"]).append_column("prediction_id", pa.array(ids, pa.string()))
-        labels = labels.append_column("_line", pa.array(np.arange(len(day))))
+        truth = day.select(["timestamp", "class"]).append_column("prediction_id", pa.array(ids, pa.string()))
+        truth = truth.append_column("_line", pa.array(np.arange(len(day))))
         key = f"electricity/labels/{number:02}.parquet"
-        commit(lake, "labels", labels, Source(uri=f"s3://landing/{key}", key=key, digest=key, written_by=key))
+        commit(lake, "labels", truth, Source(uri=f"s3://landing/{key}", key=key, digest=key, written_by=key))
 
 
 def _day(number: int, rows: int, sample: pa.Table) -> pa.Table:
@@ -136,10 +142,10 @@ def _put_scored(s3: Any, bucket: str, drop: str, date: Any, rows: pa.Table) -> N
     s3.put_object(Bucket=bucket, Key=key, Body=known.model_dump_json().encode())
 
 
-def joined_in_a_process(stage: str) -> dict[str, Any]:
-    """What the join and the pin took in a process of their own, and how many rows they brought."""
+def done_in_a_process(stage: str, what: Literal["join", "judge"]) -> dict[str, Any]:
+    """What it took in a process of its own, and what came of it."""
     job = subprocess.run(
-        [sys.executable, "-m", "tests.millrace.datasets.joined_load", stage],
+        [sys.executable, "-m", "tests.millrace.datasets.joined_load", stage, what],
         env=os.environ | {"OMP_NUM_THREADS": "2"},
         cwd=HOME.parents[1],
         check=True,
@@ -150,15 +156,44 @@ def joined_in_a_process(stage: str) -> dict[str, Any]:
     return found
 
 
+def judge(lake: Lake) -> dict[str, Any]:
+    """The batch of all labels of the table, which are known therefore, beside the decisions of all days.
+
+    A function looks at a few days only, of which each has more decisions than electricity has keys."""
+    labels.MOST_DAYS = DAYS
+    workload, s3, state = load_workload(HOME), boto3.client("s3"), StateTable(boto3.client("dynamodb"), lake.names)
+    table = lake.find("labels")
+    assert table is not None
+    with TemporaryDirectory() as folder:
+        parsed = Path(folder, "parsed")
+        with pq.ParquetWriter(parsed, schema := parsed_schema(lake.contract.labels)) as file:
+            for number, batch in enumerate(table.scan().to_arrow_batch_reader()):
+                lines = pa.array(np.arange(len(batch)) + number)
+                file.write_table(
+                    pa.Table.from_batches([batch]).append_column("_line", lines).select(schema.names).cast(schema)
+                )
+        drop = ParsedDrop(
+            drop_id="d", as_of=START, source="s3://landing/d", source_key="electricity/labels/d", source_digest="d",
+            sequencer="", rows=0, unparsable=0,
+        )  # fmt: skip
+        judged = labels.LabelJudge(lake, workload, s3, HeldLabels(state), Contradictions(state)).judge(
+            [(drop, None, parsed)]
+        )
+    batch = judged["d"].batch
+    return {"labels": batch.labels, "error": batch.figures["error"].rows, "parts": len(batch.parts)}
+
+
 def main() -> None:
-    """Join and pin."""
+    """Join and pin, or judge."""
     lake, began = lake_of(sys.argv[1]), time.monotonic()
-    joined = join_labels(lake, boto3.client("s3"), SPEC, run="r")
-    pin(lake, "r")
+    if sys.argv[2] == "judge":
+        said = judge(lake)
+    else:
+        joined = join_labels(lake, boto3.client("s3"), SPEC, run="r")
+        pin(lake, "r")
+        said = {"rows": joined.rows, "unmatched": joined.unmatched}
     used = resource.getrusage(resource.RUSAGE_SELF)
-    said = {
-        "rows": joined.rows,
-        "unmatched": joined.unmatched,
+    said |= {
         "peak_mb": round(used.ru_maxrss / 1024),
         "cpu_s": round(used.ru_utime + used.ru_stime, 1),
         "wall_s": round(time.monotonic() - began, 1),

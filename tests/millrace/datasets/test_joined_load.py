@@ -1,15 +1,18 @@
-"""A training holds at a small business's load: 16 decisions a second for a day and a half, each with its label."""
+"""A training, and a batch of labels before it is learnt, hold at a small business's load: 16 decisions a second."""
 
 from __future__ import annotations
 
 import pytest
 
 from infra.local.kernel.cloud import Cloud
+from infra.stacks.ingestion import TABLE_MEMORY_MB
 from infra.stacks.training import SNAPSHOT_MEMORY_MB
 from millrace.names import WorkloadNames
 from tests.millrace.datasets import joined_load
+from tests.state_table import create_table
 
 ROWS = 2_000_000
+JUDGED = 5 * 285_000
 
 
 @pytest.mark.night("some minutes; by day no decision becomes an object")
@@ -20,6 +23,17 @@ def test_two_million_decisions_and_labels_are_joined_in_the_functions_memory(
     that the process had at a time (its resident set), with Python and all libraries."""
     stage = names.platform.stage
     joined_load.fill(cloud.client("s3"), joined_load.lake_of(stage), ROWS)
-    found = joined_load.joined_in_a_process(stage)
+    found = joined_load.done_in_a_process(stage, "join")
     assert (found["rows"], found["unmatched"]) == (ROWS, 0)
     assert found["peak_mb"] <= SNAPSHOT_MEMORY_MB
+
+
+@pytest.mark.night("some minutes; by day answers are read in parts")
+def test_the_labels_of_five_days_are_judged_in_the_functions_memory(names: WorkloadNames, cloud: Cloud) -> None:
+    stage = names.platform.stage
+    create_table(cloud.client("dynamodb"), names.platform.state_table)
+    joined_load.fill(cloud.client("s3"), joined_load.lake_of(stage), JUDGED, ["absorbed", "lines"])
+    found = joined_load.done_in_a_process(stage, "judge")
+    assert (found["labels"], found["error"]) == (JUDGED, JUDGED)
+    assert found["parts"]
+    assert found["peak_mb"] <= TABLE_MEMORY_MB

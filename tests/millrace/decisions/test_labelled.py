@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from millrace.contract.kinds import Kind, arrow_type
+from millrace.datasets.label_evidence import MOST_CLASSES, QUARTERS, answers_of, sure_parts
 from millrace.decisions import labelled
-from millrace.decisions.columns import of_decisions
+from millrace.decisions.columns import Shape, of_decisions
 from millrace.decisions.labelled import SHAPE, LabelledDecisions
-from millrace.decisions.record import Decision, canonical, to_line
+from millrace.decisions.outcome_columns import join, join_decisions
+from millrace.decisions.record import Decision, Withheld, canonical, to_line
+from millrace.monitoring.label_batch import SURE, SureAnswers
+from millrace.tasks.binary import Binary
 from tests.fuzz import examples
 
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
@@ -34,6 +41,7 @@ CELLS: dict[str, list[Any]] = {
     "open": [True, False],
     "day": [date(1997, 1, 1), date(1997, 1, 2)],
 }
+TABLE: Any = SimpleNamespace(column=lambda name: SimpleNamespace(kind=KINDS[name]))
 Label = dict[str, Any]
 
 
@@ -44,7 +52,7 @@ class History:
         self.random = random.Random(seed)
         self.key = ("at", *self.random.sample(sorted(CELLS), self.random.randrange(4)))
         self.tells_missing = self.random.random() < 0.5
-        about = {f"r-{number}": self.row() for number in range(self.random.randrange(1, 12))}
+        self.about = about = {f"r-{number}": self.row() for number in range(self.random.randrange(1, 12))}
         self.decisions = [self.decision(name, about[name]) for name in self.random.choices(sorted(about), k=16)]
         names = [*about, "elsewhere", "", None, None, None]
         self.labels = [
@@ -73,19 +81,53 @@ class History:
             inferred_at=NOON + timedelta(seconds=self.random.randrange(2)),
         )
 
-    def parts(self) -> list[pa.Table]:
+    def parts(self, shape: Shape = SHAPE) -> list[pa.Table]:
         """The decisions in any order, some of them twice, in parts of any size."""
         whole = self.random.sample(self.decisions, len(self.decisions)) + self.decisions[:3]
         cuts = sorted(self.random.choices(range(len(whole) + 1), k=2))
-        return [of_decisions(part, SHAPE) for part in (whole[: cuts[0]], whole[cuts[0] : cuts[1]], whole[cuts[1] :])]
+        return [of_decisions(part, shape) for part in (whole[: cuts[0]], whole[cuts[0] : cuts[1]], whole[cuts[1] :])]
+
+    def table(self, *more: tuple[str, pa.DataType]) -> pa.Table:
+        """The labels, with these columns too."""
+        fields = [(name, arrow_type(KINDS[name])) for name in self.key]
+        return pa.Table.from_pylist(self.labels, pa.schema([*fields, ("prediction_id", pa.string()), *more]))
 
     def first(self, label: Label) -> Decision | None:
         """The decision of one label, found one by one."""
-        latest = {one.id: one for one in sorted(self.decisions, key=lambda one: (one.inferred_at, to_line(one)))}
+        latest = {one.id: one for one in self.latest()}
         if label["prediction_id"]:
             return latest.get(label["prediction_id"])
         rows = [one for one in latest.values() if all(self.says(one, name) == label[name] for name in self.key)]
         return min(rows, key=lambda one: (one.inferred_at, one.id), default=None)
+
+    def answered(self) -> float:
+        """Give the decisions answers, some of them of nobody or of the naive rule, and inputs of any kind; and labels
+        of their rows, so many hours ahead."""
+        draw = self.random
+        ahead = draw.choice([0, 1])
+        cells = [
+            draw.choice([[1, 2.5, 1e300], [0, None, 2], ["a", "b", True], [{"object": "a"}], range(40)]) for _ in "ab"
+        ]
+        for place, one in enumerate(self.decisions):
+            output = {"value": draw.randrange(2), "confidence": draw.choice([0.0, 0.4, 0.9, 1.0])}
+            nobody = {"output": dict.fromkeys(output), "fallback": True}
+            more: dict[str, Any] = draw.choice(
+                [{}, {}, {}, nobody, nobody | {"withheld": Withheld(model_version="2", output=output)}]
+            )
+            row = {name: draw.choice(some) for name, some in zip("ab", cells, strict=True)}
+            at = one.inferred_at + timedelta(microseconds=place)
+            self.decisions[place] = replace(one, input=canonical(row), inferred_at=at, **({"output": output} | more))
+        for label in self.labels:
+            name, row = draw.choice([*self.about.items(), ("elsewhere", self.row())])
+            named = {"prediction_id": draw.choice([name, "", None]), "y": draw.choice([0, 1, 1, None])}
+            label |= row | named | {"at": row["at"] + timedelta(seconds=ahead)}
+        return ahead / 3600
+
+    def latest(self) -> list[Decision]:
+        """The decision of each id that counts."""
+        return [
+            *{one.id: one for one in sorted(self.decisions, key=lambda one: (one.inferred_at, to_line(one)))}.values()
+        ]
 
     def says(self, decision: Decision, name: str) -> Any:
         if name == "at":
@@ -97,12 +139,11 @@ class History:
 def test_labels_find_what_each_of_them_would_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labelled, "GROUP_ROWS", 5)
     for history in map(History, range(examples(1000))):
-        fields = [(name, arrow_type(KINDS[name])) for name in history.key]
-        labels = pa.Table.from_pylist(history.labels, pa.schema([*fields, ("prediction_id", pa.string())]))
+        labels = history.table()
         found = LabelledDecisions(
             labels,
             prediction_spec=SimpleNamespace(key=history.key, event_time="at"),  # type: ignore[arg-type]
-            table=SimpleNamespace(column=lambda name: SimpleNamespace(kind=KINDS[name])),  # type: ignore[arg-type]
+            table=TABLE,
             folder=tmp_path,
         )
         for part in history.parts():
@@ -110,3 +151,56 @@ def test_labels_find_what_each_of_them_would_find(tmp_path: Path, monkeypatch: p
         said = {row["label"]: (row["key"], row["input"]) for part in found.parts() for row in part.to_pylist()}
         one_by_one = {place: history.first(label) for place, label in enumerate(history.labels)}
         assert said == {place: (canonical(one.key), one.input) for place, one in one_by_one.items() if one}
+
+
+def test_the_answers_to_labels_are_those_of_decisions_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many decisions there are, and however far their labels lie ahead."""
+    monkeypatch.setattr(labelled, "GROUP_ROWS", 5)
+    task, answered = Binary(), 0
+    shape = Shape(cells={}, answer=task.answer)
+    for history in map(History, range(examples(300))):
+        spec: Any = SimpleNamespace(key=history.key, event_time="at", horizons=(history.answered(),))
+        spec.horizons_hours, spec.labels, spec.label, spec.label_columns = (), (), "y", ("y",)
+        labels, joined = history.table(("y", pa.int64())), {"prediction_spec": spec, "table": TABLE}
+        found = LabelledDecisions(labels, **joined, folder=tmp_path, shape=shape, hours=spec.horizons)
+        for part in history.parts(shape):
+            found.add(part)
+        outcomes = join(found.known(), labels, **joined, task=task)
+        answers = answers_of(outcomes, found.inputs, is_share=True, but_of=["b"])
+        told = [
+            one
+            for one in join_decisions(history.latest(), labels.to_pylist(), **joined, task=task)
+            if one.error is not None
+        ]
+        said = [(str(one.decision.value), one.error, one.decision.output["confidence"] or None) for one in told]
+        if answers is None:
+            assert not told
+            continue
+        answered += 1
+        confidences = [None if np.isnan(one) else one for one in answers.confidence.tolist()]
+        ours = zip(answers.answer, answers.error.tolist(), confidences, strict=True)
+        assert sorted(map(str, ours)) == sorted(map(str, said))
+        sure = [(one.decision.output["confidence"] or 0) >= SURE for one in told]
+        cells = [json.loads(one.decision.input)["a"] for one in told]
+        parts = {f"a {part}": [s and c for s, c in zip(sure, chosen, strict=True)] for part, chosen in parts_of(cells)}
+        expected = {
+            part: SureAnswers(
+                rows=sum(chosen), wrong=sum(c and one.error >= 1 / 2 for c, one in zip(chosen, told, strict=True))
+            )
+            for part, chosen in parts.items()
+        }
+        assert sure_parts(answers) == expected
+    assert answered > 20
+
+
+def parts_of(cells: list[Any]) -> list[tuple[str, list[bool]]]:
+    """The parts of a column by its definition, and which rows are in each."""
+    if all(type(cell) in (int, float) for cell in cells):
+        bounds = sorted({float(bound) for bound in np.quantile(np.array(cells, float), QUARTERS)})
+        lows, highs = [-np.inf, *bounds], [*bounds, np.inf]
+        words = [*(f"up to {bound:.4g}" for bound in bounds), f"above {bounds[-1]:.4g}"]
+        return [
+            (word, [low < cell <= high for cell in cells]) for word, low, high in zip(words, lows, highs, strict=True)
+        ]
+    texts = {str(cell) for cell in cells}
+    return [(text, [str(cell) == text for cell in cells]) for text in texts] if len(texts) <= MOST_CLASSES else []

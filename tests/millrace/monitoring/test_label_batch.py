@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from millrace.datasets.label_evidence import Answers, error_figure, label_figures, sure_answers, sure_parts
+from millrace.datasets.label_evidence import Answers, Cells, error_figure, label_figures, sure_answers, sure_parts
 from millrace.monitoring.label_batch import UNIT_LABELS, LabelBatch, is_early, judge_batch, quota_of
 from millrace.workload.load import workloads_folder
 
@@ -52,11 +52,17 @@ class Weeks:
             error=(answer != label).astype(float),
             is_share=True,
             confidence=np.maximum(chance, 1 - chance),
-            columns={name: cells[rows] for name, cells in self.cells.items()},
+            columns={name: cells_of(cells[rows]) for name, cells in self.cells.items()},
         )
         figures = label_figures("class", label.tolist()) | error_figure(answers)
         sure, parts = sure_answers(answers), sure_parts(answers)
         return LabelBatch(labels=len(label), figures=figures, sure=sure, parts=parts, **more)
+
+
+def cells_of(cells: list[Any]) -> Cells:
+    found = Cells()
+    found.add(cells)
+    return found
 
 
 @pytest.fixture(scope="module")
