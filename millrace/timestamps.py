@@ -29,6 +29,14 @@ def micros(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
+def of_micros(count: int | None) -> datetime | None:
+    """The time so many microseconds after 1970; None without a number, and beyond the calendar of Python."""
+    try:
+        return None if count is None else EPOCH + count * MICROSECOND
+    except OverflowError:
+        return None
+
+
 def month(at: datetime) -> str:
     """The month (UTC) of the time as `1997-06`. Spend and retrainings are counted by it."""
     return format_utc(at)[:7]

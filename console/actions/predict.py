@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Column
     from millrace.features.history import History
     from millrace.features.known_ahead import KnownAhead
-    from millrace.tasks.task import Task
+    from millrace.tasks.task import AnswerField, Task
 
 CALL_BYTES = 4 * 2**20
 """The most bytes of rows in one call; Lambda takes 6 MB.
@@ -89,9 +89,9 @@ class RowAnswer:
     explanation: Mapping[str, Any] | None = None
     """What each part of the row added to the answer; None unless an explanation was requested."""
 
-    def row(self, task: Task, *, acted: bool = False) -> dict[str, Any]:
+    def row(self, fields: Sequence[AnswerField], *, acted: bool = False) -> dict[str, Any]:
         """The answer as a row of a table, its columns in the order of `schema`."""
-        output = {one.name: self.output.get(one.name) for one in task.answer}
+        output = {one.name: self.output.get(one.name) for one in fields}
         return {
             **{name: getattr(self, name) for name in BEFORE},
             **output,
@@ -127,13 +127,13 @@ class Opened:
     """The pasts that lines of JSON carry themselves: by line, then by the history's name."""
 
 
-def schema(task: Task, *, acted: bool = False, explained: bool = False) -> pa.Schema:
-    """The Arrow schema of a file of answers, with ACTED if the workload has a policy.
+def schema(fields: Sequence[AnswerField], *, acted: bool = False, explained: bool = False) -> pa.Schema:
+    """The Arrow schema of a file of answers with these fields, with ACTED if the workload has a policy.
 
     With `explained` it has a text column `explanation` at its end."""
     import pyarrow as pa
 
-    output = [(one.name, arrow_type(one)) for one in task.answer]
+    output = [(one.name, arrow_type(one)) for one in fields]
     last = AFTER | (ACTED if acted else {})
     before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, last))
     return pa.schema([*before, *output, *after, *([("explanation", pa.string())] if explained else [])])

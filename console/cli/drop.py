@@ -9,7 +9,7 @@ import typer
 
 from console.cli.completion import feeds
 from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Sheet, Sql, Stage, TableName, Workload
+from console.cli.options import Build, Json, Long, Sheet, Sql, Stage, TableName, Workload
 from console.files.catalogue import TABLES
 from console.files.given import ALSO
 
@@ -56,6 +56,7 @@ def drop(
             help="With --wait, of --feed scoring: the file's rows with their answers, as .csv or .jsonl.",
         ),
     ] = None,
+    long: Long = False,
 ) -> None:
     """Upload files to the landing bucket, each of which starts the machine of its feed.
 
@@ -81,6 +82,8 @@ def drop(
         if not wait or known != "scoring":
             raise typer.BadParameter("expected --wait and --feed scoring beside it", param_hint="--output")
         check_ending(output, ".csv", ".jsonl")
+    elif long:
+        raise typer.BadParameter("expected --output beside it", param_hint="--long")
     environment, names = find_deployed(stage, build, workload)
     check_taken(environment, names)
     if wait and known == "scoring":
@@ -116,7 +119,8 @@ def drop(
         show_json(told if len(told) > 1 else told[0])
     if output is not None:
         uri = next((each.outcome.uri for each in found[0] if each.outcome.uri), "")
-        _write_answers(environment, names, contract, sent, uri=uri, drop_id=dropped[0].drop_id, output=output)
+        drop_id = dropped[0].drop_id
+        _write_answers(environment, names, contract, sent, uri=uri, drop_id=drop_id, output=output, long=long)
     require_success(names, [one for ended in found for one in ended])
 
 
@@ -143,6 +147,7 @@ def _write_answers(
     uri: str,
     drop_id: str,
     output: Path,
+    long: bool,
 ) -> None:
     """Write the rows of the dropped file with their answers, the predictions at `uri` and the quarantine beside them.
 
@@ -154,18 +159,18 @@ def _write_answers(
 
     from console.cli.record_files import export
     from console.queries.quarantine import find_rows
-    from console.queries.scored_file import scored_rows, with_moments
+    from console.queries.scored_file import scored_rows
     from console.queries.stored import as_file
     from millrace.aws.objects import read_object
+    from millrace.tasks.catalogue import declare
     from millrace.workload.load import load_workload, workloads_folder
 
     delivered = pq.read_table(io.BytesIO(read_object(environment.client("s3"), uri))) if uri else None
     refused = list(find_rows(environment, names, runs={drop_id}))
+    prediction = load_workload(workloads_folder() / names.workload).prediction
+    fields = (*declare(prediction, contract.label).answer, *prediction.dates) if long else ()
     with as_file(sent, "sent") as path:
-        prediction = load_workload(workloads_folder() / names.workload).prediction
-        if delivered is not None and prediction.horizon_hours:
-            delivered = with_moments(delivered, prediction.event_time, prediction.horizons)
-        rows = scored_rows(path, contract, delivered, refused)
+        rows = scored_rows(path, contract, delivered, refused, long=fields)
     if not rows:
         return
     schema = pa.schema([(name, pa.string()) for name in rows[0]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.environment import find_deployed
-from console.cli.options import Build, Sheet, Sql, Stage, TableName, Workload
+from console.cli.options import Build, Long, Sheet, Sql, Stage, TableName, Workload
 from console.cli.printing import show_rows
 from console.commands import command
 from console.files.catalogue import TABLES
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from console.actions.predict import RowAnswer
     from console.files.given import Given
     from millrace.names import WorkloadNames
-    from millrace.workload.declaration import Prediction
+    from millrace.tasks.task import AnswerField
 
 SHOWN_ROWS = 50
 """Most answers in the table. A file of --output has all."""
@@ -48,6 +49,7 @@ def predict(
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="With what each column added to the answer.")] = False,
+    long: Long = False,
 ) -> None:
     """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
 
@@ -65,6 +67,7 @@ def predict(
     from console.image_folder import find_images
     from console.presenters.drops import ADVICE
     from console.queries.fallbacks import why_fallback
+    from console.queries.scored_file import long_rows
     from millrace.contract.load import load_contract
     from millrace.contract.reasons import Reason
     from millrace.features import catalogue
@@ -80,6 +83,7 @@ def predict(
     declared = load_workload(home)
     prediction, acted = declared.prediction, declared.policy is not None
     task = declare(prediction, contract.label)
+    fields: tuple[AnswerField, ...] = (*task.answer, *prediction.dates)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     ahead = KnownAhead.of(contract.table("scoring"), prediction)
     # The file, standard input as a file, images or rows put into a file; then the answers of the pieces one by one.
@@ -98,17 +102,21 @@ def predict(
         )
         # All of these are iterators: answers are counted, named and written as the pieces come back.
         answers = _Counted(found)
-        rows = (answer.row(task, acted=acted) | (_explained(answer, as_json) if explain else {}) for answer in answers)
+        rows = (
+            answer.row(fields, acted=acted) | (_explained(answer, as_json) if explain else {}) for answer in answers
+        )
+        if long:
+            rows = (each for row in rows for each in long_rows(row, fields))
+            fields = tuple(replace(field, length=0) for field in fields)
         named = (with_class(row, class_names(task, contract.label)) for row in rows)
         if output:
-            count = export(rows, output, predict.schema(task, acted=acted, explained=explain))
+            count = export(rows, output, predict.schema(fields, acted=acted, explained=explain))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
             for row in named:
                 print(json_line(row))
         else:
             _show_answers(named)
-            _tell_hours(prediction)
     if answers.reasons[Reason.IMAGE] and not (scale or declares_scale(contract.table("scoring"))):
         print(f"Refused images: {ADVICE[Reason.IMAGE]}", file=sys.stderr)
     if answers.reasons[Reason.HISTORY]:
@@ -121,13 +129,6 @@ def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
     from console.presenters.contributions import because
 
     return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
-
-
-def _tell_hours(prediction: Prediction) -> None:
-    """Print for which hour an answer is, if it does not say so itself."""
-    if prediction.horizon_hours and not prediction.horizons_hours:
-        hours = f"{prediction.horizon_hours:g} hours after its row's {prediction.event_time}"
-        print(f"\nAn answer is the {prediction.label} {hours}.", file=sys.stderr)
 
 
 def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str]) -> None:

@@ -245,6 +245,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "id": decision.id,
         "event_time": decision.event_time,
         **decision.output,
+        **decision.dated,
         "model_version": decision.model_version,
         "phase": None if decision.fallback else decision.phase,
         "fallback": decision.fallback,

@@ -23,6 +23,8 @@ def decisions_path(workload: str, first: date, last: date) -> str:
 def decisions_page(names: WorkloadNames, found: Sequence[Decision], *, first: date, last: date) -> str:
     """The page as HTML, with the first MOST of the decisions."""
     rows = [dict(_cells(one)) for one in found[:MOST]]
+    filled = {name for row in rows for name, cell in row.items() if cell}
+    rows = [{name: cell for name, cell in row.items() if name in filled} for row in rows]
     return template("decisions.html.jinja").render(
         names=names, rows=rows, first=first, last=last, is_whole=len(found) <= MOST, most=MOST
     )
@@ -33,6 +35,9 @@ def _cells(decision: Decision) -> Iterator[tuple[str, str]]:
     yield "event time", f"{decision.event_time:%Y-%m-%d %H:%M}"
     yield "row", ", ".join(str(cell) for cell in decision.key.values())
     yield "answer", in_words(decision.output)
+    dates = decision.predicted_for or ()
+    first_and_last = [dates] if isinstance(dates, str) else [*dates[:1], *dates[1:][-1:]]
+    yield "predicted for", " to ".join(moment[:16].replace("T", " ") for moment in first_and_last)
     yield "answered by", decision.answered_by or (f"version {decision.model_version}" if decision.model_version else "")
     yield "action", f"{decision.action}: {spelled(decision.reason)}" if decision.has_policy else ""
     yield "came by", decision.source

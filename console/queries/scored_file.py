@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,36 +19,35 @@ if TYPE_CHECKING:
     from console.queries.quarantine import Row
     from millrace.contract.csv_form import CsvForm
     from millrace.contract.schema import Contract
+    from millrace.tasks.task import AnswerField
 
 REFUSED = ("refused", "refused_because")
 """The columns with the reason and the words of why a row has no answer; empty for an answered row."""
-MOMENT = "predicted_for"
-"""The column with the moment whose label an answer is, where that lies hours ahead."""
 Cells = dict[str, Any]
 
 
-def with_moments(delivered: pa.Table, event_time: str, horizons_hours: Sequence[float]) -> pa.Table:
-    """The predictions with a column of the moment that each is for: so long after its row.
+def long_rows(row: Cells, fields: Iterable[AnswerField]) -> list[Cells]:
+    """A row for each step of a forecast, or for each of several labels: the answer's lists cell by cell.
 
-    With several horizons it is a list with the moment of each, as text, beside the lists of the answer."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = pa.timestamp("us", getattr(delivered.schema.field(event_time).type, "tz", None))
-    known = delivered[event_time].cast(kind)
-    columns = [pc.add(known, pa.scalar(timedelta(hours=hours), pa.duration("us"))) for hours in horizons_hours]
-    if len(columns) == 1:
-        return delivered.append_column(MOMENT, columns[0])
-    texts = [[None if moment is None else moment.isoformat() for moment in column.to_pylist()] for column in columns]
-    return delivered.append_column(MOMENT, pa.array(list(map(list, zip(*texts, strict=True))), pa.list_(pa.string())))
+    A row without lists stays one."""
+    lists = {field.name: row[field.name] for field in fields if isinstance(row.get(field.name), list)}
+    steps = zip(*lists.values(), strict=True)
+    return [row | dict(zip(lists, cells, strict=True)) for cells in steps] if lists else [row]
 
 
-def scored_rows(sent: Path, contract: Contract, delivered: pa.Table | None, refused: Iterable[Row]) -> list[Cells]:
+def scored_rows(
+    sent: Path,
+    contract: Contract,
+    delivered: pa.Table | None,
+    refused: Iterable[Row],
+    *,
+    long: Sequence[AnswerField] = (),
+) -> list[Cells]:
     """Each row of the `sent` file in its order, with its answer; empty for a file that was refused whole.
 
     `delivered` is the file of predictions, None if no row has one. Both it and `refused` name the line in which a row
     begins; of a Parquet file the place of the row. An answer's column gets `_answer` at its end if the file has a
-    column of its name."""
+    column of its name. A row is there once for each cell of the lists of `long`."""
     table = contract.table("scoring")
     own = {*(column.name for column in contract.rows.columns), ROW}
     answered = delivered.to_pylist() if delivered is not None else []
@@ -65,8 +63,9 @@ def scored_rows(sent: Path, contract: Contract, delivered: pa.Table | None, refu
     found = []
     for line, record in zip(begun, records, strict=True):
         answer = empty | answers.get(line, {}) | reasons.get(line, {})
-        beside = {f"{name}_answer" if name in names else name: cell for name, cell in answer.items()}
-        found.append(dict.fromkeys(names) | record | beside)
+        for step in long_rows(answer, long):
+            beside = {f"{name}_answer" if name in names else name: cell for name, cell in step.items()}
+            found.append(dict.fromkeys(names) | record | beside)
     return found
 
 

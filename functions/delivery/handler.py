@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.delivery.joining import acted, join
+from functions.delivery.joining import acted, dated, join
 from functions.delivery.reviews import open_reviews
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.aws.objects import at_once
@@ -31,8 +31,8 @@ from millrace.decisions.scored import (
     ACTION_COLUMNS,
     FLOOR_COLUMNS,
     ScoredDay,
+    beside_columns,
     delivered_key,
-    policy_columns,
     reference_key,
     rows_by_day,
 )
@@ -50,6 +50,7 @@ from millrace.settings.drop import DropEnvironment
 from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
+from millrace.tasks.answer import MOMENT
 from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def refer(drop: ShardedDrop, of_run: Staging, days: Mapping[date, int]) -> dict[
         key=PREDICTION_SPEC.key,
         event_time=PREDICTION_SPEC.event_time,
         answer=tuple(field.name for field in TASK.answer),
-        policy=tuple(policy_columns(WORKLOAD.policy)),
+        beside=tuple(beside_columns(WORKLOAD.policy, PREDICTION_SPEC.dates)),
     )
 
     references = {day: known.model_copy(update={"rows": rows}) for day, rows in days.items()}
@@ -184,14 +185,16 @@ def write(
     def refuse(rows: pa.Table) -> None:
         refused.add(map(quarantined, rows.to_pylist()))
 
-    written = delivered_schema(CONTRACT, TASK, WORKLOAD.policy)
-    schema = pa.schema([field for field in written if field.name not in (*ACTION_COLUMNS, *FLOOR_COLUMNS)])
+    written = delivered_schema(CONTRACT, TASK, WORKLOAD.policy, PREDICTION_SPEC.dates)
+    added = (*ACTION_COLUMNS, *FLOOR_COLUMNS, MOMENT)
+    schema = pa.schema([field for field in written if field.name not in added])
     rows, days = 0, Counter[date]()
     with pq.ParquetWriter(delivered, written, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
         for batch in join(
             batches, answers, fields=TASK.answer, schema=schema, model_version=model_version, refuse=refuse
         ):
+            batch = dated(batch, PREDICTION_SPEC)
             if STANDING and (acting := STANDING.acting(model_version)):  # a pause holds in the middle of a file too
                 # The answerers of the chain answer every row with the same, so one answer stands for all.
                 instead = answer_instead([{}], chain(STANDING), TASK)[0] if acting.below_floor else None

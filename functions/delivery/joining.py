@@ -11,6 +11,8 @@ from millrace.decisions.policy import act_all
 from millrace.decisions.record import canonical
 from millrace.decisions.scored import ACTION_COLUMNS
 from millrace.errors import AnswerError
+from millrace.tasks.answer import arrow_type
+from millrace.timestamps import of_micros
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from millrace.decisions.chain import Instead
     from millrace.decisions.policy import Acting
     from millrace.tasks.task import AnswerField
+    from millrace.workload.declaration import Prediction
 
 
 def join(
@@ -46,6 +49,19 @@ def join(
         yield _joined(batch, found, fields, schema, model_version)
     if extra := waiting.rest():
         raise AnswerError(f"expected one answer for each row, got {extra} more")
+
+
+def dated(batch: pa.RecordBatch, prediction: Prediction) -> pa.RecordBatch:
+    """The delivered rows with the moment that each answer is for; unchanged if that is the row's own."""
+    import pyarrow as pa
+
+    for field in prediction.dates:
+        # Rows of many entities share their times: each is said once.
+        times = batch.column(prediction.event_time).cast(pa.timestamp("us")).cast(pa.int64()).dictionary_encode()
+        moments = map(of_micros, times.dictionary.to_pylist())
+        said = [moment and prediction.predicted_for(moment) for moment in moments]
+        batch = batch.append_column(field.name, pa.array(said, arrow_type(field)).take(times.indices))
+    return batch
 
 
 def acted(

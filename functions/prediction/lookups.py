@@ -10,7 +10,6 @@ from typing import Any
 import boto3
 
 from functions.prediction import request
-from millrace.decisions import reply
 from millrace.decisions.record import Decision, iso
 from millrace.decisions.review import ReviewItem
 from millrace.decisions.road import Refusal
@@ -56,7 +55,7 @@ class Lookups:
             "id": decision.id,
             "event_time": iso(decision.event_time),
             "key": dict(decision.key),
-            **reply.told(decision),
+            **decision.told,
             "model_version": decision.model_version,
             **({"action": decision.action, "reason": decision.reason} if self._acts else {}),
             "source": decision.source,

@@ -40,7 +40,8 @@ class ScoringStack(WorkloadStack):
             "predictions",
             context=self.context,
             description="Delivered batch predictions; every query says which run",
-            columns=column_types(contract.table("scoring")) | delivered_types(task, workload.policy),
+            columns=column_types(contract.table("scoring"))
+            | delivered_types(task, workload.policy, workload.prediction.dates),
             partitions=(Partition.named("run"),),
         )
 

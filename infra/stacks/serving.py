@@ -27,6 +27,8 @@ from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
 from millrace.settings.prediction import JobsSettings, PredictionSettings
 from millrace.tasks import catalogue as tasks
+from millrace.tasks.answer import athena_type
+from millrace.tasks.task import AnswerField
 
 BATCH = 2000
 """Messages in a batch of decisions. Lambda's own limit of 6 MB may end a batch earlier.
@@ -49,19 +51,28 @@ WITHHELD = ",withheld:struct<model_version:string,output:map<string,string>>"
 CALLED = ",caller:string"
 
 
-def decision_columns(*, acted: bool, chain: bool = False, floor: bool = False, called: bool = False) -> dict[str, str]:
+def decision_columns(
+    *,
+    acted: bool,
+    chain: bool = False,
+    floor: bool = False,
+    called: bool = False,
+    dates: tuple[AnswerField, ...] = (),
+) -> dict[str, str]:
     """Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
 
     `acted` says whether lines have an action: by a policy, or since the endpoint may be asleep. With a `chain` a
     line may say who answered in place of the model, with a `floor` also what the model said. `called` says whether it
-    has a REST API, so that callers are asked for; lines name the callers of the function's URL as well."""
+    has a REST API, so that callers are asked for; lines name the callers of the function's URL as well. `dates` say
+    for when an answer is."""
+    dated = "".join(f",{field.name}:{athena_type(field)}" for field in dates)
     instead = f"{CHAIN if chain else ''}{WITHHELD if floor else ''}"
     return {
         "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
         "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
         "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
         "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>"
-        f"{ACTED if acted else ''}{instead}{CALLED if called else ''}>",
+        f"{ACTED if acted else ''}{instead}{CALLED if called else ''}{dated}>",
         "eventversion": "string",
     }
 
@@ -97,6 +108,7 @@ class ServingStack(WorkloadStack):
                 chain=bool(self.context.workload.prediction.fallback),
                 floor=policy is not None and policy.floor is not None,
                 called=self.context.settings.options.api is not None,
+                dates=self.context.workload.prediction.dates,
             ),
             partitions=(Partition.by_date(),),
             json=True,

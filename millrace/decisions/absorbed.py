@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from millrace.decisions.record import ACTIONS, ANSWERERS, REASONS, SOURCES
 from millrace.messages.envelope import Message, Moment
+from millrace.tasks.answer import MOMENT
 from millrace.workload.rollout import PHASES
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ _OURS = re.compile(
         rf'"millrace":\{{(?:"action":"(?:{"|".join(ACTIONS)})",)?(?:"answered_by":"(?:{"|".join(ANSWERERS)})",)?'
         rf'(?:"caller":{_TEXT},)?"event_time":"[^"\\]*","fallback":(?:true|false),"input_digest":"[0-9a-f]{{64}}",'
         rf'"key":(\{{.*\}}),"latency_ms":-?[0-9][-+.0-9eE]*,"model_version":(?:null|{_TEXT}),'
-        rf'"phase":"(?:{"|".join(PHASES)})",(?:"reason":"(?:{"|".join(REASONS)})",)?(?:"source":"(?:{"|".join(SOURCES)})",)?'
+        rf'"phase":"(?:{"|".join(PHASES)})",(?:"{MOMENT}":(?:{_TEXT}|\[{_TEXT}(?:,{_TEXT})*\]),)?'
+        rf'(?:"reason":"(?:{"|".join(REASONS)})",)?(?:"source":"(?:{"|".join(SOURCES)})",)?'
         rf'(?:"watched":(\{{{_TEXT}:-?[0-9][-+.0-9eE]*(?:,{_TEXT}:-?[0-9][-+.0-9eE]*)*\}}),)?'
         rf'(?:"withheld":(\{{.*\}}),)?"workload":{_TEXT}\}}\}}$'
     ).encode()

@@ -42,14 +42,13 @@ class ScoredRows(Message):
 
 
 def document(decision: Decision) -> dict[str, Any]:
-    """The decision as consumers get it. An answer that must influence nobody (`held_out`) is left empty."""
-    is_hidden = decision.reason == "held_out"
+    """The decision as consumers get it."""
     return {
         "id": decision.id,
         "workload": decision.workload,
         "event_time": format_utc(decision.event_time),
         "key": dict(decision.key),
-        "answer": dict.fromkeys(decision.output) if is_hidden else dict(decision.output),
+        "answer": dict(decision.told),
         "action": decision.action,
         "reason": decision.reason,
         "model_version": decision.model_version,

@@ -30,6 +30,7 @@ from json.encoder import encode_basestring_ascii as _text
 from typing import Any, Literal, get_args
 
 from millrace.errors import DecisionError
+from millrace.tasks.answer import MOMENT
 from millrace.workload.policy import Action
 from millrace.workload.rollout import PHASES, Phase
 
@@ -95,6 +96,8 @@ class Decision:
     """The row as it was sent to the model, as canonical JSON. Long cells are references (`decisions.captured`)."""
     output: Mapping[str, Answered]
     """The fields of the task's answer, `value` first. All are None if nobody answered."""
+    predicted_for: str | Sequence[str] | None = None
+    """The moment that the answer is for, of several horizons a list; None for the label of the row itself."""
     model_version: str | None
     """None if no model answered."""
     phase: Phase
@@ -118,6 +121,17 @@ class Decision:
     @property
     def value(self) -> Answered:
         return self.output["value"]
+
+    @property
+    def dated(self) -> Mapping[str, Answered]:
+        """The moment that the answer is for, by its field's name; empty for an answer about the row itself."""
+        return {MOMENT: self.predicted_for} if self.predicted_for else {}
+
+    @property
+    def told(self) -> Mapping[str, Answered]:
+        """The answer as callers and consumers read it: empty fields where it must influence nobody (`held_out`)."""
+        said = dict.fromkeys(self.output) if self.reason == "held_out" else self.output
+        return {**said, **self.dated}
 
     @property
     def as_said(self) -> Decision:
@@ -166,7 +180,9 @@ def _ours(decision: Decision) -> str:
         f'"event_time":"{iso(one.event_time)}","fallback":{"true" if one.fallback else "false"},'
         f'"input_digest":"{one.input_digest}","key":{_sorted(one.key)},'
         f'"latency_ms":{_shared(one.latency_ms)},"model_version":{_shared(one.model_version)},'
-        f"{_middle(one.phase, one.reason if acted else None, one.source)}"
+        f'"phase":{_shared(one.phase)},'
+        f"{_if_any(MOMENT, one.predicted_for) if one.predicted_for else ''}"
+        f"{_middle(one.reason if acted else None, one.source)}"
         f"{_if_any('watched', one.watched) if one.watched else ''}"
         f"{_if_any('withheld', vars(one.withheld)) if one.withheld else ''}"
         f'"workload":{_shared(one.workload)}'
@@ -180,8 +196,8 @@ def _first(action: str | None, answered_by: str | None, caller: str | None) -> s
 
 
 @lru_cache(maxsize=64)
-def _middle(phase: str, reason: str | None, source: str) -> str:
-    return f'"phase":{_text(phase)},' + _if_any("reason", reason) + _if_any("source", "" if source == "api" else source)
+def _middle(reason: str | None, source: str) -> str:
+    return _if_any("reason", reason) + _if_any("source", "" if source == "api" else source)
 
 
 @lru_cache(maxsize=64, typed=True)
@@ -189,7 +205,7 @@ def _shared(cell: Scalar) -> str:
     return canonical(cell)
 
 
-def _if_any(field: str, value: Mapping[str, Any] | str | None) -> str:
+def _if_any(field: str, value: Any) -> str:
     return f'"{field}":{canonical(value)},' if value else ""
 
 
@@ -246,6 +262,7 @@ def _decision(line: str | bytes) -> Decision:
         key=ours.mapping("key"),
         input=_data(document, "endpointInput"),
         output=_answer(_parsed(_data(document, "endpointOutput"), "endpointOutput")),
+        predicted_for=ours.texts_or_none(MOMENT),
         model_version=ours.text_or_none("model_version"),
         phase=ours.choice("phase", PHASES),
         fallback=fallback,
@@ -360,6 +377,12 @@ class _Part:
 
     def text_or_none(self, field: str) -> str | None:
         return None if self._document.get(field) is None else self.text(field)
+
+    def texts_or_none(self, field: str) -> str | list[str] | None:
+        value = self._document.get(field)
+        if not all(isinstance(text, str) for text in (value if isinstance(value, list) else [value or ""])):
+            raise DecisionError(field=field, expected="text, or a list of texts", came=value)
+        return value
 
     def truth(self, field: str) -> bool:
         return bool(self._take(field, "true or false", bool))

@@ -26,7 +26,7 @@ def document(
             {
                 "id": decision.id,
                 "row": row.number,
-                **told(decision),
+                **decision.told,
                 "model_version": decision.model_version,
                 "phase": decision.phase,
                 "fallback": decision.fallback,
@@ -52,11 +52,6 @@ def document(
             for found in rejected
         ],
     }
-
-
-def told(decision: Decision) -> Mapping[str, Any]:
-    """The fields of the answer. The caller does not learn what the model says of a row that it must not influence."""
-    return dict.fromkeys(decision.output) if decision.reason == "held_out" else decision.output
 
 
 def _explained(decision: Decision, explanation: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -204,6 +204,7 @@ def _decision(
         id=call.ids[row.number],
         workload=call.workload,
         event_time=event_time,
+        predicted_for=spec.predicted_for(event_time),
         key=key,
         input=canonical(cells),
         output=instead.output if instead else said,

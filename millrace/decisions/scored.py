@@ -20,12 +20,14 @@ from millrace.contract.kinds import as_json
 from millrace.decisions.record import Decision, Withheld, canonical, prefix
 from millrace.messages.envelope import Message, Moment
 from millrace.names import row_id_of
+from millrace.tasks.answer import athena_type
 from millrace.timestamps import parse_utc
 from millrace.workload.rollout import Phase
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.tasks.task import AnswerField
     from millrace.workload.policy import Policy
 
 ACTION_COLUMNS = ("action", "reason")
@@ -38,12 +40,15 @@ MOST_ROWS = 100_000
 EPOCH = date(1970, 1, 1)
 
 
-def policy_columns(policy: Policy | None) -> dict[str, str]:
-    """The columns that a delivered file has because of the policy, each with its type in Athena."""
+def beside_columns(policy: Policy | None, dates: tuple[AnswerField, ...] = ()) -> dict[str, str]:
+    """The columns that a delivered file has beside the rows and their answers, each with its type in Athena.
+
+    They come from the policy, and from `dates` of the prediction."""
+    dated = {field.name: athena_type(field) for field in dates}
     if policy is None:
-        return {}
+        return dated
     texts = (*ACTION_COLUMNS, *(FLOOR_COLUMNS if policy.floor else ()))
-    return dict.fromkeys(texts, "string") | ({LIKENESS: "double"} if policy.unlike_training else {})
+    return dict.fromkeys(texts, "string") | ({LIKENESS: "double"} if policy.unlike_training else {}) | dated
 
 
 class ScoredDay(Message):
@@ -70,8 +75,8 @@ class ScoredDay(Message):
     event_time: str
     answer: tuple[str, ...]
     """The columns with the answer's fields."""
-    policy: tuple[str, ...] = ()
-    """The `policy_columns`. All columns but these, the answer's, `model_version` and `row_number` hold the row."""
+    beside: tuple[str, ...] = ()
+    """The `beside_columns`. All columns but these, the answer's, `model_version` and `row_number` hold the row."""
 
 
 def delivered_key(workload: str, drop_id: str) -> str:
@@ -160,10 +165,10 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
     """The decision on each row. Each row is about one of the days."""
     # All days of one file have the same columns.
     known = next(iter(days.values()))
-    beside = {*known.answer, *known.policy, VERSION, ROW}
+    beside = {*known.answer, *known.beside, VERSION, ROW}
     for row in rows.to_pylist():
         cells = {name: _cell(cell) for name, cell in row.items() if name not in beside}
-        acted = {name: row[name] for name in known.policy}
+        acted = {name: row[name] for name in known.beside}
         event_time = parse_utc(str(cells[known.event_time]))
         yield Decision(
             id=row_id_of(drop_id, row[ROW]),

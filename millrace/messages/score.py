@@ -12,7 +12,7 @@ from pydantic import Field
 from millrace.artefact.batch import ROW, VERSION
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import Contract, arrow_schema
-from millrace.decisions.scored import policy_columns
+from millrace.decisions.scored import beside_columns
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 from millrace.tasks.answer import arrow_type, athena_type
@@ -20,7 +20,7 @@ from millrace.tasks.answer import arrow_type, athena_type
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from millrace.tasks.task import Task
+    from millrace.tasks.task import AnswerField, Task
     from millrace.workload.policy import Policy
 
 
@@ -100,23 +100,25 @@ class ScoreState(ExecutionInput):
     validation: StepResult[Sharded]
 
 
-def delivered_types(task: Task, policy: Policy | None = None) -> dict[str, str]:
+def delivered_types(task: Task, policy: Policy | None = None, dates: tuple[AnswerField, ...] = ()) -> dict[str, str]:
     """The columns that a delivered file has beside the contract's, each with its type in Athena.
 
     Example for the task `binary`: `value`, `probability`, `confidence`, then VERSION and ROW."""
-    beside = {VERSION: "string", ROW: "bigint"} | policy_columns(policy)
+    beside = {VERSION: "string", ROW: "bigint"} | beside_columns(policy, dates)
     return {field.name: athena_type(field) for field in task.answer} | beside
 
 
-def delivered_schema(contract: Contract, task: Task, policy: Policy | None = None) -> pa.Schema:
+def delivered_schema(
+    contract: Contract, task: Task, policy: Policy | None = None, dates: tuple[AnswerField, ...] = ()
+) -> pa.Schema:
     """The schema of a delivered file: the contract's columns without the label, then those of `delivered_types`.
 
     Raises WorkloadError if the contract has a column with a name of `delivered_types`."""
     import pyarrow as pa
 
-    columns, names = contract.table("scoring"), tuple(delivered_types(task, policy))
+    columns, names = contract.table("scoring"), tuple(delivered_types(task, policy, dates))
     if taken := sorted(set(columns.names) & set(names)):
         raise WorkloadError(where="contract", field="schema.rows", expected=f"names other than {names}", came=taken)
-    fields = [(field.name, arrow_type(field)) for field in task.answer]
-    beside = [(name, pa.type_for_alias(kind)) for name, kind in policy_columns(policy).items()]
-    return pa.schema([*arrow_schema(columns), *fields, (VERSION, pa.string()), (ROW, pa.int64()), *beside])
+    fields, dated = ([(field.name, arrow_type(field)) for field in each] for each in (task.answer, dates))
+    beside = [(name, pa.type_for_alias(kind)) for name, kind in beside_columns(policy).items()]
+    return pa.schema([*arrow_schema(columns), *fields, (VERSION, pa.string()), (ROW, pa.int64()), *beside, *dated])

@@ -26,6 +26,8 @@ PROBABILITY = "probability"
 """The field with the probability of the class 1, in the tasks whose answers have one."""
 EXPECTED_COST = "expected_cost"
 """The field with what an answer costs on average by the model's own probabilities, in the tasks that know costs."""
+MOMENT = "predicted_for"
+"""The field beside an answer that lies ahead of its row: the moment that it is for, of several horizons a list."""
 MOST_SAID = 3
 """An answer with up to this many parts is written out in words; of a longer one the first and the last part are."""
 _JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%r", "share": "%r", "text": "%s"}

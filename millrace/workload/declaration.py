@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -22,7 +23,9 @@ from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.gate import Positive
 from millrace.models.catalogue import FAMILIES
 from millrace.spelling import one_of
+from millrace.tasks.answer import MOMENT
 from millrace.tasks.catalogue import TASKS
+from millrace.tasks.task import AnswerField
 from millrace.workload.ends import Jobs, Queries, Stream
 from millrace.workload.known_keys import KnownKeys
 from millrace.workload.places import within
@@ -205,6 +208,25 @@ class Prediction(Section):
     def horizons(self) -> tuple[float, ...]:
         """How many hours ahead of a row its labels lie, rising. Mostly one number."""
         return self.horizons_hours or (self.horizon_hours,)
+
+    @property
+    def dates(self) -> tuple[AnswerField, ...]:
+        """The field that says for when an answer is; none if the label is that of the row itself."""
+        field = AnswerField(name=MOMENT, kind="text", optional=True, length=len(self.horizons_hours))
+        return (field,) if self.horizon_hours else ()
+
+    def predicted_for(self, event_time: datetime) -> str | list[str] | None:
+        """The moment whose label the answer to a row of that time is, as `2026-11-28T06:00:00Z`; a list for several.
+
+        None if the label is that of the row itself, and for a moment beyond the calendar."""
+        if not self.horizon_hours:
+            return None
+        try:
+            ahead = [event_time + timedelta(hours=hours) for hours in self.horizons]
+        except OverflowError:
+            return None
+        found = [moment.isoformat().replace("+00:00", "Z") for moment in ahead]
+        return found if self.horizons_hours else found[0]
 
     @property
     def label_tables(self) -> tuple[str, ...]:

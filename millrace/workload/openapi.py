@@ -328,7 +328,8 @@ def _prediction(workload: Workload, contract: Contract) -> Document:
 
 
 def _fields(workload: Workload, contract: Contract) -> Document:
-    return {one.name: _field(one) for one in tasks.declare(workload.prediction, contract.label).answer}
+    answer = tasks.declare(workload.prediction, contract.label).answer
+    return {one.name: _field(one) for one in (*answer, *workload.prediction.dates)}
 
 
 def _field(field: AnswerField) -> Document:

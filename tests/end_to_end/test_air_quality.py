@@ -107,6 +107,7 @@ def test_every_hour_is_answered_by_the_model(lived: Lived) -> None:
     found = [one for said in lived.answers for one in said["predictions"]]
     assert len(found) == 31 * 24
     assert {(one["model_version"], one["fallback"]) for one in found} == {("1", False)}
+    assert found[0]["predicted_for"] == "2013-01-02T00:00:00Z", "a day after its row"
     assert not any(said["rejected"] for said in lived.answers)
 
 
@@ -119,6 +120,8 @@ def test_a_drop_has_its_past_from_itself_and_from_the_table(lived: Lived) -> Non
     asked = np.array([one["value"] for said in lived.answers for one in said["predictions"]])
     for one in delivered:
         table = pq.read_table(io.BytesIO(read_object(s3, one.uri)))
+        a_day_later = [f"{(at + DAY).isoformat()}Z" for at in table["timestamp"].to_pylist()]
+        assert table["predicted_for"].to_pylist() == a_day_later
         places = [(at - JANUARY) // timedelta(hours=1) for at in table["timestamp"].to_pylist()]
         known = np.array(table["value"].to_pylist())
         whole = slice(None) if one.quarantined == 0 else slice(1, None)  # the first hour after the gap knew 23 of 24

@@ -13,12 +13,11 @@ from typer.testing import CliRunner
 from console.actions.predict import RowAnswer
 from console.cli.app import app
 from console.cli.monitoring import NOTHING, _row, _show_windows
-from console.cli.predict import _Counted, _show_answers, _summarize, _tell_hours
+from console.cli.predict import _Counted, _show_answers, _summarize
 from console.commands import command
 from console.demo.electricity import STORY
 from console.queries.report import WorkloadReport
 from console.words import brief
-from millrace.workload.load import load_workload, workloads_folder
 
 
 @pytest.fixture(autouse=True)
@@ -80,12 +79,6 @@ def test_rows_that_no_model_answered_are_counted(
     printed = capsys.readouterr().err
     assert all(words in printed for words in told)
     assert bool(printed) == bool(told)
-
-
-def test_an_answer_about_later_hours_says_which(capsys: pytest.CaptureFixture[str]) -> None:
-    for workload in ("air_quality", "electricity"):
-        _tell_hours(load_workload(workloads_folder() / workload).prediction)
-    assert capsys.readouterr().err.strip() == "An answer is the pm2.5 24 hours after its row's timestamp."
 
 
 def test_links_are_told_without_what_all_of_them_share() -> None:

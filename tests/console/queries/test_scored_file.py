@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.queries.quarantine import Row
-from console.queries.scored_file import scored_rows, with_moments
+from console.queries.scored_file import scored_rows
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.files.sniff import read_drop
+from millrace.tasks.task import AnswerField
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "reviews")
 CELLS: list[dict[str, Any]] = [
@@ -102,17 +103,15 @@ def test_a_file_that_was_refused_whole_has_no_rows(tmp_path: Path) -> None:
     assert scored_rows(path, CONTRACT, None, [refused(None)]) == []
 
 
-def test_an_answer_says_for_when_it_is() -> None:
-    at = [datetime(2026, 11, 25, 6, tzinfo=UTC), datetime(2026, 11, 25, 7, tzinfo=UTC)]
-    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("ns")):
-        times = pa.array(at, pa.timestamp("us", "UTC")).cast(kind)
-        table = pa.table({"at": times})
-        found = with_moments(table, "at", (24.5,))["predicted_for"].to_pylist()
-        assert [moment.replace(tzinfo=UTC) - before for moment, before in zip(found, at, strict=True)] == [
-            timedelta(hours=24.5)
-        ] * 2
-        several = with_moments(table, "at", (24, 168))["predicted_for"].to_pylist()
-        assert [[moment[:16] for moment in moments] for moments in several] == [
-            ["2026-11-26T06:00", "2026-12-02T06:00"],
-            ["2026-11-26T07:00", "2026-12-02T07:00"],
-        ]
+def test_each_step_of_a_forecast_is_a_row_on_request(tmp_path: Path) -> None:
+    (path := tmp_path / "sent.jsonl").write_text('{"id": "a", "value": [0]}\n{"id": "b"}\n')
+    days = ["2026-11-26T06:00:00Z", "2026-11-27T06:00:00Z"]
+    answers = pa.Table.from_pylist(
+        [{"value": [1.5, 2.5], "predicted_for": days, "model_version": "3", "row_number": 1}]
+    )
+    fields = [AnswerField(name=name, kind="text", length=2) for name in ("value", "predicted_for")]
+    found = scored_rows(path, CONTRACT, answers, [refused(2)], long=fields)
+    assert [(row["id"], row["value_answer"], row["predicted_for"], row["model_version"]) for row in found] == [
+        ("a", 1.5, days[0], "3"), ("a", 2.5, days[1], "3"), ("b", None, None, None),
+    ]  # fmt: skip
+    assert [row["value"] for row in found] == [[0], [0], None], "the file's own lists stay"

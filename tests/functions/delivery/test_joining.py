@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from functions.delivery.joining import join
+from functions.delivery.joining import dated, join
 from millrace.artefact.batch import answer_schema, read_answers, write_answers, write_stream
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
@@ -19,10 +20,12 @@ from millrace.errors import AnswerError
 from millrace.messages.score import delivered_schema, delivered_types
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS
+from millrace.workload.declaration import Prediction
 from tests.plant import plant_output, plant_rows, write_plant
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
 FIELDS = Binary().answer
+AHEAD = {"task": "regression", "key": ["timestamp"], "event_time": "timestamp", "features": ["pm2.5"]}
 SCHEMA = delivered_schema(CONTRACT, Binary())
 
 
@@ -184,3 +187,22 @@ def test_the_answers_of_every_task_are_delivered_by_its_fields(name: str, tmp_pa
         spoilt = [*first[:-1], math.inf] if length else math.inf
         assert with_second(spoilt)["row_number"].to_pylist() == [1, 5]
         assert [row["_line"] for part in refused for row in part.to_pylist()] == [3]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("pm2.5", None),
+        ({"column": "pm2.5", "horizon_hours": 24.5}, "2026-11-26T06:30:00Z"),
+        ({"column": "pm2.5", "horizon_hours": [1, 24]}, ["2026-11-25T07:00:00Z", "2026-11-26T06:00:00Z"]),
+    ],
+)
+def test_a_delivered_answer_says_for_when_it_is(label: Any, said: Any, zone: str | None) -> None:
+    """In a file as of a request; of a moment beyond Python's calendar nothing is said."""
+    prediction = Prediction.model_validate(AHEAD | {"label": label})
+    at = datetime(2026, 11, 25, 6, tzinfo=UTC)
+    times = pa.array([at, None, at, datetime(9999, 12, 31, 23, tzinfo=UTC)], pa.timestamp("us", zone))
+    found = dated(pa.RecordBatch.from_arrays([times], ["timestamp"]), prediction).to_pydict()
+    assert prediction.predicted_for(at) == said
+    assert found.get("predicted_for") == ([said, None, said, None] if said else None)

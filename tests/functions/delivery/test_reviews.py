@@ -59,7 +59,7 @@ def test_the_first_by_priority_are_opened_and_the_others_counted(
         key=("at",),
         event_time="at",
         answer=("value", "confidence"),
-        policy=("action", "reason"),
+        beside=("action", "reason"),
     )
     given: dict[str, Any] = {"workload": "electricity", "drop_id": "x", "review": Review(), "opened_at": AT}
     assert open_reviews(queue, file, {DAY: known}, most=most, **given) == 5 - len(opened)

@@ -58,6 +58,7 @@ DECISIONS = st.builds(
         ["{}", '{"a":"\\n\\u2028","b":[1,2]}', '{"timestamp":"1997-01-01T12:00:00","nswprice":0.056443}']
     ),
     output=st.fixed_dictionaries({"value": NUMBERS | st.sampled_from([None, "x\ny", [1.5, 2.5]]), "a": TEXTS}),
+    predicted_for=st.sampled_from([None, "1997-01-02T12:00:00Z", ["1997-01-01T13:00:00Z", "1997-01-02T12:00:00Z"]]),
     model_version=st.sampled_from([None, "1"]),
     phase=st.sampled_from(["live", "canary"]),
     fallback=st.booleans(),

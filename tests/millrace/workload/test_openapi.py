@@ -66,7 +66,11 @@ def test_every_field_of_an_answer_is_in_the_document(folder: Path) -> None:
     """Of a fallback that the rule has answered, under a policy, with an explanation."""
     made, workload = document(folder), load_workload(folder)
     task = declare(workload.prediction, load_contract(folder).label)
-    decision = replace(DECISION, output=dict.fromkeys(one.name for one in task.answer), answered_by="rule")
+    output, ahead = (
+        dict.fromkeys(one.name for one in task.answer),
+        workload.prediction.predicted_for(DECISION.event_time),
+    )
+    decision = replace(DECISION, output=output, predicted_for=ahead, answered_by="rule")
     explained = {0: None} if workload.explanations.rows else None
     row = Admitted(number=0, cells={})
     said = reply.document([(row, decision)], [], explained, acts=workload.policy is not None)["predictions"][0]
