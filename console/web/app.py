@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from botocore.exceptions import ClientError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -52,6 +52,8 @@ from millrace.workload.load import load_workload, workloads_folder
 
 READERS = 8
 """How many workloads are read at the same time."""
+MOST_BYTES = 2**20
+"""The longest form: a label or a note of a person."""
 ACTS = {"approve": approve, "refuse": refuse}
 Form = Mapping[str, Sequence[str]]
 """The fields of a form that was sent."""
@@ -163,7 +165,16 @@ class _Console:
         return await self._posted(request, self._judge)
 
     async def _posted(self, request: Request, act: Callable[[Request, Form], Response]) -> Response:
-        form = parse_qs((await request.body()).decode())
+        body = bytearray()
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BYTES:
+                    expected = f"Refused: expected a form of {MOST_BYTES} bytes at most.\n"
+                    return PlainTextResponse(expected, status_code=413, headers={"connection": "close"})
+        except ClientDisconnect:  # nobody is there to be told
+            return Response(status_code=400)
+        form = parse_qs(body.decode(errors="replace"))
         if not hmac.compare_digest(form.get("token", [""])[0].encode(), self._token.encode()):
             return PlainTextResponse("Refused: expected a form of this console.\n", status_code=403)
         return await run_in_threadpool(act, request, form)

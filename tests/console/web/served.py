@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from threading import Thread
+from typing import Any
 from urllib.parse import urlencode
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from console.web.guard import Guard
+from console.web.server import configured
 
 
 @dataclass
@@ -63,12 +65,28 @@ def send(browser: Browser, shown: Answer, path: str = "/income/review", **fields
 
 
 @contextmanager
-def serving(app: ASGIApp, *, is_guarded: bool = True) -> Iterator[tuple[Browser, str]]:
+def half(browser: Browser, sent: str) -> Iterator[socket.socket]:
+    """A connection on which a part of a request was sent."""
+    with socket.create_connection(("127.0.0.1", browser.port), timeout=60) as connection:
+        connection.sendall(sent.encode())
+        yield connection
+
+
+def is_cut(connection: socket.socket) -> bool:
+    """Whether the next that comes is the end of the connection; waits for it."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@contextmanager
+def serving(app: ASGIApp, *, is_guarded: bool = True, **limits: Any) -> Iterator[tuple[Browser, str]]:
     """A browser that has opened nothing yet, and the address that opens the console."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         guard = Guard(app=app, origin=f"http://127.0.0.1:{port}")
-        server = uvicorn.Server(uvicorn.Config(guard if is_guarded else app, log_config=None, lifespan="off"))
+        server = uvicorn.Server(configured(guard if is_guarded else app, **limits))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

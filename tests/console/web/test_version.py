@@ -15,12 +15,12 @@ from console.cli.app import app
 from console.environment import Environment, find_environment
 from console.queries import cost
 from console.queries.versions import registry_of
-from console.web.app import console_app
+from console.web.app import MOST_BYTES, console_app
 from millrace.release.askers import UNKNOWN
 from millrace.release.registry import ASKED_BY, Package
 from tests.console import stored_cloud
 from tests.console.conftest import read_stored
-from tests.console.web.served import Browser, send, serving
+from tests.console.web.served import Browser, half, send, serving
 from tests.console.web.test_app import text_of
 from tests.console.web.waiting_version import ASKER, NAMES, NIGHT, PATH, let_wait
 from tests.credentials import KEYS
@@ -49,6 +49,20 @@ def browser(environment: Environment) -> Iterator[Browser]:
 
 def kept(environment: Environment) -> Package:
     return registry_of(environment, NAMES).describe(NAMES.package_arn("3"))
+
+
+def test_a_form_beyond_every_note_and_a_cut_one_are_no_failure(
+    environment: Environment, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(console_app(environment)[0]) as (browser, url):
+        browser.open(url)
+        own = {"origin": f"http://127.0.0.1:{browser.port}"}
+        assert browser.ask(PATH, "POST", "x" * (2 * MOST_BYTES), **own).status == 413
+        head = {"host": f"127.0.0.1:{browser.port}", "cookie": browser.cookie, "content-length": "9", **own}
+        lines = [f"POST {PATH} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", "half"]
+        with half(browser, "\r\n".join(lines)):
+            pass
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_the_overview_says_what_waits_and_leads_to_its_page(environment: Environment, browser: Browser) -> None:
