@@ -117,7 +117,7 @@ def new(
     from console.new.proposal import propose
     from console.new.roles import Choices
     from console.new.sample import sampled
-    from console.new.writing import write
+    from console.new.writing import check_free, write
     from millrace.artefact.pretrained import read_pretrained
     from millrace.errors import ConfigurationError
     from millrace.workload.load import workloads_folder
@@ -147,6 +147,7 @@ def new(
     )
     # Read, propose, write: nothing is written before the whole proposal stands.
     inside, folder = Inside(sheet=sheet, table=table, sql=sql), drops or build / "drops" / name
+    check_free(name, workloads_folder(), folder, force=force)
     with given(files, inside) as opened, TemporaryDirectory() as temporary:
         _phase(1, "reading the file")
         opened, notes = sampled(opened, Path(temporary), looks_ahead=choices.looks_ahead)

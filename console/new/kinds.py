@@ -26,7 +26,25 @@ if TYPE_CHECKING:
 
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 """Names of columns that are called like a label."""
-NEGATIVE = ("0", "0.0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
+NEGATIVE = (
+    "0",
+    "0.0",
+    "false",
+    "no",
+    "n",
+    "negative",
+    "neg",
+    "-",
+    "normal",
+    "none",
+    "healthy",
+    "ok",
+    "good",
+    "nein",
+    "nee",
+    "non",
+    "não",
+)
 """Values of a label that say no."""
 NOTHING = ("none", "None", "-")
 """Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""

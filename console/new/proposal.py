@@ -28,7 +28,7 @@ from console.new.remarks import empty_cells, findings, spellings, standing_still
 from console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.times import Series, find_series, without_rows
-from console.new.too_good import too_good
+from console.new.too_good import afterwards, too_good
 from console.new.trial import LATE, Trial, run_trial
 from console.words import count
 from millrace.contract.future import up_to
@@ -184,6 +184,7 @@ def propose(
     ranged = [column for column in reading.seen if reading.contract.column(column.name).find(Range)]
     found = [division.said] if division else []
     found += [said] if (said := too_good(trial, rehearsal, features)) else []
+    found += afterwards(accepted, reading.event_time, features) if reading.is_in_time else []
     found += empty_cells(_read_columns(reading, features))
     found += findings(
         ranged,

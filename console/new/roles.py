@@ -19,7 +19,7 @@ from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 
 TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
-POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "pos", "+")
+POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "pos", "+", "ja", "oui", "si", "sí", "sim")
 MOST_SHOWN = 8
 MOST_OFFERED = 4
 """Most keys that an error offers."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from console.new.features import Features, binned, naive_error, rule_error
 from console.new.rehearsal import Rehearsal
@@ -31,6 +35,19 @@ def too_good(trial: Trial, rehearsal: Rehearsal, features: Features) -> str:
     return f"warning: too good to be true?{figure} {said}"
 
 
+def afterwards(rows: pa.Table, event_time: str, features: Features) -> list[str]:
+    """A warning for each feature that reads a time which lies after the event time wherever both are filled."""
+    found = []
+    for name in [each["calendar"] for each in features.derived if "calendar" in each]:
+        if name == event_time or rows[name].type != rows[event_time].type:
+            continue  # a time with a zone and one without cannot be compared
+        is_later, is_same = (test(rows[name], rows[event_time]) for test in (pc.greater, pc.equal))
+        if pc.any(is_later).as_py() and pc.all(pc.or_(is_later, is_same)).as_py():
+            what = f"{name} is never before {event_time}: is it known at prediction time, and not only afterwards?"
+            found.append(f"warning: {what} (--leave-out {quote(name)})")
+    return found
+
+
 def _column_alone(rehearsal: Rehearsal, features: Features) -> str:
     """A sentence on the column whose rule, on its own, is nearest to the answer; "" if none is near."""
     examples, target_N = rehearsal.examples, rehearsal.target_N
@@ -55,4 +72,4 @@ def _column_alone(rehearsal: Rehearsal, features: Features) -> str:
     what = f"whether {name} is filled" if is_presence else name
     right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"
     plain = f"the usual answer on {1 - usual:.1%}" if is_class else f"the usual answer by {usual:.3g}"
-    return f"{what} alone is {right}, {plain}: is it known at prediction time? (--leave-out {name})"
+    return f"{what} alone is {right}, {plain}: is it known at prediction time? (--leave-out {quote(name)})"

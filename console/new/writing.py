@@ -71,18 +71,25 @@ class Written:
     """What these rows are, in words."""
 
 
-def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
-    """Write `workloads/<name>/` and the folder `drops`, which gets the file itself or its lines in `pieces` files.
+def check_free(name: str, workloads: Path, drops: Path, *, force: bool) -> None:
+    """Check that a workload of this name can be written.
 
     Raises ConfigurationError if the name does not go together with the name of another workload, or if something is
-    there already and `force` is false. Raises WorkloadError if synthesis would not take the files."""
-    _check_name(proposal.prediction.name, workloads)
-    folder = workloads / proposal.prediction.name
-    for path in (*(folder / name for name in FILES), drops):
+    there already and `force` is false."""
+    _check_name(name, workloads)
+    for path in (*(workloads / name / file for file in FILES), drops):
         if path.exists() and not force:
             expected = "nothing there yet, or --force to replace it"
             came = "drops of a workload of that name" if path == drops else "a workload of that name"
             raise ConfigurationError(where=str(path), field="NAME", expected=expected, came=came)
+
+
+def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
+    """Write `workloads/<name>/` and the folder `drops`, which gets the file itself or its lines in `pieces` files.
+
+    Raises ConfigurationError as `check_free` does, and WorkloadError if synthesis would not take the files."""
+    check_free(proposal.prediction.name, workloads, drops, force=force)
+    folder = workloads / proposal.prediction.name
     # Checked in a temporary folder first: files that synthesis refuses never reach `workloads/`.
     with TemporaryDirectory() as temporary:
         draft = Path(temporary) / proposal.prediction.name

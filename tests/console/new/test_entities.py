@@ -98,3 +98,19 @@ def test_a_figure_too_good_to_be_true_names_the_column(tmp_path: Path, column: s
     assert said in too_good(good, found.rehearsal, features)
     fair = replace(found.trial, tried=(figure("candidate", 0.5), figure("rival", 0.65)))
     assert bool(too_good(fair, found.rehearsal, features)) is bool(column)
+
+
+def test_a_time_that_is_never_before_the_event_is_doubted(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    placed = np.datetime64("2024-01-01T00:00:00") + np.arange(ROWS) * np.timedelta64(1, "h")
+    times = {
+        "timestamp": placed,
+        "delivered at": placed + random.integers(20, 90, ROWS).astype("timedelta64[m]"),
+        "last seen": placed + random.integers(-90, 90, ROWS).astype("timedelta64[m]"),
+    }
+    table = pa.table(times | {"x": random.normal(0, 1, ROWS), "late": random.choice(["ja", "nein"], ROWS)})
+    found = proposed(written(tmp_path / "a.parquet", table), label="late")
+    doubted = [one for one in found.notes if "--leave-out" in one]
+    assert len(doubted) == 1
+    assert "delivered at is never before timestamp" in doubted[0]
+    assert found.guesses["positive"].value == "ja"
