@@ -22,10 +22,10 @@ from infra.local.kernel.calls import Call, keep_body, read_call, rewind
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.cloud_time import machine_time
 from infra.local.kernel.control import ROLE_KEYS, Start
+from infra.local.kernel.quotas import quota
 
 PREFIX = "/_aws/execute-api/"
-MOST_BYTES = 10 * 2**20
-"""https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html"""
+MOST_BYTES = quota("apigateway", "request")
 OPERATOR = "arn:aws:iam::{}:user/operator"
 
 

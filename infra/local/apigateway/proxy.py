@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ from infra.local.apigateway.request import EXTENSION, Answer, GatewayError, Requ
 from infra.local.awslambda.functions import function_of
 from infra.local.iam.service_permissions import refusal
 from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.quotas import quota
 
+LONGEST_MS = quota("apigateway", "integration")
 INTERNAL = ("DEFAULT_5XX", 500, "Internal server error")
 MALFORMED = ("DEFAULT_5XX", 502, "Internal server error")
 
@@ -36,12 +39,16 @@ def proxied(
         raise GatewayError("API_CONFIGURATION_ERROR", *INTERNAL[1:])
     answered: dict[str, str] = {}
     payload = json.dumps(_event(cloud, resource, parameters, request)).encode()
+    began = time.monotonic()
     try:
         body = function_of(cloud, arn).invoke(payload, {}, answered)
     except LambdaClientError as error:
         if error.code == 413:
             raise GatewayError("REQUEST_TOO_LARGE", 413, "Request Too Long") from error
         raise GatewayError(*INTERNAL) from error
+    if 1000 * (time.monotonic() - began) > int(integration.get("timeoutInMillis", LONGEST_MS)):
+        # AWS says so as soon as the time is over; the function goes on there too.
+        raise GatewayError("INTEGRATION_TIMEOUT", 504, "Endpoint request timed out")
     return body, answered.get("x-amz-function-error", "")
 
 

@@ -26,12 +26,13 @@ from infra.local.athena.unload import unload
 from infra.local.kernel import patching
 from infra.local.kernel.cloud import ACCOUNT, REGION, Cloud
 from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.quotas import quota
 from infra.local.kernel.transport import connect
 
 OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
 """The states in which a query has ended."""
-MOST_ROWS = 1000
-"""The most rows on one page of GetQueryResults. https://docs.aws.amazon.com/athena/latest/APIReference/API_GetQueryResults.html"""
+MOST_ROWS = quota("athena", "page")
+"""The most rows on one page of GetQueryResults."""
 
 
 @dataclass(kw_only=True)

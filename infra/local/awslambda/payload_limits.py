@@ -8,11 +8,11 @@ import json
 from dataclasses import replace
 
 from infra.local.awslambda.pools import Outcome
+from infra.local.kernel.quotas import quota
 
-EVENT_BYTES = {"RequestResponse": 6_291_456, "Event": 1_048_576}
+EVENT_BYTES = {"RequestResponse": quota("lambda", "event"), "Event": quota("lambda", "asynchronous event")}
 """The most bytes of an event, by the type of its invocation."""
-ANSWER_BYTES = 6_291_556
-"""The most bytes of an answer."""
+ANSWER_BYTES = quota("lambda", "answer")
 
 
 def why_too_large(payload: bytes, kind: str) -> str | None:

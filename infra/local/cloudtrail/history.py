@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import Any
 
 from infra.local.kernel.patching import replace
+from infra.local.kernel.quotas import quota
 
-KEPT = timedelta(days=90)
+KEPT = timedelta(days=quota("cloudtrail", "age"))
 """How long the event history goes back."""
 PAGE = 50
 """The most events of one answer: https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html"""

@@ -14,10 +14,11 @@ from operator import attrgetter
 from typing import Any
 
 from infra.local.kernel.patching import replace
+from infra.local.kernel.quotas import quota
 
 VALUE = attrgetter("cast_value")
 """The value of a key, by which moto orders keys."""
-PAGE_BYTES = 1024 * 1024
+PAGE_BYTES = quota("dynamodb", "page")
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html"""
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from moto.events.responses import EventsHandler
 
 from infra.local.kernel.patching import replace
+from infra.local.kernel.quotas import quota
 
-LIMIT_BYTES = 1_048_576
-"""The most bytes of all entries of one request: 1 MiB."""
+LIMIT_BYTES = quota("events", "entries")
 TIME_BYTES = 14
 """The bytes that EventBridge counts for an entry's time.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -33,7 +34,7 @@ _INVOCATIONS = ("/invocations", "/async-invocations", "/invocations-response-str
 
 @dataclass(kw_only=True)
 class Call:
-    """One API call. Its parameters are parsed only when `parameters()` is called."""
+    """One API call. Its parameters are parsed once, when `parameters()` is called first."""
 
     service: str
     """botocore's name of the service (`stepfunctions`, not `states`)."""
@@ -46,6 +47,7 @@ class Call:
     """The WSGI environment of the request."""
     path_parameters: dict[str, Any]
     """The parameters that stand in the URL's path, such as `{"Bucket": "b", "Key": "a/b.csv"}`."""
+    _parsed: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -53,12 +55,20 @@ class Call:
 
     def parameters(self) -> dict[str, Any]:
         """The operation's input, with its members named as in the API. The body of an S3 object is never read."""
-        if not self.operation:
-            return {}
+        # Several guards ask. They read it, and nobody changes it.
+        if self._parsed is None:
+            self._parsed = self._parse() if self.operation else {}
+        return self._parsed
+
+    def _parse(self) -> dict[str, Any]:
         if not _is_upload(self):
             keep_body(self.environ)
         # moto's own parsers read the request: so guards and moto see the same parameters.
         request = Request(self.environ)
+        body = b"" if _is_upload(self) else request.get_data()
+        # botocore compresses what it puts into CloudWatch, from 10 KiB on.
+        if self.environ.get("HTTP_CONTENT_ENCODING") == "gzip" and self.service != "s3":
+            body = gzip.decompress(body)
         model = get_service_model(self.service)
         protocol = determine_request_protocol(model, request.content_type)
         parser = PROTOCOL_PARSERS[protocol](model.operation_model(self.operation), map_type=dict)
@@ -67,7 +77,7 @@ class Call:
                 "method": request.method,
                 "values": request.args if self.service == "s3" else request.values,
                 "headers": request.headers,
-                "body": b"" if _is_upload(self) else request.get_data(),
+                "body": body,
                 "url_path": request.path,
                 "url_params": self.path_parameters,
             }

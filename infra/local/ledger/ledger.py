@@ -17,6 +17,7 @@ from pathlib import Path
 from infra.local.cloudformation.intrinsics import CONDITIONS, KNOWN
 from infra.local.iam.identity import GLOBAL_KEYS, is_decided
 from infra.local.iam.policies import OPERATORS
+from infra.local.kernel import quotas
 from infra.local.ledger import parity
 from infra.local.ledger.inventory import GROUPS, Feature, LedgerGapError, features
 from infra.local.ledger.parity import Row, Status
@@ -77,10 +78,10 @@ LIMITS = """\
 - **This machine.** A job may hold three quarters of its memory, whatever the instance has. Twice as many jobs as it has
   cores run at once, fewer if it has less than 2 GiB for each, the others wait in progress. What the cloud has started
   is ended before the cloud when memory is used up, and within seconds after the cloud was killed.
-- **Limits.** Kept: time and memory of functions and jobs (looked at every 50 and 200 ms); sizes of what states take and
-  give (256 KiB), functions (6 MB, asynchronously 1 MB), endpoints (6 MB), queues and buses (1 MiB), topics (256 KiB).
-  Not kept: the 25,000 events of a history and `/tmp`, which rules compare with the templates, the 6 MB of a batch from
-  a queue.
+- **Limits.** Kept: time and memory of functions and jobs (looked at every 50 and 200 ms), what the API model of a
+  service says of each member of a request (least and most, lengths, counts), and the table of quotas at the end of this
+  page. Not kept: patterns and enumerations of other models than SageMaker's, `/tmp`, the environment and the unzipped
+  size of functions, and quotas of an account. Rules and tests hold templates and bundles to them.
 - **Time.** One clock, which can be moved: services, functions, jobs and endpoints live by it, as far as Python tells
   them the time; what runs takes real seconds, and time limits of functions and jobs count these. A signature is of this
   clock or of the machine's, by which people sign. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s
@@ -204,6 +205,7 @@ def as_markdown(entries: list[Entry]) -> str:
         if rows:
             lines += ["", f"## {group.capitalize()}s", "", "| name | status | what differs |", "|---|---|---|"]
             lines += _merged(rows)
+    lines += ["", "## Quotas", "", *quotas.as_markdown()]
     return "\n".join(lines) + "\n"
 
 

@@ -81,7 +81,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     **executed(
         "AWS::StepFunctions::StateMachine",
-        "The limit of a history is not kept; log group and traces stay empty; Express runs as Standard; variables "
+        "Log group and traces stay empty; Express runs as Standard; variables "
         "(Assign) are refused. TestState shows the inputs of an inline Map's iterations and runs none; no distributed "
         "Map, no Parallel.",
     ),

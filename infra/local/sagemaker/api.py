@@ -1,15 +1,14 @@
-"""SageMaker's control plane: checks requests by AWS's model and keeps resources as AWS describes them.
+"""SageMaker's control plane: keeps resources as AWS describes them.
 
-AWS answers a Describe with the whole request plus status and times, and refuses what its model forbids.
-moto keeps a selection of the fields. It accepts any name and value, and the name of a job twice.
+AWS answers a Describe with the whole request plus status and times. moto keeps a selection of the fields, and accepts
+the name of a job twice.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 from botocore import xform_name
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
-from moto.core.utils import get_service_model
 from moto.sagemaker.responses import SageMakerResponse
 
 from infra.local.kernel.cloud import ACCOUNT, Cloud
@@ -65,17 +63,10 @@ def arn(cloud: Cloud, kind: str, name: str, account: str = ACCOUNT) -> str:
 def answer(operation: str, respond: Callable[..., Mapping[str, Any]], *, tells_caller: bool = False) -> None:
     """Let moto's SageMaker endpoint answer `operation` (`CreateModel`) with what `respond` makes of the request.
 
-    With `tells_caller`, `respond` also gets the ARN of the identity that asks, as STS names it.
-
-    First the request is checked by AWS's model. What the model forbids gets AWS's ValidationException."""
-    shape = get_service_model("sagemaker").operation_model(operation).input_shape
+    With `tells_caller`, `respond` also gets the ARN of the identity that asks, as STS names it."""
 
     def method(response: Any) -> ActionResult:
         request = json.loads(response.body or "{}")
-        wrong = list(violations(request, shape)) if shape else []
-        if wrong:
-            plural = "error" if len(wrong) == 1 else "errors"
-            raise invalid(f"{len(wrong)} validation {plural} detected: {'; '.join(wrong)}")
         return ActionResult(respond(request, _caller(response)) if tells_caller else respond(request))
 
     # moto finds the handler of an operation by its name in snake case; one that it lacks is added.
@@ -89,86 +80,6 @@ def _caller(response: Any) -> str:
         response.get_access_key(), response.region
     )
     return str(caller)
-
-
-def violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:
-    """Yields a message for each thing that AWS's model forbids in `value`; an allowed value has none.
-
-    The messages have the words of the service, such as
-    `Value 'null' at 'trainingJobName' failed to satisfy constraint: Member must not be null`."""
-    # The value is walked along its shape. `path` grows on the way, as AWS writes it: `inputDataConfig.1.member`.
-    if shape.type_name == "structure" and isinstance(value, dict):
-        for name in shape.required_members:
-            if value.get(name) is None:
-                yield _failed("null", _join(path, name), "Member must not be null")
-        for name, member in shape.members.items():
-            if value.get(name) is not None:
-                yield from violations(value[name], member, _join(path, name))
-    elif shape.type_name == "list" and isinstance(value, list):
-        yield from _size(len(value), shape, path, value)
-        for index, item in enumerate(value, start=1):
-            yield from violations(item, shape.member, f"{path}.{index}.member")
-    elif shape.type_name == "map" and isinstance(value, dict):
-        yield from _size(len(value), shape, path, value)
-        for key, item in value.items():
-            yield from violations(key, shape.key, path)
-            yield from violations(item, shape.value, f"{path}.{key}")
-    else:
-        # Also a structure, list or map whose value has another type: `_scalar` says so.
-        yield from _scalar(value, shape, path)
-
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "long": (int,),
-    "float": (int, float),
-    "double": (int, float),
-    "boolean": (bool,),
-    "timestamp": (int, float, str),
-}
-"""The Python types that the JSON value of each scalar type may have."""
-
-
-def _scalar(value: Any, shape: Any, path: str) -> Iterator[str]:
-    expected = _TYPES.get(shape.type_name, (dict, list))
-    # In Python a bool is an int too, but `true` is no number in JSON.
-    if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
-        yield _failed(value, path, f"Member must be of type {shape.type_name}")
-    elif isinstance(value, str) and shape.type_name == "string":
-        yield from _size(len(value), shape, path, value, "length ")
-        pattern = shape.metadata.get("pattern")
-        if pattern and not _matches(pattern, value):
-            yield _failed(value, path, f"Member must satisfy regular expression pattern: {pattern}")
-        if shape.enum and value not in shape.enum:
-            yield _failed(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
-    elif isinstance(value, int | float) and not isinstance(value, bool) and shape.type_name != "timestamp":
-        yield from _size(value, shape, path, value, "value ")
-
-
-def _matches(pattern: str, value: str) -> bool:
-    try:
-        return re.fullmatch(pattern, value, re.DOTALL) is not None
-    except re.error:
-        # A few of AWS's patterns use Java's syntax (possessive groups, \p{L}): such a value is allowed.
-        return True
-
-
-def _size(size: float, shape: Any, path: str, value: Any, what: str = "length ") -> Iterator[str]:
-    low, high = shape.metadata.get("min"), shape.metadata.get("max")
-    if low is not None and size < low:
-        yield _failed(value, path, f"Member must have {what}greater than or equal to {low}")
-    if high is not None and size > high:
-        yield _failed(value, path, f"Member must have {what}less than or equal to {high}")
-
-
-def _failed(value: Any, path: str, constraint: str) -> str:
-    return f"Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"
-
-
-def _join(path: str, name: str) -> str:
-    lowered = name[:1].lower() + name[1:]
-    return f"{path}.{lowered}" if path else lowered
 
 
 def page(found: Iterable[Fields], request: Fields, key: str, *, time: str = "CreationTime") -> Fields:

@@ -18,13 +18,14 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
+from infra.local.kernel.quotas import quota
 from infra.local.sagemaker.endpoints.endpoint import Endpoint, endpoints
 from infra.local.sagemaker.endpoints.fleets import Fleet, Variant
 from infra.local.sagemaker.endpoints.serving import Reply, UnansweredError
 
-PAYLOAD_LIMIT_BYTES = 6_291_456
+PAYLOAD_LIMIT_BYTES = quota("sagemaker endpoint", "payload")
 """The most bytes of a request, and of an answer: 6 MiB."""
-TIME_LIMIT_S = 60.0
+TIME_LIMIT_S = float(quota("sagemaker endpoint", "time"))
 """Seconds within which a model must answer InvokeEndpoint."""
 
 _PREFIX = "X-Amzn-SageMaker-"

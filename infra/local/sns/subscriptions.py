@@ -12,6 +12,7 @@ from infra.local.iam.service_permissions import refusal
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.message_size import size_of
 from infra.local.kernel.patching import replace
+from infra.local.kernel.quotas import quota
 from infra.local.sns import mail
 
 LOG = logging.getLogger(__name__)
@@ -89,8 +90,7 @@ def _event(
     return {"Records": [record]}
 
 
-LIMIT_BYTES = 262_144
-"""256 KiB."""
+LIMIT_BYTES = quota("sns", "message")
 
 
 def limit_messages() -> None:

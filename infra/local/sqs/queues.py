@@ -23,14 +23,15 @@ from infra.local.iam.policies import Request
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.message_size import size_of
 from infra.local.kernel.patching import replace
+from infra.local.kernel.quotas import quota
 
 LOG = logging.getLogger(__name__)
 POLLERS = 4
 """The most batches of one event source under way at once, unless MaximumConcurrency says less."""
-RECEIVED = 10
+RECEIVED = quota("sqs", "received")
 """The most messages that a poller receives at once."""
-MOST_BYTES, LONGEST = 6 * 2**20, 256 * 2**10
-"""Bytes of the payload of a call at most, and of a message. A batch ends before its payload would be too large.
+MOST_BYTES = quota("lambda", "event")
+"""Bytes of the payload of a call at most. A batch ends before its payload would be too large.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
 POLL_S = 0.5
@@ -243,9 +244,11 @@ class Pollers:
                 queue._messages_lock.wait(_until_next(queue, self._cloud.clock.timestamp()))
         batch, length = list[Any](), 0
         until = time.monotonic() + float(self._mapping.max_batch_window or 0)
-        # Ten at a time, until the next ten might be too many bytes for one call.
-        while len(batch) < size and length < MOST_BYTES - RECEIVED * LONGEST and not self._cloud.stopping.is_set():
-            asked = min(RECEIVED, size - len(batch))
+        # Ten at a time, fewer where ten might be too many bytes for one call.
+        while not self._cloud.stopping.is_set():
+            asked = min(RECEIVED, size - len(batch), (MOST_BYTES - length) // queue.maximum_message_size)
+            if asked <= 0:
+                break
             more = backend.receive_message(queue.name, asked, 0, queue.visibility_timeout, ["All"])
             batch += more
             length += sum(len(json.dumps(_record(queue, one, self._cloud.region))) for one in more)
@@ -365,8 +368,8 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"stringValue": text, **kind, "stringListValues": [], "binaryListValues": []} if text is not None else kind
 
 
-LIMIT_BYTES = 1_048_576
-"""The most bytes of a batch: 1 MiB. The limit of a message is its queue's MaximumMessageSize, which is this at most."""
+LIMIT_BYTES = quota("sqs", "batch")
+"""The most bytes of a batch. The limit of a message is its queue's MaximumMessageSize, which is this at most."""
 
 
 def limit_messages() -> None:

@@ -24,19 +24,22 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, Progr
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.quotas import quota
 from infra.local.sagemaker.api import in_milliseconds
+from infra.local.stepfunctions.error_names import RUNTIME
 
 # By `import_module`, so that they are of any type: moto's declared types do not have what is added here.
 _execution: Any = import_module("moto.stepfunctions.parser.backend.execution")
 _worker: Any = import_module("moto.stepfunctions.parser.backend.execution_worker")
 
 _REDRIVABLE = {"FAILED", "TIMED_OUT", "ABORTED"}
-_REDRIVE_WITHIN = timedelta(days=14)
+_REDRIVE_WITHIN = timedelta(days=quota("states redrive", "time"))
 """AWS's redrivable period. It begins with the end of the execution."""
-_LONGEST = timedelta(days=365)
+_LONGEST = timedelta(days=quota("states", "time"))
 """AWS's longest execution, redrives included."""
-_REDRIVE_EVENTS = 24_999
-"""A history with fewer events than these has room for ExecutionRedriven and one more: AWS's limit is 25,000.
+_MOST_EVENTS = quota("states", "history")
+_REDRIVE_EVENTS = _MOST_EVENTS - 1
+"""A history with fewer events than these has room for ExecutionRedriven and one more.
 
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html"""
 
@@ -81,6 +84,7 @@ class Worker(_worker.ExecutionWorker):  # type: ignore[misc]
             return self.env
         env = super()._get_evaluation_environment()
         data = env.states.context_object.context_object_data["Execution"]
+        env.event_manager.add_event = self.execution.within_history(env)
         data["StartTime"] = stamp(self.execution.start_date)
         data["RedriveCount"] = self.execution.redrive_count
         if self.execution.redrive_date is not None:
@@ -202,8 +206,24 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         self.ended.set()
         return True
 
+    def within_history(self, env: Any) -> Callable[..., int]:
+        """What adds events to the history of a run, and fails the execution when only its end has room in it.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html"""
+        add, number = env.event_manager.add_event, env.event_manager._event_id_gen
+
+        def add_event(context: Any, event_type: HistoryEventType, *given: Any, **named: Any) -> int:
+            if number._next_id < _MOST_EVENTS or event_type.value.startswith("Execution"):
+                return int(add(context, event_type, *given, **named))
+            cause = f"The execution reached the maximum number of history events ({_MOST_EVENTS})."
+            if self.close(ExecutionStatus.FAILED, error=RUNTIME, cause=cause):
+                env.set_stop(stop_date=self.stop_date, error=RUNTIME, cause=cause)
+            return 0
+
+        return add_event
+
     def _end_history(self, status: ExecutionStatus, error: str | None, cause: str | None) -> None:
-        """Write the last event of an execution that was stopped or has timed out: moto's program may never do so.
+        """Write the last event of an execution that was stopped, has timed out or has a full history.
 
         moto writes the other last events itself, when the program ends."""
         env = self.env
@@ -212,6 +232,11 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
             details = {"executionAbortedEventDetails": {"error": error, "cause": cause}}
         elif status == ExecutionStatus.TIMED_OUT:
             kind, details = HistoryEventType.ExecutionTimedOut, {"executionTimedOutEventDetails": {}}
+        elif status == ExecutionStatus.FAILED and env.event_manager._event_id_gen._next_id == _MOST_EVENTS:
+            kind, details = (
+                HistoryEventType.ExecutionFailed,
+                {"executionFailedEventDetails": {"error": error, "cause": cause}},
+            )
         else:
             return
         env.event_manager.add_event(EventHistoryContext.of_program_start(), kind, details)

@@ -19,9 +19,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
 
 from infra.local.kernel.patching import replace
+from infra.local.kernel.quotas import quota
 from infra.local.stepfunctions.error_names import TOO_LARGE
 
-LIMIT_BYTES = 262_144
+LIMIT_BYTES = quota("states", "data")
 
 
 def is_within_limit(value: Any) -> bool:

@@ -28,12 +28,13 @@ from moto.stepfunctions.parser.mocking.mock_config import (
 )
 
 from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.quotas import quota
 from infra.local.stepfunctions.error_names import RUNTIME, TIMEOUT
 from infra.local.stepfunctions.executions import stamp
 from infra.local.stepfunctions.inspection import Inspected, WouldRetryError, inspect
 from infra.local.stepfunctions.mocked_results import check_iterations, check_result, mock_iterations
 
-LONGEST_S = 5 * 60
+LONGEST_S = quota("states test", "time")
 """AWS's time limit for the state, in seconds."""
 ALONE = "TestState"
 """The name of a state whose definition comes without its machine."""

@@ -27,9 +27,10 @@ from millrace.workload.openapi import openapi
 from tests.infra.local.roles import allow, make_role
 
 SOURCE = """
-import json
+import json, time
 def handler(event, context):
     body = json.loads(event["body"] or "{}")
+    time.sleep(body.get("sleep_s", 0))
     if body.get("do") == "raise":
         raise ValueError("bad")
     if body.get("do") == "nonsense":
@@ -42,7 +43,10 @@ ROWS = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": 
 
 
 def document(uri: Any, *, summary: str) -> dict[str, Any]:
-    integration = {"x-amazon-apigateway-integration": {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}}
+    proxy = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
+    integration, impatient = (
+        {"x-amazon-apigateway-integration": one} for one in (proxy, {**proxy, "timeoutInMillis": 50})
+    )
     body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Rows"}}}}
     own = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
     day = {"name": "day", "in": "query", "required": True, "schema": {"type": "string"}}
@@ -57,6 +61,7 @@ def document(uri: Any, *, summary: str) -> dict[str, Any]:
             "/a/rows": {"post": {"requestBody": body, **signed, **plain}},
             "/a/{id}": {"get": {"parameters": [own, day], **signed, **plain}},
             "/open": {"get": plain},
+            "/impatient": {"post": {**plain, **impatient}},
         },
         "components": {
             "schemas": {"Rows": ROWS},
@@ -250,6 +255,11 @@ def test_what_the_document_does_not_have_is_no_resource(api: Api, method: str, p
 @pytest.mark.parametrize("do", ["raise", "nonsense"])
 def test_a_function_that_fails_is_a_bad_gateway(api: Api, do: str) -> None:
     assert api.send("POST", "/a/rows", {"rows": [], "do": do})[::2] == (502, {"message": "Internal server error"})
+
+
+def test_who_waits_longer_than_the_limit_is_told_so(api: Api) -> None:
+    said = api.send("POST", "/impatient", {"sleep_s": 1}, sign=False)
+    assert said[::2] == (504, {"message": "Endpoint request timed out"})
 
 
 def test_the_function_must_let_the_api_in(api: Api, client: Callable[[str], Any]) -> None:

@@ -1,11 +1,13 @@
-"""What AWS refuses for its size is refused with AWS's words; one byte less passes."""
+"""What AWS refuses for its size is refused with AWS's words; one byte less passes. Each quota of the table is kept."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +15,13 @@ from botocore.exceptions import ClientError
 
 from infra.local.awslambda import payload_limits
 from infra.local.events import put_events
+from infra.local.kernel import api_models, quotas
 from infra.local.sns import subscriptions as notifications
 from infra.local.sqs import queues as messages
 from infra.local.stepfunctions import payloads
 from tests.infra.local.waiting import until
+
+LOCAL = Path(quotas.__file__).resolve().parents[1]
 
 ECHO = "def handler(event, context):\n    return 'x' * event['bytes'] if isinstance(event, dict) else len(event)\n"
 
@@ -53,7 +58,7 @@ def machine(cloud: Any, trusted: Any) -> Callable[..., dict[str, Any]]:
     states, role = cloud.client("stepfunctions"), trusted("states")
 
     def run(state: dict[str, Any], given: Any = None) -> dict[str, Any]:
-        steps = {"A": {"End": True, **state}, "Z": {"Type": "Succeed"}}
+        steps = {"A": state if "Next" in state else {"End": True, **state}, "Z": {"Type": "Succeed"}}
         made = states.create_state_machine(
             name=f"m{len(states.list_state_machines()['stateMachines'])}",
             definition=json.dumps({"StartAt": "A", "States": steps}),
@@ -200,3 +205,61 @@ def test_a_notification(client: Any, fresh: Any) -> None:
     with pytest.raises(ClientError, match="Invalid parameter: Message too long") as refused:
         sns.publish(TopicArn=topic, Message=body + "x", MessageAttributes=attributes)
     assert refused.value.response["Error"]["Code"] == "InvalidParameter"
+
+
+FUNCTION = {"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/lambda", "Code": {"ZipFile": b"x"}}
+LAYER = "arn:aws:lambda:eu-west-1:123456789012:layer:l:1"
+JOB = {
+    "TrainingJobName": "j", "RoleArn": FUNCTION["Role"], "AlgorithmSpecification": {"TrainingInputMode": "File"},
+    "OutputDataConfig": {"S3OutputPath": "s3://b/p"}, "ResourceConfig": {"VolumeSizeInGB": 1}, "StoppingCondition": {},
+}  # fmt: skip
+EVENT = {"Source": "s", "DetailType": "d", "Detail": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "said"),
+    [
+        ("lambda.create_function", {**FUNCTION, "Timeout": 901}, "'timeout' .* value less than or equal to 900"),
+        ("lambda.create_function", {**FUNCTION, "MemorySize": 10_241}, "value less than or equal to 10240"),
+        ("lambda.create_function", {**FUNCTION, "Layers": [LAYER] * 6}, "'layers' .* length less than or equal to 5"),
+        ("events.put_events", {"Entries": [EVENT] * 11}, "'entries' .* length less than or equal to 10"),
+        ("events.put_rule", {"Name": "r", "EventPattern": "x" * 2049}, "length less than or equal to 2048"),
+        ("cloudwatch.put_metric_data", {"Namespace": "n", "MetricData": [{"MetricName": "m"}] * 1001}, "equal to 1000"),
+        ("ssm.put_parameter", {"Name": "/p", "Type": "String", "Value": "x" * 4097}, "less than or equal to 4096"),
+        ("iam.create_role", {"RoleName": "r" * 65, "AssumeRolePolicyDocument": "{}"}, "'roleName' .* equal to 64"),
+        (
+            "sagemaker.create_training_job",
+            {**JOB, "HyperParameters": {"h": "x" * 2501}},
+            "'hyperParameters.h' .* length less than or equal to 2500",
+        ),
+        (
+            "dynamodb.batch_write_item",
+            {"RequestItems": {"t": [{"DeleteRequest": {"Key": {"k": {"S": "1"}}}}] * 26}},
+            "'requestItems.t' .* length less than or equal to 25",
+        ),
+    ],
+)  # fmt: skip
+def test_a_request_beyond_the_model_of_its_api_or_the_table(client: Any, call: str, given: Any, said: str) -> None:
+    service, _, operation = call.partition(".")
+    with pytest.raises(ClientError, match=said) as refused:
+        getattr(client(service), operation)(**given)
+    assert refused.value.response["Error"]["Code"] in ("ValidationException", "ValidationError")
+
+
+def test_each_quota_of_the_table_is_read_where_it_is_kept(client: Any) -> None:
+    """By a filler, or by the guard that finds its shape in the service's API model."""
+    sources = " ".join(path.read_text() for path in LOCAL.rglob("*.py"))
+    read = set(re.findall(r'[^_]quota\("([a-z ]+)", "([a-z ]+)"\)', sources))
+    assert read == {key for key, row in quotas.rows().items() if "shape" not in row}
+    for service, shape in api_models.QUOTAS:
+        assert client(service).meta.service_model.shape_for(shape)
+
+
+@pytest.mark.night("by day a rule keeps the loops of the templates below it")
+def test_a_history_that_is_full_fails_its_execution(client: Any, machine: Any) -> None:
+    ended = machine({"Type": "Pass", "Next": "A"})
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
+    newest = {"executionArn": ended["executionArn"], "reverseOrder": True, "maxResults": 2}
+    events = client("stepfunctions").get_execution_history(**newest)["events"]
+    most = quotas.quota("states", "history")
+    assert [(one["id"], one["type"]) for one in events] == [(most, "ExecutionFailed"), (most - 1, "PassStateExited")]
