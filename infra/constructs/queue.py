@@ -123,14 +123,15 @@ def feed(
 ) -> None:
     """Let the queue call the function, with partial batch failures.
 
-    At most `concurrency` calls run at once. This reserves no concurrency of the account."""
+    At most `concurrency` calls run at once, which reserves no concurrency of the account. Without a window each has 10
+    messages at most."""
     mapping = lambda_.CfnEventSourceMapping(
         scope,
         "Feed",
         function_name=function_arn,
         event_source_arn=queue.resource.attr_arn,
         enabled=True,  # said, so that CloudFormation sees it where somebody switches the mapping off
-        batch_size=batch,
+        batch_size=batch if window_s else min(batch, 10),
         maximum_batching_window_in_seconds=window_s,
         function_response_types=["ReportBatchItemFailures"],
         scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(maximum_concurrency=concurrency),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
 
+from infra.local.awslambda.mapping_settings import why_refused
 from infra.local.iam.policies import Request
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace
@@ -75,15 +76,24 @@ def make_event_source_mappings(cloud: Cloud) -> None:
     models: Any = import_module("moto.awslambda.models")
     backend, describe = models.LambdaBackend, models.EventSourceMapping.get_configuration
     create, listed = backend.create_event_source_mapping, backend.list_event_source_mappings
+    update = backend.update_event_source_mapping
 
     def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
-        source = _source(cloud, spec)
-        _check_role(cloud, self.get_function(spec["FunctionName"]).role, source, spec["EventSourceArn"])
+        function = self.get_function(spec["FunctionName"])
+        source = _source(cloud, spec, function)
+        _check_role(cloud, function.role, source, spec["EventSourceArn"])
         mapping = create(self, spec)
         # moto keeps what it gets. A template writes the text "false", which would count as true.
         mapping.enabled = str(mapping.enabled).lower() != "false"
         source.start(self, mapping)
         return mapping
+
+    def update_event_source_mapping(self: Any, uuid: str, spec: dict[str, Any]) -> Any:
+        mapping = self.get_event_source_mapping(uuid)
+        if mapping:
+            function = self.get_function(spec.get("FunctionName") or mapping.function_arn)
+            _source(cloud, mapping.get_configuration() | spec, function)
+        return update(self, uuid, spec)
 
     def list_event_source_mappings(self: Any, event_source_arn: str, function_name: str) -> list[Any]:
         # moto compares texts. On AWS a mapping is found by the function's name and by its ARN, whichever made it.
@@ -97,6 +107,7 @@ def make_event_source_mappings(cloud: Cloud) -> None:
     replace(
         backend,
         create_event_source_mapping=create_event_source_mapping,
+        update_event_source_mapping=update_event_source_mapping,
         list_event_source_mappings=list_event_source_mappings,
     )
     replace(models.EventSourceMapping, is_polled=False, get_configuration=get_configuration)
@@ -128,10 +139,12 @@ def _function_of(name: str) -> str:
     return name.rpartition("function:")[2].partition(":")[0]
 
 
-def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:
+def _source(cloud: Cloud, spec: dict[str, Any], function: Any) -> EventSource:
+    """The kind of the source.
+
+    Raises moto's InvalidParameterValueException for settings that AWS refuses, or a source or setting without cover."""
     from moto.awslambda.exceptions import InvalidParameterValueException
 
-    """The kind of the source. Raises moto's InvalidParameterValueException for a source or setting without cover."""
     arn = str(spec.get("EventSourceArn", ""))
     sources = cloud.part(EventSources)
     source = sources.get("".join(arn.split(":")[2:3]))
@@ -141,6 +154,8 @@ def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:
     if lacking := sorted(name for name in source.refused if spec.get(name)):
         said = f"{', '.join(lacking)} is not covered by the local cloud for {source.name}"
         raise InvalidParameterValueException(said)
+    if reason := why_refused(spec, int(function.timeout)):
+        raise InvalidParameterValueException(reason)
     return source
 
 

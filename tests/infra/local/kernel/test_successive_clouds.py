@@ -85,7 +85,7 @@ def fill(cloud: Cloud) -> dict[str, Any]:
         Code={"ZipFile": buffer.getvalue()},
     )  # fmt: skip
     source = "arn:aws:sqs:eu-west-1:123456789012:work"
-    sqs.create_queue(QueueName="work")
+    sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "900"})
     cloud.client("lambda").create_event_source_mapping(EventSourceArn=source, FunctionName="f")
     cloud.client("stepfunctions").create_state_machine(name="m", roleArn=arn, definition=json.dumps(EVERYTHING))
     cloud.client("events").put_rule(Name="s", ScheduleExpression="rate(1 minute)")

@@ -34,6 +34,9 @@ def handler(event, context):
 """
 
 
+DEFAULTS: dict[str, Any] = {"StartingPosition": "TRIM_HORIZON", "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+
+
 class Fed:
     """A stream, and a function to feed. Records of one partition key are of one shard."""
 
@@ -60,7 +63,7 @@ class Fed:
         made = self._client("lambda").create_event_source_mapping(
             EventSourceArn=self.arn,
             FunctionName=self.name,
-            **{"StartingPosition": "TRIM_HORIZON", "FunctionResponseTypes": ["ReportBatchItemFailures"], **settings},
+            **{name: value for name, value in (DEFAULTS | settings).items() if value is not None},
         )
         return str(made["UUID"])
 
@@ -175,8 +178,15 @@ def test_a_role_that_may_not_read_gets_no_mapping_and_a_setting_without_cover_is
 ) -> None:
     with pytest.raises(ClientError, match="does not have permissions to call GetRecords on Kinesis"):
         Fed(cloud, client, fresh("rows"), reads=False).feed()
-    with pytest.raises(ClientError, match="TumblingWindowInSeconds is not covered"):
-        fed.feed(TumblingWindowInSeconds=30)
+    for settings, why in (
+        ({"TumblingWindowInSeconds": 30}, "TumblingWindowInSeconds is not covered"),
+        ({"ParallelizationFactor": 11}, "less than or equal to 10"),
+        ({"MaximumRecordAgeInSeconds": 59}, "or 60 at least"),
+        ({"ScalingConfig": {"MaximumConcurrency": 2}}, "Unsupported parameter"),
+        ({"StartingPosition": None}, "startingPosition"),
+    ):
+        with pytest.raises(ClientError, match=why):
+            fed.feed(**settings)
 
 
 def test_with_several_calls_at_once_for_a_shard_only_a_partition_key_keeps_its_order(fed: Fed) -> None:

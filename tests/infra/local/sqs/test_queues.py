@@ -84,7 +84,8 @@ def test_a_batch_ends_before_its_payload_would_be_too_large(cloud: Cloud, client
 
 
 def test_only_what_failed_comes_back_then_it_is_a_dead_letter(cloud: Cloud, client: Any, source: Any) -> None:
-    name, url, dead = source({"VisibilityTimeout": "1"}, BatchSize=10)
+    name, url, dead = source(BatchSize=10)
+    client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
     entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(["good", "bad"])]
     client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
     (message,) = client("sqs").receive_message(QueueUrl=dead, WaitTimeSeconds=10)["Messages"]
@@ -193,13 +194,31 @@ def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
             "as event sources only",
         ),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria is not covered"),
+        ({"BatchSize": 11}, "Maximum batch window in seconds must be greater than 0"),
+        ({"BatchSize": 10_001, "MaximumBatchingWindowInSeconds": 1}, "less than or equal to 10000"),
+        ({"MaximumBatchingWindowInSeconds": 301}, "less than or equal to 300"),
+        ({"ScalingConfig": {"MaximumConcurrency": 1001}}, "less than or equal to 1000"),
+        ({"BisectBatchOnFunctionError": True}, "Unsupported parameter"),
+        ({"ParallelizationFactor": 2}, "Unsupported parameter"),
     ],
 )
-def test_other_sources_and_filters_are_refused(client: Any, source: Any, settings: Any, named: str) -> None:
+def test_settings_that_aws_refuses_and_other_sources_are_refused(
+    client: Any, source: Any, settings: Any, named: str
+) -> None:
     name, _, _ = source()
+    (made,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     given = {"EventSourceArn": f"arn:aws:sqs:eu-west-1:123456789012:{name}", "FunctionName": name, **settings}
     with pytest.raises(ClientError, match=named):
         client("lambda").create_event_source_mapping(**given)
+    known = client("lambda").meta.service_model.operation_model("UpdateEventSourceMapping").input_shape.members
+    if settings.keys() <= known.keys():
+        with pytest.raises(ClientError, match=named):
+            client("lambda").update_event_source_mapping(UUID=made["UUID"], **settings)
+
+
+def test_a_queue_that_shows_messages_again_while_the_function_works_is_refused(source: Any) -> None:
+    with pytest.raises(ClientError, match="Queue visibility timeout: 9 seconds is less than Function timeout: 10"):
+        source({"VisibilityTimeout": "9"})
 
 
 def test_no_message_is_lost_or_taken_twice(cloud: Cloud, fresh: Any) -> None:
