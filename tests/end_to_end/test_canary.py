@@ -1,4 +1,6 @@
-"""A version answers a share of the requests before it goes live: clean it goes on, broken it is out, no call fails."""
+"""A version answers a share of the requests before it goes live: clean it goes on, broken it is out, no call fails.
+
+All of it years after the machine's own time. The keys, jobs and items of its REST API live by that clock too."""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.end_to_end.callers import create_caller, declare_api
 from tests.registered import register, tell
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -27,6 +30,12 @@ CLOCK = datetime.fromisoformat("2031-01-10T08:00:00+00:00")
 KNOWN, REQUESTS, DAY = 11_500, 100, 48
 REST_S = 300.0
 NEVER = "cron(0 7 1 1 ? 2199)"
+POLICY = """
+policy:
+  automate: {confidence: 0.98}
+  review: {hours: 48, alarm_hours: 8}
+jobs: {}
+"""
 CHANGES = {
     "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
     "cron(0 6 1,15 * ? *)": NEVER,  # no monitor and no schedule trains in between
@@ -38,7 +47,9 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Version 1 is live: with nothing to be compared with it was no canary."""
-    with changed_electricity(tmp_path_factory.mktemp("canary"), clock=CLOCK, changes=CHANGES) as cloud:
+    folder = tmp_path_factory.mktemp("canary")
+    declare_api(folder)
+    with changed_electricity(folder, clock=CLOCK, changes=CHANGES, added=POLICY) as cloud:
         drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
         yield cloud
 
@@ -71,17 +82,21 @@ def comes(cloud: LocalCloud, version: str) -> None:
     cloud.move_clock(cloud.now() + timedelta(seconds=15))  # what functions have read of the pointers is older than that
 
 
-def predict(cloud: LocalCloud, name: str, count: int) -> list[str | None]:
-    """The versions that answered so many calls, each of a row of the last day; a model answers every call.
-
-    The rows are those of the last known day, which came half an hour after half an hour until now."""
+def last_day(cloud: LocalCloud) -> list[dict[str, Any]]:
+    """The rows of the last known day, as if they had come half an hour after half an hour until now."""
     newest = pq.read_table(SAMPLE).slice(KNOWN - DAY, DAY).drop_columns(["class"]).to_pylist()
     begin = cloud.now().replace(minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=1)
+    return [
+        row | {"timestamp": (begin + number * timedelta(minutes=30)).isoformat()} for number, row in enumerate(newest)
+    ]
+
+
+def predict(cloud: LocalCloud, name: str, count: int) -> list[str | None]:
+    """The versions that answered so many calls, each of a row of the last day; a model answers every call."""
+    newest = last_day(cloud)
     found = []
     for number in range(count):
-        row = newest[number % DAY]
-        cells = row | {"timestamp": (begin + number % DAY * timedelta(minutes=30)).isoformat()}
-        payload = json.dumps({"id": f"{name}-{number}", "rows": [cells]})
+        payload = json.dumps({"id": f"{name}-{number}", "rows": [newest[number % DAY]]})
         answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
         (one,) = answer["predictions"]
         found.append(one["model_version"])
@@ -136,3 +151,44 @@ def test_a_share_of_the_requests_decides(cloud: LocalCloud) -> None:
     assert (live(cloud), pointers(cloud).canary, status("5")) == ("1", None, "registered")
     table = StateTable(cloud.client("dynamodb"), NAMES)
     assert (Leases(table).holdings(), ClimbingVersion(table).read()) == ([], None)
+
+
+def test_keys_items_for_people_and_jobs_live_by_the_clock(cloud: LocalCloud) -> None:
+    """A key is kept for a day, an item for two; a decision is found by its id alone for a month."""
+    caller, home = create_caller(cloud, NAMES), f"/{NAMES.workload}"
+
+    def posts(what: str, rows: list[dict[str, Any]]) -> tuple[int, Any]:
+        status, _, said = caller.send("POST", f"{home}/{what}", {"rows": rows}, **{"Idempotency-Key": "order-1"})
+        return status, said
+
+    def reads(what: str) -> Any:
+        return caller.send("GET", f"{home}/{what}")[2]
+
+    asked = last_day(cloud)
+    _, first = posts("predictions", asked)
+    name = first["predictions"][-1]["id"]
+    _, job = posts("jobs", asked[:2])
+    cloud.wait(timeout_s=REST_S)
+    assert reads(f"decisions/{name}")["id"] == name
+    assert reads(f"jobs/{job['id']}")["status"] == "done"
+    waiting = reads("reviews")
+    assert waiting["waiting"] > 0
+    assert waiting["oldest_hours"] < 1
+
+    cloud.move_clock(cloud.now() + timedelta(hours=23))
+    cloud.wait(timeout_s=REST_S)
+    assert (posts("predictions", asked), posts("predictions", asked[:1])[0]) == ((200, first), 422)
+    assert 23 <= reads("reviews")["oldest_hours"] < 24
+
+    cloud.move_clock(cloud.now() + timedelta(hours=101))
+    cloud.wait(timeout_s=REST_S)
+    status, again = posts("predictions", asked[:1])
+    assert (status, len(again["predictions"])) == (200, 1)
+    assert reads(f"decisions/{name}")["id"] == name
+    cloud.wait(timeout_s=REST_S)
+    left = reads("reviews")
+    assert left["waiting"] <= 1, "what waited has expired"
+    assert (left["oldest_hours"] or 0) < 1
+    assert posts("jobs", asked[2:5])[0] == 202
+    cloud.wait(timeout_s=REST_S)
+    assert len(reads(f"jobs/{job['id']}")["result"]["predictions"]) == 3, "a key may be used again"
