@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
@@ -76,13 +76,22 @@ class Grid:
             yield json.dumps(there, ensure_ascii=False) if there else ""
 
 
+def repeats(names: Sequence[str]) -> str:
+    """The first names that come more than once: `'temp' in columns 3 and 4`; "" if each comes once."""
+    places = defaultdict[str, list[str]](list)
+    for place, name in enumerate(names, 1):
+        places[name].append(f"{place}")
+    twice = [(name, at) for name, at in places.items() if len(at) > 1]
+    return "; ".join(f"{name!r} in columns {', '.join(at[:-1])} and {at[-1]}" for name, at in twice[:SHOWN])
+
+
 def grid_of(path: Path, names: Sequence[object], rows: Sequence[Sequence[Any]], *, first: int, said: str) -> Grid:
     """The grid of these names and rows. A column without a name is called by its place: `column_3`.
 
     Raises ConfigurationError for no rows, for a name that comes twice, and for bytes in a cell."""
     called = [str(name or "").strip() or f"column_{place}" for place, name in enumerate(names, 1)]
-    if twice := [name for name, count in Counter(called).items() if count > 1]:
-        stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice[:SHOWN]))} more than once in {said}")
+    if twice := repeats(called):
+        stop(path, "columns", "names that come once", f"{twice} of {said}")
     if not rows:
         stop(path, "rows", "rows under the names", f"none in {said}")
     for name, column in zip(called, zip(*rows, strict=True), strict=True):

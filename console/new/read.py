@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from console.files.catalogue import TABLES
 from console.files.given import Given
-from console.files.grid import Grid, stop
+from console.files.grid import Grid, repeats, stop
 from console.new.words import without, words_of_no_amount
 from console.words import count
 from millrace.contract.csv_form import DELIMITERS, CsvForm
@@ -185,8 +184,8 @@ def names_of(path: Path, came: list[str]) -> list[str]:
 
     Of names that differ in capitals only, the later ones get a number, since Athena ignores capitals. Raises
     ConfigurationError if a name comes twice or cannot be printed."""
-    if twice := sorted(name for name, count in Counter(came).items() if count > 1):
-        stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
+    if twice := repeats(came):
+        stop(path, "columns", "names that come once", twice)
     if strange := [name for name in came if not name.strip().isprintable() or {*name} & LINE_ENDS]:
         stop(path, "columns", "names that can be printed", strange)
     names: list[str] = []
@@ -279,10 +278,10 @@ def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
     if not number:
         stop(path, "rows", "labelled rows", "blank lines")
     names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
-    if twice := sorted({name for name in names if names.count(name) > 1}) if not form.columns else []:
-        remedy = "which may be a title: then take it out" if twice == [""] else "where one of them needs another name"
-        expected = f"names that come once in line {number}, {remedy}"
-        stop(path, "columns", expected, f"{', '.join(map(repr, twice))} more than once")
+    if twice := "" if form.columns else repeats(names):
+        named = len({*filter(None, names)}) < len([*filter(None, names)])
+        remedy = "where one of them needs another name" if named else "which may be a title: then take it out"
+        stop(path, "columns", f"names that come once in line {number}, {remedy}", twice)
     return number, names
 
 

@@ -335,13 +335,16 @@ def with_event_time(
     return seen, guess
 
 
-def _nearly(columns: Sequence[Observed], label: Observed) -> str:
-    """The column that tells most rows apart and could be the key, as the end of a reason; "" if none comes near."""
+def _why_generated(columns: Sequence[Observed], label: Observed) -> str:
+    """Why no column is the key, with the option that takes the column that tells most rows apart."""
     fit = [one for one in columns if one is not label and one.is_nearly_complete and one.may_identify]
     rows, name = min(((repeated_cells(one), one.name) for one in fit if not one.is_sentences), default=(0, ""))
+    if name and not rows:
+        return f"several columns tell the rows apart, and nothing says that one names a row (--key {name} takes one)"
     if not name or rows > MOST_REPEATED * len(columns[0].cells):
-        return ""
-    return f" (--key {name} would quarantine the {rows:,} rows that repeat an earlier one's)"
+        return "no columns tell the rows apart"
+    lost = f"--key {name} would quarantine the {rows:,} rows that repeat an earlier one's"
+    return f"no columns tell the rows apart ({lost})"
 
 
 def with_key(
@@ -378,8 +381,8 @@ def with_key(
         f"`{ROW_ID}` is generated: of the file's digest and the line, or the prediction's id, by which labels find it"
     )
     made = Observed(name=ROW_ID, kind="string", cells=pa.array(map(str, range(rows)), pa.string()), distinct=rows)
-    reason = "no columns tell the rows apart" + _nearly(seen, label)
-    return (*seen, made), Guess(value=(ROW_ID,), reason="you said so" if choices.has_no_key else f"generated: {reason}")
+    reason = "you said so" if choices.has_no_key else f"generated: {_why_generated(seen, label)}"
+    return (*seen, made), Guess(value=(ROW_ID,), reason=reason)
 
 
 def _found_key(

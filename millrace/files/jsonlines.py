@@ -184,7 +184,8 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The object of these fields. Raises ValueError for a field that comes twice: `json` would keep the last one."""
     row = dict(pairs)
     if len(row) < len(pairs):
-        raise ValueError("a field that comes twice")
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the field {max(names, key=names.count)!r} twice")
     return row
 
 

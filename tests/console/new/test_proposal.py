@@ -413,7 +413,11 @@ def test_what_is_not_safe_is_asked_for(
         ({}, ("row_id",), ""),
         ({"ticket": lambda at: f"T{at - (at % 20 == 0)}"}, ("row_id",), "--key ticket would quarantine the 95 rows"),
         ({"ticket": lambda at: f"T{at}"}, ("ticket",), "each ticket comes once"),
-        ({"sold": lambda at: at * at * 13 % 1_000_003, "seen": lambda at: at * at * 17 % 1_000_003}, ("row_id",), ""),
+        (
+            {"sold": lambda at: at * at * 13 % 1_000_003, "seen": lambda at: at * at * 17 % 1_000_003},
+            ("row_id",),
+            "several columns tell the rows apart, and nothing says that one names a row (--key s",
+        ),
         ({"item_id": lambda at: 7 * at, "other_id": lambda at: 11 * at}, ("item_id",), "each item_id comes once"),
     ],
 )
@@ -455,13 +459,14 @@ def proposed_with_decimal(path: Path, decimal: str) -> str:
         (b"\x1f\x8bzip", "format: expected CSV, TSV, JSON lines or Parquet"),
         (b'{"a": 1}\n{"a": "x"}\n', "a: expected values of one type, got 'int, str'"),
         (b'{\n  "a": 1\n}\n', r"line 1: expected a JSON object, the whole of it on one line, got 'Expecting property"),
+        (b'{"a": 1}\n{"a": 1, "b": 2, "b": 3}\n', "line 2: expected a JSON object, got \"the field 'b' twice"),
         (b'{"a": 1}\n[2]\n', r"line 2: expected a JSON object, got '\[2\]'"),
         (b'{"a": 1}\n{"a": NaN}\n', "line 2: expected a JSON object, got .NaN, which is not JSON: null means"),
         (b'{"a": 1, "\\u0085": 2}\n', "columns: expected names that can be printed, got"),
         (b"PAR1 and no more", "format: expected a readable Parquet file"),
         (
             b"a,b,a\nx,y,z\n",
-            "columns: expected names that come once in line 1, where one .* name, got \"'a' more than once",
+            "columns: expected names that come once in line 1, where one .* name, got \"'a' in columns 1 and 3",
         ),
         (b"Sales 2024,,\na,b,c\n1,2,3\n", "columns: expected names that come once in line 1, which may be a title"),
         (b'n\n"1,234"\n"5,678"\n', "numbers: expected --decimal , or --decimal . .1,234 may be either"),
