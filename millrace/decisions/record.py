@@ -175,14 +175,13 @@ def to_line(decision: Decision) -> str:
 def _ours(decision: Decision) -> str:
     """The fields under "millrace" in their order, without those that the others say."""
     acted, one = decision.has_policy, decision
+    dated = _if_any(MOMENT, one.predicted_for) if one.predicted_for else ""
     return (
         f"{_first(one.action if acted else None, one.answered_by, one.caller)}"
         f'"event_time":"{iso(one.event_time)}","fallback":{"true" if one.fallback else "false"},'
         f'"input_digest":"{one.input_digest}","key":{_sorted(one.key)},'
         f'"latency_ms":{_shared(one.latency_ms)},"model_version":{_shared(one.model_version)},'
-        f'"phase":{_shared(one.phase)},'
-        f"{_if_any(MOMENT, one.predicted_for) if one.predicted_for else ''}"
-        f"{_middle(one.reason if acted else None, one.source)}"
+        f"{_middle(one.phase, dated, one.reason if acted else None, one.source)}"
         f"{_if_any('watched', one.watched) if one.watched else ''}"
         f"{_if_any('withheld', vars(one.withheld)) if one.withheld else ''}"
         f'"workload":{_shared(one.workload)}'
@@ -196,8 +195,9 @@ def _first(action: str | None, answered_by: str | None, caller: str | None) -> s
 
 
 @lru_cache(maxsize=64)
-def _middle(reason: str | None, source: str) -> str:
-    return _if_any("reason", reason) + _if_any("source", "" if source == "api" else source)
+def _middle(phase: str, dated: str, reason: str | None, source: str) -> str:
+    acted = _if_any("reason", reason) + _if_any("source", "" if source == "api" else source)
+    return f'"phase":{_text(phase)},{dated}{acted}'
 
 
 @lru_cache(maxsize=64, typed=True)
