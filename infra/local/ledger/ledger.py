@@ -54,8 +54,8 @@ LIMITS = """\
 ## What only AWS can show
 
 - **Signatures of requests.** Only a REST API verifies them, those of roles; a role's key and token must belong
-  together. The keys of the operator, who deploys and looks, may do everything. There are no session policies, and none
-  of an organisation.
+  together. The keys of the operator, who deploys and looks, may do everything. A session of a role never expires.
+  There are no session policies, and none of an organisation.
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
   cut off from it where the kernel lets (`unshare`), with a loopback of their own, elsewhere they do not; functions and
   serving containers are not cut off, the latter listen on loopback only.
