@@ -11,11 +11,10 @@ ADDRESS = "operator@example.com"
 
 def mails(cloud: LocalCloud) -> list[str]:
     """The line of a notice, or state, alarm and description of an alarm, of each mail in order."""
-    pages = (
-        cloud.client("logs")
-        .get_paginator("filter_log_events")
-        .paginate(logGroupName="/local/mail", logStreamNames=[ADDRESS])
-    )
+    logs = cloud.client("logs")
+    if not logs.describe_log_groups(logGroupNamePrefix="/local/mail")["logGroups"]:
+        return []
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName="/local/mail", logStreamNames=[ADDRESS])
     return [_said(json.loads(event["message"])["message"]) for page in pages for event in page["events"]]
 
 

@@ -13,7 +13,7 @@ from millrace.monitoring.alarms import every_monitor_alarm, published
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations
 from millrace.operations.alarms import Severity
-from millrace.operations.notices import WEBHOOK_RULE
+from millrace.operations.notices import RAISED
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
@@ -103,8 +103,11 @@ def find_receivers(environment: Environment, names: WorkloadNames) -> tuple[Rece
     """Who gets the changes of alarms, and the notices of failed runs and rejected drops."""
     pages = environment.client("sns").get_paginator("list_subscriptions_by_topic")
     found = [one for page in pages.paginate(TopicArn=names.platform.alarm_topic_arn) for one in page["Subscriptions"]]
-    rules = environment.client("events").list_rules(NamePrefix=names.platform.rule(WEBHOOK_RULE))["Rules"]
-    chat = [Receiver(protocol="webhook", endpoint="the chat of the stage", is_confirmed=True)] if rules else []
+    events, rule = environment.client("events"), names.platform.rule(RAISED)
+    deployed = any(one["Name"] == rule for one in events.list_rules(NamePrefix=rule)["Rules"])
+    targets = events.list_targets_by_rule(Rule=rule)["Targets"] if deployed else []
+    has_chat = any(one["Id"] == "webhook" for one in targets)
+    chat = [Receiver(protocol="webhook", endpoint="the chat of the stage", is_confirmed=True)] if has_chat else []
     return (
         *chat,
         *(

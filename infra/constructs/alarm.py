@@ -28,7 +28,7 @@ from millrace.operations.alarms import (
 class Alarm(Construct):
     """The alarm `name` of a catalogue, deployed as `alarm_name`.
 
-    It reads `metrics`. If there is a topic, it sends a message when it is raised and when it is over."""
+    It reads `metrics`. Rules of the stage tell of its changes; if there is a topic, it sends a message itself."""
 
     def __init__(
         self,
@@ -43,7 +43,6 @@ class Alarm(Construct):
         topic_arn: str = "",
     ) -> None:
         super().__init__(scope, f"{name}-alarm")
-        notified = [topic_arn] if topic_arn else None
         self.resource = cloudwatch.CfnAlarm(
             self,
             "Resource",
@@ -55,8 +54,7 @@ class Alarm(Construct):
             evaluation_periods=alarm.periods,
             datapoints_to_alarm=alarm.needed,
             treat_missing_data=alarm.missing,
-            alarm_actions=notified,
-            ok_actions=notified,
+            alarm_actions=[topic_arn] if topic_arn else None,
         )
 
 
@@ -68,7 +66,7 @@ class WorkloadAlarms(Construct):
 
     def __init__(self, scope: Construct, *, context: Context) -> None:
         super().__init__(scope, "alarms")
-        names, topic = context.names, context.platform.alarm_topic_arn
+        names = context.names
         slowest_us = context.workload.gates.latency.max_p99_ms * 1000
         composite = cloudwatch.CfnCompositeAlarm(
             self,
@@ -76,8 +74,6 @@ class WorkloadAlarms(Construct):
             alarm_name=names.alarm(SERVING),
             alarm_description=_description(SERVING, names.workload, COMPOSITE.description, COMPOSITE.severity),
             alarm_rule=" OR ".join(f'ALARM("{names.alarm(name)}")' for name in COMPOSITE.alarms),
-            alarm_actions=[topic],
-            ok_actions=[topic],
         )
         consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
         alarms = ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy) | consumers
@@ -85,7 +81,6 @@ class WorkloadAlarms(Construct):
             if getattr(context.workload, section):
                 alarms |= of_section
         for name, alarm in alarms.items():
-            is_spoken_for = name in COMPOSITE.alarms
             made = Alarm(
                 self,
                 name,
@@ -94,9 +89,8 @@ class WorkloadAlarms(Construct):
                 about=names.workload,
                 metrics=alarm.metrics(names),
                 threshold=slowest_us if alarm.threshold is None else alarm.threshold,
-                topic_arn="" if is_spoken_for else topic,
             )
-            if is_spoken_for:  # its rule names the alarm, which CloudFormation does not see
+            if name in COMPOSITE.alarms:  # its rule names the alarm, which CloudFormation does not see
                 composite.add_resource_dependency(made.resource)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_sns as sns
@@ -16,9 +19,62 @@ from infra.constructs.rule import of_stage, retry_policy
 from infra.constructs.webhook import Webhook
 from infra.iam.resource import policy
 from infra.settings import StageSettings
-from millrace.operations.alarms import STAGE_ALARMS, runbook
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
+from millrace.operations.alarms import (
+    ALARMS,
+    COMPOSITE,
+    SECTION_ALARMS,
+    SERVING,
+    STAGE_ALARMS,
+    UNDELIVERED,
+    consumer_alarms,
+    runbook,
+)
 from millrace.operations.dead_letters import EVENTS, dead
-from millrace.operations.notices import NOTICES, Notice
+from millrace.operations.notices import NOTICES, RAISED, Notice
+
+OF_WORKLOAD = (*ALARMS, *consumer_alarms(["any"]), *chain(*SECTION_ALARMS.values()))
+NOTIFYING = (*OF_WORKLOAD, *RATIO_ALARMS, *COUNT_ALARMS, *(name for name in STAGE_ALARMS if name != UNDELIVERED))
+"""The alarms that a rule tells of by their own description. SERVING speaks for those of an endpoint."""
+
+
+CHAT_ALONE = "raised-undelivered"
+"""The rule that tells of UNDELIVERED: the chat, since CloudWatch itself tells the topic."""
+
+
+def alarm_notices() -> dict[str, Notice]:
+    """The notices of alarms that are raised or over, by the name of their rule.
+
+    CloudWatch guarantees these events. That of a composite alarm has no description, so its rule has one:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html"""
+    serving = f"{COMPOSITE.description} ({COMPOSITE.severity}; {runbook(SERVING)})"
+    of_composite, raised = {"alarm": "$.detail.alarmName"}, {"state": {"value": ["ALARM"]}}
+    of_others = {**of_composite, "description": "$.detail.configuration.description"}
+    # A new alarm goes to OK as well, from INSUFFICIENT_DATA.
+    over = {"state": {"value": ["OK"]}, "previousState": {"value": ["ALARM"]}}
+
+    def notice(alarms: Sequence[str], paths: Mapping[str, str], sentence: str, states: dict[str, Any]) -> Notice:
+        return Notice(
+            severity="look",
+            description="an alarm that notifies was raised, or is over",
+            pattern=lambda names: {
+                "source": ["aws.cloudwatch"],
+                "detail-type": ["CloudWatch Alarm State Change"],
+                "resources": [{"prefix": names.arn("cloudwatch", f"alarm:{names.prefix}-")}],
+                "detail": {"alarmName": [{"suffix": f"-{one}"} for one in alarms], **states},
+            },
+            is_ours=False,
+            paths=paths,
+            sentence=sentence,
+        )
+
+    return {
+        RAISED: notice(NOTIFYING, of_others, "ALARM <alarm>: <description>", raised),
+        "ended-alarm": notice(NOTIFYING, of_others, "OVER <alarm>: <description>", over),
+        "raised-serving": notice([SERVING], of_composite, f"ALARM <alarm>: {serving}", raised),
+        CHAT_ALONE: notice([UNDELIVERED], of_others, "ALARM <alarm>: <description>", raised),
+        "ended-serving": notice([SERVING], of_composite, f"OVER <alarm>: {serving}", over),
+    }
 
 
 class Notifications(Construct):
@@ -49,8 +105,10 @@ class Notifications(Construct):
         if bus:
             bus.add_resource_dependency(undelivered)
         self._webhook = Webhook(self, settings=settings) if settings.alarm_webhook else None
-        for name, notice in NOTICES.items():
-            rule = self._rule(name, notice)
+        for name, notice in (NOTICES | alarm_notices()).items():
+            if name == CHAT_ALONE and self._webhook is None:
+                continue
+            rule = self._rule(name, notice, notice.line(name) if name in NOTICES else notice.sentence)
             for needed in (publishers, undelivered, *([bus] if bus and notice.is_ours else [])):
                 rule.add_resource_dependency(needed)
         for name, alarm in STAGE_ALARMS.items():
@@ -63,7 +121,8 @@ class Notifications(Construct):
                 about=f"stage {self._names.stage}",
                 metrics=alarm.metrics(self._names),
                 threshold=alarm.threshold,
-                topic_arn=self._names.alarm_topic_arn,
+                # CloudWatch itself tells of events that no rule could deliver: a rule's own might be among them.
+                topic_arn=self._names.alarm_topic_arn if name == UNDELIVERED else "",
             )
 
     def _publishers(self) -> sns.CfnTopicPolicy:
@@ -148,8 +207,9 @@ class Notifications(Construct):
         )
         return queue
 
-    def _rule(self, name: str, notice: Notice) -> events.CfnRule:
-        sentence, pattern = f"{notice.sentence} ({notice.severity}; {runbook(name)})", notice.pattern(self._names)
+    def _rule(self, name: str, notice: Notice, sentence: str) -> events.CfnRule:
+        targets = [self._topic_target(notice, sentence)] if name != CHAT_ALONE else []
+        pattern = notice.pattern(self._names)
         return events.CfnRule(
             self,
             f"{name}-rule",
@@ -158,20 +218,20 @@ class Notifications(Construct):
             event_bus_name=self._names.bus if notice.is_ours else None,
             event_pattern=of_stage(pattern, self._names) if notice.is_ours else pattern,
             state="ENABLED",
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id="topic",
-                    arn=self._names.alarm_topic_arn,
-                    input_transformer=events.CfnRule.InputTransformerProperty(
-                        input_paths_map=dict(notice.paths),
-                        # A JSON text: a placeholder within quotes is filled in as plain text.
-                        input_template=json.dumps(sentence),
-                    ),
-                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
-                        arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
-                    ),
-                    retry_policy=retry_policy(),
-                ),
-                *([self._webhook.target(notice.paths, sentence)] if self._webhook else []),
-            ],
+            targets=[*targets, *([self._webhook.target(notice.paths, sentence)] if self._webhook else [])],
+        )
+
+    def _topic_target(self, notice: Notice, sentence: str) -> events.CfnRule.TargetProperty:
+        return events.CfnRule.TargetProperty(
+            id="topic",
+            arn=self._names.alarm_topic_arn,
+            input_transformer=events.CfnRule.InputTransformerProperty(
+                input_paths_map=dict(notice.paths),
+                # A JSON text: a placeholder within quotes is filled in as plain text.
+                input_template=json.dumps(sentence),
+            ),
+            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
+            ),
+            retry_policy=retry_policy(),
         )

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import chain
-from typing import Any
 
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -20,22 +18,8 @@ from constructs import Construct
 from infra.constructs.rule import retry_policy
 from infra.iam.resource import policy, resource, trusted
 from infra.settings import StageSettings
-from millrace.monitoring import alarms as monitors
-from millrace.names import Platform
-from millrace.operations.alarms import (
-    ALARMS,
-    SECTION_ALARMS,
-    SERVING,
-    STAGE_ALARMS,
-    consumer_alarms,
-)
 from millrace.operations.dead_letters import EVENTS, dead
-from millrace.operations.notices import WEBHOOK_RULE
 
-OF_CONSUMERS = consumer_alarms(["any"])
-OF_WORKLOAD = (*ALARMS, *OF_CONSUMERS, *chain(*SECTION_ALARMS.values()), SERVING)
-NOTIFYING = (*OF_WORKLOAD, *monitors.RATIO_ALARMS, *monitors.COUNT_ALARMS, *STAGE_ALARMS)
-"""The alarms that send messages themselves."""
 PER_SECOND = 1
 """Most calls of the webhook in a second: Slack takes one."""
 
@@ -79,7 +63,6 @@ class Webhook(Construct):
                 iam.CfnRole.PolicyProperty(policy_name="statements", policy_document=policy([allowed.document()]))
             ],
         )
-        self._alarms()
 
     def target(self, paths: Mapping[str, str], text: str) -> events.CfnRule.TargetProperty:
         """The target of a rule that posts the text. `paths` fills in each `<word>` of it from the event."""
@@ -95,37 +78,3 @@ class Webhook(Construct):
             ),
             retry_policy=retry_policy(),
         )
-
-    def _alarms(self) -> None:
-        events.CfnRule(
-            self,
-            "Alarms",
-            name=self._names.rule(WEBHOOK_RULE),
-            description="An alarm that notifies was raised, or is over",
-            event_pattern=alarm_changes(self._names),
-            state="ENABLED",
-            targets=[
-                self.target(
-                    {"alarm": "$.detail.alarmName", "state": "$.detail.state.value", "time": "$.time"},
-                    "<state>: <alarm>, <time>. Look: millrace alarms, docs/runbooks.md",
-                )
-            ],
-        )
-
-
-def alarm_changes(names: Platform) -> dict[str, Any]:
-    """The pattern of changes of this stage's notifying alarms: an alarm was raised, or is over.
-
-    A new alarm goes to OK as well. It does not match, since it was not in ALARM before."""
-    return {
-        "source": ["aws.cloudwatch"],
-        "detail-type": ["CloudWatch Alarm State Change"],
-        "resources": [{"prefix": names.arn("cloudwatch", f"alarm:{names.prefix}-")}],
-        "detail": {
-            "alarmName": [{"suffix": f"-{name}"} for name in NOTIFYING],
-            "$or": [
-                {"state": {"value": ["ALARM"]}},
-                {"state": {"value": ["OK"]}, "previousState": {"value": ["ALARM"]}},
-            ],
-        },
-    }

@@ -312,6 +312,8 @@ SECTION_ALARMS = {"stream": STREAM_ALARMS, "jobs": JOB_ALARMS, "policy": REVIEW_
 """The alarms that a section of workload.yaml brings, by the section."""
 
 
+UNDELIVERED = "undelivered"
+"""The alarm that tells people that something which was to be told was not. It alone sends its message itself."""
 STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
     # All functions of an account and region share their concurrency, so the metric without a dimension is watched:
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
@@ -322,7 +324,7 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
         periods=3,
         needed=2,
     ),
-    "undelivered": OperationsAlarm(
+    UNDELIVERED: OperationsAlarm(
         severity="act",
         description="an event reached neither its machine or function nor the topic of alarms or the chat",
         metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(EVENTS))),),

@@ -30,10 +30,10 @@ from millrace.messages.execution import UNWANTED
 from millrace.messages.retrain import RetrainingReason
 from millrace.messages.train import BudgetRefusal
 from millrace.names import Platform
-from millrace.operations.alarms import Severity
+from millrace.operations.alarms import Severity, runbook
 
-WEBHOOK_RULE = "webhook-alarms"
-"""The name, as `Platform.rule` takes it, of the rule that posts changes of alarms to the stage's chat webhook."""
+RAISED = "raised-alarm"
+"""The name, as `Platform.rule` takes it, of the rule that tells of a raised alarm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,10 @@ class Notice:
     """The place of each word of the sentence in the event: {"status": "$.detail.status"}."""
     sentence: str
     """One line with `<word>` for each of `paths`: `<status>: run <run> of <machine>. …`"""
+
+    def line(self, name: str) -> str:
+        """The sentence with the severity and the runbook of the notice `name`."""
+        return f"{self.sentence} ({self.severity}; {runbook(name)})"
 
 
 def _ours(

@@ -74,9 +74,10 @@ def event_detail(alarm: Any, before: State) -> dict[str, Any]:
 
 def configuration(alarm: Any) -> dict[str, Any]:
     """What the alarm looks at, as the event shows it: the rule of a composite alarm, or the metrics."""
-    described = {"description": alarm.description} if alarm.description else {}
     if alarm.rule:
-        return {**described, "alarmRule": alarm.rule}
+        # AWS documents no description here: its examples have the rule, and what suppresses actions.
+        return {"alarmRule": alarm.rule}
+    described = {"description": alarm.description} if alarm.description else {}
     if alarm.metric_data_queries:
         return {**described, "metrics": [_query(query) for query in alarm.metric_data_queries]}
     metric = _metric(alarm.namespace, alarm.metric_name, alarm.dimensions)

@@ -15,7 +15,7 @@ from aws_cdk.assertions import Annotations, Match
 from moto.events.models import EventPattern
 
 from infra.app import build, warn_of_no_receiver
-from infra.constructs.webhook import alarm_changes
+from infra.constructs.notifications import CHAT_ALONE, alarm_notices
 from infra.local.cloudwatch.alarm_evaluation import Rule, judge
 from infra.local.cloudwatch.composite_alarms import holds
 from infra.local.cloudwatch.metric_math import Frame, evaluate
@@ -27,7 +27,6 @@ from millrace.monitoring.alarms import FLOOR, monitor_alarms
 from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
-    COMPOSITE,
     ENDPOINT_ALARMS,
     JOB_ALARMS,
     LEAST_REQUESTS,
@@ -35,6 +34,7 @@ from millrace.operations.alarms import (
     SERVING,
     STAGE_ALARMS,
     STREAM_ALARMS,
+    UNDELIVERED,
     consumer_alarms,
     runbook,
 )
@@ -94,7 +94,7 @@ def declared() -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_declared_is_deployed(templates: Templates, stage: str) -> None:
-    assert catalogue() == set(deployed(templates, stage))
+    assert (catalogue() | alarm_notices().keys()) - {CHAT_ALONE} == set(deployed(templates, stage))
 
 
 def test_each_has_a_runbook() -> None:
@@ -129,11 +129,9 @@ def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: st
         assert [(one["Stat"], one["Period"]) for one in stats] == [(one.statistic, alarm.period_s) for one in wanted]
         assert found[name]["AlarmDescription"].endswith(f"({alarm.severity}; {runbook(name)})")
         assert found[name]["TreatMissingData"] == ("ignore" if name in monitor_alarms(None) else "notBreaching")
-        # An alarm of the endpoint notifies nobody itself: the composite one does, once for all.
-        topic = names.platform.alarm_topic_arn
-        notified = [] if name in COMPOSITE.alarms else [topic]
+        # Rules tell of alarms. What tells that a rule could not is told by CloudWatch itself.
         said = [found[name].get(key, []) for key in ("AlarmActions", "OKActions")]
-        assert said == [notified, notified]
+        assert said == [[names.platform.alarm_topic_arn] if name == UNDELIVERED else [], []]
         assert not name.startswith("v")
     gate = load_workload(ROOT / "workloads" / "electricity").gates.latency
     assert found["endpoint-latency"]["Threshold"] == gate.max_p99_ms * 1000
@@ -193,7 +191,6 @@ def test_few_bad_samples_of_the_endpoint_raise_nothing(
 def test_one_message_stands_for_all_alarms_of_the_endpoint(templates: Templates, stage: str) -> None:
     found, names = deployed(templates, stage), names_of(stage)
     rule, states = found[SERVING]["AlarmRule"], {names.alarm(name): "OK" for name in ENDPOINT_ALARMS}
-    assert found[SERVING]["AlarmActions"] == found[SERVING]["OKActions"] == [names.platform.alarm_topic_arn]
     assert holds(rule, states) is False
     for name in states:
         assert holds(rule, states | {name: "ALARM"}) is True
@@ -335,7 +332,7 @@ def test_the_webhook_gets_what_the_topic_gets_and_no_template_its_url(chatting: 
     assert destination["InvocationEndpoint"] == "{{resolve:secretsmanager:chat/url:SecretString}}"
     rules = {rule["Name"]: rule["Targets"] for rule in of_type(platform, "AWS::Events::Rule").values()}
     names = names_of("prod").platform
-    assert rules.keys() == {names.rule(name) for name in (*NOTICES, "webhook-alarms")}
+    assert rules.keys() == {names.rule(name) for name in (*NOTICES, *alarm_notices())}
     for targets in rules.values():
         posted = next(one for one in targets if one["Id"] == "webhook")
         assert posted["InputTransformer"]["InputTemplate"].startswith('{"text": "')
@@ -384,21 +381,28 @@ def test_a_url_is_no_name_of_a_secret(webhook: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alarm", "before", "state", "is_posted"),
+    ("alarm", "before", "state", "rule"),
     [
-        ("electricity-dead-letters", "OK", "ALARM", True),
-        ("electricity-dead-letters", "INSUFFICIENT_DATA", "ALARM", True),
-        ("electricity-serving", "ALARM", "OK", True),
-        ("throttles", "OK", "ALARM", True),
-        ("electricity-serving", "INSUFFICIENT_DATA", "OK", False),
-        ("electricity-fallbacks", "OK", "ALARM", False),
-        ("electricity-v3-7f-0-0-live-errors", "OK", "ALARM", False),
+        ("electricity-dead-letters", "OK", "ALARM", "raised-alarm"),
+        ("electricity-dead-letters", "INSUFFICIENT_DATA", "ALARM", "raised-alarm"),
+        ("electricity-dead-letters", "ALARM", "OK", "ended-alarm"),
+        ("electricity-serving", "OK", "ALARM", "raised-serving"),
+        ("electricity-serving", "ALARM", "OK", "ended-serving"),
+        ("throttles", "OK", "ALARM", "raised-alarm"),
+        ("undelivered", "OK", "ALARM", CHAT_ALONE),
+        ("undelivered", "ALARM", "OK", ""),
+        ("electricity-serving", "INSUFFICIENT_DATA", "OK", ""),
+        ("electricity-fallbacks", "OK", "ALARM", ""),
+        ("electricity-v3-7f-0-0-live-errors", "OK", "ALARM", ""),
     ],
 )
-def test_an_alarm_that_notifies_is_posted(alarm: str, before: str, state: str, is_posted: bool) -> None:
-    pattern = EventPattern.load(json.dumps(alarm_changes(names_of("prod").platform)))
+def test_an_alarm_that_notifies_is_told_once_by_a_rule(alarm: str, before: str, state: str, rule: str) -> None:
+    patterns = {
+        name: EventPattern.load(json.dumps(notice.pattern(names_of("prod").platform)))
+        for name, notice in alarm_notices().items()
+    }
 
-    def posts(stage: str) -> bool:
+    def told(stage: str) -> list[str]:
         event = {
             "source": "aws.cloudwatch",
             "detail-type": "CloudWatch Alarm State Change",
@@ -409,7 +413,7 @@ def test_an_alarm_that_notifies_is_posted(alarm: str, before: str, state: str, i
                 "previousState": {"value": before},
             },
         }
-        return bool(pattern.matches_event(event))
+        return [name for name, pattern in patterns.items() if pattern.matches_event(event)]
 
-    assert posts("prod") is is_posted
-    assert posts("dev") is False
+    assert told("prod") == ([rule] if rule else [])
+    assert told("dev") == []
