@@ -374,11 +374,15 @@ def _remarks(proposal: Proposal) -> list[str]:
             f"a later model will be refused: the test rows are of {spans.test_days} days, and its comparison with the "
             f"live model needs {FEWEST_BLOCKS}; raise test_days in workload.yaml once there are more days of rows"
         )
-    if not found.watches_errors:
+    if not found.has_history_of_errors:
+        until = (
+            "errors alarm only above the interval of the test error"
+            if found.watches_errors
+            else ("errors will not be watched, since the test rows are of one day")
+        )
         lines.append(
-            f"errors will not be watched: their bound needs the errors of earlier models in {FEWEST} times "
-            f"{found.error_windows} windows in a row, the file has {found.stretches} (more days of rows, or a smaller "
-            "window_days)"
+            f"{until}: a bound needs the errors of earlier models in {FEWEST} times {found.error_windows} windows in a "
+            f"row, the file has {found.stretches} (more days of rows, a smaller window_days, or monitors.error_bound)"
         )
     if (least := found.least_watched_error) >= LEAST_SHOWN:
         lines.append(

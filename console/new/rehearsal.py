@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -19,6 +20,7 @@ from millrace.contract.schema import LINE
 from millrace.datasets.examples import LABEL, Examples, examples, horizon_of
 from millrace.datasets.split import earlier_splits, windows
 from millrace.errors import ConfigurationError, SnapshotError
+from millrace.evaluation import bootstrap
 from millrace.evaluation.evidence import Measure
 from millrace.evaluation.measures.contenders import scores
 from millrace.evaluation.naive.catalogue import naive_figures
@@ -77,9 +79,17 @@ class Rehearsal:
         return float(1 - (1 - per_window) ** (1 / max(rows_of_random_window(self.examples.table.num_rows), 1)))
 
     @property
-    def watches_errors(self) -> bool:
+    def has_history_of_errors(self) -> bool:
         """Whether enough windows are known for a bound on the error. Rows without times have random windows."""
         return self.stretches >= FEWEST or not self.examples.parts.is_in_time
+
+    @property
+    def watches_errors(self) -> bool:
+        """Whether errors are watched at all. Without their history the days of the test rows have to do."""
+        return (
+            self.has_history_of_errors
+            or len(np.unique(bootstrap.days(self.examples.times_N[self.examples.parts.test]))) > 1
+        )
 
 
 def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: LabelKind, *, where: str) -> Rehearsal:

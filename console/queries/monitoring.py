@@ -120,8 +120,15 @@ class AlarmStays:
     at: datetime
 
 
+class _BoundByRows(Message):
+    rows: int
+    bound: float
+
+
 class _Bound(Message):
     bound: float
+    by_rows: tuple[_BoundByRows, ...] = ()
+    """If the bound rests on the test rows: the bounds by the size of the window."""
 
 
 class MonitoringBounds(Message):

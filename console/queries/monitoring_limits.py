@@ -113,6 +113,13 @@ def _limits(watched: Watched) -> Iterator[Limit]:
     bounds, monitors = watched.bounds, watched.workload.monitors
     if bounds.error is None:
         yield Limit(what="error watching is off", why=f"no bound was set, {_why_unbounded(watched)}")
+    elif watched.is_in_time and bounds.error.by_rows:
+        # Ten labels of many rows tell a little less than ten that are all.
+        few, usual = max((one for one in bounds.error.by_rows if one.rows < 10), key=lambda one: one.rows), bounds.error
+        above = f"{few.bound:.2g} with ten labels in a window, {usual.bound:.2g} with all"
+        yield Limit(
+            what="an error alarms only above the test error's interval", why=f"{above}; {_why_unbounded(watched)}"
+        )
     if not watched.is_in_time:
         why = "the rows are not split by time, and random parts of whole entities stand for windows"
         yield Limit(what="the false alarm rate is not promised", why=why)

@@ -93,8 +93,8 @@ def keep(promise: PromiseReport, *, version: str, call: StepInput[PlannedState])
 
 def keep_changes(report: MonitorReport, *, as_of: datetime) -> datetime | None:
     """Keep since when windows of the version are above a bound. Returns the earliest time; None if none is."""
-    states, in_a_row = Changes(STATE), WORKLOAD.monitors.error_windows
-    since = changes(report, states.read(report.model_version), windows_in_a_row=in_a_row)
+    states = Changes(STATE)
+    since = changes(report, states.read(report.model_version))
     states.put(report.model_version, since, as_of=as_of)
     return min(since.values(), default=None)
 

@@ -60,7 +60,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
 from millrace.monitoring.answers import LOOKS, held_answers
-from millrace.monitoring.error import ErrorBound, drawn_bound, error_bound
+from millrace.monitoring.error import ErrorBound, bound_of_days, drawn_bound, error_bound
 from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column
 from millrace.tasks.binary import EVEN
@@ -170,8 +170,8 @@ def _error_bound(
     """The monitors' bound on the error, or None: the declared one, else from the weekly errors of models after their
     training.
 
-    These models are the frozen ones of earlier days, and this one on its test days. Rows without an order of time have
-    no weeks: windows drawn from the test rows stand for them."""
+    These models are the frozen ones of earlier days, and this one on its test days. If these are too few weeks, or rows
+    without an order of time have none, windows drawn from the test rows stand for them."""
     windows, rate = workload.monitors.error_windows, workload.monitors.false_alarm_rate
     if (declared := workload.monitors.error_bound) is not None:
         return ErrorBound(bound=declared, windows=windows)
@@ -179,7 +179,9 @@ def _error_bound(
         usual = baseline.rows_of_random_window(rows.table.num_rows)
         return drawn_bound(errors_T, rows=usual, windows=windows, rate=rate)
     series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
-    return error_bound([*series, [week.error for week in evaluation.weekly_error]], windows=windows, rate=rate)
+    found = error_bound([*series, [week.error for week in evaluation.weekly_error]], windows=windows, rate=rate)
+    day_T, days = blocks_of(rows, rows.parts.test, workload), workload.monitors.window_days
+    return found or bound_of_days(errors_T, day_T, days=days, rate=rate, is_share=evaluation.error.is_share)
 
 
 def _check_origin(artefact: Artefact, run: Run) -> None:

@@ -232,6 +232,7 @@ def judge_errors(
                 contradicted=error is not None and window.is_contradicted,
                 ratio=lowest / limit if lowest is not None and limit else None,
                 bound=limit,
+                windows=bound.windows if bound else 1,
                 settled=window.is_settled(as_of),
                 slices=window.slices(columns) if error else (),
             )

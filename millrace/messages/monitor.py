@@ -232,11 +232,13 @@ class ErrorReport(Message):
 
     None if too few of its decisions have a label."""
     ratio: float | None
-    """The smallest error of the last windows in a row ÷ bound; above 1 it alarms.
+    """The smallest error of the last `windows` in a row ÷ bound; above 1 it alarms.
 
     None if one of these windows has no error, or if there is no bound."""
     bound: float | None = None
     """The bound for windows with that many labelled decisions. None without a bound, and in older reports."""
+    windows: int = 1
+    """How many windows in a row the figure rests on."""
     settled: bool
     """Whether nearly all labels have come, or nearly all that were asked for: the window need not be judged again."""
     low: float | None = None

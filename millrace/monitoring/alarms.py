@@ -149,17 +149,18 @@ def exceeded(report: MonitorReport) -> frozenset[str]:
     )
 
 
-def changes(report: MonitorReport, before: Mapping[str, datetime], *, windows_in_a_row: int) -> dict[str, datetime]:
+def changes(report: MonitorReport, before: Mapping[str, datetime]) -> dict[str, datetime]:
     """By ratio alarm the start of the first window above its bound, until no figure of a report is above it.
 
-    `before` is what was known until now. The error rests on `windows_in_a_row` windows: the first of them counts."""
+    `before` is what was known until now. The error may rest on several windows in a row: the first of them counts."""
     found = dict(before)
     for name, alarm in RATIO_ALARMS.items():
         figures = [(one, ratio) for one in report.windows if (ratio := alarm.of_window(one)) is not None]
         above = [one for one, ratio in figures if ratio > alarm.threshold]
         if above and name not in found:
-            windows_before = windows_in_a_row - 1 if name == "error" else 0
-            found[name] = above[0].start - windows_before * (above[0].end - above[0].start)
+            first = above[0]
+            windows_before = first.error.windows - 1 if name == "error" and first.error else 0
+            found[name] = first.start - windows_before * (first.end - first.start)
         elif figures and not above:
             found.pop(name, None)
     return found

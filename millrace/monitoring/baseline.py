@@ -89,7 +89,7 @@ class Baseline:
     to `run` whose parts have FEWEST_ROWS rows."""
     columns: tuple[BaselineColumn, ...]
     error: ErrorBound | None
-    """The bound on the error; None if the errors of the history are too few to set one."""
+    """The bound on the error; None if neither the history nor the test rows set one."""
     answers: HeldAnswers | None = None
     """What answers are like without drift; None for rows in order of time, whose neighbours are alike."""
 

@@ -5,7 +5,7 @@ Axes: T test rows, D drawn stretches of windows, W windows of a stretch, K stret
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,8 @@ FEWEST = 40
 
 SIZES = tuple(dict.fromkeys(round(10 * 2 ** (step / 4)) for step in range(29)))
 """The numbers of rows of a window for which `drawn_bound` sets a bound: 10, 12, 14, 17, 20, … 1,280."""
+FEW = (5, 6, 7, 8)
+"""Sizes below SIZES that a window of a few days may have: ten labels of many rows tell as much as nine that are all."""
 ROUNDING = 1e-9
 """A mean of equal errors may differ from them by its rounding, and must not alarm."""
 RESAMPLED = 1000
@@ -51,11 +53,11 @@ class ErrorBound:
     rate: float = 0.01
     """The declared probability of a false alarm."""
     by_rows: tuple[BoundByRows, ...] = ()
-    """For rows in no order of time, the bounds by the size of the window, in ascending order of `rows`. The mean error
-    of few rows strays further than that of many. Empty if the history has windows of its own."""
+    """If the bound rests on the test rows, the bounds by the size of the window, in ascending order of `rows`. The mean
+    error of few rows strays further than that of many. Empty if it rests on windows of the history."""
 
     stretches: tuple[tuple[float, ...], ...] = ()
-    """The errors of the windows of each stretch of the history; empty for rows in no order of time."""
+    """The errors of the windows of each stretch of the history; empty if the bound rests on the test rows."""
     own: tuple[float, ...] = ()
     """The errors of windows that this very version was not trained on."""
 
@@ -129,6 +131,44 @@ def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate:
     found = tuple(each for each in by_rows if each.bound > 0)
     own = _drawn(errors_T, rows=min(rows, SIZES[-1]), windows=1)[:FEWEST, 0].tolist()
     return ErrorBound(bound=usual, windows=windows, rate=rate, by_rows=found, own=tuple(own)) if usual > 0 else None
+
+
+def bound_of_days(
+    errors_T: NDArray[np.float64], day_T: NDArray[np.int64], *, days: int, rate: float, is_share: bool
+) -> ErrorBound | None:
+    """The bound for windows of `days` days, where `error_bound` sets none; None if the test rows are of one day.
+
+    It judges each window by itself: the error is above it if the window's interval lies above that of the test error.
+    Windows are drawn from the test rows. Rows of a day are alike, so a window has rows of `days` of the test days, and
+    it is as uncertain what the test days say of later ones as the mean of so many days is (Student's t)."""
+    if is_share:
+        # A model without a wrong test answer may have one in as many rows again (the rule of succession).
+        errors_T, day_T = np.append(errors_T, 1.0), np.append(day_T, day_T[-1:])
+    _, day_T, rows_B = np.unique(day_T, return_inverse=True, return_counts=True)
+    many = len(rows_B)
+    if many < 2 or not errors_T.any():
+        return None
+    random = np.random.default_rng(0)
+    again_DB = random.integers(0, many, (DRAWS, many))
+    again_D = np.bincount(day_T, errors_T)[again_DB].sum(axis=1) / rows_B[again_DB].sum(axis=1)
+    wider_D = np.sqrt(many / random.chisquare(many - 1, DRAWS))
+    level_D = np.exp((again_D / errors_T.mean() - 1) * wider_D)
+    of_days_T, first_B = errors_T[np.argsort(day_T, kind="stable")], np.cumsum(rows_B) - rows_B
+
+    own_Dd, most = random.integers(0, many, (DRAWS, days)), SIZES[-1]
+    own_DR = np.take_along_axis(own_Dd, random.integers(0, days, (DRAWS, most)), axis=1)
+    rows_DR = first_B[own_DR] + (random.random((DRAWS, most)) * rows_B[own_DR]).astype(np.int64)
+    # The first rows of the largest window are a smaller one.
+    sum_DR = of_days_T[rows_DR].cumsum(axis=1)
+    by_rows = tuple(
+        BoundByRows(
+            rows=size,
+            bound=float(np.quantile(sum_DR[:, size - 1] / size * level_D, 1 - rate, method="higher")) * (1 + ROUNDING),
+        )
+        for size in (*FEW, *SIZES)
+    )
+    usual = ErrorBound(bound=by_rows[0].bound, windows=1, rate=rate, by_rows=by_rows)
+    return replace(usual, bound=usual.of(len(errors_T) * days // many) or usual.bound)
 
 
 def _drawn(errors_T: NDArray[np.float64], *, rows: int, windows: int) -> NDArray[np.float64]:

@@ -193,6 +193,6 @@ def test_steps_of_the_walk_forward_that_fall_into_a_gap_are_told(market: list[Ro
 
 def test_more_steps_are_walked_where_errors_could_not_be_watched_otherwise(market: list[Row], as_csv: Writer) -> None:
     found = proposed(as_csv(market))
-    assert found.rehearsal.watches_errors == (found.rehearsal.stretches >= 40)
+    assert found.rehearsal.has_history_of_errors == (found.rehearsal.stretches >= 40)
     assert found.spans.walk_forward_steps == found.rehearsal.walk_forward_steps
     assert f"{found.rehearsal.stretches} such rows of windows are known from the walk forward" in found.workload_yaml

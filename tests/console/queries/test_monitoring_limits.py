@@ -9,8 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 from moto import mock_aws
+from pydantic import TypeAdapter
 
 from console.doctor.examination import _monitors
 from console.environment import Environment
@@ -21,7 +23,7 @@ from console.queries.report import WorkloadReport
 from console.queries.versions import state_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation, FrozenErrors, WindowError
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
-from millrace.monitoring.error import FEWEST, error_bound
+from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_bound
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.workload.load import load_workload
@@ -68,6 +70,17 @@ def test_an_error_without_a_bound_is_not_watched(evaluation: Evaluation) -> None
     )
     whole = evaluation.model_copy(update={"walk_forward": ()})
     assert "no rows from" not in find_limits(watched(whole, bound=None))[0].why
+
+
+def test_a_bound_of_the_test_rows_is_told_with_what_it_takes(evaluation: Evaluation) -> None:
+    days = np.repeat(np.arange(28), 48)
+    found = bound_of_days((np.arange(len(days)) % 5 == 0).astype(float), days, days=7, rate=0.01, is_share=True)
+    assert found is not None
+    error = json.loads(TypeAdapter(ErrorBound).dump_json(found))
+    bounds = MonitoringBounds.model_validate({"windows": PROMISED_WINDOWS, "run": SLICES, "error": error})
+    (limit,) = find_limits(replace(watched(evaluation), bounds=bounds))
+    assert f"{found.of(9):.2g} with ten labels" in limit.why
+    assert "4 of the 40 stretches" in limit.why
 
 
 def test_a_history_without_an_error_has_no_bound_and_says_so(evaluation: Evaluation) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from millrace.monitoring.error import SIZES, BoundByRows, ErrorBound, drawn_bound, error_bound, stretches_of
+from millrace.monitoring.error import (
+    SIZES,
+    BoundByRows,
+    ErrorBound,
+    bound_of_days,
+    drawn_bound,
+    error_bound,
+    stretches_of,
+)
 
 
 def lowest_of(errors: list[float], windows: int) -> list[float]:
@@ -26,12 +34,7 @@ def test_the_bound_keeps_its_rate_on_errors_that_remember() -> None:
     generator = np.random.default_rng(3)
     alarms = judged = 0
     for _ in range(300):
-        shocks = generator.normal(size=120)
-        level = np.empty(120)
-        level[0] = shocks[0]
-        for week in range(1, 120):
-            level[week] = 0.5 * level[week - 1] + shocks[week] * np.sqrt(1 - 0.25)
-        errors = (0.2 + 0.05 * level).clip(0, 1).tolist()
+        errors = (0.2 + 0.05 * remembering(generator, 120)).clip(0, 1).tolist()
         found = error_bound([errors[:60]], windows=3, rate=0.01)
         assert found is not None
         later = lowest_of(errors[60:], 3)
@@ -107,3 +110,36 @@ def test_a_rise_alarms() -> None:
     found = error_bound([[0.1 + 0.02 * (week % 5) for week in range(60)]], windows=3, rate=0.01)
     assert found is not None
     assert 0.1 < found.bound < 0.35
+
+
+@pytest.mark.parametrize(("days", "apart", "level"), [(8, 0.0, 0.15), (15, 0.0, 0.02), (15, 0.5, 0.15)])
+def test_without_a_history_an_error_alarms_above_the_interval_of_the_test_error(
+    days: int, apart: float, level: float
+) -> None:
+    """Twenty rows a day, ten of them with a label. Days may be unlike by `apart` log odds, each like the one before."""
+    generator, alarms, rings, judged = np.random.default_rng(7), 0, 0, 0
+    for _ in range(40):
+        odds = np.log(level / (1 - level)) + apart * remembering(generator, days + 20)
+        errors = (generator.random((days + 20, 20)) < 1 / (1 + np.exp(-odds[:, None]))).astype(float)
+        of_days = np.repeat(np.arange(days), 20)
+        found = bound_of_days(errors[:days].ravel(), of_days, days=1, rate=0.01, is_share=True)
+        assert found is not None
+        limit = found.of(9)  # as much as ten labels of twenty rows tell
+        assert limit is not None
+        alarms += int((errors[days:, :10].mean(axis=1) > limit).sum())
+        rings += limit < 1
+        judged += 20
+    assert alarms / judged <= 0.01
+    assert rings >= 39, "of a day without a right answer the alarm is raised"
+
+
+def remembering(generator: np.random.Generator, count: int) -> np.ndarray:
+    """Values of deviation 1, each of which remembers the one before."""
+    found = generator.normal(size=count)
+    for at in range(1, count):
+        found[at] = 0.5 * found[at - 1] + found[at] * np.sqrt(0.75)
+    return found
+
+
+def test_one_day_says_nothing_of_later_ones() -> None:
+    assert bound_of_days(np.ones(40), np.zeros(40, int), days=1, rate=0.01, is_share=True) is None
