@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.environment import local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from console.queries.decision_explanation import explain_decision
 from console.queries.lineage import trace
 from millrace.client import Client
@@ -122,6 +122,10 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         done = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)
+        # A team with ten labels a day waits for no 168 of them.
+        declared = folder / "workloads" / "market" / "workload.yaml"
+        few = "  minimum_drifted_labels: 30\n  minimum_new_labels:"
+        declared.write_text(declared.read_text().replace("  minimum_new_labels:", few))
         with started(folder / "build", clock=CLOCK) as cloud:
             for path in said["drops"]:
                 key = f"market/training/{Path(path).name}"
@@ -224,13 +228,43 @@ def _reports(own: Own) -> list[dict[str, Any]]:
     return [json.loads(body) for body in bodies]
 
 
-def test_late_labels_become_training_rows(own: Own) -> None:
-    arn = NAMES.machine_arn("train")
-    own.cloud.client("stepfunctions").start_execution(stateMachineArn=arn, name="again", input="{}")
+def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten labels a day of one window, and far fewer windows than a bound of the history needs."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", own.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, own.cloud.secret)
+    (report,) = _reports(own)
+    figures = [window["error"]["ratio"] for window in report["windows"] if window["error"]["labelled"]]
+    assert max(figures) < 1, "the labels that came are true"
+    assert own.executions("market", "retrain") == []
+    # The window that follows those that were judged.
+    start = report["windows"][-1]["end"]
+    later = [row for row in market(KNOWN + LIVE, LIVE) if row["Half hour"] >= start[:10]]
+    rows = later[: own.said["spans"]["window_days"] * 48]
+    own.cloud.move_clock(datetime.fromisoformat("1996-08-11T06:00:00+00:00"))
+    own.predict(without_label(rows))
     own.cloud.wait(timeout_s=REST_S)
-    last = next(one for one in own.executions("market", "train") if one["name"] == "again")
-    assert last["status"] == "SUCCEEDED"
-    assert json.loads(last["output"])["snapshot"]["answer"]["joined"] == LIVE
+    swapped = {row["Half hour"]: "down" if row["Trend"] == "up" else "up" for row in rows[:: 48 // 12]}
+    lines = ["Half hour;Trend", *(f"{as_written(at)};{trend}" for at, trend in swapped.items())]
+    own.put("labels", "swapped.csv", "\n".join(lines).encode())
+    for held in [one for one in _typed("labels") if one["status"] == "waiting"]:
+        _typed("labels", "--accept", held["drop"], "--reason", "the world has turned")
+        own.cloud.wait(timeout_s=REST_S)
+    own.cloud.move_clock(datetime.fromisoformat("1996-08-12T06:00:30+00:00"))
+    own.cloud.wait(timeout_s=REST_S)
+    errors = {window["start"]: window["error"] for found in _reports(own) for window in found["windows"]}
+    assert (errors[start]["labelled"], errors[start]["ratio"] > 1) == (len(swapped), True)
+    [retrained] = own.outputs("retrain")
+    guarded = retrained["guard"]["answer"]
+    assert (guarded["accepted"], guarded["trigger"]) == (True, "alarm"), guarded["sentence"]
+    assert guarded["evidence"]["drifted_labels"] == len(swapped), "the drift began with this window"
+    [*_, trained] = own.outputs("train")
+    assert trained["snapshot"]["answer"]["joined"] == LIVE + len(swapped), "late labels become training rows"
+
+
+def _typed(*words: str) -> Any:
+    done = CliRunner().invoke(app, [*words, "--workload", "market", "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
 
 
 def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
