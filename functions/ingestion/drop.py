@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import MOST_BYTES
-from millrace.contract.schema import Table, parsed_schema
+from millrace.contract.schema import LINE, Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
-from millrace.files.origin import Origin
+from millrace.files.origin import RESOLUTION, Origin
 from millrace.files.parsed import Limits
 from millrace.files.sniff import read_drop
-from millrace.messages.ingest import DropInWork
+from millrace.messages.ingest import SMALL_BYTES, DropInWork, FileList
 from millrace.names import WorkloadNames
 
 PIECE_BYTES = 2**20
@@ -122,19 +125,46 @@ def origin_of(s3: Any, source: DropVersion, digest: str, drop: DropInWork, names
     return Origin(name=source.key.removeprefix(folder), at=drop.as_of, digest=digest, fetch=fetch_object)
 
 
-def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits, origin: Origin) -> int:
-    """The number of typed rows. They are written to `parsed`, all other rows to `refused`, a part at a time.
+def fetch_listed(s3: Any, source: DropVersion, listed: Path, *, most_bytes: int) -> dict[Path, str]:
+    """The small files of the list in the file `listed`, in their order beside it, each with its SHA-256.
+
+    Raises DropError `foreign` if it is no list, and the errors of `fetch`."""
+    try:
+        files = FileList.model_validate_json(listed.read_bytes()).files
+    except ValidationError as error:
+        expected = "a list of files, as its name says"
+        raise DropError(Reason.FOREIGN, expected=expected, got=error.errors()[0]["msg"]) from None
+    found: dict[Path, str] = {}
+    for file in files:
+        if file.size <= SMALL_BYTES:
+            key, path = file.key.rpartition("/")[2], listed.with_name(f"file-{len(found)}")
+            one = DropVersion(bucket=source.bucket, key=f"{source.key.removesuffix('.json')}/{key}", version_id="")
+            found[path] = fetch(s3, one, path, most_bytes=most_bytes)[1]
+            most_bytes -= path.stat().st_size
+    return found
+
+
+def parse(files: Mapping[Path, Origin], table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits) -> int:
+    """The number of typed rows of a drop's files. They are written to `parsed`, the others to `refused`, by parts.
+
+    Lines are counted through all files.
 
     Raises the DropErrors of `read_drop`; both files must then be thrown away."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    rows = 0
+    typed = every = 0
     schema = parsed_schema(table)
     # Each part becomes a row group, so validation can read the same parts again, one at a time.
     with pq.ParquetWriter(parsed, schema, compression="zstd", write_page_checksum=True) as writer:
-        for part in read_drop(drop, table, limits, origin):
-            if part.rows.num_rows:
-                writer.write_table(part.rows)
-            refused.add(part.unparsable)
-            rows += part.rows.num_rows
-    return rows
+        for path, origin in files.items():
+            before = every
+            for part in read_drop(path, table, limits, replace(origin, at=origin.at + before * RESOLUTION)):
+                if part.rows.num_rows:
+                    lines = pc.add(part.rows.column(LINE), before)
+                    writer.write_table(part.rows.set_column(schema.get_field_index(LINE), schema.field(LINE), lines))
+                refused.add(replace(row, line=before + (row.line or 0)) for row in part.unparsable)
+                typed, every = typed + part.rows.num_rows, every + part.rows.num_rows + len(part.unparsable)
+                if every > limits.rows:
+                    raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows of all files at most", got="more")
+    return typed

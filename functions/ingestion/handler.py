@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.ingestion.drop import feed_of, fetch, find, origin_of, parse
+from functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse
 from millrace.contract.load import load_contract
 from millrace.contract.planned import as_planned
 from millrace.contract.violation import whole_drop
@@ -17,7 +18,7 @@ from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.ingest import DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging, cut
+from millrace.messages.ingest import LISTED, DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging, cut
 from millrace.settings.drop import DropEnvironment
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -59,11 +60,16 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
     try:
         source = find(S3, drop, source)
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
-        origin = origin_of(S3, source, digest, drop, NAMES)
+        files = {folder / "drop": digest}
+        if source.key.endswith(f"{LISTED}.json"):
+            files = fetch_listed(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
+            # In any order: a query that is run again names its files anew.
+            digest = hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
+        origins = {path: origin_of(S3, source, each, drop, NAMES) for path, each in files.items()}
         with quarantine(source=source.uri) as refused:
             table = CONTRACT.table(drop.feed)
             table = as_planned(table) if drop.feed == "scoring" else table
-            rows = parse(folder / "drop", table, folder / "parsed", refused, limits=LIMITS, origin=origin)
+            rows = parse(origins, table, folder / "parsed", refused, limits=LIMITS)
     except DropError as error:
         # The file is written anew with one record, of the whole drop: raw rows of the parts before do not count.
         with quarantine(source=source.uri) as refused:

@@ -19,14 +19,13 @@ from millrace.contract.schema import FEEDS, Feed
 from millrace.errors import NoDropError
 from millrace.messages.envelope import Message
 from millrace.messages.execution import FAILURES, ExecutionEnded
-from millrace.messages.ingest import MOST_TOGETHER, bytes_in_json
+from millrace.messages.ingest import LISTED, MOST_TOGETHER, SMALL_BYTES, bytes_in_json
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 from millrace.state.claims import Start
 from millrace.state.slots import pool_of
 
-SMALL_BYTES, GROUP_BYTES = 2**20, 16 * 2**20
-"""The most bytes of a drop that goes together with others, and of all drops of a group: one function reads them one by
-one."""
+GROUP_BYTES = 16 * 2**20
+"""The most bytes of all drops of a group: one function reads them one by one."""
 LONGEST_KEY, LONGEST_VERSION = 200, 64
 """The most bytes, in JSON, of the key and of the version of a drop that goes together with others: the state of an
 execution has 256 KiB at most, and it holds the names of its drops several times."""
@@ -152,7 +151,8 @@ def groups(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
 
 def _is_small(item: _Object) -> bool:
     key, version = bytes_in_json(item.key), bytes_in_json(item.version_id)
-    return 0 < item.size <= SMALL_BYTES and key <= LONGEST_KEY and version <= LONGEST_VERSION
+    is_list = item.key.endswith(f"{LISTED}.json")  # its files may have 500 times as many bytes
+    return 0 < item.size <= SMALL_BYTES and not is_list and key <= LONGEST_KEY and version <= LONGEST_VERSION
 
 
 def start_of(arrivals: Sequence[Arrival], names: WorkloadNames) -> Start:

@@ -28,6 +28,7 @@ from functions.intake.arrivals import (
 )
 from millrace.errors import ConflictError, NoDropError
 from millrace.messages.execution import ENDED
+from millrace.messages.ingest import LISTED, SMALL_BYTES
 from millrace.names import MACHINE_OF_FEED
 from millrace.settings.intake import IntakeSettings
 from millrace.state.claims import Claims, Start
@@ -84,6 +85,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
             except NoDropError as error:
                 failed += attempt(partial(reject, told, reason=str(error)), [record])
                 continue
+            if f"{LISTED}/" in arrival.object["key"] and arrival.size <= SMALL_BYTES:
+                continue  # it comes with the list of its folder
             # Several messages may be about one drop: it is in one group, and all of them share what becomes of it.
             arrivals.setdefault(arrival.drop_id, arrival)
             records_of.setdefault(arrival.drop_id, []).append(record)

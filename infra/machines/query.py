@@ -1,4 +1,6 @@
-"""The machine `query`: Athena runs a declared query, and each file of its rows becomes a drop of a feed.
+"""The machine `query`: Athena runs a declared query, and the files of its rows become drops of a feed.
+
+A list of the files is the drop of all small ones, and a large one is a drop of its own.
 
 https://docs.aws.amazon.com/athena/latest/ug/unload.html says what follows from UNLOAD:
 
@@ -19,6 +21,7 @@ from infra.machines import states
 from infra.machines.calls import call
 from infra.machines.parameters import checked
 from infra.machines.states import Definition, State
+from millrace.messages.ingest import LISTED
 from millrace.names import QUERY, QUERY_RESULTS, TABLES
 from millrace.workload.ends import AS_OF, Query
 
@@ -38,7 +41,8 @@ OWN_FOLDERS = ("iceberg", "quarantine", "decisions", "predictions")
 READ_TABLE = ("GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition")
 STAGING = "staging"
 MAX_FILES = 500
-"""More of them, as S3 lists them, would come near the 256 KiB of a state's input."""
+"""More of them, as S3 lists them, would come near the 256 KiB of a state's input. So many small ones are less than a
+drop may have."""
 WRITE_FILE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
 
@@ -75,9 +79,11 @@ def definition(context: Context) -> Definition:
             "Which query?": states.choice("Which one is due?", due, otherwise="No query"),
             **{state: body for name, query in queries.items() for state, body in _query(context, name, query)},
             **dict(_drops(context)),
-            "Unloaded": states.succeed("Each file of the result is a drop"),
+            "Unloaded": states.succeed("The result is dropped"),
             "Too many files": states.fail(
-                "Nothing was dropped", error="TooManyFiles", cause=f"expected at most {MAX_FILES} files of a query"
+                "Nothing was dropped",
+                error="TooManyFiles",
+                cause=f"expected at most {MAX_FILES} files of a query: ask for fewer rows at a time, more often",
             ),
             "No query": states.fail("Nothing was queried", error="UnknownQuery", cause=cause),
         },
@@ -150,25 +156,25 @@ def _drops(context: Context) -> Iterator[tuple[str, State]]:
                 (states.is_true("$.files.IsTruncated"), "Too many files"),
                 ({"Variable": "$.files.KeyCount", "NumericEquals": 0}, "Unloaded"),
             ],
-            otherwise="Drop files",
+            otherwise="Copy files",
         ),
     )
     name = f"States.ArrayGetItem(States.StringSplit($$.Map.Item.Value.Key, '/'), {len(aside.split('/')) + 1})"
     copy = call(
         "s3:copyObject",
-        "Drop one",
+        "Copy one",
         {
             "Bucket": context.platform.bucket("landing"),
-            "Key.$": "States.Format('{}/{}/{}', $.drops, $.folder, $.name)",
+            "Key.$": f"States.Format('{{}}/{{}}{LISTED}/{{}}', $.drops, $.folder, $.name)",
             "CopySource.$": f"States.Format('{lake}/{{}}', $.file)",
         },
-        next_state="Dropped",
+        next_state="Copied",
     )
     yield (
-        "Drop files",
+        "Copy files",
         {
             "Type": "Map",
-            "Comment": "Drop each file",
+            "Comment": "Copy each file to the feed",
             "ItemsPath": "$.files.Contents",
             "ItemSelector": {
                 "file.$": "$$.Map.Item.Value.Key",
@@ -179,12 +185,26 @@ def _drops(context: Context) -> Iterator[tuple[str, State]]:
             "MaxConcurrency": 10,
             "ItemProcessor": {
                 "ProcessorConfig": {"Mode": "INLINE"},
-                "StartAt": "Drop file",
-                "States": {"Drop file": copy, "Dropped": states.succeed("It is a drop")},
+                "StartAt": "Copy file",
+                # Without a result: 500 answers of S3 would be more than the 256 KiB of a state.
+                "States": {"Copy file": copy, "Copied": {"Type": "Pass", "Comment": "Done", "Result": {}, "End": True}},
             },
-            "ResultPath": "$.dropped",
-            "Next": "Unloaded",
+            "ResultPath": "$.copied",
+            "Next": "Drop list",
         },
+    )
+    yield (
+        "Drop list",
+        call(
+            "s3:putObject",
+            "Name the files, as S3 lists them, in their drop",
+            {
+                "Bucket": context.platform.bucket("landing"),
+                "Key.$": f"States.Format('{{}}/{{}}{LISTED}.json', $.parts.drops, $.unloaded.folder)",
+                "Body": {"Contents.$": "$.files.Contents"},
+            },
+            next_state="Unloaded",
+        ),
     )
 
 

@@ -152,7 +152,7 @@ class IngestionStack(WorkloadStack):
             settings=DropEnvironment(**self.context.environment()),
             statements=[
                 LANDING.read_versions(names, *FEEDS, *images),
-                LANDING.read(names, "scoring", *images),
+                LANDING.read(names, *FEEDS, *images),
                 LANDING.find(names, "scoring", *images),
                 LAKE.write(names, "staging", *REFUSED),
                 state_table.own_items(names).may("GetItem"),

@@ -51,6 +51,23 @@ MOST_TOGETHER = 25
 So the intake gives a drop with a long key or version an execution of its own."""
 
 
+SMALL_BYTES = 2**20
+"""The most bytes of a drop that goes together with others, and of a file that comes with its list."""
+LISTED = ".files"
+"""How a folder ends whose small files are no drops: the list `<folder>.json` beside it is the drop of all of them."""
+
+
+class ListedFile(Message):
+    key: str = Field(alias="Key")
+    size: int = Field(alias="Size")
+
+
+class FileList(Message):
+    """Files in a folder, by their names, as S3 lists them: {"Contents": [{"Key": "…/part-0", "Size": 1488, …}, …]}"""
+
+    files: tuple[ListedFile, ...] = Field(alias="Contents")
+
+
 def bytes_in_json(text: str) -> int:
     """The number of bytes of the text as JSON. A character beyond ASCII is escaped and takes six or twelve bytes."""
     return len(json.dumps(text)) - len('""')

@@ -21,7 +21,7 @@ class Stream(Section):
 
 
 class Query(Section):
-    """Rows come by a schedule: Athena runs the SQL, and each file of its result is a drop."""
+    """Rows come by a schedule: Athena runs the SQL, and the files of its result are dropped."""
 
     schedule: str
     """When it runs (UTC), as EventBridge Scheduler writes it: `cron(0 6 * * ? *)`."""

@@ -17,6 +17,7 @@ import yaml
 from console.demo.electricity import STORY
 from console.local_cloud.local_cloud import LocalCloud, started
 from console.queries.failures import failure_of
+from millrace.messages.ingest import LISTED
 from millrace.names import QUERY
 from tests.end_to_end.conftest import REST_S
 from tests.infra.local.waiting import until
@@ -28,7 +29,8 @@ HOME = ROOT / "workloads" / NAMES.workload
 DUE = STORY.start.replace(hour=6, minute=0, second=0, microsecond=0)
 """The hour of the first query, on the day before it runs for the first time."""
 SAMPLE = HOME / "sample" / "elec2.parquet"
-LAKE = "market-lake"
+LAKE, FILES = "market-lake", 24
+"""The files that 30 writers make of the 48 rows of a day."""
 COLUMNS = {"timestamp": "timestamp", "day_of_week": "int", "class": "int"} | dict.fromkeys(
     ("period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"), "double"
 )
@@ -101,16 +103,18 @@ def dropped(cloud: LocalCloud) -> list[str]:
 
 
 def test_the_rows_of_each_day_are_drops_like_any_other(cloud: LocalCloud) -> None:
-    """Two days by the clock, with several files a day; each row of the days before is in the table once."""
+    """Two days by the clock: the many small files of a day are one drop, and each row before is in the table."""
     for day in (1, 2):
         cloud.move_clock(DUE + timedelta(days=day, minutes=30))
         cloud.wait(timeout_s=REST_S)
     assert [run["status"] for run in runs(cloud, "half-hours")] == ["SUCCEEDED", "SUCCEEDED"]
     last = (DUE + timedelta(days=2)).replace(tzinfo=None)
-    keys = dropped(cloud)
-    assert len(keys) == 6
-    assert all(key.startswith(f"{NAMES.workload}/training/half-hours/") for key in keys)
-    assert len({key.rpartition("/")[0] for key in keys}) == 2, "each run has a folder of its own"
+    keys, states = dropped(cloud), cloud.client("stepfunctions")
+    lists = [key for key in keys if key.endswith(f"{LISTED}.json")]
+    assert {key.rpartition("/")[0] for key in keys if key not in lists} == {key.removesuffix(".json") for key in lists}
+    assert (len(lists), len(keys)) == (2, 2 + 2 * FILES), "each run has a folder of its own"
+    assert all(key.startswith(f"{NAMES.workload}/training/half-hours/") for key in lists)
+    assert len(states.list_executions(stateMachineArn=NAMES.machine_arn("ingest"))["executions"]) == 2
     times = pq.read_table(SAMPLE)["timestamp"].to_pylist()
     assert rows_of(cloud) == [at for at in times if last - timedelta(days=2) <= at < last]
 
@@ -136,7 +140,7 @@ def test_a_day_is_asked_again_by_hand(cloud: LocalCloud) -> None:
     wrong = [given | {"as_of": "x') --"}, given | {"detail": {"schedule": "query-other"}}, {}]
     refused = [states.start_execution(stateMachineArn=machine, input=json.dumps(one)) for one in wrong]
     cloud.wait(timeout_s=REST_S)
-    assert len(dropped(cloud)) == len(files) + 3
+    assert len(dropped(cloud)) == len(files) + FILES + 1
     assert rows_of(cloud) == before
     for one in refused:
         found = states.describe_execution(executionArn=one["executionArn"])

@@ -19,7 +19,7 @@ from infra.local.athena.statements import Result, Statement
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WRITERS = 3
+WRITERS = 30
 """The most files of a result. Athena writes as many as it has writers, which nobody can say before."""
 
 

@@ -7,6 +7,7 @@ moto's interpreter differs from AWS in these points, which are mended here:
 - In error names it writes a service of `aws-sdk` as its lower-case endpoint.
 - It starts nested executions with parameters that botocore refuses.
 - It leaves datetime objects in results, which no later state can read.
+- It sends JSON as a form where the API takes bytes, such as the body of an object.
 """
 
 from __future__ import annotations
@@ -161,11 +162,16 @@ def _namer(task: Any, service: str, prefix: str, base: str) -> Callable[..., Any
 
 
 def _to_members(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The top-level parameters, named as the API's members: `StateMachineArn` becomes `stateMachineArn`."""
+    """The top-level parameters, named as the API's members: `StateMachineArn` becomes `stateMachineArn`.
+
+    JSON is sent as text where the API takes bytes."""
     name = action[:1].upper() + action[1:]
     shape = get_service_model(service).operation_model(name).input_shape
-    known = {member.lower(): member for member in (shape.members if shape else ())}
-    return {known.get(key.lower(), key): value for key, value in parameters.items()}
+    members = shape.members if shape else {}
+    known = {member.lower(): member for member in members}
+    given = {known.get(key.lower(), key): value for key, value in parameters.items()}
+    is_json = {key for key in given.keys() & members if members[key].type_name == "blob"}
+    return {key: json.dumps(value) if key in is_json else value for key, value in given.items()}
 
 
 def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ import pytest
 from infra.local.kernel.cloud import Cloud
 from millrace.contract.validate import Validator
 from millrace.datasets import changes
+from millrace.datasets.journal import Journal
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames
 from millrace.state.held_labels import HeldLabels
@@ -69,6 +70,34 @@ def test_a_good_month_is_committed_whole(write: Any, ingest: Any, lake: Lake, sa
     assert rows.drop_columns(["_source"]).cast(may.schema).equals(may)
     assert answer["snapshot_id"] == str(iceberg.current_snapshot().snapshot_id)  # type: ignore[union-attr]
     assert iceberg.current_snapshot().summary["millrace.source-digest"] == answer["source_digest"]  # type: ignore[union-attr,index]
+
+
+def test_the_files_of_a_list_are_one_drop(ingest: Any, lake: Lake, sample: pa.Table) -> None:
+    """With lines counted through all of them; and in any order they are the same bytes."""
+    may = month(sample, 1996, 5)
+    wrong = may.set_column(8, "class", pa.array([7] + [1] * (len(may) - 1), may.schema.field("class").type))
+    parts = [may.slice(0, 500), may.slice(500, 400), wrong.slice(0, 1), may.slice(900)]
+    bucket, listed = ingest.names.platform.bucket("landing"), []
+    for number, part in enumerate(parts):
+        for folder in "ab":
+            key = f"{ingest.names.workload}/training/market/{folder}.files/{number}"
+            ingest.s3.put_object(Bucket=bucket, Key=key, Body=parquet(part))
+        listed.append({"Key": f"elsewhere/{number}", "Size": 2000})
+    answer = ingest.run("training", "market/a.files.json", json.dumps({"Contents": listed}).encode())
+    assert (answer["rows_accepted"], answer["rows_quarantined"]) == (len(may), 1)
+    (row,) = ingest.quarantined()
+    assert (row["line"], row["reason"]) == (901, "allowed")
+    rows = lake.find("rows")
+    assert rows is not None
+    assert len(list(Journal.of(rows))) == 1
+    again = ingest.run("training", "market/b.files.json", json.dumps({"Contents": listed[::-1]}).encode())
+    assert (again["duplicate"], again["rows_total"]) == (True, len(may))
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"Contents": [{"Key": "gone", "Size": 1}]}'])
+def test_what_is_no_list_of_files_is_refused_whole(body: bytes, ingest: Any) -> None:
+    answer = ingest.run("training", "market/a.files.json", body)
+    assert (answer["outcome"], answer["reason"]) == ("rejected", "missing" if b"gone" in body else "foreign")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.intake.arrivals import arrival_of, events_in, start_of
 from millrace.errors import NoDropError
-from millrace.messages.ingest import MOST_TOGETHER
+from millrace.messages.ingest import MOST_TOGETHER, SMALL_BYTES
 from millrace.state.pointers import Pointers, Version
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
@@ -95,6 +95,16 @@ def test_each_feed_has_its_machine(feed: str, machine: str, states: Any, load: A
     aws.pointers.move(Pointers(champion=CHAMPION))
     load("intake")(changed(event("intake"), key=f"electricity/{feed}/x.csv"))
     assert len(running(states, machine)) == 1
+
+
+def test_small_files_in_the_folder_of_a_list_come_with_it_alone(states: Any, load: Any, event: Any) -> None:
+    sizes = {"/small": SMALL_BYTES, "/large": SMALL_BYTES + 1, ".json": 99}
+    keys = {f"electricity/training/market/a.files{ending}": size for ending, size in sizes.items()}
+    events = [changed(event("intake"), key=key, size=size)["Records"][0] for key, size in keys.items()]
+    assert load("intake")({"Records": events}) == {"batchItemFailures": []}
+    arns = [NAMES.execution_arn("ingest", name) for name in running(states)]
+    given = [json.loads(states.describe_execution(executionArn=arn)["input"])["detail"]["objects"] for arn in arns]
+    assert sorted([one["key"] for one in objects] for objects in given) == [[key] for key in sorted([*keys][1:])]
 
 
 def test_a_redelivery_has_the_same_bytes_and_starts_nothing(states: Any, load: Any, event: Any) -> None:

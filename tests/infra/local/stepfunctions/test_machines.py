@@ -300,6 +300,15 @@ def test_aws_sdk_results_are_json_and_errors_have_the_services_name(machine: Any
     assert run(machine({"A": describe}))["error"] == "SageMaker.SageMakerException"
 
 
+def test_json_is_sent_as_text_where_an_api_takes_bytes(machine: Any, run: Any, client: Any, fresh: Any) -> None:
+    s3, bucket, body = client("s3"), fresh("bucket"), {"Contents": [{"Key": "a", "Size": 1}]}
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    put = {"Bucket": bucket, "Key": "a.json", "Body.$": "$"}
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:putObject", "Parameters": put, "End": True}
+    assert run(machine({"Put": task}), body)["status"] == "SUCCEEDED"
+    assert json.loads(s3.get_object(Bucket=bucket, Key="a.json")["Body"].read()) == body
+
+
 def test_sagemaker_is_called_by_aws_sdk_with_the_machines_role_and_every_field(
     machine: Any, run: Any, role: Any, client: Any, fresh: Any
 ) -> None:
