@@ -38,7 +38,7 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
     package = _undecided(environment, names, version, reason=reason)
     who = environment.identity()
     if objection := objection_to(who, own_roles=names.sessions, asked_by=package.asked_by):
-        raise ConflictError(f"version {version}: {objection}")
+        raise ConflictError(f"version {version}: {objection} (`millrace --as ROLE/NAME approve` acts as another)")
     registry_of(environment, names).approve(package, reason=reason)
     return package
 
@@ -86,7 +86,9 @@ def _never_live(environment: Environment, names: WorkloadNames, version: str, *,
 def _undecided(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
     package = _never_live(environment, names, version, reason=reason)
     if package.approval != PENDING:
-        raise ConflictError(f"version {version}: {package.approval} by {package.changed_by} already: {package.said}")
+        again = f" (`millrace release {version}` has it released)" if package.approval == REJECTED else ""
+        said = f"{package.approval} by {package.changed_by} already: {package.said}{again}"
+        raise ConflictError(f"version {version}: {said}")
     if not needs_approval(environment, names):
         raise ConflictError(f"version {version}: nobody has to approve it (rollout.approval of {names.workload})")
     return package

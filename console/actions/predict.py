@@ -127,13 +127,17 @@ class Opened:
     """The pasts that lines of JSON carry themselves: by line, then by the history's name."""
 
 
-def schema(fields: Sequence[AnswerField], *, acted: bool = False, explained: bool = False) -> pa.Schema:
+def schema(
+    fields: Sequence[AnswerField], *, named: bool = False, acted: bool = False, explained: bool = False
+) -> pa.Schema:
     """The Arrow schema of a file of answers with these fields, with ACTED if the workload has a policy.
 
-    With `explained` it has a text column `explanation` at its end."""
+    With `named` it has the text `class` right after `value`, with `explained` the text `explanation` at its end."""
     import pyarrow as pa
 
     output = [(one.name, arrow_type(one)) for one in fields]
+    if named:
+        output.insert([name for name, _ in output].index("value") + 1, ("class", pa.string()))
     last = AFTER | (ACTED if acted else {})
     before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, last))
     return pa.schema([*before, *output, *after, *([("explanation", pa.string())] if explained else [])])

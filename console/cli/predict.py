@@ -108,9 +108,10 @@ def predict(
         if long:
             rows = (each for row in rows for each in long_rows(row, fields))
             fields = tuple(replace(field, length=0) for field in fields)
-        named = (with_class(row, class_names(task, contract.label)) for row in rows)
+        classes = class_names(task, contract.label)
+        named = (with_class(row, classes) for row in rows)
         if output:
-            count = export(rows, output, predict.schema(fields, acted=acted, explained=explain))
+            count = export(named, output, predict.schema(fields, named=bool(classes), acted=acted, explained=explain))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
             for row in named:

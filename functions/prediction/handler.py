@@ -57,11 +57,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if isinstance(repeatable, Refusal):
         return request.refuse(event, repeatable)
     # Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones.
-    call_id = request.call_id(body, repeatable.id if repeatable else context.aws_request_id, caller)
+    call_id = request.call_id(body, repeatable.call_id if repeatable else context.aws_request_id, caller)
     if isinstance(call_id, Refusal):
         return request.refuse(event, call_id)
     if DESK and request.is_about_jobs(event):
-        job_id = repeatable.id if repeatable else context.aws_request_id
+        job_id = repeatable.call_id if repeatable else context.aws_request_id
         of = {"owner": owner_of(caller or ""), "caller": caller, "at": now, "explain": explain}
         job = Job(id=job_id, call_id=call_id, rows=rows, **of)
         make: Callable[[], dict[str, Any] | Refusal] = partial(DESK.accept, job)

@@ -39,6 +39,12 @@ class KeyedRequest:
         """The id of caller and key, 32 hexadecimal digits."""
         return hashlib.sha256(f"{self.caller}\n{self.key}".encode()).hexdigest()[:32]
 
+    @property
+    def call_id(self) -> str:
+        """The id of caller, key and body, 32 hexadecimal digits: a key is free again after a day, and what it then
+        decides takes no earlier decision's place."""
+        return hashlib.sha256(f"{self.caller}\n{self.key}\n{self.body}".encode()).hexdigest()[:32]
+
 
 Begun = Literal["begun", "under way", "another body"]
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from console.actions.pack import packed
-from console.actions.predict import _sendable, class_names, open_file, predict, with_class
+from console.actions.predict import _sendable, class_names, open_file, predict, schema, with_class
 from functions.prediction.request import read_rows
 from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat
@@ -297,3 +297,9 @@ def test_the_word_stands_behind_its_value() -> None:
     assert list(answered.items()) == [("line", 2), ("value", 0), ("class", "No"), ("probability", 0.2)]
     assert with_class({"line": 3, "value": None}, names) == {"line": 3, "value": None, "class": None}
     assert with_class({"line": 2, "value": 0}, {}) == {"line": 2, "value": 0}
+
+
+def test_a_file_of_answers_names_the_class_beside_its_number() -> None:
+    names = schema(Binary(positive="yes").answer, named=True).names
+    assert names[names.index("value") + 1] == "class"
+    assert "class" not in schema(Binary(positive="yes").answer).names

@@ -48,3 +48,9 @@ def test_a_key_is_free_when_its_answer_is_no_longer_kept(table: StateTable) -> N
     answered.begin(REQUEST, NOW)
     answered.finish(REQUEST, b"yes", NOW)
     assert answered.begin(replace(REQUEST, body="b" * 64), NOW + KEPT + timedelta(seconds=1)) == "begun"
+
+
+def test_a_key_that_is_free_again_decides_under_another_id() -> None:
+    other = KeyedRequest(caller=REQUEST.caller, key=REQUEST.key, body="b" * 64)
+    assert other.id == REQUEST.id
+    assert other.call_id != REQUEST.call_id
