@@ -403,7 +403,8 @@ def _division(proposal: Proposal) -> str:
     if proposal.prediction.split_column:
         return f"as the column {proposal.prediction.split_column} says"
     if group := proposal.prediction.group:
-        return f"by {' and '.join(group)}: all rows of one on one side"
+        of = "the beginning of " if proposal.prediction.pieces else ""
+        return f"by {of}{' and '.join(group)}: all rows of one on one side"
     if proposal.prediction.is_in_time:
         return f"the last {proposal.spans.test_days} days"
     return "the last rows of the file" if proposal.prediction.is_in_order else "by the hash of the key"

@@ -81,6 +81,8 @@ class ProposedPrediction:
     """Whether the rows have times of their own, by which they are split."""
     group: tuple[str, ...] = ()
     """The columns of what a row is about, by which the rows are split; empty for another split."""
+    pieces: int = 0
+    """How many first pieces of the column's text name it; 0 for whole cells."""
     is_in_order: bool = False
     """Whether rows without times are in the order of time, by which they are split."""
     image_side: int = 0

@@ -16,10 +16,11 @@ from console.new.kinds import LABEL_KINDS, Classes
 from console.new.reading import Reading
 from console.new.roles import Choices
 from console.new.words import is_identifier
+from millrace.contract.kinds import FLOATS
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import LINE
 from millrace.evaluation.evidence import HiddenGroups
-from millrace.evaluation.hidden import find_entity, find_order
+from millrace.evaluation.hidden import FEWEST_VALUES, find_entity, find_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,12 @@ class Division:
     """By what rows are to be divided, and the sentence on it."""
 
     columns: tuple[str, ...]
-    """The columns of the entity; empty for an order of the rows."""
+    """The columns of the entity; empty where it is only said."""
     said: str
+    pieces: int = 0
+    """How many first pieces of the column's text name it; 0 for whole cells."""
+    is_order: bool = False
+    """Whether the rows are in an order."""
 
 
 def find_division(reading: Reading, features: Features, accepted: pa.Table, given: Choices) -> Division | None:
@@ -37,7 +42,7 @@ def find_division(reading: Reading, features: Features, accepted: pa.Table, give
     A label that lies ahead is split by time, and images are not searched."""
     choices = reading.choices
     if choices.group:
-        return Division(columns=choices.group, said=f"rows are about {_named(choices.group)}: you said so")
+        return Division(columns=choices.group, said=f"rows are about {' and '.join(choices.group)}: you said so")
     if choices.looks_ahead or any(column.find(ImageFormat) for column in reading.contract.columns):
         return None
     rows = accepted if reading.is_in_time else accepted.sort_by(LINE)
@@ -51,16 +56,21 @@ def find_division(reading: Reading, features: Features, accepted: pa.Table, give
         entity = find_entity(rows, target_N, inputs=inputs, candidates=names, is_in_time=in_order)
     order = None if reading.is_in_time or given.orders_rows else find_order(rows, target_N, inputs=inputs)
     if entity and not (order and order.apart > entity.apart):
-        return Division(columns=entity.columns, said=_of_entity(entity, reading))
-    return Division(columns=(), said=_of_order(order)) if order else None
+        if entity.groups < FEWEST_VALUES:
+            return Division(columns=(), said=_of_few(entity))
+        return Division(columns=entity.columns, pieces=entity.pieces, said=_of_entity(entity, reading))
+    return Division(columns=(), said=_of_order(order), is_order=True) if order else None
 
 
-def by_group(reading: Reading, features: Features, columns: tuple[str, ...]) -> tuple[Reading, Features]:
+def by_group(reading: Reading, features: Features, division: Division) -> tuple[Reading, Features]:
     """The reading whose rows are split by what these columns name, and the features without a name of new things."""
+    columns, contract = division.columns, reading.contract
     names = [name for name in columns if name in features.columns and name not in reading.choices.keep]
+    # The height of a place is read of a new one too.
+    names = [name for name in names if contract.column(name).kind not in FLOATS]
     reason = f"names what a row is about, and a model is judged on new ones (--keep {columns[0]} takes it)"
     gone = [LeftOut(name=name, reason=reason) for name in names if len(columns) == 1]
-    return reading.about(columns), features.without(gone)
+    return reading.about(columns, division.pieces), features.without(gone)
 
 
 def _target(reading: Reading, rows: pa.Table) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
@@ -71,17 +81,20 @@ def _target(reading: Reading, rows: pa.Table) -> npt.NDArray[np.int64] | npt.NDA
     return np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
 
 
-def _named(columns: tuple[str, ...]) -> str:
-    return " and ".join(columns)
-
-
 def _of_entity(found: HiddenGroups, reading: Reading) -> str:
-    name, usual = _named(found.columns), "random rows"
+    name, usual = found.named, "random rows"
     if reading.is_in_time or reading.choices.is_in_order:
         usual = "later rows, of whichever they are"
     return (
         f"rows of one {name} are alike ({found.groups:,} of them): {found.said}. So the split is by {name}, for a "
         f"model that meets new ones; where it will only ever meet these, --no-group takes {usual} to test"
+    )
+
+
+def _of_few(found: HiddenGroups) -> str:
+    return (
+        f"warning: rows of one {found.named} are alike ({found.groups} of them): {found.said}. They are too few to "
+        f"hold some back by chance, so the figures hold for these alone; --group {found.named} splits by them"
     )
 
 

@@ -155,11 +155,11 @@ def propose(
     _check_any(reading, features)
     say(4, "looking for what rows are about")
     division = known or find_division(reading, features, accepted, given)
-    if division and not division.columns and not known:
+    if division and division.is_order and not known:
         again = replace(given, is_in_order=True)
         return propose(source, again, today=today, minutes=minutes, part=part, say=say, known=division)
     if division and division.columns:
-        reading, features = by_group(reading, features, division.columns)
+        reading, features = by_group(reading, features, division)
         _check_any(reading, features)
         accepted, refused, begins = _validated(reading, today)
     say(5, "rehearsing a training: parts, the rule to beat, columns that give the label away")

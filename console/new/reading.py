@@ -61,6 +61,8 @@ class Reading:
     """Whether the rows have times of their own."""
     group: tuple[str, ...] = ()
     """The columns that name what a row is about, by which rows are split; empty for another split."""
+    pieces: int = 0
+    """How many first pieces of the column's text name it; 0 for whole cells."""
 
     @property
     def where(self) -> str:
@@ -104,13 +106,15 @@ class Reading:
         )
         return replace(self, contract=replace(self.contract, columns=columns))
 
-    def about(self, group: tuple[str, ...]) -> Reading:
-        """The same reading, split by what these columns name: each row has it, and new values may come."""
+    def about(self, group: tuple[str, ...], pieces: int) -> Reading:
+        """The same reading, split by what these columns name: new values may come, and a row without one is alone."""
+        complete = [one.name for one in self.seen if one.is_complete]
         relaxed_ = self.without_needing(group).contract
         columns = tuple(
-            replace(column, required=True) if column.name in group else column for column in relaxed_.columns
+            replace(column, required=column.required or column.name in complete) if column.name in group else column
+            for column in relaxed_.columns
         )
-        return replace(self, contract=replace(self.contract, columns=columns), group=group)
+        return replace(self, contract=replace(self.contract, columns=columns), group=group, pieces=pieces)
 
     def prediction(self, features: Features) -> ProposedPrediction:
         choices = self.choices
@@ -134,6 +138,7 @@ class Reading:
             split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
             is_in_time=self.is_in_time,
             group=self.group,
+            pieces=self.pieces,
             is_in_order=choices.is_in_order,
             image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
         )

@@ -17,6 +17,8 @@ TOO_GOOD = 0.2
 """A model is too good to be true if its figure is at most this share of the naive rule's."""
 NEARLY = 0.35
 """A column alone is nearly the answer if its rule keeps at most this share of the naive error."""
+NEARLY_AMOUNT = 0.15
+"""The same share if the label is a number: a list price or a duration may tell most of an amount, and be known."""
 AS_GOOD = 1.2
 """A column tells by its presence alone if that keeps at most so many times the error of its values."""
 
@@ -67,7 +69,7 @@ def _column_alone(rehearsal: Rehearsal, features: Features) -> str:
         if (least := min(error, presence)) < best[1]:
             best = (name, least, presence <= AS_GOOD * error)
     name, error, is_presence = best
-    if not usual or error > NEARLY * usual:
+    if not usual or error > (NEARLY if is_class else NEARLY_AMOUNT) * usual:
         return ""
     what = f"whether {name} is filled" if is_presence else name
     right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"

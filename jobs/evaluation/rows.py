@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from millrace.artefact.inference import Model
-from millrace.contract.kinds import INTEGERS
+from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, entities_of, read_examples
+from millrace.datasets.names import with_names
 from millrace.datasets.split import Split
 from millrace.errors import ArtefactError
 from millrace.evaluation.bootstrap import days, entities
@@ -87,7 +88,7 @@ def names_of_entities(workload: Workload, contract: Contract) -> tuple[str, ...]
     return tuple(
         column.name
         for column in contract.rows.columns
-        if column.name not in known and (column.kind == "string" or column.kind in INTEGERS)
+        if column.name not in known and (column.kind == "string" or column.kind in (*INTEGERS, *FLOATS))
     )
 
 
@@ -99,7 +100,8 @@ def divided_entity(rows: SplitRows, workload: Workload, contract: Contract) -> H
     found = find_entity(rows.table, rows.target_N, inputs=inputs, candidates=names, is_in_time=in_order)
     if found is None:
         return None
-    [entity] = entity_times([rows.table], entity=found.columns, event_time=workload.prediction.event_time)
+    named = with_names(rows.table, found.columns, found.pieces)
+    [entity] = entity_times([named], entity=found.columns, event_time=workload.prediction.event_time)
     trained = np.isin(entity.entity_N[rows.parts.test], entity.entity_N[rows.parts.train])
     return found if trained.mean() > DIVIDED else None
 

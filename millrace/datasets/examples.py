@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.datasets.names import with_names
 from millrace.datasets.read import read_snapshot, times
 from millrace.datasets.row_files import RowFiles, rows_at_once, slices
 from millrace.datasets.split import Split, parts_by_hash, parts_by_order, split, split_by_parts, without_strays
@@ -218,8 +219,16 @@ def entities_of(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
 
     if not workload.entity:
         return np.arange(table.num_rows)
+    table = _named(table, workload)
     [found] = entity_times([table], entity=workload.entity, event_time=workload.prediction.event_time)
-    return found.entity_N
+    nameless_N = np.any([table[name].is_null() for name in workload.entity], axis=0)
+    return np.where(nameless_N, table.num_rows + np.arange(table.num_rows), found.entity_N)
+
+
+def _named(table: pa.Table, workload: Workload) -> pa.Table:
+    """The table with the names of a split by first pieces in place of the whole texts."""
+    division = workload.training.split
+    return with_names(table, division.columns, division.pieces) if division.by == "group" else table
 
 
 def horizon_of(prediction: Prediction) -> np.timedelta64:
@@ -267,13 +276,16 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
 
 
 def _parts_by_hash(table: pa.Table, division: ByGroup | ByKeyHash, workload: Workload) -> npt.NDArray[np.int64]:
-    """The part of each row by the hash of its entity, so an entity is in one part."""
+    """The part of each row by the hash of its entity, so an entity is in one part; of its key if it has no name."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     from millrace.contract.deduplicate import key_of
 
-    entity = workload.entity or workload.prediction.key
+    own = workload.prediction.key
+    entity = workload.entity or own
     shares = {"validation_share": division.validation_share, "test_share": division.test_share}
-    keys = (key_of(piece, entity).cast(pa.string()).to_pylist() for piece in slices(table))
+    pairs = ((key_of(_named(piece, workload), entity), key_of(piece, own)) for piece in slices(table))
+    keys = (pc.coalesce(*(each.cast(pa.string()) for each in pair)).to_pylist() for pair in pairs)
     return np.concatenate([parts_by_hash(some, **shares) for some in keys])

@@ -307,6 +307,8 @@ class HiddenGroups(Figures):
 
     columns: tuple[str, ...]
     """The columns that name the entity; empty for neighbouring rows."""
+    pieces: int = 0
+    """How many first pieces of the column's text name it; 0 for whole cells."""
     groups: int
     random: float
     """A log loss, or the squared error as a share of the label's variance."""
@@ -316,11 +318,16 @@ class HiddenGroups(Figures):
     is_class: bool
 
     @property
+    def named(self) -> str:
+        """What rows are about, in words."""
+        name = " and ".join(self.columns)
+        return f"beginning of {name} (pieces: {self.pieces})" if self.pieces else name
+
+    @property
     def said(self) -> str:
         """Both figures in words."""
         what = "log loss" if self.is_class else "squared error, as a share of the label's variance,"
-        named = " and ".join(self.columns)
-        unseen = f"a {named} of which no row was seen" if named else "rows away from those that were seen"
+        unseen = f"a {self.named} of which no row was seen" if self.columns else "rows away from those that were seen"
         return f"boosted trees have the {what} {self.random:.3g} on random rows and {self.apart:.3g} on {unseen}"
 
 

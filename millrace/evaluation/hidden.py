@@ -7,7 +7,7 @@ Axes: N rows, C inputs, G groups, K classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.datasets.names import with_names
 from millrace.evaluation.evidence import HiddenGroups
 
 if TYPE_CHECKING:
@@ -25,14 +26,21 @@ if TYPE_CHECKING:
     Integers = npt.NDArray[np.int64]
 
 MOST_ROWS, FOLDS = 3_000, 3
-FEWEST_VALUES, FEWEST_ROWS, MOST_DIFFERENT = 15, 1.5, 0.7
-"""An entity has so many values at least, and so many rows of each; no more than this share of the cells differ."""
-LARGEST, MOST_UNEVEN = 0.1, 1.0
-"""The largest share of the rows that one value has, and the largest coefficient of variation of the groups' sizes.
+FEWEST_VALUES, FEWEST_ROWS, MOST_DIFFERENT, MOST_EMPTY = 15, 1.5, 0.7, 0.5
+"""An entity has so many values at least, and so many rows of each; at most these shares of the cells differ, are empty.
+"""
+LARGEST, MOST_UNEVEN, MOST_OF_MEAN = 0.1, 1.0, 2
+"""The largest share of the rows that one number has, and the largest coefficient of variation of the groups' sizes.
 
-Amounts, counts and columns that are mostly zero go beyond them; without these bounds they look like entities."""
+Amounts, counts and columns that are mostly zero go beyond them; without these bounds they look like entities. Texts do
+so less: of one with more rows than twice the mean only so many are judged."""
+FINE, MOST_PIECES = 3, 4
+"""Most fractions that name a place have more digits, as rounded amounts repeat too. Texts that differ in each row, such
+as S00123-04, may name an entity by their first piece, or by up to 4."""
 DEVIATIONS, RISE = 4.0, 0.1
 """Rows of a group are alike if the loss rises by more than 4 standard errors and by more than a tenth."""
+FEWEST_TEXTS, RISE_OF_FEW, ALIKE_OF_FEW = 6, 1.0, 0.8
+"""The same for 6 to 14 texts, whose labels are so alike: a group of few may be a feature like any other."""
 DEVIATIONS_OF_TWO, RISE_OF_TWO = 6.0, 0.25
 """The same for a group that two columns name: there are many pairs, and two features may look like a name."""
 MORE_ALIKE, AS_HARSH = 1.5, 0.5
@@ -56,18 +64,21 @@ def find_entity(
 
     `inputs` are the columns that a model reads. With `is_in_time`, rows are in the order of time, and an entity is
     found only if later rows are easier to tell than those of another one: a split by time hides it."""
-    codes = {name: code for name in candidates if (code := _codes(rows[name])) is not None}
+    codes = {(name, pieces): code for name in candidates for pieces, code in _codes(rows.select([name]))}
+    texts = {name for name in rows.column_names if _is_text(rows[name].type)}
     probe = _Probe(rows, target_N, inputs)
     found: list[tuple[float, HiddenGroups]] = []
-    for names in (((name,) for name in codes), combinations(list(codes)[:MOST_PAIRED], 2)):
+    pairable = [one for one in codes if not one[1] and not pa.types.is_floating(rows[one[0]].type)][:MOST_PAIRED]
+    for named in ([(one,) for one in codes], combinations(pairable, 2)):
         # Two columns count if they name what is more alike: a patient, where patients of several clinics share numbers.
         least = MORE_ALIKE * max((alike for alike, _ in found), default=0.0)
-        grouped = ((one, _together([codes[name] for name in one])) for one in names)
-        fit = [(_alikeness(probe.label_NK, group_N), one, group_N) for one, group_N in grouped if _may_name(group_N)]
+        grouped = [(one, _together([codes[each] for each in one], are_texts=texts >= {*dict(one)})) for one in named]
+        fit = [(_alikeness(probe.label_NK, group_N), one, group_N) for one, group_N in grouped if group_N is not None]
         fit.sort(key=lambda each: -each[0])
         for alike, one, group_N in fit[:MOST_PROBED]:
-            hidden = probe.measure(group_N, one, is_in_time=is_in_time) if alike > least else None
-            found += [(alike, hidden)] if hidden and _is_found(hidden) else []
+            is_fit = alike > least and (group_N.max() >= FEWEST_VALUES - 1 or alike >= ALIKE_OF_FEW)
+            hidden = probe.measure(group_N, tuple(dict(one)), is_in_time=is_in_time) if is_fit else None
+            found += [(alike, hidden.model_copy(update={"pieces": one[0][1]}))] if hidden and _is_found(hidden) else []
     # The harshest division; of those near it the one whose rows are most alike, as it names what they are about.
     harshest = max((hidden.apart for _, hidden in found), default=0.0)
     near = [(alike, hidden) for alike, hidden in found if hidden.apart >= AS_HARSH * harshest]
@@ -83,6 +94,7 @@ def find_order(rows: pa.Table, target_N: npt.NDArray[Any], *, inputs: Sequence[s
 
 def _is_found(found: HiddenGroups) -> bool:
     deviations, rise = (DEVIATIONS_OF_TWO, RISE_OF_TWO) if len(found.columns) > 1 else (DEVIATIONS, RISE)
+    rise = RISE_OF_FEW if found.columns and found.groups < FEWEST_VALUES else rise
     return found.deviations > deviations and found.apart > (1 + rise) * found.random
 
 
@@ -111,10 +123,13 @@ class _Probe:
         kept = [name for name in self.names if name not in columns]
         if not kept:
             return None
-        chosen = _whole_groups(group_N)
-        group_M = np.unique(group_N[chosen], return_inverse=True)[1]
+        known = np.flatnonzero(group_N >= 0)
+        chosen = known[_whole_groups(group_N[known])]
         taken = self.rows.select(kept).take(pa.array(chosen))
-        input_MC, target_M = np.column_stack([_numbers(taken[name]) for name in kept]), self.target_N[chosen]
+        input_MC = np.column_stack([_numbers(taken[name]) for name in kept])
+        once = _once(np.column_stack([input_MC, self.target_N[chosen], group_N[chosen]]))
+        chosen, input_MC = chosen[once], input_MC[once]
+        group_M, target_M = np.unique(group_N[chosen], return_inverse=True)[1], self.target_N[chosen]
         loss = partial(_losses, input_MC, target_M, is_class=self.is_class)
         random = np.random.default_rng(0)
         random_M = loss(random.permutation(len(chosen)) % FOLDS)
@@ -123,6 +138,9 @@ class _Probe:
         fold_G = np.empty(len(rows_G), np.int64)
         fold_G[order_G] = (np.cumsum(rows_G[order_G]) - 1) * FOLDS // len(chosen)
         apart_M = loss(fold_G[group_M])
+        if columns and len(rows_G) < FEWEST_VALUES:
+            # Half of few entities may be told right by chance: their rows are judged as if each were alone.
+            group_M, rows_G = np.arange(len(chosen)), np.ones(len(chosen), np.int64)
         rise_G = np.bincount(group_M, weights=apart_M - random_M)
         rise = float(rise_G.sum()) / len(chosen)
         error = float(np.sqrt(((rise_G - rise * rows_G) ** 2).sum())) / len(chosen)
@@ -187,15 +205,12 @@ def _whole_groups(group_N: Integers) -> Integers:
     return np.flatnonzero(np.isin(group_N, drawn))
 
 
-def _may_name(group_N: Integers) -> bool:
-    """Whether the groups are of sizes that entities have."""
-    rows_G = np.bincount(group_N)
-    rows_G, rows = rows_G[rows_G > 0], len(group_N)
-    return bool(
-        FEWEST_VALUES <= len(rows_G) <= min(rows / FEWEST_ROWS, MOST_DIFFERENT * rows)
-        and rows_G.max() <= LARGEST * rows
-        and rows_G.std() <= MOST_UNEVEN * rows_G.mean()
-    )
+def _once(row_MC: Floats) -> Integers:
+    """The first of equal rows, in order; all of them if most are equal, as of an entity that never changes.
+
+    A row that was written twice is alike by itself, by whatever columns rows are divided."""
+    first = np.sort(np.unique(np.nan_to_num(row_MC), axis=0, return_index=True)[1])
+    return first if 2 * len(first) > len(row_MC) else np.arange(len(row_MC))
 
 
 def _alikeness(label_NK: Floats, group_N: Integers) -> float:
@@ -203,6 +218,7 @@ def _alikeness(label_NK: Floats, group_N: Integers) -> float:
 
     A pair of independent rows has the mean 0 and the variance |covariance|², and pairs are uncorrelated, also those
     that share a row. So the sum over all pairs of a group is told from chance without drawing."""
+    label_NK, group_N = label_NK[group_N >= 0], group_N[group_N >= 0]
     away_NK = label_NK - label_NK.mean(axis=0)
     covariance_KK = away_NK.T @ away_NK / len(away_NK)
     sum_GK = np.stack([np.bincount(group_N, weights=away_N) for away_N in away_NK.T], axis=1)
@@ -215,31 +231,54 @@ def _alikeness(label_NK: Floats, group_N: Integers) -> float:
     return alike / pairs / float(np.trace(covariance_KK))
 
 
-def _together(codes: Sequence[Integers]) -> Integers:
-    """One number from 0 on for each different row of the codes."""
+def _together(codes: Sequence[Integers], *, are_texts: bool) -> Integers | None:
+    """One number from 0 on for each different row of the codes, -1 where a code is; None if they can name no entity.
+
+    Of texts that have many rows some are left out: see MOST_OF_MEAN."""
     found = codes[0]
     for code in codes[1:]:
-        found = np.unique(found * (int(code.max()) + 1) + code, return_inverse=True)[1].astype(np.int64)
-    return found
-
-
-def _codes(cells: pa.ChunkedArray) -> Integers | None:
-    """A number for each different cell; None if the column has missing cells, fractions, or too many values."""
-    whole = cells.combine_chunks()
-    if pa.types.is_floating(whole.type):
-        numbers = whole.to_numpy(zero_copy_only=False)
-        if whole.null_count or not np.isfinite(numbers).all() or (numbers != np.round(numbers)).any():
-            return None
-    elif not (
-        pa.types.is_integer(whole.type) or pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type)
+        both = np.unique(found * (int(code.max()) + 1) + code, return_inverse=True)[1]
+        found = np.where((found < 0) | (code < 0), -1, both)
+    named = np.flatnonzero(found >= 0)
+    group_M = np.unique(found[named], return_inverse=True)[1].astype(np.int64)
+    if are_texts:
+        order_M = np.random.default_rng(0).permutation(len(named))
+        order_M = order_M[np.argsort(group_M[order_M], kind="stable")]
+        place_M = np.arange(len(named)) - np.searchsorted(group_M[order_M], group_M[order_M])
+        kept = order_M[place_M < MOST_OF_MEAN * len(named) / (group_M.max() + 1)]
+        named, group_M = named[kept], group_M[kept]
+    rows_G, rows = np.bincount(group_M), len(named)
+    if (
+        not (FEWEST_TEXTS if are_texts else FEWEST_VALUES) <= len(rows_G) <= min(1 / FEWEST_ROWS, MOST_DIFFERENT) * rows
+        or (rows_G.max() > LARGEST * rows and not are_texts)
+        or rows_G.std() > MOST_UNEVEN * rows_G.mean()
     ):
         return None
-    if whole.null_count:
-        return None
-    encoded = whole.dictionary_encode()
-    if not 1 < len(encoded.dictionary) <= MOST_DIFFERENT * len(whole):
-        return None
-    return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
+    group_N = np.full(len(found), -1)
+    group_N[named] = group_M
+    return group_N
+
+
+def _codes(cells: pa.Table) -> Iterator[tuple[int, Integers]]:
+    """A number for each different cell of a column, -1 for a missing one; beside it how many first pieces it is of.
+
+    None for many missing cells, for too many values, for fractions that are amounts, or for other types."""
+    [name], rows, kind = cells.column_names, cells.num_rows, cells[0].type
+    if pa.types.is_floating(kind):
+        number_N = np.asarray(cells[0].drop_null())
+        is_fine = (abs(number_N - number_N.round(FINE)) > 10.0 ** -(FINE + 3)).mean() > MOST_EMPTY
+        if not np.isfinite(number_N).all() or not (is_fine or (number_N == number_N.round()).all()):
+            return
+    elif not (pa.types.is_integer(kind) or _is_text(kind)):
+        return
+    for pieces in range(MOST_PIECES + 1 if _is_text(kind) else 1):
+        encoded = with_names(cells, [name], pieces)[0].combine_chunks().dictionary_encode()
+        differ = len(encoded.dictionary) > MOST_DIFFERENT * (rows - encoded.null_count)
+        if encoded.null_count <= MOST_EMPTY * rows and len(encoded.dictionary) > 1 and not differ:
+            yield pieces, np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+        # Only a text that tells rows apart has pieces that may name what they are about.
+        if not pieces and not differ:
+            return
 
 
 def _is_read(kind: pa.DataType) -> bool:

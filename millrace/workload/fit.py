@@ -99,7 +99,7 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
     division = workload.training.split
     _expect(where, "the split", {*workload.split_columns}, set(contract.rows.names) - named)
     if division.by == "group":
-        _check_group(workload, contract, division.columns)
+        _check_group(workload, contract, division.columns, division.pieces)
     if division.by == "row_order" and prediction.horizon_hours:
         expected = "by: time, since labels ahead of the last rows of a part are of the next one"
         raise WorkloadError(
@@ -124,17 +124,16 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
         raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
 
 
-def _check_group(workload: Workload, contract: Contract, columns: tuple[str, ...]) -> None:
-    """Raise WorkloadError if some row has no entity, or if what a row reads of other rows may be of another one."""
+def _check_group(workload: Workload, contract: Contract, columns: tuple[str, ...], pieces: int) -> None:
+    """Raise WorkloadError if columns name no entity, or if what a row reads of other rows may be of another one."""
     where, prediction = f"{workload.name}/workload.yaml", workload.prediction
     for name in columns:
-        column = contract.rows.column(name)
-        if not column.required or column.kind in (*FLOATS, "binary", "boolean"):
-            expected = f"{name} to be a required text, whole number or time in contract.yaml: a row is about something"
-            came = f"{'required ' * column.required}{column.kind}"
-            raise WorkloadError(where=where, field="training.split.column", expected=expected, came=came)
+        kind = contract.rows.column(name).kind
+        if kind in ("binary", "boolean") or (pieces and (kind != "string" or len(columns) > 1)):
+            expected = f"{name} to be {'one text' if pieces else 'a text, number or time'} in contract.yaml"
+            raise WorkloadError(where=where, field="training.split.column", expected=expected, came=kind)
     reads_others = prediction.horizon_hours or any(feature.history for feature in prediction.features)
-    if prediction.event_time in columns or (reads_others and not {*columns} <= {*prediction.key}):
+    if prediction.event_time in columns or (reads_others and (pieces or not {*columns} <= {*prediction.key})):
         expected = "columns of the key without the event time: a history or a label ahead is of the same key"
         raise WorkloadError(where=where, field="training.split.column", expected=expected, came=", ".join(columns))
 

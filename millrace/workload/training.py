@@ -45,6 +45,8 @@ class ByGroup(Section):
     by: Literal["group"]
     column: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """The column that names what a row is about; a list of columns if it takes several."""
+    pieces: Annotated[int, Field(ge=0)] = 0
+    """How many first pieces of the column's text name it, such as 1 of `S00123-04`; 0 for the whole cell."""
     validation_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """The share of entities for validation, 0 to 0.5."""
     test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.2

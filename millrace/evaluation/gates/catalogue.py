@@ -135,11 +135,11 @@ def _of_split(report: Evaluation) -> tuple[Verdict, ...]:
     """A warning if rows of an entity train and test. It is no gate: a model of known entities alone may be meant."""
     if (found := report.entity) is None:
         return ()
-    name = " and ".join(found.columns)
+    pieces = f", pieces: {found.pieces}" if found.pieces else ""
     column = found.columns[0] if len(found.columns) == 1 else f"[{', '.join(found.columns)}]"
     sentence = (
-        f"rows of one {name} train and test, and they are alike: {found.said}; the figures hold for known ones alone. "
-        f"Where new ones come: training.split: {{by: group, column: {column}}}"
+        f"rows of one {found.named} train and test, and they are alike: {found.said}; the figures hold for known ones "
+        f"alone. Where new ones come: training.split: {{by: group, column: {column}{pieces}}}"
     )
     return (
         Verdict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from console.new.proposal import Proposal
 from console.new.too_good import too_good
 from millrace.messages.trial import Tried
 from tests.console.new.conftest import proposed, written
+from tests.entities import NAME, made_up
 
 PATIENTS, VISITS = 120, 8
 ROWS = PATIENTS * VISITS
@@ -39,16 +41,11 @@ def split_of(found: Proposal) -> dict[str, Any]:
     [
         ({}, {"by": "group", "column": "patient"}),
         ({"has_no_group": True}, {"by": "key_hash"}),
-        ({"group": ("patient", "r0"), "leave_out": ("r1",)}, None),
     ],
-    ids=["found", "an option says that there is none", "a number with fractions names nothing"],
+    ids=["found", "an option says that there is none"],
 )
-def test_rows_of_a_patient_are_on_one_side(tmp_path: Path, words: dict[str, Any], split: dict[str, Any] | None) -> None:
+def test_rows_of_a_patient_are_on_one_side(tmp_path: Path, words: dict[str, Any], split: dict[str, Any]) -> None:
     path = written(tmp_path / "visits.parquet", visits())
-    if split is None:
-        with pytest.raises(Exception, match="r0 to be a required text, whole number or time"):
-            proposed(path, label="outcome", **words)
-        return
     found = proposed(path, label="outcome", **words)
     assert split.items() <= split_of(found).items()
     if split["by"] == "group":
@@ -58,6 +55,29 @@ def test_rows_of_a_patient_are_on_one_side(tmp_path: Path, words: dict[str, Any]
         assert "patient" not in found.prediction.features
         assert found.contract.column("patient").required
         assert not found.contract.column("patient").rules, "new patients have new numbers"
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"), [(lambda row, one: f"P{one}-{row}", 1), (lambda row, one: f"P{one}" if row else None, 0)]
+)
+def test_a_name_may_begin_a_code_or_lack_in_a_row(tmp_path: Path, name: Callable[..., Any], pieces: int) -> None:
+    rows = visits()
+    cells = [name(row, one) for row, one in enumerate(rows["patient"].to_pylist())]
+    found = proposed(written(tmp_path / "a.parquet", rows.set_column(0, "name", pa.array(cells))), label="outcome")
+    assert split_of(found).get("pieces", 0) == pieces
+    assert (split_of(found)["by"], split_of(found)["column"]) == ("group", "name")
+    assert (len(found.refused), found.contract.column("name").required) == (0, None not in cells)
+    parts = found.rehearsal.examples.parts
+    sides = [found.rehearsal.examples.part(part)["name"].to_pylist() for part in (parts.train, parts.test)]
+    first, second = ({str(one).split("-")[0] for one in side if one} for side in sides)
+    assert not first & second
+
+
+def test_few_machines_are_named_and_not_held_back(tmp_path: Path) -> None:
+    rows, label = made_up(1, planted=True, shape="ten machines")
+    found = proposed(written(tmp_path / "a.parquet", rows.append_column("outcome", pa.array(label))), label="outcome")
+    assert split_of(found)["by"] == "key_hash"
+    assert any(note.startswith(f"warning: rows of one {NAME} are alike") for note in found.notes)
 
 
 def test_rows_without_a_name_whose_neighbours_are_alike_are_in_order(tmp_path: Path) -> None:
@@ -98,6 +118,15 @@ def test_a_figure_too_good_to_be_true_names_the_column(tmp_path: Path, column: s
     assert said in too_good(good, found.rehearsal, features)
     fair = replace(found.trial, tried=(figure("candidate", 0.5), figure("rival", 0.65)))
     assert bool(too_good(fair, found.rehearsal, features)) is bool(column)
+
+
+@pytest.mark.parametrize(("noise", "is_doubted"), [(0.1, True), (0.25, False)])
+def test_a_list_price_is_no_answer(tmp_path: Path, noise: float, is_doubted: bool) -> None:
+    random = np.random.default_rng(0)
+    listed = random.normal(100, 20, ROWS)
+    rows = {"listed": listed, "x": random.normal(0, 1, ROWS), "price": listed + 20 * noise * random.normal(0, 1, ROWS)}
+    found = proposed(written(tmp_path / "a.parquet", pa.table(rows)), label="price", has_no_event_time=True)
+    assert any("listed alone" in note for note in found.notes) is is_doubted
 
 
 def test_a_time_that_is_never_before_the_event_is_doubted(tmp_path: Path) -> None:

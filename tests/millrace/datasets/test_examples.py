@@ -221,6 +221,8 @@ def test_an_entity_keeps_its_part_whatever_others_come() -> None:
         ({"by": "key_hash", "validation_share": 0.2, "test_share": 0.2}, ("visit",)),
         ({"by": "group", "column": "patient"}, ("patient",)),
         ({"by": "group", "column": ["clinic", "patient"], "test_share": 0.3}, ("clinic", "patient")),
+        ({"by": "group", "column": "scan", "pieces": 1}, ("patient",)),
+        ({"by": "group", "column": "ward"}, ("ward", "alone")),
     ],
 )
 @pytest.mark.parametrize("seed", range(5))
@@ -236,13 +238,17 @@ def test_no_entity_stands_on_two_sides(split: dict[str, Any], entity: tuple[str,
         training__test_days=0,
         training__walk_forward_steps=0,
     )
+    patients, has_ward = rng.integers(0, 60, rows).astype(str), rng.random(rows) < 0.9
     table = pa.table(
         {
             "visit": pa.array(rng.permutation(rows)),
             "at": pa.array(
                 np.sort(rng.integers(0, 90 * 86_400, rows)).astype("datetime64[s]").astype("datetime64[us]")
             ),
-            "patient": pa.array(rng.integers(0, 60, rows).astype(str)),
+            "patient": pa.array(patients),
+            "scan": pa.array([f"{patient}-{row}" for row, patient in enumerate(patients)]),
+            "ward": pa.array(patients, mask=~has_ward),
+            "alone": pa.array(np.where(has_ward, -1, np.arange(rows))),
             "clinic": pa.array(rng.integers(0, 4, rows)),
             "load": rng.normal(0, 1, rows),
             "heat": rng.normal(0, 1, rows),

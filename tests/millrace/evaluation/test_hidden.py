@@ -8,7 +8,7 @@ import pytest
 
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.hidden import find_entity, find_order
-from tests.entities import NAME, made_up
+from tests.entities import NAME, OTHER, SHAPES, made_up
 from tests.millrace.evaluation.gates.test_catalogue import DECLARED, report
 
 ROWS = 1600
@@ -22,6 +22,23 @@ def test_a_planted_entity_is_found_and_no_other(seed: int, planted: bool) -> Non
     inputs = [name for name in rows.column_names if name != NAME]
     found = find_entity(rows, label, inputs=inputs, candidates=rows.column_names, is_in_time=False)
     assert (found.columns if found else ()) == ((NAME,) if planted else ())
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:])
+def test_an_entity_is_found_however_it_is_named(shape: str) -> None:
+    rows, label = made_up(1, planted=True, shape=shape)
+    inputs = [name for name in rows.column_names if name != NAME]
+    found = find_entity(rows, label, inputs=inputs, candidates=rows.column_names, is_in_time=False)
+    assert found is not None
+    assert {*found.columns} <= {NAME, OTHER}
+    assert found.pieces == {"the beginning of a code": 1, "a folder of a path": 2}.get(shape, 0)
+
+
+def test_rows_that_come_twice_are_about_nothing() -> None:
+    rows, label = made_up(0, planted=False)
+    again = np.append(np.arange(rows.num_rows), np.random.default_rng(0).integers(0, rows.num_rows, rows.num_rows // 2))
+    rows, inputs = rows.take(pa.array(again)), rows.column_names[1:]
+    assert find_entity(rows, label[again], inputs=inputs, candidates=inputs, is_in_time=False) is None
 
 
 def patients(*, in_time: bool = False) -> tuple[pa.Table, np.ndarray]:

@@ -6,7 +6,7 @@ import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -58,16 +58,16 @@ def test_a_label_in_words_fits_where_the_positive_class_is_one_of_them(folder: P
 @pytest.mark.parametrize(
     ("column", "expected"),
     [
-        ("nswpric", "did you mean 'nswprice'"),
-        ("class", "the split"),
-        ("nswprice", "required text, whole number or time"),
-        ("timestamp", "without the event time"),
-        ("day_of_week", None),
+        ({"column": "nswpric"}, "did you mean 'nswprice'"),
+        ({"column": "class"}, "the split"),
+        ({"column": "timestamp"}, "without the event time"),
+        ({"column": "day_of_week", "pieces": 1}, "one text"),
+        ({"column": ["day_of_week", "nswprice"]}, None),
     ],
 )
-def test_an_entity_is_a_required_column_that_names_something(folder: Path, column: str, expected: str | None) -> None:
+def test_an_entity_is_a_column_that_names_something(folder: Path, column: dict[str, Any], expected: str | None) -> None:
     document = yaml.safe_load((folder / "workload.yaml").read_text())
-    document["training"] |= {"split": {"by": "group", "column": column}, "walk_forward_steps": 0}
+    document["training"] |= {"split": {"by": "group", **column}, "walk_forward_steps": 0}
     document["training"] |= {"validation_days": 0, "test_days": 0, "train_days": None}
     (folder / "workload.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(WorkloadError, match=expected) if expected else nullcontext():
