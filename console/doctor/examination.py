@@ -30,7 +30,7 @@ from console.queries.usage import live_fleet
 from console.queries.versions import state_of
 from console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
-from millrace.monitoring.label_batch import SLOWLY
+from millrace.monitoring.label_batch import HIDDEN, SLOWLY
 from millrace.names import IMAGES, WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.declaration import Workload
@@ -302,7 +302,8 @@ def _labels(workloads: Sequence[Workload]) -> Iterator[Check]:
     """For each workload, whether its labels are judged before they are learnt, and what that does not see."""
     for workload in workloads:
         rate = workload.monitors.held_labels
-        judged = f"{rate:.2g} of clean files are held; turned slowly, up to {SLOWLY:.0%} of a year's are learnt"
+        learnt = f"turned slowly, up to {SLOWLY:.0%} of a year's are learnt, or {HIDDEN:.0%} of files of new labels"
+        judged = f"{rate:.2g} of clean files are held; {learnt}"
         yield Check(
             name=f"labels of {workload.name}",
             needed="judged before they are learnt",

@@ -6,15 +6,18 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.schema import PREDICTION_ID
+from millrace.contract.future import up_to
+from millrace.contract.schema import parsed_schema
+from millrace.contract.validate import Validator
 from millrace.datasets.journal import Journal
-from millrace.datasets.label_change import KnownLabels, compare_known
+from millrace.datasets.label_change import compare_known
 from millrace.datasets.label_evidence import Answers, answers_of, error_figure, label_figures, sure_answers, sure_parts
-from millrace.datasets.new_rows import extremes, rows_within
+from millrace.datasets.new_rows import extremes, parts, rows_within
 from millrace.datasets.notes import ARRIVAL, LABELS, WITHDRAWN_DROP
 from millrace.datasets.relabelled_rows import places
 from millrace.datasets.tables import Lake
@@ -27,6 +30,8 @@ from millrace.tasks import catalogue as tasks
 from millrace.timestamps import MICROSECOND
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
     from pyiceberg.table import Table as IcebergTable
 
@@ -101,11 +106,14 @@ class LabelJudge:
         learnt = _learnt(journal) if journal else []
         quota = quota_of(self._workload.monitors.corrections_a_day, sum(one.batch.labels for one in learnt))
         judged: dict[str, JudgedBatch] = {}
+        together: list[pa.Table] = []
         for drop, named, parsed in drops:
             # A repeated call: the drop is in the table, and is not compared with itself.
             if journal and any(entry.written_by == drop.drop_id for entry in journal.with_digest(drop.source_digest)):
                 continue
-            batch = replace(self._describe(drop, parsed, [*tables.values()], journal), by=drop.by)
+            rows = self._accepted(drop, parsed)
+            known = [*reversed(together), *tables.values()]
+            batch = replace(self._describe(rows, known, journal, seed=drop.drop_id), by=drop.by)
             earlier = self._held.find(drop.drop_id)
             if earlier and earlier.status == "accepted":
                 became = JudgedBatch(batch=replace(batch, accepted_by=earlier.by))
@@ -116,6 +124,7 @@ class LabelJudge:
             judged[drop.drop_id] = became
             if not became.because:
                 learnt.append(LearntBatch(drop_id=drop.drop_id, at=drop.as_of, batch=became.batch))
+                together.append(rows)
         return judged
 
     def _doubted(self, drop: ParsedDrop) -> int:
@@ -164,27 +173,26 @@ class LabelJudge:
         )
 
     def _describe(
-        self, drop: ParsedDrop, parsed: Path, tables: Sequence[IcebergTable], journal: Journal | None
+        self, rows: pa.Table, tables: Sequence[IcebergTable | pa.Table], journal: Journal | None, *, seed: str
     ) -> LabelBatch:
-        """What the drop says, and how that fits the labels of the tables and the decisions."""
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
+        """What the labels say that is new, and how that fits those of the tables and the decisions.
+
+        A label that is known already, or that is refused, says nothing: else it would hide others."""
+        import pyarrow as pa
 
         spec = self._workload.prediction
-        columns = dict.fromkeys([*spec.key, spec.event_time, PREDICTION_ID, *spec.label_columns])
-        rows = pq.read_table(parsed, columns=[name for name in columns if name in pq.read_schema(parsed).names])
-        for name in spec.label_columns:
-            rows = rows.filter(pc.is_valid(rows[name]))
+        known = compare_known(tables if rows.num_rows else (), rows, spec.key, spec.label_columns)
+        is_news = ~known.known | known.contradicts
+        rows, contradicts = rows.filter(pa.array(is_news)), known.contradicts[is_news]
         if not rows.num_rows:
             return LabelBatch(labels=0)
         figures: dict[str, Figure] = {}
         for name in spec.label_columns:
             figures |= label_figures(name, rows[name].to_pylist())
-        known = compare_known(tables, rows, spec.key, spec.label_columns)
-        answers, unanswered = self._answers(rows, known, seed=drop.drop_id)
+        answers, unanswered = self._answers(rows, contradicts, seed=seed)
         return LabelBatch(
             labels=rows.num_rows,
-            contradicting=int(known.contradicts.sum()),
+            contradicting=int(contradicts.sum()),
             contradicted=_whose(known.sources, journal),
             unanswered=unanswered,
             figures=figures | (error_figure(answers) if answers else {}),
@@ -192,7 +200,18 @@ class LabelJudge:
             parts=sure_parts(answers) if answers else {},
         )
 
-    def _answers(self, rows: pa.Table, known: KnownLabels, *, seed: str) -> tuple[Answers | None, int]:
+    def _accepted(self, drop: ParsedDrop, parsed: Path) -> pa.Table:
+        """The labels of the drop that keep the contract, each key once."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        spec = self._workload.prediction
+        contract = up_to(self._lake.contract.labels, spec, arrived=drop.as_of)
+        validator, none = Validator(contract), parsed_schema(contract).empty_table()
+        rows = pa.concat_tables([none, *(validator.judge(part).accepted for part in parts(parsed, contract))])
+        return rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in spec.label_columns)))
+
+    def _answers(self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str) -> tuple[Answers | None, int]:
         """The answers to the labelled rows of some days, and how many of all labels probably have neither one nor an
         earlier label; None and 0 if the labels do not say which days these are.
 
@@ -208,7 +227,7 @@ class LabelJudge:
         if contract.labels.column(spec.event_time).is_generated:
             return None, 0
         times, has_time = times_of(rows, spec.event_time)
-        labels, is_known_L = rows.filter(pa.array(has_time)), known.known[has_time]
+        labels, is_known_L = rows.filter(pa.array(has_time)), contradicts[has_time]
         day_L = (times[has_time] - timedelta(hours=spec.horizons[0]) // MICROSECOND) // (DAY // MICROSECOND)
         days = np.unique(day_L).tolist()
         drawn = random.Random(seed).sample(days, min(len(days), MOST_DAYS))  # noqa: S311 # nosec B311

@@ -130,7 +130,7 @@ class KnownLabels:
 
 
 def compare_known(
-    tables: Sequence[IcebergTable], labels: pa.Table, key: tuple[str, ...], values: tuple[str, ...]
+    tables: Sequence[IcebergTable | pa.Table], labels: pa.Table, key: tuple[str, ...], values: tuple[str, ...]
 ) -> KnownLabels:
     """The labels beside those in the first of the tables that has the key.
 
@@ -141,20 +141,25 @@ def compare_known(
     contradicts, is_open = np.zeros(labels.num_rows, dtype=bool), np.ones(labels.num_rows, dtype=bool)
     sources = Counter[str]()
     for table in tables:
-        beside = tuple(name for name in (ARRIVED, SOURCE) if name in table.schema().column_names)
-        bounds = extremes(labels, key[0])
-        found = rows_within(table, key[0], bounds, (*key, *values, *beside), but_of="", filled=values)
-        # Of the labels with one key the last one counts; rows have one each.
-        found = current(found, key, values)
+        found = table if isinstance(table, pa.Table) else _stored(table, labels, key, values)
         at = places(labels, found, key)
         met = np.flatnonzero((at >= 0) & is_open)
         mine = labels.take(pa.array(met)).select(values).cast(found.select(values).schema)
         theirs = found.take(pa.array(at[met]))
         contradicts[met] = differs(mine, theirs, values)
-        if SOURCE in beside:
+        if SOURCE in theirs.column_names:
             sources.update(str(one) for one in theirs[SOURCE].filter(pa.array(contradicts[met])).to_pylist())
         is_open[met] = False
     return KnownLabels(known=~is_open, contradicts=contradicts, sources=sources)
+
+
+def _stored(table: IcebergTable, labels: pa.Table, key: tuple[str, ...], values: tuple[str, ...]) -> pa.Table:
+    """The labels that count in the table, between the lowest and the highest key of `labels`."""
+    beside = tuple(name for name in (ARRIVED, SOURCE) if name in table.schema().column_names)
+    bounds = extremes(labels, key[0])
+    found = rows_within(table, key[0], bounds, (*key, *values, *beside), but_of="", filled=values)
+    # Of the labels with one key the last one counts; rows have one each.
+    return current(found, key, values)
 
 
 def _distance(was: Numbers, has: Numbers) -> float | None:

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from statistics import median_low
 from typing import Self, TypeVar
 
 from millrace.evaluation.reuse import student
@@ -52,12 +53,13 @@ QUOTA_SHARE, LEAST_QUOTA = 0.01, 20
 SENDERS = 3
 """All senders together may contradict SENDERS times the quota of one: who uses up his own holds up nobody else, and who
 takes many names gets no further than SENDERS of them."""
-SLOWLY = 0.26
+SLOWLY, HIDDEN = 0.26, 0.2
 """The largest share of 40 weeks' labels that was learnt turned, slowly and so as to be seen least: tests/benchmarks/
-turned_labels.py. It was .42 before the error was counted."""
-EARLY_SHARE, LEAST_EARLY = 0.1, 20
+turned_labels.py. It was .42 before the error was counted. And the share of files that is learnt turned at once, if
+their other labels are new too, and the model is right on them."""
+EARLY_SHARE = 0.1
 """Labels that nothing is known of, neither a decision nor an earlier label, wait for their decisions: from a larger
-share of UNIT_LABELS on, and from more than LEAST_EARLY."""
+share of the batch on, and of UNIT_LABELS with those before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,8 @@ def judge_batch(
     `earlier` are the batches that were learnt, the oldest first. A batch that is like them is held with a probability
     of `rate` at most. `today` is how many labels of the sender have contradicted known ones in the last 24 hours, and
     `others` how many of other senders."""
+    if not batch.labels:
+        return ()
     contradicts: tuple[str, ...] = ()
     beyond = today + batch.contradicting > quota or today + others + batch.contradicting > SENDERS * quota
     if batch.contradicting and beyond:
@@ -198,11 +202,17 @@ def judge_batch(
 def is_early(batch: LabelBatch, earlier: Sequence[LabelBatch]) -> bool:
     """Whether so many of the labels are known to nobody that the batch waits for their decisions.
 
-    As many as a person has accepted before are usual."""
-    unit = _together(batch, earlier, UNIT_LABELS)
-    usual = [one.unanswered / one.labels for one in earlier if one.accepted_by and one.labels]
-    share = max([EARLY_SHARE, *usual])
-    return bool(batch.unanswered) and unit.unanswered > max(LEAST_EARLY, share * unit.labels)
+    Those before it count as far as they fill UNIT_LABELS: a large batch hides none that comes after it. As many as most
+    of the newest LEAST_BATCHES had are usual, so that a person has accepted them again and again."""
+    shares = [0.0] * LEAST_BATCHES + [one.unanswered / max(1, one.labels) for one in _units(earlier)]
+    share = max(EARLY_SHARE, median_low(shares[-LEAST_BATCHES:]))
+    early, room = float(batch.unanswered), UNIT_LABELS - batch.labels
+    for before in reversed(earlier):
+        if room <= 0 or before.accepted_by:
+            break
+        early += before.unanswered * min(1.0, room / max(1, before.labels))
+        room -= before.labels
+    return batch.unanswered > share * batch.labels and early > share * max(batch.labels, UNIT_LABELS)
 
 
 def quota_of(declared: int | None, known: int) -> int:

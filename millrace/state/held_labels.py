@@ -9,6 +9,7 @@ Nothing of a held batch is in a table. A person who accepts it starts `ingest` f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -106,12 +107,17 @@ class Contradiction:
     """When the drop came."""
 
     @classmethod
-    def parse(cls, line: str) -> Self:
-        drop_id, labels, at, by = line.split(" ", 3)
-        return cls(drop_id=drop_id, by=by, labels=int(labels), at=parse_utc(at))
+    def parse(cls, line: str) -> Self | None:
+        """None for a line that says something else: no stored text may stop a judgement."""
+        try:
+            drop_id, labels, at, by = json.loads(line)
+            return cls(drop_id=drop_id, by=by, labels=int(labels), at=parse_utc(at))
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            return None
 
     def line(self) -> str:
-        return f"{self.drop_id} {self.labels} {format_utc(self.at)} {self.by}"
+        """In ASCII, without a line break, whatever the sender calls himself."""
+        return json.dumps([self.drop_id, self.labels, format_utc(self.at), self.by])
 
 
 class Contradictions:
@@ -131,8 +137,8 @@ class Contradictions:
         Raises ConflictError if others are faster TRIES times."""
         for _ in range(TRIES):
             before = self._table.get("contradicting").get("lines", {"S": ""})["S"]
-            known = map(Contradiction.parse, before.splitlines())
-            running = [one for one in known if one.at > mine.at - RUNNING and one.drop_id != mine.drop_id]
+            known = map(Contradiction.parse, before.split("\n"))
+            running = [one for one in known if one and one.at > mine.at - RUNNING and one.drop_id != mine.drop_id]
             if because := judge({one.drop_id: one for one in running}):
                 return because
             lines = "\n".join(one.line() for one in [*running, mine][-MOST_RUNNING:])

@@ -132,10 +132,10 @@ def test_the_second_4_may_1997_in_the_labels_is_quarantined(
         answer = ingest.run("labels", "1997-05.csv", drop, requester=sent)
         assert (answer["rows_accepted"], answer["held"], answer["sent_by"]) == (0, told, sent)
     (batch,) = held.every()
-    assert (batch.is_early, batch.labels) == (True, 32 * 48)
+    assert (batch.is_early, batch.labels) == (True, 31 * 48)
     held.decide(batch.object.drop_id, "accepted", by="ann", reason="of a row of another system")
     answer = ingest.run("labels", "1997-05.csv", drop, requester=sent)
-    assert answer["unanswered"] == 32 * 48
+    assert answer["unanswered"] == 31 * 48
     assert (answer["rows_accepted"], answer["rows_quarantined"]) == (31 * 48, 48)
     rows = ingest.quarantined()
     assert {row["reason"] for row in rows} == {"duplicate_key"}
@@ -161,6 +161,29 @@ def test_labels_that_came_early_are_judged_when_their_decisions_have_come(
     assert (answer["held"], answer["rows_accepted"]) == (held, 0 if is_turned else known.num_rows)
     (batch,) = HeldLabels(StateTable(cloud.client("dynamodb"), names)).every()
     assert (batch.status, batch.is_early) == (("waiting", False) if is_turned else ("judged", True))
+
+
+def test_labels_that_are_refused_hide_no_others(
+    ingest: Any, sample: pa.Table, cloud: Cloud, names: WorkloadNames, lake: Lake
+) -> None:
+    """May's labels are known; June is turned behind them, or behind one label many times, and July comes early."""
+    asked = [*month(sample, 1996, 5).to_pylist(), *month(sample, 1996, 6).to_pylist()]
+    keep(cloud, lake, [replace(decision(row), output={"value": row["class"], "confidence": 0.95}) for row in asked])
+    may, june, july = (month(sample, 1996, number).select(["timestamp", "class"]) for number in (5, 6, 7))
+    assert ingest.run("labels", "may.csv", csv(may))["rows_accepted"] == may.num_rows
+    turned = june.set_column(1, "class", pc.cast(pc.subtract(1, june["class"]), june["class"].type)).slice(0, 160)
+    again = pa.concat_tables([june.slice(1000, 1)] * 1200)
+    sent = {"known": (may, turned), "again": (again, turned), "early": (may, july.slice(0, 120))}
+    said = {name: ingest.run("labels", name, csv(pa.concat_tables(parts))) for name, parts in sent.items()}
+    assert {name: answer["held_for"].partition(" labels")[0] for name, answer in said.items()} == {
+        "known": "160 of 160",
+        "again": "160 of 161",
+        "early": "120 of 120",
+    }
+    parts = {"right": june.slice(200), "turned": pa.concat_tables([june.slice(200), turned])}
+    done = ingest.together("labels", {name: csv(part) for name, part in parts.items()})
+    ingest.call("ingestion", done)
+    assert [one["rows_accepted"] for one in ingest.call("validation", done)["drops"]] == [june.num_rows - 200, 0]
 
 
 def test_every_bad_row_is_quarantined_with_its_line_and_reason(ingest: Any, sample: pa.Table) -> None:

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 import boto3
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from functions.validation import labels
@@ -74,8 +75,8 @@ def fill(s3: Any, lake: Lake, rows: int, layouts: Sequence[Layout] = LAYOUTS) ->
 def _day(number: int, rows: int, sample: pa.Table) -> pa.Table:
     """The rows of a day, spread over it evenly."""
     drawn = sample.take(pa.array(np.random.default_rng(number).integers(len(sample), size=rows)))
-    seconds = np.linspace(0, 86_399, rows).astype(np.int64) if rows <= 86_400 else np.arange(rows) * 86_400 // rows
-    micros = int((START + timedelta(days=number)).timestamp()) * 1_000_000 + seconds * 1_000_000
+    seconds = np.linspace(0, 86_399, rows).astype(np.int64) if rows <= 86_400 else np.arange(rows) * 86_400 / rows
+    micros = int((START + timedelta(days=number)).timestamp()) * 1_000_000 + (seconds * 1_000_000).astype(np.int64)
     times = pa.array(micros, pa.timestamp("us"))
     return drawn.set_column(drawn.column_names.index("timestamp"), "timestamp", times)
 
@@ -157,7 +158,7 @@ def done_in_a_process(stage: str, what: Literal["join", "judge"]) -> dict[str, A
 
 
 def judge(lake: Lake) -> dict[str, Any]:
-    """The batch of all labels of the table, which are known therefore, beside the decisions of all days.
+    """The batch of all labels of the table, each turned, beside the decisions of all days.
 
     A function looks at a few days only, of which each has more decisions than electricity has keys."""
     labels.MOST_DAYS = DAYS
@@ -168,10 +169,11 @@ def judge(lake: Lake) -> dict[str, Any]:
         parsed = Path(folder, "parsed")
         with pq.ParquetWriter(parsed, schema := parsed_schema(lake.contract.labels)) as file:
             for number, batch in enumerate(table.scan().to_arrow_batch_reader()):
-                lines = pa.array(np.arange(len(batch)) + number)
-                file.write_table(
-                    pa.Table.from_batches([batch]).append_column("_line", lines).select(schema.names).cast(schema)
-                )
+                rows = pa.Table.from_batches([batch])
+                rows = rows.append_column("_line", pa.array(np.arange(len(batch)) + number))
+                turned = pc.subtract(1, rows["class"])
+                rows = rows.set_column(rows.column_names.index("class"), "class", turned)
+                file.write_table(rows.select(schema.names).cast(schema))
         drop = ParsedDrop(
             drop_id="d", as_of=START, source="s3://landing/d", source_key="electricity/labels/d", source_digest="d",
             sequencer="", rows=0, unparsable=0,

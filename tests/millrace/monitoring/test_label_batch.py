@@ -157,8 +157,20 @@ def test_labels_of_no_known_decision_wait_also_in_small_files() -> None:
     earlier = [LabelBatch(labels=8, unanswered=8)] * 3
     assert is_early(earlier[0], earlier)
     assert not is_early(LabelBatch(labels=300, unanswered=20), [])
-    accepted = LabelBatch(labels=100, unanswered=60, accepted_by="ann")
-    assert not is_early(LabelBatch(labels=300, unanswered=150), [accepted])
+    assert is_early(LabelBatch(labels=120, unanswered=120), [LabelBatch(labels=1200)])
+    assert not is_early(LabelBatch(labels=50, unanswered=1), [LabelBatch(labels=20, unanswered=20)])
+
+
+@pytest.mark.parametrize(("accepted", "waits"), [(1, True), (4, True), (5, False)])
+def test_early_labels_are_usual_once_most_batches_had_them(accepted: int, waits: bool) -> None:
+    before = [LabelBatch(labels=200)] * 9 + [LabelBatch(labels=100, unanswered=60, accepted_by="ann")] * accepted
+    assert is_early(LabelBatch(labels=300, unanswered=150), before) is waits
+
+
+def test_what_says_nothing_new_is_not_held_for_others(weeks: Weeks) -> None:
+    turned = weeks.batch(weeks.starts[0], 1 - weeks.label[weeks.starts[0] :][:WEEK])
+    assert judge(turned, [])
+    assert judge(LabelBatch(labels=0), [turned]) == ()
 
 
 def test_a_poison_in_small_batches_is_held_before_it_is_two_hundred_labels(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any, cast
+
+from hypothesis import example, given
+from hypothesis.strategies import floats, lists, none, recursive, text
 
 from millrace.messages.ingest import DropObject
 from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
@@ -47,3 +52,26 @@ def test_runs_at_the_same_time_do_not_each_take_the_whole_quota(table: StateTabl
 
     assert taken.take(drop(1), judge) == ("too many",)
     assert taken.take(drop(2), lambda running: tuple(running)) == ()  # its own repetition does not count
+
+
+@given(by=text(), stored=text() | recursive(none() | floats() | text(), lists).map(json.dumps))
+@example(by="a\x0b\x1c\x85\u2028\nb\ud800", stored="d1 5 1997-07-01T06:00:00Z ann")
+def test_no_name_and_no_stored_line_stops_a_judgement(by: str, stored: str) -> None:
+    class Stored:
+        """The item of the state table."""
+
+        lines = stored
+
+        def get(self, _: str) -> dict[str, Any]:
+            return {"lines": {"S": self.lines}}
+
+        def update(self, _: str, __: str, values: dict[str, Any], **___: Any) -> bool:
+            self.lines = values[":lines"]["S"]
+            return True
+
+    taken = Contradictions(cast("StateTable", Stored()))
+    first, second = (Contradiction(drop_id=drop_id, by=by, labels=3, at=AT) for drop_id in ("d1", "d2"))
+    assert taken.take(first, lambda _: ()) == ()
+    running: list[Mapping[str, Contradiction]] = []
+    taken.take(second, lambda others: (running.append(others), ())[1])
+    assert running == [{"d1": first}]
