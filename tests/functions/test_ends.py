@@ -41,7 +41,6 @@ from millrace.artefact.batch import CONTENT_TYPE, LIKENESS
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Table
-from millrace.decisions import reply
 from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.record import Decision, from_line
 from millrace.decisions.store import read_days, stored_days
@@ -345,7 +344,7 @@ def said(decision: Decision, subject: Subject, standing: Standing) -> dict[str, 
     texts = [column.name for column in subject.table.columns if column.kind != "binary"]
     cells = {name: cell for name, cell in json.loads(decision.input).items() if name in texts and cell is not None}
     measured = (standing.policy or {}).get("unlike_training") is not None
-    told = decision.output if decision.source == "batch" else reply.told(decision)  # a file is read as it is
+    told = decision.told if decision.source != "batch" else {**decision.output, **decision.dated}  # as it is
     kept = vars(decision) | {"input": cells, "output": dict(told), "key": dict(decision.key)}
     kept["watched"] = decision.watched.get(LIKENESS) if measured else None
     hidden = ("withheld", "answered_by") if decision.reason == "held_out" else ()
