@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 STAGES = ("local", "dev", "prod")
 """The stages that need no declaration. The context of `cdk.json` may declare more, each like `dev` or like `prod`."""
@@ -61,9 +61,8 @@ SHARED = "all-workloads"
 """The value of WORKLOAD_TAG on a resource that all workloads share. No workload can have this name: it has a dash."""
 JOB_ROLE = "job"
 """The role of all training and processing jobs."""
-ByHand = Literal["tune", "experiment"]
-"""The kinds of jobs that a person starts without a machine."""
-BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
+TUNE = "tune"
+"""The job that a person starts without a machine, where machines are chosen by name."""
 AUDIT_CHAIN = "audit_chain"
 """The function that writes the audit's chain. No other role may write it."""
 QUERY_RESULTS = "query-results"
@@ -354,14 +353,14 @@ class WorkloadNames:
         """The ARN of the model version with this number."""
         return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")
 
-    def by_hand(self, kind: ByHand, at: datetime | None = None) -> str:
-        """The name of the job that a person starts at that time: `tune-electricit-8d1c-19aa3b27d80`.
+    def tuning(self, at: datetime | None = None) -> str:
+        """The name of the tuning job that a person starts at that time: `tune-electricit-8d1c-19aa3b27d80`.
 
         Without a time it is the beginning of the names of all such jobs. SageMaker allows a tuning job 32 characters,
         so the workload's name is cut to ten. The digest tells workloads and stages apart whose names begin alike. The
         time is in milliseconds, hexadecimal."""
         digest = hashlib.sha256(self.prefix.encode()).hexdigest()[:4]
-        known = f"{kind}-{self.slug[:10].rstrip('-')}-{digest}-"
+        known = f"{TUNE}-{self.slug[:10].rstrip('-')}-{digest}-"
         return f"{known}{int(at.timestamp() * 1000):x}" if at else known
 
     def table(self, table: str) -> str:

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 
 from console.environment import Environment
-from console.queries.by_hand import pinned_run
 from console.queries.pinned_rows import read_pinned
+from console.queries.tunings import pinned_run
 from millrace.contract.load import digest, load_contract, read_document
 from millrace.contract.schema import LINE
 from millrace.contract.validate import validate

@@ -7,9 +7,12 @@ training. So they do not use spot instances either."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from console.environment import Environment
 from millrace.aws.objects import split_uri
@@ -22,7 +25,7 @@ from millrace.names import WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
-from millrace.workload.tuning import METRICS, SearchRange, Tuning, tuning_usd, usual_tuning
+from millrace.workload.tuning import METRICS, SearchRange, Tuning, one_try, tuning_usd, usual_tuning
 
 COPIED = ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
@@ -47,19 +50,31 @@ class Started:
     """What all its trainings cost at most."""
 
 
-def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, folder: Path, source: Run) -> Started:
+def tune(
+    environment: Environment,
+    names: WorkloadNames,
+    workload: Workload,
+    *,
+    folder: Path,
+    source: Run,
+    chosen: Mapping[str, Any] | None = None,
+) -> Started:
     """Create the tuning job. `folder` is the workload's folder, `source` the run whose rows it trains on.
 
-    A workload that declares no tuning gets the usual one. Raises RunError if the deployed machine starts from another
-    model than the declaration names, if the deployed instances make the tuning dearer than its own budget, and if the
-    month's budget has no room."""
-    if (tuning := workload.tuning) is None:
-        monthly_usd = workload.budget.monthly_usd
-        tuning = usual_tuning(workload.training.family_parameters(), budget_usd=monthly_usd)
-        workload = workload.model_copy(update={"tuning": tuning})
+    With `chosen` it is one training with these hyperparameters. A workload that declares no tuning gets the usual one.
+    Raises RunError if the family does not take what is chosen, if the deployed machine starts from another model than
+    the declaration names, if the deployed instances make the tuning dearer than its own budget, and if the month's
+    budget has no room."""
+    check_taken(workload, chosen or {})
+    monthly_usd = workload.budget.monthly_usd
+    if chosen:
+        tuning = one_try(chosen, budget_usd=monthly_usd)
+    else:
+        tuning = workload.tuning or usual_tuning(workload.training.family_parameters(), budget_usd=monthly_usd)
+    workload = workload.model_copy(update={"tuning": tuning})
     training = deployed_training(environment, names)
     check_weights(workload, training)
-    name = names.by_hand("tune", environment.now())
+    name = names.tuning(environment.now())
     # All checks come before the reservation, and the reservation before anything is written or started.
     usd = _cost(tuning, training)
     request = tuning_request(names, workload, training, name=name, source=source)
@@ -75,6 +90,17 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
         jobs=tuning.max_jobs,
         most_usd=usd,
     )
+
+
+def check_taken(workload: Workload, chosen: Mapping[str, Any]) -> None:
+    """Check that the family takes the hyperparameters; raises RunError for the first one that it does not."""
+    training = workload.training
+    try:
+        training.model_validate(training.model_dump() | {"parameters": {**training.parameters, **chosen}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]).removeprefix("parameters.") or "training"
+        raise RunError(f"--parameter: {where}: {first['msg']}, got {dict(chosen)}") from None
 
 
 def reserve(environment: Environment, names: WorkloadNames, workload: Workload, usd: float, *, arn: str) -> None:

@@ -22,7 +22,6 @@ from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
-from console.cli.experiment import experiment
 from console.cli.export import export
 from console.cli.labels import labels
 from console.cli.live import live
@@ -51,7 +50,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 
 PANELS = {
     "The first hour": (new, up, drop, predict, openapi, versions),
-    "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, experiment, simulate),
+    "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
     "Models": (validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (
         watch,

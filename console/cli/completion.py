@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from millrace.errors import MillraceError
-from millrace.names import BY_HAND, EVERY_MACHINE, MACHINE_OF_FEED, STAGES
+from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, STAGES, TUNE
 from millrace.workload.load import workload_folders, workloads_folder
 
 RUNS = 50
@@ -31,7 +31,7 @@ def feeds(incomplete: str) -> list[str]:
 
 
 def machines(incomplete: str) -> list[str]:
-    return _beginning(incomplete, (*EVERY_MACHINE, *BY_HAND))
+    return _beginning(incomplete, (*EVERY_MACHINE, TUNE))
 
 
 def label_kinds(incomplete: str) -> list[str]:

@@ -9,15 +9,15 @@ import typer
 from console.cli import completion
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
-from millrace.names import BY_HAND, EVERY_MACHINE, MACHINE_OF_FEED
+from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, TUNE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from console.environment import Environment
-    from console.queries.by_hand import JobByHand
     from console.queries.runs import Run, RunDetail
+    from console.queries.tunings import TuningJob
     from millrace.names import WorkloadNames
 
 RunName = Annotated[
@@ -50,30 +50,29 @@ def runs(
         str,
         typer.Option(
             autocompletion=completion.machines,
-            help=f"{', '.join(EVERY_MACHINE)}; {' or '.join(BY_HAND)} for jobs by hand.",
+            help=f"{', '.join(EVERY_MACHINE)}; {TUNE} for searches by hand.",
         ),
     ] = "",
     status: Annotated[str, typer.Option(help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
 ) -> None:
-    """List the runs of all machines of a workload with their outcomes, and jobs by hand, newest first.
+    """List the runs of all machines of a workload with their outcomes, and searches by hand, newest first.
 
     Example: millrace runs --machine train --status failed"""
     from console.cli.follow import outcome_of
     from console.cli.printing import show_rows
     from console.presenters.catalogue import outcome, run_title
-    from console.queries.by_hand import list_by_hand
     from console.queries.runs import list_runs, read_execution, short_names
+    from console.queries.tunings import list_tunings
     from console.queries.waiting import find_waiting
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
     sagemaker = environment.client("sagemaker")
-    listed = list_by_hand(sagemaker, names, machine=machine, limit=limit)
+    listed = list_tunings(sagemaker, names, limit=limit) if machine in ("", TUNE) else []
     jobs = [one for one in listed if status.upper() in ("", one.status)]
-    by_machine = machine not in BY_HAND
-    # Jobs by hand are no executions: they are listed on their own, and sorted among the runs below.
-    found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit) if by_machine else []
+    # Tunings are no executions: they are listed on their own, and sorted among the runs below.
+    found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit) if machine != TUNE else []
     # A name is as short as the listed runs allow; JSON has whole names.
     short = short_names(found)
 
@@ -95,7 +94,7 @@ def runs(
             **({"refused": ended.is_refused, "arn": run.arn} if json else {}),
         }
 
-    rows = sorted([*map(row, found), *(_row_by_hand(one, json) for one in jobs)], key=_newest_first)[:limit]
+    rows = sorted([*map(row, found), *(_row_of_tuning(one, json) for one in jobs)], key=_newest_first)[:limit]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     # A drop that waits for a slot or a model has no run yet. It is named where such a run would be listed.
     may_wait = not status and machine in ("", *MACHINE_OF_FEED.values())
@@ -111,13 +110,13 @@ def _newest_first(row: dict[str, Any]) -> float:
     return -started
 
 
-def _row_by_hand(job: JobByHand, as_json: bool) -> dict[str, Any]:
-    """A job that a person started, as a row of the list of runs."""
+def _row_of_tuning(job: TuningJob, as_json: bool) -> dict[str, Any]:
+    """A search that a person started, as a row of the list of runs."""
     return {
         "run": job.name,
-        "machine": job.kind,
+        "machine": TUNE,
         "status": job.status,
-        "outcome": f"millrace {job.kind} --result {job.name}",
+        "outcome": f"millrace {TUNE} --result {job.name}",
         "started": job.started,
         "seconds": None if job.seconds is None else round(job.seconds, 1),
         "about": "hyperparameters",

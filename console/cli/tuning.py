@@ -12,7 +12,7 @@ from console.cli.options import Build, Json, Stage, Workload
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from console.queries.by_hand import TuningJob
+    from console.queries.tunings import TuningJob
     from millrace.workload.declaration import Workload as Declaration
 
 POLL_S = 2.0
@@ -26,6 +26,14 @@ def tune(
     stage: Stage,
     build: Build,
     json: Json,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            metavar="NAME=VALUE",
+            help="Train once, with this hyperparameter, its value in JSON; may be repeated.",
+        ),
+    ] = None,
     result: Annotated[
         str, typer.Option("--result", metavar="NAME", help="Start nothing: show this tuning, or the newest for `last`.")
     ] = "",
@@ -38,16 +46,19 @@ def tune(
 ) -> None:
     """Search for better hyperparameters on the rows of the newest training run.
 
-    `tuning` of workload.yaml says which; without it rates of learning and decay, and dropout, are searched.
+    `tuning` of workload.yaml says which; without it rates of learning and decay, and dropout, are searched. With
+    --parameter one training is made.
 
     It is a tuning job of SageMaker with the image, role and instances of the machine `train`. Nothing is registered and
     no file is changed: the result ends with the lines for workload.yaml.
 
     Example: millrace tune --wait
 
+    Example: millrace tune --parameter learning_rate=0.005 --parameter 'hidden=[128, 128]' --wait
+
     Example: millrace tune --result last"""
     from console.actions import tune as action
-    from console.queries.by_hand import pinned_run, read_tuning
+    from console.queries.tunings import pinned_run, read_tuning
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find(stage, build, workload)
@@ -57,8 +68,9 @@ def tune(
     if result:
         _show(read_tuning(sagemaker, names, "" if result == "last" else result), declared, as_json=json)
         return
+    chosen = dict(_parameter(text) for text in parameter or [])
     source = pinned_run(environment, names, run)
-    started = action.tune(environment, names, declared, folder=folder, source=source)
+    started = action.tune(environment, names, declared, folder=folder, source=source, chosen=chosen)
     if not json:
         typer.echo(f"tuning {started.name} started: {started.jobs} trainings on the rows of {started.source}, "
                    f"at most {started.most_usd:.2f} USD")  # fmt: skip
@@ -69,10 +81,25 @@ def tune(
         raise typer.Exit(1)
 
 
+def _parameter(text: str) -> tuple[str, Any]:
+    """Name and value of `NAME=VALUE`. A value that is no JSON is a word. Raises RunError if the text has no `=`."""
+    import json
+
+    from millrace.errors import RunError
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise RunError(f"--parameter: expected NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
 def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:
     import time
 
-    from console.queries.by_hand import read_tuning
+    from console.queries.tunings import read_tuning
 
     while (found := read_tuning(sagemaker, names, name)).status == "RUNNING":
         time.sleep(POLL_S)

@@ -24,7 +24,7 @@ from console.queries.executions import (
 from console.queries.failures import failure_of
 from console.queries.history import Step, read_steps
 from millrace.errors import RunError
-from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, WorkloadNames
+from millrace.names import EVERY_MACHINE, MACHINES, TUNE, WorkloadNames
 from millrace.release.askers import STARTED_BY
 from millrace.state.claims import Claims
 from millrace.state.table import StateTable
@@ -91,7 +91,7 @@ def list_runs(
 
     Raises RunError if there is no such machine or status, EnvironmentNotFoundError if the workload is not deployed."""
     if machine and machine not in EVERY_MACHINE:
-        raise RunError(f"--machine: expected one of {[*EVERY_MACHINE, *BY_HAND]}, got {machine!r}")
+        raise RunError(f"--machine: expected one of {[*EVERY_MACHINE, TUNE]}, got {machine!r}")
     if status and status not in STATUSES:
         raise RunError(f"--status: expected one of {list(STATUSES)}, got {status!r}")
     machines = [machine] if machine else EVERY_MACHINE

@@ -123,7 +123,7 @@ def priced(what: str, count: float, unit: str, rate: str) -> CostLine:
 def jobs_of(
     environment: Environment, kinds: Iterable[JobKind], runs: Iterable[str], *, since: datetime
 ) -> Iterator[Job]:
-    """The ended jobs of the executions, experiments and tunings with these names, created after `since`.
+    """The ended jobs of the executions and tunings with these names, created after `since`.
 
     It takes one call for each job."""
     sagemaker = environment.client("sagemaker")
@@ -132,7 +132,7 @@ def jobs_of(
     for kind in kinds:
         cluster, start, end = JOBS[kind]
         for name in _job_names(sagemaker, kind, since) if digests else ():
-            run = digests.get(name.partition("-")[0]) or _by_hand(name, digests.values())
+            run = digests.get(name.partition("-")[0]) or _tuning_of(name, digests.values())
             described = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
             if run is None or start not in described or end not in described:
                 continue
@@ -150,9 +150,9 @@ def jobs_of(
             )
 
 
-def _by_hand(job: str, runs: Iterable[str]) -> str | None:
-    """The experiment or tuning that the job belongs to. A tuning's training is named `<tuning>-<number>-<digest>`."""
-    return next((run for run in runs if job == run or job.startswith(f"{run}-")), None)
+def _tuning_of(job: str, runs: Iterable[str]) -> str | None:
+    """The tuning that the job belongs to. Its training is named `<tuning>-<number>-<digest>`."""
+    return next((run for run in runs if job.startswith(f"{run}-")), None)
 
 
 def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:

@@ -67,7 +67,7 @@ def next_step(report: Evaluation, verdicts: Sequence[Verdict], workload: Workloa
         return NextStep(kind="train_again", words=("train", "--wait"))
     if "finite_weights" in found:
         rate = f"learning_rate={parameters.learning_rate / LESS:.3g}"
-        return NextStep(kind="lower_rate", words=("experiment", "--parameter", rate, "--wait"))
+        return NextStep(kind="lower_rate", words=("tune", "--parameter", rate, "--wait"))
     measure = workload.gates.simple.measure if workload.gates.simple else "error"
     gain = rival.improvements.get(measure) if (rival := report.contender("simple")) else None
     steps = (
@@ -94,7 +94,7 @@ def _scale(report: Evaluation, parameters: Parameters) -> NextStep | None:
     is_cut = any(cut.is_lower and cut.bound >= 0 for cut in report.cut_answers)
     if parameters.label_scale != "identity" or not is_cut:
         return None
-    return NextStep(kind="change_scale", words=("experiment", "--parameter", "label_scale=log", "--wait"))
+    return NextStep(kind="change_scale", words=("tune", "--parameter", "label_scale=log", "--wait"))
 
 
 def _longer(report: Evaluation, parameters: Parameters) -> NextStep | None:
@@ -104,7 +104,7 @@ def _longer(report: Evaluation, parameters: Parameters) -> NextStep | None:
     if found.late_fall <= STILL_FALLING * found.fall:
         return None
     epochs = f"epochs={min(MOST_EPOCHS, 2 * found.epochs)}"
-    words = ("experiment", "--parameter", epochs, "--wait")
+    words = ("tune", "--parameter", epochs, "--wait")
     return NextStep(kind="train_longer", words=words, epochs=found.epochs)
 
 
@@ -113,7 +113,7 @@ def _trees(rival: Contender | None, gain: Estimate | None, parameters: Parameter
     can_have = getattr(parameters, "trees", "") == "none" and not parameters.class_balance
     if rival is None or gain is None or rival.name != TREES or not can_have or not gain.high < 0:
         return None
-    words = ("experiment", "--parameter", "trees=mean", "--wait")
+    words = ("tune", "--parameter", "trees=mean", "--wait")
     return NextStep(kind="add_trees", words=words, rival=rival.name)
 
 

@@ -199,7 +199,7 @@ class GateVerdict(Message):
 class NextStep(Message):
     """What may help a model that a gate refused or warned of, chosen from the evaluation report.
 
-    {"kind": "train_longer", "epochs": 4, "words": ["experiment", "--parameter", "epochs=8", "--wait"], …}"""
+    {"kind": "train_longer", "epochs": 4, "words": ["tune", "--parameter", "epochs=8", "--wait"], …}"""
 
     kind: Literal[
         "train_again",

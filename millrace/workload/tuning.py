@@ -11,7 +11,7 @@ Every training of the search is one training job of SageMaker with hyperparamete
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Annotated, Any, Literal
 
@@ -57,7 +57,7 @@ class Tuning(BaseModel):
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     parameters: Annotated[
-        dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=2, max_length=30)]],
+        dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=1, max_length=30)]],
         Field(min_length=1, max_length=30),
     ]
     """By hyperparameter a range, or a list of values to choose from."""
@@ -138,6 +138,11 @@ def usual_tuning(parameters: Parameters, *, budget_usd: float) -> Tuning:
         max_parallel=2,
         budget_usd=budget_usd,
     )
+
+
+def one_try(chosen: Mapping[str, Any], *, budget_usd: float) -> Tuning:
+    """The search whose only training has the chosen hyperparameters."""
+    return Tuning(parameters={name: (value,) for name, value in chosen.items()}, max_jobs=1, budget_usd=budget_usd)
 
 
 def tuning_usd(tuning: Tuning, *, instance: str, instances: int, max_minutes: float) -> float:

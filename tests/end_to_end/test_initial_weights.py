@@ -14,14 +14,13 @@ import pytest
 import yaml
 from safetensors.numpy import load
 
-from console.actions.experiment import experiment
 from console.actions.tune import tune
 from console.demo.electricity import STORY
 from console.demo.months import HISTORY, SAMPLE, months
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, deploy, start_synthesis, started
 from console.local_cloud.processes import Processes
-from console.queries.by_hand import pinned_run, read_experiment, read_tuning
+from console.queries.tunings import pinned_run, read_tuning
 from console.queries.versions import find_versions
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import download
@@ -121,14 +120,13 @@ def test_the_trunk_is_that_of_the_version_and_the_head_has_learnt(weights: Start
     assert any(f"{weights.source.digest}, trunk frozen" in line for line in weights.log)
 
 
-def test_an_experiment_and_a_tuning_start_from_it_too(weights: Started) -> None:
+def test_a_try_and_a_tuning_start_from_it_too(weights: Started) -> None:
     place, workload = weights.environment, load_workload(weights.folder)
     source = pinned_run(place, NAMES)
-    name = experiment(place, NAMES, workload, folder=weights.folder, source=source, parameters={"epochs": 1})
+    tried = tune(place, NAMES, workload, folder=weights.folder, source=source, chosen={"epochs": 1}).name
     tuning = tune(place, NAMES, workload, folder=weights.folder, source=source).name
     weights.cloud.wait(timeout_s=REST_S)
     sagemaker = weights.cloud.client("sagemaker")
-    made, searched = read_experiment(sagemaker, NAMES, name), read_tuning(sagemaker, NAMES, tuning)
-    assert (made.status, made.failure) == ("SUCCEEDED", "")
-    assert [(one.status, one.failure) for one in searched.trainings] == [("Completed", "")] * 2
+    trainings = [one for name in (tried, tuning) for one in read_tuning(sagemaker, NAMES, name).trainings]
+    assert [(one.status, one.failure) for one in trainings] == [("Completed", "")] * 3
     assert sum("trunk frozen" in line for line in log(weights.cloud)) == 4

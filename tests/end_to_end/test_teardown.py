@@ -20,7 +20,7 @@ from console.actions.teardown import JOB_LOGS, left, teardown
 from console.actions.tune import tune
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.by_hand import pinned_run
+from console.queries.tunings import pinned_run
 from console.queries.waiting import check_taken
 from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder

@@ -11,17 +11,10 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from console.actions.experiment import experiment
 from console.actions.tune import check_weights, job_parts, own_run, tune, tuning_request
 from console.cli.tuning import lines_for
 from console.environment import Environment
-from console.queries.by_hand import (
-    list_by_hand,
-    list_tunings,
-    pinned_run,
-    read_experiment,
-    read_tuning,
-)
+from console.queries.tunings import list_tunings, pinned_run, read_tuning
 from infra.machines import train
 from infra.machines.states import Definition
 from millrace.errors import RunError
@@ -73,7 +66,7 @@ def deployed(context: Callable[..., Any]) -> dict[str, Any]:
 
 
 def test_a_tuning_trains_as_the_machine_does(deployed: dict[str, Any]) -> None:
-    request = tuning_request(NAMES, WORKLOAD, deployed, name=NAMES.by_hand("tune", AT), source=SOURCE)
+    request = tuning_request(NAMES, WORKLOAD, deployed, name=NAMES.tuning(AT), source=SOURCE)
     shape = botocore.session.get_session().get_service_model("sagemaker")
     operation = shape.operation_model("CreateHyperParameterTuningJob").input_shape
     assert not ParamValidator().validate(request, operation).generate_report()
@@ -223,22 +216,18 @@ def test_neither_its_own_budget_nor_the_month_s_is_exceeded(environment: Environ
         tune(environment, NAMES, usual, folder=FOLDER, source=SOURCE)
 
 
-def test_an_experiment_is_one_training_beside_the_machine_s(environment: Environment) -> None:
+def test_one_try_is_one_training_beside_the_machine_s(environment: Environment) -> None:
     given = {"learning_rate": 0.005, "hidden": [8]}
-    name = experiment(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, parameters=given)
+    started = tune(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, chosen=given)
     sagemaker = environment.client("sagemaker")
-    found = until(lambda: (one := read_experiment(sagemaker, NAMES)).status != "RUNNING" and one)
-    assert (found.name, found.status, found.hyperparameters) == (name, "SUCCEEDED", given), found
-    assert found.metrics == {"kept:error": 0.25}
-    assert found.model_data_url.startswith(NAMES.run_uri(name, "training"))
-    listed = list_by_hand(sagemaker, NAMES, machine="", limit=5)
-    assert [one.kind for one in listed] == ["tune", "experiment"]
-    assert [one.name for one in list_by_hand(sagemaker, NAMES, machine="experiment", limit=5)] == [name]
-    with pytest.raises(RunError, match="expected an experiment's name, got 'nobody'"):
-        read_experiment(sagemaker, NAMES, "nobody")
+    found = until(lambda: (one := read_tuning(sagemaker, NAMES)).status != "RUNNING" and one)
+    assert (found.name, found.status, started.jobs) == (started.name, "SUCCEEDED", 1), found
+    assert [(one.hyperparameters, one.value) for one in found.trainings] == [(given, 0.25)]
+    with pytest.raises(RunError, match="expected the name of a tuning, got 'nobody'"):
+        read_tuning(sagemaker, NAMES, "nobody")
 
 
 @pytest.mark.parametrize("given", [{"layers": 3}, {"epochs": 0}])
-def test_an_experiment_that_the_family_cannot_train_is_refused(environment: Environment, given: Any) -> None:
+def test_what_the_family_cannot_train_is_refused(environment: Environment, given: Any) -> None:
     with pytest.raises(RunError, match=f"--parameter: .*{next(iter(given))}"):
-        experiment(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, parameters=given)
+        tune(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, chosen=given)

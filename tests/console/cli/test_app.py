@@ -40,7 +40,7 @@ def test_the_version_is_the_package_s() -> None:
         ("millrace up --workload xr", "xray"),
         ("millrace drop x --feed sco", "scoring"),
         ("millrace runs --machine retr", "retrain"),
-        ("millrace runs --machine exp", "experiment"),
+        ("millrace runs --machine tu", "tune"),
         ("millrace versions --stage pr", "prod"),
         ("millrace new x --kind multic", "multiclass"),
         ("millrace audit list --event model.r", "model.refused"),

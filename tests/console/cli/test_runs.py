@@ -20,7 +20,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import MillraceError, RunError
-from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, drop_id_of
+from millrace.names import EVERY_MACHINE, MACHINES, TUNE, drop_id_of
 from millrace.state.claims import Claims, Start
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
@@ -86,7 +86,7 @@ def test_runs_are_listed_and_filtered(machine: Callable[..., str], ran: Callable
     assert len(json.loads(told("runs", "--limit", "1", "--json"))) == 1
     said = refused("runs", "--machine", "all")
     assert "--machine: expected one of" in said
-    assert all(name in said for name in (*EVERY_MACHINE, *BY_HAND))
+    assert all(name in said for name in (*EVERY_MACHINE, TUNE))
 
 
 def test_a_failed_run_is_shown_and_goes_on(machine: Callable[..., str], ran: Callable[..., str]) -> None:

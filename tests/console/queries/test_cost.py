@@ -119,7 +119,7 @@ def test_the_preflight_of_a_release_counts_in_its_month_alone(environment: Envir
 def test_each_job_by_hand_belongs_to_what_reserved_it(environment: Environment) -> None:
     """A model that is registered takes no training, a tuning many: each reserves an amount of its own."""
     now = datetime.now(UTC)
-    tuning = NAMES.by_hand("tune", now)
+    tuning = NAMES.tuning(now)
     reserved = {
         NAMES.execution_arn("train", "trained"): 1.5,
         NAMES.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{tuning}"): 4.0,

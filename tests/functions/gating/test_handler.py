@@ -52,7 +52,7 @@ def test_a_bad_model_is_refused_with_the_gate_that_did_it(aws, load, event):
     ]
     assert [record["event"] for record in aws.audit()] == ["model.refused"]
     assert answer["next_step"]["kind"] == "lower_rate"
-    assert "millrace experiment --parameter learning_rate=" in answer["advice"]
+    assert "millrace tune --parameter learning_rate=" in answer["advice"]
 
 
 def test_the_gate_against_the_champion_is_asked_when_the_snapshot_says_so(aws, load, event):

@@ -67,7 +67,7 @@ def test_a_loss_that_still_falls_asks_for_twice_the_epochs() -> None:
     step = advised(verdict("baseline"), learning=falling)
     assert step is not None
     assert (step.kind, step.epochs) == ("train_longer", EPOCHS)
-    assert step.words == ("experiment", "--parameter", f"epochs={2 * EPOCHS}", "--wait")
+    assert step.words == ("tune", "--parameter", f"epochs={2 * EPOCHS}", "--wait")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_trees_that_are_certainly_better_are_to_answer_too() -> None:
     step = advised(verdict("simple", is_warning=True), workload=alone, contenders=[better])
     assert step is not None
     assert (step.kind, step.rival) == ("add_trees", "boosted trees")
-    assert step.words == ("experiment", "--parameter", "trees=mean", "--wait")
+    assert step.words == ("tune", "--parameter", "trees=mean", "--wait")
     step = advised(verdict("simple", is_warning=True), workload=beside, contenders=[better])
     assert step is not None
     assert step.kind == "tune"

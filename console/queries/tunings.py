@@ -1,4 +1,4 @@
-"""Jobs that a person started: searches for hyperparameters with their trainings, and single experiments."""
+"""The searches for hyperparameters that a person started, with their trainings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.queries.stored import find_object
 from millrace.aws.errors import is_not_found
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
-from millrace.names import ByHand, WorkloadNames
+from millrace.names import TUNE, WorkloadNames
 
 STATUS = {"Completed": "SUCCEEDED", "Failed": "FAILED", "Stopped": "ABORTED"}
 """SageMaker's statuses in the words of Step Functions. Every other status means that the job is under way."""
@@ -35,42 +35,24 @@ class TunedTraining:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobByHand:
-    """One job that a person started."""
+class TuningJob:
+    """One tuning job."""
 
-    kind: ByHand
     name: str
     arn: str
     status: str
     """SUCCEEDED, FAILED, ABORTED or RUNNING."""
     started: datetime
     stopped: datetime | None
+    metric: str
+    """The name of the metric that is minimized."""
+    trainings: tuple[TunedTraining, ...]
+    """The best first; trainings without a value come last."""
 
     @property
     def seconds(self) -> float | None:
         """Seconds from its start to its end; None while it runs."""
         return (self.stopped - self.started).total_seconds() if self.stopped else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExperimentJob(JobByHand):
-    """One training with a person's own hyperparameters."""
-
-    hyperparameters: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    """The last values that the job printed."""
-    model_data_url: str
-    failure: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningJob(JobByHand):
-    """One tuning job."""
-
-    metric: str
-    """The name of the metric that is minimized."""
-    trainings: tuple[TunedTraining, ...]
-    """The best first; trainings without a value come last."""
 
     @property
     def best(self) -> TunedTraining | None:
@@ -81,7 +63,7 @@ class TuningJob(JobByHand):
 def list_tunings(sagemaker: Any, names: WorkloadNames, *, limit: int) -> list[TuningJob]:
     """The newest tuning jobs of the workload, without their trainings. `sagemaker` is boto3's client."""
     found = sagemaker.list_hyper_parameter_tuning_jobs(
-        NameContains=names.by_hand("tune"), SortBy="CreationTime", SortOrder="Descending", MaxResults=min(limit, 100)
+        NameContains=names.tuning(), SortBy="CreationTime", SortOrder="Descending", MaxResults=min(limit, 100)
     )
     return [_job(one, ()) for one in found["HyperParameterTuningJobSummaries"]]
 
@@ -91,14 +73,14 @@ def read_tuning(sagemaker: Any, names: WorkloadNames, name: str = "") -> TuningJ
     if not name:
         newest = list_tunings(sagemaker, names, limit=1)
         if not newest:
-            raise RunError(f"expected a tuning of {names.workload}, got none: `millrace tune` starts one")
+            raise RunError(f"expected a tuning of {names.workload}, got none: `millrace {TUNE}` starts one")
         name = newest[0].name
     try:
         described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     except ClientError as error:
         if not is_not_found(error):
             raise
-        raise RunError(f"expected the name of a tuning, got {name!r}: `millrace runs --machine tune`") from None
+        raise RunError(f"expected the name of a tuning, got {name!r}: `millrace runs --machine {TUNE}`") from None
     return _job(described, sorted(_trainings(sagemaker, name), key=_rank))
 
 
@@ -109,7 +91,6 @@ def _rank(training: TunedTraining) -> tuple[bool, float]:
 def _job(found: Mapping[str, Any], trainings: Any) -> TuningJob:
     config = found.get("HyperParameterTuningJobConfig", {})
     return TuningJob(
-        kind="tune",
         name=found["HyperParameterTuningJobName"],
         arn=found["HyperParameterTuningJobArn"],
         # A summary and a description of a tuning job share these fields.
@@ -118,59 +99,6 @@ def _job(found: Mapping[str, Any], trainings: Any) -> TuningJob:
         stopped=found.get("HyperParameterTuningEndTime"),
         metric=config.get("HyperParameterTuningJobObjective", {}).get("MetricName", ""),
         trainings=tuple(trainings),
-    )
-
-
-def list_by_hand(sagemaker: Any, names: WorkloadNames, *, machine: str, limit: int) -> list[JobByHand]:
-    """The newest jobs that people started: of every kind, or of the kind that `machine` names."""
-    found: list[JobByHand] = list(list_tunings(sagemaker, names, limit=limit)) if machine in ("", "tune") else []
-    if machine in ("", "experiment"):
-        jobs = sagemaker.list_training_jobs(
-            NameContains=names.by_hand("experiment"),
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            MaxResults=min(limit, 100),
-        )["TrainingJobSummaries"]
-        found += [
-            JobByHand(
-                kind="experiment",
-                name=job["TrainingJobName"],
-                arn=job["TrainingJobArn"],
-                status=STATUS.get(job["TrainingJobStatus"], "RUNNING"),
-                started=job["CreationTime"],
-                stopped=job.get("TrainingEndTime"),
-            )
-            for job in jobs
-        ]
-    return found
-
-
-def read_experiment(sagemaker: Any, names: WorkloadNames, name: str = "") -> ExperimentJob:
-    """The experiment of this name, or else the newest one. Raises RunError if there is none."""
-    if not name:
-        newest = list_by_hand(sagemaker, names, machine="experiment", limit=1)
-        if not newest:
-            raise RunError(f"expected an experiment of {names.workload}, got none: `millrace experiment` starts one")
-        name = newest[0].name
-    try:
-        job = sagemaker.describe_training_job(TrainingJobName=name)
-    except ClientError as error:
-        if not is_not_found(error):
-            raise
-        raise RunError(f"expected an experiment's name, got {name!r}: `millrace runs --machine experiment`") from None
-    # Every training job has `workload` and `run`; a person does not choose them.
-    given = {key: text for key, text in job.get("HyperParameters", {}).items() if key not in ("workload", "run")}
-    return ExperimentJob(
-        kind="experiment",
-        name=name,
-        arn=job["TrainingJobArn"],
-        status=STATUS.get(job["TrainingJobStatus"], "RUNNING"),
-        started=job["CreationTime"],
-        stopped=job.get("TrainingEndTime"),
-        hyperparameters={key: _value(text) for key, text in given.items()},
-        metrics={one["MetricName"]: one["Value"] for one in job.get("FinalMetricDataList", [])},
-        model_data_url=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
-        failure=job.get("FailureReason", ""),
     )
 
 
