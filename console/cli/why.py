@@ -27,26 +27,20 @@ def why(
     build: Build,
     as_json: Json,
     explain: Annotated[bool, typer.Option("--explain", help="What each column added to the answer.")] = False,
-    nearest: Annotated[bool, typer.Option("--nearest", help="The training rows that are most like it.")] = False,
     replay: Annotated[bool, typer.Option("--replay", help="Answer again, and compare the bits.")] = False,
 ) -> None:
     """Trace a decision back to the files: model version, run, snapshot, drops, contract, code, gates, with digests.
 
     Example: millrace why 6f1c2d3e-0000-0000-0000-000000000000-0. ✓ was computed again from S3, · is as recorded, ✗ says
     where the chain breaks; then the exit status is 1. With --explain the version that answered is run again on the
-    decision's input, and the answer is taken apart. With --nearest the three training rows that are most like the input
-    are shown, where the contract lets people see them. With --replay the archived version answers the row again, in a
+    decision's input, and the answer is taken apart. With --replay the archived version answers the row again, in a
     process of its own; the exit status is 1 if a bit is another one."""
     from console.queries.lineage import trace
 
-    wanted = [
-        show
-        for show, is_wanted in ((_show_explanation, explain), (_show_nearest, nearest), (_show_replay, replay))
-        if is_wanted
-    ]
-    if len(wanted) > 1:
-        raise typer.BadParameter(f"expected one of --explain, --nearest and --replay, got {len(wanted)}")
-    for show in wanted:
+    if explain and replay:
+        raise typer.BadParameter("expected one of --explain and --replay, got both")
+    if explain or replay:
+        show = _show_explanation if explain else _show_replay
         show(*find_deployed(stage, build, workload), id, as_json=as_json)
         return
     # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
@@ -81,18 +75,6 @@ def _show_explanation(environment: Environment, names: WorkloadNames, decision: 
     show_rows(contribution_rows(found), as_json=False, nothing="")
     error = found["standard_error"]
     print(f"\nShapley values{f', standard error at most {error:.2g}' if error else ', exact'}")
-
-
-def _show_nearest(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
-    from console.presenters.examples import example_notes, example_rows
-    from console.queries.nearest_examples import nearest_examples
-
-    found = nearest_examples(environment, names, decision)
-    if as_json:
-        show_json(asdict(found))
-        return
-    show_rows(example_rows(found), as_json=False, nothing="")
-    print("", *example_notes(found), sep="\n")
 
 
 def _show_replay(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:

@@ -17,7 +17,6 @@ from console.pages.curves import curves
 from console.pages.evidence import evidence
 from console.pages.explanations import explanations
 from console.pages.fan import fan
-from console.pages.nearest import nearest
 from console.pages.reliability import reliability
 from console.pages.rungs import rungs
 from console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
@@ -73,7 +72,7 @@ class PageLink:
 
 
 def model_parts(names: WorkloadNames) -> dict[str, Any]:
-    """What `model.html.jinja` calls, beside the values `model` and `nearest`."""
+    """What `model.html.jinja` calls, beside the value `model`."""
     return {
         "required": gates.required,
         "measured": gates.measured,
@@ -84,7 +83,6 @@ def model_parts(names: WorkloadNames) -> dict[str, Any]:
         "rungs": rungs,
         "evidence": evidence,
         "explanations": explanations,
-        "nearest_examples": nearest,
         "fan": fan,
         "truth_by_answer": truth_by_answer,
         "reliability": lambda bins: reliability(_finite(bins)),
@@ -130,7 +128,6 @@ def page(
         largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
         shapes=SHAPES,
         bar=BAR,
-        nearest=report.nearest,
         **model_parts(report.names),
         made_at=report.now,
     )

@@ -80,7 +80,6 @@ def version_page(found: Decided, *, asked: str, token: str, message: str = "") -
         title=f"{names.workload}, version {found.package.version}",
         names=names,
         model=found.model,
-        nearest=None,
         live=found.live.version if found.live else None,
         stands=found.stands,
         waits=waits(found.waiting, found.now) if version.status == "waits" else "",

@@ -29,7 +29,6 @@ from console.queries.monitoring import (
     windows,
 )
 from console.queries.monitoring_limits import Limit, find_limits, read_watched
-from console.queries.nearest_examples import NearestExamples, examples_of_newest
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.served import find_rejected
 from console.queries.training_curves import Epoch, read_epochs
@@ -99,9 +98,6 @@ class WorkloadReport:
     """The limits of the live version's monitors, and decisions that no monitor run judged."""
     withdrawals: tuple[Withdrawal, ...] = ()
     """The oldest first."""
-    nearest: NearestExamples | None = None
-    """The nearest training rows of the newest decision. None if the contract shows nobody training rows, or if none of
-    `models` answered it."""
     unread: Mapping[str, Unread] = field(default_factory=dict)
     """What could not be read, by the part of the page that lacks it: mostly what IAM does not let the caller read."""
 
@@ -161,9 +157,6 @@ def read_report(
     newest = read("models", lambda: list(islice(find_versions(environment, names), MOST_VERSIONS))) or []
     climbs = read("models", lambda: read_climbs(s3, names)) or {}
     live = next((version for version in newest if version.status == "live"), None)
-    answered = decision.decision.model_version if decision else None
-    # The run whose pinned rows are compared: that of the version which answered the newest decision.
-    trained = next((one.run for one in newest if one.version is not None and one.version == answered), "")
     return WorkloadReport(
         names=names,
         question=question,
@@ -186,7 +179,6 @@ def read_report(
             *unjudged,
         ),
         withdrawals=find_withdrawals(records),
-        nearest=read("models", lambda: examples_of_newest(environment, names, decision, trained)),
         unread=unread,
     )
 

@@ -80,8 +80,6 @@ COLUMN_PROPERTIES = (
 """The custom properties of a column that are read."""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
 """The custom properties of an object that are read: how the files of its feeds are written."""
-ROWS_PROPERTIES = (*TABLE_PROPERTIES, "nearestExample")
-"""The custom properties of the object `rows`; `nearestExample` says whether explanations may show its rows."""
 GENERATED: dict[Generated, tuple[Kind, ...]] = {
     "event_time": ("timestamp", "timestamp_utc"),
     "row_order": ("timestamp", "timestamp_utc"),
@@ -196,8 +194,7 @@ class _Reader:
                 self._stop(f"schema.labels, column `{column.name}`", f"a {kind}, as in schema.rows", f"a {column.kind}")
 
     def _table(self, index: int, entry: dict[str, Any]) -> Table:
-        known = ROWS_PROPERTIES if entry["name"] == "rows" else TABLE_PROPERTIES
-        custom = self._custom(f"schema.{index}", entry, known)
+        custom = self._custom(f"schema.{index}", entry, TABLE_PROPERTIES)
         field = f"schema.{index}.properties"
         properties: list[dict[str, Any]] = entry.get("properties") or self._stop(field, "at least one property", "none")
         at = f"schema.{index}.customProperties"
@@ -222,7 +219,6 @@ class _Reader:
             maximum_rows=rows.maximum_rows,
             csv=self._csv_form(f"{at}.csv", custom.get("csv", {})),
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
-            may_be_shown=self._truth(f"{at}.nearestExample", custom.get("nearestExample", False)),
         )
         # In this order: the names in `csv` are known before they are translated, and missing numbers are read as `csv`
         # writes them.

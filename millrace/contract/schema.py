@@ -212,8 +212,6 @@ class Table:
     csv: CsvForm = field(default_factory=CsvForm)
     ignored: tuple[str, ...] = ()
     """The names of columns in files that are not read."""
-    may_be_shown: bool = False
-    """Of `rows`: whether people may see training rows beside a decision (property `nearestExample`)."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -159,11 +159,6 @@ def _kept_pieces(
         yield _kept(table.slice(at, size), keep_N[at : at + size], features, table.slice(first, at - first))
 
 
-def with_label_and_past(table: pa.Table, prediction: Prediction, features: Features) -> pa.Table:
-    """The rows, with the columns that come from other rows of the table: `_label` and the past of each history."""
-    return encoders.add_histories(features, table.append_column(LABEL, label_of(table, prediction)))
-
-
 def _without_strays(table: pa.Table, workload: Workload) -> pa.Table:
     """The rows without the few that lie far from all others, by a wrong date.
 

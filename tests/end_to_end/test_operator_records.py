@@ -274,22 +274,6 @@ def test_why_explained(run: Run, last_decision: str) -> None:
     assert [line.split()[0] for line in shown[2 : 2 + len(columns)]] == columns
 
 
-def test_why_nearest(run: Run, last_decision: str) -> None:
-    """The training rows of version 2 that are most like the last decision's input, by what moves its answers."""
-    found = json.loads(run("why", last_decision, "--nearest", "--json").stdout)
-    assert (found["version"], found["hidden"]) == ("2", [])
-    assert found["compared"] > 5000
-    examples = found["examples"]
-    distances = [one["distance"] for one in examples]
-    assert len(distances) == 3
-    assert distances == sorted(distances)
-    assert distances[-1] < 0.05
-    assert {one["label"] for one in examples} <= {0, 1}
-    assert all(one["row"].keys() == found["row"].keys() for one in examples)
-    assert max(found["weights"], key=found["weights"].__getitem__) == "nswprice"
-    assert "training rows of version 2; weights: nswprice" in run("why", last_decision, "--nearest").stdout
-
-
 def test_why_replayed(run: Run, lived: Lived, place: Environment, last_decision: str) -> None:
     """Decisions of requests, and of a file's rows, by the archived version: the same bits; a changed bit is told."""
     found = json.loads(run("why", last_decision, "--replay", "--json").stdout)

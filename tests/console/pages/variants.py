@@ -12,7 +12,6 @@ from console.pages.timeline import timeline
 from console.queries.audit_records import Withdrawal, find_withdrawals
 from console.queries.executions import Execution
 from console.queries.monitoring_limits import Limit
-from console.queries.nearest_examples import NearestExample, NearestExamples
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import (
@@ -296,23 +295,6 @@ def of_labels(report: WorkloadReport) -> WorkloadReport:
     return live(report, parts=(PartFigures(name="damp", figures=known, naive={"log_loss": 0.3}),), contenders=())
 
 
-def nearest(report: WorkloadReport) -> WorkloadReport:
-    row = {"note": "<b>late</b>", "scan": "AAAAAAAAAAAAAAAAAAAAAA=="}
-    example = NearestExample(distance=0.25, label="bad & worse", row=row, apart={"note": 0.5, "scan": 0.0})
-    found = NearestExamples(
-        decision="d-1",
-        version="2",
-        answer="bad",
-        row=row,
-        weights={"note": 0.5, "scan": 0.5},
-        hidden=("age",),
-        images=("scan",),
-        compared=1200,
-        examples=(example,),
-    )
-    return replace(report, nearest=found)
-
-
 def broken_link(report: WorkloadReport) -> WorkloadReport:
     drops = [link for link in report.lineage if link.what == "drop"]
     return replace(report, lineage=(drops[0], replace(drops[1], state="broken", detail="no such object"), drops[2]))
@@ -396,6 +378,5 @@ VARIANTS: Mapping[str, Callable[[WorkloadReport], WorkloadReport]] = {
     "evidence": with_evidence,
     "forecast": of_forecast,
     "labels": of_labels,
-    "nearest": nearest,
     "broken link": broken_link,
 }

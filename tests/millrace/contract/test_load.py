@@ -166,23 +166,6 @@ def test_a_role_is_label_or_protected(folder: Path) -> None:
         load_contract(folder)
 
 
-def test_training_rows_may_be_shown_where_the_rows_say_so(folder: Path) -> None:
-    def said(value: object) -> dict[str, Any]:
-        return {"customProperties": [{"property": "nearestExample", "value": value}]}
-
-    assert load_contract(folder).rows.may_be_shown, "the electricity market is about nobody"
-    change(folder, lambda d: d["schema"][0].pop("customProperties"))
-    assert not check_contract(folder).rows.may_be_shown
-    change(folder, lambda d: d["schema"][0].update(said("yes")))
-    with pytest.raises(WorkloadError, match=r"schema\.rows, nearestExample: expected true or false"):
-        load_contract(folder)
-    change(folder, lambda d: d["schema"][0].update(said(True)) or d["schema"][1].update(said(True)))
-    with pytest.raises(
-        WorkloadError, match=r"schema\.labels, customProperties: expected csv, .*, got 'nearestExample'"
-    ):
-        load_contract(folder)
-
-
 def test_the_contract_and_objects_that_are_not_read_may_have_custom_properties(folder: Path) -> None:
     other = {"name": "other", **custom("owner"), "properties": [{"name": "x", "logicalType": "string"} | custom("a")]}
     change(folder, lambda d: d["schema"].append(other) or d.update(custom("cost_centre")))
@@ -356,7 +339,7 @@ def test_a_label_that_is_an_input_is_in_every_file() -> None:
 
 
 def test_what_the_standard_refuses_is_told_in_a_line(folder: Path) -> None:
-    change(folder, lambda document: document["schema"][0].update(nearestExample=True))
+    change(folder, lambda document: document["schema"][0].update(nearest=True))
     with pytest.raises(WorkloadError) as refused:
         check_contract(folder)
     assert len(str(refused.value)) < 500

@@ -22,7 +22,7 @@ from millrace.errors import WorkloadError
 
 WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
 LATENCY = {"property": "latency", "value": 2, "unit": "d", "element": "rows.timestamp"}
-CUSTOM = {"image", "input", "unit", "role", "generated", "missingValues", "nearestExample", "csv"}
+CUSTOM = {"image", "input", "unit", "role", "generated", "missingValues", "csv"}
 VOCABULARY: dict[str, set[str]] = {
     "kind": {"DataContract"},
     "apiVersion": {*API_VERSIONS},
