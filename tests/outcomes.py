@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from millrace.decisions.columns import Shape, of_decisions
+from millrace.decisions.columns import ColumnShape, of_decisions
 from millrace.decisions.outcome_columns import NEVER, Outcomes
 from millrace.decisions.record import Decision
 from millrace.tasks.binary import Binary
@@ -29,7 +29,7 @@ def outcomes_of(
     for place, label in enumerate(labels):
         found[place] = label
     return Outcomes(
-        decisions=of_decisions(decisions, Shape(cells={}, answer=(task or Binary()).answer)),
+        decisions=of_decisions(decisions, ColumnShape(cells={}, answer=(task or Binary()).answer)),
         places=np.arange(len(decisions)),
         labels=found,
         errors=np.array(errors, np.float64),

@@ -32,7 +32,7 @@ from millrace.files.sniff import read_drop
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
-from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, History
+from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
 
@@ -66,7 +66,7 @@ def rows_of_stage(environment: Environment, names: WorkloadNames, folder: Path, 
 
 def find_history(
     folder: Path, rows: pa.Table, *, train_days: Sequence[int | None], step_days: int, kept: Path
-) -> History:
+) -> LivedHistory:
     """The history of the workload in `folder` on these rows; from the folder `kept` if it was made before.
 
     Raises RunError if the workload has no split by time or starts from the weights of another model, and with the last
@@ -91,7 +91,7 @@ def find_history(
     if not path.is_file():
         kept.mkdir(parents=True, exist_ok=True)
         _make(folder, content, given, path)
-    return History.read(path)
+    return LivedHistory.read(path)
 
 
 def _make(folder: Path, content: pa.Buffer, given: dict[str, str], path: Path) -> None:

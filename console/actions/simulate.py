@@ -11,9 +11,9 @@ from console.environment import Environment
 from console.queries.cost import find_cost
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
-from millrace.simulation.history import History
-from millrace.simulation.proposal import FEWEST_DECISIONS, Comparison, compare
-from millrace.simulation.simulation import Policy, Terms
+from millrace.simulation.history import LivedHistory
+from millrace.simulation.proposal import FEWEST_DECISIONS, PolicyComparison, compare
+from millrace.simulation.simulation import RetrainingPolicy, Terms
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import projected_usd
@@ -57,7 +57,7 @@ def check_prices(workload: Workload, usd_per_error: float | None) -> None:
         raise RunError(f"--usd-per-error: expected what a wrong answer costs, {also}, got none")
 
 
-def simulate(workload: Workload, task: Task, history: History, prices: Prices, stage: str) -> Comparison:
+def simulate(workload: Workload, task: Task, history: LivedHistory, prices: Prices, stage: str) -> PolicyComparison:
     """The comparison. Raises RunError for a history that is too short."""
     gate, retraining = workload.gates.non_inferiority, workload.retraining
     terms = Terms(
@@ -78,14 +78,14 @@ def simulate(workload: Workload, task: Task, history: History, prices: Prices, s
         raise RunError(f"expected {expected}, got {error}: a longer history, or fewer test days, has more") from None
 
 
-def declared_policy(workload: Workload) -> Policy | None:
+def declared_policy(workload: Workload) -> RetrainingPolicy | None:
     """The declaration as a policy; None if it rests on a calibrated bound or on a schedule by the calendar."""
     retraining, monitors = workload.retraining, workload.monitors
     by_error = "error" in retraining.alarms
     rate = re.fullmatch(r"rate\((\d+) days?\)", retraining.schedule or "rate(0 days)")
     if rate is None or "input-drift" in retraining.alarms or (by_error and monitors.error_bound is None):
         return None
-    return Policy(
+    return RetrainingPolicy(
         train_days=workload.training.train_days,
         error_bound=monitors.error_bound if by_error else None,
         error_windows=monitors.error_windows,
@@ -94,7 +94,7 @@ def declared_policy(workload: Workload) -> Policy | None:
     )
 
 
-def keys_of(policy: Policy, step_days: int) -> Keys:
+def keys_of(policy: RetrainingPolicy, step_days: int) -> Keys:
     """The policy as keys of workload.yaml."""
     by_error = policy.error_bound is not None
     watched: Keys = {

@@ -11,7 +11,7 @@ from console.cli.completion import workload_names
 from console.cli.options import Build, Json, Stage
 
 if TYPE_CHECKING:
-    from millrace.simulation.proposal import Comparison
+    from millrace.simulation.proposal import PolicyComparison
 
 MOST_USD = 1e12
 """With more, sums of costs have no digits left."""
@@ -101,7 +101,7 @@ def simulate(
         write_keys(folder / "workload.yaml", keys)
 
 
-def _document(found: Comparison) -> list[dict[str, Any]]:
+def _document(found: PolicyComparison) -> list[dict[str, Any]]:
     best = found.best.usd
     return [
         {

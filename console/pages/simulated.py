@@ -12,7 +12,7 @@ from console.pages.markup import element, together
 from console.pages.scale import Scale, short
 from console.pages.template import template
 from console.pages.time_axis import ticks
-from millrace.simulation.proposal import Comparison, Row
+from millrace.simulation.proposal import PolicyComparison, Row
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 16.0
 LINE, HEAD, FOOT = 74.0, 20.0, 26.0
@@ -21,7 +21,7 @@ Curve = list[tuple[int, float]]
 """Days (ordinal) with their mean errors."""
 
 
-def simulated_page(workload: str, found: Comparison, *, usd_per_training: float, lines: str) -> str:
+def simulated_page(workload: str, found: PolicyComparison, *, usd_per_training: float, lines: str) -> str:
     """The page as HTML. `lines` are those of workload.yaml that the proposal needs."""
     return template("simulated.html.jinja", short=short).render(
         workload=workload,
@@ -33,7 +33,7 @@ def simulated_page(workload: str, found: Comparison, *, usd_per_training: float,
     )
 
 
-def picture(found: Comparison) -> Markup:
+def picture(found: PolicyComparison) -> Markup:
     """All policies below each other, the cheapest first, on one axis of time and one scale of the error."""
     start = date.fromisoformat(found.replay.history.first).toordinal()
     days = [start + day for day in found.replay.days.tolist()]
@@ -82,7 +82,7 @@ def _line(row: Row, curve: Curve, days: Sequence[int], time: Scale, top: float, 
     )
 
 
-def _curve(row: Row, found: Comparison, days: Sequence[int]) -> Curve:
+def _curve(row: Row, found: PolicyComparison, days: Sequence[int]) -> Curve:
     """The middle day and the mean error between each decision and the next, if there were rows."""
     replay, course = found.replay, row.course
     error_V = replay.error(course.length_V, course.version_V, replay.days[:-1], replay.days[1:])

@@ -15,7 +15,14 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from millrace.errors import ConfigurationError
-from millrace.evaluation.measures.bias import POST_TRAINING, PRE_TRAINING, Metric, Rows, UndefinedError, value_of
+from millrace.evaluation.measures.bias import (
+    POST_TRAINING,
+    PRE_TRAINING,
+    BiasMetric,
+    GroupRows,
+    UndefinedError,
+    value_of,
+)
 from millrace.messages.envelope import Message
 
 if TYPE_CHECKING:
@@ -114,7 +121,7 @@ def analyse(rows: pa.Table, config: AnalysisConfig, *, where: str) -> Analysis:
     if config.predicted_label is not None:
         predicted = _name(rows, config.predicted_label, "predicted_label", where)
 
-    def result(methods: Methods | None, metrics: Mapping[str, Metric]) -> BiasResult | None:
+    def result(methods: Methods | None, metrics: Mapping[str, BiasMetric]) -> BiasResult | None:
         if methods is None:
             return None
         chosen = _chosen(methods, metrics, where)
@@ -126,7 +133,7 @@ def analyse(rows: pa.Table, config: AnalysisConfig, *, where: str) -> Analysis:
             facets[name] = []
             for facet_N, group in _groups(rows[name], facet, where):
                 # All metrics share these rows, which count each side of the facet once.
-                compared = Rows(
+                compared = GroupRows(
                     facet_N=facet_N, label_N=label_N, predicted_N=predicted_N, group_N=group_N, features_NF=features_NF
                 )
                 measured = [_result(key, one, compared) for key, one in chosen.items()]
@@ -158,7 +165,7 @@ def _predicted(
     return predicted_N
 
 
-def _chosen(methods: Methods, metrics: Mapping[str, Metric], where: str) -> Mapping[str, Metric]:
+def _chosen(methods: Methods, metrics: Mapping[str, BiasMetric], where: str) -> Mapping[str, BiasMetric]:
     if methods.methods == "all":
         return metrics
     wanted = [SYNONYMS.get(name, name) for name in methods.methods]
@@ -168,7 +175,7 @@ def _chosen(methods: Methods, metrics: Mapping[str, Metric], where: str) -> Mapp
     return {name: metric for name, metric in metrics.items() if name in wanted}
 
 
-def _result(name: str, metric: Metric, rows: Rows) -> MetricResult:
+def _result(name: str, metric: BiasMetric, rows: GroupRows) -> MetricResult:
     try:
         value = value_of(metric, rows)
     except UndefinedError as error:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from millrace.messages.envelope import Message, handles
 from millrace.settings.environment import PlatformEnvironment
-from millrace.state.audit_chain import AuditChain, Change, ChangeKind, Item
+from millrace.state.audit_chain import AuditChain, ChainChange, ChangeKind, Item
 
 SETTINGS = PlatformEnvironment.parse()
 LOGGER = Logger()
@@ -40,9 +40,9 @@ class StreamRecord(Message):
         return str(self.item.keys["pk"]["S"])
 
     @property
-    def change(self) -> Change:
+    def change(self) -> ChainChange:
         item = self.item
-        return Change(kind=self.kind, record=item.image or item.keys, at=item.at, sequence=item.sequence)
+        return ChainChange(kind=self.kind, record=item.image or item.keys, at=item.at, sequence=item.sequence)
 
 
 class StreamBatch(Message):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.guard.label_count import count_labels, count_new_rows
-from functions.guard.retraining_decision import Evidence
+from functions.guard.retraining_decision import GuardEvidence
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.tables import Lake
 from millrace.messages.envelope import StepInput
@@ -37,7 +37,7 @@ class Sources:
     s3: Any
 
 
-def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
+def gather(call: StepInput[RetrainInput], sources: Sources) -> GuardEvidence:
     """The evidence for the request, at its `as_of`."""
     names, as_of = sources.settings.names, call.state.as_of
     champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
@@ -52,7 +52,7 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
         runs = [champion.run, *([hash_of_run(last.execution_arn.rpartition(":")[2])] if last.execution_arn else [])]
         ahead = bool(sources.workload.prediction.horizon_hours)
         new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs, lies_ahead=ahead)
-    return Evidence(
+    return GuardEvidence(
         as_of=as_of,
         trigger=call.state.trigger,
         execution_arn=call.execution_arn,

@@ -10,7 +10,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.guard.evidence import Sources, gather
-from functions.guard.retraining_decision import Evidence, RetrainingDecision, decide, decided, overtaken, record
+from functions.guard.retraining_decision import GuardEvidence, RetrainingDecision, decide, decided, overtaken, record
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.messages.audit import AuditEvent, FloorMoved
@@ -51,7 +51,7 @@ def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
     return answer
 
 
-def settle(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]:
+def settle(call: StepInput[RetrainInput]) -> tuple[GuardEvidence, RetrainingDecision]:
     """The evidence and the decision. Only the holder of the lease is accepted, on evidence read under the lease.
 
     1. Read the evidence. If it refuses, that is the decision, and no lease is taken.
@@ -71,7 +71,7 @@ def settle(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]
     return evidence, decision
 
 
-def answer_by_rule(evidence: Evidence, *, cause: str) -> None:
+def answer_by_rule(evidence: GuardEvidence, *, cause: str) -> None:
     """Let the naive rule answer until labels of the drifted period decide, if the workload declares so."""
     policy, version = WORKLOAD.policy, ReleasePointers(STATE).champion()
     if WORKLOAD.retraining.without_labels == "keep" or not (
@@ -100,7 +100,7 @@ def audit(kept: Record) -> None:
     append(DYNAMODB, table=SETTINGS.names.platform.audit_table, workload=SETTINGS.workload, record=kept)
 
 
-def weigh(call: StepInput[RetrainInput]) -> tuple[Evidence, RetrainingDecision]:
+def weigh(call: StepInput[RetrainInput]) -> tuple[GuardEvidence, RetrainingDecision]:
     """The evidence as it is now, and the decision on it."""
     evidence = gather(call, SOURCES)
     return evidence, decide(evidence, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)

@@ -15,7 +15,7 @@ from millrace.workload.declaration import Budget, Retraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class GuardEvidence:
     """The figures and facts that the decision rests on."""
 
     as_of: datetime
@@ -63,7 +63,7 @@ class RetrainingDecision:
     None if the request is accepted, or if waiting alone does not help."""
 
 
-def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> RetrainingDecision:
+def decide(evidence: GuardEvidence, *, policy: Retraining, budget: Budget) -> RetrainingDecision:
     """The decision: accepted, or refused by the objection that lasts longest.
 
     Cool-down and labels do not hold back a person's command."""
@@ -101,7 +101,7 @@ def overtaken() -> RetrainingDecision:
     )
 
 
-def _champion(evidence: Evidence) -> RetrainingDecision | None:
+def _champion(evidence: GuardEvidence) -> RetrainingDecision | None:
     if evidence.has_champion:
         return None
     return RetrainingDecision(
@@ -111,7 +111,7 @@ def _champion(evidence: Evidence) -> RetrainingDecision | None:
     )
 
 
-def _lease(evidence: Evidence) -> RetrainingDecision | None:
+def _lease(evidence: GuardEvidence) -> RetrainingDecision | None:
     lease = evidence.lease
     if lease is None or lease.holder == evidence.execution_arn or lease.expires_at <= evidence.as_of:
         return None
@@ -123,7 +123,7 @@ def _lease(evidence: Evidence) -> RetrainingDecision | None:
     )
 
 
-def _cool_down(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
+def _cool_down(evidence: GuardEvidence, policy: Retraining) -> RetrainingDecision | None:
     if evidence.last.started_at is None:
         return None
     earliest = evidence.last.started_at + timedelta(days=policy.cool_down_days)
@@ -137,7 +137,7 @@ def _cool_down(evidence: Evidence, policy: Retraining) -> RetrainingDecision | N
     )
 
 
-def _month(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
+def _month(evidence: GuardEvidence, policy: Retraining) -> RetrainingDecision | None:
     runs = evidence.last.runs_in(month(evidence.as_of))
     if runs < policy.maximum_runs_per_month:
         return None
@@ -149,7 +149,7 @@ def _month(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
     )
 
 
-def _budget(evidence: Evidence, budget: Budget) -> RetrainingDecision | None:
+def _budget(evidence: GuardEvidence, budget: Budget) -> RetrainingDecision | None:
     if evidence.spent_usd + evidence.projected_usd <= budget.monthly_usd:
         return None
     never = evidence.projected_usd > budget.monthly_usd
@@ -164,7 +164,7 @@ def _budget(evidence: Evidence, budget: Budget) -> RetrainingDecision | None:
     )
 
 
-def _labels(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
+def _labels(evidence: GuardEvidence, policy: Retraining) -> RetrainingDecision | None:
     if evidence.new_labels >= policy.minimum_new_labels:
         return None
     return RetrainingDecision(
@@ -176,12 +176,12 @@ def _labels(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None
     )
 
 
-def labels_wanted(evidence: Evidence, policy: Retraining) -> int:
+def labels_wanted(evidence: GuardEvidence, policy: Retraining) -> int:
     """How many labels of the drifted period are missing; 0 if no window is above its bound."""
     return max(0, policy.drifted_labels - evidence.drifted_labels) if evidence.drifted_since else 0
 
 
-def _drifted(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
+def _drifted(evidence: GuardEvidence, policy: Retraining) -> RetrainingDecision | None:
     if evidence.drifted_since is None or not (wanted := labels_wanted(evidence, policy)):
         return None
     return RetrainingDecision(
@@ -194,7 +194,7 @@ def _drifted(evidence: Evidence, policy: Retraining) -> RetrainingDecision | Non
     )
 
 
-def decided(evidence: Evidence, decision: RetrainingDecision, policy: Retraining) -> RetrainingDecided:
+def decided(evidence: GuardEvidence, decision: RetrainingDecision, policy: Retraining) -> RetrainingDecided:
     """The decision as a message, for the machine's state, the event and the audit table."""
     return RetrainingDecided(
         accepted=decision.accepted,
@@ -216,7 +216,7 @@ def decided(evidence: Evidence, decision: RetrainingDecision, policy: Retraining
     )
 
 
-def record(evidence: Evidence, answer: RetrainingDecided, *, cause: str) -> Record:
+def record(evidence: GuardEvidence, answer: RetrainingDecided, *, cause: str) -> Record:
     """The audit record of the decision."""
     return Record(
         actor="guard",

@@ -28,7 +28,7 @@ from millrace.messages.envelope import handles
 from millrace.names import LIVE
 from millrace.release import assisted
 from millrace.release.climb import look, rung_of, wanted
-from millrace.release.ladder import Verdict
+from millrace.release.ladder import PhaseVerdict
 from millrace.release.promotion import version_of
 from millrace.release.registry import Package, Registry
 from millrace.release.requests import NO_REQUESTS, newest, of_climb
@@ -67,7 +67,7 @@ def handler(call: LookInput) -> PhaseJudged:
     package = REGISTRY.describe(release.package_arn)
     if climb.looks and climb.looks[-1].answer != "not_yet":
         last = climb.looks[-1]
-        return conclude(call, climb, Verdict(answer=last.answer, because=last.because), package)
+        return conclude(call, climb, PhaseVerdict(answer=last.answer, because=last.because), package)
     is_live = call.phase == LIVE
     if is_live and not has_lease(call):
         return PhaseJudged(answer="overtaken", because="another release has begun")
@@ -107,7 +107,7 @@ def handler(call: LookInput) -> PhaseJudged:
 
 def look_with_people(
     call: LookInput, store: ClimbStore, climb: Climb, pairs: Sequence[TwoAnswers], *, refused: str
-) -> tuple[Climb, Verdict]:
+) -> tuple[Climb, PhaseVerdict]:
     """The climb after this look and the verdict, by what people have decided with and without the version's answers."""
     asked = WORKLOAD.rollout.assisted
     climb = PEOPLE.read(climb, pairs)
@@ -207,7 +207,7 @@ def decision_of(pair: TwoAnswers, role: Role, climb: Climb) -> Decision:
     )
 
 
-def conclude(call: LookInput, climb: Climb, verdict: Verdict, package: Package) -> PhaseJudged:
+def conclude(call: LookInput, climb: Climb, verdict: PhaseVerdict, package: Package) -> PhaseJudged:
     """The answer. A verdict is kept in the audit, and a version that is stopped is refused in the registry too."""
     judged = PhaseJudged(
         answer=verdict.answer,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from millrace.decisions.record import Decision
 from millrace.decisions.review import ReviewItem, ReviewReason, item_of
-from millrace.messages.climb import Asked, Climb, TwoAnswers
+from millrace.messages.climb import Climb, ClimbAsked, TwoAnswers
 from millrace.release.assisted import agrees, is_blind
 from millrace.state.reviews import ReviewQueue
 from millrace.tasks.task import Task
@@ -27,7 +27,7 @@ class People:
         kept = {one.id: one for one in decisions}
         items = [self._item(climb, kept[pair.id], pair, now) for pair in pairs]
         new = tuple(
-            Asked(id=item.id, blind=item.is_blind, asked_at=now)
+            ClimbAsked(id=item.id, blind=item.is_blind, asked_at=now)
             for item in items
             if self._queue.open(item) or self._queue.exchange(item, now=now)
         )
@@ -40,8 +40,8 @@ class People:
         return climb.model_copy(update={"asked": tuple(self._read(climb.asked, by_id, items))})
 
     def _read(
-        self, asked: Iterable[Asked], pairs: dict[str, TwoAnswers], items: dict[str, ReviewItem]
-    ) -> Iterator[Asked]:
+        self, asked: Iterable[ClimbAsked], pairs: dict[str, TwoAnswers], items: dict[str, ReviewItem]
+    ) -> Iterator[ClimbAsked]:
         for one in asked:
             item, pair = items.get(one.id), pairs.get(one.id)
             if item and pair and item.answer and item.dropped_at:

@@ -22,7 +22,7 @@ from millrace.names import LIVE
 from millrace.release.promotion import (
     LEASE_DAYS,
     ROLLBACK_PHASES,
-    Verdict,
+    PromotionVerdict,
     check_proven,
     outcome_of,
     outdated_by,
@@ -75,7 +75,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     if not restores or is_signed(S3, NAMES, package):
         check_signature(S3, KEY, NAMES, package)
     # 2. What people have said. A version that waits for a person holds up no other: it takes no lease.
-    verdict = Verdict()
+    verdict = PromotionVerdict()
     if given.rollback is None and outcome_of(pointers, package.version, turn="open") == "open":
         verdict = judge(package, pointers)
         record(call, package, verdict)
@@ -145,14 +145,14 @@ def check_phases(given: ReleaseInput) -> None:
         raise ConflictError(f"rollout.phases: expected {expected} as declared and deployed, got {came}; {advice}")
 
 
-def judge(package: Package, pointers: Pointers) -> Verdict:
+def judge(package: Package, pointers: Pointers) -> PromotionVerdict:
     """What people have said about the version."""
     if package.was_live and pointers.champion is None:
-        return Verdict()  # it is brought back, since the pointers were lost
+        return PromotionVerdict()  # it is brought back, since the pointers were lost
     return verdict_of(package, approval=SETTINGS.approval, own_roles=NAMES.sessions)
 
 
-def record(call: StepInput[ReleaseInput], package: Package, verdict: Verdict) -> None:
+def record(call: StepInput[ReleaseInput], package: Package, verdict: PromotionVerdict) -> None:
     """Keep in the audit who has approved or refused the version. A repeated call adds nothing."""
     if not (verdict.approved_by or verdict.refusal):
         return

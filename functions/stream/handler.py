@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.stream.record import Record, dead_letter, read
+from functions.stream.record import RowRecord, dead_letter, read
 from millrace.aws import queues
 from millrace.decisions.online import Asked, OnlineRoad
 from millrace.decisions.road import Refusal
@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     Lambda keeps the order of a shard, so what comes again holds up what follows. That is right only for a fault of the
     platform: whatever is wrong with a record is settled here."""
     read_records = [read(one) for one in event["Records"]]
-    records = [one for one in read_records if isinstance(one, Record)]
+    records = [one for one in read_records if isinstance(one, RowRecord)]
     letters = [one for one in read_records if isinstance(one, str)]
     # Each row by the time at which its own record came: so a record that comes again, in whatever batch, is the same.
     rows = [row for one in records for row in ROAD.complete([one.row], [one.id], one.place.arrived)]

@@ -43,7 +43,7 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class RowRecord:
     """A record with a row, which may break the contract."""
 
     place: Place
@@ -52,7 +52,7 @@ class Record:
     row: Mapping[str, Any]
 
 
-def read(event: Mapping[str, Any]) -> Record | str:
+def read(event: Mapping[str, Any]) -> RowRecord | str:
     """The record of Lambda's event; the dead letter of one that is no row.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
@@ -70,11 +70,11 @@ def read(event: Mapping[str, Any]) -> Record | str:
     if not isinstance(document, dict):
         return dead_letter(place, _rejected(Reason.JSON, OBJECT, repr(document)))
     if document.keys() != FORM or not isinstance(document["row"], dict):
-        return Record(place=place, id=place.id, row=document)
+        return RowRecord(place=place, id=place.id, row=document)
     if not isinstance(document["id"], str) or not CALL_ID.fullmatch(document["id"]):
         expected = "1 to 64 letters, digits, '.', '_' or '-' of ASCII"
         return dead_letter(place, _rejected(Reason.TYPE, expected, repr(document["id"]), column="id"))
-    return Record(place=place, id=f"{document['id']}{OF_STREAM}", row=document["row"])
+    return RowRecord(place=place, id=f"{document['id']}{OF_STREAM}", row=document["row"])
 
 
 def dead_letter(place: Place, rejected: Rejected) -> str:

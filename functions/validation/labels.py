@@ -16,7 +16,14 @@ from millrace.contract.schema import parsed_schema
 from millrace.contract.validate import Validator
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_change import compare_known
-from millrace.datasets.label_evidence import Answers, answers_of, error_figure, label_figures, sure_answers, sure_parts
+from millrace.datasets.label_evidence import (
+    KnownAnswers,
+    answers_of,
+    error_figure,
+    label_figures,
+    sure_answers,
+    sure_parts,
+)
 from millrace.datasets.new_rows import extremes, parts, rows_within
 from millrace.datasets.notes import ARRIVAL, LABELS, WITHDRAWN_DROP
 from millrace.datasets.relabelled_rows import places
@@ -24,7 +31,7 @@ from millrace.datasets.tables import Lake
 from millrace.decisions.review import doubted_labels
 from millrace.decisions.scored import EPOCH, MOST_ROWS
 from millrace.messages.ingest import DropObject, ParsedDrop, cut
-from millrace.monitoring.label_batch import ERROR, Figure, LabelBatch, is_early, judge_batch, quota_of
+from millrace.monitoring.label_batch import ERROR, BatchFigure, LabelBatch, is_early, judge_batch, quota_of
 from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
 from millrace.tasks import catalogue as tasks
 from millrace.timestamps import MICROSECOND
@@ -186,7 +193,7 @@ class LabelJudge:
         rows, contradicts = rows.filter(pa.array(is_news)), known.contradicts[is_news]
         if not rows.num_rows:
             return LabelBatch(labels=0)
-        figures: dict[str, Figure] = {}
+        figures: dict[str, BatchFigure] = {}
         for name in spec.label_columns:
             figures |= label_figures(name, rows[name].to_pylist())
         answers, unanswered = self._answers(rows, contradicts, seed=seed)
@@ -211,7 +218,9 @@ class LabelJudge:
         rows = pa.concat_tables([none, *(validator.judge(part).accepted for part in parts(parsed, contract))])
         return rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in spec.label_columns)))
 
-    def _answers(self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str) -> tuple[Answers | None, int]:
+    def _answers(
+        self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str
+    ) -> tuple[KnownAnswers | None, int]:
         """The answers to the labelled rows of some days, and how many of all labels probably have neither one nor an
         earlier label; None and 0 if the labels do not say which days these are.
 
@@ -219,7 +228,7 @@ class LabelJudge:
         import numpy as np
         import pyarrow as pa
 
-        from millrace.decisions.columns import Shape, read_parts
+        from millrace.decisions.columns import ColumnShape, read_parts
         from millrace.decisions.labelled import LabelledDecisions
         from millrace.decisions.outcome_columns import join, times_of
 
@@ -233,7 +242,7 @@ class LabelJudge:
         drawn = random.Random(seed).sample(days, min(len(days), MOST_DAYS))  # noqa: S311 # nosec B311
         near_L, chosen = np.isin(day_L, drawn), {EPOCH + number * DAY for number in drawn}
         task, has_files = tasks.declare(spec, contract.rows.column(spec.label_columns[0])), False
-        shape = Shape(cells={}, answer=task.answer)
+        shape = ColumnShape(cells={}, answer=task.answer)
         joined: dict[str, Any] = {"prediction_spec": spec, "table": contract.labels}
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
         with TemporaryDirectory() as folder:

@@ -46,7 +46,7 @@ from millrace.evaluation.comparison import compare
 from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
 from millrace.evaluation.evidence import Contender, Estimate, PartFigures, Who
 from millrace.evaluation.gates.simple import Simple
-from millrace.evaluation.measures.case import Answered, Case
+from millrace.evaluation.measures.case import AnsweredCase, Case
 from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders, scores
 from millrace.evaluation.measures.costs import costs_of
@@ -242,7 +242,7 @@ def _age_days(end: np.datetime64, as_of: datetime) -> float:
 
 
 def _champion(
-    champion: Answered, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
+    champion: AnsweredCase, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
 ) -> report.ChampionComparison:
     """Both models on the most recent test rows.
 

@@ -22,7 +22,7 @@ from millrace.errors import ArtefactError
 from millrace.evaluation.bootstrap import days, entities
 from millrace.evaluation.evidence import HiddenGroups
 from millrace.evaluation.hidden import find_entity
-from millrace.evaluation.measures.case import Answered, Case
+from millrace.evaluation.measures.case import AnsweredCase, Case
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer
 from millrace.features.as_of import entity_times
 from millrace.features.catalogue import encode
@@ -120,7 +120,7 @@ def labelled_rows(rows: SplitRows, workload: Workload) -> LabelledRows:
 
 def answered(
     model: Model, champion: Model | None, version: str, naive: NaiveAnswer, rows: SplitRows, workload: Workload
-) -> list[Answered]:
+) -> list[AnsweredCase]:
     """The answers that the candidate is compared with: those of the naive rule, then of the champion if there is one.
 
     A champion is judged by its own task, since its classes may have another order. Raises ArtefactError if that task is
@@ -128,7 +128,9 @@ def answered(
     task, rule = model.description.task, workload.gates.baseline.kind.replace("_", " ")
     target_T = rows.test_targets[naive.rows_T]
     found = [
-        Answered(who="naive", name=rule, task=task, output_TW=naive.output_TW, target_T=target_T, rows_T=naive.rows_T)
+        AnsweredCase(
+            who="naive", name=rule, task=task, output_TW=naive.output_TW, target_T=target_T, rows_T=naive.rows_T
+        )
     ]
     if champion:
         before = champion.description.task
@@ -140,7 +142,7 @@ def answered(
         output_TW, target_T = outputs(champion, rows.test), before.targets(rows.test[LABEL])
         everywhere_T = np.ones(len(target_T), np.bool_)
         found.append(
-            Answered(
+            AnsweredCase(
                 who="champion",
                 name=f"version {version}",
                 task=before,
@@ -162,7 +164,7 @@ def blocks_of(rows: SplitRows, part: slice, workload: Workload) -> npt.NDArray[n
     return entities(entity_N, fewest=0) if workload.training.split.by == "group" else entities(entity_N)
 
 
-def case_of(model: Model, rows: SplitRows, output_TW: Output, today: Answered, workload: Workload) -> Case:
+def case_of(model: Model, rows: SplitRows, output_TW: Output, today: AnsweredCase, workload: Workload) -> Case:
     """All that the measures look at. `today` is what decides now: the champion, or the naive rule."""
     return Case(
         task=model.description.task,

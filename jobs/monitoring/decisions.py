@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.decisions.columns import INPUT, WATCHED, Shape
+from millrace.decisions.columns import INPUT, WATCHED, ColumnShape
 from millrace.features.catalogue import Features, columns, histories, measured, summarise
 from millrace.messages.served import ServedReport
 from millrace.monitoring import baseline
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from millrace.tasks.task import AnswerField
 
 
-def shape_of(known: Baseline, features: Features, table: Table, answer: tuple[AnswerField, ...]) -> Shape:
+def shape_of(known: Baseline, features: Features, table: Table, answer: tuple[AnswerField, ...]) -> ColumnShape:
     """What the monitors read of decisions. `features` are the encoders as declared now, `table` is the contract's."""
     by_container = [name for encoder in measured(features) for name in encoder.watched]
     needed = dict.fromkeys([*columns(_of_rows(features)), *(column.name for column in known.columns)])
@@ -30,7 +30,7 @@ def shape_of(known: Baseline, features: Features, table: Table, answer: tuple[An
     of_answers = [name for name in known.answers.columns if IS not in name] if known.answers else []
     measures = dict.fromkeys([*by_container, *of_answers])
     fields = {one.name for one in answer}
-    return Shape(cells=kinds, answer=answer, measures=tuple(name for name in measures if name not in fields))
+    return ColumnShape(cells=kinds, answer=answer, measures=tuple(name for name in measures if name not in fields))
 
 
 def watched(decisions: pa.Table, known: Baseline, features: Features) -> pa.Table:

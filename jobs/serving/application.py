@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from jobs.serving.cells import RequestRows
 from jobs.serving.http import BadRequest
 from jobs.serving.refusals import Refused, Rejection
-from jobs.serving.rows import Reader
-from jobs.serving.server import Answer, Request
+from jobs.serving.rows import RowReader
+from jobs.serving.server import Request, Response
 from jobs.serving.settings import MB, Settings
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS, PREDICTION, write_answers
 from millrace.explanations.requested import explanation_of
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from millrace.features.signature import Signature
 
 JSON, LINES = "application/json", "application/jsonlines"
-ALIVE = Answer(status=200, body=b"")
-FAILED = Answer(status=500, body=b'{"error":"the server failed"}')
+ALIVE = Response(status=200, body=b"")
+FAILED = Response(status=500, body=b'{"error":"the server failed"}')
 
 UNUSABLE: Rejection = {"column": PREDICTION, "expected": "a finite number in its range", "came": "another"}
 """The rejection of a row whose answer, or what is measured of it, is not finite or not in its range. Its cells are far
@@ -48,7 +48,7 @@ class Application:
         self._model = model
         self._task = model.description.task
         self._features = model.description.features
-        self._reader = Reader(self._features, arrow=settings.batch)
+        self._reader = RowReader(self._features, arrow=settings.batch)
         self._is_measured = bool(encoders.measured(self._features)) or model.measures_likeness
         self._version = settings.model_version
         # Templates of text, each filled by one `%` for each row. The version comes from outside: where it is part of a
@@ -64,24 +64,24 @@ class Application:
             "BatchStrategy": "MULTI_RECORD",
             "MaxPayloadInMB": settings.max_body_bytes // MB,
         }
-        self._parameters = Answer(status=200, body=json.dumps(parameters).encode())
+        self._parameters = Response(status=200, body=json.dumps(parameters).encode())
         # The first pass of an engine is slow, so it comes before the first ping is answered.
         self._model.outputs(_one_row(model.description.signature))
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request]) -> list[Response]:
         """One answer for each request, in order. The rows of all requests pass the model together."""
         # First read them all. A request without rows for the model, such as a ping or a refusal, has its answer here.
-        answers: list[Answer | RequestRows] = [self._read(request) for request in requests]
+        answers: list[Response | RequestRows] = [self._read(request) for request in requests]
         readable = [rows for rows in answers if isinstance(rows, RequestRows)]
         if not readable:
-            return [answer for answer in answers if isinstance(answer, Answer)]
+            return [answer for answer in answers if isinstance(answer, Response)]
         try:
             found, watched = self._answers([rows for rows in readable if len(rows)])
         except Exception:
             # An engine that fails is no client's fault and must not take the worker down.
             traceback.print_exc()
             return [FAILED if isinstance(answer, RequestRows) else answer for answer in answers]
-        done: list[Answer] = []
+        done: list[Response] = []
         # Rows of JSON are written one by one, those of an Arrow stream column by column.
         answered = cells(found, self._fields) if any(rows.numbers is None for rows in readable) else []
         # The model answered the rows of all requests as one table: each request gets its stretch of it, in order.
@@ -151,11 +151,11 @@ class Application:
             traceback.print_exc()
             return "null"
 
-    def refuse(self, bad: BadRequest) -> Answer:
+    def refuse(self, bad: BadRequest) -> Response:
         """The answer to bytes that are no request."""
         return _refusal("bad request", expected=bad.expected, came=bad.came, where="request", status=bad.status)
 
-    def _read(self, request: Request) -> Answer | RequestRows:
+    def _read(self, request: Request) -> Response | RequestRows:
         """The rows of a request that wants predictions; the answer to any other request."""
         head = request.head
         if head.path == "/invocations":
@@ -182,7 +182,7 @@ class Application:
         expected = "/ping, /invocations or /execution-parameters"
         return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
 
-    def _write(self, rows: RequestRows, answered: Cells, watched: Sequence[str], why: Sequence[str]) -> Answer:
+    def _write(self, rows: RequestRows, answered: Cells, watched: Sequence[str], why: Sequence[str]) -> Response:
         """The answer in JSON or JSON lines: for each row, in order, its prediction or why it was rejected.
 
         In JSON, a prediction also has what is watched of its images and texts, and its explanation if one is wanted."""
@@ -195,19 +195,19 @@ class Application:
                 parts = [f'{part[:-1]},"explanation":{one}}}' for part, one in zip(parts, why, strict=True)]
             if rows.rejected:
                 parts = _with_rejected(parts, rows.rejected, lambda _, reason: f'{{"rejected":{reason}}}')
-            return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
+            return Response(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
         given = [json.dumps(one) for one in rows.ids]
         ids = [one for place, one in enumerate(given) if place not in rows.rejected]
         # No newline at the end: batch transform puts one behind each answer (AssembleWith: Line).
         lines = [self._line % (name, *one) for name, one in zip(ids, answered, strict=True)]
         lines = _with_rejected(lines, rows.rejected, lambda at, reason: f'{{"id":{given[at]},"rejected":{reason}}}')
-        return Answer(status=200, body="\n".join(lines).encode(), content_type=LINES)
+        return Response(status=200, body="\n".join(lines).encode(), content_type=LINES)
 
-    def _write_arrow(self, rows: RequestRows, answers: Mapping[str, npt.NDArray[Any]]) -> Answer:
+    def _write_arrow(self, rows: RequestRows, answers: Mapping[str, npt.NDArray[Any]]) -> Response:
         body = write_answers(
             rows.numbers, answers, fields=self._task.answer, model_version=self._version, rejected=rows.rejected
         )
-        return Answer(status=200, body=body, content_type=CONTENT_TYPE)
+        return Response(status=200, body=body, content_type=CONTENT_TYPE)
 
 
 def _reject(requests: Sequence[RequestRows], usable_N: npt.NDArray[np.bool_]) -> None:
@@ -251,6 +251,6 @@ def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:
     return {spec.name: np.zeros((1, *(size or 1 for size in spec.shape)), spec.dtype) for spec in signature}
 
 
-def _refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Answer:
+def _refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Response:
     document = {"error": error, "expected": expected, "came": came, "where": where}
-    return Answer(status=status, body=json.dumps(document).encode())
+    return Response(status=status, body=json.dumps(document).encode())

@@ -23,7 +23,7 @@ MAX_ROWS = 20_000
 """The most rows of one body in JSON or JSON lines. An Arrow stream may have more."""
 
 
-class Reader:
+class RowReader:
     """Reads bodies for a model of these features."""
 
     def __init__(self, features: Features, *, arrow: bool = False) -> None:

@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(kw_only=True, slots=True)
-class Answer:
+class Response:
     status: int
     body: bytes
     content_type: str = "application/json"
@@ -71,11 +71,11 @@ class Answer:
 class Answering(Protocol):
     """What the server needs of an application. Neither method may raise."""
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request]) -> list[Response]:
         """One answer for each request, in their order."""
         ...
 
-    def refuse(self, bad: BadRequest) -> Answer:
+    def refuse(self, bad: BadRequest) -> Response:
         """The answer to bytes that are no HTTP request."""
         ...
 
@@ -289,7 +289,7 @@ class Server:
         connection.head, connection.since, connection.used = None, 0.0, time.monotonic()
         return Request(head=head, body=body)
 
-    def _reply(self, connection: Connection, requests: Sequence[Request], answers: Sequence[Answer]) -> None:
+    def _reply(self, connection: Connection, requests: Sequence[Request], answers: Sequence[Response]) -> None:
         """Write a client's answers of this turn, in the order of its requests, and what comes behind them."""
         # Only the last request can be one that closes the connection. When the server stops, the last one that has
         # arrived closes it too.

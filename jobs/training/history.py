@@ -23,7 +23,7 @@ from millrace.datasets.split import Split, split_at
 from millrace.errors import SnapshotError
 from millrace.evaluation.measures.costs import cost_by_row
 from millrace.messages.training_job import DATA_CHANNEL
-from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, History
+from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.training import Days, Training
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def write_history(places: TrainingPlaces, stop: StopSignal) -> None:
         costs.append([one[1] for one in kept])
         seconds += [one[2] for one in whole]
         print(f"{len(whole)} versions of {'all' if length is None else length} days", flush=True)
-    history = History(
+    history = LivedHistory(
         first=str(first),
         step_days=step,
         test_days=setting.workload.training.test_days,

@@ -87,7 +87,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class TrialRows:
     """The rows as one candidate sees them."""
 
     workload: Workload
@@ -174,14 +174,14 @@ def _result(call: Callable[[], Judged | None]) -> Judged | str | None:
         return str(error)
 
 
-def _rows(path: Path, contract: Contract, table: pa.Table, places: TrainingPlaces) -> Rows:
+def _rows(path: Path, contract: Contract, table: pa.Table, places: TrainingPlaces) -> TrialRows:
     workload = read_workload(path)
     features = encoders.declare(workload.prediction.features, contract.rows)
     pretrained = pretrained_vectors(places, workload.training, features)
     features = pretrained.declare(features) if pretrained else features
     task = tasks.declare(workload.prediction, contract.label)
     found = examples(table, workload=workload, features=features)
-    return Rows(
+    return TrialRows(
         workload=workload,
         task=task,
         fitted=encoders.fit(features, found.part(found.parts.train)),
@@ -217,7 +217,7 @@ def _candidate(
     return replace(judged, epochs=best.epoch + 1, seconds=time.process_time() - began)
 
 
-def _planned(rows: Rows, planned_s: float) -> TrainingInputs:
+def _planned(rows: TrialRows, planned_s: float) -> TrainingInputs:
     """The inputs of a training that takes about so many seconds on one processor, and no more epochs than declared."""
     parameters, signature = rows.workload.training.family_parameters(), encoders.signature(rows.fitted)
     row = {name: value[:1] for name, value in rows.resident("train", 1).tensors.items()}
@@ -237,7 +237,7 @@ def _planned(rows: Rows, planned_s: float) -> TrainingInputs:
     )
 
 
-def _rivals(rows: Rows) -> Iterator[tuple[str, Callable[[], Judged | None]]]:
+def _rivals(rows: TrialRows) -> Iterator[tuple[str, Callable[[], Judged | None]]]:
     """The declared naive rule, and the simple models that suit the task."""
     if rows.workload.gates.baseline is not None:
         yield "naive", partial(_naive, rows)
@@ -253,7 +253,7 @@ def _rivals(rows: Rows) -> Iterator[tuple[str, Callable[[], Judged | None]]]:
         yield kind, partial(_simple, rows, kind, train, target_M, held)
 
 
-def _naive(rows: Rows) -> Judged | None:
+def _naive(rows: TrialRows) -> Judged | None:
     began, found, prediction = time.process_time(), rows.examples, rows.workload.prediction
     labelled = LabelledRows.of(
         found.table,
@@ -272,7 +272,7 @@ def _naive(rows: Rows) -> Judged | None:
     return replace(rows.judged(answer.output_TW, answer.rows_T), seconds=time.process_time() - began)
 
 
-def _simple(rows: Rows, kind: str, train: Matrix, target_M: npt.NDArray[Any], held: Matrix) -> Judged:
+def _simple(rows: TrialRows, kind: str, train: Matrix, target_M: npt.NDArray[Any], held: Matrix) -> Judged:
     began = time.process_time()
     judged = rows.judged(SIMPLE[kind].answers(train, target_M, held, rows.task))
     return replace(judged, seconds=time.process_time() - began)

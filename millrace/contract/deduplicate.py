@@ -35,7 +35,7 @@ class Keys:
     A label that corrects an earlier one is such a row: it has the same key and another label."""
 
 
-class Seen:
+class SeenKeys:
     """The keys of a drop, part after part. Each key has a number, and the line of the row that was accepted with it.
 
     A row takes 24 to 34 bytes, or 18 if the keys ascend. A key that is no number is kept as a hash of 128 bits,
@@ -233,7 +233,7 @@ def duplicates(
     good: Mask,
     key: tuple[str, ...],
     known: Keys | None,
-    seen: Seen,
+    seen: SeenKeys,
     numbers: Numbers,
     *,
     is_alone: bool = True,

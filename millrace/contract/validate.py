@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of, repeated
+from millrace.contract.deduplicate import Keys, SeenKeys, decoded, duplicates, key_of, repeated
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
@@ -65,7 +65,7 @@ class Validator:
         Without it only their length and header are checked."""
         self._table, self._decodes = table, decodes
         self._held = {keys.columns: keys for keys in held}
-        self._seen = {key: Seen() for key in table.keys}
+        self._seen = {key: SeenKeys() for key in table.keys}
 
     def judge(self, rows: pa.Table) -> ValidationResult:
         """The result for the next part. The number of rows is checked at the end, by `wrong_row_count`.
@@ -117,7 +117,7 @@ def refuse_known(rows: pa.Table, table: Table, held: tuple[Keys, ...]) -> Valida
     good = np.ones(rows.num_rows, dtype=bool)
     problems: Problems = defaultdict(list)
     for keys in held:
-        seen = Seen()
+        seen = SeenKeys()
         numbers = seen.number(key_of(rows, keys.columns), good)
         for row, violation in duplicates(rows, good, keys.columns, keys, seen, numbers).items():
             problems[row].append(violation)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from millrace.monitoring.label_batch import ERROR, EVEN, EVERY, SURE, Figure, SureAnswers
+from millrace.monitoring.label_batch import ERROR, EVEN, EVERY, SURE, BatchFigure, SureAnswers
 from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ QUARTERS = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class KnownAnswers:
     """Answers of the model whose labels are in the batch, one place each; N of them."""
 
     answer: Sequence[str]
@@ -36,11 +36,11 @@ class Answers:
     """Whether an error is a share of answers, 0 to 1."""
     confidence: Floats
     """N; NaN for an answer without one."""
-    columns: Mapping[str, Cells] = field(default_factory=dict)
+    columns: Mapping[str, LabelCells] = field(default_factory=dict)
     """The cells of the answered rows by column."""
 
 
-class Cells:
+class LabelCells:
     """The cells of a column, as far as parts are made of them: numbers, or few texts.
 
     A million rows with twenty columns are 200 MB."""
@@ -78,7 +78,7 @@ class Cells:
 
 def answers_of(
     outcomes: Outcomes, inputs: Callable[[Places], Iterable[pa.ChunkedArray]], *, is_share: bool, but_of: Sequence[str]
-) -> Answers | None:
+) -> KnownAnswers | None:
     """The answers whose error is known; None without any. `inputs` and the places are those of `LabelledDecisions`.
 
     The columns are those of the first answer's row, without `but_of`."""
@@ -92,14 +92,14 @@ def answers_of(
         return None
     place_N = told.column(PLACE).to_numpy()
     first = json.loads(next(iter(inputs(place_N[:1])))[0].as_py())
-    columns = {name: Cells() for name in first if name not in but_of}
+    columns = {name: LabelCells() for name in first if name not in but_of}
     told, place_N = told.take(np.argsort(place_N)), np.sort(place_N)
     for part in inputs(place_N):
         rows = [json.loads(text) for text in part.to_pylist()]
         for name, cells in columns.items():
             cells.add([row.get(name) for row in rows])
     confidence = told.answers(CONFIDENCE)
-    return Answers(
+    return KnownAnswers(
         answer=[str(value) for value in told.column(OUTPUT + "value").to_pylist()],
         error=told.errors,
         is_share=is_share,
@@ -108,7 +108,7 @@ def answers_of(
     )
 
 
-def label_figures(name: str, values: Sequence[Any]) -> dict[str, Figure]:
+def label_figures(name: str, values: Sequence[Any]) -> dict[str, BatchFigure]:
     """The share of each class among the labels of a column, or the mean of numbers."""
     import numpy as np
 
@@ -116,26 +116,26 @@ def label_figures(name: str, values: Sequence[Any]) -> dict[str, Figure]:
         return {}
     if all(isinstance(value, float) for value in values):
         finite = np.asarray(values)[np.isfinite(values)]
-        mean = Figure(value=float(finite.mean()), rows=len(finite), is_share=False) if len(finite) else None
+        mean = BatchFigure(value=float(finite.mean()), rows=len(finite), is_share=False) if len(finite) else None
         return {f"mean {name}": mean} if mean else {}
     texts, counts = np.unique([str(value) for value in values], return_counts=True)
     if len(texts) > MOST_CLASSES:
         return {}
     return {
-        f"share of {name} {text}": Figure(value=many / len(values), rows=len(values))
+        f"share of {name} {text}": BatchFigure(value=many / len(values), rows=len(values))
         for text, many in zip(texts.tolist(), counts.tolist(), strict=True)
     }
 
 
-def error_figure(answers: Answers) -> dict[str, Figure]:
+def error_figure(answers: KnownAnswers) -> dict[str, BatchFigure]:
     """The mean error of the answers."""
     if not len(answers.error):
         return {}
     mean = float(answers.error.mean())
-    return {ERROR: Figure(value=mean, rows=len(answers.error), is_share=answers.is_share)}
+    return {ERROR: BatchFigure(value=mean, rows=len(answers.error), is_share=answers.is_share)}
 
 
-def sure_answers(answers: Answers) -> dict[str, SureAnswers]:
+def sure_answers(answers: KnownAnswers) -> dict[str, SureAnswers]:
     """By answer, how many of those of which the model was sure are wrong by the labels; and of all likely ones."""
     import numpy as np
 
@@ -149,7 +149,7 @@ def sure_answers(answers: Answers) -> dict[str, SureAnswers]:
     return every | {f"answer {one}": _count(sure & (given == one), wrong) for one in classes}
 
 
-def sure_parts(answers: Answers) -> dict[str, SureAnswers]:
+def sure_parts(answers: KnownAnswers) -> dict[str, SureAnswers]:
     """The same by part of the rows: by quarter of each column of numbers, by value of each other column."""
 
     sure, wrong = _sure(answers)
@@ -159,7 +159,7 @@ def sure_parts(answers: Answers) -> dict[str, SureAnswers]:
     return found
 
 
-def _sure(answers: Answers) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _sure(answers: KnownAnswers) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which answers are sure, and which are wrong. Without confidences, or for amounts, none is sure."""
     sure = (answers.confidence >= SURE) & answers.is_share
     return sure, answers.error >= 1 / 2

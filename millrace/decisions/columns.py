@@ -71,7 +71,7 @@ SCORED_ROWS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class ColumnShape:
     """What of inputs, answers and measures has a column."""
 
     cells: Mapping[str, Kind | None]
@@ -104,7 +104,7 @@ class StoredTable:
     """The lines that are no decisions, and the scored files that are gone."""
 
 
-def read_folder(folder: Path, *, workload: str, shape: Shape) -> StoredTable:
+def read_folder(folder: Path, *, workload: str, shape: ColumnShape) -> StoredTable:
     """The decisions in the `.jsonl` files and in files of absorbed lines below the folder, and in the delivered files
     that references there name."""
     reader = _Reader(shape)
@@ -125,7 +125,7 @@ def read_parts(
     workload: str,
     days: Collection[date],
     *,
-    shape: Shape,
+    shape: ColumnShape,
     most_scored: int = scored.MOST_ROWS,
     wanted: Callable[[pa.Table], pa.Array] | None = None,
 ) -> Iterator[pa.Table]:
@@ -148,7 +148,7 @@ def read_parts(
 class _Reader:
     """Reads decisions, a part at a time. `unreadable` counts as in `StoredTable`."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: ColumnShape) -> None:
         self.shape = shape
         self.unreadable = 0
 
@@ -232,7 +232,7 @@ def _is_usual(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.array([usual and hashlib.sha256(text).hexdigest() == said for text, said, usual in digests], bool)
 
 
-def _parse(rows: pa.Table, shape: Shape) -> pa.Table | None:
+def _parse(rows: pa.Table, shape: ColumnShape) -> pa.Table | None:
     """The table's rows; None if a cell is of another kind."""
     fallback = rows.column("fallback")
     try:
@@ -254,7 +254,7 @@ def _parse(rows: pa.Table, shape: Shape) -> pa.Table | None:
         return None
 
 
-def _parsed(texts: pa.ChunkedArray, part: str, shape: Shape) -> dict[str, pa.ChunkedArray]:
+def _parsed(texts: pa.ChunkedArray, part: str, shape: ColumnShape) -> dict[str, pa.ChunkedArray]:
     """The columns of a part, of the texts of its objects. Raises ArrowInvalid for a cell of another kind."""
     wanted = shape.parsed(part)
     if part == WATCHED and not wanted:
@@ -313,7 +313,7 @@ def cell_of(cell: Any, kind: Kind | None) -> Any:
         return None
 
 
-def of_decisions(decisions: Sequence[Decision], shape: Shape) -> pa.Table:
+def of_decisions(decisions: Sequence[Decision], shape: ColumnShape) -> pa.Table:
     """The table of decisions that are at hand."""
     rows = [json.loads(one.input) for one in decisions] if shape.cells else []
     columns: dict[str, list[Any]] = {name: [getattr(one, name) for one in decisions] for name in PLAIN}

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from millrace.artefact.batch import ROW
 from millrace.contract.schema import PREDICTION_ID
-from millrace.decisions.columns import OUTPUT, Shape, newest
+from millrace.decisions.columns import OUTPUT, ColumnShape, newest
 from millrace.decisions.outcome_columns import SECOND, decisions_of, key_texts, label_texts, times_of
 from millrace.timestamps import MICROSECOND
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from millrace.decisions.outcome_columns import Places
     from millrace.workload.declaration import Prediction
 
-SHAPE = Shape(cells={}, answer=())
+SHAPE = ColumnShape(cells={}, answer=())
 """The columns of decisions that are read, if nobody asks for the answers."""
 KEPT, ANSWERED = ("id", "event_time", "inferred_at", "key"), ("fallback", "model_version", "withheld")
 """Those that stay in memory, and those that stay there beside the answers."""
@@ -50,7 +50,7 @@ class LabelledDecisions:
         prediction_spec: Prediction,
         table: Table,
         folder: Path,
-        shape: Shape = SHAPE,
+        shape: ColumnShape = SHAPE,
         hours: Sequence[float] = (0.0,),
     ) -> None:
         """`table` is the contract's table of the labels. `folder` takes the file. `shape` is that of the parts. A label

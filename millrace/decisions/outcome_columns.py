@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind
 from millrace.contract.schema import ARRIVED, PREDICTION_ID
-from millrace.decisions.columns import OUTPUT, Shape, as_said, objects, of_decisions
+from millrace.decisions.columns import OUTPUT, ColumnShape, as_said, objects, of_decisions
 from millrace.timestamps import MICROSECOND, micros, parse_utc
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def join_decisions(
     decisions: Sequence[Decision], labels: Sequence[Label], *, prediction_spec: Prediction, table: Table, task: Task
 ) -> list[Outcome]:
     """The same as `join` for decisions that are at hand, each with what the model said."""
-    shape = Shape(cells={}, answer=task.answer)
+    shape = ColumnShape(cells={}, answer=task.answer)
     rows = pa.Table.from_pylist([dict(label) for label in labels], schema=_schema_of(labels))
     found = join(of_decisions(decisions, shape), rows, prediction_spec=prediction_spec, table=table, task=task)
     triples = zip(found.places.tolist(), found.labels.tolist(), found.errors.tolist(), strict=True)
@@ -174,7 +174,7 @@ def decisions_of(decisions: pa.Table, labels: pa.Table, *, prediction_spec: Pred
 
 
 @dataclass(frozen=True, kw_only=True)
-class Keys:
+class OutcomeKeys:
     """What decisions and labels are about. L are the labels at the first horizon, then those at the next one."""
 
     key_D: Places
@@ -196,7 +196,7 @@ class Keys:
 
 def keys_of(
     said: pa.Table, labels: pa.Table, spec: Prediction, table: Table, *, hours: Sequence[float] = (0.0,)
-) -> Keys:
+) -> OutcomeKeys:
     """What each decision is about, and each label's row so many hours before it. Of decisions it takes `id`,
     `event_time` and `key`."""
     parts = len(hours)
@@ -218,7 +218,7 @@ def keys_of(
         place_L = np.tile(pc.fill_null(pc.index_in(ids, said.column("id").combine_chunks()), -1).to_numpy(), parts)
         is_it_L = (ahead_L == 0) | ~has_time_L | (event_L == np.append(event_D, 0)[place_L])
         place_L = np.where(is_it_L, place_L, -1)
-    return Keys(key_D=key_D, key_L=key_L, is_named_L=is_named_L, place_L=place_L)
+    return OutcomeKeys(key_D=key_D, key_L=key_L, is_named_L=is_named_L, place_L=place_L)
 
 
 def times_of(labels: pa.Table, name: str) -> tuple[Places, NDArray[np.bool_]]:

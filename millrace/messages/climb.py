@@ -62,7 +62,7 @@ class WantedLabel(Message):
     """The blocks that gave another pair for one whose label did not come."""
 
 
-class Asked(Message):
+class ClimbAsked(Message):
     """A row that a person is asked about while a version is on the phase `assisted`.
 
     {"id": "r-0-17", "blind": true, "asked_at": "1997-05-01T06:00:00Z", "agreed": true, "answered_at": "…"}"""
@@ -105,7 +105,7 @@ class Climb(Message):
     places: tuple[WantedLabel, ...] = ()
     ties: tuple[str, ...] = ()
     """Pairs of which both answers were as wrong."""
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[ClimbAsked, ...] = ()
     """What people are asked on the phase `assisted`, in the order of time."""
     failed: int = 0
     """Copies that the challenger has not answered."""

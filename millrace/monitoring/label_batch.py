@@ -63,17 +63,17 @@ share of the batch on, and of UNIT_LABELS with those before it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
+class BatchFigure:
     """One figure of a batch: a share of its labels, or a mean."""
 
     value: float
     rows: int
     is_share: bool = True
 
-    def __add__(self, other: Figure) -> Figure:
+    def __add__(self, other: BatchFigure) -> BatchFigure:
         rows = self.rows + other.rows
         value = (self.value * self.rows + other.value * other.rows) / rows
-        return Figure(value=value, rows=rows, is_share=self.is_share)
+        return BatchFigure(value=value, rows=rows, is_share=self.is_share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class LabelBatch:
     """Whose labels these are, in words."""
     unanswered: int = 0
     """Labels without a decision and without an earlier label: nothing says whether they are right."""
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, BatchFigure] = field(default_factory=dict)
     """`share of 1`, `mean`, `error`."""
     sure: Mapping[str, SureAnswers] = field(default_factory=dict)
     """By answer, `answer 1`."""
@@ -135,7 +135,7 @@ class LabelBatch:
             contradicting=kept.get("contradicting", 0),
             unanswered=kept.get("unanswered", 0),
             figures={
-                name: Figure(value=value, rows=rows, is_share=is_share)
+                name: BatchFigure(value=value, rows=rows, is_share=is_share)
                 for name, (value, rows, is_share) in kept.get("figures", {}).items()
             },
             sure={name: SureAnswers(rows=rows, wrong=wrong) for name, (rows, wrong) in kept.get("sure", {}).items()},
@@ -286,7 +286,7 @@ def _unusual(judged: LabelBatch, units: Iterator[LabelBatch], rate: float) -> It
             yield f"{name}: {figure.value:.3g}; {low:.3g} to {high:.3g} by {len(before)} earlier batches"
 
 
-def _reach(figure: Figure, before: Sequence[Figure], mean: float, rate: float) -> float:
+def _reach(figure: BatchFigure, before: Sequence[BatchFigure], mean: float, rate: float) -> float:
     """How far a batch like those before may be from their mean: the interval of Student's t for one more of them.
 
     A smaller batch may be farther off than larger ones, by what chance adds."""
@@ -325,7 +325,7 @@ def _adds_up(batches: Sequence[LabelBatch], rate: float) -> Iterator[str]:
         yield f"error: above its mean of {mean:.3g} for long, {units[-1].figures[ERROR].value:.3g} now"
 
 
-def _deviation(error: Figure, before: Sequence[float]) -> float:
+def _deviation(error: BatchFigure, before: Sequence[float]) -> float:
     """By how many standard deviations the error is above those before, as if these were normal and exactly known."""
     count, mean = len(before), sum(before) / len(before)
     variance = sum((value - mean) ** 2 for value in before) / (count - 1)
@@ -352,7 +352,7 @@ def bound_of(rate: float) -> float:
     return high
 
 
-One = TypeVar("One", Figure, SureAnswers)
+One = TypeVar("One", BatchFigure, SureAnswers)
 
 
 def _merged(first: Mapping[str, One], second: Mapping[str, One]) -> dict[str, One]:

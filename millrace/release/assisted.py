@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import DAY, noted, rung_of
-from millrace.release.ladder import Bars, Evidence, Reviews, Verdict, judge
+from millrace.release.ladder import Bars, Evidence, PhaseVerdict, ReviewCounts, judge
 
 if TYPE_CHECKING:
     from millrace.decisions.review import LabelValue
@@ -40,7 +40,7 @@ def agrees(pair: TwoAnswers, said: LabelValue, *, task: Task, labels: Sequence[s
     return task.error(pair.challenger["value"], label) <= within
 
 
-def reviews_of(climb: Climb) -> Reviews:
+def reviews_of(climb: Climb) -> ReviewCounts:
     """People's answers as counts."""
     counts = {False: [0, 0], True: [0, 0]}
     for one in climb.asked:
@@ -48,20 +48,20 @@ def reviews_of(climb: Climb) -> Reviews:
             counts[one.blind][0] += 1
             counts[one.blind][1] += one.agreed
     (shown, shown_agreed), (blind, blind_agreed) = counts[False], counts[True]
-    return Reviews(blind=blind, blind_agreed=blind_agreed, shown=shown, shown_agreed=shown_agreed)
+    return ReviewCounts(blind=blind, blind_agreed=blind_agreed, shown=shown, shown_agreed=shown_agreed)
 
 
 def look(
     climb: Climb, pairs: Sequence[TwoAnswers], *, asked: Assisted, now: datetime, refused: str = ""
-) -> tuple[Climb, Verdict]:
+) -> tuple[Climb, PhaseVerdict]:
     """The climb after this look, and the verdict. `refused` is what a person has said who refuses the version."""
     bars = Bars(least_agreement=asked.least_agreement, limit_days=asked.limit_days)
     evidence = Evidence(days=(now - climb.since) / DAY, bars=bars, reviews=reviews_of(climb))
-    verdict = Verdict(answer="stop", because=refused) if refused else judge(rung_of(climb.phase), evidence)
+    verdict = PhaseVerdict(answer="stop", because=refused) if refused else judge(rung_of(climb.phase), evidence)
     return noted(climb, pairs, verdict, now), verdict
 
 
-def in_words(reviews: Reviews) -> str:
+def in_words(reviews: ReviewCounts) -> str:
     """For people: "18 of 20 agree beside its answer, 12 of 15 without it: anchoring of 10 points (-11 to 32)"."""
     blind = f"{reviews.blind_agreed} of {reviews.blind} without it"
     said = f"{reviews.shown_agreed} of {reviews.shown} agree beside its answer, {blind}"

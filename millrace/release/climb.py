@@ -23,7 +23,7 @@ from millrace.evaluation.sequential import ERROR, GIVEN_UP, Block, Pair, choose,
 from millrace.evaluation.sequential import plan as plan_of
 from millrace.messages.climb import Climb, Look, TwoAnswers, WantedLabel
 from millrace.names import LIVE
-from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, Rung, Verdict, judge
+from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, PhaseVerdict, Rung, judge
 from millrace.release.requests import NO_REQUESTS, Requests
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def look(
     now: datetime,
     requests: Requests = NO_REQUESTS,
     refused: str = "",
-) -> tuple[Climb, Verdict]:
+) -> tuple[Climb, PhaseVerdict]:
     """The climb after this look, and the verdict.
 
     `errors` are the live version's and the challenger's by the decision's id, of pairs whose labels have come.
@@ -67,7 +67,7 @@ def look(
         # A canary is judged without labels too.
         refused = refused or ("" if rung.share else str(error))
     if refused:
-        verdict = Verdict(answer="stop", because=refused)
+        verdict = PhaseVerdict(answer="stop", because=refused)
         return noted(climb, pairs, verdict, now), verdict
     climb = climb.model_copy(update=_labelled(climb, errors, asked, now))
     if climb.plan:
@@ -75,7 +75,9 @@ def look(
         climb = climb.model_copy(update={"places": tuple(find(climb, pairs, asked, now))})
     if rung.name == "shadow" and not asked.block_days and is_alike(pairs, asked.margin):
         differing = sum(map(differ, pairs))
-        verdict = Verdict(answer="go_on", because=f"{differing} of {len(pairs)} answers differ, less than the margin")
+        verdict = PhaseVerdict(
+            answer="go_on", because=f"{differing} of {len(pairs)} answers differ, less than the margin"
+        )
         return noted(climb, pairs, verdict, now), verdict
     evidence = Evidence(
         days=(now - climb.since) / DAY,
@@ -88,7 +90,7 @@ def look(
     verdict = judge(rung, evidence)
     if not rung.share and climb.plan is None and verdict.answer == "not_yet":
         because = f"{len(pairs)} of {PLAN_PAIRS} rows that say how often the two differ"
-        verdict = Verdict(answer="not_yet", because=because)
+        verdict = PhaseVerdict(answer="not_yet", because=because)
     return noted(climb, pairs, verdict, now), verdict
 
 
@@ -211,7 +213,7 @@ def _fresh(climb: Climb, pairs: Iterable[TwoAnswers]) -> list[TwoAnswers]:
     return sorted(found, key=lambda pair: (pair.event_time, pair.id))
 
 
-def noted(climb: Climb, pairs: Sequence[TwoAnswers], verdict: Verdict, now: datetime) -> Climb:
+def noted(climb: Climb, pairs: Sequence[TwoAnswers], verdict: PhaseVerdict, now: datetime) -> Climb:
     """The climb with this look in place of the last one, unless that had less to look at."""
     come = sum(place.label is not None for place in climb.places) + sum(one.agreed is not None for one in climb.asked)
     seen = Look(

@@ -96,7 +96,7 @@ class Bars:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reviews:
+class ReviewCounts:
     """How often people decided as the challenger had answered."""
 
     blind: int = 0
@@ -133,11 +133,11 @@ class Evidence:
     challenger: Traffic = Traffic()
     live: Traffic = Traffic()
     """The live version in the same time."""
-    reviews: Reviews = Reviews()
+    reviews: ReviewCounts = ReviewCounts()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class PhaseVerdict:
     """What is to be done with a challenger."""
 
     answer: Literal["go_on", "stop", "not_yet"]
@@ -148,15 +148,15 @@ class Verdict:
     """How many days more, at the pace so far; infinite if nothing has come."""
 
 
-def judge(rung: Rung, evidence: Evidence) -> Verdict:
+def judge(rung: Rung, evidence: Evidence) -> PhaseVerdict:
     """The verdict on a challenger that stands on this rung."""
     verdict = _judge_of(rung)(evidence)
     if verdict.answer == "not_yet" and evidence.days >= evidence.bars.limit_days:
-        return Verdict(answer="stop", because=f"{rung.name} ends after {evidence.days:g} days: {verdict.because}")
+        return PhaseVerdict(answer="stop", because=f"{rung.name} ends after {evidence.days:g} days: {verdict.because}")
     return verdict
 
 
-def _judge_of(rung: Rung) -> Callable[[Evidence], Verdict]:
+def _judge_of(rung: Rung) -> Callable[[Evidence], PhaseVerdict]:
     if rung.name == "shadow":
         return _judge_quality
     if rung.name == "live":
@@ -164,28 +164,28 @@ def _judge_of(rung: Rung) -> Callable[[Evidence], Verdict]:
     return _judge_agreement if rung.reviewed else _judge_traffic
 
 
-def _judge_quality(evidence: Evidence) -> Verdict:
+def _judge_quality(evidence: Evidence) -> PhaseVerdict:
     """By the labels of pairs that differ."""
     plan, come = evidence.plan, _come(evidence.labels)
     if plan is None:
-        return Verdict(answer="not_yet", because="too few rows to plan with", days=math.inf)
+        return PhaseVerdict(answer="not_yet", because="too few rows to plan with", days=math.inf)
     found = judge_labels(evidence.labels, plan, ended=evidence.days >= evidence.bars.limit_days)
     if found is not None:
         than = "better" if not plan.margin else f"not worse by {plan.margin:g}"
         shown = than if found == "better" else "worse"
-        return Verdict(answer="go_on" if found == "better" else "stop", because=f"{shown} by {come} labels")
+        return PhaseVerdict(answer="go_on" if found == "better" else "stop", because=f"{shown} by {come} labels")
     # Beyond the horizon nobody can say how many more: the bet may never end.
     wanted = max(plan.horizon - come, 0)
     because = f"{come} of {plan.horizon} labels show nothing yet" if come else "no label has come"
     return _not_yet(because, evidence, come=come, wanted=wanted)
 
 
-def _judge_live(evidence: Evidence) -> Verdict:
+def _judge_live(evidence: Evidence) -> PhaseVerdict:
     """By the labels too; a version about which they show nothing stays live."""
     verdict = _judge_quality(evidence)
     if verdict.answer == "not_yet" and evidence.days >= evidence.bars.limit_days:
         because = f"no labels decided it in {evidence.days:g} days: {verdict.because}"
-        return Verdict(answer="go_on", because=because)
+        return PhaseVerdict(answer="go_on", because=because)
     return verdict
 
 
@@ -193,16 +193,16 @@ def _come(labels: tuple[Block, ...]) -> int:
     return sum(label is not None for block in labels for label in block)
 
 
-def _judge_agreement(evidence: Evidence) -> Verdict:
+def _judge_agreement(evidence: Evidence) -> PhaseVerdict:
     """By the people who decided before they saw the challenger's answer; labels that say worse stop it too."""
     if evidence.plan and judge_labels(evidence.labels, evidence.plan) == "worse":
         return _judge_quality(evidence)
     reviews, bar = evidence.reviews, evidence.bars.least_agreement
     needed, share = -math.log(ERROR), f"{reviews.blind_agreed} of {reviews.blind} blind reviews agree"
     if evidence_above(reviews.blind_agreed, reviews.blind, null=bar, ratios=AGREEMENT) >= needed:
-        return Verdict(answer="go_on", because=f"{share}, more than {bar:g}")
+        return PhaseVerdict(answer="go_on", because=f"{share}, more than {bar:g}")
     if evidence_above(reviews.blind - reviews.blind_agreed, reviews.blind, null=1 - bar, ratios=AGREEMENT) >= needed:
-        return Verdict(answer="stop", because=f"{share}, fewer than {bar:g}")
+        return PhaseVerdict(answer="stop", because=f"{share}, fewer than {bar:g}")
     wanted = next(
         more
         for more in count(1)
@@ -212,7 +212,7 @@ def _judge_agreement(evidence: Evidence) -> Verdict:
     return _not_yet(because, evidence, come=reviews.blind, wanted=wanted)
 
 
-def _judge_traffic(evidence: Evidence) -> Verdict:
+def _judge_traffic(evidence: Evidence) -> PhaseVerdict:
     """By what became of requests, and by labels that say that the challenger is worse."""
     if evidence.plan and judge_labels(evidence.labels, evidence.plan) == "worse":
         return _judge_quality(evidence)
@@ -223,15 +223,15 @@ def _judge_traffic(evidence: Evidence) -> Verdict:
         ("changed", challenger.changed, challenger.compared, bars.max_changed),
     ):
         if bar is not None and evidence_above(hits, trials, null=bar, ratios=MORE_OFTEN) >= -math.log(STOP_ERROR):
-            return Verdict(answer="stop", because=f"{hits} of {trials} requests {name}, more than {bar:g}")
+            return PhaseVerdict(answer="stop", because=f"{hits} of {trials} requests {name}, more than {bar:g}")
     if slowness(challenger, evidence.live) >= -math.log(LATENCY_ERROR):
         counts = ", ".join(f"{challenger.slow.get(level, 0)} beyond p{level * 100:g}" for level in LEVELS)
-        return Verdict(answer="stop", because=f"of {challenger.requests} requests {counts} of the live version")
+        return PhaseVerdict(answer="stop", because=f"of {challenger.requests} requests {counts} of the live version")
     if challenger.requests >= bars.requests:
-        return Verdict(answer="go_on", because=f"{challenger.requests} requests without a finding")
+        return PhaseVerdict(answer="go_on", because=f"{challenger.requests} requests without a finding")
     because = f"{challenger.requests} of {bars.requests} requests"
     days = _days(evidence.days, come=challenger.requests, wanted=bars.requests - challenger.requests)
-    return Verdict(answer="not_yet", because=because, days=days)
+    return PhaseVerdict(answer="not_yet", because=because, days=days)
 
 
 def slowness(challenger: Traffic, live: Traffic) -> float:
@@ -250,9 +250,9 @@ def slowness(challenger: Traffic, live: Traffic) -> float:
     return log_mean(logs, [1 / len(LEVELS)] * len(LEVELS))
 
 
-def _not_yet(because: str, evidence: Evidence, *, come: int, wanted: int) -> Verdict:
+def _not_yet(because: str, evidence: Evidence, *, come: int, wanted: int) -> PhaseVerdict:
     days = _days(evidence.days, come=come, wanted=wanted)
-    return Verdict(answer="not_yet", because=because, labels=wanted, days=days)
+    return PhaseVerdict(answer="not_yet", because=because, labels=wanted, days=days)
 
 
 def _days(days: float, *, come: int, wanted: int) -> float:

@@ -145,17 +145,17 @@ def objection_to(who: str, *, own_roles: str, asked_by: str) -> str:
     return ""
 
 
-def verdict_of(package: Package, *, approval: Approval, own_roles: str) -> Verdict:
+def verdict_of(package: Package, *, approval: Approval, own_roles: str) -> PromotionVerdict:
     """Whether a version that was never live may be released, by who has approved it (`objection_to`)."""
     if package.refusal:
-        return Verdict(refusal=package.refusal)
+        return PromotionVerdict(refusal=package.refusal)
     if approval == "none":
-        return Verdict()
+        return PromotionVerdict()
     if package.approval == PENDING:
-        return Verdict(waits=True)
+        return PromotionVerdict(waits=True)
     if objection := objection_to(package.changed_by, own_roles=own_roles, asked_by=package.asked_by):
-        return Verdict(refusal=objection)
-    return Verdict(approved_by=package.changed_by)
+        return PromotionVerdict(refusal=objection)
+    return PromotionVerdict(approved_by=package.changed_by)
 
 
 def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
@@ -187,7 +187,7 @@ def outdated_by(pointers: Pointers, *, beside: str, was_live: bool) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class PromotionVerdict:
     """What people have said about a version: it may be released unless it waits or is refused."""
 
     approved_by: str = ""

@@ -28,7 +28,7 @@ TRAIN_DAYS, STEP_DAYS = "train_days", "step_days"
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class LivedHistory:
     """What versions did. A version has errors from its first test day on."""
 
     first: str
@@ -54,7 +54,7 @@ class History:
     def days(self) -> int:
         return len(self.rows_D)
 
-    def part(self, first: int, last: int) -> History:
+    def part(self, first: int, last: int) -> LivedHistory:
         """The days from `first`, a multiple of `step_days`, up to `last`, and the versions that learn before `last`."""
         versions, days = slice(first // self.step_days, -(-last // self.step_days)), slice(first, last)
         costs = None if self.costs_KVD is None else self.costs_KVD[:, versions, days]
@@ -76,7 +76,7 @@ class History:
             )
 
     @classmethod
-    def read(cls, path: Path) -> History:
+    def read(cls, path: Path) -> LivedHistory:
         with np.load(path, allow_pickle=False) as held:
             said = json.loads(str(held["said"]))
             said["train_days"] = tuple(said["train_days"])

@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from millrace.simulation.history import History
+from millrace.simulation.history import LivedHistory
 from millrace.simulation.published import Adwin, Cumulated, Forecaster, Rule, Threshold, every, follow
-from millrace.simulation.simulation import Course, Policy, Replay, Terms, oracle, simulate
+from millrace.simulation.simulation import Course, Replay, RetrainingPolicy, Terms, oracle, simulate
 
 CHOSEN_ON = 0.4
 """The share of the decisions that a policy is chosen on."""
@@ -37,11 +37,11 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class PolicyComparison:
     """What was compared on the days that nothing was chosen on."""
 
     replay: Replay
-    proposed: Policy
+    proposed: RetrainingPolicy
     rows: tuple[Row, ...]
     """The cheapest first."""
     tried: int
@@ -61,7 +61,7 @@ class Comparison:
         return next(row.course for row in self.rows if row.kind == kind)
 
 
-def compare(history: History, terms: Terms, declared: Policy | None = None) -> Comparison:
+def compare(history: LivedHistory, terms: Terms, declared: RetrainingPolicy | None = None) -> PolicyComparison:
     """The comparison. Raises ValueError, with the days that there are, if they are too few.
 
     `declared` is the workload's own policy; None if the history does not have its training days."""
@@ -82,8 +82,8 @@ def compare(history: History, terms: Terms, declared: Policy | None = None) -> C
     named = {"proposed": [proposed], "declared": [declared] if declared else []}
     # Schedules and rules have the training days of the proposal: which ones are right is no part of theirs.
     length = history.train_days.index(proposed.train_days)
-    named["schedule"] = [Policy(train_days=proposed.train_days, every_days=step * steps) for steps in STEPS]
-    named["never"] = [Policy(train_days=proposed.train_days)]
+    named["schedule"] = [RetrainingPolicy(train_days=proposed.train_days, every_days=step * steps) for steps in STEPS]
+    named["never"] = [RetrainingPolicy(train_days=proposed.train_days)]
     rows = [
         Row(name=str(policy), kind=kind, course=course)
         for kind, listed in named.items()
@@ -94,7 +94,7 @@ def compare(history: History, terms: Terms, declared: Policy | None = None) -> C
         for name, rule in published(first, length, horizon=rest.decisions).items()
     ]
     rows.append(Row(name="the cheapest in hindsight", kind="oracle", course=oracle(rest)))
-    return Comparison(
+    return PolicyComparison(
         replay=rest,
         proposed=proposed,
         rows=tuple(sorted(rows, key=lambda row: row.course.usd)),
@@ -102,20 +102,20 @@ def compare(history: History, terms: Terms, declared: Policy | None = None) -> C
     )
 
 
-def grid(replay: Replay) -> Iterator[Policy]:
+def grid(replay: Replay) -> Iterator[RetrainingPolicy]:
     """The policies that are tried."""
     history, step = replay.history, replay.history.step_days
     for place, length in enumerate(history.train_days):
-        yield Policy(train_days=length)
+        yield RetrainingPolicy(train_days=length)
         for steps in STEPS:
-            yield Policy(train_days=length, every_days=steps * step)
+            yield RetrainingPolicy(train_days=length, every_days=steps * step)
         fresh = replay.error(place, np.arange(replay.decisions), replay.days[:-1], replay.days[1:])
         for bound in np.unique(np.nanquantile(fresh, BOUNDS)):
             # Rounded, as a person would write it into a file.
             rounded = float(f"{bound:.3g}")
             for windows in (1, 2, 3):
                 for steps in COOL_DOWNS:
-                    yield Policy(
+                    yield RetrainingPolicy(
                         train_days=length, error_bound=rounded, error_windows=windows, cool_down_days=steps * step
                     )
 

@@ -22,14 +22,14 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.simulation.history import History
+    from millrace.simulation.history import LivedHistory
 
     Sums = npt.NDArray[np.float64]
     Whole = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class RetrainingPolicy:
     """What a workload may declare of its retrainings."""
 
     train_days: int | None = None
@@ -99,7 +99,7 @@ class Course:
 class Replay:
     """A history as decisions see it."""
 
-    history: History
+    history: LivedHistory
     terms: Terms
 
     @property
@@ -169,7 +169,7 @@ def _before(values_KVD: Sums) -> Sums:
     return np.concatenate([np.zeros((*sums.shape[:2], 1)), sums], axis=2)
 
 
-def simulate(replay: Replay, policies: Sequence[Policy]) -> list[Course]:
+def simulate(replay: Replay, policies: Sequence[RetrainingPolicy]) -> list[Course]:
     """What each policy would have done. All of them start with version 0 of their own training days."""
     if not policies:
         return []

@@ -65,7 +65,7 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class ChainChange:
     """One change of the audit table."""
 
     kind: ChangeKind
@@ -159,7 +159,7 @@ class AuditChain:
         self._client, self._bucket, self._workload = client, bucket, workload
         self._written: dict[str, _Object] = {}
 
-    def extend(self, changes: Sequence[Change]) -> int:
+    def extend(self, changes: Sequence[ChainChange]) -> int:
         """Add the changes that are not in the chain yet, in their order. Returns how many were added.
 
         A change is added once, even if this is called again, or elsewhere at the same time."""
@@ -237,7 +237,7 @@ class AuditChain:
         )
         return pages
 
-    def _put(self, number: int, previous: str, change: Change) -> bytes | None:
+    def _put(self, number: int, previous: str, change: ChainChange) -> bytes | None:
         """Put the change as link `number` and return its bytes. Returns None if the number is taken."""
         body = Link(number=number, previous=previous, kind=change.kind, record=change.record).encode()
         try:

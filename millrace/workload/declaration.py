@@ -26,7 +26,7 @@ from millrace.spelling import one_of
 from millrace.tasks.answer import MOMENT
 from millrace.tasks.catalogue import TASKS
 from millrace.tasks.task import AnswerField
-from millrace.workload.ends import Jobs, Queries, Stream
+from millrace.workload.ends import EndJobs, Queries, Stream
 from millrace.workload.known_keys import KnownKeys
 from millrace.workload.places import within
 from millrace.workload.policy import Costs, Policy
@@ -416,7 +416,7 @@ class Workload(Section):
     """What an answer leads to. None: every answer of a model acts."""
     consumers: Annotated[Consumers, Field(default_factory=dict)]
     """Where decisions go, by name."""
-    jobs: Jobs | None = None
+    jobs: EndJobs | None = None
     """Callers may leave a request and come back for its result. None: they wait for it."""
     stream: Stream | None = None
     """Rows come as records of a stream, too. None: they do not."""

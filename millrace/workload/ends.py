@@ -12,7 +12,7 @@ AS_OF = ":as_of"
 """In the SQL of a query, the time at which it was due."""
 
 
-class Jobs(Section):
+class EndJobs(Section):
     """Callers of the REST API may leave a request, and come back for its result."""
 
 

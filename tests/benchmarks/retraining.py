@@ -27,9 +27,9 @@ import pyarrow as pa
 import yaml
 
 from console.actions.history import find_history, rows_of_files
-from millrace.simulation.history import History
-from millrace.simulation.proposal import CHOSEN_ON, Comparison, compare, grid
-from millrace.simulation.simulation import Policy, Replay, Terms, simulate
+from millrace.simulation.history import LivedHistory
+from millrace.simulation.proposal import CHOSEN_ON, PolicyComparison, compare, grid
+from millrace.simulation.simulation import Replay, RetrainingPolicy, Terms, simulate
 from tests.benchmarks import conclude
 from tests.electricity import HOME
 
@@ -55,7 +55,7 @@ def folder_of(root: Path, *, first_rows: int, trees: str) -> Path:
     return folder
 
 
-def history_of(rows: pa.Table, *, first_rows: int, trees: str) -> History:
+def history_of(rows: pa.Table, *, first_rows: int, trees: str) -> LivedHistory:
     with tempfile.TemporaryDirectory() as root:
         folder = folder_of(Path(root), first_rows=first_rows, trees=trees)
         kept = Path("build/simulations/benchmark")
@@ -93,7 +93,7 @@ def stream(kind: str, seed: int) -> pa.Table:
     return pa.table({field.name: pa.array(made[field.name]).cast(field.type) for field in schema})
 
 
-def show(name: str, found: Comparison) -> None:
+def show(name: str, found: PolicyComparison) -> None:
     print(f"{name}, judged from {found.judged_from} on:")
     for row in found.rows:
         course = row.course
@@ -112,7 +112,7 @@ def electricity(path: Path) -> dict[str, Any]:
         regret[price] = round(found.of("proposed").usd / found.best.usd, 3)
     chosen = most_right(history)
     [whole] = simulate(Replay(history=history, terms=terms(PRICES[0])), [chosen])
-    sixty = [Policy(train_days=56, error_bound=0.1 + 0.005 * number) for number in range(60)]
+    sixty = [RetrainingPolicy(train_days=56, error_bound=0.1 + 0.005 * number) for number in range(60)]
     began = time.perf_counter()
     simulate(Replay(history=history, terms=terms(PRICES[0])), sixty)
     return {
@@ -125,7 +125,7 @@ def electricity(path: Path) -> dict[str, Any]:
     }
 
 
-def most_right(history: History) -> Policy:
+def most_right(history: LivedHistory) -> RetrainingPolicy:
     """Of the policies with at most the first part's share of MOST_RETRAININGS in it the one with the fewest errors."""
     whole = Replay(history=history, terms=terms(PRICES[0]))
     first = replace(whole, history=history.part(0, whole.settled(round(whole.decisions * CHOSEN_ON))))

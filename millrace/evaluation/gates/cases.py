@@ -15,7 +15,7 @@ from millrace.tasks.task import Task
 Words = Annotated[str, Field(min_length=1, max_length=300, pattern=r"\S")]
 
 
-class Range(BaseModel):
+class AnswerRange(BaseModel):
     """The numbers that are right: `{at_least: 0, at_most: 20}`, or one of both."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
@@ -45,7 +45,7 @@ class NamedCase(BaseModel):
     """In the owner's words: what a wrong answer to this row would do."""
     row: Mapping[str, Any]
     """The row as a caller sends it, without its history."""
-    answer: Annotated[Mapping[str, Range | bool | int | float | str], Field(min_length=1)]
+    answer: Annotated[Mapping[str, AnswerRange | bool | int | float | str], Field(min_length=1)]
     """By field of the task's answer: the value itself, or the range of a number."""
 
 

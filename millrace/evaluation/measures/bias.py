@@ -36,7 +36,7 @@ class UndefinedError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
+class OutcomeCounts:
     """Rows of the facet, or of all others."""
 
     rows: int
@@ -68,7 +68,7 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class GroupRows:
     """What a metric is computed from."""
 
     facet_N: Flags
@@ -83,18 +83,18 @@ class Rows:
     """Numbers alone, for the flip test."""
 
     @cached_property
-    def others(self) -> Counts:
+    def others(self) -> OutcomeCounts:
         return self._counts(~self.facet_N)
 
     @cached_property
-    def facet(self) -> Counts:
+    def facet(self) -> OutcomeCounts:
         return self._counts(self.facet_N)
 
-    def _counts(self, which_N: Flags) -> Counts:
+    def _counts(self, which_N: Flags) -> OutcomeCounts:
         predicted_N = np.zeros_like(which_N) if self.predicted_N is None else self.predicted_N
         if not which_N.any():
             raise UndefinedError("the facet has no rows, or all")
-        return Counts(
+        return OutcomeCounts(
             rows=int(which_N.sum()),
             positive=int((which_N & self.label_N).sum()),
             accepted=int((which_N & predicted_N).sum()),
@@ -103,14 +103,14 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Metric:
+class BiasMetric:
     """One metric."""
 
     title: str
-    value: Callable[[Rows], float]
+    value: Callable[[GroupRows], float]
 
 
-def value_of(metric: Metric, rows: Rows) -> float:
+def value_of(metric: BiasMetric, rows: GroupRows) -> float:
     """The metric on these rows; infinite where its ratio is. Raises UndefinedError where Clarify gives no value."""
     return float(metric.value(rows))
 
@@ -125,17 +125,19 @@ def _apart(one: float, other: float) -> float:
     return 0.0 if one == other else one - other
 
 
-def _difference(part: Callable[[Counts], tuple[float, float]], *, facet_first: bool = False) -> Callable[[Rows], float]:
+def _difference(
+    part: Callable[[OutcomeCounts], tuple[float, float]], *, facet_first: bool = False
+) -> Callable[[GroupRows], float]:
     """The ratio of two counts outside the facet less that within, or the other way round."""
 
-    def value(rows: Rows) -> float:
+    def value(rows: GroupRows) -> float:
         others, facet = _ratio(*part(rows.others)), _ratio(*part(rows.facet))
         return _apart(facet, others) if facet_first else _apart(others, facet)
 
     return value
 
 
-def _shares(rows: Rows) -> tuple[Floats, Floats]:
+def _shares(rows: GroupRows) -> tuple[Floats, Floats]:
     """The shares of positive and negative labels outside the facet and within, of those labels that both have."""
     try:
         others, facet = rows.others, rows.facet
@@ -148,26 +150,26 @@ def _shares(rows: Rows) -> tuple[Floats, Floats]:
     return common[0], common[1]
 
 
-def _norm(order: float) -> Callable[[Rows], float]:
-    def value(rows: Rows) -> float:
+def _norm(order: float) -> Callable[[GroupRows], float]:
+    def value(rows: GroupRows) -> float:
         others, facet = _shares(rows)
         return float(np.linalg.norm(others - facet, order))
 
     return value
 
 
-def _kullback_leibler(rows: Rows) -> float:
+def _kullback_leibler(rows: GroupRows) -> float:
     others, facet = _shares(rows)
     return float((others * np.log(others / facet)).sum())
 
 
-def _jensen_shannon(rows: Rows) -> float:
+def _jensen_shannon(rows: GroupRows) -> float:
     others, facet = _shares(rows)
     middle = (others + facet) / 2
     return float((others * np.log(others / middle)).sum() + (facet * np.log(facet / middle)).sum()) / 2
 
 
-def _conditional_disparity(rows: Rows, positive_N: Flags) -> float:
+def _conditional_disparity(rows: GroupRows, positive_N: Flags) -> float:
     """The facet's share of the rejected less its share of the accepted: the mean over subgroups by their rows."""
     if rows.group_N is None:
         raise UndefinedError("no group variable is named")
@@ -183,13 +185,13 @@ def _conditional_disparity(rows: Rows, positive_N: Flags) -> float:
     return float(np.average(disparities, weights=sizes))
 
 
-def _predicted(rows: Rows) -> Flags:
+def _predicted(rows: GroupRows) -> Flags:
     if rows.predicted_N is None:
         raise UndefinedError("there are no predicted labels")
     return rows.predicted_N
 
 
-def _flip_test(rows: Rows) -> float:
+def _flip_test(rows: GroupRows) -> float:
     """The rows that are accepted though rows outside the facet like them are not, less the opposite; as a share."""
     if rows.features_NF is None or not rows.features_NF.shape[1] or not np.isfinite(rows.features_NF).all():
         raise UndefinedError("the flip test needs features that are finite numbers, all of them")
@@ -206,67 +208,71 @@ def _flip_test(rows: Rows) -> float:
     return (int((accepted_D & ~alike_D).sum()) - int((alike_D & ~accepted_D).sum())) / count
 
 
-def _generalized_entropy(rows: Rows) -> float:
+def _generalized_entropy(rows: GroupRows) -> float:
     benefit_N = _predicted(rows).astype(float) - rows.label_N + 1
     if not benefit_N.any():
         raise UndefinedError("each prediction is a false negative")
     return float(((benefit_N / benefit_N.mean()) ** 2 - 1).mean() / 2)
 
 
-def _imbalance(rows: Rows) -> float:
+def _imbalance(rows: GroupRows) -> float:
     return (rows.others.rows - rows.facet.rows) / len(rows.facet_N)
 
 
-def _impact(rows: Rows) -> float:
+def _impact(rows: GroupRows) -> float:
     return _ratio(*(_ratio(one.accepted, one.rows) for one in (rows.facet, rows.others)))
 
 
-PRE_TRAINING: Mapping[str, Metric] = {
-    "CDDL": Metric(
+PRE_TRAINING: Mapping[str, BiasMetric] = {
+    "CDDL": BiasMetric(
         "Conditional Demographic Disparity in Labels (CDDL)", lambda rows: _conditional_disparity(rows, rows.label_N)
     ),
-    "CI": Metric("Class Imbalance (CI)", _imbalance),
-    "DPL": Metric(
+    "CI": BiasMetric("Class Imbalance (CI)", _imbalance),
+    "DPL": BiasMetric(
         "Difference in Positive Proportions in Labels (DPL)", _difference(lambda one: (one.positive, one.rows))
     ),
-    "JS": Metric("Jensen-Shannon Divergence (JS)", _jensen_shannon),
-    "KL": Metric("Kullback-Liebler Divergence (KL)", _kullback_leibler),
-    "KS": Metric("Kolmogorov-Smirnov Distance (KS)", _norm(np.inf)),
-    "LP": Metric("L-p Norm (LP)", _norm(2)),
-    "TVD": Metric("Total Variation Distance (TVD)", lambda rows: _norm(1)(rows) / 2),
+    "JS": BiasMetric("Jensen-Shannon Divergence (JS)", _jensen_shannon),
+    "KL": BiasMetric("Kullback-Liebler Divergence (KL)", _kullback_leibler),
+    "KS": BiasMetric("Kolmogorov-Smirnov Distance (KS)", _norm(np.inf)),
+    "LP": BiasMetric("L-p Norm (LP)", _norm(2)),
+    "TVD": BiasMetric("Total Variation Distance (TVD)", lambda rows: _norm(1)(rows) / 2),
 }
 """By Clarify's names and with its titles, spelled as there."""
-POST_TRAINING: Mapping[str, Metric] = {
-    "AD": Metric(
+POST_TRAINING: Mapping[str, BiasMetric] = {
+    "AD": BiasMetric(
         "Accuracy Difference (AD)", _difference(lambda one: (one.true_positive + one.true_negative, one.rows))
     ),
-    "CDDPL": Metric(
+    "CDDPL": BiasMetric(
         "Conditional Demographic Disparity in Predicted Labels (CDDPL)",
         lambda rows: _conditional_disparity(rows, _predicted(rows)),
     ),
-    "DAR": Metric("Difference in Acceptance Rates (DAR)", _difference(lambda one: (one.true_positive, one.accepted))),
-    "DCA": Metric("Difference in Conditional Acceptance (DCA)", _difference(lambda one: (one.positive, one.accepted))),
-    "DCR": Metric(
+    "DAR": BiasMetric(
+        "Difference in Acceptance Rates (DAR)", _difference(lambda one: (one.true_positive, one.accepted))
+    ),
+    "DCA": BiasMetric(
+        "Difference in Conditional Acceptance (DCA)", _difference(lambda one: (one.positive, one.accepted))
+    ),
+    "DCR": BiasMetric(
         "Difference in Conditional Rejection (DCR)",
         _difference(lambda one: (one.negative, one.rejected), facet_first=True),
     ),
-    "DI": Metric("Disparate Impact (DI)", _impact),
-    "DPPL": Metric(
+    "DI": BiasMetric("Disparate Impact (DI)", _impact),
+    "DPPL": BiasMetric(
         "Difference in Positive Proportions in Predicted Labels (DPPL)",
         _difference(lambda one: (one.accepted, one.rows)),
     ),
-    "DRR": Metric(
+    "DRR": BiasMetric(
         "Difference in Rejection Rates (DRR)",
         _difference(lambda one: (one.true_negative, one.rejected), facet_first=True),
     ),
-    "FT": Metric("Flip Test (FT)", _flip_test),
-    "GE": Metric("Generalized Entropy (GE)", _generalized_entropy),
-    "RD": Metric("Recall Difference (RD)", _difference(lambda one: (one.true_positive, one.positive))),
-    "SD": Metric(
+    "FT": BiasMetric("Flip Test (FT)", _flip_test),
+    "GE": BiasMetric("Generalized Entropy (GE)", _generalized_entropy),
+    "RD": BiasMetric("Recall Difference (RD)", _difference(lambda one: (one.true_positive, one.positive))),
+    "SD": BiasMetric(
         "Specificity Difference (SD)",
         _difference(lambda one: (one.true_negative, one.negative), facet_first=True),
     ),
-    "TE": Metric(
+    "TE": BiasMetric(
         "Treatment Equality (TE)",
         _difference(lambda one: (one.false_negative, one.false_positive), facet_first=True),
     ),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered:
+class AnsweredCase:
     """The answers of one model or rule to the test rows."""
 
     who: Who
@@ -57,7 +57,7 @@ class Case:
     parts: Split
     output_TW: Floats
     """The candidate's answers to the test rows."""
-    today: Answered
+    today: AnsweredCase
     """What decides today: the champion, or the naive rule before there is a champion."""
     block_T: npt.NDArray[np.intp]
     """The block of each test row for the bootstrap: its day, or its entity if rows are not in time order."""
@@ -89,11 +89,11 @@ class Case:
     def part(self, rows: slice) -> pa.Table:
         return self.table.slice(rows.start, rows.stop - rows.start)
 
-    def answered(self, who: Who, name: str, output_TW: Floats) -> Answered:
+    def answered(self, who: Who, name: str, output_TW: Floats) -> AnsweredCase:
         """Another's answers to all test rows, by the candidate's task."""
         import numpy as np
 
         rows_T = np.ones(len(output_TW), np.bool_)
-        return Answered(
+        return AnsweredCase(
             who=who, name=name, task=self.task, output_TW=output_TW, target_T=self.test_targets, rows_T=rows_T
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from millrace.evaluation.evidence import CaseAnswer, CasesEvidence
-from millrace.evaluation.gates.cases import Range
+from millrace.evaluation.gates.cases import AnswerRange
 from millrace.features.catalogue import encode, inputs
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def table_of(rows: list[Mapping[str, Any]], case: Case) -> pa.Table:
 
 
 def _is_right(expected: Any, came: Any) -> bool:
-    if isinstance(expected, Range):
+    if isinstance(expected, AnswerRange):
         return expected.holds(came)
     if isinstance(expected, float) or (isinstance(came, float) and not isinstance(expected, str)):
         return came is not None and round(float(came) - float(expected), DIGITS) == 0

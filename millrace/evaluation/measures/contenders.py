@@ -16,7 +16,7 @@ from millrace.evaluation.evidence import Contender
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.evaluation.measures.case import Answered, Case
+    from millrace.evaluation.measures.case import AnsweredCase, Case
     from millrace.tasks.task import Floats, Task
 
     Scores = dict[str, npt.NDArray[np.float64]]
@@ -25,7 +25,7 @@ LEAST = 1e-7
 """Probabilities are kept this far from 0 and 1. `log_loss` in `millrace/tasks/metrics.py` keeps the same distance."""
 
 
-def contenders(case: Case, others: Iterable[Answered]) -> tuple[Contender, ...]:
+def contenders(case: Case, others: Iterable[AnsweredCase]) -> tuple[Contender, ...]:
     """The candidate, then each of the others.
 
     An improvement is the other's score minus the candidate's, on the rows that both answer."""
@@ -35,7 +35,7 @@ def contenders(case: Case, others: Iterable[Answered]) -> tuple[Contender, ...]:
     return (candidate, *(_contender(case, own, other) for other in others))
 
 
-def _contender(case: Case, own: Scores, other: Answered) -> Contender:
+def _contender(case: Case, own: Scores, other: AnsweredCase) -> Contender:
     rows_T = other.rows_T
     # If some rows are missing, whole blocks may be. `unique` numbers the blocks that are left from 0 again.
     bootstrap = case.bootstrap if rows_T.all() else Bootstrap(np.unique(case.block_T[rows_T], return_inverse=True)[1])

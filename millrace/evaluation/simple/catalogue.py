@@ -15,7 +15,7 @@ from millrace.features.catalogue import encode, signature
 
 if TYPE_CHECKING:
     from millrace.evaluation.evidence import Who
-    from millrace.evaluation.measures.case import Answered, Case
+    from millrace.evaluation.measures.case import AnsweredCase, Case
 
 SIMPLE: dict[str, type[SimpleModel]] = {
     "linear": Linear,
@@ -23,7 +23,7 @@ SIMPLE: dict[str, type[SimpleModel]] = {
 }
 
 
-def fit_and_answer(kinds: Mapping[str, Who], case: Case) -> list[Answered]:
+def fit_and_answer(kinds: Mapping[str, Who], case: Case) -> list[AnsweredCase]:
     """The answers of the simple models of these kinds to all test rows, each as whom the mapping says.
 
     They are fitted on the candidate's training rows, at most MOST_ROWS of them."""

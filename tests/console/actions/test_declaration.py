@@ -11,12 +11,12 @@ import pytest
 from console.actions.declaration import lines_of, write_keys
 from console.actions.simulate import check_prices, declared_policy, keys_of
 from millrace.errors import RunError, WorkloadError
-from millrace.simulation.simulation import Policy
+from millrace.simulation.simulation import RetrainingPolicy
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Costs
 from tests.electricity import HOME
 
-BY_ERROR = Policy(train_days=56, error_bound=0.25, error_windows=2, cool_down_days=28)
+BY_ERROR = RetrainingPolicy(train_days=56, error_bound=0.25, error_windows=2, cool_down_days=28)
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "policy", [BY_ERROR, replace(BY_ERROR, error_bound=None, error_windows=1, every_days=28), Policy()]
+    "policy", [BY_ERROR, replace(BY_ERROR, error_bound=None, error_windows=1, every_days=28), RetrainingPolicy()]
 )
-def test_a_written_policy_is_the_declared_one(folder: Path, policy: Policy) -> None:
+def test_a_written_policy_is_the_declared_one(folder: Path, policy: RetrainingPolicy) -> None:
     path = folder / "workload.yaml"
     for one in (BY_ERROR, policy):
         write_keys(path, keys_of(one, 7))

@@ -9,7 +9,7 @@ import pytest
 
 from console.pages.rungs import rungs
 from millrace.evaluation.sequential import plan
-from millrace.messages.climb import Asked, Climb, Look, WantedLabel
+from millrace.messages.climb import Climb, ClimbAsked, Look, WantedLabel
 
 SINCE = datetime(1997, 1, 5, 8, tzinfo=UTC)
 END = SINCE + timedelta(days=4)
@@ -31,7 +31,7 @@ def wanted(*labels):
 
 def asked(*agreed, blind):
     return tuple(
-        Asked(id=f"{blind}-{number}", blind=blind, asked_at=SINCE, agreed=one, answered_at=END)
+        ClimbAsked(id=f"{blind}-{number}", blind=blind, asked_at=SINCE, agreed=one, answered_at=END)
         for number, one in enumerate(agreed)
     )
 
@@ -45,7 +45,7 @@ def test_a_shadow_is_drawn_label_by_label():
 
 def test_answers_with_and_without_the_versions_are_drawn_apart():
     people = asked(True, True, False, True, blind=True) + asked(True, True, blind=False)
-    waiting = (Asked(id="late", blind=True, asked_at=SINCE),)
+    waiting = (ClimbAsked(id="late", blind=True, asked_at=SINCE),)
     (shown,) = rungs([climb("assisted", "not_yet", "3 of 4 blind reviews agree", asked=people + waiting)])
     assert shown.tone == "watch"
     assert "without it: 0.75 after 4; beside it: 1 after 2" in shown.picture

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from console.pages.simulated import simulated_page
-from millrace.simulation.history import History
+from millrace.simulation.history import LivedHistory
 from millrace.simulation.proposal import compare
 from millrace.simulation.simulation import Terms
 
@@ -17,7 +17,7 @@ DAYS = 40
 def test_each_policy_has_a_line_and_each_retraining_a_dot() -> None:
     """A version has an error a day more for each day of its age."""
     aging = [[max(day - version, 0) for day in range(DAYS)] for version in range(DAYS)]
-    history = History(
+    history = LivedHistory(
         first="2026-01-01", step_days=1, test_days=1, train_days=(None,), rows_D=np.full(DAYS, 50.0),
         errors_KVD=np.array([aging], float), costs_KVD=None, seconds=1.0,
     )  # fmt: skip

@@ -22,7 +22,7 @@ from console.queries.audit_chain import Head, Verified, audited_workloads, verif
 from infra.local.kernel.patching import undone
 from infra.local.s3.install import make_conditional_puts_atomic
 from millrace.errors import EnvironmentNotFoundError
-from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, Link, digest, link_key
+from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
 from tests.functions.cold_start import NAMES
@@ -48,7 +48,7 @@ class Audit:
 
     def link(self, item: Any, kind: ChangeKind) -> None:
         chain = AuditChain(self.s3, bucket=BUCKET, workload=item["pk"]["S"])
-        assert chain.extend([Change(kind=kind, record=item, at=datetime.now(UTC), sequence=str(uuid4()))]) == 1
+        assert chain.extend([ChainChange(kind=kind, record=item, at=datetime.now(UTC), sequence=str(uuid4()))]) == 1
 
     def item(self, number: int) -> Any:
         key = {"pk": {"S": NAMES.workload}, "sk": {"S": f"1997-06-0{number}T06:00:00Z#0a"}}

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
 from millrace.errors import ConfigurationError
-from millrace.evaluation.measures.bias import POST_TRAINING, PRE_TRAINING, Rows, value_of
+from millrace.evaluation.measures.bias import POST_TRAINING, PRE_TRAINING, GroupRows, value_of
 from tests.benchmarks.bias import differences, figures, ours, random_table
 
 RECORDED = Path(__file__).parent / "smclarify.jsonl"
@@ -51,7 +51,7 @@ def test_the_gates_measures_are_the_same_by_other_names() -> None:
     """The gate `fairness` has fairlearn's definitions: of two groups each is one of Clarify's metrics."""
     draw = np.random.default_rng(0)
     facet_N, label_N, predicted_N = (draw.random(400) < share for share in (0.3, 0.5, 0.4))
-    rows = Rows(facet_N=facet_N, label_N=label_N, predicted_N=predicted_N)
+    rows = GroupRows(facet_N=facet_N, label_N=label_N, predicted_N=predicted_N)
     found = {name: value_of(POST_TRAINING[name], rows) for name in ("DPPL", "DI", "RD", "SD")}
     three = (label_N, predicted_N)
     assert abs(found["DPPL"]) == pytest.approx(

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from functions.guard.retraining_decision import Evidence, decide, decided, record
+from functions.guard.retraining_decision import GuardEvidence, decide, decided, record
 from millrace.state.leases import Lease
 from millrace.state.retraining import LastRetraining
 from millrace.timestamps import month, parse_utc
@@ -20,7 +20,7 @@ POLICY = Retraining(
     schedule="cron(0 7 1 1,7 ? *)", cool_down_days=35, minimum_new_labels=1344, maximum_runs_per_month=4
 )
 BUDGET = Budget(monthly_usd=50)
-FINE = Evidence(
+FINE = GuardEvidence(
     as_of=NOW,
     trigger="alarm",
     execution_arn="me",

@@ -13,7 +13,7 @@ from millrace.decisions.record import Decision
 from millrace.decisions.review import ReviewAnswer, item_of
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.assisted import reviews_of
-from millrace.release.ladder import Reviews
+from millrace.release.ladder import ReviewCounts
 from millrace.state.reviews import ReviewQueue
 from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
@@ -95,7 +95,7 @@ def test_answers_that_are_final_count(people, queue):
     says(queue, shown[0], 1)
     says(queue, shown[1], 1, is_final=False)
     climb = people.read(climb, pairs)
-    assert reviews_of(climb) == Reviews(blind=2, blind_agreed=1, shown=1, shown_agreed=1)
+    assert reviews_of(climb) == ReviewCounts(blind=2, blind_agreed=1, shown=1, shown_agreed=1)
     queue.begin_drop(queue.find([shown[1]])[shown[1]], drop="a", now=NOW)
     assert reviews_of(people.read(climb, pairs)).shown == 2
 
@@ -122,4 +122,4 @@ def test_an_item_that_nobody_has_answered_is_no_agreement(people, queue):
     late = NOW + timedelta(hours=POLICY.review.hours + 1)
     queue.end_expired(now=late, most=10)
     assert queue.find(["r-0"])["r-0"].status == "unanswered"
-    assert reviews_of(people.read(climb, [answered(decision)])) == Reviews()
+    assert reviews_of(people.read(climb, [answered(decision)])) == ReviewCounts()

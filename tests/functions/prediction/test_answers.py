@@ -13,7 +13,7 @@ import pytest
 
 from functions.prediction.request import body as request_document
 from functions.prediction.request import wants_explanations
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from millrace.contract.load import load_contract
 from millrace.decisions.endpoint import read_response, request_body, split_rejected
 from millrace.decisions.record import from_line, to_line
@@ -182,5 +182,5 @@ def test_the_endpoint_is_sent_what_no_feature_reads(tmp_path: Path) -> None:
     admitted = check_rows([ROW], table)[0]
     body = request_body(admitted, ["load"], others)
     assert json.loads(body)["others"] == [{name: ROW.get(name) for name in others}]
-    kept = Reader((Number(name="load"),)).read(body, "application/json")
+    kept = RowReader((Number(name="load"),)).read(body, "application/json")
     assert kept.values == [(1.5,)]

@@ -8,7 +8,7 @@ from typing import Any
 from infra.stacks.serving import JOB_TRIES
 from millrace.contract.load import load_contract
 from millrace.operations.alarms import JOB_ALARMS
-from millrace.workload.ends import Jobs
+from millrace.workload.ends import EndJobs
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi
 from tests.infra.conftest import ELECTRICITY
@@ -58,7 +58,7 @@ def test_a_workload_without_jobs_has_nothing_of_them(templates: dict[str, Any]) 
 def test_the_document_has_jobs_where_they_are_declared() -> None:
     workload, contract = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
     assert list(openapi(workload, contract)["paths"]) == ["/electricity/predictions", "/electricity/decisions/{id}"]
-    declared = openapi(workload.model_copy(update={"jobs": Jobs()}), contract)
+    declared = openapi(workload.model_copy(update={"jobs": EndJobs()}), contract)
     assert {path: list(methods) for path, methods in declared["paths"].items()} == {
         "/electricity/predictions": ["post"],
         "/electricity/jobs": ["post"],

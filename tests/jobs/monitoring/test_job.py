@@ -23,7 +23,7 @@ from jobs.monitoring.decisions import served
 from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
-from millrace.decisions.columns import Shape, of_decisions
+from millrace.decisions.columns import ColumnShape, of_decisions
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import declare
@@ -142,7 +142,7 @@ def test_quiet_weeks_and_the_week_that_three_columns_come_alive(prepare: Prepare
 
 
 def who_answered(decisions: list[Decision]) -> ServedReport:
-    return served(of_decisions(decisions, Shape(cells={}, answer=Binary().answer)))
+    return served(of_decisions(decisions, ColumnShape(cells={}, answer=Binary().answer)))
 
 
 def test_a_window_says_who_answered_and_how_fast() -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from jobs.preflight.stream import as_stream
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.features.boolean import Boolean
 from millrace.features.calendar import Calendar
@@ -65,7 +65,7 @@ CASES: dict[str, tuple[Encoder, list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_bits_are_those_of_json(case: str) -> None:
     encoder, rows = CASES[case]
-    reader = Reader((encoder,), arrow=True)
+    reader = RowReader((encoder,), arrow=True)
     of_json = reader.tensors(reader.read(json.dumps({"rows": rows}).encode(), "application/json").values)
     read = reader.read(as_stream(rows, (encoder,)), CONTENT_TYPE)
     assert read.tensors is not None

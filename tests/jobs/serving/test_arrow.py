@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jobs.serving.application import Application
 from jobs.serving.http import Head
 from jobs.serving.refusals import Refused
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
         ("word", pa.string()),
     ]
 )
-READER = Reader(FEATURES, arrow=True)
+READER = RowReader(FEATURES, arrow=True)
 ROW = {"whole": 3, "price": 0.1, "load": None, "word": "a", "open": True}
 rows = st.lists(
     st.fixed_dictionaries(
@@ -160,14 +160,14 @@ def test_a_type_that_the_encoder_cannot_read_refuses_the_stream() -> None:
 @pytest.mark.parametrize(("unit", "ticks"), [("s", 0), ("s", 2**62), ("ms", 1), ("ns", 1), ("ns", 2**62)])
 def test_times_of_another_unit_refuse_the_stream(unit: str, ticks: int) -> None:
     """One may be too far, or between two microseconds, and Python has neither."""
-    reader = Reader((Calendar(name="when", calendar="at", parts=("hour",)),), arrow=True)
+    reader = RowReader((Calendar(name="when", calendar="at", parts=("hour",)),), arrow=True)
     batch = pa.record_batch({"row_number": pa.array([0]), "at": pa.array([ticks], pa.timestamp(unit))})
     with pytest.raises(Refused, match=rf"row 0.when: .*a column for the encoder calendar.*timestamp\[{unit}\]"):
         reader.read(write_stream([batch]), CONTENT_TYPE)
 
 
 def test_times_of_an_unknown_zone_refuse_the_stream() -> None:
-    reader = Reader((Number(name="load"),), arrow=True)
+    reader = RowReader((Number(name="load"),), arrow=True)
     batch = pa.record_batch({"row_number": pa.array([0]), "load": pa.array([1], pa.timestamp("us", "Nowhere/X"))})
     with pytest.raises(Refused, match=r"row 0.load: .*Nowhere/X"):
         reader.read(write_stream([batch]), CONTENT_TYPE)
@@ -175,7 +175,7 @@ def test_times_of_an_unknown_zone_refuse_the_stream() -> None:
 
 def test_only_a_transform_job_reads_streams() -> None:
     with pytest.raises(Refused) as refused:
-        Reader((Number(name="a"),)).read(b"", CONTENT_TYPE)
+        RowReader((Number(name="a"),)).read(b"", CONTENT_TYPE)
     assert refused.value.status == 415
     assert Settings.read({"SAGEMAKER_BATCH": "true"}).batch
     assert not Settings.read({}).batch

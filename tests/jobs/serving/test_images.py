@@ -15,7 +15,7 @@ from PIL import Image as Picture
 
 from jobs.serving.application import Application
 from jobs.serving.http import Head
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
@@ -158,7 +158,7 @@ def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> No
         return decode(content, *how)
 
     monkeypatch.setattr("millrace.features.image.decode", counting)
-    found = Reader(FEATURES, arrow=True).read(as_stream(*GOOD).body, CONTENT_TYPE)
+    found = RowReader(FEATURES, arrow=True).read(as_stream(*GOOD).body, CONTENT_TYPE)
     assert len(found) == len(decoded) == 3
 
 

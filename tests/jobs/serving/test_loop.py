@@ -15,7 +15,7 @@ import pytest
 
 from jobs.serving import server as module
 from jobs.serving.http import BadRequest, Heads
-from jobs.serving.server import Answer, Request, Server, listen
+from jobs.serving.server import Request, Response, Server, listen
 
 
 class Counting:
@@ -25,13 +25,13 @@ class Counting:
         self.answer_bytes, self.pause_s = answer_bytes, pause_s
         self.turns: list[int] = []
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request]) -> list[Response]:
         self.turns.append(len(requests))
         time.sleep(self.pause_s)
-        return [Answer(status=200, body=b"x" * self.answer_bytes) for _ in requests]
+        return [Response(status=200, body=b"x" * self.answer_bytes) for _ in requests]
 
-    def refuse(self, bad: BadRequest) -> Answer:
-        return Answer(status=bad.status, body=b"")
+    def refuse(self, bad: BadRequest) -> Response:
+        return Response(status=bad.status, body=b"")
 
 
 class Then(Counting):
@@ -41,7 +41,7 @@ class Then(Counting):
         super().__init__()
         self._asked, self._do = asked, do
 
-    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def answer(self, requests: Sequence[Request]) -> list[Response]:
         answers = super().answer(requests)
         if sum(self.turns) == self._asked:
             self._do()

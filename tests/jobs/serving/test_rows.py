@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.serving.refusals import Refused
-from jobs.serving.rows import MAX_ROWS, Reader
+from jobs.serving.rows import MAX_ROWS, RowReader
 from millrace.features.boolean import Boolean
 from millrace.features.category import Category
 from millrace.features.number import Number
 
-READER = Reader((Number(name="a"), Number(name="b")))
+READER = RowReader((Number(name="a"), Number(name="b")))
 JSON, LINES = "application/json", "application/jsonlines"
 
 
@@ -73,7 +73,7 @@ def test_lines_bring_their_ids_of_any_kind() -> None:
 
 
 def test_a_model_of_one_feature_has_rows_too() -> None:
-    assert Reader((Number(name="a"),)).read(b'{"rows": [{"a": 1}]}', JSON).values == [(1,)]
+    assert RowReader((Number(name="a"),)).read(b'{"rows": [{"a": 1}]}', JSON).values == [(1,)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_nothing_but_a_refusal_is_ever_raised(document: object) -> None:
             assert all(math.isfinite(value) for row in found.values for value in row)
 
 
-ENCODED = Reader((
+ENCODED = RowReader((
     Number(name="n", optional=True),
     Category(name="hue", words=("red", "blue"), optional=True),
     Boolean(name="new"),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from console.actions.past import Pasts, json_rows
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.validate import validate
@@ -50,7 +50,7 @@ def serve(rows: list[dict[str, Any]], features: catalogue.Features, folder: Path
     admitted, rejected = check_rows(completed, table, histories)
     assert not rejected
     inputs = list(dict.fromkeys(name for encoder in features for name in encoder.inputs))
-    reader = Reader(features)
+    reader = RowReader(features)
     return dict(reader.tensors(reader.read(request_body(admitted, inputs), "application/json").values))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from millrace.artefact.batch import CONTENT_TYPE, write_stream
 from millrace.features.text import Text
 
@@ -23,7 +23,7 @@ def as_stream(texts: pa.Array) -> bytes:
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_a_stream_has_the_tensors_of_the_same_rows_in_json(kind: pa.DataType) -> None:
-    reader = Reader(FEATURES, arrow=True)
+    reader = RowReader(FEATURES, arrow=True)
     body = json.dumps({"rows": [{"text": text} for text in TEXTS]}).encode()
     found = reader.together([reader.read(body, "application/json")])
     stream = reader.together([reader.read(as_stream(pa.array(TEXTS, kind)), CONTENT_TYPE)])
@@ -33,5 +33,5 @@ def test_a_stream_has_the_tensors_of_the_same_rows_in_json(kind: pa.DataType) ->
 
 @pytest.mark.parametrize("cell", [3, True, ["book"], {"text": "book"}])
 def test_a_cell_that_is_no_text_is_rejected_by_name(cell: Any) -> None:
-    found = Reader(FEATURES).read(json.dumps({"rows": [{"text": cell}]}).encode(), "application/json")
+    found = RowReader(FEATURES).read(json.dumps({"rows": [{"text": cell}]}).encode(), "application/json")
     assert (found.rejected[0]["column"], found.rejected[0]["expected"]) == ("text", "text")

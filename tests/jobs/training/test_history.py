@@ -16,7 +16,7 @@ from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training.history import MOST_VERSIONS, span
 from jobs.training.job import train
 from millrace.artefact.artefact import read_folder
-from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, History
+from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.training import Training
 from tests.jobs.conftest import training_root
 from tests.jobs.synthetic import contract, make_rows, workload, write_snapshot
@@ -39,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def made(root: Path, train_days: list[int | None], step: int) -> History:
+def made(root: Path, train_days: list[int | None], step: int) -> LivedHistory:
     given = {TRAIN_DAYS: json.dumps(train_days), STEP_DAYS: str(step)}
     (root / "input" / "config" / "hyperparameters.json").write_text(json.dumps(given))
     # In a process of its own, as `millrace simulate` runs it: forks of a process that has computed may hang.
@@ -48,7 +48,7 @@ def made(root: Path, train_days: list[int | None], step: int) -> History:
         command, env={**os.environ, "MILLRACE_ML_ROOT": str(root)}, capture_output=True, text=True, check=False
     )
     assert not done.returncode, done.stderr
-    return History.read(root / "model" / HISTORY_FILE)
+    return LivedHistory.read(root / "model" / HISTORY_FILE)
 
 
 def test_the_errors_are_those_of_the_walk_forward(root: Path) -> None:

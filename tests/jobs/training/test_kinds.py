@@ -13,7 +13,7 @@ import pytest
 
 from jobs.evaluation.job import evaluate
 from jobs.runtime import ProcessingPlaces
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
@@ -91,7 +91,7 @@ def test_the_model_passes_the_gates_that_a_naive_rule_sets(trained: tuple[Snapsh
     assert 0 <= found.explanations.endpoint_difference < 0.9
     sample = json.loads((places / "evaluation" / "sample.json").read_text())
     model = Model(artefact)
-    reader = Reader(artefact.description.features)
+    reader = RowReader(artefact.description.features)
     rows = reader.read(json.dumps({"rows": sample["rows"]}).encode(), "application/json")
     answers = artefact.description.task.answers(model.outputs(reader.together([rows])))
     for name, values in answers.items():
@@ -102,7 +102,7 @@ def test_the_model_passes_the_gates_that_a_naive_rule_sets(trained: tuple[Snapsh
 def test_a_request_has_the_answer_of_its_row_in_a_table(trained: tuple[Snapshot, Artefact]) -> None:
     snapshot, artefact = trained
     examples, features = examples_of(snapshot, artefact), artefact.description.features
-    reader, model = Reader(features), Model(artefact)
+    reader, model = RowReader(features), Model(artefact)
     test = examples.part(examples.parts.test).slice(0, 20)
     whole = model.outputs(encoders.encode(features, test))
     requests = [as_request(row, kinds.load().to_pylist(), artefact) for row in test.to_pylist()]
@@ -123,7 +123,7 @@ def as_request(row: dict[str, Any], table: list[dict[str, Any]], artefact: Artef
 
 
 def test_an_input_of_another_form_is_rejected_by_the_container(trained: tuple[Snapshot, Artefact]) -> None:
-    reader = Reader(trained[1].description.features)
+    reader = RowReader(trained[1].description.features)
     row = dict.fromkeys(encoders.inputs(trained[1].description.features), True)
     found = reader.read(json.dumps({"rows": [row]}).encode(), "application/json")
     assert (len(found), list(found.rejected)) == (0, [0])

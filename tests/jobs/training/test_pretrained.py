@@ -20,7 +20,7 @@ from safetensors.numpy import load, load_file
 
 from jobs.evaluation.job import evaluate
 from jobs.runtime import ProcessingPlaces
-from jobs.serving.rows import Reader
+from jobs.serving.rows import RowReader
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.artefact.pretrained import VECTORS, PretrainedFile
@@ -157,7 +157,7 @@ def test_the_artefact_says_where_they_come_from(frozen: Trained, part: tuple[Pat
 
 def test_a_request_has_the_answer_of_its_row_in_a_table(frozen: Trained) -> None:
     examples, features = frozen.examples, frozen.artefact.description.features
-    reader, model = Reader(features), Model(frozen.artefact)
+    reader, model = RowReader(features), Model(frozen.artefact)
     test = examples.part(examples.parts.test).slice(0, 50)
     requests = [{"text": text} for text in test["text"].to_pylist()]
     rows = reader.read(json.dumps({"rows": requests}).encode(), "application/json")

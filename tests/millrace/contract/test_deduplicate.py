@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.deduplicate import Seen, _HashTable, duplicates, key_of, repeated
+from millrace.contract.deduplicate import SeenKeys, _HashTable, duplicates, key_of, repeated
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.validate import Validator
 from tests.fuzz import examples
@@ -42,7 +42,7 @@ def keys_of(kind: str, part: list[int | None]) -> pa.Array:
 def test_each_key_is_found_with_the_line_of_the_row_that_was_accepted(
     kind: str, parts: list[list[int | None]], refused: set[int]
 ) -> None:
-    seen, first, line = Seen(), {}, 0
+    seen, first, line = SeenKeys(), {}, 0
     for part in parts:
         numbers = seen.number(keys_of(kind, part), np.ones(len(part), dtype=bool))
         assert seen.before(numbers) == [(at, first[n]) for at, n in enumerate(part) if n in first]
@@ -57,7 +57,7 @@ def test_each_key_is_found_with_the_line_of_the_row_that_was_accepted(
 @settings(max_examples=examples(60), deadline=None)
 @given(parts=PARTS)
 def test_equal_keys_have_the_same_number(kind: str, parts: list[list[int | None]]) -> None:
-    seen, number_of = Seen(), {}
+    seen, number_of = SeenKeys(), {}
     for part in parts:
         good = np.arange(len(part)) % 5 != 3
         numbers = seen.number(keys_of(kind, part), good).tolist()
@@ -72,7 +72,7 @@ def test_equal_keys_have_the_same_number(kind: str, parts: list[list[int | None]
 def test_repeats_within_a_part(part: list[int | None]) -> None:
     rows = pa.table({"k": pa.array(part, pa.int64()), LINE: range(1, len(part) + 1)})
     good = np.ones(len(part), dtype=bool)
-    found = repeated(rows, good, {("k",): Seen().number(rows["k"].combine_chunks(), good)})
+    found = repeated(rows, good, {("k",): SeenKeys().number(rows["k"].combine_chunks(), good)})
     expected = [(at, part.index(n) + 1) for at, n in enumerate(part) if n is not None and n in part[:at]]
     assert [(at, each.got) for at, each in found.items()] == [
         (at, f"{part[at]}, first on line {n}") for at, n in expected
@@ -118,7 +118,7 @@ def test_ten_times_the_texts_are_searched_in_about_ten_times_the_time() -> None:
     """Every part was searched for in all former ones: 16 times the texts took 60 times as long."""
 
     def cpu_s(parts: int) -> float:
-        seen, start = Seen(), time.process_time()
+        seen, start = SeenKeys(), time.process_time()
         for part in range(parts):
             keys = pa.array([f"{n * 7919 % 10_000_019:08}" for n in range(part * 500, part * 500 + 500)])
             numbers = seen.number(keys, np.ones(500, dtype=bool))
@@ -133,7 +133,7 @@ def test_ten_times_the_texts_are_searched_in_about_ten_times_the_time() -> None:
 
 def test_a_key_of_several_columns_is_said_by_its_columns() -> None:
     rows = pa.table({"machine": ["PRESS-A", "B", "PRESS-A"], "n": [27, 1, 27], "_line": [1, 2, 3]})
-    key, good, seen = ("machine", "n"), np.ones(3, dtype=bool), Seen()
+    key, good, seen = ("machine", "n"), np.ones(3, dtype=bool), SeenKeys()
     found = duplicates(rows, good, key, None, seen, seen.number(key_of(rows, key), good))
     assert [(at, each.got) for at, each in found.items()] == [(2, "machine='PRESS-A', n=27, first on line 1")]
 

@@ -19,7 +19,7 @@ from moto import mock_aws
 from millrace.decisions import absorption
 from millrace.decisions.absorbed import COLUMNS, FIELDS, file_of, read_file, table_of
 from millrace.decisions.absorption import FEWEST, KEPT, Absorption, absorb
-from millrace.decisions.columns import Shape, of_decisions, read_folder
+from millrace.decisions.columns import ColumnShape, of_decisions, read_folder
 from millrace.decisions.record import Decision, from_line, object_key, prefix, to_line
 from millrace.decisions.store import (
     StoredObjects,
@@ -317,7 +317,7 @@ def test_a_job_reads_absorbed_lines_by_its_manifest(lake: Lake, tmp_path: Path) 
         path.write_bytes(lake.read(key))
     assert len(list(tmp_path.rglob("*.jsonl"))) == 1, "no absorbed line, which a night may delete before the job starts"
     kept = read_days(lake.client, BUCKET, WORKLOAD, DAYS)
-    shape = Shape(cells={"period": "float64"}, answer=Binary().answer)
+    shape = ColumnShape(cells={"period": "float64"}, answer=Binary().answer)
     found = read_folder(tmp_path, workload=WORKLOAD, shape=shape)
     assert found.table.equals(of_decisions(kept.decisions, shape))
     assert found.unreadable == kept.unreadable

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.decisions import absorbed
-from millrace.decisions.columns import Shape, StoredTable, of_decisions, read_folder
+from millrace.decisions.columns import ColumnShape, StoredTable, of_decisions, read_folder
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.decisions.store import read_lines
 from millrace.tasks.binary import Binary
 from tests.millrace.decisions.test_record import DECISION, DECISIONS
 
-SHAPE = Shape(
+SHAPE = ColumnShape(
     cells={"nswprice": "float64", "timestamp": "timestamp", "a": "string", "none": None},
     answer=Binary().answer,
     measures=("x.y",),

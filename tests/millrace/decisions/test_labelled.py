@@ -17,7 +17,7 @@ import pytest
 from millrace.contract.kinds import Kind, arrow_type
 from millrace.datasets.label_evidence import MOST_CLASSES, QUARTERS, answers_of, sure_parts
 from millrace.decisions import labelled
-from millrace.decisions.columns import Shape, of_decisions
+from millrace.decisions.columns import ColumnShape, of_decisions
 from millrace.decisions.labelled import SHAPE, LabelledDecisions
 from millrace.decisions.outcome_columns import join, join_decisions
 from millrace.decisions.record import Decision, Withheld, canonical, to_line
@@ -81,7 +81,7 @@ class History:
             inferred_at=NOON + timedelta(seconds=self.random.randrange(2)),
         )
 
-    def parts(self, shape: Shape = SHAPE) -> list[pa.Table]:
+    def parts(self, shape: ColumnShape = SHAPE) -> list[pa.Table]:
         """The decisions in any order, some of them twice, in parts of any size."""
         whole = self.random.sample(self.decisions, len(self.decisions)) + self.decisions[:3]
         cuts = sorted(self.random.choices(range(len(whole) + 1), k=2))
@@ -157,7 +157,7 @@ def test_the_answers_to_labels_are_those_of_decisions_at_hand(tmp_path: Path, mo
     """However many decisions there are, and however far their labels lie ahead."""
     monkeypatch.setattr(labelled, "GROUP_ROWS", 5)
     task, answered = Binary(), 0
-    shape = Shape(cells={}, answer=task.answer)
+    shape = ColumnShape(cells={}, answer=task.answer)
     for history in map(History, range(examples(300))):
         spec: Any = SimpleNamespace(key=history.key, event_time="at", horizons=(history.answered(),))
         spec.horizons_hours, spec.labels, spec.label, spec.label_columns = (), (), "y", ("y",)

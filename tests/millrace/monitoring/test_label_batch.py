@@ -12,7 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from millrace.datasets.label_evidence import Answers, Cells, error_figure, label_figures, sure_answers, sure_parts
+from millrace.datasets.label_evidence import (
+    KnownAnswers,
+    LabelCells,
+    error_figure,
+    label_figures,
+    sure_answers,
+    sure_parts,
+)
 from millrace.monitoring.label_batch import UNIT_LABELS, LabelBatch, is_early, judge_batch, quota_of
 from millrace.workload.load import workloads_folder
 
@@ -47,7 +54,7 @@ class Weeks:
         rows = slice(start, start + len(label))
         chance = self.chance[rows]
         answer = (chance > 1 / 2).astype(int)
-        answers = Answers(
+        answers = KnownAnswers(
             answer=[str(one) for one in answer],
             error=(answer != label).astype(float),
             is_share=True,
@@ -59,8 +66,8 @@ class Weeks:
         return LabelBatch(labels=len(label), figures=figures, sure=sure, parts=parts, **more)
 
 
-def cells_of(cells: list[Any]) -> Cells:
-    found = Cells()
+def cells_of(cells: list[Any]) -> LabelCells:
+    found = LabelCells()
     found.add(cells)
     return found
 

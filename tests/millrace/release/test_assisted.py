@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from millrace.messages.climb import Asked, Climb, TwoAnswers
+from millrace.messages.climb import Climb, ClimbAsked, TwoAnswers
 from millrace.release import assisted
-from millrace.release.ladder import Reviews
+from millrace.release.ladder import ReviewCounts
 from millrace.tasks.binary import Binary
 from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
@@ -23,7 +23,7 @@ def climb(*, blind=0, blind_agreed=0, shown=0, shown_agreed=0, at=SINCE):
     kinds = [(True, number < blind_agreed) for number in range(blind)]
     kinds += [(False, number < shown_agreed) for number in range(shown)]
     asked = [
-        Asked(id=f"r-{number}", blind=is_blind, asked_at=at, agreed=agreed, answered_at=at)
+        ClimbAsked(id=f"r-{number}", blind=is_blind, asked_at=at, agreed=agreed, answered_at=at)
         for number, (is_blind, agreed) in enumerate(kinds)
     ]
     return CLIMB.model_copy(update={"asked": tuple(asked)})
@@ -105,7 +105,7 @@ def test_people_agree_with_an_answer_like_theirs(task, answer, said, within, agr
 
 def test_the_answer_that_people_see_moves_them():
     said = assisted.reviews_of(climb(blind=50, blind_agreed=35, shown=50, shown_agreed=47))
-    assert said == Reviews(blind=50, blind_agreed=35, shown=50, shown_agreed=47)
+    assert said == ReviewCounts(blind=50, blind_agreed=35, shown=50, shown_agreed=47)
     by, low, high = said.anchoring
     assert by == pytest.approx(0.24)
     assert 0 < low < by < high

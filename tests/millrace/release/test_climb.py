@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import PLAN_PAIRS, look, wanted
-from millrace.release.ladder import Traffic, Verdict
+from millrace.release.ladder import PhaseVerdict, Traffic
 from millrace.release.requests import Requests
 from millrace.workload.rollout import Canary, Rollout, Shadow
 
@@ -143,7 +143,7 @@ def test_a_persons_word_goes_before_all_labels():
         now=after(10.1),
         refused="ann has refused it: wrong wards",
     )
-    assert verdict == Verdict(answer="stop", because="ann has refused it: wrong wards")
+    assert verdict == PhaseVerdict(answer="stop", because="ann has refused it: wrong wards")
     assert found.looks[-1].because == verdict.because
 
 

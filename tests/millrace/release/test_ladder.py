@@ -10,7 +10,7 @@ import pytest
 
 from millrace.errors import FieldError
 from millrace.evaluation.sequential import plan
-from millrace.release.ladder import LEVELS, RUNGS, Bars, Evidence, Reviews, Rung, Traffic, judge
+from millrace.release.ladder import LEVELS, RUNGS, Bars, Evidence, ReviewCounts, Rung, Traffic, judge
 
 SHADOW, ASSISTED, CANARY, LIVE = RUNGS
 BARS = Bars(limit_days=60)
@@ -52,19 +52,19 @@ def test_a_shadow_beside_no_live_version_has_nothing_to_be_judged_by():
 
 
 def test_assisted_goes_by_blind_reviews_alone():
-    assert judge(ASSISTED, evidence(reviews=Reviews(blind=100, blind_agreed=99))).answer == "go_on"
-    assert judge(ASSISTED, evidence(reviews=Reviews(blind=60, blind_agreed=40))).answer == "stop"
-    shown = judge(ASSISTED, evidence(reviews=Reviews(shown=1000, shown_agreed=1000)))
+    assert judge(ASSISTED, evidence(reviews=ReviewCounts(blind=100, blind_agreed=99))).answer == "go_on"
+    assert judge(ASSISTED, evidence(reviews=ReviewCounts(blind=60, blind_agreed=40))).answer == "stop"
+    shown = judge(ASSISTED, evidence(reviews=ReviewCounts(shown=1000, shown_agreed=1000)))
     assert shown.answer == "not_yet"
-    wanted = judge(ASSISTED, evidence(reviews=Reviews(blind=shown.labels, blind_agreed=shown.labels)))
+    wanted = judge(ASSISTED, evidence(reviews=ReviewCounts(blind=shown.labels, blind_agreed=shown.labels)))
     assert wanted.answer == "go_on"
 
 
 def test_the_anchoring_effect_has_an_interval():
-    difference, low, high = Reviews(blind=50, blind_agreed=40, shown=200, shown_agreed=190).anchoring or (0, 0, 0)
+    difference, low, high = ReviewCounts(blind=50, blind_agreed=40, shown=200, shown_agreed=190).anchoring or (0, 0, 0)
     assert difference == pytest.approx(0.15)
     assert 0 < low < 0.15 < high < 0.3
-    assert Reviews(blind=50, blind_agreed=40).anchoring is None
+    assert ReviewCounts(blind=50, blind_agreed=40).anchoring is None
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from millrace.simulation.history import History
+from millrace.simulation.history import LivedHistory
 from millrace.simulation.published import Adwin
-from millrace.simulation.simulation import Policy, Replay, Terms, oracle, simulate
+from millrace.simulation.simulation import Replay, RetrainingPolicy, Terms, oracle, simulate
 
 TERMS = Terms(usd_per_error=1, usd_per_training=5)
 
@@ -18,7 +18,7 @@ TERMS = Terms(usd_per_error=1, usd_per_training=5)
 def history(errors_KVD, *, step=1, test_days=1):
     errors = np.array(errors_KVD, float)
     lengths = (None, 28, 7)[: errors.shape[0]]
-    return History(first="2026-01-01", step_days=step, test_days=test_days, train_days=lengths,
+    return LivedHistory(first="2026-01-01", step_days=step, test_days=test_days, train_days=lengths,
                    rows_D=np.full(errors.shape[2], 10.0), errors_KVD=errors, costs_KVD=None, seconds=1.0)  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def course(policy, terms=TERMS, of=None):
 
 def test_a_policy_is_followed_day_by_day():
     """Version 0 answers from day 1 on. At decision 3 its last known day has 3 errors of 10."""
-    found = course(Policy(error_bound=0.25))
+    found = course(RetrainingPolicy(error_bound=0.25))
     assert found.retrainings == (3, 6, 9)
     assert found.version_V.tolist() == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9]
     errors = [1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2]
@@ -42,7 +42,7 @@ def test_a_policy_is_followed_day_by_day():
 
 
 def test_late_labels_delay_the_alarm_and_the_version():
-    found = course(Policy(error_bound=0.25), replace(TERMS, label_delay_days=2))
+    found = course(RetrainingPolicy(error_bound=0.25), replace(TERMS, label_delay_days=2))
     assert found.retrainings[0] == 3
     assert found.version_V.tolist()[:4] == [0, 0, 0, 3]
     # The version of day 3 answers from day 6 on; until its own windows are known, nothing is asked for.
@@ -50,18 +50,18 @@ def test_late_labels_delay_the_alarm_and_the_version():
 
 
 def test_all_windows_in_a_row_must_be_above_the_bound():
-    assert course(Policy(error_bound=0.25, error_windows=2)).retrainings == (4, 8)
+    assert course(RetrainingPolicy(error_bound=0.25, error_windows=2)).retrainings == (4, 8)
 
 
 @pytest.mark.parametrize(
     ("policy", "terms", "expected"),
     [
-        (Policy(every_days=2), {}, (2, 4, 6, 8, 10)),
-        (Policy(every_days=2, cool_down_days=3), {}, (4, 8)),
-        (Policy(every_days=2), {"maximum_runs_per_month": 1}, (2,)),
-        (Policy(every_days=2), {"reserved_usd": 20, "monthly_usd": 50}, (2, 4)),
-        (Policy(every_days=2), {"minimum_new_labels": 40}, (4, 8)),
-        (Policy(), {}, ()),
+        (RetrainingPolicy(every_days=2), {}, (2, 4, 6, 8, 10)),
+        (RetrainingPolicy(every_days=2, cool_down_days=3), {}, (4, 8)),
+        (RetrainingPolicy(every_days=2), {"maximum_runs_per_month": 1}, (2,)),
+        (RetrainingPolicy(every_days=2), {"reserved_usd": 20, "monthly_usd": 50}, (2, 4)),
+        (RetrainingPolicy(every_days=2), {"minimum_new_labels": 40}, (4, 8)),
+        (RetrainingPolicy(), {}, ()),
     ],
 )
 def test_the_guard_holds_a_retraining_back(policy, terms, expected):
@@ -71,10 +71,10 @@ def test_the_guard_holds_a_retraining_back(policy, terms, expected):
 def test_a_worse_version_is_paid_for_and_not_released():
     errors = np.ones((1, 6, 6))
     errors[0, 2:] = 4.0
-    found = course(Policy(every_days=2), replace(TERMS, margin=0.2), history(errors))
+    found = course(RetrainingPolicy(every_days=2), replace(TERMS, margin=0.2), history(errors))
     assert found.retrainings == (2, 4)
     assert not found.version_V.any()
-    assert course(Policy(every_days=2), replace(TERMS, margin=0.31), history(errors)).version_V[-1] == 4
+    assert course(RetrainingPolicy(every_days=2), replace(TERMS, margin=0.31), history(errors)).version_V[-1] == 4
 
 
 def test_the_oracle_is_the_cheapest_of_all_courses():
@@ -96,7 +96,7 @@ def test_the_oracle_is_the_cheapest_of_all_courses():
 
 def test_declared_costs_count_instead_of_errors():
     costly = replace(aging(), costs_KVD=aging().errors_KVD * 100)
-    assert course(Policy(), of=costly).usd == 100 * course(Policy()).usd
+    assert course(RetrainingPolicy(), of=costly).usd == 100 * course(RetrainingPolicy()).usd
 
 
 def test_a_part_begins_with_a_version_of_its_own():
@@ -108,7 +108,7 @@ def test_a_part_begins_with_a_version_of_its_own():
 def test_a_history_is_read_as_it_was_written(tmp_path):
     made = replace(aging(), costs_KVD=np.ones((1, 12, 12)))
     made.write(tmp_path / "history.npz")
-    found = History.read(tmp_path / "history.npz")
+    found = LivedHistory.read(tmp_path / "history.npz")
     assert (found.first, found.train_days, found.seconds) == (made.first, made.train_days, made.seconds)
     assert np.array_equal(found.errors_KVD, made.errors_KVD)
     assert np.array_equal(found.costs_KVD, made.costs_KVD)

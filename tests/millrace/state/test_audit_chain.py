@@ -20,7 +20,7 @@ from infra.local.kernel.patching import undone
 from infra.local.s3.install import make_conditional_puts_atomic
 from millrace.errors import AuditChainError
 from millrace.state import audit_chain
-from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, Link, digest, link_key
+from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
 
@@ -41,10 +41,10 @@ def chain(s3: Any, workload: str = "electricity") -> AuditChain:
     return AuditChain(s3, bucket=BUCKET, workload=workload)
 
 
-def change(number: int, kind: ChangeKind = ChangeKind.ADDED, *, sequence: str = "", **more: str) -> Change:
+def change(number: int, kind: ChangeKind = ChangeKind.ADDED, *, sequence: str = "", **more: str) -> ChainChange:
     """The same one for the same words."""
     words = {"pk": "electricity", "sk": f"1997-06-01T06:00:00Z#{number:04d}", **more}
-    return Change(
+    return ChainChange(
         kind=kind,
         record={name: {"S": value} for name, value in words.items()},
         at=datetime.now(UTC),
@@ -116,7 +116,7 @@ def test_writers_at_once_do_not_fork_the_chain(s3: Any, same: bool) -> None:
     batches = [[change(n if same else 10 * writer + n) for n in (1, 2, 3)] for writer in (1, 2, 3)]
     begun = Barrier(len(batches))
 
-    def extend(batch: list[Change]) -> int:
+    def extend(batch: list[ChainChange]) -> int:
         begun.wait()
         return chain(s3).extend(batch)
 

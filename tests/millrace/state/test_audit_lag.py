@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from infra.local.kernel.patching import undone
 from infra.local.s3.install import make_conditional_puts_atomic
-from millrace.state.audit_chain import AuditChain, Change, ChangeKind
+from millrace.state.audit_chain import AuditChain, ChainChange, ChangeKind
 from millrace.state.audit_lag import EVERY, AuditLag
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
@@ -47,7 +47,7 @@ class Audit:
 
     def link(self, item: Any) -> None:
         sequence = item["sk"]["S"]
-        change = Change(kind=ChangeKind.ADDED, record=item, at=datetime.now(UTC), sequence=sequence)
+        change = ChainChange(kind=ChangeKind.ADDED, record=item, at=datetime.now(UTC), sequence=sequence)
         assert self.chain.extend([change]) == 1
 
     def hours(self, hours: float) -> float:

@@ -25,7 +25,7 @@ from millrace.evaluation.gates.selective import Selective
 from millrace.evaluation.gates.slices import Slices
 from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, Value
 from millrace.evaluation.measures import leakage, plausibility
-from millrace.evaluation.measures.case import Answered, Case
+from millrace.evaluation.measures.case import AnsweredCase, Case
 from millrace.evaluation.measures.catalogue import MEASURES, measure
 from millrace.evaluation.measures.contenders import contenders
 from millrace.evaluation.measures.costs import costs_of
@@ -91,7 +91,7 @@ def case_of(
         target_N=target,
         parts=PARTS,
         output_TW=np.zeros((TEST, 1), np.float32),
-        today=Answered(
+        today=AnsweredCase(
             who="naive", name="mean", task=task, output_TW=constant, target_T=test, rows_T=np.ones(TEST, bool)
         ),
         block_T=successive(TEST),
