@@ -148,16 +148,16 @@ def bound_of_days(
     many = len(rows_B)
     if many < 2 or not errors_T.any():
         return None
-    random = np.random.default_rng(0)
-    again_DB = random.integers(0, many, (DRAWS, many))
+    rng = np.random.default_rng(0)
+    again_DB = rng.integers(0, many, (DRAWS, many))
     again_D = np.bincount(day_T, errors_T)[again_DB].sum(axis=1) / rows_B[again_DB].sum(axis=1)
-    wider_D = np.sqrt(many / random.chisquare(many - 1, DRAWS))
+    wider_D = np.sqrt(many / rng.chisquare(many - 1, DRAWS))
     level_D = np.exp((again_D / errors_T.mean() - 1) * wider_D)
     of_days_T, first_B = errors_T[np.argsort(day_T, kind="stable")], np.cumsum(rows_B) - rows_B
 
-    own_Dd, most = random.integers(0, many, (DRAWS, days)), SIZES[-1]
-    own_DR = np.take_along_axis(own_Dd, random.integers(0, days, (DRAWS, most)), axis=1)
-    rows_DR = first_B[own_DR] + (random.random((DRAWS, most)) * rows_B[own_DR]).astype(np.int64)
+    own_Dd, most = rng.integers(0, many, (DRAWS, days)), SIZES[-1]
+    own_DR = np.take_along_axis(own_Dd, rng.integers(0, days, (DRAWS, most)), axis=1)
+    rows_DR = first_B[own_DR] + (rng.random((DRAWS, most)) * rows_B[own_DR]).astype(np.int64)
     # The first rows of the largest window are a smaller one.
     sum_DR = of_days_T[rows_DR].cumsum(axis=1)
     by_rows = tuple(
