@@ -347,10 +347,29 @@ SELDOM = (
     ),
     Seldom(
         roles=("ingestion",),
-        actions=("s3:GetObject", "s3:ListBucket"),
+        actions=("s3:ListBucket",),
         resource="*-landing-*",
         because="a person had the newest drop scored, without naming it",
         test="test_refusals.py",
+    ),
+    Seldom(
+        roles=("ingestion",),
+        actions=("s3:GetObject",),
+        resource="*-landing-*/scoring/*",
+        because="the same, and its object is read as it is now",
+        test="test_refusals.py",
+    ),
+    Seldom(
+        roles=("ingestion",),
+        actions=("s3:GetObject",),
+        resource="*-landing-*/labels/*",
+        because="a query found many small files, whose list is the drop: test_queries.py has it",
+    ),
+    Seldom(
+        roles=("ingestion",),
+        actions=("s3:GetObject",),
+        resource="*-landing-*/training/*",
+        because="the same for rows",
     ),
     Seldom(
         roles=("ingestion-machines",),

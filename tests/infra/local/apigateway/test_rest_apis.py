@@ -21,7 +21,7 @@ from infra.local.apigateway.signatures import why_invalid
 from infra.local.iam.service_permissions import ACCOUNT
 from infra.local.kernel.cloud import Cloud
 from millrace.contract.load import load_contract
-from millrace.workload.declaration import Jobs
+from millrace.workload.ends import EndJobs
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi
 from tests.infra.local.roles import allow, make_role
@@ -226,7 +226,7 @@ def test_nobody_is_answered_without_a_right_signature(api: Api) -> None:
 
 
 def test_no_operation_of_a_workload_answers_without_a_signature(cloud: Cloud, client: Callable[[str], Any]) -> None:
-    workload = load_workload(INCOME).model_copy(update={"jobs": Jobs()})
+    workload = load_workload(INCOME).model_copy(update={"jobs": EndJobs()})
     named = openapi(workload, load_contract(INCOME))
     request = {"type": "object"}
     operations = [(method.upper(), path) for path, methods in named["paths"].items() for method in methods]
