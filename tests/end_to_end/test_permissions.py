@@ -362,14 +362,8 @@ SELDOM = (
     Seldom(
         roles=("ingestion",),
         actions=("s3:GetObject",),
-        resource="*-landing-*/labels/*",
+        resource="*-landing-*/[lt]*",  # labels and training rows
         because="a query found many small files, whose list is the drop: test_queries.py has it",
-    ),
-    Seldom(
-        roles=("ingestion",),
-        actions=("s3:GetObject",),
-        resource="*-landing-*/training/*",
-        because="the same for rows",
     ),
     Seldom(
         roles=("ingestion-machines",),
