@@ -262,7 +262,7 @@ def _together(codes: Sequence[Integers], *, are_texts: bool) -> Integers | None:
 def _codes(cells: pa.Table) -> Iterator[tuple[int, Integers]]:
     """A number for each different cell of a column, -1 for a missing one; beside it how many first pieces it is of.
 
-    None for many missing cells, for too many values, for fractions that are amounts, or for other types."""
+    Nothing for many missing cells, for too many values, for fractions that are amounts, or for other types."""
     [name], rows, kind = cells.column_names, cells.num_rows, cells[0].type
     if pa.types.is_floating(kind):
         number_N = np.asarray(cells[0].drop_null())
