@@ -174,7 +174,6 @@ class IngestionStack(WorkloadStack):
                 LAKE.read(names, "staging", "iceberg", "decisions", "predictions"),
                 LAKE.find(names, "decisions"),
                 LAKE.write(names, "staging", "iceberg", *REFUSED),
-                iceberg.database(names).may("GetDatabase"),
                 iceberg.tables(names, *TABLES).may("GetTable", "CreateTable", "UpdateTable"),
                 iceberg.remove_manifests(names, *TABLES),
                 state_table.own_items(names).may("GetItem", "UpdateItem"),
@@ -196,7 +195,6 @@ class IngestionStack(WorkloadStack):
             statements=[
                 LAKE.read(names, "iceberg"),
                 LAKE.write(names, "iceberg"),
-                iceberg.database(names).may("GetDatabase"),
                 iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
                 iceberg.remove_manifests(names, *TABLES),
                 state_table.append_audit(names),
@@ -221,7 +219,6 @@ class IngestionStack(WorkloadStack):
                 LAKE.read(names, "iceberg"),
                 LAKE.write(names, "iceberg"),
                 iceberg.delete_files(names, *TABLES),
-                iceberg.database(names).may("GetDatabase"),
                 iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
                 *absorb_decisions(names),
             ],

@@ -157,7 +157,6 @@ class TrainingStack(WorkloadStack):
                 LAKE.find(names, "decisions"),
                 LAKE.write(names, "iceberg"),
                 ARTEFACTS.write(names, "runs"),
-                iceberg.database(names).may("GetDatabase"),
                 iceberg.tables(names, *TABLES).may("GetTable"),
                 iceberg.tables(names, "rows").may("UpdateTable"),
                 iceberg.remove_manifests(names, "rows"),

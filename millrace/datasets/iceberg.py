@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from cachetools import LRUCache
+from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.table import Transaction
 from pyiceberg.table.update import (
@@ -85,6 +86,14 @@ def upload(path: Path, location: str) -> None:
     """Store the file at `path` as the object `location`, in parts if it is large."""
     bucket, key = split_uri(location)
     _client().upload_file(str(path), bucket, key)
+
+
+class Catalog(GlueCatalog):
+    """The Glue catalogue of a database of our own templates."""
+
+    def _is_s3tables_database(self, database_name: str) -> bool:  # noqa: ARG002 - pyiceberg's signature
+        """False, without a call for each commit: tables in S3 Tables are none of ours."""
+        return False
 
 
 class S3FileIO(FileIO):

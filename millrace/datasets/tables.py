@@ -51,17 +51,15 @@ class Lake:
         """The Glue catalogue, opened at its first use.
 
         It is given the region: otherwise pyiceberg asks S3 for it and waits for seconds."""
-        from pyiceberg.catalog.glue import GlueCatalog
-
         from millrace.datasets.column_names import read_names_whole
-        from millrace.datasets.iceberg import S3FileIO
+        from millrace.datasets.iceberg import Catalog, S3FileIO
 
         if self._catalog is None:
             read_names_whole()
             region = self.names.platform.region
             # Arrow reads large files from S3 by itself, so it needs the endpoint of a local cloud too.
             endpoint = os.environ.get("AWS_ENDPOINT_URL")
-            self._catalog = GlueCatalog(
+            self._catalog = Catalog(
                 "millrace",
                 client=_glue(region),
                 **{"s3.region": region, "s3.request-timeout": 60},

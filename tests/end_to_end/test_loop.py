@@ -20,13 +20,12 @@ from millrace.decisions.record import Decision
 from millrace.decisions.store import read_days
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
+from tests.benchmarks.loop import API_CALLS
 from tests.end_to_end.conftest import Lived, calls_of_people, control
 
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
 COOL_DOWN = timedelta(days=WORKLOAD.retraining.cool_down_days)
-API_CALLS = 2400
-"""Some 2,150 on a quiet machine. What waits polls, so a busy one calls more often."""
 CALLS = 12 + CANARY_DAYS * ROWS_A_DAY
 """Requests for predictions: one of half a month, and in the canary one of a half hour."""
 READING = ("Get", "List", "Describe", "Head", "Scan", "Query")

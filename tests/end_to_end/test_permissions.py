@@ -296,7 +296,7 @@ SELDOM = (
     ),
     Seldom(
         roles=("upkeep",),
-        actions=("glue:GetDatabase", "glue:UpdateTable", "s3:PutObject", "s3:DeleteObject", "kms:GenerateDataKey"),
+        actions=("glue:UpdateTable", "s3:PutObject", "s3:DeleteObject", "kms:GenerateDataKey"),
         because="fifty small files, snapshots older than a week, a file that none names: test_upkeep.py has the first",
     ),
     Seldom(
