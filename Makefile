@@ -83,7 +83,7 @@ workflows: setup
 	$(BIN)/zizmor --offline --no-progress --quiet --persona auditor .github/workflows
 
 # Settings in pyproject.toml; a line that is right as it is says so (nosec, and why).
-bandit: SOURCES ?= millrace console functions jobs infra
+bandit: SOURCES ?= millrace console functions jobs infra localcloud
 bandit: static
 	$(STATIC)/bin/bandit --quiet --recursive --configfile pyproject.toml $(SOURCES)
 
@@ -132,11 +132,11 @@ diff: synth
 		base-$(STAGE) $(STAGE) > $(STAGE).diff || test $$? = 1; }
 	rm -rf build/base
 
-# What the local cloud does of what the templates of all stages hold, into PARITY.md. Of one workload: the templates
+# What the local cloud does of what the templates of all stages hold, into localcloud/PARITY.md. Of one workload: the templates
 # of the others differ in values.
 parity: setup
 	for stage in local dev prod; do $(MAKE) synth STAGE=$$stage WORKLOADS=electricity || exit 1; done
-	$(BIN)/python -m infra.local.ledger build/synth/local build/synth/dev build/synth/prod --write PARITY.md
+	$(BIN)/python -m localcloud.ledger build/synth/local build/synth/dev build/synth/prod --write localcloud/PARITY.md
 
 # Needs docker with buildx and credentials of the account that holds the stage's platform stack.
 images: setup

@@ -1,6 +1,6 @@
 """The tree of Millrace's errors.
 
-It does not have the errors that a single module raises and catches itself, nor those of `infra/local`.
+It does not have the errors that a single module raises and catches itself, nor those of `localcloud`.
 
 MillraceError
 ├── ConfigurationError      a file or a setting that a person wrote is wrong; stops at synth or at start

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from console.local_cloud.local_cloud import LocalCloud
-from tests.infra.local.control import control
-from tests.infra.local.waiting import until
+from tests.localcloud.control import control
+from tests.localcloud.waiting import until
 
 BROKEN = (ConnectionError, TimeoutError)
 """What a client of a life that ends may get, in place of an answer."""

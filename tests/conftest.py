@@ -22,7 +22,7 @@ from tests import fuzz
 from tests.durations import Durations, expected, file_of
 
 if TYPE_CHECKING:
-    from infra.local.kernel.cloud import Cloud
+    from localcloud.kernel.cloud import Cloud
 
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     # Read when numpy and torch are imported. Two processes share two cores: threads that wait for each other's cores
@@ -123,7 +123,7 @@ def _api_models() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A running cloud, empty at the file's first test; nothing of it is left after the last."""
-    from infra.local.kernel.server import running
+    from localcloud.kernel.server import running
 
     with running(tmp_path_factory.mktemp("cloud")) as cloud:
         yield cloud

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {
     "platform": ("millrace", "functions", "jobs", "infra", "containers"),
     "console": ("console",),
-    "localcloud": ("infra/local",),
+    "localcloud": ("localcloud",),
     "tests": ("tests",),
     "benchmarks": ("tests/benchmarks",),
 }

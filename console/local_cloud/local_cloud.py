@@ -35,7 +35,7 @@ ADDRESS_S = 60.0
 SECRET_HEADER = "X-Millrace-Secret"  # noqa: S105 - a header's name  # pragma: allowlist secret
 SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name  # pragma: allowlist secret
 """The environment variable in which the local cloud's own clients find the secret of its run
-(`infra/local/kernel/control.py`)."""
+(`localcloud/kernel/control.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> I
 def start_cloud(processes: Processes, *, clock: datetime | None = None) -> Process:
     """Start a local cloud with its files below the folder of the processes. Without `clock` it has the wall's clock."""
     own = ["--clock", clock.isoformat()] if clock else []
-    words = ["infra.local", "--workspace", str(workspace(processes.folder)), *own]
+    words = ["localcloud", "--workspace", str(workspace(processes.folder)), *own]
     return processes.start("local cloud", words, log="cloud.log")
 
 
@@ -190,7 +190,7 @@ def deploy(processes: Processes, cloud: LocalCloud) -> None:
 
     If `cdk.json` names an event bus of the account's own, it is made first, as its owner would have made it."""
     _make_bus(cloud)
-    words = ["infra.local.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
+    words = ["localcloud.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
     environment = {SECRET_VARIABLE: cloud.secret}
     processes.start("deployment", words, log="deploy.log", environment=environment).succeed()
 

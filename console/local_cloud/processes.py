@@ -20,7 +20,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """The signals by which people and systems end a command."""
 WORKER = "MILLRACE_ENTERED={}/entered"
 """The environment variable by which a process of the cloud names its workspace
-(`infra/local/kernel/call_tracer.py`)."""
+(`localcloud/kernel/call_tracer.py`)."""
 TAIL = 15
 """How many lines of the log the error of a failed process shows."""
 

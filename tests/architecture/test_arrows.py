@@ -11,7 +11,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("millrace", "console", "functions", "jobs", "infra")
+PACKAGES = ("millrace", "console", "functions", "jobs", "infra", "localcloud")
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:

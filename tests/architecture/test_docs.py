@@ -16,7 +16,7 @@ from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.pages import PAGES, ROOT
 from tests.documentation.tables import TABLES, filled
 
-ROOMS = ("millrace", "console", "functions", "jobs", "infra", "workloads")
+ROOMS = ("millrace", "console", "functions", "jobs", "infra", "localcloud", "workloads")
 PLACE = re.compile(r"docs/[a-z-]+\.md(?:#[\w-]+)?")
 TYPED = re.compile(r"^ *(?:\$ )?((?:millrace|aws) [a-z][^`\n]*)|`((?:millrace|aws) [a-z][^`\n]*)", re.M)
 

@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.local.kernel.cloud import Cloud
-from infra.local.kernel.server import running
+from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.server import running
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import NewDrop, commit_together
 from millrace.datasets.compaction import FEWEST, compact

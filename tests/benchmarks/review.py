@@ -31,9 +31,9 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from infra.local.dynamodb.install import make_writes_atomic
-from infra.local.dynamodb.order import keep_items_in_order
-from infra.local.kernel.patching import undone
+from localcloud.dynamodb.install import make_writes_atomic
+from localcloud.dynamodb.order import keep_items_in_order
+from localcloud.kernel.patching import undone
 from millrace.decisions.answered import DROPPING, Reviews
 from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.state import audit

@@ -21,7 +21,7 @@ from millrace.names import WorkloadNames
 from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
-    from infra.local.kernel.cloud import Cloud
+    from localcloud.kernel.cloud import Cloud
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 STORED = Path(__file__).with_name("electricity.json")
@@ -125,7 +125,7 @@ def machine(cloud: Cloud, states: Any) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def ran(states: Any) -> Callable[..., str]:
     """The ARN of an execution that has ended."""
-    from tests.infra.local.waiting import until
+    from tests.localcloud.waiting import until
 
     def run(machine: str, given: dict[str, Any] | None = None, name: str = "") -> str:
         named = {"name": name} if name else {}

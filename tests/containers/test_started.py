@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_network
+from localcloud.sagemaker.containers import REPOSITORY, Image, Images, without_network
 from millrace.artefact.artefact import Artefact, read_archive, read_folder
 from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line

@@ -23,12 +23,12 @@ from pyiceberg.catalog.glue import GlueCatalog
 from console.demo.electricity import STORY
 from console.demo.run import run_in_cloud
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
-from infra.local.iam.recording import Allowed, read
+from localcloud.iam.recording import Allowed, read
 from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
 from tests.checkpoints import Checkpoint, checkpoint, end_life
-from tests.infra.local.control import control as control_of
-from tests.infra.local.waiting import until
+from tests.localcloud.control import control as control_of
+from tests.localcloud.waiting import until
 
 REST_S = 900.0
 """Only a cloud that never rests reaches it: a busy machine may take minutes."""

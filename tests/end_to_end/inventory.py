@@ -8,7 +8,7 @@ from typing import Any
 from botocore import xform_name
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from infra.local.kernel.cloud import ACCOUNT
+from localcloud.kernel.cloud import ACCOUNT
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]

@@ -24,7 +24,7 @@ from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 KNOWN, ASKED = 11_500, 200

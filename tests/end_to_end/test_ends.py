@@ -24,7 +24,7 @@ from millrace.names import WorkloadNames
 from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.end_to_end.callers import Caller
 from tests.end_to_end.conftest import REST_S, Witness
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")

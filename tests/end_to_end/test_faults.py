@@ -39,7 +39,7 @@ from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import Lived, control
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.processes import parent, with_variable, writing
 
 YEAR = timedelta(days=364)

@@ -26,7 +26,7 @@ from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 KNOWN, WEEK = 11_500, 7 * 48

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

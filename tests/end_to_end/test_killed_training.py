@@ -20,7 +20,7 @@ from jobs.training import checkpoint
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import download
 from tests.end_to_end.conftest import REST_S
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.processes import writing
 
 pytestmark = pytest.mark.night("by day the machine's retries are walked by recorded failures")

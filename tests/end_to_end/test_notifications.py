@@ -21,7 +21,7 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.monitoring.alarms import monitor_alarms
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS
 from tests.end_to_end.conftest import REST_S, control
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.mails import ADDRESS, mails
 
 NAMES = STORY.names

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from infra.local.iam.recording import Allowed
+from localcloud.iam.recording import Allowed
 from tests.end_to_end.conftest import Lived, States
 from tests.end_to_end.test_loop import READING
-from tests.infra.local.iam.grants import Grant, grants, needed, refusal, without_statement
+from tests.localcloud.iam.grants import Grant, grants, needed, refusal, without_statement
 
 ROLES_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"
 SCALING_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"

@@ -20,7 +20,7 @@ from console.queries.failures import failure_of
 from millrace.messages.ingest import LISTED
 from millrace.names import QUERY
 from tests.end_to_end.conftest import REST_S
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.mails import mails
 
 ROOT = Path(__file__).resolve().parents[2]

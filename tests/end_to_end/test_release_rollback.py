@@ -27,14 +27,14 @@ import pytest
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from infra.app import build
-from infra.local.deploy import deploy
 from infra.settings import StageSettings, settings_for
+from localcloud.deploy import deploy
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import live_at_once
 from tests.end_to_end.callers import meanwhile
 from tests.end_to_end.conftest import REST_S, Lived
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.registered import register, tell
 
 ROLLOUT = {

@@ -20,7 +20,7 @@ from millrace.names import VARIANT
 from tests.climbing import NAMES, NEVER, live, shown
 from tests.electricity import REST_S, SAMPLE, changed_electricity, drop
 from tests.end_to_end.callers import Caller, create_caller, declare_api, meanwhile
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.registered import register, tell
 
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")

@@ -23,7 +23,7 @@ from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests.end_to_end.conftest import REST_S, States
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.mails import mails
 from tests.processes import writing
 

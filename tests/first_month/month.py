@@ -42,7 +42,7 @@ from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests.first_month.webhook import Chat, chat
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.mails import mails
 from tests.processes import writing
 

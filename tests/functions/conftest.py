@@ -12,10 +12,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.local.cloudtrail.history import keep_history
-from infra.local.dynamodb.install import make_writes_atomic
-from infra.local.kernel.patching import undone
-from infra.local.kms.signatures import sign_digests
+from localcloud.cloudtrail.history import keep_history
+from localcloud.dynamodb.install import make_writes_atomic
+from localcloud.kernel.patching import undone
+from localcloud.kms.signatures import sign_digests
 from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive
 from millrace.features.number import Number
 from millrace.state.budget import MonthlyBudget

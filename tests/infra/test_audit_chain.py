@@ -15,16 +15,16 @@ from botocore.exceptions import ClientError
 from console.environment import Environment
 from console.queries.audit_chain import Head, audited_workloads, verify_chain
 from infra.app import build
-from infra.local.deploy import deploy
-from infra.local.dynamodb.streams import pending
-from infra.local.iam.roles import as_role
-from infra.local.kernel.cloud import Cloud
 from infra.settings import settings_for
+from localcloud.deploy import deploy
+from localcloud.dynamodb.streams import pending
+from localcloud.iam.roles import as_role
+from localcloud.kernel.cloud import Cloud
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.names import AUDIT_CHAIN, Platform
 from millrace.state.audit import Record, append
 from millrace.state.audit_chain import AuditChain, link_key
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
 BUCKET, TABLE, WORKLOAD = PLATFORM.bucket("audit"), PLATFORM.audit_table, "electricity"

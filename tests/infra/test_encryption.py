@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.iam.identity import GLOBAL_KEYS
-from infra.local.iam.policies import Request, verdict
+from localcloud.iam.identity import GLOBAL_KEYS
+from localcloud.iam.policies import Request, verdict
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 Templates = dict[str, dict[str, Any]]

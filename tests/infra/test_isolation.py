@@ -19,14 +19,14 @@ from botocore.exceptions import ClientError
 
 from infra.app import build
 from infra.context import REPOSITORY
-from infra.local.deploy import deploy
-from infra.local.iam.policies import Request, verdict
-from infra.local.iam.roles import as_role
-from infra.local.kernel.cloud import Cloud
 from infra.settings import settings_for
+from localcloud.deploy import deploy
+from localcloud.iam.policies import Request, verdict
+from localcloud.iam.roles import as_role
+from localcloud.kernel.cloud import Cloud
 from millrace.errors import ConfigurationError
 from millrace.names import Platform, WorkloadNames
-from tests.infra.local.iam.grants import grants
+from tests.localcloud.iam.grants import grants
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)

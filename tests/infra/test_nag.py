@@ -18,11 +18,11 @@ from aws_cdk import aws_s3 as s3
 from infra.app import build
 from infra.constructs.acknowledgement import acknowledge
 from infra.context import REPOSITORY
-from infra.local.ledger.ledger import ledger
 from infra.options import Options
 from infra.rules.assembly import read
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
+from localcloud.ledger.ledger import ledger
 from millrace.workload.load import workload_folders
 from tests.consumers import with_consumers
 from tests.infra.conftest import ELECTRICITY

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.ledger.inventory import LedgerGapError
-from infra.local.ledger.ledger import as_markdown, ledger
+from localcloud.ledger.inventory import LedgerGapError
+from localcloud.ledger.ledger import as_markdown, ledger
 
-PAGE = Path(__file__).resolve().parents[2] / "PARITY.md"
+PAGE = Path(__file__).resolve().parents[2] / "localcloud" / "PARITY.md"
 
 
 def test_the_page_is_up_to_date(assemblies: dict[str, Path]) -> None:

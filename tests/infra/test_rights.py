@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.context import REPOSITORY
-from infra.local.ledger.ledger import SDK_NAMES
+from localcloud.ledger.ledger import SDK_NAMES
 from millrace.names import QUERY
 from tests.infra.conftest import statements_of
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of

@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
-from infra.local.kernel.forks import READ_AT_IMPORT, Fork
-from infra.local.kernel.processes import signal_group
-from infra.local.sagemaker.jobs.forked import LARGE, OWN
-from tests.infra.local.waiting import until
+from localcloud.kernel.forks import READ_AT_IMPORT, Fork
+from localcloud.kernel.processes import signal_group
+from localcloud.sagemaker.jobs.forked import LARGE, OWN
 from tests.jobs.run_document import run_document
+from tests.localcloud.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKLOAD = REPOSITORY / "workloads" / "electricity"
@@ -120,7 +120,7 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork]:
     """Starts a job as a fork of a process that has imported what jobs import, which takes seconds."""
     folder = tmp_path_factory.mktemp("forks")
     for name in ("fork_server.py", "call_tracer.py"):
-        (folder / name).symlink_to(REPOSITORY / "infra" / "local" / "kernel" / name)
+        (folder / name).symlink_to(REPOSITORY / "localcloud" / "kernel" / name)
     modules = (*LARGE, *(f"jobs.{path.parent.name}.job" for path in sorted(REPOSITORY.glob(OWN))))
     words = [*INTERPRETER, "-m", "fork_server", str(folder / "socket"), ",".join(modules)]
     with subprocess.Popen(words, cwd=REPOSITORY, env={**CHILD, "PYTHONPATH": str(folder)}) as server:

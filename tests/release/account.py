@@ -21,16 +21,16 @@ from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.cloudwatch.models import cloudwatch_backends
 
 from infra.context import Context
-from infra.local.dynamodb.install import make_writes_atomic
-from infra.local.kernel import patching
-from infra.local.kernel.cloud import ACCOUNT, REGION
-from infra.local.kernel.moto_caches import cache_lookups
-from infra.local.kms.signatures import sign_digests
-from infra.local.sagemaker.api import records
-from infra.local.sagemaker.endpoints.endpoint import endpoints
-from infra.local.sagemaker.registry import Versions
 from infra.machines import release
 from infra.machines.states import Definition
+from localcloud.dynamodb.install import make_writes_atomic
+from localcloud.kernel import patching
+from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.kernel.moto_caches import cache_lookups
+from localcloud.kms.signatures import sign_digests
+from localcloud.sagemaker.api import records
+from localcloud.sagemaker.endpoints.endpoint import endpoints
+from localcloud.sagemaker.registry import Versions
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.names import MODEL_ROLE
 from millrace.release.promotion import NONE

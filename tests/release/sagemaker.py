@@ -12,13 +12,13 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from infra.local.kernel.clock import Clock
-from infra.local.kernel.cloud import Cloud
-from infra.local.sagemaker.api import Fields, answer, arn, invalid
-from infra.local.sagemaker.endpoints.endpoint import Endpoint, config, endpoints, find, refuse_when_busy
-from infra.local.sagemaker.endpoints.endpoints import serve_endpoints
-from infra.local.sagemaker.models import model
-from infra.local.sagemaker.registry import serve_registry
+from localcloud.kernel.clock import Clock
+from localcloud.kernel.cloud import Cloud
+from localcloud.sagemaker.api import Fields, answer, arn, invalid
+from localcloud.sagemaker.endpoints.endpoint import Endpoint, config, endpoints, find, refuse_when_busy
+from localcloud.sagemaker.endpoints.endpoints import serve_endpoints
+from localcloud.sagemaker.models import model
+from localcloud.sagemaker.registry import serve_registry
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.local.sagemaker.api import records
-from infra.local.sagemaker.endpoints.endpoint import endpoints
+from localcloud.sagemaker.api import records
+from localcloud.sagemaker.endpoints.endpoint import endpoints
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.decisions.review import ReviewAnswer
 from millrace.messages.execution import UNWANTED

@@ -21,10 +21,10 @@ from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import ExecutionAlreadyExists, ExecutionDoesNotExist
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from infra.local.kernel.patching import replace
-from infra.local.sagemaker.api import records
-from infra.local.sagemaker.endpoints.endpoint import endpoints
 from infra.machines.states import Definition
+from localcloud.kernel.patching import replace
+from localcloud.sagemaker.api import records
+from localcloud.sagemaker.endpoints.endpoint import endpoints
 from millrace.messages.execution import UNWANTED
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable

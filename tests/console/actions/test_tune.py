@@ -23,13 +23,13 @@ from millrace.workload.load import load_workload
 from millrace.workload.training import InitialWeights
 from millrace.workload.tuning import Tuning
 from tests.console.conftest import NAMES
-from tests.infra.local import tiny_images
-from tests.infra.local.waiting import until
 from tests.infra.machines.conftest import context
 from tests.infra.machines.contexts import FOLDER
+from tests.localcloud import tiny_images
+from tests.localcloud.waiting import until
 
 if TYPE_CHECKING:
-    from infra.local.kernel.cloud import Cloud
+    from localcloud.kernel.cloud import Cloud
 
 __all__ = ["context"]
 AT = datetime(2026, 11, 21, tzinfo=UTC)

@@ -26,7 +26,7 @@ from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.console.conftest import NAMES, PASS
 from tests.external_models import logistic, write
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.state_table import create_table
 
 FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}

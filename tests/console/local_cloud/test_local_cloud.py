@@ -24,7 +24,7 @@ from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.functions.cold_start import NAMES, set_variables
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 from tests.state_table import create_table
 
 

@@ -19,8 +19,8 @@ from moto.s3.models import s3_backends
 from console.environment import Environment
 from console.queries import audit_chain
 from console.queries.audit_chain import Head, Verified, audited_workloads, verify_chain
-from infra.local.kernel.patching import undone
-from infra.local.s3.install import make_conditional_puts_atomic
+from localcloud.kernel.patching import undone
+from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.errors import EnvironmentNotFoundError
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket

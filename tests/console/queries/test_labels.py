@@ -21,7 +21,7 @@ from tests.millrace.datasets.test_corrections import NEW, OLD, drop_labels
 from tests.millrace.datasets.test_joined_labels import SAMPLE, decision, keep
 
 if TYPE_CHECKING:
-    from infra.local.kernel.cloud import Cloud
+    from localcloud.kernel.cloud import Cloud
 
 
 lake, names = conftest.lake, conftest.names

@@ -23,7 +23,7 @@ from millrace.names import WorkloadNames
 from tests.millrace.datasets import conftest
 
 if TYPE_CHECKING:
-    from infra.local.kernel.cloud import Cloud
+    from localcloud.kernel.cloud import Cloud
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "air_quality"
 ASKED = datetime(2013, 1, 5, 7)

@@ -26,7 +26,7 @@ from tests.console.conftest import NAMES
 DECISIONS = decision_columns(acted=False)
 
 if TYPE_CHECKING:
-    from infra.local.kernel.cloud import Cloud
+    from localcloud.kernel.cloud import Cloud
 
 LAKE = PLATFORM.bucket("lake")
 JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"

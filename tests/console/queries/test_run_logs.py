@@ -10,7 +10,7 @@ import pytest
 
 from console.queries.history import Call, Step
 from console.queries.run_logs import plainly, read_epoch, read_function, read_log
-from infra.local.logs.log_streams import log_streams
+from localcloud.logs.log_streams import log_streams
 from millrace.messages.training_job import KEPT_LOSS, TRAIN_LOSS, VALIDATION_LOSS, printed
 from millrace.names import Platform, WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from pydantic import ValidationError
 
-from infra.local.s3.install import make_conditional_puts_atomic
+from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.state.audit_chain import AuditChain, Link
 from tests.audit_bucket import create_bucket
 

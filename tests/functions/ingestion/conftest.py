@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.local.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames
 from tests.functions.cold_start import Handler, cold_starts, set_variables

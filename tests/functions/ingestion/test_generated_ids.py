@@ -18,7 +18,7 @@ from console.new.proposal import propose
 from console.new.read import read_source
 from console.new.roles import Choices
 from console.new.writing import write
-from infra.local.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames

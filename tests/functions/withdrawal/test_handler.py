@@ -11,7 +11,7 @@ import boto3
 import pyarrow as pa
 import pytest
 
-from infra.local.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud
 from millrace.datasets.joined_labels import join_labels
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError, WithdrawalError

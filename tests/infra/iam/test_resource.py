@@ -10,7 +10,7 @@ import pytest
 from infra.iam import iceberg, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import every, resource
-from infra.local.iam.policies import Request, verdict
+from localcloud.iam.policies import Request, verdict
 from millrace.names import Platform, WorkloadNames
 from millrace.workload.known_keys import KnownKeys
 

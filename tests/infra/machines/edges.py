@@ -220,7 +220,7 @@ def main() -> int:
     import tempfile
     from pathlib import Path
 
-    from infra.local.kernel.server import running
+    from localcloud.kernel.server import running
 
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as cloud:
         rows = list(report(cloud.client("stepfunctions")))

@@ -14,8 +14,8 @@ from infra.iam.resource import policy
 from infra.machines import states
 from infra.machines.states import State
 from millrace.messages.events import DropRejected, ReleaseUntidy
-from tests.infra.local.waiting import until
 from tests.infra.machines.contexts import context_of
+from tests.localcloud.waiting import until
 
 EVENTS = (ReleaseUntidy, DropRejected)
 ERROR = "EventBridge.AmazonEventBridgeException"

@@ -16,12 +16,12 @@ from moto.events.models import EventPattern
 
 from infra.app import build, warn_of_no_receiver
 from infra.constructs.notifications import CHAT_ALONE, alarm_notices
-from infra.local.cloudwatch.alarm_evaluation import Rule, judge
-from infra.local.cloudwatch.composite_alarms import holds
-from infra.local.cloudwatch.metric_math import Frame, evaluate
 from infra.rules.assembly import Stack, read
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
+from localcloud.cloudwatch.alarm_evaluation import Rule, judge
+from localcloud.cloudwatch.composite_alarms import holds
+from localcloud.cloudwatch.metric_math import Frame, evaluate
 from millrace.errors import ConfigurationError
 from millrace.monitoring.alarms import FLOOR, monitor_alarms
 from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames

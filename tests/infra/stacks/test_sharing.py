@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from infra.app import build
-from infra.local.iam.decision import Case, why_not
-from infra.local.iam.policies import Request
-from infra.local.ledger.ledger import ledger
 from infra.options import Options, options_of
 from infra.rules.assembly import read
 from infra.rules.catalogue import findings
 from infra.settings import settings_for
+from localcloud.iam.decision import Case, why_not
+from localcloud.iam.policies import Request
+from localcloud.ledger.ledger import ledger
 from tests.infra.conftest import ELECTRICITY
 
 DEV, PROD = "111122223333", "123456789012"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aws_cdk import assertions
 
-from infra.local.iam.decision import Case, why_not
-from infra.local.iam.policies import Request
+from localcloud.iam.decision import Case, why_not
+from localcloud.iam.policies import Request
 
 ACCOUNT = "123456789012"
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from infra.constructs.notifications import NOTIFYING
-from infra.local.kinesis.streams import ACTIONS
+from localcloud.kinesis.streams import ACTIONS
 from millrace.operations.alarms import STREAM_ALARMS
 from tests.infra.stacks.test_consumers import NAMES, named, permissions, resources
 

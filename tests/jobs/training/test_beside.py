@@ -14,7 +14,7 @@ import pytest
 
 from jobs.runtime import Stopped
 from jobs.training.beside import beside
-from tests.infra.local.waiting import until
+from tests.localcloud.waiting import until
 
 
 def noted(folder: Path, number: int) -> int:

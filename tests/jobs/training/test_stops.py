@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from jobs.runtime import STOPPED
-from tests.infra.local.waiting import until
 from tests.jobs.conftest import CHILD, REPOSITORY
+from tests.localcloud.waiting import until
 
 PROMISED_S = 30.0
 """From SIGTERM to the exit; SageMaker kills after 120 s."""

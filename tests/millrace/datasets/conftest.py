@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud
 from millrace.contract.load import load_contract
 from millrace.datasets import iceberg
 from millrace.datasets.tables import Lake

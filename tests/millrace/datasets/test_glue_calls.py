@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from infra.local.kernel.cloud import Cloud
-from infra.local.kernel.throttling import Throttles
+from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.throttling import Throttles
 from millrace.datasets.commits import commit
 from millrace.datasets.tables import Lake
 from tests.millrace.datasets.test_commits import committed, rows, source

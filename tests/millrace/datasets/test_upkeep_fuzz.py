@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from infra.local.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud
 from millrace.datasets import compaction, expiry
 from millrace.datasets.commits import Commit, commit
 from millrace.datasets.compaction import compact

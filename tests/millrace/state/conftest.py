@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.local.dynamodb.install import make_writes_atomic
-from infra.local.kernel.patching import undone
+from localcloud.dynamodb.install import make_writes_atomic
+from localcloud.kernel.patching import undone
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import StateTable
 from tests.state_table import create_table

@@ -16,8 +16,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from infra.local.kernel.patching import undone
-from infra.local.s3.install import make_conditional_puts_atomic
+from localcloud.kernel.patching import undone
+from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.errors import AuditChainError
 from millrace.state import audit_chain
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key

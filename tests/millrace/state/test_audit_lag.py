@@ -10,8 +10,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.local.kernel.patching import undone
-from infra.local.s3.install import make_conditional_puts_atomic
+from localcloud.kernel.patching import undone
+from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.state.audit_chain import AuditChain, ChainChange, ChangeKind
 from millrace.state.audit_lag import EVERY, AuditLag
 from millrace.state.table import StateTable

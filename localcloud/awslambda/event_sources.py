@@ -1,0 +1,172 @@
+"""Event source mappings. One is made only if the function's role may read the source; the source's service polls it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Generic, Protocol, TypeVar
+
+from localcloud.awslambda.mapping_settings import why_refused
+from localcloud.iam.policies import Request
+from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.patching import replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSource:
+    """A kind of event source, such as SQS."""
+
+    name: str
+    """The name of the service in Lambda's errors."""
+    rights: Callable[[str], Iterator[Request]]
+    """Takes a source's ARN; gives the permissions that the poller uses in the role's name."""
+    start: Callable[[Any, Any], None]
+    """Starts to poll. Takes moto's Lambda backend and the new mapping."""
+    refused: frozenset[str]
+    """Settings of a mapping that nothing here carries out. A mapping that has one is refused."""
+
+
+class EventSources(dict[str, EventSource]):
+    """The kinds of event sources by the service's name in ARNs. Each service adds its own: `{"sqs": …}`."""
+
+
+class StreamPoller(Protocol):
+    """Feeds one function from one stream."""
+
+    def is_enabled(self) -> bool:
+        """Whether the mapping exists and is enabled, and the cloud runs."""
+
+    def left(self) -> int:
+        """How many records the function has not done."""
+
+    def run(self) -> None:
+        """Feed the function until the mapping is deleted."""
+
+
+PollerT = TypeVar("PollerT", bound=StreamPoller)
+
+
+class StreamPollers(Generic[PollerT]):
+    """The pollers of one service's streams in a cloud, and the condition that a new record of any stream notifies."""
+
+    def __init__(self) -> None:
+        self._pollers: list[PollerT] = []
+        self.changed = threading.Condition()
+
+    def notify(self) -> None:
+        """Wake all pollers."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def start(self, cloud: Cloud, mapping: Any, poller: PollerT) -> None:
+        """Let the poller run beside the others, until its mapping is deleted or the cloud stops."""
+        self._pollers.append(poller)
+        cloud.loop(f"stream-{mapping.function_name}", poller.run)
+
+    def left(self) -> Iterator[tuple[PollerT, int]]:
+        """Each enabled poller whose function has not done all records, and how many are left."""
+        found = ((poller, poller.left()) for poller in self._pollers if poller.is_enabled())
+        return ((poller, count) for poller, count in found if count)
+
+
+def make_event_source_mappings(cloud: Cloud) -> None:
+    models: Any = import_module("moto.awslambda.models")
+    backend, describe = models.LambdaBackend, models.EventSourceMapping.get_configuration
+    create, listed = backend.create_event_source_mapping, backend.list_event_source_mappings
+    update = backend.update_event_source_mapping
+
+    def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
+        function = self.get_function(spec["FunctionName"])
+        source = _source(cloud, spec, function)
+        _check_role(cloud, function.role, source, spec["EventSourceArn"])
+        mapping = create(self, spec)
+        # moto keeps what it gets. A template writes the text "false", which would count as true.
+        mapping.enabled = str(mapping.enabled).lower() != "false"
+        source.start(self, mapping)
+        return mapping
+
+    def update_event_source_mapping(self: Any, uuid: str, spec: dict[str, Any]) -> Any:
+        mapping = self.get_event_source_mapping(uuid)
+        if mapping:
+            function = self.get_function(spec.get("FunctionName") or mapping.function_arn)
+            _source(cloud, mapping.get_configuration() | spec, function)
+        return update(self, uuid, spec)
+
+    def list_event_source_mappings(self: Any, event_source_arn: str, function_name: str) -> list[Any]:
+        # moto compares texts. On AWS a mapping is found by the function's name and by its ARN, whichever made it.
+        wanted = _function_of(function_name or "")
+        return [one for one in listed(self, event_source_arn, "") if wanted in ("", _function_of(one.function_name))]
+
+    def get_configuration(self: Any) -> dict[str, Any]:
+        described: dict[str, Any] = describe(self)
+        return described | ({"State": "Disabling"} if self.is_polled and not self.enabled else {})
+
+    replace(
+        backend,
+        create_event_source_mapping=create_event_source_mapping,
+        update_event_source_mapping=update_event_source_mapping,
+        list_event_source_mappings=list_event_source_mappings,
+    )
+    replace(models.EventSourceMapping, is_polled=False, get_configuration=get_configuration)
+
+
+def is_wanted(cloud: Cloud, backend: Any, mapping: Any) -> bool:
+    """Whether a poller of the mapping goes on: the mapping still exists and the cloud runs."""
+    return not cloud.stopping.is_set() and mapping.uuid in backend._event_source_mappings
+
+
+@contextmanager
+def polling(mapping: Any) -> Iterator[bool]:
+    """Gives whether the mapping is enabled, and marks it as polled until the end of the block.
+
+    A mapping that is disabled within the block is `Disabling` until the block ends, as on AWS: its poller may still
+    take a message."""
+    # Marked before the look: whoever disables the mapping after the look sees the mark.
+    mapping.is_polled = True
+    try:
+        yield mapping.enabled
+    finally:
+        mapping.is_polled = False
+
+
+def _function_of(name: str) -> str:
+    """The function's name in a name, an ARN or a part of an ARN, each with or without a version.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_ListEventSourceMappings.html"""
+    return name.rpartition("function:")[2].partition(":")[0]
+
+
+def _source(cloud: Cloud, spec: dict[str, Any], function: Any) -> EventSource:
+    """The kind of the source.
+
+    Raises moto's InvalidParameterValueException for settings that AWS refuses, or a source or setting without cover."""
+    from moto.awslambda.exceptions import InvalidParameterValueException
+
+    arn = str(spec.get("EventSourceArn", ""))
+    sources = cloud.part(EventSources)
+    source = sources.get("".join(arn.split(":")[2:3]))
+    if source is None:
+        names = " and ".join(sorted(one.name for one in sources.values()))
+        raise InvalidParameterValueException(f"{arn}: the local cloud covers {names} as event sources only")
+    if lacking := sorted(name for name in source.refused if spec.get(name)):
+        said = f"{', '.join(lacking)} is not covered by the local cloud for {source.name}"
+        raise InvalidParameterValueException(said)
+    if reason := why_refused(spec, int(function.timeout)):
+        raise InvalidParameterValueException(reason)
+    return source
+
+
+def _check_role(cloud: Cloud, role: str, source: EventSource, arn: str) -> None:
+    """Raise InvalidParameterValueException if the function's role may not read the source, as AWS does."""
+    from moto.awslambda.exceptions import InvalidParameterValueException
+
+    from localcloud.iam.identity import refused
+
+    for request in source.rights(arn):
+        if refused(cloud, role, "lambda:CreateEventSourceMapping", request):
+            action = request.action.rpartition(":")[2]
+            said = f"The provided execution role does not have permissions to call {action} on {source.name}"
+            raise InvalidParameterValueException(said)

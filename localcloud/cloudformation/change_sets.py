@@ -1,0 +1,309 @@
+"""Change sets: what a deployment would do to a stack, kept until it is executed or deleted.
+
+`cdk bootstrap`, `cdk deploy` by its default method, `cdk diff` and `aws cloudformation deploy` use change sets. moto
+5.2.5 differs from AWS in these points, so its change sets are replaced until it does not:
+
+- It finds a change set by its name across all stacks.
+- It refuses a change set without changes. AWS makes one that has failed.
+- It answers 500 if a change set is deleted that does not exist.
+- It does not know a parameter's default as the parameter's previous value.
+- It fails half way, without a word in the stack's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from localcloud.cloudformation.changes import foreseen
+from localcloud.cloudformation.stack_resources import REVERTED, StackResources
+from localcloud.cloudformation.stacks import fill, register_stack, update_parameters
+from localcloud.kernel import patching
+
+models: Any = import_module("moto.cloudformation.models")
+responses: Any = import_module("moto.cloudformation.responses")
+exceptions: Any = import_module("moto.cloudformation.exceptions")
+
+NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
+
+
+class ChangeSetNotFound(exceptions.CloudFormationError):  # type: ignore[misc]
+    """AWS's answer if there is no such change set."""
+
+    code = "ChangeSetNotFound"
+    status_code = 404
+
+
+@dataclass(kw_only=True)
+class ChangeSet:
+    """A change set: the input of CreateChangeSet, the changes that it foresees, and its status."""
+
+    name: str
+    arn: str
+    stack: Any
+    kind: str
+    """`CREATE` or `UPDATE`."""
+    template: str
+    """The template as text."""
+    parameters: dict[str, str]
+    """All parameters of the request with their values, previous values included."""
+    given: Mapping[str, Any]
+    """The fields of the request. Description, Tags, Capabilities, NotificationARNs and DeploymentMode are used."""
+    changes: list[dict[str, Any]]
+    status: str = "CREATE_COMPLETE"
+    execution_status: str = "AVAILABLE"
+    reason: str | None = None
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def summary(self) -> dict[str, Any]:
+        """The change set as ListChangeSets answers it."""
+        return {
+            "ChangeSetName": self.name,
+            "ChangeSetId": self.arn,
+            "StackName": self.stack.name,
+            "StackId": self.stack.stack_id,
+            "Status": self.status,
+            "StatusReason": self.reason,
+            "ExecutionStatus": self.execution_status,
+            "CreationTime": self.made_at,
+            "Description": self.given.get("Description"),
+        }
+
+    def described(self) -> dict[str, Any]:
+        """The change set as DescribeChangeSet answers it."""
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
+        kept = {key: self.given.get(key) or [] for key in ("Tags", "Capabilities", "NotificationARNs")}
+        changes = [{"Type": "Resource", "ResourceChange": change} for change in self.changes]
+        mode = {"DeploymentMode": self.given["DeploymentMode"]} if self.reverts_drift else {}
+        return {**self.summary(), **kept, **mode, "Parameters": parameters, "Changes": changes}
+
+    @property
+    def reverts_drift(self) -> bool:
+        """Whether resources that people have changed beside the template become again what the template says."""
+        return self.given.get("DeploymentMode") == "REVERT_DRIFT"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in self.given.get("Tags") or []}
+
+
+def create(backend: Any, given: Mapping[str, Any], template: str | None) -> ChangeSet:
+    """A new change set. If its stack does not exist yet, a stack in REVIEW_IN_PROGRESS is registered, as on AWS.
+
+    Raises moto's ValidationError for an unknown stack, an unknown type, a second creation, or a missing template."""
+    name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"
+    stack = _stack(backend, name)
+    is_there = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
+    if kind not in {"CREATE", "UPDATE"}:
+        raise exceptions.ValidationError(message=f"change sets of the type {kind} are not known to the local cloud")
+    if kind == "UPDATE" and not is_there:
+        raise exceptions.ValidationError(name)
+    if kind == "CREATE" and is_there:
+        raise exceptions.ValidationError(message=f"Stack [{name}] already exists and cannot be created again")
+    if stack is not None:
+        return _create(backend, stack, kind, given, template)
+    stack = register_stack(backend, name, {}, {}, tags={}, role_arn=given.get("RoleARN"))
+    # A change set that cannot be made must leave no stack behind.
+    try:
+        made = _create(backend, stack, kind, given, template)
+    except Exception:
+        del backend.stacks[stack.stack_id]
+        raise
+    stack.status = "REVIEW_IN_PROGRESS"
+    stack._add_stack_event(stack.status, resource_status_reason="User Initiated")
+    return made
+
+
+def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], template: str | None) -> ChangeSet:
+    """A new change set of a stack that is registered. It replaces one with the same name."""
+    text = stack.template if given.get("UsePreviousTemplate") else template
+    if not text:
+        raise exceptions.ValidationError(message="Either Template URL or Template Body must be specified.")
+    wanted = models.Stack.parse_template(text)
+    parameters = update_parameters(backend, stack, given.get("Parameters") or [])
+    after = _resources(stack, wanted, parameters)
+    made = ChangeSet(
+        name=given["ChangeSetName"],
+        arn=models.generate_changeset_id(given["ChangeSetName"], backend.region_name, backend.account_id),
+        stack=stack,
+        kind=kind,
+        template=text,
+        parameters=parameters,
+        given=given,
+        changes=foreseen(stack.resource_map, after),
+    )
+    # As on AWS, a change set without changes is made, and has failed. `cdk deploy` reads that and says "no changes".
+    of_stack = stack.template_dict, stack.resource_map.resolved_parameters, stack.tags
+    if made.reverts_drift:
+        made.changes += _reverted(stack, {change["LogicalResourceId"] for change in made.changes})
+    elif kind == "UPDATE" and of_stack == (wanted, after.resolved_parameters, made.tags):
+        made.status, made.execution_status, made.reason = "FAILED", "UNAVAILABLE", NO_CHANGES
+    kept = _kept(backend)
+    kept[:] = [other for other in kept if (other.stack, other.name) != (stack, made.name)] + [made]
+    return made
+
+
+def _reverted(stack: Any, changed: set[str]) -> list[dict[str, Any]]:
+    """A ResourceChange for each resource that is put again. AWS lists only the resources that have drifted."""
+    live = [one for one in stack.resource_map.values() if one.type in REVERTED]
+    return [
+        {
+            "LogicalResourceId": one.logical_resource_id,
+            "ResourceType": one.type,
+            "PhysicalResourceId": one.physical_resource_id,
+            "Action": "Modify",
+            "Replacement": "False",
+            "Scope": ["Properties"],
+            "Details": [],
+        }
+        for one in live
+        if one.logical_resource_id not in changed
+    ]
+
+
+def find(backend: Any, name: str, stack: str | None) -> ChangeSet:
+    """The change set with this ARN, or with this name at the stack, which is named by its name or its ARN.
+
+    Raises ChangeSetNotFound."""
+    for change_set in _kept(backend):
+        of_stack = stack is None or stack in (change_set.stack.name, change_set.stack.stack_id)
+        if of_stack and name in (change_set.arn, change_set.name):
+            return change_set
+    raise ChangeSetNotFound(f"ChangeSet [{name}] does not exist")
+
+
+def delete(backend: Any, name: str, stack: str | None) -> None:
+    """Delete the change set. As on AWS it is no error if there is none."""
+    kept = _kept(backend)
+    kept[:] = [one for one in kept if not (name == one.arn or (name == one.name and stack in _words(one.stack)))]
+
+
+def execute(backend: Any, change_set: ChangeSet) -> None:
+    """Execute the change set. As on AWS, the other change sets of the stack are gone afterwards.
+
+    Raises ValidationError if it has failed or was executed before."""
+    if change_set.execution_status != "AVAILABLE":
+        state = f"status [{change_set.status}], execution status [{change_set.execution_status}]"
+        message = f"ChangeSet [{change_set.arn}] cannot be executed in its current {state}"
+        raise exceptions.ValidationError(message=message)
+    kept, stack = _kept(backend), change_set.stack
+    kept[:] = [other for other in kept if other is change_set or other.stack is not stack]
+    change_set.execution_status = "EXECUTE_COMPLETE"
+    if change_set.kind == "UPDATE":
+        with stack.resource_map.reverting_drift() if change_set.reverts_drift else nullcontext():
+            stack.update(
+                change_set.template,
+                change_set.given.get("RoleARN"),
+                parameters=change_set.parameters,
+                tags=change_set.tags,
+            )
+        return
+    # A stack in review has no template yet. It gets here what moto's creation of a stack would have given it, and is
+    # then filled like any other.
+    stack.template, stack.parameters, stack.tags = change_set.template, change_set.parameters, change_set.tags
+    stack._parse_template()
+    stack.resource_map = _resources(stack, stack.template_dict, stack.parameters)
+    stack.output_map = stack._create_output_map()
+    fill(backend, stack)
+
+
+def _stack(backend: Any, name: str) -> Any:
+    return next((stack for stack in backend.stacks.values() if name in _words(stack)), None)
+
+
+def _words(stack: Any) -> tuple[str, str]:
+    """The two texts by which a request may name a stack: its name and its id."""
+    return stack.name, stack.stack_id
+
+
+def _kept(backend: Any) -> list[ChangeSet]:
+    """The change sets of stacks that are still there."""
+    # Kept on moto's backend, so that its reset forgets them together with the stacks.
+    kept: list[ChangeSet] = backend.__dict__.setdefault("kept_change_sets", [])
+    kept[:] = [one for one in kept if one.stack.stack_id in backend.stacks]
+    return kept
+
+
+def _resources(stack: Any, template: dict[str, Any], parameters: dict[str, str]) -> StackResources:
+    """The resources of a template, with its parameters and conditions resolved. None of them is made."""
+    made = StackResources(
+        stack.stack_id,
+        stack.name,
+        parameters,
+        stack.tags,
+        account_id=stack.account_id,
+        region_name=stack.region_name,
+        template=template,
+        cross_stack_resources=stack.cross_stack_resources,
+    )
+    made.load()
+    return made
+
+
+def _given(response: Any) -> dict[str, Any]:
+    """The fields of a request that are used here, None where the request has none."""
+    names = (
+        "StackName",
+        "ChangeSetName",
+        "ChangeSetType",
+        "Parameters",
+        "Description",
+        "Tags",
+        "Capabilities",
+        "NotificationARNs",
+        "RoleARN",
+        "DeploymentMode",
+    )
+    given = {name: response._get_param(name) for name in names}
+    return {**given, "UsePreviousTemplate": response._get_bool_param("UsePreviousTemplate", False)}
+
+
+def _answer_create(self: Any) -> Any:
+    url = self._get_param("TemplateURL")
+    template = self._get_stack_from_s3_url(url) if url else self._get_param("TemplateBody")
+    made = create(self.cloudformation_backend, _given(self), template)
+    return responses.ActionResult({"Id": made.arn, "StackId": made.stack.stack_id})
+
+
+def _named(self: Any) -> tuple[str, str | None]:
+    return self._get_param("ChangeSetName"), self._get_param("StackName")
+
+
+def _answer_describe(self: Any) -> Any:
+    return responses.ActionResult(find(self.cloudformation_backend, *_named(self)).described())
+
+
+def _answer_delete(self: Any) -> Any:
+    delete(self.cloudformation_backend, *_named(self))
+    return responses.EmptyResult()
+
+
+def _answer_execute(self: Any) -> Any:
+    execute(self.cloudformation_backend, find(self.cloudformation_backend, *_named(self)))
+    return responses.EmptyResult()
+
+
+def _answer_list(self: Any) -> Any:
+    kept = _kept(self.cloudformation_backend)
+    name = self._get_param("StackName")
+    return responses.ActionResult({"Summaries": [one.summary() for one in kept if name in _words(one.stack)]})
+
+
+def serve_change_sets() -> None:
+    shapes = responses.CloudFormationResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
+    patching.replace(
+        responses.CloudFormationResponse,
+        create_change_set=_answer_create,
+        describe_change_set=_answer_describe,
+        delete_change_set=_answer_delete,
+        execute_change_set=_answer_execute,
+        list_change_sets=_answer_list,
+        # moto changes this answer on its way, by rules for its own change sets: they are left out.
+        RESPONSE_KEY_PATH_TO_TRANSFORMER={
+            key: shape for key, shape in shapes.items() if not key.startswith("DescribeChangeSetOutput")
+        },
+    )

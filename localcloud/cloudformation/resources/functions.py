@@ -1,0 +1,192 @@
+"""Lambda functions with their versions, aliases, layers, permissions and event sources, and log groups.
+
+Stages that choose how `prediction` starts have aliases and versions. People make them to roll a function back. No
+template has an `EventInvokeConfig`, by which failed asynchronous invocations reach an owner.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+
+_CONCURRENCY = "ReservedConcurrentExecutions"
+# Properties that CreateFunction does not take.
+_OWN = ("FunctionName", "Code", _CONCURRENCY, "RecursiveLoop", "RuntimeManagementConfig")
+
+
+def _put_function(wanted: Wanted) -> Made:
+    name = wanted.name("FunctionName")
+    if wanted.before is None:
+        wanted.call("lambda", "CreateFunction", FunctionName=name, Code=_code(wanted), **wanted.rest(*_OWN))
+    else:
+        if wanted.changed("Code"):
+            wanted.call("lambda", "UpdateFunctionCode", FunctionName=name, **_code(wanted))
+        settings = wanted.rest(*_OWN, "Tags", "Architectures", "PackageType")
+        wanted.call("lambda", "UpdateFunctionConfiguration", FunctionName=name, **settings)
+    if wanted.changed(_CONCURRENCY) and _CONCURRENCY in wanted.properties:
+        wanted.call("lambda", "PutFunctionConcurrency", FunctionName=name, **wanted.get(_CONCURRENCY))
+    return Made(ref=name, attributes={"Arn": arn("lambda", wanted, f"function:{name}")})
+
+
+def _code(wanted: Wanted) -> dict[str, Any]:
+    """The function's code. Source text of a template becomes a zip with `index.py`, as CloudFormation makes it."""
+    code = dict(wanted.properties["Code"])
+    if "ZipFile" in code:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("index.py", code["ZipFile"])
+        code["ZipFile"] = packed.getvalue()
+    return code
+
+
+def _put_version(wanted: Wanted) -> Made:
+    made = wanted.call("lambda", "PublishVersion", **wanted.get("FunctionName", "Description", "CodeSha256"))
+    function = made["FunctionArn"].split(":function:")[1].split(":")[0]
+    own = arn("lambda", wanted, f"function:{function}:{made['Version']}")
+    return Made(ref=own, attributes={"Version": str(made["Version"]), "FunctionArn": own})
+
+
+def _drop_version(wanted: Wanted, made: Made) -> None:
+    function, _, version = made.ref.rpartition(":")
+    wanted.call("lambda", "DeleteFunction", FunctionName=function.rpartition(":")[2], Qualifier=version)
+
+
+def _put_alias(wanted: Wanted) -> Made:
+    function = wanted.properties["FunctionName"].split(":function:")[-1].split(":")[0]
+    # A template lists the weights, the API maps a version to its weight: `{"2": 0.1}`.
+    settings: dict[str, Any] = wanted.get("Name", "FunctionVersion", "Description")
+    weights = wanted.properties.get("RoutingConfig", {}).get("AdditionalVersionWeights")
+    if weights:
+        shares = {one["FunctionVersion"]: one["FunctionWeight"] for one in weights}
+        settings["RoutingConfig"] = {"AdditionalVersionWeights": shares}
+    operation = "CreateAlias" if wanted.before is None else "UpdateAlias"
+    made = wanted.call("lambda", operation, FunctionName=function, **settings)
+    if "ProvisionedConcurrencyConfig" in wanted.properties:
+        raise ValueError("AWS::Lambda::Alias: provisioned concurrency is not known to the local cloud")
+    return Made(ref=made["AliasArn"], attributes={"AliasArn": made["AliasArn"]})
+
+
+def _drop_alias(wanted: Wanted, made: Made) -> None:
+    function, _, name = made.ref.rpartition(":")
+    wanted.call("lambda", "DeleteAlias", FunctionName=function.rpartition(":")[2], Name=name)
+
+
+def _put_layer(wanted: Wanted) -> Made:
+    name = wanted.name("LayerName", longest=140)
+    made = wanted.call("lambda", "PublishLayerVersion", LayerName=name, **wanted.rest("LayerName"))
+    own = made["LayerVersionArn"]
+    return Made(ref=own, attributes={"LayerVersionArn": own})
+
+
+def _drop_layer(wanted: Wanted, made: Made) -> None:
+    layer, _, version = made.ref.rpartition(":")
+    wanted.call("lambda", "DeleteLayerVersion", LayerName=layer.rpartition(":")[2], VersionNumber=version)
+
+
+def _put_permission(wanted: Wanted) -> Made:
+    function, qualifier = _qualified(wanted.properties["FunctionName"])
+    # No property names a permission, so CloudFormation makes the statement's id.
+    statement = wanted.name("", longest=100)
+    wanted.call(
+        "lambda",
+        "AddPermission",
+        FunctionName=function,
+        Qualifier=qualifier,
+        StatementId=statement,
+        **wanted.rest("FunctionName"),
+    )
+    return Made(ref=statement, attributes={"Id": statement})
+
+
+def _drop_permission(wanted: Wanted, made: Made) -> None:
+    function, qualifier = _qualified(made.properties["FunctionName"])
+    wanted.call("lambda", "RemovePermission", FunctionName=function, Qualifier=qualifier, StatementId=made.ref)
+
+
+def _qualified(name_or_arn: str) -> tuple[str, str | None]:
+    """The function's name and the alias or version, from `name`, `name:alias` or an ARN with or without alias."""
+    name, _, qualifier = name_or_arn.split(":function:")[-1].partition(":")
+    return name, qualifier or None
+
+
+def _put_mapping(wanted: Wanted) -> Made:
+    if wanted.before is None:
+        made = wanted.call("lambda", "CreateEventSourceMapping", **wanted.properties)["UUID"]
+    else:
+        made = wanted.before.ref
+        settings = wanted.rest("EventSourceArn", "StartingPosition", "Tags")
+        wanted.call("lambda", "UpdateEventSourceMapping", UUID=made, **settings)
+    own = arn("lambda", wanted, f"event-source-mapping:{made}")
+    return Made(ref=made, attributes={"Id": made, "EventSourceMappingArn": own})
+
+
+def _put_invoke_config(wanted: Wanted) -> Made:
+    wanted.call("lambda", "PutFunctionEventInvokeConfig", **wanted.properties)
+    return Made(ref=f"{wanted.properties['FunctionName']}|{wanted.properties['Qualifier']}")
+
+
+def _drop_invoke_config(wanted: Wanted, made: Made) -> None:
+    function, _, qualifier = made.ref.partition("|")
+    wanted.call("lambda", "DeleteFunctionEventInvokeConfig", FunctionName=function, Qualifier=qualifier)
+
+
+def _put_url(wanted: Wanted) -> Made:
+    operation = "CreateFunctionUrlConfig" if wanted.before is None else "UpdateFunctionUrlConfig"
+    function, qualifier = _qualified(wanted.properties["TargetFunctionArn"])
+    qualifier = wanted.properties.get("Qualifier", qualifier)
+    settings = wanted.rest("TargetFunctionArn", "Qualifier")
+    made = wanted.call("lambda", operation, FunctionName=function, Qualifier=qualifier, **settings)
+    own = made["FunctionArn"]
+    return Made(ref=own, attributes={"FunctionUrl": made["FunctionUrl"], "FunctionArn": own})
+
+
+def _drop_url(wanted: Wanted, made: Made) -> None:
+    function, qualifier = _qualified(made.ref)
+    wanted.call("lambda", "DeleteFunctionUrlConfig", FunctionName=function, Qualifier=qualifier)
+
+
+def _put_log_group(wanted: Wanted) -> Made:
+    name = wanted.name("LogGroupName", longest=512)
+    if wanted.before is None:
+        settings = wanted.rest("LogGroupName", "RetentionInDays")
+        wanted.call("logs", "CreateLogGroup", logGroupName=name, **settings)
+    if "RetentionInDays" in wanted.properties:
+        wanted.call("logs", "PutRetentionPolicy", logGroupName=name, **wanted.get("RetentionInDays"))
+    return Made(ref=name, attributes={"Arn": arn("logs", wanted, f"log-group:{name}:*")})
+
+
+def _kept(key: str) -> Kind:
+    """A type that is kept by its stack alone: an alias moves at once, whatever it says."""
+    return Kind(put=lambda wanted: Made(ref=wanted.name(key, longest=100)), fixed=(key,))
+
+
+KINDS = {
+    "AWS::CodeDeploy::Application": _kept("ApplicationName"),
+    "AWS::CodeDeploy::DeploymentGroup": _kept("DeploymentGroupName"),
+    "AWS::Lambda::Function": Kind(
+        put=_put_function,
+        drop=by_ref("lambda", "DeleteFunction", "FunctionName"),
+        fixed=("FunctionName", "PackageType"),
+    ),
+    "AWS::Lambda::Version": Kind(put=_put_version, drop=_drop_version, fixed=("*",)),
+    "AWS::Lambda::Alias": Kind(put=_put_alias, drop=_drop_alias, fixed=("FunctionName", "Name")),
+    "AWS::Lambda::LayerVersion": Kind(put=_put_layer, drop=_drop_layer, fixed=("*",)),
+    "AWS::Lambda::Permission": Kind(put=_put_permission, drop=_drop_permission, fixed=("*",)),
+    "AWS::Lambda::EventSourceMapping": Kind(
+        put=_put_mapping,
+        drop=by_ref("lambda", "DeleteEventSourceMapping", "UUID"),
+        fixed=("EventSourceArn", "StartingPosition"),
+    ),
+    "AWS::Lambda::EventInvokeConfig": Kind(
+        put=_put_invoke_config, drop=_drop_invoke_config, fixed=("FunctionName", "Qualifier")
+    ),
+    "AWS::Lambda::Url": Kind(put=_put_url, drop=_drop_url, fixed=("TargetFunctionArn", "Qualifier")),
+    "AWS::Logs::LogGroup": Kind(
+        put=_put_log_group,
+        drop=by_ref("logs", "DeleteLogGroup", "logGroupName"),
+        fixed=("LogGroupName",),
+    ),
+}

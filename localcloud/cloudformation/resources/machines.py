@@ -1,0 +1,80 @@
+"""State machines, and groups of the model registry. No template has endpoints: machines make them by API calls."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+
+
+def _put_machine(wanted: Wanted) -> Made:
+    name = wanted.name("StateMachineName", longest=80)
+    own = arn("states", wanted, f"stateMachine:{name}")
+    settings: dict[str, Any] = {
+        "definition": _definition(wanted),
+        "loggingConfiguration": wanted.properties.get("LoggingConfiguration"),
+        "tracingConfiguration": wanted.properties.get("TracingConfiguration"),
+        "encryptionConfiguration": wanted.properties.get("EncryptionConfiguration"),
+    }
+    if wanted.before is None:
+        wanted.call(
+            "stepfunctions",
+            "CreateStateMachine",
+            name=name,
+            type=wanted.properties.get("StateMachineType", "STANDARD"),
+            tags=wanted.properties.get("Tags"),
+            **settings,
+            **wanted.get("RoleArn"),
+        )
+    else:
+        wanted.call("stepfunctions", "UpdateStateMachine", stateMachineArn=own, **settings, **wanted.get("RoleArn"))
+    return Made(ref=own, attributes={"Arn": own, "Name": name, "StateMachineRevisionId": "INITIAL"})
+
+
+def _definition(wanted: Wanted) -> str:
+    """The machine's definition as text, from S3, from a string or from an object, with its substitutions made."""
+    if "DefinitionS3Location" in wanted.properties:
+        place = wanted.properties["DefinitionS3Location"]
+        answer = wanted.cloud.client("s3").get_object(Bucket=place["Bucket"], Key=place["Key"])
+        text = answer["Body"].read().decode()
+    elif "DefinitionString" in wanted.properties:
+        text = wanted.properties["DefinitionString"]
+    else:
+        text = json.dumps(wanted.properties["Definition"])
+    for key, value in wanted.properties.get("DefinitionSubstitutions", {}).items():
+        text = text.replace(f"${{{key}}}", str(value))
+    return str(text)
+
+
+def _put_package_group(wanted: Wanted) -> Made:
+    name = wanted.properties["ModelPackageGroupName"]
+    own = arn("sagemaker", wanted, f"model-package-group/{name}")
+    if wanted.before is None:
+        own = wanted.call("sagemaker", "CreateModelPackageGroup", **wanted.rest("ModelPackageGroupPolicy"))[
+            "ModelPackageGroupArn"
+        ]
+    if policy := wanted.properties.get("ModelPackageGroupPolicy"):
+        wanted.call(
+            "sagemaker", "PutModelPackageGroupPolicy", ModelPackageGroupName=name, ResourcePolicy=json.dumps(policy)
+        )
+    elif wanted.before is not None and "ModelPackageGroupPolicy" in wanted.before.properties:
+        wanted.call("sagemaker", "DeleteModelPackageGroupPolicy", ModelPackageGroupName=name)
+    return Made(ref=own, attributes={"ModelPackageGroupArn": own})
+
+
+def _drop_package_group(wanted: Wanted, made: Made) -> None:
+    name = made.properties["ModelPackageGroupName"]
+    wanted.call("sagemaker", "DeleteModelPackageGroup", ModelPackageGroupName=name)
+
+
+KINDS = {
+    "AWS::StepFunctions::StateMachine": Kind(
+        put=_put_machine,
+        drop=by_ref("stepfunctions", "DeleteStateMachine", "stateMachineArn"),
+        fixed=("StateMachineName", "StateMachineType"),
+    ),
+    "AWS::SageMaker::ModelPackageGroup": Kind(
+        put=_put_package_group, drop=_drop_package_group, fixed=("ModelPackageGroupName",)
+    ),
+}

@@ -1,0 +1,99 @@
+"""Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups."""
+
+from __future__ import annotations
+
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from localcloud.kernel.cloud import ACCOUNT
+
+
+def _put_alarm(wanted: Wanted) -> Made:
+    name = wanted.name("AlarmName", longest=255)
+    wanted.call("cloudwatch", "PutMetricAlarm", AlarmName=name, **wanted.rest("AlarmName"))
+    return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
+
+
+def _put_composite_alarm(wanted: Wanted) -> Made:
+    name = wanted.name("AlarmName", longest=255)
+    wanted.call("cloudwatch", "PutCompositeAlarm", AlarmName=name, **wanted.rest("AlarmName"))
+    return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
+
+
+def _drop_alarm(wanted: Wanted, made: Made) -> None:
+    wanted.call("cloudwatch", "DeleteAlarms", AlarmNames=[made.ref])
+
+
+def _put_dashboard(wanted: Wanted) -> Made:
+    name = wanted.name("DashboardName", longest=255)
+    wanted.call("cloudwatch", "PutDashboard", DashboardName=name, **wanted.get("DashboardBody"))
+    return Made(ref=name)
+
+
+def _put_budget(wanted: Wanted) -> Made:
+    budget = wanted.properties["Budget"]
+    if wanted.before is not None:
+        _drop_budget(wanted, wanted.before)
+    wanted.call("budgets", "CreateBudget", AccountId=ACCOUNT, **wanted.rest("ResourceTags"))
+    return Made(ref=budget["BudgetName"])
+
+
+def _drop_budget(wanted: Wanted, made: Made) -> None:
+    wanted.call("budgets", "DeleteBudget", AccountId=ACCOUNT, BudgetName=made.ref)
+
+
+def _put_database(wanted: Wanted) -> Made:
+    given = wanted.properties["DatabaseInput"]
+    name = given.get("Name") or wanted.name("", longest=255, lower=True)
+    settings = {"DatabaseInput": {**given, "Name": name}}
+    if wanted.before is None:
+        wanted.call("glue", "CreateDatabase", **settings)
+    else:
+        wanted.call("glue", "UpdateDatabase", Name=name, **settings)
+    return Made(ref=name)
+
+
+def _put_table(wanted: Wanted) -> Made:
+    if "OpenTableFormatInput" in wanted.properties:
+        raise ValueError("AWS::Glue::Table: Iceberg tables are made in code, an update here drops their metadata")
+    operation = "CreateTable" if wanted.before is None else "UpdateTable"
+    place = wanted.get("DatabaseName", "TableInput")
+    wanted.call("glue", operation, **place)
+    return Made(ref=wanted.properties["TableInput"]["Name"])
+
+
+def _drop_table(wanted: Wanted, made: Made) -> None:
+    wanted.call("glue", "DeleteTable", DatabaseName=made.properties["DatabaseName"], Name=made.ref)
+
+
+def _put_workgroup(wanted: Wanted) -> Made:
+    name = wanted.properties["Name"]
+    settings = wanted.rest("WorkGroupConfiguration", "RecursiveDeleteOption", "State", "Tags")
+    configuration = wanted.properties.get("WorkGroupConfiguration")
+    if wanted.before is None:
+        wanted.call("athena", "CreateWorkGroup", Configuration=configuration, **settings, **wanted.get("Tags"))
+    elif wanted.changed("WorkGroupConfiguration"):
+        # An update names one member otherwise than the creation does.
+        updates = dict(configuration or {})
+        updates["ResultConfigurationUpdates"] = updates.pop("ResultConfiguration", {})
+        wanted.call("athena", "UpdateWorkGroup", WorkGroup=name, ConfigurationUpdates=updates)
+    return Made(ref=name)
+
+
+KINDS = {
+    "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget, fixed=("NotificationsWithSubscribers",)),
+    "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
+    "AWS::CloudWatch::CompositeAlarm": Kind(put=_put_composite_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
+    "AWS::CloudWatch::Dashboard": Kind(
+        put=_put_dashboard,
+        drop=lambda wanted, made: wanted.call("cloudwatch", "DeleteDashboards", DashboardNames=[made.ref]),
+        fixed=("DashboardName",),
+    ),
+    "AWS::Glue::Database": Kind(put=_put_database, drop=by_ref("glue", "DeleteDatabase", "Name")),
+    "AWS::Glue::Table": Kind(put=_put_table, drop=_drop_table, fixed=("DatabaseName",)),
+    "AWS::Athena::WorkGroup": Kind(
+        put=_put_workgroup,
+        drop=lambda wanted, made: wanted.call(
+            "athena", "DeleteWorkGroup", WorkGroup=made.ref, RecursiveDeleteOption=True
+        ),
+        fixed=("Name",),
+    ),
+}

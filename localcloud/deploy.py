@@ -1,0 +1,239 @@
+"""Deploys a synthesized CDK assembly into the local cloud: bootstrap, assets, each stack after those that it needs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.kernel.control import PREFIX, SECRET_HEADER, SECRET_VARIABLE
+
+LARGE_BYTES = 512 * 1024
+"""An asset with more bytes is not copied: a reference to its place in the assembly goes into the bucket."""
+
+
+class DeploymentError(Exception):
+    """A stack was not deployed. The message names the stack, the resource and CloudFormation's reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A stack after its deployment."""
+
+    name: str
+    status: str
+    """`CREATE_COMPLETE`, `UPDATE_COMPLETE` or `UNCHANGED`."""
+    resources: int
+    seconds: float
+
+
+def deploy(
+    cloud_url: str,
+    assembly: Path,
+    stacks: Sequence[str] | None = None,
+    *,
+    secret: str | None = None,
+    role_arn: str | None = None,
+) -> list[Deployed]:
+    """Deploy the assembly, and return the stacks in the order of their deployment.
+
+    With `stacks`, only these and the stacks on which they depend are deployed. `secret` is the secret of the cloud's
+    run, by default that of the environment. `role_arn` is the role in whose name CloudFormation makes the resources; by
+    default it may do everything.
+
+    Raises DeploymentError at the first stack that fails. As on AWS, the stacks before it stay."""
+    session = boto3.Session("local", "local", region_name=REGION)
+    clients = {name: session.client(name, endpoint_url=cloud_url) for name in ("cloudformation", "s3", "ssm")}
+    artifacts = _artifacts(assembly)
+    _bootstrap(clients)
+    deployed = []
+    published: set[str] = set()
+    for name, artifact in _in_order(artifacts, stacks):
+        for asset in _asset_manifests(artifacts, artifact):
+            _publish(clients["s3"], assembly, asset, published)
+        deployed.append(_deploy_stack(clients["cloudformation"], assembly, name, artifact, role_arn))
+    _report(cloud_url, secret or os.environ.get(SECRET_VARIABLE, ""), assembly, deployed)
+    return deployed
+
+
+def _artifacts(assembly: Path) -> dict[str, Any]:
+    artifacts: dict[str, Any] = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    return artifacts
+
+
+def _in_order(artifacts: dict[str, Any], stacks: Sequence[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The stacks as (name, artifact), each after the stacks on which it depends.
+
+    Raises DeploymentError if the assembly has no such stack."""
+    by_stack = {_stack_name(key, one): key for key, one in artifacts.items() if _is_stack(one)}
+    unknown = set(stacks or ()) - set(by_stack) - set(artifacts)
+    if unknown:
+        raise DeploymentError(f"the assembly has no stack {sorted(unknown)}, it has {sorted(by_stack)}")
+    done: set[str] = set()
+
+    # Depth first: what an artifact depends on comes before it, and each artifact once. Assets are passed through.
+    def visit(key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        if key in done:
+            return
+        done.add(key)
+        for other in artifacts[key].get("dependencies", []):
+            yield from visit(other)
+        if _is_stack(artifacts[key]):
+            yield _stack_name(key, artifacts[key]), artifacts[key]
+
+    for name in stacks or by_stack:
+        yield from visit(by_stack.get(name, name))
+
+
+def _is_stack(artifact: dict[str, Any]) -> bool:
+    return bool(artifact["type"] == "aws:cloudformation:stack")
+
+
+def _stack_name(key: str, artifact: dict[str, Any]) -> str:
+    return str(artifact.get("properties", {}).get("stackName", key))
+
+
+def _asset_manifests(artifacts: dict[str, Any], stack: dict[str, Any]) -> list[str]:
+    assets = [artifacts[key] for key in stack.get("dependencies", []) if artifacts[key]["type"] == "cdk:asset-manifest"]
+    return [asset["properties"]["file"] for asset in assets]
+
+
+def _bootstrap(clients: dict[str, Any]) -> None:
+    """Make the part of `cdk bootstrap` that templates read: the bucket, and the parameter with its version."""
+    # hnb659fds is CDK's default qualifier; the templates name the bucket and the parameter by it.
+    bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+    try:
+        clients["s3"].head_bucket(Bucket=bucket)
+    except ClientError:
+        place = {"LocationConstraint": REGION}
+        clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+        version = {"Name": "/cdk-bootstrap/hnb659fds/version", "Value": "30", "Type": "String"}
+        clients["ssm"].put_parameter(**version, Overwrite=True)
+
+
+def _publish(s3: Any, assembly: Path, manifest: str, published: set[str]) -> None:
+    """Put each file asset under the key that the templates name. Templates are left out: they go with their stack.
+
+    Keys are digests of the content. `published` has the keys that this deployment has put already, and gets the new
+    ones. Raises DeploymentError for an asset that is an image."""
+    described = json.loads((assembly / manifest).read_text())
+    if described.get("dockerImages"):
+        raise DeploymentError(f"{manifest}: image assets are not known to the local cloud; images are built apart")
+    for asset in described.get("files", {}).values():
+        source = assembly / asset["source"]["path"]
+        if source.name.endswith(".template.json"):
+            continue
+        places = [place for place in asset["destinations"].values() if place["objectKey"] not in published]
+        for place in places:
+            published.add(place["objectKey"])
+            bucket = place["bucketName"].replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+            s3.put_object(Bucket=bucket, Key=place["objectKey"], Body=_content(source, asset["source"]["packaging"]))
+
+
+def _content(source: Path, packaging: str) -> bytes:
+    """The bytes of the object: a small file's own, or a reference to the place of a folder or of a large archive."""
+    if source.is_dir() or (packaging == "zip" and source.stat().st_size > LARGE_BYTES):
+        return _reference(source)
+    if source.suffix == ".zip" and source.stat().st_size > LARGE_BYTES:
+        return _reference(source)
+    return source.read_bytes()
+
+
+def _reference(source: Path) -> bytes:
+    """A zip with one member, `.asset.json`, which says where the staged file or folder lies.
+
+    `localcloud/awslambda/bundles.py` reads it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(".asset.json", json.dumps({"path": str(source.resolve())}))
+    return packed.getvalue()
+
+
+def _deploy_stack(
+    cloudformation: Any, assembly: Path, name: str, artifact: dict[str, Any], role_arn: str | None
+) -> Deployed:
+    template = (assembly / artifact["properties"]["templateFile"]).read_text()
+    began = time.perf_counter()
+    parameters = artifact["properties"].get("parameters", {})
+    status = _create_or_update(cloudformation, name, template, parameters, role_arn)
+    resources = len(json.loads(template)["Resources"])
+    if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UNCHANGED"}:
+        raise DeploymentError(f"stack {name} is {status}: {_why(cloudformation, name)}")
+    return Deployed(name=name, status=status, resources=resources, seconds=time.perf_counter() - began)
+
+
+def _create_or_update(
+    cloudformation: Any, name: str, template: str, parameters: dict[str, str], role_arn: str | None
+) -> str:
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    settings = {"StackName": name, "TemplateBody": template, "Parameters": given}
+    settings |= {"Capabilities": ["CAPABILITY_NAMED_IAM"], **({"RoleARN": role_arn} if role_arn else {})}
+    status = _status(cloudformation, name)
+    # As on AWS, a stack whose creation was rolled back can only be deleted.
+    if status == "ROLLBACK_COMPLETE":
+        cloudformation.delete_stack(StackName=name)
+        status = None
+    try:
+        if status is None:
+            cloudformation.create_stack(**settings)
+        else:
+            cloudformation.update_stack(**settings)
+    except ClientError as error:
+        if "No updates are to be performed" in str(error):
+            return "UNCHANGED"
+        raise DeploymentError(f"stack {name}: {error}") from error
+    return str(_status(cloudformation, name))
+
+
+def _status(cloudformation: Any, name: str) -> str | None:
+    try:
+        return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+
+
+def _why(cloudformation: Any, name: str) -> str:
+    """The stack's newest failed resource, and the reason."""
+    for event in cloudformation.describe_stack_events(StackName=name)["StackEvents"]:
+        if event["ResourceStatus"].endswith("_FAILED"):
+            reason = event.get("ResourceStatusReason", "no reason given")
+            return f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+    return "no failed resource among its events"
+
+
+def _report(cloud_url: str, secret: str, assembly: Path, deployed: list[Deployed]) -> None:
+    """Report to the cloud what was deployed. The route `/_millrace/deployments` keeps it."""
+    body = json.dumps({"assembly": str(assembly), "stacks": [asdict(stack) for stack in deployed]}).encode()
+    request = urllib.request.Request(  # noqa: S310 - this machine
+        f"{cloud_url}{PREFIX}deployments", body, {"content-type": "application/json", SECRET_HEADER: secret}
+    )
+    with urllib.request.urlopen(request):  # noqa: S310 # nosec B310 # this machine
+        return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m localcloud.deploy", description=__doc__)
+    parser.add_argument("--endpoint-url", required=True, help="the address that `python -m localcloud` printed")
+    parser.add_argument("assembly", type=Path, help="the folder that `cdk synth` made (cdk.out)")
+    parser.add_argument("stacks", nargs="*", help="only these stacks and what they depend on")
+    arguments = parser.parse_args()
+    for stack in deploy(arguments.endpoint_url, arguments.assembly, arguments.stacks or None):
+        print(f"{stack.name}: {stack.status}, {stack.resources} resources, {stack.seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Matches events against the rules of a bus, and delivers them to each target, with retries and dead letters."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from localcloud.events import targets
+from localcloud.events.target_input import target_input
+from localcloud.iam.service_permissions import key_refusal
+from localcloud.kernel.bus import deliver
+from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.dispatcher import dispatcher
+from localcloud.kernel.patching import replace
+
+SERVICE = "events.amazonaws.com"
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One event on its way to one target of one rule."""
+
+    rule_arn: str
+    target: Mapping[str, Any]
+    event: Mapping[str, Any]
+    body: str
+    """What the target gets: the event, or what the target's input setting makes of it."""
+
+
+def deliver_events(cloud: Cloud) -> None:
+    """Deliver the events of all rules from the dispatcher, by the cloud's clock."""
+    models: Any = import_module("moto.events.models")
+
+    # moto's PutEvents and our `deliver` call `send_to_targets` of each rule. moto's own knows few kinds of targets and
+    # raises a target's failure to the sender. May go when moto delivers after the answer, with retries.
+    def send_to_targets(self: Any, original_event: Mapping[str, Any], **_: Any) -> None:
+        _send(cloud, self, original_event)
+
+    replace(models.Rule, send_to_targets=send_to_targets)
+
+
+def deliver_to_targets(cloud: Cloud, rule: Any, event: Mapping[str, Any]) -> None:
+    """Send the event to each target of moto's `Rule` without a look at its pattern. Schedules do the same."""
+    reserved = {
+        "aws.events.rule-arn": rule.arn,
+        "aws.events.rule-name": rule.name,
+        "aws.events.event.ingestion-time": _iso(cloud.clock.timestamp()),
+        "aws.events.event": {key: value for key, value in event.items() if key != "detail"},
+        "aws.events.event.json": event,
+    }
+    for target in list(rule.targets):
+        body = target_input(target, event, reserved)
+        delivery = Delivery(rule_arn=rule.arn, target=target, event=event, body=body)
+        _submit(cloud, delivery, attempt=1)
+
+
+def _send(cloud: Cloud, rule: Any, original: Mapping[str, Any]) -> None:
+    # A rule without a pattern is a schedule. moto takes it for a rule that matches every event.
+    if rule.state != "ENABLED" or not rule.event_pattern.get_pattern():
+        return
+    event = _as_delivered(original)
+    if not rule.event_pattern.matches_event(event):
+        return
+    models: Any = import_module("moto.events.models")
+    bus = models.events_backends[rule.account_id][rule.region_name].event_buses[rule.event_bus_name]
+    if reason := key_refusal(bus.kms_key_identifier, bus.arn, SERVICE, bus.arn):
+        # The bus can keep no event. AWS tells of it once and encrypted, this cloud once for each rule that matches.
+        failure = targets.Undelivered("NO_PERMISSIONS", reason, is_permanent=True)
+        _to_dead_letters(cloud, bus.dead_letter_config, event, failure, bus.arn, EVENT_BUS_ARN=bus.arn)
+    else:
+        deliver_to_targets(cloud, rule, event)
+
+
+def _as_delivered(original: Mapping[str, Any]) -> dict[str, Any]:
+    """The event as AWS delivers it: with an ISO time, and without the fields that moto adds."""
+    event = {key: value for key, value in original.items() if key not in ("ingestion-time", "event-bus-name")}
+    if isinstance(event.get("time"), int | float):
+        event["time"] = _iso(event["time"])
+    elif isinstance(event.get("time"), datetime):
+        event["time"] = _iso(event["time"].timestamp())
+    return json.loads(json.dumps(event, default=str))  # type: ignore[no-any-return]
+
+
+def _submit(cloud: Cloud, delivery: Delivery, *, attempt: int) -> None:
+    # The first attempt is 1 and waits for nothing; the second one waits for the first of the waits.
+    wait_s = targets.RETRY_WAITS_S[attempt - 2] if attempt > 1 else 0.0
+    label = f"event {delivery.event.get('detail-type')} to {delivery.target['Arn']}"
+    dispatcher(cloud).submit(label, lambda: _attempt(cloud, delivery, attempt), after_s=wait_s)
+
+
+def _attempt(cloud: Cloud, delivery: Delivery, attempt: int) -> None:
+    target = delivery.target
+    try:
+        if ":event-bus/" in target["Arn"]:
+            _to_bus(delivery)
+        else:
+            targets.send(
+                cloud,
+                target["Arn"],
+                delivery.body,
+                role_arn=target.get("RoleArn", ""),
+                parameters=target.get("SqsParameters"),
+                name=_execution_name(delivery),
+                sender=(SERVICE, delivery.rule_arn),
+            )
+    except targets.Undelivered as failure:
+        _give_up_or_retry(cloud, delivery, failure, attempt)
+
+
+def _give_up_or_retry(cloud: Cloud, delivery: Delivery, failure: targets.Undelivered, attempt: int) -> None:
+    if targets.is_tried_again(delivery.target, failure, attempt):
+        return _submit(cloud, delivery, attempt=attempt + 1)
+    attributes = {"RULE_ARN": delivery.rule_arn, "TARGET_ARN": delivery.target["Arn"]}
+    if not failure.is_permanent:
+        attributes |= {"EXHAUSTED_RETRY_CONDITION": "MaximumRetryAttempts", "RETRY_ATTEMPTS": str(attempt - 1)}
+    queue = delivery.target.get("DeadLetterConfig")
+    return _to_dead_letters(cloud, queue, delivery.event, failure, delivery.rule_arn, **attributes)
+
+
+def _to_dead_letters(
+    cloud: Cloud,
+    config: Mapping[str, str] | None,
+    event: Mapping[str, Any],
+    failure: targets.Undelivered,
+    sender_arn: str,
+    **attributes: str,
+) -> None:
+    """Put the event into the queue of the DeadLetterConfig, if there is one, with the reason as attributes."""
+    LOG.warning("%s: event %s not delivered: %s", sender_arn, event.get("id"), failure)
+    if config:
+        said = {"ERROR_CODE": failure.code, "ERROR_MESSAGE": str(failure) or failure.code, **attributes}
+        body = json.dumps(event)
+        try:
+            targets.send(cloud, config["Arn"], body, attributes=said, sender=(SERVICE, sender_arn))
+        except targets.Undelivered as refused:  # as on AWS: whoever put the event has had the answer
+            LOG.warning("%s: event %s is lost: %s", sender_arn, event.get("id"), refused)
+
+
+def _to_bus(delivery: Delivery) -> None:
+    """Deliver to a bus: it gets the event itself, with its id and source, and its rules decide further."""
+    from moto.events.exceptions import ResourceNotFoundException
+
+    try:
+        deliver(dict(delivery.event), bus=delivery.target["Arn"])
+    except ResourceNotFoundException as error:
+        raise targets.Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
+
+
+def _execution_name(delivery: Delivery) -> str:
+    """The name of an execution, as AWS makes it: the event's id, then an id of the target. A retry has the same one."""
+    # StartExecution takes a name and input that it knows for the same execution, so a retry starts no second one. A
+    # name has 80 characters at most.
+    target = uuid.uuid5(uuid.NAMESPACE_URL, f"{delivery.rule_arn}/{delivery.target.get('Id')}")
+    return f"{delivery.event.get('id', uuid.uuid4())}_{target}"[:80]
+
+
+def _iso(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,157 @@
+"""The condition keys whose values a call's own parameters give, by service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from localcloud.iam.required_permissions.permission import ParsedCall
+from localcloud.kernel.cloud import ACCOUNT, REGION
+
+
+def context(parsed: ParsedCall) -> dict[str, tuple[str, ...]]:
+    """The values of the condition keys that the parameters give, for the services we use.
+
+    Keys are in lower case: `{"aws:requesttag/team": ("a",), "aws:tagkeys": ("team",), "s3:prefix": ("x/",)}`."""
+    tags = parsed.get("Tags") or []
+    pairs = tags.items() if isinstance(tags, dict) else [_tag(tag) for tag in tags if isinstance(tag, dict)]
+    values: dict[str, tuple[str, ...]] = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in pairs}
+    values["aws:tagkeys"] = tuple(str(key) for key, _ in pairs)
+    encryption = parsed.get("EncryptionContext") or {}
+    values |= {f"kms:encryptioncontext:{key}".lower(): (str(value),) for key, value in encryption.items()}
+    for key, read in _KEYS.get(parsed.call.service, {}).items():
+        found = read(parsed)
+        listed = found if isinstance(found, list) else [] if found is None else [found]
+        values[key] = tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in listed)
+    return values
+
+
+def _tag(tag: Mapping[str, Any]) -> tuple[Any, Any]:
+    lowered = {key.lower(): value for key, value in tag.items()}
+    return lowered.get("key", lowered.get("tagkey")), lowered.get("value", lowered.get("tagvalue"))
+
+
+def _inner(*path: str) -> Callable[[ParsedCall], Any]:
+    """A function that reads a nested parameter, through lists too.
+
+    `_inner("Entries", "Source")` gives `["a", "b"]` for `{"Entries": [{"Source": "a"}, {"Source": "b"}]}`."""
+
+    def read(parsed: ParsedCall) -> Any:
+        values: list[Any] = [parsed.parameters]
+        # Each step goes from all values to all their members of that name.
+        for name in path:
+            values = [value[name] for value in values if isinstance(value, Mapping) and name in value]
+            values = [item for value in values for item in (value if isinstance(value, list) else [value])]
+        return values or None
+
+    return read
+
+
+_KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
+    "s3": {
+        "s3:prefix": lambda parsed: parsed.parameters.get("Prefix", "") if "List" in parsed.call.operation else None,
+        "s3:delimiter": _inner("Delimiter"),
+        "s3:max-keys": _inner("MaxKeys"),
+        "s3:versionid": _inner("VersionId"),
+        "s3:x-amz-server-side-encryption": _inner("ServerSideEncryption"),
+        "s3:x-amz-server-side-encryption-aws-kms-key-id": _inner("SSEKMSKeyId"),
+        "s3:if-none-match": _inner("IfNoneMatch"),
+        "s3:if-match": _inner("IfMatch"),
+        "s3:x-amz-acl": _inner("ACL"),
+        "s3:x-amz-storage-class": _inner("StorageClass"),
+        "s3:object-lock-mode": _inner("ObjectLockMode"),
+        "s3:resourceaccount": lambda _: ACCOUNT,
+    },
+    "dynamodb": {
+        "dynamodb:leadingkeys": lambda parsed: _leading_keys(parsed),
+        "dynamodb:select": _inner("Select"),
+        "dynamodb:returnvalues": _inner("ReturnValues"),
+    },
+    "iam": {"iam:awsservicename": _inner("AWSServiceName")},
+    "cloudwatch": {"cloudwatch:namespace": _inner("Namespace")},
+    "lambda": {"lambda:functionarn": lambda parsed: _mapped_function(parsed)},
+    "events": {
+        "events:source": _inner("Entries", "Source"),
+        "events:detail-type": _inner("Entries", "DetailType"),
+    },
+    "sns": {"sns:protocol": _inner("Protocol"), "sns:endpoint": _inner("Endpoint")},
+    "sagemaker": {
+        "sagemaker:networkisolation": _inner("EnableNetworkIsolation"),
+        "sagemaker:intercontainertrafficencryption": _inner("EnableInterContainerTrafficEncryption"),
+        "sagemaker:instancetypes": lambda parsed: (
+            (_inner("ResourceConfig", "InstanceType")(parsed) or [])
+            + (_inner("TransformResources", "InstanceType")(parsed) or [])
+            + (_inner("ProcessingResources", "ClusterConfig", "InstanceType")(parsed) or [])
+            + (_inner("ProductionVariants", "InstanceType")(parsed) or [])
+        ),
+        "sagemaker:volumekmskey": lambda parsed: (
+            (_inner("ResourceConfig", "VolumeKmsKeyId")(parsed) or [])
+            + (_inner("TransformResources", "VolumeKmsKeyId")(parsed) or [])
+            + (_inner("ProcessingResources", "ClusterConfig", "VolumeKmsKeyId")(parsed) or [])
+            + (_inner("KmsKeyId")(parsed) or [])
+        ),
+        "sagemaker:outputkmskey": lambda parsed: (
+            (_inner("OutputDataConfig", "KmsKeyId")(parsed) or [])
+            + (_inner("TransformOutput", "KmsKeyId")(parsed) or [])
+        ),
+        "sagemaker:vpcsubnets": lambda parsed: (
+            (_inner("VpcConfig", "Subnets")(parsed) or [])
+            + (_inner("NetworkConfig", "VpcConfig", "Subnets")(parsed) or [])
+        ),
+        "sagemaker:vpcsecuritygroupids": lambda parsed: (
+            (_inner("VpcConfig", "SecurityGroupIds")(parsed) or [])
+            + (_inner("NetworkConfig", "VpcConfig", "SecurityGroupIds")(parsed) or [])
+        ),
+        "sagemaker:modelapprovalstatus": _inner("ModelApprovalStatus"),
+    },
+}
+"""Condition keys by service, and how each is read from the call. A key that is not here is not decided."""
+
+
+def _mapped_function(parsed: ParsedCall) -> str | None:
+    """The ARN of the function of an event source mapping. The call names only the mapping."""
+    from moto.awslambda.models import lambda_backends
+
+    mapping = lambda_backends[ACCOUNT][REGION]._event_source_mappings.get(parsed.get("UUID") or "")
+    return str(mapping.function_arn) if mapping else None
+
+
+def _leading_keys(parsed: ParsedCall) -> list[str]:
+    """The partition keys that the request names: those of its items, and in the condition of a query."""
+    # A query has its keys in text, `pk = :pk AND begins_with(sk, :p)`: each value that is compared by `=` counts.
+    found = [_first_value(item, table) for table, item in _items(parsed.parameters)]
+    values = parsed.parameters.get("ExpressionAttributeValues") or {}
+    condition = str(parsed.parameters.get("KeyConditionExpression") or "")
+    # Not by `>=` or `<=`, which bound the sort key.
+    compared = set(re.findall(r"(?<![<>])=\s*(:\w+)", condition))
+    found += [next(iter(value.values())) for name, value in values.items() if name in compared]
+    return [str(one) for one in found if one is not None]
+
+
+def _items(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The name of the table and the key or item of each item of the request: of a batch and a transaction too."""
+    for key in ("Key", "Item"):
+        if isinstance(parameters.get(key), Mapping):
+            yield parameters.get("TableName", ""), parameters[key]
+    for one in parameters.get("TransactItems") or []:
+        for given in one.values():
+            yield from _items(given)
+    for table, given in (parameters.get("RequestItems") or {}).items():
+        keys = given["Keys"] if isinstance(given, Mapping) else []
+        writes = [] if isinstance(given, Mapping) else [write for one in given for write in one.values()]
+        yield from ((table, key) for key in keys)
+        yield from (part for write in writes for part in _items({"TableName": table, **write}))
+
+
+def _first_value(item: Mapping[str, Any], name: str) -> Any:
+    """The value of the partition key of an item of this table: `a` for `{"pk": {"S": "a"}}`, or None."""
+    from moto.dynamodb.models import dynamodb_backends
+
+    table = dynamodb_backends[ACCOUNT][REGION].tables.get(name)
+    value = item.get(table.hash_key_attr) if table else None
+    return next(iter(value.values())) if isinstance(value, Mapping) else None
+
+
+KEYS = frozenset(key for keys in _KEYS.values() for key in keys)
+"""The condition keys of services that are decided by the parameters of a call."""

@@ -1,0 +1,278 @@
+"""Decides each call with the keys of an assumed role (`ASIA…`) before moto sees it.
+
+The session's token must belong to the key. Loopback counts as secure transport. A condition key that is not decided
+here makes an Allow void and lets a Deny apply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from localcloud.iam.accounts import HEADER, owner_of
+from localcloud.iam.condition_keys import KEYS
+from localcloud.iam.decision import Case, why_not
+from localcloud.iam.passed_role_permissions import passed_role_permissions
+from localcloud.iam.policies import FAMILIES, Request, text_of
+from localcloud.iam.recording import Recording
+from localcloud.iam.required_permissions.catalogue import required_permissions
+from localcloud.iam.resource_policies import resource_policies
+from localcloud.kernel import patching
+from localcloud.kernel.calls import Call, Refusal, error_answer
+from localcloud.kernel.cloud import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from localcloud.kernel.cloud import Cloud
+
+GLOBAL_KEYS: dict[str, str] = {
+    "aws:principalarn": "the role's ARN",
+    "aws:principalaccount": "the account",
+    "aws:principaltype": "AssumedRole",
+    "aws:principalisawsservice": "false: a service principal makes no signed call here",
+    "aws:userid": "the role's id and the session's name",
+    "aws:requestedregion": "the cloud's region",
+    "aws:resourceaccount": "the account of the resource",
+    "aws:currenttime": "the cloud's clock",
+    "aws:epochtime": "the cloud's clock",
+    "aws:securetransport": "true: the loopback interface counts as TLS",
+    "aws:sourceip": "127.0.0.1",
+    "aws:viaawsservice": "true for what S3, SQS and SNS ask of KMS for the caller, else false",
+    "aws:calledvia": "absent",
+    "aws:sourcearn": "absent in a role's call; in a service's delivery what it acts for",
+    "aws:sourceaccount": "absent in a role's call; in a service's delivery the account",
+    "aws:sourceowner": "absent in a role's call; in an alarm's notification the account",
+    "aws:principalorgid": "absent: there is no organisation",
+    "aws:sourcevpc": "absent: no request passes a VPC endpoint",
+    "aws:sourcevpce": "absent: no request passes a VPC endpoint",
+    "kms:viaservice": "the service that uses the key for the caller; absent in a direct call",
+    "kms:calleraccount": "the account",
+    "kms:grantisforawsresource": "true for the volumes of jobs and endpoints, else false",
+    "iam:passedtoservice": "the service that is handed the role",
+    "aws:tagkeys": "the tags of the request",
+}
+"""The condition keys that every call has, and how each is decided. The ledger prints these texts.
+
+A key whose text begins with "absent" has no value in a role's call."""
+
+DECIDED = frozenset(GLOBAL_KEYS) | KEYS
+"""All condition keys that are decided, in lower case, except those of `policies.FAMILIES`."""
+
+
+def is_decided(key: str) -> bool:
+    """Whether a condition key is decided here. An Allow under any other key does not count."""
+    return key.lower() in DECIDED or key.lower().startswith(FAMILIES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denial:
+    """A call of a role that was refused."""
+
+    role: str
+    operation: str
+    action: str
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """The role behind temporary keys."""
+
+    role: Any
+    """moto's role."""
+    session: str
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role.name}/{self.session}"
+
+    @property
+    def user_id(self) -> str:
+        return f"{self.role.id}:{self.session}"
+
+
+def guard_calls(cloud: Cloud) -> None:
+    from moto.iam.access_control import PermissionResult
+
+    buckets: Any = import_module("moto.s3.models")
+    identity = Identity(cloud)
+    cloud.guards.append(identity.refusal)
+    cloud.parts[Identity] = identity
+    cloud.watchers.append(identity.recording.start)
+    cloud.routes["/_millrace/denials"] = identity.serve_denials
+    cloud.routes["/_millrace/permissions"] = identity.recording.serve
+    # moto ignores the conditions of a bucket policy, so that a Deny without TLS would refuse everything. The guard
+    # decides these policies. May go when moto decides conditions.
+    patching.replace(buckets.FakeBucket, get_permission=lambda *_: PermissionResult.NEUTRAL)
+
+
+def refused(cloud: Cloud, role_arn: str, operation: str, request: Request) -> Denial | None:
+    """The denial of what a service does in the role's name, or None if it is allowed.
+
+    None also in a cloud without the filler of IAM."""
+    identity: Identity | None = cloud.parts.get(Identity)
+    return identity.decide(role_arn, operation, request) if identity else None
+
+
+class Identity:
+    """The guard of the cloud's calls."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        # By access key: the caller and the session token that belongs to the key.
+        self._callers: dict[str, tuple[Caller, str]] = {}
+        self.recording = Recording()
+
+    def refusal(self, call: Call) -> Refusal | None:
+        """The answer to a call that is not allowed, or None if the call may pass."""
+        return self._refusal_of_caller(call) or self._refusal_of_service(call)
+
+    def _refusal_of_service(self, call: Call) -> Refusal | None:
+        """Refuse a call that passes on a role without the permissions that its service will use, whoever calls."""
+        from moto.iam.exceptions import NotFoundException
+
+        for role_arn, request in passed_role_permissions(self._cloud, call):
+            with suppress(NotFoundException):  # the call itself fails for a role that does not exist
+                denial = self.decide(role_arn, call.name, request)
+                if denial is not None:
+                    return error_answer(call, "AccessDenied", _described(role_arn, denial))
+        return None
+
+    def _refusal_of_caller(self, call: Call) -> Refusal | None:
+        """Refuse a call of a role that lacks one of the permissions which the call requires."""
+        # Only assumed roles have such keys. The operator's may do everything.
+        if not call.access_key.startswith("ASIA"):
+            return None
+        caller = self.caller(call)
+        if caller is None:
+            return error_answer(call, "InvalidClientTokenId", "The security token included in the request is invalid.")
+        for request in required_permissions(call):
+            denial = self._decide(caller, request, call.name)
+            if denial is not None:
+                return error_answer(call, "AccessDenied", _described(caller.arn, denial))
+            # S3's names are the same in all accounts, so moto finds the bucket itself.
+            if (owner := owner_of(request)) != ACCOUNT and call.service != "s3":
+                call.environ[HEADER] = owner
+        return None
+
+    def decide(self, role_arn: str, operation: str, request: Request) -> Denial | None:
+        """The denial of what a service does in the role's name, or None if it is allowed."""
+        from moto.iam.models import iam_backends
+
+        role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
+        return self._decide(Caller(role=role, session="service"), request, operation)
+
+    def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
+        """The denial of the request, or None if it is allowed. Keeps denials, and allowed requests while recording."""
+        # The values of the call itself come last: they override those that hold for every call (`kms:viaservice`).
+        context = {**self._context(caller, request), **self._resource_tags(request), **request.context}
+        full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
+        case = Case(
+            request=full,
+            of_role=tuple(_role_policies(caller.role)),
+            of_resource=tuple(resource_policies(self._cloud, full)),
+            boundary=_boundary(caller.role),
+            owner=owner_of(full),
+        )
+        reason = why_not(case)
+        if reason is None:
+            self.recording.allow(caller.role.name, operation, case, request.context)
+            return None
+        denial = Denial(
+            role=caller.role.name,
+            operation=operation,
+            action=full.action,
+            resource=full.resources[0],
+            reason=reason,
+        )
+        self._cloud.denials.append(denial)
+        return denial
+
+    def serve_denials(self, _: dict[str, Any], start: Any) -> list[bytes]:
+        body = json.dumps([asdict(denial) for denial in self._cloud.denials]).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def caller(self, call: Call) -> Caller | None:
+        """The role whose keys signed the call, or None if key and token do not belong together."""
+        # moto's list of assumed roles has no index, so what was found is kept: a key belongs to one session for as long
+        # as the cloud runs.
+        if call.access_key not in self._callers:
+            from moto.iam.models import iam_backends
+            from moto.sts.models import sts_backends
+
+            for assumed in sts_backends[ACCOUNT]["aws"].assumed_roles:
+                if assumed.access_key_id == call.access_key:
+                    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(assumed.role_arn)
+                    caller = Caller(role=role, session=assumed.session_name)
+                    self._callers[call.access_key] = (caller, assumed.session_token)
+        known = self._callers.get(call.access_key)
+        return known[0] if known and known[1] == call.session_token else None
+
+    def _resource_tags(self, request: Request) -> dict[str, tuple[str, ...]]:
+        """The tags of a resource of SageMaker as condition values.
+
+        Tags of other services' resources are not read, so a condition on them finds no value."""
+        from localcloud.sagemaker.api import records
+
+        tags = [one for arn in request.resources for one in records(self._cloud).tags.get(arn, [])]
+        return {f"aws:resourcetag/{one['Key']}".lower(): (one["Value"],) for one in tags}
+
+    def _context(self, caller: Caller, request: Request) -> dict[str, tuple[str, ...]]:
+        """The values of the condition keys that every call has (GLOBAL_KEYS), and of the role's tags."""
+        now = self._cloud.clock.now()
+        inner = request.context.get("kms:viaservice")
+        tags = {f"aws:principaltag/{key}".lower(): (tag,) for key, tag in _tags(caller.role)}
+        absent = dict.fromkeys((key for key in GLOBAL_KEYS if GLOBAL_KEYS[key].startswith("absent")), ())
+        return {
+            **absent,
+            **tags,
+            "aws:principalarn": (caller.role.arn,),
+            "aws:principalaccount": (ACCOUNT,),
+            "aws:principaltype": ("AssumedRole",),
+            "aws:principalisawsservice": ("false",),
+            "aws:userid": (caller.user_id,),
+            "aws:requestedregion": (REGION,),
+            "aws:resourceaccount": (owner_of(request),),
+            "aws:currenttime": (now.isoformat(),),
+            "aws:epochtime": (str(now.timestamp()),),
+            "aws:securetransport": ("true",),
+            "aws:sourceip": ("127.0.0.1",),
+            "aws:viaawsservice": ("true" if inner else "false",),
+            "kms:viaservice": (),
+            "kms:calleraccount": (ACCOUNT,),
+            "kms:grantisforawsresource": ("false",),
+            "iam:passedtoservice": (),
+        }
+
+
+def _described(who: str, denial: Denial) -> str:
+    return f"User: {who} is not authorized to perform: {denial.action} on resource: {denial.resource} {denial.reason}"
+
+
+def _role_policies(role: Any) -> Iterator[str]:
+    yield from (text_of(document) for document in role.policies.values())
+    for policy in role.managed_policies.values():
+        yield _default_version(policy)
+
+
+def _default_version(policy: Any) -> str:
+    return next(text_of(version.document) for version in policy.versions if version.is_default)
+
+
+def _boundary(role: Any) -> str | None:
+    from moto.iam.models import iam_backends
+
+    if not role.permissions_boundary_arn:
+        return None
+    return _default_version(iam_backends[ACCOUNT]["aws"].managed_policies[role.permissions_boundary_arn])
+
+
+def _tags(role: Any) -> list[tuple[str, str]]:
+    """The role's tags as pairs. moto keeps them as a list, or by their keys."""
+    tags = role.tags.values() if isinstance(role.tags, dict) else role.tags
+    return [(tag["Key"], tag["Value"]) for tag in tags]

@@ -1,0 +1,259 @@
+"""Streams as event sources: the records of a shard in order, partial failures, halves, retries and destinations."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+from uuid import uuid4
+from zlib import crc32
+
+from localcloud.awslambda.event_sources import EventSource, EventSources, StreamPollers, is_wanted, polling
+from localcloud.cloudwatch.metrics import put_data
+from localcloud.iam.policies import Request
+from localcloud.iam.required_permissions.messaging import queue_permissions
+from localcloud.iam.required_permissions.s3 import destination_permissions
+from localcloud.iam.required_permissions.services import stream_key
+from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.patching import replace
+from localcloud.kinesis.batches import Batch, Rules, Shard
+from localcloud.sqs.queues import reported
+
+LOG = logging.getLogger(__name__)
+POLL_S = 0.5
+"""The longest wait of a poller that has nothing to do, and the wait after a call that has failed, in real seconds."""
+ACTIONS = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
+"""What the poller does with the stream. It also lists the streams, an action without a resource."""
+NOT_CARRIED_OUT = frozenset({"FilterCriteria", "TumblingWindowInSeconds"})
+"""Settings of an event source mapping that are refused by name."""
+
+
+Lane = tuple[str, int]
+"""A shard, and which part of its partition keys."""
+
+
+class Streams(StreamPollers["Poller"]):
+    """The pollers of Kinesis streams."""
+
+
+def poll_streams(cloud: Cloud) -> None:
+    """Make Kinesis streams event sources of functions. May go when moto polls its streams."""
+    models: Any = import_module("moto.kinesis.models")
+    streams, put = cloud.part(Streams), models.Stream.put_record
+
+    def put_record(self: Any, *given: Any, **named: Any) -> tuple[str, str]:
+        with streams.changed:
+            found: tuple[str, str] = put(self, *given, **named)
+            streams.changed.notify_all()
+        return found
+
+    # Inside PutRecord moto's streams call the functions that are listed here. The list stays empty: our pollers call.
+    replace(models.Stream, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None), put_record=put_record)
+
+    def start(backend: Any, mapping: Any) -> None:
+        streams.start(cloud, mapping, Poller(cloud, backend, mapping))
+
+    cloud.part(EventSources)["kinesis"] = EventSource(
+        name="Kinesis", rights=_rights, start=start, refused=NOT_CARRIED_OUT
+    )
+    cloud.at_stop(streams.notify)
+
+
+def pending(cloud: Cloud) -> list[str]:
+    """The streams with records that a function has not done, as `2 records in the stream NAME`."""
+    return [f"{count} records in the stream {poller.name}" for poller, count in cloud.part(Streams).left()]
+
+
+def _rights(arn: str) -> Iterator[Request]:
+    """Yields what the poller of the stream does in the name of the function's role."""
+    yield from (Request(action=f"kinesis:{action}", resources=(arn,)) for action in ACTIONS)
+    yield Request(action="kinesis:ListStreams", resources=("*",))
+    yield from stream_key(arn, "Decrypt")
+
+
+class Poller:
+    """Feeds one function from one stream, shard after shard.
+
+    With a ParallelizationFactor a shard has so many lanes: records of one partition key keep their order, others do
+    not. The lanes have their turns one after the other, where AWS calls them at once."""
+
+    def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
+        self._cloud, self._backend, self._mapping = cloud, backend, mapping
+        self.name = mapping.event_source_arn.rpartition("/")[2]
+        self._rules = Rules(
+            size=int(mapping.batch_size),
+            bisects=str(mapping.bisect_on_error).lower() == "true",
+            most_retries=_number(mapping.max_retry_attempts),
+            oldest_s=_number(mapping.max_record_age),
+        )
+        self._lanes = int(getattr(mapping, "parallelization_factor", None) or 1)
+        self._destination = ((mapping.destination_config or {}).get("OnFailure") or {}).get("Destination", "")
+        from_now = mapping.starting_position == "LATEST"
+        self._shards = {
+            name: Shard(rules=self._rules, done=len(records) if from_now else 0)
+            for name, records in self._records().items()
+        }
+
+    def is_enabled(self) -> bool:
+        """Whether the mapping exists and is enabled, and the cloud runs."""
+        return bool(self._mapping.enabled) and is_wanted(self._cloud, self._backend, self._mapping)
+
+    def left(self) -> int:
+        """How many records the function has not done."""
+        return sum(len(records) - self._shard(name).done for name, records in self._records().items())
+
+    def run(self) -> None:
+        """Feed the function until the mapping is deleted."""
+        changed = self._cloud.part(Streams).changed
+        while is_wanted(self._cloud, self._backend, self._mapping):
+            # The look and the wait are one step under the condition: no record comes between them unnoticed.
+            with changed:
+                if not self.is_enabled() or not self.left():
+                    changed.wait(POLL_S)
+                    continue
+            with polling(self._mapping) as is_enabled:
+                found = self._records() if is_enabled else {}
+                went = [self._step(name, records) for name, records in found.items()]
+            # A shard whose batch has failed holds up no other one: the wait comes when all have had their turn.
+            if not all(went):
+                self._cloud.stopping.wait(POLL_S)
+
+    def _records(self) -> dict[Lane, Sequence[Any]]:
+        """The records of each lane of each shard, in order."""
+        from moto.kinesis.models import kinesis_backends
+
+        stream = kinesis_backends[ACCOUNT][self._cloud.region].streams.get(self.name)
+        found: dict[Lane, list[Any]] = {}
+        with self._cloud.part(Streams).changed:
+            for shard in stream.shards.values() if stream else ():
+                found |= {(shard.shard_id, lane): [] for lane in range(self._lanes)}
+                for record in shard.records.values():
+                    found[shard.shard_id, crc32(record.partition_key.encode()) % self._lanes].append(record)
+        return dict(found)
+
+    def _shard(self, lane: Lane) -> Shard:
+        return self._shards.setdefault(lane, Shard(rules=self._rules))
+
+    def _step(self, lane: Lane, records: Sequence[Any]) -> bool:
+        """Call the function with the next batch of the lane. Returns False if a batch has failed."""
+        shard, (name, _) = self._shard(lane), lane
+        batch = shard.next_batch(records)
+        if batch is None:
+            return True
+        if old := shard.take_old(batch, self._cloud.clock.timestamp()):
+            self._tell(name, old, "RecordAgeExceeded", batch.tries)
+        if not batch.records:
+            return True
+        until = self._invoke(name, batch)
+        is_whole = until == len(batch.records)
+        if until is None:
+            shard.fail(batch)
+        else:
+            shard.succeed(batch, until)
+        if not is_whole and shard.is_spent(batch):
+            self._tell(name, batch.records, "RetryAttemptsExhausted", batch.tries)
+            shard.give_up(batch)
+        return is_whole
+
+    def _invoke(self, shard: str, batch: Batch) -> int | None:
+        """How many of the first records the function has done; None if the call has failed."""
+        from localcloud.awslambda.functions import function_of
+        from localcloud.awslambda.pools import Functions
+
+        age_ms = max(0.0, self._cloud.clock.timestamp() - batch.records[-1].created_at) * 1000
+        dimensions = [{"Name": "FunctionName", "Value": self._mapping.function_name.rpartition(":")[2]}]
+        age = {"MetricName": "IteratorAge", "Value": age_ms, "Unit": "Milliseconds", "Dimensions": dimensions}
+        put_data(self._cloud, "AWS/Lambda", [age])
+        functions: Functions = self._cloud.parts[Functions]
+        event = {"Records": [self._event(shard, record) for record in batch.records]}
+        try:
+            function = function_of(self._cloud, self._mapping.function_arn)
+            outcome = functions.invoke(function, json.dumps(event).encode())
+        except Exception:
+            if not self._cloud.stopping.is_set():
+                LOG.exception("stream %s for %s", self.name, self._mapping.function_name)
+            return None
+        if outcome.error:
+            return None
+        if "ReportBatchItemFailures" not in (self._mapping.function_response_types or []):
+            return len(batch.records)
+        numbers = [str(record.sequence_number) for record in batch.records]
+        failed = reported(json.loads(outcome.payload), set(numbers))
+        # What follows the first record that has failed comes again too, as the order of a shard is kept.
+        return next((place for place, number in enumerate(numbers) if number in failed), len(numbers))
+
+    def _tell(self, shard: str, records: Sequence[Any], condition: str, tries: int) -> None:
+        """Write the place of records that are given up to the destination, a queue, in the role's name.
+
+        A bucket gets the records too, as the text of the function's event.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
+        if not self._destination:
+            return
+        arrived = [datetime.fromtimestamp(one.created_at, UTC).isoformat() for one in (records[0], records[-1])]
+        document = {
+            "requestContext": {
+                "functionArn": self._mapping.function_arn,
+                "condition": condition,
+                "approximateInvokeCount": tries,
+            },
+            "version": "1.0",
+            "timestamp": self._cloud.clock.now().isoformat(),
+            "KinesisBatchInfo": {
+                "shardId": shard,
+                "startSequenceNumber": str(records[0].sequence_number),
+                "endSequenceNumber": str(records[-1].sequence_number),
+                "approximateArrivalOfFirstRecord": arrived[0],
+                "approximateArrivalOfLastRecord": arrived[1],
+                "batchSize": len(records),
+                "streamArn": self._mapping.event_source_arn,
+            },
+        }
+        name = self._destination.rpartition(":")[2]
+        if ":s3:" in self._destination:
+            event = {"Records": [self._event(shard, record) for record in records]}
+            key = f"aws/lambda/{self._mapping.uuid}/{shard}/{self._cloud.clock.now():%Y-%m-%dT%H.%M.%S}-{uuid4()}"
+            if self._may("s3:PutObject", destination_permissions(name, key)):
+                body = json.dumps(document | {"payload": json.dumps(event)})
+                self._cloud.client("s3").put_object(Bucket=name, Key=key, Body=body.encode())
+        elif self._may("sqs:SendMessage", queue_permissions("sqs:SendMessage", name)):
+            sqs = self._cloud.client("sqs")
+            sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=json.dumps(document))
+
+    def _may(self, action: str, requests: Iterable[Request]) -> bool:
+        """Whether the function's role may write to the destination."""
+        from localcloud.iam.identity import refused
+
+        role = self._backend.get_function(self._mapping.function_name).role
+        for request in requests:
+            if refused(self._cloud, role, action, request):
+                LOG.error("stream %s: the destination is not written: %s may not %s", self.name, role, request.action)
+                return False
+        return True
+
+    def _event(self, shard: str, record: Any) -> dict[str, Any]:
+        """The record as Lambda's poller writes it. https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
+        return {
+            "kinesis": {
+                "kinesisSchemaVersion": "1.0",
+                "partitionKey": record.partition_key,
+                "sequenceNumber": str(record.sequence_number),
+                "data": record.data,
+                "approximateArrivalTimestamp": record.created_at,
+            },
+            "eventSource": "aws:kinesis",
+            "eventVersion": "1.0",
+            "eventID": f"{shard}:{record.sequence_number}",
+            "eventName": "aws:kinesis:record",
+            "invokeIdentityArn": self._backend.get_function(self._mapping.function_name).role,
+            "awsRegion": self._cloud.region,
+            "eventSourceARN": self._mapping.event_source_arn,
+        }
+
+
+def _number(value: Any) -> int:
+    """The number of a setting; -1, which is AWS's own, without it."""
+    return -1 if value is None else int(value)

@@ -1,0 +1,253 @@
+"""Container images as folders: what a Dockerfile copies is what the process may import, its ENTRYPOINT is what runs.
+
+On AWS a job or an endpoint runs an image by digest. Here an image URI `.../millrace-<stage>-<image>` names
+`containers/<image>/Dockerfile`. What its COPY lines name is copied below the workspace, and the program starts there.
+RUN lines are not executed. For `pip install -r FILE` the packages that FILE names are linked from the host. The
+interpreter is the host's too.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcloud.kernel import call_tracer, cloud_time, fork_server
+from localcloud.kernel.cloud import Cloud
+from localcloud.sagemaker import loopback
+from localcloud.sagemaker.site_packages import SITES, link, read_requirements
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = "site-packages"
+"""The name of the folder with an image's packages, below the image's root."""
+
+_WITHOUT_EFFECT = {"USER", "EXPOSE", "LABEL", "ARG", "HEALTHCHECK", "STOPSIGNAL", "SHELL", "VOLUME"}
+"""Instructions of a Dockerfile that change nothing here."""
+
+_BASE = ("torch",)
+"""The packages that AWS's training image brings.
+
+That image is the base of an image whose Dockerfile leaves the base open: `ARG BASE`, then `FROM ${BASE}`."""
+_INSTALL = re.compile(r"pip install .*?-r\s+(\S+)")
+
+# The `sitecustomize.py` of an image: Python runs it at its start, after the .pth files of the host. An editable install
+# of the repository would make all of it importable, so its import hooks are taken out again. Of `sys.path` only the
+# standard library and the folders of the image stay; the image's packages are added.
+_ISOLATE = """\
+import sys
+sites = {sites!r}
+kept = (sys.prefix, sys.base_prefix, {root!r})
+sys.path[:] = [entry for entry in sys.path if entry.startswith(kept) and entry not in sites] + [{packages!r}]
+sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
+sys.path_hooks[:] = [h for h in sys.path_hooks if "__editable__" not in getattr(h, "__module__", "")]
+import call_tracer, cloud_time, loopback
+cloud_time.live_in_cloud_time()
+loopback.switch_on()
+call_tracer.trace_on_signal()
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One image as a folder on this machine."""
+
+    name: str
+    root: Path
+    """The folder that stands for the image's `/`."""
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    workdir: str
+
+    @property
+    def cwd(self) -> Path:
+        """The folder on this machine that stands for the image's WORKDIR."""
+        return self.root / self.workdir.lstrip("/")
+
+    def arguments(self, *, entrypoint: Sequence[str] = (), command: Sequence[str] = ()) -> list[str]:
+        """The command line as Docker composes it: an override of the entry point drops the image's command.
+
+        Raises ValueError if there is neither an entry point nor a command."""
+        parts = [*entrypoint, *command] if entrypoint else [*self.entrypoint, *(command or self.command)]
+        if not parts:
+            raise ValueError(f"image {self.name}: expected an ENTRYPOINT or a command, found neither")
+        # The program lies in the image's folder; its Python is the interpreter of this process.
+        inside = self.root / parts[0].lstrip("/")
+        if parts[0] in {"python", "python3"}:
+            parts[0] = sys.executable
+        elif parts[0].startswith("/") and inside.exists():
+            parts[0] = str(inside)
+        return parts
+
+    def variables(self, ml_root: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The whole environment of a process in this image: of the host only its PATH, and no credentials.
+
+        `ml_root` is the folder that stands for `/opt/ml`. The variables in `given` override all others."""
+        home = ml_root / "home"
+        (home / "tmp").mkdir(parents=True, exist_ok=True)
+        return {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(home),
+            "TMPDIR": str(home / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            **self.environment,
+            # `.isolate` comes first: Python takes the first `sitecustomize` that it finds.
+            "PYTHONPATH": os.pathsep.join([str(self.root / ".isolate"), str(self.root / "opt/program")]),
+            "MILLRACE_ML_ROOT": str(ml_root),
+            **(given or {}),
+        }
+
+
+@dataclass(kw_only=True)
+class Images:
+    """The images of one cloud. Each is copied from `repository` once, when it is first used."""
+
+    workspace: Path
+    repository: Path = REPOSITORY
+    """The repository whose `containers/<image>/Dockerfile` describe the images. It is also the build context."""
+    _built: dict[tuple[Path, str], Image] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all images, in reverse alphabetical order: `training` is the first."""
+        return sorted((path.parent.name for path in self.repository.glob("containers/*/Dockerfile")), reverse=True)
+
+    def find(self, uri: str) -> Image:
+        """The image that `uri` names, built if need be. Raises LookupError if there is no Dockerfile for it.
+
+        `…/millrace-dev-training:latest` and `…/millrace-dev-training@sha256:…` name `training`."""
+        repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
+        # The longest name with which the repository ends: `millrace-dev-batch-evaluation` means `batch-evaluation`, not
+        # `evaluation`.
+        known = sorted(self.names, key=len)
+        name = next((one for one in reversed(known) if f"-{repository}".endswith(f"-{one}")), None)
+        if name is None:
+            raise LookupError(f"expected an image of {known}, got {uri}")
+        with self._lock:
+            key = self.repository, name
+            if key not in self._built:
+                self._built[key] = self._build(name)
+            return self._built[key]
+
+    def _build(self, name: str) -> Image:
+        # What runs before the program lies in `.isolate`: `sitecustomize.py`, copies of the modules that it imports,
+        # and the fork server.
+        root = self.workspace / "images" / name
+        shutil.rmtree(root, ignore_errors=True)
+        (root / ".isolate").mkdir(parents=True)
+        packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
+        text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
+        (root / ".isolate" / "sitecustomize.py").write_text(text)
+        for path in map(Path, filter(None, (m.__file__ for m in (call_tracer, cloud_time, loopback, fork_server)))):
+            shutil.copyfile(path, root / ".isolate" / path.name)
+        return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
+
+
+def images(cloud: Cloud) -> Images:
+    """The images of this cloud. Set its `repository` to run the containers of another repository, as tests do."""
+    return cloud.part(Images, lambda: Images(workspace=cloud.workspace))
+
+
+def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
+    """The image that `dockerfile` describes. Its files are copied below `root`, its packages linked there.
+
+    Raises ValueError for an instruction that is not covered and would change the result, and for a COPY that finds no
+    file. Raises LookupError for a package that the host does not have."""
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    workdir = "/"
+    required: list[str] = []
+    unset: set[str] = set()
+    for instruction, rest in _instructions(dockerfile.read_text()):
+        # Each FROM begins a new image; only the last one is run. A `BASE` that its ARG leaves open is AWS's image.
+        if instruction == "FROM":
+            entrypoint, command, workdir = (), (), "/"
+            required += _BASE if rest == "${BASE}" and "BASE" in unset else ()
+        elif instruction == "ARG" and "=" not in rest:
+            unset.add(rest)
+        elif instruction == "RUN":
+            for path in _INSTALL.findall(rest):
+                required += read_requirements(root / path.lstrip("/"))
+        elif instruction == "COPY":
+            _copy(rest, context=context, root=root, workdir=workdir)
+        elif instruction == "WORKDIR":
+            workdir = os.path.normpath(os.path.join(workdir, rest))
+            (root / workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        elif instruction == "ENV":
+            pairs = [pair.partition("=") for pair in shlex.split(rest)]
+            environment |= {key: value for key, _, value in pairs}
+        elif instruction == "ENTRYPOINT":
+            entrypoint = _words(rest)
+        elif instruction == "CMD":
+            command = _words(rest)
+        elif instruction not in _WITHOUT_EFFECT:
+            raise ValueError(f"{dockerfile}: the local cloud does not cover the instruction {instruction}")
+    link(required, root / PACKAGES)
+    name = dockerfile.parent.name
+    return Image(name=name, root=root, entrypoint=entrypoint, command=command, environment=environment, workdir=workdir)
+
+
+def _instructions(text: str) -> list[tuple[str, str]]:
+    # Without comments, and with the lines joined that end with a backslash: `("RUN", "pip install …")`.
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n", " ", "\n".join(lines))
+    split = [line.strip().split(None, 1) for line in joined.splitlines() if line.strip()]
+    return [(parts[0].upper(), parts[1] if len(parts) > 1 else "") for parts in split]
+
+
+def _words(rest: str) -> tuple[str, ...]:
+    """The words of ENTRYPOINT or CMD: a JSON list as it is, any other text as a command of the shell."""
+    return tuple(json.loads(rest)) if rest.startswith("[") else ("/bin/sh", "-c", rest)
+
+
+def _copy(rest: str, *, context: Path, root: Path, workdir: str) -> None:
+    if "--from" in rest:
+        raise ValueError(f"COPY {rest}: the local cloud does not cover copies from another stage")
+    paths = re.sub(r"--\S+\s+", "", rest)
+    *patterns, target = json.loads(paths) if paths.startswith("[") else shlex.split(paths)
+    destination = root / os.path.normpath(os.path.join(workdir, target)).lstrip("/")
+    for pattern in patterns:
+        found = sorted(context.glob(pattern.removeprefix("./").strip("/") or "."))
+        if not found:
+            raise ValueError(f"COPY {rest}: expected {pattern} below {context}, found nothing")
+        # Docker's rule: a target that ends with a slash, or has several sources, is a folder. One pattern that finds
+        # one file makes a sum of 2.
+        for source in found:
+            _copy_one(source, destination, into=target.endswith("/") or len(patterns) + len(found) > 2)
+
+
+def _copy_one(source: Path, destination: Path, *, into: bool) -> None:
+    """Copy one source as Docker does: of a folder its content, not the folder itself.
+
+    `into` says that the destination is a folder, in which a file keeps its name."""
+    if source.is_dir():
+        shutil.copytree(source, destination, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        return
+    target = destination / source.name if into or destination.is_dir() else destination
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source, target)
+
+
+@functools.cache
+def without_network() -> tuple[str, ...]:
+    """The words before a command that cut it off from the network. Empty if the kernel does not allow it.
+
+    `-n` makes a network of its own, `-r` the user namespace without which that needs an administrator's rights."""
+    words = ("unshare", "-rn", "--")
+    try:
+        allowed = subprocess.run([*words, "true"], capture_output=True, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return words if allowed else ()

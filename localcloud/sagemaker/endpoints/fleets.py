@@ -1,0 +1,246 @@
+"""The instances behind one endpoint configuration: a variant has as many serving processes as it has instances.
+
+SageMaker replaces an instance that is not healthy. Here a process that has ended is started again, and gets no requests
+until it answers /ping. A process that hangs is not detected.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from localcloud.kernel.cloud import Cloud
+from localcloud.sagemaker.api import Fields
+from localcloud.sagemaker.containers import images
+from localcloud.sagemaker.endpoints.serving import Server
+from localcloud.sagemaker.models import Served, artefact, served
+
+_START_LIMIT_S = 240.0
+"""Seconds for the start of a server whose variant declares no ContainerStartupHealthCheckTimeoutInSeconds."""
+_DRAIN_S = 60.0
+"""Seconds that a request may take at most. A server that is taken away gets so long to answer its requests."""
+_RESTART_FIRST_S = 0.1
+_RESTART_LONGEST_S = 10.0
+"""Seconds between two starts of a server that does not come up: each pause is twice the one before, up to this."""
+
+
+class BootError(Exception):
+    """A server did not come up. The message becomes the endpoint's FailureReason."""
+
+
+@dataclass(kw_only=True)
+class Variant:
+    """One production variant: its weight and its servers."""
+
+    cloud: Cloud
+    endpoint: str
+    settings: Fields
+    """The ProductionVariant of the endpoint configuration."""
+    served: Served
+    weight: float
+    """The variant's part of the requests is its weight, divided by the sum of all weights."""
+    desired: int
+    """The desired number of instances. `current` follows it."""
+    servers: list[Server] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Guards `servers`, their `busy` counts, `_restarting` and `ended`. Not held while a server boots or drains."""
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    """Numbers the servers, for their folders and logs."""
+    _turn: itertools.count[int] = field(default_factory=itertools.count)
+    """Counts the requests, which go to the servers in turn."""
+    _restarting: set[int] = field(default_factory=set)
+    """The `id` of each server that a thread is starting again."""
+    ended: bool = False
+    """Whether the fleet was taken away: no server is started any more."""
+
+    @property
+    def name(self) -> str:
+        name: str = self.settings["VariantName"]
+        return name
+
+    @property
+    def current(self) -> int:
+        """The number of instances that have come up and not been taken away."""
+        return len(self.servers)
+
+    def grow(self) -> None:
+        """Add servers, in parallel, until there are as many as desired.
+
+        Raises BootError if one of them does not come up; those that came up stay. Raises MoveError if the model cannot
+        be read."""
+        missing = self.desired - self.current
+        if missing <= 0:
+            return
+        model = artefact(self.cloud, self.served)
+        made = [self._make(model) for _ in range(missing)]
+        with ThreadPoolExecutor(missing) as pool:
+            ready = list(pool.map(self._boot, made))
+        # `lease` gives requests to the servers in this list only, so they get none before they are ready.
+        with self.lock:
+            self.servers += [server for server, good in zip(made, ready, strict=True) if good]
+        for server, good in zip(made, ready, strict=True):
+            if not good:
+                server.end()
+        if not all(ready):
+            raise BootError(
+                f"The primary container for production variant {self.name} did not pass the ping health check. "
+                "Please check CloudWatch logs for this endpoint."
+            )
+
+    def _make(self, model: object) -> Server:
+        number = next(self._numbers)
+        # Blue and green have variants of the same name: `id` keeps the folders of their servers apart.
+        folder = self.cloud.workspace / "endpoints" / self.endpoint / f"{self.name}-{id(self):x}-{number}"
+        return Server(
+            cloud=self.cloud,
+            image=images(self.cloud).find(self.served.image),
+            model=artefact(self.cloud, self.served) if model is None else model,  # type: ignore[arg-type]
+            root=folder,
+            environment=self.served.environment,
+            log=self.cloud.workspace / "logs" / "endpoints" / self.endpoint / f"{self.name}-{number}.log",
+        )
+
+    def _boot(self, server: Server) -> bool:
+        limit_s = self.settings.get("ContainerStartupHealthCheckTimeoutInSeconds", _START_LIMIT_S)
+        server.start()
+        return server.ready(limit_s)
+
+    def shrink(self) -> None:
+        """End the newest servers until there are as many as desired."""
+        # First they leave the list, so that `lease` gives them no more requests. Then they are drained and ended,
+        # without the lock.
+        with self.lock:
+            over, self.servers = self.servers[self.desired :], self.servers[: self.desired]
+        _end(over)
+
+    def share(self) -> float:
+        """What one request adds to the metric InvocationsPerInstance: 1 divided by the number of instances."""
+        return 1.0 / max(1, self.current)
+
+    def end(self) -> None:
+        """End all servers once they have answered their requests, and start none any more."""
+        with self.lock:
+            self.ended = True
+            servers, self.servers = self.servers, []
+        _end(servers)
+
+    @contextmanager
+    def lease(self) -> Iterator[Server | None]:
+        """Give the next server in turn that is up, or None if none is up. It counts as busy until the block ends."""
+        with self.lock:
+            up = [one for one in self.servers if one.alive and id(one) not in self._restarting]
+            server = up[next(self._turn) % len(up)] if up else None
+            if server is not None:
+                server.busy += 1
+        try:
+            yield server
+        finally:
+            if server is not None:
+                with self.lock:
+                    server.busy -= 1
+
+    def replace_dead(self) -> None:
+        """Start servers again whose process has ended, each on a thread of its own. Returns at once."""
+        with self.lock:
+            dead = [one for one in self.servers if not one.alive and id(one) not in self._restarting]
+            self._restarting |= {id(one) for one in dead}
+        for server in dead:
+            self.cloud.background(f"restart-{self.name}", lambda server=server: self._restart(server))  # type: ignore[misc]
+
+    def _restart(self, server: Server) -> None:
+        # Until the server answers /ping, or is taken out of the variant.
+        wait_s = _RESTART_FIRST_S
+        while not self.cloud.stopping.is_set():
+            # Under the lock: this thread must not start a server again that `shrink` or `end` has just taken out.
+            with self.lock:
+                if self.ended or server not in self.servers:
+                    break
+                server.start()
+            if server.ready(_START_LIMIT_S):
+                break
+            self.cloud.stopping.wait(wait_s)
+            wait_s = min(2 * wait_s, _RESTART_LONGEST_S)
+        with self.lock:
+            self._restarting.discard(id(server))
+            gone = self.ended or server not in self.servers
+        # The server was taken out while it booted. Who took it out ended its former process, but perhaps not this one.
+        if gone:
+            server.end()
+
+    def describe(self) -> Fields:
+        """The variant as DescribeEndpoint shows it."""
+        return {
+            "VariantName": self.name,
+            "DeployedImages": [
+                {
+                    "SpecifiedImage": self.served.image,
+                    "ResolvedImage": self.served.image,
+                    "ResolutionTime": self.cloud.clock.now(),
+                }
+            ],
+            "CurrentWeight": self.weight,
+            "DesiredWeight": self.weight,
+            "CurrentInstanceCount": self.current,
+            "DesiredInstanceCount": self.desired,
+        }
+
+
+def _end(servers: list[Server]) -> None:
+    if servers:
+        with ThreadPoolExecutor(len(servers)) as pool:
+            list(pool.map(lambda server: server.end(_DRAIN_S), servers))
+
+
+@dataclass(kw_only=True)
+class Fleet:
+    """All variants of one endpoint configuration."""
+
+    config: str
+    variants: dict[str, Variant]
+
+    def boot(self) -> None:
+        """Bring every variant up, in parallel.
+
+        Raises BootError if a server does not come up, MoveError if a model cannot be read. No server is left then."""
+        try:
+            with ThreadPoolExecutor(len(self.variants)) as pool:
+                list(pool.map(Variant.grow, self.variants.values()))
+        except BaseException:
+            # The pool has waited for every variant, also for those after the one that failed: `end` sees all servers.
+            self.end()
+            raise
+
+    def end(self) -> None:
+        for variant in self.variants.values():
+            variant.end()
+
+    def replace_dead(self) -> None:
+        for variant in self.variants.values():
+            variant.replace_dead()
+
+
+def fleet(
+    cloud: Cloud, endpoint: str, config: Fields, *, keep: Fleet | None = None, kept: Collection[str] = ()
+) -> Fleet:
+    """A fleet of the endpoint configuration `config`, not started yet.
+
+    `kept` may hold `DesiredInstanceCount` and `DesiredWeight`: a variant takes these from the variant of the same name
+    in the fleet `keep`, not from the configuration. Raises RefusedError if a model does not exist."""
+    variants = {}
+    for settings in config["ProductionVariants"]:
+        name = settings["VariantName"]
+        before = keep.variants.get(name) if keep else None
+        weight, desired = settings.get("InitialVariantWeight", 1.0), settings.get("InitialInstanceCount", 1)
+        variants[name] = Variant(
+            cloud=cloud,
+            endpoint=endpoint,
+            settings=settings,
+            served=served(cloud, settings["ModelName"]),
+            weight=before.weight if before and "DesiredWeight" in kept else weight,
+            desired=before.desired if before and "DesiredInstanceCount" in kept else desired,
+        )
+    return Fleet(config=config["EndpointConfigName"], variants=variants)

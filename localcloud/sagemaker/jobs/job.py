@@ -1,0 +1,183 @@
+"""One running SageMaker job: its status, its events and the process of its container."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.memory import exceed, members
+from localcloud.kernel.processes import Process, signal_group, started_by_itself
+from localcloud.logs.log_streams import log_streams
+from localcloud.sagemaker.api import Fields, in_milliseconds
+from localcloud.sagemaker.containers import Image, without_network
+from localcloud.sagemaker.jobs import instances
+from localcloud.sagemaker.jobs.forked import forked
+
+STOP_GRACE_S = 120.0
+"""Seconds between SIGTERM and SIGKILL when a job is stopped."""
+
+_POLL_S, _LOOK_S = 0.02, 0.2
+"""Seconds between two looks for the end of a container, and at its memory."""
+
+
+class JobError(Exception):
+    """The job has failed. The message becomes its FailureReason."""
+
+
+@dataclass(kw_only=True)
+class Job:
+    """One job that is running; `fields` is what Describe answers."""
+
+    cloud: Cloud
+    kind: str
+    """`Training`, `Processing` or `Transform`."""
+    fields: Fields
+    root: Path
+    """The folder that stands for `/opt/ml`."""
+    role_arn: str
+    limit_s: float
+    """Real seconds that the container may run; infinite for a transform job."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the job shall end: somebody stops it, its time is over, or the cloud stops."""
+    finished: threading.Event = field(default_factory=threading.Event)
+    """Set when the job has its last status."""
+    exceeded: str = ""
+    """The secondary status of a job whose time was over."""
+    memory_mb: float = float("inf")
+    """What the processes of an instance may hold, in MiB."""
+
+    @property
+    def name(self) -> str:
+        name: str = self.fields[f"{self.kind}JobName"]
+        return name
+
+    @property
+    def log(self) -> Path:
+        """The file with the output of the container."""
+        return self.cloud.workspace / "logs" / "jobs" / self.kind.lower() / f"{self.name}.log"
+
+    def set(self, status: str, **fields: Any) -> None:
+        """Change the job's status and fields, and put the event of the change on the bus."""
+        now = self.cloud.clock.now()
+        self.fields.update({**fields, "LastModifiedTime": now})
+        if self.kind == "Training":
+            _note_transition(self.fields, now)
+        # The status is written last: who sees the end of the job reads the other fields at once.
+        self.fields[f"{self.kind}JobStatus"] = status
+        self.cloud.emit(
+            "aws.sagemaker",
+            f"SageMaker {self.kind} Job State Change",
+            in_milliseconds(self.fields),
+            resources=[self.fields[f"{self.kind}JobArn"]],
+        )
+
+    def note(self, secondary: str) -> None:
+        """Enter a secondary status of a training job (`Downloading`). No event is sent: nothing listens for it."""
+        now = self.cloud.clock.now()
+        self.fields |= {"SecondaryStatus": secondary, "LastModifiedTime": now}
+        _note_transition(self.fields, now)
+
+    def execute(
+        self, image: Image, arguments: Sequence[str], given: Mapping[str, str], *, roots: Sequence[Path] = ()
+    ) -> int:
+        """Run the container and return its exit code: 128 + the signal if a signal ended it.
+
+        If the job is stopped or its time is over, the container gets TERM, then KILL. Several `roots` are several
+        instances, each with its own folder for `/opt/ml`."""
+        if len(roots) > 1:
+            arguments = self._instances(image, arguments, given, roots)
+        environment = image.variables(self.root, given)
+        fork = forked(self.cloud, image, arguments, environment)
+        process = self.cloud.spawn(
+            arguments if fork else [*without_network(), *arguments],
+            environment=environment,
+            cwd=image.cwd,
+            log=self.log,
+            start=fork or started_by_itself,
+        )
+        # Real seconds, since the process computes in real time, whatever the cloud's clock says. A job whose time is
+        # over counts as stopped: SageMaker, too, gives a job that exceeds MaxRuntimeInSeconds the status Stopped, and
+        # keeps what it has written.
+        deadline = threading.Event()
+        timer = threading.Timer(self.limit_s, deadline.set)
+        timer.daemon = True
+        timer.start()
+        look = 0.0
+        try:
+            while process.poll() is None:
+                if deadline.is_set():
+                    self.exceeded = "MaxRuntimeExceeded"
+                if self.exceeded or self.stop.is_set():
+                    self.stop.set()
+                    _end(process)
+                if time.monotonic() > look:
+                    look = time.monotonic() + _LOOK_S
+                    if exceed(members(process.pid), self.memory_mb * max(1, len(roots))):
+                        self._end_for_memory(process)
+                self.stop.wait(_POLL_S)
+        finally:
+            timer.cancel()
+            log_streams(self.cloud).mark(self.log)
+        # Popen has -9 for a process that SIGKILL ended; containers report 137.
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+    def _end_for_memory(self, process: Process) -> None:
+        """Kill the container as the kernel of an instance does. The log says why: SageMaker's reason has only 137."""
+        with self.log.open("a") as log:
+            log.write(f"Killed: the container held more than the {self.memory_mb:.0f} MiB of its instance\n")
+        signal_group(process, signal.SIGKILL)
+        process.wait()
+
+    def _instances(
+        self, image: Image, arguments: Sequence[str], given: Mapping[str, str], roots: Sequence[Path]
+    ) -> list[str]:
+        """The command that starts one container for each root (see `instances.py`)."""
+        file = self.root.with_name(f"{self.name}.json")
+        containers = [
+            {"arguments": list(arguments), "environment": image.variables(root, given), "cwd": str(image.cwd)}
+            for root in roots
+        ]
+        file.write_text(json.dumps(containers))
+        return [sys.executable, instances.__file__, str(file)]
+
+
+def _end(process: Process) -> None:
+    signal_group(process, signal.SIGTERM)
+    try:
+        process.wait(timeout=STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+_MESSAGES = {
+    "Starting": "Starting the training job",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+}
+
+
+def _note_transition(fields: Fields, now: datetime) -> None:
+    """Enter the secondary status in SecondaryStatusTransitions, which also says when the one before ended."""
+    transitions = fields.setdefault("SecondaryStatusTransitions", [])
+    secondary = fields["SecondaryStatus"]
+    if transitions and transitions[-1]["Status"] == secondary:
+        return
+    if transitions:
+        transitions[-1]["EndTime"] = now
+    message = _MESSAGES.get(secondary, secondary)
+    transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})

@@ -1,0 +1,275 @@
+"""The API of training, processing and transform jobs, and the life of a job.
+
+What differs between the kinds is in `training.py`, `processing.py` and `transform.py`."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from localcloud.kernel.cloud import Cloud
+from localcloud.sagemaker.api import (
+    Fields,
+    RefusedError,
+    answer,
+    arn,
+    check_role,
+    invalid,
+    page,
+    records,
+    serve_tags,
+    tag,
+)
+from localcloud.sagemaker.channels import MoveError
+from localcloud.sagemaker.jobs import limits, processing, training, transform
+from localcloud.sagemaker.jobs.job import Job, JobError
+
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What differs between the three kinds of job."""
+
+    name: str
+    """`Training`, `Processing` or `Transform`."""
+    prepare: Callable[[Cloud, Fields], tuple[str, float]]
+    """Returns the role ARN and the time limit in seconds of a request. Raises RefusedError for what is not covered."""
+    run: Callable[[Job], None]
+    """Runs the job to its end. Raises JobError or MoveError if it fails."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Members that Describe answers from the start, beside those of the request."""
+
+    @property
+    def resource(self) -> str:
+        """The kind in ARNs (`training-job`)."""
+        return f"{self.name.lower()}-job"
+
+
+@dataclass(kw_only=True)
+class Jobs:
+    """The jobs of one cloud that have not ended, and for every job an event that is set at its end."""
+
+    running: dict[str, Job] = field(default_factory=dict)
+    """By ARN."""
+    ended: dict[str, threading.Event] = field(default_factory=dict)
+    """By ARN. It stays when the job has ended."""
+    no_spot: bool = False
+    """Whether no spot instance ever comes. A test sets it."""
+    most_mb: float = field(default_factory=limits.most_mb)
+    """What one job may hold on this machine, in MiB. A test sets it."""
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(limits.most_jobs()))
+    """One for each job that may run at once on this machine."""
+
+
+def jobs(cloud: Cloud) -> Jobs:
+    return cloud.part(Jobs)
+
+
+def pending(cloud: Cloud) -> list[str]:
+    """The jobs in progress, as `training job NAME`."""
+    return [f"{job.kind.lower()} job {job.name}" for job in list(jobs(cloud).running.values())]
+
+
+TRAINING = Kind(
+    name="Training",
+    prepare=training.prepare,
+    run=training.run,
+    defaults={"SecondaryStatus": "Starting", "ProfilingStatus": "Disabled"},
+)
+KINDS = (
+    TRAINING,
+    Kind(name="Processing", prepare=processing.prepare, run=processing.run),
+    Kind(name="Transform", prepare=transform.prepare, run=transform.run),
+)
+
+
+def serve_jobs(cloud: Cloud) -> None:
+    """Answer Create, Describe, Stop, List and Delete of the three kinds of job, and the operations on tags."""
+    serve_tags(cloud)
+    for kind in KINDS:
+        _install(cloud, kind)
+    cloud.at_stop(lambda: _end_all(cloud))
+
+
+def _end_all(cloud: Cloud) -> None:
+    for job in list(jobs(cloud).running.values()):
+        job.stop.set()
+
+
+def _install(cloud: Cloud, kind: Kind) -> None:
+    kept, name_key = records(cloud), f"{kind.name}JobName"
+    store = kept.of(kind.resource)
+
+    def find(request: Fields) -> Fields:
+        found = store.get(request[name_key])
+        if found is None:
+            raise _missing(kind, arn(cloud, kind.resource, request[name_key]))
+        return found
+
+    def stop(request: Fields) -> Fields:
+        fields = find(request)
+        job = jobs(cloud).running.get(fields[f"{kind.name}JobArn"])
+        if job is None:
+            raise invalid(_ended(kind, fields))
+        # The status says Stopping first: `stop` wakes the job's thread, which may end the job at once.
+        secondary = {"SecondaryStatus": "Stopping"} if kind.name == "Training" else {}
+        job.set("Stopping", **secondary)
+        job.stop.set()
+        return {}
+
+    def delete(request: Fields) -> Fields:
+        fields = find(request)
+        if fields[f"{kind.name}JobArn"] in jobs(cloud).running:
+            raise RefusedError("ResourceInUse", f"The job {fields[f'{kind.name}JobArn']} has not ended")
+        del store[request[name_key]]
+        return {}
+
+    def listed(request: Fields) -> Fields:
+        rows = [_row(kind, fields) for fields in list(store.values())]
+        return page(rows, request, f"{kind.name}JobSummaries")
+
+    answer(f"Create{kind.name}Job", lambda request: create(cloud, kind, request))
+    answer(f"Describe{kind.name}Job", find)
+    answer(f"Stop{kind.name}Job", stop)
+    answer(f"List{kind.name}Jobs", listed)
+    if kind.name != "Transform":
+        # AWS has no DeleteTransformJob.
+        answer(f"Delete{kind.name}Job", delete)
+
+
+def _row(kind: Kind, fields: Fields) -> Fields:
+    return {**fields, "Name": fields[f"{kind.name}JobName"], "Status": fields[f"{kind.name}JobStatus"]}
+
+
+def _missing(kind: Kind, job_arn: str) -> RefusedError:
+    if kind.name == "Training":
+        return invalid("Requested resource not found.")
+    return invalid(f"Could not find requested job with name: {job_arn.rpartition('/')[2]}")
+
+
+def _ended(kind: Kind, fields: Fields) -> str:
+    return (
+        f"The request was rejected because the {kind.name.lower()} job is in status {fields[f'{kind.name}JobStatus']}."
+    )
+
+
+def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
+    """Make the job, which is about to start on a thread of its own, and answer with its ARN.
+
+    Raises RefusedError for a request that is not covered, a role that SageMaker cannot assume, or a name in use."""
+    role_arn, limit_s = kind.prepare(cloud, request)
+    check_role(role_arn)
+    name = request[f"{kind.name}JobName"]
+    job_arn = arn(cloud, kind.resource, name)
+    kept = records(cloud)
+    now = cloud.clock.now()
+    # Looked for and added as one step: of two requests at once with one name, the second is refused.
+    with kept.lock:
+        if name in kept.of(kind.resource):
+            raise RefusedError("ResourceInUse", _taken(kind, job_arn))
+        fields = kept.of(kind.resource)[name] = {
+            **{key: value for key, value in request.items() if key != "Tags"},
+            **kind.defaults,
+            f"{kind.name}JobArn": job_arn,
+            f"{kind.name}JobStatus": "InProgress",
+            "CreationTime": now,
+            "LastModifiedTime": now,
+        }
+    tag(cloud, job_arn, request.get("Tags", []))
+    root = cloud.workspace / "jobs" / kind.name.lower() / name
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    job = Job(
+        cloud=cloud,
+        kind=kind.name,
+        fields=fields,
+        root=root,
+        role_arn=role_arn,
+        limit_s=limit_s,
+        memory_mb=min(jobs(cloud).most_mb, limits.instance_mb(_instance(request))),
+    )
+    # The job is entered before its first event: who hears of it can stop it, or wait for its end.
+    jobs(cloud).running[job_arn] = job
+    jobs(cloud).ended[job_arn] = job.finished
+    job.set("InProgress")
+    cloud.background(f"{kind.name}-{name}", lambda: _live(job, kind))
+    return {f"{kind.name}JobArn": job_arn}
+
+
+def _instance(request: Fields) -> str:
+    """The type of the instances of a request of any kind of job."""
+    resources = request.get("ResourceConfig") or request.get("TransformResources")
+    found: str = (resources or request.get("ProcessingResources", {}).get("ClusterConfig", {})).get("InstanceType", "")
+    return found
+
+
+@contextmanager
+def _slot(job: Job) -> Iterator[None]:
+    """Wait until this machine has room for the job, or until it is stopped."""
+    slots = jobs(job.cloud).slots
+    while not (has_room := slots.acquire(timeout=_POLL_S)) and not job.stop.is_set():
+        continue
+    try:
+        yield
+    finally:
+        if has_room:
+            slots.release()
+
+
+def _taken(kind: Kind, job_arn: str) -> str:
+    what = f"{kind.name} job"
+    return (
+        f"{what} names must be unique within an AWS account and region, "
+        f"and a {what.lower()} with this name already exists ({job_arn})"
+    )
+
+
+def _live(job: Job, kind: Kind) -> None:
+    """Live through the whole life of a job, on its thread. Whatever happens, the job ends with a terminal status."""
+    started = job.cloud.clock.now()
+    job.fields[f"{job.kind}StartTime"] = started
+    try:
+        if jobs(job.cloud).no_spot and job.fields.get("EnableManagedSpotTraining"):
+            job.exceeded = "MaxWaitTimeExceeded"
+            job.stop.set()
+        else:
+            with _slot(job):
+                kind.run(job)
+        status, reason = "Completed", None
+    except (JobError, MoveError, LookupError, ValueError) as error:
+        status, reason = "Failed", str(error)
+    except Exception as error:
+        # An error of the local cloud itself must end the job too. Else the state machine would wait for ever.
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with job.log.open("a") as log:
+            log.write(traceback.format_exc())
+        status, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
+    # A job that somebody stopped has the status Stopped, whatever the exit code of its container.
+    if job.stop.is_set():
+        status, reason = "Stopped", None
+    if job.cloud.stopping.is_set():
+        return
+    # In this order: the status and its event; then `running`, without which the cloud counts as idle; then `finished`,
+    # for which `.sync` waits.
+    _close(job, status, reason, started)
+    jobs(job.cloud).running.pop(job.fields[f"{job.kind}JobArn"], None)
+    job.finished.set()
+
+
+def _close(job: Job, status: str, reason: str | None, started: datetime) -> None:
+    now = job.cloud.clock.now()
+    extra: Fields = {f"{job.kind}EndTime": now}
+    if reason:
+        extra["FailureReason"] = reason[:1024]
+    if job.kind == "Training":
+        seconds = max(1, round((now - started).total_seconds()))
+        extra |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        extra["SecondaryStatus"] = job.exceeded or status
+    job.set(status, **extra)

@@ -1,0 +1,270 @@
+"""SageMaker Model Registry: keeps groups and versions of model packages as AWS does, and sends their events.
+
+moto drops ModelLifeCycle, ModelCard, SourceUri and image digests. Its updates set to null what they do not name. After
+a deletion it gives the same version again. It takes the name of a group twice, and puts no event on the bus.
+Refused by name, as not covered: validation and algorithm specifications (marketplace).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from localcloud.kernel.cloud import Cloud
+from localcloud.sagemaker.api import (
+    Fields,
+    RefusedError,
+    answer,
+    arn,
+    in_milliseconds,
+    invalid,
+    page,
+    records,
+    serve_tags,
+    tag,
+)
+
+
+def _identity_of(caller: str) -> Fields:
+    """Who made or changed a group or a package, as Describe shows it; `caller` is an ARN."""
+    return {"IamIdentity": {"Arn": caller, "PrincipalId": caller.rpartition("/")[2]}}
+
+
+@dataclass(kw_only=True)
+class Versions:
+    """The highest version that each group ever had: the version of a deleted package is not given again."""
+
+    highest: Counter[str] = field(default_factory=Counter)
+    """By the group's name."""
+
+
+def serve_registry(cloud: Cloud) -> None:
+    """Answer the operations on groups, packages and their tags."""
+    serve_tags(cloud)
+    _install_groups(cloud)
+    _install_packages(cloud)
+
+
+def _name(given: str) -> str:
+    """The name of a group; `given` is its name or its ARN."""
+    return given.rpartition("/")[2] if given.startswith("arn:") else given
+
+
+def _group(cloud: Cloud, given: str) -> Fields:
+    found = records(cloud).of("model-package-group").get(_name(given))
+    if found is None:
+        raise invalid(f"ModelPackageGroup {arn(cloud, 'model-package-group', _name(given))} does not exist.")
+    return found
+
+
+def policy_of(cloud: Cloud, group: str) -> str:
+    """The policy of the group itself, as JSON text; empty if it has none."""
+    return str(records(cloud).of("model-package-group-policy").get(group, {}).get("ResourcePolicy", ""))
+
+
+def _install_groups(cloud: Cloud) -> None:
+    store, policies = records(cloud).of("model-package-group"), records(cloud).of("model-package-group-policy")
+
+    def create(request: Fields, caller: str) -> Fields:
+        name = request["ModelPackageGroupName"]
+        group_arn = arn(cloud, "model-package-group", name, caller.split(":")[4])
+        if name in store:
+            raise invalid(f"Model Package Group already exists: {group_arn}")
+        store[name] = {
+            **{key: value for key, value in request.items() if key != "Tags"},
+            "ModelPackageGroupArn": group_arn,
+            "CreationTime": cloud.clock.now(),
+            "CreatedBy": _identity_of(caller),
+            "ModelPackageGroupStatus": "Completed",
+        }
+        tag(cloud, group_arn, request.get("Tags", []))
+        return {"ModelPackageGroupArn": group_arn}
+
+    def put_policy(request: Fields) -> Fields:
+        group = _group(cloud, request["ModelPackageGroupName"])
+        policies[group["ModelPackageGroupName"]] = request
+        return {"ModelPackageGroupArn": group["ModelPackageGroupArn"]}
+
+    def get_policy(request: Fields) -> Fields:
+        if not (policy := policy_of(cloud, request["ModelPackageGroupName"])):
+            raise invalid(f"Cannot find resource policy for {request['ModelPackageGroupName']}.")
+        return {"ResourcePolicy": policy}
+
+    def delete_policy(request: Fields) -> Fields:
+        policies.pop(_group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"], None)
+        return {}
+
+    def delete(request: Fields) -> Fields:
+        group = _group(cloud, request["ModelPackageGroupName"])
+        if any(one.get("ModelPackageGroupName") == group["ModelPackageGroupName"] for one in _packages(cloud)):
+            raise RefusedError(
+                "ConflictException", "Model Package Group cannot be deleted because it contains packages."
+            )
+        del store[group["ModelPackageGroupName"]]
+        policies.pop(group["ModelPackageGroupName"], None)
+        return {}
+
+    def listed(request: Fields) -> Fields:
+        rows = [{**one, "Name": one["ModelPackageGroupName"], "Status": "Completed"} for one in store.values()]
+        return page(rows, request, "ModelPackageGroupSummaryList")
+
+    answer("CreateModelPackageGroup", create, tells_caller=True)
+    answer("DescribeModelPackageGroup", lambda request: _group(cloud, request["ModelPackageGroupName"]))
+    answer("DeleteModelPackageGroup", delete)
+    answer("ListModelPackageGroups", listed)
+    answer("PutModelPackageGroupPolicy", put_policy)
+    answer("GetModelPackageGroupPolicy", get_policy)
+    answer("DeleteModelPackageGroupPolicy", delete_policy)
+
+
+def _packages(cloud: Cloud) -> list[Fields]:
+    return list(records(cloud).of("model-package").values())
+
+
+def _package(cloud: Cloud, given: str) -> Fields:
+    """The package; `given` is its ARN, or the name of one without versions. Raises RefusedError if there is none."""
+    store = records(cloud).of("model-package")
+    found = store.get(given) or store.get(arn(cloud, "model-package", given))
+    if found is None:
+        raise invalid(f"ModelPackage {given} does not exist.")
+    return found
+
+
+def _install_packages(cloud: Cloud) -> None:
+    def delete(request: Fields) -> Fields:
+        package = _package(cloud, request["ModelPackageName"])
+        del records(cloud).of("model-package")[package["ModelPackageArn"]]
+        _put_event(cloud, {**package, "ModelPackageStatus": "Deleted"})
+        return {}
+
+    answer("CreateModelPackage", lambda request, caller: _create(cloud, request, caller), tells_caller=True)
+    answer("DescribeModelPackage", lambda request: _package(cloud, request["ModelPackageName"]))
+    answer("UpdateModelPackage", lambda request, caller: _update(cloud, request, caller), tells_caller=True)
+    answer("DeleteModelPackage", delete)
+    answer("ListModelPackages", lambda request: _listed(cloud, request))
+
+
+def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
+    for name in ("ValidationSpecification", "SourceAlgorithmSpecification"):
+        if name in request:
+            raise invalid(f"the local cloud does not cover {name}")
+    identity, package_arn = _identity(cloud, request, caller.split(":")[4])
+    fields: Fields = {
+        "ModelApprovalStatus": "PendingManualApproval",
+        **{key: value for key, value in request.items() if key not in {"Tags", "ClientToken"}},
+        **identity,
+        "ModelPackageArn": package_arn,
+        "CreationTime": cloud.clock.now(),
+        "CreatedBy": _identity_of(caller),
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+    }
+    _resolve_images(fields.get("InferenceSpecification", {}))
+    # Looked for and added as one step: of two requests at once with one name, the second is refused.
+    with records(cloud).lock:
+        if package_arn in records(cloud).of("model-package"):
+            raise invalid(f"Model package already exists: {package_arn}")
+        records(cloud).of("model-package")[package_arn] = fields
+    tag(cloud, package_arn, request.get("Tags", []))
+    _put_event(cloud, fields)
+    return {"ModelPackageArn": package_arn}
+
+
+def _identity(cloud: Cloud, request: Fields, account: str) -> tuple[Fields, str]:
+    """What tells a new package from the others, as members of the resource, and its ARN.
+
+    A new version of the group `g` has `{"ModelPackageGroupName": "g", "ModelPackageVersion": 3}`. A package without
+    versions has `{}`: its name is in the request already. Raises RefusedError unless the request has exactly one of
+    the two names, or if the group does not exist."""
+    if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
+        raise invalid("expected either ModelPackageName or ModelPackageGroupName")
+    if "ModelPackageName" in request:
+        return {}, arn(cloud, "model-package", request["ModelPackageName"], account)
+    group = _group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"]
+    versions = cloud.part(Versions)
+    with records(cloud).lock:
+        versions.highest[group] += 1
+        version = versions.highest[group]
+    identity = {"ModelPackageGroupName": group, "ModelPackageVersion": version}
+    return identity, arn(cloud, "model-package", f"{group}/{version}", account)
+
+
+def _resolve_images(specification: Fields) -> None:
+    """Add `ImageDigest` to each container whose image URI ends with a digest (`@sha256:…`), as SageMaker does."""
+    for container in specification.get("Containers", []):
+        found = re.search(r"@(sha256:[0-9a-f]{64})$", container.get("Image", ""))
+        if found and "ImageDigest" not in container:
+            container["ImageDigest"] = found[1]
+
+
+_REPLACED = (
+    "ModelApprovalStatus",
+    "ModelPackageRegistrationType",
+    "ApprovalDescription",
+    "InferenceSpecification",
+    "SourceUri",
+    "ModelCard",
+    "ModelLifeCycle",
+)
+"""Members that an update replaces whole. Those that the update does not name stay as they are."""
+
+
+def _update(cloud: Cloud, request: Fields, caller: str) -> Fields:
+    package = _package(cloud, request["ModelPackageArn"])
+    with records(cloud).lock:
+        package |= {key: request[key] for key in _REPLACED if key in request}
+        # Metadata properties are merged key by key, and further inference specifications are appended.
+        properties = {**package.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
+        for key in request.get("CustomerMetadataPropertiesToRemove", []):
+            properties.pop(key, None)
+        package["CustomerMetadataProperties"] = properties
+        added = request.get("AdditionalInferenceSpecificationsToAdd", [])
+        if added:
+            package["AdditionalInferenceSpecifications"] = [
+                *package.get("AdditionalInferenceSpecifications", []),
+                *added,
+            ]
+        package |= {"LastModifiedTime": cloud.clock.now(), "LastModifiedBy": _identity_of(caller)}
+        _resolve_images(package.get("InferenceSpecification", {}))
+    # The event says that the state has changed, and only these two members belong to the state.
+    if {"ModelApprovalStatus", "ModelLifeCycle"} & set(request):
+        _put_event(cloud, package)
+    return {"ModelPackageArn": package["ModelPackageArn"]}
+
+
+def _listed(cloud: Cloud, request: Fields) -> Fields:
+    # Without a type in the request: the versions of the group if it names one, else the packages without versions.
+    kind = request.get("ModelPackageType", "Versioned" if "ModelPackageGroupName" in request else "Unversioned")
+    group = _name(request["ModelPackageGroupName"]) if "ModelPackageGroupName" in request else None
+    if group is not None:
+        _group(cloud, group)
+
+    def wanted(one: Fields) -> bool:
+        versioned = "ModelPackageVersion" in one
+        return (
+            kind in {"Both", "Versioned" if versioned else "Unversioned"}
+            and group in (None, one.get("ModelPackageGroupName"))
+            and request.get("ModelApprovalStatus", one["ModelApprovalStatus"]) == one["ModelApprovalStatus"]
+        )
+
+    def row(one: Fields) -> Fields:
+        life: dict[str, Any] = {"ModelLifeCycle": one["ModelLifeCycle"]} if "ModelLifeCycle" in one else {}
+        name = one.get("ModelPackageName", one.get("ModelPackageGroupName"))
+        return {**one, **life, "Name": name, "Status": one["ModelPackageStatus"]}
+
+    found = [row(one) for one in _packages(cloud) if wanted(one)]
+    # `page` sorts by time, and leaves resources of equal time in their order. So versions that were made within one
+    # tick of the clock come in order too.
+    found.sort(key=lambda one: one.get("ModelPackageVersion", 0), reverse=request.get("SortOrder") != "Ascending")
+    return page(found, request, "ModelPackageSummaryList")
+
+
+def _put_event(cloud: Cloud, package: Fields) -> None:
+    cloud.emit(
+        "aws.sagemaker",
+        "SageMaker Model Package State Change",
+        in_milliseconds(package),
+        resources=[package["ModelPackageArn"]],
+    )

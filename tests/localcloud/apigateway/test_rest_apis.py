@@ -1,0 +1,314 @@
+"""A REST API in the local cloud: over HTTP, with signatures, from a stack."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from infra.constructs.rest_api import with_integrations
+from localcloud.apigateway.signatures import why_invalid
+from localcloud.iam.service_permissions import ACCOUNT
+from localcloud.kernel.cloud import Cloud
+from millrace.contract.load import load_contract
+from millrace.workload.ends import EndJobs
+from millrace.workload.load import load_workload
+from millrace.workload.openapi import openapi
+from tests.localcloud.roles import allow, make_role
+
+SOURCE = """
+import json, time
+def handler(event, context):
+    body = json.loads(event["body"] or "{}")
+    time.sleep(body.get("sleep_s", 0))
+    if body.get("do") == "raise":
+        raise ValueError("bad")
+    if body.get("do") == "nonsense":
+        return {"no": "status"}
+    return {"statusCode": 200 + len(body.get("rows", [])), "headers": {"x-own": "1"}, "body": json.dumps(event)}
+"""
+REGION = "eu-west-1"
+INCOME = Path(__file__).resolve().parents[3] / "workloads" / "income"
+ROWS = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "maxItems": 1}}}
+
+
+def document(uri: Any, *, summary: str) -> dict[str, Any]:
+    proxy = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
+    integration, impatient = (
+        {"x-amazon-apigateway-integration": one} for one in (proxy, {**proxy, "timeoutInMillis": 50})
+    )
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Rows"}}}}
+    own = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    day = {"name": "day", "in": "query", "required": True, "schema": {"type": "string"}}
+    plain = {"responses": {"200": {"description": ""}}, **integration}
+    signed = {"security": [{"sigv4": []}]}
+    error = {"responseTemplates": {"application/json": '{"kind":"$context.error.responseType"}'}}
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "test", "description": summary, "version": "1"},
+        **signed,
+        "paths": {
+            "/a/rows": {"post": {"requestBody": body, **signed, **plain}},
+            "/a/{id}": {"get": {"parameters": [own, day], **signed, **plain}},
+            "/open": {"get": plain},
+            "/impatient": {"post": {**plain, **impatient}},
+        },
+        "components": {
+            "schemas": {"Rows": ROWS},
+            "securitySchemes": {
+                "sigv4": {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "x-amazon-apigateway-authtype": "awsSigv4",
+                }
+            },
+        },
+        "x-amazon-apigateway-request-validators": {
+            "all": {"validateRequestBody": True, "validateRequestParameters": True}
+        },
+        "x-amazon-apigateway-request-validator": "all",
+        "x-amazon-apigateway-gateway-responses": {"BAD_REQUEST_BODY": error},
+    }
+
+
+def template(role: str, name: str, *, deployment: str = "one") -> dict[str, Any]:
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:live"
+    uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations"
+    log = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/api/{name}"
+    settings = {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
+    function = {"FunctionName": name, "Runtime": "python3.13", "Handler": "index.handler", "Role": role}
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "Function": ("Lambda::Function", {**function, "Code": {"ZipFile": SOURCE}, "MemorySize": 256}),
+        "Version": ("Lambda::Version", {"FunctionName": {"Ref": "Function"}}),
+        "Alias": (
+            "Lambda::Alias",
+            {"FunctionName": name, "Name": "live", "FunctionVersion": {"Fn::GetAtt": ["Version", "Version"]}},
+        ),
+        "Log": ("Logs::LogGroup", {"LogGroupName": f"/api/{name}"}),
+        "Api": ("ApiGateway::RestApi", {"Name": name, "Body": document(uri, summary=deployment)}),
+        deployment: ("ApiGateway::Deployment", {"RestApiId": {"Ref": "Api"}}),
+        "Stage": (
+            "ApiGateway::Stage",
+            {
+                "RestApiId": {"Ref": "Api"},
+                "DeploymentId": {"Ref": deployment},
+                "StageName": "v1",
+                "AccessLogSetting": {"DestinationArn": log, "Format": "$context.httpMethod $context.status $context.x"},
+                "MethodSettings": [settings],
+            },
+        ),
+        "Permission": (
+            "Lambda::Permission",
+            {
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": {"Ref": "Alias"},
+                "Principal": "apigateway.amazonaws.com",
+                "SourceArn": {"Fn::Join": ["", [f"arn:aws:execute-api:{REGION}:{ACCOUNT}:", {"Ref": "Api"}, "/v1/*"]]},
+            },
+        ),
+    }
+    resources = {key: {"Type": f"AWS::{kind}", "Properties": given} for key, (kind, given) in kinds.items()}
+    resources[deployment]["DependsOn"] = ["Api"]
+    return {"Resources": resources, "Outputs": {"Api": {"Value": {"Ref": "Api"}}}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """An API that runs, and a role that may post to it."""
+
+    cloud: Cloud
+    name: str
+    id: str
+    keys: Credentials
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        keys: Credentials | None = None,
+        sign: bool = True,
+        region: str = REGION,
+    ) -> tuple[int, dict[str, str], Any]:
+        """The status, the headers and the document of the answer."""
+        url = f"{self.cloud.endpoint_url}/_aws/execute-api/{self.id}/v1{path}"
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        request = AWSRequest(method=method, url=url, data=data, headers={"content-type": "application/json"})
+        if sign:
+            SigV4Auth(keys or self.keys, "execute-api", region).add_auth(request)
+        call = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)
+        try:
+            with urllib.request.urlopen(call, timeout=30) as answer:
+                return answer.status, dict(answer.headers), json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, dict(error.headers), json.load(error)
+
+
+@pytest.fixture(scope="module")
+def api(cloud: Cloud) -> Api:
+    name, iam, stacks = "rest", cloud.client("iam"), cloud.client("cloudformation")
+    role = make_role(iam, "rest-function", "lambda", allow(["logs:*"]))
+    stacks.create_stack(StackName=name, TemplateBody=json.dumps(template(role, name)))
+    stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    (output,) = stacks.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    own = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{output['OutputValue']}/v1"
+    caller = make_role(iam, "rest-caller", "lambda", allow("execute-api:Invoke", f"{own}/POST/a/*"))
+    given = cloud.client("sts").assume_role(RoleArn=caller, RoleSessionName="shop")["Credentials"]
+    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    return Api(cloud=cloud, name=name, id=output["OutputValue"], keys=keys)
+
+
+def test_a_signed_request_reaches_the_function_as_an_event_of_version_1(api: Api) -> None:
+    status, headers, event = api.send("POST", "/a/rows?x=1&x=2", {"rows": [{}]})
+    assert (status, headers["x-own"]) == (201, "1")
+    assert (event["resource"], event["path"], event["httpMethod"]) == ("/a/rows", "/a/rows", "POST")
+    assert event["multiValueQueryStringParameters"] == {"x": ["1", "2"]}
+    assert event["queryStringParameters"] == {"x": "2"}
+    assert json.loads(event["body"]) == {"rows": [{}]}
+    context = event["requestContext"]
+    assert context["identity"]["userArn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/rest-caller/shop"
+    assert (context["apiId"], context["stage"], context["path"]) == (api.id, "v1", "/v1/a/rows")
+    assert headers["x-amzn-RequestId"] == context["requestId"]
+
+
+def test_the_length_of_a_list_is_not_checked_as_on_aws(api: Api) -> None:
+    assert api.send("POST", "/a/rows", {"rows": [{}, {}]})[0] == 202
+
+
+@pytest.mark.parametrize("body", [{"rows": 3}, {}, b"{", b"[" * 100_000])
+def test_a_body_of_another_form_is_refused_in_the_documents_own_form(api: Api, body: object) -> None:
+    status, headers, said = api.send("POST", "/a/rows", body)
+    assert (status, headers["x-amzn-ErrorType"], said) == (400, "BAD_REQUEST_BODY", {"kind": "BAD_REQUEST_BODY"})
+
+
+def test_a_missing_parameter_is_refused_with_its_name(api: Api) -> None:
+    operator = Credentials("local", "local")
+    assert api.send("GET", "/a/b-1", keys=operator)[2] == {"message": "Missing required request parameters: [day]"}
+    status, _, event = api.send("GET", "/a/b-1?day=1", keys=operator)
+    assert (status, event["pathParameters"], event["resource"]) == (200, {"id": "b-1"}, "/a/{id}")
+
+
+def test_who_may_post_may_not_get(api: Api) -> None:
+    status, headers, said = api.send("GET", "/a/b-1?day=1")
+    assert (status, headers["x-amzn-ErrorType"]) == (403, "ACCESS_DENIED")
+    assert "is not authorized to perform: execute-api:Invoke" in said["message"]
+    (denial,) = (one for one in api.cloud.denials if one.action == "execute-api:Invoke")
+    assert denial.resource.endswith(f":{api.id}/v1/GET/a/b-1")
+    api.cloud.denials.remove(denial)
+
+
+def test_nobody_is_answered_without_a_right_signature(api: Api) -> None:
+    others = Credentials(api.keys.access_key, "another", api.keys.token)
+    stolen = Credentials(api.keys.access_key, api.keys.secret_key, "another")
+    found = [
+        api.send("POST", "/a/rows", {"rows": []}, **given)
+        for given in ({"sign": False}, {"keys": others}, {"keys": stolen}, {"region": "us-east-1"})
+    ]  # type: ignore[arg-type]
+    assert [(status, headers["x-amzn-ErrorType"]) for status, headers, _ in found] == [
+        (403, "MISSING_AUTHENTICATION_TOKEN"),
+        (403, "INVALID_SIGNATURE"),
+        (403, "INVALID_SIGNATURE"),
+        (403, "INVALID_SIGNATURE"),
+    ]
+
+
+def test_no_operation_of_a_workload_answers_without_a_signature(cloud: Cloud, client: Callable[[str], Any]) -> None:
+    workload = load_workload(INCOME).model_copy(update={"jobs": EndJobs()})
+    named = openapi(workload, load_contract(INCOME))
+    request = {"type": "object"}
+    operations = [(method.upper(), path) for path, methods in named["paths"].items() for method in methods]
+    assert len(operations) == 5
+    gateway, body = client("apigateway"), with_integrations(named, uri="arn:aws:apigateway:none", request=request)
+    made = gateway.create_rest_api(name="income")["id"]
+    gateway.put_rest_api(restApiId=made, mode="overwrite", body=json.dumps(body).encode())
+    gateway.create_deployment(restApiId=made, stageName="v1")
+    api = Api(cloud=cloud, name="income", id=made, keys=Credentials("none", "none"))
+    for method, path in operations:
+        status, _, told = api.send(method, path.format(id="a"), {} if method == "POST" else None, sign=False)
+        assert (status, told["error"]) == (403, "MISSING_AUTHENTICATION_TOKEN")
+
+
+def test_an_operation_that_asks_for_no_signature_answers_everybody_as_on_aws(api: Api) -> None:
+    """Although the document as a whole asks for one."""
+    status, _, event = api.send("GET", "/open", sign=False)
+    assert (status, event["requestContext"]["identity"]["userArn"]) == (200, None)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/a/rows/c"), ("DELETE", "/a/rows"), ("GET", "")])
+def test_what_the_document_does_not_have_is_no_resource(api: Api, method: str, path: str) -> None:
+    assert api.send(method, path)[2] == {"message": "Missing Authentication Token"}
+
+
+@pytest.mark.parametrize("do", ["raise", "nonsense"])
+def test_a_function_that_fails_is_a_bad_gateway(api: Api, do: str) -> None:
+    assert api.send("POST", "/a/rows", {"rows": [], "do": do})[::2] == (502, {"message": "Internal server error"})
+
+
+def test_who_waits_longer_than_the_limit_is_told_so(api: Api) -> None:
+    said = api.send("POST", "/impatient", {"sleep_s": 1}, sign=False)
+    assert said[::2] == (504, {"message": "Endpoint request timed out"})
+
+
+def test_the_function_must_let_the_api_in(api: Api, client: Callable[[str], Any]) -> None:
+    functions = client("lambda")
+    (statement,) = json.loads(functions.get_policy(FunctionName=api.name)["Policy"])["Statement"]
+    functions.remove_permission(FunctionName=api.name, Qualifier="live", StatementId=statement["Sid"])
+    assert api.send("POST", "/a/rows", {"rows": []})[0] == 500
+    functions.add_permission(
+        FunctionName=api.name,
+        Qualifier="live",
+        StatementId=statement["Sid"],
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+    )
+    assert api.send("POST", "/a/rows", {"rows": []})[0] == 200
+
+
+def test_each_request_is_a_line_of_the_access_log(api: Api, client: Callable[[str], Any]) -> None:
+    api.send("POST", "/a/rows", {"rows": []})
+    api.send("POST", "/a/rows", {})
+    events = client("logs").filter_log_events(logGroupName=f"/api/{api.name}")["events"]
+    assert [event["message"] for event in events][-2:] == ["POST 200 -", "POST 400 -"]
+
+
+def test_a_stage_answers_by_the_document_that_was_deployed(api: Api, client: Callable[[str], Any]) -> None:
+    gateway = client("apigateway")
+    stage = gateway.get_stage(restApiId=api.id, stageName="v1")
+    assert stage["methodSettings"]["*/*"]["throttlingRateLimit"] == 5
+    changed = document("arn:aws:apigateway:eu-west-1:lambda:path/none/invocations", summary="another")
+    del changed["paths"]["/a/rows"]
+    gateway.put_rest_api(restApiId=api.id, mode="overwrite", body=json.dumps(changed).encode())
+    assert api.send("POST", "/a/rows", {"rows": []})[0] == 200
+    deployment = gateway.create_deployment(restApiId=api.id)["id"]
+    patch = [{"op": "replace", "path": "/deploymentId", "value": deployment}]
+    gateway.update_stage(restApiId=api.id, stageName="v1", patchOperations=patch)
+    assert api.send("POST", "/a/rows", {"rows": []})[0] == 403
+
+
+def test_a_changed_body_and_an_old_signature_are_seen() -> None:
+    now = datetime.now(UTC)
+    request = AWSRequest(method="POST", url="http://a.test/v1/a%20b?x=1&a=%2F", data=b"{}", headers={"host": "a.test"})
+    shared = "key of both"
+    SigV4Auth(Credentials("ASIA1", shared), "execute-api", REGION).add_auth(request)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+
+    def why(body: bytes, at: datetime, **changed: str) -> str | None:
+        return why_invalid("POST", request.url, headers | changed, body, secret=shared, clocks=(at,))
+
+    assert why(b"{}", now) is None
+    assert "does not match" in (why(b"{ }", now) or "")
+    assert "expired" in (why(b"{}", now + timedelta(minutes=6)) or "")
+    assert why(b"{}", now, authorization="Bearer x") is not None

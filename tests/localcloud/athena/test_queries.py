@@ -1,0 +1,256 @@
+"""SQL in Athena's dialect over the files that the catalogue names."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+from moto.athena.models import athena_backends
+
+from tests.localcloud.athena.conftest import LOADS, Queries
+
+if TYPE_CHECKING:
+    from localcloud.kernel.cloud import Cloud
+
+
+def test_rows_by_month(queries: Queries) -> None:
+    found = queries.rows(
+        "select date_trunc('month', timestamp) as month, count(*) as rows, avg(load) from loads group by 1 order by 1"
+    )
+    assert found == [("1997-04-01 00:00:00.000", "3", "2.0"), ("1997-05-01 00:00:00.000", "3", "5.5")]
+
+
+def test_names_and_types_are_athenas(queries: Queries) -> None:
+    done = queries.end("select kind, count(*), sum(1) as total, true as yes, timestamp from loads group by 1, 5")
+    described = queries.athena.get_query_results(QueryExecutionId=done["QueryExecutionId"])["ResultSet"]
+    columns = [(one["Name"], one["Type"]) for one in described["ResultSetMetadata"]["ColumnInfo"]]
+    assert columns == [
+        ("kind", "varchar"),
+        ("_col1", "bigint"),
+        ("total", "bigint"),
+        ("yes", "boolean"),
+        ("timestamp", "timestamp"),
+    ]
+
+
+def test_the_result_lies_in_s3_where_the_workgroup_says(queries: Queries) -> None:
+    elsewhere = {"OutputLocation": f"s3://{queries.bucket}/elsewhere/"}
+    done = queries.end("select load, kind from loads order by timestamp limit 3", ResultConfiguration=elsewhere)
+    uri = done["ResultConfiguration"]["OutputLocation"]
+    assert uri == f"s3://{queries.bucket}/results/{done['QueryExecutionId']}.csv"
+    key = uri.removeprefix(f"s3://{queries.bucket}/")
+    body = queries.s3.get_object(Bucket=queries.bucket, Key=key)["Body"].read().decode()
+    assert body == '"load","kind"\n"1.5","a"\n"2.5","b"\n,"a"\n'
+    queries.s3.head_object(Bucket=queries.bucket, Key=f"{key}.metadata")
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted"),
+    [
+        ("select 7 / 2, 7 / 2.0, cast(7 as double) / 2, -7 / 2", ("3.0", "3.5", "3.5", "-3.0")),
+        ("select max_by(kind, timestamp), count_if(load > 3) from loads", ("b", "3")),
+        ("select date_format(timestamp, '%Y-%m') from loads order by timestamp limit 1", ("1997-04",)),
+        ("select cast(from_iso8601_timestamp('1997-05-01T02:00:00Z') as timestamp)", ("1997-05-01 02:00:00.000",)),
+        ("with a as (select kind from loads) select count(*) from a join loads b on a.kind = b.kind", ("18",)),
+        ("select array[1, 2], map(array['a'], array[1]), cast(null as varchar)", ("[1, 2]", "{a=1}", None)),
+        ("select try_cast('x' as integer), coalesce(null, date '1997-05-01')", (None, "1997-05-01")),
+    ],
+)
+def test_the_dialect_is_athenas(queries: Queries, sql: str, wanted: tuple[str | None, ...]) -> None:
+    assert queries.rows(sql) == [wanted]
+
+
+def test_an_earlier_version_is_read(queries: Queries) -> None:
+    first, _ = queries.loads.metadata.snapshots
+    assert queries.rows(f"select count(*) from loads for version as of {first.snapshot_id}") == [("4",)]
+    assert queries.rows("select count(*) from loads") == [("6",)]
+    assert "does not exists: 7" in queries.failure("select * from loads for version as of 7")
+
+
+def test_partitions_are_those_that_the_table_projects(queries: Queries) -> None:
+    found = queries.rows("select feed, date, reason, count(*) from refused group by 1, 2, 3 order by 1")
+    assert found == [("labels", "1997-05-01", "range", "2"), ("training", "1997-05-02", "required", "1")]
+
+
+def test_a_condition_on_a_partition_spares_its_bytes(queries: Queries) -> None:
+    conditions = ("line >= 0", "r.date > '1997-05-01' and line >= 0", "date = '1996-01-01' and line >= 0")
+    done = [queries.end(f"select count(reason) from refused r where {one}")["Statistics"] for one in conditions]
+    every, one, none = (each["DataScannedInBytes"] for each in done)
+    assert 0 == none < one < every
+    assert queries.rows("select count(*) from refused where date in ('1997-05-01') or line > 7") == [("2",)]
+
+
+def test_only_the_columns_of_the_query_are_read(queries: Queries) -> None:
+    one, every = (
+        queries.end(f"select {what} from loads")["Statistics"]["DataScannedInBytes"] for what in ("kind", "*")
+    )
+    assert 0 < one < every / 2
+    assert queries.end("select count(*) from loads")["Statistics"]["DataScannedInBytes"] == 0
+
+
+def test_an_injected_partition_must_be_named(queries: Queries) -> None:
+    assert queries.rows("select value, run from runs where run = 'two'") == [("2", "two")]
+    assert queries.failure("select value from runs").startswith("CONSTRAINT_VIOLATION: For the injected projected")
+
+
+def test_json_lines_are_read_by_the_catalogues_types(queries: Queries) -> None:
+    sql = "select meta.id, element_at(meta.key, 'at'), meta.key['at'], score from events order by 1"
+    assert queries.rows(sql) == [("e1", "1997-05-01", "1997-05-01", "0.5"), ("e2", "1997-05-02", "1997-05-02", "1.0")]
+    assert queries.rows("select meta from events where score = 1") == [("{id=e2, key={at=1997-05-02}}",)]
+
+
+def test_a_line_that_is_no_json_fails_the_query(queries: Queries) -> None:
+    queries.external("broken", {"value": "int"}, {"run": {"type": "enum", "values": "a"}}, json=True)
+    queries.put("broken/run=a/a.jsonl", b'{"value": 1}\nno json\n')
+    assert queries.failure("select value from broken").startswith("HIVE_CURSOR_ERROR: Row is not a valid JSON Object")
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("select * from load", "TABLE_NOT_FOUND: Table 'awsdatacatalog.queried.load' does not exist"),
+        ("select power from loads", "COLUMN_NOT_FOUND: Column 'power' cannot be resolved"),
+        ("select 1 / (count(*) - 6) from loads", "DIVISION_BY_ZERO: Division by zero"),
+        ("select f(1)", "FUNCTION_NOT_FOUND: Function 'f' not registered"),
+        ("select * from read_csv('/etc/passwd')", "SYNTAX_ERROR"),
+    ],
+)
+def test_a_query_fails_with_its_reason(queries: Queries, sql: str, reason: str) -> None:
+    assert queries.failure(sql).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("select from where", "line 1:"),
+        ("selec * from loads", "line 1:1: mismatched input 'selec'. Expecting: 'SELECT', 'WITH', "),
+        ("select a b c from loads", "line 1:12: mismatched input 'c'. Invalid expression"),
+        ("select * from loads where a =", "line 1:29: mismatched input '='"),
+        ("insert into loads values (1)", "SELECT, UNLOAD, SHOW, DESCRIBE and EXPLAIN only, got INSERT"),
+        ("drop table loads", "only, got DROP"),
+        ("show partitions refused", "only, got SHOW"),
+        ("select 1; select 2", "Only one sql statement is allowed"),
+    ],
+)
+def test_what_is_no_query_is_refused_at_once(queries: Queries, sql: str, reason: str) -> None:
+    with pytest.raises(ClientError, match="InvalidRequestException") as refused:
+        queries.end(sql)
+    assert reason in str(refused.value)
+    assert "sqlglot" not in str(refused.value)
+
+
+def test_the_catalogue_is_shown(queries: Queries) -> None:
+    assert ("loads",) in queries.rows("SHOW TABLES")
+    assert queries.rows("show tables in queried 'lo*|ev*'") == [("events",), ("loads",)]
+    assert ("queried",) in queries.rows("show databases")
+    assert queries.rows("describe runs") == [("value", "int", ""), ("run", "string", "")]
+    assert queries.rows("show columns in events") == [("meta",), ("score",), ("date",)]
+    done = queries.end("show tables")
+    assert done["StatementType"] == "UTILITY"
+    assert done["ResultConfiguration"]["OutputLocation"].endswith(".txt")
+    assert "loads" not in str(queries.rows("explain select 1"))
+
+
+def test_a_query_beyond_the_workgroups_limit_is_cancelled(queries: Queries) -> None:
+    queries.athena.update_work_group(
+        WorkGroup=queries.database, ConfigurationUpdates={"BytesScannedCutoffPerQuery": 10_000_000}
+    )
+    assert queries.end("select * from loads")["Status"]["State"] == "SUCCEEDED"
+    kept = queries.athena.get_work_group(WorkGroup=queries.database)["WorkGroup"]["Configuration"]
+    assert kept["BytesScannedCutoffPerQuery"] == 10_000_000
+    assert kept["ResultConfiguration"]["OutputLocation"] == f"s3://{queries.bucket}/results/"
+    # Less than the API takes: the table is small.
+    configuration = athena_backends["123456789012"]["eu-west-1"].work_groups[queries.database].configuration
+    configuration["BytesScannedCutoffPerQuery"] = 500
+    try:
+        status = queries.end("select * from loads")["Status"]
+    finally:
+        del configuration["BytesScannedCutoffPerQuery"]
+    assert status["State"] == "CANCELLED"
+    assert status["StateChangeReason"].startswith("Bytes scanned limit was exceeded")
+
+
+def test_pages_of_a_result(queries: Queries) -> None:
+    done = queries.end("select kind from loads order by timestamp")
+    first = queries.athena.get_query_results(QueryExecutionId=done["QueryExecutionId"], MaxResults=4)
+    rest = queries.athena.get_query_results(QueryExecutionId=done["QueryExecutionId"], NextToken=first["NextToken"])
+    rows = [row["Data"][0]["VarCharValue"] for page in (first, rest) for row in page["ResultSet"]["Rows"]]
+    assert rows == ["kind", "a", "b", "a", "b", "a", "b"]
+    assert "NextToken" not in rest
+
+
+def test_a_query_is_stopped(queries: Queries) -> None:
+    numbers = "unnest(sequence(1, 100000))"
+    long = f"select count(*) from {numbers} as a(x) cross join {numbers} as b(y) where x * y % 7 = 0"
+    query = queries.athena.start_query_execution(QueryString=long, WorkGroup=queries.database)["QueryExecutionId"]
+    queries.athena.stop_query_execution(QueryExecutionId=query)
+    status = queries.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+    assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
+    with pytest.raises(ClientError, match="Final query state: CANCELLED"):
+        queries.athena.get_query_results(QueryExecutionId=query)
+
+
+def test_a_view_is_its_sql(queries: Queries) -> None:
+    """As Athena keeps it. Its tables are of the view's own database, whoever asks."""
+    sql = """with both as (select kind, count(*) as n from loads group by 1)
+        select kind, n from both union all select "$path", count(*) from refused where feed = 'training' group by 1"""
+    told = base64.b64encode(json.dumps({"originalSql": sql, "schema": queries.database}).encode()).decode()
+    view = {
+        "Name": "counted",
+        "TableType": "VIRTUAL_VIEW",
+        "ViewOriginalText": f"/* Presto View: {told} */",
+        "StorageDescriptor": {"Columns": [{"Name": "kind", "Type": "string"}, {"Name": "n", "Type": "bigint"}]},
+    }
+    queries.glue.create_database(DatabaseInput={"Name": "viewed"})
+    queries.glue.create_table(DatabaseName="viewed", TableInput=view)
+    file = f"s3://{queries.bucket}/refused/feed=training/date=1997-05-02/a.parquet"
+    assert sorted(queries.rows("select * from viewed.counted")) == [("a", "3"), ("b", "3"), (file, "1")]
+    joined = "select c.n, l.load from viewed.counted c join loads l on c.kind = l.kind where l.load > 6"
+    assert queries.rows(joined) == [("3", "6.5")]
+    assert queries.rows("select max(counted.n) from viewed.counted") == [("3",)]
+    assert "Table 'awsdatacatalog.queried.counted' does not exist" in queries.failure("select * from counted")
+    queries.glue.delete_database(Name="viewed")
+
+
+UNLOAD = "unload ({sql}) to 's3://queried/{folder}/' with (format = 'PARQUET', compression = 'snappy')"
+
+
+def test_rows_are_unloaded_as_files_of_an_empty_folder(queries: Queries) -> None:
+    sql = UNLOAD.format(sql="with all_of as (select * from loads) select *, 7 / 2 as n from all_of", folder="out")
+    done = queries.end(sql)
+    assert (done["Status"]["State"], done["StatementType"]) == ("SUCCEEDED", "DML")
+    listed = queries.s3.list_objects_v2(Bucket=queries.bucket, Prefix="out/")["Contents"]
+    bodies = [queries.s3.get_object(Bucket=queries.bucket, Key=one["Key"])["Body"].read() for one in listed]
+    files = [pq.ParquetFile(io.BytesIO(body)) for body in bodies]
+    assert {file.metadata.row_group(0).column(0).compression for file in files} == {"SNAPPY"}
+    assert {file.schema.column(0).physical_type for file in files} == {"INT96"}
+    rows = pa.concat_tables([file.read() for file in files]).sort_by("timestamp")
+    assert rows["load"].to_pylist() == LOADS["load"].to_pylist()
+    assert set(rows["n"].to_pylist()) == {3}
+    manifest = done["ResultConfiguration"]["OutputLocation"].removeprefix(f"s3://{queries.bucket}/") + "-manifest.csv"
+    named = queries.s3.get_object(Bucket=queries.bucket, Key=manifest)["Body"].read().decode().split()
+    assert named == [f"s3://{queries.bucket}/{one['Key']}" for one in listed]
+    assert queries.rows(sql.replace("/out/", "/again/")) == []
+    assert queries.failure(sql).startswith("HIVE_PATH_ALREADY_EXISTS")
+
+
+def test_a_result_without_rows_has_no_file(queries: Queries) -> None:
+    done = queries.end(UNLOAD.format(sql="select * from loads where load > 99", folder="none"))
+    assert done["Status"]["State"] == "SUCCEEDED"
+    assert queries.s3.list_objects_v2(Bucket=queries.bucket, Prefix="none/")["KeyCount"] == 0
+
+
+def test_a_time_with_a_zone_cannot_be_unloaded(queries: Queries) -> None:
+    zoned = UNLOAD.format(sql="select from_iso8601_timestamp('1997-05-01T02:00:00Z') as t", folder="zone")
+    assert "Unsupported Hive type: timestamp(3) with time zone (column t)" in queries.failure(zoned)
+
+
+def test_now_is_by_the_clouds_clock(queries: Queries, cloud: Cloud) -> None:
+    ((now, today, same),) = queries.rows("select now(), current_date, now() = current_timestamp")
+    assert (str(now)[:10], today, same) == (f"{cloud.clock.now():%Y-%m-%d}", f"{cloud.clock.now():%Y-%m-%d}", "true")

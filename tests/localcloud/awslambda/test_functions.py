@@ -1,0 +1,298 @@
+"""Functions in processes of their own: what they see, how they fail, how often they are tried."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.awslambda import functions
+from localcloud.awslambda.pools import WORKERS_PER_FUNCTION
+from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.forks import fork_servers
+from tests.localcloud.roles import allow, make_role
+from tests.localcloud.waiting import until
+from tests.processes import parent
+
+DAY_S = 86_400.0
+SOURCE = """
+import datetime, json, os, sys, time
+print("imported")
+def handler(event, context):
+    print("event", json.dumps(event))
+    what = event.get("do")
+    if what == "raise":
+        raise ValueError("bad " + str(event.get("why")))
+    if what == "sleep":
+        time.sleep(event["seconds"])
+    if what == "exit":
+        os._exit(event["code"])
+    if what == "eat":
+        return len(bytearray(b"x") * (event["mb"] * 2**20))
+    if what == "environment":
+        return dict(os.environ)
+    if what == "clocks":
+        left = context.get_remaining_time_in_millis()
+        return {"kept": time.monotonic(), "now": datetime.datetime.now(datetime.UTC).isoformat(), "left": left}
+    if what == "path":
+        return sys.path
+    if what == "context":
+        return {"arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis(),
+                "memory": context.memory_limit_in_mb, "id": context.aws_request_id}
+    if what == "whoami":
+        import boto3
+        return boto3.client("sts").get_caller_identity()["Arn"]
+    return {"pid": os.getpid(), "echo": event}
+"""
+
+
+def zipped(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
+    return make_role(client("iam"), fresh("role"), "lambda", allow(["sts:*", "sqs:*"]))
+
+
+@pytest.fixture
+def make(client: Callable[[str], Any], fresh: Callable[..., str], role: str) -> Callable[..., str]:
+    """Creates a function and gives its name."""
+
+    def create(source: str = SOURCE, **settings: Any) -> str:
+        name = fresh("function")
+        client("lambda").create_function(
+            FunctionName=name,
+            Runtime="python3.13",
+            Role=role,
+            Handler="app.handler",
+            Code=settings.pop("Code", {"ZipFile": zipped(**{"app.py": source})}),
+            **{"Timeout": 10, "MemorySize": 256, **settings},
+        )
+        return name
+
+    return create
+
+
+@pytest.fixture
+def call(client: Callable[[str], Any]) -> Callable[..., Any]:
+    """Invokes and gives the answer; `failing` gives the error's payload instead."""
+
+    def invoke(name: str, event: Any = None, *, failing: bool = False) -> Any:
+        answer = client("lambda").invoke(FunctionName=name, Payload=json.dumps(event or {}))
+        payload = json.loads(answer["Payload"].read())
+        assert (answer.get("FunctionError") == "Unhandled") is failing, payload
+        return payload
+
+    return invoke
+
+
+def test_a_worker_is_reused(cloud: Cloud, make: Any, call: Any) -> None:
+    name = make()
+    first = call(name, {"n": 1})
+    second = call(name, {"n": 2})
+    assert first["pid"] == second["pid"]
+    assert second["echo"] == {"n": 2}
+    assert functions.cold_starts(cloud)[name] == 1
+
+
+def test_environment_is_the_functions_own(make: Any, call: Any, role: str) -> None:
+    name = make(Environment={"Variables": {"COLOUR": "green"}})
+    seen = call(name, {"do": "environment"})
+    assert seen["COLOUR"] == "green"
+    assert seen["AWS_LAMBDA_FUNCTION_NAME"] == name
+    assert seen["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
+    assert seen["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert not [variable for variable in seen if variable.startswith(("PYTHON", "MOTO", "VIRTUAL"))]
+    assert role.rsplit("/", 1)[1] in call(name, {"do": "whoami"})
+
+
+def test_a_function_and_its_services_live_in_the_clouds_time(
+    cloud: Cloud, make: Any, call: Any, client: Any, fresh: Any
+) -> None:
+    """Also a worker that ran before: what it keeps is old after the move, and its time limit is the machine's."""
+    name, asked, s3, bucket = make(), {"do": "clocks"}, client("s3"), fresh("bucket")
+    before, unmoved = call(name, asked), call(name, asked)
+    begin = cloud.clock.now() + timedelta(days=1800)
+    cloud.clock.move(begin)
+    moved = call(name, asked)
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": cloud.region})
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    modified = s3.head_object(Bucket=bucket, Key="a")["LastModified"]
+    assert begin <= datetime.fromisoformat(moved["now"]) <= cloud.clock.now()
+    assert begin - timedelta(seconds=1) <= modified <= cloud.clock.now()
+    assert unmoved["kept"] - before["kept"] < 1800 * DAY_S <= moved["kept"] - before["kept"]
+    assert 5_000 < moved["left"] <= 10_000
+
+
+def test_context(make: Any, call: Any) -> None:
+    seen = call(make(), {"do": "context"})
+    assert seen["arn"].startswith("arn:aws:lambda:eu-west-1:123456789012:function:")
+    assert 5_000 < seen["left"] <= 10_000
+    assert seen["memory"] == "256"
+
+
+def test_host_packages_are_not_on_the_path(make: Any, call: Any) -> None:
+    """A package of the host that nobody bundled (here PyYAML) must fail as on AWS; the SDK is there."""
+    failed = call(make("import yaml\n" + SOURCE), failing=True)
+    assert failed["errorType"] == "Runtime.ImportModuleError"
+    assert "No module named 'yaml'" in failed["errorMessage"]
+    assert call(make("import boto3\n" + SOURCE))["echo"] == {}
+
+
+def test_a_process_is_a_fork_and_what_it_would_be_by_itself(make: Any, call: Any, cloud: Cloud) -> None:
+    """A variable that libraries read when they are imported lets it start by itself."""
+    forked, alone = make(), make(Environment={"Variables": {"BOTO_DISABLE_COMMONNAME": "1"}})
+    one, other = call(forked, {}), call(alone, {})
+    assert parent(other["pid"]) == os.getpid() != parent(parent(one["pid"]))
+    servers = {begun.process.pid for begun in fork_servers(cloud)._begun.values() if begun.process}
+    assert parent(parent(one["pid"])) in servers
+    paths = [call(name, {"do": "path"}) for name in (forked, alone)]
+    assert [Path(folder).name for folder in paths[0]][1:] == [Path(folder).name for folder in paths[1]][1:]
+    its = [call(name, {"do": "environment"}) for name in (forked, alone)]
+    assert set(its[1]) - set(its[0]) == {"BOTO_DISABLE_COMMONNAME"}
+    assert set(its[0]) <= set(its[1])
+
+
+def test_an_exception_keeps_type_message_and_trace(make: Any, call: Any) -> None:
+    failed = call(make(), {"do": "raise", "why": "row 7"}, failing=True)
+    assert failed["errorType"] == "ValueError"
+    assert failed["errorMessage"] == "bad row 7"
+    assert "app.py" in "".join(failed["stackTrace"])
+
+
+def test_timeout_ends_the_worker(make: Any, call: Any) -> None:
+    name = make(Timeout=1)
+    before = call(name)["pid"]
+    failed = call(name, {"do": "sleep", "seconds": 30}, failing=True)
+    assert failed["errorType"] == "Sandbox.Timedout"
+    assert failed["errorMessage"].endswith("Error: Task timed out after 1.00 seconds")
+    assert call(name)["pid"] != before
+
+
+def test_a_crash_is_told(make: Any, call: Any) -> None:
+    failed = call(make(), {"do": "exit", "code": 7}, failing=True)
+    assert failed["errorType"] == "Runtime.ExitError"
+    assert failed["errorMessage"].endswith("Error: Runtime exited with error: exit status 7")
+
+
+def test_memory_is_limited(make: Any, call: Any) -> None:
+    name = make(MemorySize=128)
+    assert call(name, {"do": "eat", "mb": 20}) == 20 * 2**20
+    failed = call(name, {"do": "eat", "mb": 400}, failing=True)
+    assert failed["errorType"] == "Runtime.ExitError"
+    assert failed["errorMessage"].endswith("signal: killed")
+
+
+def test_concurrent_calls_get_workers_of_their_own_and_one_more_waits(make: Any, call: Any) -> None:
+    name, most = make(), WORKERS_PER_FUNCTION
+    with ThreadPoolExecutor(most + 1) as threads:
+        asked = threads.map(lambda _: call(name, {"do": "sleep", "seconds": 1}), range(most + 1))
+        pids = Counter(answer["pid"] for answer in asked)
+    assert sorted(pids.values()) == [*[1] * (most - 1), 2]
+
+
+def test_changed_settings_reach_the_next_call(make: Any, call: Any, client: Any) -> None:
+    name = make(Environment={"Variables": {"COLOUR": "green"}})
+    call(name)
+    client("lambda").update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "red"}})
+    assert call(name, {"do": "environment"})["COLOUR"] == "red"
+    client("lambda").update_function_code(
+        FunctionName=name, ZipFile=zipped(**{"app.py": "def handler(e, c): return 'new'"})
+    )
+    assert call(name) == "new"
+
+
+def test_code_and_layer_by_reference(tmp_path: Path, make: Any, call: Any, client: Any, fresh: Any) -> None:
+    code, layer = tmp_path / "code", tmp_path / "layer"
+    (code).mkdir()
+    (layer / "python").mkdir(parents=True)
+    (code / "app.py").write_text("import extra\ndef handler(e, c): return [extra.WORD, __file__]")
+    (layer / "python" / "extra.py").write_text("WORD = 'from the layer'")
+    reference = {path: zipped(**{".asset.json": json.dumps({"path": str(path)})}) for path in (code, layer)}
+    arn = client("lambda").publish_layer_version(LayerName=fresh("layer"), Content={"ZipFile": reference[layer]})
+    name = make(Code={"ZipFile": reference[code]}, Layers=[arn["LayerVersionArn"]])
+    assert call(name) == ["from the layer", str(code / "app.py")]
+    assert sorted(path.name for path in code.iterdir()) == ["app.py"]
+
+
+def test_log_lines_are_kept(cloud: Cloud, make: Any, client: Any) -> None:
+    name = make()
+    answer = client("lambda").invoke(FunctionName=name, Payload=b'{"n": 5}', LogType="Tail")
+    assert 'event {"n": 5}' in base64.b64decode(answer["LogResult"]).decode()
+    log = (cloud.workspace / "logs" / "functions" / f"{name}.log").read_text()
+    assert "imported" in log
+    assert "REPORT RequestId: " in log
+
+
+def test_lines_of_workers_do_not_run_into_each_other(cloud: Cloud, make: Any, call: Any) -> None:
+    name = make("def handler(e, c):\n    for n in range(300):\n        print('LINE', e['worker'], n)\n")
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda worker: call(name, {"worker": worker}), range(3)))
+    log = (cloud.workspace / "logs" / "functions" / f"{name}.log").read_text()
+    wanted = {f"LINE {worker} {n}" for worker in range(3) for n in range(300)}
+    assert {line for line in log.splitlines() if line.startswith("LINE")} == wanted
+
+
+def test_asynchronous_failure_is_tried_three_times_then_kept(
+    cloud: Cloud, make: Any, client: Any, fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localcloud.awslambda.asynchronous.RETRY_WAITS_S", (0.05, 0.05))
+    sqs = client("sqs")
+    urls = {kind: sqs.create_queue(QueueName=fresh(kind))["QueueUrl"] for kind in ("dead", "failed")}
+    arns = {kind: f"arn:aws:sqs:eu-west-1:123456789012:{url.rsplit('/', 1)[1]}" for kind, url in urls.items()}
+    name = make(DeadLetterConfig={"TargetArn": arns["dead"]})
+    client("lambda").put_function_event_invoke_config(
+        FunctionName=name, DestinationConfig={"OnFailure": {"Destination": arns["failed"]}}
+    )
+    answer = client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b'{"do": "raise"}')
+    assert answer["StatusCode"] == 202
+    (dead,) = sqs.receive_message(QueueUrl=urls["dead"], WaitTimeSeconds=10, MessageAttributeNames=["All"])["Messages"]
+    (failed,) = sqs.receive_message(QueueUrl=urls["failed"], WaitTimeSeconds=10)["Messages"]
+    assert json.loads(dead["Body"]) == {"do": "raise"}
+    assert dead["MessageAttributes"]["ErrorMessage"]["StringValue"] == "bad None"
+    record = json.loads(failed["Body"])
+    assert record["requestContext"]["approximateInvokeCount"] == 3
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["responsePayload"]["errorType"] == "ValueError"
+    until(lambda: not functions.pending(cloud))
+
+
+def test_a_role_that_lambda_may_not_assume_is_refused(client: Any, fresh: Any) -> None:
+    principal = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [principal]})
+    role = client("iam").create_role(RoleName=fresh("role"), AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    with pytest.raises(ClientError, match="cannot be assumed by Lambda"):
+        client("lambda").create_function(
+            FunctionName=fresh("function"), Runtime="python3.13", Role=role, Handler="app.handler",
+            Code={"ZipFile": zipped(**{"app.py": SOURCE})},
+        )  # fmt: skip
+
+
+def test_a_role_that_trusts_lambda_no_more_starts_no_process(client: Any, make: Any, call: Any, role: str) -> None:
+    """The trust policy is asked at each cold start, not only when the function is made."""
+    name, iam = make(), client("iam")
+    trusted = iam.get_role(RoleName=role.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
+    for services, allowed in (("sagemaker.amazonaws.com", False), ("lambda.amazonaws.com", True)):
+        trusted["Statement"][0]["Principal"]["Service"] = services
+        iam.update_assume_role_policy(RoleName=role.rpartition("/")[2], PolicyDocument=json.dumps(trusted))
+        if allowed:
+            assert "FunctionError" not in call(name, {})
+        else:
+            with pytest.raises(ClientError, match=r"AccessDeniedException.*cannot be assumed by Lambda"):
+                call(name, {})

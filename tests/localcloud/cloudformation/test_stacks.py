@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import copy
+import io
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.cloudformation.stack_resources import KINDS
+
+EVERY_TYPE = json.loads((Path(__file__).parents[1] / "templates" / "every_type.json").read_text())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bootstrapped(cloud):
+    """What every CDK template expects, and a code object for the layer."""
+    cloud.client("ssm").put_parameter(
+        Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("python/nothing.py", "")
+    place = {"LocationConstraint": "eu-west-1"}
+    cloud.client("s3").create_bucket(Bucket="every-code", CreateBucketConfiguration=place)
+    cloud.client("s3").put_object(Bucket="every-code", Key="code.zip", Body=packed.getvalue())
+
+
+@pytest.fixture
+def stack(cloud, fresh):
+    """Create or update one stack; deleted after the test."""
+    cloudformation, name = cloud.client("cloudformation"), fresh("stack")
+    made = []
+
+    def put(template):
+        body = json.dumps({"Resources": template} if "Resources" not in template else template)
+        call = cloudformation.update_stack if made else cloudformation.create_stack
+        made.append(call(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"]))
+        return Stack(cloudformation, name)
+
+    yield put
+    cloudformation.delete_stack(StackName=name)
+
+
+class Stack:
+    def __init__(self, cloudformation, name):
+        self.cloudformation, self.name = cloudformation, name
+
+    @property
+    def status(self):
+        return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"]
+
+    @property
+    def failure(self):
+        for event in self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]:
+            if event["ResourceStatus"].endswith("_FAILED"):
+                return f"{event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatusReason']}"
+        return None
+
+    def physical(self, logical):
+        resources = self.cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}[logical]
+
+
+def test_every_type_is_created_updated_and_deleted(cloud, client):
+    cloudformation = client("cloudformation")
+    name = "every-type"
+    covered = {one["Type"] for one in EVERY_TYPE["Resources"].values()}
+    assert covered == set(KINDS)
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(EVERY_TYPE))
+    stack = Stack(cloudformation, name)
+    assert stack.status == "CREATE_COMPLETE", stack.failure
+    shared = client("sagemaker").get_model_package_group_policy(ModelPackageGroupName="every-models")["ResourcePolicy"]
+    assert json.loads(shared) == EVERY_TYPE["Resources"]["Packages"]["Properties"]["ModelPackageGroupPolicy"]
+    cloudformation.update_stack(StackName=name, TemplateBody=json.dumps(_changed(EVERY_TYPE)))
+    assert stack.status == "UPDATE_COMPLETE", stack.failure
+    with pytest.raises(ClientError, match="Cannot find resource policy"):
+        client("sagemaker").get_model_package_group_policy(ModelPackageGroupName="every-models")
+    cloudformation.delete_stack(StackName=name)
+    left = {one["StackName"]: one["StackStatus"] for one in cloudformation.describe_stacks()["Stacks"]}
+    assert name not in left, stack.failure
+    assert "every-landing" not in [one["Name"] for one in client("s3").list_buckets()["Buckets"]]
+
+
+def _changed(template):
+    """Each property that a platform changes over time, and one that replaces."""
+    changed = copy.deepcopy(template)
+    resources = {key: one["Properties"] for key, one in changed["Resources"].items()}
+    resources["Queue"]["VisibilityTimeout"] = 240
+    resources["Topic"]["DisplayName"] = "renamed"
+    resources["Subscription"]["FilterPolicy"] = {"kind": ["b"]}
+    resources["Rule"]["EventPattern"] = {"source": ["other"]}
+    resources["S3Rule"]["Targets"][0]["Id"] = "Target1"
+    resources["Schedule"]["ScheduleExpression"] = "rate(2 hours)"
+    resources["Database"]["DatabaseInput"]["Description"] = "new"
+    resources["GlueTable"]["TableInput"]["Parameters"]["more"] = "yes"
+    resources["Table"]["BillingMode"] = "PROVISIONED"
+    resources["Table"]["ProvisionedThroughput"] = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+    resources["FunctionPolicy"]["PolicyDocument"]["Statement"][0]["Action"] = "sqs:*"
+    resources["ManagedPolicy"]["PolicyDocument"]["Statement"][0]["Action"] = "sqs:*"
+    resources["ScheduleRole"]["Policies"][0]["PolicyName"] = "other"
+    resources["Function"]["MemorySize"] = 512
+    resources["Function"]["Code"]["ZipFile"] += "# changed"
+    resources["Mapping"]["BatchSize"] = 5
+    resources["InvokeConfig"]["MaximumRetryAttempts"] = 2
+    resources["Machine"]["DefinitionString"] = '{"StartAt":"B","States":{"B":{"Type":"Succeed"}}}'
+    del resources["Packages"]["ModelPackageGroupPolicy"]
+    resources["Alarm"]["Threshold"] = 2
+    resources["Composite"]["AlarmRule"] = 'OK("every-alarm")'
+    resources["Dashboard"]["DashboardBody"] = '{"widgets":[]}'
+    resources["Key"]["Description"] = "new"
+    resources["Group"]["SecurityGroupEgress"][0]["ToPort"] = 444
+    resources["Landing"]["VersioningConfiguration"]["Status"] = "Suspended"
+    resources["FlowGroup"]["RetentionInDays"] = 60
+    resources["Url"]["AuthType"] = "NONE"
+    resources["ModelRole"]["Description"] = "new"
+    resources["Api"]["Body"]["paths"]["/a"]["get"]["summary"] = "new"
+    resources["ApiDeployment"]["Description"] = "new"
+    return changed
+
+
+def queue(name, **properties):
+    return {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name, **properties}}
+
+
+def trust(service):
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def role(service="lambda.amazonaws.com", **properties):
+    return {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust(service), **properties}}
+
+
+def test_an_unknown_type_raises_by_name_before_anything_is_made(stack, client, fresh):
+    name = fresh("queue")
+    made = stack({"Queue": queue(name), "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {}}})
+    assert made.status == "ROLLBACK_COMPLETE"
+    assert made.failure == "Cluster (AWS::ECS::Cluster): the local cloud has no handler for this type"
+    assert name not in str(client("sqs").list_queues())
+
+
+def test_an_unknown_property_raises_by_name(stack):
+    made = stack({"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Volume": 11}}})
+    assert "the API has no member 'Volume'" in made.failure
+
+
+def test_an_unknown_attribute_raises_by_name(stack, fresh):
+    attribute = {"Fn::GetAtt": ["Queue", "Colour"]}
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": attribute}}
+    assert "no attribute 'Colour'" in stack({"Queue": queue(fresh()), "Topic": topic}).failure
+
+
+def test_a_failed_creation_is_rolled_back(stack, client, fresh):
+    name = fresh("queue")
+    bad = {"Type": "AWS::Lambda::Function", "Properties": {"Role": {"Ref": "Queue"}, "Code": {"ZipFile": ""}}}
+    made = stack({"Queue": queue(name), "Function": bad})
+    assert made.status == "ROLLBACK_COMPLETE"
+    assert name not in str(client("sqs").list_queues())
+
+
+def test_what_is_retained_except_on_create_blocks_no_second_attempt(stack, client, fresh):
+    """A fixed name is free again where the operation that made it goes back, and kept from then on."""
+    first, second = fresh("queue"), fresh("queue")
+    kept = {"DeletionPolicy": "RetainExceptOnCreate"}
+    bad = {"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": "no", "Protocol": "sqs", "Endpoint": "no"}}
+    made = stack({"Kept": {**queue(first), **kept}, "Bad": {**bad, "DependsOn": "Kept"}})
+    assert made.status == "ROLLBACK_COMPLETE"
+    assert first not in str(client("sqs").list_queues())
+    client("cloudformation").delete_stack(StackName=made.name)
+    client("cloudformation").create_stack(
+        StackName=made.name, TemplateBody=json.dumps({"Resources": {"Kept": {**queue(first), **kept}}})
+    )
+    assert made.status == "CREATE_COMPLETE", made.failure
+    both = {"Kept": {**queue(first), **kept}, "New": {**queue(second), **kept}}
+    assert stack({**both, "Bad": {**bad, "DependsOn": "New"}}).status == "UPDATE_ROLLBACK_COMPLETE"
+    listed = str(client("sqs").list_queues())
+    assert first in listed
+    assert second not in listed
+    assert stack({"Other": queue(fresh("queue"))}).status == "UPDATE_COMPLETE"
+    assert first in str(client("sqs").list_queues())
+
+
+def test_each_resource_is_told_among_the_events(stack, client, fresh):
+    first, second = fresh("queue"), fresh("queue")
+    made = stack({"One": queue(first), "Two": queue(second)})
+    stack({"One": queue(first, VisibilityTimeout=9)})
+    events = client("cloudformation").describe_stack_events(StackName=made.name)["StackEvents"]
+    told = [(one["LogicalResourceId"], one["ResourceStatus"]) for one in reversed(events)]
+    of_resources = [one for one in told if one[0] != made.name]
+    created, updated, deleted = "CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"
+    assert of_resources == [("One", created), ("Two", created), ("One", updated), ("Two", deleted)]
+
+
+def test_asking_for_the_outputs_of_a_failed_stack_makes_nothing(stack, client, fresh):
+    name = fresh("queue")
+    cluster = {"Type": "AWS::ECS::Cluster", "Properties": {}}
+    template = {"Resources": {"Queue": queue(name), "C": cluster}, "Outputs": {"Url": {"Value": {"Ref": "Queue"}}}}
+    assert stack(template).status == "ROLLBACK_COMPLETE"
+    assert name not in str(client("sqs").list_queues())
+
+
+def test_a_failed_update_goes_back_to_the_state_before(stack, client, fresh):
+    name = fresh("queue")
+    stack({"Queue": queue(name, VisibilityTimeout=10)})
+    bad = {"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": "no", "Protocol": "sqs", "Endpoint": "no"}}
+    made = stack({"Queue": queue(name, VisibilityTimeout=20), "Bad": {**bad, "DependsOn": "Queue"}})
+    assert made.status == "UPDATE_ROLLBACK_COMPLETE"
+    url = client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+    attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    assert attributes["Attributes"]["VisibilityTimeout"] == "10"
+
+
+@pytest.mark.parametrize("replacement_fails", [False, True])
+def test_a_failed_update_keeps_what_it_was_to_replace(stack, client, fresh, replacement_fails):
+    first, second = fresh("queue"), "no name!" if replacement_fails else fresh("queue")
+    stack({"Queue": queue(first)})
+    url = client("sqs").get_queue_url(QueueName=first)["QueueUrl"]
+    client("sqs").send_message(QueueUrl=url, MessageBody="kept")
+    bad = {"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": "no", "Protocol": "sqs", "Endpoint": "no"}}
+    made = stack({"Queue": queue(second), "Bad": {**bad, "DependsOn": "Queue"}})
+    assert made.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert made.physical("Queue") == url
+    attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "1"
+    assert second not in str(client("sqs").list_queues())
+
+
+def budget(name, percent):
+    alert = {"NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": percent}
+    told = [{"SubscriptionType": "EMAIL", "Address": "team@example.com"}]
+    limit = {"Amount": 10, "Unit": "USD"}
+    return {
+        "Type": "AWS::Budgets::Budget",
+        "Properties": {
+            "Budget": {"BudgetName": name, "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": limit},
+            "NotificationsWithSubscribers": [{"Notification": alert, "Subscribers": told}],
+        },
+    }
+
+
+def test_other_notifications_replace_a_budget_which_needs_another_name(stack, client, fresh):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-budgets-budget.html"""
+    first, second = fresh("budget"), fresh("budget")
+    stack({"Budget": budget(first, 80)})
+    assert stack({"Budget": budget(first, 90)}).status == "UPDATE_ROLLBACK_COMPLETE"
+    made = stack({"Budget": budget(second, 90)})
+    assert (made.status, made.physical("Budget")) == ("UPDATE_COMPLETE", second)
+    kept = client("budgets").describe_budgets(AccountId="123456789012")["Budgets"]
+    assert [one["BudgetName"] for one in kept if one["BudgetName"] in (first, second)] == [second]
+
+
+def test_the_id_of_a_replaced_resource_reaches_those_that_refer_to_it(stack, client, fresh):
+    """moto compares the text of templates only: here the rule's text does not change."""
+    rule = {
+        "Type": "AWS::Events::Rule",
+        "Properties": {
+            "EventPattern": {"source": ["x"]},
+            "Targets": [{"Id": "t", "Arn": {"Fn::GetAtt": ["Queue", "Arn"]}}],
+        },
+    }
+    before, after = fresh("queue"), fresh("queue")
+    stack({"Queue": queue(before), "Rule": rule})
+    made = stack({"Queue": queue(after), "Rule": rule})
+    targets = client("events").list_targets_by_rule(Rule=made.physical("Rule"))["Targets"]
+    assert [one["Arn"].rpartition(":")[2] for one in targets] == [after]
+    assert before not in str(client("sqs").list_queues())
+
+
+def function(code):
+    return {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+            "Runtime": "python3.11",
+            "Handler": "index.handler",
+            "Code": {"ZipFile": code},
+        },
+    }
+
+
+def versioned(code, version_id):
+    """CDK names the version after the code: new code is a new logical id."""
+    alias = {
+        "FunctionName": {"Ref": "Function"},
+        "FunctionVersion": {"Fn::GetAtt": [version_id, "Version"]},
+        "Name": "live",
+    }
+    return {
+        "Role": role(),
+        "Function": function(code),
+        version_id: {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Function"}}},
+        "Alias": {"Type": "AWS::Lambda::Alias", "Properties": alias},
+    }
+
+
+def test_a_new_version_has_the_new_code_and_the_alias_follows(stack, client):
+    made = stack(versioned("one = 1", "VersionA"))
+    name = made.physical("Function")
+    first = client("lambda").get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    made = stack(versioned("two = 2", "VersionB"))
+    second = client("lambda").get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    assert second != first
+    with pytest.raises(client("lambda").exceptions.ProvisionedConcurrencyConfigNotFoundException):
+        client("lambda").get_provisioned_concurrency_config(FunctionName=name, Qualifier="live")
+    latest = client("lambda").get_function_configuration(FunctionName=name)["CodeSha256"]
+    live = client("lambda").get_function_configuration(FunctionName=name, Qualifier="live")["CodeSha256"]
+    assert live == latest
+    listed = client("lambda").list_versions_by_function(FunctionName=name)["Versions"]
+    assert [one["Version"] for one in listed] == ["$LATEST", second]
+
+
+def test_a_state_machine_runs_and_an_update_changes_what_it_runs(stack, client):
+    def machine(result):
+        state = {"Type": "Pass", "Result": result, "End": True}
+        definition = json.dumps({"StartAt": "Only", "States": {"Only": state}})
+        properties = {"DefinitionString": definition, "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}}
+        return {
+            "Role": role("states.amazonaws.com"),
+            "Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties},
+        }
+
+    for result in ("one", "two"):
+        arn = stack(machine(result)).physical("Machine")
+        assert outcome(client("stepfunctions"), arn, result) == json.dumps(result)
+
+
+def outcome(stepfunctions, machine, name):
+    execution = stepfunctions.start_execution(stateMachineArn=machine, name=name)["executionArn"]
+    for _ in range(200):
+        described = stepfunctions.describe_execution(executionArn=execution)
+        if described["status"] != "RUNNING":
+            return described.get("output")
+        time.sleep(0.02)
+    raise AssertionError("the execution did not end")
+
+
+def test_what_is_retained_stays(stack, client, fresh):
+    kept, gone = fresh("queue"), fresh("queue")
+    stack({"Kept": {**queue(kept), "DeletionPolicy": "Retain"}, "Gone": queue(gone), "Other": queue(fresh())})
+    stack({"Other": queue(fresh())})
+    listed = str(client("sqs").list_queues())
+    assert kept in listed
+    assert gone not in listed
+
+
+def test_an_export_changes_with_its_stack(client, stack, fresh):
+    export = fresh("export")
+
+    def exporting(name):
+        outputs = {"Out": {"Value": {"Fn::GetAtt": ["Queue", "Arn"]}, "Export": {"Name": export}}}
+        return {"Resources": {"Queue": queue(name)}, "Outputs": outputs}
+
+    for name in (fresh("queue"), fresh("queue")):
+        assert stack(exporting(name)).failure is None
+        values = {one["Name"]: one["Value"] for one in client("cloudformation").list_exports()["Exports"]}
+        assert values[export].endswith(name)
+
+
+def test_a_value_is_imported_from_another_stack(client, stack, fresh):
+    export, other = fresh("export"), fresh("other")
+    outputs = {"Out": {"Value": {"Ref": "Queue"}, "Export": {"Name": export}}}
+    body = json.dumps({"Resources": {"Queue": queue(fresh())}, "Outputs": outputs})
+    client("cloudformation").create_stack(StackName=other, TemplateBody=body)
+    value = {"Fn::ImportValue": {"Fn::Sub": export}}
+    made = stack({"Parameter": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
+    assert made.status == "CREATE_COMPLETE", made.failure
+    missing = stack({"Parameter": {"Type": "AWS::SSM::Parameter", "Properties": {"Value": {"Fn::ImportValue": "no"}}}})
+    assert "no export named no" in missing.failure
+
+
+def test_resources_that_refer_to_each_other_are_refused(stack):
+    def topic(other):
+        return {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": other}}}
+
+    assert "circular reference" in stack({"A": topic("B"), "B": topic("A")}).failure
+
+
+def test_an_availability_zone_lies_in_the_region(stack, client):
+    value = {"Fn::Select": [1, {"Fn::GetAZs": ""}]}
+    made = stack({"Zone": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
+    answer = client("ssm").get_parameter(Name=made.physical("Zone"))
+    assert answer["Parameter"]["Value"] == "eu-west-1b"
+
+
+def test_a_policy_with_a_condition_is_kept_whole(client, stack, fresh):
+    """moto ignores the condition and would refuse everything."""
+    name = fresh("bucket")
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": f"arn:aws:s3:::{name}/*",
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    document = {"Version": "2012-10-17", "Statement": [deny]}
+    policy = {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": document}
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}, "DeletionPolicy": "Retain"}
+    made = stack({"Bucket": bucket, "Policy": {"Type": "AWS::S3::BucketPolicy", "Properties": policy}})
+    assert made.status == "CREATE_COMPLETE", made.failure
+    assert json.loads(client("s3").get_bucket_policy(Bucket=name)["Policy"]) == document
+    client("s3").put_object(Bucket=name, Key="a", Body=b"1")
+    assert client("s3").get_object(Bucket=name, Key="a")["Body"].read() == b"1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties"),
+    [
+        ("AWS::S3::Bucket", lambda name: {"BucketName": name}),
+        (
+            "AWS::DynamoDB::Table",
+            lambda name: {
+                "TableName": name,
+                "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            },
+        ),
+    ],
+)
+def test_the_name_of_what_a_deleted_stack_has_left_is_taken(stack, client, fresh, kind, properties):
+    """`make adopt` imports it first."""
+    template = {"Kept": {"Type": kind, "DeletionPolicy": "Retain", "Properties": properties(fresh("kept"))}}
+    made = stack(template)
+    client("cloudformation").delete_stack(StackName=made.name)
+    body = json.dumps({"Resources": template})
+    client("cloudformation").create_stack(StackName=made.name, TemplateBody=body)
+    assert made.status == "ROLLBACK_COMPLETE"
+    assert "already" in made.failure.lower()

@@ -1,0 +1,299 @@
+"""Events from PutEvents and from services, to each kind of target, and what happens when a target refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from localcloud.awslambda import functions
+from localcloud.events import rules, targets
+from localcloud.kernel.cloud import Cloud
+from tests.localcloud.waiting import until
+
+ACCOUNT_ARN = "eu-west-1:123456789012"
+
+
+class Queue:
+    def __init__(self, sqs: Any, name: str, **attributes: str) -> None:
+        self._sqs = sqs
+        self.url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        self.arn = f"arn:aws:sqs:{ACCOUNT_ARN}:{name}"
+
+    def take(self, *, wait_s: int = 10) -> dict[str, Any]:
+        answer = self._sqs.receive_message(
+            QueueUrl=self.url, WaitTimeSeconds=wait_s, MessageAttributeNames=["All"], AttributeNames=["All"]
+        )
+        (message,) = answer["Messages"]
+        self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return dict(message)
+
+    def is_empty(self) -> bool:
+        return not self._sqs.receive_message(QueueUrl=self.url).get("Messages")
+
+
+@pytest.fixture
+def queue(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., Queue]:
+    return lambda suffix="", **attributes: Queue(client("sqs"), fresh("queue") + suffix, **attributes)
+
+
+@pytest.fixture
+def rule(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., str]:
+    """Makes a rule with one target for its own source; gives the source."""
+
+    def make(target: dict[str, Any], pattern: dict[str, Any] | None = None, bus: str = "default") -> str:
+        name = fresh("rule")
+        everything = {"source": [name], **(pattern or {})}
+        client("events").put_rule(Name=name, EventPattern=json.dumps(everything), EventBusName=bus)
+        answer = client("events").put_targets(Rule=name, EventBusName=bus, Targets=[{"Id": "t", **target}])
+        assert answer["FailedEntryCount"] == 0
+        return name
+
+    return make
+
+
+@pytest.fixture
+def put(client: Callable[[str], Any]) -> Callable[..., str]:
+    def put(source: str, detail: Any = None, bus: str = "default") -> str:
+        entry = {"Source": source, "DetailType": "t", "Detail": json.dumps(detail or {}), "EventBusName": bus}
+        (answer,) = client("events").put_events(Entries=[entry])["Entries"]
+        return str(answer["EventId"])
+
+    return put
+
+
+def test_only_aws_speaks_for_its_services(cloud: Cloud, client: Callable[[str], Any], queue: Any, rule: Any) -> None:
+    """The entry fails, and those beside it do not."""
+    target = queue()
+    source = rule({"Arn": target.arn})
+    entries = [{"Source": one, "DetailType": "t", "Detail": "{}"} for one in (source, "aws.s3", source)]
+    answer = client("events").put_events(Entries=entries)
+    assert answer["FailedEntryCount"] == 1
+    assert [entry.get("ErrorCode") for entry in answer["Entries"]] == [None, "NotAuthorizedForSourceException", None]
+    assert {target.take()["MessageId"], target.take()["MessageId"]}
+    settle(cloud)
+    assert target.is_empty()
+
+
+def settle(cloud: Cloud) -> None:
+    until(lambda: not functions.pending(cloud))
+
+
+def test_the_whole_event_reaches_a_queue(queue: Any, rule: Any, put: Any) -> None:
+    target = queue()
+    event_id = put(rule({"Arn": target.arn}), {"a": 1})
+    event = json.loads(target.take()["Body"])
+    assert event["id"] == event_id
+    assert event["detail"] == {"a": 1}
+    assert set(event) == {
+        "version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"
+    }  # fmt: skip
+    time.strptime(event["time"], "%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "does_not"),
+    [
+        ({"n": [{"numeric": [">", 1, "<=", 3]}]}, {"n": 3}, {"n": 4}),
+        ({"key": [{"prefix": "train/"}]}, {"key": "train/a"}, {"key": "score/a"}),
+        ({"key": [{"suffix": ".csv"}]}, {"key": "a.csv"}, {"key": "a.csv.gz"}),
+        ({"s": [{"anything-but": ["x", "y"]}]}, {"s": "z"}, {"s": "x"}),
+        ({"s": [{"anything-but": {"prefix": "x"}}]}, {"s": "zx"}, {"s": "xz"}),
+        ({"s": [{"exists": False}]}, {"t": 1}, {"s": None}),
+        ({"s": [{"exists": True}]}, {"s": "a"}, {}),
+        ({"s": ["a", None]}, {"s": None}, {"s": "b"}),
+        ({"a": {"b": ["c"]}}, {"a": {"b": ["x", "c"]}}, {"a": {"b": ["x"]}}),
+        ({"$or": [{"a": [1]}, {"b": [2]}]}, {"b": 2}, {"a": 2, "b": 1}),
+        ({"key": [{"wildcard": "*/scoring/*.csv"}]}, {"key": "w/scoring/x.csv"}, {"key": "w/x.csv"}),
+    ],
+)
+def test_patterns(cloud: Cloud, queue: Any, rule: Any, put: Any, pattern: Any, fits: Any, does_not: Any) -> None:
+    target = queue()
+    source = rule({"Arn": target.arn}, {"detail": pattern})
+    put(source, does_not)
+    put(source, fits)
+    assert json.loads(target.take()["Body"])["detail"] == fits
+    settle(cloud)
+    assert target.is_empty()
+
+
+def test_a_schedule_rule_and_a_disabled_rule_get_no_events(
+    cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any
+) -> None:
+    scheduled, disabled, control = queue(), queue(), queue()
+    name = fresh("schedule")
+    client("events").put_rule(Name=name, ScheduleExpression="rate(7 days)")
+    client("events").put_targets(Rule=name, Targets=[{"Id": "t", "Arn": scheduled.arn}])
+    off = rule({"Arn": disabled.arn})
+    client("events").disable_rule(Name=off)
+    put(off)
+    put(rule({"Arn": control.arn}))
+    assert control.take()
+    settle(cloud)
+    assert scheduled.is_empty()
+    assert disabled.is_empty()
+
+
+def test_rendered_input_reaches_a_fifo_queue_with_its_group(queue: Any, rule: Any, put: Any) -> None:
+    target = queue(".fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    transformer = {"InputPathsMap": {"a": "$.detail.a"}, "InputTemplate": '{"is":<a>,"rule":<aws.events.rule-name>}'}
+    source = rule({"Arn": target.arn, "SqsParameters": {"MessageGroupId": "g"}, "InputTransformer": transformer})
+    put(source, {"a": {"b": "x"}})
+    message = target.take()
+    assert json.loads(message["Body"]) == {"is": {"b": "x"}, "rule": source}
+    assert message["Attributes"]["MessageGroupId"] == "g"
+
+
+def test_topic_and_bus_pass_it_on(client: Any, queue: Any, rule: Any, put: Any, fresh: Any) -> None:
+    behind_topic, behind_bus = queue(), queue()
+    topic = client("sns").create_topic(
+        Name=fresh("topic"), Attributes={"Policy": allow("sns:Publish", "events.amazonaws.com")}
+    )["TopicArn"]
+    client("sns").subscribe(
+        TopicArn=topic, Protocol="sqs", Endpoint=behind_topic.arn, Attributes={"RawMessageDelivery": "true"}
+    )
+    bus = client("events").create_event_bus(Name=fresh("bus"))["EventBusArn"]
+    put(rule({"Arn": topic, "Input": '{"to": "topic"}'}))
+    assert json.loads(behind_topic.take()["Body"]) == {"to": "topic"}
+    source = rule({"Arn": bus})
+    client("events").put_rule(Name=fresh("second"), EventBusName=bus, EventPattern=json.dumps({"source": [source]}))
+    second = client("events").list_rules(EventBusName=bus)["Rules"][0]["Name"]
+    client("events").put_targets(Rule=second, EventBusName=bus, Targets=[{"Id": "q", "Arn": behind_bus.arn}])
+    event_id = put(source, {"a": 1})
+    event = json.loads(behind_bus.take()["Body"])
+    assert (event["id"], event["source"]) == (event_id, source)
+
+
+def test_a_function_is_invoked_and_its_failure_stays_with_it(
+    cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("localcloud.awslambda.asynchronous.RETRY_WAITS_S", (0.05, 0.05))
+    buffer, name, dead = io.BytesIO(), fresh("function"), queue()
+    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda"))["Role"]["Arn"]
+    client("iam").put_role_policy(RoleName=name, PolicyName="dead", PolicyDocument=allow("sqs:SendMessage"))
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", "def handler(e, c): raise KeyError(e['detail']['a'])")
+    arn = client("lambda").create_function(
+        FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
+        Code={"ZipFile": buffer.getvalue()}, DeadLetterConfig={"TargetArn": dead.arn},
+    )["FunctionArn"]  # fmt: skip
+    source = rule({"Arn": arn})
+    client("lambda").add_permission(
+        FunctionName=name, StatementId="events", Action="lambda:InvokeFunction", Principal="events.amazonaws.com",
+        SourceArn=f"arn:aws:events:{ACCOUNT_ARN}:rule/{source}",
+    )  # fmt: skip
+    put(source, {"a": "lost"})
+    message = dead.take()
+    assert json.loads(message["Body"])["detail"] == {"a": "lost"}
+    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "'lost'"
+
+
+@pytest.mark.parametrize("cause", ["disabled", "refused"])
+def test_a_bus_without_its_key_delivers_to_its_dead_letters_unless_they_need_the_key(
+    cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any, cause: str
+) -> None:
+    target, open_dead = queue(), queue(SqsManagedSseEnabled="true")
+    kms, opening = client("kms"), allow("kms:*", "events.amazonaws.com")
+    key = kms.create_key(Policy=opening)["KeyMetadata"]["KeyId"]
+    closed_dead = queue(KmsMasterKeyId=key, Policy=allow("sqs:SendMessage", "events.amazonaws.com"))
+    for dead in (open_dead, closed_dead):
+        bus = fresh("bus")
+        client("events").create_event_bus(Name=bus, KmsKeyIdentifier=key, DeadLetterConfig={"Arn": dead.arn})
+        source = rule({"Arn": target.arn}, bus=bus)
+        kms.enable_key(KeyId=key)
+        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=opening)
+        put(source, {"a": 1}, bus)
+        assert json.loads(target.take()["Body"])["detail"] == {"a": 1}
+        if cause == "disabled":
+            kms.disable_key(KeyId=key)
+        else:
+            kms.put_key_policy(KeyId=key, PolicyName="default", Policy=allow("kms:*", "sns.amazonaws.com"))
+        put(source, {"a": 2}, bus)
+        settle(cloud)
+        assert target.is_empty()
+    told = open_dead.take()
+    assert json.loads(told["Body"])["detail"] == {"a": 2}
+    assert told["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+    assert closed_dead.is_empty()
+
+
+def test_what_cannot_be_delivered_goes_to_the_targets_dead_letters(queue: Any, rule: Any, put: Any) -> None:
+    dead = queue()
+    missing = f"arn:aws:sqs:{ACCOUNT_ARN}:no-such-queue"
+    source = rule({"Arn": missing, "DeadLetterConfig": {"Arn": dead.arn}})
+    event_id = put(source, {"a": 1})
+    message = dead.take()
+    said = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert json.loads(message["Body"])["id"] == event_id
+    assert said["ERROR_CODE"] == "NO_RESOURCE"
+    assert said["TARGET_ARN"] == missing
+    assert said["RULE_ARN"].endswith(f"rule/{source}")
+
+
+def test_a_state_machine_needs_a_role(queue: Any, rule: Any, put: Any) -> None:
+    dead = queue()
+    put(rule({"Arn": f"arn:aws:states:{ACCOUNT_ARN}:stateMachine:m", "DeadLetterConfig": {"Arn": dead.arn}}))
+    assert dead.take()["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+
+
+def test_a_state_machine_is_started_twice(
+    cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any
+) -> None:
+    iam, role = client("iam"), fresh("role")
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust("events", "states"))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=role, PolicyName="start", PolicyDocument=allow("states:StartExecution"))
+    definition = '{"StartAt": "a", "States": {"a": {"Type": "Pass", "End": true}}}'
+    machine = client("stepfunctions").create_state_machine(name=fresh("m"), definition=definition, roleArn=arn)
+    source = rule({"Arn": machine["stateMachineArn"], "RoleArn": arn, "InputPath": "$.detail"})
+    ids = {put(source, {"n": n}) for n in range(2)}
+    settle(cloud)
+    started = client("stepfunctions").list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    assert {execution["name"].split("_")[0] for execution in started} == ids
+
+
+def test_service_events_come_from_the_cloud_itself(cloud: Cloud, client: Any, queue: Any, fresh: Any) -> None:
+    target, name = queue(), fresh("rule")
+    pattern = {"source": ["aws.sagemaker"], "detail": {"TrainingJobName": [name]}}
+    client("events").put_rule(Name=name, EventPattern=json.dumps(pattern))
+    client("events").put_targets(Rule=name, Targets=[{"Id": "t", "Arn": target.arn}])
+    cloud.emit("aws.sagemaker", "SageMaker Training Job State Change", {"TrainingJobName": name})
+    assert json.loads(target.take()["Body"])["detail-type"] == "SageMaker Training Job State Change"
+
+
+def test_retries_are_bounded(cloud: Cloud, queue: Any, rule: Any, put: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        tried.append(1)
+        raise rules.targets.Undelivered("THROTTLING", "slow down", is_permanent=False)
+
+    dead = queue()
+    source = rule({"Arn": queue().arn, "DeadLetterConfig": {"Arn": dead.arn}})
+    send = rules.targets.send
+    monkeypatch.setattr(targets, "RETRY_WAITS_S", (0.01, 0.01))
+    monkeypatch.setattr(
+        rules.targets, "send", lambda cloud, arn, *a, **k: (send if arn == dead.arn else refuse)(cloud, arn, *a, **k)
+    )
+    put(source)
+    message = dead.take()
+    assert len(tried) == 3
+    assert message["MessageAttributes"]["RETRY_ATTEMPTS"]["StringValue"] == "2"
+    assert message["MessageAttributes"]["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
+
+
+def allow(action: str, service: str = "") -> str:
+    """A policy of a role; of a resource when it names a service."""
+    principal = {"Principal": {"Service": service}} if service else {}
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*", **principal}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def trust(*services: str) -> str:
+    principal = {"Service": [f"{service}.amazonaws.com" for service in services]}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

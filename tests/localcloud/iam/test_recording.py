@@ -1,0 +1,96 @@
+"""What a recording holds: each allowed request once, with the policies that allowed it, and the started processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from localcloud.iam import recording
+from localcloud.iam.decision import why_not
+from localcloud.iam.identity import Identity
+from localcloud.iam.recording import Allowed, Recording, read
+from localcloud.iam.roles import as_role
+from localcloud.kernel.cloud import Cloud
+from tests.localcloud import tiny_images
+from tests.localcloud.control import control
+
+
+@pytest.fixture
+def on(cloud: Cloud) -> Iterator[Callable[[], list[Allowed]]]:
+    """Recording for one test; the value reads what was written."""
+    assert control(cloud.endpoint_url, "permissions", {"on": True}) == {"on": True}
+    yield lambda: read(control(cloud.endpoint_url, "permissions"))
+    assert control(cloud.endpoint_url, "permissions", {"on": False}) == {"on": False}
+
+
+@pytest.fixture
+def role(cloud: Cloud, fresh: Callable[..., str]) -> str:
+    iam, name = cloud.client("iam"), fresh("role")
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com"))
+    statement = {"Effect": "Allow", "Action": ["sqs:CreateQueue", "sqs:SendMessage"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
+    return str(arn["Role"]["Arn"])
+
+
+def send(cloud: Cloud, role: str, queue: str) -> None:
+    sqs = as_role(cloud, role, "sqs")
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    for _ in range(3):
+        sqs.send_message(QueueUrl=url, MessageBody="x")
+
+
+def test_equal_requests_are_kept_once_with_the_policies_that_allowed_them(
+    cloud: Cloud, on: Callable[[], list[Allowed]], role: str, fresh: Callable[..., str]
+) -> None:
+    queue = fresh("queue")
+    send(cloud, role, queue)
+    found = [one for one in on() if one.role == role.rpartition("/")[2]]
+    assert [(one.operation, one.case.request.action) for one in found] == [
+        ("sqs:CreateQueue", "sqs:CreateQueue"), ("sqs:SendMessage", "sqs:SendMessage")]  # fmt: skip
+    for one in found:
+        assert one.case.request.resources == (f"arn:aws:sqs:eu-west-1:123456789012:{queue}",)
+        assert one.case.request.context["aws:principalarn"] == (role,)
+        assert why_not(one.case) is None
+        (document,) = one.case.of_role
+        assert json.loads(document)["Statement"][0]["Action"] == ["sqs:CreateQueue", "sqs:SendMessage"]
+
+
+def test_nothing_is_written_while_it_is_off(cloud: Cloud, role: str, fresh: Callable[..., str]) -> None:
+    control(cloud.endpoint_url, "permissions", {"on": True})
+    control(cloud.endpoint_url, "permissions", {"on": False})
+    send(cloud, role, fresh("queue"))
+    cloud.parts[Identity].recording.start(["x"], {})
+    assert (
+        control(cloud.endpoint_url, "permissions")["allowed"],
+        control(cloud.endpoint_url, "permissions")["started"],
+    ) == ([], [])
+
+
+def test_the_memory_has_a_bound(cloud: Cloud, role: str, fresh: Callable[..., str], monkeypatch: Any) -> None:
+    monkeypatch.setattr(recording, "MOST", 3)
+    control(cloud.endpoint_url, "permissions", {"on": True})
+    for _ in range(3):
+        send(cloud, role, fresh("queue"))
+    told = control(cloud.endpoint_url, "permissions", {"on": False}) and control(cloud.endpoint_url, "permissions")
+    assert (len(told["allowed"]), told["dropped"] > 0) == (3, True)
+
+
+def test_a_process_is_kept_with_its_whole_environment(cloud: Cloud) -> None:
+    kept = Recording()
+    kept.switch(on=True)
+    cloud.watchers.append(kept.start)
+    try:
+        process = cloud.spawn(
+            ["/bin/true"], environment={"A": "1"}, cwd=cloud.workspace, log=cloud.workspace / "true.log"
+        )
+        assert process.wait() == 0
+    finally:
+        cloud.watchers.remove(kept.start)
+    (started,) = kept.as_json()["started"]
+    assert started["arguments"] == ["/bin/true"]
+    assert started["environment"]["A"] == "1"
+    assert not [name for name in started["environment"] if name.startswith("AWS_")]

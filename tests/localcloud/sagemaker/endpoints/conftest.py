@@ -1,0 +1,97 @@
+"""Models, configurations and endpoints of the tiny image, for the tests of this folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.localcloud import tiny_images
+from tests.localcloud.sagemaker.endpoints.reading import settled
+
+
+@pytest.fixture(scope="module")
+def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_images.bucket(cloud, "tiny-endpoints", tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def role(cloud: Any) -> str:
+    return tiny_images.role(cloud.client("iam"), "tiny-serving", "s3:*")
+
+
+@pytest.fixture
+def sagemaker(client: Callable[[str], Any]) -> Any:
+    return client("sagemaker")
+
+
+@pytest.fixture
+def config(sagemaker: Any, client: Any, bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., str]:
+    """An endpoint configuration whose variants serve models that tell their version."""
+
+    def make(*variants: tuple[str, float], count: int = 1, environment: dict[str, str] | None = None) -> str:
+        rows = []
+        for version, weight in variants or (("1", 1.0),):
+            model = fresh("model")
+            client("s3").put_object(Bucket=bucket, Key=f"{model}.tar.gz", Body=_archive(version))
+            sagemaker.create_model(
+                ModelName=model,
+                ExecutionRoleArn=role,
+                PrimaryContainer={
+                    "Image": tiny_images.uri("serve"),
+                    "ModelDataUrl": f"s3://{bucket}/{model}.tar.gz",
+                    "Environment": environment or {},
+                },
+            )
+            rows.append(
+                {
+                    "VariantName": "main" if len(variants) < 2 else f"v{version}",
+                    "ModelName": model,
+                    "InstanceType": "ml.c7i.large",
+                    "InitialInstanceCount": count,
+                    "InitialVariantWeight": weight,
+                }
+            )
+        name = fresh("config")
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=rows)
+        return name
+
+    return make
+
+
+def _archive(version: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("version.txt")
+        member.size = len(version)
+        tar.addfile(member, io.BytesIO(version.encode()))
+    return packed.getvalue()
+
+
+@pytest.fixture
+def endpoint(sagemaker: Any, fresh: Callable[..., str]) -> Callable[[str], str]:
+    """The name of an endpoint in service."""
+
+    def make(config: str) -> str:
+        name = fresh("endpoint")
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        assert settled(sagemaker, name)["EndpointStatus"] == "InService"
+        return name
+
+    return make
+
+
+@pytest.fixture
+def call(client: Any) -> Callable[..., dict[str, Any]]:
+    """What the model tells of one request."""
+
+    def invoke(name: str, body: bytes = b"{}", **more: Any) -> dict[str, Any]:
+        answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=body, **more)
+        told: dict[str, Any] = json.loads(answer["Body"].read())
+        return {**told, "answer": answer}
+
+    return invoke

@@ -1,0 +1,601 @@
+"""SageMaker jobs as processes: the container's contract, statuses, errors, and `.sync` from a state machine."""
+
+from __future__ import annotations
+
+import io
+import json
+import queue
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.machines import jobs as jobs_of_train
+from localcloud.sagemaker.containers import without_network
+from localcloud.sagemaker.jobs import jobs as jobs_module
+from localcloud.sagemaker.jobs.jobs import jobs, pending
+from localcloud.sagemaker.jobs.limits import instance_mb
+from tests.infra.machines.contexts import context_of
+from tests.localcloud import tiny_images
+from tests.localcloud.roles import allow, make_role
+from tests.localcloud.waiting import until
+
+
+@pytest.fixture(scope="module")
+def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bucket, and the tiny images as the cloud's images."""
+    return tiny_images.bucket(cloud, "tiny-jobs", tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def role(cloud: Any) -> str:
+    return tiny_images.role(cloud.client("iam"), "tiny-job", "s3:*")
+
+
+@pytest.fixture
+def sagemaker(client: Callable[[str], Any]) -> Any:
+    return client("sagemaker")
+
+
+@pytest.fixture
+def training(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., dict[str, Any]]:
+    """A CreateTrainingJob request; hyperparameters by name."""
+
+    def make(*, more: dict[str, Any] | None = None, **hyperparameters: str) -> dict[str, Any]:
+        return {
+            "TrainingJobName": fresh("train"),
+            "AlgorithmSpecification": {
+                "TrainingImage": tiny_images.uri("train"),
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+);"}],
+            },
+            "RoleArn": role,
+            "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/models"},
+            "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "HyperParameters": hyperparameters,
+            **(more or {}),
+        }
+
+    return make
+
+
+def ended(describe: Callable[..., dict[str, Any]], status: str, **name: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        told = describe(**name)
+        return told if told[status] not in {"InProgress", "Stopping"} else None
+
+    found = until(look)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def train(sagemaker: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Create the job and return what Describe says at its end."""
+
+    def run(request: dict[str, Any]) -> dict[str, Any]:
+        sagemaker.create_training_job(**request)
+        name = request["TrainingJobName"]
+        return ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+
+    return run
+
+
+def told_by(s3: Any, uri: str) -> dict[str, Any]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        member = tar.extractfile("told.json")
+        assert member is not None
+        told: dict[str, Any] = json.loads(member.read())
+        return told
+
+
+def on(instances: int) -> dict[str, Any]:
+    return {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": instances, "VolumeSizeInGB": 10}}
+
+
+def test_the_instances_of_a_job_reach_each_other_and_nothing_else(
+    training: Any, train: Any, client: Any, cloud: Any
+) -> None:
+    found = train(training(more=on(3), meet="yes", port=str(cloud.port)))
+    assert found["TrainingJobStatus"] == "Completed", found
+    told = told_by(client("s3"), found["ModelArtifacts"]["S3ModelArtifacts"])
+    assert told["hosts"] == ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    assert told["met"] == ["127.0.0.2", "127.0.0.3"]
+    if without_network():
+        assert told["network"] != "reached"
+
+
+def test_an_instance_that_fails_ends_the_others(training: Any, train: Any) -> None:
+    found = train(training(more=on(2), meet="fail"))
+    assert found["TrainingJobStatus"] == "Failed"
+    assert found["FailureReason"] == "AlgorithmError: 127.0.0.2 is broken, exit code: 5"
+
+
+def test_several_instances_are_stopped_together(training: Any, sagemaker: Any) -> None:
+    request = training(more=on(2), meet="yes", sleep="60")
+    sagemaker.create_training_job(**request)
+    name = request["TrainingJobName"]
+    until(lambda: sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] == "Training" or None)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    found = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert found["TrainingJobStatus"] == "Stopped"
+
+
+def test_training_follows_the_containers_contract(
+    training: Any, train: Any, client: Any, bucket: str, cloud: Any
+) -> None:
+    s3 = client("s3")
+    for key in ("in/a.csv", "in/deep/b.csv", "other/c.csv"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"1\n")
+    manifest = [{"prefix": f"s3://{bucket}/in/"}, "deep/b.csv"]
+    s3.put_object(Bucket=bucket, Key="pinned.json", Body=json.dumps(manifest).encode())
+    channels = [
+        {
+            "ChannelName": "all",
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/in/"}},
+        },
+        {
+            "ChannelName": "pinned",
+            "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": f"s3://{bucket}/pinned.json"}},
+        },
+    ]
+    request = training(
+        more={"InputDataConfig": channels, "Environment": {"MINE": "1"}}, port=str(cloud.port), data="yes"
+    )
+    done = train(request)
+    assert done["TrainingJobStatus"] == "Completed", done
+    assert [one["Status"] for one in done["SecondaryStatusTransitions"]] == [
+        "Starting", "Downloading", "Training", "Uploading", "Completed",
+    ]  # fmt: skip
+    assert done["FinalMetricDataList"][0]["Value"] == 0.25
+    told = told_by(s3, done["ModelArtifacts"]["S3ModelArtifacts"])
+    name = request["TrainingJobName"]
+    assert told["arguments"] == ["train"]
+    assert told["files"] == {"all": ["a.csv", "deep/b.csv"], "pinned": ["deep/b.csv"]}
+    assert told["environment"] == {"GREETING": "hello there", "MINE": "1", "TRAINING_JOB_NAME": name}
+    assert told["keys"] == []
+    assert told["repository"] == "hidden"
+    if without_network():
+        assert told["network"] == "ConnectionRefusedError"
+    s3.head_object(Bucket=bucket, Key=f"models/{name}/output/output.tar.gz")
+
+
+def test_a_failure_is_told_in_the_containers_words(training: Any, train: Any) -> None:
+    done = train(training(fail="no rows left"))
+    assert done["TrainingJobStatus"] == "Failed"
+    assert done["FailureReason"] == "AlgorithmError: no rows left, exit code: 3"
+
+
+def test_a_job_that_needs_more_memory_than_it_may_take_is_killed(cloud: Any, training: Any, train: Any) -> None:
+    jobs(cloud).most_mb, before = 200.0, jobs(cloud).most_mb
+    request = training(eat_mb="400")
+    failed = train(request)
+    jobs(cloud).most_mb = before
+    assert failed["TrainingJobStatus"] == "Failed"
+    assert failed["FailureReason"].endswith("exit code: 137")
+    log = cloud.workspace / "logs" / "jobs" / "training" / f"{request['TrainingJobName']}.log"
+    assert "more than the 200 MiB" in log.read_text()
+    sizes = {"ml.m5.large": 8, "ml.g5.xlarge": 16, "ml.c6i.2xlarge": 16, "ml.r5.large": 16, "ml.t3.medium": 4}
+    assert {kind: instance_mb(kind) / 1024 for kind in sizes} == sizes
+
+
+def test_a_channel_without_objects_fails_the_job(training: Any, train: Any, bucket: str) -> None:
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/nothing/"}}
+    done = train(training(more={"InputDataConfig": [{"ChannelName": "a", "DataSource": source}]}))
+    assert "No S3 objects found" in done["FailureReason"]
+
+
+def test_the_jobs_role_moves_the_files(training: Any, train: Any, client: Any, bucket: str) -> None:
+    arn = tiny_images.role(client("iam"), "tiny-powerless")
+    done = train(training(more={"RoleArn": arn}))
+    assert done["TrainingJobStatus"] == "Failed"
+    assert "AccessDenied" in done["FailureReason"]
+
+
+def test_a_name_is_taken_until_the_job_is_deleted(training: Any, train: Any, sagemaker: Any) -> None:
+    request = training()
+    train(request)
+    with pytest.raises(ClientError, match=r"ResourceInUse.*already exists"):
+        sagemaker.create_training_job(**request)
+    sagemaker.delete_training_job(TrainingJobName=request["TrainingJobName"])
+    assert train(request)["TrainingJobStatus"] == "Completed"
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ({"TrainingJobName": "with_underscore"}, "regular expression"),
+        ({"ResourceConfig": {"InstanceType": "ml.nothing", "InstanceCount": 1, "VolumeSizeInGB": 1}}, "enum value set"),
+        ({"RoleArn": "a role with no ARN at all"}, "at 'roleArn'"),
+    ],
+)
+def test_what_awss_model_forbids_is_refused(training: Any, sagemaker: Any, change: Any, constraint: str) -> None:
+    with pytest.raises(ClientError, match=f"ValidationException.*{constraint}"):
+        sagemaker.create_training_job(**training(more=change))
+
+
+def test_stop_and_checkpoints(training: Any, train: Any, sagemaker: Any, bucket: str, client: Any, fresh: Any) -> None:
+    checkpoints = {"CheckpointConfig": {"S3Uri": f"s3://{bucket}/{fresh('checkpoints')}"}}
+    request = training(more=checkpoints, sleep="30")
+    name = request["TrainingJobName"]
+    sagemaker.create_training_job(**request)
+    assert any(name in line for line in pending_of(client, name))
+    time.sleep(0.7)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Stopped", "Stopped")
+    again = train(training(more=checkpoints))
+    assert told_by(client("s3"), again["ModelArtifacts"]["S3ModelArtifacts"])["step"] == 1
+
+
+def pending_of(client: Any, name: str) -> list[str]:
+    return pending(client.__self__)
+
+
+def test_time_limit(training: Any, train: Any) -> None:
+    done = train(training(more={"StoppingCondition": {"MaxRuntimeInSeconds": 1}}, sleep="30"))
+    assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+def test_the_role_must_trust_sagemaker(training: Any, sagemaker: Any, client: Any) -> None:
+    arn = make_role(client("iam"), "tiny-other", "lambda", tiny_images.IN_ITS_NAME)
+    with pytest.raises(ClientError, match="Could not assume role"):
+        sagemaker.create_training_job(**training(more={"RoleArn": arn}))
+
+
+def test_spot_needs_a_waiting_time(training: Any, sagemaker: Any, train: Any) -> None:
+    spot = {"EnableManagedSpotTraining": True, "StoppingCondition": {"MaxRuntimeInSeconds": 60}}
+    with pytest.raises(ClientError, match="MaxWaitTimeInSeconds"):
+        sagemaker.create_training_job(**training(more=spot))
+    spot["StoppingCondition"] = {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120}
+    assert train(training(more=spot))["TrainingJobStatus"] == "Completed"
+
+
+@pytest.fixture
+def processing(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., dict[str, Any]]:
+    def make(**environment: str) -> dict[str, Any]:
+        name = fresh("process")
+        return {
+            "ProcessingJobName": name,
+            "AppSpecification": {"ImageUri": tiny_images.uri("process"), "ContainerArguments": ["--rows", "x"]},
+            "RoleArn": role,
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+            },
+            "ProcessingInputs": [
+                {
+                    "InputName": "rows",
+                    "S3Input": {
+                        "S3Uri": f"s3://{bucket}/rows/",
+                        "S3DataType": "S3Prefix",
+                        "S3InputMode": "File",
+                        "LocalPath": "/opt/ml/processing/input",
+                    },
+                }
+            ],
+            "ProcessingOutputConfig": {
+                "Outputs": [
+                    {
+                        "OutputName": "count",
+                        "S3Output": {
+                            "S3Uri": f"s3://{bucket}/out/{name}",
+                            "LocalPath": "/opt/ml/processing/output",
+                            "S3UploadMode": "EndOfJob",
+                        },
+                    }
+                ]
+            },
+            "Environment": environment,
+        }
+
+    return make
+
+
+def test_processing(processing: Any, sagemaker: Any, client: Any, bucket: str) -> None:
+    client("s3").put_object(Bucket=bucket, Key="rows/a.txt", Body=b"1\n2\n3\n")
+    request = processing()
+    name = request["ProcessingJobName"]
+    sagemaker.create_processing_job(**request)
+    done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
+    assert done["ProcessingJobStatus"] == "Completed", done
+    body = client("s3").get_object(Bucket=bucket, Key=f"out/{name}/count.txt")["Body"].read()
+    assert body == b"3 ['--rows', 'x']"
+
+
+def test_processing_that_fails(processing: Any, sagemaker: Any, client: Any, bucket: str) -> None:
+    client("s3").put_object(Bucket=bucket, Key="rows/a.txt", Body=b"1\n2\n3\n")
+    request = processing(CODE="4")
+    sagemaker.create_processing_job(**request)
+    name = request["ProcessingJobName"]
+    done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
+    assert done["FailureReason"].endswith("exit code: 4")
+
+
+@pytest.fixture
+def transform(
+    bucket: str, role: str, fresh: Callable[..., str], sagemaker: Any, client: Any
+) -> Callable[..., dict[str, Any]]:
+    """Run a transform of the given objects (by name below the prefix); returns Describe at its end."""
+
+    def run(objects: dict[str, bytes], split: str = "Line", **more: Any) -> dict[str, Any]:
+        model, name = fresh("model"), fresh("transform")
+        for key, body in objects.items():
+            client("s3").put_object(Bucket=bucket, Key=f"{name}/in/{key}", Body=body)
+        sagemaker.create_model(
+            ModelName=model,
+            ExecutionRoleArn=role,
+            PrimaryContainer={"Image": tiny_images.uri("serve")},
+        )
+        sagemaker.create_transform_job(
+            TransformJobName=name,
+            ModelName=model,
+            TransformInput={
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{name}/in/"}},
+                "SplitType": split,
+                "ContentType": "application/jsonlines",
+            },
+            TransformOutput={"S3OutputPath": f"s3://{bucket}/{name}/out", "AssembleWith": split},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+            **more,
+        )
+        return ended(sagemaker.describe_transform_job, "TransformJobStatus", TransformJobName=name)
+
+    return run
+
+
+@pytest.mark.parametrize(("strategy", "together"), [("MultiRecord", 3), ("SingleRecord", 1)])
+def test_transform(transform: Any, client: Any, bucket: str, strategy: str, together: int) -> None:
+    done = transform(
+        {"a.jsonl": b"x\ny\nz\n", "sub/b.jsonl": b"q\n"}, BatchStrategy=strategy, MaxConcurrentTransforms=2
+    )
+    assert done["TransformJobStatus"] == "Completed", done
+    s3, name = client("s3"), done["TransformJobName"]
+    first = s3.get_object(Bucket=bucket, Key=f"{name}/out/a.jsonl.out")["Body"].read()
+    assert first == b"".join(b"%d:%s\n" % (together, letter) for letter in (b"x", b"y", b"z"))
+    assert s3.get_object(Bucket=bucket, Key=f"{name}/out/sub/b.jsonl.out")["Body"].read() == b"1:q\n"
+
+
+def test_a_transform_that_splits_nothing_sends_each_object_whole(transform: Any, client: Any, bucket: str) -> None:
+    done = transform({"a.bin": b"x\ny\n", "b.bin": b"z"}, "None", BatchStrategy="SingleRecord")
+    assert done["TransformJobStatus"] == "Completed", done
+    s3, name = client("s3"), done["TransformJobName"]
+    found = [s3.get_object(Bucket=bucket, Key=f"{name}/out/{key}.bin.out")["Body"].read() for key in ("a", "b")]
+    assert found == [b"2:x\n2:y", b"1:z"]
+
+
+def test_an_object_above_the_payload_fails_where_nothing_splits_it(transform: Any) -> None:
+    done = transform({"a.bin": bytes(2**20 + 1)}, "None", BatchStrategy="SingleRecord", MaxPayloadInMB=1)
+    assert done["TransformJobStatus"] == "Failed"
+    assert "larger than MaxPayloadInMB" in done["FailureReason"]
+
+
+def test_a_record_that_the_model_refuses_fails_the_transform(transform: Any) -> None:
+    done = transform({"a.jsonl": b"bad\n"})
+    assert done["TransformJobStatus"] == "Failed"
+    assert "422: not understood" in done["FailureReason"]
+
+
+@pytest.fixture
+def machine_of(client: Any, fresh: Callable[..., str]) -> Callable[[dict[str, Any]], str]:
+    """The ARN of a machine of the given states; the first one is its start."""
+    may = allow(["sagemaker:*", "events:*", "iam:PassRole"])
+    role_arn = make_role(client("iam"), fresh("machine"), "states", may)
+
+    def make(steps: dict[str, Any]) -> str:
+        arn: str = client("stepfunctions").create_state_machine(
+            name=fresh("machine"),
+            roleArn=role_arn,
+            definition=json.dumps({"StartAt": next(iter(steps)), "States": steps}),
+        )["stateMachineArn"]
+        return arn
+
+    return make
+
+
+@pytest.fixture
+def machine(machine_of: Any) -> Callable[..., str]:
+    """The ARN of a machine of one task that trains `.sync` with the given parameters."""
+    task = {"Type": "Task", "End": True}
+    return lambda resource, parameters, **more: machine_of(
+        {"T": {**task, "Resource": resource, "Parameters": parameters, **more}}
+    )
+
+
+TRAIN_SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
+
+
+@pytest.fixture
+def run(client: Any) -> Callable[[str], dict[str, Any]]:
+    def start(arn: str) -> dict[str, Any]:
+        states = client("stepfunctions")
+        execution = states.start_execution(stateMachineArn=arn)["executionArn"]
+        until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
+        told: dict[str, Any] = states.describe_execution(executionArn=execution)
+        return told
+
+    return start
+
+
+def test_sync_waits_and_returns_the_description(training: Any, machine: Any, run: Any, client: Any) -> None:
+    told = run(machine(TRAIN_SYNC, training()))
+    assert told["status"] == "SUCCEEDED", told
+    output = json.loads(told["output"])
+    assert output["TrainingJobStatus"] == "Completed"
+    assert output["ModelArtifacts"]["S3ModelArtifacts"].endswith("model.tar.gz")
+    assert isinstance(output["TrainingEndTime"], int)
+    events = client("stepfunctions").get_execution_history(executionArn=told["executionArn"])["events"]
+    assert [event["type"] for event in events] == [
+        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
+        "TaskStateExited", "ExecutionSucceeded",
+    ]  # fmt: skip
+    scheduled = events[2]["taskScheduledEventDetails"]
+    assert (scheduled["resourceType"], scheduled["resource"]) == ("sagemaker", "createTrainingJob.sync")
+    assert "TrainingJobName" in scheduled["parameters"]
+
+
+def test_sync_fails_with_the_job_as_cause(training: Any, machine: Any, run: Any) -> None:
+    told = run(machine(TRAIN_SYNC, training(fail="no")))
+    assert told["error"] == "States.TaskFailed"
+    assert json.loads(told["cause"])["FailureReason"] == "AlgorithmError: no, exit code: 3"
+
+
+@pytest.fixture
+def training_machine(training: Any, machine_of: Any, role: str) -> Callable[..., str]:
+    """The states of a training as `train` has them, with tiny jobs."""
+
+    def make(**hyperparameters: str) -> str:
+        steps: dict[str, Any] = jobs_of_train.training(
+            context_of(),
+            "Training",
+            comment="Train",
+            role_arn=role,
+            result="training",
+            next_state="Done",
+            pretrained="",
+        )
+        own = ("TrainingJobName.$", "EnableManagedSpotTraining", "StoppingCondition")
+        for state in steps.values():
+            if state["Type"] == "Task":
+                request = {**training(**hyperparameters), **{key: state["Parameters"][key] for key in own}}
+                request.pop("TrainingJobName")
+                state["Parameters"] = request
+        return str(machine_of({**steps, "Done": {"Type": "Succeed"}}))
+
+    return make
+
+
+def test_a_training_without_a_spot_instance_goes_on_on_demand(
+    training_machine: Any, run: Any, cloud: Any, sagemaker: Any
+) -> None:
+    jobs(cloud).no_spot = True
+    try:
+        told = run(training_machine())
+    finally:
+        jobs(cloud).no_spot = False
+    assert told["status"] == "SUCCEEDED", told
+    ended_as = json.loads(told["output"])["training"]
+    assert (ended_as["status"], ended_as["job"][40:]) == ("Completed", "-0-0-on-demand")
+    spot = sagemaker.describe_training_job(TrainingJobName=ended_as["job"].removesuffix("-on-demand"))
+    assert (spot["TrainingJobStatus"], spot["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
+    assert ended_as["model_data_url"].endswith(f"/training/{ended_as['job']}/output/model.tar.gz")
+
+
+def test_a_training_that_a_person_stops_ends_the_execution(
+    training_machine: Any, client: Any, sagemaker: Any, cloud: Any
+) -> None:
+    states = client("stepfunctions")
+    execution = states.start_execution(stateMachineArn=training_machine(sleep="30"))["executionArn"]
+    (job,) = until(lambda: list(jobs(cloud).running.values()))
+    sagemaker.stop_training_job(TrainingJobName=job.name)
+    until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
+    assert states.describe_execution(executionArn=execution)["error"] == "JobStopped"
+
+
+def test_names_of_refusals(training: Any, machine: Any, run: Any) -> None:
+    request = training()
+    assert run(machine(TRAIN_SYNC, request))["status"] == "SUCCEEDED"
+    assert run(machine(TRAIN_SYNC, request))["error"] == "SageMaker.ResourceInUseException"
+    told = run(machine(TRAIN_SYNC, {**request, "TrainingJobName": "a_b"}))
+    assert told["error"] == "SageMaker.AmazonSageMakerException"
+    assert "Error Code: ValidationException" in told["cause"]
+    assert run(machine(TRAIN_SYNC, {**request, "Nonsense": 1}))["error"] == "States.Runtime"
+
+
+def test_a_retry_needs_a_name_of_its_own(training: Any, machine: Any, run: Any, sagemaker: Any, fresh: Any) -> None:
+    request = training(fail="no")
+    del request["TrainingJobName"]
+    prefix = fresh("retried")
+    request["TrainingJobName.$"] = f"States.Format('{prefix}-{{}}', $$.State.RetryCount)"
+    retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    assert run(machine(TRAIN_SYNC, request, Retry=retry))["error"] == "States.TaskFailed"
+    listed = sagemaker.list_training_jobs(NameContains=prefix)["TrainingJobSummaries"]
+    assert sorted(one["TrainingJobName"] for one in listed) == [f"{prefix}-0", f"{prefix}-1"]
+
+
+def test_a_redrive_trains_under_a_name_of_its_own(
+    training: Any, machine: Any, run: Any, sagemaker: Any, client: Any, fresh: Any
+) -> None:
+    """The task is scheduled again, its count of retries begins at 0; a fixed name would be taken."""
+    request, prefix, states = training(fail="no"), fresh("redriven"), client("stepfunctions")
+    fixed = run(machine(TRAIN_SYNC, request))
+    del request["TrainingJobName"]
+    counts = "$$.State.RetryCount, $$.Execution.RedriveCount"
+    told = run(machine(TRAIN_SYNC, {**request, "TrainingJobName.$": f"States.Format('{prefix}-{{}}-{{}}', {counts})"}))
+    for arn in (told["executionArn"], fixed["executionArn"]):
+        states.redrive_execution(executionArn=arn)
+        until(lambda arn=arn: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+    again = states.describe_execution(executionArn=told["executionArn"])
+    assert json.loads(again["cause"])["TrainingJobName"] == f"{prefix}-0-1"
+    listed = sagemaker.list_training_jobs(NameContains=prefix)["TrainingJobSummaries"]
+    assert sorted(one["TrainingJobName"] for one in listed) == [f"{prefix}-0-0", f"{prefix}-0-1"]
+    refused = states.describe_execution(executionArn=fixed["executionArn"])
+    assert refused["error"] == "SageMaker.ResourceInUseException"
+
+
+def test_stopping_the_execution_stops_the_job(training: Any, machine: Any, client: Any, sagemaker: Any) -> None:
+    states, request = client("stepfunctions"), training(sleep="30")
+    started = states.start_execution(stateMachineArn=machine(TRAIN_SYNC, request))["executionArn"]
+    name = request["TrainingJobName"]
+    until(lambda: sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
+    states.stop_execution(executionArn=started)
+    assert states.describe_execution(executionArn=started)["status"] == "ABORTED"
+    done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert done["TrainingJobStatus"] == "Stopped"
+
+
+def test_stopping_the_execution_while_it_creates_the_job_stops_the_job(
+    training: Any, machine: Any, client: Any, sagemaker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states, request = client("stepfunctions"), training(sleep="300")
+    begun: queue.SimpleQueue[str] = queue.SimpleQueue()
+    create = jobs_module.create
+
+    def stopped_before_the_answer(*arguments: Any) -> Any:
+        answer = create(*arguments)
+        states.stop_execution(executionArn=begun.get())
+        return answer
+
+    monkeypatch.setattr(jobs_module, "create", stopped_before_the_answer)
+    begun.put(states.start_execution(stateMachineArn=machine(TRAIN_SYNC, request))["executionArn"])
+    name = request["TrainingJobName"]
+    until(lambda: sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
+    done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert done["TrainingJobStatus"] == "Stopped"
+
+
+def test_state_changes_are_told_on_the_bus(training: Any, train: Any, client: Any, fresh: Any) -> None:
+    sqs, name, request = client("sqs"), fresh("heard"), training()
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    pattern = {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Training Job State Change"],
+        "detail": {"TrainingJobStatus": ["Completed"], "TrainingJobName": [request["TrainingJobName"]]},
+    }
+    client("events").put_rule(Name=name, EventPattern=json.dumps(pattern))
+    target = {"Id": "q", "Arn": f"arn:aws:sqs:eu-west-1:123456789012:{name}"}
+    client("events").put_targets(Rule=name, Targets=[target])
+    train(request)
+    message = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
+    assert isinstance(json.loads(message["Body"])["detail"]["TrainingEndTime"], int)
+
+
+def test_an_unknown_image_fails_the_job(training: Any, train: Any) -> None:
+    request = training()
+    request["AlgorithmSpecification"]["TrainingImage"] = tiny_images.uri("nobody")
+    assert "nobody" in train(request)["FailureReason"]
+
+
+def test_a_path_outside_is_refused(processing: Any, sagemaker: Any) -> None:
+    request = processing()
+    request["ProcessingInputs"][0]["S3Input"]["LocalPath"] = str(Path("/etc/here"))
+    sagemaker.create_processing_job(**request)
+    name = request["ProcessingJobName"]
+    done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
+    assert "below /opt/ml" in done["FailureReason"]

@@ -1,0 +1,190 @@
+"""Images as folders: COPY, entry points, isolation; and nothing is left when the cloud stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localcloud.sagemaker.containers import REPOSITORY, Images, build
+from localcloud.sagemaker.site_packages import link
+from tests.localcloud import tiny_images
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    for name in ("app/main.py", "app/deep/inner.py", "one.txt", "two.txt", "notes.md"):
+        path = tmp_path / "repository" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path / "repository"
+
+
+def image(repository: Path, text: str) -> tuple[Path, object]:
+    folder = repository / "containers" / "made"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Dockerfile").write_text(text)
+    root = repository.parent / "root"
+    return root, build(folder / "Dockerfile", context=repository, root=root)
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("copy", "found"),
+    [
+        ("COPY app/ /opt/program/", ["opt/program/deep/inner.py", "opt/program/main.py"]),
+        ("COPY app /opt/program/app", ["opt/program/app/deep/inner.py", "opt/program/app/main.py"]),
+        ("COPY one.txt /opt/renamed.txt", ["opt/renamed.txt"]),
+        ("COPY one.txt two.txt /opt/", ["opt/one.txt", "opt/two.txt"]),
+        ("COPY *.txt /opt/texts/", ["opt/texts/one.txt", "opt/texts/two.txt"]),
+        ("WORKDIR /work\nCOPY one.txt here/", ["work/here/one.txt"]),
+        ('COPY --chown=1:1 ["one.txt", "/opt/"]', ["opt/one.txt"]),
+        ("COPY one.txt \\\n  # between\n  two.txt /opt/", ["opt/one.txt", "opt/two.txt"]),
+    ],
+)
+def test_copy_as_docker_does(repository: Path, copy: str, found: list[str]) -> None:
+    root, _ = image(repository, f"FROM base\n{copy}\n")
+    assert files(root) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("COPY nothing.txt /opt/", "found nothing"),
+        ("COPY --from=builder /a /b", "another stage"),
+        ("ADD one.txt /opt/", "does not cover the instruction ADD"),
+    ],
+)
+def test_what_is_not_understood_is_refused(repository: Path, text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        image(repository, f"FROM base\n{text}\n")
+
+
+def test_command_lines(repository: Path) -> None:
+    _, made = image(repository, 'FROM base\nENTRYPOINT ["python", "-m", "app"]\nCMD ["serve"]\n')
+    assert made.arguments() == [sys.executable, "-m", "app", "serve"]  # type: ignore[attr-defined]
+    assert made.arguments(command=("train",))[-1] == "train"  # type: ignore[attr-defined]
+    # An entry point of the job's own drops the image's command.
+    assert made.arguments(entrypoint=("python", "other.py")) == [sys.executable, "other.py"]  # type: ignore[attr-defined]
+
+
+def test_an_image_is_found_by_its_folder(tmp_path: Path) -> None:
+    images = Images(workspace=tmp_path / "workspace", repository=tiny_images.write(tmp_path / "repository"))
+    assert images.find(tiny_images.uri("train")).name == "train"
+    assert images.find("1.dkr.ecr.eu-west-1.amazonaws.com/millrace-prod-serve:abc").name == "serve"
+    with pytest.raises(LookupError, match="nobody"):
+        images.find(tiny_images.uri("nobody"))
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in REPOSITORY.glob("containers/*/Dockerfile")))
+def test_our_own_images_can_be_built(name: str, tmp_path: Path) -> None:
+    made = Images(workspace=tmp_path).find(tiny_images.uri(name))
+    assert list((made.root / "opt/program").rglob("__main__.py"))
+
+
+def test_the_process_sees_its_image_and_not_the_repository(tmp_path: Path) -> None:
+    images = Images(workspace=tmp_path / "workspace", repository=tiny_images.write(tmp_path / "repository"))
+    made = images.find(tiny_images.uri("train"))
+    names = ("train", "localcloud")
+    look = f"import importlib.util as u, json, os; print(json.dumps([bool(u.find_spec(n)) for n in {names}]))"
+    variables = made.variables(tmp_path / "ml")
+    told = subprocess.run([sys.executable, "-c", look], env=variables, cwd=made.cwd, capture_output=True, check=True)
+    assert json.loads(told.stdout) == [True, False]
+    assert not [name for name in variables if name.startswith("AWS_")]
+    # The negative control: the same interpreter without the image's environment sees the repository.
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
+    told = subprocess.run([sys.executable, "-c", look], env=bare, cwd="/", capture_output=True, check=True)
+    assert json.loads(told.stdout) == [False, True]
+
+
+RUN = """
+import json, pathlib, sys, threading, time
+from localcloud.sagemaker.containers import images
+from localcloud.sagemaker.endpoints.endpoint import endpoints
+from localcloud.kernel.server import running
+from tests.localcloud import tiny_images
+workspace = pathlib.Path(sys.argv[1])
+with running(workspace / "cloud") as cloud:
+    images(cloud).repository = tiny_images.write(workspace / "repository")
+    sagemaker = cloud.client("sagemaker")
+    role = cloud.client("iam").create_role(
+        RoleName="r", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com"))["Role"]["Arn"]
+    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
+    cloud.client("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps(policy))
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": tiny_images.uri("serve")})
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[
+        {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}])
+    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
+    sagemaker.create_training_job(TrainingJobName="j", RoleArn=role, HyperParameters={"sleep": "60"},
+        AlgorithmSpecification={"TrainingImage": tiny_images.uri("train"), "TrainingInputMode": "File"},
+        OutputDataConfig={"S3OutputPath": "s3://nowhere/o"}, StoppingCondition={"MaxRuntimeInSeconds": 600},
+        ResourceConfig={"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1})
+    while endpoints(cloud)["e"].busy or not (workspace / "cloud/jobs/training/j/model/told.json").exists():
+        time.sleep(0.01)
+    print("ready", flush=True)
+    threading.Event().wait()
+"""
+
+
+def below(workspace: Path) -> list[int]:
+    """The processes that were given a folder of this workspace."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"MILLRACE_ML_ROOT={workspace}".encode() in variables:
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
+def test_no_process_is_left_when_the_cloud_stops(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n", process.communicate()[1].decode()
+        assert len(below(tmp_path)) == 3
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=15)
+    assert below(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's own processing image."""
+    images = Images(workspace=tmp_path_factory.mktemp("workspace"))
+    return images.find("account/millrace-local-processing:1").root
+
+
+@pytest.mark.parametrize(("module", "there"), [("pyarrow", True), ("pydantic_core", True), ("pandas", False)])
+def test_an_image_has_the_packages_that_it_names_and_what_they_need(site: Path, module: str, there: bool) -> None:
+    """The host has all three."""
+    environment = {"PYTHONPATH": str(site / ".isolate")}
+    code = f"import importlib.util; assert importlib.util.find_spec({module!r}), 'not there'; import {module}"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is there, done.stderr
+    assert there or "not there" in done.stderr
+
+
+def test_a_package_that_the_host_lacks_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="expected an installed package there-is-none, found none"):
+        link(["there-is-none>=1"], tmp_path / "site")
+
+
+def test_extras_are_followed_and_the_marker_of_another_system_is_not(tmp_path: Path) -> None:
+    link(["moto[server]"], tmp_path / "server")
+    link(["moto"], tmp_path / "plain")
+    assert {"flask", "moto"} <= {path.name for path in (tmp_path / "server").iterdir()}
+    assert not (tmp_path / "plain" / "flask").exists()
+    assert not (tmp_path / "server" / "colorama").exists()

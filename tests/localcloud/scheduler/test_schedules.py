@@ -1,0 +1,152 @@
+"""Schedules fire by the cloud's clock, in order, under their role."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from localcloud.kernel.cloud import Cloud
+from tests.localcloud.roles import allow, make_role
+from tests.localcloud.waiting import until
+
+
+@pytest.fixture
+def queue(client: Callable[[str], Any], fresh: Callable[..., str]) -> tuple[str, Callable[[], list[Any]]]:
+    """ARN of a queue, and what was sent there so far, in order."""
+    name = fresh("queue")
+    url = client("sqs").create_queue(QueueName=name)["QueueUrl"]
+
+    def bodies() -> list[Any]:
+        found = []
+        while messages := client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                found.append(json.loads(message["Body"]))
+        return found
+
+    return f"arn:aws:sqs:eu-west-1:123456789012:{name}", bodies
+
+
+@pytest.fixture
+def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
+    return make_role(client("iam"), fresh("role"), "scheduler", allow(["sqs:SendMessage", "ssm:PutParameter"]))
+
+
+@pytest.fixture
+def schedule(client: Callable[[str], Any], fresh: Callable[..., str], role: str) -> Callable[..., str]:
+    def make(expression: str, arn: str, *, target: dict[str, Any] | None = None, **settings: Any) -> str:
+        name = fresh("schedule")
+        client("scheduler").create_schedule(
+            Name=name,
+            ScheduleExpression=expression,
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": arn, "RoleArn": role, **(target or {})},
+            **settings,
+        )
+        return name
+
+    return make
+
+
+def midnight_after(cloud: Cloud) -> datetime:
+    tomorrow = cloud.clock.now().date() + timedelta(days=1)
+    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
+
+
+def test_a_move_fires_every_due_time_in_order(cloud: Cloud, schedule: Any, queue: Any) -> None:
+    arn, bodies = queue
+    text = (
+        '{"at":"<aws.scheduler.scheduled-time>","by":"<aws.scheduler.schedule-arn>","n":"<aws.scheduler.execution-id>"}'
+    )
+    name = schedule("cron(0 6 * * ? *)", arn, target={"Input": text})
+    start = midnight_after(cloud)
+    cloud.clock.move(start)
+    bodies()
+    cloud.clock.move(start + timedelta(days=3))
+    fired = bodies()
+    assert [body["at"] for body in fired] == [
+        (start + timedelta(days=n, hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ") for n in range(3)
+    ]
+    assert fired[0]["by"].endswith(f"schedule/default/{name}")
+    assert len({body["n"] for body in fired}) == 3
+
+
+def test_two_schedules_interleave(cloud: Cloud, schedule: Any, queue: Any) -> None:
+    arn, bodies = queue
+    cloud.clock.move(midnight_after(cloud))
+    start = cloud.clock.now()
+    for name, hours in (("a", "0,12"), ("b", "6,18")):
+        schedule(f"cron(30 {hours} * * ? *)", arn, target={"Input": json.dumps({"is": name})})
+    cloud.clock.move(start + timedelta(hours=23))
+    assert [body["is"] for body in bodies()] == ["a", "b", "a", "b"]
+
+
+def test_at_fires_once_and_is_deleted(cloud: Cloud, client: Any, schedule: Any, queue: Any) -> None:
+    arn, bodies = queue
+    due = cloud.clock.now() + timedelta(hours=2)
+    name = schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", arn, ActionAfterCompletion="DELETE")
+    cloud.clock.move(due + timedelta(minutes=1))
+    (event,) = bodies()
+    assert (event["source"], event["detail-type"]) == ("aws.scheduler", "Scheduled Event")
+    cloud.clock.move(due + timedelta(days=1))
+    assert bodies() == []
+    assert name not in [one["Name"] for one in client("scheduler").list_schedules()["Schedules"]]
+
+
+def test_the_machines_time_passes_too(cloud: Cloud, schedule: Any, queue: Any) -> None:
+    arn, bodies = queue
+    due = cloud.clock.now() + timedelta(seconds=2)
+    schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", arn, target={"Input": '"now"'})
+    assert until(bodies) == ["now"]
+    schedule("rate(1 hour)", arn, State="DISABLED")
+    cloud.clock.move(cloud.clock.now() + timedelta(hours=3))
+    assert bodies() == []
+
+
+def test_rates_of_schedules_and_rules(cloud: Cloud, client: Any, schedule: Any, queue: Any, fresh: Any) -> None:
+    arn, bodies = queue
+    schedule("rate(2 hours)", arn, target={"Input": '"schedule"'})
+    rule = fresh("rule")
+    client("events").put_rule(Name=rule, ScheduleExpression="rate(3 hours)")
+    client("events").put_targets(Rule=rule, Targets=[{"Id": "q", "Arn": arn, "InputPath": "$.detail-type"}])
+    cloud.clock.move(cloud.clock.now() + timedelta(hours=6, minutes=1))
+    seen: list[str] = []
+    until(lambda: seen.extend(bodies()) or len(seen) >= 5)
+    assert sorted(seen) == ["Scheduled Event"] * 2 + ["schedule"] * 3
+
+
+def test_a_universal_target_is_an_api_call(cloud: Cloud, client: Any, schedule: Any, fresh: Any) -> None:
+    name = fresh("parameter")
+    text = json.dumps({"Name": name, "Value": "<aws.scheduler.scheduled-time>", "Type": "String"})
+    due = cloud.clock.now().replace(microsecond=0) + timedelta(hours=1)
+    schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", "arn:aws:scheduler:::aws-sdk:ssm:putParameter", target={"Input": text})
+    cloud.clock.move(due + timedelta(seconds=1))
+    assert client("ssm").get_parameter(Name=name)["Parameter"]["Value"] == f"{due:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_failed_call_goes_to_the_dead_letters(
+    cloud: Cloud, client: Any, schedule: Any, queue: Any, fresh: Any
+) -> None:
+    arn, bodies = queue
+    due = cloud.clock.now() + timedelta(hours=1)
+    missing = "arn:aws:sqs:eu-west-1:123456789012:no-such-queue"
+    schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", missing, target={"Input": '{"a": 1}', "DeadLetterConfig": {"Arn": arn}})
+    cloud.clock.move(due + timedelta(seconds=1))
+    assert bodies() == [{"a": 1}]
+
+
+def test_an_update_changes_the_next_time(cloud: Cloud, client: Any, schedule: Any, queue: Any, role: str) -> None:
+    arn, bodies = queue
+    name = schedule("rate(1 hour)", arn, target={"Input": '"old"'})
+    time.sleep(0.6)
+    client("scheduler").update_schedule(
+        Name=name, ScheduleExpression="rate(5 hours)", FlexibleTimeWindow={"Mode": "OFF"}, State="ENABLED",
+        Target={"Arn": arn, "RoleArn": role, "Input": '"new"'},
+    )  # fmt: skip
+    cloud.clock.move(cloud.clock.now() + timedelta(hours=5, minutes=1))
+    assert bodies() == ["new"]

@@ -1,0 +1,396 @@
+"""Step Functions: starts, roles, waits, status events, nested executions, errors, history."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.stepfunctions.machines import pending
+from tests.localcloud.roles import allow, make_role
+from tests.localcloud.waiting import until
+
+ROLE = "arn:aws:iam::123456789012:role/machine"
+
+
+@pytest.fixture
+def states(client: Callable[[str], Any]) -> Any:
+    return client("stepfunctions")
+
+
+@pytest.fixture
+def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., str]:
+    """A role that Step Functions may take, with the given statements (everything when there are none)."""
+
+    def make(*statements: dict[str, Any]) -> str:
+        return make_role(client("iam"), fresh("role"), "states", *(statements or [allow("*")]))
+
+    return make
+
+
+@pytest.fixture
+def machine(states: Any, role: Callable[..., str], fresh: Callable[..., str]) -> Callable[..., str]:
+    """The ARN of a machine made of the given states; the first one is its start."""
+
+    def make(steps: dict[str, Any], *, role_arn: str | None = None, **more: Any) -> str:
+        definition = {"StartAt": next(iter(steps)), "States": steps, **more}
+        arn: str = states.create_state_machine(
+            name=fresh("machine"), definition=json.dumps(definition), roleArn=role_arn or role()
+        )["stateMachineArn"]
+        return arn
+
+    return make
+
+
+@pytest.fixture
+def run(states: Any) -> Callable[..., dict[str, Any]]:
+    """Start a machine and return what Describe says when it is closed."""
+
+    def start(arn: str, given: Any = None, **more: Any) -> dict[str, Any]:
+        started = states.start_execution(stateMachineArn=arn, input=json.dumps(given or {}), **more)
+        return closed(states, started["executionArn"])
+
+    return start
+
+
+def closed(states: Any, arn: str) -> dict[str, Any]:
+    until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+    told: dict[str, Any] = states.describe_execution(executionArn=arn)
+    return told
+
+
+def history(states: Any, arn: str) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = states.get_execution_history(executionArn=arn)["events"]
+    return events
+
+
+PASS = {"Type": "Pass", "End": True}
+
+
+def test_nameless_starts_get_names_of_their_own(machine: Any, run: Any) -> None:
+    arn = machine({"A": PASS})
+    assert run(arn)["name"] != run(arn)["name"]
+
+
+def test_same_name_and_input_is_quiet_while_running_and_refused_afterwards(machine: Any, states: Any) -> None:
+    arn = machine({"A": {"Type": "Wait", "Seconds": 30, "End": True}})
+    first = states.start_execution(stateMachineArn=arn, name="one", input="{}")
+    again = states.start_execution(stateMachineArn=arn, name="one", input="{}")
+    assert again["executionArn"] == first["executionArn"]
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        states.start_execution(stateMachineArn=arn, name="one", input='{"other": 1}')
+    states.stop_execution(executionArn=first["executionArn"], error="Enough", cause="a test")
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        states.start_execution(stateMachineArn=arn, name="one", input="{}")
+    told = states.describe_execution(executionArn=first["executionArn"])
+    assert (told["status"], told["error"], told["cause"]) == ("ABORTED", "Enough", "a test")
+    assert history(states, first["executionArn"])[-1]["type"] == "ExecutionAborted"
+
+
+def test_stopping_an_execution_that_has_ended_changes_nothing(machine: Any, run: Any, states: Any) -> None:
+    ended = run(machine({"A": PASS}))
+    stopped = states.stop_execution(executionArn=ended["executionArn"], error="Late", cause="a test")
+    assert stopped["stopDate"] == ended["stopDate"]
+    assert "error" not in states.describe_execution(executionArn=ended["executionArn"])
+
+
+def test_context_object(machine: Any, run: Any, states: Any) -> None:
+    fields = {
+        "id.$": "$$.Execution.Id",
+        "name.$": "$$.Execution.Name",
+        "input.$": "$$.Execution.Input",
+        "start.$": "$$.Execution.StartTime",
+        "role.$": "$$.Execution.RoleArn",
+        "redrives.$": "$$.Execution.RedriveCount",
+        "state.$": "$$.State.Name",
+        "entered.$": "$$.State.EnteredTime",
+        "machine.$": "$$.StateMachine.Name",
+        "job.$": "States.Format('{}-{}', States.Hash($$.Execution.Name,'SHA-1'), $$.Execution.RedriveCount)",
+    }
+    arn = machine({"A": {"Type": "Pass", "Parameters": fields, "End": True}})
+    told = run(arn, {"x": 1}, name="known")
+    output = json.loads(told["output"])
+    assert output["id"] == told["executionArn"]
+    assert (output["name"], output["input"], output["redrives"], output["state"]) == ("known", {"x": 1}, 0, "A")
+    assert output["start"].endswith("Z")
+    assert output["entered"].endswith("Z")
+    assert output["job"].endswith("-0")
+
+
+def test_a_task_is_made_by_the_machines_role(machine: Any, run: Any, role: Any) -> None:
+    ask = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sts:getCallerIdentity", "Parameters": {}, "End": True}
+    arn = role()
+    output = json.loads(run(machine({"A": ask}, role_arn=arn))["output"])
+    assert f"assumed-role/{arn.rpartition('/')[2]}/" in output["Arn"]
+
+
+def test_the_machines_role_must_allow_what_a_task_does(
+    machine: Any, run: Any, role: Any, client: Any, fresh: Any
+) -> None:
+    table = fresh("table")
+    client("dynamodb").create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    put = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::dynamodb:putItem",
+        "Parameters": {"TableName": table, "Item": {"k": {"S": "a"}}},
+        "End": True,
+    }
+    resource = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{table}"
+    allowed = role({"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": resource})
+    assert run(machine({"A": put}, role_arn=allowed))["status"] == "SUCCEEDED"
+    denied = role({"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": resource})
+    assert run(machine({"A": put}, role_arn=denied))["error"] == "DynamoDB.AccessDeniedException"
+
+
+def test_moving_the_clock_ends_a_wait(machine: Any, states: Any, cloud: Any) -> None:
+    arn = machine({"A": {"Type": "Wait", "Seconds": 86_400, "End": True}})
+    started = states.start_execution(stateMachineArn=arn)["executionArn"]
+    time.sleep(0.1)
+    assert not any(started in line for line in pending(cloud))
+    assert states.describe_execution(executionArn=started)["status"] == "RUNNING"
+    cloud.clock.move(cloud.clock.now() + timedelta(days=1, seconds=1))
+    assert closed(states, started)["status"] == "SUCCEEDED"
+
+
+def test_a_wait_until_a_time(machine: Any, run: Any, cloud: Any) -> None:
+    at = (cloud.clock.now() + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    arn = machine({"A": {"Type": "Wait", "TimestampPath": "$.at", "End": True}})
+    assert run(arn, {"at": at})["status"] == "SUCCEEDED"
+
+
+def test_time_limit_of_a_machine(machine: Any, run: Any, states: Any) -> None:
+    arn = machine({"A": {"Type": "Wait", "Seconds": 30, "End": True}}, TimeoutSeconds=1)
+    told = run(arn)
+    assert told["status"] == "TIMED_OUT"
+    assert history(states, told["executionArn"])[-1]["type"] == "ExecutionTimedOut"
+
+
+def test_status_changes_are_told_on_the_bus(machine: Any, run: Any, client: Any, fresh: Any) -> None:
+    sqs, name = client("sqs"), fresh("heard")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = machine({"A": PASS})
+    pattern = {"source": ["aws.states"], "detail": {"stateMachineArn": [arn]}}
+    client("events").put_rule(Name=name, EventPattern=json.dumps(pattern))
+    target = f"arn:aws:sqs:eu-west-1:123456789012:{name}"
+    client("events").put_targets(Rule=name, Targets=[{"Id": "q", "Arn": target}])
+    told = run(arn, {"x": 1})
+    details = []
+    while len(details) < 2:
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2)
+        assert "Messages" in answer
+        details += [json.loads(message["Body"])["detail"] for message in answer["Messages"]]
+    by_status = {detail["status"]: detail for detail in details}
+    assert set(by_status) == {"RUNNING", "SUCCEEDED"}
+    assert by_status["SUCCEEDED"]["executionArn"] == told["executionArn"]
+    assert by_status["SUCCEEDED"]["output"] == '{"x":1}'
+    assert isinstance(by_status["SUCCEEDED"]["stopDate"], int)
+    assert by_status["RUNNING"]["stopDate"] is None
+
+
+@pytest.mark.parametrize(("pattern", "read"), [(".sync", json.loads), (".sync:2", lambda output: output)])
+def test_nested_executions(machine: Any, run: Any, pattern: str, read: Any) -> None:
+    inner = machine({"A": {"Type": "Pass", "Result": {"y": 2}, "End": True}})
+    nested = {
+        "Type": "Task",
+        "Resource": f"arn:aws:states:::states:startExecution{pattern}",
+        "Parameters": {"StateMachineArn": inner, "Input": {"x.$": "$.x"}},
+        "End": True,
+    }
+    output = json.loads(run(machine({"A": nested}), {"x": 1})["output"])
+    assert read(output["Output"]) == {"y": 2}
+    assert output["Status"] == "SUCCEEDED"
+
+
+def test_a_nested_failure_fails_the_task_with_its_description(machine: Any, run: Any) -> None:
+    inner = machine({"A": {"Type": "Fail", "Error": "Mine", "Cause": "because"}})
+    nested = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Parameters": {"StateMachineArn": inner},
+        "End": True,
+    }
+    told = run(machine({"A": nested}))
+    assert told["error"] == "States.TaskFailed"
+    assert json.loads(told["cause"])["Error"] == "Mine"
+
+
+def test_a_states_error_leaves_a_parallel_state_under_its_name(machine: Any, run: Any) -> None:
+    inner = machine({"A": {"Type": "Fail", "Error": "Mine"}})
+    nested = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Parameters": {"StateMachineArn": inner},
+        "End": True,
+    }
+    branch = {"StartAt": "N", "States": {"N": nested}}
+    caught = {"ErrorEquals": ["States.TaskFailed"], "Next": "Z"}
+    both = {"Type": "Parallel", "Branches": [branch], "Catch": [caught], "End": True}
+    told = run(machine({"P": both, "Z": {"Type": "Pass", "Result": "caught", "End": True}}))
+    assert told.get("output") == '"caught"'
+
+
+def test_a_token_is_waited_for_and_its_cause_is_kept(machine: Any, states: Any, client: Any, fresh: Any) -> None:
+    sqs = client("sqs")
+    url = sqs.create_queue(QueueName=fresh("approval"))["QueueUrl"]
+    ask = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": url, "MessageBody": {"token.$": "$$.Task.Token"}},
+        "End": True,
+    }
+    started = states.start_execution(stateMachineArn=machine({"A": ask}))["executionArn"]
+    message = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
+    token = json.loads(message["Body"])["token"]
+    states.send_task_failure(taskToken=token, error="Refused", cause="too dear")
+    told = closed(states, started)
+    assert (told["error"], told["cause"]) == ("Refused", "too dear")
+
+
+def test_a_token_times_out_by_the_clock(machine: Any, states: Any, client: Any, fresh: Any, cloud: Any) -> None:
+    url = client("sqs").create_queue(QueueName=fresh("approval"))["QueueUrl"]
+    ask = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": url, "MessageBody": {"token.$": "$$.Task.Token"}},
+        "TimeoutSeconds": 7 * 86_400,
+        "End": True,
+    }
+    started = states.start_execution(stateMachineArn=machine({"A": ask}))["executionArn"]
+    client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)
+    time.sleep(0.1)
+    cloud.clock.move(cloud.clock.now() + timedelta(days=8))
+    assert closed(states, started)["error"] == "States.Timeout"
+
+
+def test_put_events_leaves_parameters_and_event_ids_in_the_history(machine: Any, run: Any, states: Any) -> None:
+    put = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::events:putEvents",
+        "Parameters": {"Entries": [{"Source": "a", "DetailType": "b", "Detail": {"c": 1}, "EventBusName": "default"}]},
+        "End": True,
+    }
+    told = run(machine({"A": put}))
+    assert told["status"] == "SUCCEEDED", told
+    events = {event["type"]: event for event in history(states, told["executionArn"])}
+    assert "Entries" in events["TaskScheduled"]["taskScheduledEventDetails"]["parameters"]
+    assert "EventId" in events["TaskSucceeded"]["taskSucceededEventDetails"]["output"]
+
+
+def test_aws_sdk_results_are_json_and_errors_have_the_services_name(machine: Any, run: Any, client: Any) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets", "Parameters": {}, "End": True}
+    client("s3").create_bucket(Bucket="tiny-listed", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    output = json.loads(run(machine({"A": task}))["output"])
+    assert output["Buckets"][0]["CreationDate"].endswith("Z")
+    describe = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint",
+        "Parameters": {"EndpointName": "nobody"},
+        "End": True,
+    }
+    assert run(machine({"A": describe}))["error"] == "SageMaker.SageMakerException"
+
+
+def test_json_is_sent_as_text_where_an_api_takes_bytes(machine: Any, run: Any, client: Any, fresh: Any) -> None:
+    s3, bucket, body = client("s3"), fresh("bucket"), {"Contents": [{"Key": "a", "Size": 1}]}
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    put = {"Bucket": bucket, "Key": "a.json", "Body.$": "$"}
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:putObject", "Parameters": put, "End": True}
+    assert run(machine({"Put": task}), body)["status"] == "SUCCEEDED"
+    assert json.loads(s3.get_object(Bucket=bucket, Key="a.json")["Body"].read()) == body
+
+
+def test_sagemaker_is_called_by_aws_sdk_with_the_machines_role_and_every_field(
+    machine: Any, run: Any, role: Any, client: Any, fresh: Any
+) -> None:
+    name, taken = fresh("model"), fresh("taken")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn = client("iam").create_role(RoleName=taken, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    reading = {"Effect": "Allow", "Action": ["ecr:*", "s3:*"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
+    client("iam").put_role_policy(RoleName=taken, PolicyName="reading", PolicyDocument=document)
+    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
+    create = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sagemaker:createModel",
+        "Parameters": {
+            "ModelName": name,
+            "ExecutionRoleArn": arn,
+            "EnableNetworkIsolation": True,
+            "PrimaryContainer": {"Image": image, "ModelDataUrl": "s3://nowhere/model.tar.gz"},
+        },
+        "End": True,
+    }
+    only = role({"Effect": "Allow", "Action": ["sagemaker:CreateModel"], "Resource": "*"})
+    refused = run(machine({"A": create}, role_arn=only))
+    assert "iam:PassRole" in refused["cause"], refused
+    told = run(machine({"A": create}))
+    assert told["status"] == "SUCCEEDED", told["cause"]
+    assert json.loads(told["output"])["ModelArn"].endswith(f":model/{name}")
+    assert client("sagemaker").describe_model(ModelName=name)["EnableNetworkIsolation"] is True
+    wrong = {**create, "Parameters": {**create["Parameters"], "Isolation": True}}
+    assert run(machine({"A": wrong}))["status"] == "FAILED"
+
+
+def test_machines_made_by_cloudformation_execute(client: Any, states: Any, fresh: Any) -> None:
+    definition = json.dumps({"StartAt": "A", "States": {"A": PASS}})
+    body = {
+        "Resources": {
+            "M": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {"DefinitionString": definition, "RoleArn": ROLE, "StateMachineName": fresh("cfn")},
+            }
+        },
+        "Outputs": {"Arn": {"Value": {"Ref": "M"}}},
+    }
+    stack = fresh("stack")
+    client("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(body))
+    outputs = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
+    started = states.start_execution(stateMachineArn=outputs[0]["OutputValue"])
+    assert closed(states, started["executionArn"])["status"] == "SUCCEEDED"
+
+
+DISTRIBUTED = {
+    "Type": "Map",
+    "ItemProcessor": {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "I",
+        "States": {"I": {"Type": "Pass", "End": True}},
+    },
+    "End": True,
+}
+BRANCHES = {
+    "Type": "Parallel",
+    "Branches": [{"StartAt": "M", "States": {"M": DISTRIBUTED}}],
+    "End": True,
+}
+RUN_TASK = {"Type": "Task", "Resource": "arn:aws:states:::ecs:runTask.sync", "Parameters": {}, "End": True}
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "named"),
+    [
+        (DISTRIBUTED, {}, "Map states in DISTRIBUTED mode"),
+        (BRANCHES, {}, "Map states in DISTRIBUTED mode"),
+        ({"Type": "Pass", "End": True}, {"QueryLanguage": "JSONata"}, "does not cover JSONata"),
+        ({"Type": "Pass", "QueryLanguage": "JSONata", "End": True}, {}, "does not cover JSONata"),
+        (RUN_TASK, {}, "does not cover the task ecs:runTask.sync"),
+    ],
+)
+def test_what_is_not_covered_is_refused_by_name(machine: Any, state: Any, more: Any, named: str) -> None:
+    with pytest.raises(ClientError, match=named):
+        machine({"A": state}, **more)
+    # The negative control: it is the value that is refused, not the word.
+    machine(
+        {"A": {"Type": "Pass", "Result": {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "Resource": "ecs"}, "End": True}}
+    )

