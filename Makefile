@@ -102,8 +102,8 @@ dockerfiles: static
 	$(STATIC)/bin/hadolint $(SOURCES)
 
 bench: setup
-	@missed=0; for bench in tests/benchmarks/[a-z]*.py; do \
-		$(BIN)/python -m tests.benchmarks.$$(basename $$bench .py) || missed=1; done; exit $$missed
+	@missed=0; for bench in benchmarks/[a-z]*.py; do \
+		$(BIN)/python -m benchmarks.$$(basename $$bench .py) || missed=1; done; exit $$missed
 
 # The templates of a stage by the CDK's own command line, into build/synth/<stage>. It needs no credentials: the account
 # and the region are examples unless they are given (make synth STAGE=prod ACCOUNT=… REGION=…), and takes all

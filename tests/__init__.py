@@ -1,1 +1,1 @@
-"""Tests mirror the tree; benchmarks run as modules, `python -m tests.benchmarks.<name>`, which needs this file."""
+"""Tests mirror the tree."""

@@ -17,7 +17,7 @@ FOLDERS = {
     "console": ("console",),
     "localcloud": ("localcloud",),
     "tests": ("tests",),
-    "benchmarks": ("tests/benchmarks",),
+    "benchmarks": ("benchmarks",),
 }
 """The folders of each house. A file belongs to the house that names it most exactly."""
 CEILINGS = {"platform": 52_550, "console": 24_653, "localcloud": 15_820, "tests": 79_120, "benchmarks": 5_540}

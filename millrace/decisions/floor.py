@@ -11,7 +11,7 @@ change nothing. The rule takes over quickly, and the version comes back only whe
 
 Margin and numbers are declared before any of these labels has come. The default of the way back was chosen on the
 stream of electricity: with the same few labels for both ways a version that is not retrained stays below the rule in
-one to three of a hundred four-week windows there (`python -m tests.benchmarks.floor`).
+one to three of a hundred four-week windows there (`python -m benchmarks.floor`).
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ SENDERS = 3
 """All senders together may contradict SENDERS times the quota of one: who uses up his own holds up nobody else, and who
 takes many names gets no further than SENDERS of them."""
 SLOWLY, HIDDEN = 0.26, 0.2
-"""The largest share of 40 weeks' labels that was learnt turned, slowly and so as to be seen least: tests/benchmarks/
+"""The largest share of 40 weeks' labels that was learnt turned, slowly and so as to be seen least: benchmarks/
 turned_labels.py. It was .42 before the error was counted. And the share of files that is learnt turned at once, if
 their other labels are new too, and the model is right on them."""
 EARLY_SHARE = 0.1

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from tests.benchmarks import conclude
-from tests.benchmarks.burst import REAL, SIMULATED, Outcome
-from tests.benchmarks.exchangeable import Kept as Acts
-from tests.benchmarks.false_alarms import Cell as Window
-from tests.benchmarks.false_alarms import Found
-from tests.benchmarks.floor import Held
-from tests.benchmarks.ladder import CONTROL, Cell, Judged
-from tests.benchmarks.monitor_run import Run
-from tests.benchmarks.promise import Kept
-from tests.benchmarks.unlabelled import Window as Slice
+from benchmarks import conclude
+from benchmarks.burst import REAL, SIMULATED, Outcome
+from benchmarks.exchangeable import Kept as Acts
+from benchmarks.false_alarms import Cell as Window
+from benchmarks.false_alarms import Found
+from benchmarks.floor import Held
+from benchmarks.ladder import CONTROL, Cell, Judged
+from benchmarks.monitor_run import Run
+from benchmarks.promise import Kept
+from benchmarks.unlabelled import Window as Slice
 
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_expectations": 40.0}
 FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
 BURSTS = [Outcome(effects=drops, repeated=0, executions=1, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
@@ -204,7 +204,7 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
 
 
 def concluded(name: str, figures: Mapping[str, Any]) -> None:
-    conclude(importlib.import_module(f"tests.benchmarks.{name}").verdict(**figures))
+    conclude(importlib.import_module(f"benchmarks.{name}").verdict(**figures))
 
 
 def test_every_benchmark_is_in_the_table() -> None:
@@ -234,13 +234,13 @@ def test_a_missed_bar_is_exit_status_1(name: str, figure: dict[str, Any], capsys
 def test_what_cannot_be_measured_fails_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="not measured: expected a C compiler"):
-        importlib.import_module("tests.benchmarks.serving").main()
+        importlib.import_module("benchmarks.serving").main()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU it is measured")
 def test_without_a_gpu_training_fails_with_its_reason() -> None:
     with pytest.raises(SystemExit, match="not measured: expected a GPU that torch finds, got none"):
-        importlib.import_module("tests.benchmarks.training").main()
+        importlib.import_module("benchmarks.training").main()
 
 
 @pytest.mark.parametrize(
@@ -254,17 +254,17 @@ def test_without_a_gpu_training_fails_with_its_reason() -> None:
     ],
 )
 def test_the_networks_of_that_benchmark_are_trained_by_the_loop(network: str) -> None:
-    assert importlib.import_module("tests.benchmarks.training").ours(network, epochs=2, rows=8) > 0
+    assert importlib.import_module("benchmarks.training").ours(network, epochs=2, rows=8) > 0
 
 
 def test_the_road_that_the_validation_measures_is_the_function_s_own(tmp_path: Path) -> None:
-    validation = importlib.import_module("tests.benchmarks.validation")
+    validation = importlib.import_module("benchmarks.validation")
     validation.write(62_500, tmp_path / "rows", with_lines=True)
     assert validation.screened(tmp_path / "rows", 62_500)["peak_mb"] > 0
 
 
 def test_the_steps_that_the_scoring_measures_deliver_what_a_plain_loop_does(tmp_path: Path) -> None:
-    scoring = importlib.import_module("tests.benchmarks.scoring")
+    scoring = importlib.import_module("benchmarks.scoring")
     file, model = tmp_path / "accepted.parquet", tmp_path / "model"
     scoring.write_rows(500, file)
     scoring.write_model(model)

@@ -61,7 +61,7 @@ def test_code_is_counted_without_air_and_words() -> None:
     assert code_lines(text) == 5
     assert house_of(Path("localcloud/kernel/x.py")) == "localcloud"
     assert house_of(Path("infra/stacks/x.py")) == "platform"
-    assert house_of(Path("tests/benchmarks/x.py")) == "benchmarks"
+    assert house_of(Path("benchmarks/x.py")) == "benchmarks"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The tabular bias metrics of SageMaker Clarify by its names, equal to its library `smclarify` (tests/benchmarks/bias).
+"""The tabular bias metrics of SageMaker Clarify by its names, equal to its library `smclarify` (benchmarks/bias).
 
 Each compares a facet with all other rows, for labels that are positive or not. The gate `fairness` judges some of them
 by other names: `demographic_parity_difference` is the largest DPPL between two groups, `demographic_parity_ratio` the

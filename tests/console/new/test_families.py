@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from benchmarks.quality import xray
 from console.new.families import Family, suited
 from millrace.features.signature import Signature, TensorSpec
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.tasks.binary import Binary
 from millrace.tasks.regression import Regression
-from tests.benchmarks.quality import xray
 
 WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
 

@@ -13,14 +13,14 @@ from fairlearn import metrics as fairlearn
 from pyarrow import csv
 from typer.testing import CliRunner
 
+from benchmarks.bias import differences, figures, ours, random_table
 from console.cli.app import app
 from console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
 from millrace.errors import ConfigurationError
 from millrace.evaluation.measures.bias import POST_TRAINING, PRE_TRAINING, GroupRows, value_of
-from tests.benchmarks.bias import differences, figures, ours, random_table
 
 RECORDED = Path(__file__).parent / "smclarify.jsonl"
-"""What smclarify 0.5 said of the first tables of `tests.benchmarks.bias`, which compares a thousand."""
+"""What smclarify 0.5 said of the first tables of `benchmarks.bias`, which compares a thousand."""
 PUBLISHED = """{"post_training_bias_metrics": {"label": "target", "label_value_or_threshold": "1", "facets": {
     "feature_2": [{"value_or_threshold": "1", "metrics": [
         {"name": "DI", "description": "Disparate Impact (DI)", "value": 0.711340206185567},

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.serving import started, write_model
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.state.pointers import Pointers, Version
-from tests.benchmarks.serving import started, write_model
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
 

@@ -10,7 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 TEN = """\
 import sys
 from pathlib import Path
-from tests.benchmarks.kills import run
+from benchmarks.kills import run
 outcome = run(10, Path(sys.argv[1]))
 assert outcome.different == 0 and outcome.in_writes >= 5, outcome
 """

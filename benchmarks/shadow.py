@@ -1,0 +1,147 @@
+"""What a shadow costs live answers: p99 of the prediction function with looks and without: `python -m
+benchmarks.shadow`.
+
+The prediction function asks a serving container for one row at a time. In every second block a look runs beside it
+without a pause, which a release does once in two hours: bodies of 50 copies, as `judge_phase` sends them, to a
+challenger's container of its own. On AWS these are other machines, so here they have the other core. Blocks alternate,
+so that other work on the machine falls on both; the figure is the median of the ratios of neighbours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from benchmarks import conclude
+from benchmarks.prediction import ENVIRONMENT, EVENT, Queue
+from benchmarks.serving import FEATURES, REPOSITORY, started, write_model
+from functions.judge_phase.copies import ROWS
+
+BAR_RATIO = 1.05
+"""p99 with looks over p99 without."""
+BLOCKS, REQUESTS = 40, 400
+"""Blocks of either kind, and requests of a block."""
+
+
+def post(port: int, body: bytes) -> bytes:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", data=body, headers={"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: bytes = answer.read()
+    return found
+
+
+def look(port: int) -> None:
+    """Ask the challenger for copies, for ever."""
+    body = json.dumps({"rows": [dict.fromkeys(FEATURES, 0.25)] * ROWS, "others": [{}] * ROWS}).encode()
+    while True:
+        assert len(json.loads(post(port, body))["predictions"]) == ROWS
+
+
+@contextmanager
+def going_on(pids: Sequence[int]) -> Iterator[None]:
+    """In the block the processes run, which stand still before and after it."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+
+
+def p99_ms(handler: Any, event: dict[str, Any], context: Any) -> float:
+    """Of so many requests."""
+    times = []
+    with contextlib.redirect_stdout(io.StringIO()):
+        for _ in range(REQUESTS):
+            began = time.perf_counter()
+            handler(event, context)
+            times.append((time.perf_counter() - began) * 1000)
+    return float(np.quantile(times, 0.99))
+
+
+def verdict(*, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """The result of p99 with looks and without, of neighbouring blocks."""
+    figure = round(median(beside / alone for beside, alone in pairs), 3)
+    beside_ms, alone_ms = (round(median(one), 3) for one in zip(*pairs, strict=True))
+    unit = "p99 of live answers with a shadow's looks over p99 without"
+    result = {"name": "shadow", "figure": figure, "unit": unit, "bar": BAR_RATIO, "holds": figure <= BAR_RATIO}
+    return {**result, "with_ms": beside_ms, "without_ms": alone_ms}
+
+
+def main() -> None:
+    """Print the result as JSON; exits with 1 where the bar is missed, and with the reason where nothing is measured."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        sys.exit("shadow: not measured: expected two cores, one for the live version and one for the shadow")
+    os.environ.update(ENVIRONMENT)
+    from functions.prediction import handler as function
+    from millrace.decisions.endpoint import read_response
+
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as open_:
+        write_model(Path(scratch) / "model")
+        ports = []
+        for _ in range(2):
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                ports.append(free.getsockname()[1])
+        served = [
+            open_.enter_context(
+                started(
+                    [sys.executable, "-m", "jobs.serving", "serve"],
+                    port,
+                    MILLRACE_ML_ROOT=scratch,
+                    MILLRACE_BIND="127.0.0.1",
+                    MILLRACE_WORKERS="1",
+                    SAGEMAKER_BIND_TO_PORT=str(port),
+                )
+            )
+            for port in ports
+        ]
+        looking = subprocess.Popen([sys.executable, "-m", "benchmarks.shadow", str(ports[1])], cwd=REPOSITORY)
+        open_.callback(looking.wait)
+        open_.callback(looking.kill)
+        for pid, core in ((0, cores[0]), (served[0], cores[0]), (served[1], cores[1]), (looking.pid, cores[1])):
+            os.sched_setaffinity(pid, {core})
+        task, shadow = function.ROAD.task, (served[1], looking.pid)
+        function.ROAD.invoke = lambda body, rows: read_response(post(ports[0], body), rows=rows, task=task)
+        function.ROAD.sqs = Queue()
+        event = {"rows": json.loads(EVENT.read_text())["rows"][:1]}
+        context = SimpleNamespace(
+            aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
+            function_name="prediction",
+            memory_limit_in_mb=1024,
+            invoked_function_arn="arn",
+        )
+        time.sleep(3)  # the shadow starts
+        with going_on(shadow):
+            p99_ms(function.handler, event, context)
+        pairs = []
+        for _ in range(BLOCKS):
+            with going_on(shadow):
+                beside = p99_ms(function.handler, event, context)
+            pairs.append((beside, p99_ms(function.handler, event, context)))
+        assert looking.poll() is None, "the looks have ended"
+    conclude(verdict(pairs=pairs))
+
+
+if __name__ == "__main__":
+    look(int(sys.argv[1])) if len(sys.argv) > 1 else main()

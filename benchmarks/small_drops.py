@@ -1,0 +1,97 @@
+"""How long 1,000 small files into one table take, and a drop of another feed beside them.
+
+`python -m benchmarks.small_drops`, or with another number of files behind it. They are dropped at once into the
+local cloud, whose clock goes at the speed of the wall's; the other drop comes when the first of them are committed.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import conclude
+from benchmarks.burst import count, look, put_rows
+from console.demo.electricity import STORY
+from console.demo.months import SAMPLE, months
+from console.local_cloud.local_cloud import LocalCloud, started
+from millrace.names import drop_id_of
+
+FILES = 1000
+SECONDS_PER_FILE = 0.3
+"""1,000 files take five minutes."""
+BESIDE_S = 10.0
+"""From the drop to the end of its execution."""
+MOST_S = 1800.0
+
+
+def run(files: int) -> dict[str, Any]:
+    """The figures of `verdict`, of a cloud of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="millrace-small-drops-") as folder,
+        started(Path(folder), clock=STORY.start, workloads=[STORY.workload]) as cloud,
+    ):
+        begun = time.monotonic()
+        put_rows(cloud, files)
+        until_ended(cloud, 1)
+        beside_s = drop_labels(cloud)
+        while cloud.running() and time.monotonic() < begun + MOST_S:
+            print(f"{time.monotonic() - begun:.0f} s: {dict(count(cloud))}", flush=True)
+            time.sleep(5)
+        took_s = time.monotonic() - begun
+        outcome = look(cloud, hours=took_s / 3600)
+        print(outcome, flush=True)
+    whole = (outcome.effects, outcome.repeated, outcome.dead, outcome.held) == (files, 0, 0, 0)
+    return {"files": files, "took_s": took_s, "beside_s": beside_s, "executions": outcome.executions, "is_whole": whole}
+
+
+def until_ended(cloud: LocalCloud, number: int) -> None:
+    while count(cloud)["SUCCEEDED"] < number:
+        time.sleep(0.1)
+
+
+def drop_labels(cloud: LocalCloud) -> float:
+    """The seconds until a drop of labels has ended."""
+    (month,) = months(SAMPLE, "1997-01", "1997-01")
+    s3, states = cloud.client("s3"), cloud.client("stepfunctions")
+    begun = time.monotonic()
+    key = f"{STORY.workload}/labels/beside.csv"
+    version = s3.put_object(Bucket=STORY.names.platform.bucket("landing"), Key=key, Body=month.labels())["VersionId"]
+    name = drop_id_of(STORY.names.platform.bucket("landing"), key, version)
+    arn = STORY.names.execution_arn("ingest", name)
+    while time.monotonic() < begun + MOST_S:
+        try:
+            if states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED":
+                break
+        except states.exceptions.ExecutionDoesNotExist:
+            pass
+        time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+def verdict(
+    *, files: int = FILES, took_s: float, beside_s: float, executions: int = 0, is_whole: bool = True
+) -> dict[str, Any]:
+    """The result: every file has one effect, all of them and the other drop in their time."""
+    bar_s = files * SECONDS_PER_FILE
+    return {
+        "name": "small_drops",
+        "figure": round(took_s, 1),
+        "unit": f"s for {files} files",
+        "bar": bar_s,
+        "executions": executions,
+        "beside_s": round(beside_s, 1),
+        "holds": is_whole and took_s <= bar_s and beside_s <= BESIDE_S,
+    }
+
+
+def main() -> None:
+    """Print the figures; exits with 1 if a file has no effect or two, or if it takes too long."""
+    files = int(sys.argv[1]) if len(sys.argv) > 1 else FILES
+    conclude(verdict(**run(files)))
+
+
+if __name__ == "__main__":
+    main()
