@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from benchmarks.loop import API_CALLS
 from console.demo.electricity import CANARY_DAYS, STORY
 from console.demo.months import ROWS_A_DAY, SAMPLE, file_to_score, months
 from console.queries.climbs import read_climbs
@@ -20,7 +21,6 @@ from millrace.decisions.record import Decision
 from millrace.decisions.store import read_days
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
-from tests.benchmarks.loop import API_CALLS
 from tests.end_to_end.conftest import Lived, calls_of_people, control
 
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
