@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -36,6 +36,11 @@ class Environment:
     def now(self) -> datetime:
         """The environment's own time: the clock of a local cloud can be moved."""
         return self.cloud.now() if self.cloud else datetime.now(UTC)
+
+    def listed(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Any]:
+        """The entries below `key` of a listing, fetched page by page."""
+        pages = self.client(service).get_paginator(operation).paginate(**parameters)
+        return (entry for page in pages for entry in page.get(key, ()))
 
     def identity(self) -> str:
         """The ARN of who calls: a person, or a role that a person has taken on."""
@@ -70,8 +75,7 @@ class Environment:
 
     def deployed(self) -> list[WorkloadNames]:
         """The workloads that have a folder and whose state machines exist here, sorted by name."""
-        pages = self.client("stepfunctions").get_paginator("list_state_machines").paginate()
-        machines = {machine["name"] for page in pages for machine in page["stateMachines"]}
+        machines = {each["name"] for each in self.listed("stepfunctions", "list_state_machines", "stateMachines")}
         return [names for names in self.declared() if names.machine("ingest") in machines]
 
     def declared(self) -> list[WorkloadNames]:

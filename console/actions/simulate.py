@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from console.actions.declaration import Keys
 from console.environment import Environment
-from console.queries.cost import find_cost
+from console.queries.money.month import find_cost
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 from millrace.simulation.history import LivedHistory

@@ -63,10 +63,9 @@ def teardown(
 
 def teardown_machines(environment: Environment) -> list[str]:
     """The ARNs of the teardown machines of all deployed workloads, sorted by name."""
-    pages = environment.client("stepfunctions").get_paginator("list_state_machines").paginate()
-    found = [one["stateMachineArn"] for page in pages for one in page["stateMachines"]]
-    ours = f":{environment.platform.prefix}-"
-    return sorted(arn for arn in found if ours in arn and arn.endswith(MACHINE))
+    listed = environment.listed("stepfunctions", "list_state_machines", "stateMachines")
+    arns, ours = sorted(one["stateMachineArn"] for one in listed), f":{environment.platform.prefix}-"
+    return [arn for arn in arns if ours in arn and arn.endswith(MACHINE)]
 
 
 def run_machines(
@@ -144,8 +143,7 @@ def _find_cdk() -> str:
 def unprotect(environment: Environment, is_ours: Callable[[str], bool]) -> None:
     """Take the termination protection from those stacks that have it, in a stage like `prod`."""
     cloudformation = environment.client("cloudformation")
-    pages = cloudformation.get_paginator("describe_stacks").paginate()
-    for stack in [one for page in pages for one in page["Stacks"]]:
+    for stack in list(environment.listed("cloudformation", "describe_stacks", "Stacks")):
         if stack.get("EnableTerminationProtection") and is_ours(stack["StackName"]):
             cloudformation.update_termination_protection(
                 StackName=stack["StackName"], EnableTerminationProtection=False
@@ -232,6 +230,5 @@ def _job_logs(environment: Environment) -> Iterator[Left]:
 
 
 def _groups_of_jobs(environment: Environment) -> list[dict[str, Any]]:
-    paginator = environment.client("logs").get_paginator("describe_log_groups")
-    pages = paginator.paginate(logGroupNamePrefix="/aws/sagemaker/")
-    return [one for page in pages for one in page["logGroups"] if one["logGroupName"] in JOB_LOGS]
+    listed = environment.listed("logs", "describe_log_groups", "logGroups", logGroupNamePrefix="/aws/sagemaker/")
+    return [one for one in listed if one["logGroupName"] in JOB_LOGS]

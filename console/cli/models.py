@@ -38,9 +38,9 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     monitors of the live version cannot watch."""
     from console.commands import command
     from console.queries.climbs import find_climb, sentence_of
+    from console.queries.money.endpoint import find_asleep, words_of
     from console.queries.monitoring_limits import read_limits
     from console.queries.runs import SHORT
-    from console.queries.sleeps import find_asleep, words_of
     from console.queries.versions import find_versions, read_call_times, read_evaluation
 
     environment, names = find_deployed(stage, build, workload)

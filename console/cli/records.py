@@ -20,7 +20,7 @@ from console.words import count
 
 if TYPE_CHECKING:
     from console.environment import Environment
-    from console.queries.cost import MonthCost
+    from console.queries.money.month import MonthCost
     from millrace.decisions.record import Decision
     from millrace.messages.withdrawal import Withdrawn
     from millrace.names import WorkloadNames
@@ -157,7 +157,7 @@ def cost(
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
-    from console.queries.cost import find_cost
+    from console.queries.money.month import find_cost
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find_deployed(stage, build, workload)

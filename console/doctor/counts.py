@@ -27,11 +27,7 @@ def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
     Roles that this stage has made already count as free."""
     iam, prefix = environment.client("iam"), f"{environment.platform.prefix}-"
     summary = iam.get_account_summary()["SummaryMap"]
-    own = sum(
-        role["RoleName"].startswith(prefix)
-        for page in iam.get_paginator("list_roles").paginate()
-        for role in page["Roles"]
-    )
+    own = sum(role["RoleName"].startswith(prefix) for role in environment.listed("iam", "list_roles", "Roles"))
     # The stage's own roles are counted as free again, since `needed` counts them anew.
     free = summary["RolesQuota"] - summary["Roles"] + own
     needed = ROLES_OF_STAGE + ROLES_OF_WORKLOAD * workloads
@@ -47,8 +43,8 @@ def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
     events, prefix = environment.client("events"), f"{environment.platform.prefix}-"
     buses = {bus["Name"] for bus in events.list_event_buses()["EventBuses"]} & {"default", environment.platform.bus}
     for bus in sorted(buses):
-        pages = events.get_paginator("list_rules").paginate(EventBusName=bus)
-        foreign = sum(not rule["Name"].startswith(prefix) for page in pages for rule in page["Rules"])
+        rules = environment.listed("events", "list_rules", "Rules", EventBusName=bus)
+        foreign = sum(not rule["Name"].startswith(prefix) for rule in rules)
         yield _check(f"rules of bus {bus}", needed, most - foreign, "ask for more: quota Rules of events")
 
 

@@ -22,11 +22,9 @@ from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import declared_aside, required_instances
 from console.environment import Environment, find_environment
 from console.queries.alarm_states import MAIL_LOG, find_receivers
-from console.queries.idle import IDLE_DAYS, find_idle
+from console.queries.money.endpoint import IDLE_DAYS, find_asleep, find_idle, live_fleet
 from console.queries.monitoring_limits import read_limits
 from console.queries.overview import lost_endpoint
-from console.queries.sleeps import find_asleep
-from console.queries.usage import live_fleet
 from console.queries.versions import state_of
 from console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
@@ -206,10 +204,9 @@ def _images(environment: Environment) -> Iterator[Check]:
 
     Whether a checkout requires a newer image is for synth to say."""
     platform = environment.platform
-    pages = environment.client("ssm").get_paginator("get_parameters_by_path")
     for image in IMAGES:
         path = platform.parameter(f"image/{image}")
-        noted = [one for page in pages.paginate(Path=path) for one in page["Parameters"]]
+        noted = list(environment.listed("ssm", "get_parameters_by_path", "Parameters", Path=path))
         newest = max(noted, key=lambda one: one["LastModifiedDate"])["Value"] if noted else "none"
         advice = f"make images STAGE={platform.stage} (after the platform stack)"
         yield _check(f"image {image}", f"a digest below {path}", newest[:19], good=bool(noted), advice=advice)
@@ -217,8 +214,8 @@ def _images(environment: Environment) -> Iterator[Check]:
 
 def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
     """The status of the platform's stack, and the stacks of each workload. Not every workload must be deployed."""
-    pages = environment.client("cloudformation").get_paginator("describe_stacks").paginate()
-    found = {stack["StackName"]: stack["StackStatus"] for page in pages for stack in page["Stacks"]}
+    listed = environment.listed("cloudformation", "describe_stacks", "Stacks")
+    found = {stack["StackName"]: stack["StackStatus"] for stack in listed}
     platform, stage = f"{environment.platform.prefix}-platform", environment.platform.stage
     deploy = "millrace up" if stage == "local" else f"cdk deploy {platform} -c stage={stage}"
     status = found.get(platform, "not there")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from console.presenters.catalogue import outcome, titled
 from console.queries.answers import answer
-from console.queries.gain import UNIT, Gain, gain_of
+from console.queries.money.gain import UNIT, Gain, gain_of
 from console.queries.report import WorkloadReport
 from console.queries.runs import parent_of
 from console.words import count

@@ -101,8 +101,8 @@ MAIL_LOG = "/local/mail"
 
 def find_receivers(environment: Environment, names: WorkloadNames) -> tuple[Receiver, ...]:
     """Who gets the changes of alarms, and the notices of failed runs and rejected drops."""
-    pages = environment.client("sns").get_paginator("list_subscriptions_by_topic")
-    found = [one for page in pages.paginate(TopicArn=names.platform.alarm_topic_arn) for one in page["Subscriptions"]]
+    topic = {"TopicArn": names.platform.alarm_topic_arn}
+    found = list(environment.listed("sns", "list_subscriptions_by_topic", "Subscriptions", **topic))
     events, rule = environment.client("events"), names.platform.rule(RAISED)
     deployed = any(one["Name"] == rule for one in events.list_rules(NamePrefix=rule)["Rules"])
     targets = events.list_targets_by_rule(Rule=rule)["Targets"] if deployed else []

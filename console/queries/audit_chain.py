@@ -78,14 +78,10 @@ class Head:
 def audited_workloads(environment: Environment) -> list[str]:
     """The workloads with a record in the table or an object in the bucket, whether they are deployed or not."""
     bucket = environment.platform.bucket("audit")
-    pages = environment.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Delimiter="/")
-    folders = {one["Prefix"].rstrip("/") for page in pages for one in page.get("CommonPrefixes", [])}
-    tables = (
-        environment.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(TableName=environment.platform.audit_table, ProjectionExpression="pk")
-    )
-    return sorted(folders | {item["pk"]["S"] for page in tables for item in page["Items"]})
+    listed = environment.listed("s3", "list_object_versions", "CommonPrefixes", Bucket=bucket, Delimiter="/")
+    table = {"TableName": environment.platform.audit_table, "ProjectionExpression": "pk"}
+    items = environment.listed("dynamodb", "scan", "Items", **table)
+    return sorted({*(one["Prefix"].rstrip("/") for one in listed), *(item["pk"]["S"] for item in items)})
 
 
 def verify_chain(
@@ -149,17 +145,16 @@ def _chain(environment: Environment, workload: str) -> AuditChain:
 
 def _table(environment: Environment, workload: str) -> dict[str, Item]:
     """The items of the audit table by their sort keys, in order."""
-    pages = (
-        environment.client("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=environment.platform.audit_table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": workload}},
-            ConsistentRead=True,
-        )
+    items = environment.listed(
+        "dynamodb",
+        "query",
+        "Items",
+        TableName=environment.platform.audit_table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": workload}},
+        ConsistentRead=True,
     )
-    return {item["sk"]["S"]: item for page in pages for item in page["Items"]}
+    return {item["sk"]["S"]: item for item in items}
 
 
 def _examine(chain: AuditChain, links: Sequence[StoredLink], bucket: str, table: Mapping[str, Item]) -> _Examined:

@@ -61,12 +61,14 @@ def _on_its_way(environment: Environment, names: WorkloadNames) -> str:
 
 def _reasons(environment: Environment, names: WorkloadNames) -> Iterator[str]:
     """Class and message of each error in the last minutes, the oldest first."""
-    logs = environment.client("logs")
-    pages = logs.get_paginator("filter_log_events").paginate(
+    events = environment.listed(
+        "logs",
+        "filter_log_events",
+        "events",
         logGroupName=f"/aws/lambda/{names.function('prediction')}",
         startTime=int((environment.now() - LOOKED_AT).timestamp() * 1000),
         filterPattern=f'"{SAID}"',
     )
-    for event in islice((event for page in pages for event in page["events"]), MOST_EVENTS):
+    for event in islice(events, MOST_EVENTS):
         entry = json.loads(event["message"])
         yield f"{entry['error']}: {entry['reason']}"

@@ -11,9 +11,9 @@ from console.environment import Environment
 from console.queries.alarm_states import AlarmState, find_alarm_states
 from console.queries.automation import Automates, find_automates
 from console.queries.executions import Execution
+from console.queries.money.endpoint import find_asleep, words_of
 from console.queries.reviews import Waiting, find_waiting_reviews
 from console.queries.runs import Run, read_execution, runs_by_machine
-from console.queries.sleeps import find_asleep, words_of
 from console.queries.unread import Unread, part, unread
 from console.queries.versions import WaitingVersion, find_waiting, state_of
 from console.queries.waiting import WaitingDrops, read_waiting

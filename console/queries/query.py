@@ -96,8 +96,8 @@ def price(scanned: int) -> float:
 
 def find_tables(environment: Environment, *, workload: str = "") -> tuple[KnownTable, ...]:
     """The tables that can be queried, of one workload or of all."""
-    pages = environment.client("glue").get_paginator("get_tables").paginate(DatabaseName=environment.platform.database)
-    found = sorted((table for page in pages for table in page["TableList"]), key=lambda table: str(table["Name"]))
+    listed = environment.listed("glue", "get_tables", "TableList", DatabaseName=environment.platform.database)
+    found = sorted(listed, key=lambda table: str(table["Name"]))
     return tuple(
         KnownTable(
             table=table["Name"],

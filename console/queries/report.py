@@ -18,6 +18,8 @@ from console.queries.drops import Drop, find_drops
 from console.queries.executions import Execution, executions
 from console.queries.lineage import trace_decision
 from console.queries.link import Link
+from console.queries.money.month import find_usage
+from console.queries.money.work import CostLine, Job, find_jobs
 from console.queries.monitoring import (
     AlarmRaised,
     ChampionPeriod,
@@ -34,7 +36,6 @@ from console.queries.served import find_rejected
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.unjudged import find_unjudged
 from console.queries.unread import Unread, part
-from console.queries.usage import CostLine, Job, find_jobs, find_usage
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.messages.climb import Climb
@@ -152,7 +153,8 @@ def read_report(
     quarantined = read("drops", lambda: count_reasons(find_rows(environment, names, runs=dropped))) or {}
     decision = read("lineage", lambda: newest_decision(environment, names))
     records = read("timeline", lambda: audit_of(environment, names)) or ()
-    jobs = read("cost", lambda: find_jobs(environment, runs)) or ()
+    first = min((run.started for run in runs), default=now)
+    jobs = read("cost", lambda: tuple(find_jobs(environment, [run.name for run in runs], since=first))) or ()
     # Newest first; the page shows the models oldest first.
     newest = read("models", lambda: list(islice(find_versions(environment, names), MOST_VERSIONS))) or []
     climbs = read("models", lambda: read_climbs(s3, names)) or {}

@@ -10,8 +10,8 @@ from math import exp, lgamma
 
 from console.environment import Environment
 from console.queries.drops import Drop
+from console.queries.money.work import DAY_S, MOST_DAYS
 from console.queries.monitoring import MonitoredWindow
-from console.queries.usage import DAY_S, MOST_DAYS
 from console.words import spelled
 from millrace.messages.served import ServedReport
 from millrace.names import WorkloadNames

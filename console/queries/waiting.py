@@ -103,10 +103,10 @@ def queue_length(sqs: Any, url: str) -> int:
 
 def is_switched_off(environment: Environment, names: WorkloadNames) -> bool:
     """Whether nothing reads a queue whose messages start machines."""
-    pages = environment.client("lambda").get_paginator("list_event_source_mappings")
     for queue in STARTING_QUEUES:
-        found = pages.paginate(EventSourceArn=names.queue_arn(queue))
-        states = [one["State"] for page in found for one in page["EventSourceMappings"]]
+        source = {"EventSourceArn": names.queue_arn(queue)}
+        found = environment.listed("lambda", "list_event_source_mappings", "EventSourceMappings", **source)
+        states = [one["State"] for one in found]
         # Without any mapping the workload is not deployed, which is another matter.
         if states and all(state in {"Disabling", "Disabled"} for state in states):
             return True

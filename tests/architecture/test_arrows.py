@@ -60,8 +60,8 @@ def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
         "functions.intake.handler": "functions.guard.evidence",
         "jobs.monitoring.decisions": "jobs.serving.rows",
         "jobs.external_model.job": "jobs.evaluation.job",
-        "console.queries.cost": "console.pages.page",
-        "console.queries.usage": "console.presenters.catalogue",
+        "console.queries.money.month": "console.pages.page",
+        "console.queries.money.work": "console.presenters.catalogue",
         "console.pages.timeline": "boto3",
     }
     for source, target in arrows.items():

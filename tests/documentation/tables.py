@@ -14,7 +14,7 @@ import typer
 from pydantic import BaseModel
 
 from console.cli.app import app
-from console.queries.cost import MONTH_S, POLL_S, POLLERS, RATES
+from console.queries.money.standing import MONTH_S, POLL_S, POLLERS, RATES
 from infra.options import Options
 from millrace.consumers.catalogue import Kind
 from millrace.consumers.consumer import Consumer

@@ -34,9 +34,9 @@ from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud, deploy, find_cloud, start_cloud, start_synthesis
 from console.local_cloud.processes import Processes
 from console.queries.answers import drops_of
-from console.queries.cost import find_standing
 from console.queries.dead_letters import find_dead_queues
 from console.queries.executions import executions
+from console.queries.money.standing import find_standing
 from infra.stacks.ingestion import GATHERED
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots

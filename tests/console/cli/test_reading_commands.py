@@ -19,7 +19,7 @@ from console.cli.app import app
 from console.cli.watch import ENDS, error_line, next_lines
 from console.environment import find_environment
 from console.presenters.audit_records import SENTENCES
-from console.queries import cost
+from console.queries.money import standing
 from console.queries.monitoring import MonitoredWindow
 from console.queries.report import WorkloadReport, read_report
 from console.queries.versions import state_of
@@ -66,7 +66,7 @@ def stored() -> Iterator[WorkloadReport]:
             patch.setenv(name, value)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         # The bytes that are stored here are of no run: too many objects have no line of costs.
-        patch.setattr(cost, "MOST_OBJECTS", 0)
+        patch.setattr(standing, "MOST_OBJECTS", 0)
         report = read_stored(stage="dev")
         stored_cloud.store(report)
         yield report

@@ -8,12 +8,16 @@ import pytest
 
 from console.pages.balance import balance_of
 from console.pages.page import page
-from console.queries.gain import Gain, gain_of
+from console.queries.money.gain import Gain, gain_of
+from console.queries.money.work import Job
 from console.queries.report import WorkloadReport
-from console.queries.usage import Job
 from millrace.evaluation.evidence import CostEvidence, CostFigures, Estimate
+from millrace.evaluation.report import ChampionComparison
 
-GAIN = Gain(rows=100, beside="1", before=0.3, after=0.2, least=0.05, price=2.0)
+COMPARED = ChampionComparison(
+    model_version="1", rows=100, error=0.3, challenger_error=0.2, difference=0.1, lower_bound=0.05
+)
+GAIN = Gain(compared=COMPARED, price=2.0)
 
 
 def with_jobs(report: WorkloadReport, price: float | None = 0.05) -> WorkloadReport:
@@ -61,8 +65,9 @@ def test_without_a_price_nothing_is_saved_or_lost(report: WorkloadReport) -> Non
 def test_a_gain_is_a_difference_of_errors_times_their_price() -> None:
     assert (GAIN.of(1000), GAIN.least_of(1000)) == (pytest.approx(200), pytest.approx(100))
     assert "so 5 pay for the training" in GAIN.words(usd=1.0)
+    worse = COMPARED.model_copy(update={"challenger_error": 0.4})
     # A worse version pays for nothing, and amounts of another currency are not set off.
-    assert "pay for" not in replace(GAIN, after=0.4).words(1.0) + replace(GAIN, currency="EUR").words(1.0)
+    assert "pay for" not in replace(GAIN, compared=worse).words(1.0) + replace(GAIN, currency="EUR").words(1.0)
 
 
 def test_costs_by_class_have_the_mean_of_the_wrong_answers(report: WorkloadReport) -> None:

@@ -16,21 +16,12 @@ from moto.sagemaker.models import sagemaker_backends
 
 from console.environment import Environment
 from console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
-from console.queries import cost, usage
-from console.queries.cost import (
-    BESIDE,
-    BUCKETS,
-    MonthCost,
-    find_cost,
-    find_ready,
-    metrics_of,
-    mlflow_lines,
-    query_lines,
-    standing,
-    storage_lines,
-)
-from console.queries.idle import find_idle
-from console.queries.usage import HOURS_PER_MONTH, CostLine, Fleet, Job, endpoint_lines, live_fleet
+from console.queries.money import month
+from console.queries.money import standing as monthly
+from console.queries.money.endpoint import HOURS_PER_MONTH, Fleet, endpoint_lines, find_idle, live_fleet
+from console.queries.money.month import BESIDE, MonthCost, find_cost, query_lines
+from console.queries.money.standing import BUCKETS, find_ready, metrics_of, mlflow_lines, standing, storage_lines
+from console.queries.money.work import CostLine, Job
 from console.queries.versions import state_of
 from infra.rules.assembly import Stack, read
 from millrace.errors import EnvironmentNotFoundError
@@ -152,8 +143,8 @@ def test_what_ran_beside_and_what_is_stored_has_lines(
         ]
     }
     job = Job(run="windows", kind="processing", instance="ml.m5.large", billed_s=90.0)
-    monkeypatch.setattr(cost, "list_executions", lambda _states, _names, machine: iter(listed.get(machine, [])))
-    monkeypatch.setattr(cost, "jobs_of", lambda _environment, _kinds, runs, since: [job] if runs == ["windows"] else [])
+    monkeypatch.setattr(month, "list_executions", lambda _states, _names, machine: iter(listed.get(machine, [])))
+    monkeypatch.setattr(month, "find_jobs", lambda _environment, runs, since: [job] if runs == ["windows"] else [])
     (before,) = storage_lines(environment, NAMES)
     for key in (f"{NAMES.workload}/rows/a", "another/rows/a"):
         environment.client("s3").put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body=b"x" * 1000)
@@ -162,7 +153,7 @@ def test_what_ran_beside_and_what_is_stored_has_lines(
     found = find_cost(environment, NAMES, WORKLOAD, month="1997-05")
     assert [line.what for line in found.lines] == ["processing", "functions", "functions", "storage"]
     assert found.sum("once") == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
-    monkeypatch.setattr(cost, "MOST_OBJECTS", 0)
+    monkeypatch.setattr(monthly, "MOST_OBJECTS", 0)
     assert storage_lines(environment, NAMES) == ()
 
 
@@ -197,16 +188,14 @@ def test_a_scheduled_query_costs_what_athena_read_and_ten_megabytes_at_least() -
     ids=["before the month", "within it"],
 )
 def test_an_endpoint_that_was_made_within_the_month_says_since_when(
-    monkeypatch: pytest.MonkeyPatch, created: datetime, hours: float, since: datetime | None
+    created: datetime, hours: float, since: datetime | None
 ) -> None:
     fleet = Fleet(instance="ml.m5.large", count=2, created=created)
-    monkeypatch.setattr(usage, "live_fleet", lambda *_: fleet)
-    bare = Environment(platform=PLATFORM, client=lambda _: None)
     first, end = datetime(1997, 5, 1, tzinfo=UTC), datetime(1997, 5, 31, tzinfo=UTC)
-    (line,) = endpoint_lines(bare, NAMES, first, end)
+    (line,) = endpoint_lines(fleet, first, end)
     assert (line.count, line.since) == (2 * hours, since)
     assert line.usd == pytest.approx(hours * fleet.usd_per_hour)
-    assert endpoint_lines(bare, NAMES, first, first - timedelta(days=40)) == ()
+    assert endpoint_lines(fleet, first, first - timedelta(days=40)) == ()
 
 
 @pytest.fixture(scope="module")
@@ -219,9 +208,6 @@ def of_kind(stacks: list[Stack], kind: str) -> list[Any]:
     return [resource.properties for stack in stacks for resource in stack.resources(kind)]
 
 
-NOTHING = {"metrics": 0, "scaling": 0, "composites": 0, "dashboards": 0, "polled": 0}
-
-
 def test_it_is_at_most_three_dollars_and_ten_cents_line_by_line(stacks: list[Stack]) -> None:
     assert of_kind(stacks, "AWS::CloudWatch::Dashboard") == []
     deployed = {
@@ -230,7 +216,7 @@ def test_it_is_at_most_three_dollars_and_ten_cents_line_by_line(stacks: list[Sta
         "polled": len(of_kind(stacks, "AWS::Lambda::EventSourceMapping")),
         "scaling": 2,
     }
-    lines = standing(**NOTHING | deployed)
+    lines = standing(deployed)
     assert [(line.what, line.count, round(line.usd or 0, 2), line.billed) for line in lines] == [
         ("queues that functions poll", 2, 0.52, "monthly"),
         ("alarms", 18, 1.80, "monthly"),
@@ -239,12 +225,12 @@ def test_it_is_at_most_three_dollars_and_ten_cents_line_by_line(stacks: list[Sta
     ]
     assert sum(line.usd or 0 for line in lines) <= MOST_USD
     # The control: with a dashboard that is not free it would be above.
-    assert sum(line.usd or 0 for line in standing(**NOTHING | deployed | {"dashboards": 1})) > MOST_USD
+    assert sum(line.usd or 0 for line in standing(deployed | {"dashboards": 1})) > MOST_USD
 
 
 def test_dashboards_beyond_the_free_ones_are_shared() -> None:
     """Five in the account, of which two are paid: each workload has its fifth of these."""
-    (shared,) = standing(**NOTHING | {"dashboards": 2 / 5})
+    (shared,) = standing({"dashboards": 2 / 5})
     assert round(shared.usd or 0, 2) == 1.20
 
 
@@ -270,7 +256,7 @@ def test_a_function_that_is_kept_ready_costs_by_its_memory(snapstart: str | None
             else:
                 none = "ProvisionedConcurrencyConfigNotFoundException"
                 stubber.add_client_error("get_provisioned_concurrency_config", none, http_status_code=404)
-        lines = standing(**NOTHING, ready=find_ready(client, DEV))
+        lines = standing(find_ready(client, DEV))
     assert round(sum(line.usd or 0 for line in lines), 2) == usd
 
 

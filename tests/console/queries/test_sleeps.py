@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console.queries.sleeps import awake_lines, sleeps_of
+from console.queries.money.endpoint import endpoint_lines, sleeps_of
 from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped, VersionLive
 from millrace.messages.envelope import Message
 from millrace.state.audit import Record
@@ -63,6 +63,6 @@ def test_a_sleep_is_from_stop_to_start_within_the_period(records: list[Record], 
 
 def test_what_was_awake_and_what_was_saved_are_the_whole_period() -> None:
     records = [LIVE, stop(10), start(10, 24), stop(50), start(50, 51), stop(230)]
-    (line,) = awake_lines(records, FIRST, END)
+    (line,) = endpoint_lines(None, FIRST, END, records)
     saved = sum(one.usd for one in sleeps_of(records, FIRST, END))
     assert line.usd + saved == pytest.approx(240 * 2 * USD)

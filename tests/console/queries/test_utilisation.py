@@ -14,8 +14,9 @@ from moto import mock_aws
 from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM, REGION
 from console.queries.decisions import Day
-from console.queries.usage import Fleet
-from console.queries.utilisation import Traffic, Utilisation, advise, advise_callers, find_utilisation, traffic_of
+from console.queries.money.endpoint import Fleet, Utilisation, advise, find_utilisation
+from console.queries.money.month import Traffic, advise_callers, traffic_of
+from console.queries.money.work import CostLine
 from millrace.decisions.record import Decision, canonical
 from millrace.names import VARIANT, WorkloadNames
 from millrace.workload.load import load_workload
@@ -121,7 +122,8 @@ def test_one_of_two_instances_could_go_and_one_that_sleeps_is_not_told_to() -> N
 
 def test_what_callers_could_do_has_its_price() -> None:
     many = Traffic(predictions=1000, calls=100, together=50, repeated=250)
-    together, again = advise_callers(many, endpoint_usd=100, functions_usd=2)
+    lines = [CostLine(what=what, count=1, unit="", usd=usd) for what, usd in (("endpoint", 100), ("functions", 2))]
+    together, again = advise_callers(many, lines)
     assert "saves 1.0000 USD" in together
     assert "0.5000 USD of functions, and 25.00 USD" in again
-    assert [*advise_callers(replace(many, together=1, repeated=2), endpoint_usd=100, functions_usd=2)] == []
+    assert [*advise_callers(replace(many, together=1, repeated=2), lines)] == []

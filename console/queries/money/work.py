@@ -1,4 +1,4 @@
-"""The work of a workload that AWS bills, at list prices: jobs, the live endpoint, functions, state machines.
+"""The work of a workload that AWS bills, at list prices: jobs, functions, state machines.
 
 All figures are estimates: the time that SageMaker and Lambda report, times the prices of `millrace.workload.prices`."""
 
@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from itertools import takewhile
+from operator import getitem
 from typing import Any, Literal
 
 from console.columns import column
 from console.environment import Environment
-from console.queries.executions import Execution
 from console.words import units
-from millrace.aws.endpoints import find_endpoint
 from millrace.names import WorkloadNames, hash_of_run
 from millrace.workload.prices import PRICES, RATES, REGION_FACTOR, usd_per_hour
 
@@ -22,8 +23,6 @@ MOST_DAYS = 366
 """The longest period of a query, in days. GetMetricData returns at most 100,800 points per call; a metric has one a
 day."""
 DAY_S = 86_400
-HOURS_PER_MONTH = 730
-"""An average month: 365 days in 12 months."""
 
 JobKind = Literal["training", "processing", "transform"]
 JOBS: Mapping[JobKind, tuple[tuple[str, ...], str, str]] = {
@@ -74,41 +73,6 @@ class Job:
         return usd_per_hour(self.instance) * self.billed_s / 3600
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fleet:
-    """The instances of the live endpoint."""
-
-    instance: str
-    count: int
-    created: datetime
-    """When the endpoint was made; updates do not change it."""
-
-    @property
-    def usd_per_hour(self) -> float:
-        return usd_per_hour(self.instance) * self.count
-
-
-def find_jobs(environment: Environment, runs: Sequence[Execution]) -> tuple[Job, ...]:
-    """The ended jobs of these executions."""
-    first = min((run.started for run in runs), default=environment.now())
-    return tuple(jobs_of(environment, JOBS, [run.name for run in runs], since=first))
-
-
-def find_usage(
-    environment: Environment, names: WorkloadNames, runs: Sequence[Execution], jobs: Sequence[Job]
-) -> tuple[CostLine, ...]:
-    """One line for each kind of work since the first of the executions began, the most expensive first."""
-    if not runs:
-        return ()
-    first, now = min(run.started for run in runs), environment.now()
-    return by_price(
-        *endpoint_lines(environment, names, first, now),
-        *job_lines(jobs),
-        *function_lines(environment, names, first, now),
-        priced("state machines", sum(run.transitions for run in runs), "transitions", "state transition"),
-    )
-
-
 def by_price(*lines: CostLine) -> tuple[CostLine, ...]:
     """The lines, the most expensive first."""
     return tuple(sorted(lines, key=lambda line: -(line.usd or 0)))
@@ -120,50 +84,40 @@ def priced(what: str, count: float, unit: str, rate: str) -> CostLine:
     return CostLine(what=what, count=count, unit=unit, usd=count * price.usd, source=f"{price.source}, {price.as_of}")
 
 
-def jobs_of(
-    environment: Environment, kinds: Iterable[JobKind], runs: Iterable[str], *, since: datetime
-) -> Iterator[Job]:
+def find_jobs(environment: Environment, runs: Iterable[str], *, since: datetime) -> Iterator[Job]:
     """The ended jobs of the executions and tunings with these names, created after `since`.
 
     It takes one call for each job."""
-    sagemaker = environment.client("sagemaker")
     # A machine names its jobs `<hash of the execution's name>-…`.
     digests = {hash_of_run(run): run for run in runs}
-    for kind in kinds:
-        cluster, start, end = JOBS[kind]
-        for name in _job_names(sagemaker, kind, since) if digests else ():
-            run = digests.get(name.partition("-")[0]) or _tuning_of(name, digests.values())
-            described = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
-            if run is None or start not in described or end not in described:
-                continue
-            # `cluster` is the path to the instances in the description.
-            resources = described
-            for key in cluster:
-                resources = resources[key]
-            # Only a training job says what is billed: with spot instances that is less than its time.
-            billed_s = described.get("BillableTimeInSeconds", (described[end] - described[start]).total_seconds())
-            yield Job(
-                run=run,
-                kind=kind,
-                instance=resources["InstanceType"],
-                billed_s=billed_s * resources["InstanceCount"],
-            )
+    for kind in JOBS if digests else ():
+        for name in _job_names(environment, kind, since):
+            # A training of a tuning is named `<tuning>-<number>-<digest>`.
+            of_tuning = (run for run in digests.values() if name.startswith(f"{run}-"))
+            run = digests.get(name.partition("-")[0]) or next(of_tuning, None)
+            if run and (job := _ended(environment.client("sagemaker"), kind, name, run)):
+                yield job
 
 
-def _tuning_of(job: str, runs: Iterable[str]) -> str | None:
-    """The tuning that the job belongs to. Its training is named `<tuning>-<number>-<digest>`."""
-    return next((run for run in runs if job.startswith(f"{run}-")), None)
-
-
-def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
+def _job_names(environment: Environment, kind: JobKind, since: datetime) -> Iterator[str]:
     """The names of all jobs of the account that were created after `since`, the newest first."""
-    pages = sagemaker.get_paginator(f"list_{kind}_jobs").paginate(SortBy="CreationTime", SortOrder="Descending")
-    for page in pages:
-        for summary in page[f"{kind.title()}JobSummaries"]:
-            # Newest first, so all jobs after this one are older still.
-            if summary["CreationTime"] < since:
-                return
-            yield summary[f"{kind.title()}JobName"]
+    newest_first = {"SortBy": "CreationTime", "SortOrder": "Descending"}
+    listed = environment.listed("sagemaker", f"list_{kind}_jobs", f"{kind.title()}JobSummaries", **newest_first)
+    recent = takewhile(lambda summary: summary["CreationTime"] >= since, listed)
+    return (summary[f"{kind.title()}JobName"] for summary in recent)
+
+
+def _ended(sagemaker: Any, kind: JobKind, name: str, run: str) -> Job | None:
+    """The job; None if it has not ended."""
+    cluster, start, end = JOBS[kind]
+    described = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name})
+    if start not in described or end not in described:
+        return None
+    resources = reduce(getitem, cluster, described)
+    # Only a training job says what is billed: with spot instances that is less than its time.
+    billed_s = described.get("BillableTimeInSeconds", (described[end] - described[start]).total_seconds())
+    instance, count = resources["InstanceType"], resources["InstanceCount"]
+    return Job(run=run, kind=kind, instance=instance, billed_s=billed_s * count)
 
 
 def job_lines(jobs: Iterable[Job], *, what: str = "") -> Iterator[CostLine]:
@@ -178,52 +132,11 @@ def job_lines(jobs: Iterable[Job], *, what: str = "") -> Iterator[CostLine]:
             count=sum(job.billed_s for job in alike),
             unit="seconds",
             usd=sum(job.usd for job in alike),
-            source=_instance_source(instance),
+            source=source_of(instance),
         )
 
 
-def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
-    """The instances of the live endpoint; None if there is none."""
-    sagemaker = environment.client("sagemaker")
-    described = find_endpoint(sagemaker, names.endpoint)
-    if described is None:
-        return None
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
-    return Fleet(
-        instance=config["ProductionVariants"][0]["InstanceType"],
-        count=sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"]),
-        created=described["CreationTime"],
-    )
-
-
-def endpoint_lines(
-    environment: Environment, names: WorkloadNames, first: datetime, end: datetime
-) -> tuple[CostLine, ...]:
-    """The endpoint from `first`, or from its creation, to `end`, as if it had always had its present instances.
-
-    Empty if the endpoint does not exist, or if it was made after `end`. What an endpoint before it cost is not known
-    here."""
-    fleet = live_fleet(environment, names)
-    hours = (end - max(first, fleet.created)).total_seconds() / 3600 if fleet else 0
-    if fleet is None or hours <= 0:
-        return ()
-    return (fleet_line(fleet, hours, since=fleet.created if fleet.created > first else None),)
-
-
-def fleet_line(fleet: Fleet, hours: float, *, since: datetime | None = None) -> CostLine:
-    """The line of an endpoint that serves for so many hours."""
-    return CostLine(
-        what="endpoint",
-        which=f"{fleet.count} × {fleet.instance}",
-        count=fleet.count * hours,
-        unit="instance hours",
-        usd=fleet.usd_per_hour * hours,
-        since=since,
-        source=_instance_source(fleet.instance),
-    )
-
-
-def _instance_source(instance: str) -> str:
+def source_of(instance: str) -> str:
     """Where the instance's price was read. Its price was looked up before, which raises an error if there is none."""
     price = next(price for price in PRICES if price.instance == instance)
     return f"{price.source}; times {REGION_FACTOR} for the most expensive region; {price.as_of}"
@@ -233,8 +146,7 @@ def function_lines(
     environment: Environment, names: WorkloadNames, first: datetime, now: datetime
 ) -> tuple[CostLine, ...]:
     """Calls and GB-seconds of the workload's functions from `first` to `now`, by Lambda's metrics."""
-    pages = environment.client("lambda").get_paginator("list_functions").paginate()
-    listed = [each for page in pages for each in page["Functions"]]
+    listed = environment.listed("lambda", "list_functions", "Functions")
     memory_gb = {
         each["FunctionName"]: each["MemorySize"] / 1024
         for each in listed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from millrace.evaluation.report import Evaluation
+from millrace.evaluation.report import ChampionComparison, Evaluation
 
 UNIT = "USD"
 ROWS = 1000
@@ -13,34 +13,27 @@ ROWS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """The errors of two versions on the same recent rows, and what the difference is worth."""
+    """What the difference of two versions' errors on the same recent labels is worth."""
 
-    rows: int
-    """The labels."""
-    beside: str
-    """The number of the version that was live."""
-    before: float
-    """Its mean error."""
-    after: float
-    """The new version's."""
-    least: float
-    """The 95 % bound: `before` minus `after` is hardly less than this."""
+    compared: ChampionComparison
     price: float | None
     """What an error costs; for an amount what one of its units costs. None if nobody has declared it."""
     currency: str = UNIT
 
     def of(self, answers: int) -> float | None:
         """What so many answers save if the difference holds."""
-        return None if self.price is None else (self.before - self.after) * self.price * answers
+        better = self.compared.error - self.compared.challenger_error
+        return None if self.price is None else better * self.price * answers
 
     def least_of(self, answers: int) -> float | None:
-        """What they save at least."""
-        return None if self.price is None else self.least * self.price * answers
+        """What they save at least, with 95 %."""
+        return None if self.price is None else self.compared.lower_bound * self.price * answers
 
     def words(self, usd: float) -> str:
         """What 1,000 answers save, and how many pay for a training of so many US dollars."""
-        now = f"{self.after:.4f} now on the same {self.rows:,} labels"
-        errors = f"error {self.before:.4f} of version {self.beside}, {now}"
+        before = self.compared
+        now = f"{before.challenger_error:.4f} now on the same {before.rows:,} labels"
+        errors = f"error {before.error:.4f} of version {before.model_version}, {now}"
         saved, least = self.of(1000), self.least_of(1000)
         if saved is None or least is None:
             return f"{errors}; what an error costs is not declared (retraining.usd_per_error)"
@@ -51,18 +44,9 @@ class Gain:
 
 def gain_of(evaluation: Evaluation | None, usd_per_error: float | None) -> Gain | None:
     """None for a version that was compared with none, or by another measure than its error."""
-    champion = evaluation.champion if evaluation else None
-    if evaluation is None or champion is None or champion.measure != "error":
+    if evaluation is None or evaluation.champion is None or evaluation.champion.measure != "error":
         return None
     # Costs that depend on the class have a mean by the wrong answers of the version's own test rows.
     costs, error = evaluation.costs, evaluation.metrics.get("error")
     price = costs.all_automated.measured.value / ROWS / error if costs and error else usd_per_error
-    return Gain(
-        rows=champion.rows,
-        beside=champion.model_version,
-        before=champion.error,
-        after=champion.challenger_error,
-        least=champion.lower_bound,
-        price=price,
-        currency=costs.currency if costs else UNIT,
-    )
+    return Gain(compared=evaluation.champion, price=price, currency=costs.currency if costs else UNIT)

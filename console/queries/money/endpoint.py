@@ -1,0 +1,257 @@
+"""The live endpoint in money: its instances, its hours and sleeps, how much of it is used, and what would cost less."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from console.environment import Environment
+from console.queries.money.work import DAY_S, CostLine, source_of
+from console.queries.versions import state_of
+from millrace.aws.endpoints import busy_hours, find_endpoint, requests_by_time
+from millrace.messages.audit import EndpointStarted, EndpointStopped, VersionLive
+from millrace.names import WorkloadNames
+from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.audit import Record
+from millrace.workload.declaration import Workload
+from millrace.workload.prices import PRICES, Price, price_of, usd_per_hour
+
+HOURS_PER_MONTH = 730
+"""An average month: 365 days in 12 months."""
+IDLE_DAYS = 7
+"""An endpoint without a request for this many days is idle."""
+LOOK_BACK_DAYS = 90
+"""How many days back the last request is searched. Without a request in them, the endpoint counts as never called."""
+ALTERNATIVES = "docs/releases.md#an-endpoint-that-nobody-calls"
+"""Where it is written what can be done about an idle endpoint."""
+STOP_AFTER_H = 8
+"""The `stop_after_hours` that is advised."""
+LITTLE = 0.1
+"""An endpoint that answers in less than this share of its busiest hour may be slower. Of predictions, of money and of
+calls a share below it is no advice."""
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The instances of the live endpoint."""
+
+    instance: str
+    count: int
+    created: datetime
+    """When the endpoint was made; updates do not change it."""
+
+    @property
+    def usd_per_hour(self) -> float:
+        return usd_per_hour(self.instance) * self.count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sleep:
+    """From the stop of an endpoint to its start, or to the end of the period."""
+
+    fleet: Fleet
+    """What it was when it was stopped."""
+    begun: datetime
+    ended: datetime
+
+    @property
+    def hours(self) -> float:
+        return (self.ended - self.begun) / HOUR
+
+    @property
+    def usd(self) -> float:
+        """What its instances would have cost, at list prices."""
+        return self.hours * self.fleet.usd_per_hour
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdleEndpoint:
+    """A live endpoint without a request for `IDLE_DAYS` days or more."""
+
+    endpoint: str
+    days: int
+    """Whole days since the last request; since the endpoint was made if there was none."""
+    usd_per_month: float
+    """US dollars a month for its present instances; an upper bound."""
+
+    @property
+    def sentence(self) -> str:
+        return f"no request for {self.days} days, at {self.usd_per_month:.2f} USD a month ({ALTERNATIVES})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utilisation:
+    """The live endpoint in the hours of a month in which it stood."""
+
+    hours: float
+    busy: float
+    """The share of its instance hours in which it worked on a request."""
+    busiest: float
+    """The same of its busiest hour."""
+    silent: float
+    """Hours without a request."""
+    stoppable: float
+    """Those of them that lie STOP_AFTER_H or more after the last request."""
+
+
+def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
+    """The instances of the live endpoint; None if there is none."""
+    sagemaker = environment.client("sagemaker")
+    described = find_endpoint(sagemaker, names.endpoint)
+    if described is None:
+        return None
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+    return Fleet(
+        instance=config["ProductionVariants"][0]["InstanceType"],
+        count=sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"]),
+        created=described["CreationTime"],
+    )
+
+
+def endpoint_lines(
+    fleet: Fleet | None, first: datetime, end: datetime, records: Sequence[Record] = ()
+) -> tuple[CostLine, ...]:
+    """The endpoint from `first`, or from its creation, to `end`, as if it had always had its present instances.
+
+    The age of one that `records` say was stopped begins at its last start. So it counts from the first version that was
+    live, without its sleeps, as if it had always had the instances with which it was stopped last. Empty without an
+    endpoint, or if it was made after `end`. What an endpoint before it cost is not known here."""
+    stopped = _stops(records, end)
+    lived = min((one.details.live_at for one in records if isinstance(one.details, VersionLive)), default=None)
+    if stopped and lived and (line := _line(replace(stopped[-1].fleet, created=lived), first, end, stopped)):
+        return (replace(line, since=None),)
+    line = _line(fleet, first, end) if fleet else None
+    return (line,) if line else ()
+
+
+def _line(fleet: Fleet, first: datetime, end: datetime, stopped: Sequence[Sleep] = ()) -> CostLine | None:
+    """None if the fleet served for no time from `first` to `end`."""
+    hours = (end - max(first, fleet.created)) / HOUR - sum(one.hours for one in _within(stopped, first, end))
+    if hours <= 0:
+        return None
+    return CostLine(
+        what="endpoint",
+        which=f"{fleet.count} × {fleet.instance}",
+        count=fleet.count * hours,
+        unit="instance hours",
+        usd=fleet.usd_per_hour * hours,
+        since=fleet.created if fleet.created > first else None,
+        source=source_of(fleet.instance),
+    )
+
+
+def sleeps_of(records: Sequence[Record], first: datetime, end: datetime) -> list[Sleep]:
+    """The sleeps by these records, as far as they lie between `first` and `end`."""
+    return _within(_stops(records, end), first, end)
+
+
+def _within(sleeps: Sequence[Sleep], first: datetime, end: datetime) -> list[Sleep]:
+    cut = [replace(one, begun=max(one.begun, first), ended=min(one.ended, end)) for one in sleeps]
+    return [one for one in cut if one.begun < one.ended]
+
+
+def _stops(records: Sequence[Record], end: datetime) -> list[Sleep]:
+    """Each stop until the start that followed it; until `end` if none has."""
+    stops, started = dict[datetime, Fleet](), dict[datetime, datetime]()
+    for details in (one.details for one in records):
+        if isinstance(details, EndpointStopped):
+            # The record of a start has the stop too, whose own record a sweep that fails does not write.
+            fleet = Fleet(instance=details.instance, count=details.instances, created=details.stopped_at)
+            stops.setdefault(details.stopped_at, fleet)
+        if isinstance(details, EndpointStarted):
+            started[details.stopped_at] = details.started_at
+    return [Sleep(fleet=fleet, begun=at, ended=started.get(at, end)) for at, fleet in stops.items()]
+
+
+def find_asleep(environment: Environment, names: WorkloadNames) -> Asleep | None:
+    """The stopped endpoint; None if it serves."""
+    return AsleepEndpoint(state_of(environment, names)).read()
+
+
+def words_of(asleep: Asleep) -> str:
+    """`asleep since 1997-06-01 18:50`, or `starting since 1997-06-02 06:12`."""
+    did, at = ("starting", asleep.asked) if asleep.asked else ("asleep", asleep.since)
+    return f"{did} since {at:%Y-%m-%d %H:%M}"
+
+
+def find_idle(environment: Environment, names: WorkloadNames, fleet: Fleet | None) -> IdleEndpoint | None:
+    """The workload's idle endpoint; `fleet` is that of its live endpoint. None without one, or if it was made or called
+    less than IDLE_DAYS days ago.
+
+    A release sends its own requests to the challenger, so all requests to the live endpoint come from callers."""
+    now = environment.now()
+    if fleet is None or now - fleet.created < timedelta(days=IDLE_DAYS):
+        return None
+    # An endpoint that was replaced may have requests from before it was made, so the later of both counts.
+    days = (now - max(fleet.created, _last_request(environment, names, now) or fleet.created)).days
+    if days < IDLE_DAYS:
+        return None
+    return IdleEndpoint(endpoint=names.endpoint, days=days, usd_per_month=fleet.usd_per_hour * HOURS_PER_MONTH)
+
+
+def _last_request(environment: Environment, names: WorkloadNames, now: datetime) -> datetime | None:
+    """The end of the last day (UTC) with a request; None if there is none within LOOK_BACK_DAYS days."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    start = midnight - timedelta(days=LOOK_BACK_DAYS)
+    cloudwatch = environment.client("cloudwatch")
+    counted = requests_by_time(cloudwatch, names.endpoint, start=start, end=now, period_s=DAY_S)
+    # A point stands for the day that begins at its time. The request may have come at the day's end.
+    days = [day + timedelta(days=1) for day, requests in counted.items() if requests]
+    return min(max(days), now) if days else None
+
+
+def find_utilisation(
+    environment: Environment,
+    names: WorkloadNames,
+    first: datetime,
+    end: datetime,
+    *,
+    fleet: Fleet,
+    instance_hours: float,
+) -> Utilisation:
+    """How the endpoint was used from `first` to `end`, in which it stood for so many instance hours."""
+    hours = busy_hours(environment.client("cloudwatch"), names.endpoint, start=first, end=end)
+    stood_h, busy_h = instance_hours / fleet.count, [one.busy_s / 3600 for one in hours]
+    since = max(first, end - stood_h * HOUR)
+    marks = [since - HOUR, *(one.at for one in hours if one.at >= since), end]
+    return Utilisation(
+        hours=stood_h,
+        busy=min(sum(busy_h) / instance_hours, 1.0),
+        busiest=min(max(busy_h, default=0.0) / fleet.count, 1.0),
+        silent=max(stood_h - len(busy_h), 0.0),
+        stoppable=sum(max((b - a) / HOUR - 1 - STOP_AFTER_H, 0.0) for a, b in pairwise(marks)),
+    )
+
+
+def advise(
+    workload: Workload, stage: str, fleet: Fleet, use: Utilisation, *, hosting: Collection[str]
+) -> Iterator[str]:
+    """What would make the endpoint cheaper. `hosting` are the instance types that SageMaker has for endpoints."""
+    a_month = fleet.usd_per_hour * HOURS_PER_MONTH
+    if workload.rollout.idle is None and use.stoppable > LITTLE * use.hours:
+        yield (
+            f"rollout.idle: {{stop_after_hours: {STOP_AFTER_H}}} would have saved "
+            f"{use.stoppable * fleet.usd_per_hour:.2f} USD: no request in {use.silent:,.0f} of {use.hours:,.0f} hours"
+        )
+    if fleet.count > 1 and use.busiest * fleet.count < LITTLE:
+        yield (
+            f"one instance would save {a_month - a_month / fleet.count:.2f} USD a month: {fleet.count} are busy for "
+            f"{use.busiest:.1%} of their busiest hour (rollout.min_instances; one alone has no other when it fails)"
+        )
+    if use.busiest < LITTLE and (smaller := _smaller(fleet.instance, hosting)):
+        saved = a_month - usd_per_hour(smaller.instance) * fleet.count * HOURS_PER_MONTH
+        yield (
+            f"{smaller.instance} would save {saved:.2f} USD a month if {smaller.memory_gib} GiB of memory are enough: "
+            f"busy for {use.busiest:.1%} of the busiest hour (rollout.instance.{stage}; measured before it is live)"
+        )
+
+
+def _smaller(instance: str, hosting: Collection[str]) -> Price | None:
+    """The dearest instance type that is cheaper and has no more GPUs; None if there is none."""
+    now = price_of(instance)
+    hosted = [one for one in PRICES if one.instance in hosting and one.gpus <= now.gpus]
+    cheaper = [one for one in hosted if one.usd_per_hour < now.usd_per_hour]
+    return max(cheaper, key=lambda one: one.usd_per_hour, default=None)
