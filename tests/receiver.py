@@ -1,6 +1,6 @@
 """A receiver of decisions on loopback, as a team would write it: signature, age, one action for each id.
 
-docs/consumers.md shows `Receiver.take`."""
+docs/review.md shows `Receiver.take`."""
 
 from __future__ import annotations
 

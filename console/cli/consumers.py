@@ -21,5 +21,5 @@ def consumers(workload: Workload, stage: Stage, build: Build, json: Json) -> Non
     if json:
         show_json([asdict(one) for one in found])
     else:
-        nothing = f"{names.workload} declares no consumer in this stage: docs/consumers.md."
+        nothing = f"{names.workload} declares no consumer in this stage: docs/review.md#consumers."
         show_rows(table(found), as_json=False, nothing=nothing)

@@ -45,7 +45,7 @@ class Attribution:
     def document(self, *, explains: str, method: str) -> dict[str, Any]:
         """The attribution as JSON. The largest contributions come first; `others` is the sum of those not listed.
 
-        docs/explanations.md has an example."""
+        docs/predictions.md has an example."""
         import numpy as np
 
         order = np.argsort(-np.abs(self.contributions), kind="stable")

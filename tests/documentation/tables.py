@@ -95,10 +95,10 @@ def workload_keys() -> str:
         "prediction.label": "The column of the label, `{column, horizon_hours}`, or a list of columns.",
         "training.parameters": "The family's hyperparameters: [below](#hyperparameters).",
         "gates": "What a model must pass: [Gates](gates.md).",
-        "consumers": "Where decisions go, by name: [Consumers](consumers.md).",
-        "jobs": "`{}`: callers of the REST API may leave a request as a [job](releases.md#jobs).",
+        "consumers": "Where decisions go, by name: [Consumers](review.md#consumers).",
+        "jobs": "`{}`: callers of the REST API may leave a request as a [job](predictions.md#jobs).",
         "queries": "Rows come by [scheduled queries](drops.md#rows-of-a-query) too, by name.",
-        "stream": "`{}`: rows come as records of a [stream](releases.md#rows-of-a-stream) too.",
+        "stream": "`{}`: rows come as records of a [stream](predictions.md#rows-of-a-stream) too.",
     }
     unset = tuple(f"prediction.{key}" for key in SET_ELSEWHERE) + tuple(
         f"prediction.features.{key}" for key in SET_BY_PREDICTION

@@ -1,4 +1,4 @@
-"""`{}` in the console is taken where docs/runs.md says so; else an error says what was expected."""
+"""`{}` in the console is taken where docs/operating.md says so; else an error says what was expected."""
 
 from __future__ import annotations
 

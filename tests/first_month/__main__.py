@@ -1,7 +1,6 @@
-"""Live the first month and write its page: `python -m tests.first_month`, with 40 drops a day.
+"""Live the first month and print its page: `python -m tests.first_month`, with 40 drops a day.
 
-`--drops-a-day` and `--days` make it smaller; the page is written after all days only. Exits with 1 where something was
-lost, or is left."""
+`--drops-a-day` and `--days` make it smaller. Exits with 1 where something was lost, or is left."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from pathlib import Path
 from tests.first_month.month import DAYS, live
 from tests.first_month.page import page, shortcomings
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "first-month.md"
 DROPS_A_DAY = 40
 
 
@@ -27,12 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="millrace-first-month-") as folder:
         lived = live(Path(folder), drops_a_day=given.drops_a_day, days=given.days, said=partial(print, flush=True))
     found = shortcomings(lived)
-    print("\n".join(found))
-    text = page(lived, drops_a_day=given.drops_a_day)
-    if given.days == DAYS:
-        PAGE.write_text(text)
-    else:
-        print(text)
+    print("\n".join([*found, page(lived, drops_a_day=given.drops_a_day)]))
     sys.exit(bool(found))
 
 

@@ -1,4 +1,4 @@
-"""The page of the first month: docs/first-month.md."""
+"""The page of the first month, which the command prints."""
 
 from __future__ import annotations
 
