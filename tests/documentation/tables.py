@@ -27,6 +27,7 @@ from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.features.catalogue import ENCODERS
 from millrace.messages.audit import DETAILS
+from millrace.messages.envelope import Message
 from millrace.messages.events import EVENTS, BusEvent
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
@@ -63,28 +64,25 @@ PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 
 
 def commands() -> str:
-    """Every command by its group of `millrace --help`: what it does and its own options."""
-    parts: dict[str, list[tuple[str, str, str]]] = {}
+    """Every command by its group of `millrace --help`, and what it does."""
+    parts: dict[str, list[tuple[str, str]]] = {}
     for name, command in typer.main.get_group(app).commands.items():
         panel = command.rich_help_panel if isinstance(command.rich_help_panel, str) else "Commands"
         inner = getattr(command, "commands", None)
         each = {f"{name} {sub}": one for sub, one in inner.items()} if inner else {name: command}
         parts.setdefault(panel, []).extend(_command(words, one) for words, one in each.items())
-    return "\n\n".join(
-        f"## {panel}\n\n{table(('command', 'does', 'own options'), rows)}" for panel, rows in parts.items()
-    )
+    return "\n\n".join(f"## {panel}\n\n{table(('command', 'does'), rows)}" for panel, rows in parts.items())
 
 
-def _command(words: str, command: Any) -> tuple[str, str, str]:
+def _command(words: str, command: Any) -> tuple[str, str]:
     arguments = [
         name if one.required else f"[{name}]"
         for one in command.params
         if one.param_type_name == "argument" and (name := one.metavar or one.name.upper())
     ]
-    options = [one for one in command.params if one.param_type_name == "option" and one.opts[0] not in COMMON]
-    asked = [f"{one.opts[0]} …" for one in options if one.required]
-    own = [code(one.opts[0]) for one in options]
-    return code(" ".join(["millrace", words, *arguments, *asked])), summary(command.callback), ", ".join(own)
+    options = [one for one in command.params if one.param_type_name == "option" and one.required]
+    asked = [f"{one.opts[0]} …" for one in options if one.opts[0] not in COMMON]
+    return code(" ".join(["millrace", words, *arguments, *asked])), summary(command.callback)
 
 
 def workload_keys() -> str:
@@ -217,8 +215,10 @@ def _yaml(examples: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def reasons() -> str:
-    """The reasons of quarantine."""
-    return table(("reason", "means"), [(code(reason.value), told) for reason, told in members(Reason)])
+    """The reasons of quarantine, without those that a rule of the contract tells."""
+    of_rules = {rule.reason for rule in RULES}
+    rows = [(code(reason.value), told) for reason, told in members(Reason) if reason not in of_rules]
+    return table(("reason", "means"), rows)
 
 
 def properties() -> str:
@@ -238,34 +238,33 @@ def statistics() -> str:
     return table(("statistic", "columns", "bound", "measures"), rows)
 
 
-def _alarms() -> list[tuple[str, str, str, float, str]]:
-    """Every alarm and notice: name, severity, whose it is, USD a month, and when it is raised."""
+def _alarms() -> list[tuple[str, str, str, float]]:
+    """Every alarm and notice: name, severity, whose it is, and USD a month."""
     names, of_one = WorkloadNames(platform=PLATFORM, workload="electricity"), consumer_alarms(["orders"])
     return [
         *(
-            (name, one.severity, "workload", one.usd_per_month(names), one.description)
+            (name, one.severity, "workload", one.usd_per_month(names))
             for name, one in (ALARMS | ENDPOINT_ALARMS | every_monitor_alarm()).items()
         ),
-        *((name, one.severity, "consumers", one.usd_per_month(names), one.description) for name, one in of_one.items()),
+        *((name, one.severity, "consumers", one.usd_per_month(names)) for name, one in of_one.items()),
         *(
-            (name, one.severity, section, one.usd_per_month(names), one.description)
+            (name, one.severity, section, one.usd_per_month(names))
             for section, of_section in SECTION_ALARMS.items()
             for name, one in of_section.items()
         ),
-        (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE, COMPOSITE.description),
-        *(
-            (name, one.severity, "stage", one.usd_per_month(PLATFORM), one.description)
-            for name, one in STAGE_ALARMS.items()
-        ),
-        *((name, one.severity, "stage", 0, one.description) for name, one in NOTICES.items()),
+        (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE),
+        *((name, one.severity, "stage", one.usd_per_month(PLATFORM)) for name, one in STAGE_ALARMS.items()),
+        *((name, one.severity, "stage", 0) for name, one in NOTICES.items()),
     ]
 
 
 def alarms() -> str:
-    """Every alarm and notice with its severity, its runbook, and what it costs a month."""
+    """The runbooks of all alarms and notices, by whose they are, severity, and what each costs a month."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for name, severity, of, usd in _alarms():
+        alike.setdefault((of, severity, f"{usd:.2f}"), []).append(f"[{name}](#{name})")
     return table(
-        ("name", "severity", "of", "is raised when", "USD a month"),
-        [(f"[{name}](#{name})", severity, of, when, f"{usd:.2f}") for name, severity, of, usd, when in _alarms()],
+        ("of", "severity", "USD a month", "each of"), [(*key, ", ".join(names)) for key, names in alike.items()]
     )
 
 
@@ -275,7 +274,7 @@ IMAGES_GB = 11
 
 def idle() -> str:
     """What is billed by the month while nothing happens, beside the hours of an endpoint and what is stored."""
-    alarms = {of: sum(usd for _, _, whose, usd, _ in _alarms() if whose == of) for of in ("workload", "stage")}
+    alarms = {of: sum(usd for _, _, whose, usd in _alarms() if whose == of) for of in ("workload", "stage")}
     polled = len(DEAD_LETTERS) * POLLERS * MONTH_S / POLL_S * RATES["queue request"].usd
     rows = {
         f"{len(DEAD_LETTERS)} queues of a workload that functions poll": polled,
@@ -298,13 +297,14 @@ def events() -> str:
 
 
 def audit() -> str:
-    return table(
-        ("event", "details", "fields"),
-        [
-            (code(event.value), summary(kind), ", ".join(map(code, kind.model_fields)))
-            for event, kind in DETAILS.items()
-        ],
-    )
+    """The records by their details; events with the same details share a row."""
+    events: dict[type[Message], list[str]] = {}
+    for event, kind in DETAILS.items():
+        events.setdefault(kind, []).append(code(event.value))
+    rows = [
+        (", ".join(names), summary(kind), ", ".join(map(code, kind.model_fields))) for kind, names in events.items()
+    ]
+    return table(("event", "details", "fields"), rows)
 
 
 def dead_letters() -> str:
