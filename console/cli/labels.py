@@ -69,7 +69,7 @@ def labels(
 
 
 def _doubted(environment: Environment, names: WorkloadNames) -> Iterator[dict[str, Any]]:
-    from console.queries.label_errors import find_label_errors
+    from console.queries.labels import find_label_errors
 
     for one in find_label_errors(environment, names):
         yield {

@@ -57,8 +57,7 @@ def alarms(
     Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
     from console.actions.acknowledge import acknowledge as note
     from console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
-    from console.queries.monitoring_limits import read_champion
-    from console.queries.unjudged import find_unjudged
+    from console.queries.monitoring_limits import find_unjudged, read_champion
     from console.queries.versions import state_of
     from millrace.state.unanswered import UnansweredAlarms
 
@@ -140,9 +139,8 @@ def monitor(
     Example: millrace monitor --limit 8
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
-    from console.queries.monitoring_limits import read_champion
+    from console.queries.monitoring_limits import find_unjudged, read_champion
     from console.queries.served import find_rejected
-    from console.queries.unjudged import find_unjudged
 
     if start:
         start_run("monitor", workload, stage, build, as_of=as_of, wait=wait, as_json=json)

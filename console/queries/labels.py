@@ -1,21 +1,36 @@
-"""The labels that came for decisions: the label that counts, and the labels that it replaced."""
+"""The labels that came for decisions: which counts, which were replaced, who has learnt from which, which are doubted.
+
+A training reads the table of labels first: its rows then say which snapshot of the labels that was. So a version knows
+every drop up to that snapshot, and a drop every version whose rows came after it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from console.environment import Environment
-from console.queries.overwritten_labels import overwritten_labels
+from console.queries.executions import executions
+from console.queries.monitoring import read_monitor_runs
+from console.queries.reviews import find_items
 from console.queries.table_files import data_files, read_metadata, read_rows
+from console.queries.versions import registry_of
+from millrace.aws.objects import read_object
 from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import ARRIVED, PREDICTION_ID
 from millrace.datasets.corrections import last_of_each
+from millrace.datasets.journal import Journal, JournalEntry
+from millrace.datasets.notes import LABELS, LABELS_SNAPSHOT, REPLACED, WITHDRAWN, WITHDRAWN_DROP
 from millrace.datasets.tables import SOURCE
+from millrace.decisions.review import ReviewItem
+from millrace.messages.asked_labels import LabelDoubted
+from millrace.monitoring.label_batch import LabelBatch
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder
 
@@ -28,6 +43,10 @@ if TYPE_CHECKING:
 
 COUNTS = "_counts"
 """The column that says whether a label counts."""
+REVIEW = "/labels/review/"
+"""The folder of answers of the review queue."""
+LOOKED_AT = 50
+"""The newest monitor runs whose reports are read for labels that a model doubts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +63,52 @@ class KnownLabel:
     """The landing key of the file that it came with."""
     hours: float
     """How many hours the label lies ahead of the decision's row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearntDrop:
+    """A drop of labels that is in the table."""
+
+    entry: JournalEntry
+    versions: tuple[str, ...] = ()
+    """The versions whose training has read it, the oldest first."""
+
+    @property
+    def learners(self) -> str:
+        """`learnt by version 2, 3`."""
+        known = ", ".join(self.versions)
+        return f"learnt by version {known}" if known else "no version has learnt from it yet"
+
+    @property
+    def words(self) -> str:
+        """`1,488 labels, sent by user/ann, accepted by user/bob`."""
+        batch = LabelBatch.parse(self.entry.notes[LABELS]) if LABELS in self.entry.notes else LabelBatch(labels=0)
+        people = {"sent by": batch.by, "accepted by": batch.accepted_by}
+        said = [f"{how} {who.rpartition(':')[2]}" for how, who in people.items() if who]
+        return ", ".join([f"{self.entry.rows_added:,} labels", *said])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoubtedLabel:
+    """One label that a model contradicts."""
+
+    label: LabelDoubted
+    version: str
+    """The model's."""
+    item: ReviewItem | None
+    """The question that a person got about the decision; None if nobody was asked."""
+
+    @property
+    def outcome(self) -> Literal["not asked", "asked before", "waits", "unanswered", "confirmed", "corrected"]:
+        """`asked before`: a person gave it. `confirmed`: a person who did not know the label gave the same one."""
+        if self.item is None:
+            return "not asked"
+        if self.item.reason != "label_error":
+            return "asked before"
+        if self.item.answer is None:
+            return "waits" if self.item.status == "waiting" else "unanswered"
+        value = self.item.answer.value
+        return "confirmed" if (list(value) if isinstance(value, tuple) else value) == self.label.label else "corrected"
 
 
 def find_labels(
@@ -139,7 +204,7 @@ def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: 
         counts = np.zeros(rows.num_rows, dtype=bool)
         counts[last_of_each(rows, prediction_spec.key, prediction_spec.label_columns)] = True
         yield rows.append_column(COUNTS, pa.array(counts))
-    for part in overwritten_labels(s3, metadata, prediction_spec.key):
+    for part in _overwritten(s3, metadata, prediction_spec.key):
         yield part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows))
 
 
@@ -152,3 +217,122 @@ def _present(s3: Any, metadata: TableMetadata | None) -> pa.Table | None:
     files = data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)
     found = [read_rows(s3, uri) for uri, _ in files]
     return pa.concat_tables(found, promote_options="permissive") if found else None
+
+
+def _overwritten(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> list[pa.Table]:
+    """The rows of files that a later version replaced. They left the table in the snapshot before that version's
+    snapshot.
+
+    Rows that were withdrawn later are left out, and so are rows whose snapshot has expired."""
+    import pyarrow.compute as pc
+
+    rows: list[pa.Table] = []
+    for snapshot in metadata.snapshots:
+        notes = JournalEntry.of(snapshot).notes
+        if rows and WITHDRAWN in notes:
+            # Withdrawn by their drop, or by their keys.
+            drop = notes.get(WITHDRAWN_DROP, "")
+            gone = [] if drop else _withdrawn(s3, metadata, snapshot.snapshot_id, key)
+            rows = [_without(one.filter(pc.not_equal(one[SOURCE], drop)), gone, key) for one in rows]
+        if (replaced := notes.get(REPLACED)) and snapshot.parent_snapshot_id is not None:
+            # A file of the table that left may also have rows of other drops, which are in the file that took its
+            # place.
+            left = _changed(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True)
+            rows += [one.filter(pc.equal(one[SOURCE], replaced)) for one in left]
+    return rows
+
+
+def _withdrawn(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[str, ...]) -> list[pa.Table]:
+    """The rows that left the table in this snapshot: those of the files that left, without those of the files that took
+    their place."""
+    left, kept = (list(_changed(s3, metadata, snapshot_id, is_deleted=is_deleted)) for is_deleted in (True, False))
+    return [_without(rows, kept, key) for rows in left]
+
+
+def _without(rows: pa.Table, others: Sequence[pa.Table], key: tuple[str, ...]) -> pa.Table:
+    """The rows whose key none of the others has."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Keys are made of all at once, so that they are comparable.
+    every = pa.concat_tables([each.select(key) for each in (rows, *others)], promote_options="permissive")
+    keys = key_of(every, key)
+    return rows.filter(pc.invert(pc.is_in(keys[: rows.num_rows], value_set=keys[rows.num_rows :])))
+
+
+def _changed(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool) -> Iterator[pa.Table]:
+    """The rows of each file that left the table in this snapshot, or of each file that came in it."""
+    for uri, changed_in in data_files(s3, metadata, snapshot_id, is_deleted=is_deleted):
+        if changed_in == snapshot_id:
+            yield read_rows(s3, uri)
+
+
+def learnt_drops(
+    environment: Environment, names: WorkloadNames, entries: Iterable[JournalEntry]
+) -> Iterator[LearntDrop]:
+    """The drops of labels that a dataset version has read; `entries` are those of its rows.
+
+    Answers of the review queue are left out: each is a drop of its own, and the audit has its person."""
+    read = {int(entry.notes[LABELS_SNAPSHOT]) for entry in entries if LABELS_SNAPSHOT in entry.notes}
+    journal = _journal(environment, names, "labels") if read else None
+    if journal is None:
+        return
+    last = max((entry.place for entry in journal if entry.snapshot_id in read), default=-1)
+    yield from (LearntDrop(entry=entry) for entry in _drops(journal) if entry.place <= last and REVIEW not in entry.key)
+
+
+def find_learners(
+    environment: Environment, names: WorkloadNames, labels: Sequence[KnownLabel]
+) -> list[LearntDrop | None]:
+    """The drop of each label, with the versions that have learnt from it before a later label replaced it.
+
+    None for a label of no drop, such as a later row. `labels` are those of one decision, in the order in which they
+    came."""
+    came = _journal(environment, names, "labels") if labels else None
+    rows = _journal(environment, names, "rows") if came else None
+    if came is None or rows is None:
+        return [None] * len(labels)
+    drops = {entry.key: entry for entry in _drops(came)}
+    places = {str(entry.snapshot_id): entry.place for entry in came}
+    read = [
+        (places.get(entry.notes[LABELS_SNAPSHOT], -1), entry.place) for entry in rows if LABELS_SNAPSHOT in entry.notes
+    ]
+    pinned = {str(entry.snapshot_id): entry.place for entry in rows}
+    trained = [
+        (int(package.version), pinned.get(package.metadata.get("snapshot_id", ""), -1))
+        for package in registry_of(environment, names).all()
+    ]
+    found: list[LearntDrop | None] = []
+    later: dict[float, set[int]] = defaultdict(set)
+    for label in reversed(labels):
+        entry = drops.get(label.drop)
+        at = entry.place if entry else math.inf
+        since = min((place for of_labels, place in read if of_labels >= at), default=math.inf)
+        own = {number for number, place in trained if place >= since}
+        versions = tuple(map(str, sorted(own - later[label.hours])))
+        found.append(LearntDrop(entry=entry, versions=versions) if entry else None)
+        later[label.hours] |= own
+    return found[::-1]
+
+
+def _drops(journal: Journal) -> Iterator[JournalEntry]:
+    return (entry for entry in journal if entry.is_first and entry.rows_added and entry.uri.startswith("s3://"))
+
+
+def _journal(environment: Environment, names: WorkloadNames, table: str) -> Journal | None:
+    metadata = read_metadata(environment, names, table)
+    return Journal.of_metadata(metadata, partial(read_object, environment.client("s3"))) if metadata else None
+
+
+def find_label_errors(environment: Environment, names: WorkloadNames) -> list[DoubtedLabel]:
+    """The doubted labels of the newest monitor runs, the newest run first, and the worst of each run first."""
+    found = executions(environment.client("stepfunctions"), names, limit=LOOKED_AT, machines=("monitor",))
+    runs = read_monitor_runs(environment.client("s3"), found)
+    told = [
+        (one, run.report.model_version)
+        for run in sorted(runs, key=lambda run: run.started, reverse=True)
+        if run.report.label_errors
+        for one in run.report.label_errors.doubted
+    ]
+    items = find_items(environment, names, [one.id for one, _ in told])
+    return [DoubtedLabel(label=one, version=version, item=items.get(one.id)) for one, version in told]

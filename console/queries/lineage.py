@@ -4,7 +4,6 @@ A digest is computed again where that is cheap."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +13,11 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.answered_by import endpoint_link, score_link
-from console.queries.decisions import find_decision
-from console.queries.labels import KnownLabel, find_labels
-from console.queries.learnt_labels import LearntDrop, find_learners, learnt_drops
+from console.queries.kept_rows import captured_uris, require_decision
+from console.queries.labels import KnownLabel, LearntDrop, find_labels, find_learners, learnt_drops
 from console.queries.link import MISSING, Link, State, broken, checked, compared, recorded
 from console.queries.reviews import find_items
-from console.queries.stored import as_file, find_object, unpack
+from console.queries.stored import as_file, find_object, manifest_uris, unpack
 from console.queries.table_files import read_metadata
 from console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.artefact.artefact import digest as sha256
@@ -27,11 +25,10 @@ from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.versions import data_digest
-from millrace.decisions import captured
 from millrace.decisions.review import ReviewItem
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import LocatedDecision
-from millrace.errors import ArtefactError, EnvironmentNotFoundError, WorkloadError
+from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.training_run import Run
@@ -53,14 +50,7 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
     """The links from the decision with this id to the dropped files. A missing link is `broken` and ends its branch.
 
     Raises EnvironmentNotFoundError if no decision has this id."""
-    kept = find_decision(environment, names, decision)
-    if kept is None:
-        lake = names.platform.bucket("lake")
-        raise EnvironmentNotFoundError(
-            f"ID: expected the id of a decision of {names.workload}, got {decision!r}, which no line of s3://{lake} "
-            "has: `millrace decisions` and `millrace predict` show ids"
-        )
-    yield from trace_decision(environment, names, kept)
+    yield from trace_decision(environment, names, require_decision(environment, names, decision))
 
 
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
@@ -71,9 +61,7 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
     if kept.scored:
         yield _scored(environment.client("s3"), kept.scored)
         yield score_link(environment, names, kept.decision, kept.scored)
-    document = json.loads(kept.decision.input)
-    long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
-    for column, uri in captured.references(document, long).items():
+    for column, uri in captured_uris(names, kept).items():
         yield _captured(environment.client("s3"), column, uri)
     labels = find_labels(environment, names, [kept.decision]).get(kept.decision.id, ())
     learnt = find_learners(environment, names, labels)
@@ -201,13 +189,9 @@ class Chain:
         uri = self.names.run_uri(self.run, "manifest.json")
         if (content := find_object(self.s3, uri)) is None:
             return broken("data files", uri, MISSING)
-        # The manifest is `[{"prefix": "s3://…/"}, "key", "key", …]`.
-        listed, *keys = json.loads(content)
-        # `split_uri` wants a key after the bucket, so a letter stands for it.
-        bucket, _ = split_uri(f"{listed['prefix']}x")
-        folder = self.names.lake_uri("iceberg", self.names.table("rows"), "data", "")
-        there = set(keys_below(self.s3, bucket, split_uri(folder)[1]))
-        if gone := sorted(set(keys) - there):
+        keys = [split_uri(one)[1] for one in manifest_uris(content)]
+        bucket, folder = split_uri(self.names.lake_uri("iceberg", self.names.table("rows"), "data", ""))
+        if gone := sorted(set(keys) - set(keys_below(self.s3, bucket, folder))):
             return broken("data files", uri, f"{len(gone)} of {len(keys)} are gone, first {gone[0]}")
         return checked("data files", uri, f"{len(keys)} files, all there")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from contextlib import redirect_stdout
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.queries.stored import manifest_uris
 from millrace.aws.objects import download, read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import Examples, examples, read_rows
@@ -61,6 +61,4 @@ def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> 
 
 def pinned_files(s3: Any, names: WorkloadNames, run: str) -> list[str]:
     """The URIs of the data files that the train execution `run` has pinned."""
-    # The manifest is `[{"prefix": "s3://…/"}, "key", "key", …]`.
-    listed, *keys = json.loads(read_object(s3, names.run_uri(run, "manifest.json")))
-    return [f"{listed['prefix']}{key}" for key in keys]
+    return manifest_uris(read_object(s3, names.run_uri(run, "manifest.json")))

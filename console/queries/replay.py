@@ -6,9 +6,8 @@ Nothing of the cloud answers: what S3, the registry and KMS hold is read, and no
 
 from __future__ import annotations
 
-import base64
-import json
 import struct
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,15 +19,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
-from console.queries.decisions import find_decision
+from console.queries.kept_rows import missing, read_row, require_decision
 from console.queries.policy_then import acted_then
-from console.queries.scored_pasts import scored_pasts
 from console.queries.serving import Ask, serving
 from console.queries.signatures import verify_version
-from console.queries.stored import find_object
 from console.queries.versions import registry_of
 from millrace.artefact.artefact import Description, read_folder
-from millrace.decisions import captured
 from millrace.decisions.record import Answered, canonical
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import AnswerError, EnvironmentNotFoundError
@@ -75,9 +71,7 @@ def replay_decision(environment: Environment, names: WorkloadNames, wanted: str)
 
     Raises EnvironmentNotFoundError, which says what is missing: the decision, an answer of a model, the version, its
     archive, or a part of the row. Raises ArtefactError if the version is not as it was signed."""
-    kept = find_decision(environment, names, wanted)
-    if kept is None:
-        raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, which no line has")
+    kept = require_decision(environment, names, wanted)
     with archived(environment, names, said_by_model(kept)[0]) as version:
         [found] = version.replay([kept])
     return found
@@ -92,9 +86,9 @@ def said_by_model(kept: LocatedDecision) -> tuple[str, Mapping[str, Answered]]:
     if decision.withheld is not None:
         version, output = decision.withheld.model_version, decision.withheld.output
     if version is None:
-        raise _missing(kept, "a model's answer, got one of the fallback alone")
+        raise missing(kept, "a model's answer, got one of the fallback alone")
     if all(cell is None for cell in output.values()):
-        raise _missing(kept, "a model's answer, got none: its row was held out, and the delivered file leaves it empty")
+        raise missing(kept, "a model's answer, got none: its row was held out, and the delivered file leaves it empty")
     return version, output
 
 
@@ -120,14 +114,9 @@ class ArchivedVersion:
 
     def _row(self, kept: LocatedDecision) -> dict[str, Any]:
         """What the version reads of the decision's row, as a request carries it."""
-        client, row = self.environment.client("s3"), dict(json.loads(kept.decision.input))
-        long = captured.LongCells(columns=tuple(row), under=self.names.lake_uri(captured.FOLDER, ""))
-        for column, uri in captured.references(row, long).items():
-            if find_object(client, uri) is None:
-                raise _missing(kept, f"{column} in {uri}, got no such object: they are kept for a time only")
-            row[column] = base64.b64encode(captured.read(client, uri)).decode()
-        row |= scored_pasts(self.environment, self.names, kept, self.description.features)
-        return {name: row.get(name) for name in self.description.inputs}
+        row = read_row(self.environment, self.names, kept, self.description.features)
+        cells = {name: row.get(name) for name in self.description.inputs}
+        return {name: b64encode(cell).decode() if isinstance(cell, bytes) else cell for name, cell in cells.items()}
 
     def _compared(self, kept: LocatedDecision, answer: Mapping[str, Any]) -> Replay:
         if reason := answer.get("rejected"):
@@ -200,7 +189,3 @@ def _highest_bit(*pair: Any) -> int | None:
         return None
     before, after = (struct.unpack(">Q", struct.pack(">d", one))[0] for one in pair)
     return int(before ^ after).bit_length() - 1
-
-
-def _missing(kept: LocatedDecision, what: str) -> EnvironmentNotFoundError:
-    return EnvironmentNotFoundError(f"decision {kept.decision.id}: expected {what}")

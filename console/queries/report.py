@@ -30,11 +30,10 @@ from console.queries.monitoring import (
     read_monitor_runs,
     windows,
 )
-from console.queries.monitoring_limits import Limit, find_limits, read_watched
+from console.queries.monitoring_limits import Limit, find_limits, find_unjudged, read_watched
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.served import find_rejected
 from console.queries.training_curves import Epoch, read_epochs
-from console.queries.unjudged import find_unjudged
 from console.queries.unread import Unread, part
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation

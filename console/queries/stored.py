@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,12 @@ def find_object(client: Any, uri: str) -> bytes | None:
         return read_object(client, uri)
     except client.exceptions.NoSuchKey:
         return None
+
+
+def manifest_uris(content: bytes) -> list[str]:
+    """The URIs in a manifest, which is `[{"prefix": "s3://<bucket>/…"}, "path", "path", …]`."""
+    first, *paths = json.loads(content)
+    return [f"{first['prefix']}{path}" for path in paths]
 
 
 @contextmanager

@@ -22,8 +22,7 @@ from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.queries.decisions import find_days
 from console.queries.executions import executions
-from console.queries.label_errors import find_label_errors
-from console.queries.labels import find_labels
+from console.queries.labels import find_label_errors, find_labels
 from console.queries.monitoring import MonitorRun, read_monitor_runs, windows
 from console.queries.reviews import list_waiting
 from millrace.decisions.record import Decision

@@ -13,8 +13,8 @@ import pytest
 from moto import mock_aws
 
 from console.queries.monitoring import MonitorRun
+from console.queries.monitoring_limits import MOST_READ, find_unjudged
 from console.queries.report import WorkloadReport
-from console.queries.unjudged import MOST_READ, find_unjudged
 from millrace.messages.monitor import InputReport, MonitorReport, WindowReport
 from tests.console.conftest import NAMES
 
