@@ -14,21 +14,23 @@ from dataclasses import MISSING, field, fields
 from typing import Any
 
 
-def column(form: Callable[[Any], Any] | None = None, *, heading: str = "", default: Any = MISSING) -> Any:
+def column(
+    form: Callable[[Any], Any] | None = None, *, heading: str | None = None, first: bool = False, default: Any = MISSING
+) -> Any:
     """A field of a dataclass that is a column of tables; its cells are `form` of its values, "" for None.
 
-    Without a heading it is headed by its name."""
-    return field(default=default, metadata={"heading": heading, "form": form or _same})
+    Without a heading it is headed by its name. A mark stands `first`, wherever its field does."""
+    return field(default=default, metadata={"heading": heading, "form": form or _same, "first": first})
 
 
 def cells(row: Any) -> dict[str, Any]:
     """The row's cells by heading."""
-    return {
-        each.metadata["heading"] or each.name: "" if value is None else each.metadata["form"](value)
-        for each in fields(row)
-        if "form" in each.metadata
-        for value in [getattr(row, each.name)]
-    }
+    declared = [each for each in fields(row) if "form" in each.metadata]
+    found = dict[str, Any]()
+    for each in sorted(declared, key=lambda each: not each.metadata["first"]):
+        heading, value = each.metadata["heading"], getattr(row, each.name)
+        found[each.name if heading is None else heading] = "" if value is None else each.metadata["form"](value)
+    return found
 
 
 def table(rows: Iterable[Any]) -> list[Mapping[str, Any]]:

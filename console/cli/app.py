@@ -17,28 +17,25 @@ from console.cli.approval import approve, refuse, release
 from console.cli.audit import audit
 from console.cli.clock import clock
 from console.cli.console import console
-from console.cli.consumers import consumers
-from console.cli.dead import dead
+from console.cli.dead import consumers, dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
 from console.cli.export import export
 from console.cli.labels import labels
-from console.cli.live import live
 from console.cli.local import down, up
 from console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
-from console.cli.openapi import openapi
 from console.cli.part import part
-from console.cli.predict import predict
+from console.cli.predict import openapi, predict
 from console.cli.query import query
 from console.cli.records import cost, decisions, quarantine, report, withdraw
 from console.cli.review import review
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.sagemaker import sagemaker
 from console.cli.simulate import simulate
-from console.cli.status import automate, logs, status
+from console.cli.status import automate, live, logs, status
 from console.cli.tuning import tune
 from console.cli.watch import watch
 from console.cli.why import why

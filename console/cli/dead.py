@@ -1,17 +1,15 @@
-"""`millrace dead`: show messages that were given up, send them back or delete them."""
+"""`millrace dead` and `consumers`: messages that were given up, to send back or to delete, and who takes decisions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
-from console.cli.printing import show_json, show_rows
-from console.columns import table
+from console.cli.printing import show
 from console.words import count
 
 Queue = Annotated[
@@ -71,7 +69,15 @@ def dead(
         if queue
         else dead_letters.find_dead_queues(environment, names)
     )
-    if json:
-        show_json([asdict(one) for one in found])
-    else:
-        show_rows(table(found), as_json=False, nothing=f"No dead letter in {queue}.")
+    show(found, as_json=json, nothing=f"No dead letter in {queue}.")
+
+
+def consumers(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
+    """Show the consumers of decisions: how many messages wait for each, and how many it has refused too often.
+
+    Example: millrace consumers, then, once a target is mended, millrace dead consumer-crm --redrive."""
+    from console.queries.consumers import find_consumers
+
+    environment, names = find_deployed(stage, build, workload)
+    nothing = f"{names.workload} declares no consumer in this stage: docs/review.md#consumers."
+    show(find_consumers(environment, names), as_json=json, nothing=nothing)

@@ -13,9 +13,8 @@ import typer
 
 from console.cli.environment import find, find_deployed
 from console.cli.options import Build, Json, Stage, Version, Workload
-from console.cli.printing import show_json, show_rows
+from console.cli.printing import show, show_json, show_rows
 from console.cli.runs import AsOf, Wait, end
-from console.columns import table
 from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     model must beat its naive rule; a later one is compared with the live version too. Below the table it says what the
     monitors of the live version cannot watch."""
     from console.commands import command
-    from console.queries.climbs import find_climb, sentence_of
+    from console.queries.live import find_climb, sentence_of
     from console.queries.money.endpoint import find_asleep, words_of
     from console.queries.monitoring_limits import read_limits
     from console.queries.runs import SHORT
@@ -107,7 +106,7 @@ def _call_times(times: CallTimes) -> str:
 
 def _quality(evaluation: Evaluation | None) -> str:
     """The task's main figure, the naive rule's, and the rows on which both were measured."""
-    from console.queries.naive_rule import losses_beside
+    from console.queries.versions import losses_beside
     from console.words import days
 
     if evaluation is None:
@@ -258,10 +257,9 @@ def verify(
     from millrace.artefact.signing import SIGNATURE_FILE
 
     signed, found = verify_version(*find(stage, build, workload), version, folder=output)
+    show(found, as_json=as_json, nothing="")
     if as_json:
-        show_json([asdict(one) for one in found])
         return
-    show_rows(table(found), as_json=False, nothing="")
     print(f"signed as {signed.name}")
     if output:
         key, signature = output / PUBLIC_KEY, output / SIGNATURE_FILE

@@ -6,7 +6,8 @@ import json
 import os
 import textwrap
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, time
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from console.columns import table
 from millrace.tasks.figures import short
 
 WIDE = 250
@@ -40,22 +42,28 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str,
     if not rows:
         console.print(literal(nothing))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    shown = Table(box=None, pad_edge=False, header_style="bold")
     # Rows may lack columns that others have: the table has all, in the order in which they first come.
     columns = dict.fromkeys(name for row in rows for name in row)
     names = [literal(name.replace("_", " ") if has_words else name) for name in columns]
     cells = [[literal(plain(row.get(name))) for name in columns] for row in rows]
     for name in names:
-        table.add_column(name, overflow="fold")
+        shown.add_column(name, overflow="fold")
     for row_cells in cells:
-        table.add_row(*row_cells)
-    if _fits(console, table):
-        console.print(table)
+        shown.add_row(*row_cells)
+    if _fits(console, shown):
+        console.print(shown)
     elif console.is_terminal:
         _show_records(console, names, cells)
     else:
         # Nobody pages through a pipe: a long line is read by programs, a column of five letters by nobody.
-        Console(width=UNBOUNDED).print(table)
+        Console(width=UNBOUNDED).print(shown)
+
+
+def show(rows: Iterable[Any], *, as_json: bool, nothing: str) -> None:
+    """Print a table of the columns that the rows declare, or a JSON array of all that they hold."""
+    found = list(rows)
+    show_rows([asdict(one) for one in found] if as_json else table(found), as_json=as_json, nothing=nothing)
 
 
 def _fits(console: Console, table: Table) -> bool:

@@ -1,8 +1,10 @@
-"""`millrace status`, `automate` and `logs`: what goes on now, what acts by itself, and what was written."""
+"""`millrace status`, `live`, `automate`, `logs`: what goes on, what was live, what acts by itself, what was written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from console.cli import completion
 from console.cli.environment import find, find_deployed
 from console.cli.options import Build, Json, Stage, Workload, several_workloads
+from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -30,7 +33,6 @@ def status(
     """Show for each workload which version is live, what runs, what waits, and how the newest run ended.
 
     Example: millrace status"""
-    from console.cli.printing import show_rows
     from console.environment import find_environment
     from console.queries.overview import UnreadWorkload, try_state
 
@@ -77,6 +79,43 @@ def _row(state: WorkloadState) -> dict[str, Any]:
     }
 
 
+def live(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    at: Annotated[str, typer.Option(help="A time as 1997-05-20T06:00:00 (UTC); without it now.")] = "",
+) -> None:
+    """Show which version was live at a time: since and until when, who approved it, by which endpoint configuration.
+
+    Example: millrace live --at 1997-05-20T06:00:00. The audit records of releases and rollbacks say so; the workload
+    need not be deployed any more."""
+    from console.queries.live import find_live
+
+    found = find_live(*find(stage, build, workload), _moment(at))
+    if as_json:
+        show_json(asdict(found))
+        return
+    approval = f"{found.approved_by}: {found.approval}" if found.approved_by else "nobody had to"
+    rollback = f"{found.rolled_back_by}: {found.rollback}" if found.rolled_back_by else ""
+    row = {"version": found.version, "since": found.since, "until": found.until or "now", "approved_by": approval}
+    row |= {"rolled_back_by": rollback} if rollback else {}
+    row |= {"endpoint_configuration": found.endpoint_config, "release": found.execution, "revision": found.revision}
+    show_rows([row], as_json=False, nothing="")
+
+
+def _moment(text: str) -> datetime | None:
+    """The time of an ISO 8601 text; None for "". Raises EnvironmentNotFoundError if the text is no time."""
+    from millrace.errors import EnvironmentNotFoundError
+    from millrace.timestamps import parse_utc
+
+    try:
+        return parse_utc(text) if text else None
+    except ValueError:
+        expected = "a time as 1997-05-20T06:00:00"
+        raise EnvironmentNotFoundError(f"--at: expected {expected}, got {text!r}") from None
+
+
 def automate(
     stage: Stage,
     workload: Workload,
@@ -90,8 +129,7 @@ def automate(
 
     Example: millrace automate --pause --reason "complaints about refusals". It holds within ten seconds."""
     from console.actions.automate import switch
-    from console.cli.printing import show_json
-    from console.queries.automation import find_automates
+    from console.queries.live import find_automates
     from console.queries.versions import state_of
     from millrace.errors import WorkloadError
     from millrace.state.pointers import ReleasePointers
@@ -132,7 +170,7 @@ def logs(
     """Print what the functions and jobs of a run have written, step by step, or the newest lines of a function.
 
     Example: millrace logs, millrace logs 93a5562f, millrace logs prediction"""
-    from console.cli.printing import literal, show_json
+    from console.cli.printing import literal
     from console.queries.run_logs import plainly
 
     found = _logs(*find(stage, build, workload), name, most=lines)

@@ -121,7 +121,7 @@ def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str
 
 
 def _acts(state: WorkloadState) -> str:
-    from console.queries.automation import Automates
+    from console.queries.live import Automates
 
     return f"; acts by itself: {state.automates.words}" if isinstance(state.automates, Automates) else ""
 
@@ -218,7 +218,7 @@ def _asked(environment: Environment, names: WorkloadNames) -> str:
 
 
 def _release(environment: Environment, names: WorkloadNames, state: WorkloadState) -> str:
-    from console.queries.climbs import find_climb, sentence_of
+    from console.queries.live import find_climb, sentence_of
     from console.queries.unread import Unread
 
     climb = find_climb(environment, names)

@@ -11,13 +11,10 @@ import typer
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
-from console.words import brief
 
 if TYPE_CHECKING:
     from console.environment import Environment
     from millrace.names import WorkloadNames
-
-MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
 
 def why(
@@ -45,20 +42,7 @@ def why(
         return
     # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
     links = list(trace(*find_deployed(stage, build, workload), id))
-    if as_json:
-        show_json([asdict(link) for link in links])
-    else:
-        rows = [
-            {
-                "": MARKS[link.state],
-                "link": link.what,
-                "id": brief(link.identity),
-                "sha-256": (link.digest or "")[:12],
-                "detail": brief(link.detail),
-            }
-            for link in links
-        ]
-        show_rows(rows, as_json=False, nothing="")
+    show(links, as_json=as_json, nothing="")
     if broken := [link.what for link in links if link.state == "broken"]:
         print(f"millrace: the chain breaks at: {', '.join(broken)}", file=sys.stderr)
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from console.pages.markup import element, together
 from console.pages.scale import Scale, apart, short
 from console.presenters.presenter import Tone
-from console.queries.climbs import reviewed_in_words
+from console.queries.live import reviewed_in_words
 from console.words import age, count
 from millrace.messages.climb import Climb
 

@@ -12,8 +12,8 @@ from console.pages.changes import changes
 from console.presenters.alarms import monitor_run_before, worst_window
 from console.queries.answers import answer, reason_of
 from console.queries.drops import Drop
-from console.queries.naive_rule import losses_beside, newer_rows_of_rule
 from console.queries.report import JudgedModel, WorkloadReport
+from console.queries.versions import losses_beside, newer_rows_of_rule
 from console.words import count, day, last_day, span
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import parse_utc

@@ -12,10 +12,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
-from console.queries.answered_by import endpoint_link, score_link
 from console.queries.kept_rows import captured_uris, require_decision
 from console.queries.labels import KnownLabel, LearntDrop, find_labels, find_learners, learnt_drops
-from console.queries.link import MISSING, Link, State, broken, checked, compared, recorded
+from console.queries.link import MISSING, Link, State, broken, checked, compared, endpoint_link, recorded, score_link
 from console.queries.reviews import find_items
 from console.queries.stored import as_file, find_object, manifest_uris, unpack
 from console.queries.table_files import read_metadata

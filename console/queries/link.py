@@ -1,28 +1,41 @@
-"""One link of the chain from a decision to the dropped files."""
+"""One link of the chain from a decision to the dropped files, and the links to what has answered the decision."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from console.columns import column
+from console.environment import Environment
+from console.queries.live import LivePeriod, live_periods
+from console.queries.versions import audit_of
+from console.words import brief
+from millrace.decisions.record import Decision
+from millrace.decisions.scored import ScoredDay
+from millrace.messages.score import ScoreState
+from millrace.names import WorkloadNames
+from millrace.release.registry import Package
 
 MISSING = "there is no such object"
 """The detail of a link whose object is gone."""
 State = Literal["checked", "recorded", "broken"]
+MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
     """One link of the chain from a decision to the dropped files."""
 
-    what: str
+    what: str = column(heading="link")
     """What the link is: `decision`, `model version`, `drop`, …."""
-    identity: str
+    identity: str = column(brief, heading="id")
     """Its id, URI or ARN."""
-    digest: str | None
+    digest: str | None = column(lambda digest: digest[:12], heading="sha-256")
     """SHA-256 in hexadecimal digits; None if the link has no digest."""
-    state: State
+    state: State = column(MARKS.__getitem__, heading="", first=True)
     """`checked`: computed again, or found. `recorded`: as the run stored it. `broken`: missing or different."""
-    detail: str
+    detail: str = column(brief)
 
 
 def checked(what: str, identity: str, detail: str) -> Link:
@@ -44,3 +57,56 @@ def compared(what: str, identity: str, made: str, known: str, detail: str) -> Li
             what=what, identity=identity, digest=made, state="broken", detail=f"expected the digest {known}; {detail}"
         )
     return Link(what=what, identity=identity, digest=made, state="checked", detail=detail)
+
+
+def endpoint_link(environment: Environment, names: WorkloadNames, decision: Decision, package: Package) -> Link:
+    """The endpoint's configuration by which the version was live: whether it serves what the registry has.
+
+    It is only `recorded` once a later release has deleted it."""
+    what = "endpoint configuration"
+    lived = [one for one in live_periods(audit_of(environment, names)) if one.version == package.version]
+    if not lived:
+        return broken(what, names.endpoint, f"no audit record says that version {package.version} went live")
+    # A local cloud's clock may be moved, and decisions have the time of the machine: then the first period counts.
+    before = [one for one in lived if one.since <= decision.inferred_at]
+    period = before[-1] if before else lived[0]
+    said = f"live from {period.since:%Y-%m-%d %H:%M}, revision {period.revision} of the pointers"
+    client = environment.client("sagemaker")
+    try:
+        config = client.describe_endpoint_config(EndpointConfigName=period.endpoint_config)
+        [variant] = config["ProductionVariants"]
+        model = client.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationException":
+            raise
+        return recorded(what, period.endpoint_config, "", f"{said}; a later release has deleted it")
+    return _served(period, variant, model, package, said)
+
+
+def _served(period: LivePeriod, variant: Any, model: Any, package: Package, said: str) -> Link:
+    variables = model.get("Environment", {})
+    came = (model["Image"], model["ModelDataUrl"], variables.get("MILLRACE_MODEL_DIGEST"))
+    expected = (package.image, package.model_data_url, package.metadata.get("model_digest"))
+    if came != expected:
+        return broken("endpoint configuration", period.endpoint_config, f"expected {expected}, its model has {came}")
+    detail = f"{variant['InstanceType']}, image and artefact are the registry's; {said}"
+    return checked("endpoint configuration", period.endpoint_config, detail)
+
+
+def score_link(environment: Environment, names: WorkloadNames, decision: Decision, scored: ScoredDay) -> Link:
+    """The execution that scored the row's file: whether its transform job had the version that the decision names.
+
+    It is only `recorded` once Step Functions keeps it no longer."""
+    client, what = environment.client("stepfunctions"), "scoring run"
+    arn = names.execution_arn("score", scored.run)
+    try:
+        execution = client.describe_execution(executionArn=arn)
+    except client.exceptions.ExecutionDoesNotExist:
+        return recorded(what, scored.run, "", "Step Functions keeps executions for 90 days")
+    if execution["status"] != "SUCCEEDED":
+        return recorded(what, scored.run, "", f"it is {execution['status']}")
+    sharded = ScoreState.model_validate(json.loads(execution["output"])).validation.answer
+    said_by = decision.withheld.model_version if decision.withheld else decision.model_version
+    if sharded.model_version != said_by:
+        return broken(what, scored.run, f"it had version {sharded.model_version}, the decision has {said_by}")
+    return checked(what, scored.run, f"by SageMaker's model {sharded.model_name}")

@@ -1,18 +1,32 @@
-"""Which version was live when: from the audit records of releases, rollbacks and teardowns."""
+"""What is live: which version was when, what of its decisions acts by itself, and how a version climbs to be live."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from console.environment import Environment
 from console.queries.audit_records import find_records
+from console.queries.stored import find_object
+from console.queries.versions import climbing_version, state_of
+from console.words import age
+from millrace.aws.objects import keys_below, read_object, split_uri
+from millrace.decisions.standing import threshold_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided, VersionLive, VersionRolledBack
+from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb
 from millrace.names import WorkloadNames
+from millrace.release.assisted import in_words, reviews_of
 from millrace.state.audit import Record
+from millrace.state.automation import Automation, AutomationSwitch
+from millrace.state.floor import FloorState, FloorStates
+from millrace.state.kept_promise import KeptPromises
+from millrace.state.pointers import Version
 from millrace.timestamps import format_utc
+from millrace.workload.load import load_workload, workloads_folder
+from millrace.workload.policy import Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +51,41 @@ class LivePeriod:
     """The name of the execution of `release` that made it live."""
     revision: int
     """The revision of the release pointers from then on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Automates:
+    """What of the decisions of a workload with a policy acts by itself."""
+
+    policy: Policy
+    threshold: float | None
+    """The least confidence that acts, with costs the largest expected cost; None if none does or none is asked for."""
+    is_live: bool
+    """Whether any version is live."""
+    switch: Automation
+    floor: FloorState | None
+    """How the live version and the naive rule compared last; None without a floor or before any labels."""
+
+    @property
+    def words(self) -> str:
+        """For people: "from a confidence of 0.831 on", "nothing: paused since … by …: complaints"."""
+        if self.switch.is_paused:
+            person, why = self.switch.by.rpartition(":")[2], f": {self.switch.reason}" if self.switch.reason else ""
+            return f"nothing: paused since {self.switch.since:%Y-%m-%d %H:%M} by {person}{why}"
+        if not self.is_live:
+            return "nothing: no version is live yet"
+        if self.floor and self.floor.below:
+            why = "until labels decide" if self.floor.awaits_labels else "as it does better"
+            return f"nothing: the naive rule answers since {self.floor.since:%Y-%m-%d %H:%M}, {why}"
+        if self.policy.automate is None:
+            return "every answer within the policy's bounds"
+        if costs := self.policy.costs:
+            if self.threshold is None:
+                return "nothing: the live version was evaluated with other costs"
+            return f"up to an expected cost of {costs.review:g} {costs.currency}"
+        if self.threshold is not None:
+            return f"from a confidence of {self.threshold:.3f} on"
+        return f"nothing: the live version has no confidence for an error of {self.policy.promised_error:.1%}"
 
 
 def find_live(environment: Environment, names: WorkloadNames, at: datetime | None = None) -> LivePeriod:
@@ -96,3 +145,61 @@ def _period(live: VersionLive, execution: str, ends: Iterable[datetime], approva
         execution=execution,
         revision=live.revision,
     )
+
+
+def find_automates(environment: Environment, names: WorkloadNames, champion: Version | None) -> Automates | None:
+    """What of the workload's decisions is automated; None if it has no policy, or no folder here."""
+    folder = workloads_folder() / names.workload
+    policy = load_workload(folder).policy if (folder / "workload.yaml").exists() else None
+    if policy is None:
+        return None
+    state = state_of(environment, names)
+    kept = KeptPromises(state).read(champion.version) if champion else None
+    threshold = threshold_of(policy.automate, champion, kept)
+    floor = FloorStates(state).read(champion.version) if policy.floor and champion else None
+    is_live, switch = champion is not None, AutomationSwitch(state).read()
+    return Automates(policy=policy, threshold=threshold, is_live=is_live, switch=switch, floor=floor)
+
+
+def find_climb(environment: Environment, names: WorkloadNames) -> Climb | None:
+    """The climb as its last look has left it; None if no version stands on a phase, or before the first look."""
+    found = climbing_version(environment, names)
+    if found is None:
+        return None
+    run = found.execution.rpartition(":")[2]
+    uri = names.lake_uri(FOLDER, found.version, run, found.phase, CLIMB_FILE)
+    body = find_object(environment.client("s3"), uri)
+    climb = Climb.model_validate_json(body) if body else None
+    return climb if climb and climb.looks else None
+
+
+def read_climbs(s3: Any, names: WorkloadNames, version: str = "") -> Mapping[str, tuple[Climb, ...]]:
+    """The climbs by version, of one version or of all; each as its last look has left it, if there was one."""
+    bucket, prefix = split_uri(names.lake_uri(FOLDER, version, "") if version else names.lake_uri(FOLDER, ""))
+    keys = [key for key in keys_below(s3, bucket, prefix) if key.endswith(f"/{CLIMB_FILE}")]
+    found: dict[str, tuple[Climb, ...]] = {}
+    for key in keys:
+        climb = Climb.model_validate_json(read_object(s3, f"s3://{bucket}/{key}"))
+        if climb.looks:
+            found[climb.version] = (*found.get(climb.version, ()), climb)
+    return found
+
+
+def sentence_of(climb: Climb) -> str:
+    """What is known of a climb, for a person: "2 of 61 labels show nothing yet; 15 of 384 answers differ"."""
+    last = climb.looks[-1]
+    seen = f"{last.differing:,} of {last.pairs:,} answers differ from version {climb.champion}'s"
+    planned = (
+        f"; at most {climb.plan.horizon} labels decide, some {age(timedelta(days=climb.plan.days))}"
+        if climb.plan
+        else ""
+    )
+    failed = f"; {climb.failed:,} copies got no answer" if climb.failed else ""
+    reviewed = f"; {reviewed_in_words(climb)}" if climb.asked else ""
+    return f"{climb.phase} since {climb.since:%Y-%m-%d %H:%M}: {last.because}; {seen}{planned}{reviewed}{failed}"
+
+
+def reviewed_in_words(climb: Climb) -> str:
+    """What people have said who were asked: "2 of 2 agree beside its answer, 3 of 4 without it; 1 have no answer"."""
+    waiting = sum(one.agreed is None for one in climb.asked)
+    return f"{in_words(reviews_of(climb))}; {waiting} have no answer"

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from console.environment import Environment
 from console.queries.alarm_states import AlarmState, find_alarm_states
-from console.queries.automation import Automates, find_automates
 from console.queries.executions import Execution
+from console.queries.live import Automates, find_automates
 from console.queries.money.endpoint import find_asleep, words_of
 from console.queries.reviews import Waiting, find_waiting_reviews
 from console.queries.runs import Run, read_execution, runs_by_machine

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from console.environment import Environment
 from console.queries.answers import drops_of
 from console.queries.audit_records import Withdrawal, find_withdrawals
-from console.queries.climbs import read_climbs
 from console.queries.decisions import newest_decision
 from console.queries.drops import Drop, find_drops
 from console.queries.executions import Execution, executions
 from console.queries.lineage import trace_decision
 from console.queries.link import Link
+from console.queries.live import read_climbs
 from console.queries.money.month import find_usage
 from console.queries.money.work import CostLine, Job, find_jobs
 from console.queries.monitoring import (

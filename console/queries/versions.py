@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from console.environment import Environment
 from console.queries.stored import find_object
 from millrace.aws.objects import entries_below, read_object, split_uri
+from millrace.evaluation.naive.catalogue import measure_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict, NextStep
@@ -340,3 +341,30 @@ def read_call_times(s3: Any, names: WorkloadNames, run: str) -> tuple[CallTimes,
     return tuple(
         CallTimes(instance=record["instance"], p50_ms=record["p50_ms"], p99_ms=record["p99_ms"]) for record in records
     )
+
+
+def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:
+    """The log loss of the model, and of its naive rule, if the model is right less often than the rule; else None.
+
+    By these losses the gate compares both if the model is a first one."""
+    own, naive = evaluation.metrics, evaluation.naive.metrics
+    (error, of_rule), (loss, loss_of_rule) = ((own.get(name), naive.get(name)) for name in ("error", "log_loss"))
+    if error is None or of_rule is None or loss is None or loss_of_rule is None:
+        return None
+    by_loss = measure_of(evaluation.naive.rule) == "log_loss"
+    return (loss, loss_of_rule) if by_loss and error > of_rule else None
+
+
+def newer_rows_of_rule(version: ModelVersion, evaluations: Sequence[Evaluation]) -> Evaluation | None:
+    """The last of the evaluations that compares its model with this version, if the naive rule errs less on the same
+    rows than this version does; else None.
+
+    `evaluations` are in the order of time. Rows are the same if both figures are of equally many, and figures are
+    compared if the error is what the gate compares both by."""
+    compared = [each for each in evaluations if each.champion and each.champion.model_version == version.version]
+    if not compared or compared[-1].champion is None:
+        return None
+    champion, naive = compared[-1].champion, compared[-1].naive
+    of_rule, is_same = naive.metrics.get("error"), naive.rows == champion.rows
+    by_error = champion.measure == measure_of(naive.rule) == "error"
+    return compared[-1] if is_same and by_error and of_rule is not None and of_rule < champion.error else None

@@ -31,8 +31,8 @@ from console.pages.page import PageLink, page
 from console.pages.review import review_page
 from console.pages.version import Decided, version_page
 from console.queries.cards import find_package
-from console.queries.climbs import read_climbs
 from console.queries.decisions import find_days
+from console.queries.live import read_climbs
 from console.queries.overview import FAILURES, try_state
 from console.queries.report import JudgedModel, question_of, read_declared_report
 from console.queries.reviews import explain_item

@@ -15,7 +15,7 @@ from console.actions.reviews import Reviewer
 from console.cli.app import app
 from console.environment import local_environment
 from console.local_cloud.local_cloud import LocalCloud
-from console.queries.climbs import read_climbs
+from console.queries.live import read_climbs
 from millrace.decisions.review import ReviewItem
 from millrace.messages.climb import TwoAnswers
 from millrace.state.climbing import ClimbingVersion

@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 from benchmarks.loop import API_CALLS
 from console.demo.electricity import CANARY_DAYS, STORY
 from console.demo.months import ROWS_A_DAY, SAMPLE, file_to_score, months
-from console.queries.climbs import read_climbs
 from console.queries.executions import Execution, executions
+from console.queries.live import read_climbs
 from millrace.decisions.record import Decision
 from millrace.decisions.store import read_days
 from millrace.timestamps import parse_utc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.queries.automation import Automates
+from console.queries.live import Automates
 from millrace.state.automation import Automation
 from millrace.workload.policy import Automate, Costs, Policy
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from console.pages.summary import summary
-from console.queries.naive_rule import newer_rows_of_rule
 from console.queries.report import WorkloadReport
+from console.queries.versions import newer_rows_of_rule
 
 
 def test_the_rule_is_better_on_the_rows_of_a_later_model(report: WorkloadReport) -> None:
