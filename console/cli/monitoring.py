@@ -19,9 +19,8 @@ from millrace.tasks.figures import short
 if TYPE_CHECKING:
     from datetime import date
 
-    from console.environment import Environment
     from console.queries.alarm_states import AlarmState, Receiver
-    from console.queries.monitoring import MonitoredWindow, MonitorRun
+    from console.queries.monitoring import MonitoredWindow
     from console.queries.monitoring_limits import Limit, Watched
     from console.queries.served import ServedWindow
     from millrace.names import WorkloadNames
@@ -57,12 +56,13 @@ def alarms(
     Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
     from console.actions.acknowledge import acknowledge as note
     from console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
+    from console.queries.monitoring import find_monitor_runs, windows
     from console.queries.monitoring_limits import find_unjudged, read_champion
     from console.queries.versions import state_of
     from millrace.state.unanswered import UnansweredAlarms
 
     environment, names = find_deployed(stage, build, workload)
-    runs, is_whole = _runs(environment, names)
+    runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
     found = find_alarm_states(environment, names, runs)
     if acknowledge:
         own = [one.name for one in found if one.state == "ALARM" and not one.is_of_stage]
@@ -76,7 +76,7 @@ def alarms(
     receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
     # What is not watched: by the live version's evaluation, by missing labels, and by days that no run has judged.
-    limits = (*_limits(read_champion(environment, names), _windows(runs)), *unjudged)
+    limits = (*_limits(read_champion(environment, names), windows(runs)), *unjudged)
     if json:
         shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
         document = {name: [asdict(one) for one in listed] for name, listed in shown.items()}
@@ -139,6 +139,7 @@ def monitor(
     Example: millrace monitor --limit 8
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
+    from console.queries.monitoring import find_monitor_runs, windows
     from console.queries.monitoring_limits import find_unjudged, read_champion
     from console.queries.served import find_rejected
 
@@ -148,8 +149,8 @@ def monitor(
     if as_of or wait:
         raise typer.BadParameter("expected --start beside it, got none", param_hint="--as-of" if as_of else "--wait")
     environment, names = find_deployed(stage, build, workload)
-    runs, is_whole = _runs(environment, names)
-    watched, judged = read_champion(environment, names), _windows(runs)
+    runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
+    watched, judged = read_champion(environment, names), windows(runs)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
     limits = (*_limits(watched, judged), *unjudged)
     if json:
@@ -253,21 +254,6 @@ def _labelled(window: MonitoredWindow) -> str:
     if window.labelled is None:
         return "not looked at"
     return f"{window.labelled}" if window.answered == window.decisions else f"{window.labelled} of {window.answered}"
-
-
-def _runs(environment: Environment, names: WorkloadNames) -> tuple[tuple[MonitorRun, ...], bool]:
-    """The monitor runs that judged something, and whether all runs that ever were have been read."""
-    from console.queries.executions import executions
-    from console.queries.monitoring import read_monitor_runs
-
-    found = executions(environment.client("stepfunctions"), names, limit=RUNS, machines=("monitor",))
-    return read_monitor_runs(environment.client("s3"), found), len(found) < RUNS
-
-
-def _windows(runs: tuple[MonitorRun, ...]) -> tuple[MonitoredWindow, ...]:
-    from console.queries.monitoring import windows
-
-    return windows(runs)
 
 
 def _limits(watched: Watched | None, judged: tuple[MonitoredWindow, ...]) -> tuple[Limit, ...]:

@@ -165,12 +165,10 @@ def _decided(environment: Environment, names: WorkloadNames) -> str:
 
 def _windows(environment: Environment, names: WorkloadNames) -> tuple[MonitoredWindow, ...]:
     """The windows with decisions of the newest runs, in the order of time."""
-    from console.queries.executions import executions
-    from console.queries.monitoring import read_monitor_runs, windows
+    from console.queries.monitoring import find_monitor_runs, windows
 
-    found = executions(environment.client("stepfunctions"), names, limit=RUNS, machines=("monitor",))
-    judged = windows(read_monitor_runs(environment.client("s3"), found))
-    return tuple(one for one in judged if one.decisions)
+    runs, _ = find_monitor_runs(environment, names, limit=RUNS)
+    return tuple(one for one in windows(runs) if one.decisions)
 
 
 def _drift(windows: tuple[MonitoredWindow, ...]) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from console.cli.environment import find_deployed
 from console.cli.options import Build, Json, Stage, Workload
-from console.cli.printing import show_json, show_rows
+from console.cli.printing import show, show_json, show_rows
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -37,8 +37,8 @@ def why(
     if explain and replay:
         raise typer.BadParameter("expected one of --explain and --replay, got both")
     if explain or replay:
-        show = _show_explanation if explain else _show_replay
-        show(*find_deployed(stage, build, workload), id, as_json=as_json)
+        show_again = _show_explanation if explain else _show_replay
+        show_again(*find_deployed(stage, build, workload), id, as_json=as_json)
         return
     # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
     links = list(trace(*find_deployed(stage, build, workload), id))

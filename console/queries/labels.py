@@ -15,8 +15,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
 from console.environment import Environment
-from console.queries.executions import executions
-from console.queries.monitoring import read_monitor_runs
+from console.queries.monitoring import find_monitor_runs
 from console.queries.reviews import find_items
 from console.queries.table_files import data_files, read_metadata, read_rows
 from console.queries.versions import registry_of
@@ -326,8 +325,7 @@ def _journal(environment: Environment, names: WorkloadNames, table: str) -> Jour
 
 def find_label_errors(environment: Environment, names: WorkloadNames) -> list[DoubtedLabel]:
     """The doubted labels of the newest monitor runs, the newest run first, and the worst of each run first."""
-    found = executions(environment.client("stepfunctions"), names, limit=LOOKED_AT, machines=("monitor",))
-    runs = read_monitor_runs(environment.client("s3"), found)
+    runs, _ = find_monitor_runs(environment, names, limit=LOOKED_AT)
     told = [
         (one, run.report.model_version)
         for run in sorted(runs, key=lambda run: run.started, reverse=True)

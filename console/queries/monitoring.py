@@ -8,8 +8,9 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
+from console.environment import Environment
 from console.queries.answers import alarm_of, answer
-from console.queries.executions import Execution
+from console.queries.executions import Execution, executions
 from console.queries.stored import find_object
 from millrace.messages.audit import VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
@@ -140,6 +141,16 @@ class MonitoringBounds(Message):
     """How many windows the history has."""
     run: int = 0
     """How many slices of a window the parts have that the bounds rest on."""
+
+
+def find_monitor_runs(
+    environment: Environment, names: WorkloadNames, *, limit: int
+) -> tuple[tuple[MonitorRun, ...], bool]:
+    """Those of the `limit` newest runs that judged something, and whether these are all that ever were.
+
+    Raises EnvironmentNotFoundError if the workload's monitor is not deployed."""
+    runs = executions(environment.client("stepfunctions"), names, limit=limit, machines=("monitor",))
+    return read_monitor_runs(environment.client("s3"), runs), len(runs) < limit
 
 
 def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, ...]:

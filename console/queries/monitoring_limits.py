@@ -11,8 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from console.environment import Environment
-from console.queries.executions import executions
-from console.queries.monitoring import MonitoredWindow, MonitoringBounds, MonitorRun, read_monitor_runs, windows
+from console.queries.monitoring import MonitoredWindow, MonitoringBounds, MonitorRun, find_monitor_runs, windows
 from console.queries.stored import as_file, find_object, manifest_uris
 from console.queries.versions import state_of
 from millrace.aws.objects import read_object, split_uri
@@ -108,8 +107,8 @@ def read_limits(environment: Environment, names: WorkloadNames) -> tuple[Limit, 
     """The limits of the live version's bounds, and the windows without labels in the newest monitor runs.
 
     Raises EnvironmentNotFoundError if the workload's monitor is not deployed."""
-    runs = executions(environment.client("stepfunctions"), names, limit=NEWEST_RUNS, machines=("monitor",))
-    labels = missing_labels(windows(read_monitor_runs(environment.client("s3"), runs)))
+    runs, _ = find_monitor_runs(environment, names, limit=NEWEST_RUNS)
+    labels = missing_labels(windows(runs))
     return (*find_limits(read_champion(environment, names)), *((labels,) if labels else ()))
 
 

@@ -21,9 +21,8 @@ from console.cli.app import app
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from console.queries.decisions import find_days
-from console.queries.executions import executions
 from console.queries.labels import find_label_errors, find_labels
-from console.queries.monitoring import MonitorRun, read_monitor_runs, windows
+from console.queries.monitoring import MonitorRun, find_monitor_runs, windows
 from console.queries.reviews import list_waiting
 from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
@@ -76,8 +75,7 @@ def scheduled(cloud: LocalCloud, until: datetime) -> None:
 
 
 def runs(environment: Environment) -> tuple[MonitorRun, ...]:
-    found = executions(environment.client("stepfunctions"), NAMES, limit=50, machines=("monitor",))
-    return read_monitor_runs(environment.client("s3"), found)
+    return find_monitor_runs(environment, NAMES, limit=50)[0]
 
 
 def truth(at: datetime) -> int:
