@@ -59,17 +59,16 @@ def check_prices(workload: Workload, usd_per_error: float | None) -> None:
 
 def simulate(workload: Workload, task: Task, history: LivedHistory, prices: Prices, stage: str) -> PolicyComparison:
     """The comparison. Raises RunError for a history that is too short."""
-    gate, retraining = workload.gates.non_inferiority, workload.retraining
+    gate = workload.gates.non_inferiority
     terms = Terms(
         usd_per_error=prices.error or 0.0,
         usd_per_training=prices.training,
         label_delay_days=math.ceil((workload.monitors.label_delay_hours or 0) / 24),
-        margin=gate.margin if gate.measure == "error" else None,
+        gate=gate if gate.measure == "error" else None,
         error_is_share=task.error_is_share,
         reserved_usd=most_usd(workload, stage),
-        monthly_usd=workload.budget.monthly_usd,
-        maximum_runs_per_month=retraining.maximum_runs_per_month,
-        minimum_new_labels=retraining.minimum_new_labels,
+        retraining=workload.retraining,
+        budget=workload.budget,
     )
     try:
         return compare(history, terms, declared_policy(workload))

@@ -1,4 +1,4 @@
-"""Gathers the evidence for the guard's decision: from the state table, the tables of rows and labels, the request."""
+"""Gathers the facts for the guard's decision: from the state table, the tables of rows and labels, the request."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from functions.guard.label_count import count_labels, count_new_rows
-from functions.guard.retraining_decision import GuardEvidence
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.tables import Lake
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
+from millrace.monitoring.retraining_policy import RetrainingFacts
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
@@ -27,7 +27,7 @@ from millrace.workload.training_cost import usages
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where the evidence is read. `glue` and `s3` are boto3's clients."""
+    """Where the facts are read. `glue` and `s3` are boto3's clients."""
 
     settings: Environment
     workload: Workload
@@ -37,8 +37,8 @@ class Sources:
     s3: Any
 
 
-def gather(call: StepInput[RetrainInput], sources: Sources) -> GuardEvidence:
-    """The evidence for the request, at its `as_of`."""
+def gather(call: StepInput[RetrainInput], sources: Sources) -> RetrainingFacts:
+    """The facts for the request, at its `as_of`."""
     names, as_of = sources.settings.names, call.state.as_of
     champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
     alarms = call.state.detail.names(f"{names.prefix}-")
@@ -52,7 +52,7 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> GuardEvidence:
         runs = [champion.run, *([hash_of_run(last.execution_arn.rpartition(":")[2])] if last.execution_arn else [])]
         ahead = bool(sources.workload.prediction.horizon_hours)
         new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs, lies_ahead=ahead)
-    return GuardEvidence(
+    return RetrainingFacts(
         as_of=as_of,
         trigger=call.state.trigger,
         execution_arn=call.execution_arn,

@@ -9,13 +9,14 @@ from datetime import timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
+from functions.guard.answer import decided, record
 from functions.guard.evidence import Sources, gather
-from functions.guard.retraining_decision import GuardEvidence, RetrainingDecision, decide, decided, overtaken, record
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.messages.audit import AuditEvent, FloorMoved
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
+from millrace.monitoring.retraining_policy import OVERTAKEN, RetrainingDecision, RetrainingFacts, decide
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.floor import FloorState, FloorStates
@@ -42,36 +43,36 @@ SOURCES = Sources(
 @handles(StepInput[RetrainInput])
 def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
     """Accepted or refused, why, the earliest next time, and the evidence."""
-    evidence, decision = settle(call)
-    answer = decided(evidence, decision, WORKLOAD.retraining)
-    audit(record(evidence, answer, cause=call.state.cause))
+    facts, decision = settle(call)
+    answer = decided(facts, decision, WORKLOAD.retraining)
+    audit(record(facts, answer, cause=call.state.cause))
     if answer.trigger == "alarm" and not answer.accepted and answer.evidence.labels_wanted:
-        answer_by_rule(evidence, cause=call.state.cause)
+        answer_by_rule(facts, cause=call.state.cause)
     LOGGER.info(decision.sentence, extra=answer.model_dump(mode="json"))
     return answer
 
 
-def settle(call: StepInput[RetrainInput]) -> tuple[GuardEvidence, RetrainingDecision]:
-    """The evidence and the decision. Only the holder of the lease is accepted, on evidence read under the lease.
+def settle(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDecision]:
+    """The facts and the decision. Only the holder of the lease is accepted, on facts read under the lease.
 
-    1. Read the evidence. If it refuses, that is the decision, and no lease is taken.
+    1. Read the facts. If they refuse, that is the decision, and no lease is taken.
     2. Take the lease. If another execution has it, refuse.
-    3. Read the evidence again. If it accepts, record the retraining: the next one counts its labels from here."""
-    evidence, decision = weigh(call)
+    3. Read the facts again. If they accept, record the retraining: the next one counts its labels from here."""
+    facts, decision = weigh(call)
     if not decision.accepted:
-        return evidence, decision
-    until = evidence.as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not LEASES.take("retrain", holder=call.execution_arn, as_of=evidence.as_of, expires_at=until):
-        return evidence, overtaken()
+        return facts, decision
+    until = facts.as_of + timedelta(hours=longest_hours(WORKLOAD))
+    if not LEASES.take("retrain", holder=call.execution_arn, as_of=facts.as_of, expires_at=until):
+        return facts, OVERTAKEN
     # Between the first reading and the lease, another execution may have been accepted and have ended. If this one is
     # refused now, it still has the lease for a moment: `cleanup` frees it when the machine has ended.
-    evidence, decision = weigh(call)
+    facts, decision = weigh(call)
     if decision.accepted:
-        RETRAININGS.record(execution_arn=call.execution_arn, as_of=evidence.as_of, labels_total=evidence.labels_total)
-    return evidence, decision
+        RETRAININGS.record(execution_arn=call.execution_arn, as_of=facts.as_of, labels_total=facts.labels_total)
+    return facts, decision
 
 
-def answer_by_rule(evidence: GuardEvidence, *, cause: str) -> None:
+def answer_by_rule(facts: RetrainingFacts, *, cause: str) -> None:
     """Let the naive rule answer until labels of the drifted period decide, if the workload declares so."""
     policy, version = WORKLOAD.policy, ReleasePointers(STATE).champion()
     if WORKLOAD.retraining.without_labels == "keep" or not (
@@ -80,19 +81,19 @@ def answer_by_rule(evidence: GuardEvidence, *, cause: str) -> None:
         return
     states = FloorStates(STATE)
     known = states.read(version.version)
-    has_decided = known and evidence.drifted_since and known.labels_since(evidence.drifted_since) >= policy.floor.labels
+    has_decided = known and facts.drifted_since and known.labels_since(facts.drifted_since) >= policy.floor.labels
     if known and (known.below or has_decided):
         return
     kept = Record(
         actor="guard",
-        execution_arn=evidence.execution_arn,
+        execution_arn=facts.execution_arn,
         event=AuditEvent.FLOOR_ON,
-        as_of=evidence.as_of,
+        as_of=facts.as_of,
         cause=cause,
         details=FloorMoved(version=version.version, below=True, before=False, labels=0, own=0, rule=0),
     )
     audit(kept)
-    days, at = known.days if known else (), evidence.as_of
+    days, at = known.days if known else (), facts.as_of
     states.put(FloorState(version=version.version, below=True, since=at, as_of=at, days=days, awaits_labels=True))
 
 
@@ -100,7 +101,7 @@ def audit(kept: Record) -> None:
     append(DYNAMODB, table=SETTINGS.names.platform.audit_table, workload=SETTINGS.workload, record=kept)
 
 
-def weigh(call: StepInput[RetrainInput]) -> tuple[GuardEvidence, RetrainingDecision]:
-    """The evidence as it is now, and the decision on it."""
-    evidence = gather(call, SOURCES)
-    return evidence, decide(evidence, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)
+def weigh(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDecision]:
+    """The facts as they are now, and the decision on them."""
+    facts = gather(call, SOURCES)
+    return facts, decide(facts, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)

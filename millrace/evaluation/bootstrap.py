@@ -8,6 +8,7 @@ narrow. So the bootstrap draws whole days. If rows have no order in time, it dra
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,11 @@ def entities(entity_N: Sequence[Hashable], *, fewest: int = FEWEST_ENTITIES) -> 
     return code_N * min(len(place), BLOCKS) // len(place)
 
 
+@lru_cache(maxsize=2)
+def _drawn(blocks: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(0).multinomial(blocks, np.full(blocks, 1 / blocks), size=DRAWS)
+
+
 class Bootstrap:
     """Draws of blocks with a fixed seed.
 
@@ -68,9 +74,7 @@ class Bootstrap:
         self.blocks = int(block_N.max()) + 1
         # (D, B): how often each draw has each block. A mean needs no more than these counts and the sum of each block:
         # all draws are one matrix product, and no row is copied.
-        self._drawn_DB = np.random.default_rng(0).multinomial(
-            self.blocks, np.full(self.blocks, 1 / self.blocks), size=DRAWS
-        )
+        self._drawn_DB = _drawn(self.blocks)
 
     def ratios(self, sum_N: Floats, count_N: Floats) -> Draws:
         """The sum of `sum_N` over the sum of `count_N` in each draw (D); NaN for a draw whose count is 0."""
@@ -113,9 +117,12 @@ class Bootstrap:
             for name, value in of_all.items()
         }
 
-    def lower_bound(self, value_N: Floats, *, confidence: float) -> float:
-        """The bound above which the mean lies with this confidence (one-sided); NaN with fewer than FEWEST_BLOCKS."""
-        return float(np.quantile(self.means(value_N), 1 - confidence)) if self.blocks >= FEWEST_BLOCKS else np.nan
+    def lower_bound(self, sum_N: Floats, count_N: Floats | None = None, *, confidence: float) -> float:
+        """The bound above which the mean lies with this confidence (one-sided); NaN with fewer than FEWEST_BLOCKS.
+
+        Each value is that of a row, or the sum of `count_N` rows."""
+        draws_D = self.ratios(sum_N, np.ones(len(sum_N)) if count_N is None else count_N)
+        return float(np.quantile(draws_D, 1 - confidence)) if self.blocks >= FEWEST_BLOCKS else np.nan
 
     def interval(self, value: float, draws_D: Draws) -> Estimate:
         """The figure with the percentiles TAILS of its draws as its interval.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Errors = npt.NDArray[np.float64]
+    Blocks = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +37,20 @@ class Comparison:
 
 
 def compare(
-    champion_N: Errors, challenger_N: Errors, block_N: npt.NDArray[np.intp], *, confidence: float
+    champion_N: Errors, challenger_N: Errors, block_N: Blocks, *, confidence: float, rows_N: Errors | None = None
 ) -> Comparison:
-    """The comparison of both models' errors, row by row.
+    """The comparison of both models' errors, row by row; or of sums of errors, each over so many rows.
 
     The bound is the percentile bootstrap over the blocks of the rows: days, entities, or successive rows. With fewer
     than five blocks it is NaN. The seed is fixed: equal rows have an equal bound."""
     improvement_N = champion_N - challenger_N
     bootstrap = Bootstrap(block_N)
+    rows = len(improvement_N) if rows_N is None else int(rows_N.sum())
     return Comparison(
-        rows=len(improvement_N),
-        champion=float(champion_N.mean()),
-        challenger=float(challenger_N.mean()),
-        difference=float(improvement_N.mean()),
-        lower_bound=bootstrap.lower_bound(improvement_N, confidence=confidence),
+        rows=rows,
+        champion=float(champion_N.sum() / rows),
+        challenger=float(challenger_N.sum() / rows),
+        difference=float(improvement_N.sum() / rows),
+        lower_bound=bootstrap.lower_bound(improvement_N, rows_N, confidence=confidence),
         blocks=bootstrap.blocks,
     )

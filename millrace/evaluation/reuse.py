@@ -8,14 +8,41 @@ quantile at this risk is from that of a single candidate."""
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from millrace.timestamps import parse_utc
+
 if TYPE_CHECKING:
-    from millrace.evaluation.report import Evaluation
+    from millrace.evaluation.comparison import Comparison
+    from millrace.evaluation.report import ChampionComparison, Evaluation
 
 TAIL = 0.025
 """The risk on each side of a 95 % interval."""
+SHARED = 0.5
+"""Two models are judged on the same test days if they share more than this part of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedDays:
+    """The test days on which a model is compared with the live version."""
+
+    begin: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, report: Evaluation, recent_days: int) -> ComparedDays:
+        """The last `recent_days` of the report's test days."""
+        begin, end = parse_utc(report.split.from_), parse_utc(report.split.to)
+        return cls(begin=max(begin, end - timedelta(days=recent_days)), end=end)
+
+    def are_shared(self, begin: datetime | None, end: datetime | None) -> bool:
+        """Whether a model that was judged on days from `begin` to `end` was judged on these."""
+        if begin is None or end is None:
+            return False
+        return (min(self.end, end) - max(self.begin, begin)) / (self.end - self.begin) > SHARED
 
 
 def with_candidates(report: Evaluation, candidates: int, *, risk: float) -> Evaluation:
@@ -24,8 +51,7 @@ def with_candidates(report: Evaluation, candidates: int, *, risk: float) -> Eval
     `risk` is one minus the confidence of the gate `non_inferiority`."""
     if (champion := report.champion) is None:
         return report
-    away = champion.difference - champion.lower_bound
-    bound = champion.difference - away * factor(candidates, risk=risk, blocks=champion.blocks)
+    bound = lower_bound(champion, candidates, risk=risk)
     changes: dict[str, object] = {
         "champion": champion.model_copy(update={"lower_bound": bound, "candidates": candidates})
     }
@@ -34,6 +60,12 @@ def with_candidates(report: Evaluation, candidates: int, *, risk: float) -> Eval
         low = gain.value - (gain.value - gain.low) * by
         changes["value"] = value.model_copy(update={"gain": gain.model_copy(update={"low": low})})
     return report.model_copy(update=changes)
+
+
+def lower_bound(compared: Comparison | ChampionComparison, candidates: int, *, risk: float) -> float:
+    """The lower bound of the improvement, as the candidate with this number is judged by it."""
+    away = compared.difference - compared.lower_bound
+    return compared.difference - away * factor(candidates, risk=risk, blocks=compared.blocks)
 
 
 def factor(candidates: int, *, risk: float, blocks: int) -> float:

@@ -153,17 +153,24 @@ def changes(report: MonitorReport, before: Mapping[str, datetime]) -> dict[str, 
     """By ratio alarm the start of the first window above its bound, until no figure of a report is above it.
 
     `before` is what was known until now. The error may rest on several windows in a row: the first of them counts."""
-    found = dict(before)
+    found = {}
     for name, alarm in RATIO_ALARMS.items():
         figures = [(one, ratio) for one in report.windows if (ratio := alarm.of_window(one)) is not None]
-        above = [one for one, ratio in figures if ratio > alarm.threshold]
-        if above and name not in found:
-            first = above[0]
-            windows_before = first.error.windows - 1 if name == "error" and first.error else 0
-            found[name] = first.start - windows_before * (first.end - first.start)
-        elif figures and not above:
-            found.pop(name, None)
+        above = {_begin(name, one): ratio > alarm.threshold for one, ratio in figures}
+        if since := above_since(above, before.get(name)):
+            found[name] = since
     return found
+
+
+def _begin(alarm: str, window: WindowReport) -> datetime:
+    """The start of the first of the windows that the window's figure rests on."""
+    windows_before = window.error.windows - 1 if alarm == "error" and window.error else 0
+    return window.start - windows_before * (window.end - window.start)
+
+
+def above_since(above: Mapping[datetime, bool], before: datetime | None) -> datetime | None:
+    """The start of the first window above its bound, until none is; by the start of each window whether it is above."""
+    return (before or min(at for at, one in above.items() if one)) if any(above.values()) else None if above else before
 
 
 def starters() -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def compare(history: LivedHistory, terms: Terms, declared: RetrainingPolicy | No
     # From several starts, since one course of a few retrainings is much a matter of luck.
     starts = [round(first.decisions * share) for share in STARTS]
     parts = [replace(first, history=first.history.part(start * step, first.history.days)) for start in starts]
-    costs = np.sum([[course.usd for course in simulate(part, policies)] for part in parts], axis=0)
+    costs = np.sum([[simulate(part, policy).usd for policy in policies] for part in parts], axis=0)
     proposed = policies[int(np.argmin(costs))]
     named = {"proposed": [proposed], "declared": [declared] if declared else []}
     # Schedules and rules have the training days of the proposal: which ones are right is no part of theirs.
@@ -85,9 +85,9 @@ def compare(history: LivedHistory, terms: Terms, declared: RetrainingPolicy | No
     named["schedule"] = [RetrainingPolicy(train_days=proposed.train_days, every_days=step * steps) for steps in STEPS]
     named["never"] = [RetrainingPolicy(train_days=proposed.train_days)]
     rows = [
-        Row(name=str(policy), kind=kind, course=course)
+        Row(name=str(policy), kind=kind, course=simulate(rest, policy))
         for kind, listed in named.items()
-        for policy, course in zip(listed, simulate(rest, listed), strict=True)
+        for policy in listed
     ]
     rows += [
         Row(name=name, kind="published", course=follow(rest, rule, length))

@@ -1,4 +1,4 @@
-"""Replays a history under policies as the deployed monitor, guard and gate apply them, and finds the cheapest course.
+"""Replays a history under policies by the guard's own decision and the gate's own bound, and finds the cheapest course.
 
     day            0       7      14      21      28
     version        0       1       2       3       4        learnt from the days before
@@ -8,16 +8,27 @@
 
 A decision knows the labels up to the end of the newest version's test days. The windows of the monitor end there.
 
-Axes: P policies, K lengths of the training days, V versions and decisions, W successive windows."""
+Axes: K lengths of the training days, V versions and decisions, W successive windows, D days."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from millrace.evaluation.comparison import compare
+from millrace.evaluation.gates.non_inferiority import NonInferiority
+from millrace.evaluation.reuse import ComparedDays, lower_bound
+from millrace.monitoring.alarms import above_since
+from millrace.monitoring.retraining_policy import RetrainingFacts, decide
+from millrace.state.retraining import LastRetraining
+from millrace.timestamps import month, parse_utc
+from millrace.workload.declaration import Budget, Retraining
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -69,15 +80,14 @@ class Terms:
     usd_per_training: float
     label_delay_days: int = 0
     """So many days after its own a decision's label is known."""
-    margin: float | None = None
-    """`gates.non_inferiority.margin`; None: every version is released."""
+    gate: NonInferiority | None = None
+    """None: every version is released."""
     error_is_share: bool = True
-    """Else the margin is a share of the champion's error."""
     reserved_usd: float = 0.0
     """What a training reserves of the month's budget."""
-    monthly_usd: float = float("inf")
-    maximum_runs_per_month: int = 31
-    minimum_new_labels: int = 0
+    retraining: Retraining
+    """The declaration, of which a policy has other alarms and another cool-down."""
+    budget: Budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +155,59 @@ class Replay:
         """The day up to which labels are known at a decision."""
         return decision * self.history.step_days + self.history.test_days
 
+    def at(self, day: int) -> datetime:
+        return parse_utc(self.history.first) + timedelta(days=day)
+
+    def above(self, policy: RetrainingPolicy, length: int, live: int, decision: int) -> dict[datetime, bool]:
+        """The monitor: by the start of the newest windows in a row whether all are above the bound; empty without them.
+
+        All are of the live version. Windows end before decisions, by the label delay."""
+        step, windows = self.history.step_days, policy.error_windows
+        first, mixed = self.settled(decision) - windows * step, -(-self.terms.label_delay_days // step)
+        if policy.error_bound is None or first < 0 or decision - live - mixed < windows:
+            return {}
+        start_W = first + step * np.arange(windows)
+        lowest = float(self.error(length, live, start_W, start_W + step).min())
+        return {} if math.isnan(lowest) else {self.at(first): lowest > policy.error_bound}
+
+    def facts(self, decision: int, last: LastRetraining, since: datetime | None) -> RetrainingFacts:
+        """What the guard would know. Labels count from the first version on, each as a late one."""
+        known, as_of = self.rows[self.settled(decision)], self.at(int(self.days[decision]))
+        return RetrainingFacts(
+            as_of=as_of,
+            trigger="schedule",
+            execution_arn=str(decision),
+            has_champion=True,
+            last=last,
+            labels_total=int(known - self.rows[self.settled(0)]),
+            spent_usd=last.runs_in(month(as_of)) * self.terms.reserved_usd,
+            projected_usd=self.terms.reserved_usd,
+            drifted_since=since,
+            drifted_labels=int(known - self.rows[(since - self.at(0)).days]) if since else 0,
+        )
+
+    def passes(self, length: int, live: int, decision: int, trained: Sequence[int]) -> bool:
+        """The gate: whether the version of the decision is released, after those that were trained."""
+        if (gate := self.terms.gate) is None:
+            return True
+        first, last = self.judged_on(gate, decision)
+        judged = ComparedDays(begin=self.at(first), end=self.at(last))
+        others = [map(self.at, self.judged_on(gate, other)) for other in (0, *trained)]
+        day_D = first + np.flatnonzero(self.history.rows_D[first:last])
+        if not len(day_D):
+            return False
+        own_D, new_D = self.history.errors_KVD[length, (live, decision)][:, day_D]
+        blocks, rows_D = np.arange(len(day_D)), self.history.rows_D[day_D]
+        compared = compare(own_D, new_D, blocks, confidence=gate.confidence, rows_N=rows_D)
+        candidates = 1 + sum(judged.are_shared(*other) for other in others)
+        bound = lower_bound(compared, candidates, risk=1 - gate.confidence)
+        return bound >= gate.bar(compared.champion, is_share=self.terms.error_is_share)
+
+    def judged_on(self, gate: NonInferiority, decision: int) -> tuple[int, int]:
+        """The test days on which the version of the decision is compared with the live one."""
+        last = self.settled(decision)
+        return max(decision * self.history.step_days, last - gate.recent_days), last
+
     def cost(self, decision: int) -> Sums:
         """(K, V): what each version would cost between this decision and the next."""
         first, last = self.days[decision], self.days[decision + 1]
@@ -169,60 +232,26 @@ def _before(values_KVD: Sums) -> Sums:
     return np.concatenate([np.zeros((*sums.shape[:2], 1)), sums], axis=2)
 
 
-def simulate(replay: Replay, policies: Sequence[RetrainingPolicy]) -> list[Course]:
-    """What each policy would have done. All of them start with version 0 of their own training days."""
-    if not policies:
-        return []
-    history, terms, step = replay.history, replay.terms, replay.history.step_days
-    known = {length: place for place, length in enumerate(history.train_days)}
-    length_P = np.array([known[one.train_days] for one in policies])
-    bound_P = np.array([np.inf if one.error_bound is None else one.error_bound for one in policies])
-    windows_P = np.array([one.error_windows for one in policies])
-    every_P = np.array([one.every_days or np.inf for one in policies])
-    cool_P = np.array([one.cool_down_days for one in policies])
-    live_P, last_P, runs_P = (np.zeros(len(policies), np.int64) for _ in range(3))
-    # The decision from which on whole windows are the live version's: windows end before decisions, by the label delay.
-    mixed, month = -(-terms.label_delay_days // step), ""
-    versions, trained = [], []
+def simulate(replay: Replay, policy: RetrainingPolicy) -> Course:
+    """What the policy would have done. It starts with version 0 of its own training days."""
+    terms, step = replay.terms, replay.history.step_days
+    length = replay.history.train_days.index(policy.train_days)
+    declared = terms.retraining.model_copy(update={"cool_down_days": policy.cool_down_days})
+    live, last, since = 0, LastRetraining(), None
+    versions, trained = list[int](), list[int]()
     for decision in range(replay.decisions):
-        at = np.datetime64(history.first) + int(replay.days[decision])
-        if str(at)[:7] != month:
-            month, runs_P = str(at)[:7], np.zeros_like(runs_P)
-        # The monitor: the lowest error of the newest windows in a row, all of the live version.
-        windows_W = np.arange(int(windows_P.max(initial=1)))
-        end_W = replay.settled(decision) - windows_W * step
-        has_W = end_W - step >= 0
-        error_PW = replay.error(length_P[:, None], live_P[:, None], np.maximum(end_W - step, 0), np.maximum(end_W, 0))
-        counts_PW = has_W & (windows_W < windows_P[:, None])
-        lowest_P = np.where(counts_PW, error_PW, np.inf).min(axis=1)
-        judged_P = (decision - live_P - mixed >= windows_P) & (has_W.sum() >= windows_P)
-        asked_P = judged_P & (lowest_P > bound_P)
-        if decision:
-            asked_P |= (decision * step) % every_P == 0
-        # The guard.
-        labels_P = replay.rows[replay.settled(decision)] - replay.rows[[replay.settled(int(one)) for one in last_P]]
-        asked_P &= ((decision - last_P) * step >= cool_P) & (labels_P >= terms.minimum_new_labels) & (decision > last_P)
-        asked_P &= (runs_P < terms.maximum_runs_per_month) & ((runs_P + 1) * terms.reserved_usd <= terms.monthly_usd)
-        # The gate: not worse than the champion on the test days by more than the margin.
-        released_P = asked_P & _passes(replay, length_P, live_P, decision)
-        live_P = np.where(released_P, decision, live_P)
-        last_P, runs_P = np.where(asked_P, decision, last_P), runs_P + asked_P
-        versions.append(live_P)
-        trained.append(asked_P)
-    version_PV, trained_PV = np.array(versions).T, np.array(trained).T
-    return [
-        replay.course(np.full(len(version_V), length), version_V, np.flatnonzero(trained_V).tolist())
-        for length, version_V, trained_V in zip(length_P, version_PV, trained_PV, strict=True)
-    ]
-
-
-def _passes(replay: Replay, length_P: Whole, live_P: Whole, decision: int) -> Any:
-    """Which policies (P) would release the version of this decision."""
-    if (margin := replay.terms.margin) is None:
-        return np.full(len(live_P), fill_value=True)
-    first, last = decision * replay.history.step_days, replay.settled(decision)
-    own_P, new_P = replay.error(length_P, live_P, first, last), replay.error(length_P, decision, first, last)
-    return ~(new_P > own_P + margin * (1.0 if replay.terms.error_is_share else own_P))
+        above = replay.above(policy, length, live, decision)
+        since = above_since(above, since)
+        is_due = decision and policy.every_days and decision * step % policy.every_days == 0
+        if is_due or any(above.values()):
+            facts = replay.facts(decision, last, since)
+            if decide(facts, policy=declared, budget=terms.budget).accepted:
+                last = last.after(execution_arn=facts.execution_arn, as_of=facts.as_of, labels_total=facts.labels_total)
+                if replay.passes(length, live, decision, trained):
+                    live, since = decision, None
+                trained.append(decision)
+        versions.append(live)
+    return replay.course(np.full(len(versions), length), np.array(versions, np.int64), trained)
 
 
 def oracle(replay: Replay) -> Course:

@@ -38,6 +38,18 @@ class LastRetraining:
         An execution that is redriven may be of an earlier month. It counts in the last one, in which it trains."""
         return self.runs_in_month if wanted <= self.counted_month else 0
 
+    def after(self, *, execution_arn: str, as_of: datetime, labels_total: int) -> LastRetraining:
+        """What is known when the next one is accepted."""
+        # Neither month nor cool-down go back with a redriven execution, else a month would be counted from 0 again.
+        started_at = max(as_of, self.started_at or as_of)
+        return LastRetraining(
+            execution_arn=execution_arn,
+            started_at=started_at,
+            labels_total=labels_total,
+            counted_month=month(started_at),
+            runs_in_month=self.runs_in(month(as_of)) + 1,
+        )
+
 
 class Retrainings:
     """The workload's accepted retrainings. Only the last one is stored."""
@@ -65,15 +77,14 @@ class Retrainings:
         before = self.last()
         if before.execution_arn == execution_arn:
             return
-        # Neither month nor cool-down go back with a redriven execution, else a month would be counted from 0 again.
-        started_at = max(as_of, before.started_at or as_of)
+        now = before.after(execution_arn=execution_arn, as_of=as_of, labels_total=labels_total)
         self._table.put(
             KEY,
             {
                 "last_run": {"S": execution_arn},
-                "last_started_at": {"S": format_utc(started_at)},
+                "last_started_at": {"S": format_utc(now.started_at or as_of)},
                 "labels_total": {"N": str(labels_total)},
-                "counted_month": {"S": month(started_at)},
-                "runs_this_month": {"N": str(before.runs_in(month(as_of)) + 1)},
+                "counted_month": {"S": now.counted_month},
+                "runs_this_month": {"N": str(now.runs_in_month)},
             },
         )

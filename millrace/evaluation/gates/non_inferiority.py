@@ -45,22 +45,23 @@ class NonInferiority(Gate):
 
         A report without a comparison fails, and so does a comparison by another measure."""
         champion = report.champion if report.champion and report.champion.measure == self.measure else None
-        # The margin in the unit of the bound: as it is for shares, times the champion's figure for anything else.
-        is_share = self.measure == "error" and report.error.is_share
-        scale = champion.error if champion and not is_share else 1.0
+        bar = self.bar(champion.error if champion else 1.0, is_share=report.error.is_share)
         # Without rows, or with an error that is no finite number, `measured` is NaN and the gate refuses.
         is_known = champion and champion.rows and math.isfinite(champion.challenger_error)
-        measured, bound = champion.lower_bound if champion and is_known else math.nan, -self.margin * scale
         return at_least(
             "non_inferiority",
-            measured,
-            bound,
+            champion.lower_bound if champion and is_known else math.nan,
+            bar,
             figure="lower bound of the improvement"
             + (" in log loss" if self.measure == "log_loss" else "")
             + (f", candidate {champion.candidates} on these days" if champion and champion.candidates > 1 else ""),
             unit=report.error.unit if self.measure == "error" else "",
-            sentence=self._sentence(champion, report.error, bound),
+            sentence=self._sentence(champion, report.error, bar),
         )
+
+    def bar(self, champion: float, *, is_share: bool) -> float:
+        """The least bound that passes, beside the champion's figure: the margin, for amounts and log losses a share."""
+        return -self.margin * (1.0 if self.measure == "error" and is_share else champion)
 
     def _sentence(self, champion: ChampionComparison | None, error: ErrorMeaning, bound: float) -> str:
         word, amount = words_of(self.measure, error)

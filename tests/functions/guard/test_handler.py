@@ -137,21 +137,6 @@ def test_an_alarm_is_accepted_once_and_held_by_its_execution(aws, ready, load, e
     assert {record["event"] for record in aws.audit()} == {"retrain.accepted"}
 
 
-def test_a_second_alarm_meanwhile_is_refused(aws, ready, load, event):
-    handler = load("guard")
-    handler(event("guard"))
-    other = event("guard") | {"execution": "arn:aws:states:eu-west-1:123456789012:execution:x:other"}
-    answer = handler(other)
-    assert (answer["accepted"], answer["reason"]) == (False, "cool_down")
-    aws.leases.free(event("guard")["execution"])
-    labels(aws, 9000)
-    other["state"]["as_of"] = "1997-07-01T06:00:00Z"
-    answer = handler(other)
-    assert (answer["reason"], answer["earliest_next"]) == ("cool_down", "1997-07-06T06:01:00Z")
-    other["state"]["as_of"] = "1997-07-06T06:01:00Z"
-    assert handler(other)["accepted"]
-
-
 GUARDS = 8
 
 
@@ -217,13 +202,6 @@ def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, 
     assert aws.retrainings.last().execution_arn == OTHER
     (refused,) = aws.audit()
     assert refused["details"]["evidence"] == answer["evidence"]
-
-
-def test_too_few_labels_are_refused_without_a_date(aws, ready, load, event):
-    labels(aws, 1343)
-    answer = load("guard")(event("guard"))
-    assert (answer["reason"], answer["earliest_next"]) == ("new_labels", None)
-    assert aws.leases.find("retrain") is None
 
 
 @pytest.fixture
@@ -299,19 +277,3 @@ def test_before_the_labels_table_is_made_there_are_none(aws, ready, load, event)
 def test_nobody_is_retrained_before_the_first_release(aws, load, event):
     aws.glue.create_database(DatabaseInput={"Name": aws.names.platform.database})
     assert load("guard")(event("guard"))["reason"] == "no_champion"
-
-
-@pytest.mark.parametrize(
-    ("detail", "trigger"),
-    [
-        ({}, "command"),
-        ({"workload": "electricity", "schedule": "retrain"}, "schedule"),
-        ({"workload": "electricity", "alarms": ["millrace-local-electricity-error"]}, "alarm"),
-    ],
-)
-def test_who_asks_is_read_from_the_detail(aws, ready, load, event, detail, trigger):
-    assert load("guard")(event("guard", detail=detail))["trigger"] == trigger
-
-
-def test_an_event_is_no_persons_command(aws, ready, load, event):
-    assert load("guard")(event("guard", detail={"workload": "electricity"}, by_event=True))["trigger"] == "schedule"

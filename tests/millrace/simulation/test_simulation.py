@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from millrace.evaluation.comparison import compare
+from millrace.evaluation.gates.catalogue import judge_all
 from millrace.simulation.history import LivedHistory
 from millrace.simulation.published import Adwin
 from millrace.simulation.simulation import Replay, RetrainingPolicy, Terms, oracle, simulate
+from millrace.workload.declaration import Budget, Retraining
+from millrace.workload.load import load_workload
+from tests.millrace.evaluation.gates.test_catalogue import DECLARED, report
+from tests.shipped import SHIPPED
 
-TERMS = Terms(usd_per_error=1, usd_per_training=5)
+TERMS = Terms(
+    usd_per_error=1, usd_per_training=5, budget=Budget(monthly_usd=50),
+    retraining=Retraining(cool_down_days=0, minimum_new_labels=0, maximum_runs_per_month=31),
+)  # fmt: skip
 
 
 def history(errors_KVD, *, step=1, test_days=1):
@@ -28,7 +37,7 @@ def aging(days=12):
 
 
 def course(policy, terms=TERMS, of=None):
-    return simulate(Replay(history=of or aging(), terms=terms), [policy])[0]
+    return simulate(Replay(history=of or aging(), terms=terms), policy)
 
 
 def test_a_policy_is_followed_day_by_day():
@@ -49,32 +58,42 @@ def test_late_labels_delay_the_alarm_and_the_version():
     assert found.retrainings[1] - found.retrainings[0] > 2
 
 
-def test_all_windows_in_a_row_must_be_above_the_bound():
-    assert course(RetrainingPolicy(error_bound=0.25, error_windows=2)).retrainings == (4, 8)
-
-
 @pytest.mark.parametrize(
-    ("policy", "terms", "expected"),
+    ("policy", "declared", "usd", "expected"),
     [
-        (RetrainingPolicy(every_days=2), {}, (2, 4, 6, 8, 10)),
-        (RetrainingPolicy(every_days=2, cool_down_days=3), {}, (4, 8)),
-        (RetrainingPolicy(every_days=2), {"maximum_runs_per_month": 1}, (2,)),
-        (RetrainingPolicy(every_days=2), {"reserved_usd": 20, "monthly_usd": 50}, (2, 4)),
-        (RetrainingPolicy(every_days=2), {"minimum_new_labels": 40}, (4, 8)),
-        (RetrainingPolicy(), {}, ()),
+        (RetrainingPolicy(every_days=2), {}, 0, (2, 4, 6, 8, 10)),
+        (RetrainingPolicy(every_days=2, cool_down_days=3), {}, 0, (2, 6, 10)),
+        (RetrainingPolicy(every_days=2), {"maximum_runs_per_month": 1}, 0, (2,)),
+        (RetrainingPolicy(every_days=2), {}, 20, (2, 4)),
+        (RetrainingPolicy(every_days=2), {"minimum_new_labels": 40}, 0, (4, 8)),
+        (RetrainingPolicy(error_bound=0.25), {"minimum_drifted_labels": 30}, 0, (5, 10)),
+        (RetrainingPolicy(), {}, 0, ()),
+        (RetrainingPolicy(error_bound=0.25, error_windows=2), {}, 0, (4, 8)),
     ],
 )
-def test_the_guard_holds_a_retraining_back(policy, terms, expected):
-    assert course(policy, replace(TERMS, **terms)).retrainings == expected
+def test_the_guard_holds_a_retraining_back(policy, declared, usd, expected):
+    """A first retraining is held by no cool-down. The 30 labels are those from the day on that is above the bound."""
+    retraining = TERMS.retraining.model_copy(update=declared)
+    assert course(policy, replace(TERMS, reserved_usd=usd, retraining=retraining)).retrainings == expected
 
 
-def test_a_worse_version_is_paid_for_and_not_released():
-    errors = np.ones((1, 6, 6))
-    errors[0, 2:] = 4.0
-    found = course(RetrainingPolicy(every_days=2), replace(TERMS, margin=0.2), history(errors))
-    assert found.retrainings == (2, 4)
-    assert not found.version_V.any()
-    assert course(RetrainingPolicy(every_days=2), replace(TERMS, margin=0.31), history(errors)).version_V[-1] == 4
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_a_version_is_paid_for_and_released_by_the_bound_of_the_gate(folder):
+    """As `gating` judges the rows of its test days, for each number of candidates on them."""
+    gate, rng, days = load_workload(folder).gates.non_inferiority, np.random.default_rng(7), 28
+    gates, day_N = DECLARED.model_copy(update={"non_inferiority": gate}), np.sort(rng.integers(0, days, 2000))
+    lived = replace(history(np.zeros((1, 4, days + 3)), test_days=days), rows_D=np.bincount(day_N + 3).astype(float))
+    replay, verdicts = Replay(history=lived, terms=replace(TERMS, gate=gate)), []
+    for worse, candidates in itertools.product(np.linspace(-0.05, gate.margin, 6), (2, 3, 4)):
+        error_2N = rng.random((2, 2000)) < [[0.2], [0.2 + worse]]
+        lived.errors_KVD[0, (0, 3)] = [np.bincount(day_N + 3, one) for one in error_2N]
+        compared = compare(*error_2N.astype(float), day_N, confidence=gate.confidence)
+        told = {"error": compared.champion, "challenger_error": compared.challenger, "measure": gate.measure}
+        seen = report(changes={"champion": asdict(compared) | told})
+        judged = judge_all(seen, gates, against="non_inferiority", candidates=candidates)
+        verdicts += [one.passed for one in judged if one.name == "non_inferiority"]
+        assert replay.passes(0, 0, 3, range(1, candidates - 1)) == verdicts[-1]
+    assert {True, False} == {*verdicts}
 
 
 def test_the_oracle_is_the_cheapest_of_all_courses():
