@@ -76,7 +76,7 @@ def consumers(workload: Workload, stage: Stage, build: Build, json: Json) -> Non
     """Show the consumers of decisions: how many messages wait for each, and how many it has refused too often.
 
     Example: millrace consumers, then, once a target is mended, millrace dead consumer-crm --redrive."""
-    from console.queries.consumers import find_consumers
+    from console.queries.dead_letters import find_consumers
 
     environment, names = find_deployed(stage, build, workload)
     nothing = f"{names.workload} declares no consumer in this stage: docs/review.md#consumers."

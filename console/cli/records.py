@@ -116,12 +116,15 @@ def decisions(
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.record_files import json_line
-    from console.queries.decisions import find_decision
+    from console.queries.decisions import day_named, find_decision
     from console.queries.query import decisions_sql
     from millrace.errors import EnvironmentNotFoundError
 
     environment, names = find_deployed(stage, build, workload)
-    days = {"first": _day("--from", first), "last": _day("--to", last)}
+    days = {
+        "first": day_named("--from", first) if first else None,
+        "last": day_named("--to", last) if last else None,
+    }
     if sql:
         print(decisions_sql(names, **days, wanted=id, limit=limit))
         return
@@ -193,16 +196,6 @@ def _price_of_predictions(found: MonthCost) -> str:
         return f"not known ({told})"
     every, one = found.usd_of_all_per_1000, found.usd_per_1000 / 1000
     return f"{found.usd_per_1000:.4f} USD by the endpoint, one {one:.5f}; {every:.4f} by all of the above ({told})"
-
-
-def _day(option: str, text: str) -> date | None:
-    """The day in ISO 8601; None for "". Raises EnvironmentNotFoundError if the text is no day."""
-    from millrace.errors import EnvironmentNotFoundError
-
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise EnvironmentNotFoundError(f"{option}: expected a day as 1997-05-01, got {text!r}") from None
 
 
 def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:

@@ -1,8 +1,10 @@
-"""The dead-letter queues of a workload and of its stage: how many messages, what they say, and the ways out."""
+"""The queues of a workload and of its stage that hold what was given up, and what waits for its consumers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import base64
+import json
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +13,9 @@ from typing import Any
 
 from console.columns import column
 from console.environment import Environment
-from console.queries.given_up import put_back
 from console.queries.waiting import queue_length
 from millrace.consumers.catalogue import queue_of
-from millrace.errors import EnvironmentNotFoundError
+from millrace.errors import EnvironmentNotFoundError, QueueError
 from millrace.names import JOBS, ROWS, WorkloadNames
 from millrace.operations.dead_letters import (
     CONSUMERS_HOLD,
@@ -30,6 +31,8 @@ HIDDEN_S = 20
 """How long a message that is looked through stays hidden from other receivers, in seconds."""
 MOST = 10
 """The most messages that one call of SQS returns."""
+ATTEMPTS = 3
+"""So often a record is put back into the stream before the call fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,29 +62,55 @@ class DeadLetter:
     body: str = column()
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConsumerQueue:
+    """What one consumer has not acted on. SQS counts messages with a delay of a minute.
+
+    A message has a hundred decisions, or refers to two thousand rows of a file, at most."""
+
+    consumer: str = column()
+    waiting: int = column()
+    """Messages that will be tried, for the first time or again."""
+    dead: int = column()
+    """Messages that were refused too often."""
+
+
 def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[DeadQueue, ...]:
     """Every dead-letter queue of the workload, and the one for the stage's events."""
     sqs = environment.client("sqs")
-    found = {**_of_workload(sqs, names), EVENTS: (EVENTS_HOLD, "")}
+    found = {**_of_workload(environment, names), EVENTS: (EVENTS_HOLD, "")}
     return tuple(
         DeadQueue(queue=name, messages=queue_length(sqs, _url(environment, names, name)), holds=holds, reader=reader)
         for name, (holds, reader) in found.items()
     )
 
 
-def consumer_queues(sqs: Any, names: WorkloadNames) -> list[str]:
+def find_consumers(environment: Environment, names: WorkloadNames) -> tuple[ConsumerQueue, ...]:
+    """Every consumer that is deployed, in the order of their names."""
+    sqs = environment.client("sqs")
+
+    def length(queue: str) -> int:
+        return queue_length(sqs, sqs.get_queue_url(QueueName=names.queue(queue))["QueueUrl"])
+
+    return tuple(
+        ConsumerQueue(consumer=queue.removeprefix(queue_of("")), waiting=length(queue), dead=length(dead(queue)))
+        for queue in _consumer_queues(environment, names)
+    )
+
+
+def _consumer_queues(environment: Environment, names: WorkloadNames) -> list[str]:
     """The queues of the consumers that are deployed, as `WorkloadNames.queue` takes them: `consumer-crm`."""
-    pages = sqs.get_paginator("list_queues").paginate(QueueNamePrefix=names.queue(queue_of("")))
-    urls = (url for page in pages for url in page.get("QueueUrls", ()))
+    prefix = names.queue(queue_of(""))
+    urls = environment.listed("sqs", "list_queues", "QueueUrls", QueueNamePrefix=prefix)
     found = {url.rpartition("/")[2].removeprefix(f"{names.prefix}-") for url in urls}
     return sorted(name for name in found if dead(name) in found)
 
 
-def _of_workload(sqs: Any, names: WorkloadNames) -> dict[str, tuple[str, str]]:
+def _of_workload(environment: Environment, names: WorkloadNames) -> dict[str, tuple[str, str]]:
     """What the workload's own queues hold, and which function reads them, by the name of the queue."""
     found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
-    found |= {name: (CONSUMERS_HOLD, name) for name in consumer_queues(sqs, names)}
-    declared = {ROWS: (ROWS_HOLD, "stream"), JOBS: (JOBS_HOLD, JOBS)}
+    found |= {name: (CONSUMERS_HOLD, name) for name in _consumer_queues(environment, names)}
+    sqs, declared = environment.client("sqs"), {ROWS: (ROWS_HOLD, "stream"), JOBS: (JOBS_HOLD, JOBS)}
     return found | {name: said for name, said in declared.items() if _is_there(sqs, names.queue(dead(name)))}
 
 
@@ -155,6 +184,38 @@ def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
     return found[queue].messages
 
 
+def put_back(environment: Environment, names: WorkloadNames, message: Mapping[str, Any]) -> bool:
+    """Put the records that the stream's function gave up back into the stream, each with its partition key.
+
+    Lambda keeps them in an object, as text within text, and S3's event about the object is their dead letter:
+
+        {"requestContext": {"condition": "RecordAgeExceeded", …}, "payload": "{\\"Records\\": […]}"}
+
+    https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+
+    False if the message is about something else. Raises QueueError if the stream takes a record not."""
+    event = json.loads(message["Body"])
+    if event.get("detail-type") != "Object Created":
+        return False
+    bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
+    kept = environment.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    events = [one["kinesis"] for one in json.loads(json.loads(kept)["payload"])["Records"]]
+    records = [{"Data": base64.b64decode(one["data"]), "PartitionKey": one["partitionKey"]} for one in events]
+    _put(environment.client("kinesis"), names.stream, records)
+    return True
+
+
+def _put(kinesis: Any, stream: str, records: list[dict[str, Any]]) -> None:
+    # What Lambda gave to one call of the function, 500 records and 6 MB in base64, fits into one call of PutRecords.
+    for _ in range(ATTEMPTS):
+        answer = kinesis.put_records(StreamName=stream, Records=records)["Records"]
+        failed = [one.get("ErrorCode") for one in answer]
+        records = [record for record, error in zip(records, failed, strict=True) if error]
+        if not records:
+            return
+    raise QueueError(f"{stream}: {len(records)} records refused {ATTEMPTS} times: {next(filter(None, failed))}")
+
+
 def _receive(sqs: Any, url: str, *, hidden_s: int) -> list[dict[str, Any]]:
     """Some messages of the queue, hidden from other receivers for `hidden_s` seconds."""
     answer = sqs.receive_message(
@@ -182,7 +243,7 @@ def _url(environment: Environment, names: WorkloadNames, queue: str) -> str:
     """The URL of the dead-letter queue; raises EnvironmentNotFoundError if there is none of this name."""
     if queue == EVENTS:
         name = names.platform.queue(dead(EVENTS))
-    elif queue in (known := _of_workload(environment.client("sqs"), names)):
+    elif queue in (known := _of_workload(environment, names)):
         name = names.queue(dead(queue))
     else:
         listed = ", ".join((*known, EVENTS))

@@ -11,6 +11,7 @@ from millrace.aws.objects import entries_below
 from millrace.decisions import store
 from millrace.decisions.record import Decision
 from millrace.decisions.scored import MOST_ROWS
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 
 COMPRESSED = 10
@@ -26,6 +27,14 @@ class Day:
     """In the order of their event time."""
     unreadable: Mapping[str, int]
     """How many lines are not valid decisions, by the URI of their object."""
+
+
+def day_named(option: str, text: str) -> date:
+    """The day in ISO 8601. Raises EnvironmentNotFoundError if the text is no day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise EnvironmentNotFoundError(f"{option}: expected a day as 1997-05-01, got {text!r}") from None
 
 
 def find_days(

@@ -145,14 +145,6 @@ def find_items(environment: Environment, names: WorkloadNames, ids: Sequence[str
     return reviews_of(environment, names).queue.find(ids)
 
 
-def find_item(environment: Environment, names: WorkloadNames, wanted: str) -> ReviewItem:
-    """The item of the decision with this id. Raises EnvironmentNotFoundError if it never waited for a person."""
-    if item := find_items(environment, names, [wanted]).get(wanted):
-        return item
-    came = f"{wanted!r}, which has no item"
-    raise EnvironmentNotFoundError(f"ID: expected the id of a decision that waits for a person, got {came}")
-
-
 def show_item(environment: Environment, names: WorkloadNames, item: ReviewItem) -> ShownItem:
     """The item with its row and its images, as the person may see it."""
     question = question_of(names)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import date
 from itertools import chain, islice
 from pathlib import Path
 from secrets import token_urlsafe
@@ -31,7 +30,7 @@ from console.pages.page import PageLink, page
 from console.pages.review import review_page
 from console.pages.version import Decided, version_page
 from console.queries.cards import find_package
-from console.queries.decisions import find_days
+from console.queries.decisions import day_named, find_days
 from console.queries.live import read_climbs
 from console.queries.overview import FAILURES, try_state
 from console.queries.report import JudgedModel, question_of, read_declared_report
@@ -126,7 +125,7 @@ class _Console:
 
     def decisions(self, request: Request) -> Response:
         names = self._environment.names(request.path_params["workload"])
-        first, last = _day(request, "first"), _day(request, "last")
+        first, last = (day_named(name, request.query_params.get(name, "")) for name in ("first", "last"))
         found = find_days(self._environment, names, first=first, last=last, most_scored=MOST)
         newest = list(islice(chain.from_iterable(reversed(day.decisions) for day in found), MOST + 1))
         return HTMLResponse(decisions_page(names, newest, first=first, last=last))
@@ -255,11 +254,3 @@ class _Console:
         status = 404 if isinstance(error, EnvironmentNotFoundError) else 403 if why.is_denied else 502
         platform, path = self._environment.platform, request.url.path
         return HTMLResponse(failure_page(platform, path.lstrip("/"), why), status_code=status)
-
-
-def _day(request: Request, name: str) -> date:
-    """The day of this parameter. Raises EnvironmentNotFoundError if it is none."""
-    try:
-        return date.fromisoformat(came := request.query_params.get(name, ""))
-    except ValueError:
-        raise EnvironmentNotFoundError(f"{name}: expected a day as 1997-05-01, got {came!r}") from None
