@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
+from localcloud.deploy import deploy_and_say
 from localcloud.iam.identity import Identity
 from localcloud.kernel import call_tracer, guardian
 from localcloud.kernel.checkpoints import Checkpoints
@@ -50,6 +51,8 @@ def main() -> None:
             print(json.dumps({"endpoint_url": cloud.endpoint_url, "secret_file": secret}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
             cloud.after_deployment.append(lambda: begin_fork_servers(cloud))
+            if arguments.assembly:
+                deploy_and_say(cloud.endpoint_url, arguments.assembly, secret=cloud.secret)
             checkpoints.make_when_asked()
     except Interrupted:
         # Everything has ended by now. The interpreter would take a second or more to free what moto has loaded.
@@ -64,6 +67,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m localcloud", description=__doc__)
+    parser.add_argument("assembly", type=Path, nargs="?", help="the folder that `cdk synth` made (cdk.out), to deploy")
     parser.add_argument("--workspace", type=Path, default=Path("build/local"))
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--clock", type=datetime.fromisoformat, help="the cloud's time at start, ISO 8601")

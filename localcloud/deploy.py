@@ -127,10 +127,8 @@ def _publish(s3: Any, assembly: Path, manifest: str, published: set[str]) -> Non
     """Put each file asset under the key that the templates name. Templates are left out: they go with their stack.
 
     Keys are digests of the content. `published` has the keys that this deployment has put already, and gets the new
-    ones. Raises DeploymentError for an asset that is an image."""
+    ones. Images stay in the assembly: the job or endpoint that runs one takes it from there."""
     described = json.loads((assembly / manifest).read_text())
-    if described.get("dockerImages"):
-        raise DeploymentError(f"{manifest}: image assets are not known to the local cloud; images are built apart")
     for asset in described.get("files", {}).values():
         source = assembly / asset["source"]["path"]
         if source.name.endswith(".template.json"):
@@ -217,12 +215,20 @@ def _why(cloudformation: Any, name: str) -> str:
 
 def _report(cloud_url: str, secret: str, assembly: Path, deployed: list[Deployed]) -> None:
     """Report to the cloud what was deployed. The route `/_millrace/deployments` keeps it."""
-    body = json.dumps({"assembly": str(assembly), "stacks": [asdict(stack) for stack in deployed]}).encode()
+    body = json.dumps({"assembly": str(assembly.resolve()), "stacks": [asdict(stack) for stack in deployed]}).encode()
     request = urllib.request.Request(  # noqa: S310 - this machine
         f"{cloud_url}{PREFIX}deployments", body, {"content-type": "application/json", SECRET_HEADER: secret}
     )
     with urllib.request.urlopen(request):  # noqa: S310 # nosec B310 # this machine
         return
+
+
+def deploy_and_say(
+    cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None, *, secret: str | None = None
+) -> None:
+    """Deploy the assembly and print a line for each stack."""
+    for stack in deploy(cloud_url, assembly, stacks, secret=secret):
+        print(f"{stack.name}: {stack.status}, {stack.resources} resources, {stack.seconds:.2f} s", flush=True)
 
 
 def main() -> None:
@@ -231,8 +237,7 @@ def main() -> None:
     parser.add_argument("assembly", type=Path, help="the folder that `cdk synth` made (cdk.out)")
     parser.add_argument("stacks", nargs="*", help="only these stacks and what they depend on")
     arguments = parser.parse_args()
-    for stack in deploy(arguments.endpoint_url, arguments.assembly, arguments.stacks or None):
-        print(f"{stack.name}: {stack.status}, {stack.resources} resources, {stack.seconds:.2f} s")
+    deploy_and_say(arguments.endpoint_url, arguments.assembly, arguments.stacks or None)
 
 
 if __name__ == "__main__":

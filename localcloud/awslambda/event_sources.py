@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from localcloud.awslambda.mapping_settings import why_refused
 from localcloud.iam.policies import Request
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace
+
+LOG = logging.getLogger(__name__)
+POLL_S = 0.5
+"""The longest wait of a stream's poller that has nothing to do, and the wait after a failed call, in real seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,27 +40,60 @@ class EventSources(dict[str, EventSource]):
     """The kinds of event sources by the service's name in ARNs. Each service adds its own: `{"sqs": …}`."""
 
 
-class StreamPoller(Protocol):
+class StreamPoller(ABC):
     """Feeds one function from one stream."""
 
-    def is_enabled(self) -> bool:
-        """Whether the mapping exists and is enabled, and the cloud runs."""
+    what: str
+    """The stream in words, such as `the stream of audit`."""
 
+    def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
+        self._cloud, self._backend, self._mapping = cloud, backend, mapping
+
+    @abstractmethod
     def left(self) -> int:
         """How many records the function has not done."""
 
-    def run(self) -> None:
-        """Feed the function until the mapping is deleted."""
+    @abstractmethod
+    def step(self) -> None:
+        """Feed the function with what is next, and wait after a failure."""
+
+    def is_enabled(self) -> bool:
+        """Whether the mapping exists and is enabled, and the cloud runs."""
+        return bool(self._mapping.enabled) and is_wanted(self._cloud, self._backend, self._mapping)
+
+    def run(self, changed: threading.Condition) -> None:
+        """Feed the function until the mapping is deleted. A new record notifies `changed`."""
+        while is_wanted(self._cloud, self._backend, self._mapping):
+            # The look and the wait are one step under the condition: no record comes between them unnoticed.
+            with changed:
+                if not self.is_enabled() or not self.left():
+                    changed.wait(POLL_S)
+                    continue
+            with polling(self._mapping) as is_enabled:
+                if is_enabled:
+                    self.step()
+
+    def call(self, events: Sequence[dict[str, Any]]) -> bytes | None:
+        """What the function answers to these records; None if it has failed."""
+        from localcloud.awslambda.functions import function_of
+        from localcloud.awslambda.pools import Functions
+
+        functions: Functions = self._cloud.parts[Functions]
+        try:
+            function = function_of(self._cloud, self._mapping.function_arn)
+            outcome = functions.invoke(function, json.dumps({"Records": events}).encode())
+        except Exception:
+            if not self._cloud.stopping.is_set():
+                LOG.exception("%s for %s", self.what, self._mapping.function_name)
+            return None
+        return None if outcome.error else outcome.payload
 
 
-PollerT = TypeVar("PollerT", bound=StreamPoller)
-
-
-class StreamPollers(Generic[PollerT]):
+class StreamPollers:
     """The pollers of one service's streams in a cloud, and the condition that a new record of any stream notifies."""
 
     def __init__(self) -> None:
-        self._pollers: list[PollerT] = []
+        self._pollers: list[StreamPoller] = []
         self.changed = threading.Condition()
 
     def notify(self) -> None:
@@ -61,15 +101,15 @@ class StreamPollers(Generic[PollerT]):
         with self.changed:
             self.changed.notify_all()
 
-    def start(self, cloud: Cloud, mapping: Any, poller: PollerT) -> None:
+    def start(self, cloud: Cloud, mapping: Any, poller: StreamPoller) -> None:
         """Let the poller run beside the others, until its mapping is deleted or the cloud stops."""
         self._pollers.append(poller)
-        cloud.loop(f"stream-{mapping.function_name}", poller.run)
+        cloud.loop(f"stream-{mapping.function_name}", lambda: poller.run(self.changed))
 
-    def left(self) -> Iterator[tuple[PollerT, int]]:
-        """Each enabled poller whose function has not done all records, and how many are left."""
+    def pending(self) -> list[str]:
+        """The streams with records that a function has not done, as `2 records in the stream of TABLE`."""
         found = ((poller, poller.left()) for poller in self._pollers if poller.is_enabled())
-        return ((poller, count) for poller, count in found if count)
+        return [f"{count} records in {poller.what}" for poller, count in found if count]
 
 
 def make_event_source_mappings(cloud: Cloud) -> None:

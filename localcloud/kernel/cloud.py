@@ -73,6 +73,8 @@ class Cloud:
     A line is for example `invocation of millrace-local-electricity-intake`."""
     retries: list[Callable[[], list[str]]] = field(default_factory=list)
     """As `pending`, for what has failed and is tried again when the cloud's clock says so."""
+    deployments: list[dict[str, Any]] = field(default_factory=list)
+    """What deployers have reported, oldest first; each with the `assembly`, a folder."""
     after_deployment: list[Callable[[], None]] = field(default_factory=list)
     """Called, each on a thread of its own, after a deployer has reported what it deployed."""
     denials: list[Any] = field(default_factory=list)

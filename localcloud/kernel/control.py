@@ -55,7 +55,6 @@ class Control:
         self._calls: Counter[str] = Counter()
         self._of_people: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._deployments: list[dict[str, Any]] = []
 
     def count(self, call: Call | None) -> None:
         """Count a call that the port got; None is a request without a signature."""
@@ -141,7 +140,7 @@ class Control:
         self._cloud.parts[Checkpoints].end_life()
 
     def get_deployments(self, _: Any) -> list[dict[str, Any]]:
-        return self._deployments
+        return self._cloud.deployments
 
     def post_deployments(self, body: dict[str, Any]) -> dict[str, Any]:
         """Keep what a deployer did, and start the actions that follow a deployment.
@@ -149,7 +148,7 @@ class Control:
         `body` is for example `{"assembly": "build/cdk.out", "stacks": [{"name": "millrace-local-platform",
         "status": "CREATE_COMPLETE", "resources": 40, "seconds": 2.1}]}`."""
         entry = {**body, "at": time.time()}
-        self._deployments.append(entry)
+        self._cloud.deployments.append(entry)
         for number, action in enumerate(self._cloud.after_deployment):
             self._cloud.background(f"after-deployment-{number}", action)
         return entry

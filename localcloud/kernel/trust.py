@@ -13,7 +13,18 @@ def check_trust(role_arn: str, service: str) -> None:
 
     account = role_arn.split(":")[4]
     role = iam_backends[account]["aws"].get_role_by_arn(role_arn)
-    context = {"aws:sourceaccount": (account,), "aws:sourcearn": (), "aws:principalisawsservice": ("true",)}
+    sources = _machines(role_arn, account) if service == "states.amazonaws.com" else ()
+    context = {"aws:sourceaccount": (account,), "aws:sourcearn": sources, "aws:principalisawsservice": ("true",)}
     request = Request(action="sts:AssumeRole", resources=("*",), context=context, principal=(service,))
     if verdict([text_of(role.assume_role_policy_document)], request, with_principal=True) != "Allow":
         raise PermissionError(f"the trust policy of {role_arn} does not let {service} assume the role")
+
+
+def _machines(role_arn: str, account: str) -> tuple[str, ...]:
+    """The ARN of the state machine for which Step Functions assumes the role.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html (confused deputy)"""
+    from moto.stepfunctions.models import stepfunctions_backends
+
+    found = (one for each in stepfunctions_backends[account].values() for one in each.state_machines)
+    return tuple(one.arn for one in found if one.roleArn == role_arn)[:1]

@@ -7,12 +7,10 @@ We do: poll with a thread for each event source mapping, which goes from shard t
 Weaker: the shards of a mapping wait for each other's calls. A batching window does not wait. Records do not expire.
 """
 
-from functools import partial
-
 from localcloud.kernel.cloud import Cloud
-from localcloud.kinesis.streams import pending, poll_streams
+from localcloud.kinesis.streams import Streams, poll_streams
 
 
 def install(cloud: Cloud) -> None:
     poll_streams(cloud)
-    cloud.pending.append(partial(pending, cloud))
+    cloud.pending.append(cloud.part(Streams).pending)

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-from localcloud.awslambda.event_sources import EventSource, EventSources, StreamPollers, is_wanted, polling
+from localcloud.awslambda.event_sources import POLL_S, EventSource, EventSources, StreamPoller, StreamPollers
 from localcloud.cloudwatch.metrics import put_data
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.messaging import queue_permissions
@@ -23,8 +23,6 @@ from localcloud.kinesis.batches import Batch, Rules, Shard
 from localcloud.sqs.queues import reported
 
 LOG = logging.getLogger(__name__)
-POLL_S = 0.5
-"""The longest wait of a poller that has nothing to do, and the wait after a call that has failed, in real seconds."""
 ACTIONS = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
 """What the poller does with the stream. It also lists the streams, an action without a resource."""
 NOT_CARRIED_OUT = frozenset({"FilterCriteria", "TumblingWindowInSeconds"})
@@ -35,7 +33,7 @@ Lane = tuple[str, int]
 """A shard, and which part of its partition keys."""
 
 
-class Streams(StreamPollers["Poller"]):
+class Streams(StreamPollers):
     """The pollers of Kinesis streams."""
 
 
@@ -62,11 +60,6 @@ def poll_streams(cloud: Cloud) -> None:
     cloud.at_stop(streams.notify)
 
 
-def pending(cloud: Cloud) -> list[str]:
-    """The streams with records that a function has not done, as `2 records in the stream NAME`."""
-    return [f"{count} records in the stream {poller.name}" for poller, count in cloud.part(Streams).left()]
-
-
 def _rights(arn: str) -> Iterator[Request]:
     """Yields what the poller of the stream does in the name of the function's role."""
     yield from (Request(action=f"kinesis:{action}", resources=(arn,)) for action in ACTIONS)
@@ -74,15 +67,16 @@ def _rights(arn: str) -> Iterator[Request]:
     yield from stream_key(arn, "Decrypt")
 
 
-class Poller:
+class Poller(StreamPoller):
     """Feeds one function from one stream, shard after shard.
 
     With a ParallelizationFactor a shard has so many lanes: records of one partition key keep their order, others do
     not. The lanes have their turns one after the other, where AWS calls them at once."""
 
     def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
-        self._cloud, self._backend, self._mapping = cloud, backend, mapping
-        self.name = mapping.event_source_arn.rpartition("/")[2]
+        super().__init__(cloud, backend, mapping)
+        self._name = mapping.event_source_arn.rpartition("/")[2]
+        self.what = f"the stream {self._name}"
         self._rules = Rules(
             size=int(mapping.batch_size),
             bisects=str(mapping.bisect_on_error).lower() == "true",
@@ -97,35 +91,20 @@ class Poller:
             for name, records in self._records().items()
         }
 
-    def is_enabled(self) -> bool:
-        """Whether the mapping exists and is enabled, and the cloud runs."""
-        return bool(self._mapping.enabled) and is_wanted(self._cloud, self._backend, self._mapping)
-
     def left(self) -> int:
-        """How many records the function has not done."""
         return sum(len(records) - self._shard(name).done for name, records in self._records().items())
 
-    def run(self) -> None:
-        """Feed the function until the mapping is deleted."""
-        changed = self._cloud.part(Streams).changed
-        while is_wanted(self._cloud, self._backend, self._mapping):
-            # The look and the wait are one step under the condition: no record comes between them unnoticed.
-            with changed:
-                if not self.is_enabled() or not self.left():
-                    changed.wait(POLL_S)
-                    continue
-            with polling(self._mapping) as is_enabled:
-                found = self._records() if is_enabled else {}
-                went = [self._step(name, records) for name, records in found.items()]
-            # A shard whose batch has failed holds up no other one: the wait comes when all have had their turn.
-            if not all(went):
-                self._cloud.stopping.wait(POLL_S)
+    def step(self) -> None:
+        went = [self._step(name, records) for name, records in self._records().items()]
+        # A shard whose batch has failed holds up no other one: the wait comes when all have had their turn.
+        if not all(went):
+            self._cloud.stopping.wait(POLL_S)
 
     def _records(self) -> dict[Lane, Sequence[Any]]:
         """The records of each lane of each shard, in order."""
         from moto.kinesis.models import kinesis_backends
 
-        stream = kinesis_backends[ACCOUNT][self._cloud.region].streams.get(self.name)
+        stream = kinesis_backends[ACCOUNT][self._cloud.region].streams.get(self._name)
         found: dict[Lane, list[Any]] = {}
         with self._cloud.part(Streams).changed:
             for shard in stream.shards.values() if stream else ():
@@ -160,28 +139,17 @@ class Poller:
 
     def _invoke(self, shard: str, batch: Batch) -> int | None:
         """How many of the first records the function has done; None if the call has failed."""
-        from localcloud.awslambda.functions import function_of
-        from localcloud.awslambda.pools import Functions
-
         age_ms = max(0.0, self._cloud.clock.timestamp() - batch.records[-1].created_at) * 1000
         dimensions = [{"Name": "FunctionName", "Value": self._mapping.function_name.rpartition(":")[2]}]
         age = {"MetricName": "IteratorAge", "Value": age_ms, "Unit": "Milliseconds", "Dimensions": dimensions}
         put_data(self._cloud, "AWS/Lambda", [age])
-        functions: Functions = self._cloud.parts[Functions]
-        event = {"Records": [self._event(shard, record) for record in batch.records]}
-        try:
-            function = function_of(self._cloud, self._mapping.function_arn)
-            outcome = functions.invoke(function, json.dumps(event).encode())
-        except Exception:
-            if not self._cloud.stopping.is_set():
-                LOG.exception("stream %s for %s", self.name, self._mapping.function_name)
-            return None
-        if outcome.error:
+        answer = self.call([self._event(shard, record) for record in batch.records])
+        if answer is None:
             return None
         if "ReportBatchItemFailures" not in (self._mapping.function_response_types or []):
             return len(batch.records)
         numbers = [str(record.sequence_number) for record in batch.records]
-        failed = reported(json.loads(outcome.payload), set(numbers))
+        failed = reported(json.loads(answer), set(numbers))
         # What follows the first record that has failed comes again too, as the order of a shard is kept.
         return next((place for place, number in enumerate(numbers) if number in failed), len(numbers))
 
@@ -230,7 +198,7 @@ class Poller:
         role = self._backend.get_function(self._mapping.function_name).role
         for request in requests:
             if refused(self._cloud, role, action, request):
-                LOG.error("stream %s: the destination is not written: %s may not %s", self.name, role, request.action)
+                LOG.error("%s: the destination is not written: %s may not %s", self.what, role, request.action)
                 return False
         return True
 

@@ -7,6 +7,7 @@ files. Anything else is refused by name.
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from botocore.exceptions import ClientError
 
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
+
+_PLACE = re.compile(r"(?:s3://|https://s3[.-][a-z0-9-]+\.amazonaws\.com/)(?P<bucket>[^/]+)(?:/(?P<key>.*))?")
 
 
 class MoveError(Exception):
@@ -31,11 +34,12 @@ def s3_of(cloud: Cloud, role_arn: str) -> Any:
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`. Raises MoveError for anything else."""
-    if not uri.startswith("s3://"):
+    """Bucket and key of `s3://bucket/key`, or of `https://s3.REGION.amazonaws.com/bucket/key`, as the CDK writes it.
+
+    Raises MoveError for anything else."""
+    if not (found := _PLACE.fullmatch(uri)):
         raise MoveError(f"ClientError: expected an S3 URI, got {uri}")
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
+    return found["bucket"], found["key"] or ""
 
 
 def download(s3: Any, source: Mapping[str, Any], into: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """Container images as folders: what a Dockerfile copies is what the process may import, its ENTRYPOINT is what runs.
 
-On AWS a job or an endpoint runs an image by digest. Here an image URI `.../millrace-<stage>-<image>` names
-`containers/<image>/Dockerfile`. What its COPY lines name is copied below the workspace, and the program starts there.
+On AWS a job or an endpoint runs an image by digest. Here the tag of an image URI names an image asset of a deployed
+assembly, or else `.../millrace-<stage>-<image>` names `containers/<image>/Dockerfile`. What its COPY lines name is
+copied below the workspace, and the program starts there.
 RUN lines are not executed. For `pip install -r FILE` the packages that FILE names are linked from the host. The
 interpreter is the host's too.
 """
@@ -20,6 +21,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from localcloud.kernel import call_tracer, cloud_time, fork_server
 from localcloud.kernel.cloud import Cloud
@@ -80,13 +82,10 @@ class Image:
         parts = [*entrypoint, *command] if entrypoint else [*self.entrypoint, *(command or self.command)]
         if not parts:
             raise ValueError(f"image {self.name}: expected an ENTRYPOINT or a command, found neither")
-        # The program lies in the image's folder; its Python is the interpreter of this process.
-        inside = self.root / parts[0].lstrip("/")
-        if parts[0] in {"python", "python3"}:
-            parts[0] = sys.executable
-        elif parts[0].startswith("/") and inside.exists():
-            parts[0] = str(inside)
-        return parts
+        # The files lie in the image's folder; its Python is the interpreter of this process.
+        found = [str(self.root / part.lstrip("/")) if part.startswith("/") else "" for part in parts]
+        parts = [there if there and Path(there).exists() else part for there, part in zip(found, parts, strict=True)]
+        return [sys.executable if parts[0] in {"python", "python3"} else parts[0], *parts[1:]]
 
     def variables(self, ml_root: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
         """The whole environment of a process in this image: of the host only its PATH, and no credentials.
@@ -115,7 +114,9 @@ class Images:
     workspace: Path
     repository: Path = REPOSITORY
     """The repository whose `containers/<image>/Dockerfile` describe the images. It is also the build context."""
-    _built: dict[tuple[Path, str], Image] = field(default_factory=dict)
+    deployments: Sequence[Mapping[str, Any]] = ()
+    """What was deployed (`Cloud.deployments`): assemblies with image assets."""
+    _built: dict[Path, Image] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -127,23 +128,36 @@ class Images:
         """The image that `uri` names, built if need be. Raises LookupError if there is no Dockerfile for it.
 
         `…/millrace-dev-training:latest` and `…/millrace-dev-training@sha256:…` name `training`."""
+        context, dockerfile = self._asset(uri) or self._own(uri)
+        with self._lock:
+            if dockerfile not in self._built:
+                self._built[dockerfile] = self._build(dockerfile, context)
+            return self._built[dockerfile]
+
+    def _asset(self, uri: str) -> tuple[Path, Path] | None:
+        """Build context and Dockerfile of the image asset that the URI's tag names; None if there is none."""
+        tag = uri.rpartition(":")[2]
+        for assembly in (Path(one["assembly"]) for one in reversed(self.deployments)):
+            for manifest in assembly.glob("*.assets.json"):
+                if found := json.loads(manifest.read_text()).get("dockerImages", {}).get(tag):
+                    folder = assembly / found["source"]["directory"]
+                    return folder, folder / found["source"].get("dockerFile", "Dockerfile")
+        return None
+
+    def _own(self, uri: str) -> tuple[Path, Path]:
         repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
         # The longest name with which the repository ends: `millrace-dev-batch-evaluation` means `batch-evaluation`, not
         # `evaluation`.
-        known = sorted(self.names, key=len)
-        name = next((one for one in reversed(known) if f"-{repository}".endswith(f"-{one}")), None)
+        longest = sorted(self.names, key=len, reverse=True)
+        name = next((one for one in longest if f"-{repository}".endswith(f"-{one}")), None)
         if name is None:
-            raise LookupError(f"expected an image of {known}, got {uri}")
-        with self._lock:
-            key = self.repository, name
-            if key not in self._built:
-                self._built[key] = self._build(name)
-            return self._built[key]
+            raise LookupError(f"expected an image of {self.names}, got {uri}")
+        return self.repository, self.repository / "containers" / name / "Dockerfile"
 
-    def _build(self, name: str) -> Image:
+    def _build(self, dockerfile: Path, context: Path) -> Image:
         # What runs before the program lies in `.isolate`: `sitecustomize.py`, copies of the modules that it imports,
         # and the fork server.
-        root = self.workspace / "images" / name
+        root = self.workspace / "images" / dockerfile.parent.name
         shutil.rmtree(root, ignore_errors=True)
         (root / ".isolate").mkdir(parents=True)
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
@@ -151,12 +165,12 @@ class Images:
         (root / ".isolate" / "sitecustomize.py").write_text(text)
         for path in map(Path, filter(None, (m.__file__ for m in (call_tracer, cloud_time, loopback, fork_server)))):
             shutil.copyfile(path, root / ".isolate" / path.name)
-        return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
+        return build(dockerfile, context=context, root=root)
 
 
 def images(cloud: Cloud) -> Images:
     """The images of this cloud. Set its `repository` to run the containers of another repository, as tests do."""
-    return cloud.part(Images, lambda: Images(workspace=cloud.workspace))
+    return cloud.part(Images, lambda: Images(workspace=cloud.workspace, deployments=cloud.deployments))
 
 
 def build(dockerfile: Path, *, context: Path, root: Path) -> Image:

@@ -13,21 +13,18 @@ moto's interpreter differs from AWS in these points, which are mended here:
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 from moto.core.utils import get_service_model
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils, state_task_factory
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
-    state_task_service_dynamodb,
     state_task_service_events,
     state_task_service_sfn,
-    state_task_service_sns,
-    state_task_service_sqs,
-    state_task_service_unsupported,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 
@@ -71,17 +68,6 @@ _IN_ERRORS = {
     "ssm": "Ssm",
     "sts": "Sts",
 }
-# moto's modules that make clients.
-_WITH_CLIENTS = (
-    lambda_eval_utils,
-    state_task_service_aws_sdk,
-    state_task_service_dynamodb,
-    state_task_service_events,
-    state_task_service_sfn,
-    state_task_service_sns,
-    state_task_service_sqs,
-    state_task_service_unsupported,
-)
 
 
 # Optimized integrations whose refusals moto names wrongly: moto's class, botocore's name of the service, its name in
@@ -93,12 +79,13 @@ _BASES = (
 
 
 def call_as_role(cloud: Cloud) -> None:
-    # Each module has imported moto's function under its own name, so it is replaced in each of them.
     def client_for(region: str, service: str, state_credentials: Any) -> Any:  # noqa: ARG001 (moto names it)
         return as_role(cloud, state_credentials.role_arn, service, principal="states.amazonaws.com")
 
-    for module in _WITH_CLIENTS:
-        replace(module, boto_client_for=client_for)
+    # Each module has imported moto's function under its own name, so it is replaced in each of them.
+    for module in [one for name, one in sys.modules.items() if name.startswith("moto.stepfunctions.parser.")]:
+        if "boto_client_for" in vars(module):
+            replace(module, boto_client_for=client_for)
     _use_aws_names()
     _name_refusals()
     _start_nested(cloud, client_for)

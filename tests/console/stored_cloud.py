@@ -22,7 +22,7 @@ from millrace.aws.objects import put_object
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets import quarantine
-from millrace.decisions.record import Decision, object_key, to_line
+from millrace.decisions.record import object_key, to_line
 from millrace.messages.audit import (
     AlarmAcknowledged,
     AuditEvent,
@@ -52,12 +52,13 @@ from millrace.monitoring.calibration import SLICES
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
-from millrace.release.registry import Candidate, Registry
+from millrace.release.registry import Registry
 from millrace.state import audit
 from millrace.state.budget import MonthlyBudget
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
+from tests import builders
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
@@ -294,12 +295,9 @@ def _model(model: JudgedModel) -> None:
         return
     registry = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
     package = registry.register(
-        Candidate(
+        builders.candidate(
             run=version.run,
-            image="i",
             model_data_url=NAMES.run_uri(version.run, "model.tar.gz"),
-            evaluation_uri="s3://b/e",
-            instances=("ml.m5.large",),
             metadata={name: value for name, value in known.items() if name != "gate"},
         )
     )
@@ -381,16 +379,11 @@ def _quarantined(report: WorkloadReport) -> None:
 def _decisions() -> None:
     """Of June: one answered, asked again, one with the fallback, and a line that is no decision."""
     at = datetime.fromisoformat("1997-06-30T22:00:00+00:00")
-    answered = Decision(
-        id="call-0",
-        workload="electricity",
+    answered = builders.decision(
         event_time=at,
         key={"timestamp": "1997-06-30T22:00:00"},
         input='{"nswprice":0.05}',
-        output={"value": 1, "probability": 0.75, "confidence": 0.75},
         model_version="2",
-        phase="live",
-        fallback=False,
         latency_ms=1.5,
         inferred_at=at + SECOND,
     )

@@ -26,6 +26,7 @@ from millrace.artefact.artefact import Artefact, read_archive, read_folder
 from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.names import IMAGES
+from tests import builders
 from tests.archives import write_archive
 from tests.external_models import SIGNATURE, logistic, write
 from tests.jobs.conftest import elec2, training_root, write_snapshot
@@ -168,18 +169,12 @@ def drift_root(root: Path, snapshot: Any, baseline: Path) -> Path:
 def decision(row: dict[str, Any]) -> Decision:
     at = row["timestamp"].replace(tzinfo=UTC)
     cells = {name: value for name, value in row.items() if name not in {"class", "_source"}}
-    return Decision(
+    return builders.decision(
         id=at.isoformat(),
-        workload="electricity",
         event_time=at,
         key={"timestamp": at.isoformat()},
         input=canonical(cells | {"timestamp": row["timestamp"].isoformat()}),
         output={"value": 1, "probability": 0.5, "confidence": 0.5},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
-        inferred_at=at,
     )
 
 

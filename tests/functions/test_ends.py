@@ -33,8 +33,6 @@ from safetensors.torch import save
 
 from console.actions.past import Pasts, json_rows
 from jobs.serving.application import Application
-from jobs.serving.http import Head
-from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import Artefact, Description, Digests, digest
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS
@@ -56,7 +54,7 @@ from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import has_confidence
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
-from tests import fuzz
+from tests import builders, fuzz
 from tests.functions.cold_start import NAMES, cold_starts, set_variables
 from tests.functions.prediction.conftest import Endpoint, endpoint
 from tests.jobs.serving.test_skew import rows_of
@@ -323,15 +321,7 @@ def refused(rows: list[Row]) -> dict[int, tuple[str, str, str]]:
 
 
 def ask(application: Application, body: bytes, content_type: str) -> bytes:
-    head = Head(
-        method="POST",
-        path="/invocations",
-        content_type=content_type,
-        body_bytes=len(body),
-        keep_alive=True,
-        expects_continue=False,
-    )
-    (answer,) = application.answer([Request(head=head, body=body)])
+    (answer,) = application.answer([builders.invocation(body, content_type)])
     assert answer.status == 200, answer.body
     return answer.body
 

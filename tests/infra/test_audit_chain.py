@@ -17,7 +17,7 @@ from console.queries.audit_chain import Head, audited_workloads, verify_chain
 from infra.app import build
 from infra.settings import settings_for
 from localcloud.deploy import deploy
-from localcloud.dynamodb.streams import pending
+from localcloud.dynamodb.streams import Streams
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
@@ -58,7 +58,7 @@ def record(environment: Environment, cause: str, workload: str = WORKLOAD) -> st
 
 
 def rest(cloud: Cloud) -> None:
-    until(lambda: not pending(cloud))
+    until(lambda: not cloud.part(Streams).pending())
 
 
 def test_the_story_of_an_audit(cloud: Cloud, deployed: Environment) -> None:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.api import records
 from localcloud.sagemaker.endpoints.endpoint import endpoints
-from millrace.decisions.record import Decision, object_key, to_line
+from millrace.decisions.record import object_key, to_line
 from millrace.decisions.review import ReviewAnswer
 from millrace.messages.execution import UNWANTED
 from millrace.release.promotion import NONE
@@ -22,6 +22,7 @@ from millrace.state.reviews import ReviewQueue
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from millrace.timestamps import format_utc
+from tests import builders
 from tests.functions.cold_start import NAMES
 from tests.release.account import WATCHED, Account
 
@@ -139,7 +140,7 @@ def ask(made: Account, requests: int) -> None:
             version = canary.version.version
         (output,) = made.said(version, 1)
         found.append(
-            Decision(
+            builders.decision(
                 id=call,
                 workload=NAMES.workload,
                 event_time=now,
@@ -148,7 +149,6 @@ def ask(made: Account, requests: int) -> None:
                 output=output,
                 model_version=version,
                 phase="canary" if canary else "live",
-                fallback=False,
                 latency_ms=5 + world.chance.random(),
                 inferred_at=now + timedelta(milliseconds=number),
             )

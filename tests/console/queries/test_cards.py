@@ -17,9 +17,10 @@ from console.queries.cards import read_card
 from millrace.artefact.artefact import digest
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.release.card import CARD_FILE, card_of
-from millrace.release.registry import Candidate, Registry
+from millrace.release.registry import Registry
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
+from tests import builders
 from tests.console.conftest import NAMES
 from tests.credentials import set_credentials
 from tests.millrace.release.test_card import external, records
@@ -44,14 +45,7 @@ def registered(run: str, content: str = CARD, **metadata: str) -> Any:
     key = f"{NAMES.workload}/runs/{run}/{CARD_FILE}"
     boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content.encode())
     known = {"card": f"card-{run}", "card_digest": digest(CARD.encode())} | metadata
-    candidate = Candidate(
-        run=run,
-        image="i",
-        model_data_url="s3://b/m",
-        evaluation_uri="s3://b/e",
-        instances=("ml.m5.large",),
-        metadata={name: value for name, value in known.items() if value},
-    )
+    candidate = builders.candidate(run=run, metadata={name: value for name, value in known.items() if value})
     return Registry(boto3.client("sagemaker"), group=NAMES.package_group).register(candidate)
 
 

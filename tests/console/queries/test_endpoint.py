@@ -25,6 +25,7 @@ from millrace.state.audit import Record
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
 from millrace.workload.rollout import Idle
+from tests import builders
 from tests.credentials import KEYS
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
@@ -94,18 +95,12 @@ QUIET = Utilisation(hours=744, busy=0.0, busiest=0.001, silent=700, stoppable=60
 def asked(second: float, price: float, **changed: Any) -> Decision:
     cells = dict.fromkeys(WORKLOAD.prediction.feature_columns, 0.5) | {"nswprice": price}
     at = MAY + timedelta(seconds=second)
-    made = Decision(
+    made = builders.decision(
         id=f"d-{second}",
-        workload="electricity",
         event_time=at,
         key={"timestamp": at.isoformat()},
         input=canonical(cells | {"timestamp": at.isoformat()}),
         output={"value": 1},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
-        inferred_at=at,
     )
     return replace(made, **changed)
 

@@ -20,6 +20,7 @@ from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.decisions.record import Decision, canonical
 from millrace.names import WorkloadNames
+from tests import builders
 from tests.millrace.datasets import conftest
 
 if TYPE_CHECKING:
@@ -46,17 +47,13 @@ def drop(lake: Lake, feed: str, hours: dict[datetime, float | None]) -> None:
 
 
 def asked() -> Decision:
-    return Decision(
+    return builders.decision(
         id="p-1",
         workload="air_quality",
         event_time=ASKED.replace(tzinfo=UTC),
         key={"timestamp": ASKED.isoformat()},
         input=canonical({}),
         output={"value": 100.0},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
         inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 

@@ -29,38 +29,26 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
-from millrace.decisions.record import Decision, object_key, to_line
+from millrace.decisions.record import object_key, to_line
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided
-from millrace.release.registry import WAS_LIVE, Candidate, Package
+from millrace.release.registry import WAS_LIVE, Package
 from millrace.state.audit import Record
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import parse_utc
+from tests import builders
 from tests.credentials import set_credentials
 from tests.state_table import create_table
 
-CANDIDATE = Candidate(
-    run="run-1",
-    image="i",
-    model_data_url="s3://b/m",
-    evaluation_uri="s3://b/e",
-    instances=("ml.m5.large",),
-    metadata={},
-)
+CANDIDATE = builders.candidate()
 NAMES = STORY.names
 LAKE = NAMES.platform.bucket("lake")
 DAY = date(1997, 5, 1)
-DECISION = Decision(
-    id="call-0",
-    workload="electricity",
+DECISION = builders.decision(
     event_time=datetime(1997, 5, 1, 6, tzinfo=UTC),
     key={"timestamp": "1997-05-01T06:00:00"},
     input='{"nswprice":0.05}',
-    output={"value": 1, "probability": 0.75, "confidence": 0.75},
-    model_version="1",
-    phase="live",
-    fallback=False,
     latency_ms=1.5,
     inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
 )

@@ -11,23 +11,14 @@ from typing import Any
 import pytest
 
 from console.queries.replay import Difference, differences, said_by_model
-from millrace.decisions.record import Decision, Withheld
+from millrace.decisions.record import Withheld
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import EnvironmentNotFoundError
+from tests import builders
 
 ANSWER = {"value": 1, "probability": 0.75}
-DECISION = Decision(
-    id="call-0",
-    workload="electricity",
-    event_time=datetime(1997, 5, 1, tzinfo=UTC),
-    key={},
-    input="{}",
-    output=ANSWER,
-    model_version="2",
-    phase="live",
-    fallback=False,
-    latency_ms=1.0,
-    inferred_at=datetime(1997, 5, 1, tzinfo=UTC),
+DECISION = builders.decision(
+    event_time=datetime(1997, 5, 1, tzinfo=UTC), output=ANSWER, model_version="2", latency_ms=1.0
 )
 
 

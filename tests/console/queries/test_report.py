@@ -19,21 +19,14 @@ from console.queries.report import question_of, read_report
 from console.queries.versions import registry_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, Platform, WorkloadNames
-from millrace.release.registry import Candidate
+from tests import builders
 from tests.credentials import set_credentials
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 DEFINITION = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
-CANDIDATE = Candidate(
-    run="run-1",
-    image="i",
-    model_data_url="s3://b/m",
-    evaluation_uri="s3://b/e",
-    instances=("ml.m5.large",),
-    metadata={},
-)
+CANDIDATE = builders.candidate()
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from millrace.aws.objects import put_object
 from millrace.evaluation.evidence import CaseAnswer, CasesEvidence
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged
-from millrace.release.registry import ASKED_BY, Candidate, Package
+from millrace.release.registry import ASKED_BY, Package
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
+from tests import builders
 from tests.console import stored_cloud
 from tests.console.conftest import read_stored
 from tests.signing_key import create_signing_key
@@ -83,12 +84,5 @@ def let_wait(environment: Environment, *, asked_by: str = ASKER) -> Package:
     content = SigningKey(kms, NAMES.platform.signing_key_alias).sign(signed)
     put_object(s3, NAMES.run_uri(RUN, SIGNATURE_FILE), content)
     return registry_of(environment, NAMES).register(
-        Candidate(
-            run=RUN,
-            image="i",
-            model_data_url=NAMES.run_uri(RUN, "model.tar.gz"),
-            evaluation_uri="s3://b/e",
-            instances=("ml.m5.large",),
-            metadata=metadata,
-        )
+        builders.candidate(run=RUN, model_data_url=NAMES.run_uri(RUN, "model.tar.gz"), metadata=metadata)
     )

@@ -13,7 +13,7 @@ from millrace.artefact.artefact import digest
 from millrace.artefact.signing import SIGNATURE_FILE, SignedStatement, read_bundle
 from millrace.aws.endpoints import CHANGING
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
-from millrace.release.registry import Candidate, Registry
+from millrace.release.registry import Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.asleep import Asleep, AsleepEndpoint
 from millrace.state.climbing import Climbing, ClimbingVersion
@@ -21,6 +21,7 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, Pointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
+from tests import builders
 from tests.electricity import live_at_once
 from tests.millrace.evaluation.gates.test_catalogue import report
 from tests.shipped import SHIPPED
@@ -44,12 +45,11 @@ def register(aws, group, run="7c1b2f0e-first", **without):
     """A version of that run, signed as it is registered."""
     metadata = {name: value for name, value in (SIGNED | without).items() if value}
     aws.put(aws.names.run_uri(run, SIGNATURE_FILE), signature(aws, run, metadata))
-    candidate = Candidate(
+    candidate = builders.candidate(
         run=run,
         image="image",
         model_data_url="s3://b/model.tar.gz",
         evaluation_uri="s3://b/evaluation.json",
-        instances=("ml.m5.large",),
         metadata=metadata,
     )
     return Registry(aws.sagemaker, group=group).register(candidate)

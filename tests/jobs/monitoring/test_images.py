@@ -21,6 +21,7 @@ from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
 from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
+from tests import builders
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "xray"
 WORKLOAD, ROWS = load_workload(FOLDER), load_contract(FOLDER).rows
@@ -43,18 +44,13 @@ def decisions(images: pa.Table, *, darker: float = 0.0) -> list[Decision]:
     measured = encoders.measure(FEATURES, {"image": np.clip(pixels - darker, 0, 255).astype(np.uint8)})
     uri = f"s3://lake/xray/captured/{'0' * 64}"
     made = [
-        Decision(
+        builders.decision(
             id=f"d-{number}",
             workload="xray",
             event_time=AT,
             key={"id": f"{number}"},
             input=canonical({"id": f"{number}", "at": AT.isoformat(), "image": {"uri": uri}}),
             output={"value": 1, "probability": 0.7, "confidence": 0.7},
-            model_version="1",
-            phase="live",
-            fallback=False,
-            latency_ms=3.0,
-            inferred_at=AT,
             watched={name: float(values[number]) for name, values in measured.items()},
         )
         for number in range(images.num_rows)

@@ -34,6 +34,7 @@ from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
 from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
+from tests import builders
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "workloads" / "electricity"
@@ -54,17 +55,13 @@ def decide(number: int, row: dict[str, Any], wrong: bool, version: str) -> Decis
     label = row.pop("class")
     at = row["timestamp"].replace(tzinfo=UTC)
     cells = row | {"timestamp": row["timestamp"].isoformat()}
-    return Decision(
+    return builders.decision(
         id=f"{version}-{at.isoformat()}-{number}",
-        workload="electricity",
         event_time=at,
         key={"timestamp": cells["timestamp"]},
         input=canonical(cells),
         output={"value": 1 - label if wrong else label, "probability": 0.5, "confidence": 0.5},
         model_version=version,
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
         inferred_at=at + timedelta(seconds=number % 48),
     )
 

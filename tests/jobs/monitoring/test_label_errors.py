@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 
 from jobs.monitoring.label_errors import SPARE, label_errors
 from jobs.monitoring.labels import Answered
-from millrace.decisions.record import Decision
 from millrace.messages.monitor import WindowToJudge
 from millrace.tasks.binary import Binary
 from millrace.tasks.interval import Interval
@@ -24,6 +23,7 @@ from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
+from tests import builders
 from tests.electricity import HOME
 from tests.outcomes import outcomes_of
 
@@ -55,18 +55,14 @@ def window(
 ) -> Answered:
     """A window whose first `learnt` labels had come before the model was trained."""
     decisions = [
-        Decision(
+        builders.decision(
             id=f"d-{row}",
             workload="w",
             event_time=START,
             key={"id": row},
             input=json.dumps({"a": row}),
             output=output,
-            model_version="1",
-            phase="live",
-            fallback=False,
             latency_ms=1.0,
-            inferred_at=START,
         )
         for row, output in enumerate(outputs)
     ]

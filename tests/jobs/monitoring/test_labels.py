@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 
 from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from jobs.monitoring.shifts import shifts
-from millrace.decisions.record import Decision
 from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import DriftFinding, WindowToJudge
+from tests import builders
 from tests.outcomes import outcomes_of
 
 START, WEEK = datetime(1997, 1, 1, tzinfo=UTC), timedelta(days=7)
@@ -40,7 +40,7 @@ def answered(
     for row in range(ROWS):
         positive = float(positive_N[row])
         value = int(positive > 0.5)
-        decision = Decision(
+        decision = builders.decision(
             id=f"{number}-{row}",
             workload="w",
             event_time=start + row * WEEK / ROWS,
@@ -48,8 +48,6 @@ def answered(
             input=json.dumps({"a": float(column_N[row]), "b": row % 3}),
             output={"value": value, "probability": positive, "confidence": max(positive, 1 - positive)},
             model_version=version,
-            phase="live",
-            fallback=False,
             latency_ms=1.0,
             inferred_at=start,
         )

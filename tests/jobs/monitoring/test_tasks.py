@@ -26,6 +26,7 @@ from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
 from millrace.tasks.catalogue import TASKS
+from tests import builders
 from tests.plant import DAYS, START, Plant, plant_output, plant_rows, write_plant
 
 WEEK = timedelta(days=7)
@@ -102,18 +103,13 @@ def prepare(folder: Path, given: Given, changes: Callable[[dict[str, Any]], dict
 def decided(number: int, row: dict[str, Any], value: Any) -> Decision:
     at: datetime = row["at"].replace(tzinfo=UTC)
     cells = row | {"at": row["at"].isoformat()}
-    return Decision(
+    return builders.decision(
         id=f"d-{number}",
         workload="plant",
         event_time=at,
         key={"at": cells["at"], "site": cells["site"]},
         input=canonical(cells),
         output={"value": value},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
-        inferred_at=at,
     )
 
 

@@ -18,6 +18,7 @@ from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
 from millrace.tasks.binary import Binary
 from millrace.workload.declaration import Workload
+from tests import builders
 from tests.jobs import kinds
 
 NOTES = kinds.notes()
@@ -37,18 +38,13 @@ def decisions(texts: list[str]) -> list[Decision]:
     """With what the container measured by the artefact's encoder; the job has the declared one only."""
     measured = encoders.measure(FITTED, encoders.encode(FITTED, pa.table({"note": texts})))
     made = [
-        Decision(
+        builders.decision(
             id=f"d-{number}",
             workload="notes",
             event_time=AT,
             key={"id": f"{number}"},
             input=canonical({"note": text}),
             output={"value": 1, "probability": 0.7, "confidence": 0.7},
-            model_version="1",
-            phase="live",
-            fallback=False,
-            latency_ms=3.0,
-            inferred_at=AT,
             watched={name: float(values[number]) for name, values in measured.items()},
         )
         for number, text in enumerate(texts)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from jobs.serving.application import Application
-from jobs.serving.http import BadRequest, Head
-from jobs.serving.server import Request
+from jobs.serving.http import BadRequest
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import MOST
+from tests import builders
 
 JSON, LINES = "application/json", "application/jsonlines"
 
@@ -29,20 +29,6 @@ def model(model_1996: Path) -> Model:
 @pytest.fixture
 def application(model: Model) -> Application:
     return Application(model, Settings(model_version="3", workers=2))
-
-
-def request(
-    body: bytes = b"", *, method: str = "POST", path: str = "/invocations", content_type: str = JSON
-) -> Request:
-    head = Head(
-        method=method,
-        path=path,
-        content_type=content_type,
-        body_bytes=len(body),
-        keep_alive=True,
-        expects_continue=False,
-    )
-    return Request(head=head, body=body)
 
 
 @pytest.fixture
@@ -62,7 +48,7 @@ def rows(*given: dict[str, Any]) -> bytes:
 
 def test_answers_with_value_probability_and_confidence(application: Application, model: Model, row: Any) -> None:
     given = [row(number) for number in range(40)]
-    [answer] = application.answer([request(rows(*given))])
+    [answer] = application.answer([builders.invocation(rows(*given))])
     document = json.loads(answer.body)
     assert answer.status == 200
     assert document["model_version"] == "3"
@@ -77,7 +63,7 @@ def test_answers_with_value_probability_and_confidence(application: Application,
 
 def test_lines_are_answered_line_by_line_with_their_ids(application: Application, row: Any) -> None:
     given = [{"id": f'a"{number}'} | row(number) for number in range(3)]
-    [answer] = application.answer([request("\n".join(map(json.dumps, given)).encode(), content_type=LINES)])
+    [answer] = application.answer([builders.invocation("\n".join(map(json.dumps, given)).encode(), content_type=LINES)])
     assert answer.content_type == LINES
     found = [json.loads(line) for line in answer.body.decode().splitlines()]
     assert [line["id"] for line in found] == ['a"0', 'a"1', 'a"2']
@@ -106,10 +92,14 @@ def test_a_row_without_a_usable_answer_is_rejected_and_no_other(model: Model, ro
     given = [row(0), row(1) | {name: 1e38}, row(2)]
     lines = "\n".join(json.dumps({"id": at} | one) for at, one in enumerate(given)).encode()
     first, second, third = application.answer(
-        [request(rows(*given)), request(lines, content_type=LINES), request(rows(given[2]))]
+        [
+            builders.invocation(rows(*given)),
+            builders.invocation(lines, content_type=LINES),
+            builders.invocation(rows(given[2])),
+        ]
     )
     alone = json.loads(
-        Application(model, Settings(model_version="3", workers=2)).answer([request(rows(given[2]))])[0].body
+        Application(model, Settings(model_version="3", workers=2)).answer([builders.invocation(rows(given[2]))])[0].body
     )
     reason = {"column": "prediction", "expected": "a finite number in its range", "came": "another"}
     predictions = json.loads(first.body)["predictions"]
@@ -125,13 +115,13 @@ def test_a_row_without_a_usable_answer_is_rejected_and_no_other(model: Model, ro
 def test_requests_of_one_turn_do_not_mix(application: Application, row: Any) -> None:
     """Good and bad ones of both kinds, each as when it is asked alone."""
     requests = [
-        request(rows(row(1))),
-        request(b"{"),
-        request(rows(row(2), row(3), row(4))),
-        request(method="GET", path="/ping"),
-        request(json.dumps({"id": 1} | row(5)).encode(), content_type=LINES),
-        request(rows({"a": 1})),
-        request(rows(*[row(number) for number in range(MOST + 5)])),
+        builders.invocation(rows(row(1))),
+        builders.invocation(b"{"),
+        builders.invocation(rows(row(2), row(3), row(4))),
+        builders.invocation(method="GET", path="/ping"),
+        builders.invocation(json.dumps({"id": 1} | row(5)).encode(), content_type=LINES),
+        builders.invocation(rows({"a": 1})),
+        builders.invocation(rows(*[row(number) for number in range(MOST + 5)])),
     ]
     together = application.answer(requests)
     assert [answer.status for answer in together] == [200, 400, 200, 200, 200, 400, 200]
@@ -164,7 +154,7 @@ def _assert_alike(one: bytes, other: bytes) -> None:
     ],
 )
 def test_paths_and_methods(application: Application, method: str, path: str, status: int) -> None:
-    [answer] = application.answer([request(method=method, path=path)])
+    [answer] = application.answer([builders.invocation(method=method, path=path)])
     assert answer.status == status
     if status >= 400:
         assert json.loads(answer.body).keys() == {"error", "expected", "came", "where"}
@@ -172,7 +162,10 @@ def test_paths_and_methods(application: Application, method: str, path: str, sta
 
 def test_ping_has_an_empty_body_and_batch_transform_is_told_what_suits(application: Application) -> None:
     ping, parameters = application.answer(
-        [request(method="GET", path="/ping"), request(method="GET", path="/execution-parameters")]
+        [
+            builders.invocation(method="GET", path="/ping"),
+            builders.invocation(method="GET", path="/execution-parameters"),
+        ]
     )
     assert ping.body == b""
     assert json.loads(parameters.body) == {
@@ -200,10 +193,14 @@ def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(
 
     with monkeypatch.context() as patch:
         patch.setattr(model, "outputs", fail)
-        asked = [request(rows(row(1))), request(b"{"), request(method="GET", path="/ping")]
+        asked = [
+            builders.invocation(rows(row(1))),
+            builders.invocation(b"{"),
+            builders.invocation(method="GET", path="/ping"),
+        ]
         assert [answer.status for answer in application.answer(asked)] == [500, 400, 200]
     assert "no memory" in capsys.readouterr().err
-    assert application.answer([request(rows(row(1)))])[0].status == 200
+    assert application.answer([builders.invocation(rows(row(1)))])[0].status == 200
 
 
 def test_a_request_with_explain_says_what_each_column_added(application: Application, model: Model) -> None:
@@ -212,7 +209,7 @@ def test_a_request_with_explain_says_what_each_column_added(application: Applica
     means = model.description.explained.reference.means["numbers"]
     near = [dict(zip(model.description.columns, [mean * by for mean in means], strict=True)) for by in (0.8, 1.2)]
     plain, explained = application.answer(
-        [request(rows(*near)), request(json.dumps({"rows": near, "explain": True}).encode())]
+        [builders.invocation(rows(*near)), builders.invocation(json.dumps({"rows": near, "explain": True}).encode())]
     )
     for before, after in zip(*(json.loads(one.body)["predictions"] for one in (plain, explained)), strict=True):
         assert "explanation" not in before
@@ -230,7 +227,7 @@ def test_a_model_without_a_reference_answers_without_an_explanation(model: Model
     lesser = copy.copy(model)
     lesser.description = dataclasses.replace(model.description, explained=None)
     [answer] = Application(lesser, Settings()).answer(
-        [request(json.dumps({"rows": [row(1)], "explain": True}).encode())]
+        [builders.invocation(json.dumps({"rows": [row(1)], "explain": True}).encode())]
     )
     [prediction] = json.loads(answer.body)["predictions"]
     assert prediction["explanation"] is None
@@ -242,5 +239,5 @@ def test_explanations_are_of_a_few_rows(
     application: Application, row: Any, explain: Any, count: int, status: int
 ) -> None:
     body = json.dumps({"rows": [row(number) for number in range(count)], "explain": explain}).encode()
-    [answer] = application.answer([request(body)])
+    [answer] = application.answer([builders.invocation(body)])
     assert answer.status == status, answer.body

@@ -12,10 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.serving.application import Application
-from jobs.serving.http import Head
 from jobs.serving.refusals import Refused
 from jobs.serving.rows import RowReader
-from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
@@ -26,6 +24,7 @@ from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.tasks.binary import Binary
+from tests import builders
 
 FEATURES = (
     Number(name="whole"),
@@ -181,18 +180,6 @@ def test_only_a_transform_job_reads_streams() -> None:
     assert not Settings.read({}).batch
 
 
-def request(body: bytes, content_type: str) -> Request:
-    head = Head(
-        method="POST",
-        path="/invocations",
-        content_type=content_type,
-        body_bytes=len(body),
-        keep_alive=True,
-        expects_continue=False,
-    )
-    return Request(head=head, body=body)
-
-
 def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> None:
     model = Model(read_folder(model_1996))
     application = Application(model, Settings(model_version="3", batch=True))
@@ -200,8 +187,8 @@ def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> No
     values = np.random.default_rng(1).random((1500, len(names)))
     found = [dict(zip(names, row, strict=True)) for row in values.tolist()]
     schema = pa.schema([("row_number", pa.int64()), *((name, pa.float64()) for name in names)])
-    arrow = request(stream(*found, schema=schema), CONTENT_TYPE)
-    text = request(json.dumps({"rows": found}).encode(), "application/json")
+    arrow = builders.invocation(stream(*found, schema=schema), CONTENT_TYPE)
+    text = builders.invocation(json.dumps({"rows": found}).encode(), "application/json")
     (alone,) = application.answer([arrow])
     together = application.answer([text, arrow])
     assert [answer.status for answer in together] == [200, 200]
@@ -219,5 +206,5 @@ def test_more_rows_than_json_may_hold(model_1996: Any) -> None:
     application = Application(model, Settings(model_version="3", batch=True))
     columns = {name: np.linspace(0, 1, 60_000) for name in model.description.columns}
     body = write_stream(pa.table({"row_number": np.arange(60_000), **columns}).to_batches())
-    (answer,) = application.answer([request(body, CONTENT_TYPE)])
+    (answer,) = application.answer([builders.invocation(body, CONTENT_TYPE)])
     assert read_answers(answer.body, model_version="3", fields=Binary().answer).num_rows == 60_000

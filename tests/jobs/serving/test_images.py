@@ -14,7 +14,6 @@ import pytest
 from PIL import Image as Picture
 
 from jobs.serving.application import Application
-from jobs.serving.http import Head
 from jobs.serving.rows import RowReader
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
@@ -24,6 +23,7 @@ from millrace.features import catalogue as encoders
 from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.tasks.binary import Binary
+from tests import builders
 
 SCAN = Image(name="scan", encoding="png", shape=(1, 4, 4))
 FEATURES = (SCAN, Number(name="age"))
@@ -61,26 +61,14 @@ def application() -> Application:
 CUT_IS = f"a PNG of 4 x 4 pixels, 1 x 8 bits, {len(CUT)} bytes, cut off"
 
 
-def request(body: bytes, content_type: str) -> Request:
-    head = Head(
-        method="POST",
-        path="/invocations",
-        content_type=content_type,
-        body_bytes=len(body),
-        keep_alive=True,
-        expects_continue=False,
-    )
-    return Request(head=head, body=body)
-
-
 def as_json(*cells: bytes) -> Request:
     found = [{"scan": base64.b64encode(cell).decode(), "age": 3} for cell in cells]
-    return request(json.dumps({"rows": found}).encode(), JSON)
+    return builders.invocation(json.dumps({"rows": found}).encode(), JSON)
 
 
 def as_lines(*cells: bytes) -> Request:
     found = [{"id": f"r{place}", "scan": base64.b64encode(cell).decode(), "age": 3} for place, cell in enumerate(cells)]
-    return request("\n".join(map(json.dumps, found)).encode(), LINES)
+    return builders.invocation("\n".join(map(json.dumps, found)).encode(), LINES)
 
 
 def as_stream(*cells: bytes) -> Request:
@@ -89,7 +77,7 @@ def as_stream(*cells: bytes) -> Request:
         "scan": pa.array(cells, pa.binary()),
         "age": pa.array([3.0] * len(cells)),
     }
-    return request(write_stream(pa.table(columns).to_batches()), CONTENT_TYPE)
+    return builders.invocation(write_stream(pa.table(columns).to_batches()), CONTENT_TYPE)
 
 
 def test_a_request_with_a_corrupt_image_has_an_answer_to_every_other_row(application: Application) -> None:
@@ -106,7 +94,9 @@ def test_a_request_with_a_corrupt_image_has_an_answer_to_every_other_row(applica
     ("cell", "came"), [("?", "1 characters that are no base64"), ("Z2c=", "2 bytes that begin with b'gg'"), (7, "7")]
 )
 def test_what_is_no_image_is_told_in_words(application: Application, cell: object, came: str) -> None:
-    [answer] = application.answer([request(json.dumps({"rows": [{"scan": cell, "age": 3}]}).encode(), JSON)])
+    [answer] = application.answer(
+        [builders.invocation(json.dumps({"rows": [{"scan": cell, "age": 3}]}).encode(), JSON)]
+    )
     assert json.loads(answer.body)["predictions"][0]["rejected"]["came"] == came
 
 

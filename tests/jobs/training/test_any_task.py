@@ -11,8 +11,6 @@ import pyarrow as pa
 import pytest
 
 from jobs.serving.application import Application
-from jobs.serving.http import Head
-from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
@@ -24,6 +22,7 @@ from millrace.tasks import catalogue
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
+from tests import builders
 from tests.jobs.synthetic import FEATURES, make_rows, workload, write_shop
 
 TASKS = (
@@ -91,15 +90,7 @@ test_rows.__test__ = False  # type: ignore[attr-defined]
 
 
 def answered(application: Application, body: bytes, content_type: str) -> bytes:
-    head = Head(
-        method="POST",
-        path="/invocations",
-        content_type=content_type,
-        body_bytes=len(body),
-        keep_alive=True,
-        expects_continue=False,
-    )
-    [answer] = application.answer([Request(head=head, body=body)])
+    [answer] = application.answer([builders.invocation(body, content_type)])
     assert answer.status == 200, answer.body
     return answer.body
 

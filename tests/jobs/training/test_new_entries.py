@@ -20,8 +20,6 @@ from jobs.evaluation.job import evaluate
 from jobs.monitoring.job import monitor
 from jobs.runtime import ProcessingPlaces, StopSignal, TrainingPlaces
 from jobs.serving.application import Application
-from jobs.serving.http import Head
-from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from jobs.training.job import train
 from jobs.training.setting import read_setting
@@ -48,6 +46,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload, read_workload
+from tests import builders
 from tests.archives import write_archive
 from tests.jobs.novelties.count import Count
 from tests.jobs.novelties.linear import Linear
@@ -122,15 +121,7 @@ def test_it_answers_rates_in_json_and_in_arrow(artefact: Artefact) -> None:
 
 
 def answered(application: Application, body: bytes, content_type: str) -> bytes:
-    head = Head(
-        method="POST",
-        path="/invocations",
-        content_type=content_type,
-        body_bytes=len(body),
-        keep_alive=True,
-        expects_continue=False,
-    )
-    [answer] = application.answer([Request(head=head, body=body)])
+    [answer] = application.answer([builders.invocation(body, content_type)])
     assert answer.status == 200, answer.body
     return answer.body
 
@@ -243,18 +234,14 @@ def decided(number: int, row: dict[str, Any]) -> Decision:
     """Two too many."""
     sold, at = row.pop("sold"), row["at"]
     cells = row | {"at": at.isoformat()}
-    return Decision(
+    return builders.decision(
         id=f"d-{number}",
         workload="shop",
         event_time=at.replace(tzinfo=UTC),
         key={"at": cells["at"]},
         input=canonical(cells),
         output={"value": sold + 2, "rate": sold + 2.5, "likeliest": None},
-        model_version="1",
-        phase="live",
-        fallback=False,
         latency_ms=1.0,
-        inferred_at=at.replace(tzinfo=UTC),
     )
 
 

@@ -81,7 +81,7 @@ def table(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str])
 
 
 def done(table: Table, records: int) -> bool:
-    return sum(map(len, table.batches())) >= records and not streams.pending(table.cloud)
+    return sum(map(len, table.batches())) >= records and not table.cloud.part(streams.Streams).pending()
 
 
 def test_records_come_in_order_from_the_first_on(table: Table) -> None:
@@ -98,7 +98,7 @@ def test_records_come_in_order_from_the_first_on(table: Table) -> None:
     assert abs(first["dynamodb"]["ApproximateCreationDateTime"] - table.cloud.clock.timestamp()) < 3600
     table.stop(mapping)
     table.put("c")
-    assert not streams.pending(table.cloud), "nothing waits for a mapping that is gone"
+    assert not table.cloud.part(streams.Streams).pending(), "nothing waits for a mapping that is gone"
 
 
 def test_a_batch_that_fails_comes_again_before_any_other(table: Table) -> None:

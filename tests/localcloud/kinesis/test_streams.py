@@ -82,7 +82,7 @@ class Fed:
         return found
 
     def rests(self) -> bool:
-        return bool(self.batches()) and not streams.pending(self.cloud)
+        return bool(self.batches()) and not self.cloud.part(streams.Streams).pending()
 
     def dead(self) -> list[dict[str, Any]]:
         asked = {"QueueUrl": self.dead_url, "MaxNumberOfMessages": 10}

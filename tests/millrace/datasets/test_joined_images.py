@@ -19,9 +19,10 @@ from millrace.datasets.joined_labels import GENERATED_DAYS, JoinedLabels, join_l
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.decisions import captured
-from millrace.decisions.record import Decision, canonical, from_line, prefix, to_line
+from millrace.decisions.record import canonical, from_line, prefix, to_line
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload
+from tests import builders
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "xray"
 PREDICTION_SPEC = load_workload(FOLDER).prediction
@@ -46,18 +47,13 @@ def ask(lake: Lake, s3: Any, images: list[dict[str, Any]], *, keep: bool = True)
         captured.keep(s3, contents)
     lines = [
         to_line(
-            Decision(
+            builders.decision(
                 id=f"p-{row['id']}",
                 workload="xray",
                 event_time=ASKED,
                 key={"id": row["id"]},
                 input=canonical(cells),
                 output={"value": 1, "probability": 0.7, "confidence": 0.7},
-                model_version="1",
-                phase="live",
-                fallback=False,
-                latency_ms=3.0,
-                inferred_at=ASKED,
             )
         )
         for row, cells in zip(rows, inputs, strict=True)

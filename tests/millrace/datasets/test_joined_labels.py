@@ -26,6 +26,7 @@ from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, r
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
+from tests import builders
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 AIR = Path(__file__).parents[3] / "workloads" / "air_quality"
@@ -35,17 +36,12 @@ SAMPLE = pq.read_table(FOLDER / "sample" / "elec2.parquet")
 
 def decision(row: dict[str, Any], *, name: str = "", minute: int = 0, **changes: Any) -> Decision:
     features = {name: row[name] for name in PREDICTION_SPEC.feature_columns} | changes
-    return Decision(
+    return builders.decision(
         id=name or f"p-{row['timestamp'].isoformat()}",
-        workload="electricity",
         event_time=row["timestamp"].replace(tzinfo=UTC),
         key={"timestamp": row["timestamp"].isoformat()},
         input=canonical(features),
         output={"value": 1, "probability": 0.7, "confidence": 0.7},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
         inferred_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute),
     )
 

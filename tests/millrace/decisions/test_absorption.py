@@ -31,6 +31,7 @@ from millrace.decisions.store import (
     stored_objects,
 )
 from millrace.tasks.binary import Binary
+from tests import builders
 from tests.millrace.decisions.test_record import DECISIONS
 
 BUCKET, WORKLOAD = "lake", "electricity"
@@ -38,18 +39,14 @@ DAYS = (date(1997, 1, 1), date(1997, 1, 2))
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
 NIGHT = datetime(1997, 1, 3, 3, 30, tzinfo=UTC)
 """The first night on which both days are over."""
-FIRST = Decision(
+FIRST = builders.decision(
     id="r-0",
     workload=WORKLOAD,
     event_time=NOON,
     key={"timestamp": "1997-01-01T12:00:00"},
     input='{"period":0.5}',
     output={"value": 1, "probability": 0.5, "confidence": 0.5},
-    model_version="1",
-    phase="live",
-    fallback=False,
     latency_ms=1.0,
-    inferred_at=NOON,
 )
 
 

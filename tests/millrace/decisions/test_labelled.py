@@ -23,6 +23,7 @@ from millrace.decisions.outcome_columns import join, join_decisions
 from millrace.decisions.record import Decision, Withheld, canonical, to_line
 from millrace.monitoring.label_batch import SURE, SureAnswers
 from millrace.tasks.binary import Binary
+from tests import builders
 from tests.fuzz import examples
 
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
@@ -67,16 +68,12 @@ class History:
     def decision(self, name: str, row: Label) -> Decision:
         """One of several about the row, with one of two inputs and at one of two times."""
         said = {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.items()}
-        return Decision(
+        return builders.decision(
             id=name,
-            workload="electricity",
             event_time=row["at"].replace(tzinfo=UTC),
             key={column: cell for column, cell in said.items() if cell is not None or self.tells_missing},
             input=canonical({"price": self.random.randrange(2)}),
             output={"value": self.random.randrange(2)},
-            model_version="1",
-            phase="live",
-            fallback=False,
             latency_ms=1.0,
             inferred_at=NOON + timedelta(seconds=self.random.randrange(2)),
         )

@@ -9,6 +9,7 @@ from millrace.decisions.lines import messages, send, write
 from millrace.decisions.record import Decision, canonical, from_line
 from millrace.decisions.road import Admitted, Rejected
 from millrace.errors import QueueError
+from tests import builders
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,7 +57,7 @@ def test_a_message_that_stays_refused_is_an_error() -> None:
 
 def decided(text: str, number: int) -> tuple[Admitted, Decision]:
     cells = {"id": number, "note": text}
-    return Admitted(number=number, cells=cells), Decision(
+    return Admitted(number=number, cells=cells), builders.decision(
         id=f"r-{number}",
         workload="notes",
         event_time=NOW,
@@ -64,10 +65,7 @@ def decided(text: str, number: int) -> tuple[Admitted, Decision]:
         input=canonical(cells),
         output={"value": 1},
         model_version="3",
-        phase="live",
-        fallback=False,
         latency_ms=1.0,
-        inferred_at=NOW,
     )
 
 

@@ -23,17 +23,14 @@ from millrace.decisions.record import (
     to_line,
 )
 from millrace.errors import DecisionError
+from tests import builders
 
-DECISION = Decision(
+DECISION = builders.decision(
     id="8f507cfc-7",
-    workload="electricity",
     event_time=datetime(1997, 1, 2, 23, 30, tzinfo=UTC),
     key={"timestamp": "1997-01-02T23:30:00"},
     input=canonical({"timestamp": "1997-01-02T23:30:00", "nswprice": 0.05}),
-    output={"value": 1, "probability": 0.75, "confidence": 0.75},
     model_version="3",
-    phase="live",
-    fallback=False,
     latency_ms=12.5,
     inferred_at=datetime(2026, 11, 20, 7, 30, tzinfo=UTC),
     watched={"scan.brightness": 145.5},

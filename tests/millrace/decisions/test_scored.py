@@ -18,7 +18,7 @@ from moto import mock_aws
 
 from millrace.decisions.columns import of_decisions, read_folder, read_parts
 from millrace.decisions.labelled import SHAPE
-from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.decisions.record import canonical, prefix, to_line
 from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.decisions.store import (
     find_decision,
@@ -28,6 +28,7 @@ from millrace.decisions.store import (
     stored_days,
     stored_objects,
 )
+from tests import builders
 
 BUCKET, WORKLOAD, DROP = "lake", "shop", "9f86d0-81"
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -100,7 +101,7 @@ def test_the_rows_of_a_day_are_its_decisions(delivered: Any) -> None:
     found = read_days(delivered, BUCKET, WORKLOAD, [TOMORROW])
     assert found.unreadable == 0
     assert [one.id for one in found.decisions] == [f"{DROP}-{number}" for number in range(14, 26)]
-    assert found.decisions[0] == Decision(
+    assert found.decisions[0] == builders.decision(
         id=f"{DROP}-14",
         workload=WORKLOAD,
         event_time=START + timedelta(hours=12),
@@ -108,8 +109,6 @@ def test_the_rows_of_a_day_are_its_decisions(delivered: Any) -> None:
         input=canonical({"shop": "s0", "at": "2024-01-02T00:00:00", "sold": 6.0}),
         output={"value": 0, "confidence": 0.75},
         model_version="4",
-        phase="live",
-        fallback=False,
         latency_ms=0.0,
         inferred_at=START,
         source="batch",

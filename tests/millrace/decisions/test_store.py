@@ -22,21 +22,16 @@ from millrace.decisions.store import (
     read_lines,
     stored_days,
 )
+from tests import builders
 
 BUCKET = "lake"
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
-FIRST = Decision(
+FIRST = builders.decision(
     id="r-0",
-    workload="electricity",
     event_time=NOON,
     key={"timestamp": "1997-01-01T12:00:00"},
-    input="{}",
     output={"value": 1, "probability": 0.5, "confidence": 0.5},
-    model_version="1",
-    phase="live",
-    fallback=False,
     latency_ms=1.0,
-    inferred_at=NOON,
 )
 LATER = replace(FIRST, inferred_at=NOON + timedelta(seconds=3), fallback=True)
 

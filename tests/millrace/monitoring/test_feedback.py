@@ -10,23 +10,12 @@ import numpy as np
 from millrace.decisions.outcome_columns import Outcomes
 from millrace.decisions.record import Decision
 from millrace.monitoring.feedback import feedback
+from tests import builders
 from tests.outcomes import outcomes_of
 
 Given = list[tuple[Decision, int]]
 AT = datetime(1997, 5, 1, tzinfo=UTC)
-DECISION = Decision(
-    id="r-0",
-    workload="electricity",
-    event_time=AT,
-    key={},
-    input="{}",
-    output={"value": 1, "confidence": 0.95},
-    model_version="1",
-    phase="live",
-    fallback=False,
-    latency_ms=1.0,
-    inferred_at=AT,
-)
+DECISION = builders.decision(id="r-0", event_time=AT, output={"value": 1, "confidence": 0.95}, latency_ms=1.0)
 
 
 def outcomes(rows: int, rate: float, seed: int, *, held: bool, confidence: float = 0.95) -> Given:

@@ -9,15 +9,14 @@ import pytest
 from moto import mock_aws
 
 from millrace.errors import ArtefactError
-from millrace.release.registry import Candidate, Registry
+from millrace.release.registry import Registry
+from tests import builders
 from tests.credentials import set_credentials
 
-CANDIDATE = Candidate(
-    run="run-1",
+CANDIDATE = builders.candidate(
     image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local",
     model_data_url="s3://b/runs/run-1/model.tar.gz",
     evaluation_uri="s3://b/runs/run-1/evaluation.json",
-    instances=("ml.m5.large",),
     metadata={"data_digest": "d"},
 )
 

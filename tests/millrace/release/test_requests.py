@@ -8,21 +8,10 @@ from datetime import UTC, datetime, timedelta
 from millrace.decisions.record import Decision
 from millrace.release.requests import LEAST_TIMED, count, slow_above
 from millrace.state.pointers import CanaryVersion, Version
+from tests import builders
 
 BEGAN = datetime(1997, 6, 1, tzinfo=UTC)
-LIVE = Decision(
-    id="r",
-    workload="electricity",
-    event_time=BEGAN,
-    key={},
-    input="{}",
-    output={"value": 1},
-    model_version="1",
-    phase="live",
-    fallback=False,
-    latency_ms=10.0,
-    inferred_at=BEGAN,
-)
+LIVE = builders.decision(id="r", event_time=BEGAN, output={"value": 1}, latency_ms=10.0)
 COMPARED = {"champion": "1", "version": "2"}
 
 

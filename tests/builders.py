@@ -1,0 +1,30 @@
+"""Values of the product that many tests need: a test gives what it looks at, the rest is as usual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.serving.http import Head
+from jobs.serving.server import Request
+from millrace.decisions.record import Decision
+from millrace.release.registry import Candidate
+
+
+def decision(**given: Any) -> Decision:
+    """An answer of the live model about a row of electricity, made at the row's event time."""
+    output = {"value": 1, "probability": 0.75, "confidence": 0.75}
+    usual = {"id": "call-0", "workload": "electricity", "key": {}, "input": "{}", "output": output, "latency_ms": 3.0}
+    usual |= {"model_version": "1", "phase": "live", "fallback": False, "inferred_at": given["event_time"]}
+    return Decision(**usual | given)
+
+
+def candidate(**given: Any) -> Candidate:
+    """A model that a training run offers."""
+    usual = {"run": "run-1", "image": "i", "model_data_url": "s3://b/m", "evaluation_uri": "s3://b/e"}
+    return Candidate(**usual | {"instances": ("ml.m5.large",), "metadata": {}} | given)
+
+
+def invocation(body: bytes = b"", content_type: str = "application/json", **given: Any) -> Request:
+    """A request for predictions as the endpoint's server reads it."""
+    usual: dict[str, Any] = {"method": "POST", "path": "/invocations", "keep_alive": True, "expects_continue": False}
+    return Request(head=Head(content_type=content_type, body_bytes=len(body), **usual | given), body=body)
