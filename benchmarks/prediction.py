@@ -24,6 +24,12 @@ from benchmarks import conclude
 BAR_US = 30.0
 ROUNDS, CALLS = 30, 20
 EVENT = Path(__file__).resolve().parents[1] / "events" / "prediction.json"
+CONTEXT = SimpleNamespace(
+    aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
+    function_name="prediction",
+    memory_limit_in_mb=1024,
+    invoked_function_arn="arn",
+)
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "x",
@@ -64,20 +70,14 @@ def main() -> None:
 
     function.ROAD.invoke, function.ROAD.sqs = answer, Queue()
     event = json.loads(EVENT.read_text())
-    context: Any = SimpleNamespace(
-        aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
-        function_name="prediction",
-        memory_limit_in_mb=1024,
-        invoked_function_arn="arn",
-    )
     rows = len(event["rows"])
-    assert len(function.handler(event, context)["predictions"]) == rows
+    assert len(function.handler(event, CONTEXT)["predictions"]) == rows
     rounds = []
     with contextlib.redirect_stdout(io.StringIO()):
         for _ in range(ROUNDS):
             started = time.process_time()
             for _ in range(CALLS):
-                function.handler(event, context)
+                function.handler(event, CONTEXT)
             rounds.append((time.process_time() - started) / CALLS / rows * 1e6)
     print(f"{rows} rows a call: best round {min(rounds):.1f} CPU µs a row, median {median(rounds):.1f}")
     conclude(verdict(cpu_us=min(rounds)))

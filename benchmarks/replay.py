@@ -36,8 +36,6 @@ from console.queries.stored import find_object
 from functions.delivery.joining import join
 from functions.validation.shards import Shards
 from jobs.serving.application import JSON, Application
-from jobs.serving.http import Head
-from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, digests_of, read_members
 from millrace.artefact.batch import CONTENT_TYPE, read_answers
@@ -64,6 +62,7 @@ from millrace.release.signatures import SigningKey, signed_version
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
+from tests.builders import invocation
 from tests.credentials import set_credentials
 from tests.shipped import SHIPPED
 from tests.signing_key import create_signing_key
@@ -152,18 +151,7 @@ def sample_of(folder: Path) -> pa.Table:
 
 def asked(application: Application, bodies: Sequence[bytes], content_type: str) -> list[bytes]:
     """The answers to requests of one turn."""
-    heads = [
-        Head(
-            method="POST",
-            path="/invocations",
-            content_type=content_type,
-            body_bytes=len(body),
-            keep_alive=True,
-            expects_continue=False,
-        )
-        for body in bodies
-    ]
-    answers = application.answer([Request(head=head, body=body) for head, body in zip(heads, bodies, strict=True)])
+    answers = application.answer([invocation(body, content_type) for body in bodies])
     assert {answer.status for answer in answers} == {200}, answers[0].body
     return [answer.body for answer in answers]
 

@@ -31,8 +31,6 @@ from console.demo.months import SAMPLE
 from functions.delivery.joining import join
 from functions.validation.shards import Shards
 from jobs.serving.application import Application
-from jobs.serving.http import Head
-from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers
@@ -42,6 +40,7 @@ from millrace.contract.schema import LINE
 from millrace.decisions.scored import rows_by_day
 from millrace.messages.score import delivered_schema
 from millrace.tasks.binary import EVEN, Binary
+from tests.builders import invocation
 
 ROWS, ROUNDS, BATCH_ROWS, SHARD_BYTES = 200_000, 5, 65_536, 5 * 2**20
 BAR_RATIO, BAR_MB = 1.5, 500
@@ -79,15 +78,7 @@ def cut(file: Path) -> list[bytes]:
 
 
 def answered(application: Application, shard: bytes) -> bytes:
-    head = Head(
-        method="POST",
-        path="/invocations",
-        content_type=CONTENT_TYPE,
-        body_bytes=len(shard),
-        keep_alive=True,
-        expects_continue=False,
-    )
-    (answer,) = application.answer([Request(head=head, body=shard)])
+    (answer,) = application.answer([invocation(shard, CONTENT_TYPE)])
     assert answer.status == 200, answer.body
     return answer.body
 

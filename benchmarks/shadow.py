@@ -24,13 +24,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from benchmarks import conclude
-from benchmarks.prediction import ENVIRONMENT, EVENT, Queue
+from benchmarks.prediction import CONTEXT, ENVIRONMENT, EVENT, Queue
 from benchmarks.serving import FEATURES, REPOSITORY, started, write_model
 from functions.judge_phase.copies import ROWS
 
@@ -74,7 +73,7 @@ def p99_ms(handler: Any, event: dict[str, Any], context: Any) -> float:
     with contextlib.redirect_stdout(io.StringIO()):
         for _ in range(REQUESTS):
             began = time.perf_counter()
-            handler(event, context)
+            handler(event, CONTEXT)
             times.append((time.perf_counter() - began) * 1000)
     return float(np.quantile(times, 0.99))
 
@@ -125,20 +124,14 @@ def main() -> None:
         function.ROAD.invoke = lambda body, rows: read_response(post(ports[0], body), rows=rows, task=task)
         function.ROAD.sqs = Queue()
         event = {"rows": json.loads(EVENT.read_text())["rows"][:1]}
-        context = SimpleNamespace(
-            aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
-            function_name="prediction",
-            memory_limit_in_mb=1024,
-            invoked_function_arn="arn",
-        )
         time.sleep(3)  # the shadow starts
         with going_on(shadow):
-            p99_ms(function.handler, event, context)
+            p99_ms(function.handler, event, CONTEXT)
         pairs = []
         for _ in range(BLOCKS):
             with going_on(shadow):
-                beside = p99_ms(function.handler, event, context)
-            pairs.append((beside, p99_ms(function.handler, event, context)))
+                beside = p99_ms(function.handler, event, CONTEXT)
+            pairs.append((beside, p99_ms(function.handler, event, CONTEXT)))
         assert looking.poll() is None, "the looks have ended"
     conclude(verdict(pairs=pairs))
 

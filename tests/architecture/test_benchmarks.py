@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import benchmarks
 from benchmarks import conclude
 from benchmarks.burst import REAL, SIMULATED, Outcome
 from benchmarks.exchangeable import Kept as Acts
@@ -203,6 +204,14 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
 """One figure that misses its bar; the others hold."""
 
 
+@pytest.fixture(autouse=True)
+def record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The records of ratios: the drift was once 112 times as fast as scipy."""
+    monkeypatch.setattr(benchmarks, "RECORD", tmp_path / "record.json")
+    benchmarks.RECORD.write_text(json.dumps({"drift": {"figure": 112.0, "better": "more"}}))
+    return benchmarks.RECORD
+
+
 def concluded(name: str, figures: Mapping[str, Any]) -> None:
     conclude(importlib.import_module(f"benchmarks.{name}").verdict(**figures))
 
@@ -229,6 +238,13 @@ def test_a_missed_bar_is_exit_status_1(name: str, figure: dict[str, Any], capsys
         concluded(name, HELD[name] | figure)
     assert ended.value.code == 1
     assert json.loads(capsys.readouterr().out)["holds"] is False
+
+
+def test_a_ratio_is_a_tenth_worse_than_its_record_at_most(record: Path) -> None:
+    concluded("drift", HELD["drift"] | {"times_as_fast": 120.0})
+    assert json.loads(record.read_text())["drift"]["figure"] == 120.0
+    with pytest.raises(SystemExit, match=r"drift: expected at most 1.1 times its record 120.0, got 1.17"):
+        concluded("drift", HELD["drift"])
 
 
 def test_what_cannot_be_measured_fails_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

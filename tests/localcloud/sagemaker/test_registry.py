@@ -15,11 +15,6 @@ DIGEST = "sha256:" + "a" * 64
 
 
 @pytest.fixture
-def sagemaker(client: Callable[[str], Any]) -> Any:
-    return client("sagemaker")
-
-
-@pytest.fixture
 def group(sagemaker: Any, fresh: Callable[..., str]) -> str:
     name = fresh("group")
     sagemaker.create_model_package_group(ModelPackageGroupName=name)

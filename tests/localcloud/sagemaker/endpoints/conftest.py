@@ -14,21 +14,6 @@ from tests.localcloud import tiny_images
 from tests.localcloud.sagemaker.endpoints.reading import settled
 
 
-@pytest.fixture(scope="module")
-def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tiny_images.bucket(cloud, "tiny-endpoints", tmp_path_factory.mktemp("repository"))
-
-
-@pytest.fixture(scope="module")
-def role(cloud: Any) -> str:
-    return tiny_images.role(cloud.client("iam"), "tiny-serving", "s3:*")
-
-
-@pytest.fixture
-def sagemaker(client: Callable[[str], Any]) -> Any:
-    return client("sagemaker")
-
-
 @pytest.fixture
 def config(sagemaker: Any, client: Any, bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., str]:
     """An endpoint configuration whose variants serve models that tell their version."""

@@ -25,22 +25,6 @@ from tests.localcloud.roles import allow, make_role
 from tests.localcloud.waiting import until
 
 
-@pytest.fixture(scope="module")
-def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A bucket, and the tiny images as the cloud's images."""
-    return tiny_images.bucket(cloud, "tiny-jobs", tmp_path_factory.mktemp("repository"))
-
-
-@pytest.fixture(scope="module")
-def role(cloud: Any) -> str:
-    return tiny_images.role(cloud.client("iam"), "tiny-job", "s3:*")
-
-
-@pytest.fixture
-def sagemaker(client: Callable[[str], Any]) -> Any:
-    return client("sagemaker")
-
-
 @pytest.fixture
 def training(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., dict[str, Any]]:
     """A CreateTrainingJob request; hyperparameters by name."""

@@ -13,21 +13,6 @@ from tests.localcloud import tiny_images
 from tests.localcloud.waiting import until
 
 
-@pytest.fixture(scope="module")
-def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tiny_images.bucket(cloud, "tiny-tuning", tmp_path_factory.mktemp("repository"))
-
-
-@pytest.fixture(scope="module")
-def role(cloud: Any) -> str:
-    return tiny_images.role(cloud.client("iam"), "tiny-tuning", "s3:*")
-
-
-@pytest.fixture
-def sagemaker(client: Callable[[str], Any]) -> Any:
-    return client("sagemaker")
-
-
 @pytest.fixture
 def tuning(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., dict[str, Any]]:
     """A CreateHyperParameterTuningJob request whose trainings print `loss=<the hyperparameter rate>;`."""
