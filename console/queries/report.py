@@ -171,7 +171,7 @@ def read_report(
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
         lineage=read("lineage", lambda: tuple(trace_decision(environment, names, decision)) if decision else ()) or (),
-        usage=read("cost", lambda: find_usage(environment, names, runs, jobs)) or (),
+        usage=read("cost", lambda: find_usage(environment, names, runs, jobs, records)) or (),
         jobs=jobs,
         usd_per_error=usd_per_error,
         rejected=read("monitoring", lambda: find_rejected(environment, names, judged)) or {},

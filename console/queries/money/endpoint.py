@@ -112,7 +112,7 @@ def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
 
 
 def endpoint_lines(
-    fleet: Fleet | None, first: datetime, end: datetime, records: Sequence[Record] = ()
+    fleet: Fleet | None, first: datetime, end: datetime, records: Sequence[Record]
 ) -> tuple[CostLine, ...]:
     """The endpoint from `first`, or from its creation, to `end`, as if it had always had its present instances.
 

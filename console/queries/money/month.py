@@ -36,6 +36,7 @@ from console.words import count
 from millrace.decisions.record import canonical
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import QUERY, WorkloadNames
+from millrace.state.audit import Record
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
 from millrace.workload.declaration import Prediction, Workload
@@ -139,14 +140,7 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
         lines=(*work, *find_monthly(environment, names)),
         traffic=traffic,
         use=use,
-        advice=(
-            *(
-                advise(workload, names.platform.stage, fleet, use, hosting=_hosting(environment))
-                if fleet and use
-                else ()
-            ),
-            *(advise_callers(traffic, work) if traffic else ()),
-        ),
+        advice=tuple(advice),
         gains=tuple(_gains(environment, names, work, workload)),
         idle=find_idle(environment, names, fleet),
         slept_hours=sum(one.hours for one in sleeps),
@@ -155,14 +149,20 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
 
 
 def find_usage(
-    environment: Environment, names: WorkloadNames, runs: Sequence[Execution], jobs: Sequence[Job]
+    environment: Environment,
+    names: WorkloadNames,
+    runs: Sequence[Execution],
+    jobs: Sequence[Job],
+    records: Sequence[Record],
 ) -> tuple[CostLine, ...]:
-    """One line for each kind of work since the first of the executions began, the most expensive first."""
+    """One line for each kind of work since the first of the executions began, the most expensive first.
+
+    The audit's `records` say when the endpoint slept."""
     if not runs:
         return ()
     first, now = min(run.started for run in runs), environment.now()
     return by_price(
-        *endpoint_lines(live_fleet(environment, names), first, now),
+        *endpoint_lines(live_fleet(environment, names), first, now, records),
         *job_lines(jobs),
         *function_lines(environment, names, first, now),
         priced("state machines", sum(run.transitions for run in runs), "transitions", "state transition"),

@@ -192,10 +192,10 @@ def test_an_endpoint_that_was_made_within_the_month_says_since_when(
 ) -> None:
     fleet = Fleet(instance="ml.m5.large", count=2, created=created)
     first, end = datetime(1997, 5, 1, tzinfo=UTC), datetime(1997, 5, 31, tzinfo=UTC)
-    (line,) = endpoint_lines(fleet, first, end)
+    (line,) = endpoint_lines(fleet, first, end, [])
     assert (line.count, line.since) == (2 * hours, since)
     assert line.usd == pytest.approx(hours * fleet.usd_per_hour)
-    assert endpoint_lines(fleet, first, first - timedelta(days=40)) == ()
+    assert endpoint_lines(fleet, first, first - timedelta(days=40), []) == ()
 
 
 @pytest.fixture(scope="module")
