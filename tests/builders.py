@@ -6,8 +6,10 @@ from typing import Any
 
 from jobs.serving.http import Head
 from jobs.serving.server import Request
+from millrace.artefact.artefact import Description
 from millrace.decisions.record import Decision
 from millrace.release.registry import Candidate
+from millrace.tasks.binary import Binary
 
 
 def decision(**given: Any) -> Decision:
@@ -22,6 +24,12 @@ def candidate(**given: Any) -> Candidate:
     """A model that a training run offers."""
     usual = {"run": "run-1", "image": "i", "model_data_url": "s3://b/m", "evaluation_uri": "s3://b/e"}
     return Candidate(**usual | {"instances": ("ml.m5.large",), "metadata": {}} | given)
+
+
+def description(**given: Any) -> Description:
+    """What the artefact of a small feedforward network says of itself."""
+    usual = {"family": "feedforward", "parameters": {}, "task": Binary(), "label": "y", "walk_forward": ()}
+    return Description(**usual | {"temperature": 1.0, "torch": "2.13.0"} | given)
 
 
 def invocation(body: bytes = b"", content_type: str = "application/json", **given: Any) -> Request:

@@ -21,7 +21,7 @@ import yaml
 from onnx import TensorProto, helper
 from safetensors.numpy import save
 
-from millrace.artefact.artefact import Artefact, Description, Digests, digest
+from millrace.artefact.artefact import Artefact, Digests, digest
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import arrow_type
 from millrace.contract.load import DECLARED_TYPES, load_contract
@@ -31,6 +31,7 @@ from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
+from tests import builders
 
 Floats = npt.NDArray[np.floating[Any]]
 ELECTRICITY = Path(__file__).resolve().parents[1] / "workloads" / "electricity" / "workload.yaml"
@@ -215,13 +216,10 @@ def plant_model(
     tensors = {"weights": np.array([weights], np.float32) * (not blind), "bias": np.array(bias, np.float32)}
     packed, graph = save(tensors), _graph(features, plant.task, tensors)
     data, declared, config = digests
-    description = Description(
-        family="feedforward",
-        parameters={},
+    description = builders.description(
         features=features,
         task=plant.task,
         label=plant.workload.prediction.label,
-        temperature=1.0,
         digests=Digests(
             data=data,
             contract=declared,
@@ -230,8 +228,6 @@ def plant_model(
             weights=digest(packed),
             onnx=digest(graph),
         ),
-        torch="2.13.0",
-        walk_forward=(),
     )
     return Artefact(description=description, weights=packed, onnx=graph, history=b"[]")
 

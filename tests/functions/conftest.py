@@ -16,7 +16,7 @@ from localcloud.cloudtrail.history import keep_history
 from localcloud.dynamodb.install import make_writes_atomic
 from localcloud.kernel.patching import undone
 from localcloud.kms.signatures import sign_digests
-from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive
+from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
 from millrace.features.number import Number
 from millrace.state.budget import MonthlyBudget
 from millrace.state.cursors import StoredCursors
@@ -25,7 +25,7 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
-from millrace.tasks.binary import Binary
+from tests import builders
 from tests.archives import write_archive
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
 from tests.signing_key import create_signing_key
@@ -159,16 +159,12 @@ def artefact_of(digests: dict[str, str]) -> Artefact:
     weights, onnx = b"weights", b"graph"
     curve = [{"epoch": n, "train_loss": 0.7 / n, "validation_loss": 0.8 / n, "seconds": 0.1} for n in (1, 2, 3)]
     return Artefact(
-        description=Description(
-            family="feedforward",
+        description=builders.description(
             parameters={"hidden": [64, 64], "epochs": 3},
             features=(Number(name="nswprice"), Number(name="nswdemand")),
-            task=Binary(),
             label="class",
             temperature=1.25,
             digests=Digests(**digests, weights=digest(weights), onnx=digest(onnx)),
-            torch="2.13.0",
-            walk_forward=(),
         ),
         weights=weights,
         onnx=onnx,

@@ -34,7 +34,7 @@ from safetensors.torch import save
 from console.actions.past import Pasts, json_rows
 from jobs.serving.application import Application
 from jobs.serving.settings import Settings
-from millrace.artefact.artefact import Artefact, Description, Digests, digest
+from millrace.artefact.artefact import Artefact, Digests, digest
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
@@ -105,17 +105,15 @@ def subject(name: str) -> Subject:
     network = build(parameters, signature, task.objective, measures_likeness=True).eval()
     weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
     graph = export(network, signature)
-    description = Description(
+    description = builders.description(
         family=workload.training.family,
         parameters=parameters.model_dump(mode="json"),
         features=features,
         task=task,
         label=workload.prediction.label,
-        temperature=1.0,
         digests=Digests(data="d", contract="c", config="f", code="a", weights=digest(weights), onnx=digest(graph)),
         torch=torch.__version__,
         rows_per_pass=parameters.rows_per_pass,
-        walk_forward=(),
         held_distances=tuple(np.linspace(0.1, 3, 50).tolist()),
     )
     model = Model(Artefact(description=description, weights=weights, onnx=graph, history=b"[]"))

@@ -14,12 +14,12 @@ from moto import mock_aws
 from console.environment import Environment
 from console.queries.lineage import Chain
 from console.queries.link import Link
-from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive
+from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
 from millrace.aws.objects import split_uri
 from millrace.features.number import Number
 from millrace.names import Platform, WorkloadNames
 from millrace.release.registry import Package
-from millrace.tasks.binary import Binary
+from tests import builders
 from tests.archives import write_archive
 from tests.credentials import set_credentials
 
@@ -57,18 +57,13 @@ def put(chain: Chain, uri: str, content: bytes) -> None:
 
 def put_model(chain: Chain, folder: Path, weights: bytes) -> str:
     """The digest of a model with these weights, which lies at SOURCE."""
-    description = Description(
+    description = builders.description(
         family="bag",
-        parameters={},
         features=(Number(name="n"),),
-        task=Binary(),
-        label="y",
-        temperature=1.0,
         digests=Digests(
             **dict.fromkeys(("data", "contract", "config", "code"), ""), weights=digest(weights), onnx=digest(b"")
         ),
         torch="",
-        walk_forward=(),
     )
     path = folder / "model.tar.gz"
     write_archive(path, Artefact(description=description, weights=weights, onnx=b"", history=b""))

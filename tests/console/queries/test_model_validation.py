@@ -38,8 +38,8 @@ from millrace.features.number import Number
 from millrace.messages.train import GateVerdict
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
-from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
+from tests import builders
 from tests.archives import write_archive
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
@@ -158,16 +158,8 @@ def signed_of(archive: Path, wrong: Mapping[str, str]) -> SignedVersion | str:
 
 
 def described(parts: Parts, digests: Digests) -> Description:
-    return Description(
-        family="feedforward",
-        parameters={},
-        features=tuple(Number(name=name) for name in parts.features),
-        task=Binary(),
-        label=parts.label,
-        temperature=1.0,
-        digests=digests,
-        torch="2.13.0",
-        walk_forward=(),
+    return builders.description(
+        features=tuple(Number(name=name) for name in parts.features), label=parts.label, digests=digests
     )
 
 

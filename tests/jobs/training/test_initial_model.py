@@ -15,7 +15,7 @@ from jobs.runtime import TrainingPlaces
 from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Trained, TrainingInputs, train
-from millrace.artefact.artefact import ARCHIVE, Artefact, Description, Digests, digest, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, digest, read_archive
 from millrace.errors import ArtefactError, SettingsError
 from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
@@ -24,6 +24,7 @@ from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary
 from millrace.workload.training import InitialWeights, Training
+from tests import builders
 from tests.archives import write_archive
 
 URI = "s3://models/rows/1/model.tar.gz"
@@ -57,16 +58,8 @@ def source() -> Trained:
 def artefact(source: Trained) -> Artefact:
     weights = save({name: value.contiguous() for name, value in source.predictor.state_dict().items()})
     digests = dict.fromkeys(("data", "contract", "config", "code"), "")
-    description = Description(
-        family="feedforward",
-        parameters={},
-        features=FEATURES,
-        task=Binary(),
-        label="y",
-        temperature=1.0,
-        digests=Digests(**digests, weights=digest(weights), onnx=digest(b"")),
-        torch="",
-        walk_forward=(),
+    description = builders.description(
+        features=FEATURES, digests=Digests(**digests, weights=digest(weights), onnx=digest(b"")), torch=""
     )
     return Artefact(description=description, weights=weights, onnx=b"", history=b"")
 

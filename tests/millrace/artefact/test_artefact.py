@@ -13,7 +13,6 @@ import pytest
 from millrace.artefact.artefact import (
     MEMBERS,
     Artefact,
-    Description,
     Digests,
     FrozenModel,
     Week,
@@ -25,24 +24,20 @@ from millrace.artefact.artefact import (
 from millrace.errors import ArtefactError
 from millrace.features.category import Category
 from millrace.features.number import Number
-from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS
 from millrace.tasks.multiclass import Multiclass
+from tests import builders
 from tests.archives import write_archive
 
 
 @pytest.fixture
 def artefact() -> Artefact:
     weights, onnx = b"weights", b"graph"
-    description = Description(
-        family="feedforward",
+    description = builders.description(
         parameters={"hidden": [8]},
         features=(Number(name="a"), Category(name="b", words=("x", "y"), optional=True)),
-        task=Binary(),
-        label="y",
         temperature=1.25,
         digests=Digests(data="d", contract="c", config="k", code="o", weights=digest(weights), onnx=digest(onnx)),
-        torch="2.13.0",
         walk_forward=(
             FrozenModel(
                 trained_until="1996-12-01",

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from millrace.artefact.artefact import Description, Digests
+from millrace.artefact.artefact import Digests
 from millrace.errors import ArtefactError
 from millrace.features.category import Category
 from millrace.features.image import Image
@@ -22,6 +22,7 @@ from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
+from tests import builders
 from tests.millrace.models.test_families import ROWS, make_rows, of_torch, signature_of
 
 BINARY, CLASSES = Binary(), Multiclass(classes=("a", "b", "c"))
@@ -36,16 +37,12 @@ def predictor(family: str, task: Any = BINARY, seed: int = 0, **parameters: obje
 
 def initial(family: str, source: Predictor, *, is_frozen: bool = False, **words: Any) -> InitialModel:
     weights = save({name: value.contiguous() for name, value in source.state_dict().items()})
-    description = Description(
+    description = builders.description(
         family=family,
-        parameters={},
         features=(),
         task=BINARY,
-        label="y",
-        temperature=1.0,
         digests=Digests(**dict.fromkeys(("data", "contract", "config", "code", "weights", "onnx"), "")),
         torch="",
-        walk_forward=(),
     )
     return InitialModel(weights=weights, description=replace(description, **words), is_frozen=is_frozen)
 

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from millrace.artefact.artefact import EXTERNAL, Description, Digests
+from millrace.artefact.artefact import EXTERNAL, Digests
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.report import Evaluation
 from millrace.features.number import Number
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import Run
 from millrace.release.card import Records, card_of
-from millrace.tasks.binary import Binary
 from millrace.workload.declaration import check_card
 from millrace.workload.load import load_workload
+from tests import builders
 from tests.shipped import SHIPPED, WORKLOADS
 
 SCHEMA = json.loads(Path(__file__).with_name("model_card_schema.json").read_text())
@@ -75,16 +75,8 @@ REPORT = {
 
 def records(**changes: Any) -> Records:
     digests = Digests(data="d", contract="c", config="f", code="a", weights="w", onnx="o")
-    description = Description(
-        family="feedforward",
-        parameters={"hidden": [64, 64], "note": ""},
-        features=(Number(name="x"),),
-        task=Binary(),
-        label="income",
-        temperature=1.0,
-        digests=digests,
-        torch="2.13.0",
-        walk_forward=(),
+    description = builders.description(
+        parameters={"hidden": [64, 64], "note": ""}, features=(Number(name="x"),), label="income", digests=digests
     )
     pinned = {"run": "7c1b", "snapshot_id": 4, "tag": "run-7c1b", "rows": 11424, "as_of": "1997-01-01T00:00:00Z"}
     links = {"data_digest": "d" * 64, "contract_digest": "c", "config_digest": "f", "code_digest": "a" * 64}
