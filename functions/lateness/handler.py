@@ -9,10 +9,10 @@ from datetime import datetime
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.lateness.judgement import age_of_labels, age_of_rows
 from millrace.aws.bus import put_event
+from millrace.aws.metrics import publish
 from millrace.contract.load import load_contract
 from millrace.datasets.newest import newest
 from millrace.datasets.tables import Lake
@@ -40,7 +40,7 @@ def handler(call: ExecutionInput) -> Lateness:
     An age whose share is above 1 is also put as an event."""
     found = tuple(ages(call.as_of))
     for age in found:
-        publish(age)
+        publish({age.metric: age.share}, Workload=SETTINGS.workload)
         if age.is_late:
             put(age, cause=call.cause)
     LOGGER.info("ages", extra={"ages": [age.model_dump(mode="json") for age in found]})
@@ -72,14 +72,6 @@ def newest_of(name: str, column: str) -> datetime | None:
     """The newest time in the column of the table. None without a table or a time."""
     table = LAKE.find(name)
     return newest(table, column) if table else None
-
-
-def publish(age: Age) -> None:
-    """Publish the share as the metric RowsAge or LabelsAge of the workload."""
-    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
-    metrics.add_dimension("Workload", SETTINGS.workload)
-    metrics.add_metric(age.metric, MetricUnit.NoUnit, age.share)
-    metrics.flush_metrics()
 
 
 def put(age: Age, *, cause: str) -> None:

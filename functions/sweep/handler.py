@@ -25,12 +25,13 @@ from uuid import uuid4
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 
 from functions.sweep.failures import UnheardFailures
 from functions.sweep.holders import Pass
 from functions.sweep.reminders import Reminders
 from millrace.aws.endpoints import is_changing
+from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
 from millrace.messages.execution import ExecutionEnded
@@ -157,7 +158,9 @@ def sweep(call: ExecutionInput) -> Swept:
     if endpoint := LEFTOVERS.orphan():
         NOTICE.send(endpoint, cause=call.cause, as_of=call.as_of)
     if lag := LAG.check(call.as_of):
-        publish(lag)
+        # One alarm watches the chains of all workloads of the stage.
+        figure = {AUDIT_AGE: lag.total_seconds() * 1000}
+        publish(figure, unit=MetricUnit.Milliseconds, Stage=SETTINGS.stage)
     if unheard := FAILURES.tell(cause=call.cause, as_of=call.as_of):
         LOGGER.warning("told late", extra={"executions": unheard})
     if hours := WORKLOAD.monitors.remind_hours:
@@ -207,18 +210,4 @@ def publish_waiting(count: int, *, age: float) -> None:
     """Publish how many decisions wait for a person, and how long the oldest does, as a share of its bound.
 
     It is called only if one waits, since a metric costs by the month."""
-    metrics = EphemeralMetrics(service="")  # as below
-    metrics.add_dimension("Workload", SETTINGS.workload)
-    metrics.add_metric(WAITING_REVIEWS, MetricUnit.Count, count)
-    metrics.add_metric(REVIEW_AGE, MetricUnit.NoUnit, age)
-    metrics.flush_metrics()
-
-
-def publish(lag: timedelta) -> None:
-    """Publish the lag as the metric AUDIT_AGE of the stage. One alarm watches the chains of all its workloads.
-
-    It is called only if there is a lag, since a metric costs by the month."""
-    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
-    metrics.add_dimension("Stage", SETTINGS.stage)
-    metrics.add_metric(AUDIT_AGE, MetricUnit.Milliseconds, lag.total_seconds() * 1000)
-    metrics.flush_metrics()
+    publish({WAITING_REVIEWS: count, REVIEW_AGE: age}, Workload=SETTINGS.workload)

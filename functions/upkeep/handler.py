@@ -15,8 +15,9 @@ from typing import TypeVar
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 
+from millrace.aws.metrics import publish
 from millrace.contract.load import load_contract
 from millrace.datasets.compaction import compact
 from millrace.datasets.expiry import KEPT_DAYS, expire
@@ -66,21 +67,13 @@ def handler(call: ExecutionInput) -> Upkeep:
     absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=call.as_of), failures)
     done = Upkeep(tables=tables, decisions=absorbed or Absorption())
     if done.decisions.waiting_bytes:
-        publish(WAITING_LINES, MetricUnit.Bytes, done.decisions.waiting_bytes)
+        publish({WAITING_LINES: done.decisions.waiting_bytes}, unit=MetricUnit.Bytes, Workload=workload)
     if done.decisions.most_a_day > JOINED_A_DAY:
-        publish(DECISIONS_A_DAY, MetricUnit.Count, done.decisions.most_a_day)
+        publish({DECISIONS_A_DAY: done.decisions.most_a_day}, unit=MetricUnit.Count, Workload=workload)
     LOGGER.info("kept up", extra=done.model_dump())
     if failures:
         raise failures[0]
     return done
-
-
-def publish(name: str, unit: MetricUnit, value: int) -> None:
-    """Publish a metric that only its alarm reads. It is called only if the alarm is to be raised."""
-    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
-    metrics.add_dimension("Workload", SETTINGS.workload)
-    metrics.add_metric(name, unit, value)
-    metrics.flush_metrics()
 
 
 def keep_up(table: str, before: datetime, failures: list[Exception]) -> KeptUp:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.validation.labels import JudgedBatch, LabelJudge
 from functions.validation.plans import Plans
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.aws.metrics import publish
 from millrace.contract.future import up_to
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
@@ -96,19 +96,10 @@ def judge_refused(feed: Feed, answer: CommittedDrops | Sharded) -> None:
     if not any(refused):
         return
     drops = sum(bad > 0 and not good for good, bad in zip(accepted, refused, strict=True))
-    publish({REFUSED_SHARE: ratio, REFUSED_DROPS: drops, REFUSED_ROWS: sum(refused)})
+    workload = SETTINGS.workload
+    publish({REFUSED_SHARE: ratio, REFUSED_DROPS: drops, REFUSED_ROWS: sum(refused)}, Workload=workload)
     for reason, count in together(*(one.reasons for one in answer.drops)).items():
-        publish({REFUSED_ROWS: count}, Reason=reason)
-
-
-def publish(figures: Mapping[str, float], **dimensions: str) -> None:
-    """Publish metrics of the workload."""
-    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
-    for name, value in {"Workload": SETTINGS.workload, **dimensions}.items():
-        metrics.add_dimension(name, value)
-    for name, figure in figures.items():
-        metrics.add_metric(name, MetricUnit.NoUnit, figure)
-    metrics.flush_metrics()
+        publish({REFUSED_ROWS: count}, Workload=workload, Reason=reason)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace.aws.metrics import publish
 from millrace.contract.future import up_to
 from millrace.contract.kinds import FLOATS
 from millrace.contract.load import load_contract
@@ -184,10 +185,7 @@ class OnlineRoad:
 
     def count(self, metric: str, rows: int) -> None:
         """Publish a count of rows of this workload. Good calls publish nothing and cost nothing."""
-        found = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
-        found.add_dimension("Workload", self._settings.workload)
-        found.add_metric(metric, MetricUnit.Count, rows)
-        found.flush_metrics()
+        publish({metric: rows}, unit=MetricUnit.Count, Workload=self._settings.workload)
 
     def _with_pasts(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]] | None:
         """The rows with what is known of their keys; None if that cannot be read."""

@@ -63,7 +63,7 @@ saved.write_text(str(step + 1))
     "keys": sorted(k for k in os.environ if k.startswith("AWS_")), "step": step,
     "environment": {k: os.environ.get(k) for k in ("GREETING", "MINE", "TRAINING_JOB_NAME")}}))
 if settings.get("eat_mb"):
-    len(bytearray(b"x") * (int(settings["eat_mb"]) * 2**20)); time.sleep(30)
+    eaten = bytearray(b"x") * (int(settings["eat_mb"]) * 2**20); time.sleep(30)
 if settings.get("sleep"):
     time.sleep(float(settings["sleep"]))
 if settings.get("fail"):
