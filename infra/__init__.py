@@ -1,4 +1,4 @@
-"""Where Millrace runs: the CDK app for AWS, and the local cloud."""
+"""Where Millrace runs: the CDK app."""
 
 import importlib.util
 import os

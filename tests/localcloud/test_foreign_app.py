@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
+import infra  # noqa: F401 - says by JSII_NODE which node the CDK runs in
 from tests.localcloud.waiting import until
 
 APP = Path(__file__).parent / "foreign" / "app.py"
