@@ -101,10 +101,19 @@ class StreamPollers:
         with self.changed:
             self.changed.notify_all()
 
-    def start(self, cloud: Cloud, mapping: Any, poller: StreamPoller) -> None:
-        """Let the poller run beside the others, until its mapping is deleted or the cloud stops."""
-        self._pollers.append(poller)
-        cloud.loop(f"stream-{mapping.function_name}", lambda: poller.run(self.changed))
+    def serve(self, cloud: Cloud, service: str, make: type[StreamPoller], **source: Any) -> None:
+        """Make the service's streams an event source, the rest of which is `source`, with a poller for each mapping.
+
+        A poller runs until its mapping is deleted or the cloud stops."""
+
+        def start(backend: Any, mapping: Any) -> None:
+            poller = make(cloud, backend, mapping)
+            self._pollers.append(poller)
+            cloud.loop(f"stream-{mapping.function_name}", lambda: poller.run(self.changed))
+
+        cloud.part(EventSources)[service] = EventSource(start=start, **source)
+        cloud.pending.append(self.pending)
+        cloud.at_stop(self.notify)
 
     def pending(self) -> list[str]:
         """The streams with records that a function has not done, as `2 records in the stream of TABLE`."""

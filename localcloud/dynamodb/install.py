@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from localcloud.dynamodb.order import keep_items_in_order
-from localcloud.dynamodb.streams import Streams, poll_streams
+from localcloud.dynamodb.streams import poll_streams
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace
 
@@ -24,7 +24,6 @@ def install(cloud: Cloud) -> None:
     keep_items_in_order()
     make_writes_atomic()
     poll_streams(cloud)
-    cloud.pending.append(cloud.part(Streams).pending)
 
 
 WRITES = ("put_item", "update_item", "delete_item", "transact_write_items")

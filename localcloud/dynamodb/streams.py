@@ -10,7 +10,7 @@ from datetime import UTC
 from importlib import import_module
 from typing import Any
 
-from localcloud.awslambda.event_sources import POLL_S, EventSource, EventSources, StreamPoller, StreamPollers
+from localcloud.awslambda.event_sources import POLL_S, StreamPoller, StreamPollers
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.services import table_key
 from localcloud.kernel.cloud import ACCOUNT, Cloud
@@ -53,13 +53,7 @@ def poll_streams(cloud: Cloud) -> None:
     replace(model.Table, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None))
     replace(model.StreamShard, add=add_and_notify)
 
-    def start(backend: Any, mapping: Any) -> None:
-        streams.start(cloud, mapping, Poller(cloud, backend, mapping))
-
-    cloud.part(EventSources)["dynamodb"] = EventSource(
-        name="DynamoDB", rights=_rights, start=start, refused=NOT_CARRIED_OUT
-    )
-    cloud.at_stop(streams.notify)
+    streams.serve(cloud, "dynamodb", Poller, name="DynamoDB", rights=_rights, refused=NOT_CARRIED_OUT)
 
 
 def _rights(arn: str) -> Iterator[Request]:

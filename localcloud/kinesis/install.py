@@ -8,9 +8,8 @@ Weaker: the shards of a mapping wait for each other's calls. A batching window d
 """
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.kinesis.streams import Streams, poll_streams
+from localcloud.kinesis.streams import poll_streams
 
 
 def install(cloud: Cloud) -> None:
     poll_streams(cloud)
-    cloud.pending.append(cloud.part(Streams).pending)

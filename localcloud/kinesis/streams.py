@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-from localcloud.awslambda.event_sources import POLL_S, EventSource, EventSources, StreamPoller, StreamPollers
+from localcloud.awslambda.event_sources import POLL_S, StreamPoller, StreamPollers
 from localcloud.cloudwatch.metrics import put_data
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.messaging import queue_permissions
@@ -51,13 +51,7 @@ def poll_streams(cloud: Cloud) -> None:
     # Inside PutRecord moto's streams call the functions that are listed here. The list stays empty: our pollers call.
     replace(models.Stream, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None), put_record=put_record)
 
-    def start(backend: Any, mapping: Any) -> None:
-        streams.start(cloud, mapping, Poller(cloud, backend, mapping))
-
-    cloud.part(EventSources)["kinesis"] = EventSource(
-        name="Kinesis", rights=_rights, start=start, refused=NOT_CARRIED_OUT
-    )
-    cloud.at_stop(streams.notify)
+    streams.serve(cloud, "kinesis", Poller, name="Kinesis", rights=_rights, refused=NOT_CARRIED_OUT)
 
 
 def _rights(arn: str) -> Iterator[Request]:

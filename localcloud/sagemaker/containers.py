@@ -128,23 +128,23 @@ class Images:
         """The image that `uri` names, built if need be. Raises LookupError if there is no Dockerfile for it.
 
         `…/millrace-dev-training:latest` and `…/millrace-dev-training@sha256:…` name `training`."""
-        context, dockerfile = self._asset(uri) or self._own(uri)
+        name, context, dockerfile = self._asset(uri) or self._own(uri)
         with self._lock:
             if dockerfile not in self._built:
-                self._built[dockerfile] = self._build(dockerfile, context)
+                self._built[dockerfile] = self._build(name, context, dockerfile)
             return self._built[dockerfile]
 
-    def _asset(self, uri: str) -> tuple[Path, Path] | None:
-        """Build context and Dockerfile of the image asset that the URI's tag names; None if there is none."""
+    def _asset(self, uri: str) -> tuple[str, Path, Path] | None:
+        """Tag, build context and Dockerfile of the image asset that the URI's tag names; None if there is none."""
         tag = uri.rpartition(":")[2]
         for assembly in (Path(one["assembly"]) for one in reversed(self.deployments)):
             for manifest in assembly.glob("*.assets.json"):
                 if found := json.loads(manifest.read_text()).get("dockerImages", {}).get(tag):
                     folder = assembly / found["source"]["directory"]
-                    return folder, folder / found["source"].get("dockerFile", "Dockerfile")
+                    return tag, folder, folder / found["source"].get("dockerFile", "Dockerfile")
         return None
 
-    def _own(self, uri: str) -> tuple[Path, Path]:
+    def _own(self, uri: str) -> tuple[str, Path, Path]:
         repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
         # The longest name with which the repository ends: `millrace-dev-batch-evaluation` means `batch-evaluation`, not
         # `evaluation`.
@@ -152,12 +152,12 @@ class Images:
         name = next((one for one in longest if f"-{repository}".endswith(f"-{one}")), None)
         if name is None:
             raise LookupError(f"expected an image of {self.names}, got {uri}")
-        return self.repository, self.repository / "containers" / name / "Dockerfile"
+        return name, self.repository, self.repository / "containers" / name / "Dockerfile"
 
-    def _build(self, dockerfile: Path, context: Path) -> Image:
+    def _build(self, name: str, context: Path, dockerfile: Path) -> Image:
         # What runs before the program lies in `.isolate`: `sitecustomize.py`, copies of the modules that it imports,
         # and the fork server.
-        root = self.workspace / "images" / dockerfile.parent.name
+        root = self.workspace / "images" / name
         shutil.rmtree(root, ignore_errors=True)
         (root / ".isolate").mkdir(parents=True)
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]

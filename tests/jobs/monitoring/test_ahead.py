@@ -22,6 +22,7 @@ from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
 from millrace.workload.load import load_workload
+from tests import builders
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "air_quality"
 WORKLOAD = load_workload(FOLDER)
@@ -49,18 +50,13 @@ def asked(at: datetime, change: Change) -> Decision:
     row = plain(ROWS[at])
     past = [change(plain(ROWS[at - hour * HOUR])) for hour in range(23, 0, -1)]
     named = ("timestamp", *catalogue.histories(FEATURES)[0].history)
-    return Decision(
+    return builders.decision(
         id=f"d-{at:%m%d%H}",
         workload="air_quality",
         event_time=at.replace(tzinfo=UTC),
         key={"timestamp": at.isoformat()},
         input=canonical(row | {"history": [{name: hour[name] for name in named} for hour in past]}),  # type: ignore[dict-item]
         output={"value": row["pm2.5"] or 90.0},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
-        inferred_at=at.replace(tzinfo=UTC),
     )
 
 

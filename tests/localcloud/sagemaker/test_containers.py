@@ -84,6 +84,18 @@ def test_an_image_is_found_by_its_folder(tmp_path: Path) -> None:
         images.find(tiny_images.uri("nobody"))
 
 
+def test_assets_whose_dockerfiles_lie_alike_are_two_images(tmp_path: Path) -> None:
+    for tag in "ab":
+        (tmp_path / tag / "docker").mkdir(parents=True)
+        (tmp_path / tag / "docker" / "Dockerfile").write_text(f"FROM x\nENV TAG={tag}\n")
+    described = {tag: {"source": {"directory": tag, "dockerFile": "docker/Dockerfile"}} for tag in "ab"}
+    (tmp_path / "one.assets.json").write_text(json.dumps({"dockerImages": described}))
+    images = Images(workspace=tmp_path / "cloud", deployments=[{"assembly": str(tmp_path)}])
+    found = {tag: images.find(f"1.dkr.ecr.eu-west-1.amazonaws.com/assets:{tag}") for tag in "ab"}
+    assert [image.environment["TAG"] for image in found.values()] == ["a", "b"]
+    assert found["a"].root != found["b"].root
+
+
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in REPOSITORY.glob("containers/*/Dockerfile")))
 def test_our_own_images_can_be_built(name: str, tmp_path: Path) -> None:
     made = Images(workspace=tmp_path).find(tiny_images.uri(name))

@@ -20,7 +20,7 @@ import torch
 
 from jobs.training import loss
 from millrace import models
-from millrace.artefact.artefact import Artefact, Description, Digests
+from millrace.artefact.artefact import Artefact, Digests
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.rows_per_pass import RowsPerPass
@@ -36,6 +36,7 @@ from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
+from tests import builders
 
 ROWS, CONSTANT, MISSING = 257, 2, 4
 """Rows of the training, the column of `numbers` that never varies there, the one that may be missing."""
@@ -338,18 +339,8 @@ def model_of(family: str, graph: bytes, rows_per_pass: RowsPerPass) -> Model:
     """As serving, batch and evaluation run it."""
     encoders = tuple(Stub(spec=spec) for spec in signature_of(family))
     digests = Digests(**dict.fromkeys(("data", "contract", "config", "code", "weights", "onnx"), ""))
-    description = Description(
-        family=family,
-        parameters={},
-        features=encoders,  # type: ignore[arg-type]
-        task=MULTICLASS,
-        label="y",
-        temperature=1.0,
-        digests=digests,
-        torch="",
-        rows_per_pass=rows_per_pass,
-        walk_forward=(),
-    )
+    known = {"family": family, "features": encoders, "task": MULTICLASS, "digests": digests, "torch": ""}
+    description = builders.description(**known, rows_per_pass=rows_per_pass)
     return Model(Artefact(description=description, weights=b"", onnx=graph, history=b""))
 
 
