@@ -27,6 +27,7 @@ from console.cli.local import down, up
 from console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
+from console.cli.options import grouped
 from console.cli.part import part
 from console.cli.predict import openapi, predict
 from console.cli.query import query
@@ -71,7 +72,7 @@ PANELS = {
 """The commands by their group of `--help`, in the order in which they are listed."""
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel)(grouped(command))
 app.add_typer(audit, name="audit", rich_help_panel="Records")
 app.add_typer(sagemaker, name="sagemaker", rich_help_panel="From SageMaker")
 

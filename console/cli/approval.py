@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from console.cli.runs import Wait, end
 
 if TYPE_CHECKING:
@@ -19,9 +18,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
 
 
 def approve(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     version: Version,
     reason: Reason,
@@ -35,7 +32,7 @@ def approve(
     from console.actions import approve as action
     from console.cli.printing import show_json
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     known = action.releases(environment, names)
     package = action.approve(environment, names, version, reason=reason)
     if wait:
@@ -46,7 +43,7 @@ def approve(
         print(f"Version {version} is live." if wait else f"Version {version} is approved; its release starts.")
 
 
-def refuse(workload: Workload, stage: Stage, build: Build, json: Json, version: Version, reason: Reason) -> None:
+def refuse(target: Target, json: Json, version: Version, reason: Reason) -> None:
     """Refuse a version that waits for a person or is on a phase of its release: the live version stays.
 
     A phase ends at its next look, within the hour.
@@ -55,7 +52,7 @@ def refuse(workload: Workload, stage: Stage, build: Build, json: Json, version: 
     from console.actions import approve as action
     from console.cli.printing import show_json
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     package = action.refuse(environment, names, version, reason=reason)
     if json:
         show_json({"version": package.version, "approved": False})
@@ -63,9 +60,7 @@ def refuse(workload: Workload, stage: Stage, build: Build, json: Json, version: 
         print(f"Version {version} is refused; the live version stays.")
 
 
-def release(
-    workload: Workload, stage: Stage, build: Build, json: Json, version: Version, reason: Reason, wait: Wait = False
-) -> None:
+def release(target: Target, json: Json, version: Version, reason: Reason, wait: Wait = False) -> None:
     """Release a version again that was refused, or whose release was stopped.
 
     It goes through the declared phases. Where a person has to approve versions, one that was refused waits again.
@@ -73,7 +68,7 @@ def release(
     Example: millrace release 3 --reason "its labels were swapped, not it" """
     from console.actions import approve as action
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     run = action.release(environment, names, version, reason=reason)
     end(environment, names, run, how="started", wait=wait, as_json=json)
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.completion import audit_events, workload_names
-from console.cli.environment import find
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Build, Json, Stage, Target, grouped
 from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
@@ -31,9 +30,8 @@ EarlierHead = Annotated[str, typer.Option("--head", help="A head that an earlier
 
 
 @audit.command("list")
-def list_records(
-    workload: Workload, stage: Stage, build: Build, as_json: Json, event: Event = "", limit: Limited = 20
-) -> None:
+@grouped
+def list_records(target: Target, as_json: Json, event: Event = "", limit: Limited = 20) -> None:
     """List a workload's decisions, the newest first: event, function, run or person, and the details in a sentence.
 
     Example: millrace audit list --event model.refused. A person is known of rollbacks and withdrawals. --json has the
@@ -42,7 +40,7 @@ def list_records(
     from console.queries.audit_records import event_of, find_records
 
     wanted = event_of(event)
-    environment, names = find(stage, build, workload)
+    environment, names = target.find()
     # One record more than is shown tells whether there are earlier ones.
     found = find_records(environment, names, event=wanted, limit=limit + 1 if limit else None)
     shown = found[:limit] if limit else found

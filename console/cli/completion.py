@@ -52,14 +52,14 @@ def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
     """The newest runs of the workload that the line names, each with its machine and status."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from console.cli.environment import find
+    from console.environment import find_environment
     from console.queries.runs import list_runs
 
     # The options that stand in the line so far; click has None for the others.
     given = {name: ctx.params.get(name) for name in ("stage", "build", "workload")}
     try:
-        environment, names = find(given["stage"] or "local", given["build"] or Path("build"), given["workload"] or "")
-        found = list_runs(environment.client("stepfunctions"), names, limit=RUNS)
+        environment = find_environment(given["stage"] or "local", given["build"] or Path("build"))
+        found = list_runs(environment.client("stepfunctions"), environment.names(given["workload"] or ""), limit=RUNS)
     except (MillraceError, BotoCoreError, ClientError):
         return []
     return [(run.name, f"{run.machine}, {run.status}") for run in found if run.name.startswith(incomplete)]

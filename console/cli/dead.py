@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from console.cli.printing import show
 from console.words import count
 
@@ -39,9 +38,7 @@ Delete = Annotated[
 ]
 
 
-def dead(
-    workload: Workload, stage: Stage, build: Build, json: Json, queue: Queue, redrive: Redrive, delete: Delete
-) -> None:
+def dead(target: Target, json: Json, queue: Queue, redrive: Redrive, delete: Delete) -> None:
     """List the dead-letter queues, show up to ten messages of one, send its messages back, or delete one.
 
     Example: millrace dead drops, then, once their cause is mended, millrace dead drops --redrive. Messages that are
@@ -50,7 +47,7 @@ def dead(
     such an event."""
     from console.queries import dead_letters
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     if (redrive or delete) and not queue:
         raise typer.BadParameter("expected the QUEUE, got none", param_hint="--redrive" if redrive else "--delete")
     if redrive and delete:
@@ -72,12 +69,12 @@ def dead(
     show(found, as_json=json, nothing=f"No dead letter in {queue}.")
 
 
-def consumers(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
+def consumers(target: Target, json: Json) -> None:
     """Show the consumers of decisions: how many messages wait for each, and how many it has refused too often.
 
     Example: millrace consumers, then, once a target is mended, millrace dead consumer-crm --redrive."""
     from console.queries.dead_letters import find_consumers
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     nothing = f"{names.workload} declares no consumer in this stage: docs/review.md#consumers."
     show(find_consumers(environment, names), as_json=json, nothing=nothing)

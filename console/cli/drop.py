@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.completion import feeds
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Long, Sheet, Sql, Stage, TableName, Workload
+from console.cli.options import Json, Long, Sheet, Sql, TableName, Target
 from console.files.catalogue import TABLES
 from console.files.given import ALSO
 
@@ -27,9 +26,7 @@ def drop(
             metavar="FILE…", help=f"{TABLES}; {ALSO}; an image. Or a folder of them; - is standard input (with --name)."
         ),
     ],
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     sheet: Sheet,
     table: TableName,
@@ -84,7 +81,7 @@ def drop(
         check_ending(output, ".csv", ".jsonl")
     elif long:
         raise typer.BadParameter("expected --output beside it", param_hint="--long")
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     check_taken(environment, names)
     if wait and known == "scoring":
         check_model(environment, names)

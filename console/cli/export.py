@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Version, Workload
+from console.cli.options import Json, Target, Version
 
 NO_FASTER = 1.1
 """Below so many times the speed of float32, eight bits are called no faster."""
@@ -27,9 +26,7 @@ MaxLoss = Annotated[
 
 
 def export(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     as_json: Json,
     version: Version = "",
     output: Output = None,
@@ -47,7 +44,7 @@ def export(
     from console.actions.edge import export_version
     from console.cli.printing import show_json
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     folder = output or Path(f"{names.workload}-edge")
     document = export_version(environment, names, version, folder, int8=int8, max_loss=max_loss)
     if as_json:

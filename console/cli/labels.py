@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def labels(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     accept: Annotated[str, typer.Option(metavar="DROP", help="Let this batch be learnt.")] = "",
     refuse: Annotated[str, typer.Option(metavar="DROP", help="Never learn from this batch.")] = "",
@@ -39,7 +36,7 @@ def labels(
         raise typer.BadParameter("expected one of --accept and --refuse, got both", param_hint="--accept")
     if doubted and (accept or refuse):
         raise typer.BadParameter("expected no --accept and no --refuse beside it, got one", param_hint="--doubted")
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     if doubted:
         nothing = "No monitor run has found a label to doubt; without policy.label_errors_a_day none looks for one."
         show_rows(list(_doubted(environment, names)), as_json=as_json, nothing=nothing)

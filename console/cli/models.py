@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find, find_deployed
-from console.cli.options import Build, Json, Stage, Version, Workload
+from console.cli.options import Json, Target, Version
 from console.cli.printing import show, show_json, show_rows
 from console.cli.runs import AsOf, Wait, end
 from millrace.tasks.figures import words
@@ -27,7 +26,7 @@ WORTH = ("r2", "auc", "recall", "macro_recall")
 """Figures that show that a model is hardly worth anything although its error is below that of its naive rule."""
 
 
-def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:
+def versions(target: Target, as_json: Json) -> None:
     """List the model versions: status, quality on the test rows, gates (figure against bound), time of one row by HTTP.
 
     Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings back,
@@ -42,7 +41,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     from console.queries.runs import SHORT
     from console.queries.versions import find_versions, read_call_times, read_evaluation
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     s3, found = environment.client("s3"), find_versions(environment, names)
     judged = [
         (
@@ -151,9 +150,7 @@ def _version_document(
 
 
 def rollback(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
     to: Annotated[str | None, typer.Option(help="Number of the version; without it the previous one.")] = None,
@@ -169,7 +166,7 @@ def rollback(
     from console.cli.follow import follow, require_success
     from millrace.errors import RunError
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     started = roll_back(environment, names, reason=reason, to=to, restores=restore)
     if wait:
         # If the release fails, the error says what has become of the version that was live.
@@ -196,9 +193,7 @@ CardOutput = Annotated[
 ]
 
 
-def card(
-    workload: Workload, stage: Stage, build: Build, json: Json, version: Version = "", output: CardOutput = None
-) -> None:
+def card(target: Target, json: Json, version: Version = "", output: CardOutput = None) -> None:
     """Write the model card of a version as a page: use, limits, risk, figures with intervals, gates, data, digests.
 
     The card is as registration wrote it, for SageMaker as well. A card that was altered since is refused. What people
@@ -208,12 +203,12 @@ def card(
     from console.pages.template import card_page
     from console.queries.cards import read_card
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     found = read_card(environment, names, version)
     if json:
         show_json(found.card.model_dump(mode="json", exclude_none=True))
         return
-    path = output or build / f"card-{names.workload}-{stage}-{found.version}.html"
+    path = output or target.build / f"card-{names.workload}-{target.stage}-{found.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(card_page(found), encoding="utf-8")
     print(path)
@@ -222,7 +217,7 @@ def card(
 BomOutput = Annotated[Path | None, typer.Option(show_default="the standard output", help="The JSON file to write.")]
 
 
-def bom(workload: Workload, stage: Stage, build: Build, version: Version = "", output: BomOutput = None) -> None:
+def bom(target: Target, version: Version = "", output: BomOutput = None) -> None:
     """Print the AI-BOM of a version: the model, its rows, images and libraries, in CycloneDX 1.6.
 
     A document that was altered, or that breaks the schema, is refused.
@@ -230,7 +225,7 @@ def bom(workload: Workload, stage: Stage, build: Build, version: Version = "", o
     Example: millrace bom 3 --output bom.cdx.json"""
     from console.queries.cards import read_bom
 
-    _, document = read_bom(*find(stage, build, workload), version)
+    _, document = read_bom(*target.find(), version)
     text = json_text(document, indent=1)
     if output is None:
         print(text)
@@ -245,9 +240,7 @@ VerifyOutput = Annotated[
 ]
 
 
-def verify(
-    workload: Workload, stage: Stage, build: Build, as_json: Json, version: Version = "", output: VerifyOutput = None
-) -> None:
+def verify(target: Target, as_json: Json, version: Version = "", output: VerifyOutput = None) -> None:
     """Check a version's signature, then each digest in it: of the archive, of the run's files, of the registry.
 
     The exit status is 1 if the signature is absent or wrong. What --output writes can be verified by others too.
@@ -256,7 +249,7 @@ def verify(
     from console.queries.signatures import PUBLIC_KEY, verify_version
     from millrace.artefact.signing import SIGNATURE_FILE
 
-    signed, found = verify_version(*find(stage, build, workload), version, folder=output)
+    signed, found = verify_version(*target.find(), version, folder=output)
     show(found, as_json=as_json, nothing="")
     if as_json:
         return
@@ -271,7 +264,7 @@ Candidate = Annotated[
 ]
 
 
-def validate(candidate: Candidate, workload: Workload, stage: Stage, build: Build, json: Json) -> None:
+def validate(candidate: Candidate, target: Target, json: Json) -> None:
     """Check whether a candidate model may be released. The exit status is 1 if it may not.
 
     Digests are recomputed, weights looked through, gates judged and rows answered again.
@@ -281,7 +274,7 @@ def validate(candidate: Candidate, workload: Workload, stage: Stage, build: Buil
     Example: millrace validate model.tar.gz --json"""
     from console.queries.model_validation import is_valid
 
-    findings = _findings(candidate, workload, stage, build)
+    findings = _findings(candidate, target)
     words = {True: "passed", False: "FAILED", None: "not looked at"}
     rows = [asdict(one) if json else {**asdict(one), "passed": words[one.passed]} for one in findings]
     show_rows(rows, as_json=json, nothing="")
@@ -289,7 +282,7 @@ def validate(candidate: Candidate, workload: Workload, stage: Stage, build: Buil
         raise typer.Exit(1)
 
 
-def _findings(candidate: str, workload: str, stage: str, build: Path) -> tuple[Finding, ...]:
+def _findings(candidate: str, target: Target) -> tuple[Finding, ...]:
     """The findings on a candidate. An archive is checked wherever it lies; only a package needs an environment."""
     import boto3
 
@@ -299,9 +292,9 @@ def _findings(candidate: str, workload: str, stage: str, build: Path) -> tuple[F
 
     # An archive needs only the workload's name, so any platform will do.
     if candidate.endswith(".tar.gz"):
-        names = Environment(platform=PLATFORM, client=boto3.client).names(workload)
+        names = Environment(platform=PLATFORM, client=boto3.client).names(target.workload)
         return validate_archive(Path(candidate), names.workload)
-    return validate_package(*find(stage, build, workload), candidate)
+    return validate_package(*target.find(), candidate)
 
 
 From = Annotated[str, typer.Option("--from", metavar="ACCOUNT/STAGE", help="The stage of which the version is.")]
@@ -310,9 +303,7 @@ From = Annotated[str, typer.Option("--from", metavar="ACCOUNT/STAGE", help="The 
 def pull(
     version: Annotated[str, typer.Argument(help="The version's number there.")],
     origin: From,
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     as_of: AsOf = "",
     wait: Wait = False,
@@ -332,7 +323,7 @@ def pull(
     if not (account.isdigit() and name and version.isdigit()):
         raise RunError(f"expected a version's number and --from ACCOUNT/STAGE, got {version} and {origin}")
     moment = when(as_of, "--as-of")
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     there = Platform(stage=name, account=account, region=names.platform.region)
     arn = WorkloadNames(platform=there, workload=names.workload).package_arn(version)
     run = start(environment.client("stepfunctions"), names, "train", as_of=moment, more={"pulled": arn})
@@ -342,15 +333,7 @@ def pull(
 Folder = Annotated[Path, typer.Argument(help="A folder with model.onnx, its data files and signature.json.")]
 
 
-def register(
-    folder: Folder,
-    workload: Workload,
-    stage: Stage,
-    build: Build,
-    json: Json,
-    as_of: AsOf = "",
-    wait: Wait = False,
-) -> None:
+def register(folder: Folder, target: Target, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
     """Have an external model judged, registered and released by the same gates and steps as a trained one.
 
     The graph takes the tensors of the workload's features, and gives the numbers of which the task makes its answers. A
@@ -363,7 +346,7 @@ def register(
     from millrace.workload.load import workloads_folder
 
     moment = when(as_of, "--as-of")
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     model = read_model(folder, workloads_folder() / names.workload)
     run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
     end(environment, names, run, how="started", wait=wait, as_json=json)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from console.cli.printing import show_json, show_rows
 from console.cli.runs import AsOf, Wait, start_run
 from console.commands import command
@@ -38,9 +37,7 @@ Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 
 
 
 def alarms(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     acknowledge: Annotated[
         str,
@@ -61,7 +58,7 @@ def alarms(
     from console.queries.versions import state_of
     from millrace.state.unanswered import UnansweredAlarms
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
     found = find_alarm_states(environment, names, runs)
     if acknowledge:
@@ -119,9 +116,7 @@ def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames, *, ma
 
 
 def monitor(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     limit: Limited = 20,
     start: Annotated[
@@ -144,11 +139,11 @@ def monitor(
     from console.queries.served import find_rejected
 
     if start:
-        start_run("monitor", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+        start_run("monitor", target, as_of=as_of, wait=wait, as_json=json)
         return
     if as_of or wait:
         raise typer.BadParameter("expected --start beside it, got none", param_hint="--as-of" if as_of else "--wait")
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
     watched, judged = read_champion(environment, names), windows(runs)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)

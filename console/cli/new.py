@@ -6,36 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from console.cli.new_options import (
-    ColumnNames,
-    Decimal,
-    Drops,
-    EventTime,
-    Force,
-    From,
-    Group,
-    HorizonHours,
-    HorizonSteps,
-    ImageSize,
-    Keep,
-    KeyColumns,
-    Known,
-    Label,
-    LabelKind,
-    LeaveOut,
-    Minutes,
-    Name,
-    NoEventTime,
-    NoGroup,
-    NoKey,
-    Owner,
-    Part,
-    Pieces,
-    PositiveClass,
-    RowsInOrder,
-    Unit,
-    WrittenTime,
-)
+from console.cli.new_options import NewOptions
 from console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
 
 if TYPE_CHECKING:
@@ -55,41 +26,7 @@ MOST_OF_A_CELL = 72
 """Most characters of a reason in the table. A longer reason is a line below the table."""
 
 
-def new(
-    name: Name,
-    files: From,
-    build: Build,
-    as_json: Json,
-    sheet: Sheet,
-    table: TableName,
-    sql: Sql,
-    label: Label = None,
-    positive: PositiveClass = "",
-    event_time: EventTime = "",
-    no_event_time: NoEventTime = False,
-    rows_in_order: RowsInOrder = False,
-    time_format: WrittenTime = "",
-    key: KeyColumns = "",
-    no_key: NoKey = False,
-    group: Group = "",
-    no_group: NoGroup = False,
-    kind: LabelKind = "",
-    unit: Unit = "",
-    horizon_hours: HorizonHours = None,
-    horizon_steps: HorizonSteps = None,
-    known: Known = "",
-    leave_out: LeaveOut = "",
-    keep: Keep = "",
-    image_size: ImageSize = "",
-    minutes: Minutes = 2,
-    part: Part = None,
-    decimal: Decimal = "",
-    columns: ColumnNames = "",
-    owner: Owner = "me",
-    drops: Drops = None,
-    pieces: Pieces = 0,
-    force: Force = False,
-) -> None:
+def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: TableName, sql: Sql) -> None:
     """Propose a workload from a file of labelled rows: its contract, its declaration, and drops to begin with.
 
     Example: millrace new churn --from customers.csv --label left --key customer_id
@@ -115,61 +52,40 @@ def new(
     from console.new.families import PartAtHand
     from console.new.files import read_given
     from console.new.proposal import propose
-    from console.new.roles import Choices
     from console.new.sample import sampled
     from console.new.writing import check_free, write
     from millrace.artefact.pretrained import read_pretrained
     from millrace.errors import ConfigurationError
     from millrace.workload.load import workloads_folder
 
-    choices = Choices(
-        name=name,
-        label=label[0] if label else "",
-        labels=tuple(dict.fromkeys(label)) if label and len(label) > 1 else (),
-        positive=positive,
-        event_time=event_time,
-        has_no_event_time=no_event_time,
-        is_in_order=rows_in_order,
-        time_format=time_format,
-        key=split_words(key),
-        has_no_key=no_key,
-        group=split_words(group),
-        has_no_group=no_group,
-        kind=kind,
-        unit=unit,
-        horizon_hours=horizon_hours or 0,
-        horizon_steps=horizon_steps or 0,
-        keep=split_words(keep),
-        image_size=image_size,
-        known=split_words(known),
-        leave_out=split_words(leave_out),
-        owner=owner,
-    )
+    choices = options.choices()
     # Read, propose, write: nothing is written before the whole proposal stands.
-    inside, folder = Inside(sheet=sheet, table=table, sql=sql), drops or build / "drops" / name
-    check_free(name, workloads_folder(), folder, force=force)
-    with given(files, inside) as opened, TemporaryDirectory() as temporary:
+    inside, folder = Inside(sheet=sheet, table=table, sql=sql), options.drops or build / "drops" / options.name
+    check_free(options.name, workloads_folder(), folder, force=options.force)
+    with given(options.files, inside) as opened, TemporaryDirectory() as temporary:
         _phase(1, "reading the file")
         opened, notes = sampled(opened, Path(temporary), looks_ahead=choices.looks_ahead)
         for note in notes:
             typer.echo(note, err=True)
-        source = read_given(opened, inside, columns=split_words(columns), decimal=decimal)
+        source = read_given(opened, inside, columns=split_words(options.columns), decimal=options.decimal)
         source = replace(source, notes=(*notes, *source.notes))
         try:
             proposal = propose(
                 source,
                 choices,
                 today=datetime.now(UTC).date(),
-                minutes=minutes,
-                part=PartAtHand(path=part, header=read_pretrained(part.read_bytes(), where=str(part)))
-                if part
+                minutes=options.minutes,
+                part=PartAtHand(
+                    path=options.part, header=read_pretrained(options.part.read_bytes(), where=str(options.part))
+                )
+                if options.part
                 else None,
                 say=_phase,
             )
         except ConfigurationError as error:
             raise _with_nearest(error, source.table.column_names) from None
         _phase(7, "writing the workload and its first drops")
-        written = write(proposal, workloads_folder(), folder, pieces=pieces, force=force)
+        written = write(proposal, workloads_folder(), folder, pieces=options.pieces, force=options.force)
     if as_json:
         show_json(_document(proposal, written))
     else:

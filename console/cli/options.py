@@ -1,13 +1,21 @@
-"""The options that several commands share."""
+"""The options that several commands share, and groups of options as one value."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import cache, wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from console.cli.completion import stages, workload_names
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from millrace.names import WorkloadNames
 
 Build = Annotated[
     Path,
@@ -38,6 +46,82 @@ Workload = Annotated[
         help="A folder of workloads/.",
     ),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a command works on."""
+
+    workload: Workload
+    stage: Stage
+    build: Build
+
+    def find(self) -> tuple[Environment, WorkloadNames]:
+        """The environment and the workload's names. Raises EnvironmentNotFoundError if one of them does not exist.
+
+        AWS's SDK is imported in here, so that `--help` does not wait for it."""
+        from console.environment import find_environment
+
+        environment = find_environment(self.stage, self.build)
+        return environment, environment.names(self.workload)
+
+    def find_deployed(self) -> tuple[Environment, WorkloadNames]:
+        """The environment and the workload's names, for a command that needs a deployed workload.
+
+        The first client that is requested of the environment raises EnvironmentNotFoundError if the workload is not
+        deployed, with the command that deploys it. So the command can refuse wrong options before any call to AWS.
+        Raises EnvironmentNotFoundError at once if environment or workload do not exist."""
+        from console.queries.executions import require_deployed
+
+        environment, names = self.find()
+
+        # Cached: the check is one call to AWS, made for the first client alone.
+        @cache
+        def check() -> None:
+            require_deployed(environment.client("stepfunctions"), names)
+
+        def client(service: str) -> Any:
+            check()
+            return environment.client(service)
+
+        return replace(environment, client=client), names
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as typer takes it: a parameter whose type is a dataclass becomes an option for each of its fields.
+
+    A field without an option keeps its default."""
+    signature = inspect.signature(command, eval_str=True)
+    groups: dict[str, Any] = {
+        name: each.annotation for name, each in signature.parameters.items() if is_dataclass(each.annotation)
+    }
+    options = {name: _options(group) for name, group in groups.items()}
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        values = {name: group(**{each.name: given.pop(each.name) for each in options[name]})
+                  for name, group in groups.items()}  # fmt: skip
+        command(**given, **values)
+
+    # By keyword alone: so an option with a default may stand before one without.
+    flat = [one for name, each in signature.parameters.items() for one in options.get(name, [each])]
+    by_keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in flat]
+    run.__signature__ = signature.replace(parameters=by_keyword)  # type: ignore[attr-defined]
+    return run
+
+
+def _options(group: Any) -> list[inspect.Parameter]:
+    types = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=types[each.name],
+            default=inspect.Parameter.empty if each.default is MISSING else each.default,
+        )
+        for each in fields(group)
+        if hasattr(types[each.name], "__metadata__")
+    ]
 
 
 def several_workloads(default: str, help_: str) -> Any:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Long, Sheet, Sql, Stage, TableName, Workload
+from console.cli.options import Long, Sheet, Sql, TableName, Target, Workload
 from console.cli.printing import show_rows
 from console.commands import command
 from console.files.catalogue import TABLES
@@ -34,9 +33,7 @@ def predict(
         Path,
         typer.Argument(help=f"{TABLES}; {ALSO}; an image, a folder of images; - for standard input."),
     ],
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     sheet: Sheet,
     table: TableName,
     sql: Sql,
@@ -77,7 +74,7 @@ def predict(
 
     if output:
         check_ending(output)
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     home = workloads_folder() / names.workload
     contract = load_contract(home)
     declared = load_workload(home)

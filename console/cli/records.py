@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find, find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from console.cli.printing import show_json, show_rows
 from console.columns import table
 from console.words import count
@@ -40,9 +39,7 @@ AT_ONCE = 100
 
 
 def quarantine(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     drop: Annotated[str, typer.Option(help="Of this dropped object: its key, or the end of it.")] = "",
     reason: Annotated[str, typer.Option(help="With this reason, for example range or duplicate_key.")] = "",
@@ -69,7 +66,7 @@ def quarantine(
         check_ending(export)
     refused.check_reason(reason)
     # Everything that can be refused without AWS was refused above. Now SQL, a file of rows, an export or a table.
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     if sql:
         print(quarantine_sql(names, drop=drop, reason=reason, limit=limit))
         return
@@ -101,9 +98,7 @@ def quarantine(
 
 
 def decisions(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     first: From = "",
     last: To = "",
     id: Annotated[str, typer.Option(help="The decision with this id.")] = "",  # noqa: A002 - the option's name
@@ -120,7 +115,7 @@ def decisions(
     from console.queries.query import decisions_sql
     from millrace.errors import EnvironmentNotFoundError
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     days = {
         "first": day_named("--from", first) if first else None,
         "last": day_named("--to", last) if last else None,
@@ -150,9 +145,7 @@ def decisions(
 
 
 def cost(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     month: Annotated[str, typer.Option(help="As 1997-06; without it the last with a run.")] = "",
 ) -> None:
@@ -163,7 +156,7 @@ def cost(
     from console.queries.money.month import find_cost
     from millrace.workload.load import load_workload, workloads_folder
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
     if as_json:
         prices = {"usd_per_1000": found.usd_per_1000, "usd_of_all_per_1000": found.usd_of_all_per_1000}
@@ -256,7 +249,7 @@ ReportOutput = Annotated[
 ]
 
 
-def report(workload: Workload, stage: Stage, build: Build, output: ReportOutput = None) -> None:
+def report(target: Target, output: ReportOutput = None) -> None:
     """Write a workload's state as one HTML page: models with gates and curves, drift, error, runs, lineage, cost.
 
     Example: millrace report --stage dev --output report.html. It reads the newest 100 runs of each machine."""
@@ -264,22 +257,20 @@ def report(workload: Workload, stage: Stage, build: Build, output: ReportOutput 
     from console.queries.report import read_declared_report
     from millrace.workload.load import workloads_folder
 
-    environment, names = find(stage, build, workload)
+    environment, names = target.find()
     declared = workloads_folder() / names.workload / "workload.yaml"
     found = read_declared_report(environment, names, declared)
     for part, why in found.unread.items():
         print(f"{part}: {why.words}", file=sys.stderr)
     html = page(found)
-    path = output or build / f"report-{names.workload}-{stage}.html"
+    path = output or target.build / f"report-{names.workload}-{target.stage}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
     print(path)
 
 
 def withdraw(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
     key: Annotated[
@@ -301,7 +292,7 @@ def withdraw(
     pairs = [one.partition("=") for one in key or ()]
     if wrong := [name for name, sign, _ in pairs if not name or not sign]:
         raise WithdrawalError(f"--key: expected COLUMN=CELL, got {wrong[0]!r}")
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     cells, found = {name: cell for name, _, cell in pairs}, find_drop(environment, names, drop) if drop else ""
     request = request_of(environment, reason=reason, key=cells, drop=found)
     done = take_out(environment, names, request.model_copy(update={"is_preview": True}))

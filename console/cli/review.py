@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ KEYS = "s skip, p NOTE pass on, u take the last answer back, ? why the model say
 
 
 def review(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     listed: Annotated[bool, typer.Option("--list", help="Only list what waits, in its order.")] = False,
     answer: Annotated[
@@ -46,7 +43,7 @@ def review(
     Example: millrace review. Type the answer or the number of a class; with --answer ID VALUE nothing is asked."""
     from console.queries.reviews import list_waiting
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     if listed:
         items = list_waiting(environment, names, limit=limit)
         show_rows([_listed(item) for item in items], as_json=as_json, nothing="Nothing waits for a person.")

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import completion
-from console.cli.environment import find
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, TUNE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from console.environment import Environment
     from console.queries.runs import Run, RunDetail
@@ -42,9 +40,7 @@ AsOf = Annotated[
 
 
 def runs(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     machine: Annotated[
         str,
@@ -66,7 +62,7 @@ def runs(
     from console.queries.tunings import list_tunings
     from console.queries.waiting import find_waiting
 
-    environment, names = find(stage, build, workload)
+    environment, names = target.find()
     states = environment.client("stepfunctions")
     sagemaker = environment.client("sagemaker")
     listed = list_tunings(sagemaker, names, limit=limit) if machine in ("", TUNE) else []
@@ -127,9 +123,7 @@ def _row_of_tuning(job: TuningJob, as_json: bool) -> dict[str, Any]:
 
 def show(
     run: RunName,
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     lines: Annotated[int, typer.Option(min=0, help="So many lines of the log at most.")] = 50,
 ) -> None:
@@ -151,7 +145,7 @@ def show(
     from console.queries.runs import SHORT, describe_run, find_run_or_drop
     from millrace.messages.execution import UNWANTED
 
-    environment, names = find(stage, build, workload)
+    environment, names = target.find()
     found, drop_id = find_run_or_drop(environment, names, run)
     detail = describe_run(environment.client("stepfunctions"), names, found)
     # Only a failed run has a step and a log to look at.
@@ -172,9 +166,7 @@ def show(
 
 def rerun(
     run: RunName,
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     new: Annotated[
         bool, typer.Option("--new", help="Start a new run with the same input, from the beginning.")
@@ -190,7 +182,7 @@ def rerun(
     from console.actions.start import redrive, start_again
     from console.queries.runs import find_run, find_run_or_drop
 
-    environment, names = find(stage, build, workload)
+    environment, names = target.find()
     states = environment.client("stepfunctions")
     found, _ = find_run_or_drop(environment, names, run)
     done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
@@ -200,9 +192,7 @@ def rerun(
 
 
 def train(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     as_of: AsOf = "",
     wait: Wait = False,
@@ -214,26 +204,18 @@ def train(
 
     Example: millrace train --wait"""
     more = {"accept_corrections": True} if accept_corrections else {}
-    start_run("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json, more=more)
+    start_run("train", target, as_of=as_of, wait=wait, as_json=json, more=more)
 
 
-def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
+def retrain(target: Target, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
     """Request a retraining; the guard checks champion, lease, runs of the month and budget first.
 
     Example: millrace retrain --wait"""
-    start_run("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+    start_run("retrain", target, as_of=as_of, wait=wait, as_json=json)
 
 
 def start_run(
-    machine: str,
-    workload: str,
-    stage: str,
-    build: Path,
-    *,
-    as_of: str,
-    wait: bool,
-    as_json: bool,
-    more: Mapping[str, Any] | None = None,
+    machine: str, target: Target, *, as_of: str, wait: bool, as_json: bool, more: Mapping[str, Any] | None = None
 ) -> None:
     """Start a run of the machine at this moment, or as of `as_of`, and print it as `end` does.
 
@@ -244,7 +226,7 @@ def start_run(
     from millrace.timestamps import format_utc
 
     moment = when(as_of, "--as-of")
-    environment, names = find(stage, build, workload)
+    environment, names = target.find()
     if moment and moment > (now := environment.now()):
         raise RunError(f"--as-of: expected a moment that has come, until {format_utc(now)}, got {as_of}")
     run = start(environment.client("stepfunctions"), names, machine, as_of=moment, more=more)

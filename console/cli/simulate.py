@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.completion import workload_names
-from console.cli.options import Build, Json, Stage
+from console.cli.options import Build, Json, Stage, Target
 
 if TYPE_CHECKING:
     from millrace.simulation.proposal import PolicyComparison
@@ -60,7 +60,6 @@ def simulate(
     from console.actions.history import find_history, rows_of_files, rows_of_stage
     from console.actions.simulate import Prices, check_prices, keys_of, lengths, mean_usd, most_usd
     from console.actions.simulate import simulate as compared
-    from console.cli.environment import find
     from console.cli.printing import show_json, show_rows
     from console.pages.simulated import simulated_page
     from millrace.contract.load import load_contract
@@ -74,7 +73,7 @@ def simulate(
     if files:
         rows, price = rows_of_files(folder, files), most_usd(declared, stage)
     else:
-        environment, names = find(stage, build, workload)
+        environment, names = Target(workload=workload, stage=stage, build=build).find()
         rows, price = rows_of_stage(environment, names, folder), mean_usd(environment, names, declared)
     price = price if usd_per_training is None else usd_per_training
     step = declared.monitors.window_days

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import completion
-from console.cli.environment import find, find_deployed
-from console.cli.options import Build, Json, Stage, Workload, several_workloads
+from console.cli.options import Build, Json, Stage, Target, several_workloads
 from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
@@ -80,9 +79,7 @@ def _row(state: WorkloadState) -> dict[str, Any]:
 
 
 def live(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     at: Annotated[str, typer.Option(help="A time as 1997-05-20T06:00:00 (UTC); without it now.")] = "",
 ) -> None:
@@ -92,7 +89,7 @@ def live(
     need not be deployed any more."""
     from console.queries.live import find_live
 
-    found = find_live(*find(stage, build, workload), _moment(at))
+    found = find_live(*target.find(), _moment(at))
     if as_json:
         show_json(asdict(found))
         return
@@ -117,9 +114,7 @@ def _moment(text: str) -> datetime | None:
 
 
 def automate(
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     pause: Annotated[bool, typer.Option("--pause", help="Let no answer act by itself: a person decides all.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Let answers act again.")] = False,
@@ -136,7 +131,7 @@ def automate(
 
     if pause and resume:
         raise typer.BadParameter("expected one of --pause and --resume, got both", param_hint="--pause")
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = target.find_deployed()
     champion = ReleasePointers(state_of(environment, names)).champion()
     if find_automates(environment, names, champion) is None:
         where, expected = f"{names.workload}/workload.yaml", "which answers may act: automate, review_above or held_out"
@@ -152,9 +147,7 @@ def automate(
 
 
 def logs(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     name: Annotated[
         str,
@@ -173,7 +166,7 @@ def logs(
     from console.cli.printing import literal
     from console.queries.run_logs import plainly
 
-    found = _logs(*find(stage, build, workload), name, most=lines)
+    found = _logs(*target.find(), name, most=lines)
     if json:
         show_json([{"step": step, "at": line.at, "text": line.text} for step, log in found for line in log.lines])
         return

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +21,7 @@ FAILURE = 60
 
 
 def tune(
-    workload: Workload,
-    stage: Stage,
-    build: Build,
+    target: Target,
     json: Json,
     parameter: Annotated[
         list[str] | None,
@@ -61,7 +58,7 @@ def tune(
     from console.queries.tunings import pinned_run, read_tuning
     from millrace.workload.load import load_workload, workloads_folder
 
-    environment, names = find(stage, build, workload)
+    environment, names = target.find()
     folder = workloads_folder() / names.workload
     declared, sagemaker = load_workload(folder), environment.client("sagemaker")
     # With --result nothing is started.

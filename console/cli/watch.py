@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli import completion
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage
+from console.cli.options import Build, Json, Stage, Target
 from console.words import age, count, listed, spelled, times
 from millrace.tasks.figures import short
 
@@ -55,7 +54,7 @@ def watch(
     Example: millrace watch electricity. Ctrl-C ends it. Drift and error are ratios to their bounds: above 1 alarms."""
     from console.cli.printing import show_json
 
-    environment, names = find_deployed(stage, build, workload)
+    environment, names = Target(workload=workload, stage=stage, build=build).find_deployed()
     if as_json:
         show_json(dict(_lines(environment, names)))
         return

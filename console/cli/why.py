@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.environment import find_deployed
-from console.cli.options import Build, Json, Stage, Workload
+from console.cli.options import Json, Target
 from console.cli.printing import show, show_json, show_rows
 
 if TYPE_CHECKING:
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
 
 def why(
     id: Annotated[str, typer.Argument(help="The id of a decision.")],  # noqa: A002 - as it is called
-    stage: Stage,
-    workload: Workload,
-    build: Build,
+    target: Target,
     as_json: Json,
     explain: Annotated[bool, typer.Option("--explain", help="What each column added to the answer.")] = False,
     replay: Annotated[bool, typer.Option("--replay", help="Answer again, and compare the bits.")] = False,
@@ -38,10 +35,10 @@ def why(
         raise typer.BadParameter("expected one of --explain and --replay, got both")
     if explain or replay:
         show_again = _show_explanation if explain else _show_replay
-        show_again(*find_deployed(stage, build, workload), id, as_json=as_json)
+        show_again(*target.find_deployed(), id, as_json=as_json)
         return
     # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
-    links = list(trace(*find_deployed(stage, build, workload), id))
+    links = list(trace(*target.find_deployed(), id))
     show(links, as_json=as_json, nothing="")
     if broken := [link.what for link in links if link.state == "broken"]:
         print(f"millrace: the chain breaks at: {', '.join(broken)}", file=sys.stderr)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from console.cli import records
 from console.cli.app import app
+from console.cli.options import Target
 from console.environment import Environment
 from console.queries.labels import find_labels
 from console.queries.lineage import trace
@@ -125,7 +125,7 @@ def test_why_and_decisions_show_them(
         ("label, replaced", str(OLD), "arrived 2026-01-02 00:00, in electricity/labels/a.csv"),
         ("label", str(NEW), "arrived 2026-01-03 00:00, in electricity/labels/b.csv"),
     ]
-    monkeypatch.setattr(records, "find_deployed", lambda *_: (environment, lake.names))
+    monkeypatch.setattr(Target, "find_deployed", lambda _: (environment, lake.names))
     done = CliRunner().invoke(app, ["decisions", "--labels", "--json"])
     assert done.exit_code == 0, done.output
     shown = json.loads(done.stdout)
