@@ -10,7 +10,7 @@ import typer
 
 from console.cli.completion import audit_events, workload_names
 from console.cli.options import Build, Json, Stage, Target, grouped
-from console.cli.printing import show_json, show_rows
+from console.cli.printing import show, show_json, show_rows
 
 if TYPE_CHECKING:
     from millrace.state.audit import Record
@@ -85,16 +85,10 @@ def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", he
     names = [environment.names(workload).workload] if workload else audited_workloads(environment)
     found = [verify_chain(environment, name, head=kept) for name in names]
     wrong = [(one.workload, each) for one in found for each in one.wrong]
-    if as_json:
-        show_json([asdict(one) for one in found])
-    else:
-        rows = [
-            {"workload": one.workload, "records": one.records, "links": one.links, "head": one.head} for one in found
-        ]
-        show_rows(rows, as_json=False, nothing="No decision has been recorded.")
-        if wrong:
-            print()
-            show_rows([{"workload": name, **asdict(each)} for name, each in wrong], as_json=False, nothing="")
+    show(found, as_json=as_json, nothing="No decision has been recorded.")
+    if wrong and not as_json:
+        print()
+        show_rows([{"workload": name, **asdict(each)} for name, each in wrong], as_json=False, nothing="")
     if wrong:
         name, first = wrong[0]
         more = f" ({len(wrong)} findings in all)" if len(wrong) > 1 else ""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from console.cli.completion import workload_names
 from console.cli.options import Build, Json, Stage
-from console.cli.printing import show_json, show_rows
-
-MARKS = {"ok": "✓", "absent": "·", "missing": "✗", "unknown": "?"}
-
+from console.cli.printing import show
 
 Workload = Annotated[
     str,
@@ -43,19 +39,6 @@ def doctor(stage: Stage, build: Build, as_json: Json, workload: Workload = "") -
         raise EnvironmentNotFoundError(f"--workload: expected one of {known}, got {workload!r}")
     examined = [one for one in workloads if workload in ("", one.name)]
     checks = list(examine(stage, build, examined))
-    if as_json:
-        show_json([asdict(check) for check in checks])
-    else:
-        rows = [
-            {
-                "": MARKS[check.verdict],
-                "what": check.name,
-                "needed": check.needed,
-                "found": check.found,
-                "do": check.advice,
-            }
-            for check in checks
-        ]
-        show_rows(rows, as_json=False, nothing="")
+    show(checks, as_json=as_json, nothing="")
     if not is_good(checks):
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -106,11 +107,7 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     except (MillraceError, OSError) as error:
         yield _check("local cloud", "up", str(error), good=False, advice="millrace up")
         return
-    yield from _stacks(environment, workloads)
-    yield from _describe("drops", lambda: _drops(environment, workloads))
-    yield from _describe("monitors", lambda: _monitors(environment, workloads))
-    yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
-    yield from _describe("notifications", lambda: _receivers(environment, workloads))
+    yield from _stage(environment, workloads)
     yield Check(
         name="quotas",
         needed="-",
@@ -140,14 +137,9 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     except (ClientError, BotoCoreError, MillraceError) as error:
         yield _check("credentials", "that AWS takes", str(error), good=False, advice="sign in again")
         return
-    yield from _describe("clock", lambda: _clock(environment))
-    yield from _describe("bootstrap stack", lambda: _bootstrap(environment))
-    yield from _describe("images", lambda: _images(environment))
-    yield from _describe("stacks", lambda: _stacks(environment, workloads))
-    yield from _describe("drops", lambda: _drops(environment, workloads))
-    yield from _describe("monitors", lambda: _monitors(environment, workloads))
-    yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
-    yield from _describe("notifications", lambda: _receivers(environment, workloads))
+    for name, look in (("clock", _clock), ("bootstrap stack", _bootstrap), ("images", _images)):
+        yield from _describe(name, partial(look, environment))
+    yield from _stage(environment, workloads)
     yield from _describe("IAM roles", lambda: count_roles(environment, len(workloads)))
     yield from _describe("rules", lambda: count_rules(environment, len(workloads)))
     yield from _describe("Lake Formation", lambda: check_lake_formation(environment))
@@ -158,6 +150,18 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
         workloads=len(workloads),
         aside=len(workloads) * declared_aside(stage),
     )
+
+
+def _stage(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
+    """What is deployed, as far as it can be looked at."""
+    for name, look in (
+        ("stacks", _stacks),
+        ("drops", _drops),
+        ("monitors", _monitors),
+        ("endpoints", _endpoints),
+        ("notifications", _receivers),
+    ):
+        yield from _describe(name, partial(look, environment, workloads))
 
 
 def _cdk(build: Path) -> Check:

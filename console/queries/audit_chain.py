@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from console.columns import column
 from console.environment import Environment
 from millrace.errors import AuditChainError, EnvironmentNotFoundError
 from millrace.state.audit_chain import (
@@ -41,12 +42,12 @@ class Wrong:
 class Verified:
     """The chain of one workload, verified."""
 
-    workload: str
-    records: int
+    workload: str = column()
+    records: int = column()
     """How many records the table has."""
-    links: int
+    links: int = column()
     """How many links the chain has."""
-    head: str
+    head: str = column()
     """Number and digest of the newest link: `17:5d0f…`.
 
     Whoever keeps it can show later that nothing up to this link has changed."""
