@@ -17,18 +17,14 @@ from millrace.messages.audit import (
     AutomationMoved,
     AutomationSwitched,
     EndpointStarted,
-    EndpointStopped,
     FloorMoved,
     HeldLabelsDecided,
-    PhaseEnded,
     ReleaseFailed,
     ResourcesRemoved,
     ReviewAnswered,
     ReviewEscalated,
-    ReviewUnanswered,
     RowsWithdrawn,
     VersionDecided,
-    VersionLive,
     VersionRolledBack,
 )
 from millrace.messages.retrain import RetrainingDecided
@@ -57,7 +53,8 @@ def record_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def sentence(record: Record) -> str:
     """The details for people: `calibration: expected calibration error 0.08 > 0.05`."""
-    return SENTENCES[record.event](record.details)
+    said = SENTENCES[record.event]
+    return said.format(record.details) if isinstance(said, str) else said(record.details)
 
 
 def _has_run(record: Record) -> bool:
@@ -87,14 +84,6 @@ def _passed(judged: GatesJudged) -> str:
 
 def _refused(judged: GatesJudged) -> str:
     return "; ".join(f"{one.name}: {compared(one)}" for one in judged.refusals)
-
-
-def _live(details: VersionLive) -> str:
-    return f"version {details.version} is live"
-
-
-def _rolled_back(details: VersionRolledBack) -> str:
-    return f"version {details.version} is live in place of version {details.replaced}: {details.reason}"
 
 
 def _release_failed(details: ReleaseFailed) -> str:
@@ -139,29 +128,8 @@ def _moved(details: AutomationMoved) -> str:
     )
 
 
-def _decided(details: VersionDecided) -> str:
-    return f"version {details.version}: {details.reason}"
-
-
-def _left_phase(details: PhaseEnded) -> str:
-    seen = f"{details.differing:,} of {details.pairs:,} answers differed from version {details.champion}'s"
-    return f"version {details.version}, {details.phase}: {details.because}; {seen}"
-
-
-def _answered(details: ReviewAnswered) -> str:
-    return f"{details.decision}: {details.value}, after {details.seconds:.0f} s"
-
-
-def _undone(details: ReviewAnswered) -> str:
-    return f"{details.decision}: {details.value} taken back"
-
-
 def _escalated(details: ReviewEscalated) -> str:
     return f"{details.decision}: {details.note or 'no reason given'}"
-
-
-def _unanswered(details: ReviewUnanswered) -> str:
-    return f"{details.decision}: nobody has answered in time"
 
 
 def _floor(details: FloorMoved) -> str:
@@ -170,10 +138,6 @@ def _floor(details: FloorMoved) -> str:
     if not details.labels:
         figures = "an alarm, and no labels that decide" if details.below else "the alarm is over"
     return f"version {details.version}: {now}: {figures}"
-
-
-def _stopped(details: EndpointStopped) -> str:
-    return f"version {details.version}: nobody asked; {details.instances} × {details.instance} stopped"
 
 
 def _started(details: EndpointStarted) -> str:
@@ -185,15 +149,20 @@ def _acknowledged(details: AlarmAcknowledged) -> str:
     return f"alarm {details.alarm}: {details.reason or 'no reason given'}"
 
 
-SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
+DECIDED = "version {0.version}: {0.reason}"
+LEFT_PHASE = (
+    "version {0.version}, {0.phase}: {0.because}; {0.differing:,} of {0.pairs:,} answers differed from version "
+    "{0.champion}'s"
+)
+SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
     AuditEvent.MODEL_REFUSED: _refused,
-    AuditEvent.RELEASE_APPROVED: _decided,
-    AuditEvent.RELEASE_REFUSED: _decided,
-    AuditEvent.PHASE_PASSED: _left_phase,
-    AuditEvent.PHASE_STOPPED: _left_phase,
-    AuditEvent.RELEASE_LIVE: _live,
-    AuditEvent.RELEASE_ROLLED_BACK: _rolled_back,
+    AuditEvent.RELEASE_APPROVED: DECIDED,
+    AuditEvent.RELEASE_REFUSED: DECIDED,
+    AuditEvent.PHASE_PASSED: LEFT_PHASE,
+    AuditEvent.PHASE_STOPPED: LEFT_PHASE,
+    AuditEvent.RELEASE_LIVE: "version {0.version} is live",
+    AuditEvent.RELEASE_ROLLED_BACK: "version {0.version} is live in place of version {0.replaced}: {0.reason}",
     AuditEvent.RELEASE_FAILED: _release_failed,
     AuditEvent.RETRAIN_ACCEPTED: _retraining,
     AuditEvent.RETRAIN_REFUSED: _retraining,
@@ -205,14 +174,14 @@ SENTENCES: Mapping[AuditEvent, Callable[[Any], str]] = {
     AuditEvent.AUTOMATION_PAUSED: _switched,
     AuditEvent.AUTOMATION_RESUMED: _switched,
     AuditEvent.AUTOMATION_MOVED: _moved,
-    AuditEvent.REVIEW_ANSWERED: _answered,
-    AuditEvent.REVIEW_UNDONE: _undone,
+    AuditEvent.REVIEW_ANSWERED: "{0.decision}: {0.value}, after {0.seconds:.0f} s",
+    AuditEvent.REVIEW_UNDONE: "{0.decision}: {0.value} taken back",
     AuditEvent.REVIEW_ESCALATED: _escalated,
-    AuditEvent.REVIEW_UNANSWERED: _unanswered,
+    AuditEvent.REVIEW_UNANSWERED: "{0.decision}: nobody has answered in time",
     AuditEvent.FLOOR_ON: _floor,
     AuditEvent.FLOOR_OFF: _floor,
-    AuditEvent.ENDPOINT_STOPPED: _stopped,
+    AuditEvent.ENDPOINT_STOPPED: "version {0.version}: nobody asked; {0.instances} × {0.instance} stopped",
     AuditEvent.ENDPOINT_STARTED: _started,
     AuditEvent.ALARM_ACKNOWLEDGED: _acknowledged,
 }
-"""By event: makes a sentence of details of the class that DETAILS has for the event."""
+"""By event: the sentence on details of the class that DETAILS has for the event."""

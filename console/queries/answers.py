@@ -61,9 +61,9 @@ def drops_of(execution: Execution) -> tuple[DropAnswer, ...]:
     """The drops of an execution, in the order of its input. Empty for other machines than `ingest` and `score`."""
     if execution.machine not in MACHINE_OF_FEED.values():
         return ()
-    ingested = _answer(execution, "ingestion", Ingested)
-    committed = _answer(execution, "validation", CommittedDrops) if execution.machine == "ingest" else None
-    delivered = _answer(execution, "delivery", DeliveredDrops)
+    ingested = answer(execution, "ingestion", Ingested)
+    committed = answer(execution, "validation", CommittedDrops) if execution.machine == "ingest" else None
+    delivered = answer(execution, "delivery", DeliveredDrops)
     now = str(execution.output.get("as_of") or execution.input.get("as_of") or "")
     return tuple(
         DropAnswer(
@@ -95,12 +95,6 @@ def objects_of(detail: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The objects that the detail of an input names: `[{"bucket": …, "key": …, "version_id": …, "drop_id": …}]`."""
     found: Sequence[Mapping[str, Any]] = detail.get("objects") or []
     return found
-
-
-def _answer(execution: Execution, state: str, kind: type[AnswerT]) -> AnswerT | None:
-    """As `answer`; also for runs of the time when each run had one drop."""
-    found = execution.answer(state)
-    return kind.model_validate(found) if found else None
 
 
 AnyDrop = TypeVar("AnyDrop", RejectedDrop, Committed, Delivered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from millrace import errors
@@ -34,23 +35,31 @@ def reason_of(cause: str) -> str:
     `{"TrainingJobName": …, "FailureReason": "SnapshotError: no rows"}` gives `SnapshotError: no rows`, and
     `{"errorMessage": "expected a number", "errorType": "SettingsError"}` gives `SettingsError: expected a number`. An
     exception that is none of ours is UNEXPECTED: `an unexpected error in gating: division by zero; the log: …`."""
-    try:
-        document: Any = json.loads(cause)
-    except ValueError:
+    document = _document(cause)
+    if document is None:
         return _ended(cause)
-    if isinstance(document, dict) and "FailureReason" in document:
+    if "FailureReason" in document:
         return _ended(str(document["FailureReason"]))
-    if isinstance(document, dict) and "errorMessage" in document:
+    if "errorMessage" in document:
         kind, frames = str(document.get("errorType", "")), FUNCTION.search(str(document.get("stackTrace")))
         if frames and not hasattr(errors, kind):
             return _unexpected(frames[1], kind, str(document["errorMessage"]), log=frames[1])
         return ": ".join(str(document[name]) for name in ("errorType", "errorMessage") if document.get(name))
-    if isinstance(document, dict) and "QueryExecution" in document:
+    if "QueryExecution" in document:
         return str(document["QueryExecution"]["Status"].get("StateChangeReason", ""))
     # The child's own cause may be that of its child, and so on.
-    if isinstance(document, dict) and "ExecutionArn" in document and "Cause" in document:
+    if "ExecutionArn" in document and "Cause" in document:
         return failure_of(str(document.get("Error") or ""), str(document["Cause"]))
     return cause
+
+
+def _document(cause: str) -> Mapping[str, Any] | None:
+    """The cause as a JSON object; empty if it is another value of JSON, None if it is no JSON."""
+    try:
+        document: Any = json.loads(cause)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else {}
 
 
 def _unexpected(where: str, kind: str, message: str, *, log: str) -> str:
@@ -82,20 +91,12 @@ def failure_of(error: str, cause: str) -> str:
 
 def is_of_child(cause: str) -> bool:
     """Whether the cause is that of an execution that was started and waited for."""
-    try:
-        document: Any = json.loads(cause)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and "ExecutionArn" in document
+    return "ExecutionArn" in (_document(cause) or {})
 
 
 def is_of_function(cause: str) -> bool:
     """Whether the cause is an error that a function raised."""
-    try:
-        document: Any = json.loads(cause)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and "errorType" in document
+    return "errorType" in (_document(cause) or {})
 
 
 def error_type(error: str, cause: str) -> str:
