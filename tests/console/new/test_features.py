@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,6 @@ from console.new.times import find_series, without_rows
 from console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row_with_past
-from millrace.errors import ConfigurationError
 from millrace.features import catalogue
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -57,27 +55,6 @@ def test_the_weekday_of_a_quarter_says_nothing(shift: int) -> None:
     assert calendar_parts(times(hours)) == (["weekday", "month"] if shift == 3 else ["month"])
 
 
-def test_each_time_has_a_calendar_of_its_own(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"sold": f"1996-04-{1 + at % 28:02}"} for at, row in enumerate(market)]
-    found = proposed(as_csv(rows), event_time="Half hour")
-    assert found.prediction.derived == (
-        {"name": "when", "calendar": "Half hour", "parts": ["hour", "weekday"]},
-        {"name": "sold_calendar", "calendar": "sold", "parts": ["weekday"]},
-    )
-
-
-@pytest.mark.parametrize("kept", [(), ("birthdate",)])
-def test_a_date_of_a_person_has_a_calendar_only_where_it_is_kept(
-    kept: tuple[str, ...], market: list[Row], as_csv: Writer
-) -> None:
-    rows = [row | {"birthdate": f"19{50 + at % 40}-04-{1 + at % 28:02}"} for at, row in enumerate(market)]
-    found = proposed(as_csv(rows), event_time="Half hour", keep=kept)
-    calendars = [feature["calendar"] for feature in found.prediction.derived]
-    assert calendars == ["Half hour", *kept]
-    reasons = {one.name: one.reason for one in found.no_features}
-    assert reasons.get("birthdate", "") == ("" if kept else "of a person (--keep birthdate takes it)")
-
-
 @pytest.mark.parametrize(
     ("hours", "every"),
     [
@@ -96,15 +73,6 @@ def test_rows_at_equal_distances_are_a_series(hours: list[float], every: float |
         assert without_rows(found, refused=0) == ["5 steps of 30 minutes have no row, the longest stretch 1"]
         taken = "5 steps of 30 minutes have no row that the contract takes, the longest stretch 1"
         assert without_rows(found, refused=5) == [taken]
-
-
-def test_a_day_that_means_none_makes_no_month(market: list[Row], as_csv: Writer) -> None:
-    closed = [
-        row | {"closed": "9999-12-31" if at % 10 == 0 else f"1996-05-{1 + at % 28:02}"} for at, row in enumerate(market)
-    ]
-    found = proposed(as_csv(closed), event_time="Half hour")
-    [parts] = [one["parts"] for one in found.prediction.derived if one["calendar"] == "closed"]
-    assert parts == ["weekday"]
 
 
 def test_a_label_ahead_has_a_history_of_the_numbers_and_of_itself(
@@ -164,31 +132,6 @@ def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
     assert order == sorted(order)
     assert any("the last rows validate and test" in note for note in found.notes)
     assert found.prediction.derived == (), "a time that was made up has no calendar"
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda at, row: row | {"Trend": "up" if at < 900 and at % 2 else "down"}, r"rows: expected .*only the class"),
-        (lambda at, row: row if at < 60 or at > 1860 else None, r"rows: expected 200 labelled rows"),
-    ],
-)
-def test_what_training_would_stop_at_is_said(
-    market: list[Row], as_csv: Writer, change: Callable[[int, Row], Any], said: str
-) -> None:
-    rows = [made for at, row in enumerate(market) if (made := change(at, row)) is not None]
-    with pytest.raises(ConfigurationError, match=said):
-        proposed(as_csv(rows))
-
-
-def test_steps_of_the_walk_forward_that_fall_into_a_gap_are_told(market: list[Row], as_csv: Writer) -> None:
-    def at(number: int) -> str:
-        return (FIRST + timedelta(hours=number)).isoformat()
-
-    rows = [row | {"Half hour": at(number if number < 1300 else number + 24 * 24)} for number, row in enumerate(market)]
-    found = proposed(as_csv(rows))
-    assert found.rehearsal.skipped
-    assert all("got no" in reason or "less than a third" in reason for reason in found.rehearsal.skipped)
 
 
 def test_more_steps_are_walked_where_errors_could_not_be_watched_otherwise(market: list[Row], as_csv: Writer) -> None:

@@ -11,20 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import yaml
 
 from console.new.columns import Observed, observe
 from console.new.read import read_source
 from console.new.roles import FEWEST_ROWS, Guesser
 from console.new.words import is_identifier
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.rules.allowed import Allowed
-from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
-from millrace.contract.time_format import TimeFormat
 from millrace.errors import ConfigurationError
-from millrace.workload.declaration import Workload
 from tests.console.new.conftest import Row, proposed, written
 
 Writer = Callable[..., Path]
@@ -33,59 +28,6 @@ Writer = Callable[..., Path]
 def minimum(column: Column) -> object:
     found = column.find(Range)
     return found and found.minimum
-
-
-def test_the_columns_of_a_csv_file_get_types_rules_and_roles(market: list[Row], as_csv: Writer) -> None:
-    found = proposed(as_csv(market))
-    half_hour, day, weekend, price, demand, trend = found.contract.columns
-    assert half_hour == Column(
-        name="Half hour", kind="timestamp", required=True, rules=(Range(minimum=datetime.fromisoformat("1986-01-01")),)
-    )
-    assert (day.kind, len(day.allowed), day.required) == ("string", 7, True)
-    assert (weekend.kind, weekend.required) == ("boolean", True)
-    assert (price.kind, price.rules, price.required) == ("float64", (Range(minimum=0, maximum=1),), False)
-    assert (demand.kind, minimum(demand)) == ("int64", 0)
-    assert trend == Column(name="Trend", kind="string", required=True, label=True, rules=(Allowed(("down", "up")),))
-    assert found.prediction.features == ("Day.of week", "weekend", "price", "demand")
-    assert (found.prediction.event_time, found.prediction.key) == ("Half hour", ("Half hour",))
-    assert found.accepted.num_rows == len(market)
-    assert not found.refused
-
-
-@pytest.mark.parametrize(
-    ("words", "has_pieces"),
-    [({}, False), ({"has_no_event_time": True}, True), ({"is_in_order": True}, False)],
-)
-def test_numbers_are_cut_into_pieces_where_no_later_rows_go_beyond_them(
-    market: list[Row], as_csv: Writer, words: dict[str, Any], has_pieces: bool
-) -> None:
-    rows = [{name: cell for name, cell in row.items() if name != "Half hour" or not words} for row in market]
-    found = proposed(as_csv(rows), has_no_key=bool(words), **words)
-    assert ("numbers: piecewise_linear" in found.workload_yaml) is has_pieces
-
-
-def test_numbers_have_slack_on_both_sides_but_not_below_nothing(market: list[Row], as_csv: Writer) -> None:
-    cold = [row | {"degrees": str(-10 + at % 41), "pressure": str(900 + at % 101)} for at, row in enumerate(market)]
-    columns = {column.name: column for column in proposed(as_csv(cold)).contract.columns}
-    assert columns["degrees"].rules == (Range(minimum=-20, maximum=40),)
-    assert columns["pressure"].rules == (Range(minimum=875, maximum=1025),)
-    assert minimum(columns["demand"]) == 0
-
-
-def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"reading_id": str(7000 + at)} for at, row in enumerate(uneven(market))]
-    found = proposed(as_csv(rows))
-    assert found.guesses["positive"].reason.startswith("it is the rarer of the two")
-    even = [row | {"Trend": ("down", "up")[at % 2]} for at, row in enumerate(market)]
-    guess = proposed(as_csv(even)).guesses["positive"]
-    assert (guess.value, guess.others) == ("up", ("down",))
-    assert guess.reason == "both come in 960 rows, and it is the last in order (--positive says otherwise)"
-    assert found.guesses["key"].value == ("reading_id",)
-    assert found.guesses["key"].others == ("Half hour",)
-    assert "two rows may have one time some day" in found.guesses["key"].reason
-    assert {one.name: one.reason for one in found.no_features} == {
-        "reading_id": "different in each row: it only numbers them"
-    }
 
 
 def uneven(market: list[Row]) -> list[Row]:
@@ -136,25 +78,6 @@ def test_a_repeated_row_makes_no_feature_of_a_number_that_tells_rows_apart(
     key = found.guesses["key"]
     assert key.value == (("row_id",) if words.get("has_no_key") else ("parcel",))
     assert words or key.reason.startswith("each parcel comes once, but for 10 rows that will be quarantined")
-
-
-def test_a_label_ahead_wants_the_event_time_in_the_key(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"load": float(row["demand"])} for row in market]
-    with pytest.raises(ConfigurationError, match=r"--no-key: expected --key Half hour, .*--horizon-hours"):
-        proposed(as_csv(rows), label="load", horizon_hours=1, has_no_key=True)
-
-
-def test_a_horizon_in_steps_is_counted_in_the_rows_of_the_series(market: list[Row], as_csv: Writer) -> None:
-    rows = [{**row, "load": row["demand"]} for row in market]
-    found = proposed(as_csv(rows), label="load", horizon_steps=48)
-    assert found.prediction.horizon_hours == 24
-    assert "horizon_hours: 24.0" in found.workload_yaml
-
-
-def test_a_row_of_the_far_future_is_refused_as_in_a_drop(market: list[Row], as_csv: Writer) -> None:
-    rows = [*market, market[-1] | {"Half hour": "9999-12-31 23:00:00"}]
-    found = proposed(as_csv(rows))
-    assert [row.violations[0].column for row in found.refused] == ["Half hour"]
 
 
 @pytest.mark.parametrize(
@@ -215,60 +138,6 @@ def test_words_for_nothing_are_taken_as_missing_and_said(market: list[Row], as_c
     assert (found.accepted["price"].null_count, found.refused) == (39, ())
 
 
-def test_codes_with_leading_zeros_stay_text(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"zip": ("01234", "99100", "00501")[at % 3]} for at, row in enumerate(market)]
-    assert proposed(as_csv(rows)).contract.column("zip").allowed == ("00501", "01234", "99100")
-
-
-def with_remarks(market: list[Row]) -> list[Row]:
-    return [row | {"remark": f"sold at {row['demand']} MW for {row['price']}"} for row in market]
-
-
-def test_the_words_of_free_text_are_a_feature(market: list[Row], as_csv: Writer) -> None:
-    found = proposed(as_csv(with_remarks(market)))
-    assert found.contract.column("remark").find(Length)
-    workload = Workload.model_validate(yaml.safe_load(found.workload_yaml))
-    assert {one.name: one.encoder for one in workload.prediction.features}["remark"] == "text"
-    assert workload.training.family == "multimodal"
-    assert workload.gates.simple is not None
-    assert workload.gates.simple.kind == "linear", "trees take no words"
-    assert found.prediction.key != ("remark",)
-
-
-def test_free_text_beside_a_history_is_a_feature(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"load": float(row["demand"])} for row in with_remarks(market)]
-    found = proposed(as_csv(rows), label="load", horizon_hours=1)
-    assert found.prediction.texts == ("remark",)
-    assert "family: multimodal" in found.workload_yaml
-
-
-def test_text_of_many_values_and_few_words_is_no_feature(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"code": f"{row['demand']}-{at // 2}"} for at, row in enumerate(market)]
-    found = proposed(as_csv(rows))
-    [reason] = [one.reason for one in found.no_features if one.name == "code"]
-    assert reason.endswith("values, too short for sentences and too many for categories")
-
-
-def test_a_label_is_guessed_where_nothing_else_can_be_one(market: list[Row], as_csv: Writer) -> None:
-    alone = [{name: cell for name, cell in row.items() if name != "weekend"} for row in market]
-    assert (
-        proposed(as_csv(alone), label="").guesses["label"].reason.startswith("the only column of two classes, and the")
-    )
-    called = [{"Is Fraud": at % 2, **row} for at, row in enumerate(market)]
-    guess = proposed(as_csv(called), label="").guesses["label"]
-    assert (guess.value.name, guess.others) == ("Is Fraud", ("Day.of week", "weekend", "price", "demand", "Trend"))
-
-
-def test_other_notations_of_time_are_read_where_they_mean_one_time(market: list[Row], as_csv: Writer) -> None:
-    european = [
-        row | {"Half hour": datetime.fromisoformat(row["Half hour"]).strftime("%d.%m.%Y %H:%M")} for row in market
-    ]
-    found = proposed(as_csv(european))
-    assert found.accepted["Half hour"][0].as_py() == datetime.fromisoformat("1996-05-07")
-    assert "Half hour: its times are written as dd.MM.yyyy HH:mm" in found.notes
-    assert found.contract.column("Half hour").time_format == TimeFormat("dd.MM.yyyy HH:mm")
-
-
 @pytest.mark.parametrize("written", ["{0} Q{1}", "{0}-Q{1}", "Q{1} {0}", "{0}Q{1}"])
 def test_quarters_are_times(written: str) -> None:
     texts = [written.format(1950 + at // 4, 1 + at % 4) for at in range(240)]
@@ -276,92 +145,6 @@ def test_quarters_are_times(written: str) -> None:
     assert isinstance(found, Observed)
     assert found.is_time
     assert found.cells[5].as_py() == date(1951, 4, 1)
-
-
-def test_a_day_that_may_be_a_month_is_asked_for(market: list[Row], as_csv: Writer) -> None:
-    first = datetime.fromisoformat("2024-01-01")
-    rows = [
-        row | {"Half hour": (first + timedelta(days=31 * (at % 12) + at // 12 % 12)).strftime("%d/%m/%Y")}
-        for at, row in enumerate(market)
-        if (first + timedelta(days=31 * (at % 12) + at // 12 % 12)).day <= 12
-    ]
-    with pytest.raises(ConfigurationError, match="'dd/MM/yyyy' or 'MM/dd/yyyy': --time-format says which"):
-        proposed(as_csv(rows))
-    table = proposed(as_csv(rows), time_format="dd/MM/yyyy", has_no_key=True).accepted
-    assert table["Half hour"][0].as_py() == datetime.fromisoformat("2024-01-01")
-
-
-def test_a_time_format_is_that_of_the_columns_that_it_reads(market: list[Row], as_csv: Writer) -> None:
-    """Numbers stay numbers, and words words."""
-    rows = [row | {"Half hour": datetime.fromisoformat(row["Half hour"]).strftime("%d.%m.%Y %H:%M")} for row in market]
-    found = proposed(as_csv(rows), time_format="dd.MM.yyyy HH:mm")
-    assert found.contract == proposed(as_csv(rows)).contract
-    assert found.contract.column("price").kind == "float64"
-    with pytest.raises(ConfigurationError, match="--time-format: expected a column of times that are written so, or"):
-        proposed(as_csv(rows), time_format="yyyy/MM/dd")
-
-
-def test_times_in_two_notations_are_told(market: list[Row], as_csv: Writer) -> None:
-    rows = [
-        row
-        if at % 10 == 3
-        else row | {"Half hour": datetime.fromisoformat(row["Half hour"]).strftime("%d.%m.%Y %H:%M")}
-        for at, row in enumerate(market)
-    ]
-    with pytest.raises(ConfigurationError) as told:
-        proposed(as_csv(rows), event_time="Half hour")
-    of = f"{len(range(3, len(rows), 10)):,} of {len(rows):,} cells are no times in dd.MM.yyyy HH:mm: '1996-05-07"
-    assert of in str(told.value)
-    assert "--time-format 'dd/MM/yyyy HH:mm'" in str(told.value), "a pattern that the option takes"
-
-
-def test_milliseconds_are_no_times(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"ms": 1_700_000_000_000 + at} for at, row in enumerate(market)]
-    with pytest.raises(ConfigurationError, match="seconds or milliseconds since 1970 are none"):
-        proposed(as_csv(rows), event_time="ms")
-
-
-def test_dates_are_event_times_at_midnight(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"Half hour": row["Half hour"][:10], "meter": str(at % 48)} for at, row in enumerate(market)]
-    found = proposed(as_csv(rows), key=("meter", "Half hour"))
-    assert found.contract.column("Half hour").kind == "timestamp"
-    assert found.contract.keys == (("meter", "Half hour"),)
-
-
-def test_a_key_at_a_time_is_found(market: list[Row], as_csv: Writer) -> None:
-    rows = [
-        row | {"meter_id": f"m{at % 4}", "Half hour": market[at // 4]["Half hour"]} for at, row in enumerate(market)
-    ]
-    found = proposed(as_csv(rows))
-    assert found.prediction.key == ("meter_id", "Half hour")
-    assert "meter_id" in found.prediction.features
-
-
-@pytest.mark.parametrize(
-    ("words", "generated", "split"),
-    [({"has_no_event_time": True}, "event_time", "key_hash"), ({"is_in_order": True}, "row_order", "row_order")],
-)
-def test_without_time_and_key_both_are_generated_and_said(
-    market: list[Row], as_csv: Writer, words: dict[str, bool], generated: str, split: str
-) -> None:
-    rows = [{name: cell for name, cell in row.items() if name != "Half hour"} for row in market]
-    found = proposed(as_csv(rows), has_no_key=True, **words)
-    assert (found.prediction.event_time, found.prediction.key) == ("observed_at", ("row_id",))
-    assert not {"observed_at", "row_id"} & set(found.prediction.features)
-    assert any("`observed_at` is generated" in note for note in found.notes)
-    made = {column.name: column.generated for column in found.contract.columns if column.is_generated}
-    assert made == {"observed_at": generated, "row_id": "row_id"}
-    assert f"split: {{by: {split}" in found.workload_yaml
-    assert len(found.accepted["row_id"].unique()) == len(rows)
-    if generated == "row_order":
-        assert found.accepted["_line"].to_pylist() == list(range(2, len(rows) + 2))
-
-
-def test_rows_that_the_contract_refuses_are_told_with_their_lines(market: list[Row], as_csv: Writer) -> None:
-    rows = [*market, market[5], market[6] | {"Half hour": "1996-07-01", "Trend": ""}]
-    found = proposed(as_csv(rows), key=("Half hour",))
-    assert [(row.line, row.reason) for row in found.refused] == [(1922, "duplicate_key"), (1923, "required")]
-    assert found.accepted.num_rows == len(market)
 
 
 def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
@@ -405,39 +188,6 @@ def test_what_is_not_safe_is_asked_for(
     rows = [{**row, "Trend": row["Trend"]} for row in made]
     with pytest.raises(ConfigurationError, match=said):
         proposed(as_csv(rows), **words)
-
-
-@pytest.mark.parametrize(
-    ("cells", "key", "said"),
-    [
-        ({}, ("row_id",), ""),
-        ({"ticket": lambda at: f"T{at - (at % 20 == 0)}"}, ("row_id",), "--key ticket would quarantine the 95 rows"),
-        ({"ticket": lambda at: f"T{at}"}, ("ticket",), "each ticket comes once"),
-        (
-            {"sold": lambda at: at * at * 13 % 1_000_003, "seen": lambda at: at * at * 17 % 1_000_003},
-            ("row_id",),
-            "several columns tell the rows apart, and nothing says that one names a row (--key s",
-        ),
-        ({"item_id": lambda at: 7 * at, "other_id": lambda at: 11 * at}, ("item_id",), "each item_id comes once"),
-    ],
-)
-def test_the_label_alone_is_enough(
-    market: list[Row], as_csv: Writer, cells: dict[str, Any], key: tuple[str, ...], said: str
-) -> None:
-    rows = [{name: cell for name, cell in row.items() if name != "Half hour"} for row in change(market, **cells)]
-    found = proposed(as_csv(rows))
-    assert (found.prediction.event_time, found.prediction.key) == ("observed_at", key)
-    assert said in found.guesses["key"].reason
-    assert "split: {by: row_order" in found.workload_yaml, "neighbouring half hours are alike without their times too"
-
-
-def test_two_numbers_that_are_written_as_decimals_are_classes(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"sold": "" if at % 90 == 0 else f"{at % 3 // 2}.0"} for at, row in enumerate(market)]
-    found = proposed(as_csv(rows), label="sold")
-    assert (found.prediction.task, found.guesses["positive"].value) == ("binary", "1.0")
-    assert found.accepted.num_rows == len(rows) - len(rows[::90])
-    several = [row | {"sold": f"{at % 3}.5"} for at, row in enumerate(market)]
-    assert proposed(as_csv(several), label="sold").prediction.task == "regression"
 
 
 def test_another_decimal_mark_than_the_file_has_is_refused(market: list[Row], as_csv: Writer) -> None:
@@ -516,11 +266,6 @@ def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row],
         "nothing": "holds nothing",
     }
     assert (found.prediction.positive, found.prediction.features) == (True, ("demand",))
-
-
-def test_few_days_are_refused_with_what_was_expected(market: list[Row], as_csv: Writer) -> None:
-    with pytest.raises(ConfigurationError, match="event time: expected rows on 8 days or more"):
-        proposed(as_csv(market[: 48 * 5]))
 
 
 def test_a_guesser_sees_no_key_in_a_time_that_was_made_up(market: list[Row], as_csv: Writer) -> None:

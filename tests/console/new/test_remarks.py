@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 
 from console.new.columns import Observed, observe
 from console.new.contract import column_of
 from console.new.numbers import all_far_values, far_values, few_below_zero
 from console.new.remarks import _of_column, empty_cells, findings, spellings, standing_still
 from millrace.contract.rules.range import Range
-from tests.console.new.conftest import Row, Writer, observed, proposed
+from tests.console.new.conftest import observed, proposed
 
 NOISE = np.random.default_rng(0)
 
@@ -163,11 +162,6 @@ def test_a_tail_below_0_and_what_is_told_otherwise_are_no_few(cells: Any) -> Non
     assert few_below_zero(observed(cells)) == []
 
 
-def told(market: list[Row], as_csv: Writer, change: Callable[[int, Row], Row | None], **words: Any) -> str:
-    rows = [made for at, row in enumerate(market) if (made := change(at, row)) is not None]
-    return "\n".join(proposed(as_csv(rows), **words).notes)
-
-
 def test_zeros_of_a_skewed_column_are_no_marks() -> None:
     """Distances of which some are 0.0 and others 0.1: nothing lies between them and the others."""
     kilometres = np.round(NOISE.exponential(18, 8000), 1)
@@ -176,82 +170,12 @@ def test_zeros_of_a_skewed_column_are_no_marks() -> None:
     assert set(all_far_values(observed([*kilometres, *[-999.0] * 40]))) == {-999.0}
 
 
-def test_zeros_that_lie_apart_are_told(market: list[Row], as_csv: Writer) -> None:
-    def pressure(at: int, row: Row) -> Row:
-        return row | {"pressure": 0 if at % 40 == 0 else 900 + at * 37 % 199 / 2}
-
-    def count(at: int, row: Row) -> Row:
-        return row | {"rain": max(0, at * 37 % 97 - 60)}
-
-    assert "pressure: 48 cells are exactly 0" in told(market, as_csv, pressure)
-    assert "exactly 0" not in told(market, as_csv, count)
-
-
-def test_gaps_and_repeated_rows_are_told(market: list[Row], as_csv: Writer) -> None:
-    assert "1 gap in the times of labelled rows, the longest from 1996-05-11 to 1996-05-18" in told(
-        market, as_csv, lambda at, row: None if 240 <= at < 528 else row
-    )
-    repeated = told(market, as_csv, lambda at, row: market[at - at % 2] | {"Half hour": row["Half hour"]})
-    assert "rows repeat another one in every column but key and time" in repeated
-    plain = told(market, as_csv, lambda _, row: row)
-    assert "gap" not in plain
-    assert "repeat" not in plain
-
-
-def test_rows_without_a_label_are_told(market: list[Row], as_csv: Writer) -> None:
-    without = told(market, as_csv, lambda at, row: row | {"Trend": ""} if at % 10 == 0 else row)
-    assert "rows have no label: quarantined; with `required: false` on Trend in contract.yaml they are kept" in without
-    assert "no label" not in told(market, as_csv, lambda _, row: row)
-
-
-def test_rows_without_the_label_that_lies_ahead_are_kept(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"demand": ""} if at % 96 == 0 else row for at, row in enumerate(market)]
-    found = proposed(as_csv(rows), label="demand", horizon_hours=3)
-    [said] = [line for line in found.notes if "hold no demand" in line]
-    assert said == (
-        "20 rows hold no demand: kept and predicted from, as contract.yaml does not require it, with a past that lacks "
-        "it; rows 3 hours before them have no label, and no model learns from those"
-    )
-    assert found.refused == ()
-    assert not [line for line in found.notes if line.startswith("empty cells") and "demand" in line]
-
-
-def test_a_rare_class_is_told(market: list[Row], as_csv: Writer) -> None:
-    rare = told(market, as_csv, lambda at, row: row | {"Trend": "up" if at % 33 == 0 else "down"})
-    assert "96.9% of the rows are 'down': a model that never says 'up' is right as often" in rare
-    rows = [row | {"Trend": "up" if at % 33 == 0 else "down"} for at, row in enumerate(market)]
-    gates = yaml.safe_load(proposed(as_csv(rows)).workload_yaml)["gates"]
-    assert {gates[name]["measure"] for name in ("non_inferiority", "simple")} == {"log_loss"}
-    few = told(market, as_csv, lambda at, row: row | {"sort": "abc"[(at % 50 == 0) + (at % 7 == 0)]}, label="sort")
-    assert "few rows of the class 'c'" in few
-
-
-def test_words_in_several_spellings_are_told(market: list[Row], as_csv: Writer) -> None:
-    """Of a label they are classes of their own."""
-    words = ("Yes", "yes", "no")
-    said = told(market, as_csv, lambda at, row: row | {"Trend": words[at % 3]})
-    assert "Trend: values that differ in capitals or spaces alone are different: 'Yes' (640) and 'yes' (640)" in said
-    assert "capitals" not in told(market, as_csv, lambda _, row: row)
+def test_words_in_several_spellings_are_told() -> None:
     names = observe("x", pa.chunked_array([["New  York", "new york", "Rome"] * 2]), typed_text=False)
     assert isinstance(names, Observed)
     assert [*spellings([names])] == [
         "x: values that differ in capitals or spaces alone are different: 'New  York' (2) and 'new york' (2)"
     ]
-
-
-@pytest.mark.parametrize("day", ["0001-01-01", "1900-01-01", "9999-12-31"])
-def test_times_far_from_all_others_are_told(day: str, market: list[Row], as_csv: Writer) -> None:
-    """In a column that is no event time, where no gap shows them."""
-
-    def ordered(at: int, row: Row) -> Row:
-        return row | {"ordered": day if at % 10 == 0 else f"1996-05-{at % 28 + 1:02d}"}
-
-    said = told(market, as_csv, ordered, event_time="Half hour")
-    assert (
-        f"ordered: far from all other times: {day} (192); if they mean missing, `missingValues` of the column" in said
-    )
-    born = told(market, as_csv, lambda at, row: row | {"born": f"{1920 + at % 80}-05-01"}, event_time="Half hour")
-    assert "far from all other times" not in born
 
 
 def test_an_image_with_two_labels_is_told():

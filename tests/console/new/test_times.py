@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from console.new.times import looks_like_local_time, looks_like_times
-from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, Writer, observed, proposed
 
 TOLD = (
@@ -58,19 +57,6 @@ def test_other_numbers_that_are_times_are_told(cells: Sequence[float], what: str
     assert said.startswith(f"looks like {what}, and is taken as a number, not as a time")
     assert ("--event-time Date --time-format yyyyMMdd" in said) == what.startswith("yyyyMMdd")
     assert "--time-format" not in looks_like_times("Date", pa.array(cells), is_text=False)
-
-
-def test_they_are_told_where_a_time_is_looked_for(market: list[Row], as_csv: Writer) -> None:
-    with_days = [row | {"date": 45292 + at / 48, "meter": at} for at, row in enumerate(market)]
-    found = proposed(as_csv(with_days))
-    assert found.contract.column("date").kind == "float64"
-    assert any(
-        note.startswith("date: looks like Excel's day numbers (45292 is 2024-01-01 00:00") for note in found.notes
-    )
-    path = as_csv([{name: cell for name, cell in row.items() if name != "Half hour"} for row in with_days])
-    for words in ({}, {"event_time": "date"}):
-        with pytest.raises(ConfigurationError, match=r"date:? looks like Excel's day numbers .* as text in ISO 8601"):
-            proposed(path, **words)
 
 
 def local(start: str, *, zone: str = "Europe/Berlin", days: int = 60, minutes: int = 60, meters: int = 1) -> list[str]:
@@ -131,17 +117,6 @@ def test_the_time_is_the_key_of_a_series_in_which_an_hour_came_twice(market: lis
         assert any(note.startswith(said) for note in found.notes)
         assert len(found.refused) == refused
     assert proposed(as_csv(rows)).prediction.key == ("Half hour",)
-
-
-def test_a_time_of_day_beside_the_date_is_told(market: list[Row], as_csv: Writer) -> None:
-    apart = [
-        {"Date": row["Half hour"][:10], "Time": row["Half hour"][11:16]}
-        | {k: v for k, v in row.items() if k != "Half hour"}
-        for row in market
-    ]
-    found = proposed(as_csv(apart))
-    assert "Time may be the time of day of Date: in one column (2024-05-01 13:00) a row would have both" in found.notes
-    assert not [note for note in proposed(as_csv(market)).notes if "time of day" in note]
 
 
 DAYS_IN_ORDER = [date(2023, 1, 1) + timedelta(days=at) for at in range(400)]

@@ -178,17 +178,6 @@ def test_other_columns_are_not_of_a_person(name: str, cells: list[object]) -> No
     assert why_protected(name, observed(cells, name=name).cells) == ""
 
 
-def test_it_is_in_the_contract_and_a_feature_only_where_it_is_kept(
-    market: list[Row], as_csv: Writer, tmp_path: Path
-) -> None:
-    path = as_csv([row | {"gender": "fm"[at % 2]} for at, row in enumerate(market)])
-    found = proposed(path)
-    assert {one.name: one.reason for one in found.no_features}["gender"] == "of a person (--keep gender takes it)"
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
-    assert [one.name for one in load_contract(here.folder).rows.columns if one.is_protected] == ["gender"]
-    assert "gender" in proposed(path, keep=("gender",)).prediction.features
-
-
 def test_what_no_model_reads_may_be_missing_and_hold_anything(
     market: list[Row], as_csv: Writer, tmp_path: Path
 ) -> None:
