@@ -47,16 +47,19 @@ def market() -> list[Row]:
 def as_csv(tmp_path: Path) -> Callable[..., Path]:
     """Rows as a file."""
 
-    def write(rows: Sequence[Row], *, name: str = "market.csv", separator: str = ",", header: bool = True) -> Path:
-        path = tmp_path / name
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), delimiter=separator)
-            if header:
-                writer.writeheader()
-            writer.writerows(rows)
-        return path
+    def write(rows: Sequence[Row], *, name: str = "market.csv", **form: Any) -> Path:
+        return as_file(rows, tmp_path / name, **form)
 
     return write
+
+
+def as_file(rows: Sequence[Row], path: Path, *, separator: str = ",", header: bool = True) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=separator)
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+    return path
 
 
 def proposed(path: Path, *, columns: Sequence[str] = (), **words: Any) -> Proposal:

@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from console.new.kinds import LABEL_KINDS, label_scale, likely_kind
-from console.new.writing import write
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.load import load_workload
 from tests.console.new.conftest import Row, observed, proposed
 
 Writer = Callable[..., Path]
@@ -102,47 +99,6 @@ def test_an_order_that_is_not_used_is_told(cells: list[object], is_told: bool) -
     kind = likely_kind(column)
     assert kind is not None
     assert ("order" in kind.reason(column)) is is_told
-
-
-@pytest.mark.parametrize(
-    ("label", "task", "rule", "said"),
-    [
-        ("Trend", "binary", "seasonal_naive", "the label has two values"),
-        ("Day.of week", "multiclass", "seasonal_naive", "7 values that are words"),
-        ("demand", "regression", "seasonal_naive", "a number with"),
-    ],
-)
-def test_each_kind_becomes_a_workload_that_synthesis_takes(
-    market: list[Row], as_csv: Writer, tmp_path: Path, label: str, task: str, rule: str, said: str
-) -> None:
-    path = as_csv(market)
-    found = proposed(path, label=label, unit="MW")
-    assert said in found.guesses["kind"].reason
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
-    workload = load_workload(here.folder)
-    assert (workload.prediction.task, workload.gates.baseline.kind) == (task, rule)
-    assert (workload.gates.calibration is None) == (task == "regression")
-    assert workload.gates.simple is not None
-    assert (workload.gates.simple.kind, workload.gates.simple.otherwise) == ("boosted_trees", "warn")
-    contract = yaml.safe_load(found.contract_yaml)
-    [properties] = [one.get("customProperties") for one in contract["schema"][0]["properties"] if one["name"] == label]
-    assert ({"property": "unit", "value": "MW"} in properties) == (task == "regression")
-
-
-def test_a_kind_may_be_said_otherwise(market: list[Row], as_csv: Writer) -> None:
-    stars = [row | {"stars": 1 + at % 5} for at, row in enumerate(market)]
-    assert proposed(as_csv(stars), label="stars").prediction.task == "multiclass"
-    assert proposed(as_csv(stars), label="stars", kind="regression").prediction.task == "regression"
-
-
-@pytest.mark.parametrize(("kind", "horizons"), [("interval", ()), ("forecast", (0.5, 1.0, 1.5, 2.0, 2.5, 3.0))])
-def test_a_number_may_have_an_interval_and_several_horizons(
-    market: list[Row], as_csv: Writer, kind: str, horizons: tuple[float, ...]
-) -> None:
-    found = proposed(as_csv(market), label="demand", kind=kind, horizon_hours=3)
-    assert f"task: {kind}\n  quantiles: [0.05, 0.95]" in found.workload_yaml
-    assert "simple:" not in found.workload_yaml, "an answer of several numbers has no simple rival"
-    assert (f"horizon_hours: {list(horizons)}" in found.workload_yaml) == bool(horizons)
 
 
 @pytest.mark.parametrize(

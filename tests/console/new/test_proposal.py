@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import pytest
 from console.new.columns import Observed, observe
 from console.new.read import read_source
 from console.new.roles import FEWEST_ROWS, Guesser
-from console.new.words import is_identifier
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
@@ -28,65 +27,6 @@ Writer = Callable[..., Path]
 def minimum(column: Column) -> object:
     found = column.find(Range)
     return found and found.minimum
-
-
-def uneven(market: list[Row]) -> list[Row]:
-    """The same rows, each up to nine minutes later."""
-    first = [datetime.fromisoformat(row["Half hour"]) for row in market]
-    return [
-        row | {"Half hour": str(time + timedelta(minutes=at * 7 % 10))}
-        for at, (time, row) in enumerate(zip(first, market, strict=True))
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "cell"),
-    [
-        ("Kunden-Nr", "K{:05}"), ("invoiceNumber", "{}"), ("Parcel", "AB-{:04}/x"), ("ticket", "{}"),
-    ],
-)  # fmt: skip
-def test_a_column_that_names_rows_is_a_better_key_than_an_uneven_time(
-    market: list[Row], as_csv: Writer, name: str, cell: str
-) -> None:
-    def named(rows: list[Row]) -> list[Row]:
-        return [row | {name: cell.format(at + 1)} for at, row in enumerate(rows)]
-
-    uneven_rows = proposed(as_csv(named(uneven(market)))).guesses["key"]
-    assert (uneven_rows.value, uneven_rows.others) == ((name,), ("Half hour",))
-    series = proposed(as_csv(named(market))).guesses["key"]
-    # Of things that a clock lists the distances may be equal too: a column called like an identifier names them.
-    taken, other, reason = "Half hour", name, "equal distances"
-    if is_identifier(name):
-        taken, other, reason = name, "Half hour", "names a row better"
-    assert (series.value, series.others) == ((taken,), (other,))
-    assert reason in series.reason
-
-
-@pytest.mark.parametrize("words", [{}, {"has_no_key": True}, {"key": ("parcel",)}])
-def test_a_repeated_row_makes_no_feature_of_a_number_that_tells_rows_apart(
-    market: list[Row], as_csv: Writer, words: Any
-) -> None:
-    """As a feature it would be known in a range, out of which every later row is."""
-    rows = [row | {"parcel": str(7000 + at)} for at, row in enumerate(uneven(market))]
-    if "key" in words:  # and a row that was sent once more, corrected
-        rows.append(rows[-1] | {"parcel": "7000"})
-    found = proposed(as_csv([*rows[:40], *rows[30:]]), **words)
-    assert {one.name: one.reason for one in found.no_features}["parcel"] == (
-        "different in each row: it only numbers them"
-    )
-    assert found.contract.column("parcel").find(Range) in (None, Range(minimum=0))
-    key = found.guesses["key"]
-    assert key.value == (("row_id",) if words.get("has_no_key") else ("parcel",))
-    assert words or key.reason.startswith("each parcel comes once, but for 10 rows that will be quarantined")
-
-
-@pytest.mark.parametrize(
-    "make",
-    [lambda at: f"said {at}", lambda at: f"c{at}@mail.example", lambda at: at * (-1) ** at * 1009, lambda at: at / 7],
-)
-def test_other_unique_columns_name_no_rows(market: list[Row], as_csv: Writer, make: Callable[[int], Any]) -> None:
-    rows = [row | {"remark": make(at)} for at, row in enumerate(uneven(market))]
-    assert proposed(as_csv(rows)).prediction.key == ("Half hour",)
 
 
 @pytest.mark.parametrize(("separator", "name"), [("\t", "market.tsv"), (";", "market.csv"), ("|", "market.txt")])

@@ -144,14 +144,6 @@ def test_a_figure_that_rounds_to_zero_has_no_sign() -> None:
     assert [figure(value) for value in (-0.0, -1e-7, 0.0, -0.25)] == ["0.000", "0.000", "0.000", "-0.250"]
 
 
-def test_causes_are_named(report: WorkloadReport) -> None:
-    causes = {entry.what: entry.because for entry in timeline(report)}
-    assert causes["Version 2 released"] == "train alarm"
-    assert causes["Alarm: input drift"] == "monitor windows until 1997-05-15"
-    assert causes["scoring/week.csv scored"] == ""
-    assert timeline(report)[-1].because == "the schedule"
-
-
 def test_a_rollback_differs_from_a_release_by_its_mark(report: WorkloadReport) -> None:
     def tones(found: WorkloadReport) -> set[str]:
         return {entry.tone for entry in timeline(found)}

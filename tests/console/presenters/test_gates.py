@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from console.presenters.gates import compared, measured, required
-from console.queries.report import WorkloadReport
 from millrace.messages.train import GateVerdict
 
 
@@ -52,8 +51,3 @@ def test_the_sentence_of_a_verdict_without_a_figure_is_shown_as_it_is() -> None:
     assert compared(judged) == sentence
     assert required(judged) == sentence
     assert measured(judged) == ""
-
-
-def test_the_error_is_the_task_s_own(report: WorkloadReport) -> None:
-    (baseline,) = [gate for gate in report.models[0].version.gates if gate.name == "baseline"]
-    assert compared(baseline).startswith("share of wrong answers 0.")

@@ -143,35 +143,6 @@ def test_the_words_of_each_outcome_are_recorded(report: WorkloadReport) -> None:
     compare(Path(__file__).parents[1] / "recorded/outcomes.txt", "\n".join(lines))
 
 
-@pytest.mark.parametrize("name", [*DONE, *REFUSED])
-def test_what_did_not_do_what_it_was_started_for_is_a_refusal(report: WorkloadReport, name: str) -> None:
-    run = {**DONE, **REFUSED}[name](report)
-    assert outcome(run).is_refused == (name in REFUSED)
-    assert "rerun" not in outcome(run).look
-
-
-def test_the_stored_refusals(report: WorkloadReport) -> None:
-    refused = [titled(report.names, run) for run in report.runs if outcome(run).is_refused]
-    assert refused == ["retrain alarm input-drift", "retrain alarm input-drift", "train alarm", "retrain schedule"]
-
-
-@pytest.mark.parametrize(
-    ("name", "look"),
-    [
-        ("every row refused", ("quarantine", "--drop", "labels/1997-06.csv")),
-        (
-            "the bytes of another, with refused rows",
-            ("quarantine", "--drop", "june.csv", "--rows", "june-refused.csv"),
-        ),
-        ("one of two drops", ("quarantine",)),
-        ("first training, budget", ("cost",)),
-        ("the bytes of another", ()),
-    ],
-)
-def test_what_to_look_at(report: WorkloadReport, name: str, look: tuple[str, ...]) -> None:
-    assert outcome({**DONE, **REFUSED}[name](report)).look[: len(look)] == look
-
-
 def test_each_drop_of_a_run_has_an_outcome_of_its_own(report: WorkloadReport) -> None:
     run = together(report)
     assert outcome(of_drop(run, "a")) == Outcome(text="1,440 accepted")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from console.queries.monitoring import ChampionPeriod, alarms, champion_periods, staying_alarms, windows
+from console.queries.monitoring import ChampionPeriod, champion_periods, windows
 from console.queries.report import WorkloadReport
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
@@ -16,17 +16,6 @@ def test_without_a_bound_the_error_has_no_ratio(report: WorkloadReport) -> None:
     bare = windows([replace(run, error_bound=None) for run in report.monitor_runs])
     assert {window.error for window in bare} == {None}
     assert [window.ratios for window in bare] == [window.ratios for window in report.windows]
-
-
-def test_an_alarm_is_what_started_a_retraining(report: WorkloadReport) -> None:
-    (alarm,) = alarms(report.names, report.runs)
-    assert (alarm.name, alarm.at.date()) == ("input-drift", date(1997, 5, 15))
-    assert alarm.execution_arn == report.of("retrain")[0].arn
-
-
-def test_an_alarm_stays_where_a_monitor_run_asked_the_guard_again(report: WorkloadReport) -> None:
-    found = [(stays.name, f"{stays.at:%m-%d}") for stays in staying_alarms(report.names, report.runs)]
-    assert found == [("input-drift", "06-01"), ("input-drift", "06-15"), ("input-drift", "07-01")]
 
 
 def record(event: AuditEvent, details: Message, day: int) -> Record:
