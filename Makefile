@@ -11,12 +11,12 @@ STAGE ?= dev
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt $(wildcard functions/*/requirements.txt)
+$(STAMP): pyproject.toml millrace/constraints.txt $(wildcard functions/*/requirements.txt)
 	@mkdir -p build; date +%s > build/setup.begin
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint millrace/constraints.txt --editable '.[dev]'
 	$(BIN)/npm install --prefix build/node --no-save --no-audit --no-fund --silent asl-validator@4.0.0 aws-cdk@2.1148.1
-	$(BIN)/python -m infra.bundles
+	$(BIN)/python -m millrace.infra.bundles
 	$(MAKE) --no-print-directory aws
 	@echo $$(( $$(date +%s) - $$(cat build/setup.begin) )) > $@
 	@echo 'Set up. Next: `make demo`; or for your own rows `source $(VENV)/bin/activate`, then `millrace new --help`'
@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard functions/*/requirements.txt
 # AWS's own command line, in an environment of its own: it pins what it stands on and carries its own botocore.
 aws:
 	test -x build/aws-cli/bin/python || $(PYTHON) -m venv build/aws-cli
-	build/aws-cli/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	build/aws-cli/bin/python -m pip install --quiet --disable-pip-version-check --constraint millrace/constraints.txt \
 		awscli==1.46.2
 
 # Checkers that would move what we stand on (checkov alone asks for another boto3), in an environment of their own; and
@@ -141,27 +141,27 @@ parity: setup
 
 # Needs docker with buildx and credentials of the account that holds the stage's platform stack.
 images: setup
-	$(BIN)/python -m infra.images --stage $(STAGE)
+	$(BIN)/python -m millrace.infra.images --stage $(STAGE)
 
 # The digests of the images that ours begin with, into containers/bases.json. AWS=--aws looks up AWS's own, too: that
 # needs credentials; docker with buildx is needed anyway.
 bases: setup
-	$(BIN)/python -m infra.bases $(AWS)
+	$(BIN)/python -m millrace.infra.bases $(AWS)
 
 # Deletes images of a stage that nothing runs or may run again; DO=--yes does it, without it they are listed.
 prune: setup
-	$(BIN)/python -m infra.prune --stage $(STAGE) $(DO)
+	$(BIN)/python -m millrace.infra.prune --stage $(STAGE) $(DO)
 
 # An end and the stage's key for the log groups of SageMaker's jobs, which all stages of an account share.
 logs: setup
-	$(BIN)/python -m infra.job_logs --stage $(STAGE)
+	$(BIN)/python -m millrace.infra.job_logs --stage $(STAGE)
 
 # What a stage that was torn down has left goes into a stack again, before it is deployed; DO=--yes does it, without it
 # the resources are listed.
 adopt: ACCOUNT = $(shell build/aws-cli/bin/aws sts get-caller-identity --query Account --output text)
 adopt: REGION = $(shell build/aws-cli/bin/aws configure get region || echo $$AWS_REGION)
 adopt: synth
-	$(BIN)/python -m infra.resource_import --stage $(STAGE) --assembly build/synth/$(STAGE) $(DO)
+	$(BIN)/python -m millrace.infra.resource_import --stage $(STAGE) --assembly build/synth/$(STAGE) $(DO)
 
 clean:
 	rm -rf build cdk.out

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from benchmarks import conclude
 from benchmarks.peers import PEERS, environment
-from console.sagemaker.clarify import AnalysisConfig, analyse
+from millrace.console.sagemaker.clarify import AnalysisConfig, analyse
 from millrace.errors import ConfigurationError
 
 TABLES = 1_000

@@ -30,10 +30,10 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 
 from benchmarks import conclude
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE, months
-from console.local_cloud.local_cloud import LocalCloud, started
-from functions.intake import arrivals
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE, months
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
+from millrace.functions.intake import arrivals
 from millrace.state.claims import Claims
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -197,7 +197,7 @@ def simulate(drops: int, *, together: bool = True) -> Outcome:
     """The burst on the simulated clock; where they do not go `together`, none counts as small."""
     cloud = Cloud()
     intake, slots = intake_of(cloud)
-    with patch("functions.intake.arrivals.SMALL_BYTES", arrivals.SMALL_BYTES if together else 0):
+    with patch("millrace.functions.intake.arrivals.SMALL_BYTES", arrivals.SMALL_BYTES if together else 0):
         live_through(cloud, intake, slots, drops)
     worked_on = Counter(drop for name in cloud.ended for drop in cloud.drops[name])
     return Outcome(
@@ -243,7 +243,7 @@ def intake_of(cloud: Cloud) -> tuple[Any, Slots]:
         "MILLRACE_DEAD_QUEUE_URL": "https://sqs/drops-dead",
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",
     }
-    module: Any = importlib.import_module("functions.intake.handler")
+    module: Any = importlib.import_module("millrace.functions.intake.handler")
     client = SimpleNamespace(
         update_item=cloud.update_item,
         transact_write_items=cloud.transact_write_items,

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import conclude
-from console.demo.electricity import STORY
-from console.local_cloud.local_cloud import LocalCloud, started
+from millrace.console.demo.electricity import STORY
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from tests.consumers import ELECTRICITY, with_consumers
 from tests.receiver import Receiver, listening
 

@@ -105,7 +105,7 @@ def lines() -> Iterator[str]:
 
 def written(sent: list[str]) -> Iterator[tuple[float, float]]:
     """CPU µs a line of the writer and of the bare way, round by round."""
-    from functions.decisions import handler as function
+    from millrace.functions.decisions import handler as function
 
     function.S3 = Bucket()
     event = {

@@ -24,10 +24,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from benchmarks import conclude
-from jobs.training import checkpoint
-from jobs.training.loader import Resident
-from jobs.training.loop import TrainingInputs, train
 from millrace.features.signature import TensorSpec
+from millrace.jobs.training import checkpoint
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import TrainingInputs, train
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.tasks.binary import Binary
 

@@ -31,7 +31,7 @@ def main() -> None:
     Exits with 1 where a bar is missed."""
     with tempfile.TemporaryDirectory(prefix="millrace-loop-") as folder:
         for _ in range(2):
-            subprocess.run([sys.executable, "-m", "console.cli", "demo", "--build", folder], check=True)
+            subprocess.run([sys.executable, "-m", "millrace.console.cli", "demo", "--build", folder], check=True)
         result = json.loads((Path(folder) / "demo.json").read_text())["workloads"]["electricity"]
     print(json.dumps({name: result[name] for name in ("loop_s", "cpu_s", "api_calls")}))
     conclude(verdict(loop_s=result["loop_s"], api_calls=result["api_calls"]))

@@ -28,13 +28,13 @@ import pyarrow.parquet as pq
 from moto import mock_aws
 
 from benchmarks import conclude
-from functions.plan_windows.inputs import Inputs, first_day
 from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.features import catalogue as encoders
+from millrace.functions.plan_windows.inputs import Inputs, first_day
 from millrace.messages.monitor import read_report
 from millrace.monitoring.answers import held_answers
 from millrace.monitoring.baseline import build
@@ -178,7 +178,7 @@ def run(s3: Any, labels: pa.Table, baseline: bytes, name: str) -> Run:
         for path in paths:
             fetch(s3, shared["prefix"] + path, root / "decisions" / path)
         job = subprocess.Popen(
-            [sys.executable, "-m", "jobs.monitoring"],
+            [sys.executable, "-m", "millrace.jobs.monitoring"],
             env=os.environ | {"MILLRACE_ML_ROOT": folder},
             cwd=HOME.parents[1],
         )

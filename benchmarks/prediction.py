@@ -59,8 +59,8 @@ def verdict(*, cpu_us: float) -> dict[str, Any]:
 def main() -> None:
     """Print the figure and, as the last line, the result as JSON; exits with 1 where the bar is missed."""
     os.environ.update(ENVIRONMENT)
-    from functions.prediction import handler as function
     from millrace.decisions.endpoint import read_response
+    from millrace.functions.prediction import handler as function
 
     one = {"value": 1, "probability": 0.7512345, "confidence": 0.7512345}
 

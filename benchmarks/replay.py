@@ -29,19 +29,15 @@ from moto import mock_aws
 
 from benchmarks import conclude
 from benchmarks.quality.trained import train_document
-from console.actions.past import Pasts, json_rows
-from console.environment import Environment
-from console.queries.replay import ArchivedVersion, archived
-from console.queries.stored import find_object
-from functions.delivery.joining import join
-from functions.validation.shards import Shards
-from jobs.serving.application import JSON, Application
-from jobs.serving.settings import Settings
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, digests_of, read_members
 from millrace.artefact.batch import CONTENT_TYPE, read_answers
 from millrace.artefact.inference import Model
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object
+from millrace.console.actions.past import Pasts, json_rows
+from millrace.console.environment import Environment
+from millrace.console.queries.replay import ArchivedVersion, archived
+from millrace.console.queries.stored import find_object
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.contract.validate import validate
@@ -53,6 +49,10 @@ from millrace.decisions.store import LocatedDecision, find_decision, read_days, 
 from millrace.features import catalogue as encoders
 from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop
+from millrace.functions.delivery.joining import join
+from millrace.functions.validation.shards import Shards
+from millrace.jobs.serving.application import JSON, Application
+from millrace.jobs.serving.settings import Settings
 from millrace.messages.ingest import Staging
 from millrace.messages.score import delivered_schema
 from millrace.models.catalogue import FAMILIES

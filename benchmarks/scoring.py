@@ -26,18 +26,18 @@ import pyarrow.parquet as pq
 
 from benchmarks import conclude
 from benchmarks.serving import FEATURES, started, write_model
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE
-from functions.delivery.joining import join
-from functions.validation.shards import Shards
-from jobs.serving.application import Application
-from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers
 from millrace.artefact.inference import Model
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.decisions.scored import rows_by_day
+from millrace.functions.delivery.joining import join
+from millrace.functions.validation.shards import Shards
+from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.settings import Settings
 from millrace.messages.score import delivered_schema
 from millrace.tasks.binary import EVEN, Binary
 from tests.builders import invocation
@@ -140,7 +140,7 @@ def peak_mb(root: Path, pieces: list[bytes]) -> float:
         port = free.getsockname()[1]
     variables = {"MILLRACE_ML_ROOT": str(root), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
     variables |= {"SAGEMAKER_BIND_TO_PORT": str(port), "SAGEMAKER_BATCH": "true"}
-    with started([sys.executable, "-m", "jobs.serving", "serve"], port, **variables) as process:
+    with started([sys.executable, "-m", "millrace.jobs.serving", "serve"], port, **variables) as process:
         for piece in pieces:
             connection = http.client.HTTPConnection("127.0.0.1", port)
             connection.request("POST", "/invocations", piece, {"content-type": CONTENT_TYPE})

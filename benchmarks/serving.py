@@ -144,7 +144,7 @@ def main() -> None:
                 ports.append(free.getsockname()[1])
         ours = open_.enter_context(
             started(
-                [sys.executable, "-m", "jobs.serving", "serve"],
+                [sys.executable, "-m", "millrace.jobs.serving", "serve"],
                 ports[0],
                 MILLRACE_ML_ROOT=scratch,
                 MILLRACE_BIND="127.0.0.1",

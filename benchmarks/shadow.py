@@ -31,7 +31,7 @@ import numpy as np
 from benchmarks import conclude
 from benchmarks.prediction import CONTEXT, ENVIRONMENT, EVENT, Queue
 from benchmarks.serving import FEATURES, REPOSITORY, started, write_model
-from functions.judge_phase.copies import ROWS
+from millrace.functions.judge_phase.copies import ROWS
 
 BAR_RATIO = 1.05
 """p99 with looks over p99 without."""
@@ -93,8 +93,8 @@ def main() -> None:
     if len(cores) < 2:
         sys.exit("shadow: not measured: expected two cores, one for the live version and one for the shadow")
     os.environ.update(ENVIRONMENT)
-    from functions.prediction import handler as function
     from millrace.decisions.endpoint import read_response
+    from millrace.functions.prediction import handler as function
 
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as open_:
         write_model(Path(scratch) / "model")
@@ -105,7 +105,7 @@ def main() -> None:
         served = [
             open_.enter_context(
                 started(
-                    [sys.executable, "-m", "jobs.serving", "serve"],
+                    [sys.executable, "-m", "millrace.jobs.serving", "serve"],
                     port,
                     MILLRACE_ML_ROOT=scratch,
                     MILLRACE_BIND="127.0.0.1",

@@ -14,9 +14,9 @@ from typing import Any
 
 from benchmarks import conclude
 from benchmarks.burst import count, look, put_rows
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE, months
-from console.local_cloud.local_cloud import LocalCloud, started
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE, months
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.names import drop_id_of
 
 FILES = 1000

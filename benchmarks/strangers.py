@@ -30,11 +30,11 @@ import yaml
 from benchmarks import conclude
 from benchmarks.peers.auto_gluon import LABEL, answers
 from benchmarks.quality.trained import Part, Trained, train_document
-from console.files.given import given
-from console.files.inside import Inside
-from console.new.files import read_given
-from console.new.proposal import Proposal, propose
-from console.new.roles import Choices
+from millrace.console.files.given import given
+from millrace.console.files.inside import Inside
+from millrace.console.new.files import read_given
+from millrace.console.new.proposal import Proposal, propose
+from millrace.console.new.roles import Choices
 from millrace.contract.schema import LINE
 from millrace.errors import ConfigurationError, MillraceError
 from millrace.evaluation.simple.linear import Linear

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks import conclude
-from jobs.training.loader import Resident
-from jobs.training.loop import TrainingInputs, train
 from millrace.features.signature import Signature, TensorSpec
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import TrainingInputs, train
 from millrace.models.parameters import Parameters
 from millrace.tasks.multiclass import Multiclass
 

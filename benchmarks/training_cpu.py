@@ -17,9 +17,9 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks import conclude
-from jobs.training.loader import Resident
-from jobs.training.loop import TrainingInputs, train
 from millrace.features.signature import Signature, TensorSpec
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import TrainingInputs, train
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.gru.declaration import Gru

@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from benchmarks import conclude
 from benchmarks.peers.pape import estimates
 from benchmarks.quality.trained import WORKLOADS, Part, train_workload
-from jobs.monitoring.labels import parts
+from millrace.jobs.monitoring.labels import parts
 from millrace.workload.load import load_workload
 
 SEEDS, FEWEST, MOST = (0, 1, 2, 3, 4), 100, 2_000

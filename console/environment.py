@@ -13,8 +13,8 @@ from typing import Any
 
 import boto3
 
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.stages import ACT_AS, declared_bus, declared_stages
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.stages import ACT_AS, declared_bus, declared_stages
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.load import workload_folders, workloads_folder

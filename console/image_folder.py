@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.words import count
+from millrace.console.words import count
 from millrace.contract.rules.image import ImageFormat, read_png
 
 if TYPE_CHECKING:

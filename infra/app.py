@@ -14,20 +14,20 @@ from typing import Any
 import aws_cdk as cdk
 from constructs import Node
 
-from infra.cdk_context import text_of, unread
-from infra.context import REPOSITORY
-from infra.images import image_tags, images, missing_digests, say_of_bases
-from infra.options import options_of
-from infra.published import deployed_key, without_folder
-from infra.rules.assembly import read
-from infra.rules.catalogue import findings
-from infra.settings import StageSettings, settings_for
-from infra.stacks.audit import AuditStack
-from infra.stacks.catalogue import ROOMS
-from infra.stacks.platform import PlatformStack
-from infra.stacks.workload import WorkloadStack
 from millrace.consumers.catalogue import of_stage
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
+from millrace.infra.cdk_context import text_of, unread
+from millrace.infra.context import REPOSITORY
+from millrace.infra.images import image_tags, images, missing_digests, say_of_bases
+from millrace.infra.options import options_of
+from millrace.infra.published import deployed_key, without_folder
+from millrace.infra.rules.assembly import read
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import StageSettings, settings_for
+from millrace.infra.stacks.audit import AuditStack
+from millrace.infra.stacks.catalogue import ROOMS
+from millrace.infra.stacks.platform import PlatformStack
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 from millrace.workload.declaration import Workload, check_card
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
@@ -296,7 +296,7 @@ def synthesize() -> None:
 
 
 def check_rules(assembly: Path, *, is_deployed: bool) -> None:
-    """Check the templates by `infra.rules`, which has what no public pack checks.
+    """Check the templates by `millrace.infra.rules`, which has what no public pack checks.
 
     Prints each place that breaks a rule on stderr, and raises ConfigurationError if there is one."""
     if broken := findings(read(assembly), but=() if is_deployed else NOT_ON_THE_LAPTOP):

@@ -28,7 +28,7 @@ def training_base(root: Path, stage: str, region: str) -> str:
 
     # Families of instances with a GPU begin with g or p. They are sorted to the end, so the last instance decides.
     instances = sorted(training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
-    torch = re.search(r"^torch==(\d+\.\d+)", (root / "constraints.txt").read_text(), re.M)
+    torch = re.search(r"^torch==(\d+\.\d+)", (root / "millrace" / "constraints.txt").read_text(), re.M)
     assert torch is not None
     _check_region(image_uris.config_for_framework(FRAMEWORK)["training"]["versions"].get(torch[1], {}), region)
     uri: str = image_uris.retrieve(

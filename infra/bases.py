@@ -18,7 +18,7 @@ from pathlib import Path
 
 from millrace.errors import ConfigurationError
 
-FILE = Path("containers/bases.json")
+FILE = Path("millrace/containers/bases.json")
 PYTHON = "public.ecr.aws/docker/library/python:3.13-slim"
 OF_AWS = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -81,16 +81,16 @@ def _check(reference: str, digest: str | None) -> None:
 
 def main() -> None:
     """Look up the base images and print what changed; AWS's images only with `--aws`, which needs credentials."""
-    parser = argparse.ArgumentParser(prog="python -m infra.bases", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m millrace.infra.bases", description=__doc__)
     parser.add_argument("--aws", action="store_true", help="AWS's training images, too; docker is logged in to them")
-    from infra.context import REPOSITORY
+    from millrace.infra.context import REPOSITORY
 
     # Each stage may train on other instances, and so on another image of AWS's.
     references = [PYTHON]
     if parser.parse_args().aws:
         import boto3
 
-        from infra.aws_images import login, training_base
+        from millrace.infra.aws_images import login, training_base
 
         region = boto3.session.Session().region_name
         references += sorted({training_base(REPOSITORY, stage, region) for stage in ("dev", "prod")})

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from infra.compilation import compile_folder, version_of
+import millrace
+from millrace.infra.compilation import compile_folder, version_of
 from millrace.workload.load import workload_folders, workloads_folder
 
 PRUNED = (
@@ -40,7 +41,7 @@ def bundle(
     The bundle holds the import closure of the handler and the workload's YAML files. Its root mirrors the root of the
     repository, so an import path is the same in a test and in Lambda. It is compiled, since Lambda cannot write into
     it: by this machine's own Python if `platform` is `host`, else by `compiler`, the path of another Python."""
-    code = closure(repository, repository / "functions" / function / "handler.py")
+    code = closure(repository, repository / "millrace" / "functions" / function / "handler.py")
     declaration = _declaration(workload) if workload else {}
     files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
     digest = _digest(files) if compiler is None else _compiled(_digest(files), compiler)
@@ -65,14 +66,14 @@ def closure(repository: Path, entry: Path) -> set[Path]:
     """`entry`, the repository's own files that it imports, directly or not, and the `__init__` of their packages."""
     # A file in `waiting` adds its packages and the modules that it imports, until no file is new.
     found: set[Path] = set()
-    waiting, ours = [entry], frozenset(path.name for path in repository.iterdir() if path.is_dir())
+    waiting = [entry]
     while waiting:
         file = waiting.pop()
         if file in found:
             continue
         found.add(file)
         waiting += [package for package in _packages(repository, file) if package not in found]
-        waiting += [module for name in _imported(file.read_text(), ours) for module in _modules(repository, name)]
+        waiting += [module for name in _imported(file.read_text()) for module in _modules(repository, name)]
     return found
 
 
@@ -84,7 +85,7 @@ def layer(
     `platform` is a wheel tag such as `manylinux2014_aarch64`, or `host`. `compiler` is the path of a Python that
     compiles the packages, as for a bundle."""
     wanted = "\n".join(sorted(line.strip() for line in requirements.read_text().splitlines() if line.strip()))
-    constraints = repository / "constraints.txt"
+    constraints = repository / "millrace" / "constraints.txt"
     digest = hashlib.sha256(
         "\0".join([wanted, constraints.read_text(), platform, python, *PRUNED]).encode()
     ).hexdigest()
@@ -175,8 +176,8 @@ def _packages(repository: Path, file: Path) -> Iterator[Path]:
 
 
 @cache
-def _imported(source: str, packages: frozenset[str]) -> frozenset[str]:
-    """Every dotted name in `packages` that the source may import, also inside functions, but not for typing alone.
+def _imported(source: str) -> frozenset[str]:
+    """Every dotted name of ours that the source may import, also inside functions, but not for typing alone.
 
     Cached by the source's text, as most modules are in the closure of twenty handlers."""
     names: set[str] = set()
@@ -193,7 +194,7 @@ def _imported(source: str, packages: frozenset[str]) -> frozenset[str]:
             waiting += node.orelse
         elif not isinstance(node, ast.expr):  # no import is part of an expression
             waiting += ast.iter_child_nodes(node)
-    return frozenset(name for name in names if name.partition(".")[0] in packages)
+    return frozenset(name for name in names if name.partition(".")[0] == "millrace")
 
 
 def _modules(repository: Path, name: str) -> Iterator[Path]:
@@ -203,9 +204,9 @@ def _modules(repository: Path, name: str) -> Iterator[Path]:
 
 def main() -> None:
     """Make the host's bundles and layers ahead of time, as `make setup` does."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(millrace.__file__).parents[1]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for requirements in sorted(root.glob("functions/*/requirements.txt")):
+    for requirements in sorted(root.glob("millrace/functions/*/requirements.txt")):
         layer(root, requirements, "host", python)
         name = requirements.parent.name
         for folder in [None] if name in OF_THE_PLATFORM else workload_folders(workloads_folder(root)):

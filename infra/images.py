@@ -18,19 +18,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra import bases
-from infra.aws_images import login, training_base
-from infra.context import REPOSITORY
-from infra.options import declared_options
-from infra.published import published
 from millrace.errors import ConfigurationError
+from millrace.infra import bases
+from millrace.infra.aws_images import login, training_base
+from millrace.infra.context import REPOSITORY
+from millrace.infra.options import declared_options
+from millrace.infra.published import published
 from millrace.names import IMAGES, Platform
 
 ARCHITECTURE = "linux/amd64"
@@ -116,7 +118,7 @@ def build(image: Image) -> list[str]:
     """The command that builds the image and pushes it, without anything that would make it an image index."""
     return [
         "docker", "buildx", "build", "--platform", ARCHITECTURE, "--provenance=false", "--sbom=false",
-        "--file", f"containers/{image.name}/Dockerfile",
+        "--file", f"millrace/containers/{image.name}/Dockerfile",
         "--build-arg", f"BASE={image.base}",
         "--output", f"type=image,name={image.uri},push=true,oci-mediatypes=false",
         ".",
@@ -124,7 +126,12 @@ def build(image: Image) -> list[str]:
 
 
 def _made(root: Path, ecr: Any, image: Image, command: Sequence[str]) -> str:
-    subprocess.run(command, cwd=root, check=True)
+    with tempfile.TemporaryDirectory() as context:
+        for file in _sources(root, image.name):
+            copied = Path(context, file.relative_to(root))
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copied)
+        subprocess.run(command, cwd=context, check=True)
     digest = _held(ecr, image)
     if digest is None:
         raise ConfigurationError(where=image.uri, field="push", expected="an image in the repository", came="none")
@@ -170,17 +177,21 @@ def missing_digests(platform: Platform, tags: Mapping[str, str]) -> dict[str, st
 
 def _tag(root: Path, name: str, base: str) -> str:
     """Sixteen digits of the SHA-256 over the Dockerfile, the files that it copies, the base and the architecture."""
-    dockerfile = root / "containers" / name / "Dockerfile"
+    # The NULs keep names and contents apart.
+    digest = hashlib.sha256(f"{base}\0{ARCHITECTURE}".encode())
+    for file in _sources(root, name):
+        digest.update(f"\0{file.relative_to(root)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _sources(root: Path, name: str) -> list[Path]:
+    """The Dockerfile and the files that it copies, all that the builder is sent."""
+    dockerfile = root / "millrace" / "containers" / name / "Dockerfile"
     # `COPY a b /there` copies `a` and `b`. A line of the Dockerfile may go on after a backslash.
     lines = re.findall(r"^COPY (.+)$", dockerfile.read_text().replace("\\\n", " "), re.M)
     named = [root / source for line in lines for source in line.split()[:-1]]
     inside = [path for source in named if source.is_dir() for path in source.rglob("*") if path.suffix != ".pyc"]
-    files = sorted({dockerfile, *(path for path in [*named, *inside] if path.is_file())})
-    # The NULs keep names and contents apart.
-    digest = hashlib.sha256(f"{base}\0{ARCHITECTURE}".encode())
-    for file in files:
-        digest.update(f"\0{file.relative_to(root)}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
+    return sorted({dockerfile, *(path for path in [*named, *inside] if path.is_file())})
 
 
 def run(root: Path, stage: str) -> dict[str, str]:
@@ -202,7 +213,7 @@ def run(root: Path, stage: str) -> dict[str, str]:
 
 def main() -> None:
     """Publish the images of the named stage and print their digests."""
-    parser = argparse.ArgumentParser(prog="python -m infra.images", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m millrace.infra.images", description=__doc__)
     parser.add_argument("--stage", required=True)
     for name, digest in run(REPOSITORY, parser.parse_args().stage).items():
         print(f"{name} {digest}")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from infra.context import REPOSITORY
-from infra.options import declared_options
-from infra.settings import settings_for
+from millrace.infra.context import REPOSITORY
+from millrace.infra.options import declared_options
+from millrace.infra.settings import settings_for
 from millrace.names import JOB_LOGS
 
 
@@ -51,7 +51,7 @@ def run(stage: str) -> list[str]:
 
 def main() -> None:
     """Settle the groups for the named stage and print what changed."""
-    parser = argparse.ArgumentParser(prog="python -m infra.job_logs", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m millrace.infra.job_logs", description=__doc__)
     parser.add_argument("--stage", required=True)
     for sentence in run(parser.parse_args().stage):
         print(sentence)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from infra.cdk_context import by_stage
 from millrace.errors import ConfigurationError
+from millrace.infra.cdk_context import by_stage
 from millrace.names import OWN_TAGS, STAGE_PATTERN, Platform
 from millrace.spelling import one_of
 from millrace.workload.places import keys_at

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.bases import DIGEST
-from infra.images import image_tags
+from millrace.infra.bases import DIGEST
+from millrace.infra.images import image_tags
 from millrace.names import IMAGES
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ def main() -> None:
     """List what nothing needs in the named stage; with `--yes` delete it."""
     import boto3
 
-    from infra.context import REPOSITORY
+    from millrace.infra.context import REPOSITORY
     from millrace.names import Platform
 
-    parser = argparse.ArgumentParser(prog="python -m infra.prune", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m millrace.infra.prune", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--yes", action="store_true")
     given = parser.parse_args()

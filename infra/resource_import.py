@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.rules.assembly import Resource, Stack, read
 from millrace.errors import ConfigurationError
+from millrace.infra.rules.assembly import Resource, Stack, read
 from millrace.names import Platform
 
 IDENTIFIED_BY: Mapping[str, str] = {
@@ -121,7 +121,7 @@ def main() -> None:
     """Show what a stage that was torn down has left, by its templates (`make synth`); with `--yes` import it."""
     import boto3
 
-    parser = argparse.ArgumentParser(prog="python -m infra.resource_import", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m millrace.infra.resource_import", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--assembly", type=Path, required=True)
     parser.add_argument("--yes", action="store_true")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
-from infra.compilation import interpreter
-from infra.options import MachineLog, Options
 from millrace.errors import ConfigurationError
+from millrace.infra.compilation import interpreter
+from millrace.infra.options import MachineLog, Options
 from millrace.names import STAGE_PATTERN, STAGES, Platform
 
 Tracking = Literal["none", "file", "app", "server"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.serving.http import Head
-from jobs.serving.server import Request
 from millrace.artefact.artefact import Description
 from millrace.decisions.record import Decision
+from millrace.jobs.serving.http import Head
+from millrace.jobs.serving.server import Request
 from millrace.release.registry import Candidate
 from millrace.tasks.binary import Binary
 

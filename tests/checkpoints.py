@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from tests.localcloud.control import control
 from tests.localcloud.waiting import until
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.messages.climb import TwoAnswers
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers

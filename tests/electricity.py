@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 
 HOME = Path(__file__).resolve().parents[1] / "workloads" / "electricity"
 SAMPLE = HOME / "sample" / "elec2.parquet"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.local_cloud.local_cloud import LocalCloud
 
 ADDRESS = "operator@example.com"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.names import WorkloadNames
 from millrace.release.registry import WAS_LIVE
 from millrace.state.pointers import ReleasePointers

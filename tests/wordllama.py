@@ -6,8 +6,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from console.actions.part import make_part
 from millrace.artefact.pretrained import PretrainedFile
+from millrace.console.actions.part import make_part
 
 WIDTH = 256
 RECIPE = {

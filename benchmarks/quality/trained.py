@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import yaml
 
-from jobs.runtime import StopSignal, TrainingPlaces
-from jobs.training.job import train
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, read_examples
 from millrace.features import catalogue as encoders
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
+from millrace.jobs.training.job import train
 from millrace.workload.load import load_workload
 from tests.jobs.synthetic import write_snapshot
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from console.actions.record import record
-from console.environment import Environment
-from console.queries.versions import state_of
+from millrace.console.actions.record import record
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import state_of
 from millrace.messages.audit import AlarmAcknowledged, AuditEvent
 from millrace.names import WorkloadNames
 from millrace.state.unanswered import UnansweredAlarms

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from console.actions.start import start
-from console.environment import Environment
-from console.queries.runs import Run, input_of, list_runs
-from console.queries.versions import climbing_version, needs_approval, registry_of, state_of
+from millrace.console.actions.start import start
+from millrace.console.environment import Environment
+from millrace.console.queries.runs import Run, input_of, list_runs
+from millrace.console.queries.versions import climbing_version, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import LIVE, WorkloadNames
 from millrace.release.promotion import objection_to, outcome_of

@@ -11,11 +11,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.actions.pack import packed
-from console.files.catalogue import TABLE_FILES
-from console.files.given import STANDARD_INPUT, Given, is_below
-from console.files.grid import stop
-from console.files.inside import Inside
+from millrace.console.actions.pack import packed
+from millrace.console.files.catalogue import TABLE_FILES
+from millrace.console.files.given import STANDARD_INPUT, Given, is_below
+from millrace.console.files.grid import stop
+from millrace.console.files.inside import Inside
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.planned import as_planned
 from millrace.contract.schema import FEEDS, Contract, Feed

@@ -10,21 +10,21 @@ import tempfile
 import time
 import zipfile
 from importlib.metadata import version as installed
-from importlib.util import find_spec
 from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.environment import Environment
-from console.queries.cards import find_package
-from console.queries.pinned_rows import read_pinned
-from console.queries.signatures import signing_key
+import millrace
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, Program, with_graph, write_package
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
 from millrace.aws.objects import download
+from millrace.console.environment import Environment
+from millrace.console.queries.cards import find_package
+from millrace.console.queries.pinned_rows import read_pinned
+from millrace.console.queries.signatures import signing_key
 from millrace.datasets.examples import LABEL, Examples
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode, images
@@ -91,12 +91,11 @@ def write_int8(
 
 
 def program(artefact: Artefact) -> Program:
-    """The code that answers with the artefact's graph: `jobs.serving.package` and all of ours that it imports."""
-    spec = find_spec("jobs")
-    root = Path(next(iter(spec.submodule_search_locations or ()))).parent if spec else Path()
+    """The code that answers with the artefact's graph: its package in `millrace.jobs.serving` and all of ours."""
+    root = Path(millrace.__file__).parents[1]
     # With this root as its only path it follows imports of our modules alone.
     finder = ModuleFinder(path=[str(root)])
-    finder.run_script(str(root / "jobs" / "serving" / "package.py"))
+    finder.run_script(str(root / "millrace" / "jobs" / "serving" / "package.py"))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
         files = (getattr(module, "__file__", None) for module in finder.modules.values())

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from console.queries.answers import answer, reason_of
-from console.queries.executions import Execution
-from console.queries.runs import SHORT, Run, RunDetail, describe_run, find_run, list_runs, read_execution
+from millrace.console.queries.answers import answer, reason_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.runs import SHORT, Run, RunDetail, describe_run, find_run, list_runs, read_execution
 from millrace.errors import RunError
 from millrace.messages.execution import FAILURES
 from millrace.messages.train import BudgetChecked, BudgetRefusal

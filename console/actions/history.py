@@ -1,7 +1,7 @@
 """Makes the history that a simulation reads: versions of earlier days, trained on this machine by the training code.
 
-The training image's entry does it in a process of its own: `python -m jobs.training history`. A history is kept by the
-digest of all that it is made of, so it is made once."""
+The training image's entry does it in a process of its own: `python -m millrace.jobs.training history`. A history is
+kept by the digest of all that it is made of, so it is made once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from console.environment import Environment
-from console.queries.pinned_rows import read_pinned
-from console.queries.tunings import pinned_run
+from millrace.console.environment import Environment
+from millrace.console.queries.pinned_rows import read_pinned
+from millrace.console.queries.tunings import pinned_run
 from millrace.contract.load import digest, load_contract, read_document
 from millrace.contract.schema import LINE
 from millrace.contract.validate import validate
@@ -100,7 +100,7 @@ def _make(folder: Path, content: pa.Buffer, given: dict[str, str], path: Path) -
         root = Path(temporary)
         _write(root, folder, content, given)
         environment = {**os.environ, "MILLRACE_ML_ROOT": str(root), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "jobs.training", "history"]
+        command = [sys.executable, "-m", "millrace.jobs.training", "history"]
         done = subprocess.run(
             command, env=environment, stderr=subprocess.PIPE, stdout=sys.stderr, text=True, check=False
         )

@@ -18,10 +18,10 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from console.actions.reviews import Reviewer, value_of
-from console.environment import Environment
-from console.pictures import data_uri
-from console.queries.reviews import Question, ShownItem, list_waiting, question_of, show_item
+from millrace.console.actions.reviews import Reviewer, value_of
+from millrace.console.environment import Environment
+from millrace.console.pictures import data_uri
+from millrace.console.queries.reviews import Question, ShownItem, list_waiting, question_of, show_item
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.decisions.review import LabelValue
 from millrace.errors import ReviewError

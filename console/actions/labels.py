@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from console.actions.record import record
-from console.actions.start import start
-from console.environment import Environment
-from console.queries.versions import state_of
+from millrace.console.actions.record import record
+from millrace.console.actions.start import start
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import state_of
 from millrace.errors import RunError
 from millrace.messages.audit import AuditEvent, HeldLabelsDecided
 from millrace.names import WorkloadNames

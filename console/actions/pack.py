@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
+from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Contract, Feed, Table, arrow_schema
 from millrace.errors import RunError

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from console.actions.past import Pasts, Row, json_rows, read_pasts
+from millrace.console.actions.past import Pasts, Row, json_rows, read_pasts
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Contract, Table, parsed_schema
 from millrace.contract.validate import Validator

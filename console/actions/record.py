@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from console.environment import Environment
+from millrace.console.environment import Environment
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames

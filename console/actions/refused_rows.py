@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-from console.files.catalogue import TABLE_FILES, TABLES
 from millrace.aws.objects import split_uri
+from millrace.console.files.catalogue import TABLE_FILES, TABLES
 from millrace.contract.schema import Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.catalogue import FORMATS, named
@@ -17,7 +17,7 @@ from millrace.files.sniff import format_in
 from millrace.files.unpack import unpacked
 
 if TYPE_CHECKING:
-    from console.queries.quarantine import Row
+    from millrace.console.queries.quarantine import Row
 
 
 def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:

@@ -6,12 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from console.actions.start import start
-from console.queries.runs import Run
 from millrace.artefact import external
 from millrace.artefact.external import ExternalModel, RunDigests
 from millrace.artefact.inference import Model
 from millrace.aws.objects import split_uri
+from millrace.console.actions.start import start
+from millrace.console.queries.runs import Run
 from millrace.contract.load import load_contract
 from millrace.errors import RunError
 from millrace.names import WorkloadNames

@@ -7,9 +7,9 @@ from typing import Any
 
 from botocore.exceptions import WaiterError
 
-from console.actions.teardown import ITEMS, POLL_S, STORED, Left, run_machines, teardown_machines, unprotect
-from console.environment import Environment
 from millrace.aws.workload_stacks import deployed_workloads
+from millrace.console.actions.teardown import ITEMS, POLL_S, STORED, Left, run_machines, teardown_machines, unprotect
+from millrace.console.environment import Environment
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import ROOMS, WorkloadNames
 

@@ -17,8 +17,8 @@ from threading import Lock, Timer
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.environment import Environment
-from console.queries.reviews import Question, question_of, reviews_of
+from millrace.console.environment import Environment
+from millrace.console.queries.reviews import Question, question_of, reviews_of
 from millrace.contract.kinds import INTEGERS
 from millrace.decisions.answered import UNDO, Reviews
 from millrace.decisions.record import Scalar

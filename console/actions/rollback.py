@@ -7,9 +7,9 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from console.actions.approve import find_package
-from console.environment import Environment
-from console.queries.versions import state_of
+from millrace.console.actions.approve import find_package
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames

@@ -6,9 +6,9 @@ import math
 import re
 from dataclasses import dataclass
 
-from console.actions.declaration import Keys
-from console.environment import Environment
-from console.queries.money.month import find_cost
+from millrace.console.actions.declaration import Keys
+from millrace.console.environment import Environment
+from millrace.console.queries.money.month import find_cost
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 from millrace.simulation.history import LivedHistory

@@ -16,8 +16,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.local_cloud.lifecycle import CDK
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.lifecycle import CDK
 from millrace.errors import RunError
 from millrace.messages.audit import ResourcesRemoved
 from millrace.names import JOB_LOGS, Platform

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from console.environment import Environment
 from millrace.aws.objects import split_uri
+from millrace.console.environment import Environment
 from millrace.contract.load import digest, read_document
 from millrace.errors import RunError
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL, WEIGHTS_CHANNEL

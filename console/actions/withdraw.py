@@ -6,8 +6,8 @@ import json
 import secrets
 from collections.abc import Mapping
 
-from console.environment import Environment
 from millrace.aws.objects import keys_below
+from millrace.console.environment import Environment
 from millrace.contract.schema import Feed
 from millrace.errors import WithdrawalError
 from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn

@@ -1,5 +1,5 @@
-"""`python -m console.cli` is `millrace`."""
+"""`python -m millrace.console.cli` is `millrace`."""
 
-from console.cli.app import run
+from millrace.console.cli.app import run
 
 run()

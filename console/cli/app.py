@@ -13,34 +13,34 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from console.cli.approval import approve, refuse, release
-from console.cli.audit import audit
-from console.cli.clock import clock
-from console.cli.console import console
-from console.cli.dead import consumers, dead
-from console.cli.demo import demo
-from console.cli.doctor import doctor
-from console.cli.drop import drop
-from console.cli.export import export
-from console.cli.labels import labels
-from console.cli.local import down, up
-from console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
-from console.cli.monitoring import alarms, monitor
-from console.cli.new import new
-from console.cli.options import grouped
-from console.cli.part import part
-from console.cli.predict import openapi, predict
-from console.cli.query import query
-from console.cli.records import cost, decisions, quarantine, report, withdraw
-from console.cli.review import review
-from console.cli.runs import rerun, retrain, runs, show, train
-from console.cli.sagemaker import sagemaker
-from console.cli.simulate import simulate
-from console.cli.status import automate, live, logs, status
-from console.cli.tuning import tune
-from console.cli.watch import watch
-from console.cli.why import why
-from console.stages import ACT_AS
+from millrace.console.cli.approval import approve, refuse, release
+from millrace.console.cli.audit import audit
+from millrace.console.cli.clock import clock
+from millrace.console.cli.console import console
+from millrace.console.cli.dead import consumers, dead
+from millrace.console.cli.demo import demo
+from millrace.console.cli.doctor import doctor
+from millrace.console.cli.drop import drop
+from millrace.console.cli.export import export
+from millrace.console.cli.labels import labels
+from millrace.console.cli.local import down, up
+from millrace.console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
+from millrace.console.cli.monitoring import alarms, monitor
+from millrace.console.cli.new import new
+from millrace.console.cli.options import grouped
+from millrace.console.cli.part import part
+from millrace.console.cli.predict import openapi, predict
+from millrace.console.cli.query import query
+from millrace.console.cli.records import cost, decisions, quarantine, report, withdraw
+from millrace.console.cli.review import review
+from millrace.console.cli.runs import rerun, retrain, runs, show, train
+from millrace.console.cli.sagemaker import sagemaker
+from millrace.console.cli.simulate import simulate
+from millrace.console.cli.status import automate, live, logs, status
+from millrace.console.cli.tuning import tune
+from millrace.console.cli.watch import watch
+from millrace.console.cli.why import why
+from millrace.console.stages import ACT_AS
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

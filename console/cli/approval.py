@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.options import Json, Target
-from console.cli.runs import Wait, end
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.runs import Wait, end
 
 if TYPE_CHECKING:
-    from console.environment import Environment
+    from millrace.console.environment import Environment
     from millrace.names import WorkloadNames
 
 Version = Annotated[str, typer.Argument(help="The number of the version, as `millrace versions` lists it.")]
@@ -29,8 +29,8 @@ def approve(
     You are the identity of your credentials, and must be another one than who asked for the training.
 
     Example: millrace approve 3 --reason "as good on our own wards" --wait"""
-    from console.actions import approve as action
-    from console.cli.printing import show_json
+    from millrace.console.actions import approve as action
+    from millrace.console.cli.printing import show_json
 
     environment, names = target.find_deployed()
     known = action.releases(environment, names)
@@ -49,8 +49,8 @@ def refuse(target: Target, json: Json, version: Version, reason: Reason) -> None
     A phase ends at its next look, within the hour.
 
     Example: millrace refuse 3 --reason "errs on the new wards" """
-    from console.actions import approve as action
-    from console.cli.printing import show_json
+    from millrace.console.actions import approve as action
+    from millrace.console.cli.printing import show_json
 
     environment, names = target.find_deployed()
     package = action.refuse(environment, names, version, reason=reason)
@@ -66,7 +66,7 @@ def release(target: Target, json: Json, version: Version, reason: Reason, wait: 
     It goes through the declared phases. Where a person has to approve versions, one that was refused waits again.
 
     Example: millrace release 3 --reason "its labels were swapped, not it" """
-    from console.actions import approve as action
+    from millrace.console.actions import approve as action
 
     environment, names = target.find_deployed()
     run = action.release(environment, names, version, reason=reason)
@@ -75,8 +75,8 @@ def release(target: Target, json: Json, version: Version, reason: Reason, wait: 
 
 def _follow(environment: Environment, names: WorkloadNames, package_arn: str, known: set[str]) -> None:
     """Wait for the release of the version, none of the `known` runs. Raises RunError if it does not make it live."""
-    from console.actions.approve import find_release
-    from console.cli.follow import follow_run, require_success
+    from millrace.console.actions.approve import find_release
+    from millrace.console.cli.follow import follow_run, require_success
 
     found = follow_run(environment, names, lambda: find_release(environment, names, package_arn, known))
     require_success(names, found)

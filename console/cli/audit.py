@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.completion import audit_events, workload_names
-from console.cli.options import Build, Json, Stage, Target, grouped
-from console.cli.printing import show, show_json, show_rows
+from millrace.console.cli.completion import audit_events, workload_names
+from millrace.console.cli.options import Build, Json, Stage, Target, grouped
+from millrace.console.cli.printing import show, show_json, show_rows
 
 if TYPE_CHECKING:
     from millrace.state.audit import Record
@@ -36,8 +36,8 @@ def list_records(target: Target, as_json: Json, event: Event = "", limit: Limite
 
     Example: millrace audit list --event model.refused. A person is known of rollbacks and withdrawals. --json has the
     records whole, with the evidence of each decision."""
-    from console.presenters.audit_records import record_rows
-    from console.queries.audit_records import event_of, find_records
+    from millrace.console.presenters.audit_records import record_rows
+    from millrace.console.queries.audit_records import event_of, find_records
 
     wanted = event_of(event)
     environment, names = target.find()
@@ -73,8 +73,8 @@ def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", he
     Example: millrace audit verify --workload electricity --head 17:5d0f…. The exit status is 1 if something is wrong: a
     changed byte, a missing link, a record that is only in bucket or table. With --head also if the newest links are
     gone from both."""
-    from console.environment import find_environment
-    from console.queries.audit_chain import Head, audited_workloads, verify_chain
+    from millrace.console.environment import find_environment
+    from millrace.console.queries.audit_chain import Head, audited_workloads, verify_chain
     from millrace.errors import EnvironmentNotFoundError
 
     # A head belongs to the chain of one workload.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Build, Json
+from millrace.console.cli.options import Build, Json
 
 if TYPE_CHECKING:
-    from console.cli.follow import EndedRun
-    from console.environment import Environment
-    from console.local_cloud.local_cloud import LocalCloud
-    from console.queries.runs import Run
+    from millrace.console.cli.follow import EndedRun
+    from millrace.console.environment import Environment
+    from millrace.console.local_cloud.local_cloud import LocalCloud
+    from millrace.console.queries.runs import Run
     from millrace.names import WorkloadNames
 
 FORWARD = re.compile(r"(?:\d{1,4}[hdw])+")
@@ -39,8 +39,8 @@ def clock(
 
     Example: millrace clock --forward 30d. It stops after each day until all has ended that was due. A clock never goes
     back, and that of a stage on AWS cannot be moved."""
-    from console.cli.printing import show_json
-    from console.environment import find_environment
+    from millrace.console.cli.printing import show_json
+    from millrace.console.environment import find_environment
 
     environment = find_environment("local", build)
     assert environment.cloud is not None
@@ -68,7 +68,7 @@ def clock(
 
 def _target(now: datetime, forward: str, to: str) -> datetime | None:
     """The time to move to; None if the clock is only to be shown. Raises RunError for a time that is not to come."""
-    from console.cli.follow import when
+    from millrace.console.cli.follow import when
     from millrace.errors import RunError
 
     if forward and to:
@@ -106,7 +106,7 @@ def _move(cloud: LocalCloud, to: datetime, *, told_s: float = TOLD_S) -> None:
 
 def _runs(environment: Environment) -> dict[str, tuple[WorkloadNames, Run]]:
     """The runs of all deployed workloads by ARN, the oldest first."""
-    from console.queries.runs import list_runs
+    from millrace.console.queries.runs import list_runs
 
     states = environment.client("stepfunctions")
     found = [(names, run) for names in environment.deployed() for run in list_runs(states, names)]
@@ -114,15 +114,15 @@ def _runs(environment: Environment) -> dict[str, tuple[WorkloadNames, Run]]:
 
 
 def _ended(environment: Environment, names: WorkloadNames, run: Run) -> EndedRun:
-    from console.cli.follow import EndedRun, outcome_of
-    from console.queries.runs import describe_run
+    from millrace.console.cli.follow import EndedRun, outcome_of
+    from millrace.console.queries.runs import describe_run
 
     detail = describe_run(environment.client("stepfunctions"), names, run)
     return EndedRun(detail=detail, outcome=outcome_of(environment, names, detail.execution))
 
 
 def _tell(names: WorkloadNames, ended: EndedRun) -> None:
-    from console.cli.follow import line_of
+    from millrace.console.cli.follow import line_of
 
     typer.echo(f"{ended.detail.run.started:%Y-%m-%d %H:%M} {names.workload}: {line_of(names, ended)}")
     if ended.outcome.warning:

@@ -36,7 +36,7 @@ def machines(incomplete: str) -> list[str]:
 
 def label_kinds(incomplete: str) -> list[str]:
     """The kinds of labels of `millrace new --kind`."""
-    from console.new.kinds import LABEL_KINDS
+    from millrace.console.new.kinds import LABEL_KINDS
 
     return _beginning(incomplete, LABEL_KINDS)
 
@@ -52,8 +52,8 @@ def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
     """The newest runs of the workload that the line names, each with its machine and status."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from console.environment import find_environment
-    from console.queries.runs import list_runs
+    from millrace.console.environment import find_environment
+    from millrace.console.queries.runs import list_runs
 
     # The options that stand in the line so far; click has None for the others.
     given = {name: ctx.params.get(name) for name in ("stage", "build", "workload")}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.options import Build, Stage
+from millrace.console.cli.options import Build, Stage
 
 
 def console(
@@ -21,8 +21,8 @@ def console(
 
     Example: millrace console --stage prod. It prints an address that opens the console once. What it shows is what your
     own credentials may read. Ctrl-C ends it."""
-    from console.environment import find_environment
-    from console.web.server import serve
+    from millrace.console.environment import find_environment
+    from millrace.console.web.server import serve
 
     serve(find_environment(stage, build), port=port, said=_say)
 

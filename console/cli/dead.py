@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli.options import Json, Target
-from console.cli.printing import show
-from console.words import count
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show
+from millrace.console.words import count
 
 Queue = Annotated[
     str,
@@ -45,7 +45,7 @@ def dead(target: Target, json: Json, queue: Queue, redrive: Redrive, delete: Del
     shown stay where they are. Records of the stream that its function gave up go back into the stream. A
     queue that no function reads takes nothing back: its letters are events. Start the machine anew with the detail of
     such an event."""
-    from console.queries import dead_letters
+    from millrace.console.queries import dead_letters
 
     environment, names = target.find_deployed()
     if (redrive or delete) and not queue:
@@ -73,7 +73,7 @@ def consumers(target: Target, json: Json) -> None:
     """Show the consumers of decisions: how many messages wait for each, and how many it has refused too often.
 
     Example: millrace consumers, then, once a target is mended, millrace dead consumer-crm --redrive."""
-    from console.queries.dead_letters import find_consumers
+    from millrace.console.queries.dead_letters import find_consumers
 
     environment, names = target.find_deployed()
     nothing = f"{names.workload} declares no consumer in this stage: docs/review.md#consumers."

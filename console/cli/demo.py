@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.options import Build, several_workloads
+from millrace.console.cli.options import Build, several_workloads
 
 Workloads = Annotated[
     list[str] | None,
@@ -25,7 +25,7 @@ def demo(build: Build, all_stories: All, workload: Workloads = None) -> None:
 
     Example: millrace demo; millrace demo --workload xray; millrace demo --all. It ends with a table, build/demo.json
     and a page: build/report.html, or build/report-<workload>.html for another workload than electricity."""
-    from console.demo.catalogue import STORIES, chosen
-    from console.demo.run import run
+    from millrace.console.demo.catalogue import STORIES, chosen
+    from millrace.console.demo.run import run
 
     run(build, list(STORIES.values()) if all_stories else chosen(workload or ["electricity"]))

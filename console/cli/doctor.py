@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from console.cli.completion import workload_names
-from console.cli.options import Build, Json, Stage
-from console.cli.printing import show
+from millrace.console.cli.completion import workload_names
+from millrace.console.cli.options import Build, Json, Stage
+from millrace.console.cli.printing import show
 
 Workload = Annotated[
     str,
@@ -27,7 +27,7 @@ def doctor(stage: Stage, build: Build, as_json: Json, workload: Workload = "") -
 
     Example: millrace doctor --stage dev. It compares the SageMaker instances that workload.yaml names, Lambda's
     concurrency and the roles with the account's quotas. The exit status is 1 when something is missing."""
-    from console.doctor.examination import examine, is_good
+    from millrace.console.doctor.examination import examine, is_good
     from millrace.errors import EnvironmentNotFoundError
     from millrace.workload.load import read_workloads, workloads_folder
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.completion import feeds
-from console.cli.options import Json, Long, Sheet, Sql, TableName, Target
-from console.files.catalogue import TABLES
-from console.files.given import ALSO
+from millrace.console.cli.completion import feeds
+from millrace.console.cli.options import Json, Long, Sheet, Sql, TableName, Target
+from millrace.console.files.catalogue import TABLES
+from millrace.console.files.given import ALSO
 
 if TYPE_CHECKING:
-    from console.actions.drop import Content
-    from console.environment import Environment
+    from millrace.console.actions.drop import Content
+    from millrace.console.environment import Environment
     from millrace.contract.schema import Contract, Feed
     from millrace.names import WorkloadNames
 
@@ -63,14 +63,14 @@ def drop(
 
     Example: millrace drop photos --feed training, of photos/yes/1.png, photos/no/2.png …: the images go as one Parquet
     file. For the feed scoring they need no classes."""
-    from console.actions import drop
-    from console.cli.follow import follow_drop, require_success
-    from console.cli.printing import show_json
-    from console.cli.record_files import check_ending
-    from console.files.given import given
-    from console.files.inside import Inside
-    from console.image_folder import find_images
-    from console.queries.waiting import check_model, check_taken, lacks_model, tried_again
+    from millrace.console.actions import drop
+    from millrace.console.cli.follow import follow_drop, require_success
+    from millrace.console.cli.printing import show_json
+    from millrace.console.cli.record_files import check_ending
+    from millrace.console.files.given import given
+    from millrace.console.files.inside import Inside
+    from millrace.console.image_folder import find_images
+    from millrace.console.queries.waiting import check_model, check_taken, lacks_model, tried_again
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -123,7 +123,7 @@ def drop(
 
 def _warn(s3: Any, names: WorkloadNames, contract: Contract, feed: Feed, content: Content, key: str) -> None:
     """Print what the file becomes, whether it has labels that it should not have, and which object it replaces."""
-    from console.actions import drop
+    from millrace.console.actions import drop
 
     for note in content.notes:
         typer.echo(note, err=True)
@@ -154,11 +154,11 @@ def _write_answers(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from console.cli.record_files import export
-    from console.queries.quarantine import find_rows
-    from console.queries.scored_file import scored_rows
-    from console.queries.stored import as_file
     from millrace.aws.objects import read_object
+    from millrace.console.cli.record_files import export
+    from millrace.console.queries.quarantine import find_rows
+    from millrace.console.queries.scored_file import scored_rows
+    from millrace.console.queries.stored import as_file
     from millrace.tasks.catalogue import declare
     from millrace.workload.load import load_workload, workloads_folder
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.cli.options import Json, Target, Version
+from millrace.console.cli.options import Json, Target, Version
 
 NO_FASTER = 1.1
 """Below so many times the speed of float32, eight bits are called no faster."""
@@ -41,8 +41,8 @@ def export(
     the version's run, and a package whose error grew by more than --max-loss of it is refused.
 
     Example: millrace export 3 --int8 --output edge"""
-    from console.actions.edge import export_version
-    from console.cli.printing import show_json
+    from millrace.console.actions.edge import export_version
+    from millrace.console.cli.printing import show_json
 
     environment, names = target.find_deployed()
     folder = output or Path(f"{names.workload}-edge")
@@ -56,7 +56,7 @@ def export(
 
 
 def _show(compared: Mapping[str, Any], *, method: str) -> None:
-    from console.cli.printing import show_rows
+    from millrace.console.cli.printing import show_rows
 
     # A row for each figure: what it is called, its key in both measurements, and how the two compare.
     before, after = compared["float32"], compared["int8"]

@@ -14,16 +14,16 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from console.actions.follow import Follower, Named
-from console.commands import command
-from console.environment import Environment
-from console.presenters.catalogue import outcome, run_title
-from console.presenters.presenter import Outcome
-from console.queries.answers import of_drop, quarantined_of
-from console.queries.executions import Execution
-from console.queries.quarantine import reasons_of
-from console.queries.run_logs import read_epoch
-from console.queries.runs import SHORT, RunDetail, claims_of
+from millrace.console.actions.follow import Follower, Named
+from millrace.console.commands import command
+from millrace.console.environment import Environment
+from millrace.console.presenters.catalogue import outcome, run_title
+from millrace.console.presenters.presenter import Outcome
+from millrace.console.queries.answers import of_drop, quarantined_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import reasons_of
+from millrace.console.queries.run_logs import read_epoch
+from millrace.console.queries.runs import SHORT, RunDetail, claims_of
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from console.cli.options import Json, Target
-from console.cli.printing import show_json, show_rows
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
-    from console.environment import Environment
+    from millrace.console.environment import Environment
     from millrace.names import WorkloadNames
 
 
@@ -30,7 +30,7 @@ def labels(
     `--doubted` shows the labels that contradict the model most, and what people said who were asked about them.
 
     Example: millrace labels --accept june.csv --reason "a new tariff". DROP is its id, or the end of its key."""
-    from console.actions.labels import DROP_SHORT, decide, find_held
+    from millrace.console.actions.labels import DROP_SHORT, decide, find_held
 
     if accept and refuse:
         raise typer.BadParameter("expected one of --accept and --refuse, got both", param_hint="--accept")
@@ -66,7 +66,7 @@ def labels(
 
 
 def _doubted(environment: Environment, names: WorkloadNames) -> Iterator[dict[str, Any]]:
-    from console.queries.labels import find_label_errors
+    from millrace.console.queries.labels import find_label_errors
 
     for one in find_label_errors(environment, names):
         yield {

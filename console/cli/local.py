@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.options import Build, Json, Stage, several_workloads
-from console.commands import command
+from millrace.console.cli.options import Build, Json, Stage, several_workloads
+from millrace.console.commands import command
 from millrace.errors import ConfigurationError, RunError, WorkloadError
 from millrace.workload.load import workload_folders, workloads_folder
 
 if TYPE_CHECKING:
-    from console.local_cloud.lifecycle import Instance
+    from millrace.console.local_cloud.lifecycle import Instance
     from millrace.contract.schema import Contract
     from millrace.names import WorkloadNames
 
@@ -72,8 +72,8 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
 
     A second `up` finds the first and deploys what has changed since in the app.
     Example: eval "$(millrace up --export)"; aws stepfunctions list-state-machines; millrace down."""
-    from console.cli.printing import show_json
-    from console.local_cloud.lifecycle import start_instance
+    from millrace.console.cli.printing import show_json
+    from millrace.console.local_cloud.lifecycle import start_instance
 
     # Wrong names, and contracts that the running cloud's tables do not take, are refused before anything is started.
     _check_names(workload or ())
@@ -97,8 +97,8 @@ def _warn(instance: Instance, said: Callable[[str], None]) -> None:
     """Report the workloads of the cloud whose folder is gone."""
     from botocore.exceptions import BotoCoreError
 
-    from console.local_cloud.local_cloud import PLATFORM
     from millrace.aws.workload_stacks import warnings_without_folder
+    from millrace.console.local_cloud.local_cloud import PLATFORM
 
     # The cloud is up and deployed: a shell that names a profile which does not exist gets no warning, but no error.
     with suppress(BotoCoreError):
@@ -118,9 +118,9 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _check_tables(build: Path, names: Sequence[str]) -> None:
     """Raise WorkloadError if the tables of the running cloud do not take a contract. Each drop would fail."""
-    from console.environment import local_environment
-    from console.local_cloud.lifecycle import find_instance
-    from console.queries.table_files import check_tables
+    from millrace.console.environment import local_environment
+    from millrace.console.local_cloud.lifecycle import find_instance
+    from millrace.console.queries.table_files import check_tables
 
     if (instance := find_instance(build)) is None:
         return
@@ -154,7 +154,7 @@ def down(stage: Stage, build: Build, yes: Yes, workload: Removed = None) -> None
     if stage != "local":
         _tear_down(stage, build, unasked=yes)
         return
-    from console.local_cloud.lifecycle import end_instance, find_instance
+    from millrace.console.local_cloud.lifecycle import end_instance, find_instance
 
     if (instance := find_instance(build)) and not yes:
         _confirm(_loss(instance))
@@ -162,8 +162,8 @@ def down(stage: Stage, build: Build, yes: Yes, workload: Removed = None) -> None
 
 
 def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
-    from console.actions.teardown import teardown
-    from console.environment import find_environment
+    from millrace.console.actions.teardown import teardown
+    from millrace.console.environment import find_environment
 
     environment = find_environment(stage, build)
     where = f"{environment.platform.prefix} in account {environment.platform.account}, {environment.platform.region}"
@@ -173,8 +173,8 @@ def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
 
 
 def _remove(stage: str, build: Path, workloads: Sequence[str], *, unasked: bool) -> None:
-    from console.actions.removal import find_removable, remove
-    from console.environment import find_environment
+    from millrace.console.actions.removal import find_removable, remove
+    from millrace.console.environment import find_environment
 
     environment = find_environment(stage, build)
     found = find_removable(environment, workloads)
@@ -192,7 +192,7 @@ def _remove(stage: str, build: Path, workloads: Sequence[str], *, unasked: bool)
 
 def _loss(instance: Instance) -> str:
     """A sentence on what is lost with the local cloud."""
-    from console.environment import local_environment
+    from millrace.console.environment import local_environment
 
     deployed = [names.workload for names in local_environment(instance.cloud).deployed()]
     whose = f" of {', '.join(deployed)}" if deployed else ""
@@ -216,7 +216,7 @@ def _exports(instance: Instance) -> list[str]:
 
 def _next(instance: Instance, *, empty: bool, workloads: Sequence[str]) -> str:
     """The next commands, as text: for these workloads, or for all that are deployed."""
-    from console.environment import local_environment
+    from millrace.console.environment import local_environment
     from millrace.state.pointers import ReleasePointers
     from millrace.state.table import StateTable
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Json, Target, Version
-from console.cli.printing import show, show_json, show_rows
-from console.cli.runs import AsOf, Wait, end
+from millrace.console.cli.options import Json, Target, Version
+from millrace.console.cli.printing import show, show_json, show_rows
+from millrace.console.cli.runs import AsOf, Wait, end
 from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
-    from console.queries.model_validation import Finding
-    from console.queries.monitoring_limits import Limit
-    from console.queries.versions import CallTimes, ModelVersion
+    from millrace.console.queries.model_validation import Finding
+    from millrace.console.queries.monitoring_limits import Limit
+    from millrace.console.queries.versions import CallTimes, ModelVersion
     from millrace.evaluation.report import Evaluation
 
 WORTH = ("r2", "auc", "recall", "macro_recall")
@@ -34,12 +34,12 @@ def versions(target: Target, as_json: Json) -> None:
     `registered` was not released, `refused` did not pass a gate (it has no number) or a person refused it. A first
     model must beat its naive rule; a later one is compared with the live version too. Below the table it says what the
     monitors of the live version cannot watch."""
-    from console.commands import command
-    from console.queries.live import find_climb, sentence_of
-    from console.queries.money.endpoint import find_asleep, words_of
-    from console.queries.monitoring_limits import read_limits
-    from console.queries.runs import SHORT
-    from console.queries.versions import find_versions, read_call_times, read_evaluation
+    from millrace.console.commands import command
+    from millrace.console.queries.live import find_climb, sentence_of
+    from millrace.console.queries.money.endpoint import find_asleep, words_of
+    from millrace.console.queries.monitoring_limits import read_limits
+    from millrace.console.queries.runs import SHORT
+    from millrace.console.queries.versions import find_versions, read_call_times, read_evaluation
 
     environment, names = target.find_deployed()
     s3, found = environment.client("s3"), find_versions(environment, names)
@@ -78,7 +78,7 @@ def versions(target: Target, as_json: Json) -> None:
 
 
 def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes]) -> dict[str, Any]:
-    from console.presenters.gates import compared, mark
+    from millrace.console.presenters.gates import compared, mark
 
     gates = [f"{mark(gate)} {gate.name}: {compared(gate)}" for gate in version.gates]
     return {
@@ -105,8 +105,8 @@ def _call_times(times: CallTimes) -> str:
 
 def _quality(evaluation: Evaluation | None) -> str:
     """The task's main figure, the naive rule's, and the rows on which both were measured."""
-    from console.queries.versions import losses_beside
-    from console.words import days
+    from millrace.console.queries.versions import losses_beside
+    from millrace.console.words import days
 
     if evaluation is None:
         return "not known: it has no evaluation"
@@ -128,7 +128,7 @@ def _quality(evaluation: Evaluation | None) -> str:
 def _version_document(
     version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes], *, limits: Sequence[Limit]
 ) -> dict[str, Any]:
-    from console.queries.versions import as_document
+    from millrace.console.queries.versions import as_document
 
     measured = evaluation and {
         "rows": evaluation.rows.test,
@@ -162,8 +162,8 @@ def rollback(
     Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
     --to it brings back the version that was replaced. With --restore the endpoint serves the live version again: it was
     deleted, or a release stopped halfway."""
-    from console.actions.rollback import roll_back
-    from console.cli.follow import follow, require_success
+    from millrace.console.actions.rollback import roll_back
+    from millrace.console.cli.follow import follow, require_success
     from millrace.errors import RunError
 
     environment, names = target.find_deployed()
@@ -200,8 +200,8 @@ def card(target: Target, json: Json, version: Version = "", output: CardOutput =
     change in SageMaker's copy is not shown.
 
     Example: millrace card 3 --output card.html"""
-    from console.pages.template import card_page
-    from console.queries.cards import read_card
+    from millrace.console.pages.template import card_page
+    from millrace.console.queries.cards import read_card
 
     environment, names = target.find_deployed()
     found = read_card(environment, names, version)
@@ -223,7 +223,7 @@ def bom(target: Target, version: Version = "", output: BomOutput = None) -> None
     A document that was altered, or that breaks the schema, is refused.
 
     Example: millrace bom 3 --output bom.cdx.json"""
-    from console.queries.cards import read_bom
+    from millrace.console.queries.cards import read_bom
 
     _, document = read_bom(*target.find(), version)
     text = json_text(document, indent=1)
@@ -246,8 +246,8 @@ def verify(target: Target, as_json: Json, version: Version = "", output: VerifyO
     The exit status is 1 if the signature is absent or wrong. What --output writes can be verified by others too.
 
     Example: millrace verify 3 --output signed"""
-    from console.queries.signatures import PUBLIC_KEY, verify_version
     from millrace.artefact.signing import SIGNATURE_FILE
+    from millrace.console.queries.signatures import PUBLIC_KEY, verify_version
 
     signed, found = verify_version(*target.find(), version, folder=output)
     show(found, as_json=as_json, nothing="")
@@ -272,7 +272,7 @@ def validate(candidate: Candidate, target: Target, json: Json) -> None:
     Example: millrace validate 3
 
     Example: millrace validate model.tar.gz --json"""
-    from console.queries.model_validation import is_valid
+    from millrace.console.queries.model_validation import is_valid
 
     findings = _findings(candidate, target)
     words = {True: "passed", False: "FAILED", None: "not looked at"}
@@ -286,9 +286,9 @@ def _findings(candidate: str, target: Target) -> tuple[Finding, ...]:
     """The findings on a candidate. An archive is checked wherever it lies; only a package needs an environment."""
     import boto3
 
-    from console.environment import Environment
-    from console.local_cloud.local_cloud import PLATFORM
-    from console.queries.model_validation import validate_archive, validate_package
+    from millrace.console.environment import Environment
+    from millrace.console.local_cloud.local_cloud import PLATFORM
+    from millrace.console.queries.model_validation import validate_archive, validate_package
 
     # An archive needs only the workload's name, so any platform will do.
     if candidate.endswith(".tar.gz"):
@@ -314,8 +314,8 @@ def pull(
     the same gates and steps as a trained one.
 
     Example: millrace pull 3 --from 111122223333/dev --stage prod --wait"""
-    from console.actions.start import start
-    from console.cli.follow import when
+    from millrace.console.actions.start import start
+    from millrace.console.cli.follow import when
     from millrace.errors import RunError
     from millrace.names import Platform, WorkloadNames
 
@@ -340,9 +340,9 @@ def register(folder: Folder, target: Target, json: Json, as_of: AsOf = "", wait:
     graph with other inputs or outputs is refused here. One that fails on real rows is refused by the machine.
 
     Example: millrace register my_model --wait"""
-    from console.actions.register import read_model
-    from console.actions.register import register as start
-    from console.cli.follow import when
+    from millrace.console.actions.register import read_model
+    from millrace.console.actions.register import register as start
+    from millrace.console.cli.follow import when
     from millrace.workload.load import workloads_folder
 
     moment = when(as_of, "--as-of")

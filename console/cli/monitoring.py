@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Json, Target
-from console.cli.printing import show_json, show_rows
-from console.cli.runs import AsOf, Wait, start_run
-from console.commands import command
-from console.words import count
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show_json, show_rows
+from millrace.console.cli.runs import AsOf, Wait, start_run
+from millrace.console.commands import command
+from millrace.console.words import count
 from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from console.queries.alarm_states import AlarmState, Receiver
-    from console.queries.monitoring import MonitoredWindow
-    from console.queries.monitoring_limits import Limit, Watched
-    from console.queries.served import ServedWindow
+    from millrace.console.queries.alarm_states import AlarmState, Receiver
+    from millrace.console.queries.monitoring import MonitoredWindow
+    from millrace.console.queries.monitoring_limits import Limit, Watched
+    from millrace.console.queries.served import ServedWindow
     from millrace.names import WorkloadNames
 
 RUNS = 100
@@ -51,11 +51,11 @@ def alarms(
     should be 0 above 0. Decisions of `predict` and rows of scored files are watched.
 
     Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
-    from console.actions.acknowledge import acknowledge as note
-    from console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
-    from console.queries.monitoring import find_monitor_runs, windows
-    from console.queries.monitoring_limits import find_unjudged, read_champion
-    from console.queries.versions import state_of
+    from millrace.console.actions.acknowledge import acknowledge as note
+    from millrace.console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
+    from millrace.console.queries.monitoring import find_monitor_runs, windows
+    from millrace.console.queries.monitoring_limits import find_unjudged, read_champion
+    from millrace.console.queries.versions import state_of
     from millrace.state.unanswered import UnansweredAlarms
 
     environment, names = target.find_deployed()
@@ -134,9 +134,9 @@ def monitor(
     Example: millrace monitor --limit 8
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
-    from console.queries.monitoring import find_monitor_runs, windows
-    from console.queries.monitoring_limits import find_unjudged, read_champion
-    from console.queries.served import find_rejected
+    from millrace.console.queries.monitoring import find_monitor_runs, windows
+    from millrace.console.queries.monitoring_limits import find_unjudged, read_champion
+    from millrace.console.queries.served import find_rejected
 
     if start:
         start_run("monitor", target, as_of=as_of, wait=wait, as_json=json)
@@ -171,7 +171,7 @@ def _show_windows(
     rejected: Mapping[date, int] | None = None,
 ) -> None:
     """Print the newest `limit` windows with decisions (0: all), and one line on the windows without."""
-    from console.queries.served import served_windows
+    from millrace.console.queries.served import served_windows
 
     # Windows without decisions have no figures, so they are only counted.
     filled, empty = _split(judged)
@@ -252,7 +252,7 @@ def _labelled(window: MonitoredWindow) -> str:
 
 
 def _limits(watched: Watched | None, judged: tuple[MonitoredWindow, ...]) -> tuple[Limit, ...]:
-    from console.queries.monitoring_limits import find_limits, missing_labels
+    from millrace.console.queries.monitoring_limits import find_limits, missing_labels
 
     labels = missing_labels(judged)
     return (*find_limits(watched), *((labels,) if labels else ()))

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from console.cli.new_options import NewOptions
-from console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
+from millrace.console.cli.new_options import NewOptions
+from millrace.console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from console.new.declare import ProposedPrediction
-    from console.new.proposal import Proposal
-    from console.new.writing import Written
+    from millrace.console.new.declare import ProposedPrediction
+    from millrace.console.new.proposal import Proposal
+    from millrace.console.new.writing import Written
     from millrace.contract.schema import Column
     from millrace.contract.violation import QuarantinedRow
     from millrace.errors import ConfigurationError
@@ -46,15 +46,15 @@ def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: T
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from console.cli.printing import show_json
-    from console.files.given import given
-    from console.files.inside import Inside
-    from console.new.families import PartAtHand
-    from console.new.files import read_given
-    from console.new.proposal import propose
-    from console.new.sample import sampled
-    from console.new.writing import check_free, write
     from millrace.artefact.pretrained import read_pretrained
+    from millrace.console.cli.printing import show_json
+    from millrace.console.files.given import given
+    from millrace.console.files.inside import Inside
+    from millrace.console.new.families import PartAtHand
+    from millrace.console.new.files import read_given
+    from millrace.console.new.proposal import propose
+    from millrace.console.new.sample import sampled
+    from millrace.console.new.writing import check_free, write
     from millrace.errors import ConfigurationError
     from millrace.workload.load import workloads_folder
 
@@ -94,7 +94,7 @@ def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: T
 
 def _phase(number: int, said: str) -> None:
     """Print the phase that begins on a line of its own, `[2 of 7] …`: a pipe shows it, too."""
-    from console.new.proposal import PHASES
+    from millrace.console.new.proposal import PHASES
 
     typer.echo(f"[{number} of {PHASES}] {said}", err=True)
 
@@ -149,7 +149,7 @@ def _tell(proposal: Proposal, written: Written) -> None:
 
     from rich.console import Console
 
-    from console.cli.printing import show_rows
+    from millrace.console.cli.printing import show_rows
 
     # No markup and no highlighting: texts of the file must not be read as rich's tags.
     console = Console(highlight=False, soft_wrap=True)
@@ -239,7 +239,7 @@ def _samples(refused: Sequence[QuarantinedRow], most: int) -> list[QuarantinedRo
 
 
 def _remarks(proposal: Proposal) -> list[str]:
-    from console.new.words import LEAST_SHOWN, once
+    from millrace.console.new.words import LEAST_SHOWN, once
     from millrace.evaluation.evidence import FEWEST_BLOCKS
     from millrace.monitoring.error import FEWEST
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.completion import label_kinds
-from console.cli.options import split_words
-from console.files.catalogue import TABLES
-from console.files.given import ALSO
+from millrace.console.cli.completion import label_kinds
+from millrace.console.cli.options import split_words
+from millrace.console.files.catalogue import TABLES
+from millrace.console.files.given import ALSO
 
 if TYPE_CHECKING:
-    from console.new.roles import Choices
+    from millrace.console.new.roles import Choices
 
 
 def above_zero(hours: float | None) -> float | None:
@@ -106,7 +106,7 @@ class NewOptions:
 
     def choices(self) -> Choices:
         """What is chosen, as the proposal takes it."""
-        from console.new.roles import Choices
+        from millrace.console.new.roles import Choices
 
         return Choices(
             name=self.name,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from console.cli.completion import stages, workload_names
+from millrace.console.cli.completion import stages, workload_names
 
 if TYPE_CHECKING:
-    from console.environment import Environment
+    from millrace.console.environment import Environment
     from millrace.names import WorkloadNames
 
 Build = Annotated[
@@ -60,7 +60,7 @@ class Target:
         """The environment and the workload's names. Raises EnvironmentNotFoundError if one of them does not exist.
 
         AWS's SDK is imported in here, so that `--help` does not wait for it."""
-        from console.environment import find_environment
+        from millrace.console.environment import find_environment
 
         environment = find_environment(self.stage, self.build)
         return environment, environment.names(self.workload)
@@ -71,7 +71,7 @@ class Target:
         The first client that is requested of the environment raises EnvironmentNotFoundError if the workload is not
         deployed, with the command that deploys it. So the command can refuse wrong options before any call to AWS.
         Raises EnvironmentNotFoundError at once if environment or workload do not exist."""
-        from console.queries.executions import require_deployed
+        from millrace.console.queries.executions import require_deployed
 
         environment, names = self.find()
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Long, Sheet, Sql, TableName, Target, Workload
-from console.cli.printing import show_rows
-from console.commands import command
-from console.files.catalogue import TABLES
-from console.files.given import ALSO
+from millrace.console.cli.options import Long, Sheet, Sql, TableName, Target, Workload
+from millrace.console.cli.printing import show_rows
+from millrace.console.commands import command
+from millrace.console.files.catalogue import TABLES
+from millrace.console.files.given import ALSO
 
 if TYPE_CHECKING:
-    from console.actions.predict import RowAnswer
-    from console.files.given import Given
+    from millrace.console.actions.predict import RowAnswer
+    from millrace.console.files.given import Given
     from millrace.names import WorkloadNames
     from millrace.tasks.task import AnswerField
 
@@ -54,17 +54,17 @@ def predict(
     prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
     With two classes, `class` is the contract's word for the value 0 or 1. With --explain a piece has at most 8 rows.
     The exit status is 1 if the model answered no row."""
-    from console.actions import predict
-    from console.actions.drop import content_of
-    from console.actions.pack import declares_scale
-    from console.actions.predict import class_names, with_class
-    from console.cli.record_files import check_ending, export, json_line
-    from console.files.given import given
-    from console.files.inside import Inside
-    from console.image_folder import find_images
-    from console.presenters.drops import ADVICE
-    from console.queries.fallbacks import why_fallback
-    from console.queries.scored_file import long_rows
+    from millrace.console.actions import predict
+    from millrace.console.actions.drop import content_of
+    from millrace.console.actions.pack import declares_scale
+    from millrace.console.actions.predict import class_names, with_class
+    from millrace.console.cli.record_files import check_ending, export, json_line
+    from millrace.console.files.given import given
+    from millrace.console.files.inside import Inside
+    from millrace.console.image_folder import find_images
+    from millrace.console.presenters.drops import ADVICE
+    from millrace.console.queries.fallbacks import why_fallback
+    from millrace.console.queries.scored_file import long_rows
     from millrace.contract.load import load_contract
     from millrace.contract.reasons import Reason
     from millrace.features import catalogue
@@ -124,7 +124,7 @@ def predict(
 
 def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
     """The explanation as a cell: whole for JSON, in a line for people."""
-    from console.presenters.contributions import because
+    from millrace.console.presenters.contributions import because
 
     return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
 
@@ -133,7 +133,7 @@ def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str
     """Print how many rows the model answered if it were not all, and why fallbacks answered.
 
     Ends with the exit status 1 if the model answered none."""
-    from console.presenters.drops import unlisted_counts
+    from millrace.console.presenters.drops import unlisted_counts
 
     # A row has the model's answer, the declared fallback, or a refusal.
     answered = answers.rows - answers.fallbacks - answers.refused
@@ -180,7 +180,7 @@ class _Counted:
 
 def _only(files: Sequence[Given]) -> Given:
     """The file. Raises ConfigurationError for several: each is answered by a call of its own."""
-    from console.files.grid import stop
+    from millrace.console.files.grid import stop
 
     if len(files) > 1:
         stop(

@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from console.columns import table
+from millrace.console.columns import table
 from millrace.tasks.figures import short
 
 WIDE = 250

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.completion import workload_names
-from console.cli.options import Build, Json, Stage
-from console.cli.printing import show_json, show_rows
-from console.words import count
+from millrace.console.cli.completion import workload_names
+from millrace.console.cli.options import Build, Json, Stage
+from millrace.console.cli.printing import show_json, show_rows
+from millrace.console.words import count
 
 if TYPE_CHECKING:
-    from console.queries.query import Answer
+    from millrace.console.queries.query import Answer
 
 Sql = Annotated[
     str, typer.Argument(default_factory=lambda: "", show_default="the tables there are", help="One statement.")
@@ -52,9 +52,9 @@ def query(
 
     Example: millrace query "SELECT reason, count(*) AS refused FROM electricity_quarantine GROUP BY reason". The last
     line says how many rows came, how many bytes Athena read and what that costs. --workload narrows the list."""
-    from console.cli.record_files import check_ending
-    from console.environment import find_environment
-    from console.queries.query import find_tables, run_query
+    from millrace.console.cli.record_files import check_ending
+    from millrace.console.environment import find_environment
+    from millrace.console.queries.query import find_tables, run_query
 
     # A wrong ending is refused before Athena reads anything, since a query costs.
     # Each option has a format of its own, so each takes one ending.
@@ -80,7 +80,7 @@ def query(
 
 
 def _write(answer: Answer, path: Path) -> None:
-    from console.cli.record_files import export
+    from millrace.console.cli.record_files import export
 
     export(answer.rows.to_pylist(), path, answer.rows.schema)
     print(f"{count(answer.rows.num_rows, 'row')} in {path}", file=sys.stderr)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.cli.printing import in_json
+from millrace.console.cli.printing import in_json
 from millrace.errors import EnvironmentNotFoundError
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Json, Target
-from console.cli.printing import show_json, show_rows
-from console.columns import table
-from console.words import count
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show_json, show_rows
+from millrace.console.columns import table
+from millrace.console.words import count
 
 if TYPE_CHECKING:
-    from console.environment import Environment
-    from console.queries.money.month import MonthCost
+    from millrace.console.environment import Environment
+    from millrace.console.queries.money.month import MonthCost
     from millrace.decisions.record import Decision
     from millrace.messages.withdrawal import Withdrawn
     from millrace.names import WorkloadNames
@@ -55,10 +55,10 @@ def quarantine(
     Example: millrace quarantine --drop week.csv. With --export the file also has the rows as they came, each as text in
     the column `raw`, where long cells are cut. With --rows a file has the rows as the dropped file had them: mend that
     file, or the contract, and drop it."""
-    from console.cli.record_files import check_ending
-    from console.cli.record_files import export as write
-    from console.queries import quarantine as refused
-    from console.queries.query import quarantine_sql
+    from millrace.console.cli.record_files import check_ending
+    from millrace.console.cli.record_files import export as write
+    from millrace.console.queries import quarantine as refused
+    from millrace.console.queries.query import quarantine_sql
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
@@ -72,7 +72,7 @@ def quarantine(
         return
     found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if rows:
-        from console.actions.refused_rows import write_refused_rows
+        from millrace.console.actions.refused_rows import write_refused_rows
 
         contract = load_contract(workloads_folder() / names.workload)
         count = write_refused_rows(environment.client("s3"), contract, found, rows)
@@ -110,9 +110,9 @@ def decisions(
     """Show stored predictions, the newest day first. Of several lines with one id the last is shown.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
-    from console.cli.record_files import json_line
-    from console.queries.decisions import day_named, find_decision
-    from console.queries.query import decisions_sql
+    from millrace.console.cli.record_files import json_line
+    from millrace.console.queries.decisions import day_named, find_decision
+    from millrace.console.queries.query import decisions_sql
     from millrace.errors import EnvironmentNotFoundError
 
     environment, names = target.find_deployed()
@@ -153,7 +153,7 @@ def cost(
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
-    from console.queries.money.month import find_cost
+    from millrace.console.queries.money.month import find_cost
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = target.find_deployed()
@@ -193,7 +193,7 @@ def _price_of_predictions(found: MonthCost) -> str:
 
 def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:
     """The decisions about these days, the newest first; names objects with unreadable lines on stderr."""
-    from console.queries.decisions import find_days
+    from millrace.console.queries.decisions import find_days
 
     for day in find_days(environment, names, first=days["first"], last=days["last"]):
         for uri, lines in day.unreadable.items():
@@ -203,7 +203,7 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
 
 def _rows(environment: Environment, names: WorkloadNames, found: Iterator[Decision]) -> Iterator[dict[str, Any]]:
     """A row for each decision, some at a time. Those of a policy say what a person has decided."""
-    from console.queries.reviews import find_items
+    from millrace.console.queries.reviews import find_items
 
     while some := list(islice(found, AT_ONCE)):
         items = find_items(environment, names, [one.id for one in some if one.action == "review"])
@@ -214,7 +214,7 @@ def _rows(environment: Environment, names: WorkloadNames, found: Iterator[Decisi
 
 def _with_labels(environment: Environment, names: WorkloadNames, found: list[Decision]) -> Iterator[dict[str, Any]]:
     """A row for each decision, with the label that counts (a list if there are several) and the replaced ones."""
-    from console.queries.labels import find_labels
+    from millrace.console.queries.labels import find_labels
 
     known = find_labels(environment, names, found)
     for decision, row in zip(found, _rows(environment, names, iter(found)), strict=True):
@@ -253,8 +253,8 @@ def report(target: Target, output: ReportOutput = None) -> None:
     """Write a workload's state as one HTML page: models with gates and curves, drift, error, runs, lineage, cost.
 
     Example: millrace report --stage dev --output report.html. It reads the newest 100 runs of each machine."""
-    from console.pages.page import page
-    from console.queries.report import read_declared_report
+    from millrace.console.pages.page import page
+    from millrace.console.queries.report import read_declared_report
     from millrace.workload.load import workloads_folder
 
     environment, names = target.find()
@@ -284,8 +284,8 @@ def withdraw(
     Example: millrace withdraw --key timestamp=9999-12-31T00:00:00 --reason "a typing error". Rows that a label file has
     corrected stay, with their earlier label. What will become of how many rows is said first, on standard error; with
     --preview nothing else is done. The exit status is 1 when no row is found."""
-    from console.actions.withdraw import find_drop, request_of
-    from console.actions.withdraw import withdraw as take_out
+    from millrace.console.actions.withdraw import find_drop, request_of
+    from millrace.console.actions.withdraw import withdraw as take_out
     from millrace.errors import WithdrawalError
 
     # Wrong words are refused before anything is asked of AWS.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.options import Json, Target
-from console.cli.printing import show_json, show_rows
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
-    from console.actions.reviews import Reviewer
-    from console.environment import Environment
-    from console.queries.reviews import ShownItem
+    from millrace.console.actions.reviews import Reviewer
+    from millrace.console.environment import Environment
+    from millrace.console.queries.reviews import ShownItem
     from millrace.decisions.review import ReviewItem
     from millrace.names import WorkloadNames
     from millrace.state.reviews import Held
@@ -41,7 +41,7 @@ def review(
     """Decide what waits for a person: each item is shown, and your answer becomes a label.
 
     Example: millrace review. Type the answer or the number of a class; with --answer ID VALUE nothing is asked."""
-    from console.queries.reviews import list_waiting
+    from millrace.console.queries.reviews import list_waiting
 
     environment, names = target.find_deployed()
     if listed:
@@ -51,7 +51,7 @@ def review(
     if export or imported:
         _exchange(environment, names, export, imported, limit=limit)
         return
-    from console.actions.reviews import Reviewer, value_of
+    from millrace.console.actions.reviews import Reviewer, value_of
 
     reviewer = Reviewer.of(environment, names, source="terminal")
     if not answer[0]:
@@ -84,7 +84,7 @@ def _listed(item: ReviewItem) -> dict[str, object]:
 def _exchange(
     environment: Environment, names: WorkloadNames, export: Path | None, imported: Path | None, *, limit: int
 ) -> None:
-    from console.actions import label_studio
+    from millrace.console.actions import label_studio
 
     if export and imported:
         raise typer.BadParameter("expected --export or --import, got both", param_hint="--import")
@@ -102,7 +102,7 @@ def _exchange(
 
 def _session(reviewer: Reviewer) -> None:
     """Show one item after the other until nothing waits or the person quits. The last answers' labels are dropped."""
-    from console.actions.reviews import LabelTimer
+    from millrace.console.actions.reviews import LabelTimer
 
     last, held, labels = "", reviewer.next(), LabelTimer(reviewer)
     try:
@@ -122,8 +122,8 @@ def _session(reviewer: Reviewer) -> None:
 
 def _one(reviewer: Reviewer, held: Held, last: str) -> tuple[Held | None, str]:
     """Ask about one item. Returns the next one, and the id of the last one that was answered."""
-    from console.actions.reviews import value_of
-    from console.queries.reviews import count_waiting, explain_item, show_item
+    from millrace.console.actions.reviews import value_of
+    from millrace.console.queries.reviews import count_waiting, explain_item, show_item
     from millrace.errors import ReviewError
 
     environment, names = reviewer.environment, reviewer.names
@@ -175,7 +175,7 @@ def _show(shown: ShownItem, *, waiting: int) -> None:
 
 
 def _explain(found: dict[str, object] | None) -> None:
-    from console.presenters.contributions import contribution_rows
+    from millrace.console.presenters.contributions import contribution_rows
 
     if found is None:
         print("there is no explanation of this answer")

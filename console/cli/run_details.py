@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console.cli.printing import plain
-from console.commands import command
-from console.presenters.presenter import Outcome
-from console.presenters.remedy import Remedy
-from console.queries.failures import UNEXPECTED, reason_of
-from console.queries.history import Step
-from console.queries.run_logs import Log, plainly
-from console.queries.runs import RunDetail
+from millrace.console.cli.printing import plain
+from millrace.console.commands import command
+from millrace.console.presenters.presenter import Outcome
+from millrace.console.presenters.remedy import Remedy
+from millrace.console.queries.failures import UNEXPECTED, reason_of
+from millrace.console.queries.history import Step
+from millrace.console.queries.run_logs import Log, plainly
+from millrace.console.queries.runs import RunDetail
 from millrace.names import WorkloadNames
 
 STYLES = {"succeeded": "green", "failed": "bold red", "caught": "yellow", "stopped": "red", "running": "cyan"}

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli import completion
-from console.cli.options import Json, Target
+from millrace.console.cli import completion
+from millrace.console.cli.options import Json, Target
 from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, TUNE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from console.environment import Environment
-    from console.queries.runs import Run, RunDetail
-    from console.queries.tunings import TuningJob
+    from millrace.console.environment import Environment
+    from millrace.console.queries.runs import Run, RunDetail
+    from millrace.console.queries.tunings import TuningJob
     from millrace.names import WorkloadNames
 
 RunName = Annotated[
@@ -55,12 +55,12 @@ def runs(
     """List the runs of all machines of a workload with their outcomes, and searches by hand, newest first.
 
     Example: millrace runs --machine train --status failed"""
-    from console.cli.follow import outcome_of
-    from console.cli.printing import show_rows
-    from console.presenters.catalogue import outcome, run_title
-    from console.queries.runs import list_runs, read_execution, short_names
-    from console.queries.tunings import list_tunings
-    from console.queries.waiting import find_waiting
+    from millrace.console.cli.follow import outcome_of
+    from millrace.console.cli.printing import show_rows
+    from millrace.console.presenters.catalogue import outcome, run_title
+    from millrace.console.queries.runs import list_runs, read_execution, short_names
+    from millrace.console.queries.tunings import list_tunings
+    from millrace.console.queries.waiting import find_waiting
 
     environment, names = target.find()
     states = environment.client("stepfunctions")
@@ -134,15 +134,15 @@ def show(
     Example: millrace show 93a5562f"""
     from dataclasses import asdict
 
-    from console.cli.follow import outcome_of
-    from console.cli.printing import show_json
-    from console.cli.run_details import ShownRun, show_run
-    from console.presenters.catalogue import run_title
-    from console.presenters.remedy import find_remedy
-    from console.queries.answers import of_drop
-    from console.queries.history import failed_step
-    from console.queries.run_logs import read_log
-    from console.queries.runs import SHORT, describe_run, find_run_or_drop
+    from millrace.console.cli.follow import outcome_of
+    from millrace.console.cli.printing import show_json
+    from millrace.console.cli.run_details import ShownRun, show_run
+    from millrace.console.presenters.catalogue import run_title
+    from millrace.console.presenters.remedy import find_remedy
+    from millrace.console.queries.answers import of_drop
+    from millrace.console.queries.history import failed_step
+    from millrace.console.queries.run_logs import read_log
+    from millrace.console.queries.runs import SHORT, describe_run, find_run_or_drop
     from millrace.messages.execution import UNWANTED
 
     environment, names = target.find()
@@ -179,8 +179,8 @@ def rerun(
     """Redrive a failed run from the step that failed, or start a new run with the same input.
 
     Example: millrace rerun 93a5562f --wait"""
-    from console.actions.start import redrive, start_again
-    from console.queries.runs import find_run, find_run_or_drop
+    from millrace.console.actions.start import redrive, start_again
+    from millrace.console.queries.runs import find_run, find_run_or_drop
 
     environment, names = target.find()
     states = environment.client("stepfunctions")
@@ -220,8 +220,8 @@ def start_run(
     """Start a run of the machine at this moment, or as of `as_of`, and print it as `end` does.
 
     `more` are further fields of the machine's input."""
-    from console.actions.start import start
-    from console.cli.follow import when
+    from millrace.console.actions.start import start
+    from millrace.console.cli.follow import when
     from millrace.errors import RunError
     from millrace.timestamps import format_utc
 
@@ -237,8 +237,8 @@ def end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, w
     """Print the started run and, with `wait`, follow it and the runs that it causes to their ends.
 
     Raises RunError if one of them failed or was refused."""
-    from console.cli.follow import follow, require_success
-    from console.cli.printing import show_json
+    from millrace.console.cli.follow import follow, require_success
+    from millrace.console.cli.printing import show_json
 
     if not as_json:
         typer.echo(f"{run.machine} {run.name} {how}")

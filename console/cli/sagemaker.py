@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Json, split_words
-from console.cli.printing import show_json, show_rows
+from millrace.console.cli.options import Json, split_words
+from millrace.console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
-    from console.sagemaker.labels import Taken
-    from console.sagemaker.verdict import JudgedWindow, Verdict
+    from millrace.console.sagemaker.labels import Taken
+    from millrace.console.sagemaker.verdict import JudgedWindow, Verdict
 
 sagemaker = typer.Typer(
     no_args_is_help=True,
@@ -49,9 +49,9 @@ def captures(
     Nothing need be deployed. Without --baseline the last third of the calls is compared with those before.
 
     Example: millrace sagemaker captures s3://my-bucket/capture/churn/AllTraffic --baseline train.csv --label churn"""
-    from console.sagemaker.baselines import open_baseline
-    from console.sagemaker.captures import read
-    from console.sagemaker.verdict import judge_captures
+    from millrace.console.sagemaker.baselines import open_baseline
+    from millrace.console.sagemaker.captures import read
+    from millrace.console.sagemaker.verdict import judge_captures
     from millrace.timestamps import parse_utc
 
     trained = open_baseline(baseline, label=label, time=time) if baseline else None
@@ -69,8 +69,8 @@ def captures(
         threshold=threshold,
     )
     if output:
-        from console.sagemaker.constraints import violations_of
-        from console.sagemaker.monitor import statistics_of
+        from millrace.console.sagemaker.constraints import violations_of
+        from millrace.console.sagemaker.monitor import statistics_of
 
         _write(output, statistics=statistics_of(captured.table), constraint_violations=violations_of(verdict))
     _show(verdict, as_json=as_json)
@@ -136,10 +136,10 @@ def violations(
     """Check captured calls by Model Monitor's own constraints, as one of its executions does.
 
     Example: millrace sagemaker violations capture/ --constraints constraints.json --statistics statistics.json"""
-    from console.sagemaker.captures import read
-    from console.sagemaker.constraints import Constraints, Violations, compared, judge_by, rows_of
-    from console.sagemaker.lines import document
-    from console.sagemaker.monitor import Statistics, statistics_of
+    from millrace.console.sagemaker.captures import read
+    from millrace.console.sagemaker.constraints import Constraints, Violations, compared, judge_by, rows_of
+    from millrace.console.sagemaker.lines import document
+    from millrace.console.sagemaker.monitor import Statistics, statistics_of
 
     wanted = document(constraints, Constraints)
     known = document(statistics, Statistics) if statistics else None
@@ -168,8 +168,8 @@ def clarify(
     """Compute Clarify's bias metrics of a file of rows, by their own names.
 
     Example: millrace sagemaker clarify rows.csv --config analysis_config.json --predicted score"""
-    from console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
-    from console.sagemaker.lines import document, read_table
+    from millrace.console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
+    from millrace.console.sagemaker.lines import document, read_table
 
     wanted = document(config, AnalysisConfig)
     if predicted:
@@ -196,8 +196,8 @@ def monitor(
     """Write statistics.json and constraints.json, as Model Monitor suggests them for a training file.
 
     Example: millrace sagemaker monitor train.csv --output baseline"""
-    from console.sagemaker.baselines import statistics_in
-    from console.sagemaker.constraints import constraints_of
+    from millrace.console.sagemaker.baselines import statistics_in
+    from millrace.console.sagemaker.constraints import constraints_of
 
     statistics = statistics_in(rows)
     _write(output, statistics=statistics, constraints=constraints_of(statistics))
@@ -225,7 +225,7 @@ def ground_truth(
     """Make a drop of labels of Ground Truth's output manifests.
 
     Example: millrace sagemaker ground-truth s3://my-bucket/scans/manifests/output/ --index --output labels.jsonl"""
-    from console.sagemaker.labels import Columns, from_ground_truth
+    from millrace.console.sagemaker.labels import Columns, from_ground_truth
 
     columns = Columns(key=key, event_time=event_time, label=label)
     taken = from_ground_truth(paths, columns, attribute=attribute, takes_index=index, takes_auto=auto)
@@ -244,7 +244,7 @@ def a2i(
     """Make a drop of labels of A2I's human loops: what most workers of each have answered.
 
     Example: millrace sagemaker a2i s3://my-bucket/a2i/claims/ --answer category --output labels.jsonl"""
-    from console.sagemaker.labels import Columns, from_a2i
+    from millrace.console.sagemaker.labels import Columns, from_a2i
 
     columns = Columns(key=key, event_time=event_time, label=label)
     _write_labels(from_a2i(paths, columns, answer=answer), output)
@@ -275,9 +275,9 @@ def manifest(
     """Write labels as an output manifest of Ground Truth.
 
     Example: millrace sagemaker manifest labels.csv --prefix s3://bucket/scans --ending .png --output scans.manifest"""
-    from console.sagemaker.labels import Columns
-    from console.sagemaker.labels import manifest as lines_of
-    from console.sagemaker.lines import read_table
+    from millrace.console.sagemaker.labels import Columns
+    from millrace.console.sagemaker.labels import manifest as lines_of
+    from millrace.console.sagemaker.lines import read_table
     from millrace.contract.schema import PREDICTION_ID
 
     columns = Columns(key=key, event_time=event_time, label=label)

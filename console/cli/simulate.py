@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.completion import workload_names
-from console.cli.options import Build, Json, Stage, Target
+from millrace.console.cli.completion import workload_names
+from millrace.console.cli.options import Build, Json, Stage, Target
 
 if TYPE_CHECKING:
     from millrace.simulation.proposal import PolicyComparison
@@ -56,12 +56,12 @@ def simulate(
     course in hindsight.
 
     Example: millrace simulate electricity --from 1996.parquet --usd-per-error 0.05"""
-    from console.actions.declaration import lines_of, write_keys
-    from console.actions.history import find_history, rows_of_files, rows_of_stage
-    from console.actions.simulate import Prices, check_prices, keys_of, lengths, mean_usd, most_usd
-    from console.actions.simulate import simulate as compared
-    from console.cli.printing import show_json, show_rows
-    from console.pages.simulated import simulated_page
+    from millrace.console.actions.declaration import lines_of, write_keys
+    from millrace.console.actions.history import find_history, rows_of_files, rows_of_stage
+    from millrace.console.actions.simulate import Prices, check_prices, keys_of, lengths, mean_usd, most_usd
+    from millrace.console.actions.simulate import simulate as compared
+    from millrace.console.cli.printing import show_json, show_rows
+    from millrace.console.pages.simulated import simulated_page
     from millrace.contract.load import load_contract
     from millrace.tasks import catalogue as tasks
     from millrace.workload.load import load_workload, workloads_folder

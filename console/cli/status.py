@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli import completion
-from console.cli.options import Build, Json, Stage, Target, several_workloads
-from console.cli.printing import show_json, show_rows
+from millrace.console.cli import completion
+from millrace.console.cli.options import Build, Json, Stage, Target, several_workloads
+from millrace.console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
-    from console.environment import Environment
-    from console.queries.executions import Execution
-    from console.queries.overview import WorkloadState
-    from console.queries.reviews import Waiting
-    from console.queries.run_logs import Log
-    from console.queries.versions import WaitingVersion
+    from millrace.console.environment import Environment
+    from millrace.console.queries.executions import Execution
+    from millrace.console.queries.overview import WorkloadState
+    from millrace.console.queries.reviews import Waiting
+    from millrace.console.queries.run_logs import Log
+    from millrace.console.queries.versions import WaitingVersion
     from millrace.names import WorkloadNames
 
 
@@ -32,8 +32,8 @@ def status(
     """Show for each workload which version is live, what runs, what waits, and how the newest run ended.
 
     Example: millrace status"""
-    from console.environment import find_environment
-    from console.queries.overview import UnreadWorkload, try_state
+    from millrace.console.environment import find_environment
+    from millrace.console.queries.overview import UnreadWorkload, try_state
 
     environment = find_environment(stage, build)
     shown = [environment.names(workload)] if workload else environment.deployed()
@@ -46,10 +46,10 @@ def status(
 
 
 def _row(state: WorkloadState) -> dict[str, Any]:
-    from console.presenters.catalogue import outcome, run_title
-    from console.queries.runs import SHORT
-    from console.queries.unread import part_in_words
-    from console.words import age
+    from millrace.console.presenters.catalogue import outcome, run_title
+    from millrace.console.queries.runs import SHORT
+    from millrace.console.queries.unread import part_in_words
+    from millrace.console.words import age
 
     def ended(run: Execution) -> str:
         result = outcome(run)
@@ -87,7 +87,7 @@ def live(
 
     Example: millrace live --at 1997-05-20T06:00:00. The audit records of releases and rollbacks say so; the workload
     need not be deployed any more."""
-    from console.queries.live import find_live
+    from millrace.console.queries.live import find_live
 
     found = find_live(*target.find(), _moment(at))
     if as_json:
@@ -123,9 +123,9 @@ def automate(
     """Show which answers act by themselves; stop that for all of them, or let it go on.
 
     Example: millrace automate --pause --reason "complaints about refusals". It holds within ten seconds."""
-    from console.actions.automate import switch
-    from console.queries.live import find_automates
-    from console.queries.versions import state_of
+    from millrace.console.actions.automate import switch
+    from millrace.console.queries.live import find_automates
+    from millrace.console.queries.versions import state_of
     from millrace.errors import WorkloadError
     from millrace.state.pointers import ReleasePointers
 
@@ -163,8 +163,8 @@ def logs(
     """Print what the functions and jobs of a run have written, step by step, or the newest lines of a function.
 
     Example: millrace logs, millrace logs 93a5562f, millrace logs prediction"""
-    from console.cli.printing import literal
-    from console.queries.run_logs import plainly
+    from millrace.console.cli.printing import literal
+    from millrace.console.queries.run_logs import plainly
 
     found = _logs(*target.find(), name, most=lines)
     if json:
@@ -183,8 +183,8 @@ def logs(
 
 def _logs(environment: Environment, names: WorkloadNames, name: str, *, most: int) -> list[tuple[str, Log]]:
     """The logs by step, or the one of the function. Raises RunError if the name is neither a run nor a function."""
-    from console.queries.run_logs import read_function, read_log
-    from console.queries.runs import describe_run, find_run_or_drop, list_runs
+    from millrace.console.queries.run_logs import read_function, read_log
+    from millrace.console.queries.runs import describe_run, find_run_or_drop, list_runs
 
     reader, states = environment.client("logs"), environment.client("stepfunctions")
     if name and (log := read_function(reader, names.function(name.replace("_", "-")), most=most)):

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Json, Target
+from millrace.console.cli.options import Json, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from console.queries.tunings import TuningJob
+    from millrace.console.queries.tunings import TuningJob
     from millrace.workload.declaration import Workload as Declaration
 
 POLL_S = 2.0
@@ -54,8 +54,8 @@ def tune(
     Example: millrace tune --parameter learning_rate=0.005 --parameter 'hidden=[128, 128]' --wait
 
     Example: millrace tune --result last"""
-    from console.actions import tune as action
-    from console.queries.tunings import pinned_run, read_tuning
+    from millrace.console.actions import tune as action
+    from millrace.console.queries.tunings import pinned_run, read_tuning
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = target.find()
@@ -96,7 +96,7 @@ def _parameter(text: str) -> tuple[str, Any]:
 def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:
     import time
 
-    from console.queries.tunings import read_tuning
+    from millrace.console.queries.tunings import read_tuning
 
     while (found := read_tuning(sagemaker, names, name)).status == "RUNNING":
         time.sleep(POLL_S)
@@ -106,7 +106,7 @@ def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:
 def _show(found: TuningJob, declared: Declaration, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from console.cli.printing import show_json, show_rows
+    from millrace.console.cli.printing import show_json, show_rows
 
     # `asdict` has the fields alone, and the best training is a property.
     if as_json:

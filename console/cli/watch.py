@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli import completion
-from console.cli.options import Build, Json, Stage, Target
-from console.words import age, count, listed, spelled, times
+from millrace.console.cli import completion
+from millrace.console.cli.options import Build, Json, Stage, Target
+from millrace.console.words import age, count, listed, spelled, times
 from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
-    from console.environment import Environment
-    from console.queries.alarm_states import AlarmState
-    from console.queries.monitoring import MonitoredWindow
-    from console.queries.overview import WorkloadState
+    from millrace.console.environment import Environment
+    from millrace.console.queries.alarm_states import AlarmState
+    from millrace.console.queries.monitoring import MonitoredWindow
+    from millrace.console.queries.overview import WorkloadState
     from millrace.names import WorkloadNames
 
 RUNS = 8
@@ -52,7 +52,7 @@ def watch(
     """Watch a workload: what came, what was decided, drift, error, alarms, labels that are wanted, and its release.
 
     Example: millrace watch electricity. Ctrl-C ends it. Drift and error are ratios to their bounds: above 1 alarms."""
-    from console.cli.printing import show_json
+    from millrace.console.cli.printing import show_json
 
     environment, names = Target(workload=workload, stage=stage, build=build).find_deployed()
     if as_json:
@@ -88,7 +88,7 @@ def next_lines(environment: Environment, names: WorkloadNames, before: list[tupl
 def _screen(lines: Iterable[tuple[str, str]]) -> Any:
     from rich.table import Table
 
-    from console.cli.printing import literal
+    from millrace.console.cli.printing import literal
 
     table = Table.grid(padding=(0, 2))
     for name, text in lines:
@@ -98,8 +98,8 @@ def _screen(lines: Iterable[tuple[str, str]]) -> Any:
 
 def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str, str]]:
     """Name and text of each line of the screen."""
-    from console.queries.overview import read_state
-    from console.queries.unread import part, part_in_words
+    from millrace.console.queries.overview import read_state
+    from millrace.console.queries.unread import part, part_in_words
 
     state = read_state(environment, names)
     yield names.workload, f"stage {names.platform.stage}"
@@ -120,14 +120,14 @@ def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str
 
 
 def _acts(state: WorkloadState) -> str:
-    from console.queries.live import Automates
+    from millrace.console.queries.live import Automates
 
     return f"; acts by itself: {state.automates.words}" if isinstance(state.automates, Automates) else ""
 
 
 def _came(state: WorkloadState) -> str:
-    from console.presenters.catalogue import outcome, run_title
-    from console.queries.unread import Unread
+    from millrace.console.presenters.catalogue import outcome, run_title
+    from millrace.console.queries.unread import Unread
 
     assert not isinstance(state.runs, Unread)
     run, waiting = state.runs.drop, state.waiting
@@ -139,14 +139,14 @@ def _came(state: WorkloadState) -> str:
 
 
 def _run(state: WorkloadState, run: Any) -> str:
-    from console.queries.runs import SHORT
+    from millrace.console.queries.runs import SHORT
 
     return f"{run.machine} {run.name[:SHORT]} for {age(state.now - run.started)}"
 
 
 def _decided(environment: Environment, names: WorkloadNames) -> str:
     """The decisions of the newest day: who decided, why, and whence the rows came."""
-    from console.queries.decisions import find_days
+    from millrace.console.queries.decisions import find_days
 
     day = next(find_days(environment, names, most_scored=SCORED), None)
     if day is None:
@@ -164,7 +164,7 @@ def _decided(environment: Environment, names: WorkloadNames) -> str:
 
 def _windows(environment: Environment, names: WorkloadNames) -> tuple[MonitoredWindow, ...]:
     """The windows with decisions of the newest runs, in the order of time."""
-    from console.queries.monitoring import find_monitor_runs, windows
+    from millrace.console.queries.monitoring import find_monitor_runs, windows
 
     runs, _ = find_monitor_runs(environment, names, limit=RUNS)
     return tuple(one for one in windows(runs) if one.decisions)
@@ -197,14 +197,14 @@ def _bars(windows: tuple[MonitoredWindow, ...], alarm: str) -> str:
 
 
 def _alarms(found: tuple[AlarmState, ...]) -> str:
-    from console.cli.printing import plain
+    from millrace.console.cli.printing import plain
 
     return "; ".join(f"{one.name} since {plain(one.since)}" for one in found)
 
 
 def _asked(environment: Environment, names: WorkloadNames) -> str:
     """The items that wait for a person, by their reason."""
-    from console.queries.reviews import list_waiting
+    from millrace.console.queries.reviews import list_waiting
 
     items = list_waiting(environment, names, limit=ASKED)
     reasons = Counter(one.reason for one in items)
@@ -215,8 +215,8 @@ def _asked(environment: Environment, names: WorkloadNames) -> str:
 
 
 def _release(environment: Environment, names: WorkloadNames, state: WorkloadState) -> str:
-    from console.queries.live import find_climb, sentence_of
-    from console.queries.unread import Unread
+    from millrace.console.queries.live import find_climb, sentence_of
+    from millrace.console.queries.unread import Unread
 
     climb = find_climb(environment, names)
     found = [sentence_of(climb)] if climb and climb.looks else []

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli.options import Json, Target
-from console.cli.printing import show, show_json, show_rows
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show, show_json, show_rows
 
 if TYPE_CHECKING:
-    from console.environment import Environment
+    from millrace.console.environment import Environment
     from millrace.names import WorkloadNames
 
 
@@ -29,7 +29,7 @@ def why(
     where the chain breaks; then the exit status is 1. With --explain the version that answered is run again on the
     decision's input, and the answer is taken apart. With --replay the archived version answers the row again, in a
     process of its own; the exit status is 1 if a bit is another one."""
-    from console.queries.lineage import trace
+    from millrace.console.queries.lineage import trace
 
     if explain and replay:
         raise typer.BadParameter("expected one of --explain and --replay, got both")
@@ -46,8 +46,8 @@ def why(
 
 
 def _show_explanation(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
-    from console.presenters.contributions import contribution_rows
-    from console.queries.decision_explanation import explain_decision
+    from millrace.console.presenters.contributions import contribution_rows
+    from millrace.console.queries.decision_explanation import explain_decision
 
     found = explain_decision(environment, names, decision)
     if as_json:
@@ -59,7 +59,7 @@ def _show_explanation(environment: Environment, names: WorkloadNames, decision: 
 
 
 def _show_replay(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
-    from console.queries.replay import replay_decision
+    from millrace.console.queries.replay import replay_decision
     from millrace.decisions.record import canonical
 
     found = replay_decision(environment, names, decision)

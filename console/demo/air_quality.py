@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from console.demo.driver import Action, Driver
-from console.demo.story import TWICE_A_MONTH, WORKLOADS, Story
+from millrace.console.demo.driver import Action, Driver
+from millrace.console.demo.story import TWICE_A_MONTH, WORKLOADS, Story
 
 SAMPLE = WORKLOADS / "air_quality" / "sample" / "beijing_pm25.parquet"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

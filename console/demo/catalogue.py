@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.demo import air_quality, electricity, xray
-from console.demo.story import Story
+from millrace.console.demo import air_quality, electricity, xray
+from millrace.console.demo.story import Story
 from millrace.errors import ConfigurationError
 
 STORIES: dict[str, Story] = {story.workload: story for story in (electricity.STORY, xray.STORY, air_quality.STORY)}

@@ -11,12 +11,12 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
-from console.actions.approve import approve
-from console.actions.reviews import Reviewer
-from console.demo.steps import Step
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import LocalCloud
-from console.queries.versions import climbing_version, find_waiting
+from millrace.console.actions.approve import approve
+from millrace.console.actions.reviews import Reviewer
+from millrace.console.demo.steps import Step
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud
+from millrace.console.queries.versions import climbing_version, find_waiting
 from millrace.decisions.review import LabelValue
 from millrace.names import WorkloadNames
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from console.demo.driver import Action, Driver
-from console.demo.months import HISTORY, SAMPLE, Month, file_to_score, months
-from console.demo.story import TWICE_A_MONTH, Story
+from millrace.console.demo.driver import Action, Driver
+from millrace.console.demo.months import HISTORY, SAMPLE, Month, file_to_score, months
+from millrace.console.demo.story import TWICE_A_MONTH, Story
 
 Rows = list[dict[str, object]]
 CANARY, CANARY_DAYS = "1997-05", 2

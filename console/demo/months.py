@@ -81,7 +81,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def main() -> None:
-    """Write the files of the labelled months into a folder: `python -m console.demo.months build/drops/electricity`."""
+    """Write the files of the labelled months into a folder: `python -m millrace.console.demo.months FOLDER`."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for month in months(SAMPLE, *HISTORY):

@@ -16,8 +16,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from console.presenters.presenter import TimelineEntry, Tone
-from console.words import age
+from millrace.console.presenters.presenter import TimelineEntry, Tone
+from millrace.console.words import age
 
 WIDTH = 110
 """The most columns of the output."""

@@ -12,17 +12,17 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from console.demo.driver import Driver
-from console.demo.progress import WIDTH, Progress, timeline_table
-from console.demo.steps import steps
-from console.demo.story import Story
-from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud, started
-from console.pages.balance import balance_of
-from console.pages.page import PageLink, page
-from console.pages.summary import Fact, summary
-from console.pages.timeline import timeline
-from console.queries.report import WorkloadReport, read_declared_report
+from millrace.console.demo.driver import Driver
+from millrace.console.demo.progress import WIDTH, Progress, timeline_table
+from millrace.console.demo.steps import steps
+from millrace.console.demo.story import Story
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
+from millrace.console.pages.balance import balance_of
+from millrace.console.pages.page import PageLink, page
+from millrace.console.pages.summary import Fact, summary
+from millrace.console.pages.timeline import timeline
+from millrace.console.queries.report import WorkloadReport, read_declared_report
 
 STAMP = Path(__file__).resolve().parents[2] / "build" / "setup.stamp"
 """Written by `make setup`: the seconds that it took."""

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from console.presenters.catalogue import outcome, titled
-from console.queries.answers import objects_of
-from console.queries.executions import Execution
-from console.queries.monitoring import AlarmRaised, alarms
-from console.queries.runs import parent_of
+from millrace.console.presenters.catalogue import outcome, titled
+from millrace.console.queries.answers import objects_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.monitoring import AlarmRaised, alarms
+from millrace.console.queries.runs import parent_of
 from millrace.names import WorkloadNames
 
 

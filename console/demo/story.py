@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from console.demo.driver import Driver
-from console.local_cloud.local_cloud import PLATFORM
+from millrace.console.demo.driver import Driver
+from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.names import MACHINES, QUERY, WorkloadNames
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"

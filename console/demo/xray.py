@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from console.demo.driver import Driver
-from console.demo.story import Story
+from millrace.console.demo.driver import Driver
+from millrace.console.demo.story import Story
 
 SAMPLE = Path(__file__).resolve().parents[2] / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"
 START = datetime.fromisoformat("2024-01-08T08:00:00+00:00")

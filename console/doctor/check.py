@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from console.columns import column
+from millrace.console.columns import column
 
 Verdict = Literal["ok", "absent", "missing", "unknown"]
 """How a requirement was found:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from console.doctor.check import Check
-from console.doctor.quotas import find_quotas
-from console.environment import Environment
+from millrace.console.doctor.check import Check
+from millrace.console.doctor.quotas import find_quotas
+from millrace.console.environment import Environment
 from millrace.operations.notices import NOTICES
 
 ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 19

@@ -15,19 +15,19 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.doctor.check import Check, Verdict
-from console.doctor.counts import count_roles, count_rules
-from console.doctor.lake_formation import check_lake_formation
-from console.doctor.network import check_network
-from console.doctor.quotas import check_quotas
-from console.doctor.required_quotas import declared_aside, required_instances
-from console.environment import Environment, find_environment
-from console.queries.alarm_states import MAIL_LOG, find_receivers
-from console.queries.money.endpoint import IDLE_DAYS, find_asleep, find_idle, live_fleet
-from console.queries.monitoring_limits import read_limits
-from console.queries.overview import lost_endpoint
-from console.queries.versions import state_of
-from console.queries.waiting import is_switched_off, switched_on_by
+from millrace.console.doctor.check import Check, Verdict
+from millrace.console.doctor.counts import count_roles, count_rules
+from millrace.console.doctor.lake_formation import check_lake_formation
+from millrace.console.doctor.network import check_network
+from millrace.console.doctor.quotas import check_quotas
+from millrace.console.doctor.required_quotas import declared_aside, required_instances
+from millrace.console.environment import Environment, find_environment
+from millrace.console.queries.alarm_states import MAIL_LOG, find_receivers
+from millrace.console.queries.money.endpoint import IDLE_DAYS, find_asleep, find_idle, live_fleet
+from millrace.console.queries.monitoring_limits import read_limits
+from millrace.console.queries.overview import lost_endpoint
+from millrace.console.queries.versions import state_of
+from millrace.console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
 from millrace.monitoring.label_batch import HIDDEN, SLOWLY
 from millrace.names import IMAGES, WorkloadNames
@@ -90,7 +90,7 @@ def _library(library: str, extra: str) -> Check:
         found = version(library)
     except PackageNotFoundError:
         found = ""
-    advice = f"pip install -c constraints.txt '.[{extra}]'" if extra else "pip install -c constraints.txt ."
+    advice = f"pip install -c millrace/constraints.txt '.{f'[{extra}]' if extra else ''}'"
     return _check(f"package {library}", "installed", found or "not installed", good=bool(found), advice=advice)
 
 

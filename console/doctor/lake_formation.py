@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from console.doctor.check import Check
-from console.environment import Environment
+from millrace.console.doctor.check import Check
+from millrace.console.environment import Environment
 
 EVERYONE = "IAM_ALLOWED_PRINCIPALS"
 """Lake Formation's group of all principals whom IAM lets in."""

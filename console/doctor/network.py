@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from console.doctor.check import Check, Verdict
-from console.environment import Environment
-from console.stages import declared_stages
+from millrace.console.doctor.check import Check, Verdict
+from millrace.console.environment import Environment
+from millrace.console.stages import declared_stages
 
 HTTPS = 443
 EVERYWHERE = "0.0.0.0/0"

@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.doctor.check import Check, Verdict
-from console.doctor.required_quotas import Need
+from millrace.console.doctor.check import Check, Verdict
+from millrace.console.doctor.required_quotas import Need
 
 LAMBDA_CONCURRENCY = "L-B99A9384"
 """The code of the quota "Concurrent executions".

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from console.stages import declared_stages, is_production
+from millrace.console.stages import declared_stages, is_production
 from millrace.settings.intake import IntakeSettings
 from millrace.workload.declaration import Workload
 

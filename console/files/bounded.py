@@ -11,8 +11,8 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from console.files.grid import Grid, stop
-from console.files.inside import Inside
+from millrace.console.files.grid import Grid, stop
+from millrace.console.files.inside import Inside
 from millrace.errors import ConfigurationError
 
 MEMORY_BYTES = 4 * 2**30

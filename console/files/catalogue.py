@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from console.files import csv, jsonlines, parquet
-from console.files.table_file import TableFile
+from millrace.console.files import csv, jsonlines, parquet
+from millrace.console.files.table_file import TableFile
 from millrace.files.catalogue import FORMATS, named
 
 TABLE_FILES: Mapping[str, TableFile] = {

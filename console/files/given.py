@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from console.files import database, workbook
-from console.files.bounded import read_bounded
-from console.files.grid import stop
-from console.files.inside import Convertible, Inside
-from console.image_folder import find_images
+from millrace.console.files import database, workbook
+from millrace.console.files.bounded import read_bounded
+from millrace.console.files.grid import stop
+from millrace.console.files.inside import Convertible, Inside
+from millrace.console.image_folder import find_images
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.files.unpack import packing_of, unpack, unpacked
@@ -22,7 +22,7 @@ from millrace.files.zipped import FORMAT as ZIP
 from millrace.files.zipped import archived, members
 
 if TYPE_CHECKING:
-    from console.files.grid import Grid
+    from millrace.console.files.grid import Grid
 
 CONVERTED: Mapping[str, Convertible] = {
     "workbook": workbook.FORMAT,

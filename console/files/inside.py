@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from console.files.grid import Grid
+    from millrace.console.files.grid import Grid
 
 
 @dataclass(frozen=True, kw_only=True)

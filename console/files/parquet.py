@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from console.files.table_file import TableFile
+from millrace.console.files.table_file import TableFile
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Table
 from millrace.files.pages import check_footer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.files.grid import Grid, grid_of, stop
-from console.files.inside import Convertible, Inside
+from millrace.console.files.grid import Grid, grid_of, stop
+from millrace.console.files.inside import Convertible, Inside
 from millrace.errors import DropError
 from millrace.files.zipped import WORKBOOKS, readable
 

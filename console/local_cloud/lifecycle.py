@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from console.environment import UP_FILE
-from console.local_cloud.local_cloud import (
+from millrace.console.environment import UP_FILE
+from millrace.console.local_cloud.local_cloud import (
     ACCOUNT,
     PLATFORM,
     REGION,
@@ -27,8 +27,8 @@ from console.local_cloud.local_cloud import (
     start_cloud,
     start_synthesis,
 )
-from console.local_cloud.processes import STOP_S, Process, Processes, end_workers, workspace
-from console.stages import declared_webhook
+from millrace.console.local_cloud.processes import STOP_S, Process, Processes, end_workers, workspace
+from millrace.console.stages import declared_webhook
 from millrace.errors import LocalCloudError
 
 FOLDER = "up"

@@ -19,8 +19,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.local_cloud.processes import Process, Processes, workspace
-from console.stages import declared_bus, declared_context
+from millrace.console.local_cloud.processes import Process, Processes, workspace
+from millrace.console.stages import declared_bus, declared_context
 from millrace.errors import LocalCloudError
 from millrace.messages.execution import UNWANTED
 from millrace.names import Platform, WorkloadNames
@@ -173,7 +173,7 @@ def start_synthesis(
         # CDK's own validation engine takes 6 s to start; the tests run it on dev and prod.
         "CDK_VALIDATION": "false",
     }
-    return processes.start("synthesis", ["infra.app"], log="synth.log", environment=environment)
+    return processes.start("synthesis", ["millrace.infra.app"], log="synth.log", environment=environment)
 
 
 def synthesis_context(context: Mapping[str, Any], workloads: Sequence[str]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from console.new.declare import ProposedPrediction
-from console.new.families import (
+from millrace.console.new.declare import ProposedPrediction
+from millrace.console.new.families import (
     Family,
     PartAtHand,
     multiscale,
@@ -19,9 +19,9 @@ from console.new.families import (
     with_part,
     with_trees,
 )
-from console.new.features import Features
-from console.new.rehearsal import Rehearsal
-from console.new.times import HOUR_S, Series
+from millrace.console.new.features import Features
+from millrace.console.new.rehearsal import Rehearsal
+from millrace.console.new.times import HOUR_S, Series
 
 DAY_H, WEEK_H = 24, 168
 LONG_HOURS = 72

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.new.marks import find_number_format, looks_marked
-from console.new.patterns import Reading, likeliest, read_pattern, usual_patterns
-from console.new.times import looks_like_times
-from console.new.words import MISSING, taken_as_missing, without, words_of_no_amount
+from millrace.console.new.marks import find_number_format, looks_marked
+from millrace.console.new.patterns import Reading, likeliest, read_pattern, usual_patterns
+from millrace.console.new.times import looks_like_times
+from millrace.console.new.words import MISSING, taken_as_missing, without, words_of_no_amount
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import TIMES, Kind, arrow_type
 from millrace.contract.number_format import NumberFormat

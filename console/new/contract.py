@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.files.grid import stop
-from console.new.columns import LeftOut, Observed
-from console.new.keys import rank_of_names
-from console.new.numbers import finite_bounds, usual_bounds
-from console.new.read import Source
-from console.new.words import counted, is_identifier, may_be_negative
+from millrace.console.files.grid import stop
+from millrace.console.new.columns import LeftOut, Observed
+from millrace.console.new.keys import rank_of_names
+from millrace.console.new.numbers import finite_bounds, usual_bounds
+from millrace.console.new.read import Source
+from millrace.console.new.words import counted, is_identifier, may_be_negative
 from millrace.contract.kinds import FLOAT32_MAX
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.allowed import Allowed

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from console.new.families import Family, suited
-from console.new.kinds import LABEL_KINDS
-from console.new.spans import CONFIDENCE, Naive, Spans, least, margin
+from millrace.console.new.families import Family, suited
+from millrace.console.new.kinds import LABEL_KINDS
+from millrace.console.new.spans import CONFIDENCE, Naive, Spans, least, margin
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.load import TYPES_OF_KIND
 from millrace.contract.number_format import NumberFormat

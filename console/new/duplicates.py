@@ -8,8 +8,8 @@ from math import log
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.new.columns import LeftOut, Observed
-from console.new.words import repeated_rows
+from millrace.console.new.columns import LeftOut, Observed
+from millrace.console.new.words import repeated_rows
 
 REPEATED = 0.01
 """Repeated rows are reported if they are more than this share of the rows, and more than chance makes them."""

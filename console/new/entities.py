@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from console.new.columns import LeftOut
-from console.new.features import Features
-from console.new.kinds import LABEL_KINDS, Classes
-from console.new.reading import Reading
-from console.new.roles import Choices
-from console.new.words import is_identifier
+from millrace.console.new.columns import LeftOut
+from millrace.console.new.features import Features
+from millrace.console.new.kinds import LABEL_KINDS, Classes
+from millrace.console.new.reading import Reading
+from millrace.console.new.roles import Choices
+from millrace.console.new.words import is_identifier
 from millrace.contract.kinds import FLOATS
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import LINE

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from console.image_folder import PARTS
-from console.new.columns import LeftOut, Observed
-from console.new.contract import is_free_text, why_no_feature
-from console.new.duplicates import copies
-from console.new.times import Series, far_times
+from millrace.console.image_folder import PARTS
+from millrace.console.new.columns import LeftOut, Observed
+from millrace.console.new.contract import is_free_text, why_no_feature
+from millrace.console.new.duplicates import copies
+from millrace.console.new.times import Series, far_times
 from millrace.contract.schema import Table
 from millrace.datasets.examples import Examples
 from millrace.features.as_of import EntityTimes, entity_times

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.files.given import Given
-from console.files.grid import stop
-from console.files.inside import Inside
-from console.image_folder import SUFFIXES, find_images
-from console.new.contract import read_rows
-from console.new.read import Source, names_of, read_source
+from millrace.console.files.given import Given
+from millrace.console.files.grid import stop
+from millrace.console.files.inside import Inside
+from millrace.console.image_folder import SUFFIXES, find_images
+from millrace.console.new.contract import read_rows
+from millrace.console.new.read import Source, names_of, read_source
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import LINE, Table
 from millrace.contract.violation import QuarantinedRow

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.new.columns import MOST_MISFITS
-from console.new.times import REGULAR, hours_in_words
-from console.new.words import is_identifier, why_protected
+from millrace.console.new.columns import MOST_MISFITS
+from millrace.console.new.times import REGULAR, hours_in_words
+from millrace.console.new.words import is_identifier, why_protected
 
 if TYPE_CHECKING:
-    from console.new.columns import Observed
-    from console.new.times import Places
+    from millrace.console.new.columns import Observed
+    from millrace.console.new.times import Places
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9_./:#-]{0,63}$"
 DIGIT = r"[0-9]"

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.new.contract import column_of, column_of_classes
-from console.new.read import NUMBER
-from console.new.words import MISSING, is_called, words_of_name
+from millrace.console.new.contract import column_of, column_of_classes
+from millrace.console.new.read import NUMBER
+from millrace.console.new.words import MISSING, is_called, words_of_name
 from millrace.contract.schema import Column
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.median import Median
@@ -21,7 +21,7 @@ from millrace.evaluation.naive.rule import NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 
 if TYPE_CHECKING:
-    from console.new.columns import Observed
+    from millrace.console.new.columns import Observed
     from millrace.models.parameters import Scale
 
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")

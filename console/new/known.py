@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from console.new.features import Features
-from console.new.reading import Reading
-from console.new.words import words_of_name
+from millrace.console.new.features import Features
+from millrace.console.new.reading import Reading
+from millrace.console.new.words import words_of_name
 from millrace.contract.ahead import Ahead
 from millrace.contract.kinds import arrow_type
 from millrace.contract.schema import Column

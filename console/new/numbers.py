@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.new.columns import Observed
+from millrace.console.new.columns import Observed
 
 USUAL = (0.01, 0.5, 0.99)
 """Quantiles: the lowest usual value, the middle, the highest usual value."""

@@ -10,27 +10,27 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from console.image_folder import SPLIT
-from console.new.candidates import Candidate, candidates
-from console.new.columns import LeftOut, Observed
-from console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
-from console.new.duplicates import recodings
-from console.new.entities import Division, by_group, find_division
-from console.new.families import PartAtHand
-from console.new.features import Features, find_features, find_leaks
-from console.new.files import typed_rows
-from console.new.kinds import LABEL_KINDS, Classes
-from console.new.known import filled, with_known
-from console.new.read import Source
-from console.new.reading import OBSERVED_AT, ROW_ID, Reading, read
-from console.new.rehearsal import Rehearsal, rehearse
-from console.new.remarks import empty_cells, findings, spellings, standing_still
-from console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
-from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
-from console.new.times import Series, find_series, without_rows
-from console.new.too_good import afterwards, too_good
-from console.new.trial import LATE, Trial, run_trial
-from console.words import count
+from millrace.console.image_folder import SPLIT
+from millrace.console.new.candidates import Candidate, candidates
+from millrace.console.new.columns import LeftOut, Observed
+from millrace.console.new.declare import ProposedPrediction, contract_document, usual_family, workload_document
+from millrace.console.new.duplicates import recodings
+from millrace.console.new.entities import Division, by_group, find_division
+from millrace.console.new.families import PartAtHand
+from millrace.console.new.features import Features, find_features, find_leaks
+from millrace.console.new.files import typed_rows
+from millrace.console.new.kinds import LABEL_KINDS, Classes
+from millrace.console.new.known import filled, with_known
+from millrace.console.new.read import Source
+from millrace.console.new.reading import OBSERVED_AT, ROW_ID, Reading, read
+from millrace.console.new.rehearsal import Rehearsal, rehearse
+from millrace.console.new.remarks import empty_cells, findings, spellings, standing_still
+from millrace.console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
+from millrace.console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
+from millrace.console.new.times import Series, find_series, without_rows
+from millrace.console.new.too_good import afterwards, too_good
+from millrace.console.new.trial import LATE, Trial, run_trial
+from millrace.console.words import count
 from millrace.contract.future import up_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.range import Range

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from console.files.catalogue import TABLES
-from console.files.given import Given
-from console.files.grid import Grid, repeats, stop
-from console.new.words import without, words_of_no_amount
-from console.words import count
+from millrace.console.files.catalogue import TABLES
+from millrace.console.files.given import Given
+from millrace.console.files.grid import Grid, repeats, stop
+from millrace.console.new.words import without, words_of_no_amount
+from millrace.console.words import count
 from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.parts import CellPart
 from millrace.contract.schema import LINE, Column, Table

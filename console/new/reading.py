@@ -9,18 +9,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from console.image_folder import SPLIT
-from console.new.columns import LeftOut, Observed, few_rows, observe
-from console.new.contract import as_in_file, column_of, observe_images, relaxed
-from console.new.declare import ProposedPrediction
-from console.new.features import Features
-from console.new.keys import repeated_cells
-from console.new.kinds import LABEL_KINDS, label_scale, own_classes, two_classes
-from console.new.read import Source
-from console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
-from console.new.shared_cells import part_cells
-from console.new.times import looks_like_local_time, times_of_day
-from console.new.words import once, repeated_rows, why_protected
+from millrace.console.image_folder import SPLIT
+from millrace.console.new.columns import LeftOut, Observed, few_rows, observe
+from millrace.console.new.contract import as_in_file, column_of, observe_images, relaxed
+from millrace.console.new.declare import ProposedPrediction
+from millrace.console.new.features import Features
+from millrace.console.new.keys import repeated_cells
+from millrace.console.new.kinds import LABEL_KINDS, label_scale, own_classes, two_classes
+from millrace.console.new.read import Source
+from millrace.console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
+from millrace.console.new.shared_cells import part_cells
+from millrace.console.new.times import looks_like_local_time, times_of_day
+from millrace.console.new.words import once, repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Generated, Table

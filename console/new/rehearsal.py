@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from console.new.kinds import LabelKind
-from console.new.spans import Naive
+from millrace.console.new.kinds import LabelKind
+from millrace.console.new.spans import Naive
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.datasets.examples import LABEL, Examples, examples, horizon_of

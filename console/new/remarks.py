@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from console.new.columns import Observed
-from console.new.contract import column_of
-from console.new.duplicates import equal_rows
-from console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
-from console.new.spans import RARE
-from console.new.times import far_times
-from console.new.words import counted, share_of
+from millrace.console.new.columns import Observed
+from millrace.console.new.contract import column_of
+from millrace.console.new.duplicates import equal_rows
+from millrace.console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
+from millrace.console.new.spans import RARE
+from millrace.console.new.times import far_times
+from millrace.console.new.words import counted, share_of
 
 FEW_OF_A_CLASS = 50
 """A class of fewer rows is reported."""

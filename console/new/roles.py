@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
-from console.new.columns import MOST_MISFITS, Observed
-from console.new.keys import Panel, Panels, are_evenly_spaced, rank_of_names, repeated_cells
-from console.new.kinds import FLAGS, LABEL_KINDS, LABELS, NEGATIVE, as_flag, described, likely_kind
-from console.new.read import Source
-from console.new.words import counted, is_called, is_identifier, why_protected
+from millrace.console.new.columns import MOST_MISFITS, Observed
+from millrace.console.new.keys import Panel, Panels, are_evenly_spaced, rank_of_names, repeated_cells
+from millrace.console.new.kinds import FLAGS, LABEL_KINDS, LABELS, NEGATIVE, as_flag, described, likely_kind
+from millrace.console.new.read import Source
+from millrace.console.new.words import counted, is_called, is_identifier, why_protected
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 

@@ -12,7 +12,7 @@ from typing import IO
 
 import pyarrow.parquet as pq
 
-from console.files.given import Given
+from millrace.console.files.given import Given
 from millrace.errors import DropError
 from millrace.files.pages import check_footer
 from millrace.files.sniff import HEAD_BYTES, format_of

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.files.grid import stop
-from console.new.read import Source
-from console.new.roles import Choices
-from console.new.words import MISSING
+from millrace.console.files.grid import stop
+from millrace.console.new.read import Source
+from millrace.console.new.roles import Choices
+from millrace.console.new.words import MISSING
 from millrace.contract.parts import MOST_PLACES, CellPart, items_of
 
 SEPARATORS = (";", "|", ",")

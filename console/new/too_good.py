@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from console.new.features import Features, binned, naive_error, rule_error
-from console.new.rehearsal import Rehearsal
-from console.new.trial import Trial
+from millrace.console.new.features import Features, binned, naive_error, rule_error
+from millrace.console.new.rehearsal import Rehearsal
+from millrace.console.new.trial import Trial
 from millrace.tasks.figures import short
 
 TOO_GOOD = 0.2

@@ -1,6 +1,6 @@
 """Tries candidates on the file's own rows, and says what each choice gains.
 
-The training image's second entry does it in a process of its own: `python -m jobs.training try`."""
+The training image's second entry does it in a process of its own: `python -m millrace.jobs.training try`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from console.new.candidates import Candidate
+from millrace.console.new.candidates import Candidate
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL
 from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, NotTried, Tried
 from millrace.tasks.figures import short
@@ -117,7 +117,7 @@ def run_trial(
         _write(root, documents, contract_yaml, rows, {MINUTES: str(minutes), USUAL: str(usual)}, part)
         # Each process of the trial has one thread, so that two of them take two processors.
         environment = {**os.environ, "MILLRACE_ML_ROOT": str(root), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "jobs.training", "try"]
+        command = [sys.executable, "-m", "millrace.jobs.training", "try"]
         code, out, errors = _run(command, environment, longest_s=60 * LATE * minutes)
     if code:
         last = (errors.strip().splitlines() or ["it ended without a word"])[-1]

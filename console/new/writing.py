@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from console.actions.past import Pasts, json_rows
-from console.files.catalogue import TABLE_FILES
-from console.files.given import Given
-from console.new.files import droppable
-from console.new.proposal import Proposal
+from millrace.console.actions.past import Pasts, json_rows
+from millrace.console.files.catalogue import TABLE_FILES
+from millrace.console.files.given import Given
+from millrace.console.new.files import droppable
+from millrace.console.new.proposal import Proposal
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import LINE, Contract, Table
 from millrace.errors import ConfigurationError

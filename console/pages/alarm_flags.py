@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from console.pages.markup import element
-from console.pages.scale import Scale
-from console.pages.time_axis import is_on, middle
-from console.presenters.alarms import monitor_run_before, worst_window
-from console.queries.monitoring import AlarmRaised, AlarmStays
-from console.queries.report import WorkloadReport
-from console.words import day, spelled
+from millrace.console.pages.markup import element
+from millrace.console.pages.scale import Scale
+from millrace.console.pages.time_axis import is_on, middle
+from millrace.console.presenters.alarms import monitor_run_before, worst_window
+from millrace.console.queries.monitoring import AlarmRaised, AlarmStays
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.words import day, spelled
 from millrace.messages.monitor import GIVE_UP_WINDOWS, WindowReport
 
 AlarmT = TypeVar("AlarmT", AlarmRaised, AlarmStays)

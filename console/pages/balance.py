@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.presenters.catalogue import outcome, titled
-from console.queries.answers import answer
-from console.queries.money.gain import UNIT, Gain, gain_of
-from console.queries.report import WorkloadReport
-from console.queries.runs import parent_of
-from console.words import count
+from millrace.console.presenters.catalogue import outcome, titled
+from millrace.console.queries.answers import answer
+from millrace.console.queries.money.gain import UNIT, Gain, gain_of
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.runs import parent_of
+from millrace.console.words import count
 from millrace.messages.retrain import RetrainingDecided
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from console.presenters.alarms import explain, monitor_run_before
-from console.presenters.release import live_since
-from console.queries.answers import answer
-from console.queries.executions import Execution
-from console.queries.monitoring import AlarmRaised
-from console.queries.report import WorkloadReport
-from console.queries.versions import NEVER
-from console.words import day, listed, spelled
+from millrace.console.presenters.alarms import explain, monitor_run_before
+from millrace.console.presenters.release import live_since
+from millrace.console.queries.answers import answer
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.monitoring import AlarmRaised
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.versions import NEVER
+from millrace.console.words import day, listed, spelled
 from millrace.messages.release import ReleaseStarted, Rollback
 
 NEWEST = 3

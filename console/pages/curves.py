@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from console.pages.markup import element, together
-from console.pages.scale import Scale, apart, short
-from console.queries.training_curves import Epoch
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale, apart, short
+from millrace.console.queries.training_curves import Epoch
 
 WIDTH, HEIGHT = 330.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 66.0, 12.0, 26.0

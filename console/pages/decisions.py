@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from console.pages.template import template
-from console.words import spelled
+from millrace.console.pages.template import template
+from millrace.console.words import spelled
 from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 from millrace.tasks.answer import in_words

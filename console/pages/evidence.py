@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from console.words import spelled
+from millrace.console.words import spelled
 from millrace.evaluation.evidence import Estimate, GroupFigures
 from millrace.evaluation.report import Evaluation
 from millrace.tasks import figures

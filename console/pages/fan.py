@@ -6,8 +6,8 @@ import math
 
 from markupsafe import Markup
 
-from console.pages.markup import element, together
-from console.pages.scale import Scale, short
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale, short
 from millrace.evaluation.evidence import ForecastExample
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340.0, 170.0, 44.0, 10.0, 26.0, 30.0

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.commands import command
-from console.pages.template import template
-from console.pages.version import version_path, waits
-from console.presenters.catalogue import outcome, run_title, titled
-from console.presenters.presenter import Tone
-from console.queries.executions import Execution
-from console.queries.overview import RecentRuns, UnreadWorkload, WorkloadState
-from console.queries.runs import SHORT
-from console.queries.unread import Unread
-from console.words import age, count, spelled
+from millrace.console.commands import command
+from millrace.console.pages.template import template
+from millrace.console.pages.version import version_path, waits
+from millrace.console.presenters.catalogue import outcome, run_title, titled
+from millrace.console.presenters.presenter import Tone
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.overview import RecentRuns, UnreadWorkload, WorkloadState
+from millrace.console.queries.runs import SHORT
+from millrace.console.queries.unread import Unread
+from millrace.console.words import age, count, spelled
 from millrace.names import Platform
 
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": ""}

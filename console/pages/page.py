@@ -10,28 +10,28 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
-from console import words
-from console.commands import command
-from console.pages.balance import balance_of
-from console.pages.curves import curves
-from console.pages.evidence import evidence
-from console.pages.explanations import explanations
-from console.pages.fan import fan
-from console.pages.reliability import reliability
-from console.pages.rungs import rungs
-from console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
-from console.pages.template import template
-from console.pages.timeline import timeline
-from console.pages.truth_by_answer import truth_by_answer
-from console.pages.weeks import weeks
-from console.presenters import gates
-from console.presenters.catalogue import titled
-from console.queries.executions import Execution
-from console.queries.link import Link
-from console.queries.monitoring import staying_alarms
-from console.queries.monitoring_limits import missing_labels
-from console.queries.report import WorkloadReport
-from console.queries.served import ServedWindow, served_windows
+from millrace.console import words
+from millrace.console.commands import command
+from millrace.console.pages.balance import balance_of
+from millrace.console.pages.curves import curves
+from millrace.console.pages.evidence import evidence
+from millrace.console.pages.explanations import explanations
+from millrace.console.pages.fan import fan
+from millrace.console.pages.reliability import reliability
+from millrace.console.pages.rungs import rungs
+from millrace.console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
+from millrace.console.pages.template import template
+from millrace.console.pages.timeline import timeline
+from millrace.console.pages.truth_by_answer import truth_by_answer
+from millrace.console.pages.weeks import weeks
+from millrace.console.presenters import gates
+from millrace.console.presenters.catalogue import titled
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.link import Link
+from millrace.console.queries.monitoring import staying_alarms
+from millrace.console.queries.monitoring_limits import missing_labels
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.served import ServedWindow, served_windows
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES, WorkloadNames

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from console.pages.markup import element, together
-from console.pages.scale import Scale
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale
 from millrace.tasks.metrics import ReliabilityBin
 
 SIZE, LEFT, RIGHT, TOP, BOTTOM = 200.0, 40.0, 12.0, 26.0, 34.0

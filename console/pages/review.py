@@ -8,14 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from console.pages.markup import element, together
-from console.pages.scale import Scale
-from console.pages.template import template
-from console.pictures import data_uri
-from console.presenters.contributions import contribution_rows
-from console.queries.reviews import Question, ShownItem, Waiting
-from console.queries.unread import Unread
-from console.words import age, figure, spelled
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale
+from millrace.console.pages.template import template
+from millrace.console.pictures import data_uri
+from millrace.console.presenters.contributions import contribution_rows
+from millrace.console.queries.reviews import Question, ShownItem, Waiting
+from millrace.console.queries.unread import Unread
+from millrace.console.words import age, figure, spelled
 from millrace.contract.kinds import INTEGERS, NUMBERS
 from millrace.contract.schema import Table
 from millrace.decisions.review import ReviewItem

@@ -9,11 +9,11 @@ from itertools import accumulate
 
 from markupsafe import Markup
 
-from console.pages.markup import element, together
-from console.pages.scale import Scale, apart, short
-from console.presenters.presenter import Tone
-from console.queries.live import reviewed_in_words
-from console.words import age, count
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale, apart, short
+from millrace.console.presenters.presenter import Tone
+from millrace.console.queries.live import reviewed_in_words
+from millrace.console.words import age, count
 from millrace.messages.climb import Climb
 
 WIDTH, HEIGHT = 330.0, 150.0

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from console.pages.markup import element, together
-from console.pages.scale import Scale, short
-from console.pages.template import template
-from console.pages.time_axis import ticks
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale, short
+from millrace.console.pages.template import template
+from millrace.console.pages.time_axis import ticks
 from millrace.simulation.proposal import PolicyComparison, Row
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 16.0

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
-from console.pages.changes import changes
-from console.presenters.alarms import monitor_run_before, worst_window
-from console.queries.answers import answer, reason_of
-from console.queries.drops import Drop
-from console.queries.report import JudgedModel, WorkloadReport
-from console.queries.versions import losses_beside, newer_rows_of_rule
-from console.words import count, day, last_day, span
+from millrace.console.pages.changes import changes
+from millrace.console.presenters.alarms import monitor_run_before, worst_window
+from millrace.console.queries.answers import answer, reason_of
+from millrace.console.queries.drops import Drop
+from millrace.console.queries.report import JudgedModel, WorkloadReport
+from millrace.console.queries.versions import losses_beside, newer_rows_of_rule
+from millrace.console.words import count, day, last_day, span
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import parse_utc
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
-from console.pages.scale import Scale, months
-from console.queries.monitoring import ChampionPeriod, MonitoredWindow
+from millrace.console.pages.scale import Scale, months
+from millrace.console.queries.monitoring import ChampionPeriod, MonitoredWindow
 from millrace.messages.monitor import WindowReport
 
 NEAR = timedelta(days=31)

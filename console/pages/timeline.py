@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time
 
-from console.presenters.alarms import explain, monitor_run_before
-from console.presenters.catalogue import PRESENTERS, outcome, titled
-from console.presenters.presenter import RunSummary, TimelineEntry
-from console.queries.audit_records import Withdrawal
-from console.queries.executions import Execution
-from console.queries.monitoring import AlarmRaised
-from console.queries.report import WorkloadReport
-from console.queries.runs import parent_of
-from console.words import count, spelled
+from millrace.console.presenters.alarms import explain, monitor_run_before
+from millrace.console.presenters.catalogue import PRESENTERS, outcome, titled
+from millrace.console.presenters.presenter import RunSummary, TimelineEntry
+from millrace.console.queries.audit_records import Withdrawal
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.monitoring import AlarmRaised
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.runs import parent_of
+from millrace.console.words import count, spelled
 
 
 def timeline(report: WorkloadReport) -> tuple[TimelineEntry, ...]:

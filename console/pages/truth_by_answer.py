@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from console.pages.markup import element, together
-from console.pages.scale import Scale, short
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale, short
 from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 260.0, 220.0, 48.0, 12.0, 26.0, 34.0

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.commands import command
-from console.pages.page import MODEL_FILTERS, model_parts
-from console.pages.template import template
-from console.queries.report import JudgedModel
-from console.queries.runs import SHORT
-from console.queries.unread import Unread
-from console.queries.versions import WaitingVersion
-from console.words import age
 from millrace.artefact.signing import SignedVersion
+from millrace.console.commands import command
+from millrace.console.pages.page import MODEL_FILTERS, model_parts
+from millrace.console.pages.template import template
+from millrace.console.queries.report import JudgedModel
+from millrace.console.queries.runs import SHORT
+from millrace.console.queries.unread import Unread
+from millrace.console.queries.versions import WaitingVersion
+from millrace.console.words import age
 from millrace.names import WorkloadNames
 from millrace.release.promotion import objection_to
 from millrace.release.registry import APPROVED, PENDING, Package

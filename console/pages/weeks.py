@@ -8,14 +8,14 @@ from datetime import timedelta
 
 from markupsafe import Markup
 
-from console.pages.alarm_flags import hollow_flags, raised_flags
-from console.pages.decisions import decisions_path
-from console.pages.markup import element, together
-from console.pages.scale import Scale, short
-from console.pages.time_axis import is_on, middle, ticks, time_axis
-from console.queries.monitoring import AlarmStays, ChampionPeriod, MonitoredWindow
-from console.queries.report import WorkloadReport
-from console.words import listed, spelled
+from millrace.console.pages.alarm_flags import hollow_flags, raised_flags
+from millrace.console.pages.decisions import decisions_path
+from millrace.console.pages.markup import element, together
+from millrace.console.pages.scale import Scale, short
+from millrace.console.pages.time_axis import is_on, middle, ticks, time_axis
+from millrace.console.queries.monitoring import AlarmStays, ChampionPeriod, MonitoredWindow
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.words import listed, spelled
 from millrace.monitoring.alarms import RATIO_ALARMS
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0

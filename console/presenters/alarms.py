@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from console.words import count, listed, spelled, times
+from millrace.console.words import count, listed, spelled, times
 from millrace.messages.monitor import DriftFinding, MonitorReport, WindowReport
 from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
 
 if TYPE_CHECKING:
-    from console.queries.monitoring import MonitorRun
-    from console.queries.report import WorkloadReport
+    from millrace.console.queries.monitoring import MonitorRun
+    from millrace.console.queries.report import WorkloadReport
 
 
 def explain(name: str, run: MonitorRun, report: WorkloadReport) -> str:

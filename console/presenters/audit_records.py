@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from console.presenters.gates import compared
-from console.presenters.train import extent, warnings_of
-from console.queries.audit_records import what_of
-from console.queries.failures import failure_of
-from console.queries.runs import short_name
-from console.words import count, day
+from millrace.console.presenters.gates import compared
+from millrace.console.presenters.train import extent, warnings_of
+from millrace.console.queries.audit_records import what_of
+from millrace.console.queries.failures import failure_of
+from millrace.console.queries.runs import short_name
+from millrace.console.words import count, day
 from millrace.messages.audit import (
     AlarmAcknowledged,
     AuditEvent,

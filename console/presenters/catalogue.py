@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from console.presenters import ingest, monitor, query, release, retrain, score, teardown, train
-from console.presenters.presenter import Document, Outcome, Presenter
-from console.queries.executions import Execution
-from console.queries.quarantine import ReasonCount
+from millrace.console.presenters import ingest, monitor, query, release, retrain, score, teardown, train
+from millrace.console.presenters.presenter import Document, Outcome, Presenter
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
 from millrace.names import WorkloadNames
 
 PRESENTERS: Mapping[str, Presenter] = {

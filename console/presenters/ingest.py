@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from console.presenters.drops import (
+from millrace.console.presenters.drops import (
     dropped_object,
     example,
     look,
@@ -16,16 +16,16 @@ from console.presenters.drops import (
     quarantined_rows,
     rejected,
 )
-from console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
-from console.queries.answers import DropAnswer, drops_of
-from console.words import count
+from millrace.console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
+from millrace.console.queries.answers import DropAnswer, drops_of
+from millrace.console.words import count
 from millrace.datasets.quarantine import together
 from millrace.messages.ingest import Committed
 
 if TYPE_CHECKING:
-    from console.queries.executions import Execution
-    from console.queries.quarantine import ReasonCount
-    from console.queries.report import WorkloadReport
+    from millrace.console.queries.executions import Execution
+    from millrace.console.queries.quarantine import ReasonCount
+    from millrace.console.queries.report import WorkloadReport
 
 
 def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:

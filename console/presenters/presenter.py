@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from console.words import day
+from millrace.console.words import day
 
 if TYPE_CHECKING:
-    from console.queries.executions import Execution
-    from console.queries.monitoring import MonitorRun
-    from console.queries.quarantine import ReasonCount
-    from console.queries.report import WorkloadReport
+    from millrace.console.queries.executions import Execution
+    from millrace.console.queries.monitoring import MonitorRun
+    from millrace.console.queries.quarantine import ReasonCount
+    from millrace.console.queries.report import WorkloadReport
 
 Document = Mapping[str, Any]
 """A JSON object, such as an execution's input."""

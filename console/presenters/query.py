@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document, Outcome, Presenter
+from millrace.console.presenters.presenter import Document, Outcome, Presenter
 from millrace.names import QUERY
 
 if TYPE_CHECKING:
-    from console.queries.executions import Execution
-    from console.queries.quarantine import ReasonCount
-    from console.queries.report import WorkloadReport
+    from millrace.console.queries.executions import Execution
+    from millrace.console.queries.quarantine import ReasonCount
+    from millrace.console.queries.report import WorkloadReport
 
 
 def _subject(_: Document, detail: Document) -> str:

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
-from console.queries.answers import answer
-from console.words import brief, count
+from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
+from millrace.console.queries.answers import answer
+from millrace.console.words import brief, count
 from millrace.messages.climb import PhaseJudged
 from millrace.messages.release import ReleaseAdvanced, ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
 
 if TYPE_CHECKING:
-    from console.queries.executions import Execution
-    from console.queries.quarantine import ReasonCount
-    from console.queries.report import WorkloadReport
+    from millrace.console.queries.executions import Execution
+    from millrace.console.queries.quarantine import ReasonCount
+    from millrace.console.queries.report import WorkloadReport
 
 
 def _subject(given: Document, detail: Document) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
-from console.queries.answers import answer
-from console.words import day, spelled
+from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
+from millrace.console.queries.answers import answer
+from millrace.console.words import day, spelled
 from millrace.messages.retrain import RetrainingDecided, RetrainingReason
 
 if TYPE_CHECKING:
-    from console.queries.executions import Execution
-    from console.queries.quarantine import ReasonCount
-    from console.queries.report import WorkloadReport
+    from millrace.console.queries.executions import Execution
+    from millrace.console.queries.quarantine import ReasonCount
+    from millrace.console.queries.report import WorkloadReport
 
 
 def _subject(given: Document, detail: Document) -> str:

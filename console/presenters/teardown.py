@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.presenters.presenter import Outcome, Presenter, RunSummary
+from millrace.console.presenters.presenter import Outcome, Presenter, RunSummary
 
 LEFT = "rules, schedules and the queue of drops are off; the stacks are left"
 

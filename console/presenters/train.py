@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
-from console.queries.answers import answer, reason_of
-from console.words import count, listed
+from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
+from millrace.console.queries.answers import answer, reason_of
+from millrace.console.words import count, listed
 from millrace.messages.train import (
     BudgetChecked,
     BudgetRefusal,
@@ -18,9 +18,9 @@ from millrace.messages.train import (
 )
 
 if TYPE_CHECKING:
-    from console.queries.executions import Execution
-    from console.queries.quarantine import ReasonCount
-    from console.queries.report import WorkloadReport
+    from millrace.console.queries.executions import Execution
+    from millrace.console.queries.quarantine import ReasonCount
+    from millrace.console.queries.report import WorkloadReport
 
 
 def _subject(given: Document, detail: Document) -> str:

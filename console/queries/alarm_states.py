@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from console.environment import Environment
-from console.queries.monitoring import MonitorRun
+from millrace.console.environment import Environment
+from millrace.console.queries.monitoring import MonitorRun
 from millrace.monitoring.alarms import every_monitor_alarm, published
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from console.queries.executions import Execution
+from millrace.console.queries.executions import Execution
 from millrace.messages.envelope import Message
 from millrace.messages.ingest import Committed, CommittedDrops, Ingested, RejectedDrop
 from millrace.messages.retrain import RetrainingRequest

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.columns import column
-from console.environment import Environment
+from millrace.console.columns import column
+from millrace.console.environment import Environment
 from millrace.errors import AuditChainError, EnvironmentNotFoundError
 from millrace.state.audit_chain import (
     BEFORE_THE_FIRST,

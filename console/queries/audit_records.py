@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from console.environment import Environment
+from millrace.console.environment import Environment
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.names import WorkloadNames

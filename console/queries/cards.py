@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from console.environment import Environment
-from console.queries.stored import find_object
-from console.queries.versions import registry_of, state_of
 from millrace.artefact.artefact import digest
+from millrace.console.environment import Environment
+from millrace.console.queries.stored import find_object
+from millrace.console.queries.versions import registry_of, state_of
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.release.bom import BOM_FILE

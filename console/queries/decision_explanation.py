@@ -6,12 +6,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.kept_rows import read_row, require_decision
-from console.queries.stored import unpack
-from console.queries.versions import registry_of
 from millrace.artefact.inference import Model
 from millrace.aws.objects import read_object
+from millrace.console.environment import Environment
+from millrace.console.queries.kept_rows import read_row, require_decision
+from millrace.console.queries.stored import unpack
+from millrace.console.queries.versions import registry_of
 from millrace.contract.kinds import from_base64
 from millrace.errors import EnvironmentNotFoundError
 from millrace.explanations.requested import explanation_of

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from console.environment import Environment
 from millrace.aws.objects import entries_below
+from millrace.console.environment import Environment
 from millrace.decisions import store
 from millrace.decisions.record import Decision
 from millrace.decisions.scored import MOST_ROWS

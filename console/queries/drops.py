@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from console.queries.answers import DropAnswer, drops_of
-from console.queries.executions import Execution
-from console.queries.quarantine import ReasonCount
+from millrace.console.queries.answers import DropAnswer, drops_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ If a child run waited for the job, the child's own error `States.TaskFailed` com
 UNEXPECTED = "an unexpected error in "
 """How the reason of an exception begins that is none of ours: a defect, whose class says nothing to who reads it."""
 DEFECT = re.compile(r"^AlgorithmError: (?P<type>[A-Z]\w+): (?P<message>.*), exit code: 1$", re.DOTALL)
-"""The reason of a job that an exception of Python ended, as `jobs.runtime` writes it."""
+"""The reason of a job that an exception of Python ended, as `millrace.jobs.runtime` writes it."""
 FUNCTION = re.compile(r"\bfunctions/(\w+)/")
 """The name of a function of ours in a traceback."""
 

@@ -9,10 +9,10 @@ from itertools import islice
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.executions import list_executions
-from console.queries.runs import SHORT
-from console.queries.versions import find_waiting, state_of
+from millrace.console.environment import Environment
+from millrace.console.queries.executions import list_executions
+from millrace.console.queries.runs import SHORT
+from millrace.console.queries.versions import find_waiting, state_of
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 

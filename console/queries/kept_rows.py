@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from console.queries.decisions import find_decision
-from console.queries.stored import find_object
 from millrace.artefact.batch import ROW
+from millrace.console.queries.decisions import find_decision
+from millrace.console.queries.stored import find_object
 from millrace.decisions import captured
 from millrace.errors import EnvironmentNotFoundError
 from millrace.features import catalogue as encoders
 from millrace.messages.ingest import Staging
 
 if TYPE_CHECKING:
-    from console.environment import Environment
+    from millrace.console.environment import Environment
     from millrace.decisions.store import LocatedDecision
     from millrace.features.catalogue import Features
     from millrace.names import WorkloadNames

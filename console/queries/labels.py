@@ -14,12 +14,12 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
-from console.environment import Environment
-from console.queries.monitoring import find_monitor_runs
-from console.queries.reviews import find_items
-from console.queries.table_files import data_files, read_metadata, read_rows
-from console.queries.versions import registry_of
 from millrace.aws.objects import read_object
+from millrace.console.environment import Environment
+from millrace.console.queries.monitoring import find_monitor_runs
+from millrace.console.queries.reviews import find_items
+from millrace.console.queries.table_files import data_files, read_metadata, read_rows
+from millrace.console.queries.versions import registry_of
 from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import ARRIVED, PREDICTION_ID

@@ -11,16 +11,26 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.kept_rows import captured_uris, require_decision
-from console.queries.labels import KnownLabel, LearntDrop, find_labels, find_learners, learnt_drops
-from console.queries.link import MISSING, Link, State, broken, checked, compared, endpoint_link, recorded, score_link
-from console.queries.reviews import find_items
-from console.queries.stored import as_file, find_object, manifest_uris, unpack
-from console.queries.table_files import read_metadata
-from console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
+from millrace.console.environment import Environment
+from millrace.console.queries.kept_rows import captured_uris, require_decision
+from millrace.console.queries.labels import KnownLabel, LearntDrop, find_labels, find_learners, learnt_drops
+from millrace.console.queries.link import (
+    MISSING,
+    Link,
+    State,
+    broken,
+    checked,
+    compared,
+    endpoint_link,
+    recorded,
+    score_link,
+)
+from millrace.console.queries.reviews import find_items
+from millrace.console.queries.stored import as_file, find_object, manifest_uris, unpack
+from millrace.console.queries.table_files import read_metadata
+from millrace.console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.versions import data_digest

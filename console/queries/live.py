@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from console.environment import Environment
-from console.queries.audit_records import find_records
-from console.queries.stored import find_object
-from console.queries.versions import climbing_version, state_of
-from console.words import age
 from millrace.aws.objects import keys_below, read_object, split_uri
+from millrace.console.environment import Environment
+from millrace.console.queries.audit_records import find_records
+from millrace.console.queries.stored import find_object
+from millrace.console.queries.versions import climbing_version, state_of
+from millrace.console.words import age
 from millrace.decisions.standing import threshold_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided, VersionLive, VersionRolledBack

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.signatures import signing_key
-from console.queries.stored import find_object
-from console.queries.versions import registry_of
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_archive
 from millrace.artefact.inference import Model
 from millrace.artefact.signing import SignedVersion
 from millrace.aws.objects import download
+from millrace.console.environment import Environment
+from millrace.console.queries.signatures import signing_key
+from millrace.console.queries.stored import find_object
+from millrace.console.queries.versions import registry_of
 from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table

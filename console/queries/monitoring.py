@@ -8,10 +8,10 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
-from console.environment import Environment
-from console.queries.answers import alarm_of, answer
-from console.queries.executions import Execution, executions
-from console.queries.stored import find_object
+from millrace.console.environment import Environment
+from millrace.console.queries.answers import alarm_of, answer
+from millrace.console.queries.executions import Execution, executions
+from millrace.console.queries.stored import find_object
 from millrace.messages.audit import VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import (

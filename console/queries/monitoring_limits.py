@@ -10,11 +10,17 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from console.environment import Environment
-from console.queries.monitoring import MonitoredWindow, MonitoringBounds, MonitorRun, find_monitor_runs, windows
-from console.queries.stored import as_file, find_object, manifest_uris
-from console.queries.versions import state_of
 from millrace.aws.objects import read_object, split_uri
+from millrace.console.environment import Environment
+from millrace.console.queries.monitoring import (
+    MonitoredWindow,
+    MonitoringBounds,
+    MonitorRun,
+    find_monitor_runs,
+    windows,
+)
+from millrace.console.queries.stored import as_file, find_object, manifest_uris
+from millrace.console.queries.versions import state_of
 from millrace.decisions.absorbed import keys_taken
 from millrace.decisions.record import day_of
 from millrace.decisions.store import StoredObjects, rows_of, stored_days, stored_objects

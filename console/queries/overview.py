@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from console.environment import Environment
-from console.queries.alarm_states import AlarmState, find_alarm_states
-from console.queries.executions import Execution
-from console.queries.live import Automates, find_automates
-from console.queries.money.endpoint import find_asleep, words_of
-from console.queries.reviews import Waiting, find_waiting_reviews
-from console.queries.runs import Run, read_execution, runs_by_machine
-from console.queries.unread import Unread, part, unread
-from console.queries.versions import WaitingVersion, find_waiting, state_of
-from console.queries.waiting import WaitingDrops, read_waiting
 from millrace.aws.endpoints import BROKEN, find_endpoint
+from millrace.console.environment import Environment
+from millrace.console.queries.alarm_states import AlarmState, find_alarm_states
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.live import Automates, find_automates
+from millrace.console.queries.money.endpoint import find_asleep, words_of
+from millrace.console.queries.reviews import Waiting, find_waiting_reviews
+from millrace.console.queries.runs import Run, read_execution, runs_by_machine
+from millrace.console.queries.unread import Unread, part, unread
+from millrace.console.queries.versions import WaitingVersion, find_waiting, state_of
+from millrace.console.queries.waiting import WaitingDrops, read_waiting
 from millrace.errors import MillraceError
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
 from millrace.state.asleep import Asleep

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.queries.stored import manifest_uris
 from millrace.aws.objects import download, read_object
+from millrace.console.queries.stored import manifest_uris
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import Examples, examples, read_rows
 from millrace.workload.load import read_workload

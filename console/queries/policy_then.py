@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from console.environment import Environment
-from console.queries.versions import audit_of, state_of
 from millrace.aws.objects import download
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import audit_of, state_of
 from millrace.contract.kinds import FLOATS
 from millrace.contract.load import load_contract
 from millrace.decisions.policy import Acted, Acting, act

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from console import columns
-from console.environment import Environment
-from console.queries.answers import drops_of
-from console.queries.executions import Execution
-from console.queries.stored import find_object
 from millrace.aws.objects import key_of_version, keys_below
+from millrace.console import columns
+from millrace.console.environment import Environment
+from millrace.console.queries.answers import drops_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.stored import find_object
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
 from millrace.contract.violation import RuleViolation

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
+from millrace.console.environment import Environment
 from millrace.errors import QueryError
 from millrace.names import WorkloadNames
 from millrace.workload.prices import RATES

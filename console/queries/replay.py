@@ -18,13 +18,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.kept_rows import missing, read_row, require_decision
-from console.queries.policy_then import acted_then
-from console.queries.serving import Ask, serving
-from console.queries.signatures import verify_version
-from console.queries.versions import registry_of
 from millrace.artefact.artefact import Description, read_folder
+from millrace.console.environment import Environment
+from millrace.console.queries.kept_rows import missing, read_row, require_decision
+from millrace.console.queries.policy_then import acted_then
+from millrace.console.queries.serving import Ask, serving
+from millrace.console.queries.signatures import verify_version
+from millrace.console.queries.versions import registry_of
 from millrace.decisions.record import Answered, canonical
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import AnswerError, EnvironmentNotFoundError

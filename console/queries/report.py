@@ -9,18 +9,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from console.environment import Environment
-from console.queries.answers import drops_of
-from console.queries.audit_records import Withdrawal, find_withdrawals
-from console.queries.decisions import newest_decision
-from console.queries.drops import Drop, find_drops
-from console.queries.executions import Execution, executions
-from console.queries.lineage import trace_decision
-from console.queries.link import Link
-from console.queries.live import read_climbs
-from console.queries.money.month import find_usage
-from console.queries.money.work import CostLine, Job, find_jobs
-from console.queries.monitoring import (
+from millrace.console.environment import Environment
+from millrace.console.queries.answers import drops_of
+from millrace.console.queries.audit_records import Withdrawal, find_withdrawals
+from millrace.console.queries.decisions import newest_decision
+from millrace.console.queries.drops import Drop, find_drops
+from millrace.console.queries.executions import Execution, executions
+from millrace.console.queries.lineage import trace_decision
+from millrace.console.queries.link import Link
+from millrace.console.queries.live import read_climbs
+from millrace.console.queries.money.month import find_usage
+from millrace.console.queries.money.work import CostLine, Job, find_jobs
+from millrace.console.queries.monitoring import (
     AlarmRaised,
     ChampionPeriod,
     MonitoredWindow,
@@ -30,12 +30,12 @@ from console.queries.monitoring import (
     read_monitor_runs,
     windows,
 )
-from console.queries.monitoring_limits import Limit, find_limits, find_unjudged, read_watched
-from console.queries.quarantine import ReasonCount, count_reasons, find_rows
-from console.queries.served import find_rejected
-from console.queries.training_curves import Epoch, read_epochs
-from console.queries.unread import Unread, part
-from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
+from millrace.console.queries.monitoring_limits import Limit, find_limits, find_unjudged, read_watched
+from millrace.console.queries.quarantine import ReasonCount, count_reasons, find_rows
+from millrace.console.queries.served import find_rejected
+from millrace.console.queries.training_curves import Epoch, read_epochs
+from millrace.console.queries.unread import Unread, part
+from millrace.console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.messages.climb import Climb
 from millrace.names import WorkloadNames

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from console.environment import Environment
-from console.queries.decision_explanation import explain_decision
+from millrace.console.environment import Environment
+from millrace.console.queries.decision_explanation import explain_decision
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Table
 from millrace.decisions import captured, scored, store

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from console.queries.history import Step
+from millrace.console.queries.history import Step
 from millrace.messages.training_job import VALIDATION_LOSS, pattern
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder

@@ -12,8 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.executions import (
+from millrace.console.environment import Environment
+from millrace.console.queries.executions import (
     Execution,
     list_executions,
     not_deployed,
@@ -21,8 +21,8 @@ from console.queries.executions import (
     read_history,
     started_executions,
 )
-from console.queries.failures import failure_of
-from console.queries.history import Step, read_steps
+from millrace.console.queries.failures import failure_of
+from millrace.console.queries.history import Step, read_steps
 from millrace.errors import RunError
 from millrace.names import EVERY_MACHINE, MACHINES, TUNE, WorkloadNames
 from millrace.release.askers import STARTED_BY

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.files.catalogue import TABLE_FILES
 from millrace.artefact.batch import ROW
+from millrace.console.files.catalogue import TABLE_FILES
 from millrace.files.lines import BOM, lines_of
 from millrace.files.sniff import format_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from console.queries.quarantine import Row
+    from millrace.console.queries.quarantine import Row
     from millrace.contract.csv_form import CsvForm
     from millrace.contract.schema import Contract
     from millrace.tasks.task import AnswerField

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from math import exp, lgamma
 
-from console.environment import Environment
-from console.queries.drops import Drop
-from console.queries.money.work import DAY_S, MOST_DAYS
-from console.queries.monitoring import MonitoredWindow
-from console.words import spelled
+from millrace.console.environment import Environment
+from millrace.console.queries.drops import Drop
+from millrace.console.queries.money.work import DAY_S, MOST_DAYS
+from millrace.console.queries.monitoring import MonitoredWindow
+from millrace.console.words import spelled
 from millrace.messages.served import ServedReport
 from millrace.names import WorkloadNames
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from console.local_cloud.processes import Process, Processes
+from millrace.console.local_cloud.processes import Process, Processes
 from millrace.errors import AnswerError
 
 Ask = Callable[[Sequence[Mapping[str, Any]]], list[Mapping[str, Any]]]
@@ -35,7 +35,9 @@ def serving(folder: Path, *, version: str, model_digest: str) -> Iterator[Ask]:
         "SAGEMAKER_BIND_TO_PORT": str(port),
     }
     try:
-        program = processes.start("serving", ["jobs.serving", "serve"], log="serving.log", environment=variables)
+        program = processes.start(
+            "serving", ["millrace.jobs.serving", "serve"], log="serving.log", environment=variables
+        )
         _await(program, port)
         yield lambda rows: _ask(port, rows)
     finally:
@@ -62,7 +64,7 @@ def _await(program: Process, port: int) -> None:
         except OSError:
             time.sleep(0.02)
     said = program.log.read_text(errors="replace").splitlines()[-1:]
-    raise AnswerError(f"jobs.serving: expected an answer within {START_S:g} s, got {' '.join(said) or 'none'}")
+    raise AnswerError(f"millrace.jobs.serving: expected an answer within {START_S:g} s, got {' '.join(said) or 'none'}")
 
 
 def _exchange(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:

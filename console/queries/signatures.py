@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from console.columns import column
-from console.environment import Environment
-from console.queries.cards import find_package
-from console.queries.stored import find_object
 from millrace.artefact.artefact import ARCHIVE, digest, digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE, SignedVersion
 from millrace.aws.objects import download, read_object
+from millrace.console.columns import column
+from millrace.console.environment import Environment
+from millrace.console.queries.cards import find_package
+from millrace.console.queries.stored import find_object
 from millrace.errors import ArtefactError
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.report import EVALUATION_FILE

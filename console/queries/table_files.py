@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
 from millrace.aws.objects import read_object
+from millrace.console.environment import Environment
 from millrace.datasets.tables import check_types, types_of
 from millrace.names import WorkloadNames
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.table.metadata import TableMetadata
 
-    from console.environment import Environment
+    from millrace.console.environment import Environment
     from millrace.contract.schema import Contract
     from millrace.names import WorkloadNames
 

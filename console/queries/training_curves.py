@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
-from console.queries.lineage import CHEAP_BYTES
-from console.queries.stored import unpack
 from millrace.artefact.artefact import ARCHIVE
 from millrace.aws.objects import entries_below, read_object, split_uri
+from millrace.console.queries.lineage import CHEAP_BYTES
+from millrace.console.queries.stored import unpack
 from millrace.errors import ArtefactError
 from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames

@@ -10,8 +10,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.queries.stored import find_object
 from millrace.aws.errors import is_not_found
+from millrace.console.queries.stored import find_object
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
 from millrace.names import TUNE, WorkloadNames

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from console.environment import Environment
-from console.queries.stored import find_object
 from millrace.aws.objects import entries_below, read_object, split_uri
+from millrace.console.environment import Environment
+from millrace.console.queries.stored import find_object
 from millrace.evaluation.naive.catalogue import measure_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided, VersionLive

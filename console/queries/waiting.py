@@ -7,10 +7,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.commands import command
-from console.environment import Environment
-from console.queries.runs import list_runs
-from console.words import count
+from millrace.console.commands import command
+from millrace.console.environment import Environment
+from millrace.console.queries.runs import list_runs
+from millrace.console.words import count
 from millrace.errors import RunError
 from millrace.names import STARTING_QUEUES, WorkloadNames
 from millrace.state.pointers import ReleasePointers

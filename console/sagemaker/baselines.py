@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from console.sagemaker.captures import Captured
-from console.sagemaker.lines import contents, document, parsed, read_table
-from console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
-from console.sagemaker.verdict import FEWEST_ROWS, Reference, of_blocks
+from millrace.console.sagemaker.captures import Captured
+from millrace.console.sagemaker.lines import contents, document, parsed, read_table
+from millrace.console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
+from millrace.console.sagemaker.verdict import FEWEST_ROWS, Reference, of_blocks
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.calibration import PROMISED_WINDOWS

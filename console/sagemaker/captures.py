@@ -21,7 +21,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from console.sagemaker.lines import documents
+from millrace.console.sagemaker.lines import documents
 from millrace.errors import ConfigurationError
 from millrace.messages.envelope import Message, Moment
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from console.sagemaker.captures import ANSWER, Captured
-from console.sagemaker.monitor import Feature, Part, Statistics, weighted_values
+from millrace.console.sagemaker.captures import ANSWER, Captured
+from millrace.console.sagemaker.monitor import Feature, Part, Statistics, weighted_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from console.sagemaker.verdict import Verdict
+    from millrace.console.sagemaker.verdict import Verdict
 
     Floats = NDArray[np.float64]
     Row = Mapping[str, Any]

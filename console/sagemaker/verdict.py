@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from console.sagemaker.captures import ANSWER, Captured
+from millrace.console.sagemaker.captures import ANSWER, Captured
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import USUAL_SHARE, Baseline, of_windows
 from millrace.monitoring.calibration import PROMISED_WINDOWS

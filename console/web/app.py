@@ -21,25 +21,25 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from console.actions.approve import approve, refuse
-from console.actions.reviews import Reviewer
-from console.environment import Environment
-from console.pages.decisions import MOST, decisions_page
-from console.pages.overview import failure_page, overview_page
-from console.pages.page import PageLink, page
-from console.pages.review import review_page
-from console.pages.version import Decided, version_page
-from console.queries.cards import find_package
-from console.queries.decisions import day_named, find_days
-from console.queries.live import read_climbs
-from console.queries.overview import FAILURES, try_state
-from console.queries.report import JudgedModel, question_of, read_declared_report
-from console.queries.reviews import explain_item
-from console.queries.signatures import signing_key
-from console.queries.unread import Unread, part, unread
-from console.queries.versions import describe_version, read_evaluation, registry_of, state_of, waiting
-from console.web.session import ReviewSession
 from millrace.artefact.signing import SignedVersion
+from millrace.console.actions.approve import approve, refuse
+from millrace.console.actions.reviews import Reviewer
+from millrace.console.environment import Environment
+from millrace.console.pages.decisions import MOST, decisions_page
+from millrace.console.pages.overview import failure_page, overview_page
+from millrace.console.pages.page import PageLink, page
+from millrace.console.pages.review import review_page
+from millrace.console.pages.version import Decided, version_page
+from millrace.console.queries.cards import find_package
+from millrace.console.queries.decisions import day_named, find_days
+from millrace.console.queries.live import read_climbs
+from millrace.console.queries.overview import FAILURES, try_state
+from millrace.console.queries.report import JudgedModel, question_of, read_declared_report
+from millrace.console.queries.reviews import explain_item
+from millrace.console.queries.signatures import signing_key
+from millrace.console.queries.unread import Unread, part, unread
+from millrace.console.queries.versions import describe_version, read_evaluation, registry_of, state_of, waiting
+from millrace.console.web.session import ReviewSession
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames

@@ -10,9 +10,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from console.environment import Environment
-from console.web.app import console_app
-from console.web.guard import Guard
+from millrace.console.environment import Environment
+from millrace.console.web.app import console_app
+from millrace.console.web.guard import Guard
 from millrace.errors import EnvironmentNotFoundError
 
 HOST = "127.0.0.1"

@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import RLock
 
-from console.actions.reviews import LabelTimer, Reviewer, value_of
-from console.queries.reviews import Question, ShownItem, Waiting, count_waiting, show_item
-from console.queries.unread import Unread, part
+from millrace.console.actions.reviews import LabelTimer, Reviewer, value_of
+from millrace.console.queries.reviews import Question, ShownItem, Waiting, count_waiting, show_item
+from millrace.console.queries.unread import Unread, part
 from millrace.errors import MillraceError, ReviewError
 from millrace.state.reviews import Held
 

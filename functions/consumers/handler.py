@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from millrace.consumers.consumer import Document
 
 LONGEST_WAIT_S = 3600
-"""The longest wait for another try. Twenty tries then take ten hours (`infra.stacks.serving.TRIES`)."""
+"""The longest wait for another try. Twenty tries then take ten hours (`millrace.infra.stacks.serving.TRIES`)."""
 FIRST_HELD_S, LONGEST_HELD_S = 10, 900
 """In a pause a message comes again after 10 s, then each time after twice as long, up to SQS's longest delay. So it
 goes on after a pause within as long again, and within fifteen minutes; a pause of a week costs 700 calls a message."""

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.delivery.joining import acted, dated, join
-from functions.delivery.reviews import open_reviews
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.aws.objects import at_once
 from millrace.consumers.catalogue import of_stage
@@ -37,6 +35,8 @@ from millrace.decisions.scored import (
     rows_by_day,
 )
 from millrace.decisions.standing import Standing
+from millrace.functions.delivery.joining import acted, dated, join
+from millrace.functions.delivery.reviews import open_reviews
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
 from millrace.messages.score import (

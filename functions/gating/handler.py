@@ -5,12 +5,12 @@ from __future__ import annotations
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.gating.judging import count_candidates, judged, outdated
 from millrace.aws.objects import read_object
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.next_step import next_step
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.evaluation.reuse import ComparedDays
+from millrace.functions.gating.judging import count_candidates, judged, outdated
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import GatesJudged, PinnedState

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from functions.guard.label_count import count_labels, count_new_rows
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.tables import Lake
+from millrace.functions.guard.label_count import count_labels, count_new_rows
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
 from millrace.monitoring.retraining_policy import RetrainingFacts

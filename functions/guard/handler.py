@@ -9,10 +9,10 @@ from datetime import timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.guard.answer import decided, record
-from functions.guard.evidence import Sources, gather
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
+from millrace.functions.guard.answer import decided, record
+from millrace.functions.guard.evidence import Sources, gather
 from millrace.messages.audit import AuditEvent, FloorMoved
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.retrain import RetrainingDecided, RetrainInput

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse
 from millrace.contract.load import load_contract
 from millrace.contract.planned import as_planned
 from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
+from millrace.functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import LISTED, DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging, cut
 from millrace.settings.drop import DropEnvironment

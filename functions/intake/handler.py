@@ -16,7 +16,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 from botocore.exceptions import ClientError, HTTPClientError
 
-from functions.intake.arrivals import (
+from millrace.errors import ConflictError, NoDropError
+from millrace.functions.intake.arrivals import (
     Arrival,
     arrival_of,
     bundle,
@@ -26,7 +27,6 @@ from functions.intake.arrivals import (
     one_by_one,
     start_of,
 )
-from millrace.errors import ConflictError, NoDropError
 from millrace.messages.execution import ENDED
 from millrace.messages.ingest import LISTED, SMALL_BYTES
 from millrace.names import MACHINE_OF_FEED

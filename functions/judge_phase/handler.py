@@ -14,14 +14,14 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from functions.judge_phase.copies import Copies
-from functions.judge_phase.people import People
-from functions.judge_phase.store import ClimbStore
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.record import Decision
 from millrace.decisions.review import item_of
+from millrace.functions.judge_phase.copies import Copies
+from millrace.functions.judge_phase.people import People
+from millrace.functions.judge_phase.store import ClimbStore
 from millrace.messages.audit import AuditEvent, PhaseEnded
 from millrace.messages.climb import Climb, LookInput, PhaseJudged, Role, TwoAnswers
 from millrace.messages.envelope import handles

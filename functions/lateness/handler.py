@@ -10,13 +10,13 @@ from datetime import datetime
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.lateness.judgement import age_of_labels, age_of_rows
 from millrace.aws.bus import put_event
 from millrace.aws.metrics import publish
 from millrace.contract.load import load_contract
 from millrace.datasets.newest import newest
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
+from millrace.functions.lateness.judgement import age_of_labels, age_of_rows
 from millrace.messages.envelope import ExecutionInput, handles
 from millrace.messages.events import DataLate
 from millrace.messages.lateness import Age, Lateness

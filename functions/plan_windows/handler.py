@@ -9,13 +9,13 @@ from datetime import datetime
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.plan_windows.inputs import Inputs, first_day
 from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_days
+from millrace.functions.plan_windows.inputs import Inputs, first_day
 from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import (

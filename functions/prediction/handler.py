@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.prediction import gate, jobs, request
 from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.online import Asked, OnlineRoad
 from millrace.decisions.road import Refusal
+from millrace.functions.prediction import gate, jobs, request
 from millrace.names import row_id_of
 from millrace.settings.prediction import PredictionSettings
 from millrace.state.callers import owner_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from functions.prediction.lookups import Lookups
+    from millrace.functions.prediction.lookups import Lookups
 
 SETTINGS = PredictionSettings.parse()
 LOGGER = Logger()
@@ -77,7 +77,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @cache
 def lookups() -> Lookups:
     # Made at the first lookup: all others would wait for its imports at a cold start.
-    from functions.prediction.lookups import Lookups
+    from millrace.functions.prediction.lookups import Lookups
 
     return Lookups(SETTINGS.names, acts=ROAD.workload.policy is not None)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from functions.prediction import request
 from millrace.aws import queues
 from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.road import Refusal
+from millrace.functions.prediction import request
 from millrace.settings.prediction import CALL_ID
 from millrace.state.callers import owner_of
 

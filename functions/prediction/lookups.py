@@ -9,11 +9,11 @@ from typing import Any
 
 import boto3
 
-from functions.prediction import request
 from millrace.decisions.record import Decision, iso
 from millrace.decisions.review import ReviewItem
 from millrace.decisions.road import Refusal
 from millrace.decisions.store import find_answered, stored_days
+from millrace.functions.prediction import request
 from millrace.names import WorkloadNames
 from millrace.settings.prediction import DAYS, MOST_COUNTED, MOST_DAYS, MOST_LISTED
 from millrace.state.callers import owner_of

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
 from millrace.decisions.review import label_item
+from millrace.functions.publish_metrics.metrics import metrics_of, staying
 from millrace.messages.audit import AuditEvent, AutomationMoved, FloorMoved
 from millrace.messages.envelope import Message, StepInput, handles
 from millrace.messages.monitor import (

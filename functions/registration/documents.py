@@ -8,9 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.registration.chain import Chain
 from millrace.artefact.artefact import digest
 from millrace.aws.objects import put_object
+from millrace.functions.registration.chain import Chain
 from millrace.messages.train import GateVerdict
 from millrace.names import WorkloadNames, hash_of_run
 from millrace.release.bom import BOM_FILE, bom_of

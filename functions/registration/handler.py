@@ -7,12 +7,12 @@ from datetime import timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.registration.chain import read_chain
-from functions.registration.documents import Documents
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object
 from millrace.errors import ConflictError
 from millrace.evaluation.report import EVALUATION_FILE
+from millrace.functions.registration.chain import read_chain
+from millrace.functions.registration.documents import Documents
 from millrace.messages import delivery
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import JudgedState, VersionRegistered

@@ -5,10 +5,10 @@ from __future__ import annotations
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.smoke_test.invoke import invoke
 from millrace.aws.objects import read_object
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.sample import Sample
+from millrace.functions.smoke_test.invoke import invoke
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import SmokeTested, StartedState
 from millrace.release.promotion import judge_smoke_test

@@ -5,13 +5,13 @@ from __future__ import annotations
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.snapshot.configuration import configure, write
 from millrace.contract.load import load_contract
 from millrace.datasets.joined_labels import JoinedLabels, join_labels
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.label_change import label_change
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
+from millrace.functions.snapshot.configuration import configure, write
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import Corrections, DatasetPinned, TrainInput

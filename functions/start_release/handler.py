@@ -9,12 +9,12 @@ from functools import partial
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.start_release.endpoints import standing
-from functions.start_release.request import label_of, rule_answer, started
 from millrace.aws.endpoints import served_model
 from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.evaluation.report import EVALUATION_FILE
+from millrace.functions.start_release.endpoints import standing
+from millrace.functions.start_release.request import label_of, rule_answer, started
 from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn

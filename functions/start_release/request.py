@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 
-from functions.start_release.endpoints import Standing
 from millrace.artefact.artefact import digest
 from millrace.errors import ArtefactError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.functions.start_release.endpoints import Standing
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.release.promotion import NONE
 from millrace.release.registry import Package

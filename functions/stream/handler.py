@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from functions.stream.record import RowRecord, dead_letter, read
 from millrace.aws import queues
 from millrace.decisions.online import Asked, OnlineRoad
 from millrace.decisions.road import Refusal
+from millrace.functions.stream.record import RowRecord, dead_letter, read
 from millrace.settings.prediction import StreamSettings
 
 if TYPE_CHECKING:

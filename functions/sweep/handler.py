@@ -27,12 +27,12 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 
-from functions.sweep.failures import UnheardFailures
-from functions.sweep.holders import Pass
-from functions.sweep.reminders import Reminders
 from millrace.aws.endpoints import is_changing
 from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
+from millrace.functions.sweep.failures import UnheardFailures
+from millrace.functions.sweep.holders import Pass
+from millrace.functions.sweep.reminders import Reminders
 from millrace.messages.envelope import Event, ExecutionInput, Message, handles
 from millrace.messages.execution import ExecutionEnded
 from millrace.monitoring.alarms import reminded

@@ -9,7 +9,7 @@ from functools import cache
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.teardown import endpoints, running, starters, tables, versions
+from millrace.functions.teardown import endpoints, running, starters, tables, versions
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.messages.envelope import handles
 from millrace.messages.teardown import TeardownStepDone, TeardownStepInput

@@ -7,7 +7,7 @@ from __future__ import annotations
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.tidy_release import old_models
+from millrace.functions.tidy_release import old_models
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import LiveState, ReleaseTidied
 from millrace.settings.environment import Environment

@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from functions.tracking.events import TrainingJobCompleted
 from millrace.artefact.artefact import Artefact
 from millrace.evaluation.report import Evaluation
+from millrace.functions.tracking.events import TrainingJobCompleted
 from millrace.messages.events import ModelRefused, ModelRegistered
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.tracking.entries import Entry, judged, trained
-from functions.tracking.events import RunTracked, TrackedEvent, TrainingJobCompleted
-from functions.tracking.mlflow_store import Store
-from functions.tracking.run_ids import RunIds
 from millrace.artefact.artefact import ARCHIVE, read_archive
 from millrace.aws.objects import download, read_object
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.functions.tracking.entries import Entry, judged, trained
+from millrace.functions.tracking.events import RunTracked, TrackedEvent, TrainingJobCompleted
+from millrace.functions.tracking.mlflow_store import Store
+from millrace.functions.tracking.run_ids import RunIds
 from millrace.messages.envelope import handles
 from millrace.messages.events import ModelRefused, ModelRegistered
 from millrace.settings.tracking import TrackingSettings

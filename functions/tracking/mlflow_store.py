@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from functions.tracking.entries import Entry
-from functions.tracking.run_ids import RunIds
+from millrace.functions.tracking.entries import Entry
+from millrace.functions.tracking.run_ids import RunIds
 
 RUN_TAG = "millrace_run"
 FILE = "sqlite:///"

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.validation.labels import JudgedBatch, LabelJudge
-from functions.validation.plans import Plans
-from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.aws.metrics import publish
 from millrace.contract.future import up_to
@@ -32,6 +29,9 @@ from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
+from millrace.functions.validation.labels import JudgedBatch, LabelJudge
+from millrace.functions.validation.plans import Plans
+from millrace.functions.validation.shards import Shards, stage, stage_with_past
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Committed, CommittedDrops, DropGroup, IngestState, ParsedDrop, Staging
 from millrace.messages.score import Sharded, ShardedDrop

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from functions.validation.plans import Plans
     from millrace.features.history import History
+    from millrace.functions.validation.plans import Plans
 
 END_BYTES = 64
 """An upper bound of the bytes of the mark at a stream's end and of the padding of its schema."""

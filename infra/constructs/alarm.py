@@ -8,8 +8,8 @@ from typing import Any
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.context import Context
 from millrace.consumers.catalogue import of_stage
+from millrace.infra.context import Context
 from millrace.monitoring.alarms import monitor_alarms
 from millrace.operations.alarms import (
     ALARMS,

@@ -14,7 +14,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_budgets as budgets
 from constructs import Construct
 
-from infra.context import Context
+from millrace.infra.context import Context
 from millrace.names import DEPLOYMENT_TAG
 from millrace.workload.prices import usd_per_hour
 

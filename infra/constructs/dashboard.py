@@ -13,7 +13,7 @@ from typing import Any
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.context import Context
+from millrace.infra.context import Context
 from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, QUERY, VARIANT, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, REFUSED_DROPS, REFUSED_SHARE, own_metric

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from aws_cdk import aws_glue as glue
 from constructs import Construct
 
-from infra.constructs.external_table import ExternalTable, column_types
-from infra.context import Context
 from millrace.artefact.batch import ROW, VERSION
 from millrace.contract.schema import Contract
 from millrace.decisions.scored import ACTION_COLUMNS
+from millrace.infra.constructs.external_table import ExternalTable, column_types
+from millrace.infra.context import Context
 from millrace.messages.score import delivered_types
 from millrace.tasks.answer import athena_type
 from millrace.tasks.task import Task

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from aws_cdk import aws_glue as glue
 from constructs import Construct
 
-from infra.context import Context
 from millrace.contract.kinds import Kind
 from millrace.contract.schema import Table
+from millrace.infra.context import Context
 
 JSON = ("org.apache.hadoop.mapred.TextInputFormat", "org.openx.data.jsonserde.JsonSerDe")
 PARQUET = (

@@ -9,13 +9,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
-from infra.bundles import bundle, layer
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.log_group import log_group
-from infra.constructs.role import role_of
-from infra.context import REPOSITORY, Owner
-from infra.iam import key, log_groups, queues
-from infra.iam.resource import Statement
+from millrace.infra.bundles import bundle, layer
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.log_group import log_group
+from millrace.infra.constructs.role import role_of
+from millrace.infra.context import REPOSITORY, Owner
+from millrace.infra.iam import key, log_groups, queues
+from millrace.infra.iam.resource import Statement
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import PlatformEnvironment
 
@@ -105,7 +105,7 @@ class Function(Construct):
             description=description,
             runtime=context.settings.runtime,
             architectures=[context.settings.architecture],
-            handler=f"functions.{folder}.handler.handler",
+            handler=f"millrace.functions.{folder}.handler.handler",
             code=lambda_.CfnFunction.CodeProperty(s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key),
             layers=[_layer(self, f"{folder}/{requirements}", context)],
             role=self.role.resource.attr_arn,
@@ -147,7 +147,7 @@ def _layer(scope: Construct, requirements: str, context: Owner) -> str:
     Functions of a stack with the same requirements share one layer."""
     folder, digest = layer(
         REPOSITORY,
-        REPOSITORY / "functions" / requirements,
+        REPOSITORY / "millrace" / "functions" / requirements,
         context.settings.wheel_platform,
         context.settings.python,
         context.settings.compiler,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.role import role_of
-from infra.context import Context
-from infra.iam import alarms, key, log_groups, network, registry
-from infra.iam.resource import Statement
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.role import role_of
+from millrace.infra.context import Context
+from millrace.infra.iam import alarms, key, log_groups, network, registry
+from millrace.infra.iam.resource import Statement
 
 ACCEPTED = {
     "CKV_AWS_109": "The permission that it gives away is SageMaker's own, to use the job's network interface",

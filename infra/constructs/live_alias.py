@@ -16,9 +16,9 @@ from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs.function import Function
-from infra.context import Context
-from infra.options import Starts
+from millrace.infra.constructs.function import Function
+from millrace.infra.context import Context
+from millrace.infra.options import Starts
 from millrace.names import LIVE
 
 MOVER = "mover"

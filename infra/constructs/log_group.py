@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.context import Owner
+from millrace.infra.context import Owner
 
 
 def log_group(scope: Construct, construct_id: str, *, name: str, owner: Owner) -> logs.CfnLogGroup:

@@ -8,13 +8,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.log_group import log_group
-from infra.constructs.role import machines_role, role_of
-from infra.context import Context
-from infra.iam import functions, log_groups
-from infra.iam.resource import Statement
-from infra.machines.states import Definition, in_partition, invoked
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.log_group import log_group
+from millrace.infra.constructs.role import machines_role, role_of
+from millrace.infra.context import Context
+from millrace.infra.iam import functions, log_groups
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines.states import Definition, in_partition, invoked
 
 ACCEPTED = {"AwsSolutions-SF1": "The owner wants failures alone; an execution's history has every event for 90 days"}
 """The finding of cdk-nag in a machine that only logs failures, and why it is accepted."""

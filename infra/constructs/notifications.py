@@ -12,13 +12,13 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.alarm import Alarm
-from infra.constructs.queue import RETENTION_S, UNDER_ITS_OWN, WITHOUT_KEY
-from infra.constructs.rule import of_stage, retry_policy
-from infra.constructs.webhook import Webhook
-from infra.iam.resource import policy
-from infra.settings import StageSettings
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.alarm import Alarm
+from millrace.infra.constructs.queue import RETENTION_S, UNDER_ITS_OWN, WITHOUT_KEY
+from millrace.infra.constructs.rule import of_stage, retry_policy
+from millrace.infra.constructs.webhook import Webhook
+from millrace.infra.iam.resource import policy
+from millrace.infra.settings import StageSettings
 from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
 from millrace.operations.alarms import (
     ALARMS,

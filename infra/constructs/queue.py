@@ -9,9 +9,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.context import Context
-from infra.iam.resource import policy
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.context import Context
+from millrace.infra.iam.resource import policy
 
 RETENTION_S = 14 * 24 * 3600
 """SQS's longest retention, in seconds. So there is as much time for a redrive."""

@@ -16,11 +16,11 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.log_group import log_group
-from infra.context import Context
-from infra.options import Api
 from millrace.contract.load import load_contract
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.log_group import log_group
+from millrace.infra.context import Context
+from millrace.infra.options import Api
 from millrace.names import API_STAGE
 from millrace.workload.openapi import Document, openapi, request_schema
 

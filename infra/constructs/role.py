@@ -8,10 +8,10 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.context import Owner
-from infra.iam.merging import merged
-from infra.iam.resource import Statement, policy, trusted
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.context import Owner
+from millrace.infra.iam.merging import merged
+from millrace.infra.iam.resource import Statement, policy, trusted
 
 
 def machines_role(room: str) -> str:

@@ -8,13 +8,13 @@ from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs.function import Function
-from infra.constructs.queue import dead_letters
-from infra.constructs.rule import Rule
-from infra.context import Context
-from infra.iam import queues, streams
-from infra.iam.buckets import keep_given_up
-from infra.iam.resource import Statement
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.queue import dead_letters
+from millrace.infra.constructs.rule import Rule
+from millrace.infra.context import Context
+from millrace.infra.iam import queues, streams
+from millrace.infra.iam.buckets import keep_given_up
+from millrace.infra.iam.resource import Statement
 from millrace.names import GIVEN_UP, ROWS
 from millrace.operations.dead_letters import dead
 from millrace.settings.prediction import StreamSettings

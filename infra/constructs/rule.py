@@ -9,10 +9,10 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs.queue import Queue
-from infra.constructs.role import machines_role, role_of
-from infra.context import Context
-from infra.iam.resource import resource
+from millrace.infra.constructs.queue import Queue
+from millrace.infra.constructs.role import machines_role, role_of
+from millrace.infra.context import Context
+from millrace.infra.iam.resource import resource
 from millrace.messages import delivery
 from millrace.messages.events import SOURCE, BusEvent
 from millrace.names import Platform

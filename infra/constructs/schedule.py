@@ -8,11 +8,11 @@ from typing import Self, cast
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from infra.constructs.function import Function
-from infra.constructs.role import machines_role, role_of
-from infra.context import Context
-from infra.iam import functions, key, queues
-from infra.iam.resource import Statement
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.role import machines_role, role_of
+from millrace.infra.context import Context
+from millrace.infra.iam import functions, key, queues
+from millrace.infra.iam.resource import Statement
 from millrace.messages import delivery
 
 WINDOW_MINUTES = 15

@@ -15,9 +15,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.constructs.rule import retry_policy
-from infra.iam.resource import policy, resource, trusted
-from infra.settings import StageSettings
+from millrace.infra.constructs.rule import retry_policy
+from millrace.infra.iam.resource import policy, resource, trusted
+from millrace.infra.settings import StageSettings
 from millrace.operations.dead_letters import EVENTS, dead
 
 PER_SECOND = 1

@@ -1,6 +1,6 @@
 """The CDK app of the stack `millrace-<stage>-deployer`, which the pipelines do not deploy, unlike the stage's others.
 
-    cdk deploy --app "python -m infra.deployer" -c stage=dev
+    cdk deploy --app "python -m millrace.infra.deployer" -c stage=dev
 
 An administrator deploys it: at first, and whenever the templates get a new type of resource."""
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
-from infra.app import build, settings_of
-from infra.aws_images import training_base
-from infra.context import REPOSITORY
-from infra.deployer.stack import DeployerStack
-from infra.images import SERVING
-from infra.options import GitHub
-from infra.rules.assembly import Stack, read
-from infra.settings import StageSettings
 from millrace.errors import ConfigurationError, MillraceError
+from millrace.infra.app import build, settings_of
+from millrace.infra.aws_images import training_base
+from millrace.infra.context import REPOSITORY
+from millrace.infra.deployer.stack import DeployerStack
+from millrace.infra.images import SERVING
+from millrace.infra.options import GitHub
+from millrace.infra.rules.assembly import Stack, read
+from millrace.infra.settings import StageSettings
 from millrace.workload.load import workload_folders, workloads_folder
 
 

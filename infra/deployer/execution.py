@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from infra.iam.resource import Resource, Statement, every, policy, resource
-from infra.options import Options
-from infra.rules.assembly import Stack
 from millrace.errors import ConfigurationError
+from millrace.infra.iam.resource import Resource, Statement, every, policy, resource
+from millrace.infra.options import Options
+from millrace.infra.rules.assembly import Stack
 from millrace.names import API_STAGE, Platform
 
 MOST_CHARACTERS = 6144

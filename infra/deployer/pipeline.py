@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.iam.resource import Resource, Statement, every, resource
+from millrace.infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import JOB_LOGS, Platform
 
 PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")

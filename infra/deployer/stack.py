@@ -9,14 +9,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.role import wildcards
-from infra.constructs.tags import tag
-from infra.deployer import execution, pipeline
-from infra.iam.resource import Statement, policy
-from infra.options import GitHub
-from infra.rules.assembly import Stack
-from infra.settings import StageSettings
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.role import wildcards
+from millrace.infra.constructs.tags import tag
+from millrace.infra.deployer import execution, pipeline
+from millrace.infra.iam.resource import Statement, policy
+from millrace.infra.options import GitHub
+from millrace.infra.rules.assembly import Stack
+from millrace.infra.settings import StageSettings
 
 ISSUER = "token.actions.githubusercontent.com"
 SESSION_S = 2 * 3600

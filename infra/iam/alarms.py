@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Resource, Statement, every, resource
+from millrace.infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import WorkloadNames
 
 

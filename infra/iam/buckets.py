@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.iam.resource import Resource, Statement, resource
+from millrace.infra.iam.resource import Resource, Statement, resource
 from millrace.names import GIVEN_UP, Platform, WorkloadNames
 
 

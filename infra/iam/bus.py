@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Resource, Statement, resource
+from millrace.infra.iam.resource import Resource, Statement, resource
 from millrace.messages.events import SOURCE, BusEvent
 from millrace.names import WorkloadNames
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from infra.iam.buckets import LAKE
-from infra.iam.resource import Resource, Statement, resource
+from millrace.infra.iam.buckets import LAKE
+from millrace.infra.iam.resource import Resource, Statement, resource
 from millrace.names import WorkloadNames
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.iam.resource import Statement, resource
+from millrace.infra.iam.resource import Statement, resource
 
 WRITING = ("s3:PutObject", "scheduler:UpdateSchedule", "sqs:SendMessage")
 """Actions for which the called service makes a data key in the caller's name."""

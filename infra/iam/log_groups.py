@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infra.iam.resource import Statement, every, resource
+from millrace.infra.iam.resource import Statement, every, resource
 from millrace.names import Platform, WorkloadNames
 
 DELIVERY = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from infra.iam.resource import Statement
+from millrace.infra.iam.resource import Statement
 
 ANY_OF = ("StringEquals", "StringLike")
 """The operators whose values may be merged, as any of them is enough. Of `StringNotEquals` none may be met, so a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Statement, every
+from millrace.infra.iam.resource import Statement, every
 
 INTERFACES = (
     "CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface",

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from botocore import xform_name
 
-from infra.iam.resource import Resource, Statement, every, resource
-from infra.iam.step_functions import wait_for
+from millrace.infra.iam.resource import Resource, Statement, every, resource
+from millrace.infra.iam.step_functions import wait_for
 from millrace.names import DEPLOYMENT_TAG, WorkloadNames
 
 HASHED = "A job is named by a hash of its execution and retry; those of the deployment are known by their tag"

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from infra.options import Reader
-from infra.settings import StageSettings
+from millrace.infra.options import Reader
+from millrace.infra.settings import StageSettings
 from millrace.names import Platform, WorkloadNames
 
 PULL = "pull"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Resource, Statement, every, resource
+from millrace.infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import Platform, WorkloadNames
 from millrace.state.known_keys import SPREAD as SPREAD_KEYS
 from millrace.state.reviews import SPREAD as SPREAD_REVIEWS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Statement, every, resource
+from millrace.infra.iam.resource import Statement, every, resource
 
 
 def read(stream_arn: str) -> tuple[Statement, ...]:

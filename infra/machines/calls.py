@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.machines import states
-from infra.machines.parameters import checked
-from infra.machines.states import State
+from millrace.infra.machines import states
+from millrace.infra.machines.parameters import checked
+from millrace.infra.machines.states import State
 from millrace.release.askers import STARTED_BY
 
 START_ERRORS = ("StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException",

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from infra.context import Context
-from infra.instances import has_own_disk
-from infra.machines import jobs, states
-from infra.machines.calls import call
-from infra.machines.paths import Result, path
-from infra.machines.release_alarms import ERRORS_ALARM, LATENCY_ALARM
-from infra.machines.states import State
 from millrace.aws.endpoints import BROKEN, CHANGING
+from millrace.infra.context import Context
+from millrace.infra.instances import has_own_disk
+from millrace.infra.machines import jobs, states
+from millrace.infra.machines.calls import call
+from millrace.infra.machines.paths import Result, path
+from millrace.infra.machines.release_alarms import ERRORS_ALARM, LATENCY_ALARM
+from millrace.infra.machines.states import State
 from millrace.messages.release import LiveState, ReleaseStarted, UpdateState
 from millrace.names import VARIANT
 from millrace.workload.rollout import Traffic

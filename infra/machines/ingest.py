@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.iam.resource import Statement
-from infra.machines import states
-from infra.machines.paths import Result
-from infra.machines.states import Definition
+from millrace.infra.context import Context
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines import states
+from millrace.infra.machines.paths import Result
+from millrace.infra.machines.states import Definition
 from millrace.messages.events import DatasetCommitted, DropRejected
 from millrace.messages.ingest import CommittedDrops, Ingested
 

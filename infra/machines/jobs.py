@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.context import Context
-from infra.instances import has_own_disk
-from infra.machines import states
-from infra.machines.parameters import checked
-from infra.machines.states import State
 from millrace.artefact.artefact import ARCHIVE
+from millrace.infra.context import Context
+from millrace.infra.instances import has_own_disk
+from millrace.infra.machines import states
+from millrace.infra.machines.parameters import checked
+from millrace.infra.machines.states import State
 from millrace.messages.training_job import (
     CONFIG_CHANNEL,
     DATA_CHANNEL,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.iam import sagemaker_jobs
-from infra.iam.resource import Statement
-from infra.machines import jobs, states
-from infra.machines.paths import Result
-from infra.machines.states import Definition, State
+from millrace.infra.context import Context
+from millrace.infra.iam import sagemaker_jobs
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines import jobs, states
+from millrace.infra.machines.paths import Result
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import RetrainRequested
 from millrace.messages.monitor import MetricsPublished, WindowsPlanned
 from millrace.names import JOB_ROLE
@@ -78,7 +78,7 @@ def _drift(context: Context) -> dict[str, State]:
         context,
         "Drift",
         comment="Judge the windows' input and error against the champion's baseline",
-        module="jobs.monitoring",
+        module="millrace.jobs.monitoring",
         role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[

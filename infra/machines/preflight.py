@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.context import Context
-from infra.iam import sagemaker_jobs
-from infra.iam.buckets import ARTEFACTS
-from infra.iam.resource import Statement
-from infra.machines import jobs, states
-from infra.machines.calls import call
-from infra.machines.endpoints import RELEASE, instance
-from infra.machines.states import State
 from millrace.evaluation.agreement import SAMPLE_FILE
+from millrace.infra.context import Context
+from millrace.infra.iam import sagemaker_jobs
+from millrace.infra.iam.buckets import ARTEFACTS
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines import jobs, states
+from millrace.infra.machines.calls import call
+from millrace.infra.machines.endpoints import RELEASE, instance
+from millrace.infra.machines.states import State
 from millrace.names import JOB_ROLE
 from millrace.workload.prices import price_of
 from millrace.workload.release_cost import PREFLIGHT_MINUTES
@@ -56,7 +56,7 @@ def preflight(context: Context, *, next_state: str) -> dict[str, State]:
             context,
             "Preflight",
             comment="Start the version as an endpoint would, and compare its answers with those of the evaluation",
-            module="jobs.preflight",
+            module="millrace.jobs.preflight",
             image=RELEASE.path("image"),
             role_arn=context.names.role_arn(JOB_ROLE),
             instance=instance(context),

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.context import Context
-from infra.iam import iceberg, key
-from infra.iam.buckets import LAKE, LANDING
-from infra.iam.resource import Statement, resource
-from infra.machines import states
-from infra.machines.calls import call
-from infra.machines.parameters import checked
-from infra.machines.states import Definition, State
+from millrace.infra.context import Context
+from millrace.infra.iam import iceberg, key
+from millrace.infra.iam.buckets import LAKE, LANDING
+from millrace.infra.iam.resource import Statement, resource
+from millrace.infra.machines import states
+from millrace.infra.machines.calls import call
+from millrace.infra.machines.parameters import checked
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.ingest import LISTED
 from millrace.names import QUERY, QUERY_RESULTS, TABLES
 from millrace.workload.ends import AS_OF, Query

@@ -10,14 +10,14 @@ before an endpoint.
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
-from infra.iam.resource import Statement
-from infra.machines import endpoints, preflight, release_alarms, scaling, states, watching
-from infra.machines.endpoints import RELEASE
-from infra.machines.paths import Result, path
-from infra.machines.states import Definition, State
 from millrace.errors import EndpointChangingError, WorkloadError
+from millrace.infra.context import Context
+from millrace.infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines import endpoints, preflight, release_alarms, scaling, states, watching
+from millrace.infra.machines.endpoints import RELEASE
+from millrace.infra.machines.paths import Result, path
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import ApprovalWanted, ModelReleased, ReleaseRefused, ReleaseUntidy
 from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE

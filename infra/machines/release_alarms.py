@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.context import Context
-from infra.machines.calls import call
-from infra.machines.states import State
+from millrace.infra.context import Context
+from millrace.infra.machines.calls import call
+from millrace.infra.machines.states import State
 from millrace.names import VARIANT
 
 ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.iam import step_functions
-from infra.iam.resource import Statement
-from infra.machines import states
-from infra.machines.calls import start_execution
-from infra.machines.paths import Result
-from infra.machines.states import Definition, State
+from millrace.infra.context import Context
+from millrace.infra.iam import step_functions
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines import states
+from millrace.infra.machines.calls import start_execution
+from millrace.infra.machines.paths import Result
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import RetrainAccepted, RetrainDecision, RetrainRefused
 from millrace.messages.retrain import RetrainingDecided
 from millrace.workload.training_cost import longest_hours

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.machines.calls import call
-from infra.machines.states import State
+from millrace.infra.context import Context
+from millrace.infra.machines.calls import call
+from millrace.infra.machines.states import State
 from millrace.names import VARIANT
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.iam import sagemaker_jobs
-from infra.iam.resource import Statement
-from infra.machines import jobs, states
-from infra.machines.paths import Result
-from infra.machines.states import Definition
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.infra.context import Context
+from millrace.infra.iam import sagemaker_jobs
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines import jobs, states
+from millrace.infra.machines.paths import Result
+from millrace.infra.machines.states import Definition
 from millrace.messages.events import DropRejected, ScoresDelivered
 from millrace.messages.ingest import Ingested
 from millrace.messages.score import DeliveredDrops, Sharded

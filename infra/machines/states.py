@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.context import Context
-from infra.iam import bus, queues
-from infra.iam.resource import Statement
-from infra.machines.paths import Result
-from infra.rules.assembly import every_state
 from millrace.errors import MillraceError
+from millrace.infra.context import Context
+from millrace.infra.iam import bus, queues
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines.paths import Result
+from millrace.infra.rules.assembly import every_state
 from millrace.messages.events import SOURCE, BusEvent
 
 State = dict[str, Any]

@@ -6,10 +6,10 @@ stopped, and redriven at any point.
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.machines import states
-from infra.machines.paths import Result
-from infra.machines.states import Definition, State
+from millrace.infra.context import Context
+from millrace.infra.machines import states
+from millrace.infra.machines.paths import Result
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.teardown import TeardownStep, TeardownStepDone
 
 STEPS: dict[TeardownStep, str] = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from infra.context import Context
-from infra.iam import sagemaker_jobs
-from infra.iam.resource import Statement
-from infra.iam.sharing import PULL
-from infra.machines import jobs, states
-from infra.machines.paths import Result, path
-from infra.machines.states import Definition, State
 from millrace.artefact.artefact import ARCHIVE
 from millrace.errors import AskerUnknownError
+from millrace.infra.context import Context
+from millrace.infra.iam import sagemaker_jobs
+from millrace.infra.iam.resource import Statement
+from millrace.infra.iam.sharing import PULL
+from millrace.infra.machines import jobs, states
+from millrace.infra.machines.paths import Result, path
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.envelope import Event
 from millrace.messages.events import DatasetCommitted, ModelRefused, ModelRegistered, TrainingRefused
 from millrace.messages.train import (
@@ -177,7 +177,7 @@ def _external_model(context: Context) -> dict[str, State]:
         context,
         "External model",
         comment="Check the external model and make of it the archive that a training would have left",
-        module="jobs.external_model",
+        module="millrace.jobs.external_model",
         role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
@@ -202,7 +202,7 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, St
         context,
         "Evaluation beside the champion" if beside else "Evaluation",
         comment=comment,
-        module="jobs.evaluation",
+        module="millrace.jobs.evaluation",
         role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[

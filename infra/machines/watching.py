@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 
-from infra.context import Context
-from infra.iam import step_functions
-from infra.iam.resource import Statement
-from infra.machines import endpoints, states
-from infra.machines.calls import start_execution
-from infra.machines.endpoints import RELEASE
-from infra.machines.paths import Result, path
-from infra.machines.states import State
+from millrace.infra.context import Context
+from millrace.infra.iam import step_functions
+from millrace.infra.iam.resource import Statement
+from millrace.infra.machines import endpoints, states
+from millrace.infra.machines.calls import start_execution
+from millrace.infra.machines.endpoints import RELEASE
+from millrace.infra.machines.paths import Result, path
+from millrace.infra.machines.states import State
 from millrace.messages.climb import PhaseJudged
 from millrace.messages.release import UpdateState
 from millrace.release.ladder import RUNGS, Rung

@@ -1,4 +1,4 @@
-"""Checks synthesized assemblies: `python -m infra.rules build/synth/dev build/synth/prod`."""
+"""Checks synthesized assemblies: `python -m millrace.infra.rules build/synth/dev build/synth/prod`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from infra.rules.assembly import read
-from infra.rules.catalogue import TEMPLATE_RULES, findings
+from millrace.infra.rules.assembly import read
+from millrace.infra.rules.catalogue import TEMPLATE_RULES, findings
 
 
 def main() -> int:
     """Print each place that breaks a rule, on a line of its own; the exit status, 1 if there is one."""
-    parser = argparse.ArgumentParser(prog="python -m infra.rules", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m millrace.infra.rules", description=__doc__)
     parser.add_argument("assembly", type=Path, nargs="+", help="folder with templates, as cdk synth leaves it")
     found = []
     for folder in parser.parse_args().assembly:

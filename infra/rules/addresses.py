@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.rules.assembly import Finding, Stack, given, tasks
+from millrace.infra.rules.assembly import Finding, Stack, given, tasks
 
 OF_AN_INSTANCE = 2
 """Private addresses of an instance."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.rules.assembly import Finding, Resource, Stack, given, text
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, text
 
 CALLERS = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com", "logs.amazonaws.com", "ses.amazonaws.com")
 """Services that call a function asynchronously: they do not wait for its answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
-from infra.rules import (
+from millrace.infra.rules import (
     addresses,
     asynchronous_function,
     customer_key,
@@ -26,7 +26,7 @@ from infra.rules import (
     tags,
     values,
 )
-from infra.rules.assembly import Finding, Stack
+from millrace.infra.rules.assembly import Finding, Stack
 
 Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
 

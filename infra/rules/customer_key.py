@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
-from infra.rules.assembly import Finding, Resource, Stack, given, listed, text
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, text
 
 RESULTS = ("WorkGroupConfiguration", "ResultConfiguration", "EncryptionConfiguration", "KmsKey")
 KEYS: dict[str, tuple[str, ...]] = {

@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.rules.assembly import Finding, Resource, Stack, given, listed, text
-from infra.rules.network import Call
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, text
+from millrace.infra.rules.network import Call
 
 OWN_REGION = "<AWS::Region>"
 NAMES = {"cloudwatch": "monitoring", "sagemaker": "sagemaker.api"}

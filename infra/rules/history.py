@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.rules.assembly import Finding, Machine, Stack, machines
+from millrace.infra.rules.assembly import Finding, Machine, Stack, machines
 
 MOST = 25_000
 EVENTS = {"Task": 5, "Map": 5, "Parallel": 5}

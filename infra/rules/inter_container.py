@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from infra.rules.assembly import Finding, Resource, Stack, given, tasks, text
-from infra.rules.security_groups import EVERYWHERE, id_of, ways
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, tasks, text
+from millrace.infra.rules.security_groups import EVERYWHERE, id_of, ways
 
 SWITCH = "EnableInterContainerTrafficEncryption"
 TASKS = {

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from infra.rules.assembly import Resource, Stack, given, listed, tasks, text
-from infra.rules.policies import documents
-from infra.rules.values import VPC
+from millrace.infra.rules.assembly import Resource, Stack, given, listed, tasks, text
+from millrace.infra.rules.policies import documents
+from millrace.infra.rules.values import VPC
 
 REFERENCE = re.compile(r"<([\w:]+)(\.\w+)?>")
 READ_AT_DEPLOYMENT = re.compile(r"\{\{resolve:ssm:([^:}]+)(:\d+)?\}\}")

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal
 
-from infra.rules.assembly import Finding, Resource, Stack, text
-from infra.rules.endpoints import leads_to, refused
-from infra.rules.network import Resident, StageNetwork
-from infra.rules.security_groups import EVERYWHERE, ways
+from millrace.infra.rules.assembly import Finding, Resource, Stack, text
+from millrace.infra.rules.endpoints import leads_to, refused
+from millrace.infra.rules.network import Resident, StageNetwork
+from millrace.infra.rules.security_groups import EVERYWHERE, ways
 
 HTTPS = 443
 BY_LAMBDA = ("ec2", "logs", "xray")

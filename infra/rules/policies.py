@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.rules.assembly import Finding, Resource, Stack, given, listed, text
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, text
 
 INLINE = ("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group")
 ATTACHED = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from infra.rules.assembly import Finding, Stack, given, text
+from millrace.infra.rules.assembly import Finding, Stack, given, text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.rules.assembly import Finding, Resource, Stack, listed, text
-from infra.rules.policies import documents
+from millrace.infra.rules.assembly import Finding, Resource, Stack, listed, text
+from millrace.infra.rules.policies import documents
 
 SEND = "sqs:SendMessage"
 

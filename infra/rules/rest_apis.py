@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.rules.assembly import Finding, Stack, given
+from millrace.infra.rules.assembly import Finding, Stack, given
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method")
 IGNORED = ("minItems", "maxItems")

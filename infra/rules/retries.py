@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.rules.assembly import Finding, Stack, Task, machines
+from millrace.infra.rules.assembly import Finding, Stack, Task, machines
 
 WILDCARDS = {"States.TaskFailed", "States.ALL"}
 THROTTLED = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from infra.rules.assembly import Finding, Machine, Stack, Task, given, machines
+from millrace.infra.rules.assembly import Finding, Machine, Stack, Task, given, machines
 
 WITHOUT_TRAFFIC = "-challenger"
 """End of the name of an endpoint that only answers the smoke test. An update of it needs no rollback."""

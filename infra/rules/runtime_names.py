@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from infra.rules.assembly import Finding, Stack, given, tasks
+from millrace.infra.rules.assembly import Finding, Stack, given, tasks
 
 NAMES = {
     "createTrainingJob": ("TrainingJobName", 63),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from infra.rules.assembly import Finding, Stack, machines
+from millrace.infra.rules.assembly import Finding, Stack, machines
 
 OWN = ":states:::sagemaker:"
 """The own integration in the ARN of a task, behind the partition."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from infra.rules.assembly import Resource, Stack, text
+from millrace.infra.rules.assembly import Resource, Stack, text
 
 EVERYWHERE = "0.0.0.0/0"
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.rules.assembly import Finding, Resource, Stack, given, text
-from infra.rules.policies import documents
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, text
+from millrace.infra.rules.policies import documents
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from infra.rules.assembly import Finding, Resource, Stack, given
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given
 
 MOST_DISK_MB = 512
 LEAST_PYTHON = (3, 12)

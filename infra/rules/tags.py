@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.session
 
-from infra.rules.assembly import Finding, Stack, machines
+from millrace.infra.rules.assembly import Finding, Stack, machines
 
 EVERY_TAG = ("millrace:stage", "millrace:workload", "millrace:component")
 UNTAGGABLE = frozenset(

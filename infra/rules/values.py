@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.instances import has_own_disk
-from infra.rules.assembly import Finding, Stack, given, listed, machines, text
+from millrace.infra.instances import has_own_disk
+from millrace.infra.rules.assembly import Finding, Stack, given, listed, machines, text
 
 Values = Mapping[str, Any]
 Found = Iterator[tuple[str, Any]]

@@ -6,9 +6,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
 
-from infra.constructs.role import role_resource
-from infra.context import PlatformContext
-from infra.iam import log_groups
+from millrace.infra.constructs.role import role_resource
+from millrace.infra.context import PlatformContext
+from millrace.infra.iam import log_groups
 
 
 def api_log(scope: Construct, context: PlatformContext, *, kept: cdk.RemovalPolicy) -> None:

@@ -10,14 +10,14 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.function import Function
-from infra.constructs.role import write_roles
-from infra.constructs.tags import tag
-from infra.context import platform_context
-from infra.iam import state_table
-from infra.iam.buckets import audit_chains
-from infra.settings import StageSettings
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.role import write_roles
+from millrace.infra.constructs.tags import tag
+from millrace.infra.context import platform_context
+from millrace.infra.iam import state_table
+from millrace.infra.iam.buckets import audit_chains
+from millrace.infra.settings import StageSettings
 from millrace.names import AUDIT_CHAIN, Platform
 from millrace.settings.environment import PlatformEnvironment
 

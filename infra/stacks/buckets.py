@@ -9,12 +9,12 @@ import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.constructs.acknowledgement import acknowledge
-from infra.iam import sharing
-from infra.iam.resource import policy
-from infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
-from infra.settings import StageSettings
-from infra.stacks import audit
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.iam import sharing
+from millrace.infra.iam.resource import policy
+from millrace.infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
+from millrace.infra.settings import StageSettings
+from millrace.infra.stacks import audit
 
 FLOW_LOGS = "AWSLogs/"
 """Folder in the bucket of the access logs in which AWS writes the VPC's flow log."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from infra.stacks.ingestion import IngestionStack
-from infra.stacks.monitoring import MonitoringStack
-from infra.stacks.release import ReleaseStack
-from infra.stacks.scoring import ScoringStack
-from infra.stacks.serving import ServingStack
-from infra.stacks.teardown import TeardownStack
-from infra.stacks.training import TrainingStack
-from infra.stacks.workload import WorkloadStack
+from millrace.infra.stacks.ingestion import IngestionStack
+from millrace.infra.stacks.monitoring import MonitoringStack
+from millrace.infra.stacks.release import ReleaseStack
+from millrace.infra.stacks.scoring import ScoringStack
+from millrace.infra.stacks.serving import ServingStack
+from millrace.infra.stacks.teardown import TeardownStack
+from millrace.infra.stacks.training import TrainingStack
+from millrace.infra.stacks.workload import WorkloadStack
 
 ROOMS: tuple[type[WorkloadStack], ...] = (
     IngestionStack,

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infra.constructs.external_table import EARLIEST, ExternalTable, Partition
-from infra.constructs.function import Function
-from infra.constructs.machine import Machine
-from infra.constructs.queue import Queue, feed
-from infra.constructs.role import machines_role
-from infra.constructs.rule import Rule
-from infra.constructs.schedule import Schedule
-from infra.iam import iceberg, queues, state_table, step_functions
-from infra.iam.buckets import LAKE, LANDING, absorb_decisions
-from infra.machines import ingest, query
-from infra.stacks.workload import WorkloadStack
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
+from millrace.infra.constructs.external_table import EARLIEST, ExternalTable, Partition
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.machine import Machine
+from millrace.infra.constructs.queue import Queue, feed
+from millrace.infra.constructs.role import machines_role
+from millrace.infra.constructs.rule import Rule
+from millrace.infra.constructs.schedule import Schedule
+from millrace.infra.iam import iceberg, queues, state_table, step_functions
+from millrace.infra.iam.buckets import LAKE, LANDING, absorb_decisions
+from millrace.infra.machines import ingest, query
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.execution import FAILURES
 from millrace.names import QUERY, TABLES
 from millrace.settings.drop import DropEnvironment

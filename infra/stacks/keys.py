@@ -8,9 +8,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.iam import sharing
-from infra.iam.resource import policy
-from infra.settings import StageSettings
+from millrace.infra.iam import sharing
+from millrace.infra.iam.resource import policy
+from millrace.infra.settings import StageSettings
 from millrace.names import Platform
 
 PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")

@@ -6,11 +6,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.constructs.role import role_resource
-from infra.context import PlatformContext
-from infra.iam import key
-from infra.iam.resource import Statement, resource
-from infra.retention import MLFLOW_ARTIFACTS
+from millrace.infra.constructs.role import role_resource
+from millrace.infra.context import PlatformContext
+from millrace.infra.iam import key
+from millrace.infra.iam.resource import Statement, resource
+from millrace.infra.retention import MLFLOW_ARTIFACTS
 
 MLFLOW_ARN = "mlflow-arn"
 """Name of the parameter by which the platform publishes the ARN: AWS chooses the id of an App."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from infra.constructs.alarm import WorkloadAlarms
-from infra.constructs.budget import Budget
-from infra.constructs.dashboard import dashboard
-from infra.constructs.function import Function
-from infra.constructs.machine import Machine
-from infra.constructs.schedule import Schedule
-from infra.iam import alarms, bus, iceberg, registry, state_table, step_functions
-from infra.iam.buckets import ABSORBED, LAKE
-from infra.iam.resource import resource
-from infra.machines import monitor
-from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
+from millrace.infra.constructs.alarm import WorkloadAlarms
+from millrace.infra.constructs.budget import Budget
+from millrace.infra.constructs.dashboard import dashboard
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.machine import Machine
+from millrace.infra.constructs.schedule import Schedule
+from millrace.infra.iam import alarms, bus, iceberg, registry, state_table, step_functions
+from millrace.infra.iam.buckets import ABSORBED, LAKE
+from millrace.infra.iam.resource import resource
+from millrace.infra.machines import monitor
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.events import DataLate
 from millrace.monitoring.alarms import starters
 from millrace.settings.environment import Environment

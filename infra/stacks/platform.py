@@ -15,22 +15,22 @@ from aws_cdk import aws_glue as glue
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra.constructs.live_alias import MOVER
-from infra.constructs.notifications import Notifications
-from infra.constructs.role import role_of, write_roles
-from infra.constructs.tags import tag
-from infra.constructs.workgroup import Workgroup
-from infra.context import PlatformContext
-from infra.iam import alarms, functions, sharing
-from infra.iam.resource import policy
-from infra.images import SERVING
-from infra.settings import StageSettings
-from infra.stacks import audit
-from infra.stacks.api_log import api_log
-from infra.stacks.buckets import LOG_POLICY, Buckets
-from infra.stacks.keys import customer_key, signing_key
-from infra.stacks.mlflow import MLFLOW_ARN, mlflow
-from infra.stacks.network import PlatformNetwork, isolated_network, log_connections
+from millrace.infra.constructs.live_alias import MOVER
+from millrace.infra.constructs.notifications import Notifications
+from millrace.infra.constructs.role import role_of, write_roles
+from millrace.infra.constructs.tags import tag
+from millrace.infra.constructs.workgroup import Workgroup
+from millrace.infra.context import PlatformContext
+from millrace.infra.iam import alarms, functions, sharing
+from millrace.infra.iam.resource import policy
+from millrace.infra.images import SERVING
+from millrace.infra.settings import StageSettings
+from millrace.infra.stacks import audit
+from millrace.infra.stacks.api_log import api_log
+from millrace.infra.stacks.buckets import LOG_POLICY, Buckets
+from millrace.infra.stacks.keys import customer_key, signing_key
+from millrace.infra.stacks.mlflow import MLFLOW_ARN, mlflow
+from millrace.infra.stacks.network import PlatformNetwork, isolated_network, log_connections
 from millrace.names import IMAGES
 from millrace.state.table import DELETE_AFTER
 

@@ -6,16 +6,16 @@ from typing import Any
 
 from aws_cdk import aws_events as events
 
-from infra.constructs.function import Function
-from infra.constructs.job_role import job_role
-from infra.constructs.log_group import log_group
-from infra.constructs.machine import Machine
-from infra.constructs.rule import Rule, pattern_of
-from infra.iam import alarms, bus, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
-from infra.iam.buckets import ARTEFACTS, LAKE
-from infra.machines import release
-from infra.machines.watching import judges, watching
-from infra.stacks.workload import WorkloadStack
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.job_role import job_role
+from millrace.infra.constructs.log_group import log_group
+from millrace.infra.constructs.machine import Machine
+from millrace.infra.constructs.rule import Rule, pattern_of
+from millrace.infra.iam import alarms, bus, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
+from millrace.infra.iam.buckets import ARTEFACTS, LAKE
+from millrace.infra.machines import release
+from millrace.infra.machines.watching import judges, watching
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.climb import FOLDER
 from millrace.messages.events import EndpointWanted, ModelRegistered
 from millrace.names import MODEL_ROLE, WorkloadNames

@@ -4,15 +4,15 @@ The first two steps, ingestion and validation, are functions of the ingestion st
 
 from __future__ import annotations
 
-from infra.constructs.external_table import ExternalTable, Partition, column_types
-from infra.constructs.function import Function
-from infra.constructs.machine import Machine
-from infra.iam import queues, state_table
-from infra.iam.buckets import LAKE
-from infra.machines import score
-from infra.stacks.workload import WorkloadStack
 from millrace.consumers.catalogue import of_stage, queue_of
 from millrace.contract.load import load_contract
+from millrace.infra.constructs.external_table import ExternalTable, Partition, column_types
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.machine import Machine
+from millrace.infra.iam import queues, state_table
+from millrace.infra.iam.buckets import LAKE
+from millrace.infra.machines import score
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.score import delivered_types
 from millrace.settings.drop import DropEnvironment
 from millrace.tasks import catalogue as tasks

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 
-from infra.constructs.decision_view import DecisionView
-from infra.constructs.external_table import ExternalTable, Partition
-from infra.constructs.function import Function
-from infra.constructs.live_alias import LiveAlias
-from infra.constructs.queue import Queue, feed
-from infra.constructs.rest_api import RestApi
-from infra.constructs.row_stream import RowStream
-from infra.iam import bus, queues, sagemaker_endpoints, state_table
-from infra.iam.buckets import LAKE
-from infra.iam.resource import Statement, resource
-from infra.stacks.workload import WorkloadStack
 from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
 from millrace.decisions import absorbed, jobs
+from millrace.infra.constructs.decision_view import DecisionView
+from millrace.infra.constructs.external_table import ExternalTable, Partition
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.live_alias import LiveAlias
+from millrace.infra.constructs.queue import Queue, feed
+from millrace.infra.constructs.rest_api import RestApi
+from millrace.infra.constructs.row_stream import RowStream
+from millrace.infra.iam import bus, queues, sagemaker_endpoints, state_table
+from millrace.infra.iam.buckets import LAKE
+from millrace.infra.iam.resource import Statement, resource
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.events import EndpointWanted, JobDone, JobFailed
 from millrace.names import JOBS, LIVE
 from millrace.settings.consumer import ConsumerSettings

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.constructs.function import Function
-from infra.constructs.machine import Machine
-from infra.constructs.role import machines_role
-from infra.iam import (
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.machine import Machine
+from millrace.infra.constructs.role import machines_role
+from millrace.infra.iam import (
     alarms,
     bus,
     iceberg,
@@ -18,9 +18,9 @@ from infra.iam import (
     state_table,
     step_functions,
 )
-from infra.iam.resource import Statement, every, resource
-from infra.machines import teardown
-from infra.stacks.workload import WorkloadStack
+from millrace.infra.iam.resource import Statement, every, resource
+from millrace.infra.machines import teardown
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.names import MACHINES, STARTING_QUEUES, TABLES
 from millrace.settings.environment import Environment
 

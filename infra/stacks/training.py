@@ -12,14 +12,17 @@ from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_ssm as ssm
 
-from infra.bundles import closure
-from infra.constructs.function import Function
-from infra.constructs.job_role import job_role
-from infra.constructs.machine import Machine
-from infra.constructs.rule import Rule, pattern_of
-from infra.constructs.schedule import Schedule
-from infra.context import REPOSITORY
-from infra.iam import (
+from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.contract.load import load_contract
+from millrace.decisions import captured
+from millrace.infra.bundles import closure
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.job_role import job_role
+from millrace.infra.constructs.machine import Machine
+from millrace.infra.constructs.rule import Rule, pattern_of
+from millrace.infra.constructs.schedule import Schedule
+from millrace.infra.context import REPOSITORY
+from millrace.infra.iam import (
     alarms,
     bus,
     functions,
@@ -31,14 +34,11 @@ from infra.iam import (
     state_table,
     step_functions,
 )
-from infra.iam.buckets import ARTEFACTS, LAKE, LANDING, find_audit_chain, one_object
-from infra.iam.resource import Resource, Statement, every, policy, resource
-from infra.machines import retrain, train
-from infra.stacks.mlflow import MLFLOW_ARN
-from infra.stacks.workload import WorkloadStack
-from millrace.artefact.signing import SIGNATURE_FILE
-from millrace.contract.load import load_contract
-from millrace.decisions import captured
+from millrace.infra.iam.buckets import ARTEFACTS, LAKE, LANDING, find_audit_chain, one_object
+from millrace.infra.iam.resource import Resource, Statement, every, policy, resource
+from millrace.infra.machines import retrain, train
+from millrace.infra.stacks.mlflow import MLFLOW_ARN
+from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.events import (
     AlarmUnanswered,
     BusEvent,
@@ -493,5 +493,5 @@ class TrainingStack(WorkloadStack):
         # An image's URI ends with `@sha256:<digest>`; it is a deploy-time value, so CloudFormation splits it.
         if self.context.platform.stage != "local":
             return cdk.Fn.select(1, cdk.Fn.split("@sha256:", self.context.images["training"]))
-        files = sorted(closure(REPOSITORY, REPOSITORY / "jobs" / "training" / "__main__.py"))
+        files = sorted(closure(REPOSITORY, REPOSITORY / "millrace" / "jobs" / "training" / "__main__.py"))
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -9,12 +9,12 @@ from typing import ClassVar
 import aws_cdk as cdk
 from constructs import Construct
 
-from infra.constructs.role import write_roles
-from infra.constructs.tags import tag
-from infra.context import context_of
-from infra.settings import StageSettings
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
+from millrace.infra.constructs.role import write_roles
+from millrace.infra.constructs.tags import tag
+from millrace.infra.context import context_of
+from millrace.infra.settings import StageSettings
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from jobs import runtime
-from jobs.evaluation.job import evaluate
+from millrace.jobs import runtime
+from millrace.jobs.evaluation.job import evaluate
 
 
 def main() -> None:

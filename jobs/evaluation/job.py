@@ -18,21 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
-from jobs.evaluation.examples import forecast_examples
-from jobs.evaluation.explanations import explanations
-from jobs.evaluation.mistakes import find_mistakes
-from jobs.evaluation.rows import (
-    SplitRows,
-    answered,
-    blocks_of,
-    case_of,
-    divided_entity,
-    labelled_rows,
-    outputs,
-    read_rows,
-)
-from jobs.evaluation.sample import write_sample
-from jobs.evaluation.truth_by_answer import cut_answers, truth_by_answer
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
@@ -56,6 +41,21 @@ from millrace.evaluation.naive.rule import NaiveAnswer
 from millrace.evaluation.next_step import learning_of
 from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import encode
+from millrace.jobs.evaluation.examples import forecast_examples
+from millrace.jobs.evaluation.explanations import explanations
+from millrace.jobs.evaluation.mistakes import find_mistakes
+from millrace.jobs.evaluation.rows import (
+    SplitRows,
+    answered,
+    blocks_of,
+    case_of,
+    divided_entity,
+    labelled_rows,
+    outputs,
+    read_rows,
+)
+from millrace.jobs.evaluation.sample import write_sample
+from millrace.jobs.evaluation.truth_by_answer import cut_answers, truth_by_answer
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
@@ -72,7 +72,7 @@ from millrace.workload.load import read_workload
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from jobs.runtime import ProcessingPlaces
+    from millrace.jobs.runtime import ProcessingPlaces
 
     Output = npt.NDArray[np.float32]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from jobs import runtime
-from jobs.external_model.job import make_archive
+from millrace.jobs import runtime
+from millrace.jobs.external_model.job import make_archive
 
 
 def main() -> None:

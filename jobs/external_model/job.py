@@ -26,7 +26,7 @@ from millrace.workload.load import read_workload
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from jobs.runtime import ProcessingPlaces
+    from millrace.jobs.runtime import ProcessingPlaces
     from millrace.tasks.task import Task
 
     Tensors = Mapping[str, npt.NDArray[Any]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs import runtime
-from jobs.monitoring.job import monitor
+from millrace.jobs import runtime
+from millrace.jobs.monitoring.job import monitor
 
 
 def main() -> None:

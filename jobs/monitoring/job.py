@@ -15,10 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs.monitoring.decisions import served, shape_of, watched
-from jobs.monitoring.label_errors import label_errors
-from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
-from jobs.monitoring.shifts import shifts
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.decisions.columns import read_folder
@@ -29,6 +25,10 @@ from millrace.decisions.promise import Labelled, follow
 from millrace.errors import ArtefactError
 from millrace.evaluation.naive.catalogue import measure_of
 from millrace.features import catalogue as encoders
+from millrace.jobs.monitoring.decisions import served, shape_of, watched
+from millrace.jobs.monitoring.label_errors import label_errors
+from millrace.jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
+from millrace.jobs.monitoring.shifts import shifts
 from millrace.messages.monitor import (
     BASELINE_FILE,
     REPORT_FILE,
@@ -55,7 +55,7 @@ from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
-    from jobs.runtime import ProcessingPlaces
+    from millrace.jobs.runtime import ProcessingPlaces
     from millrace.tasks.task import Task
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jobs.monitoring.labels import Answered, labels_asked
 from millrace.decisions.columns import OUTPUT
 from millrace.decisions.outcome_columns import Outcomes, merge
+from millrace.jobs.monitoring.labels import Answered, labels_asked
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.tasks.answer import CONFIDENCE, PROBABILITY
 from millrace.timestamps import micros

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jobs.monitoring.labels import Answered
+from millrace.jobs.monitoring.labels import Answered
 from millrace.messages.monitor import DriftFinding, Shift, ShiftKind
 from millrace.monitoring.judgement import CONSTANT
 from millrace.monitoring.live_error import contradict

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from jobs import runtime
-from jobs.preflight.job import check_version
-from jobs.preflight.settings import PreflightSettings
+from millrace.jobs import runtime
+from millrace.jobs.preflight.job import check_version
+from millrace.jobs.preflight.settings import PreflightSettings
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from millrace.errors import PreflightError
 
-SERVE = ("python", "-m", "jobs.serving", "serve")
+SERVE = ("python", "-m", "millrace.jobs.serving", "serve")
 """The image's ENTRYPOINT with the argument that SageMaker adds."""
 PING_S, ANSWER_S = 2.0, 60.0
 """So many seconds an endpoint waits for the answer to /ping and to /invocations."""
@@ -40,7 +40,7 @@ class Container:
     """A container that was started. `answer` may be called once it is ready."""
 
     command: str
-    """What was started, for error messages: `python -m jobs.serving serve as a transform job`."""
+    """What was started, for error messages: `python -m millrace.jobs.serving serve as a transform job`."""
     where: str
     """What is called, for error messages: `/invocations of a transform job`."""
     process: subprocess.Popen[bytes]

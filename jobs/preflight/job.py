@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.preflight.container import SERVE, Container, said, started
 from millrace.artefact.artefact import ARCHIVE, Description, digest, read_folder, read_members
 from millrace.artefact.batch import CONTENT_TYPE, ROW, read_answers
 from millrace.errors import AnswerError, PreflightError
 from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
+from millrace.jobs.preflight.container import SERVE, Container, said, started
 
 if TYPE_CHECKING:
-    from jobs.preflight.settings import PreflightSettings
-    from jobs.runtime import ProcessingPlaces
+    from millrace.jobs.preflight.settings import PreflightSettings
+    from millrace.jobs.runtime import ProcessingPlaces
 
     Rows = Sequence[Mapping[str, Any]]
 
@@ -145,7 +145,7 @@ def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
 
 def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version: str, model: Description) -> float:
     """Send the rows as one request of a batch transform. Otherwise it does what `_compare` does."""
-    from jobs.preflight.stream import as_stream
+    from millrace.jobs.preflight.stream import as_stream
 
     content = container.answer(as_stream(rows, model.features), CONTENT_TYPE)
     try:

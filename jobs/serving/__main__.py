@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from jobs import runtime
-from jobs.serving.server import listen, serve
-from jobs.serving.settings import Settings
-from jobs.serving.workers import run_workers
 from millrace.artefact.artefact import read_folder
 from millrace.errors import MillraceError
+from millrace.jobs import runtime
+from millrace.jobs.serving.server import listen, serve
+from millrace.jobs.serving.settings import Settings
+from millrace.jobs.serving.workers import run_workers
 
 
 def main() -> None:
@@ -21,8 +21,8 @@ def main() -> None:
     listener = listen(settings.bind, settings.port)
 
     def work() -> None:
-        from jobs.serving.application import Application
         from millrace.artefact.inference import Model
+        from millrace.jobs.serving.application import Application
 
         serve(listener, Application(Model(artefact), settings), settings)
 

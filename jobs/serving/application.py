@@ -11,15 +11,15 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobs.serving.cells import RequestRows
-from jobs.serving.http import BadRequest
-from jobs.serving.refusals import Refused, Rejection
-from jobs.serving.rows import RowReader
-from jobs.serving.server import Request, Response
-from jobs.serving.settings import MB, Settings
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS, PREDICTION, write_answers
 from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
+from millrace.jobs.serving.cells import RequestRows
+from millrace.jobs.serving.http import BadRequest
+from millrace.jobs.serving.refusals import Refused, Rejection
+from millrace.jobs.serving.rows import RowReader
+from millrace.jobs.serving.server import Request, Response
+from millrace.jobs.serving.settings import MB, Settings
 from millrace.tasks.answer import cells, template
 
 if TYPE_CHECKING:

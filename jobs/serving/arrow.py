@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.serving.cells import RequestRows
-from jobs.serving.refusals import Refused, Rejection, describe, describe_image
 from millrace.artefact.batch import ROW
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.encoder import Encoder
 from millrace.features.image import Image
+from millrace.jobs.serving.cells import RequestRows
+from millrace.jobs.serving.refusals import Refused, Rejection, describe, describe_image
 
 
 def read(body: bytes, features: Features) -> RequestRows:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from jobs.serving.refusals import Refused, Rejection, Untaken, describe, describe_image
 from millrace.contract.kinds import FLOAT32_END
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.number import Number
+from millrace.jobs.serving.refusals import Refused, Rejection, Untaken, describe, describe_image
 
 if TYPE_CHECKING:
     import numpy.typing as npt

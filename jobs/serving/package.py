@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from jobs.serving.application import LINES, Application
-from jobs.serving.http import Head
-from jobs.serving.server import Request
-from jobs.serving.settings import Settings
 from millrace.artefact.edge import read_package
 from millrace.artefact.inference import Model
 from millrace.errors import MillraceError
+from millrace.jobs.serving.application import LINES, Application
+from millrace.jobs.serving.http import Head
+from millrace.jobs.serving.server import Request
+from millrace.jobs.serving.settings import Settings
 
 BLOCK = 1_000
 """Rows that are read, answered and written together."""

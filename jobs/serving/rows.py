@@ -9,12 +9,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from jobs.serving.cells import RequestRows, Values, cells_of
-from jobs.serving.refusals import Refused, Untaken, describe
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
+from millrace.jobs.serving.cells import RequestRows, Values, cells_of
+from millrace.jobs.serving.refusals import Refused, Untaken, describe
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -58,7 +58,7 @@ class RowReader:
             return self._read_lines(body)
         if content_type == CONTENT_TYPE and self._arrow:
             # To import pyarrow takes a third of a second. Endpoints, which get JSON, never do it.
-            from jobs.serving.arrow import read
+            from millrace.jobs.serving.arrow import read
 
             return read(body, self._features)
         expected = "application/json or application/jsonlines"

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from jobs.serving import http
-from jobs.serving.http import BadRequest, Head, Heads
-from jobs.serving.settings import Settings
+from millrace.jobs.serving import http
+from millrace.jobs.serving.http import BadRequest, Head, Heads
+from millrace.jobs.serving.settings import Settings
 
 READ_BYTES = 64 * 1024
 """The most bytes that one turn reads from one client. malloc may map blocks from 128 KiB on anew at each read, which

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from jobs import runtime
+from millrace.jobs import runtime
 
 
 def main() -> None:
@@ -15,17 +15,17 @@ def main() -> None:
     # The handler comes first: the kernel drops a signal for which a container's first process has no handler, and torch
     # takes seconds to load.
     stop = runtime.StopSignal()
-    from jobs.training import launch, processes
-    from jobs.training.job import train
+    from millrace.jobs.training import launch, processes
+    from millrace.jobs.training.job import train
 
     places = runtime.TrainingPlaces(root=runtime.ml_root())
     if sys.argv[1:] == ["try"]:
-        from jobs.training.trial import run_trial
+        from millrace.jobs.training.trial import run_trial
 
         run_trial(places, stop)
         return
     if sys.argv[1:] == ["history"]:
-        from jobs.training.history import write_history
+        from millrace.jobs.training.history import write_history
 
         write_history(places, stop)
         return

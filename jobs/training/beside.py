@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from jobs.runtime import Stopped
+from millrace.jobs.runtime import Stopped
 from millrace.models.export import FORKED
 
 Result = TypeVar("Result")

@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from jobs.training.processes import ALONE, Processes
 from millrace.errors import ArtefactError
+from millrace.jobs.training.processes import ALONE, Processes
 
 NAME, BEFORE = "training.safetensors", "training-before.safetensors"
 """The file of the last checkpoint, and of the one before it."""

@@ -25,9 +25,9 @@ from millrace.models.entrance import are_whole
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from jobs.training.loader import Resident
     from millrace.explanations.layout import Layout
     from millrace.features.catalogue import Features
+    from millrace.jobs.training.loader import Resident
     from millrace.models.predictor import Predictor
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Explanations

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pyarrow as pa
 
-from jobs.runtime import StopSignal, TrainingPlaces
-from jobs.training.beside import beside
-from jobs.training.job import frozen_predictor, outputs
-from jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.datasets.examples import LABEL, examples, horizon_of
 from millrace.datasets.split import Split, split_at
 from millrace.errors import SnapshotError
 from millrace.evaluation.measures.costs import cost_by_row
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
+from millrace.jobs.training.beside import beside
+from millrace.jobs.training.job import frozen_predictor, outputs
+from millrace.jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.messages.training_job import DATA_CHANNEL
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.training import Days, Training

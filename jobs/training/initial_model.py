@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.runtime import TrainingPlaces
 from millrace.artefact.artefact import digest, read_archive
 from millrace.errors import ArtefactError
+from millrace.jobs.runtime import TrainingPlaces
 from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.initial_model import FIELD, InitialModel
 from millrace.workload.training import Training

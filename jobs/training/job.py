@@ -15,23 +15,23 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save
 
-from jobs.runtime import StopSignal, TrainingPlaces
-from jobs.training import checkpoint, loop
-from jobs.training.beside import beside
-from jobs.training.calibration import fit_temperature
-from jobs.training.explanation import explain_model
-from jobs.training.likeness import check_held_out, measure_held_out
-from jobs.training.loader import Resident
-from jobs.training.loop import Epoch, Trained, TrainingInputs
-from jobs.training.memory import row_files
-from jobs.training.processes import ALONE, Processes
-from jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.datasets.examples import LABEL, horizon_of, read_examples
 from millrace.datasets.memory import rows_of
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
 from millrace.explanations.explained import Explained
 from millrace.features.catalogue import Features
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
+from millrace.jobs.training import checkpoint, loop
+from millrace.jobs.training.beside import beside
+from millrace.jobs.training.calibration import fit_temperature
+from millrace.jobs.training.explanation import explain_model
+from millrace.jobs.training.likeness import check_held_out, measure_held_out
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs
+from millrace.jobs.training.memory import row_files
+from millrace.jobs.training.processes import ALONE, Processes
+from millrace.jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.messages.training_job import (
     CONFIG_CHANNEL,
     DATA_CHANNEL,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from jobs.runtime import Hosts, Stopped, StopSignal
 from millrace.errors import ProcessError
+from millrace.jobs.runtime import Hosts, Stopped, StopSignal
 
 PORT = 7777
 """The port of the first machine where the processes meet. AWS's own toolkit has the same one."""
@@ -58,7 +58,7 @@ def arguments(cluster: Cluster) -> list[str]:
         f"--shutdown_timeout={GRACE_S}",
         "--max_restarts=0",
         "-m",
-        "jobs.training",
+        "millrace.jobs.training",
         "train",
     ]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from jobs.training.loader import Resident
 from millrace.errors import TrainingError
+from millrace.jobs.training.loader import Resident
 from millrace.models.likeness import MOST_FITTED, kept, states
 from millrace.models.predictor import Predictor
 

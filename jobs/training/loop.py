@@ -21,17 +21,17 @@ from pathlib import Path
 
 import torch
 
-from jobs.runtime import Stopped
-from jobs.training import checkpoint, loss
-from jobs.training.arithmetic import SMALL_STEP, multiplications
-from jobs.training.average import Average
-from jobs.training.loader import Resident, place
-from jobs.training.processes import ALONE, Processes
-from jobs.training.step import CudaGraph, Step, set_rate
-from jobs.training.usage import used
-from jobs.training.validation import Validation
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import Signature
+from millrace.jobs.runtime import Stopped
+from millrace.jobs.training import checkpoint, loss
+from millrace.jobs.training.arithmetic import SMALL_STEP, multiplications
+from millrace.jobs.training.average import Average
+from millrace.jobs.training.loader import Resident, place
+from millrace.jobs.training.processes import ALONE, Processes
+from millrace.jobs.training.step import CudaGraph, Step, set_rate
+from millrace.jobs.training.usage import used
+from millrace.jobs.training.validation import Validation
 from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build

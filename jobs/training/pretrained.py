@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.runtime import TrainingPlaces
 from millrace.errors import SettingsError
 from millrace.features.catalogue import Features
 from millrace.features.tokens import Tokens
+from millrace.jobs.runtime import TrainingPlaces
 from millrace.messages.training_job import PRETRAINED_CHANNEL
 from millrace.models.pretrained import PretrainedVectors, read_vectors
 from millrace.workload.training import Training

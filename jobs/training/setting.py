@@ -15,11 +15,6 @@ import pyarrow as pa
 import torch
 from pydantic import ValidationError
 
-from jobs.runtime import TrainingPlaces
-from jobs.training.initial_model import initial_model
-from jobs.training.loader import Resident
-from jobs.training.loop import TrainingInputs
-from jobs.training.pretrained import pretrained_vectors
 from millrace.artefact.artefact import digest
 from millrace.contract.load import load_contract
 from millrace.contract.rules.range import Range
@@ -30,6 +25,11 @@ from millrace.datasets.split import Split
 from millrace.errors import TrainingError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
+from millrace.jobs.runtime import TrainingPlaces
+from millrace.jobs.training.initial_model import initial_model
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import TrainingInputs
+from millrace.jobs.training.pretrained import pretrained_vectors
 from millrace.messages.training_job import CONFIG_CHANNEL
 from millrace.messages.training_run import Run, read_run
 from millrace.models.catalogue import FAMILIES

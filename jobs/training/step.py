@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from jobs.training.loader import Batch
-from jobs.training.loss import Loss
-from jobs.training.processes import Processes
+from millrace.jobs.training.loader import Batch
+from millrace.jobs.training.loss import Loss
+from millrace.jobs.training.processes import Processes
 from millrace.workload.training import Precision
 
 WARM = 3

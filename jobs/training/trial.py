@@ -21,15 +21,6 @@ import pyarrow as pa
 import torch
 from threadpoolctl import threadpool_limits
 
-from jobs.runtime import Stopped, StopSignal, TrainingPlaces
-from jobs.training import loop
-from jobs.training.arithmetic import multiplications
-from jobs.training.beside import beside
-from jobs.training.job import calibrate
-from jobs.training.loader import Resident
-from jobs.training.loop import TrainingInputs
-from jobs.training.pretrained import pretrained_vectors
-from jobs.training.setting import bounds_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.datasets.examples import LABEL, Examples, entities_of, examples
@@ -42,6 +33,15 @@ from millrace.evaluation.simple.catalogue import SIMPLE
 from millrace.evaluation.simple.matrix import Matrix, matrix
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
+from millrace.jobs.runtime import Stopped, StopSignal, TrainingPlaces
+from millrace.jobs.training import loop
+from millrace.jobs.training.arithmetic import multiplications
+from millrace.jobs.training.beside import beside
+from millrace.jobs.training.job import calibrate
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import TrainingInputs
+from millrace.jobs.training.pretrained import pretrained_vectors
+from millrace.jobs.training.setting import bounds_of
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, NotTried, Tried
 from millrace.models.predictor import build

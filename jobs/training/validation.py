@@ -8,10 +8,10 @@ import math
 
 import torch
 
-from jobs.training.loader import Resident
-from jobs.training.loss import Loss
-from jobs.training.processes import Processes
 from millrace.errors import TrainingError
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loss import Loss
+from millrace.jobs.training.processes import Processes
 from millrace.models.predictor import Predictor
 from millrace.tasks.task import Task
 

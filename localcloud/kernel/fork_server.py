@@ -4,7 +4,7 @@ Runs as `python fork_server.py ADDRESS MODULES [FOLDERS]`. It imports the MODULE
 are installed, from the FOLDERS (joined by colons), which come in front of the standard library. Then it listens at the
 Unix socket ADDRESS. Each connection starts one program:
 
-    client -> {"arguments": ["-m", "jobs.training.job"], "environment": {…}, "cwd": "…", "log": "…"}
+    client -> {"arguments": ["-m", "millrace.jobs.training.job"], "environment": {…}, "cwd": "…", "log": "…"}
     server -> 4711            the id of the program's process and of its process group, as soon as it runs
     server -> 0               its exit code, when it has ended; -9 if the signal 9 ended it, as Python counts
 

@@ -1,6 +1,6 @@
 """Whether a retraining may start: the decision of the function `guard`, and of a simulation on a day that is past.
 
-Nothing is read here. `functions.guard.evidence` gathers the facts, `millrace.simulation` those of its day."""
+Nothing is read here. `millrace.functions.guard.evidence` gathers the facts, `millrace.simulation` those of its day."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The errors that versions of earlier days would have made on every later day: all that a simulation reads.
 
-`python -m jobs.training history` makes them (`jobs.training.history`), in these folders of a training job:
+`python -m millrace.jobs.training history` makes them, in these folders of a training job:
 
 /input/data/config/contract.yaml, workload.yaml, run.json
 /input/data/data/rows.arrow                                 the rows, in the order of event time

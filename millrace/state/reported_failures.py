@@ -2,7 +2,7 @@
 
     reported#arn:…:execution:…-train:7f = {"as_of": {"S": "1997-06-01T07:20:00Z"}}
 
-The sweep compares them with the executions that did fail (`functions.sweep.failures`)."""
+The sweep compares them with the executions that did fail (`millrace.functions.sweep.failures`)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import botocore.session
 import typer
 from botocore import xform_name
 
-from console.cli.app import app
+from millrace.console.cli.app import app
 from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.pages import PAGES, ROOT
 from tests.documentation.tables import TABLES, filled

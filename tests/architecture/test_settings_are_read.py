@@ -8,9 +8,9 @@ import ast
 
 from pydantic import BaseModel
 
-from infra.options import Options
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.fairness import Fairness
+from millrace.infra.options import Options
 from millrace.models.catalogue import FAMILIES
 from millrace.workload.declaration import Workload
 from millrace.workload.places import models_in

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.deployer.stack import SESSION_S
+from millrace.infra.deployer.stack import SESSION_S
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -151,7 +151,7 @@ def test_the_bases_are_looked_up_every_week_and_proposed() -> None:
 def test_validate_takes_what_the_pipeline_gives_it() -> None:
     from typer.main import get_command
 
-    from console.cli.app import app
+    from millrace.console.cli.app import app
 
     (words,) = [one for one in commands(ROOT / ".github" / "workflows" / "validate-model.yml") if "validate" in one]
     words = words[words.index("validate") : words.index("|")]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import TypeAdapter
 
-from console.demo.steps import Step
-from console.local_cloud.local_cloud import PLATFORM
-from console.queries.drops import find_drops
-from console.queries.monitoring import MonitorRun, raised_alarms, windows
-from console.queries.report import JudgedModel, WorkloadReport
+from millrace.console.demo.steps import Step
+from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.queries.drops import find_drops
+from millrace.console.queries.monitoring import MonitorRun, raised_alarms, windows
+from millrace.console.queries.report import JudgedModel, WorkloadReport
 from millrace.names import WorkloadNames
 from millrace.timestamps import parse_utc
 

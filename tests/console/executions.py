@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from console.queries.executions import Execution
-from console.queries.report import WorkloadReport
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.report import WorkloadReport
 from millrace.contract.reasons import Reason
 from millrace.messages.ingest import Ingested, RejectedDrop
 from millrace.messages.release import ReleaseStarted

@@ -15,10 +15,10 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.stepfunctions.models import Execution as MotoExecution
 from moto.stepfunctions.models import stepfunctions_backends
 
-from console.queries.executions import Execution
-from console.queries.monitoring import MonitorRun
-from console.queries.report import JudgedModel, WorkloadReport
 from millrace.aws.objects import put_object
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.monitoring import MonitorRun
+from millrace.console.queries.report import JudgedModel, WorkloadReport
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets import quarantine

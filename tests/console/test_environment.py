@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from console.environment import find_environment, local_environment
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.environment import find_environment, local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.errors import EnvironmentNotFoundError
 from tests.credentials import set_credentials
 
@@ -85,7 +85,7 @@ def test_the_local_cloud_has_the_declared_bus_and_another_folder_of_workloads_th
     folder.mkdir()
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(folder))
     cloud = LocalCloud(endpoint_url="http://localhost:1", secret="hush")
-    monkeypatch.setattr("console.stages.REPOSITORY", tmp_path / "repository")
+    monkeypatch.setattr("millrace.console.stages.REPOSITORY", tmp_path / "repository")
     assert local_environment(cloud).platform.bus == "millrace-local"
     (tmp_path / "repository").mkdir()
     said = '{"context": {"stages": {"local": {"event_bus": "%s"}}}}'

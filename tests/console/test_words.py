@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from console.words import age, days, span
+from millrace.console.words import age, days, span
 
 
 def test_a_span_of_moments_ends_on_the_day_before_it_ends() -> None:

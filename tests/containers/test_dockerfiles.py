@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.bundles import closure
-from jobs.preflight.container import SERVE
+from millrace.infra.bundles import closure
+from millrace.jobs.preflight.container import SERVE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOBS = {
@@ -45,15 +45,16 @@ def copied(image: str, repository: Path = REPOSITORY) -> set[Path]:
 
 
 def needed(image: str, repository: Path = REPOSITORY) -> set[Path]:
-    entries = [repository / "jobs" / job / "__main__.py" for job in JOBS[image]]
+    entries = [repository / "millrace" / "jobs" / job / "__main__.py" for job in JOBS[image]]
     files = set().union(*(closure(repository, entry) for entry in entries))
     whole = set((repository / BY_NAME[image]).rglob("*.py")) if image in BY_NAME else set()
     return files.union(whole, *(closure(repository, path) for path in whole))
 
 
 def packages(files: set[Path], repository: Path = REPOSITORY) -> set[str]:
-    """The folders right below `millrace/` and `jobs/` that hold the files; a file right below them is itself."""
-    return {"/".join(path.relative_to(repository).parts[:2]) for path in files}
+    """The rooms of `millrace/` and the jobs that hold the files; a file right below is itself."""
+    parts = [path.relative_to(repository).parts for path in files]
+    return {"/".join(each[: 3 if each[1] == "jobs" else 2]) for each in parts}
 
 
 @pytest.mark.parametrize("image", JOBS)
@@ -81,7 +82,9 @@ def test_an_image_installs_the_packages_that_its_files_import(image: str) -> Non
     assert ours | IMPORTED_BY_OTHERS.get(image, set()) == set(listed)
 
 
-@pytest.mark.parametrize(("image", "module"), [("training", "jobs.training"), ("inference", "jobs.serving")])
+@pytest.mark.parametrize(
+    ("image", "module"), [("training", "millrace.jobs.training"), ("inference", "millrace.jobs.serving")]
+)
 def test_the_entry_point_takes_the_argument_that_sagemaker_adds(image: str, module: str) -> None:
     text = (REPOSITORY / "containers" / image / "Dockerfile").read_text()
     found = re.search(r"^ENTRYPOINT (.+)$", text, re.M)
@@ -101,13 +104,14 @@ def test_a_file_that_is_not_copied_is_noticed(tmp_path: Path) -> None:
         (
             "containers/inference",
             "Dockerfile",
-            "FROM x\n" + "".join(f"COPY {job}/ /opt/program/{job}/\n" for job in ("jobs/preflight", "jobs/serving")),
+            "FROM x\n"
+            + "".join(f"COPY millrace/jobs/{job}/ /opt/program/millrace/jobs/{job}/\n" for job in JOBS["inference"]),
         ),
-        ("jobs/preflight", "__main__.py", ""),
-        ("jobs/preflight", "__init__.py", ""),
-        ("jobs/serving", "__main__.py", "import millrace.found\n"),
-        ("jobs/serving", "__init__.py", ""),
-        ("jobs", "__init__.py", ""),
+        ("millrace/jobs/preflight", "__main__.py", ""),
+        ("millrace/jobs/preflight", "__init__.py", ""),
+        ("millrace/jobs/serving", "__main__.py", "import millrace.found\n"),
+        ("millrace/jobs/serving", "__init__.py", ""),
+        ("millrace/jobs", "__init__.py", ""),
         ("millrace", "__init__.py", ""),
         ("millrace", "found.py", ""),
     ):
@@ -130,4 +134,4 @@ def third_party(path: Path) -> set[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"millrace", "jobs"}
+    return names - set(sys.stdlib_module_names) - {"millrace"}

@@ -70,7 +70,7 @@ def start(image: Image, root: Path, *arguments: str, module: str | None = None) 
 
 def served_by(root: Path, module: str | None) -> dict[str, str]:
     """What the release machine and the platform give to a preflight."""
-    if module != "jobs.preflight":
+    if module != "millrace.jobs.preflight":
         return {}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -117,18 +117,18 @@ def run(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> R
     given = {"data": snapshot.data, "config": snapshot.config}
     evaluation = processing_root(folder / "evaluation", given)
     archive_into(evaluation / "processing" / "model", read_folder(training / "model"))
-    code, output = ended(start(images["processing"], evaluation, module="jobs.evaluation"))
+    code, output = ended(start(images["processing"], evaluation, module="millrace.jobs.evaluation"))
     assert code == 0, output
     external = processing_root(folder / "external", given)
     write(external / "processing" / "external_model", logistic())
-    code, output = ended(start(images["processing"], external, module="jobs.external_model"))
+    code, output = ended(start(images["processing"], external, module="millrace.jobs.external_model"))
     assert code == 0, output
     drift = drift_root(folder / "drift", snapshot, evaluation / "processing" / "baseline")
-    code, output = ended(start(images["processing"], drift, module="jobs.monitoring"))
+    code, output = ended(start(images["processing"], drift, module="millrace.jobs.monitoring"))
     assert code == 0, output
     given = {"model": evaluation / "processing" / "model", "sample": evaluation / "processing" / "evaluation"}
     preflight = processing_root(folder / "preflight", given)
-    code, output = ended(start(images["inference"], preflight, module="jobs.preflight"))
+    code, output = ended(start(images["inference"], preflight, module="millrace.jobs.preflight"))
     assert code == 0, output
     return Run(training=training, external=external, evaluation=evaluation, drift=drift, preflight=preflight)
 
@@ -266,7 +266,7 @@ def copies(name: str) -> list[str]:
     return [line.replace("\\", "\\\n") for line in text.splitlines() if line.startswith("COPY ")]
 
 
-FAST = ("/opt/requirements/", "/opt/program/jobs/")
+FAST = ("/opt/requirements/", "/opt/program/millrace/jobs/")
 """Where the copies go that are left out of an image in turn; each of the others costs a job that runs for seconds."""
 
 
@@ -300,14 +300,14 @@ def test_an_image_without_one_of_its_copies_fails(run: Run, name: str, left_out:
 def jobs_of(name: str, run: Run) -> list[tuple[Path, list[str], str]]:
     """The jobs that the image is for: folder, arguments, module."""
     return {
-        "training": [(run.training, ["train"], "jobs.training")],
+        "training": [(run.training, ["train"], "millrace.jobs.training")],
         "processing": [
-            (run.external, [], "jobs.external_model"),
-            (run.drift, [], "jobs.monitoring"),
-            (run.evaluation, [], "jobs.evaluation"),
+            (run.external, [], "millrace.jobs.external_model"),
+            (run.drift, [], "millrace.jobs.monitoring"),
+            (run.evaluation, [], "millrace.jobs.evaluation"),
         ],
-        # It starts `jobs.serving` itself.
-        "inference": [(run.preflight, [], "jobs.preflight")],
+        # It starts `millrace.jobs.serving` itself.
+        "inference": [(run.preflight, [], "millrace.jobs.preflight")],
     }[name]
 
 
@@ -320,7 +320,7 @@ def without(name: str, left_out: str, repository: Path) -> Path:
     """The repository by links, but for this image's Dockerfile."""
     folder = repository / "containers" / name
     folder.mkdir(parents=True)
-    for path in ("constraints.txt", "jobs", "millrace"):
+    for path in ("jobs", "millrace"):
         (repository / path).symlink_to(REPOSITORY / path)
     (folder / "requirements.txt").symlink_to(REPOSITORY / "containers" / name / "requirements.txt")
     text = (REPOSITORY / "containers" / name / "Dockerfile").read_text()

@@ -13,9 +13,8 @@ from typing import Any, get_args
 import typer
 from pydantic import BaseModel
 
-from console.cli.app import app
-from console.queries.money.standing import MONTH_S, POLL_S, POLLERS, RATES
-from infra.options import Options
+from millrace.console.cli.app import app
+from millrace.console.queries.money.standing import MONTH_S, POLL_S, POLLERS, RATES
 from millrace.consumers.catalogue import Kind
 from millrace.consumers.consumer import Consumer
 from millrace.contract.load import COLUMN_PROPERTIES
@@ -26,6 +25,7 @@ from millrace.evaluation.gates.gate import Gate
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.features.catalogue import ENCODERS
+from millrace.infra.options import Options
 from millrace.messages.audit import DETAILS
 from millrace.messages.envelope import Message
 from millrace.messages.events import EVENTS, BusEvent

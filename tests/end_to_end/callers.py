@@ -17,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.names import WorkloadNames
 
 

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
-from console.demo.electricity import STORY
-from console.demo.run import run_in_cloud
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from localcloud.iam.recording import Allowed, read
 from millrace.aws.objects import split_uri
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.run import run_in_cloud
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.names import WorkloadNames
 from tests.checkpoints import Checkpoint, checkpoint, end_life
 from tests.localcloud.control import control as control_of

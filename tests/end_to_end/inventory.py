@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore import xform_name
 
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from localcloud.kernel.cloud import ACCOUNT
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]

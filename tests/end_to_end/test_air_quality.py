@@ -18,18 +18,18 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.demo.air_quality import DAY, LIVE, STORY, Hours
-from console.demo.driver import Driver
-from console.environment import local_environment
-from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
-from console.queries.decision_explanation import explain_decision
-from console.queries.decisions import find_days
-from console.queries.lineage import trace
-from console.queries.quarantine import find_rows
-from console.queries.replay import archived
-from console.queries.report import WorkloadReport, read_report
 from millrace.aws.objects import keys_below, read_object
+from millrace.console.cli.app import app
+from millrace.console.demo.air_quality import DAY, LIVE, STORY, Hours
+from millrace.console.demo.driver import Driver
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
+from millrace.console.queries.decision_explanation import explain_decision
+from millrace.console.queries.decisions import find_days
+from millrace.console.queries.lineage import trace
+from millrace.console.queries.quarantine import find_rows
+from millrace.console.queries.replay import archived
+from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.decisions.store import find_decision
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.ingest import Staging

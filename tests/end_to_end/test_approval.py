@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.stages import ACT_AS
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.stages import ACT_AS
 from millrace.names import WorkloadNames
 from millrace.release.registry import Registry
 from millrace.state.leases import Leases

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.actions.reviews import Reviewer
-from console.cli.app import app
-from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud
-from console.queries.live import read_climbs
+from millrace.console.actions.reviews import Reviewer
+from millrace.console.cli.app import app
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud
+from millrace.console.queries.live import read_climbs
 from millrace.decisions.review import ReviewItem
 from millrace.messages.climb import TwoAnswers
 from millrace.state.climbing import ClimbingVersion

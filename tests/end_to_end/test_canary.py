@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.names import WorkloadNames
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.leases import Leases

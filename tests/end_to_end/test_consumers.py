@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.decisions.portion import send
 from millrace.decisions.standing import CACHED_S
 from millrace.decisions.store import read_days, stored_days

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.aws.objects import read_object
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.decisions.store import read_days, stored_days
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.state.pointers import ReleasePointers

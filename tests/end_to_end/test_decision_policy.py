@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.replay import archived
+from millrace.console.cli.app import app
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.queries.replay import archived
 from millrace.decisions.store import LocatedDecision, read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.kept_promise import KeptPromises

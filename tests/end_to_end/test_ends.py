@@ -15,9 +15,9 @@ import pytest
 from botocore.credentials import Credentials
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.words import count
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.words import count
 from millrace.contract.kinds import as_json
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames

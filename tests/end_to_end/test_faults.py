@@ -25,14 +25,14 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE, months
-from console.local_cloud.local_cloud import SECRET_VARIABLE
-from functions.intake.arrivals import LONGEST_KEY
-from infra.app import build
-from infra.settings import settings_for
+from millrace.console.cli.app import app
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE, months
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
 from millrace.errors import WorkloadError
+from millrace.functions.intake.arrivals import LONGEST_KEY
+from millrace.infra.app import build
+from millrace.infra.settings import settings_for
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.executions import executions
-from console.queries.reviews import list_waiting
+from millrace.console.cli.app import app
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.queries.executions import executions
+from millrace.console.queries.reviews import list_waiting
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers

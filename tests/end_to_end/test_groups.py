@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
-from console.demo.months import SAMPLE, file_to_score, months
+from millrace.console.demo.months import SAMPLE, file_to_score, months
 from millrace.names import drop_id_of
 from millrace.state.claims import Claims
 from millrace.state.table import StateTable

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.aws.endpoints import find_endpoint
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.messages.audit import AuditEvent, EndpointStarted
 from millrace.names import VARIANT, WorkloadNames
 from millrace.state import audit

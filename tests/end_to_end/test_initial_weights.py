@@ -14,16 +14,16 @@ import pytest
 import yaml
 from safetensors.numpy import load
 
-from console.actions.tune import tune
-from console.demo.electricity import STORY
-from console.demo.months import HISTORY, SAMPLE, months
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, deploy, start_synthesis, started
-from console.local_cloud.processes import Processes
-from console.queries.tunings import pinned_run, read_tuning
-from console.queries.versions import find_versions
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import download
+from millrace.console.actions.tune import tune
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import HISTORY, SAMPLE, months
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, deploy, start_synthesis, started
+from millrace.console.local_cloud.processes import Processes
+from millrace.console.queries.tunings import pinned_run, read_tuning
+from millrace.console.queries.versions import find_versions
 from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import REST_S
 

@@ -135,7 +135,7 @@ def orphans() -> Iterator[Callable[[], dict[int, str]]]:
 def demo(build: Path, temporary: Path) -> subprocess.Popen[bytes]:
     temporary.mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", "console.cli", "demo", "--build", str(build)],
+        [sys.executable, "-m", "millrace.console.cli", "demo", "--build", str(build)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from console.demo.electricity import STORY
-from console.demo.months import HISTORY, SAMPLE, months
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
-from jobs.training import checkpoint
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import download
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import HISTORY, SAMPLE, months
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.jobs.training import checkpoint
 from tests.end_to_end.conftest import REST_S
 from tests.localcloud.waiting import until
 from tests.processes import writing

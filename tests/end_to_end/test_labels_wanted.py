@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.actions.reviews import Reviewer
-from console.cli.app import app
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.decisions import find_days
-from console.queries.labels import find_label_errors, find_labels
-from console.queries.monitoring import MonitorRun, find_monitor_runs, windows
-from console.queries.reviews import list_waiting
+from millrace.console.actions.reviews import Reviewer
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.queries.decisions import find_days
+from millrace.console.queries.labels import find_label_errors, find_labels
+from millrace.console.queries.monitoring import MonitorRun, find_monitor_runs, windows
+from millrace.console.queries.reviews import list_waiting
 from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 from tests.electricity import SAMPLE, changed_electricity, drop

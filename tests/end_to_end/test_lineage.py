@@ -15,9 +15,9 @@ import yaml
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 
-from infra.bundles import closure
 from millrace.contract.violation import raw_row
 from millrace.datasets.journal import ADDED, Journal, JournalEntry
+from millrace.infra.bundles import closure
 from tests.end_to_end.conftest import Lived
 
 LINKS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE, Month, months
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
-from console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
-from console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
+from millrace.console.cli.app import app
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE, Month, months
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
+from millrace.console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
+from millrace.console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
 from millrace.errors import EnvironmentNotFoundError
 from millrace.monitoring.alarms import monitor_alarms
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS

@@ -15,16 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from console.cli.app import app
-from console.demo.months import SAMPLE, months
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
-from console.queries.decisions import find_days
-from console.queries.lineage import trace
-from console.queries.link import Link
-from console.queries.replay import archived
-from console.queries.versions import state_of
 from millrace.aws.objects import split_uri
+from millrace.console.cli.app import app
+from millrace.console.demo.months import SAMPLE, months
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
+from millrace.console.queries.decisions import find_days
+from millrace.console.queries.lineage import trace
+from millrace.console.queries.link import Link
+from millrace.console.queries.replay import archived
+from millrace.console.queries.versions import state_of
 from millrace.decisions.store import find_decision
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.state.unanswered import UnansweredAlarms

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from console.actions.rollback import roll_back
-from console.cli.app import app
-from console.demo.months import SAMPLE, months
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
-from console.queries.versions import audit_of, state_of
+from millrace.console.actions.rollback import roll_back
+from millrace.console.cli.app import app
+from millrace.console.demo.months import SAMPLE, months
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
+from millrace.console.queries.versions import audit_of, state_of
 from millrace.errors import ConflictError
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers

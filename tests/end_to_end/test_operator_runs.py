@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import SECRET_VARIABLE
-from console.queries.executions import read_history
-from console.queries.history import read_steps
-from console.queries.run_logs import Log, read_log
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
+from millrace.console.queries.executions import read_history
+from millrace.console.queries.history import read_steps
+from millrace.console.queries.run_logs import Log, read_log
 from millrace.names import MACHINES
 from tests.end_to_end.conftest import Lived
 

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from console.demo.electricity import STORY
-from console.demo.months import HISTORY, SAMPLE, months
-from console.environment import local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import HISTORY, SAMPLE, months
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.messages.events import SOURCE, DatasetCommitted, ModelRegistered, ModelReleased, RetrainRequested
 from tests.end_to_end.conftest import REST_S, Witness, control
 from tests.end_to_end.test_faults import parquet

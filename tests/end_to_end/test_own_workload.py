@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import local_environment
-from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
-from console.queries.decision_explanation import explain_decision
-from console.queries.lineage import trace
 from millrace.client import Client
+from millrace.console.cli.app import app
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from millrace.console.queries.decision_explanation import explain_decision
+from millrace.console.queries.lineage import trace
 from millrace.errors import AnswerError
 from millrace.names import WorkloadNames
 from tests.documentation.pages import typed

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import SECRET_VARIABLE, started
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, started
 
 START = datetime.fromisoformat("2024-01-01")
 DAYS = 200

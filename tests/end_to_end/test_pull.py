@@ -19,8 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from aws_cdk import assertions
 
-from console.actions.register import read_model
-from console.local_cloud.local_cloud import (
+from millrace.artefact import external
+from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
+from millrace.artefact.external import RunDigests
+from millrace.aws.objects import download, read_object
+from millrace.console.actions.register import read_model
+from millrace.console.local_cloud.local_cloud import (
     PLATFORM,
     SECRET_VARIABLE,
     LocalCloud,
@@ -29,17 +33,13 @@ from console.local_cloud.local_cloud import (
     start_cloud,
     start_synthesis,
 )
-from console.local_cloud.processes import Processes
-from infra.iam.resource import policy
-from infra.iam.sharing import describe_versions
-from infra.options import Options, Reader
-from infra.settings import StageSettings, settings_for
-from infra.stacks.platform import PlatformStack
-from millrace.artefact import external
-from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
-from millrace.artefact.external import RunDigests
-from millrace.aws.objects import download, read_object
+from millrace.console.local_cloud.processes import Processes
 from millrace.contract.load import load_contract
+from millrace.infra.iam.resource import policy
+from millrace.infra.iam.sharing import describe_versions
+from millrace.infra.options import Options, Reader
+from millrace.infra.settings import StageSettings, settings_for
+from millrace.infra.stacks.platform import PlatformStack
 from millrace.names import Platform, WorkloadNames
 from millrace.release.registry import Package, Registry
 from millrace.release.signatures import SigningKey

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from console.demo.electricity import STORY
-from console.local_cloud.local_cloud import LocalCloud, started
-from console.queries.failures import failure_of
+from millrace.console.demo.electricity import STORY
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
+from millrace.console.queries.failures import failure_of
 from millrace.messages.ingest import LISTED
 from millrace.names import QUERY
 from tests.end_to_end.conftest import REST_S

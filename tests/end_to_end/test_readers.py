@@ -17,10 +17,10 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 
-from console.demo.months import SAMPLE, months
-from console.environment import local_environment
-from console.queries.query import find_tables, run_query
 from millrace.aws.objects import read_object
+from millrace.console.demo.months import SAMPLE, months
+from millrace.console.environment import local_environment
+from millrace.console.queries.query import find_tables, run_query
 from millrace.decisions.store import read_days, stored_days
 from tests.documentation.pages import PAGES
 from tests.end_to_end.conftest import Lived

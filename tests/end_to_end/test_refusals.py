@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from console.queries.failures import failure_of
 from millrace.artefact.artefact import read_members
 from millrace.aws.objects import split_uri
+from millrace.console.queries.failures import failure_of
 from tests.end_to_end.conftest import Lived, control
 
 
@@ -203,7 +203,7 @@ def test_a_version_that_cannot_start_is_refused_before_anything_is_made(lived: L
     said = failure_of(ended["error"], ended["cause"])
     expected = "expected a server, got one that ended with exit code 1 after"
     assert said.startswith(
-        f"States.TaskFailed: AlgorithmError: PreflightError: python -m jobs.serving serve: {expected}"
+        f"States.TaskFailed: AlgorithmError: PreflightError: python -m millrace.jobs.serving serve: {expected}"
     )
     assert "missing weights.safetensors" in said
     assert "\n" not in said

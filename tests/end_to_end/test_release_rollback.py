@@ -24,11 +24,11 @@ from typing import Any
 
 import pytest
 
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE, months
-from infra.app import build
-from infra.settings import StageSettings, settings_for
 from localcloud.deploy import deploy
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE, months
+from millrace.infra.app import build
+from millrace.infra.settings import StageSettings, settings_for
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import live_at_once

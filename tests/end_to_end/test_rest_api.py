@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from openapi_schema_validator import OAS30Validator
 
-from console.demo.electricity import STORY
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.console.demo.electricity import STORY
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
 from millrace.decisions.store import read_days, stored_days

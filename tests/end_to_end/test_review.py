@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.actions import label_studio
-from console.actions.reviews import Reviewer
-from console.cli.app import app
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.decisions import find_days
-from console.queries.labels import find_labels
-from console.queries.reviews import count_waiting, find_items, list_waiting, show_item
-from console.web.app import console_app
+from millrace.console.actions import label_studio
+from millrace.console.actions.reviews import Reviewer
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.queries.decisions import find_days
+from millrace.console.queries.labels import find_labels
+from millrace.console.queries.reviews import count_waiting, find_items, list_waiting, show_item
+from millrace.console.web.app import console_app
 from millrace.decisions.record import Decision
 from millrace.errors import ReviewError
 from millrace.names import WorkloadNames

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.contract.kinds import as_json
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import VARIANT

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.cli.app import app
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.messages.climb import TwoAnswers
 from millrace.release.climb import differ
 from millrace.state.climbing import ClimbingVersion

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from console.actions.acknowledge import acknowledge
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE
-from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.actions.acknowledge import acknowledge
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable

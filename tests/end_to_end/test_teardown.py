@@ -16,12 +16,12 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import StaticTable
 
-from console.actions.teardown import JOB_LOGS, left, teardown
-from console.actions.tune import tune
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.tunings import pinned_run
-from console.queries.waiting import check_taken
+from millrace.console.actions.teardown import JOB_LOGS, left, teardown
+from millrace.console.actions.tune import tune
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.queries.tunings import pinned_run
+from millrace.console.queries.waiting import check_taken
 from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.tuning import Tuning

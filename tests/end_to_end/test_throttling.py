@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE, months
-from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud
-from console.queries.dead_letters import find_dead_queues
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE, months
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud
+from millrace.console.queries.dead_letters import find_dead_queues
 from tests.end_to_end.conftest import REST_S, control
 
 pytestmark = pytest.mark.night("by day the machines' retries are walked by recorded failures")

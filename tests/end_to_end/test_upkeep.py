@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.table import Table
 
-from console.demo.electricity import STORY
-from console.demo.months import SAMPLE
-from console.environment import local_environment
-from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
-from console.queries.query import decisions_sql, run_query
 from millrace.aws.objects import keys_below
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import SAMPLE
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
+from millrace.console.queries.query import decisions_sql, run_query
 from millrace.contract.load import load_contract
 from millrace.datasets import iceberg
 from millrace.datasets.compaction import FEWEST

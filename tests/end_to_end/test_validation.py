@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from console.environment import local_environment
-from console.queries.model_validation import CHECKS, OPENING, is_valid, validate_package
-from console.queries.signatures import verify_version
 from millrace.artefact.artefact import MEMBERS
+from millrace.console.environment import local_environment
+from millrace.console.queries.model_validation import CHECKS, OPENING, is_valid, validate_package
+from millrace.console.queries.signatures import verify_version
 from millrace.errors import EnvironmentNotFoundError
 from tests.end_to_end.conftest import Lived
 

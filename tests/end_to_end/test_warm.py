@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.messages.climb import TwoAnswers
 from millrace.release.climb import differ
 from millrace.state.climbing import ClimbingVersion

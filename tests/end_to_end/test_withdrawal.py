@@ -13,13 +13,13 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.demo.months import HISTORY, SAMPLE, Month, months
-from console.environment import local_environment
-from console.local_cloud.local_cloud import SECRET_VARIABLE
-from console.queries.table_files import read_metadata
-from console.queries.versions import audit_of, state_of
 from millrace.aws.objects import read_object
+from millrace.console.cli.app import app
+from millrace.console.demo.months import HISTORY, SAMPLE, Month, months
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
+from millrace.console.queries.table_files import read_metadata
+from millrace.console.queries.versions import audit_of, state_of
 from millrace.datasets.journal import Journal
 from millrace.errors import RunError
 from millrace.messages.audit import AuditEvent, HeldLabelsDecided

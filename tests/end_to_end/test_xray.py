@@ -20,15 +20,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from console.demo.run import run_in_cloud
-from console.demo.xray import HEAD, RADIOLOGIST, SAMPLE, STORY, TO_SCORE, WEEKLY, play, read_sample
-from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud, started
-from console.queries.decisions import find_days, newest_decision
-from console.queries.lineage import trace
-from console.queries.quarantine import find_rows
-from console.queries.report import WorkloadReport
 from millrace.aws.objects import keys_below, read_object, split_uri
+from millrace.console.demo.run import run_in_cloud
+from millrace.console.demo.xray import HEAD, RADIOLOGIST, SAMPLE, STORY, TO_SCORE, WEEKLY, play, read_sample
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
+from millrace.console.queries.decisions import find_days, newest_decision
+from millrace.console.queries.lineage import trace
+from millrace.console.queries.quarantine import find_rows
+from millrace.console.queries.report import WorkloadReport
 from millrace.decisions import captured
 from millrace.decisions.record import Decision, to_line
 from millrace.decisions.scored import delivered_key

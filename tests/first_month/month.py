@@ -26,18 +26,18 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from console.actions.teardown import teardown
-from console.cli.app import app
-from console.demo.electricity import STORY
-from console.demo.months import HISTORY, SAMPLE, months
-from console.environment import local_environment
-from console.local_cloud.local_cloud import LocalCloud, deploy, find_cloud, start_cloud, start_synthesis
-from console.local_cloud.processes import Processes
-from console.queries.answers import drops_of
-from console.queries.dead_letters import find_dead_queues
-from console.queries.executions import executions
-from console.queries.money.standing import find_standing
-from infra.stacks.ingestion import GATHERED
+from millrace.console.actions.teardown import teardown
+from millrace.console.cli.app import app
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.months import HISTORY, SAMPLE, months
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud, deploy, find_cloud, start_cloud, start_synthesis
+from millrace.console.local_cloud.processes import Processes
+from millrace.console.queries.answers import drops_of
+from millrace.console.queries.dead_letters import find_dead_queues
+from millrace.console.queries.executions import executions
+from millrace.console.queries.money.standing import find_standing
+from millrace.infra.stacks.ingestion import GATHERED
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable

@@ -49,7 +49,7 @@ def cold_starts() -> Iterator[Callable[[str], Handler]]:
     started: list[str] = []
 
     def start(function: str) -> Handler:
-        name = f"functions.{function}.handler"
+        name = f"millrace.functions.{function}.handler"
         sys.modules.pop(name, None)
         started.append(name)
         module = importlib.import_module(name)

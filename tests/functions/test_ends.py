@@ -31,18 +31,18 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from safetensors.torch import save
 
-from console.actions.past import Pasts, json_rows
-from jobs.serving.application import Application
-from jobs.serving.settings import Settings
 from millrace.artefact.artefact import Artefact, Digests, digest
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS
 from millrace.artefact.inference import Model
+from millrace.console.actions.past import Pasts, json_rows
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Table
 from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.record import Decision, from_line
 from millrace.decisions.store import read_days, stored_days
 from millrace.features import catalogue as encoders
+from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.settings import Settings
 from millrace.models.export import export
 from millrace.models.predictor import build
 from millrace.names import WorkloadNames

@@ -14,7 +14,7 @@ from typing import get_type_hints
 import pytest
 from pydantic import ValidationError, create_model
 
-from infra.machines.states import invoked
+from millrace.infra.machines.states import invoked
 from millrace.messages.envelope import Message
 from tests.functions.cold_start import cold_starts, set_variables
 from tests.infra.machines import edges
@@ -40,7 +40,7 @@ def message() -> Iterator[Callable[[str], type[Message]]]:
         @cache
         def find(function: str) -> type[Message]:
             start(function)
-            handler = inspect.unwrap(sys.modules[f"functions.{function}.handler"].handler)
+            handler = inspect.unwrap(sys.modules[f"millrace.functions.{function}.handler"].handler)
             return next(iter(get_type_hints(handler).values()))
 
         yield find

@@ -16,12 +16,12 @@ import yaml
 from aws_cdk.assertions import Template
 from filelock import FileLock
 
-from infra.app import build
-from infra.context import REPOSITORY
-from infra.deployer.__main__ import deployer
-from infra.options import Options, options_of
-from infra.rules.assembly import read
-from infra.settings import settings_for
+from millrace.infra.app import build
+from millrace.infra.context import REPOSITORY
+from millrace.infra.deployer.__main__ import deployer
+from millrace.infra.options import Options, options_of
+from millrace.infra.rules.assembly import read
+from millrace.infra.settings import settings_for
 from tests.consumers import with_consumers
 from tests.infra.machines.contexts import QUERIES
 from tests.shipped import SHIPPED

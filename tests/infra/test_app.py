@@ -10,12 +10,21 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.app import build, check_cards, check_rules, chosen, main, warn_of_folders_gone, warn_of_no_receiver, without
-from infra.context import REPOSITORY
-from infra.options import options_of
-from infra.published import without_folder
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError, WorkloadError
+from millrace.infra.app import (
+    build,
+    check_cards,
+    check_rules,
+    chosen,
+    main,
+    warn_of_folders_gone,
+    warn_of_no_receiver,
+    without,
+)
+from millrace.infra.context import REPOSITORY
+from millrace.infra.options import options_of
+from millrace.infra.published import without_folder
+from millrace.infra.settings import settings_for
 from millrace.names import Platform
 from millrace.workload.load import load_workload, read_workloads
 from tests.consumers import with_consumers

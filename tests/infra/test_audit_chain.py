@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.audit_chain import Head, audited_workloads, verify_chain
-from infra.app import build
-from infra.settings import settings_for
 from localcloud.deploy import deploy
 from localcloud.dynamodb.streams import Streams
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
+from millrace.console.environment import Environment
+from millrace.console.queries.audit_chain import Head, audited_workloads, verify_chain
+from millrace.infra.app import build
+from millrace.infra.settings import settings_for
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.names import AUDIT_CHAIN, Platform
 from millrace.state.audit import Record, append

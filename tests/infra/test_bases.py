@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import aws_images, bases, images
-from infra.context import REPOSITORY as ROOT
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.infra import aws_images, bases, images
+from millrace.infra.context import REPOSITORY as ROOT
+from millrace.infra.settings import settings_for
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
 OLD, NEW = (f"sha256:{digit * 64}" for digit in "0f")
@@ -27,11 +27,10 @@ print("{NEW}" if "python" in sys.argv[4] else "no digest")
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository, and a docker whose registries have another digest by now."""
-    for name in ("containers", "jobs", "millrace", "workloads"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "containers").unlink()
-    shutil.copytree(ROOT / "containers", tmp_path / "containers")
-    (tmp_path / "constraints.txt").symlink_to(ROOT / "constraints.txt")
+    (tmp_path / "millrace").mkdir()
+    (tmp_path / "millrace" / "constraints.txt").symlink_to(ROOT / "millrace" / "constraints.txt")
+    shutil.copytree(ROOT / "containers", tmp_path / "millrace" / "containers")
+    shutil.copytree(ROOT / "workloads", tmp_path / "workloads")
     (tmp_path / "bin").mkdir()
     docker = tmp_path / "bin" / "docker"
     docker.write_text(DOCKER)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import compilation
-from infra.app import build
-from infra.bundles import bundle, closure, layer
-from infra.settings import StageSettings, settings_for
+from millrace.infra import compilation
+from millrace.infra.app import build
+from millrace.infra.bundles import bundle, closure, layer
+from millrace.infra.settings import StageSettings, settings_for
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
@@ -33,10 +33,10 @@ def size_mb(folder: str) -> float:
 def test_a_bundle_mirrors_the_repository_and_is_small(function: str) -> None:
     folder, _ = bundle(ROOT, function, workload=ROOT / "workloads" / "electricity", platform="manylinux2014_aarch64")
     files = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.py")}
-    assert f"functions/{function}/handler.py" in files
-    others = {file.split("/")[1] for file in files if file.startswith("functions/")} - {function, "__init__.py"}
-    assert not others, "functions never import each other"
-    assert not any(file.startswith(("jobs/", "infra/", "tests/")) for file in files)
+    assert f"millrace/functions/{function}/handler.py" in files
+    others = {file.split("/")[2] for file in files if file.startswith("millrace/functions/")}
+    assert others == {function, "__init__.py"}, "functions never import each other"
+    assert not any(file.startswith(("millrace/jobs/", "millrace/infra/", "tests/")) for file in files)
     code = sum(path.stat().st_size for path in Path(folder).rglob("*.py")) / 2**20
     assert size_mb(folder) - code < 0.1, "the sample data stays out"
 
@@ -64,18 +64,18 @@ def test_validation_carries_the_decoder_of_images() -> None:
 def test_closure_follows_imports_inside_functions_but_not_those_for_typing(tmp_path: Path) -> None:
     (tmp_path / "entry.py").write_text(
         "from typing import TYPE_CHECKING\n"
-        "if TYPE_CHECKING:\n    import typed\n"
-        "def late():\n    from package import inner\n"
+        "if TYPE_CHECKING:\n    import millrace.typed\n"
+        "def late():\n    from millrace import inner\n"
     )
-    for name in ("typed.py", "package/__init__.py", "package/inner.py", "package/other.py"):
+    for name in ("millrace/__init__.py", "millrace/typed.py", "millrace/inner.py", "millrace/other.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     found = {path.relative_to(tmp_path).as_posix() for path in closure(tmp_path, tmp_path / "entry.py")}
-    assert found == {"entry.py", "package/__init__.py", "package/inner.py"}
+    assert found == {"entry.py", "millrace/__init__.py", "millrace/inner.py"}
 
 
 def test_a_changed_file_makes_another_bundle(tmp_path: Path) -> None:
-    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
     first = bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64")
@@ -95,20 +95,21 @@ def test_the_declaration_stands_in_its_place_wherever_its_folder_lies(tmp_path: 
 
 
 def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path) -> None:
-    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
     with ThreadPoolExecutor(8) as pool:
         made = {pool.submit(bundle, tmp_path, "one", workload=tmp_path / "none", platform="host") for _ in range(8)}
         assert len({one.result() for one in made}) == 1
     [folder] = (tmp_path / "build" / "bundles").iterdir()
-    assert (folder / "functions" / "one" / "handler.py").read_text() == "A = 1\n"
+    assert (folder / "millrace" / "functions" / "one" / "handler.py").read_text() == "A = 1\n"
 
 
 def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_path: Path) -> None:
     """An asset's zip keeps no times: bytecode that is checked against them would be thrown away at each start."""
-    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
+    (tmp_path / "millrace" / "__init__.py").touch()
     handler.write_text("A = 1\n")
     asked = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}
     bare, compiled = bundle(tmp_path, "one", **asked), bundle(tmp_path, "one", **asked, compiler=sys.executable)
@@ -116,9 +117,9 @@ def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_pa
     assert not list(Path(bare[0]).rglob("*.pyc"))
     (bytecode,) = Path(compiled[0]).rglob("handler.*.pyc")
     assert int.from_bytes(bytecode.read_bytes()[4:8], "little") == 0b01, "by the hash of its source, unchecked"
-    source = Path(compiled[0], "functions", "one", "handler.py")
+    source = Path(compiled[0], "millrace", "functions", "one", "handler.py")
     os.utime(source, (0, 0))
-    words = [sys.executable, "-B", "-v", "-c", "import functions.one.handler"]
+    words = [sys.executable, "-B", "-v", "-c", "import millrace.functions.one.handler"]
     given = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     said = subprocess.run(words, cwd=compiled[0], env=given, capture_output=True, text=True, check=True).stderr
     assert f"code object from '{bytecode}'" in said.replace(f"'{Path(bytecode).name}'", f"'{bytecode}'")
@@ -141,7 +142,7 @@ def test_a_stage_is_compiled_by_a_python_of_its_version(
 
 
 def test_bytecode_of_another_version_is_another_asset(tmp_path: Path) -> None:
-    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
     given = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}

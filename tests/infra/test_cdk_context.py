@@ -9,11 +9,11 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from infra.app import build, settings_of, warn_of_unread
-from infra.aws_images import training_base
-from infra.cdk_context import unread
-from infra.context import REPOSITORY
 from millrace.errors import ConfigurationError
+from millrace.infra.app import build, settings_of, warn_of_unread
+from millrace.infra.aws_images import training_base
+from millrace.infra.cdk_context import unread
+from millrace.infra.context import REPOSITORY
 
 
 @pytest.fixture(autouse=True)

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.app import build
-from infra.context import REPOSITORY
-from infra.settings import settings_for
 from localcloud.deploy import deploy
 from localcloud.iam.policies import Request, verdict
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
 from millrace.errors import ConfigurationError
+from millrace.infra.app import build
+from millrace.infra.context import REPOSITORY
+from millrace.infra.settings import settings_for
 from millrace.names import Platform, WorkloadNames
 from tests.localcloud.iam.grants import grants
 

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra import job_logs
+from millrace.infra import job_logs
 from millrace.names import JOB_LOGS
 from tests.credentials import set_credentials
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.options import options_of
-from infra.rules.assembly import read
-from infra.settings import settings_for
+from millrace.infra.options import options_of
+from millrace.infra.rules.assembly import read
+from millrace.infra.settings import settings_for
 
 
 def logged(assembly: Path) -> set[tuple[str, bool]]:

@@ -15,14 +15,14 @@ import cdk_nag
 import pytest
 from aws_cdk import aws_s3 as s3
 
-from infra.app import build
-from infra.constructs.acknowledgement import acknowledge
-from infra.context import REPOSITORY
-from infra.options import Options
-from infra.rules.assembly import read
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
 from localcloud.ledger.ledger import ledger
+from millrace.infra.app import build
+from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.context import REPOSITORY
+from millrace.infra.options import Options
+from millrace.infra.rules.assembly import read
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from millrace.workload.load import workload_folders
 from tests.consumers import with_consumers
 from tests.infra.conftest import ELECTRICITY

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from infra.options import Options, options_of
 from millrace.errors import ConfigurationError
+from millrace.infra.options import Options, options_of
 from tests.infra.test_own_resources import OWN
 
 NETWORK: dict[str, Any] = OWN["network"]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from infra.app import build
-from infra.options import options_of
-from infra.rules.assembly import Stack, read, tasks
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.infra.app import build
+from millrace.infra.options import options_of
+from millrace.infra.rules.assembly import Stack, read, tasks
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from millrace.settings.environment import PlatformEnvironment
 from tests.infra.conftest import ELECTRICITY
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from infra.rules.assembly import read
-from infra.rules.policies import ATTACHED, INLINE, documents
-from infra.rules.sizes import plain
+from millrace.infra.rules.assembly import read
+from millrace.infra.rules.policies import ATTACHED, INLINE, documents
+from millrace.infra.rules.sizes import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "build" / "static" / "bin"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.app import build
-from infra.rules.assembly import machines, read
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
+from millrace.infra.app import build
+from millrace.infra.rules.assembly import machines, read
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from tests.infra.conftest import ELECTRICITY
 
 

@@ -13,10 +13,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra import prune
-from infra.context import REPOSITORY
-from infra.images import TAKEN, image_tags
-from infra.settings import settings_for
+from millrace.infra import prune
+from millrace.infra.context import REPOSITORY
+from millrace.infra.images import TAKEN, image_tags
+from millrace.infra.settings import settings_for
 from tests.credentials import set_credentials
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
@@ -109,7 +109,7 @@ def test_what_is_young_stays_and_another_stages_machine_keeps_nothing(client: Ca
 
 
 def test_the_repositorys_own_lifecycle_takes_no_image_with_a_tag(assemblies: dict[str, Path]) -> None:
-    from infra.rules.assembly import read
+    from millrace.infra.rules.assembly import read
 
     repositories = [one for stack in read(assemblies["prod"]) for one in stack.resources("AWS::ECR::Repository")]
     assert len(repositories) == len(prune.IMAGES)

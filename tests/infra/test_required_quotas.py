@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from console.doctor import counts
-from console.doctor.required_quotas import required_instances
-from infra.context import REPOSITORY
-from infra.rules.assembly import Stack, read, text
+from millrace.console.doctor import counts
+from millrace.console.doctor.required_quotas import required_instances
+from millrace.infra.context import REPOSITORY
+from millrace.infra.rules.assembly import Stack, read, text
 from millrace.settings.intake import IntakeSettings
 from millrace.workload.load import load_workload, workload_folders
 from tests.infra.test_static import machines

@@ -13,10 +13,10 @@ from botocore.session import get_session
 from botocore.validate import validate_parameters
 from moto import mock_aws
 
-from infra.resource_import import CHANGE_SET, KEPT, ResourceImport, adopt, retained_resources
-from infra.rules.assembly import Stack, read
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.infra.resource_import import CHANGE_SET, KEPT, ResourceImport, adopt, retained_resources
+from millrace.infra.rules.assembly import Stack, read
+from millrace.infra.settings import settings_for
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
 Clients = Callable[[str], Any]

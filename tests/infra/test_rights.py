@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from infra.context import REPOSITORY
 from localcloud.ledger.ledger import SDK_NAMES
+from millrace.infra.context import REPOSITORY
 from millrace.names import QUERY
 from tests.infra.conftest import statements_of
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from infra.app import build
-from infra.context import REPOSITORY
-from infra.options import declared_options, options_of
-from infra.rules.assembly import Stack, given, listed, read, text
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError, WorkloadError
+from millrace.infra.app import build
+from millrace.infra.context import REPOSITORY
+from millrace.infra.options import declared_options, options_of
+from millrace.infra.rules.assembly import Stack, given, listed, read, text
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 
 PLACE: dict[str, Any] = {"account": "123456789012", "region": "us-east-1"}

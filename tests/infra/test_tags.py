@@ -10,12 +10,12 @@ from typing import Any
 import cfnlint
 import pytest
 
-from infra.context import REPOSITORY
-from infra.options import Options, options_of
-from infra.rules.assembly import Stack, read
-from infra.rules.tags import PROPERTY, UNTAGGABLE, check
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.infra.context import REPOSITORY
+from millrace.infra.options import Options, options_of
+from millrace.infra.rules.assembly import Stack, read
+from millrace.infra.rules.tags import PROPERTY, UNTAGGABLE, check
+from millrace.infra.settings import settings_for
 
 SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
 

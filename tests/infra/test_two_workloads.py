@@ -16,14 +16,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.proposal import propose
-from console.new.read import read_source
-from console.new.roles import Choices
-from console.new.writing import write
-from infra.app import build
-from infra.context import REPOSITORY
-from infra.settings import settings_for
-from infra.stacks.catalogue import ROOMS
+from millrace.console.new.proposal import propose
+from millrace.console.new.read import read_source
+from millrace.console.new.roles import Choices
+from millrace.console.new.writing import write
+from millrace.infra.app import build
+from millrace.infra.context import REPOSITORY
+from millrace.infra.settings import settings_for
+from millrace.infra.stacks.catalogue import ROOMS
 from millrace.names import WorkloadNames
 from millrace.workload.load import workload_folders
 

@@ -121,7 +121,7 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork]:
     folder = tmp_path_factory.mktemp("forks")
     for name in ("fork_server.py", "call_tracer.py"):
         (folder / name).symlink_to(REPOSITORY / "localcloud" / "kernel" / name)
-    modules = (*LARGE, *(f"jobs.{path.parent.name}.job" for path in sorted(REPOSITORY.glob(OWN))))
+    modules = (*LARGE, *(f"millrace.jobs.{path.parent.name}.job" for path in sorted(REPOSITORY.glob(OWN))))
     words = [*INTERPRETER, "-m", "fork_server", str(folder / "socket"), ",".join(modules)]
     with subprocess.Popen(words, cwd=REPOSITORY, env={**CHILD, "PYTHONPATH": str(folder)}) as server:
         until(lambda: (folder / "socket").exists() or server.poll() is not None)
@@ -180,7 +180,7 @@ def training_1996(run_job: RunJob, tmp_path_factory: pytest.TempPathFactory) -> 
     with FileLock(f"{folder}.lock"):
         if not (folder / "output.txt").exists():
             snapshot = write_snapshot(folder / "snapshot", elec2(datetime.fromisoformat("1997-01-01")))
-            ended = run_job("jobs.training", training_root(folder, snapshot), "train")
+            ended = run_job("millrace.jobs.training", training_root(folder, snapshot), "train")
             assert ended.code == 0, ended.output
             (folder / "output.txt").write_text(ended.output)
     return folder

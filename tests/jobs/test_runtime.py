@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runtime import FAILURE_CHARACTERS, ProcessingPlaces, Stopped, StopSignal, TrainingPlaces, ml_root, run
 from millrace.errors import SettingsError, SnapshotError
+from millrace.jobs.runtime import (
+    FAILURE_CHARACTERS,
+    ProcessingPlaces,
+    Stopped,
+    StopSignal,
+    TrainingPlaces,
+    ml_root,
+    run,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from console.actions.teardown import teardown
-from console.demo.electricity import STORY
-from console.demo.run import run_in_cloud
-from console.environment import local_environment
-from console.local_cloud.local_cloud import started
+from millrace.console.actions.teardown import teardown
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.run import run_in_cloud
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import started
 from tests.last_release import calls, record
 
 with tempfile.TemporaryDirectory(prefix="millrace-last-release-") as folder:

@@ -172,7 +172,7 @@ def edited(assembly: Path, folder: Path) -> Path:
     copy.edit_code(
         "millrace-local-electricity-serving",
         "prediction",
-        "functions/prediction/request.py",
+        "millrace/functions/prediction/request.py",
         '"number of rows"',
         '"new code"',
     )

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from console.local_cloud.lifecycle import _command
-from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
+from millrace.console.local_cloud.lifecycle import _command
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 from tests.documentation.pages import typed
 
 pytestmark = pytest.mark.night("AWS's own command line over a whole deployment; by day boto3 makes the same calls")

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from infra.deployer.execution import policies
-from infra.iam.resource import policy
-from infra.options import options_of
-from infra.rules.assembly import read
-from infra.settings import settings_for
 from localcloud.deploy import deploy
 from localcloud.kernel.cloud import ACCOUNT, REGION
+from millrace.infra.deployer.execution import policies
+from millrace.infra.iam.resource import policy
+from millrace.infra.options import options_of
+from millrace.infra.rules.assembly import read
+from millrace.infra.settings import settings_for
 from tests.infra.conftest import EVERY_OPTION, every_section, synthesized
 from tests.localcloud.cdk_account import account_below
 from tests.localcloud.control import control

@@ -149,9 +149,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-import infra
 from localcloud.kernel.cloud import Cloud
 from localcloud.sqs.queues import POLL_S
+from millrace import infra
 from tests.localcloud import tiny_images
 from tests.localcloud.waiting import until
 

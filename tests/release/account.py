@@ -20,9 +20,6 @@ from moto import mock_aws
 from moto.applicationautoscaling.models import applicationautoscaling_backends
 from moto.cloudwatch.models import cloudwatch_backends
 
-from infra.context import Context
-from infra.machines import release
-from infra.machines.states import Definition
 from localcloud.dynamodb.install import make_writes_atomic
 from localcloud.kernel import patching
 from localcloud.kernel.cloud import ACCOUNT, REGION
@@ -32,6 +29,9 @@ from localcloud.sagemaker.api import records
 from localcloud.sagemaker.endpoints.endpoint import endpoints
 from localcloud.sagemaker.registry import Versions
 from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.infra.context import Context
+from millrace.infra.machines import release
+from millrace.infra.machines.states import Definition
 from millrace.names import MODEL_ROLE
 from millrace.release.promotion import NONE
 from millrace.release.registry import ASKED_BY, Candidate, Package, Registry

@@ -24,11 +24,11 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryC
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramRunning
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
-from infra.machines.states import Definition, State
 from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud
 from localcloud.kernel.patching import replace
 from localcloud.stepfunctions.tasks import call_as_role
 from localcloud.stepfunctions.waits import wait_by_clock
+from millrace.infra.machines.states import Definition, State
 
 CALLING = (lambda_calls, state_task_service_aws_sdk, state_task_service_events, state_task_service_sqs)
 """moto's modules that make the clients of Task states."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.machines import retrain
+from millrace.infra.machines import retrain
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
 from millrace.timestamps import parse_utc

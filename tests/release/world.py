@@ -21,10 +21,10 @@ from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import ExecutionAlreadyExists, ExecutionDoesNotExist
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from infra.machines.states import Definition
 from localcloud.kernel.patching import replace
 from localcloud.sagemaker.api import records
 from localcloud.sagemaker.endpoints.endpoint import endpoints
+from millrace.infra.machines.states import Definition
 from millrace.messages.execution import UNWANTED
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from console.environment import Environment
-from console.queries.money.work import DAY_S, CostLine, source_of
-from console.queries.versions import state_of
 from millrace.aws.endpoints import busy_hours, find_endpoint, requests_by_time
+from millrace.console.environment import Environment
+from millrace.console.queries.money.work import DAY_S, CostLine, source_of
+from millrace.console.queries.versions import state_of
 from millrace.messages.audit import EndpointStarted, EndpointStopped, VersionLive
 from millrace.names import WorkloadNames
 from millrace.state.asleep import Asleep, AsleepEndpoint

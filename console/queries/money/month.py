@@ -13,10 +13,10 @@ from hashlib import blake2b
 from itertools import pairwise, takewhile
 from typing import Any
 
-from console.environment import Environment
-from console.queries.decisions import Day, find_days, size_of_decisions
-from console.queries.executions import Execution, list_executions
-from console.queries.money.endpoint import (
+from millrace.console.environment import Environment
+from millrace.console.queries.decisions import Day, find_days, size_of_decisions
+from millrace.console.queries.executions import Execution, list_executions
+from millrace.console.queries.money.endpoint import (
     LITTLE,
     IdleEndpoint,
     Utilisation,
@@ -27,12 +27,12 @@ from console.queries.money.endpoint import (
     live_fleet,
     sleeps_of,
 )
-from console.queries.money.gain import gain_of
-from console.queries.money.standing import find_monthly
-from console.queries.money.work import CostLine, Job, by_price, find_jobs, function_lines, job_lines, priced
-from console.queries.query import price
-from console.queries.versions import audit_of, read_evaluation, registry_of, state_of
-from console.words import count
+from millrace.console.queries.money.gain import gain_of
+from millrace.console.queries.money.standing import find_monthly
+from millrace.console.queries.money.work import CostLine, Job, by_price, find_jobs, function_lines, job_lines, priced
+from millrace.console.queries.query import price
+from millrace.console.queries.versions import audit_of, read_evaluation, registry_of, state_of
+from millrace.console.words import count
 from millrace.decisions.record import canonical
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import QUERY, WorkloadNames

@@ -9,10 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Environment
-from console.queries.money.endpoint import HOURS_PER_MONTH
-from console.queries.money.work import CostLine, priced
 from millrace.aws.objects import entries_below
+from millrace.console.environment import Environment
+from millrace.console.queries.money.endpoint import HOURS_PER_MONTH
+from millrace.console.queries.money.work import CostLine, priced
 from millrace.names import LIVE, WorkloadNames
 from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.workload.prices import RATES

@@ -13,9 +13,9 @@ from itertools import takewhile
 from operator import getitem
 from typing import Any, Literal
 
-from console.columns import column
-from console.environment import Environment
-from console.words import units
+from millrace.console.columns import column
+from millrace.console.environment import Environment
+from millrace.console.words import units
 from millrace.names import WorkloadNames, hash_of_run
 from millrace.workload.prices import PRICES, RATES, REGION_FACTOR, usd_per_hour
 

@@ -31,7 +31,7 @@ LARGE = (
 Their import computes nothing and begins no thread of its own."""
 WITHOUT_JOBS = ("inference",)
 """Images in which a job is rare (the preflight). That job itself starts the server; nothing starts it ahead."""
-OWN = "jobs/*/job.py"
+OWN = "millrace/jobs/*/job.py"
 """Our modules in the image that the server imports, with all that they import: what the entry points of jobs need.
 
 Nothing in them reads the environment before it is called."""
@@ -63,7 +63,7 @@ def _server(cloud: Cloud, image: Image) -> ForkServer:
         before=without_network(),
         interpreter=(sys.executable,),
         program=("-m", "fork_server"),
-        modules=(*LARGE, *(f"jobs.{path.parent.name}.job" for path in sorted(image.cwd.glob(OWN)))),
+        modules=(*LARGE, *(f"millrace.jobs.{path.parent.name}.job" for path in sorted(image.cwd.glob(OWN)))),
         environment=image.variables(cloud.workspace / "forks" / image.name),
         cwd=image.cwd,
     )

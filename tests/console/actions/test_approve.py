@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from console.actions.approve import approve, refuse, release
-from console.environment import Environment
-from console.queries.versions import registry_of, state_of
+from millrace.console.actions.approve import approve, refuse, release
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.settings.release import ReleaseSettings
 from millrace.state.climbing import Climbing, ClimbingVersion

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.actions import drop
-from functions.intake.arrivals import arrival_of
+from millrace.console.actions import drop
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.errors import DropError, RunError
 from millrace.files.sniff import read_drop
+from millrace.functions.intake.arrivals import arrival_of
 from tests.console.conftest import NAMES
 
 

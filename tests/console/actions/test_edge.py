@@ -17,18 +17,18 @@ from moto import mock_aws
 from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
-from console.actions.edge import export_version, method_of
-from console.cli import export
-from console.cli.app import app
-from console.environment import Environment
-from console.local_cloud.local_cloud import PLATFORM
-from console.queries.pinned_rows import read_pinned
 from millrace.artefact.artefact import Artefact, digest, read_archive, write_archive
 from millrace.artefact.edge import with_graph
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object, split_uri
+from millrace.console.actions.edge import export_version, method_of
+from millrace.console.cli import export
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.queries.pinned_rows import read_pinned
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode
 from millrace.models.catalogue import FAMILIES
@@ -281,8 +281,8 @@ def test_the_command_prints_both(
     environment: Environment, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(plant, good(plant), tmp_path)
-    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
-    monkeypatch.setattr("console.queries.executions.require_deployed", lambda *_: None)
+    monkeypatch.setattr("millrace.console.environment.find_environment", lambda *_: environment)
+    monkeypatch.setattr("millrace.console.queries.executions.require_deployed", lambda *_: None)
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(plant.folder.parent))
     words = ["export", "1", "--int8", "--output", str(tmp_path / "edge"), "--workload", "plant"]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "120"})

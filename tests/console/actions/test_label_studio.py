@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from console.actions.label_studio import Annotation, given_value
-from console.queries.reviews import Question
+from millrace.console.actions.label_studio import Annotation, given_value
+from millrace.console.queries.reviews import Question
 from millrace.contract.load import load_contract
 from millrace.errors import ReviewError
 from millrace.workload.policy import Policy

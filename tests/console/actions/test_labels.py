@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from console.actions.labels import decide
-from console.environment import Environment
-from console.queries.versions import audit_of, state_of
+from millrace.console.actions.labels import decide
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import audit_of, state_of
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.messages.audit import AuditEvent
 from millrace.state.held_labels import HeldLabels

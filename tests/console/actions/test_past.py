@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.actions.predict import RowAnswer, predict
-from functions.prediction.request import read_rows
+from millrace.console.actions.predict import RowAnswer, predict
 from millrace.contract.load import load_contract
 from millrace.decisions.road import check_rows
 from millrace.features import catalogue
+from millrace.functions.prediction.request import read_rows
 from millrace.workload.load import load_workload
 
 FOLDER = Path("workloads/air_quality")

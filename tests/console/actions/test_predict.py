@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from console.actions.pack import packed
-from console.actions.predict import _sendable, class_names, open_file, predict, schema, with_class
-from functions.prediction.request import read_rows
+from millrace.console.actions.pack import packed
+from millrace.console.actions.predict import _sendable, class_names, open_file, predict, schema, with_class
 from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Table
 from millrace.decisions.road import check_rows
 from millrace.errors import AnswerError, DropError
+from millrace.functions.prediction.request import read_rows
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import declare
 from millrace.workload.load import load_workload

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.actions.removal import find_removable, remove
-from console.environment import Environment
+from millrace.console.actions.removal import find_removable, remove
+from millrace.console.environment import Environment
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import ROOMS, Platform, WorkloadNames
 from tests.credentials import set_credentials

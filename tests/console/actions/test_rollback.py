@@ -12,9 +12,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.actions.rollback import roll_back
-from console.environment import Environment
-from console.queries.versions import registry_of, state_of
+from millrace.console.actions.rollback import roll_back
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.names import Platform, WorkloadNames
 from millrace.release.askers import NOBODY, UNKNOWN

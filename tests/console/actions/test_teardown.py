@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-import console.actions.teardown
-from console.actions.teardown import destroy_command, left, teardown, teardown_machines, unprotect
-from console.environment import Environment
+from millrace.console.actions import teardown as teardowns
+from millrace.console.actions.teardown import destroy_command, left, teardown, teardown_machines, unprotect
+from millrace.console.environment import Environment
 from millrace.errors import RunError
 from millrace.names import JOB_LOGS, Platform
 from tests.credentials import set_credentials
@@ -75,14 +75,14 @@ def test_the_cdk_of_the_build_folder_will_do(
     environment: Environment, cdk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(console.actions.teardown, "CDK", cdk / "cdk")
+    monkeypatch.setattr(teardowns, "CDK", cdk / "cdk")
     teardown(environment, said=lambda _: None, destroys=True)
     assert (cdk / "asked").read_text().splitlines() == [COMMAND]
 
 
 def test_without_a_cdk_nothing_begins(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(console.actions.teardown, "CDK", Path("/nowhere/cdk"))
+    monkeypatch.setattr(teardowns, "CDK", Path("/nowhere/cdk"))
     make_machine("millrace-dev-income-teardown")
     lines: list[str] = []
     with pytest.raises(RunError, match="expected `cdk` on the PATH or at /nowhere/cdk, got neither"):

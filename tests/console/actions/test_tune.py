@@ -11,13 +11,13 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from console.actions.tune import check_weights, job_parts, own_run, tune, tuning_request
-from console.cli.tuning import lines_for
-from console.environment import Environment
-from console.queries.tunings import list_tunings, pinned_run, read_tuning
-from infra.machines import train
-from infra.machines.states import Definition
+from millrace.console.actions.tune import check_weights, job_parts, own_run, tune, tuning_request
+from millrace.console.cli.tuning import lines_for
+from millrace.console.environment import Environment
+from millrace.console.queries.tunings import list_tunings, pinned_run, read_tuning
 from millrace.errors import RunError
+from millrace.infra.machines import train
+from millrace.infra.machines.states import Definition
 from millrace.messages.training_run import Run
 from millrace.workload.load import load_workload
 from millrace.workload.training import InitialWeights

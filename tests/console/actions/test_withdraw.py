@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.actions.withdraw import find_drop
-from console.environment import Environment
+from millrace.console.actions.withdraw import find_drop
+from millrace.console.environment import Environment
 from millrace.errors import WithdrawalError
 from millrace.names import Platform, WorkloadNames
 from tests.credentials import set_credentials

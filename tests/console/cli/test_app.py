@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
-from console.cli import app as cli
+from millrace.console.cli import app as cli
 
 
 def test_no_default_is_shown_as_dynamic() -> None:
@@ -51,7 +51,11 @@ def test_names_are_completed(line: str, completed: str) -> None:
     """As bash asks: the words of the line and the number of the last. Without a cloud no run is known."""
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1), "_MILLRACE_COMPLETE": "complete_bash"}
     environment = {**os.environ, **words, "AWS_ENDPOINT_URL": "http://localhost:1", "AWS_MAX_ATTEMPTS": "1"}
-    program = [sys.executable, "-c", "import sys; sys.argv[0] = 'millrace'; from console.cli.app import run; run()"]
+    program = [
+        sys.executable,
+        "-c",
+        "import sys; sys.argv[0] = 'millrace'; from millrace.console.cli.app import run; run()",
+    ]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == (completed, "")
 
@@ -101,7 +105,7 @@ def test_a_shell_that_names_a_dead_cloud_is_told_so(monkeypatch: pytest.MonkeyPa
 PARQUET = """
 import io, sys
 import pyarrow as pa, pyarrow.parquet as pq
-from console.cli import app
+from millrace.console.cli import app
 def read():
     file = io.BytesIO()
     pq.write_table(pa.table({"n": list(range(200)), "of": [[{"k": 1}]] * 200}), file)

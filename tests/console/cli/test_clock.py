@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from console.cli.clock import _move, _target
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.cli.clock import _move, _target
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.errors import RunError
 
 NOW = datetime.fromisoformat("2026-03-01T12:00:00+00:00")

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from console.cli import follow
-from console.queries.runs import Run, RunDetail
+from millrace.console.cli import follow
+from millrace.console.queries.runs import Run, RunDetail
 from tests.functions.cold_start import NAMES
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)

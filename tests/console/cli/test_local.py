@@ -21,13 +21,13 @@ import yaml
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from console.cli import app as cli
-from console.cli.local import _next
-from console.environment import local_environment
-from console.local_cloud.lifecycle import Instance, _command, find_instance
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.local_cloud.processes import WORKER
 from millrace.aws.workload_stacks import deployed_workloads
+from millrace.console.cli import app as cli
+from millrace.console.cli.local import _next
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.lifecycle import Instance, _command, find_instance
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.local_cloud.processes import WORKER
 from millrace.contract.load import load_contract
 from millrace.names import ROOMS
 from millrace.state.pointers import ReleasePointers
@@ -38,7 +38,7 @@ WAIT_S = 300.0
 
 
 def millrace(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "console.cli", *words]
+    program = [sys.executable, "-m", "millrace.console.cli", *words]
     environment = {**os.environ, **settings}
     return subprocess.run(
         program, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -123,7 +123,7 @@ def test_of_a_cloud_that_was_killed_the_next_one_says_that_what_it_held_is_gone(
 
 @pytest.mark.night("by day a cloud is stopped; a killed one is a rare event of one laptop")
 def test_an_interrupt_on_the_way_leaves_nothing(build: Path) -> None:
-    program = [sys.executable, "-m", "console.cli", "up", "--build", str(build)]
+    program = [sys.executable, "-m", "millrace.console.cli", "up", "--build", str(build)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(program, cwd=ROOT, start_new_session=True, **quiet) as process:
         until(lambda: (build / "up.json").is_file() and find_instance(build) is not None, "a cloud under way")
@@ -198,7 +198,7 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
     ]
     assert "cdk deploy --all" in _next(instance, empty=True, workloads=())
     assert "create-event-bus" not in _next(instance, empty=True, workloads=())
-    monkeypatch.setattr("console.environment.declared_bus", lambda _: "company")
+    monkeypatch.setattr("millrace.console.environment.declared_bus", lambda _: "company")
     assert "  aws events create-event-bus --name company\n  cdk deploy" in _next(instance, empty=True, workloads=())
 
 

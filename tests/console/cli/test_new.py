@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.cli.new import commands
-from console.new.writing import Written
+from millrace.console.cli.app import app
+from millrace.console.cli.new import commands
+from millrace.console.new.writing import Written
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
 from millrace.errors import ConfigurationError
@@ -115,7 +115,7 @@ def test_as_json_it_holds_the_same(file: Path) -> None:
 
 
 def test_an_error_is_one_line_and_leaves_nothing(file: Path) -> None:
-    command = [sys.executable, "-m", "console.cli", "new", "mine", "--from", "rows.csv", "--label", "time"]
+    command = [sys.executable, "-m", "millrace.console.cli", "new", "mine", "--from", "rows.csv", "--label", "time"]
     done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     *phases, line = done.stderr.splitlines()

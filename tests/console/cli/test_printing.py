@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from click import unstyle
 
-from console.cli.models import _quality
-from console.cli.predict import _show_answers
-from console.cli.printing import WRAPPED, plain, show_rows
-from console.columns import table
-from console.queries.quarantine import Row
-from console.queries.report import WorkloadReport
+from millrace.console.cli.models import _quality
+from millrace.console.cli.predict import _show_answers
+from millrace.console.cli.printing import WRAPPED, plain, show_rows
+from millrace.console.columns import table
+from millrace.console.queries.quarantine import Row
+from millrace.console.queries.report import WorkloadReport
 
 MARKUP = "[/bar] [min] :smile:"
 ID = "3e771b36-2aff-415a-b2d5-4924624cb806-439"

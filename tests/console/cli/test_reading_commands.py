@@ -14,15 +14,15 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from console.cli import completion
-from console.cli.app import app
-from console.cli.watch import ENDS, error_line, next_lines
-from console.environment import find_environment
-from console.presenters.audit_records import SENTENCES
-from console.queries.money import standing
-from console.queries.monitoring import MonitoredWindow
-from console.queries.report import WorkloadReport, read_report
-from console.queries.versions import state_of
+from millrace.console.cli import completion
+from millrace.console.cli.app import app
+from millrace.console.cli.watch import ENDS, error_line, next_lines
+from millrace.console.environment import find_environment
+from millrace.console.presenters.audit_records import SENTENCES
+from millrace.console.queries.money import standing
+from millrace.console.queries.monitoring import MonitoredWindow
+from millrace.console.queries.report import WorkloadReport, read_report
+from millrace.console.queries.versions import state_of
 from millrace.messages.audit import AuditEvent
 from millrace.state.asleep import Asleep, AsleepEndpoint
 from millrace.timestamps import parse_utc

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.cli.record_files import check_ending, export
+from millrace.console.cli.record_files import check_ending, export
 from millrace.errors import EnvironmentNotFoundError
 
 SCHEMA = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("at", pa.timestamp("us"))])

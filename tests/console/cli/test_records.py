@@ -10,14 +10,14 @@ import pytest
 from typer import Exit
 from typer.testing import CliRunner
 
-from console.actions.predict import RowAnswer
-from console.cli.app import app
-from console.cli.monitoring import NOTHING, _row, _show_windows
-from console.cli.predict import _Counted, _show_answers, _summarize
-from console.commands import command
-from console.demo.electricity import STORY
-from console.queries.report import WorkloadReport
-from console.words import brief
+from millrace.console.actions.predict import RowAnswer
+from millrace.console.cli.app import app
+from millrace.console.cli.monitoring import NOTHING, _row, _show_windows
+from millrace.console.cli.predict import _Counted, _show_answers, _summarize
+from millrace.console.commands import command
+from millrace.console.demo.electricity import STORY
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.words import brief
 
 
 @pytest.fixture(autouse=True)

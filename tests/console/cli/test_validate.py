@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
+from millrace.console.cli.app import app
 from tests.console.queries.test_model_validation import FINE, build
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.demo.catalogue import STORIES, chosen
+from millrace.console.cli.app import app
+from millrace.console.demo.catalogue import STORIES, chosen
 from millrace.errors import ConfigurationError
 from millrace.names import MACHINES
 from millrace.workload.load import load_workload
@@ -35,7 +35,7 @@ def test_each_has_a_workload_and_a_page_of_its_own() -> None:
 
 @pytest.mark.parametrize("story", STORIES)
 def test_each_is_lived_through_by_a_test(story: str) -> None:
-    found = [path for path in END_TO_END.glob("*.py") if f"console.demo.{story} import" in path.read_text()]
+    found = [path for path in END_TO_END.glob("*.py") if f"millrace.console.demo.{story} import" in path.read_text()]
     assert found, f"no file of {END_TO_END} plays {story}"
 
 

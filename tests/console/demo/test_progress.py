@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from console.demo.progress import WIDTH, Progress, plainly, timeline_table
-from console.pages.timeline import timeline
-from console.queries.report import WorkloadReport
+from millrace.console.demo.progress import WIDTH, Progress, plainly, timeline_table
+from millrace.console.pages.timeline import timeline
+from millrace.console.queries.report import WorkloadReport
 from millrace.monitoring.alarms import RATIO_ALARMS
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity"

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from console.demo.electricity import STORY
-from console.demo.steps import Step, steps
-from console.queries.report import WorkloadReport
+from millrace.console.demo.electricity import STORY
+from millrace.console.demo.steps import Step, steps
+from millrace.console.queries.report import WorkloadReport
 
 
 @pytest.fixture

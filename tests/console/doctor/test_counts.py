@@ -11,8 +11,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.doctor.check import Check
-from console.doctor.counts import (
+from millrace.console.doctor.check import Check
+from millrace.console.doctor.counts import (
     MOST_RULES,
     ROLES_OF_STAGE,
     ROLES_OF_WORKLOAD,
@@ -21,9 +21,9 @@ from console.doctor.counts import (
     count_roles,
     count_rules,
 )
-from console.doctor.quotas import check_quotas
-from console.doctor.required_quotas import declared_aside
-from console.environment import Environment
+from millrace.console.doctor.quotas import check_quotas
+from millrace.console.doctor.required_quotas import declared_aside
+from millrace.console.environment import Environment
 from millrace.names import Platform
 from tests.console.doctor.test_quotas import ServiceQuotas
 

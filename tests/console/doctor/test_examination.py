@@ -11,8 +11,8 @@ import pytest
 from moto import mock_aws
 from moto.cloudformation.models import cloudformation_backends
 
-from console.doctor.check import Check
-from console.doctor.examination import BOOTSTRAP, examine, is_good
+from millrace.console.doctor.check import Check
+from millrace.console.doctor.examination import BOOTSTRAP, examine, is_good
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable

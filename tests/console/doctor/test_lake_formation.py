@@ -11,9 +11,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.doctor.check import Check
-from console.doctor.lake_formation import check_lake_formation
-from console.environment import Environment
+from millrace.console.doctor.check import Check
+from millrace.console.doctor.lake_formation import check_lake_formation
+from millrace.console.environment import Environment
 from millrace.names import Platform
 from tests.credentials import set_credentials
 

@@ -11,8 +11,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.doctor.network import check_network
-from console.environment import Environment
+from millrace.console.doctor.network import check_network
+from millrace.console.environment import Environment
 from millrace.names import Platform
 from tests.credentials import set_credentials
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.files.catalogue import TABLE_FILES, TABLES
-from console.new.read import READERS
+from millrace.console.files.catalogue import TABLE_FILES, TABLES
+from millrace.console.new.read import READERS
 from millrace.contract.schema import Column, Table
 from millrace.files.catalogue import FORMATS
 from millrace.files.lines import BOM

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from console.local_cloud.lifecycle import Instance
-from console.local_cloud.local_cloud import LocalCloud
+from millrace.console.local_cloud.lifecycle import Instance
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from tests.console.conftest import PASS
 
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f"}}

@@ -14,12 +14,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
-from console.local_cloud.lifecycle import _check_webhook
-from console.local_cloud.local_cloud import LocalCloud, explain, find_cloud, synthesis_context
-from console.local_cloud.processes import Processes
-from infra.app import listed, settings_of
-from infra.cdk_context import KEYS
+from millrace.console.local_cloud.lifecycle import _check_webhook
+from millrace.console.local_cloud.local_cloud import LocalCloud, explain, find_cloud, synthesis_context
+from millrace.console.local_cloud.processes import Processes
 from millrace.errors import LocalCloudError
+from millrace.infra.app import listed, settings_of
+from millrace.infra.cdk_context import KEYS
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable

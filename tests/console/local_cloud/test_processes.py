@@ -13,7 +13,7 @@ from threading import Timer
 
 import pytest
 
-from console.local_cloud.processes import WORKER, Processes, end_workers, undisturbed, workspace
+from millrace.console.local_cloud.processes import WORKER, Processes, end_workers, undisturbed, workspace
 from millrace.errors import LocalCloudError
 
 STUBBORN = """
@@ -90,7 +90,7 @@ def test_a_child_that_does_not_listen_ends_with_its_parent(processes: Processes)
 
 
 def test_a_cloud_that_has_to_be_killed_leaves_no_worker(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.local_cloud.processes.STOP_S", 0)
+    monkeypatch.setattr("millrace.console.local_cloud.processes.STOP_S", 0)
     name, _, value = WORKER.format(workspace(processes.folder)).partition("=")
     words = ["-c", HANGING]
     cloud = processes.start("cloud", words, log="cloud.log", program=[sys.executable], environment={name: value})

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.files.given import given
-from console.files.inside import Inside
-from console.new.columns import Observed, observe
-from console.new.files import read_given
-from console.new.proposal import Proposal, propose
-from console.new.read import Source, read_source
-from console.new.roles import Choices
+from millrace.console.files.given import given
+from millrace.console.files.inside import Inside
+from millrace.console.new.columns import Observed, observe
+from millrace.console.new.files import read_given
+from millrace.console.new.proposal import Proposal, propose
+from millrace.console.new.read import Source, read_source
+from millrace.console.new.roles import Choices
 
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
 TODAY = date(2024, 7, 1)

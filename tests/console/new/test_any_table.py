@@ -15,11 +15,11 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from console.new.declare import _yaml
-from console.new.proposal import Proposal, propose
-from console.new.read import read_source
-from console.new.roles import Choices
-from console.new.writing import write
+from millrace.console.new.declare import _yaml
+from millrace.console.new.proposal import Proposal, propose
+from millrace.console.new.read import read_source
+from millrace.console.new.roles import Choices
+from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import Table
 from millrace.contract.violation import QuarantinedRow

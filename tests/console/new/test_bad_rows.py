@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from console.new.read import read_source
+from millrace.console.new.read import read_source
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console.new.read import find_form
+from millrace.console.new.read import find_form
 
 
 @pytest.mark.parametrize(

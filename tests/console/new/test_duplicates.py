@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.new.duplicates import copies, equal_rows, recodings
+from millrace.console.new.duplicates import copies, equal_rows, recodings
 from tests.console.new.conftest import observed
 
 NUMBERS = np.random.default_rng(0).normal(0, 1, 100).round(3).tolist()

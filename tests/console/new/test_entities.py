@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.proposal import Proposal
-from console.new.too_good import too_good
+from millrace.console.new.proposal import Proposal
+from millrace.console.new.too_good import too_good
 from millrace.messages.trial import Tried
 from tests.console.new.conftest import proposed, written
 from tests.entities import NAME, made_up

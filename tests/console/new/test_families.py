@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from benchmarks.quality import xray
-from console.new.families import Family, suited
+from millrace.console.new.families import Family, suited
 from millrace.features.signature import Signature, TensorSpec
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.new.columns import Observed, observe
-from console.new.features import calendar_parts
-from console.new.times import find_series, without_rows
-from console.new.writing import write
+from millrace.console.new.columns import Observed, observe
+from millrace.console.new.features import calendar_parts
+from millrace.console.new.times import find_series, without_rows
+from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row_with_past
 from millrace.features import catalogue

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 import xlsxwriter
 
-from console.files.given import given
-from console.files.inside import Inside
-from console.new.files import read_given
-from console.new.proposal import Proposal, propose
-from console.new.roles import Choices
-from console.new.writing import write
+from millrace.console.files.given import given
+from millrace.console.files.inside import Inside
+from millrace.console.new.files import read_given
+from millrace.console.new.proposal import Proposal, propose
+from millrace.console.new.roles import Choices
+from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop

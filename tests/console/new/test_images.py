@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.cli.new import _remarks
-from console.image_folder import find_images
-from console.new.declare import workload_document
-from console.new.files import read_folder
-from console.new.proposal import propose
-from console.new.roles import Choices
-from console.new.writing import write
+from millrace.console.cli.app import app
+from millrace.console.cli.new import _remarks
+from millrace.console.image_folder import find_images
+from millrace.console.new.declare import workload_document
+from millrace.console.new.files import read_folder
+from millrace.console.new.proposal import propose
+from millrace.console.new.roles import Choices
+from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from console.new.keys import Panels
-from console.new.roles import Guess, Guesser
+from millrace.console.new.keys import Panels
+from millrace.console.new.roles import Guess, Guesser
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Writer, observed, proposed
 

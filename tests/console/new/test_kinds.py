@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from console.new.kinds import LABEL_KINDS, label_scale, likely_kind
+from millrace.console.new.kinds import LABEL_KINDS, label_scale, likely_kind
 from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 from tests.console.new.conftest import Row, observed, proposed

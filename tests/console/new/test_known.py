@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from console.new.writing import write
+from millrace.console.new.writing import write
 from millrace.contract.ahead import Ahead
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed

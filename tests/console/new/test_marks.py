@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from console.new.marks import SECONDS, SIZES, THOUSAND_TIMES
-from console.new.writing import write
+from millrace.console.new.marks import SECONDS, SIZES, THOUSAND_TIMES
+from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.number_format import MOST_CHARACTERS, NumberFormat
 from millrace.contract.row import as_declared, check_row

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from console.new.proposal import propose
-from console.new.read import read_source
-from console.new.roles import Choices
-from console.new.writing import write
+from millrace.console.new.proposal import propose
+from millrace.console.new.read import read_source
+from millrace.console.new.roles import Choices
+from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Contract, Feed

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from console.new.columns import Observed, observe
-from console.new.read import read_source
-from console.new.roles import FEWEST_ROWS, Guesser
+from millrace.console.new.columns import Observed, observe
+from millrace.console.new.read import read_source
+from millrace.console.new.roles import FEWEST_ROWS, Guesser
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column

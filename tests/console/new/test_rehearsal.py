@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from console.new.columns import Observed, observe
-from console.new.kinds import LABEL_KINDS, has_tail
+from millrace.console.new.columns import Observed, observe
+from millrace.console.new.kinds import LABEL_KINDS, has_tail
 from millrace.errors import ConfigurationError
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from tests.console.new.conftest import Row, proposed

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.new.columns import Observed, observe
-from console.new.contract import column_of
-from console.new.numbers import all_far_values, far_values, few_below_zero
-from console.new.remarks import _of_column, empty_cells, findings, spellings, standing_still
+from millrace.console.new.columns import Observed, observe
+from millrace.console.new.contract import column_of
+from millrace.console.new.numbers import all_far_values, far_values, few_below_zero
+from millrace.console.new.remarks import _of_column, empty_cells, findings, spellings, standing_still
 from millrace.contract.rules.range import Range
 from tests.console.new.conftest import observed, proposed
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.files.given import Given
-from console.new import sample
-from console.new.read import read_source
-from console.new.sample import sampled
+from millrace.console.files.given import Given
+from millrace.console.new import sample
+from millrace.console.new.read import read_source
+from millrace.console.new.sample import sampled
 
 ROWS = 4_000
 

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from console.new.read import read_source
-from console.new.roles import Choices
-from console.new.shared_cells import part_cells
-from console.new.writing import write
+from millrace.console.new.read import read_source
+from millrace.console.new.roles import Choices
+from millrace.console.new.shared_cells import part_cells
+from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import as_declared
 from millrace.errors import ConfigurationError

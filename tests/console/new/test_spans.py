@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from console.new.spans import (
+from millrace.console.new.spans import (
     CONFIDENCE,
     LEAST,
     LEAST_SHARE,

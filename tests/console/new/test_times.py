@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.new.times import looks_like_local_time, looks_like_times
+from millrace.console.new.times import looks_like_local_time, looks_like_times
 from tests.console.new.conftest import Row, Writer, observed, proposed
 
 TOLD = (

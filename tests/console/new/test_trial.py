@@ -13,16 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from console.new.candidates import Candidate, candidates
-from console.new.declare import usual_family, workload_document
-from console.new.families import PartAtHand, with_intervals
-from console.new.features import Features
-from console.new.proposal import Proposal, propose
-from console.new.read import read_source
-from console.new.roles import Choices
-from console.new.times import Series
-from console.new.trial import Trial, run_trial
-from console.new.writing import write
+from millrace.console.new.candidates import Candidate, candidates
+from millrace.console.new.declare import usual_family, workload_document
+from millrace.console.new.families import PartAtHand, with_intervals
+from millrace.console.new.features import Features
+from millrace.console.new.proposal import Proposal, propose
+from millrace.console.new.read import read_source
+from millrace.console.new.roles import Choices
+from millrace.console.new.times import Series
+from millrace.console.new.trial import Trial, run_trial
+from millrace.console.new.writing import write
 from millrace.errors import ConfigurationError
 from millrace.messages.trial import Tried
 from millrace.workload.fit import check_pretrained_file

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from console.new.proposal import Proposal
+from millrace.console.new.proposal import Proposal
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, Writer, as_file, proposed
 from tests.recorded import compare, compare_folder

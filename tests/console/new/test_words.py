@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from console.new.marks import looks_marked
-from console.new.read import read_source
-from console.new.words import once, share_of, why_protected
-from console.new.writing import write
+from millrace.console.new.marks import looks_marked
+from millrace.console.new.read import read_source
+from millrace.console.new.words import once, share_of, why_protected
+from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
 from millrace.contract.validate import validate

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from console.files.given import Given
-from console.new.writing import write, write_pieces
+from millrace.console.files.given import Given
+from millrace.console.new.writing import write, write_pieces
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError

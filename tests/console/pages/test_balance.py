@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from console.pages.balance import balance_of
-from console.pages.page import page
-from console.queries.money.gain import Gain, gain_of
-from console.queries.money.work import Job
-from console.queries.report import WorkloadReport
+from millrace.console.pages.balance import balance_of
+from millrace.console.pages.page import page
+from millrace.console.queries.money.gain import Gain, gain_of
+from millrace.console.queries.money.work import Job
+from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import CostEvidence, CostFigures, Estimate
 from millrace.evaluation.report import ChampionComparison
 

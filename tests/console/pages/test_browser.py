@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from console.pages.page import page
-from console.queries.quarantine import ReasonCount
-from console.queries.report import WorkloadReport
+from millrace.console.pages.page import page
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from tests.console.browser import drive, packed
 
 pytestmark = packed

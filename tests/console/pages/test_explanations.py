@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.pages.explanations import explanations
+from millrace.console.pages.explanations import explanations
 from millrace.evaluation.evidence import (
     ColumnImportance,
     Estimate,

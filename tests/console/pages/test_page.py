@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from console.pages.changes import changes
-from console.pages.page import PageLink, page
-from console.pages.summary import accepted_rows, summary
-from console.pages.template import POLICY
-from console.pages.timeline import timeline
-from console.queries.monitoring import MonitoredWindow
-from console.queries.report import WorkloadReport
-from console.words import figure
+from millrace.console.pages.changes import changes
+from millrace.console.pages.page import PageLink, page
+from millrace.console.pages.summary import accepted_rows, summary
+from millrace.console.pages.template import POLICY
+from millrace.console.pages.timeline import timeline
+from millrace.console.queries.monitoring import MonitoredWindow
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.words import figure
 from tests.console.pages.variants import LATER, VARIANTS, also, bare, released, rolled_back
 from tests.recorded import compare, compare_folder
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from console.pages.reliability import reliability
+from millrace.console.pages.reliability import reliability
 from millrace.tasks.metrics import ReliabilityBin
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from console.pages.review import review_page
-from console.queries.reviews import Question, ShownItem, Waiting
-from console.queries.unread import Unread
-from console.web.session import text_of
+from millrace.console.pages.review import review_page
+from millrace.console.queries.reviews import Question, ShownItem, Waiting
+from millrace.console.queries.unread import Unread
+from millrace.console.web.session import text_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Column
 from millrace.names import WorkloadNames

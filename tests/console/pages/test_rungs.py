@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console.pages.rungs import rungs
+from millrace.console.pages.rungs import rungs
 from millrace.evaluation.sequential import plan
 from millrace.messages.climb import Climb, ClimbAsked, Look, WantedLabel
 

@@ -5,8 +5,8 @@ from datetime import date
 import pytest
 from markupsafe import Markup
 
-from console.pages.markup import element
-from console.pages.scale import Scale, months, short
+from millrace.console.pages.markup import element
+from millrace.console.pages.scale import Scale, months, short
 
 
 def test_a_straight_scale_is_straight_and_ends_at_its_edges() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from console.pages.simulated import simulated_page
+from millrace.console.pages.simulated import simulated_page
 from millrace.simulation.proposal import compare
 from tests.millrace.simulation.test_simulation import TERMS, aging
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from console.pages.scale import Scale
-from console.pages.time_axis import ticks, time_axis
-from console.pages.weeks import CHARACTER, LEFT, NONE_LIVE, RIGHT, WIDTH, weeks
-from console.queries.monitoring import ChampionPeriod, staying_alarms
-from console.queries.report import WorkloadReport
+from millrace.console.pages.scale import Scale
+from millrace.console.pages.time_axis import ticks, time_axis
+from millrace.console.pages.weeks import CHARACTER, LEFT, NONE_LIVE, RIGHT, WIDTH, weeks
+from millrace.console.queries.monitoring import ChampionPeriod, staying_alarms
+from millrace.console.queries.report import WorkloadReport
 from tests.console.conftest import with_older_rows
 
 STOP = WIDTH - RIGHT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from console.pages.truth_by_answer import truth_by_answer
+from millrace.console.pages.truth_by_answer import truth_by_answer
 from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
 
 BINS = tuple(

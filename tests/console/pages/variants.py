@@ -8,12 +8,12 @@ from datetime import timedelta
 from math import nan
 from typing import Any
 
-from console.pages.timeline import timeline
-from console.queries.audit_records import Withdrawal, find_withdrawals
-from console.queries.executions import Execution
-from console.queries.monitoring_limits import Limit
-from console.queries.quarantine import ReasonCount
-from console.queries.report import WorkloadReport
+from millrace.console.pages.timeline import timeline
+from millrace.console.queries.audit_records import Withdrawal, find_withdrawals
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.monitoring_limits import Limit
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import (
     AnswerBin,
     AutomationEvidence,

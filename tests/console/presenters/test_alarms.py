@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from console.pages.page import page
-from console.pages.summary import summary
-from console.pages.timeline import timeline
-from console.presenters.alarms import EXPLANATIONS, explain
-from console.presenters.catalogue import outcome
-from console.queries.monitoring import raised_alarms
-from console.queries.report import WorkloadReport
+from millrace.console.pages.page import page
+from millrace.console.pages.summary import summary
+from millrace.console.pages.timeline import timeline
+from millrace.console.presenters.alarms import EXPLANATIONS, explain
+from millrace.console.presenters.catalogue import outcome
+from millrace.console.queries.monitoring import raised_alarms
+from millrace.console.queries.report import WorkloadReport
 from millrace.monitoring.alarms import RATIO_ALARMS, exceeded, ratios
 from tests.console.conftest import renewed
 

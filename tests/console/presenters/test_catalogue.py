@@ -2,10 +2,10 @@
 
 import pytest
 
-from console.pages.timeline import timeline
-from console.presenters.catalogue import PRESENTERS, outcome, run_title
-from console.presenters.presenter import Outcome, Presenter, RunSummary
-from console.queries.report import WorkloadReport
+from millrace.console.pages.timeline import timeline
+from millrace.console.presenters.catalogue import PRESENTERS, outcome, run_title
+from millrace.console.presenters.presenter import Outcome, Presenter, RunSummary
+from millrace.console.queries.report import WorkloadReport
 from millrace.names import EVERY_MACHINE
 
 

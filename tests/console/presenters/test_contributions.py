@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from console.presenters.contributions import because, contribution_rows
+from millrace.console.presenters.contributions import because, contribution_rows
 
 WHY = {
     "explains": "log odds of fan",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from console.presenters.gates import compared, measured, required
+from millrace.console.presenters.gates import compared, measured, required
 from millrace.messages.train import GateVerdict
 
 

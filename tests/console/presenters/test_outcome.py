@@ -11,17 +11,17 @@ from typing import Any, get_args
 
 import pytest
 
-from console.presenters.catalogue import outcome, run_title, titled
-from console.presenters.ingest import PRESENTER
-from console.presenters.monitor import NOT_JUDGED
-from console.presenters.presenter import Outcome
-from console.presenters.release import NOT_RELEASED
-from console.presenters.retrain import NOT_RETRAINED
-from console.presenters.train import NOT_TRAINED
-from console.queries.answers import of_drop
-from console.queries.executions import Execution
-from console.queries.quarantine import ReasonCount
-from console.queries.report import WorkloadReport
+from millrace.console.presenters.catalogue import outcome, run_title, titled
+from millrace.console.presenters.ingest import PRESENTER
+from millrace.console.presenters.monitor import NOT_JUDGED
+from millrace.console.presenters.presenter import Outcome
+from millrace.console.presenters.release import NOT_RELEASED
+from millrace.console.presenters.retrain import NOT_RETRAINED
+from millrace.console.presenters.train import NOT_TRAINED
+from millrace.console.queries.answers import of_drop
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.messages.monitor import NoWindows
 from millrace.messages.release import ReleaseOutcome
 from millrace.messages.retrain import RetrainingReason

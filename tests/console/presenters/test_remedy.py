@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from console.presenters.catalogue import outcome
-from console.presenters.remedy import UNHEALED, find_remedy
-from console.queries.failures import error_type, reason_of
-from console.queries.history import Step
-from console.queries.report import WorkloadReport
-from console.queries.runs import Run, RunDetail
 from millrace import errors
+from millrace.console.presenters.catalogue import outcome
+from millrace.console.presenters.remedy import UNHEALED, find_remedy
+from millrace.console.queries.failures import error_type, reason_of
+from millrace.console.queries.history import Step
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.runs import Run, RunDetail
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SNAPSHOT = "SnapshotError: walk-forward step 3 got no validation rows"

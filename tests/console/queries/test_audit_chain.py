@@ -16,11 +16,11 @@ import pytest
 from moto import mock_aws
 from moto.s3.models import s3_backends
 
-from console.environment import Environment
-from console.queries import audit_chain
-from console.queries.audit_chain import Head, Verified, audited_workloads, verify_chain
 from localcloud.kernel.patching import undone
 from localcloud.s3.install import make_conditional_puts_atomic
+from millrace.console.environment import Environment
+from millrace.console.queries import audit_chain
+from millrace.console.queries.audit_chain import Head, Verified, audited_workloads, verify_chain
 from millrace.errors import EnvironmentNotFoundError
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket

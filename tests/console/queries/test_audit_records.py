@@ -6,8 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.environment import Environment
-from console.queries.audit_records import event_of, find_records
+from millrace.console.environment import Environment
+from millrace.console.queries.audit_records import event_of, find_records
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent
 from tests.console.conftest import NAMES

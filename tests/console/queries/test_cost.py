@@ -14,17 +14,24 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from moto.sagemaker.models import sagemaker_backends
 
-from console.environment import Environment
-from console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
-from console.queries.money import month
-from console.queries.money import standing as monthly
-from console.queries.money.endpoint import HOURS_PER_MONTH, Fleet, endpoint_lines, find_idle, live_fleet
-from console.queries.money.month import BESIDE, MonthCost, find_cost, query_lines
-from console.queries.money.standing import BUCKETS, find_ready, metrics_of, mlflow_lines, standing, storage_lines
-from console.queries.money.work import CostLine, Job
-from console.queries.versions import state_of
-from infra.rules.assembly import Stack, read
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
+from millrace.console.queries.money import month
+from millrace.console.queries.money import standing as monthly
+from millrace.console.queries.money.endpoint import HOURS_PER_MONTH, Fleet, endpoint_lines, find_idle, live_fleet
+from millrace.console.queries.money.month import BESIDE, MonthCost, find_cost, query_lines
+from millrace.console.queries.money.standing import (
+    BUCKETS,
+    find_ready,
+    metrics_of,
+    mlflow_lines,
+    standing,
+    storage_lines,
+)
+from millrace.console.queries.money.work import CostLine, Job
+from millrace.console.queries.versions import state_of
 from millrace.errors import EnvironmentNotFoundError
+from millrace.infra.rules.assembly import Stack, read
 from millrace.names import Platform, WorkloadNames, hash_of_run
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import parse_utc

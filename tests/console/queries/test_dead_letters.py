@@ -14,8 +14,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.environment import Environment
-from console.queries.dead_letters import ATTEMPTS, ConsumerQueue, find_consumers, put_back, read_dead_letters, redrive
+from millrace.console.environment import Environment
+from millrace.console.queries.dead_letters import (
+    ATTEMPTS,
+    ConsumerQueue,
+    find_consumers,
+    put_back,
+    read_dead_letters,
+    redrive,
+)
 from millrace.errors import EnvironmentNotFoundError, QueueError
 from tests.functions.cold_start import NAMES, set_variables
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from console.queries.drops import Drop, find_drops
-from console.queries.executions import Execution
-from console.queries.quarantine import ReasonCount, Row, count_reasons
-from console.queries.report import WorkloadReport
+from millrace.console.queries.drops import Drop, find_drops
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount, Row, count_reasons
+from millrace.console.queries.report import WorkloadReport
 from tests.console.executions import rejected, together
 
 

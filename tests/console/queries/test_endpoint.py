@@ -11,12 +11,19 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.environment import Environment
-from console.local_cloud.local_cloud import PLATFORM, REGION
-from console.queries.decisions import Day
-from console.queries.money.endpoint import Fleet, Utilisation, advise, endpoint_lines, find_utilisation, sleeps_of
-from console.queries.money.month import Traffic, advise_callers, traffic_of
-from console.queries.money.work import CostLine
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, REGION
+from millrace.console.queries.decisions import Day
+from millrace.console.queries.money.endpoint import (
+    Fleet,
+    Utilisation,
+    advise,
+    endpoint_lines,
+    find_utilisation,
+    sleeps_of,
+)
+from millrace.console.queries.money.month import Traffic, advise_callers, traffic_of
+from millrace.console.queries.money.work import CostLine
 from millrace.decisions.record import Decision, canonical
 from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped, VersionLive
 from millrace.messages.envelope import Message

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from console.queries.executions import Execution, executions
+from millrace.console.queries.executions import Execution, executions
 from millrace.names import MACHINES, Platform, WorkloadNames
 
 NAMES = WorkloadNames(

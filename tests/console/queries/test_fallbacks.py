@@ -13,9 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from console.environment import Environment
-from console.queries.fallbacks import OPEN, SAID, UNKNOWN, why_fallback
-from console.queries.overview import lost_endpoint
+from millrace.console.environment import Environment
+from millrace.console.queries.fallbacks import OPEN, SAID, UNKNOWN, why_fallback
+from millrace.console.queries.overview import lost_endpoint
 from millrace.names import Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.cli.options import Target
-from console.environment import Environment
-from console.queries.labels import find_labels
-from console.queries.lineage import trace
+from millrace.console.cli.app import app
+from millrace.console.cli.options import Target
+from millrace.console.environment import Environment
+from millrace.console.queries.labels import find_labels
+from millrace.console.queries.lineage import trace
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from tests.millrace.datasets import conftest

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from console.environment import Environment
-from console.queries.labels import find_labels
+from millrace.console.environment import Environment
+from millrace.console.queries.labels import find_labels
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.datasets.commits import commit

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from console.environment import Environment
-from console.queries.lineage import Chain
-from console.queries.link import Link
 from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
 from millrace.aws.objects import split_uri
+from millrace.console.environment import Environment
+from millrace.console.queries.lineage import Chain
+from millrace.console.queries.link import Link
 from millrace.features.number import Number
 from millrace.names import Platform, WorkloadNames
 from millrace.release.registry import Package

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from console.pages.summary import summary
-from console.queries.live import Automates, LivePeriod, live_periods
-from console.queries.report import WorkloadReport
-from console.queries.versions import newer_rows_of_rule
+from millrace.console.pages.summary import summary
+from millrace.console.queries.live import Automates, LivePeriod, live_periods
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.versions import newer_rows_of_rule
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided, VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
 from millrace.state.audit import Record

@@ -18,7 +18,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from console.queries.model_validation import (
+from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest, digests_of, read_members
+from millrace.artefact.signing import SignedVersion
+from millrace.console.queries.model_validation import (
     CHECKS,
     OPENING,
     Candidate,
@@ -28,8 +30,6 @@ from console.queries.model_validation import (
     validate,
     validate_archive,
 )
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest, digests_of, read_members
-from millrace.artefact.signing import SignedVersion
 from millrace.contract.load import load_contract
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from console.queries.monitoring import ChampionPeriod, champion_periods, windows
-from console.queries.report import WorkloadReport
+from millrace.console.queries.monitoring import ChampionPeriod, champion_periods, windows
+from millrace.console.queries.report import WorkloadReport
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
 from millrace.messages.train import GatesJudged

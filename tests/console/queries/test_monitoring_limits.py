@@ -16,11 +16,11 @@ import pytest
 from moto import mock_aws
 from pydantic import TypeAdapter
 
-from console.doctor.examination import _monitors
-from console.environment import Environment
-from console.local_cloud.local_cloud import PLATFORM
-from console.queries.monitoring import MonitoringBounds, MonitorRun
-from console.queries.monitoring_limits import (
+from millrace.console.doctor.examination import _monitors
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.queries.monitoring import MonitoringBounds, MonitorRun
+from millrace.console.queries.monitoring_limits import (
     MOST_READ,
     Watched,
     find_limits,
@@ -28,8 +28,8 @@ from console.queries.monitoring_limits import (
     missing_labels,
     read_champion,
 )
-from console.queries.report import WorkloadReport
-from console.queries.versions import state_of
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.versions import state_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation, FrozenErrors, WindowError
 from millrace.messages.monitor import InputReport, MonitorReport, WindowReport
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import Environment, local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from console.queries.query import decisions_sql, find_tables, price, quarantine_sql, run_query
-from infra.stacks.serving import decision_columns
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment, local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.queries.query import decisions_sql, find_tables, price, quarantine_sql, run_query
 from millrace.datasets.quarantine import COLUMNS
 from millrace.decisions import absorbed
 from millrace.errors import QueryError
+from millrace.infra.stacks.serving import decision_columns
 from tests.console.conftest import NAMES
 
 DECISIONS = decision_columns(acted=False)

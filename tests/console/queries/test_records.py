@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
-from console.actions.rollback import roll_back
-from console.demo.electricity import STORY
-from console.environment import Environment
-from console.presenters.catalogue import run_title
-from console.queries.decisions import find_days, find_decision
-from console.queries.executions import Execution
-from console.queries.lineage import trace
-from console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
-from console.queries.versions import decision_on, find_versions, registry_of, state_of, status_of
+from millrace.console.actions.rollback import roll_back
+from millrace.console.demo.electricity import STORY
+from millrace.console.environment import Environment
+from millrace.console.presenters.catalogue import run_title
+from millrace.console.queries.decisions import find_days, find_decision
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.lineage import trace
+from millrace.console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
+from millrace.console.queries.versions import decision_on, find_versions, registry_of, state_of, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from console.queries.replay import Difference, differences, said_by_model
+from millrace.console.queries.replay import Difference, differences, said_by_model
 from millrace.decisions.record import Withheld
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import EnvironmentNotFoundError

@@ -12,11 +12,11 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import Environment
-from console.pages.page import page
-from console.queries.report import question_of, read_report
-from console.queries.versions import registry_of
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment
+from millrace.console.pages.page import page
+from millrace.console.queries.report import question_of, read_report
+from millrace.console.queries.versions import registry_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, Platform, WorkloadNames
 from tests import builders

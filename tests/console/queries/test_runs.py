@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from console.actions.follow import Follower
-from console.actions.start import redrive, start, start_again
-from console.queries.runs import Run, describe_run, find_run, short_names
+from millrace.console.actions.follow import Follower
+from millrace.console.actions.start import redrive, start, start_again
+from millrace.console.queries.runs import Run, describe_run, find_run, short_names
 from millrace.errors import RunError
 from millrace.state.claims import Start
 from tests.console.conftest import NAMES, PASS

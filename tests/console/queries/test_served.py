@@ -10,12 +10,12 @@ import pytest
 from moto import mock_aws
 from scipy.stats import betabinom
 
-from console.environment import Environment
-from console.local_cloud.local_cloud import REGION
-from console.pages.page import page
-from console.queries.quarantine import ReasonCount
-from console.queries.report import WorkloadReport
-from console.queries.served import find_rejected, probability, served_windows
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import REGION
+from millrace.console.pages.page import page
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.served import find_rejected, probability, served_windows
 from millrace.messages.served import ServedReport
 from tests.credentials import KEYS
 

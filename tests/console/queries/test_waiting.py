@@ -9,10 +9,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.doctor.examination import _drops
-from console.environment import Environment
-from console.local_cloud.local_cloud import PLATFORM
-from console.queries.waiting import check_taken, queue_length
+from millrace.console.doctor.examination import _drops
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.queries.waiting import check_taken, queue_length
 from millrace.errors import RunError
 from millrace.names import MACHINES, WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder

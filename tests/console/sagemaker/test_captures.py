@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.sagemaker.baselines import read_rows
-from console.sagemaker.captures import ANSWER, read
-from console.sagemaker.verdict import Verdict, errors, judge_captures
+from millrace.console.cli.app import app
+from millrace.console.sagemaker.baselines import read_rows
+from millrace.console.sagemaker.captures import ANSWER, read
+from millrace.console.sagemaker.verdict import Verdict, errors, judge_captures
 from millrace.errors import ConfigurationError
 from tests.console.sagemaker.conftest import INPUTS, Stream, capture, captures_of, csv_of, ground_truth
 

@@ -14,8 +14,8 @@ from pyarrow import csv
 from typer.testing import CliRunner
 
 from benchmarks.bias import differences, figures, ours, random_table
-from console.cli.app import app
-from console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
+from millrace.console.cli.app import app
+from millrace.console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
 from millrace.errors import ConfigurationError
 from millrace.evaluation.measures.bias import POST_TRAINING, PRE_TRAINING, GroupRows, value_of
 

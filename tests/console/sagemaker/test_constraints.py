@@ -12,9 +12,9 @@ import pytest
 from scipy.stats import ks_2samp
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.sagemaker.constraints import Constraints, category_distance, judge_by, numeric_distance
-from console.sagemaker.monitor import Statistics
+from millrace.console.cli.app import app
+from millrace.console.sagemaker.constraints import Constraints, category_distance, judge_by, numeric_distance
+from millrace.console.sagemaker.monitor import Statistics
 from tests.console.sagemaker.conftest import INPUTS, Stream, capture, captures_of, csv_of
 
 PUBLISHED = Path(__file__).with_name("published_monitor.json")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.sagemaker.labels import Columns, from_a2i, from_ground_truth
+from millrace.console.cli.app import app
+from millrace.console.sagemaker.labels import Columns, from_a2i, from_ground_truth
 from millrace.contract.load import load_contract
 from millrace.errors import ConfigurationError
 from millrace.files.parsed import Limits

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.sagemaker.constraints import constraints_of
-from console.sagemaker.lines import parsed
-from console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
+from millrace.console.cli.app import app
+from millrace.console.sagemaker.constraints import constraints_of
+from millrace.console.sagemaker.lines import parsed
+from millrace.console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import Baseline, of_windows
 from tests.console.sagemaker.conftest import INPUTS, Stream, captures_of, csv_of

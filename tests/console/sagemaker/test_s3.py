@@ -13,7 +13,7 @@ from click.testing import Result
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from console.cli.app import app
+from millrace.console.cli.app import app
 from tests.console.sagemaker.conftest import capture
 from tests.console.sagemaker.test_labels import LOOP, SPECIES
 from tests.credentials import set_credentials

@@ -9,8 +9,8 @@ from typing import Any
 
 import boto3
 
-from console.environment import Environment
-from console.queries.reviews import reviews_of
+from millrace.console.environment import Environment
+from millrace.console.queries.reviews import reviews_of
 from millrace.decisions.review import ReviewItem
 from tests.console import stored_cloud
 from tests.state_table import create_table

@@ -25,11 +25,11 @@ from moto import mock_aws
 from moto.stepfunctions.models import stepfunctions_backends
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import Environment, find_environment
-from console.pages.decisions import decisions_path
-from console.queries.money import standing
-from console.web.app import console_app
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment, find_environment
+from millrace.console.pages.decisions import decisions_path
+from millrace.console.queries.money import standing
+from millrace.console.web.app import console_app
 from millrace.state.automation import AutomationSwitch
 from millrace.state.table import StateTable
 from tests.console import stored_cloud
@@ -218,7 +218,7 @@ def test_a_page_that_cannot_be_made_says_why(opened: Callable[..., Browser]) -> 
 def test_the_command_serves_this_machine_until_it_is_interrupted(tmp_path: Path) -> None:
     """Without a cloud: the pages say so."""
     settings = {**os.environ, **KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
-    program = [sys.executable, "-m", "console.cli", "console", "--stage", "local", "--build", str(tmp_path)]
+    program = [sys.executable, "-m", "millrace.console.cli", "console", "--stage", "local", "--build", str(tmp_path)]
     with subprocess.Popen(program, cwd=ROOT, env=settings, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = process.stdout.readline().strip()
@@ -235,7 +235,7 @@ def test_the_command_serves_this_machine_until_it_is_interrupted(tmp_path: Path)
 
 def test_a_taken_port_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        program = [sys.executable, "-m", "console.cli", "console", "--port", str(taken.getsockname()[1])]
+        program = [sys.executable, "-m", "millrace.console.cli", "console", "--port", str(taken.getsockname()[1])]
         settings = {**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
         done = subprocess.run(program, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 1

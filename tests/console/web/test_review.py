@@ -14,10 +14,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.actions.reviews import LabelTimer, Reviewer
-from console.environment import Environment, find_environment
-from console.queries.reviews import reviews_of
-from console.web.app import console_app
+from millrace.console.actions.reviews import LabelTimer, Reviewer
+from millrace.console.environment import Environment, find_environment
+from millrace.console.queries.reviews import reviews_of
+from millrace.console.web.app import console_app
 from millrace.decisions.answered import UNDO
 from millrace.decisions.review import ReviewAnswer, ReviewItem, label_body
 from millrace.names import WorkloadNames

@@ -11,11 +11,11 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import Environment, find_environment
-from console.queries.money import standing
-from console.queries.versions import registry_of
-from console.web.app import MOST_BYTES, console_app
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment, find_environment
+from millrace.console.queries.money import standing
+from millrace.console.queries.versions import registry_of
+from millrace.console.web.app import MOST_BYTES, console_app
 from millrace.release.askers import UNKNOWN
 from millrace.release.registry import ASKED_BY, Package
 from tests.console import stored_cloud

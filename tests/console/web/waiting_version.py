@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import boto3
 
-from console.environment import Environment
-from console.queries.versions import registry_of
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object
+from millrace.console.environment import Environment
+from millrace.console.queries.versions import registry_of
 from millrace.evaluation.evidence import CaseAnswer, CasesEvidence
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged

@@ -9,10 +9,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from console.environment import find_environment
-from console.queries.money import standing
-from console.queries.reviews import reviews_of
-from console.web.app import console_app
+from millrace.console.environment import find_environment
+from millrace.console.queries.money import standing
+from millrace.console.queries.reviews import reviews_of
+from millrace.console.web.app import console_app
 from tests.console import stored_cloud
 from tests.console.browser import drive
 from tests.console.conftest import read_stored

@@ -259,7 +259,7 @@ class Watched:
 
 
 def watch(aws, action, before):
-    module = sys.modules["functions.cleanup.handler"]
+    module = sys.modules["millrace.functions.cleanup.handler"]
     module.LEFTOVERS = replace(module.LEFTOVERS, sagemaker=Watched(aws.sagemaker, action, before))
 
 

@@ -67,7 +67,7 @@ def test_what_it_does_not_take_waits_longer_each_time(consume: Consume, tries: i
     event = received()
     event["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(tries)
     hidden: list[int] = []
-    client = sys.modules["functions.consumers.handler"].SQS
+    client = sys.modules["millrace.functions.consumers.handler"].SQS
     client.meta.events.register(
         "provide-client-params.sqs.ChangeMessageVisibility",
         lambda params, **_: hidden.append(params["VisibilityTimeout"]),
@@ -89,7 +89,7 @@ def test_in_a_pause_what_acts_waits_and_costs_no_try(consume: Consume, held: int
     event, sent = received(), []
     if held:
         event["Records"][0]["messageAttributes"] = {"held": {"stringValue": str(held), "dataType": "Number"}}
-    handler = sys.modules["functions.consumers.handler"]
+    handler = sys.modules["millrace.functions.consumers.handler"]
     handler.SQS.meta.events.register("provide-client-params.sqs.SendMessage", lambda params, **_: sent.append(params))
     assert consume(event) == {"batchItemFailures": []}, "it is done, and one like it waits"
     (waits,) = sent

@@ -99,7 +99,7 @@ def of_days(days: int) -> dict[str, Any]:
 def test_a_thousand_days_are_written_some_at_a_time(write: Write) -> None:
     """One after the other they would take longer than the function has, on every delivery."""
     together = threading.Barrier(AT_ONCE, timeout=20)
-    client = sys.modules["functions.decisions.handler"].S3
+    client = sys.modules["millrace.functions.decisions.handler"].S3
 
     def meet(**_: Any) -> None:
         together.wait()
@@ -110,7 +110,7 @@ def test_a_thousand_days_are_written_some_at_a_time(write: Write) -> None:
 
 
 def test_a_day_that_cannot_be_written_brings_the_batch_again(write: Write) -> None:
-    client = sys.modules["functions.decisions.handler"].S3
+    client = sys.modules["millrace.functions.decisions.handler"].S3
 
     def refuse(model: Any, params: dict[str, Any], **_: Any) -> None:
         if "1997-01-07" in params["url_path"]:

@@ -161,7 +161,7 @@ def test_asked_again_it_refers_to_the_same_rows(deliver: Deliver) -> None:
 @pytest.mark.parametrize("puts", range(4))
 def test_killed_anywhere_it_has_each_decision_once_when_it_is_repeated(deliver: Deliver, puts: int) -> None:
     """Killed at the first put, which is the file's, or at one of the three references."""
-    handler = sys.modules["functions.delivery.handler"]
+    handler = sys.modules["millrace.functions.delivery.handler"]
     left = itertools.count(-puts)
 
     def kill(**_: Any) -> None:

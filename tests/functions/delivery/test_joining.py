@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from functions.delivery.joining import dated, join
 from millrace.artefact.batch import answer_schema, read_answers, write_answers, write_stream
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.errors import AnswerError
+from millrace.functions.delivery.joining import dated, join
 from millrace.messages.score import delivered_schema, delivered_types
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS

@@ -74,7 +74,7 @@ def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: A
     variables = {"MILLRACE_ML_ROOT": str(tmp_path), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
     variables |= {"MILLRACE_MODEL_VERSION": "7", "MILLRACE_MODEL_DIGEST": read_folder(tmp_path / "model").digest}
     variables |= {"SAGEMAKER_BATCH": "true", "SAGEMAKER_BIND_TO_PORT": str(port)}
-    with started([sys.executable, "-m", "jobs.serving", "serve"], port, **variables) as process:
+    with started([sys.executable, "-m", "millrace.jobs.serving", "serve"], port, **variables) as process:
         transform(port, *(sharded[name].removeprefix(f"s3://{LAKE}/") for name in ("shards_uri", "transformed_uri")))
         status = Path(f"/proc/{process}/status").read_text()
     assert int(status.partition("VmHWM:")[2].split()[0]) / 1024 < 500

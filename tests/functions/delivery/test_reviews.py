@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.delivery.reviews import open_reviews
 from millrace.decisions.scored import ScoredDay
+from millrace.functions.delivery.reviews import open_reviews
 from millrace.state.reviews import ReviewQueue
 from millrace.timestamps import parse_utc
 from millrace.workload.policy import Review

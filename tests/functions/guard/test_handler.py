@@ -79,10 +79,10 @@ def put_table(aws, name, summaries, **metadata):
 @pytest.fixture
 def ahead(dropped):
     """The same where labels lie ahead."""
-    workload = sys.modules["functions.guard.handler"].WORKLOAD
+    workload = sys.modules["millrace.functions.guard.handler"].WORKLOAD
     later = workload.model_copy(update={"prediction": workload.prediction.model_copy(update={"horizon_hours": 24})})
-    sources = replace(sys.modules["functions.guard.handler"].SOURCES, workload=later)
-    sys.modules["functions.guard.handler"].SOURCES = sources
+    sources = replace(sys.modules["millrace.functions.guard.handler"].SOURCES, workload=later)
+    sys.modules["millrace.functions.guard.handler"].SOURCES = sources
     return dropped
 
 
@@ -157,7 +157,7 @@ def at_once():
 def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, detail):
     """All have read that nobody retrains; the lease lets one through."""
     handler = load("guard")
-    client = sys.modules["functions.guard.handler"].DYNAMODB
+    client = sys.modules["millrace.functions.guard.handler"].DYNAMODB
     client.meta.events.register("before-call.dynamodb.PutItem", at_once)
     # Made at its first use: two threads would make two, and what the one raises the other does not know.
     assert client.exceptions
@@ -181,7 +181,7 @@ OTHER = "arn:aws:states:eu-west-1:123456789012:execution:x:other"
 def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, load, event, freed, reason):
     """The other's run may even have ended by then: neither its lease nor its cool-down is passed over."""
     handler = load("guard")
-    events = sys.modules["functions.guard.handler"].DYNAMODB.meta.events
+    events = sys.modules["millrace.functions.guard.handler"].DYNAMODB.meta.events
     as_of = parse_utc("1997-06-01T06:01:00Z")
 
     def overtake(**_):
@@ -223,7 +223,7 @@ SINCE = SAMPLE["timestamp"][60].as_py().replace(tzinfo=UTC)
 
 def declare(**changes):
     """The guard's workload declares these of its retraining, and a floor of 96 labels."""
-    module = sys.modules["functions.guard.handler"]
+    module = sys.modules["millrace.functions.guard.handler"]
     retraining = module.WORKLOAD.retraining.model_copy(update=changes)
     update = {"retraining": retraining, "policy": Policy(floor=Floor(labels=96))}
     module.WORKLOAD = module.WORKLOAD.model_copy(update=update)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from functions.guard.label_count import count_new_rows
 from millrace.datasets import journal
 from millrace.datasets.journal import JOURNAL, JournalEntry, render
 from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT, UNLABELLED
+from millrace.functions.guard.label_count import count_new_rows
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws

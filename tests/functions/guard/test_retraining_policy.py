@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from functions.guard.answer import decided, record
+from millrace.functions.guard.answer import decided, record
 from millrace.monitoring.retraining_policy import RetrainingFacts, decide
 from millrace.state.leases import Lease
 from millrace.state.retraining import LastRetraining

@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from functions.guard.answer import decided
+from millrace.functions.guard.answer import decided
 from millrace.messages.retrain import RetrainingDecided
 from millrace.monitoring.retraining_policy import decide
 from millrace.simulation import simulation
@@ -33,14 +33,14 @@ def test_the_guard_and_a_simulation_start_the_same_retrainings(folder, aws, read
     """Versions err more with their age, on drawn numbers of rows a day. Cool-down and money are never broken."""
     workload, rng = load_workload(folder), np.random.default_rng(list(folder.name.encode()))
     retraining, guard, state = workload.retraining, load("guard"), StateTable(aws.dynamodb, aws.names)
-    module = sys.modules["functions.guard.handler"]
+    module = sys.modules["millrace.functions.guard.handler"]
     module.WORKLOAD, module.SOURCES = workload, replace(module.SOURCES, workload=workload)
-    monkeypatch.setattr("functions.guard.evidence.projected_usd", lambda _: USD)
+    monkeypatch.setattr("millrace.functions.guard.evidence.projected_usd", lambda _: USD)
     answers = []
 
     def guarded(facts, **declared):
         """The decision, which the deployed guard shares if the cloud holds these facts."""
-        monkeypatch.setattr("functions.guard.evidence.count_labels_since", lambda *_: facts.drifted_labels)
+        monkeypatch.setattr("millrace.functions.guard.evidence.count_labels_since", lambda *_: facts.drifted_labels)
         labels(aws, facts.labels_total)
         since = {"error": facts.drifted_since} if facts.drifted_since else {}
         Changes(state).put("1", since, as_of=facts.as_of)

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.proposal import propose
-from console.new.read import read_source
-from console.new.roles import Choices
-from console.new.writing import write
 from localcloud.kernel.cloud import Cloud
+from millrace.console.new.proposal import propose
+from millrace.console.new.read import read_source
+from millrace.console.new.roles import Choices
+from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames

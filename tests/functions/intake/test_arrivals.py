@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from functions.intake.arrivals import (
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.catalogue import RULES
+from millrace.functions.intake.arrivals import (
     GROUP_BYTES,
     LONGEST_KEY,
     SMALL_BYTES,
@@ -19,8 +21,6 @@ from functions.intake.arrivals import (
     groups,
     start_of,
 )
-from millrace.contract.reasons import Reason
-from millrace.contract.rules.catalogue import RULES
 from millrace.messages.ingest import (
     MOST_TOGETHER,
     Committed,

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from functions.intake.arrivals import arrival_of, events_in, start_of
 from millrace.errors import NoDropError
+from millrace.functions.intake.arrivals import arrival_of, events_in, start_of
 from millrace.messages.ingest import MOST_TOGETHER, SMALL_BYTES
 from millrace.state.pointers import Pointers, Version
 from tests.functions.cold_start import NAMES
@@ -175,7 +175,7 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
     states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
     records = [changed(event("intake"), version=str(n))["Records"][0] | {"messageId": f"m{n}"} for n in range(3)]
     for record in records:
         assert handler({"Records": [record]}) == {"batchItemFailures": []}
@@ -197,7 +197,7 @@ def test_a_message_that_has_waited_for_weeks_goes_on_waiting(
     states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
     (record,) = changed(event("intake"), key="electricity/scoring/1.csv")["Records"]
     often = record | {"messageAttributes": {"waits": {"stringValue": "4000", "dataType": "Number"}}}
     assert handler({"Records": [often]}) == {"batchItemFailures": []}
@@ -209,7 +209,7 @@ def test_drops_to_score_wait_for_the_first_model_without_a_slot(
 ) -> None:
     """As executions two of them would hold both slots until the first release."""
     handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
     dropped = [changed(event("intake"), key=f"electricity/scoring/{n}.csv")["Records"][0] for n in range(3)]
     records = [record | {"messageId": f"m{n}"} for n, record in enumerate(dropped)]
     assert handler({"Records": records}) == {"batchItemFailures": []}
@@ -295,7 +295,7 @@ def test_a_start_whose_answer_is_lost_keeps_its_slot(
 ) -> None:
     """Until the execution that AWS may have started ends, or the sweep finds that there is none."""
     handler = load("intake")
-    module = sys.modules["functions.intake.handler"]
+    module = sys.modules["millrace.functions.intake.handler"]
     with monkeypatch.context() as lost:
         lost.setattr(module, "STATES", Lost(module.STATES, error, takes=takes))
         assert len(handler(event("intake"))["batchItemFailures"]) == 1
@@ -314,7 +314,7 @@ def test_an_error_before_the_start_keeps_the_slot_of_one_that_runs(
     def fail(*_: Any, **__: Any) -> bool:
         raise KeyError("claims")
 
-    monkeypatch.setattr(sys.modules["functions.intake.handler"].CLAIMS, "take", fail)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"].CLAIMS, "take", fail)
     assert len(handler(event("intake"))["batchItemFailures"]) == 1
     assert len(slots(aws)) == 1
 
@@ -323,7 +323,7 @@ def test_a_start_that_is_refused_at_once_frees_its_slot(
     states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler = load("intake")
-    module = sys.modules["functions.intake.handler"]
+    module = sys.modules["millrace.functions.intake.handler"]
     error = refusal("AccessDeniedException", status=400, retries=0)
     monkeypatch.setattr(module, "STATES", Lost(module.STATES, error, takes=False))
     assert len(handler(event("intake"))["batchItemFailures"]) == 1
@@ -408,7 +408,7 @@ def test_an_intake_that_dies_between_two_calls_loses_and_repeats_nothing(
     at: str, states: Any, wide: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its messages come again in other company. `at` is what it did last."""
-    module = sys.modules["functions.intake.handler"]
+    module = sys.modules["millrace.functions.intake.handler"]
     a, b, c = records_of(event, "a", "b", "c")
 
     def die(*_: Any, **__: Any) -> None:
@@ -439,7 +439,7 @@ def test_without_the_claims_a_drop_would_be_in_two_executions(
     states: Any, wide: Any, event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    monkeypatch.setattr(sys.modules["functions.intake.handler"].CLAIMS, "take", lambda *_, **__: True)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"].CLAIMS, "take", lambda *_, **__: True)
     a, b = records_of(event, "a", "b")
     wide({"Records": [a, b]})
     wide({"Records": [b]})
@@ -453,7 +453,7 @@ def test_a_group_without_a_slot_waits_whole(
     for holder in ("one", "two"):
         aws.slots.take(POOL, holder=holder, limit=2)
     handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
     records = records_of(event, *"abcdef")
     assert handler({"Records": records[:3]}) == {"batchItemFailures": []}
     first = sent.record()
@@ -482,7 +482,7 @@ def test_a_group_that_cannot_be_sent_again_comes_back(
             super().send_message(**message)
 
     handler, sent = load("intake"), Refusing()
-    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}
     assert [message["MessageBody"] for message in sent.messages] == [records[2]["body"]]
 
@@ -491,7 +491,7 @@ def test_any_error_brings_back_the_messages_of_its_group_only_and_keeps_no_slot(
     states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module_of, handler = sys.modules, load("intake")
-    claims = module_of["functions.intake.handler"].CLAIMS
+    claims = module_of["millrace.functions.intake.handler"].CLAIMS
     take = claims.take
 
     def fail(start: Any, *given: Any, **more: Any) -> bool:
@@ -519,7 +519,7 @@ def test_drops_whose_claims_are_deleted_one_by_one_have_had_their_execution(
     states.stop_execution(executionArn=arn)
     aws.slots.free(arn)
     prefix = gone.removeprefix("one ")
-    named = [f"{prefix}{key}" for key in sys.modules["functions.intake.handler"].STATE.items(prefix)]
+    named = [f"{prefix}{key}" for key in sys.modules["millrace.functions.intake.handler"].STATE.items(prefix)]
     for key in named[:1] if gone.startswith("one") else named:
         item = {"pk": {"S": NAMES.workload}, "sk": {"S": key}}
         aws.dynamodb.delete_item(TableName=NAMES.platform.state_table, Key=item)
@@ -531,7 +531,7 @@ def test_drops_that_are_claimed_and_have_no_claim_wait(
     states: Any, wide: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim that was in the way was deleted in the meantime."""
-    module, sent = sys.modules["functions.intake.handler"], Sent()
+    module, sent = sys.modules["millrace.functions.intake.handler"], Sent()
     monkeypatch.setattr(module.CLAIMS, "take", lambda *_, **__: False)
     monkeypatch.setattr(module, "SQS", sent)
     assert wide({"Records": records_of(event, "a", "b")}) == {"batchItemFailures": []}
@@ -555,7 +555,7 @@ def one_slot(states: Any, load: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[A
     monkeypatch.delenv("MILLRACE_SLOTS")
     monkeypatch.setenv("MILLRACE_SLOTS_TOGETHER", "1")
     handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
     return handler, sent
 
 

@@ -85,7 +85,7 @@ def test_without_slots_for_all_the_rest_waits(
     handler({"Records": records_of(event, "a", "b", "c")})
     (group,) = running(states)
     end(states, aws, group)
-    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent := Sent())
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent := Sent())
     told = failed(event, group)
     assert handler(told) == {"batchItemFailures": []}
     assert drops_in(states) == [["a"], ["a", "b", "c"], ["b"]]

@@ -213,7 +213,7 @@ def test_a_watch_ends_once_another_release_has_the_lease(aws, warm):
 
 def test_a_first_look_at_a_canary_that_dies_counts_its_requests_when_it_is_repeated(aws, judge, event):
     handler, _ = judge
-    client = sys.modules["functions.judge_phase.handler"].S3
+    client = sys.modules["millrace.functions.judge_phase.handler"].S3
     pointers = ReleasePointers(StateTable(aws.dynamodb, aws.names))
 
     def die(**_):

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from functions.judge_phase.people import People
 from millrace.decisions.record import Decision
 from millrace.decisions.review import ReviewAnswer, item_of
+from millrace.functions.judge_phase.people import People
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.assisted import reviews_of
 from millrace.release.ladder import ReviewCounts

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
 
-from functions.lateness.judgement import age_of_labels, age_of_rows
 from millrace.datasets.newest import newest
 from millrace.decisions.record import prefix
+from millrace.functions.lateness.judgement import age_of_labels, age_of_rows
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws

@@ -68,7 +68,7 @@ def test_where_labels_are_doubted_the_job_is_told_when_the_champion_was_register
     aws.pointers.move(Pointers(champion=replace(CHAMPION, package_arn=made["ModelPackageArn"])))
     decide(aws, date(1997, 1, 1))
     handler, told = load("plan_windows"), []
-    module = sys.modules["functions.plan_windows.handler"]
+    module = sys.modules["millrace.functions.plan_windows.handler"]
     for policy in (None, Policy(label_errors_a_day=1)):
         module.WORKLOAD = module.WORKLOAD.model_copy(update={"policy": policy})  # type: ignore[attr-defined]
         planned = WindowsPlanned.model_validate(handler(event("plan_windows")))
@@ -124,7 +124,7 @@ def test_the_decisions_of_all_days_are_listed_by_one_call(aws: Aws, load: Load, 
         decide(aws, day)
     handler = load("plan_windows")
     listings: list[str] = []
-    client = sys.modules["functions.plan_windows.handler"].S3  # type: ignore[attr-defined]
+    client = sys.modules["millrace.functions.plan_windows.handler"].S3  # type: ignore[attr-defined]
     client.meta.events.register("before-call.s3.ListObjectsV2", lambda params, **_: listings.append(params["url_path"]))
     assert handler(event("plan_windows"))["decisions"] == 2
     assert len(listings) == 2

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from functions.prediction.request import body as request_document
-from functions.prediction.request import wants_explanations
-from jobs.serving.rows import RowReader
 from millrace.contract.load import load_contract
 from millrace.decisions.endpoint import read_response, request_body, split_rejected
 from millrace.decisions.record import from_line, to_line
@@ -21,6 +18,9 @@ from millrace.decisions.reply import document
 from millrace.decisions.road import Admitted, Answers, Call, Refusal, check_rows, complete, decide
 from millrace.errors import AnswerError
 from millrace.features.number import Number
+from millrace.functions.prediction.request import body as request_document
+from millrace.functions.prediction.request import wants_explanations
+from millrace.jobs.serving.rows import RowReader
 from millrace.tasks.answer import cells, template
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.load import load_workload

@@ -272,7 +272,7 @@ def test_what_is_no_request_is_told_so(payload: dict[str, Any], error: str, pred
 
 def test_a_request_that_is_repeated_with_its_id_is_decided_once(predict: Predict, decisions: Any) -> None:
     """SQS's answer is lost, so the caller has an error though the decisions are on the queue."""
-    client, sent = sys.modules["functions.prediction.handler"].ROAD.sqs, itertools.count()
+    client, sent = sys.modules["millrace.functions.prediction.handler"].ROAD.sqs, itertools.count()
 
     def lose_the_first(**_: Any) -> None:
         if next(sent) == 0:

@@ -2,7 +2,7 @@
 
 import time
 
-from functions.prediction import request
+from millrace.functions.prediction import request
 
 
 def test_a_field_that_comes_twice_is_found_at_once() -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.decisions.review import ReviewAnswer, label_item
+from millrace.functions.publish_metrics.metrics import metrics_of, staying
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.messages.monitor import (
     ConceptReport,
@@ -155,7 +155,7 @@ def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(
 @pytest.fixture
 def floored(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
     """The function of a workload with a floor, of which 96 labels decide."""
-    handler = sys.modules["functions.publish_metrics.handler"]
+    handler = sys.modules["millrace.functions.publish_metrics.handler"]
     handler.WORKLOAD = handler.WORKLOAD.model_copy(  # type: ignore[attr-defined]
         update={"policy": Policy(floor=Floor(labels=96))}
     )
@@ -275,7 +275,7 @@ def few_labels(window: WindowReport) -> WindowReport:
 @pytest.fixture
 def doubting(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
     """The function of a workload whose people look at labels that the model contradicts."""
-    handler = sys.modules["functions.publish_metrics.handler"]
+    handler = sys.modules["millrace.functions.publish_metrics.handler"]
     handler.WORKLOAD = handler.WORKLOAD.model_copy(  # type: ignore[attr-defined]
         update={"policy": Policy(label_errors_a_day=1)}
     )

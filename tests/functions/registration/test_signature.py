@@ -16,11 +16,11 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
-from console.cli.app import app
-from console.environment import Environment
-from console.queries.signatures import DOCUMENTS, verify_version
 from millrace.artefact.artefact import MEMBERS, digest
 from millrace.aws.objects import put_object, read_object, split_uri
+from millrace.console.cli.app import app
+from millrace.console.environment import Environment
+from millrace.console.queries.signatures import DOCUMENTS, verify_version
 from millrace.errors import ArtefactError
 from tests.signing_key import create_signing_key
 
@@ -112,7 +112,7 @@ def test_edited_metadata_and_another_key_are_refused(aws, environment):
 
 
 def test_the_command_shows_each_digest_and_writes_what_others_verify(environment, tmp_path, monkeypatch):
-    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    monkeypatch.setattr("millrace.console.environment.find_environment", lambda *_: environment)
     folder = tmp_path / "signed"
     done = CliRunner().invoke(app, [*WORDS, "--output", str(folder)], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done
@@ -128,7 +128,7 @@ def test_the_command_shows_each_digest_and_writes_what_others_verify(environment
 
 def test_the_tool_of_the_standard_verifies_it(environment, tmp_path, monkeypatch):
     """OpenSSF's `model_signing`, by the very words of our output; and it refuses a changed byte."""
-    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    monkeypatch.setattr("millrace.console.environment.find_environment", lambda *_: environment)
     folder = tmp_path / "signed"
     printed = CliRunner().invoke(app, [*WORDS, "--output", str(folder)], env={"COLUMNS": "400"}).stdout
     [words] = re.findall(r"model_signing (verify key .*)", printed)

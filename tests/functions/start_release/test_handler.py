@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from functions.start_release.request import label_of, rule_answer
 from millrace.artefact.artefact import digest
 from millrace.artefact.signing import SIGNATURE_FILE, SignedStatement, read_bundle
 from millrace.aws.endpoints import CHANGING
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
+from millrace.functions.start_release.request import label_of, rule_answer
 from millrace.release.registry import Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.asleep import Asleep, AsleepEndpoint

@@ -55,7 +55,9 @@ def load_sweep(aws, load):
         for one in parsed.get("executions", []):
             one.setdefault("stopDate", backend.describe_execution(one["executionArn"]).stop_date)
 
-    sys.modules["functions.sweep.handler"].STATES.meta.events.register("after-call.sfn.ListExecutions", complete)
+    sys.modules["millrace.functions.sweep.handler"].STATES.meta.events.register(
+        "after-call.sfn.ListExecutions", complete
+    )
     return handler
 
 
@@ -178,7 +180,7 @@ def test_a_machine_that_is_not_deployed_yet_has_no_failures(sweep):
 def test_what_the_bus_refuses_is_told_by_the_next_sweep(end, sweep):
     sweep()
     end("train", "lost", minutes=20)
-    module = sys.modules["functions.sweep.handler"]
+    module = sys.modules["millrace.functions.sweep.handler"]
 
     class Refusing:
         def put_events(self, **_):
@@ -193,7 +195,7 @@ def test_what_the_bus_refuses_is_told_by_the_next_sweep(end, sweep):
 
 
 def test_step_functions_is_asked_a_few_times_only(end, sweep):
-    module = sys.modules["functions.sweep.handler"]
+    module = sys.modules["millrace.functions.sweep.handler"]
     calls = []
     module.STATES.meta.events.register("before-call.sfn.ListExecutions", lambda **_: calls.append(1))
     for number in range(3):
@@ -203,7 +205,7 @@ def test_step_functions_is_asked_a_few_times_only(end, sweep):
 
 
 def test_another_error_of_step_functions_stops_the_sweep(end, sweep):
-    module = sys.modules["functions.sweep.handler"]
+    module = sys.modules["millrace.functions.sweep.handler"]
 
     def refuse(**_):
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "ListExecutions")

@@ -57,7 +57,7 @@ def sweep(aws, load, event):
         def invoke(self, **given):
             calls.append(given)
 
-    sys.modules["functions.sweep.handler"].LAMBDA = Lambda()
+    sys.modules["millrace.functions.sweep.handler"].LAMBDA = Lambda()
 
     def run(hours=0):
         calls.clear()
@@ -130,7 +130,7 @@ def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, swee
     missing = aws.names.execution_arn("ingest", "late")
     aws.slots.take("ingest-training", holder=missing, limit=2)
     sweep()
-    module = sys.modules["functions.sweep.handler"]
+    module = sys.modules["millrace.functions.sweep.handler"]
     describe = module.STATES.describe_execution
 
     class Slow:
@@ -158,7 +158,7 @@ def challenger(aws):
 
 def begins_at_the_first_look(aws, function, release):
     """The release has the lease as soon as the function looks at an endpoint."""
-    module = sys.modules[f"functions.{function}.handler"]
+    module = sys.modules[f"millrace.functions.{function}.handler"]
     describe = module.LEFTOVERS.sagemaker.describe_endpoint
 
     class Slow:
@@ -363,7 +363,7 @@ def test_a_registry_that_gives_no_answer_is_no_evidence(aws, sweep, live, regist
         def get_paginator(self, name):
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, name)
 
-    module = sys.modules["functions.sweep.handler"]
+    module = sys.modules["millrace.functions.sweep.handler"]
     module.LEFTOVERS = replace(module.LEFTOVERS, registry=Registry(Refusing(), group=aws.names.package_group))
     with pytest.raises(ClientError, match="Rate exceeded"):
         sweep()
@@ -491,7 +491,7 @@ def test_a_version_that_nobody_approves_in_time_is_refused(aws, sweep, monkeypat
         kept[package.arn].creation_time = AS_OF - timedelta(hours=hours)
     sweep()
     assert {one.version for one in registry.waiting()} == {"1", "2"}, "nobody has to approve one"
-    module = sys.modules["functions.sweep.handler"]
+    module = sys.modules["millrace.functions.sweep.handler"]
     module.SETTINGS = module.SETTINGS.model_copy(update={"approval": "person"})
     sweep()
     assert [one.version for one in registry.waiting()] == ["2"]

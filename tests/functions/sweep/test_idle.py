@@ -75,7 +75,7 @@ def sweep(aws: Any, load: Any, event: Any, endpoint: Clocked, tmp_path: Path, mo
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
     create_bucket(aws.s3, aws.names.platform.bucket("audit"))
     handler = load("sweep")
-    module = sys.modules["functions.sweep.handler"]
+    module = sys.modules["millrace.functions.sweep.handler"]
     module.SLEEP = replace(module.SLEEP, sagemaker=endpoint)
 
     def run(hours: float = 0, schedule: str = "sweep") -> None:
@@ -147,7 +147,7 @@ def test_nothing_is_stopped_while_a_release_runs_or_another_version_serves(
     aws.leases.free(aws.names.execution_arn("release", "r1"))
     champion = aws.pointers.read()
     aws.pointers.move(replace(champion, champion=replace(champion.champion, model_name="another")))
-    found, scaling = sys.modules["functions.sweep.handler"].SLEEP, boto3.client("application-autoscaling")
+    found, scaling = sys.modules["millrace.functions.sweep.handler"].SLEEP, boto3.client("application-autoscaling")
     assert not found.begin(boto3.client("cloudwatch"), scaling, hours=HOURS, cause="c", as_of=NOW)
     assert (stands(aws), asleep.read()) == (True, None)
     aws.pointers.move(replace(champion, revision=champion.revision + 1))

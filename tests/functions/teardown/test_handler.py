@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from functions.teardown.running import stop
-from infra.machines import teardown
+from millrace.functions.teardown.running import stop
+from millrace.infra.machines import teardown
 from millrace.names import SCHEDULED_FUNCTIONS
 from millrace.state.asleep import Asleep, AsleepEndpoint
 from millrace.state.pointers import Pointers, Version
@@ -70,7 +70,7 @@ def until_nothing(handler, event, step):
 
 def test_the_handler_knows_the_machine_s_steps(load):
     load("teardown")
-    assert list(sys.modules["functions.teardown.handler"].STEPS) == list(teardown.STEPS)
+    assert list(sys.modules["millrace.functions.teardown.handler"].STEPS) == list(teardown.STEPS)
 
 
 def test_models_of_this_workload_go_and_those_of_a_like_named_stay(aws, load, event):
@@ -84,7 +84,7 @@ def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkey
     for number in range(1, 6):
         model(aws, aws.names.prefix, number)
     handler = load("teardown")
-    monkeypatch.setattr("functions.teardown.versions.AT_MOST", 2)
+    monkeypatch.setattr("millrace.functions.teardown.versions.AT_MOST", 2)
     assert until_nothing(handler, event, "versions") == 6
     assert versions(aws) == (set(), set(), set())
 

@@ -80,7 +80,7 @@ def test_models_of_a_like_named_workload_stay(aws, load, event, models):
 
 def test_more_than_one_release_deletes_is_left_to_the_next(aws, load, event, models, monkeypatch):
     handler = load("tidy_release")
-    monkeypatch.setattr("functions.tidy_release.old_models.AT_MOST", 3)
+    monkeypatch.setattr("millrace.functions.tidy_release.old_models.AT_MOST", 3)
     turns = 0
     while handler(event("tidy_release"))["deleted"]:
         turns += 1

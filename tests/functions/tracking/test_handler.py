@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from functions.tracking.entries import Entry
-from functions.tracking.mlflow_store import Store
-from functions.tracking.run_ids import RunIds
+from millrace.functions.tracking.entries import Entry
+from millrace.functions.tracking.mlflow_store import Store
+from millrace.functions.tracking.run_ids import RunIds
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_more_decisions_a_day_than_a_training_joins_are_the_metric_that_the_alar
 ) -> None:
     """The most of one day, not of the night."""
     handler = load("upkeep")
-    monkeypatch.setattr(sys.modules["functions.upkeep.handler"], "JOINED_A_DAY", 4)
+    monkeypatch.setattr(sys.modules["millrace.functions.upkeep.handler"], "JOINED_A_DAY", 4)
     for number, day in product(range(absorption.FEWEST), range(2)):
         lines = [to_line(DECISION)] * (1 + day)
         key = object_key("electricity", DECISION.event_time.date() - timedelta(days=day), [str(number)])
@@ -126,7 +126,7 @@ def test_a_step_that_fails_holds_up_no_other(
         seen.append(table)
         raise SnapshotError("expected data files, found deletes")
 
-    module = sys.modules["functions.upkeep.handler"]
+    module = sys.modules["millrace.functions.upkeep.handler"]
     monkeypatch.setattr(module, "delete_unreachable", broken)
     monkeypatch.setattr(module, "compact", lambda _, table: seen.append(table) or 0)
     with pytest.raises(SnapshotError, match="found deletes"):

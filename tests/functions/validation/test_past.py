@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.validation.plans import Plans
-from functions.validation.shards import Shards, stage_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead
+from millrace.functions.validation.plans import Plans
+from millrace.functions.validation.shards import Shards, stage_with_past
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001 the contract's time has no zone
 PAST = History(name="past", history=("load",), entity=("city",), event_time="at", steps=3, every_hours=1.0)

@@ -11,8 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.validation.plans import Plans
-from functions.validation.shards import Shards, stage_with_past
 from millrace.contract.ahead import Ahead
 from millrace.contract.planned import as_planned
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
@@ -20,6 +18,8 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead
 from millrace.files.parsed import check_header
+from millrace.functions.validation.plans import Plans
+from millrace.functions.validation.shards import Shards, stage_with_past
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

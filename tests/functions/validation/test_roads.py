@@ -14,9 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from console.actions.past import Pasts, json_rows
-from functions.validation.plans import Plans
-from functions.validation.shards import Shards, stage_with_past
+from millrace.console.actions.past import Pasts, json_rows
 from millrace.contract.ahead import Ahead
 from millrace.contract.row import check_row_with_past, repeated
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
@@ -25,6 +23,8 @@ from millrace.datasets.past import columns_of
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead, requiring_known
+from millrace.functions.validation.plans import Plans
+from millrace.functions.validation.shards import Shards, stage_with_past
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

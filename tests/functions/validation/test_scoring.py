@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
-from console.demo.months import file_to_score, months
+from millrace.console.demo.months import file_to_score, months
 from millrace.contract.load import load_contract
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from functions.validation.shards import Shards
 from millrace.artefact.batch import ROW
+from millrace.functions.validation.shards import Shards
 
 
 def table(rows: int) -> pa.Table:

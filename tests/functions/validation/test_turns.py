@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
-from console.demo.months import SAMPLE, months
+from millrace.console.demo.months import SAMPLE, months
 from millrace.datasets import iceberg
 from millrace.state.table import StateTable
 from millrace.state.turns import Turns

@@ -88,7 +88,7 @@ def test_a_label_file_is_taken_back_and_its_rows_have_their_labels_again(
     flipped = may.select(["timestamp"]).append_column("class", pa.array([1 - one for one in may["class"].to_pylist()]))
     ingest.run("labels", "flip.csv", csv(flipped), as_of="1997-08-01T06:00:00Z")
     handler = load("withdrawal")
-    prediction = sys.modules["functions.withdrawal.handler"].WORKLOAD.prediction
+    prediction = sys.modules["millrace.functions.withdrawal.handler"].WORKLOAD.prediction
     join_labels(lake, None, prediction, run="r")
     asked |= {"drop": "electricity/labels/flip.csv"}
     expected = {"rows": 0, "labels": may.num_rows, "relabelled": may.num_rows}
@@ -110,7 +110,7 @@ def test_a_failure_half_way_is_healed_by_a_retry(
     ingest.run("labels", "1996-05.csv", csv(may.select(["timestamp", "class"])))
     del asked["drop"]
     handler = load("withdrawal")
-    module = sys.modules["functions.withdrawal.handler"]
+    module = sys.modules["millrace.functions.withdrawal.handler"]
     key = {"nswdemand": (demand := may["nswdemand"].to_pylist())[7]}
     assert demand.count(demand[7]) == 1
     rows = module.LAKE.contract.rows

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.deployer.execution import (
+from millrace.errors import ConfigurationError
+from millrace.infra.deployer.execution import (
     LEFT_OUT,
     MOST_CHARACTERS,
     NEEDED_BY,
@@ -20,11 +21,10 @@ from infra.deployer.execution import (
     policies,
     resources_of,
 )
-from infra.iam.resource import Statement
-from infra.options import Options
-from infra.rules.assembly import Stack, read, text
-from infra.settings import settings_for
-from millrace.errors import ConfigurationError
+from millrace.infra.iam.resource import Statement
+from millrace.infra.options import Options
+from millrace.infra.rules.assembly import Stack, read, text
+from millrace.infra.settings import settings_for
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"

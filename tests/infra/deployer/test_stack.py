@@ -11,14 +11,14 @@ import pytest
 import yaml
 from aws_cdk.assertions import Match, Template
 
-from infra.context import REPOSITORY
-from infra.deployer.__main__ import deployer, main
-from infra.deployer.pipeline import PULL
-from infra.options import Options, options_of
-from infra.rules.assembly import read
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.infra.context import REPOSITORY
+from millrace.infra.deployer.__main__ import deployer, main
+from millrace.infra.deployer.pipeline import PULL
+from millrace.infra.options import Options, options_of
+from millrace.infra.rules.assembly import read
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from tests.infra.test_nag import found
 from tests.infra.test_packs import identity_policies, is_accepted, parliament
 

@@ -11,8 +11,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.iam.merging import merged
-from infra.iam.resource import Statement, every, resource
+from millrace.infra.iam.merging import merged
+from millrace.infra.iam.resource import Statement, every, resource
 
 ACTIONS = ("s3:GetObject", "s3:PutObject", "sqs:SendMessage")
 ARNS = ("lake", "lake/a", "lake/a/b", "lake/a/*", "lake/*", "queue", "*")

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from infra.iam import iceberg, sagemaker_endpoints, state_table
-from infra.iam.buckets import ARTEFACTS, LAKE, one_object
-from infra.iam.resource import every, resource
 from localcloud.iam.policies import Request, verdict
+from millrace.infra.iam import iceberg, sagemaker_endpoints, state_table
+from millrace.infra.iam.buckets import ARTEFACTS, LAKE, one_object
+from millrace.infra.iam.resource import every, resource
 from millrace.names import Platform, WorkloadNames
 from millrace.workload.known_keys import KnownKeys
 

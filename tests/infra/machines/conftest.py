@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from infra.context import Context
+from millrace.infra.context import Context
 from millrace.workload.declaration import Workload
 from tests.infra.machines.contexts import context_of, declared
 

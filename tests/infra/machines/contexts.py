@@ -8,19 +8,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import infra.machines
-from infra.context import Context
-from infra.machines.states import Definition, State
-from infra.rules.assembly import every_state
-from infra.settings import settings_for
+from millrace.infra import machines
+from millrace.infra.context import Context
+from millrace.infra.machines.states import Definition, State
+from millrace.infra.rules.assembly import every_state
+from millrace.infra.settings import settings_for
 from millrace.workload.declaration import Workload
 from millrace.workload.ends import Query
 from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 MODULES = {
-    found.name: importlib.import_module(f"infra.machines.{found.name}")
-    for found in pkgutil.iter_modules(infra.machines.__path__)
+    found.name: importlib.import_module(f"millrace.infra.machines.{found.name}")
+    for found in pkgutil.iter_modules(machines.__path__)
 }
 DEFINITIONS = {name: module.definition for name, module in MODULES.items() if hasattr(module, "definition")}
 """Of every machine, by name."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.machines.jobs import QUOTA_ERROR
-from infra.machines.states import TRANSIENT
+from millrace.infra.machines.jobs import QUOTA_ERROR
+from millrace.infra.machines.states import TRANSIENT
 from millrace.names import QUERY, Platform
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import NOTICES

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from infra.constructs.rule import pattern_of
-from infra.machines import endpoints, monitor, states, train
-from infra.machines.paths import Result, path
+from millrace.infra.constructs.rule import pattern_of
+from millrace.infra.machines import endpoints, monitor, states, train
+from millrace.infra.machines.paths import Result, path
 from millrace.messages.envelope import ExecutionInput
 from millrace.messages.events import (
     EVENTS,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from infra.context import Context
-from infra.iam.resource import policy
-from infra.machines import states
-from infra.machines.states import State
+from millrace.infra.context import Context
+from millrace.infra.iam.resource import policy
+from millrace.infra.machines import states
+from millrace.infra.machines.states import State
 from millrace.messages.events import DropRejected, ReleaseUntidy
 from tests.infra.machines.contexts import context_of
 from tests.localcloud.waiting import until

@@ -8,14 +8,15 @@ from copy import deepcopy
 
 import pytest
 
-import infra.machines
-from infra.machines.parameters import checked, problems
 from millrace.errors import ConfigurationError
+from millrace.infra import machines
+from millrace.infra.machines.parameters import checked, problems
 from millrace.names import DEPLOYMENT_TAG, MODEL_ROLE
 
 STAGES = ("local", "dev", "prod")
 MODULES = [
-    importlib.import_module(f"infra.machines.{found.name}") for found in pkgutil.iter_modules(infra.machines.__path__)
+    importlib.import_module(f"millrace.infra.machines.{found.name}")
+    for found in pkgutil.iter_modules(machines.__path__)
 ]
 MACHINES = {module.__name__.rpartition(".")[2]: module for module in MODULES if hasattr(module, "definition")}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import Field
 
-from infra.machines.paths import Result, path
+from millrace.infra.machines.paths import Result, path
 from millrace.messages.envelope import ExecutionInput, Message
 
 

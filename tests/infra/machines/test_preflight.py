@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.machines import preflight, release
+from millrace.infra.machines import preflight, release
 from tests.infra.machines.contexts import states_before
 
 

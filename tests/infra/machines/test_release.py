@@ -7,12 +7,12 @@ from typing import get_args
 
 import pytest
 
-from functions.start_release.request import label_of
-from infra.machines import endpoints, release, release_alarms
-from infra.machines.endpoints import SHORT, EndpointKind
-from infra.rules import history
-from infra.rules.assembly import Machine
 from millrace.errors import EndpointChangingError, WorkloadError
+from millrace.functions.start_release.request import label_of
+from millrace.infra.machines import endpoints, release, release_alarms
+from millrace.infra.machines.endpoints import SHORT, EndpointKind
+from millrace.infra.rules import history
+from millrace.infra.rules.assembly import Machine
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, STAGE_ALARMS
 from millrace.workload.rollout import Idle
 from tests.infra.machines.contexts import states_before

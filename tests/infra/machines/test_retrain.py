@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.machines import retrain, states
+from millrace.infra.machines import retrain, states
 
 
 def test_retrain_waits_for_its_training(context):

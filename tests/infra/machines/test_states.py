@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.machines import states
+from millrace.infra.machines import states
 
 
 def test_a_state_without_a_comment_is_refused():

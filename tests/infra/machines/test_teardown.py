@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.machines import teardown
+from millrace.infra.machines import teardown
 
 
 def test_each_step_is_asked_until_it_finds_nothing(context):

@@ -8,12 +8,12 @@ from dataclasses import fields, replace
 
 import pytest
 
-from infra.machines import jobs, monitor, release, retrain, score, states, train
-from infra.options import Options, Source
-from infra.rules.assembly import Stack
-from infra.rules.catalogue import findings
-from jobs.training.job import _print
-from jobs.training.loop import Epoch
+from millrace.infra.machines import jobs, monitor, release, retrain, score, states, train
+from millrace.infra.options import Options, Source
+from millrace.infra.rules.assembly import Stack
+from millrace.infra.rules.catalogue import findings
+from millrace.jobs.training.job import _print
+from millrace.jobs.training.loop import Epoch
 from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.workload.training import InitialWeights
 

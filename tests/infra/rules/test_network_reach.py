@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.rules.assembly import Stack, read
-from infra.rules.catalogue import findings
+from millrace.infra.rules.assembly import Stack, read
+from millrace.infra.rules.catalogue import findings
 
 Templates = dict[str, dict[str, Any]]
 PLATFORM, INGESTION = "millrace-dev-platform", "millrace-dev-electricity-ingestion"

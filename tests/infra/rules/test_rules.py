@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.app import NOT_ON_THE_LAPTOP
-from infra.rules.assembly import Stack, read
-from infra.rules.catalogue import TEMPLATE_RULES, findings
-from infra.rules.quotas import QUOTAS
+from millrace.infra.app import NOT_ON_THE_LAPTOP
+from millrace.infra.rules.assembly import Stack, read
+from millrace.infra.rules.catalogue import TEMPLATE_RULES, findings
+from millrace.infra.rules.quotas import QUOTAS
 
 HERE = Path(__file__).parent
 LONGEST_WORKLOAD = "w" * 24
@@ -139,7 +139,9 @@ def without(stack: Stack, key: str) -> Stack:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "infra.rules", *words], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "millrace.infra.rules", *words], capture_output=True, text=True, check=False
+    )
 
 
 def test_the_command_says_what_is_broken(assemblies: dict[str, Path], tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.constructs.notifications import NOTIFYING
-from infra.stacks.serving import TRIES
+from millrace.infra.constructs.notifications import NOTIFYING
+from millrace.infra.stacks.serving import TRIES
 from millrace.names import Platform, WorkloadNames
 from tests.consumers import DECLARED, KEY
 

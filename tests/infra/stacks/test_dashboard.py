@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from infra.app import build
-from infra.constructs.dashboard import COLUMNS, HEIGHT, WIDTH
-from infra.options import Options
-from infra.rules.assembly import read
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
+from millrace.infra.app import build
+from millrace.infra.constructs.dashboard import COLUMNS, HEIGHT, WIDTH
+from millrace.infra.options import Options
+from millrace.infra.rules.assembly import read
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from millrace.messages.lateness import Age
 from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, QUERY, Platform, WorkloadNames

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from infra.app import build
-from infra.context import REPOSITORY
-from infra.settings import settings_for
 from millrace.errors import WorkloadError
+from millrace.infra.app import build
+from millrace.infra.context import REPOSITORY
+from millrace.infra.settings import settings_for
 from tests.infra.machines.contexts import all_states
 
 Templates = dict[str, dict[str, dict[str, Any]]]

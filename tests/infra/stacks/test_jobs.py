@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infra.stacks.serving import JOB_TRIES
 from millrace.contract.load import load_contract
+from millrace.infra.stacks.serving import JOB_TRIES
 from millrace.operations.alarms import JOB_ALARMS
 from millrace.workload.ends import EndJobs
 from millrace.workload.load import load_workload

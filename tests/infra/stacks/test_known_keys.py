@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.context import REPOSITORY
+from millrace.infra.context import REPOSITORY
 from tests.infra.conftest import synthesized
 
 WRITERS = {"tables": "ingestion", "snapshot": "training"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from infra.rules.assembly import read
+from millrace.infra.rules.assembly import read
 from millrace.monitoring.alarms import COUNT_ALARMS, FLOOR, RATIO_ALARMS, monitor_alarms
 from tests.infra.conftest import ELECTRICITY, statements_of, synthesized
 

@@ -14,15 +14,15 @@ from aws_cdk import assertions
 from aws_cdk.assertions import Annotations, Match
 from moto.events.models import EventPattern
 
-from infra.app import build, warn_of_no_receiver
-from infra.constructs.notifications import CHAT_ALONE, alarm_notices
-from infra.rules.assembly import Stack, read
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
 from localcloud.cloudwatch.alarm_evaluation import Rule, judge
 from localcloud.cloudwatch.composite_alarms import holds
 from localcloud.cloudwatch.metric_math import Frame, evaluate
 from millrace.errors import ConfigurationError
+from millrace.infra.app import build, warn_of_no_receiver
+from millrace.infra.constructs.notifications import CHAT_ALONE, alarm_notices
+from millrace.infra.rules.assembly import Stack, read
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from millrace.monitoring.alarms import FLOOR, monitor_alarms
 from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.alarms import (

@@ -9,14 +9,14 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from infra.context import REPOSITORY
-from infra.images import image_tags
-from infra.options import options_of
-from infra.rules.assembly import Stack
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
-from infra.stacks.serving import ServingStack
 from millrace.errors import ConfigurationError
+from millrace.infra.context import REPOSITORY
+from millrace.infra.images import image_tags
+from millrace.infra.options import options_of
+from millrace.infra.rules.assembly import Stack
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
+from millrace.infra.stacks.serving import ServingStack
 from millrace.workload.load import load_workload
 from tests.infra.conftest import ELECTRICITY
 
@@ -131,7 +131,7 @@ def test_what_is_deployed_is_another_version_and_the_same_is_not(
 ) -> None:
     assert versions(serving({"provisioned": 3}, tags={"cost-centre": "4711"})) == versions(provisioned)
     assert versions(snapstart) != versions(provisioned)
-    monkeypatch.setattr("infra.stacks.serving.PREDICTION_MEMORY_MB", 2048)
+    monkeypatch.setattr("millrace.infra.stacks.serving.PREDICTION_MEMORY_MB", 2048)
     assert versions(serving({"provisioned": 2})) != versions(provisioned)
 
 

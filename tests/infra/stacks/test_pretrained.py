@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import yaml
 
-from infra.app import build
-from infra.settings import settings_for
 from millrace.artefact.artefact import digest
 from millrace.artefact.pretrained import packed
+from millrace.infra.app import build
+from millrace.infra.settings import settings_for
 from millrace.workload.training import Pretrained
 
 INTENTS = Path(__file__).resolve().parents[3] / "workloads" / "intents"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from infra.app import build
-from infra.options import options_of
-from infra.settings import settings_for
 from millrace.contract.load import load_contract
+from millrace.infra.app import build
+from millrace.infra.options import options_of
+from millrace.infra.settings import settings_for
 from millrace.names import Platform
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi

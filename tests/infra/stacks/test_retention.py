@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from infra.context import REPOSITORY
-from infra.retention import RETENTION, SHARED_RETENTION
-from infra.rules.assembly import read
+from millrace.infra.context import REPOSITORY
+from millrace.infra.retention import RETENTION, SHARED_RETENTION
+from millrace.infra.rules.assembly import read
 from millrace.workload.load import workload_folders
 
 BY_PEOPLE = (

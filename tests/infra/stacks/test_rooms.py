@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.stacks import catalogue
+from millrace.infra.stacks import catalogue
 from millrace.names import ROOMS
 
 Templates = dict[str, dict[str, Any]]

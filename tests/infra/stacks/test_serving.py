@@ -105,8 +105,8 @@ def test_the_table_names_the_fields_of_a_line(
     import json
     import re
 
-    from infra.stacks.serving import decision_columns
     from millrace.decisions.record import to_line
+    from millrace.infra.stacks.serving import decision_columns
     from millrace.tasks.task import AnswerField
     from tests.millrace.decisions.test_record import DECISION
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from infra.app import build
-from infra.options import Options, options_of
-from infra.rules.assembly import read
-from infra.rules.catalogue import findings
-from infra.settings import settings_for
 from localcloud.iam.decision import Case, why_not
 from localcloud.iam.policies import Request
 from localcloud.ledger.ledger import ledger
+from millrace.infra.app import build
+from millrace.infra.options import Options, options_of
+from millrace.infra.rules.assembly import read
+from millrace.infra.rules.catalogue import findings
+from millrace.infra.settings import settings_for
 from tests.infra.conftest import ELECTRICITY
 
 DEV, PROD = "111122223333", "123456789012"

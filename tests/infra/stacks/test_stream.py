@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infra.constructs.notifications import NOTIFYING
 from localcloud.kinesis.streams import ACTIONS
+from millrace.infra.constructs.notifications import NOTIFYING
 from millrace.operations.alarms import STREAM_ALARMS
 from tests.infra.stacks.test_consumers import NAMES, named, permissions, resources
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from infra.app import build
-from infra.bundles import layer
-from infra.context import REPOSITORY
-from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.infra.app import build
+from millrace.infra.bundles import layer
+from millrace.infra.context import REPOSITORY
+from millrace.infra.settings import settings_for
 
 MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
 APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"

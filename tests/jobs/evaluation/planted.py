@@ -19,11 +19,11 @@ import yaml
 from onnx import TensorProto, helper
 from safetensors.numpy import save
 
-from jobs.evaluation.job import evaluate
-from jobs.runtime import ProcessingPlaces
 from millrace.artefact.artefact import Artefact, digest
 from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
+from millrace.jobs.evaluation.job import evaluate
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
 from tests.jobs.run_document import run_document

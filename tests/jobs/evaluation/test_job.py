@@ -17,12 +17,12 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load, save
 
-from jobs.evaluation import job
-from jobs.runtime import ProcessingPlaces
 from millrace.artefact.artefact import Artefact, digest, read_folder
 from millrace.datasets import memory
 from millrace.errors import SnapshotError
 from millrace.evaluation.report import Evaluation
+from millrace.jobs.evaluation import job
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.monitoring.baseline import Baseline
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
@@ -61,7 +61,7 @@ def june(make_snapshot: Any, training_at: Any, run_job: Any, tmp_path_factory: p
     folder = tmp_path_factory.mktemp("june")
     until = datetime.fromisoformat("1997-06-01")
     snapshot = make_snapshot(folder, until, reason="alarm", gate="non_inferiority")
-    ended = run_job("jobs.training", training_at(folder / "ml", snapshot, epochs="30"), "train")
+    ended = run_job("millrace.jobs.training", training_at(folder / "ml", snapshot, epochs="30"), "train")
     assert ended.code == 0, ended.output
     return snapshot, read_folder(folder / "ml" / "model")
 
@@ -113,7 +113,7 @@ def redeclare(root: Path, snapshot: Any, words: str, others: str) -> None:
 
 def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(artefact)
-    ended = run_job("jobs.evaluation", root)
+    ended = run_job("millrace.jobs.evaluation", root)
     assert ended.code == 0, ended.output
     found = evaluation(root)
     figures, gates = found["metrics"], WORKLOAD.gates
@@ -145,7 +145,7 @@ def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: A
 
 def test_a_model_that_is_blind_fails_them(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(changed(artefact, blind))
-    assert run_job("jobs.evaluation", root).code == 0
+    assert run_job("millrace.jobs.evaluation", root).code == 0
     found = evaluation(root)
     figures = found["metrics"]
     assert figures["error"] > found["naive"]["metrics"]["error"] - WORKLOAD.gates.baseline.margin
@@ -157,7 +157,7 @@ def test_weights_that_are_no_numbers_are_reported(prepare: Prepare, artefact: Ar
         weights["network.head.bias"] *= np.nan
 
     root = prepare(changed(artefact, spoil))
-    ended = run_job("jobs.evaluation", root)
+    ended = run_job("millrace.jobs.evaluation", root)
     assert ended.code == 0, ended.output
     found = evaluation(root)
     assert found["finite_weights"] is False
@@ -169,7 +169,7 @@ def test_after_the_alarm_the_challenger_is_not_inferior(
 ) -> None:
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
-    assert run_job("jobs.evaluation", root, MILLRACE_CHAMPION_VERSION="1").code == 0
+    assert run_job("millrace.jobs.evaluation", root, MILLRACE_CHAMPION_VERSION="1").code == 0
     found = evaluation(root)
     compared = found["champion"]
     assert compared["model_version"] == "1"
@@ -182,7 +182,7 @@ def test_after_the_alarm_the_challenger_is_not_inferior(
 def test_a_challenger_that_is_blind_is_inferior(prepare: Prepare, artefact: Artefact, june: Any, run_job: Any) -> None:
     snapshot, challenger = june
     root = prepare(changed(challenger, blind), champion=artefact, snapshot=snapshot)
-    assert run_job("jobs.evaluation", root).code == 0
+    assert run_job("millrace.jobs.evaluation", root).code == 0
     assert evaluation(root)["champion"]["lower_bound"] < -WORKLOAD.gates.non_inferiority.margin
 
 
@@ -192,7 +192,7 @@ def test_the_comparison_takes_the_recent_days_of_the_gate(
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
     redeclare(root, snapshot, "recent_days: 28", "recent_days: 14")
-    assert run_job("jobs.evaluation", root).code == 0
+    assert run_job("millrace.jobs.evaluation", root).code == 0
     assert evaluation(root)["champion"]["rows"] == 14 * 48
 
 
@@ -200,7 +200,7 @@ def test_the_comparison_may_be_by_the_log_loss(prepare: Prepare, artefact: Artef
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
     redeclare(root, snapshot, "margin: 0.02,", "margin: 0.02, measure: log_loss,")
-    assert run_job("jobs.evaluation", root).code == 0
+    assert run_job("millrace.jobs.evaluation", root).code == 0
     found = evaluation(root)
     assert found["champion"]["measure"] == "log_loss"
     assert found["champion"]["challenger_error"] == pytest.approx(found["metrics"]["log_loss"], rel=1e-6)
@@ -208,7 +208,7 @@ def test_the_comparison_may_be_by_the_log_loss(prepare: Prepare, artefact: Artef
 
 def test_the_baseline_can_be_read_by_the_monitors(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(artefact)
-    assert run_job("jobs.evaluation", root).code == 0
+    assert run_job("millrace.jobs.evaluation", root).code == 0
     watched = Baseline.from_json((root / "processing/baseline/baseline.json").read_text())
     assert watched.rows == 239 * 48
     assert watched.error is not None
@@ -221,7 +221,7 @@ def test_a_declared_bound_of_the_error_is_not_calibrated(
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
     redeclare(root, snapshot, "error_windows: 3", "error_windows: 2\n  error_bound: 0.27")
-    assert run_job("jobs.evaluation", root).code == 0
+    assert run_job("millrace.jobs.evaluation", root).code == 0
     watched = Baseline.from_json((root / "processing/baseline/baseline.json").read_text())
     assert watched.error
     assert (watched.error.bound, watched.error.windows) == (0.27, 2)
@@ -229,7 +229,7 @@ def test_a_declared_bound_of_the_error_is_not_calibrated(
 
 def test_predictions_are_kept_row_by_row(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(artefact)
-    assert run_job("jobs.evaluation", root).code == 0
+    assert run_job("millrace.jobs.evaluation", root).code == 0
     kept = pq.read_table(root / "processing/evaluation/predictions.parquet")
     assert kept.column_names == ["timestamp", "class", "answer_value", "answer_probability", "answer_confidence"]
     right = (kept["answer_probability"].to_numpy() >= 0.5) == (kept["class"].to_numpy() == 1)
@@ -241,11 +241,11 @@ def test_a_model_of_other_origin_is_refused(prepare: Prepare, artefact: Artefact
     digests = dataclasses.replace(artefact.description.digests, **{word: "other"})
     description = dataclasses.replace(artefact.description, digests=digests)
     root = prepare(dataclasses.replace(artefact, description=description))
-    assert run_job("jobs.evaluation", root).code == 1
+    assert run_job("millrace.jobs.evaluation", root).code == 1
     told = (root / "output" / "message").read_text()
     assert told == f"ArtefactError: model.json: digest of {word}: expected the run's {word}, got other"
 
 
 def test_no_torch_is_needed() -> None:
-    code = "import sys, jobs.evaluation.job; sys.exit('torch' in sys.modules or 'boto3' in sys.modules)"
+    code = "import sys, millrace.jobs.evaluation.job; sys.exit('torch' in sys.modules or 'boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.evaluation.mistakes import MOST, find_mistakes
+from millrace.jobs.evaluation.mistakes import MOST, find_mistakes
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from jobs.evaluation.rows import SplitRows, divided_entity
 from millrace.contract.schema import Column, Contract, Table
 from millrace.datasets.examples import LABEL, examples
 from millrace.features import catalogue
+from millrace.jobs.evaluation.rows import SplitRows, divided_entity
 from millrace.workload.declaration import Workload
 from tests.entities import made_up
 

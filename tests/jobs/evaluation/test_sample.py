@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.evaluation.sample import ROWS, write_sample
 from millrace.evaluation.sample import Sample
+from millrace.jobs.evaluation.sample import ROWS, write_sample
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
 

@@ -13,8 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.evaluation.job import evaluate
-from jobs.runtime import ProcessingPlaces
 from millrace.artefact.artefact import Artefact
 from millrace.artefact.inference import Model
 from millrace.errors import ArtefactError
@@ -25,6 +23,8 @@ from millrace.explanations.explained import Explained, ExplainedRow
 from millrace.explanations.layout import lay_out
 from millrace.explanations.reference import fit_reference
 from millrace.features.catalogue import encode
+from millrace.jobs.evaluation.job import evaluate
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.monitoring.baseline import Baseline
 from millrace.tasks.catalogue import TASKS
 from tests.archives import write_archive

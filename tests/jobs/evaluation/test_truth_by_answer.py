@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.evaluation.truth_by_answer import FEWEST_ROWS, MOST_BINS, cut_answers, truth_by_answer
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
 from millrace.evaluation.evidence import TruthByAnswer
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
+from millrace.jobs.evaluation.truth_by_answer import FEWEST_ROWS, MOST_BINS, cut_answers, truth_by_answer
 from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval

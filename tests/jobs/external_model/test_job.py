@@ -9,12 +9,12 @@ from typing import Any
 import onnx
 import pytest
 
-from jobs.evaluation.job import evaluate
-from jobs.external_model.job import make_archive
-from jobs.runtime import ProcessingPlaces
 from millrace.artefact import external
 from millrace.artefact.artefact import read_archive
 from millrace.errors import ArtefactError
+from millrace.jobs.evaluation.job import evaluate
+from millrace.jobs.external_model.job import make_archive
+from millrace.jobs.runtime import ProcessingPlaces
 from tests.external_models import logistic, write
 
 

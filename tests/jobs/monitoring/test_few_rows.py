@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.monitoring.labels import judge_errors
+from millrace.jobs.monitoring.labels import judge_errors
 from millrace.monitoring.error import ErrorBound
 from tests.jobs.monitoring import test_labels
 

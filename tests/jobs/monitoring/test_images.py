@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.monitoring.decisions import shape_of, watched
 from millrace.contract.load import load_contract
 from millrace.decisions.columns import of_decisions
 from millrace.decisions.record import Decision, canonical, from_line, to_line
 from millrace.features import catalogue as encoders
+from millrace.jobs.monitoring.decisions import shape_of, watched
 from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
 from millrace.tasks.binary import Binary

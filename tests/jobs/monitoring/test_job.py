@@ -19,14 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.monitoring.decisions import served
-from jobs.monitoring.job import monitor
-from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
 from millrace.decisions.columns import ColumnShape, of_decisions
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import declare
+from millrace.jobs.monitoring.decisions import served
+from millrace.jobs.monitoring.job import monitor
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.messages.monitor import MonitorReport, read_report
 from millrace.messages.served import ServedReport
 from millrace.monitoring.alarms import RATIO_ALARMS
@@ -215,7 +215,7 @@ def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
 def test_as_a_process(prepare: Prepare) -> None:
     places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 1)
     environment = os.environ | {"MILLRACE_ML_ROOT": str(places.root)}
-    command = [sys.executable, "-m", "jobs.monitoring"]
+    command = [sys.executable, "-m", "millrace.jobs.monitoring"]
     assert subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode == 0
     assert (places.root / "processing" / "report" / "report.json").is_file()
     (places.root / "processing" / "baseline" / "baseline.json").write_text("{}")

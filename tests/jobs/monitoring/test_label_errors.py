@@ -14,8 +14,8 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
-from jobs.monitoring.label_errors import SPARE, label_errors
-from jobs.monitoring.labels import Answered
+from millrace.jobs.monitoring.label_errors import SPARE, label_errors
+from millrace.jobs.monitoring.labels import Answered
 from millrace.messages.monitor import WindowToJudge
 from millrace.tasks.binary import Binary
 from millrace.tasks.interval import Interval

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
-from jobs.monitoring.shifts import shifts
+from millrace.jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
+from millrace.jobs.monitoring.shifts import shifts
 from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import DriftFinding, WindowToJudge
 from tests import builders

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.monitoring.labels import parts
+from millrace.jobs.monitoring.labels import parts
 
 
 @pytest.mark.parametrize("missing", [0, 5])

@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.monitoring.job import monitor
-from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.features.catalogue import declare
+from millrace.jobs.monitoring.job import monitor
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.monitoring.decisions import shape_of, watched
 from millrace.contract.schema import Column, Table
 from millrace.decisions.columns import of_decisions
 from millrace.decisions.record import Decision, canonical, from_line, to_line
 from millrace.features import catalogue as encoders
 from millrace.features.text import Text
+from millrace.jobs.monitoring.decisions import shape_of, watched
 from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
 from millrace.tasks.binary import Binary

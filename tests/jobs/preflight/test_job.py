@@ -19,11 +19,6 @@ import pyarrow as pa
 import pytest
 from onnx import helper
 
-from console.queries.failures import error_type, failure_of
-from jobs.preflight.container import SERVE
-from jobs.preflight.job import check_version
-from jobs.preflight.settings import PreflightSettings
-from jobs.runtime import ProcessingPlaces
 from millrace.artefact import external
 from millrace.artefact.artefact import (
     Artefact,
@@ -36,9 +31,14 @@ from millrace.artefact.artefact import (
 )
 from millrace.artefact.external import ExternalModel, RunDigests
 from millrace.artefact.inference import Model
+from millrace.console.queries.failures import error_type, failure_of
 from millrace.contract.load import load_contract
 from millrace.errors import MillraceError, SettingsError
 from millrace.features import catalogue as encoders
+from millrace.jobs.preflight.container import SERVE
+from millrace.jobs.preflight.job import check_version
+from millrace.jobs.preflight.settings import PreflightSettings
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
 from tests.external_models import SIGNATURE, logistic
@@ -195,8 +195,8 @@ import os, runpy, sys
 from millrace.artefact import batch
 if os.environ.get("SAGEMAKER_BATCH") == "true":
     {change}
-sys.argv = ["jobs.serving", "serve"]
-runpy.run_module("jobs.serving", run_name="__main__")
+sys.argv = ["millrace.jobs.serving", "serve"]
+runpy.run_module("millrace.jobs.serving", run_name="__main__")
 """
 OTHER_VALUES = """write = batch.write_answers
     batch.write_answers = lambda numbers, answers, **words: write(
@@ -262,7 +262,7 @@ BROKEN_IMAGES = {
         r"-m jobs\.served serve: expected a server, got one that ended with exit code 1 .*: No module named jobs",
     ),
     "a program that is not there": (
-        {"command": ("pithon", "-m", "jobs.serving", "serve")},
+        {"command": ("pithon", "-m", "millrace.jobs.serving", "serve")},
         r"PreflightError: pithon -m jobs\.serving serve: expected a program of the image, got .*No such file",
     ),
     "a package that is not there": (

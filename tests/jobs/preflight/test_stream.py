@@ -10,8 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.preflight.stream import as_stream
-from jobs.serving.rows import RowReader
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.features.boolean import Boolean
 from millrace.features.calendar import Calendar
@@ -23,6 +21,8 @@ from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.text import Text
 from millrace.features.tokens import Tokens
+from millrace.jobs.preflight.stream import as_stream
+from millrace.jobs.serving.rows import RowReader
 
 PIXELS = [base64.b64encode(bytes([shade] * 4)).decode() for shade in (0, 200)]
 LOADS = History(name="past", history=("load", "price"), entity=(), event_time="at", steps=2, every_hours=1.0)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.serving.application import Application
-from jobs.serving.http import BadRequest
-from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import MOST
+from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.http import BadRequest
+from millrace.jobs.serving.settings import Settings
 from tests import builders
 
 JSON, LINES = "application/json", "application/jsonlines"

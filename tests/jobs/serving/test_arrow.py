@@ -11,10 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.serving.application import Application
-from jobs.serving.refusals import Refused
-from jobs.serving.rows import RowReader
-from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
@@ -23,6 +19,10 @@ from millrace.features.boolean import Boolean
 from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.number import Number
+from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.refusals import Refused
+from millrace.jobs.serving.rows import RowReader
+from millrace.jobs.serving.settings import Settings
 from millrace.tasks.binary import Binary
 from tests import builders
 

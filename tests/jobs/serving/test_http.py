@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.serving.http import BadRequest, Heads, write
+from millrace.jobs.serving.http import BadRequest, Heads, write
 
 HEADS = Heads(max_body_bytes=1000)
 

@@ -13,15 +13,15 @@ import pyarrow as pa
 import pytest
 from PIL import Image as Picture
 
-from jobs.serving.application import Application
-from jobs.serving.rows import RowReader
-from jobs.serving.server import Request
-from jobs.serving.settings import Settings
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.contract.rules.pixels import decode
 from millrace.features import catalogue as encoders
 from millrace.features.image import Image
 from millrace.features.number import Number
+from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.rows import RowReader
+from millrace.jobs.serving.server import Request
+from millrace.jobs.serving.settings import Settings
 from millrace.tasks.binary import Binary
 from tests import builders
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from jobs.serving import server as module
-from jobs.serving.http import BadRequest, Heads
-from jobs.serving.server import Request, Response, Server, listen
+from millrace.jobs.serving import server as module
+from millrace.jobs.serving.http import BadRequest, Heads
+from millrace.jobs.serving.server import Request, Response, Server, listen
 
 
 class Counting:

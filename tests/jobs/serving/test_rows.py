@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.serving.refusals import Refused
-from jobs.serving.rows import MAX_ROWS, RowReader
 from millrace.features.boolean import Boolean
 from millrace.features.category import Category
 from millrace.features.number import Number
+from millrace.jobs.serving.refusals import Refused
+from millrace.jobs.serving.rows import MAX_ROWS, RowReader
 
 READER = RowReader((Number(name="a"), Number(name="b")))
 JSON, LINES = "application/json", "application/jsonlines"

@@ -60,7 +60,7 @@ def running(root: Path, workers: int = 1) -> Iterator[Running]:
     }
     began = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "jobs.serving", "serve"], cwd=REPOSITORY, env=variables
+        [sys.executable, "-W", "error", "-m", "millrace.jobs.serving", "serve"], cwd=REPOSITORY, env=variables
     ) as process:
         try:
             while not _ping(port):
@@ -262,21 +262,21 @@ def test_an_artefact_that_was_altered_is_not_served(root: Path, tmp_path: Path, 
         (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
     with (tmp_path / "model" / "model.onnx").open("ab") as file:
         file.write(b"\0")
-    ended = run_job("jobs.serving", tmp_path, "serve", SAGEMAKER_BIND_TO_PORT="1")
+    ended = run_job("millrace.jobs.serving", tmp_path, "serve", SAGEMAKER_BIND_TO_PORT="1")
     assert ended.code == 1
     assert "ArtefactError" in ended.output
     assert "model.onnx: expected digest" in ended.output
 
 
 def test_an_artefact_that_was_not_approved_is_not_served(root: Path, run_job: Callable[..., Any]) -> None:
-    ended = run_job("jobs.serving", root, "serve", SAGEMAKER_BIND_TO_PORT="1", MILLRACE_MODEL_DIGEST="0" * 64)
+    ended = run_job("millrace.jobs.serving", root, "serve", SAGEMAKER_BIND_TO_PORT="1", MILLRACE_MODEL_DIGEST="0" * 64)
     assert ended.code == 1
     assert "expected the members that were approved" in ended.output
 
 
 def test_no_heavy_package_is_imported() -> None:
     code = (
-        "import sys, jobs.serving.__main__, jobs.serving.application, millrace.artefact.inference\n"
+        "import sys, millrace.jobs.serving.__main__, millrace.jobs.serving.application, millrace.artefact.inference\n"
         "sys.exit(bool({'torch', 'pydantic', 'pyarrow', 'pandas', 'boto3'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.serving.settings import MB, Settings
 from millrace.errors import SettingsError
+from millrace.jobs.serving.settings import MB, Settings
 
 
 def test_a_container_runs_without_any_variable() -> None:

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from console.actions.past import Pasts, json_rows
-from jobs.serving.rows import RowReader
+from millrace.console.actions.past import Pasts, json_rows
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.validate import validate
@@ -22,6 +21,7 @@ from millrace.decisions.road import check_rows, complete
 from millrace.features import catalogue
 from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop
+from millrace.jobs.serving.rows import RowReader
 from millrace.workload.load import load_workload
 from tests.shipped import SHIPPED
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.serving.rows import RowReader
 from millrace.artefact.batch import CONTENT_TYPE, write_stream
 from millrace.features.text import Text
+from millrace.jobs.serving.rows import RowReader
 
 TEXTS = ["Book a table", None, "", "zwölf Ämter, 12!"]
 FEATURES = (Text(name="text", optional=True).fit(pa.table({"text": ["book a table for two", "zwölf"]})),)

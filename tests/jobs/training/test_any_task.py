@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.serving.application import Application
-from jobs.serving.settings import Settings
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
 from millrace.contract.odcs import check_contract
 from millrace.datasets.examples import label_of
 from millrace.features import catalogue as encoders
+from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.settings import Settings
 from millrace.tasks import catalogue
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
@@ -70,7 +70,7 @@ def artefact(task: str, run_job: Any, training_at: Any, tmp_path_factory: pytest
     folder = tmp_path_factory.mktemp(task)
     snapshot = write_shop(folder, task)
     check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
-    ended = run_job("jobs.training", training_at(folder / "ml", snapshot))
+    ended = run_job("millrace.jobs.training", training_at(folder / "ml", snapshot))
     assert ended.code == 0, ended.output
     return read_folder(folder / "ml" / "model")
 

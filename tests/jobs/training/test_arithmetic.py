@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from jobs.training.arithmetic import SMALL_STEP, multiplications
 from millrace.features.signature import TensorSpec
+from millrace.jobs.training.arithmetic import SMALL_STEP, multiplications
 from millrace.models.bag.declaration import Bag
 from millrace.models.bag.network import build
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runtime import Stopped
-from jobs.training.beside import beside
+from millrace.jobs.runtime import Stopped
+from millrace.jobs.training.beside import beside
 from tests.localcloud.waiting import until
 
 

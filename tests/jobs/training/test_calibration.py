@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch.nn import functional
 
-from jobs.training.calibration import BOUNDS, fit_temperature
+from millrace.jobs.training.calibration import BOUNDS, fit_temperature
 
 
 def of_two(raw_N: np.ndarray, label_N: np.ndarray) -> float:

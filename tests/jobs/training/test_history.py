@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.runtime import StopSignal, TrainingPlaces
-from jobs.training.history import MOST_VERSIONS, span
-from jobs.training.job import train
 from millrace.artefact.artefact import read_folder
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
+from millrace.jobs.training.history import MOST_VERSIONS, span
+from millrace.jobs.training.job import train
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.training import Training
 from tests.jobs.conftest import training_root
@@ -43,7 +43,7 @@ def made(root: Path, train_days: list[int | None], step: int) -> LivedHistory:
     given = {TRAIN_DAYS: json.dumps(train_days), STEP_DAYS: str(step)}
     (root / "input" / "config" / "hyperparameters.json").write_text(json.dumps(given))
     # In a process of its own, as `millrace simulate` runs it: forks of a process that has computed may hang.
-    command = [sys.executable, "-m", "jobs.training", "history"]
+    command = [sys.executable, "-m", "millrace.jobs.training", "history"]
     done = subprocess.run(
         command, env={**os.environ, "MILLRACE_ML_ROOT": str(root)}, capture_output=True, text=True, check=False
     )

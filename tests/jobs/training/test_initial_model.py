@@ -11,14 +11,14 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save
 
-from jobs.runtime import TrainingPlaces
-from jobs.training.initial_model import initial_model
-from jobs.training.loader import Resident
-from jobs.training.loop import Trained, TrainingInputs, train
 from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, digest, read_archive
 from millrace.errors import ArtefactError, SettingsError
 from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
+from millrace.jobs.runtime import TrainingPlaces
+from millrace.jobs.training.initial_model import initial_model
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import Trained, TrainingInputs, train
 from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from jobs.runtime import TrainingPlaces
-from jobs.training.setting import read_setting, with_hyperparameters
 from millrace.artefact.artefact import digest, read_folder
 from millrace.datasets.split import Split
 from millrace.errors import TrainingError
+from millrace.jobs.runtime import TrainingPlaces
+from millrace.jobs.training.setting import read_setting, with_hyperparameters
 from millrace.workload.load import load_workload
 from tests.jobs.conftest import CHILD
 
@@ -68,9 +68,9 @@ def test_walk_forward_models_have_not_seen_what_they_are_judged_on(model_1996: P
 
 ONE_AT_A_TIME = """
 import runpy
-from jobs.training import loop
+from millrace.jobs.training import loop
 loop.trainings_at_once = lambda *_: 1
-runpy.run_module("jobs.training", run_name="__main__")
+runpy.run_module("millrace.jobs.training", run_name="__main__")
 """
 
 
@@ -99,7 +99,7 @@ def test_a_stopped_job_goes_on_and_gives_the_same_model(
     """The declared epochs are said once more, as hyperparameters are: the walk forward has no part in the model."""
     root = training_at(tmp_path / "ml", snapshot_1996, epochs="30")
     with subprocess.Popen(
-        [sys.executable, "-m", "jobs.training", "train"],
+        [sys.executable, "-m", "millrace.jobs.training", "train"],
         cwd=REPOSITORY,
         env={**CHILD, "MILLRACE_ML_ROOT": str(root), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -113,7 +113,7 @@ def test_a_stopped_job_goes_on_and_gives_the_same_model(
     assert "stopped: in epoch" in rest
     assert not (root / "model").exists()
     assert not (root / "output" / "failure").exists()
-    ended = run_job("jobs.training", root)
+    ended = run_job("millrace.jobs.training", root)
     assert ended.code == 0, ended.output
     assert "epoch=0 " not in ended.output
     for name in ("weights.safetensors", "model.onnx"):
@@ -152,7 +152,7 @@ def test_a_snapshot_that_is_too_short_fails_and_says_why(
     tmp_path: Path, make_snapshot: Any, run_job: Any, training_at: Any
 ) -> None:
     root = training_at(tmp_path / "ml", make_snapshot(tmp_path / "short", datetime.fromisoformat("1996-06-15")))
-    ended = run_job("jobs.training", root)
+    ended = run_job("millrace.jobs.training", root)
     assert ended.code == 1
     failure = (root / "output" / "failure").read_text()
     assert failure.startswith("SnapshotError: expected rows to train on before 1996-04-20")
@@ -164,7 +164,7 @@ def test_a_missing_channel_fails_and_says_which(
 ) -> None:
     root = training_at(tmp_path / "ml", snapshot_1996)
     (root / "input" / "config" / "inputdataconfig.json").write_text('{"config": {}}')
-    assert run_job("jobs.training", root).code == 1
+    assert run_job("millrace.jobs.training", root).code == 1
     assert "data: expected a channel of this name, got ['config']" in (root / "output" / "failure").read_text()
 
 
@@ -187,5 +187,7 @@ def test_a_hyperparameter_that_the_family_does_not_take_is_refused() -> None:
 
 
 def test_no_cloud_is_in_reach() -> None:
-    code = "import sys, jobs.training.job, millrace.models.feedforward.network; sys.exit('boto3' in sys.modules)"
+    code = (
+        "import sys, millrace.jobs.training.job, millrace.models.feedforward.network; sys.exit('boto3' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

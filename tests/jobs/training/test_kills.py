@@ -15,7 +15,7 @@ outcome = run(10, Path(sys.argv[1]))
 assert outcome.different == 0 and outcome.in_writes >= 5, outcome
 """
 FORGETFUL = """\
-from jobs.training import checkpoint
+from millrace.jobs.training import checkpoint
 restore = checkpoint.restore
 def forgetful(*given, **named):
     if (found := restore(*given, **named)) is not None:

@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.evaluation.job import evaluate
-from jobs.runtime import ProcessingPlaces
-from jobs.serving.rows import RowReader
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
@@ -23,6 +20,9 @@ from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
 from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
+from millrace.jobs.evaluation.job import evaluate
+from millrace.jobs.runtime import ProcessingPlaces
+from millrace.jobs.serving.rows import RowReader
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
@@ -58,7 +58,7 @@ def trained(request: Any, run_job: Any, training_at: Any, tmp_path_factory: Any)
     folder = tmp_path_factory.mktemp(request.param)
     snapshot = write_snapshot(folder, table, contract, workload)
     check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
-    ended = run_job("jobs.training", training_at(folder / "ml", snapshot))
+    ended = run_job("millrace.jobs.training", training_at(folder / "ml", snapshot))
     assert ended.code == 0, ended.output
     return snapshot, read_folder(folder / "ml" / "model")
 

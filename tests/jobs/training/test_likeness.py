@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.training.likeness import check_held_out, measure_held_out
-from jobs.training.loader import Resident
 from millrace.errors import TrainingError
+from millrace.jobs.training.likeness import check_held_out, measure_held_out
+from millrace.jobs.training.loader import Resident
 from millrace.models.catalogue import FAMILIES
 from millrace.models.export import export, with_weights
 from millrace.models.likeness import MOST_HELD, kept

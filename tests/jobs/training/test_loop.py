@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from jobs.runtime import Stopped
-from jobs.training import checkpoint
-from jobs.training.average import Average
-from jobs.training.loader import Resident
-from jobs.training.loop import Epoch, Trained, TrainingInputs, train
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import TensorSpec
+from millrace.jobs.runtime import Stopped
+from millrace.jobs.training import checkpoint
+from millrace.jobs.training.average import Average
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs, train
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.parameters import Schedule

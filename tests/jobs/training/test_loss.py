@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jobs.training import loss
-from jobs.training.loss import Loss
 from millrace.errors import WorkloadError
 from millrace.features.signature import TensorSpec
+from millrace.jobs.training import loss
+from millrace.jobs.training.loss import Loss
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.parameters import CLASS_LOSSES
 from millrace.models.predictor import build

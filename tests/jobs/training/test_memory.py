@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.runtime import TrainingPlaces
-from jobs.training.memory import row_files
-from jobs.training.setting import read_setting
 from millrace.datasets.memory import RowMemory, check_memory, machine_memory, rows_of
 from millrace.errors import SnapshotError, TrainingError
+from millrace.jobs.runtime import TrainingPlaces
+from millrace.jobs.training.memory import row_files
+from millrace.jobs.training.setting import read_setting
 from tests.jobs.conftest import REPOSITORY, Snapshot
 from tests.jobs.run_document import run_document
 
@@ -83,7 +83,7 @@ def test_of_real_rows_it_is_less_than_was_measured(
 def test_a_training_says_so_before_it_reads(training_at: Callable[..., Path], run_job: Any, tmp_path: Path) -> None:
     """Images of which the contract says how large they are; the rows' files have none, and would take no room."""
     root = training_at(tmp_path / "ml", large_images(tmp_path))
-    ended = run_job("jobs.training", root, "train")
+    ended = run_job("millrace.jobs.training", root, "train")
     assert ended.code == 1
     failure = (root / "output" / "failure").read_text()
     assert failure.startswith("TrainingError: expected rows that fit into this machine's memory of ")

@@ -14,20 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.actions.edge import write_int8
-from functions.delivery.joining import join
-from jobs.evaluation.job import evaluate
-from jobs.monitoring.job import monitor
-from jobs.runtime import ProcessingPlaces, StopSignal, TrainingPlaces
-from jobs.serving.application import Application
-from jobs.serving.settings import Settings
-from jobs.training.job import train
-from jobs.training.setting import read_setting
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_answers, write_stream
 from millrace.artefact.edge import ExportedVersion, with_graph
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold
+from millrace.console.actions.edge import write_int8
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.datasets.examples import read_examples
@@ -40,6 +32,14 @@ from millrace.evaluation.sample import Sample
 from millrace.explanations.shapley import METHOD
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
+from millrace.functions.delivery.joining import join
+from millrace.jobs.evaluation.job import evaluate
+from millrace.jobs.monitoring.job import monitor
+from millrace.jobs.runtime import ProcessingPlaces, StopSignal, TrainingPlaces
+from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.settings import Settings
+from millrace.jobs.training.job import train
+from millrace.jobs.training.setting import read_setting
 from millrace.messages.monitor import read_report
 from millrace.messages.score import delivered_schema, delivered_types
 from millrace.models.catalogue import FAMILIES

@@ -18,9 +18,6 @@ import pytest
 import yaml
 from safetensors.numpy import load, load_file
 
-from jobs.evaluation.job import evaluate
-from jobs.runtime import ProcessingPlaces
-from jobs.serving.rows import RowReader
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.artefact.pretrained import VECTORS, PretrainedFile
@@ -30,6 +27,9 @@ from millrace.datasets.examples import LABEL, Examples, read_examples
 from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
 from millrace.features.tokens import FIRST, Tokens
+from millrace.jobs.evaluation.job import evaluate
+from millrace.jobs.runtime import ProcessingPlaces
+from millrace.jobs.serving.rows import RowReader
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests import wordllama
@@ -117,7 +117,7 @@ def train(
             (root / "input" / "data" / "pretrained").mkdir()
             shutil.copy(path, root / "input" / "data" / "pretrained" / f"{header.digest}.safetensors")
         check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
-        ended: Ended = run_job("jobs.training", root)
+        ended: Ended = run_job("millrace.jobs.training", root)
         if ended.code:
             return ended
         return Trained(snapshot=snapshot, artefact=read_folder(root / "model"), output=ended.output)

@@ -14,10 +14,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from jobs.runtime import Hosts, TrainingPlaces
-from jobs.training import launch
-from jobs.training.processes import ALONE, Processes
 from millrace.errors import TrainingError
+from millrace.jobs.runtime import Hosts, TrainingPlaces
+from millrace.jobs.training import launch
+from millrace.jobs.training.processes import ALONE, Processes
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -88,7 +88,7 @@ def history_of(root: Path) -> list[dict[str, float]]:
 def of_two(snapshot: Any, training_at: Any, run_job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of a job of two processes."""
     root: Path = training_at(tmp_path_factory.mktemp("two") / "ml", snapshot)
-    ended = run_job("jobs.training", root, "train", SM_NUM_GPUS="2")
+    ended = run_job("millrace.jobs.training", root, "train", SM_NUM_GPUS="2")
     assert ended.code == 0, ended.output
     assert ended.output.count("epoch=0 ") == 1
     return root
@@ -101,7 +101,7 @@ def test_two_processes_lose_what_one_loses(
     """At the same batch the losses differ by the order of sums only: float32 has seven digits, of which a few hundred
     steps of AdamW, whose division enlarges the differences of small gradients, leave four at least."""
     root = training_at(tmp_path / "ml", snapshot)
-    ended = run_job("jobs.training", root, "train")
+    ended = run_job("millrace.jobs.training", root, "train")
     assert ended.code == 0, ended.output
     for one, two in zip(history_of(root), history_of(of_two), strict=True):
         assert two["train_loss"] == pytest.approx(one["train_loss"], rel=1e-4)
@@ -117,7 +117,7 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
 ) -> None:
     root = training_at(tmp_path / "ml", snapshot)
     with subprocess.Popen(
-        [sys.executable, "-m", "jobs.training", "train"],
+        [sys.executable, "-m", "millrace.jobs.training", "train"],
         cwd=REPOSITORY,
         env={"PATH": os.environ["PATH"], "MILLRACE_ML_ROOT": str(root), "PYTHONUNBUFFERED": "1", "SM_NUM_GPUS": "2"},
         stdout=subprocess.PIPE,
@@ -131,7 +131,7 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
     assert rest.count("stopped: in epoch") == 2
     assert not (root / "model").exists()
     assert not (root / "output" / "failure").exists()
-    ended = run_job("jobs.training", root, "train", SM_NUM_GPUS="2")
+    ended = run_job("millrace.jobs.training", root, "train", SM_NUM_GPUS="2")
     assert ended.code == 0, ended.output
     assert "epoch=0 " not in ended.output
     name = "weights.safetensors"
@@ -148,6 +148,6 @@ def test_the_first_failure_is_the_one_that_is_told(
     text = (config / "workload.yaml").read_text()
     (config / "workload.yaml").write_text(text.replace("batch_size: 256", "batch_size: 257"))
     root = training_at(tmp_path / "ml", type(snapshot)(data=snapshot.data, config=config))
-    assert run_job("jobs.training", root, "train", SM_NUM_GPUS="2").code == 1
+    assert run_job("millrace.jobs.training", root, "train", SM_NUM_GPUS="2").code == 1
     failure = (root / "output" / "failure").read_text()
     assert failure.startswith("TrainingError: batch_size: expected a multiple of the 2 processes, got 257 of")

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.runtime import StopSignal, TrainingPlaces
-from jobs.training.job import train
-from jobs.training.setting import read_setting
 from millrace.artefact.artefact import Artefact, description_document, read_folder
 from millrace.datasets import row_files
 from millrace.datasets.memory import rows_of
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
+from millrace.jobs.training.job import train
+from millrace.jobs.training.setting import read_setting
 from millrace.models import moments
 from tests.jobs import kinds, synthetic
 from tests.jobs.conftest import CHILD, REPOSITORY, Snapshot, training_root

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobs.runtime import StopSignal, TrainingPlaces
-from jobs.training.job import train
 from millrace.artefact.artefact import Artefact, Description, description_document, read_folder
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
+from millrace.jobs.training.job import train
 from tests.jobs.conftest import training_root
 from tests.jobs.synthetic import workload, write_shop
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from jobs.training import loop
-from jobs.training.loader import PIECE, PIECE_BYTES, Batch, Resident, Streamed, place
-from jobs.training.loop import Trained, TrainingInputs, train
-from jobs.training.processes import Processes
-from jobs.training.step import WARM, Compute, Step, set_rate
 from millrace.errors import TrainingError
 from millrace.features.signature import TensorSpec
+from millrace.jobs.training import loop
+from millrace.jobs.training.loader import PIECE, PIECE_BYTES, Batch, Resident, Streamed, place
+from millrace.jobs.training.loop import Trained, TrainingInputs, train
+from millrace.jobs.training.processes import Processes
+from millrace.jobs.training.step import WARM, Compute, Step, set_rate
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs.runtime import STOPPED
+from millrace.jobs.runtime import STOPPED
 from tests.jobs.conftest import CHILD, REPOSITORY
 from tests.localcloud.waiting import until
 
@@ -36,7 +36,7 @@ def begun(root: Path, processes: int) -> Any:
     with (
         (root / "output.txt").open("a") as output,
         subprocess.Popen(
-            [sys.executable, "-m", "jobs.training", "train"],
+            [sys.executable, "-m", "millrace.jobs.training", "train"],
             cwd=REPOSITORY,
             env=environment,
             stdout=output,
@@ -106,7 +106,7 @@ def test_stops_at_random_moments_take_less_than_half_a_minute_and_leave_the_same
 ) -> None:
     whole, root = training_at(tmp_path / "whole", snapshot), training_at(tmp_path / "ml", snapshot)
     began = time.monotonic()
-    assert run_job("jobs.training", whole, "train", SM_NUM_GPUS=str(processes)).code == 0
+    assert run_job("millrace.jobs.training", whole, "train", SM_NUM_GPUS=str(processes)).code == 0
     lasts_s, chance = time.monotonic() - began, random.Random(SEED)
     taken: list[float] = []
     while len(taken) < STOPS:
@@ -124,7 +124,7 @@ def test_stops_at_random_moments_take_less_than_half_a_minute_and_leave_the_same
             shutil.rmtree(root / "model")
     assert max(taken) < PROMISED_S, taken
     assert not (root / "output" / "failure").exists()
-    ended = run_job("jobs.training", root, "train", SM_NUM_GPUS=str(processes))
+    ended = run_job("millrace.jobs.training", root, "train", SM_NUM_GPUS=str(processes))
     assert ended.code == 0, ended.output
     assert_same(root, whole)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.evaluation.job import evaluate
-from jobs.runtime import ProcessingPlaces
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
+from millrace.jobs.evaluation.job import evaluate
+from millrace.jobs.runtime import ProcessingPlaces
 from tests.archives import write_archive
 from tests.jobs.conftest import Snapshot
 from tests.jobs.synthetic import contract, make_rows, workload, write_snapshot
@@ -36,7 +36,7 @@ def training(folder: Path, run_job: Any, training_at: Any, trees: str) -> tuple[
     document = workload("regression", training={"parameters": PARAMETERS | {"trees": trees}})
     document["gates"]["simple"] = {"kind": "boosted_trees", "otherwise": "warn"}
     snapshot = write_snapshot(folder, rows, declared, document)
-    ended = run_job("jobs.training", training_at(folder / "ml", snapshot))
+    ended = run_job("millrace.jobs.training", training_at(folder / "ml", snapshot))
     assert ended.code == 0, ended.output
     return snapshot, read_folder(folder / "ml" / "model")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jobs.training.trial import Judged, _compared, _standard_error
+from millrace.jobs.training.trial import Judged, _compared, _standard_error
 
 
 def judged(score_V: list[float], lines: list[int] | None = None, days: list[int] | None = None) -> Judged:

@@ -16,11 +16,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from infra.constructs.rest_api import with_integrations
 from localcloud.apigateway.signatures import why_invalid
 from localcloud.iam.service_permissions import ACCOUNT
 from localcloud.kernel.cloud import Cloud
 from millrace.contract.load import load_contract
+from millrace.infra.constructs.rest_api import with_integrations
 from millrace.workload.ends import EndJobs
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from console.local_cloud.local_cloud import LocalCloud, find_cloud, start_cloud
-from console.local_cloud.processes import Processes
 from localcloud.kernel import checkpoints
 from localcloud.kernel.cloud import ACCOUNT, REGION
+from millrace.console.local_cloud.local_cloud import LocalCloud, find_cloud, start_cloud
+from millrace.console.local_cloud.processes import Processes
 from tests.checkpoints import Checkpoint, call, checkpoint, end_life
 from tests.localcloud.waiting import until
 

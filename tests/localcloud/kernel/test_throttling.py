@@ -14,10 +14,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.machines import calls, jobs, states
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.throttling import Throttles
 from localcloud.kernel.transport import connect
+from millrace.infra.machines import calls, jobs, states
 from tests.localcloud.control import control
 from tests.localcloud.waiting import until
 

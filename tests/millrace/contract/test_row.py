@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.prediction.request import body
 from millrace.contract.row import as_declared, check_row, check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
 from millrace.contract.time_format import TimeFormat
 from millrace.decisions.road import Admitted, Refusal, check_rows, complete, warnings
 from millrace.features import catalogue
+from millrace.functions.prediction.request import body
 from millrace.workload.declaration import Feature
 
 TABLE = Table(

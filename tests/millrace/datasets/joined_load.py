@@ -24,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from functions.validation import labels
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.datasets.commits import commit
@@ -36,6 +35,7 @@ from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.decisions.scored import ScoredDay, delivered_key, reference_key
+from millrace.functions.validation import labels
 from millrace.messages.ingest import ParsedDrop
 from millrace.names import Platform, WorkloadNames
 from millrace.state.held_labels import Contradictions, HeldLabels

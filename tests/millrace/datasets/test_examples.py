@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from jobs.evaluation.rows import SplitRows, blocks_of
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.datasets.examples import LABEL, Examples, entities_of, examples, label_of
 from millrace.datasets.split import parts_by_hash
 from millrace.errors import SnapshotError, WorkloadError
 from millrace.features import catalogue
+from millrace.jobs.evaluation.rows import SplitRows, blocks_of
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 

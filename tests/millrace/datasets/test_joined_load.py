@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from infra.stacks.ingestion import TABLE_MEMORY_MB
-from infra.stacks.training import SNAPSHOT_MEMORY_MB
 from localcloud.kernel.cloud import Cloud
+from millrace.infra.stacks.ingestion import TABLE_MEMORY_MB
+from millrace.infra.stacks.training import SNAPSHOT_MEMORY_MB
 from millrace.names import WorkloadNames
 from tests.millrace.datasets import joined_load
 from tests.state_table import create_table

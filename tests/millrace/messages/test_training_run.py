@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from console.queries.versions import DIGESTS
 from millrace.artefact.artefact import Digests
+from millrace.console.queries.versions import DIGESTS
 from millrace.errors import SettingsError
 from millrace.messages.training_run import PINNED, Run, read_run
 

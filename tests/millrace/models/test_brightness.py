@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from jobs.runtime import Stopped
-from jobs.training.loader import Resident
-from jobs.training.loop import Trained, TrainingInputs, train
 from millrace.explanations.integrated_gradients import integrated_gradients
 from millrace.features.signature import Signature, TensorSpec
+from millrace.jobs.runtime import Stopped
+from millrace.jobs.training.loader import Resident
+from millrace.jobs.training.loop import Trained, TrainingInputs, train
 from millrace.models.catalogue import FAMILIES
 from millrace.models.cnn import brightness
 from millrace.models.cnn.brightness import Brightness

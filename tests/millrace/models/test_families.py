@@ -18,7 +18,6 @@ import onnxruntime
 import pytest
 import torch
 
-from jobs.training import loss
 from millrace import models
 from millrace.artefact.artefact import Artefact, Digests
 from millrace.artefact.inference import Model
@@ -26,6 +25,7 @@ from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.signature import TensorSpec
+from millrace.jobs.training import loss
 from millrace.models.catalogue import FAMILIES
 from millrace.models.export import export, exporter, with_weights
 from millrace.models.parameters import Parameters

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from console.queries.cards import invalid
 from millrace.artefact.pretrained import PretrainedOrigin
+from millrace.console.queries.cards import invalid
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed, installed
 from millrace.evaluation.report import Evaluation

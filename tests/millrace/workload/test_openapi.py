@@ -13,7 +13,7 @@ from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 from typer.testing import CliRunner
 
-from console.cli.app import app
+from millrace.console.cli.app import app
 from millrace.contract.kinds import KINDS, as_json
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.context import Context
-from infra.machines import release_alarms
-from infra.settings import settings_for
 from localcloud.cloudwatch.alarms import Alarms
 from localcloud.cloudwatch.metrics import Metrics
 from localcloud.sagemaker.endpoints.endpoint import endpoints
+from millrace.infra.context import Context
+from millrace.infra.machines import release_alarms
+from millrace.infra.settings import settings_for
 from millrace.workload.load import load_workload
 from tests.infra.machines.contexts import FOLDER
 from tests.localcloud.sagemaker.endpoints.reading import settled

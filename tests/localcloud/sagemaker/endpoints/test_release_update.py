@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from infra.context import Context
-from infra.iam.resource import policy, trusted
-from infra.machines import release
-from infra.settings import settings_for
+from millrace.infra.context import Context
+from millrace.infra.iam.resource import policy, trusted
+from millrace.infra.machines import release
+from millrace.infra.settings import settings_for
 from millrace.workload.load import load_workload
 from tests.infra.machines.contexts import FOLDER
 from tests.localcloud.sagemaker.endpoints.reading import settled
@@ -187,7 +187,9 @@ def test_without_that_step_the_update_is_refused(
     refusal: str,
 ) -> None:
     """The control: SageMaker's own words."""
-    monkeypatch.setattr("infra.machines.states.retry", lambda *_, **__: {"ErrorEquals": ["-"], "MaxAttempts": 0})
+    monkeypatch.setattr(
+        "millrace.infra.machines.states.retry", lambda *_, **__: {"ErrorEquals": ["-"], "MaxAttempts": 0}
+    )
     live("ml.m5.large", 1)
     run, _ = update(without=without)
     assert run["status"] == "FAILED"

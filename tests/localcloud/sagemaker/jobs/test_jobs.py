@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.machines import jobs as jobs_of_train
 from localcloud.sagemaker.containers import without_network
 from localcloud.sagemaker.jobs import jobs as jobs_module
 from localcloud.sagemaker.jobs.jobs import jobs, pending
 from localcloud.sagemaker.jobs.limits import instance_mb
+from millrace.infra.machines import jobs as jobs_of_train
 from tests.infra.machines.contexts import context_of
 from tests.localcloud import tiny_images
 from tests.localcloud.roles import allow, make_role
