@@ -12,7 +12,11 @@ import zipfile
 from importlib.metadata import version as installed
 from modulefinder import ModuleFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 import millrace
 from millrace.artefact import graph
@@ -29,17 +33,11 @@ from millrace.datasets.examples import LABEL, Examples
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode, images
 from millrace.models.catalogue import FAMILIES
+from millrace.models.parameters import Int8
 from millrace.names import WorkloadNames
 from millrace.release.signatures import check_signature
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from millrace.models.parameters import Int8
-
-    Output = npt.NDArray[np.float32]
+Output = npt.NDArray[np.float32]
 
 CALIBRATION_ROWS = 256
 """How many validation rows the int8 scales are taken from, evenly spread."""
@@ -121,8 +119,6 @@ def compare(before: Artefact, after: Artefact, test: pa.Table) -> Int8Comparison
     """Error, metrics, milliseconds per call and bytes of both graphs, on the rows of `test`, which have labels.
 
     Row by row, each graph is called in turn. So both meet the same load of the machine."""
-    import numpy as np
-
     task, models = before.description.task, (Model(before), Model(after))
     target_N, tensors = task.targets(test[LABEL]), encode(before.description.features, test)
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -150,8 +146,6 @@ def compare(before: Artefact, after: Artefact, test: pa.Table) -> Int8Comparison
 
 def _spread(table: pa.Table, most: int) -> pa.Table:
     """At most `most` rows of the table, evenly spread."""
-    import numpy as np
-
     if len(table) <= most:
         return table
     return table.take(np.linspace(0, len(table) - 1, most, dtype=np.int64))

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.contract.rules.image import ImageFormat
@@ -15,9 +17,6 @@ from millrace.errors import RunError
 from millrace.files.image import is_image
 from millrace.files.origin import image_columns
 from millrace.files.sniff import HEAD_BYTES
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 GROUP_BYTES = 4 * 2**20
 """The size of a row group. Ingestion holds one row group in memory at a time."""
@@ -37,7 +36,6 @@ def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -
         with _scaled_file(path, table) if scale and _is_image(path) else nullcontext(path) as content:
             yield content
         return
-    import pyarrow.parquet as pq
 
     rows = _rows(path, contract, feed)
     rows = _scaled(rows, table) if scale else rows
@@ -103,7 +101,6 @@ def _key_and_image(table: Table, feed: Feed) -> dict[str, str]:
 
 
 def _scaled(rows: pa.Table, table: Table) -> pa.Table:
-    import pyarrow as pa
 
     [column], rule = image_columns(table), _rule(table)
     place = rows.column_names.index(column.name_in_file)
@@ -124,8 +121,6 @@ def _rule(table: Table) -> ImageFormat:
 
 def _typed(rows: pa.Table, table: Table) -> pa.Table:
     """The rows with the contract's types and with their column names in files."""
-    import pyarrow as pa
-
     schema = arrow_schema(table)
     try:
         typed = rows.cast(pa.schema([schema.field(name) for name in rows.column_names]))

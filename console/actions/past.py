@@ -8,15 +8,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from millrace.contract.kinds import as_json
+from millrace.features.history import History
 from millrace.files.lines import BOM
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from millrace.features.history import History
 
 Row = dict[str, Any]
 Entry = tuple[datetime, Row]
@@ -25,8 +23,6 @@ Entry = tuple[datetime, Row]
 
 def json_rows(rows: pa.Table) -> list[Row]:
     """The rows as a request holds them: times as ISO text, bytes as base64, a float32 as its shortest number."""
-    import pyarrow as pa
-
     for place, column in enumerate(rows.schema):
         if column.type == pa.float32():  # 0.1 and not 0.10000000149, as the file had it
             shortest = rows.column(place).cast(pa.string()).cast(pa.float64())

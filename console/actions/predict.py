@@ -12,30 +12,29 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from millrace.console.actions.past import Pasts, Row, json_rows, read_pasts
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import LINE, Contract, Table, parsed_schema
+from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
 from millrace.contract.validate import Validator
 from millrace.contract.violation import QuarantinedRow, key_text
 from millrace.datasets.past import columns_of
 from millrace.errors import AnswerError, DropError
 from millrace.explanations.attribution import MOST_EXPLAINED
+from millrace.features.history import History
+from millrace.features.known_ahead import KnownAhead
 from millrace.files.image import is_image
 from millrace.files.origin import Origin
 from millrace.files.sniff import HEAD_BYTES, read_drop
 from millrace.settings.prediction import ROWS_PER_CALL
 from millrace.tasks.answer import arrow_type
 from millrace.tasks.binary import Binary
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from millrace.contract.schema import Column
-    from millrace.features.history import History
-    from millrace.features.known_ahead import KnownAhead
-    from millrace.tasks.task import AnswerField, Task
+from millrace.tasks.task import AnswerField, Task
 
 CALL_BYTES = 4 * 2**20
 """The most bytes of rows in one call; Lambda takes 6 MB.
@@ -133,8 +132,6 @@ def schema(
     """The Arrow schema of a file of answers with these fields, with ACTED if the workload has a policy.
 
     With `named` it has the text `class` right after `value`, with `explained` the text `explanation` at its end."""
-    import pyarrow as pa
-
     output = [(one.name, arrow_type(one)) for one in fields]
     if named:
         output.insert([name for name, _ in output].index("value") + 1, ("class", pa.string()))
@@ -173,9 +170,6 @@ def open_file(
 
     A row whose key an earlier row of the file has is refused, as in a drop. Raises DropError if the file cannot become
     rows."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     table, typed = contract.table("scoring"), folder / "rows.parquet"
     # Names that the file may have and no request: labels, and pasts, which are read beside.
     labels = [name for column in contract.label_columns for name in (column.name, column.name_in_file)]
@@ -208,7 +202,6 @@ def open_file(
 
 
 def _without(rows: pa.Table, lines: pa.Array) -> pa.Table:
-    import pyarrow.compute as pc
 
     return rows.filter(pc.invert(pc.is_in(rows.column(LINE), lines)))
 
@@ -237,9 +230,6 @@ def _origin(path: Path) -> Origin | None:
 
 def _sendable(opened: Opened) -> Iterator[SentRow]:
     """The typed rows as a request holds them, each with its past: its own, or that found in the file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(opened.typed) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_CALL):
             rows = opened.fill(pa.Table.from_batches([batch]))

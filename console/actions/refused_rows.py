@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from millrace.aws.objects import split_uri
 from millrace.console.files.catalogue import TABLE_FILES, TABLES
+from millrace.console.queries.quarantine import Row
 from millrace.contract.schema import Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.catalogue import FORMATS, named
 from millrace.files.parsed import Limits
 from millrace.files.sniff import format_in
 from millrace.files.unpack import unpacked
-
-if TYPE_CHECKING:
-    from millrace.console.queries.quarantine import Row
 
 
 def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:

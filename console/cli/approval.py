@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show_json
 from millrace.console.cli.runs import Wait, end
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ def approve(
 
     Example: millrace approve 3 --reason "as good on our own wards" --wait"""
     from millrace.console.actions import approve as action
-    from millrace.console.cli.printing import show_json
 
     environment, names = target.find_deployed()
     known = action.releases(environment, names)
@@ -50,7 +50,6 @@ def refuse(target: Target, json: Json, version: Version, reason: Reason) -> None
 
     Example: millrace refuse 3 --reason "errs on the new wards" """
     from millrace.console.actions import approve as action
-    from millrace.console.cli.printing import show_json
 
     environment, names = target.find_deployed()
     package = action.refuse(environment, names, version, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +10,14 @@ import typer
 
 from millrace.console.cli.completion import feeds
 from millrace.console.cli.options import Json, Long, Sheet, Sql, TableName, Target
+from millrace.console.cli.printing import show_json
 from millrace.console.files.catalogue import TABLES
-from millrace.console.files.given import ALSO
+from millrace.console.files.given import ALSO, given
+from millrace.console.files.inside import Inside
+from millrace.console.image_folder import find_images
+from millrace.contract.load import load_contract
+from millrace.tasks.catalogue import declare
+from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     from millrace.console.actions.drop import Content
@@ -65,14 +72,8 @@ def drop(
     file. For the feed scoring they need no classes."""
     from millrace.console.actions import drop
     from millrace.console.cli.follow import follow_drop, require_success
-    from millrace.console.cli.printing import show_json
     from millrace.console.cli.record_files import check_ending
-    from millrace.console.files.given import given
-    from millrace.console.files.inside import Inside
-    from millrace.console.image_folder import find_images
     from millrace.console.queries.waiting import check_model, check_taken, lacks_model, tried_again
-    from millrace.contract.load import load_contract
-    from millrace.workload.load import workloads_folder
 
     known = drop.check(files, feed)
     if output is not None:
@@ -149,8 +150,6 @@ def _write_answers(
     """Write the rows of the dropped file with their answers, the predictions at `uri` and the quarantine beside them.
 
     A file that was refused whole has no rows, and leaves none."""
-    import io
-
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -159,8 +158,6 @@ def _write_answers(
     from millrace.console.queries.quarantine import find_rows
     from millrace.console.queries.scored_file import scored_rows
     from millrace.console.queries.stored import as_file
-    from millrace.tasks.catalogue import declare
-    from millrace.workload.load import load_workload, workloads_folder
 
     delivered = pq.read_table(io.BytesIO(read_object(environment.client("s3"), uri))) if uri else None
     refused = list(find_rows(environment, names, runs={drop_id}))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.console.cli.options import Json, Target, Version
+from millrace.console.cli.printing import show_json, show_rows
 
 NO_FASTER = 1.1
 """Below so many times the speed of float32, eight bits are called no faster."""
@@ -42,7 +43,6 @@ def export(
 
     Example: millrace export 3 --int8 --output edge"""
     from millrace.console.actions.edge import export_version
-    from millrace.console.cli.printing import show_json
 
     environment, names = target.find_deployed()
     folder = output or Path(f"{names.workload}-edge")
@@ -56,7 +56,6 @@ def export(
 
 
 def _show(compared: Mapping[str, Any], *, method: str) -> None:
-    from millrace.console.cli.printing import show_rows
 
     # A row for each figure: what it is called, its key in both measurements, and how the two compare.
     before, after = compared["float32"], compared["int8"]

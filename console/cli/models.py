@@ -14,7 +14,12 @@ import typer
 from millrace.console.cli.options import Json, Target, Version
 from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, end
+from millrace.console.commands import command
+from millrace.console.words import days
+from millrace.errors import RunError
+from millrace.names import Platform, WorkloadNames
 from millrace.tasks.figures import words
+from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
     from millrace.console.queries.model_validation import Finding
@@ -34,7 +39,6 @@ def versions(target: Target, as_json: Json) -> None:
     `registered` was not released, `refused` did not pass a gate (it has no number) or a person refused it. A first
     model must beat its naive rule; a later one is compared with the live version too. Below the table it says what the
     monitors of the live version cannot watch."""
-    from millrace.console.commands import command
     from millrace.console.queries.live import find_climb, sentence_of
     from millrace.console.queries.money.endpoint import find_asleep, words_of
     from millrace.console.queries.monitoring_limits import read_limits
@@ -106,7 +110,6 @@ def _call_times(times: CallTimes) -> str:
 def _quality(evaluation: Evaluation | None) -> str:
     """The task's main figure, the naive rule's, and the rows on which both were measured."""
     from millrace.console.queries.versions import losses_beside
-    from millrace.console.words import days
 
     if evaluation is None:
         return "not known: it has no evaluation"
@@ -164,7 +167,6 @@ def rollback(
     deleted, or a release stopped halfway."""
     from millrace.console.actions.rollback import roll_back
     from millrace.console.cli.follow import follow, require_success
-    from millrace.errors import RunError
 
     environment, names = target.find_deployed()
     started = roll_back(environment, names, reason=reason, to=to, restores=restore)
@@ -316,8 +318,6 @@ def pull(
     Example: millrace pull 3 --from 111122223333/dev --stage prod --wait"""
     from millrace.console.actions.start import start
     from millrace.console.cli.follow import when
-    from millrace.errors import RunError
-    from millrace.names import Platform, WorkloadNames
 
     account, _, name = origin.partition("/")
     if not (account.isdigit() and name and version.isdigit()):
@@ -343,7 +343,6 @@ def register(folder: Folder, target: Target, json: Json, as_of: AsOf = "", wait:
     from millrace.console.actions.register import read_model
     from millrace.console.actions.register import register as start
     from millrace.console.cli.follow import when
-    from millrace.workload.load import workloads_folder
 
     moment = when(as_of, "--as-of")
     environment, names = target.find_deployed()

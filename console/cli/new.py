@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.console import Console
 
 from millrace.console.cli.new_options import NewOptions
 from millrace.console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
+from millrace.console.cli.printing import show_json, show_rows
+from millrace.console.files.given import given
+from millrace.console.files.inside import Inside
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.range import Range
+from millrace.errors import ConfigurationError
+from millrace.evaluation.evidence import FEWEST_BLOCKS
+from millrace.spelling import did_you_mean
+from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +34,6 @@ if TYPE_CHECKING:
     from millrace.console.new.writing import Written
     from millrace.contract.schema import Column
     from millrace.contract.violation import QuarantinedRow
-    from millrace.errors import ConfigurationError
 
 SHOWN_REFUSED = 3
 SHOWN_LEFT_OUT = 100
@@ -41,22 +57,12 @@ def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: T
 
     It reads off the rows what they show. Label, event time and key it guesses where that is safe, with the reason, and
     asks for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
-    from dataclasses import replace
-    from datetime import UTC, datetime
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
     from millrace.artefact.pretrained import read_pretrained
-    from millrace.console.cli.printing import show_json
-    from millrace.console.files.given import given
-    from millrace.console.files.inside import Inside
     from millrace.console.new.families import PartAtHand
     from millrace.console.new.files import read_given
     from millrace.console.new.proposal import propose
     from millrace.console.new.sample import sampled
     from millrace.console.new.writing import check_free, write
-    from millrace.errors import ConfigurationError
-    from millrace.workload.load import workloads_folder
 
     choices = options.choices()
     # Read, propose, write: nothing is written before the whole proposal stands.
@@ -101,8 +107,6 @@ def _phase(number: int, said: str) -> None:
 
 def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:
     """The error, with the column of the most similar spelling if an option names a column that there is not."""
-    from millrace.errors import ConfigurationError
-    from millrace.spelling import did_you_mean
 
     # `came` holds the names that a person typed, if the error is about an option.
     names = error.came if isinstance(error.came, list | tuple) else [error.came]
@@ -115,7 +119,6 @@ def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> Configur
 
 
 def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
-    from dataclasses import asdict
 
     guesses = {
         what: {"value": getattr(guess.value, "name", guess.value), "reason": guess.reason, "others": guess.others}
@@ -145,11 +148,6 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
 
 def _tell(proposal: Proposal, written: Written) -> None:
     """Print the guesses, the table of columns, the remarks and the next commands."""
-    from shlex import quote
-
-    from rich.console import Console
-
-    from millrace.console.cli.printing import show_rows
 
     # No markup and no highlighting: texts of the file must not be read as rich's tags.
     console = Console(highlight=False, soft_wrap=True)
@@ -212,9 +210,6 @@ def _is_long(reason: str) -> bool:
 
 
 def _rule(column: Column) -> str:
-    from millrace.contract.rules.image import ImageFormat
-    from millrace.contract.rules.length import Length
-    from millrace.contract.rules.range import Range
 
     # One rule is shown, the first of these: the image, the list of values, the range, the length.
     if image := column.find(ImageFormat):
@@ -240,7 +235,6 @@ def _samples(refused: Sequence[QuarantinedRow], most: int) -> list[QuarantinedRo
 
 def _remarks(proposal: Proposal) -> list[str]:
     from millrace.console.new.words import LEAST_SHOWN, once
-    from millrace.evaluation.evidence import FEWEST_BLOCKS
     from millrace.monitoring.error import FEWEST
 
     # In this order: rows and columns, what is conspicuous, the parts and the rule to beat, what will not be watched.
@@ -328,9 +322,6 @@ def _division(proposal: Proposal) -> str:
 
 def commands(name: str, written: Written) -> list[str]:
     """The next three commands, in their order: deploy the workload, drop the file, predict."""
-    import os
-    from shlex import quote
-
     dropped = quote(os.path.commonpath(written.drops))  # of several files their folder
     return [
         f"millrace up --workload {name}",

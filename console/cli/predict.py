@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,12 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from millrace.console.cli.options import Long, Sheet, Sql, TableName, Target, Workload
 from millrace.console.cli.printing import show_rows
 from millrace.console.commands import command
 from millrace.console.files.catalogue import TABLES
-from millrace.console.files.given import ALSO
+from millrace.console.files.given import ALSO, given
+from millrace.console.files.grid import stop
+from millrace.console.files.inside import Inside
+from millrace.console.image_folder import find_images
+from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
+from millrace.errors import EnvironmentNotFoundError
+from millrace.features import catalogue
+from millrace.tasks.catalogue import declare
+from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
 if TYPE_CHECKING:
     from millrace.console.actions.predict import RowAnswer
@@ -59,18 +70,10 @@ def predict(
     from millrace.console.actions.pack import declares_scale
     from millrace.console.actions.predict import class_names, with_class
     from millrace.console.cli.record_files import check_ending, export, json_line
-    from millrace.console.files.given import given
-    from millrace.console.files.inside import Inside
-    from millrace.console.image_folder import find_images
     from millrace.console.presenters.drops import ADVICE
     from millrace.console.queries.fallbacks import why_fallback
     from millrace.console.queries.scored_file import long_rows
-    from millrace.contract.load import load_contract
-    from millrace.contract.reasons import Reason
-    from millrace.features import catalogue
     from millrace.features.known_ahead import KnownAhead
-    from millrace.tasks.catalogue import declare
-    from millrace.workload.load import load_workload, workloads_folder
 
     if output:
         check_ending(output)
@@ -180,8 +183,6 @@ class _Counted:
 
 def _only(files: Sequence[Given]) -> Given:
     """The file. Raises ConfigurationError for several: each is answered by a call of its own."""
-    from millrace.console.files.grid import stop
-
     if len(files) > 1:
         stop(
             files[0].path, "FILE", "one file to a call", f"{len(files)}, {files[0].name} and {files[1].name} among them"
@@ -190,7 +191,6 @@ def _only(files: Sequence[Given]) -> Given:
 
 
 def _show_answers(rows: Iterator[dict[str, Any]]) -> None:
-    from rich.console import Console
 
     shown = list(islice(rows, SHOWN_ROWS))
     left = sum(1 for _ in rows)  # reads the iterator to its end: the other rows are predicted, too
@@ -211,11 +211,6 @@ def openapi(workload: Workload) -> None:
     A deployment gives the same to API Gateway. Nothing need be deployed.
 
     Example: millrace openapi --workload electricity > electricity.json"""
-    import json
-
-    from millrace.contract.load import load_contract
-    from millrace.errors import EnvironmentNotFoundError
-    from millrace.workload.load import load_workload, workload_folders, workloads_folder
     from millrace.workload.openapi import openapi as rendered
 
     folders = {folder.name: folder for folder in workload_folders(workloads_folder())}

@@ -16,6 +16,9 @@ from millrace.console.cli.options import Json, Target
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.columns import table
 from millrace.console.words import count
+from millrace.contract.load import load_contract
+from millrace.errors import EnvironmentNotFoundError, WithdrawalError
+from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
@@ -59,8 +62,6 @@ def quarantine(
     from millrace.console.cli.record_files import export as write
     from millrace.console.queries import quarantine as refused
     from millrace.console.queries.query import quarantine_sql
-    from millrace.contract.load import load_contract
-    from millrace.workload.load import workloads_folder
 
     if export:
         check_ending(export)
@@ -113,7 +114,6 @@ def decisions(
     from millrace.console.cli.record_files import json_line
     from millrace.console.queries.decisions import day_named, find_decision
     from millrace.console.queries.query import decisions_sql
-    from millrace.errors import EnvironmentNotFoundError
 
     environment, names = target.find_deployed()
     days = {
@@ -154,7 +154,6 @@ def cost(
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
     from millrace.console.queries.money.month import find_cost
-    from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = target.find_deployed()
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
@@ -255,7 +254,6 @@ def report(target: Target, output: ReportOutput = None) -> None:
     Example: millrace report --stage dev --output report.html. It reads the newest 100 runs of each machine."""
     from millrace.console.pages.page import page
     from millrace.console.queries.report import read_declared_report
-    from millrace.workload.load import workloads_folder
 
     environment, names = target.find()
     declared = workloads_folder() / names.workload / "workload.yaml"
@@ -286,7 +284,6 @@ def withdraw(
     --preview nothing else is done. The exit status is 1 when no row is found."""
     from millrace.console.actions.withdraw import find_drop, request_of
     from millrace.console.actions.withdraw import withdraw as take_out
-    from millrace.errors import WithdrawalError
 
     # Wrong words are refused before anything is asked of AWS.
     pairs = [one.partition("=") for one in key or ()]

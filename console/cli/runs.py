@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from millrace.console.cli import completion
 from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import show_json, show_rows
+from millrace.errors import RunError
 from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, TUNE
+from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +60,6 @@ def runs(
 
     Example: millrace runs --machine train --status failed"""
     from millrace.console.cli.follow import outcome_of
-    from millrace.console.cli.printing import show_rows
     from millrace.console.presenters.catalogue import outcome, run_title
     from millrace.console.queries.runs import list_runs, read_execution, short_names
     from millrace.console.queries.tunings import list_tunings
@@ -132,10 +135,7 @@ def show(
     With the id of a drop: the run that works on the drop, with the outcome of this drop alone.
 
     Example: millrace show 93a5562f"""
-    from dataclasses import asdict
-
     from millrace.console.cli.follow import outcome_of
-    from millrace.console.cli.printing import show_json
     from millrace.console.cli.run_details import ShownRun, show_run
     from millrace.console.presenters.catalogue import run_title
     from millrace.console.presenters.remedy import find_remedy
@@ -222,8 +222,6 @@ def start_run(
     `more` are further fields of the machine's input."""
     from millrace.console.actions.start import start
     from millrace.console.cli.follow import when
-    from millrace.errors import RunError
-    from millrace.timestamps import format_utc
 
     moment = when(as_of, "--as-of")
     environment, names = target.find()
@@ -238,7 +236,6 @@ def end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, w
 
     Raises RunError if one of them failed or was refused."""
     from millrace.console.cli.follow import follow, require_success
-    from millrace.console.cli.printing import show_json
 
     if not as_json:
         typer.echo(f"{run.machine} {run.name} {how}")
@@ -251,7 +248,6 @@ def end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, w
 
 def _document(detail: RunDetail, log: Any) -> dict[str, Any]:
     """The run and its log as JSON."""
-    from dataclasses import asdict
 
     # `asdict` has the fields alone, and seconds are properties.
     document = asdict(detail)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +12,8 @@ import typer
 
 from millrace.console.cli.options import Json, split_words
 from millrace.console.cli.printing import show_json, show_rows
+from millrace.contract.schema import PREDICTION_ID
+from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
     from millrace.console.sagemaker.labels import Taken
@@ -52,7 +56,6 @@ def captures(
     from millrace.console.sagemaker.baselines import open_baseline
     from millrace.console.sagemaker.captures import read
     from millrace.console.sagemaker.verdict import judge_captures
-    from millrace.timestamps import parse_utc
 
     trained = open_baseline(baseline, label=label, time=time) if baseline else None
     captured = read(
@@ -77,7 +80,6 @@ def captures(
 
 
 def _write(folder: Path, **documents: Any) -> None:
-    import json
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
@@ -251,8 +253,6 @@ def a2i(
 
 
 def _write_labels(taken: Taken, output: Path) -> None:
-    import json
-    import sys
 
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text("".join(f"{json.dumps(row)}\n" for row in taken.rows))
@@ -278,7 +278,6 @@ def manifest(
     from millrace.console.sagemaker.labels import Columns
     from millrace.console.sagemaker.labels import manifest as lines_of
     from millrace.console.sagemaker.lines import read_table
-    from millrace.contract.schema import PREDICTION_ID
 
     columns = Columns(key=key, event_time=event_time, label=label)
     # As CSV says no kinds, a prediction_id of digits is a text too.

@@ -8,10 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from millrace.console.cli import completion
 from millrace.console.cli.options import Build, Json, Stage, Target, several_workloads
-from millrace.console.cli.printing import show_json, show_rows
+from millrace.console.cli.printing import literal, show_json, show_rows
+from millrace.console.words import age
+from millrace.errors import EnvironmentNotFoundError, WorkloadError
+from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
@@ -49,7 +53,6 @@ def _row(state: WorkloadState) -> dict[str, Any]:
     from millrace.console.presenters.catalogue import outcome, run_title
     from millrace.console.queries.runs import SHORT
     from millrace.console.queries.unread import part_in_words
-    from millrace.console.words import age
 
     def ended(run: Execution) -> str:
         result = outcome(run)
@@ -103,9 +106,6 @@ def live(
 
 def _moment(text: str) -> datetime | None:
     """The time of an ISO 8601 text; None for "". Raises EnvironmentNotFoundError if the text is no time."""
-    from millrace.errors import EnvironmentNotFoundError
-    from millrace.timestamps import parse_utc
-
     try:
         return parse_utc(text) if text else None
     except ValueError:
@@ -126,7 +126,6 @@ def automate(
     from millrace.console.actions.automate import switch
     from millrace.console.queries.live import find_automates
     from millrace.console.queries.versions import state_of
-    from millrace.errors import WorkloadError
     from millrace.state.pointers import ReleasePointers
 
     if pause and resume:
@@ -163,14 +162,12 @@ def logs(
     """Print what the functions and jobs of a run have written, step by step, or the newest lines of a function.
 
     Example: millrace logs, millrace logs 93a5562f, millrace logs prediction"""
-    from millrace.console.cli.printing import literal
     from millrace.console.queries.run_logs import plainly
 
     found = _logs(*target.find(), name, most=lines)
     if json:
         show_json([{"step": step, "at": line.at, "text": line.text} for step, log in found for line in log.lines])
         return
-    from rich.console import Console
 
     console, written = Console(soft_wrap=True), [(step, log) for step, log in found if log.lines]
     for step, log in written:

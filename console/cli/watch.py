@@ -8,9 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError
+from rich.console import Console
+from rich.table import Table
 
 from millrace.console.cli import completion
 from millrace.console.cli.options import Build, Json, Stage, Target
+from millrace.console.cli.printing import literal, plain, show_json
 from millrace.console.words import age, count, listed, spelled, times
 from millrace.tasks.figures import short
 
@@ -52,13 +56,10 @@ def watch(
     """Watch a workload: what came, what was decided, drift, error, alarms, labels that are wanted, and its release.
 
     Example: millrace watch electricity. Ctrl-C ends it. Drift and error are ratios to their bounds: above 1 alarms."""
-    from millrace.console.cli.printing import show_json
-
     environment, names = Target(workload=workload, stage=stage, build=build).find_deployed()
     if as_json:
         show_json(dict(_lines(environment, names)))
         return
-    from rich.console import Console
     from rich.live import Live
 
     console = Console()
@@ -75,8 +76,6 @@ def watch(
 
 def next_lines(environment: Environment, names: WorkloadNames, before: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The lines below the time. Where nobody answers, as without network, those of `before`, and since when."""
-    from botocore.exceptions import BotoCoreError
-
     try:
         lines = [*_lines(environment, names)]
         return [(ENDS, f"{environment.now():%Y-%m-%d %H:%M:%S} UTC"), *lines]
@@ -86,9 +85,6 @@ def next_lines(environment: Environment, names: WorkloadNames, before: list[tupl
 
 
 def _screen(lines: Iterable[tuple[str, str]]) -> Any:
-    from rich.table import Table
-
-    from millrace.console.cli.printing import literal
 
     table = Table.grid(padding=(0, 2))
     for name, text in lines:
@@ -197,7 +193,6 @@ def _bars(windows: tuple[MonitoredWindow, ...], alarm: str) -> str:
 
 
 def _alarms(found: tuple[AlarmState, ...]) -> str:
-    from millrace.console.cli.printing import plain
 
     return "; ".join(f"{one.name} since {plain(one.since)}" for one in found)
 

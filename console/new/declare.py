@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,10 +24,8 @@ from millrace.contract.schema import Column, Generated, Table
 from millrace.evaluation.evidence import FEWEST_BLOCKS
 from millrace.evaluation.gates.simple import strongest
 from millrace.features.signature import TensorKind
+from millrace.models.parameters import Scale
 from millrace.workload.declaration import Card
-
-if TYPE_CHECKING:
-    from millrace.models.parameters import Scale
 
 RECENT_DAYS = 90
 """Days of rows on which a later model is compared with the live one, if the rows are not split by days."""

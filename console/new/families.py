@@ -10,12 +10,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from millrace.artefact.pretrained import PretrainedFile
-
-if TYPE_CHECKING:
-    from millrace.models.parameters import Scale
+from millrace.models.parameters import Scale
 
 SMALL_ROWS = 5_000
 SMALL_IMAGES = 3_000

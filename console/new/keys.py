@@ -6,19 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.console.new.columns import MOST_MISFITS
-from millrace.console.new.times import REGULAR, hours_in_words
+from millrace.console.new.columns import MOST_MISFITS, Observed
+from millrace.console.new.times import REGULAR, Places, hours_in_words
 from millrace.console.new.words import is_identifier, why_protected
-
-if TYPE_CHECKING:
-    from millrace.console.new.columns import Observed
-    from millrace.console.new.times import Places
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9_./:#-]{0,63}$"
 DIGIT = r"[0-9]"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.console.new.columns import Observed
 from millrace.console.new.contract import column_of, column_of_classes
 from millrace.console.new.read import NUMBER
 from millrace.console.new.words import MISSING, is_called, words_of_name
@@ -19,10 +20,7 @@ from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.median import Median
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
-
-if TYPE_CHECKING:
-    from millrace.console.new.columns import Observed
-    from millrace.models.parameters import Scale
+from millrace.models.parameters import Scale
 
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 """Names of columns that are called like a label."""
@@ -281,7 +279,6 @@ def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ..
     Only a label has such a class: the column that `choice` names, or without a choice one that is called like a label.
     Beside a single other value each of the words is a class (`+` and `-`). Beside several, `none` is one (`cat`, `dog`,
     `none`) and `-` is not. If another value is a number or says no (`yes`, `no`, `none`), the word means missing."""
-
     if not _is_text(cells.type) or not (name == choice or (not choice and is_called(name, LABELS))):
         return ()
     # `came` are the words in question; `others` are the values that are no words for missing.

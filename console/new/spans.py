@@ -12,6 +12,8 @@ import numpy.typing as npt
 from millrace.datasets.split import split
 from millrace.errors import ConfigurationError, SnapshotError
 from millrace.evaluation.evidence import FEWEST_BLOCKS
+from millrace.monitoring.baseline import windows_of
+from millrace.monitoring.calibration import PROMISED_WINDOWS
 from millrace.tasks.figures import short
 
 Times = npt.NDArray[np.datetime64]
@@ -124,8 +126,6 @@ NO_NAIVE = Naive(lag_hours=None, error=1.0, is_share=True)
 
 def spans_without_time() -> Spans:
     """The spans of rows that have no times, and so are not split by days."""
-    from millrace.monitoring.calibration import PROMISED_WINDOWS
-
     return Spans(
         days=0,
         window_days=7,
@@ -141,10 +141,6 @@ def find_spans(times_N: Times, *, where: str, held_out: float = HELD_OUT[0]) -> 
     """The spans for rows at these ascending event times (datetime64[us]). `held_out` is a share of HELD_OUT.
 
     Raises ConfigurationError if the rows lie too close together for windows or for three parts."""
-
-    from millrace.monitoring.baseline import windows_of
-    from millrace.monitoring.calibration import PROMISED_WINDOWS
-
     first, last = (times_N[at].astype("datetime64[D]") for at in (0, -1))
     days = int((last - first).astype(int)) + 1
     seconds_N = times_N.astype("datetime64[s]").astype(np.int64)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from millrace.console.queries.monitoring import MonitorRun
+from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import count, listed, spelled, times
 from millrace.messages.monitor import DriftFinding, MonitorReport, WindowReport
 from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
-
-if TYPE_CHECKING:
-    from millrace.console.queries.monitoring import MonitorRun
-    from millrace.console.queries.report import WorkloadReport
 
 
 def explain(name: str, run: MonitorRun, report: WorkloadReport) -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from millrace.console.presenters.presenter import Document, Outcome
 from millrace.console.queries.answers import DropAnswer, objects_of
+from millrace.console.queries.quarantine import ReasonCount
 from millrace.console.words import count, listed, spelled_number
-from millrace.contract.reasons import Reason
+from millrace.contract.reasons import Reason, RowsByReason
 from millrace.messages.ingest import RejectedDrop
-
-if TYPE_CHECKING:
-    from millrace.console.queries.quarantine import ReasonCount
-    from millrace.contract.reasons import RowsByReason
 
 ADVICE: Mapping[str, str] = {
     Reason.DUPLICATE_KEY: (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from millrace.console.presenters.drops import (
     dropped_object,
@@ -18,14 +17,12 @@ from millrace.console.presenters.drops import (
 )
 from millrace.console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
 from millrace.console.queries.answers import DropAnswer, drops_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import count
 from millrace.datasets.quarantine import together
 from millrace.messages.ingest import Committed
-
-if TYPE_CHECKING:
-    from millrace.console.queries.executions import Execution
-    from millrace.console.queries.quarantine import ReasonCount
-    from millrace.console.queries.report import WorkloadReport
 
 
 def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.monitoring import MonitorRun
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import day
-
-if TYPE_CHECKING:
-    from millrace.console.queries.executions import Execution
-    from millrace.console.queries.monitoring import MonitorRun
-    from millrace.console.queries.quarantine import ReasonCount
-    from millrace.console.queries.report import WorkloadReport
 
 Document = Mapping[str, Any]
 """A JSON object, such as an execution's input."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from millrace.console.presenters.presenter import Document, Outcome, Presenter
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.names import QUERY
-
-if TYPE_CHECKING:
-    from millrace.console.queries.executions import Execution
-    from millrace.console.queries.quarantine import ReasonCount
-    from millrace.console.queries.report import WorkloadReport
 
 
 def _subject(_: Document, detail: Document) -> str:

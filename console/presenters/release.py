@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from millrace.console.queries.answers import answer
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import brief, count
 from millrace.messages.climb import PhaseJudged
 from millrace.messages.release import ReleaseAdvanced, ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
-
-if TYPE_CHECKING:
-    from millrace.console.queries.executions import Execution
-    from millrace.console.queries.quarantine import ReasonCount
-    from millrace.console.queries.report import WorkloadReport
 
 
 def _subject(given: Document, detail: Document) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from millrace.console.presenters.drops import (
     dropped_object,
@@ -19,13 +18,11 @@ from millrace.console.presenters.drops import (
 )
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from millrace.console.queries.answers import DropAnswer, drops_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import brief, count
 from millrace.datasets.quarantine import together
-
-if TYPE_CHECKING:
-    from millrace.console.queries.executions import Execution
-    from millrace.console.queries.quarantine import ReasonCount
-    from millrace.console.queries.report import WorkloadReport
 
 NEWEST = "the newest drop"
 """What a run by hand works on if its input names no drop."""

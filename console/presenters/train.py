@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from millrace.console.queries.answers import answer, reason_of
+from millrace.console.queries.executions import Execution
+from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import count, listed
 from millrace.messages.train import (
     BudgetChecked,
@@ -16,11 +18,6 @@ from millrace.messages.train import (
     GatesJudged,
     VersionRegistered,
 )
-
-if TYPE_CHECKING:
-    from millrace.console.queries.executions import Execution
-    from millrace.console.queries.quarantine import ReasonCount
-    from millrace.console.queries.report import WorkloadReport
 
 
 def _subject(given: Document, detail: Document) -> str:

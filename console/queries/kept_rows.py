@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.artefact.batch import ROW
+from millrace.console.environment import Environment
 from millrace.console.queries.decisions import find_decision
 from millrace.console.queries.stored import find_object
 from millrace.decisions import captured
+from millrace.decisions.store import LocatedDecision
 from millrace.errors import EnvironmentNotFoundError
 from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
 from millrace.messages.ingest import Staging
-
-if TYPE_CHECKING:
-    from millrace.console.environment import Environment
-    from millrace.decisions.store import LocatedDecision
-    from millrace.features.catalogue import Features
-    from millrace.names import WorkloadNames
+from millrace.names import WorkloadNames
 
 
 def require_decision(environment: Environment, names: WorkloadNames, wanted: str) -> LocatedDecision:
@@ -60,9 +61,6 @@ def _pasts(environment: Environment, names: WorkloadNames, kept: LocatedDecision
     """The pasts with which the row of a file was answered, by the name of their feature; empty for any other row.
 
     They are in the shard that the transform job has read. Raises EnvironmentNotFoundError if that is gone."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     histories = [history.name for history in encoders.histories(features)]
     if not histories or kept.scored is None:
         return {}

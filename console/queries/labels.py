@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.table.metadata import TableMetadata
 
 from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
@@ -27,18 +32,16 @@ from millrace.datasets.corrections import last_of_each
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.notes import LABELS, LABELS_SNAPSHOT, REPLACED, WITHDRAWN, WITHDRAWN_DROP
 from millrace.datasets.tables import SOURCE
+from millrace.decisions.columns import of_decisions
+from millrace.decisions.labelled import SHAPE
+from millrace.decisions.outcome_columns import keys_of
+from millrace.decisions.record import Decision
 from millrace.decisions.review import ReviewItem
 from millrace.messages.asked_labels import LabelDoubted
 from millrace.monitoring.label_batch import LabelBatch
 from millrace.names import WorkloadNames
+from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload, workloads_folder
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyiceberg.table.metadata import TableMetadata
-
-    from millrace.decisions.record import Decision
-    from millrace.workload.declaration import Prediction
 
 COUNTS = "_counts"
 """The column that says whether a label counts."""
@@ -118,10 +121,6 @@ def find_labels(
     Labels of overwritten files are among the replaced ones until their snapshots expire. A label that was withdrawn is
     left out. A label that names no decision belongs to every decision about its row, although monitors count only the
     first one. So what is found for one decision does not depend on the others."""
-    from millrace.decisions.columns import of_decisions
-    from millrace.decisions.labelled import SHAPE
-    from millrace.decisions.outcome_columns import keys_of
-
     folder = workloads_folder() / names.workload
     prediction_spec, table = load_workload(folder).prediction, load_contract(folder).labels
     rows = _rows(environment, names, prediction_spec)
@@ -150,9 +149,6 @@ def _order(label: KnownLabel) -> tuple[float, float, bool]:
 
 def _near(rows: pa.Table, prediction_spec: Prediction, decisions: Sequence[Decision]) -> pa.Table:
     """The rows that may be a label of one of the decisions: by the first column of its key, its time, or its id."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     ids = pa.array([decision.id for decision in decisions], pa.string())
     near = pc.is_in(rows[PREDICTION_ID], value_set=ids) if PREDICTION_ID in rows.column_names else pa.scalar(False)
     # With an entity in the key, rows of the same entities are near; without one, rows within the decisions' horizons.
@@ -172,9 +168,6 @@ def _rows(environment: Environment, names: WorkloadNames, prediction_spec: Predi
     """Every label that came, with the column `_counts`; None before the first label.
 
     If the label lies ahead, a later row of the table `rows` is a label too, unless its label came as such."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     parts = list(_of_labels(environment, names, prediction_spec))
     later = read_metadata(environment, names, "rows") if "rows" in prediction_spec.label_tables else None
     if (rows := _present(environment.client("s3"), later)) is not None:
@@ -192,9 +185,6 @@ def _rows(environment: Environment, names: WorkloadNames, prediction_spec: Predi
 
 def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: Prediction) -> Iterator[pa.Table]:
     """The labels that came by the feed `labels`: those in the table, and those of files that were overwritten."""
-    import numpy as np
-    import pyarrow as pa
-
     s3, metadata = environment.client("s3"), read_metadata(environment, names, "labels")
     if metadata is None:
         return
@@ -209,8 +199,6 @@ def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: 
 
 def _present(s3: Any, metadata: TableMetadata | None) -> pa.Table | None:
     """The rows of the table's current snapshot; None if there are none."""
-    import pyarrow as pa
-
     if metadata is None or metadata.current_snapshot_id is None:
         return None
     files = data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)
@@ -223,8 +211,6 @@ def _overwritten(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> list
     snapshot.
 
     Rows that were withdrawn later are left out, and so are rows whose snapshot has expired."""
-    import pyarrow.compute as pc
-
     rows: list[pa.Table] = []
     for snapshot in metadata.snapshots:
         notes = JournalEntry.of(snapshot).notes
@@ -250,8 +236,6 @@ def _withdrawn(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[st
 
 def _without(rows: pa.Table, others: Sequence[pa.Table], key: tuple[str, ...]) -> pa.Table:
     """The rows whose key none of the others has."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     # Keys are made of all at once, so that they are comparable.
     every = pa.concat_tables([each.select(key) for each in (rows, *others)], promote_options="permissive")

@@ -9,9 +9,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import onnx
+import pyarrow as pa
 from botocore.exceptions import ClientError
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_archive
@@ -42,9 +47,6 @@ from millrace.state import audit
 from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload, workloads_folder
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
 """First bytes of pickles and of files that may contain one: archives of torch and numpy, and compressed files."""
@@ -242,9 +244,6 @@ def _known(candidate: Candidate) -> Registered:
 
 def _plain_data(_: Candidate, artefact: Artefact) -> str:
     """Whether the archive has only tensors and standard operators: nothing that runs when it is loaded."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     for name, content in (("weights.safetensors", artefact.weights), ("model.onnx", artefact.onnx)):
         if content.startswith(PICKLED):
             raise ArtefactError(f"{name}: expected tensors, it begins as a pickle or an archive: {content[:4]!r}")
@@ -258,10 +257,6 @@ def _plain_data(_: Candidate, artefact: Artefact) -> str:
 
 def _finite_weights(_: Candidate, artefact: Artefact) -> str:
     """Whether all weights, and all constants of the graph, are finite."""
-    import numpy as np
-    import onnx
-    from safetensors.numpy import load
-
     initializers = graph.parse(artefact.onnx).graph.initializer
     tensors = {f"weights.safetensors: {name}": tensor for name, tensor in load(artefact.weights).items()}
     tensors |= {f"model.onnx: {one.name}": onnx.numpy_helper.to_array(one) for one in initializers}
@@ -358,8 +353,6 @@ def _answers(candidate: Candidate, artefact: Artefact) -> str:
 
 def _typed(sample: Sample, declared: Table, columns: Sequence[str]) -> pa.Table:
     """The sample's rows in the contract's types."""
-    import pyarrow as pa
-
     return pa.table(
         {
             name: pa.array(

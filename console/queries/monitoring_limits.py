@@ -27,6 +27,8 @@ from millrace.decisions.store import StoredObjects, rows_of, stored_days, stored
 from millrace.errors import WorkloadError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.monitor import BASELINE_FILE
+from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
+from millrace.monitoring.error import FEWEST, stretches_of
 from millrace.monitoring.windows import MOST_WINDOWS
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
@@ -74,8 +76,6 @@ class Watched:
     @property
     def stretches(self) -> int:
         """How many stretches of successive windows the history has, over the test days and the walk-forward models."""
-        from millrace.monitoring.error import stretches_of
-
         weeks = (*(frozen.weeks for frozen in self.evaluation.walk_forward), self.evaluation.weekly_error)
         series = [[week.error for week in each] for each in weeks]
         return len(stretches_of(series, self.workload.monitors.error_windows))
@@ -124,7 +124,6 @@ def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
 
 
 def _limits(watched: Watched) -> Iterator[Limit]:
-    from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 
     bounds, monitors = watched.bounds, watched.workload.monitors
     if bounds.error is None:
@@ -149,8 +148,6 @@ def _limits(watched: Watched) -> Iterator[Limit]:
 
 def _why_unbounded(watched: Watched) -> str:
     """Why `error_bound` set no bound: too few stretches, or no stretch with an error in each of its windows."""
-    from millrace.monitoring.error import FEWEST
-
     length = watched.workload.monitors.error_windows
     if not watched.is_in_time:
         return f"no {length} windows in a row, drawn from the test rows, had an error in each"

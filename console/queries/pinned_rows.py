@@ -7,20 +7,18 @@ import tempfile
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from millrace.aws.objects import download, read_object
 from millrace.console.queries.stored import manifest_uris
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import Examples, examples, read_rows
+from millrace.features.catalogue import Features
+from millrace.names import WorkloadNames
+from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from millrace.features.catalogue import Features
-    from millrace.names import WorkloadNames
-    from millrace.workload.declaration import Workload
 
 CONFIGURATION = ("workload.yaml", "contract.yaml", "schema.json")
 """The files of the run's configuration that the rows are read by."""

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from millrace.aws.objects import key_of_version, keys_below
 from millrace.console import columns
@@ -22,9 +25,6 @@ from millrace.datasets.quarantine import FIELDS, PARTS, object_key
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.timestamps import parse_utc
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +80,6 @@ def find_rows(
 
 def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
     """The rows of one quarantine file, in the order of their lines."""
-    import pyarrow.parquet as pq
-
     rows = pq.read_table(io.BytesIO(content)).to_pylist()
     for row in sorted(rows, key=lambda row: row["line"] or 0):
         _, *others = row.pop("violations")
@@ -143,8 +141,6 @@ def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
 
 def _violations_in(content: bytes) -> Iterator[tuple[RuleViolation, int]]:
     """The first violation of each reason and column in a file, and how many rows have one."""
-    import pyarrow.parquet as pq
-
     rows = pq.read_table(io.BytesIO(content), columns=list(FIELDS))
     alike = rows.group_by(["reason", "column_name"], use_threads=False)  # in order: the first is the first
     for one in alike.aggregate([("expected", "first"), ("got", "first"), ([], "count_all")]).to_pylist():
@@ -172,8 +168,6 @@ def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], 
 
 def schema() -> pa.Schema:
     """The Arrow schema of a file of refused rows."""
-    import pyarrow as pa
-
     kinds = {"line": pa.int64(), "quarantined_at": pa.timestamp("us")}
     return pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from moto import mock_aws
 from pydantic import TypeAdapter
 
 from millrace.console.demo.steps import Step
+from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.drops import find_drops
 from millrace.console.queries.monitoring import MonitorRun, raised_alarms, windows
 from millrace.console.queries.report import JudgedModel, WorkloadReport
-from millrace.names import WorkloadNames
+from millrace.names import Platform, WorkloadNames
 from millrace.timestamps import parse_utc
+from tests.credentials import set_credentials
+from tests.state_table import create_table
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -32,6 +38,30 @@ PASS = {"Type": "Pass", "End": True}
 def _one_workload(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command without --workload means the one of the stored run."""
     monkeypatch.setenv("MILLRACE_WORKLOAD", NAMES.workload)
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty account, in moto."""
+    set_credentials(monkeypatch)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield
+
+
+def stage_of(platform: Platform = PLATFORM) -> Environment:
+    """A stage of the account."""
+    return Environment(platform=platform, client=cache(lambda service: boto3.client(service)))
+
+
+def make_stores(environment: Environment, *purposes: str) -> None:
+    """The stage's buckets for these purposes, and its tables."""
+    place: Any = {"LocationConstraint": environment.platform.region}
+    for purpose in purposes:
+        bucket = environment.platform.bucket(purpose)
+        environment.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    for table in (environment.platform.state_table, environment.platform.audit_table):
+        create_table(environment.client("dynamodb"), table)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import boto3
 import numpy as np
 import onnx
 import pytest
-from moto import mock_aws
 from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
@@ -35,27 +33,21 @@ from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
-from tests.credentials import set_credentials
+from tests.console.conftest import make_stores, stage_of
 from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
 from tests.signing_key import create_signing_key
-from tests.state_table import create_table
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="plant")
 BUCKET, RUN = PLATFORM.bucket("artefacts"), "run-1"
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        for bucket in {BUCKET, PLATFORM.bucket("lake")}:
-            boto3.client("s3").create_bucket(
-                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-            )
-        create_table(boto3.client("dynamodb"), PLATFORM.state_table)
-        boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        create_signing_key(boto3.client("kms"), PLATFORM)
-        yield Environment(platform=PLATFORM, client=boto3.client)
+def environment(account: None) -> Environment:
+    found = stage_of()
+    make_stores(found, "artefacts", "lake")
+    found.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    create_signing_key(found.client("kms"), PLATFORM)
+    return found
 
 
 @pytest.fixture

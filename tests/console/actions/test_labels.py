@@ -16,11 +16,9 @@ from tests.console.actions.test_rollback import NAMES
 from tests.console.actions.test_rollback import environment as environment
 from tests.console.conftest import PASS
 from tests.millrace.state.test_held_labels import BATCH
-from tests.state_table import create_table
 
 
 def test_an_accepted_batch_whose_run_did_not_start_is_accepted_again(environment: Environment) -> None:
-    create_table(environment.client("dynamodb"), NAMES.platform.audit_table)
     held = HeldLabels(state_of(environment, NAMES))
     held.hold(BATCH)
     with pytest.raises(EnvironmentNotFoundError, match="expected the machine"):

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.console.actions.rollback import roll_back
 from millrace.console.environment import Environment
@@ -21,7 +17,7 @@ from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import ASKED_BY, Candidate
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
-from tests.credentials import set_credentials
+from tests.console.conftest import make_stores, stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
@@ -44,28 +40,21 @@ def candidate(run: str) -> Candidate:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+def environment(account: None) -> Environment:
     """Version 2 is live, version 1 was before it; the registry marks both as live."""
-    set_credentials(monkeypatch)
-    with mock_aws():
-        found = Environment(platform=PLATFORM, client=cache(lambda service: boto3.client(service, PLATFORM.region)))
-        found.client("dynamodb").create_table(
-            TableName=PLATFORM.state_table,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        found.client("stepfunctions").create_state_machine(
-            name=NAMES.machine("release"),
-            definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
-            roleArn=NAMES.role_arn("release-machines"),
-        )
-        ReleasePointers(state_of(found, NAMES)).move(Pointers(champion=version(2), previous=version(1)))
-        found.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        registry = registry_of(found, NAMES)
-        for run in ("r1", "r2"):
-            registry.mark_live(registry.register(candidate(run)), execution=run)
-        yield found
+    found = stage_of(PLATFORM)
+    make_stores(found)
+    found.client("stepfunctions").create_state_machine(
+        name=NAMES.machine("release"),
+        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+        roleArn=NAMES.role_arn("release-machines"),
+    )
+    ReleasePointers(state_of(found, NAMES)).move(Pointers(champion=version(2), previous=version(1)))
+    found.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    registry = registry_of(found, NAMES)
+    for run in ("r1", "r2"):
+        registry.mark_live(registry.register(candidate(run)), execution=run)
+    return found
 
 
 def given(environment: Environment, arn: str) -> Any:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
-
-import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.console.actions.withdraw import find_drop
 from millrace.console.environment import Environment
 from millrace.errors import WithdrawalError
 from millrace.names import Platform, WorkloadNames
-from tests.credentials import set_credentials
+from tests.console.conftest import make_stores, stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
@@ -21,14 +16,12 @@ BUCKET = PLATFORM.bucket("landing")
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        s3 = boto3.client("s3", region_name=PLATFORM.region)
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": PLATFORM.region})
-        for name in ("training/07.csv", "training/08.csv", "labels/08.csv", "scoring/week.csv"):
-            s3.put_object(Bucket=BUCKET, Key=f"orders/{name}", Body=b"x")
-        yield Environment(platform=PLATFORM, client=cache(lambda service: boto3.client(service, PLATFORM.region)))
+def environment(account: None) -> Environment:
+    found = stage_of(PLATFORM)
+    make_stores(found, "landing")
+    for name in ("training/07.csv", "training/08.csv", "labels/08.csv", "scoring/week.csv"):
+        found.client("s3").put_object(Bucket=BUCKET, Key=f"orders/{name}", Body=b"x")
+    return found
 
 
 @pytest.mark.parametrize(

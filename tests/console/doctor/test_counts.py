@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.console.doctor.check import Check
 from millrace.console.doctor.counts import (
@@ -45,12 +43,7 @@ class Summary:
         return self._iam.get_paginator(operation)
 
 
-@pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "local")
-    with mock_aws():
-        yield
+pytestmark = pytest.mark.usefixtures("account")
 
 
 def environment(*, roles: int = 0) -> Environment:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.cloudformation.models import cloudformation_backends
 
 from millrace.console.doctor.check import Check
@@ -17,7 +15,6 @@ from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
-from tests.credentials import set_credentials
 from tests.state_table import create_table
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
@@ -30,13 +27,6 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout that was never set up and whose images were never pushed."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        yield
 
 
 def found(stage: str, repository: Path) -> dict[str, Check]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.console.doctor.check import Check
 from millrace.console.doctor.lake_formation import check_lake_formation
-from millrace.console.environment import Environment
 from millrace.names import Platform
-from tests.credentials import set_credentials
+from tests.console.conftest import stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 ADMIN = {"DataLakePrincipalIdentifier": "arn:aws:iam::123456789012:role/lake"}
@@ -23,15 +20,11 @@ EVERYONE = {"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS
 BOTH = ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions")
 
 
-@pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        yield
+pytestmark = pytest.mark.usefixtures("account")
 
 
 def look() -> Check:
-    (check,) = check_lake_formation(Environment(platform=PLATFORM, client=boto3.client))
+    (check,) = check_lake_formation(stage_of(PLATFORM))
     return check
 
 

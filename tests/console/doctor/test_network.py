@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.console.doctor.network import check_network
-from millrace.console.environment import Environment
 from millrace.names import Platform
-from tests.credentials import set_credentials
+from tests.console.conftest import stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 S3 = "com.amazonaws.eu-west-1.s3"
@@ -49,21 +46,18 @@ class OwnNetwork:
 
 
 @pytest.fixture
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnNetwork]:
+def network(tmp_path: Path, account: None, monkeypatch: pytest.MonkeyPatch) -> OwnNetwork:
     """That of the stage `dev`, which a `cdk.json` beside the folder of workloads names."""
-    set_credentials(monkeypatch)
     (tmp_path / "workloads").mkdir()
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
-    with mock_aws():
-        made = OwnNetwork()
-        options = {"network": {"subnets": made.subnets, "security_group": made.group}}
-        (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": {"dev": options}}}))
-        yield made
+    made = OwnNetwork()
+    options = {"network": {"subnets": made.subnets, "security_group": made.group}}
+    (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": {"dev": options}}}))
+    return made
 
 
 def verdicts(platform: Platform = PLATFORM) -> list[str]:
-    environment = Environment(platform=platform, client=lambda service: boto3.client(service, "eu-west-1"))
-    return [check.verdict for check in check_network(environment)]
+    return [check.verdict for check in check_network(stage_of(platform))]
 
 
 def test_each_subnet_needs_the_endpoint_in_its_own_route_table(network: OwnNetwork) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.artefact.artefact import digest
 from millrace.console.environment import Environment
@@ -21,10 +19,8 @@ from millrace.release.registry import Registry
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests import builders
-from tests.console.conftest import NAMES
-from tests.credentials import set_credentials
+from tests.console.conftest import NAMES, make_stores, stage_of
 from tests.millrace.release.test_card import external, records
-from tests.state_table import create_table
 
 BUCKET = NAMES.platform.bucket("artefacts")
 CARD_OF_OURS = card_of(records())
@@ -32,13 +28,11 @@ CARD = CARD_OF_OURS.to_json()
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        create_table(boto3.client("dynamodb"), NAMES.platform.state_table)
-        boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        yield Environment(platform=NAMES.platform, client=boto3.client)
+def environment(account: None) -> Environment:
+    found = stage_of()
+    make_stores(found, "artefacts")
+    found.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    return found
 
 
 def registered(run: str, content: str = CARD, **metadata: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 from moto.sagemaker.models import sagemaker_backends
 
 from millrace.console.environment import Environment
@@ -37,10 +36,9 @@ from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
-from tests.credentials import set_credentials
+from tests.console.conftest import make_stores, stage_of
 from tests.infra.conftest import ELECTRICITY, synthesized
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
-from tests.state_table import create_table
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 DEV = WorkloadNames(platform=Platform(stage="dev", account=ACCOUNT, region=REGION), workload="electricity")
@@ -53,17 +51,11 @@ MOST_USD = 3.10
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        made = Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name=REGION))
-        for purpose in BUCKETS:
-            place = {"LocationConstraint": REGION}
-            made.client("s3").create_bucket(Bucket=PLATFORM.bucket(purpose), CreateBucketConfiguration=place)
-        for table in (PLATFORM.state_table, PLATFORM.audit_table):
-            create_table(made.client("dynamodb"), table)
-        made.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        yield made
+def environment(account: None) -> Environment:
+    made = stage_of()
+    make_stores(made, *BUCKETS)
+    made.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    return made
 
 
 def lines_of(found: MonthCost, what: str) -> list[CostLine]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from millrace.console.environment import Environment
 from millrace.console.queries.fallbacks import OPEN, SAID, UNKNOWN, why_fallback
@@ -19,7 +16,7 @@ from millrace.console.queries.overview import lost_endpoint
 from millrace.names import Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
-from tests.credentials import set_credentials
+from tests.console.conftest import stage_of
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
@@ -28,10 +25,8 @@ GROUP = f"/aws/lambda/{NAMES.function('prediction')}"
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        yield Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name="eu-west-1"))
+def environment(account: None) -> Environment:
+    return stage_of(PLATFORM)
 
 
 def put_live(environment: Environment) -> None:

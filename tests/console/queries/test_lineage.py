@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
 from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
 from millrace.aws.objects import split_uri
-from millrace.console.environment import Environment
 from millrace.console.queries.lineage import Chain
 from millrace.console.queries.link import Link
 from millrace.features.number import Number
@@ -21,33 +17,29 @@ from millrace.names import Platform, WorkloadNames
 from millrace.release.registry import Package
 from tests import builders
 from tests.archives import write_archive
-from tests.credentials import set_credentials
+from tests.console.conftest import make_stores, stage_of
 
 NAMES = WorkloadNames(platform=Platform(stage="dev", account="123456789012", region="eu-west-1"), workload="reviews")
 DECLARED = Path(__file__).resolve().parents[3] / "workloads" / "reviews" / "workload.yaml"
-SOURCE = "s3://models/reviews/1/model.tar.gz"
+SOURCE = NAMES.lake_uri("models", "1", "model.tar.gz")
 
 
 @pytest.fixture
-def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        found = Environment(platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1"))
-        for bucket in ("models", split_uri(NAMES.run_uri("run-1", "x"))[0]):
-            where = {"LocationConstraint": "eu-west-1"}
-            found.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
-        package = Package(
-            arn="a",
-            version="2",
-            image="i",
-            model_data_url="s3://b/m",
-            approval="Approved",
-            decided_at=datetime(1997, 1, 1, tzinfo=UTC),
-            changed_by="",
-            said="",
-            metadata={"run": "run-1"},
-        )
-        yield Chain(environment=found, names=NAMES, package=package)
+def chain(account: None) -> Chain:
+    found = stage_of(NAMES.platform)
+    make_stores(found, "artefacts", "lake")
+    package = Package(
+        arn="a",
+        version="2",
+        image="i",
+        model_data_url="s3://b/m",
+        approval="Approved",
+        decided_at=datetime(1997, 1, 1, tzinfo=UTC),
+        changed_by="",
+        said="",
+        metadata={"run": "run-1"},
+    )
+    return Chain(environment=found, names=NAMES, package=package)
 
 
 def put(chain: Chain, uri: str, content: bytes) -> None:

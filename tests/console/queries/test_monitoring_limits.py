@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 from pydantic import TypeAdapter
 
 from millrace.console.doctor.examination import _monitors
@@ -37,9 +34,7 @@ from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_b
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.workload.load import load_workload
-from tests.console.conftest import NAMES
-from tests.credentials import set_credentials
-from tests.state_table import create_table
+from tests.console.conftest import NAMES, make_stores, stage_of
 
 DECLARATION = Path("workloads/electricity/workload.yaml")
 ELECTRICITY = load_workload(Path("workloads/electricity"))
@@ -126,32 +121,29 @@ def test_windows_without_labels_are_told(report: WorkloadReport) -> None:
 
 
 @pytest.fixture
-def deployed(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+def deployed(evaluation: Evaluation, account: None) -> Environment:
     """An account in which a version of `electricity` is live whose error has no bound."""
-    set_credentials(monkeypatch)
     names = WorkloadNames(platform=PLATFORM, workload="electricity")
-    with mock_aws():
-        found = Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name="eu-west-1"))
-        bucket = names.platform.bucket("artefacts")
-        found.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        for uri, body in (
-            (names.run_uri("run-1", "baseline.json"), '{"windows": 40, "error": null}'),
-            (names.run_uri("run-1", "evaluation", EVALUATION_FILE), evaluation.to_json()),
-            (
-                names.run_uri("run-1", "config", "workload.yaml"),
-                Path("workloads/electricity/workload.yaml").read_text(),
-            ),
-        ):
-            found.client("s3").put_object(Bucket=bucket, Key=uri.split("/", 3)[3], Body=body)
-        create_table(found.client("dynamodb"), names.platform.state_table)
-        live = Version(package_arn="arn:p/1", version="1", model_name="m", run="run-1", baseline_uri="")
-        ReleasePointers(state_of(found, names)).move(Pointers(champion=live))
-        definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
-        for machine in ("ingest", "monitor"):
-            found.client("stepfunctions").create_state_machine(
-                name=names.machine(machine), definition=definition, roleArn="arn:aws:iam::123456789012:role/machine"
-            )
-        yield found
+    found = stage_of()
+    make_stores(found, "artefacts")
+    bucket = names.platform.bucket("artefacts")
+    for uri, body in (
+        (names.run_uri("run-1", "baseline.json"), '{"windows": 40, "error": null}'),
+        (names.run_uri("run-1", "evaluation", EVALUATION_FILE), evaluation.to_json()),
+        (
+            names.run_uri("run-1", "config", "workload.yaml"),
+            Path("workloads/electricity/workload.yaml").read_text(),
+        ),
+    ):
+        found.client("s3").put_object(Bucket=bucket, Key=uri.split("/", 3)[3], Body=body)
+    live = Version(package_arn="arn:p/1", version="1", model_name="m", run="run-1", baseline_uri="")
+    ReleasePointers(state_of(found, names)).move(Pointers(champion=live))
+    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+    for machine in ("ingest", "monitor"):
+        found.client("stepfunctions").create_state_machine(
+            name=names.machine(machine), definition=definition, roleArn="arn:aws:iam::123456789012:role/machine"
+        )
+    return found
 
 
 def test_the_doctor_tells_it_of_each_deployed_workload(deployed: Environment) -> None:
@@ -183,11 +175,9 @@ SEEN = InputReport(rows=1, usual_rows=1, ratio=None, findings=())
 
 
 @pytest.fixture
-def s3() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("s3", region_name="eu-west-1")
-        client.create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        yield client
+def s3(account: None) -> Any:
+    make_stores(stage_of(), "lake")
+    return stage_of().client("s3")
 
 
 def keep(s3: Any, day: str, name: str = "x", lines: int = 1) -> str:

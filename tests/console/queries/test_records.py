@@ -11,10 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
-from moto import mock_aws
 
 from millrace.console.actions.rollback import roll_back
 from millrace.console.demo.electricity import STORY
@@ -38,8 +36,7 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import parse_utc
 from tests import builders
-from tests.credentials import set_credentials
-from tests.state_table import create_table
+from tests.console.conftest import make_stores, stage_of
 
 CANDIDATE = builders.candidate()
 NAMES = STORY.names
@@ -55,19 +52,11 @@ DECISION = builders.decision(
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        environment = Environment(
-            platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1")
-        )
-        environment.client("s3").create_bucket(
-            Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
-        for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
-            create_table(environment.client("dynamodb"), table)
-        environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        yield environment
+def environment(account: None) -> Environment:
+    found = stage_of(NAMES.platform)
+    make_stores(found, "lake")
+    found.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    return found
 
 
 def put(environment: Environment, key: str, lines: list[str]) -> None:

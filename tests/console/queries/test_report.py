@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
-import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
@@ -20,8 +16,7 @@ from millrace.console.queries.versions import registry_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, Platform, WorkloadNames
 from tests import builders
-from tests.credentials import set_credentials
-from tests.state_table import create_table
+from tests.console.conftest import make_stores, stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -30,20 +25,13 @@ CANDIDATE = builders.candidate()
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        client = cache(lambda service: boto3.client(service, region_name=PLATFORM.region))
-        yield Environment(platform=PLATFORM, client=client)
+def environment(account: None) -> Environment:
+    return stage_of(PLATFORM)
 
 
 @pytest.fixture
 def deployed(environment: Environment) -> Environment:
-    place = {"CreateBucketConfiguration": {"LocationConstraint": PLATFORM.region}}
-    for bucket in ("lake", "artefacts"):
-        environment.client("s3").create_bucket(Bucket=PLATFORM.bucket(bucket), **place)
-    for table in (PLATFORM.state_table, PLATFORM.audit_table):
-        create_table(environment.client("dynamodb"), table)
+    make_stores(environment, "lake", "artefacts")
     environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
     for machine in MACHINES:
         environment.client("stepfunctions").create_state_machine(

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
-import boto3
 import pytest
-from moto import mock_aws
 from scipy.stats import betabinom
 
-from millrace.console.environment import Environment
-from millrace.console.local_cloud.local_cloud import REGION
 from millrace.console.pages.page import page
 from millrace.console.queries.quarantine import ReasonCount
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.served import find_rejected, probability, served_windows
 from millrace.messages.served import ServedReport
-from tests.credentials import KEYS
+from tests.console.conftest import stage_of
 
 QUIET = ServedReport(fallback=1, review=30, reasons={"unsure": 30, "asleep": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)
 OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"asleep": 48, "unsure": 30}})
@@ -31,21 +27,14 @@ def with_served(report: WorkloadReport) -> WorkloadReport:
     return replace(report, windows=windows, drops=drops)
 
 
-def test_refused_rows_of_requests_are_read_by_day(report: WorkloadReport) -> None:
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in KEYS.items():
-            patch.setenv(name, value)
-        environment = Environment(
-            platform=report.names.platform, client=lambda name: boto3.client(name, region_name=REGION)
-        )
-        last, dimensions = report.windows[-1], [{"Name": "Workload", "Value": report.names.workload}]
-        for hours, rows in ((1, 2.0), (23, 3.0), (25, 4.0)):
-            at = datetime.combine(last.start, time(), UTC) + timedelta(hours=hours)
-            datum = {"MetricName": "RejectedRows", "Value": rows, "Timestamp": at, "Dimensions": dimensions}
-            environment.client("cloudwatch").put_metric_data(
-                Namespace=report.names.platform.metrics, MetricData=[datum]
-            )
-        found = find_rejected(environment, report.names, report.windows)
+def test_refused_rows_of_requests_are_read_by_day(report: WorkloadReport, account: None) -> None:
+    environment = stage_of(report.names.platform)
+    last, dimensions = report.windows[-1], [{"Name": "Workload", "Value": report.names.workload}]
+    for hours, rows in ((1, 2.0), (23, 3.0), (25, 4.0)):
+        at = datetime.combine(last.start, time(), UTC) + timedelta(hours=hours)
+        datum = {"MetricName": "RejectedRows", "Value": rows, "Timestamp": at, "Dimensions": dimensions}
+        environment.client("cloudwatch").put_metric_data(Namespace=report.names.platform.metrics, MetricData=[datum])
+    found = find_rejected(environment, report.names, report.windows)
     assert found == {last.start: 5, last.start + timedelta(days=1): 4}
     assert find_rejected(environment, report.names, ()) == {}
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import new_table_metadata
@@ -23,7 +20,7 @@ from millrace.contract.schema import Contract
 from millrace.datasets.tables import ICEBERG_TYPES
 from millrace.errors import WorkloadError
 from millrace.names import Platform, WorkloadNames
-from tests.credentials import set_credentials
+from tests.console.conftest import stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -31,10 +28,8 @@ CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "el
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    with mock_aws():
-        yield Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name="eu-west-1"))
+def environment(account: None) -> Environment:
+    return stage_of(PLATFORM)
 
 
 def put_table(environment: Environment, contract: Contract) -> None:
