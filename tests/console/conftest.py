@@ -54,6 +54,13 @@ def stage_of(platform: Platform = PLATFORM) -> Environment:
     return Environment(platform=platform, client=cache(lambda service: boto3.client(service)))
 
 
+def make_machines(environment: Environment, names: WorkloadNames, *machines: str) -> None:
+    """Machines that moto does not run: an execution stays as it was started."""
+    definition, role = json.dumps({"StartAt": "A", "States": {"A": PASS}}), names.role_arn("machines")
+    for name in map(names.machine, machines):
+        environment.client("stepfunctions").create_state_machine(name=name, definition=definition, roleArn=role)
+
+
 def make_stores(environment: Environment, *purposes: str) -> None:
     """The stage's buckets for these purposes, and its tables."""
     place: Any = {"LocationConstraint": environment.platform.region}

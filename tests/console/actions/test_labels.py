@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from millrace.console.actions.labels import decide
@@ -14,7 +12,7 @@ from millrace.messages.audit import AuditEvent
 from millrace.state.held_labels import HeldLabels
 from tests.console.actions.test_rollback import NAMES
 from tests.console.actions.test_rollback import environment as environment
-from tests.console.conftest import PASS
+from tests.console.conftest import make_machines
 from tests.millrace.state.test_held_labels import BATCH
 
 
@@ -25,11 +23,7 @@ def test_an_accepted_batch_whose_run_did_not_start_is_accepted_again(environment
         decide(environment, NAMES, "june.csv", "accepted", reason="a new tariff")
     assert [one.status for one in held.every()] == ["accepted"]
 
-    environment.client("stepfunctions").create_state_machine(
-        name=NAMES.machine("ingest"),
-        definition=json.dumps({"StartAt": "Done", "States": {"Done": PASS}}),
-        roleArn=f"arn:aws:iam::{NAMES.platform.account}:role/any",
-    )
+    make_machines(environment, NAMES, "ingest")
     _, run = decide(environment, NAMES, "june.csv", "accepted", reason="once more")
     assert run == f"held-{BATCH.object.drop_id}"
     with pytest.raises(RunError, match="one was started before"):

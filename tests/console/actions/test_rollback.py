@@ -17,7 +17,7 @@ from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import ASKED_BY, Candidate
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
-from tests.console.conftest import make_stores, stage_of
+from tests.console.conftest import make_machines, make_stores, stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
@@ -44,11 +44,7 @@ def environment(account: None) -> Environment:
     """Version 2 is live, version 1 was before it; the registry marks both as live."""
     found = stage_of(PLATFORM)
     make_stores(found)
-    found.client("stepfunctions").create_state_machine(
-        name=NAMES.machine("release"),
-        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
-        roleArn=NAMES.role_arn("release-machines"),
-    )
+    make_machines(found, NAMES, "release")
     ReleasePointers(state_of(found, NAMES)).move(Pointers(champion=version(2), previous=version(1)))
     found.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
     registry = registry_of(found, NAMES)
@@ -60,7 +56,7 @@ def environment(account: None) -> Environment:
 def given(environment: Environment, arn: str) -> Any:
     """What the machine was started with."""
     document = json.loads(environment.client("stepfunctions").describe_execution(executionArn=arn)["input"])
-    document["rollback"].pop("who")
+    assert document["rollback"].pop("who") == environment.identity()
     return document
 
 
@@ -102,5 +98,26 @@ def test_a_release_that_runs_is_named(environment: Environment) -> None:
     states = environment.client("stepfunctions")
     running = states.start_execution(stateMachineArn=NAMES.machine_arn("release"), input="{}")["executionArn"]
     hold(environment, running)
-    with pytest.raises(ConflictError, match="expected no release to run"):
+    with pytest.raises(ConflictError, match=f"expected no release to run, {running} does"):
         roll_back(environment, NAMES, reason="worse")
+    states.stop_execution(executionArn=running)
+    assert roll_back(environment, NAMES, reason="worse").version == "1", "its lease is cleaned up soon"
+
+
+@pytest.mark.parametrize(
+    ("to", "reason", "told"),
+    [
+        ("2", "worse", "got 2, which is"),
+        ("3", "worse", "version 3 never was"),
+        ("9", "worse", "rollback: the version: expected a version of .*, got '9'"),
+        (None, " ", "^rollback: --reason: expected a sentence .*, got ' '"),
+    ],
+)
+def test_a_rollback_that_cannot_be_starts_nothing(
+    environment: Environment, to: str | None, reason: str, told: str
+) -> None:
+    registry_of(environment, NAMES).register(candidate("r3"))
+    with pytest.raises((ConfigurationError, ConflictError), match=told):
+        roll_back(environment, NAMES, reason=reason, to=to)
+    machine = NAMES.machine_arn("release")
+    assert environment.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []

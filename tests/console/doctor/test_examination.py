@@ -15,11 +15,12 @@ from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
-from tests.state_table import create_table
+from tests.console.conftest import make_machines, make_stores, stage_of
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
-PASS = json.dumps({"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "End": True}}})
+DEV = Platform(stage="dev", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=DEV, workload="electricity")
 
 
 @pytest.fixture
@@ -94,9 +95,7 @@ def test_of_several_workloads_not_all_need_be_deployed(account: None, repository
 
 def test_who_is_sent_the_alarms_of_a_deployed_stage_is_said(account: None, repository: Path) -> None:
     assert "notifications" not in found("dev", repository), "nothing is deployed"
-    states, role = boto3.client("stepfunctions"), "arn:aws:iam::123456789012:role/machine"
-    for machine in MACHINES:
-        states.create_state_machine(name=f"millrace-dev-electricity-{machine}", definition=PASS, roleArn=role)
+    make_machines(stage_of(DEV), NAMES, *MACHINES)
     topic = boto3.client("sns").create_topic(Name="millrace-dev-alarms")["TopicArn"]
     nobody = found("dev", repository)["notifications"]
     assert (nobody.verdict, nobody.found) == ("unknown", "nobody")
@@ -107,15 +106,11 @@ def test_who_is_sent_the_alarms_of_a_deployed_stage_is_said(account: None, repos
 
 
 def test_a_live_version_without_its_endpoint_is_missing_something(account: None, repository: Path) -> None:
-    states, role = boto3.client("stepfunctions"), "arn:aws:iam::123456789012:role/machine"
-    for machine in MACHINES:
-        states.create_state_machine(name=f"millrace-dev-electricity-{machine}", definition=PASS, roleArn=role)
-    platform, dynamodb = Platform(stage="dev", account="123456789012", region="eu-west-1"), boto3.client("dynamodb")
-    create_table(dynamodb, platform.state_table)
+    make_machines(stage_of(DEV), NAMES, *MACHINES)
+    make_stores(stage_of(DEV))
     assert "endpoint of electricity" not in found("dev", repository), "no version is live"
     live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
-    names = WorkloadNames(platform=platform, workload="electricity")
-    ReleasePointers(StateTable(dynamodb, names)).move(Pointers().with_live(live))
+    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers().with_live(live))
     check = found("dev", repository)["endpoint of electricity"]
     assert (check.verdict, check.found) == ("missing", "its endpoint is gone")
     assert check.advice.startswith("millrace rollback --restore --workload electricity --stage dev")

@@ -36,7 +36,7 @@ from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
-from tests.console.conftest import make_stores, stage_of
+from tests.console.conftest import make_machines, make_stores, stage_of
 from tests.infra.conftest import ELECTRICITY, synthesized
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
@@ -86,8 +86,7 @@ def test_without_a_month_it_is_the_last_one_with_a_run(environment: Environment)
 
 def test_the_preflight_of_a_release_counts_in_its_month_alone(environment: Environment) -> None:
     states, sagemaker = environment.client("stepfunctions"), environment.client("sagemaker")
-    definition = '{"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 600, "End": true}}}'
-    states.create_state_machine(name=NAMES.machine("release"), definition=definition, roleArn=ROLE)
+    make_machines(environment, NAMES, "release")
     started = states.start_execution(stateMachineArn=NAMES.machine_arn("release"))["executionArn"]
     for name in (f"{hash_of_run(started.rpartition(':')[2])}-0-0", "another"):
         sagemaker.create_processing_job(

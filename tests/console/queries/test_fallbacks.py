@@ -16,7 +16,7 @@ from millrace.console.queries.overview import lost_endpoint
 from millrace.names import Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
-from tests.console.conftest import stage_of
+from tests.console.conftest import make_machines, stage_of
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
@@ -52,9 +52,7 @@ def test_before_a_release_no_model_is_live(environment: Environment) -> None:
 def test_before_a_release_what_is_on_its_way_to_one_is_named(environment: Environment) -> None:
     create_table(environment.client("dynamodb"), PLATFORM.state_table)
     states = environment.client("stepfunctions")
-    role = f"arn:aws:iam::{PLATFORM.account}:role/machines"
-    for name in ("train", "release"):
-        states.create_state_machine(name=NAMES.machine(name), definition="{}", roleArn=role)
+    make_machines(environment, NAMES, "train", "release")
     states.start_execution(stateMachineArn=NAMES.machine_arn("train"), name="0123abcd-first")
     assert why_fallback(environment, NAMES) == "no model is live yet, train 0123abcd is on the way to one"
 

@@ -34,7 +34,7 @@ from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_b
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.workload.load import load_workload
-from tests.console.conftest import NAMES, make_stores, stage_of
+from tests.console.conftest import NAMES, make_machines, make_stores, stage_of
 
 DECLARATION = Path("workloads/electricity/workload.yaml")
 ELECTRICITY = load_workload(Path("workloads/electricity"))
@@ -138,11 +138,7 @@ def deployed(evaluation: Evaluation, account: None) -> Environment:
         found.client("s3").put_object(Bucket=bucket, Key=uri.split("/", 3)[3], Body=body)
     live = Version(package_arn="arn:p/1", version="1", model_name="m", run="run-1", baseline_uri="")
     ReleasePointers(state_of(found, names)).move(Pointers(champion=live))
-    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
-    for machine in ("ingest", "monitor"):
-        found.client("stepfunctions").create_state_machine(
-            name=names.machine(machine), definition=definition, roleArn="arn:aws:iam::123456789012:role/machine"
-        )
+    make_machines(found, names, "ingest", "monitor")
     return found
 
 

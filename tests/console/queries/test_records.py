@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -14,26 +13,23 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.actions.rollback import roll_back
 from millrace.console.demo.electricity import STORY
 from millrace.console.environment import Environment
-from millrace.console.presenters.catalogue import run_title
 from millrace.console.queries.decisions import find_days, find_decision
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.lineage import trace
 from millrace.console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
-from millrace.console.queries.versions import decision_on, find_versions, registry_of, state_of, status_of
+from millrace.console.queries.versions import decision_on, find_versions, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import object_key, to_line
-from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided
 from millrace.release.registry import WAS_LIVE, Package
 from millrace.state.audit import Record
-from millrace.state.leases import Leases
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import parse_utc
 from tests import builders
 from tests.console.conftest import make_stores, stage_of
@@ -274,68 +270,6 @@ def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(environment: En
     put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
     last = list(trace(environment, NAMES, "call-0"))[-1]
     assert (last.state, last.detail) == ("broken", "its metadata has no run, tag, snapshot_id, rows, gate")
-
-
-@pytest.fixture
-def second_live(environment: Environment) -> Environment:
-    """Version 2 is live, version 1 was; version 3 was never released."""
-    registry = registry_of(environment, NAMES)
-    for run in ("run-1", "run-2", "run-3"):
-        made = registry.register(replace(CANDIDATE, run=run))
-        if run != "run-3":
-            registry.mark_live(made, execution="released")
-    first, second = (version(number, NAMES.package_arn(str(number))) for number in (1, 2))
-    ReleasePointers(state_of(environment, NAMES)).move(Pointers(champion=second, previous=first))
-    role = "arn:aws:iam::123456789012:role/machine-role"
-    definition = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 600, "End": True}}}
-    environment.client("stepfunctions").create_state_machine(
-        name=NAMES.machine("release"), definition=json.dumps(definition), roleArn=role
-    )
-    return environment
-
-
-def test_the_machine_is_asked_for_the_previous_version(second_live: Environment) -> None:
-    started = roll_back(second_live, NAMES, reason="worse since Tuesday")
-    assert (started.version, started.replaced) == ("1", "2")
-    assert run_title(NAMES, "release", {"rollback": {"to": "1"}}) == "back to version 1"
-    assert run_title(NAMES, "release", {"rollback": {"reason": "r"}}) == "back to the version before"
-    said = second_live.client("stepfunctions").describe_execution(executionArn=started.execution)
-    assert json.loads(said["input"]) == {
-        "cause": "command",
-        "rollback": {
-            "reason": "worse since Tuesday",
-            "who": second_live.client("sts").get_caller_identity()["Arn"],
-            "to": "1",
-        },
-    }
-
-
-@pytest.mark.parametrize(
-    ("to", "told"),
-    [
-        ("2", "got 2, which is"),
-        ("3", "version 3 never was"),
-        ("9", "rollback: the version: expected a version of .*, got '9'"),
-    ],
-)
-def test_a_rollback_that_cannot_be_starts_nothing(second_live: Environment, to: str, told: str) -> None:
-    with pytest.raises(ConfigurationError if to == "9" else ConflictError, match=told):
-        roll_back(second_live, NAMES, reason="r", to=to)
-    with pytest.raises(ConfigurationError, match=r"^rollback: --reason: expected a sentence .*, got ' '"):
-        roll_back(second_live, NAMES, reason=" ")
-    machine = NAMES.machine_arn("release")
-    assert second_live.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
-
-
-def test_a_lease_counts_while_its_holder_runs(second_live: Environment) -> None:
-    """A holder that has ended is cleaned up soon: it is no reason to refuse."""
-    leases, until = Leases(state_of(second_live, NAMES)), parse_utc("2100-01-01T00:00:00Z")
-    first = roll_back(second_live, NAMES, reason="r")
-    leases.take("release", holder=first.execution, as_of=parse_utc("1997-01-01T00:00:00Z"), expires_at=until)
-    with pytest.raises(ConflictError, match=f"expected no release to run, {first.execution} does"):
-        roll_back(second_live, NAMES, reason="r")
-    second_live.client("stepfunctions").stop_execution(executionArn=first.execution)
-    assert roll_back(second_live, NAMES, reason="r").version == "1"
 
 
 def test_the_reasons_of_a_run_name_what_was_wrong_most_often(environment: Environment, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,10 @@ from millrace.console.queries.versions import registry_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, Platform, WorkloadNames
 from tests import builders
-from tests.console.conftest import make_stores, stage_of
+from tests.console.conftest import make_machines, make_stores, stage_of
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-DEFINITION = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
 CANDIDATE = builders.candidate()
 
 
@@ -33,12 +31,7 @@ def environment(account: None) -> Environment:
 def deployed(environment: Environment) -> Environment:
     make_stores(environment, "lake", "artefacts")
     environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-    for machine in MACHINES:
-        environment.client("stepfunctions").create_state_machine(
-            name=NAMES.machine(machine),
-            definition=json.dumps(DEFINITION),
-            roleArn=f"arn:aws:iam::{PLATFORM.account}:role/x",
-        )
+    make_machines(environment, NAMES, *MACHINES)
     return environment
 
 
