@@ -23,6 +23,10 @@ from millrace.state.table import StateTable
 from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.end_to_end.test_sweep import sweeping
 
+pytestmark = pytest.mark.night(
+    "by day sequences of accidents wait for a person, and each decision of the function is tried"
+)
+
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 REST_S = 300.0

@@ -23,6 +23,8 @@ from millrace.state.leases import Leases
 from tests.climbing import NAMES, NEVER, later, live, pairs, predict, shown, table, turned, types
 from tests.electricity import SAMPLE, changed_electricity, drop
 
+pytestmark = pytest.mark.night("by day sequences of accidents walk the phase, and people answer the queue of reviews")
+
 CLOCK = datetime.fromisoformat("1997-06-14T08:00:00+00:00")
 KNOWN, MORE = 11_500, 6_000
 A_DAY = 40

@@ -22,6 +22,8 @@ from millrace.workload.policy import Costs
 from tests.electricity import changed_electricity, drop
 from tests.end_to_end.test_decision_policy import ASKED, CLOCK, KNOWN, NAMES, SAMPLE, predict
 
+pytestmark = pytest.mark.night("by day both roads act alike by a cost, and a policy of a promised error is lived")
+
 COSTS = Costs(false_positive=5, false_negative=8, review=1.5, currency="EUR")
 POLICY = """
 policy:

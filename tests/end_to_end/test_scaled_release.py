@@ -23,6 +23,10 @@ from tests.end_to_end.callers import Caller, create_caller, declare_api, meanwhi
 from tests.localcloud.waiting import until
 from tests.registered import register, tell
 
+pytestmark = pytest.mark.night(
+    "by day a release is walked on two instances while callers ask, and the local cloud scales by itself"
+)
+
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 KNOWN, TARGET, MOST, REQUESTS, CALLERS = 11_500, 12, 3, 200, 3
 BUSY, QUIET = 3 * TARGET, 3

@@ -20,6 +20,10 @@ from millrace.state.reviews import ReviewQueue
 from tests.climbing import NAMES, NEVER, later, live, pairs, predict, shown, table, turned, types
 from tests.electricity import REST_S, SAMPLE, changed_electricity, drop
 
+pytestmark = pytest.mark.night(
+    "by day sequences of accidents walk the phase, and late labels turn the floor's version around"
+)
+
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 KNOWN, MORE, DAYS, DAY = 11_500, 6_000, 8, 48
 CHANGES = {

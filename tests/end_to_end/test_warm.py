@@ -23,6 +23,8 @@ from tests.electricity import REST_S, SAMPLE, changed_electricity, drop
 from tests.end_to_end.callers import meanwhile
 from tests.registered import register, tell
 
+pytestmark = pytest.mark.night("by day sequences of accidents watch the live version beside the one before")
+
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 KNOWN, MORE, DAYS, DAY, HOURS = 11_500, 6_000, 8, 48, 240
 CHANGES = {
