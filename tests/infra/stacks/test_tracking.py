@@ -20,6 +20,7 @@ from millrace.infra.settings import settings_for
 
 MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
 APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"
+OF_AN_APP = pytest.mark.night("by day an app")
 Resources = dict[str, dict[str, Any]]
 
 
@@ -65,7 +66,9 @@ def test_without_an_mlflow_nothing_is_made_for_it(templates: dict[str, dict[str,
 
 
 @pytest.mark.parametrize(
-    ("arn", "more"), [(SERVER, set()), (APP, {"sagemaker:CallMlflowAppApi"})], ids=["server", "app"]
+    ("arn", "more"),
+    [pytest.param(SERVER, set(), marks=OF_AN_APP), (APP, {"sagemaker:CallMlflowAppApi"})],
+    ids=["server", "app"],
 )
 def test_a_named_mlflow_is_what_the_function_records_in(
     training: Callable[..., Resources], arn: str, more: set[str]
@@ -86,7 +89,7 @@ def test_a_named_mlflow_is_what_the_function_records_in(
     ("word", "kind", "attribute"),
     [
         ("app", "AWS::SageMaker::MlflowApp", "Arn"),
-        ("server", "AWS::SageMaker::MlflowTrackingServer", "TrackingServerArn"),
+        pytest.param("server", "AWS::SageMaker::MlflowTrackingServer", "TrackingServerArn", marks=OF_AN_APP),
     ],
 )
 def test_the_platform_makes_the_mlflow_that_is_asked_for(
@@ -122,9 +125,7 @@ def test_what_is_no_mlflow_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("requirements", "speaks"), [("requirements-managed.txt", True), ("requirements.txt", False)])
-@pytest.mark.parametrize(
-    "arn", [APP, pytest.param(SERVER, marks=pytest.mark.night("by day the ARN of an app"))], ids=["app", "server"]
-)
+@pytest.mark.parametrize("arn", [APP, pytest.param(SERVER, marks=OF_AN_APP)], ids=["app", "server"])
 def test_the_layer_speaks_to_what_an_arn_names(arn: str, requirements: str, speaks: bool) -> None:
     """The layer of a file does not know ARNs: the control."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -25,7 +25,13 @@ def resident(tensors: dict[str, torch.Tensor]) -> Resident:
     return Resident(tensors=tensors, target_N=torch.zeros(len(next(iter(tensors.values())))))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(one, marks=[pytest.mark.night("by day the other cell of the kind")] * (one in ("lstm", "rnn")))
+        for one in FAMILIES
+    ],
+)
 def test_the_graph_measures_the_same_distance(family: str) -> None:
     import onnxruntime
 

@@ -40,7 +40,7 @@ def test_the_bound_is_the_quantile_of_hotellings_distribution(directions: int, r
 
 @pytest.fixture(scope="module")
 def known() -> list[HeldAnswers]:
-    return [held(260, seed, rate=0.05) for seed in range(50)]
+    return [held(260, seed, rate=0.05) for seed in range(20)]
 
 
 @pytest.mark.parametrize("rows", [FEWEST, 30, 200, 5_000])

@@ -112,7 +112,13 @@ def test_a_rise_alarms() -> None:
     assert 0.1 < found.bound < 0.35
 
 
-@pytest.mark.parametrize(("days", "apart", "level"), [(8, 0.0, 0.15), (15, 0.0, 0.02), (15, 0.5, 0.15)])
+@pytest.mark.parametrize(
+    ("days", "apart", "level"),
+    [
+        *(pytest.param(*one, marks=pytest.mark.night("by day unlike days")) for one in ((8, 0, 0.15), (15, 0, 0.02))),
+        (15, 0.5, 0.15),
+    ],
+)
 def test_without_a_history_an_error_alarms_above_the_interval_of_the_test_error(
     days: int, apart: float, level: float
 ) -> None:

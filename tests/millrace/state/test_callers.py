@@ -45,7 +45,9 @@ def test_all_sessions_of_a_role_share_a_bucket_and_other_callers_have_their_own(
     assert through(buckets, [0.0], "arn:aws:iam::123456789012:user/ann") == 1
 
 
-@pytest.mark.parametrize("copies", [1, 3, 20])
+@pytest.mark.parametrize(
+    "copies", [*(pytest.param(some, marks=pytest.mark.night("by day the most copies")) for some in (1, 3)), 20]
+)
 def test_many_copies_let_through_no_more_than_the_bound_and_nearly_all_of_it(table: StateTable, copies: int) -> None:
     rate, burst, seconds = 50, 40, 10
     buckets = [CallerBuckets(table, requests_per_s=rate, burst=burst) for _ in range(copies)]
