@@ -1,7 +1,7 @@
-"""Who writes to and reads from what lies under the customer key, and may he use it: as AWS asks, and no emulator does.
+"""Which services use the customer key on their own account, and may they: as AWS asks, and no emulator does.
 
-Every pair is found in the templates of AWS's stages. A service that acts on its own account needs the key's policy, one
-that acts in a role's name needs the role's; what is forgotten there is lost on AWS without an error."""
+Every use is found in the templates of AWS's stages; what the key's policy forgets is lost on AWS without an error. What
+acts in a role's name is asked for its rights by the local cloud (`tests/end_to_end/test_permissions.py`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Use:
     """Who does what, in words."""
     where: str
     who: str
-    """A service principal, or the name of the role in whose name a service acts."""
+    """A service principal."""
     actions: tuple[str, ...]
     context: Mapping[str, str] = field(default_factory=dict)
     """Condition values that the service is known to send; nothing else is in the request."""
@@ -42,6 +42,8 @@ BY_THE_CALLER = {
     "AWS::Athena::WorkGroup": "Athena writes results with the permissions of who runs the query",
     "AWS::DynamoDB::Table": "DynamoDB uses the key with the permissions of who reads or writes an item",
     "AWS::S3::Bucket": "S3 uses the key with the permissions of who gets or puts an object",
+    "AWS::Lambda::Function": "Lambda reads a function's variables in the name of its role",
+    "AWS::Scheduler::Schedule": "Scheduler reads a schedule's input in the name of its role",
     "AWS::ECR::Repository": "ECR makes grants for itself with the permissions of who makes the repository",
 }
 """Types under the key that no service writes to on its own account; `test_permissions.py` asks their callers."""
@@ -55,40 +57,12 @@ def resources(templates: Templates, kind: str) -> Iterator[tuple[str, Resource]]
                 yield f"{stack} {name}", resource.get("Properties", {})
 
 
-def plain(value: Any) -> str:
-    """Text with deploy-time values as words."""
-    if isinstance(value, str):
-        return value
-    if "Fn::Join" in value:
-        return "".join(map(plain, value["Fn::Join"][1]))
-    return json.dumps(value)
-
-
-def roles(templates: Templates) -> dict[str, Any]:
-    """The policy of each role by name."""
-    return {
-        properties["RoleName"]: properties["Policies"][0]["PolicyDocument"]
-        for _, properties in resources(templates, "AWS::IAM::Role")
-    }
-
-
-def role_of(template: Mapping[str, Any], reference: Any) -> str:
-    """The name of the role that a `Fn::GetAtt` of its ARN means."""
-    return str(template["Resources"][reference["Fn::GetAtt"][0]]["Properties"]["RoleName"])
-
-
 def uses(templates: Templates) -> Iterator[Use]:
     """Every use of the customer key by a service."""
     yield from _of_events(templates)
     yield from _of_alarms(templates)
     yield from _of_topics(templates)
     yield from _of_logs(templates)
-    for stack, template in templates.items():
-        for name, resource in template["Resources"].items():
-            found = _IN_A_ROLE.get(resource["Type"])
-            if found:
-                yield from found(f"{stack} {name}", template, resource["Properties"])
-    yield from _of_jobs(templates)
 
 
 def queues(templates: Templates) -> dict[str, Resource]:
@@ -199,129 +173,6 @@ def _of_logs(templates: Templates) -> Iterator[Use]:
         )
 
 
-def _of_schedule(where: str, template: Mapping[str, Any], schedule: Resource) -> Iterator[Use]:
-    """Scheduler reads the input in the role's name.
-
-    https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html"""
-    role = role_of(template, schedule["Target"]["RoleArn"])
-    assert schedule.get("KmsKeyArn"), where
-    arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{schedule['Name']}"
-    yield Use(
-        kind="Scheduler reads a schedule's input",
-        where=where,
-        who=role,
-        actions=("kms:Decrypt",),
-        context={"kms:encryptioncontext:aws:scheduler:schedule:arn": arn},
-    )
-
-
-def _of_function(where: str, template: Mapping[str, Any], function: Resource) -> Iterator[Use]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html"""
-    role = role_of(template, function["Role"])
-    assert function.get("KmsKeyArn"), where
-    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function['FunctionName']}"
-    yield Use(
-        kind="Lambda reads a function's variables",
-        where=where,
-        who=role,
-        actions=("kms:Decrypt",),
-        context={"kms:encryptioncontext:aws:lambda:functionarn": arn},
-    )
-    if "sagemaker:CreateModelCard" in json.dumps(roles({"": dict(template)})[role]):
-        # What CloudFormation's handler of the type needs; the guide names no rights.
-        # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
-        assert _is_key(function["Environment"]["Variables"]["MILLRACE_KEY_ARN"]), where
-        yield Use(
-            kind="SageMaker keeps a model card",
-            where=where,
-            who=role,
-            actions=("kms:CreateGrant", "kms:DescribeKey", "kms:GenerateDataKey"),
-            context={"kms:grantisforawsresource": "true"},
-        )
-
-
-def _of_mapping(where: str, template: Mapping[str, Any], mapping: Resource) -> Iterator[Use]:
-    """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html"""
-    name = mapping["FunctionName"].rpartition(":")[2]
-    functions = [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::Lambda::Function"]
-    (function,) = [one for one in functions if one["FunctionName"] == name]
-    yield Use(
-        kind="Lambda polls a queue", where=where, who=role_of(template, function["Role"]), actions=("kms:Decrypt",)
-    )
-
-
-_IN_A_ROLE = {
-    "AWS::Scheduler::Schedule": _of_schedule,
-    "AWS::Lambda::Function": _of_function,
-    "AWS::Lambda::EventSourceMapping": _of_mapping,
-}
-
-
-def _of_jobs(templates: Templates) -> Iterator[Use]:
-    """Volumes and outputs of SageMaker, in the role of the job or, for an endpoint, of who makes its configuration.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
-    for stack, template in templates.items():
-        for name, resource in template["Resources"].items():
-            if resource["Type"] == "AWS::StepFunctions::StateMachine":
-                definition = json.loads(plain_definition(resource["Properties"]["DefinitionString"]))
-                machine = role_of(template, resource["Properties"]["RoleArn"])
-                for state, task in definition["States"].items():
-                    yield from _of_task(f"{stack} {name} {state}", task, machine, stack)
-
-
-def plain_definition(text: Any) -> str:
-    """With a word where a deploy-time value stands."""
-    if isinstance(text, str):
-        return text
-    return "".join(part if isinstance(part, str) else "key" for part in text["Fn::Join"][1])
-
-
-def _of_task(where: str, task: Mapping[str, Any], machine: str, stack: str) -> Iterator[Use]:
-    given = task.get("Parameters", {})
-    kind = task.get("Resource", "").rpartition("sagemaker:")[2].removesuffix(".sync")
-    # A transform job takes the role of its model.
-    role = given.get("RoleArn", "").rpartition("/")[2] or f"{stack.rpartition('-')[0]}-model"
-    volumes = {
-        "createTrainingJob": given.get("ResourceConfig", {}).get("VolumeKmsKeyId"),
-        "createProcessingJob": given.get("ProcessingResources", {}).get("ClusterConfig", {}).get("VolumeKmsKeyId"),
-        "createTransformJob": given.get("TransformResources", {}).get("VolumeKmsKeyId"),
-    }
-    outputs = {"createTrainingJob": "OutputDataConfig", "createProcessingJob": "ProcessingOutputConfig"}
-    if volumes.get(kind):
-        yield Use(
-            kind="SageMaker encrypts a job's volume",
-            where=where,
-            who=role,
-            actions=("kms:CreateGrant",),
-            context={"kms:grantisforawsresource": "true"},
-        )
-    if kind in outputs:
-        assert given[outputs[kind]].get("KmsKeyId"), where
-        yield Use(
-            kind="SageMaker writes a job's output",
-            where=where,
-            who=role,
-            actions=("kms:Encrypt", "kms:GenerateDataKey", "kms:Decrypt"),
-        )
-    if kind == "createTransformJob":
-        assert given["TransformOutput"].get("KmsKeyId"), where
-        yield Use(
-            kind="SageMaker writes what a transform job answered",
-            where=where,
-            who=role,
-            actions=("kms:GenerateDataKey", "kms:Decrypt"),
-        )
-    if kind == "createEndpointConfig" and given.get("KmsKeyId"):
-        yield Use(
-            kind="SageMaker encrypts an endpoint's volumes",
-            where=where,
-            who=machine,
-            actions=("kms:CreateGrant",),
-            context={"kms:grantisforawsresource": "true"},
-        )
-
-
 KINDS = {
     "EventBridge sends to a queue",
     "EventBridge keeps a bus's events",
@@ -329,14 +180,6 @@ KINDS = {
     "An alarm notifies a topic",
     "A budget notifies a topic",
     "CloudWatch keeps a log",
-    "Scheduler reads a schedule's input",
-    "Lambda reads a function's variables",
-    "Lambda polls a queue",
-    "SageMaker encrypts a job's volume",
-    "SageMaker keeps a model card",
-    "SageMaker writes a job's output",
-    "SageMaker writes what a transform job answered",
-    "SageMaker encrypts an endpoint's volumes",
 }
 
 
@@ -346,43 +189,11 @@ def key_policy(templates: Templates) -> dict[str, Any]:
     return dict(key["KeyPolicy"])
 
 
-def refused(use: Use, key: Mapping[str, Any], policies: Mapping[str, Any]) -> list[str]:
-    """The actions that the use needs and that nobody allows."""
-    return [action for action in use.actions if not _allowed(use, action, key, policies)]
-
-
-def _allowed(use: Use, action: str, key: Mapping[str, Any], policies: Mapping[str, Any]) -> bool:
+def refused(use: Use, key: Mapping[str, Any]) -> list[str]:
+    """The actions that the use needs and that the key's policy does not allow."""
     context = {**dict.fromkeys(GLOBAL_KEYS, ()), **{name: (value,) for name, value in use.context.items()}}
-    if use.who.endswith(".amazonaws.com"):
-        request = Request(action=action, resources=("*",), context=context, principal=(use.who,))
-        return verdict([json.dumps(key)], request, with_principal=True) == "Allow"
-    account = Request(
-        action=action, resources=("*",), context=context, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT)
-    )
-    by_role = Request(action=action, resources=(KEY,), context=context)
-    policy = json.dumps(resolved(policies[use.who]))
-    return verdict([json.dumps(key)], account, with_principal=True) == "Allow" and verdict([policy], by_role) == "Allow"
-
-
-KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
-
-
-def resolved(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """With the key's ARN where a stack reads it from its parameter."""
-    return {
-        **policy,
-        "Statement": [
-            {
-                **one,
-                "Resource": [KEY if _is_key(resource) else plain(resource) for resource in _listed(one["Resource"])],
-            }
-            for one in policy["Statement"]
-        ],
-    }
-
-
-def _is_key(value: Any) -> bool:
-    return isinstance(value, dict) and "keyarn" in json.dumps(value).lower()
+    requests = [Request(action=one, resources=("*",), context=context, principal=(use.who,)) for one in use.actions]
+    return [one.action for one in requests if verdict([json.dumps(key)], one, with_principal=True) != "Allow"]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -396,12 +207,10 @@ def stage(request: pytest.FixtureRequest, templates: dict[str, Templates]) -> Te
 
 
 def test_every_use_of_the_key_is_allowed(stage: Templates) -> None:
-    """By the policy of the key to services, by that of the role to those who act in its name."""
-    found, key, policies = list(uses(stage)), key_policy(stage), roles(stage)
+    found, key = list(uses(stage)), key_policy(stage)
     assert {use.kind for use in found} == KINDS
-    wrong = [f"{use.where}: {use.kind}: {use.who} may not {refused(use, key, policies)}" for use in found
-             if refused(use, key, policies)]  # fmt: skip
-    assert wrong == []
+    wrong = {(use.where, use.kind, use.who): less for use in found if (less := refused(use, key))}
+    assert wrong == {}
 
 
 def test_receivers_let_their_senders_in(stage: Templates) -> None:
@@ -434,8 +243,7 @@ def test_every_type_under_the_key_is_looked_at(stage: Templates) -> None:
         if resource["Type"] not in ("AWS::IAM::Role", "AWS::KMS::Key")
         and any("kms" in name.lower() for name in _names(resource.get("Properties", {})))
     }
-    looked_at = {"AWS::Events::EventBus", "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::SNS::Topic",
-                 "AWS::SQS::Queue", "AWS::Scheduler::Schedule"}  # fmt: skip
+    looked_at = {"AWS::Events::EventBus", "AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::SQS::Queue"}
     assert under_key == looked_at | set(BY_THE_CALLER)
 
 
@@ -465,23 +273,24 @@ def test_the_key_lets_in_only_services_of_this_account(stage: Templates) -> None
     """The same requests from elsewhere: another account's source, another account's log."""
     key = key_policy(stage)
     for use in uses(stage):
-        if use.who.endswith(".amazonaws.com"):
-            strange = {name: value.replace(ACCOUNT, "999999999999") for name, value in use.context.items()}
-            foreign = Use(kind=use.kind, where=use.where, who=use.who, actions=use.actions, context=strange)
-            assert refused(foreign, key, {}) == list(use.actions), use.kind
+        strange = {name: value.replace(ACCOUNT, "999999999999") for name, value in use.context.items()}
+        foreign = Use(kind=use.kind, where=use.where, who=use.who, actions=use.actions, context=strange)
+        assert refused(foreign, key) == list(use.actions), use.kind
 
 
 def test_no_statement_of_the_key_is_spare(stage: Templates) -> None:
-    """Without a statement, or a principal or action of it, some use is refused; the account's is asked for roles."""
-    found, key, policies = list(uses(stage)), key_policy(stage), roles(stage)
+    """Without a statement, or a principal or action of it, some use is refused. The account's lets its roles in."""
+    found, key = list(uses(stage)), key_policy(stage)
     for less, what in fewer(key):
-        assert any(refused(use, less, policies) for use in found), what
+        assert any(refused(use, less) for use in found), what
 
 
 def fewer(key: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """The policy less one service or one action of one statement, and what was taken away."""
     for place, statement in enumerate(key["Statement"]):
         name = statement["Sid"]
+        if "AWS" in statement["Principal"]:
+            continue
         for part in ("Action", "Principal"):
             values = _listed(statement["Action"] if part == "Action" else next(iter(statement["Principal"].values())))
             for value in values:
@@ -494,17 +303,3 @@ def fewer(key: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
                 else:
                     less["Statement"][place]["Principal"] = {"Service": left}
                 yield less, f"{name}: {part} {value}"
-
-
-def test_a_forgotten_permission_of_a_role_is_found(stage: Templates) -> None:
-    """The control: without the key a function, a job and machines with their schedules are found by name."""
-    key, policies = key_policy(stage), roles(stage)
-    prefix = next(name for name in policies if name.endswith("-monitoring-machines")).removesuffix(
-        "-monitoring-machines"
-    )
-    for owner in ("monitoring-machines", "ingestion-machines", "registration", "job", "release-machines"):
-        policy = policies[f"{prefix}-{owner}"]
-        less = [one for one in policy["Statement"] if not any(action.startswith("kms:") for action in one["Action"])]
-        worse = {**policies, f"{prefix}-{owner}": {**policy, "Statement": less}}
-        wrong = {use.who for use in uses(stage) if refused(use, key, worse)}
-        assert wrong == {f"{prefix}-{owner}"}
