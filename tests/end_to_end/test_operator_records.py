@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable
@@ -11,24 +10,19 @@ from math import nextafter
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 from millrace.aws.objects import split_uri
 from millrace.console.cli.app import app
-from millrace.console.demo.months import SAMPLE, months
 from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from millrace.console.queries.decisions import find_days
 from millrace.console.queries.lineage import trace
 from millrace.console.queries.link import Link
 from millrace.console.queries.replay import archived
-from millrace.console.queries.versions import state_of
 from millrace.decisions.store import find_decision
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
-from millrace.state.unanswered import UnansweredAlarms
-from millrace.workload.prices import usd_per_hour
 from tests.end_to_end.conftest import Lived
 
 Run = Callable[..., Result]
@@ -52,152 +46,6 @@ def place(lived: Lived) -> Environment:
 def last_decision(lived: Lived, place: Environment) -> str:
     day = next(find_days(place, lived.names))
     return day.decisions[-1].id
-
-
-def test_versions(run: Run, lived: Lived) -> None:
-    """Two versions and the model that was refused, as the story tells them."""
-    found = json.loads(run("versions", "--json").stdout)
-    assert [(one["version"], one["status"], one["reason"]) for one in found] == [
-        (None, "refused", "alarm"),
-        ("2", "live", "alarm"),
-        ("1", "previous", "first"),
-    ]
-    refused, second, first = found
-    assert (first["trained_at"][:10], second["trained_at"][:10]) == ("1997-01-01", "1997-05-15")
-    assert second["live_at"] is not None
-    assert first["rows"] == 11_472
-    for one in (first, second):
-        package = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{lived.names.package_group}/{one['version']}"
-        known = lived.cloud.client("sagemaker").describe_model_package(ModelPackageName=package)
-        metadata = known["CustomerMetadataProperties"]
-        assert one["digests"] == {name: metadata[f"{name}_digest"] for name in one["digests"]}
-        assert len(one["digests"]) == 9
-        assert one["snapshot_id"] == metadata["snapshot_id"]
-        assert all(gate["passed"] for gate in one["gates"])
-    broken = [gate for gate in refused["gates"] if not gate["passed"]]
-    assert "calibration" in [gate["name"] for gate in broken]
-    assert all(gate["measured"] > gate["bound"] for gate in broken if gate["name"] == "calibration")
-    table = run("versions").stdout
-    assert "non_inferiority" in table
-    assert "✗ calibration: expected calibration error 0." in table
-    assert "% right" in table
-
-
-def test_alarms_and_windows(run: Run) -> None:
-    """The alarm that stays, the error below its bound, and the windows behind them."""
-    told = json.loads(run("alarms", "--json").stdout)
-    found = {alarm["name"]: alarm for alarm in told["alarms"]}
-    assert (found["input-drift"]["state"], found["input-drift"]["figure"]) == ("ALARM", 224)
-    assert (found["error"]["state"], found["error"]["figure"] < found["error"]["bound"]) == ("OK", True)
-    windows = json.loads(run("monitor", "--json", "--limit", "0").stdout)["windows"]
-    assert max(window["ratios"]["input-drift"] for window in windows) == 224
-    assert any(window["labelled"] for window in windows)
-    table = run("monitor", "--limit", "3").stdout
-    assert table.split()[:5] == ["from", "to", "version", "decisions", "labelled"]
-    assert run("alarms").stdout.split()[:4] == ["alarm", "state", "severity", "since"]
-
-
-def test_alarms_show_what_somebody_has_acknowledged(lived: Lived, place: Environment, run: Run) -> None:
-    known = UnansweredAlarms(state_of(place, lived.names))
-    before = known.find().get("input-drift")
-    for alarm in ("input-drift", "error"):  # the latter is not raised
-        known.acknowledge(alarm, by="arn:ann", as_of=place.now())
-    try:
-        table, told = run("alarms").stdout, json.loads(run("alarms", "--json").stdout)
-    finally:
-        known.end("error")
-        known.end("input-drift")
-        if before:
-            known.begin("input-drift", as_of=before.since)
-    assert table.count("acknowledged") == 1
-    assert re.search(r"^input-drift +ALARM, acknowledged ", table, re.MULTILINE)
-    assert told["acknowledged"] == {"input-drift": "arn:ann"}
-
-
-def test_decisions_that_cannot_be_read_are_named_with_their_object(lived: Lived, run: Run) -> None:
-    bucket, key = split_uri(lived.names.lake_uri("decisions", "date=1997-05-04", "stranger.jsonl"))
-    s3 = lived.cloud.client("s3")
-    s3.put_object(Bucket=bucket, Key=key, Body=b"no decision\n")
-    try:
-        said = run("decisions", "--from", "1997-05-04", "--to", "1997-05-04").stderr
-    finally:
-        s3.delete_object(Bucket=bucket, Key=key)
-    assert said.startswith(f"s3://{bucket}/{key}: one line of it cannot be read as decisions\n")
-
-
-def test_quarantine(run: Run, tmp_path: Path) -> None:
-    """The label file with a day twice, and the one row out of range; nothing else was refused."""
-    told = json.loads(run("quarantine", "--json", "--limit", "0").stdout)
-    assert told["reasons"] == {"duplicate_key": 48, "range": 1}
-    assert len(told["rows"]) == 49
-    (row,) = json.loads(run("quarantine", "--json", "--reason", "range").stdout)["rows"]
-    wanted = {"feed": "scoring", "drop": "electricity/scoring/week.csv", "column": "nswdemand", "expected": "<= 1"}
-    assert {name: row[name] for name in wanted} == wanted
-    assert (row["got"], row["line"]) == ("17.5", 102)
-    assert [row["line"] for row in told["rows"] if row["reason"] == "duplicate_key"] == list(range(194, 242))
-    nothing = json.loads(run("quarantine", "--json", "--drop", "eek.csv").stdout)
-    assert nothing == {"reasons": {}, "rows": []}
-    for ending, read in ((".parquet", _parquet), (".csv", _csv)):
-        assert run("quarantine", "--drop", "week.csv", "--export", str(tmp_path / f"r{ending}")).exit_code == 0
-        (kept,) = read(tmp_path / f"r{ending}")
-        assert json.loads(kept["raw"])["nswdemand"] == 17.5
-    assert "No row was refused" in run("quarantine", "--reason", "pattern").stdout
-    assert "and 29 more" in run("quarantine").stderr
-
-
-def _parquet(path: Path) -> list[dict[str, Any]]:
-    return list(pq.read_table(path).to_pylist())
-
-
-def _csv(path: Path) -> list[dict[str, Any]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_decisions(run: Run, lived: Lived, last_decision: str) -> None:
-    day = "1997-05-14"
-    found = [json.loads(line) for line in run("decisions", "--from", day, "--to", day, "--json").stdout.splitlines()]
-    assert len(found) == 48 == len({one["id"] for one in found})
-    assert {one["event_time"][:10] for one in found} == {day}
-    assert {one["model_version"] for one in found} == {"1"}
-    assert [one["event_time"] for one in found] == sorted((one["event_time"] for one in found), reverse=True)
-    newest = [json.loads(line) for line in run("decisions", "--limit", "3", "--json").stdout.splitlines()]
-    assert newest[0]["id"] == last_decision
-    assert len(newest) == 3
-    (one,) = map(json.loads, run("decisions", "--id", last_decision, "--json").stdout.splitlines())
-    assert (one["id"], one["model_version"]) == (last_decision, "2")
-    assert last_decision in run("decisions", "--limit", "1").stdout
-    assert "No decision" in run("decisions", "--from", "2001-01-01").stdout
-
-
-def test_cost(run: Run) -> None:
-    """One run in May, for whose version the month's money was reserved."""
-    may = json.loads(run("cost", "--month", "1997-05", "--json").stdout)
-    lines = {line["what"]: line for line in may["lines"] if line["billed"] == "once"}
-    assert set(lines) == {"training", "processing", "preflight", "functions", "endpoint"}, (
-        "nothing was scored by file in May"
-    )
-    spent, endpoint = lines["training"], lines["endpoint"]
-    assert spent["which"].endswith(", version 2")
-    assert may["reserved_usd"] == pytest.approx(spent["reserved_usd"], abs=0.01)
-    assert may["budget_usd"] == 50
-    assert 0 < spent["usd"] == pytest.approx(spent["count"] / 3600 * usd_per_hour("ml.m5.large"))
-    assert spent["usd"] < spent["reserved_usd"]
-    assert (endpoint["count"], endpoint["unit"]) == (31 * 24, "instance hours")
-    traffic = may["traffic"]
-    assert traffic["predictions"] == months(SAMPLE, "1997-05", "1997-05")[0].rows.num_rows
-    assert may["usd_per_1000"] == pytest.approx(endpoint["usd"] / traffic["predictions"] * 1000)
-    assert (traffic["calls"], traffic["repeated"]) == (98, 0)
-    assert 0 < may["use"]["busy"] <= may["use"]["busiest"] < 1
-    # Version 2 was trained in May; its evaluation has the errors of both on the same labels.
-    (gain,) = may["gains"]
-    assert gain.startswith("version 2: error ")
-    assert lines["processing"]["which"] == "2 jobs on ml.m5.large"
-    assert all(line["count"] and line["usd"] > 0 for line in lines.values())
-    assert json.loads(run("cost", "--json").stdout)["month"] == "1997-07"
-    none = json.loads(run("cost", "--month", "1996-12", "--json").stdout)
-    assert {line["what"] for line in none["lines"] if line["billed"] == "once"} == {"functions"}
-    assert none["reserved_usd"] == 0
 
 
 def test_report(run: Run, lived: Lived, tmp_path: Path) -> None:
@@ -233,17 +81,6 @@ def test_why(run: Run, last_decision: str) -> None:
     }  # fmt: skip
     assert [len(link["digest"]) for link in links if link["digest"]] == [64] * (16 + len(learnt))
     assert "✓" in run("why", last_decision).stdout
-
-
-def test_live(run: Run, lived: Lived) -> None:
-    """Version 1 until the alarm's version came, which is live still; nothing before the first release."""
-    may, now = (json.loads(run("live", *at, "--json").stdout) for at in (("--at", "1997-05-01"), ()))
-    assert (may["version"], may["until"], may["approved_by"], may["revision"]) == ("1", now["since"], "", 1)
-    assert (now["version"], now["until"], now["since"][:10]) == ("2", None, "1997-05-17")
-    endpoint = lived.cloud.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
-    assert now["endpoint_config"] == endpoint["EndpointConfigName"] != may["endpoint_config"]
-    with pytest.raises(EnvironmentNotFoundError, match=r"got 1996-05-01T00:00:00Z: the first went live 1997-01-01"):
-        run("live", "--at", "1996-05-01")
 
 
 def test_why_names_what_answered(lived: Lived, place: Environment) -> None:

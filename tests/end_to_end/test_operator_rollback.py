@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,14 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from millrace.console.actions.rollback import roll_back
 from millrace.console.cli.app import app
 from millrace.console.demo.months import SAMPLE, months
 from millrace.console.environment import Environment, local_environment
-from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
 from millrace.console.queries.versions import audit_of, state_of
-from millrace.errors import ConflictError
-from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
 from tests.end_to_end.callers import meanwhile
 from tests.end_to_end.conftest import Lived
@@ -181,63 +177,3 @@ def test_the_version_before_answers_again_and_nobody_notices(
 
 def caller_identity(place: Environment) -> str:
     return str(place.client("sts").get_caller_identity()["Arn"])
-
-
-def test_an_event_that_comes_late_does_not_undo_it(lived: Lived, place: Environment) -> None:
-    """The bus delivers at least once: the version that was rolled back is announced again."""
-    before = pointers_of(place, lived)
-    assert before.previous is not None
-    detail = {"workload": lived.names.workload, "package_arn": before.previous.package_arn, "version": "-"}
-    entry = {"EventBusName": PLATFORM.bus, "Source": "millrace", "DetailType": "model.registered"}
-    lived.cloud.client("events").put_events(Entries=[{**entry, "Detail": json.dumps(detail)}])
-    lived.rest()
-    last = newest_release(lived)
-    assert json.loads(last["input"])["detail"]["package_arn"] == before.previous.package_arn
-    assert last["status"] == "SUCCEEDED"
-    assert json.loads(last["output"])["start_release"]["answer"]["outcome"] == "done"
-    assert pointers_of(place, lived) == before
-
-
-def test_a_second_rollback_is_refused_while_the_first_runs(
-    lived: Lived, place: Environment, run: Callable[..., Result]
-) -> None:
-    """By the command, and by the machine for somebody who starts it in the console."""
-    states = lived.cloud.client("stepfunctions")
-    running = roll_back(place, lived.names, reason=REASON)
-    until_leased(place, lived, running.execution)
-    with pytest.raises(ConflictError, match=f"expected no release to run, {running.execution} does"):
-        roll_back(place, lived.names, reason=REASON)
-    asked = json.dumps({"rollback": {"reason": REASON}})
-    arn = states.start_execution(stateMachineArn=lived.names.machine_arn("release"), input=asked)["executionArn"]
-    lived.rest()
-    console = states.describe_execution(executionArn=arn)
-    assert (console["status"], console["error"]) == ("FAILED", "ConflictError")
-    assert "expected no release to run" in console["cause"]
-    assert states.describe_execution(executionArn=running.execution)["status"] in ("SUCCEEDED", "FAILED")
-
-
-def until_leased(place: Environment, lived: Lived, execution: str) -> None:
-    for _ in range(200):
-        lease = Leases(state_of(place, lived.names)).find("release")
-        if lease is not None and lease.holder == execution:
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError(f"expected the lease of {execution}")
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("--reason", "x", "--to", "999"), "expected a version of .*, got '999'"),
-        (("--reason", " "), "--reason: expected a sentence"),
-        ((), "Missing option '--reason'"),
-    ],
-)
-def test_a_rollback_that_cannot_be_is_told(
-    run: Callable[..., Result], place: Environment, lived: Lived, words: tuple[str, ...], told: str
-) -> None:
-    before = pointers_of(place, lived)
-    result = run("rollback", *words)
-    assert result.exit_code != 0
-    assert re.search(told, f"{result.output} {result.exception}")
-    assert pointers_of(place, lived) == before

@@ -14,7 +14,6 @@ from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
 from millrace.console.queries.executions import read_history
 from millrace.console.queries.history import read_steps
 from millrace.console.queries.run_logs import Log, read_log
-from millrace.names import MACHINES
 from tests.end_to_end.conftest import Lived
 
 
@@ -28,23 +27,6 @@ def told(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         return json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)
 
     return run
-
-
-def test_the_runs_are_those_that_the_story_tells(told: Callable[..., Any], lived: Lived) -> None:
-    runs = told("runs", "--limit", "1000")
-    steps = {step["id"]: step for step in lived.result["steps"] if step["kind"] in MACHINES}
-    assert {run["arn"] for run in runs} == set(steps)
-    assert {run["arn"]: run["machine"] for run in runs} == {arn: step["kind"] for arn, step in steps.items()}
-    assert [run["started"] for run in runs] == sorted((run["started"] for run in runs), reverse=True)
-    assert {run["status"] for run in runs} == {"SUCCEEDED"}
-    assert told("runs", "--status", "failed") == []
-    abouts = {machine: {run["about"] for run in runs if run["machine"] == machine} for machine in MACHINES}
-    assert abouts["score"] == {"scoring/week.csv"}
-    assert abouts["train"] == {"first", "alarm"}
-    assert abouts["release"] == {"version 1", "version 2"}
-    assert abouts["retrain"] == {"alarm input-drift", "schedule"}
-    assert {about.partition("/")[0] for about in abouts["ingest"]} == {"training", "labels"}
-    assert all(about.startswith("windows until 1997-") for about in abouts["monitor"])
 
 
 def test_a_retraining_is_shown_with_its_family(told: Callable[..., Any], lived: Lived) -> None:
@@ -61,13 +43,6 @@ def test_a_retraining_is_shown_with_its_family(told: Callable[..., Any], lived: 
     assert shown["output"]["registration"]["answer"]["version"] == "2"
     assert shown["why_not_redrivable"] == "Execution is SUCCEEDED and cannot be redriven"
     assert shown["log"] is None
-
-
-def test_a_beginning_of_many_runs_is_told_to_be_one(told: Callable[..., Any], lived: Lived) -> None:
-    names = [run["run"] for run in told("runs", "--limit", "1000")]
-    shared = next(letter for letter in "0123456789abcdef" if sum(name.startswith(letter) for name in names) > 1)
-    done = CliRunner().invoke(app, ["show", shared])
-    assert f"expected one run, '{shared}' fits" in str(done.exception)
 
 
 def log_of(lived: Lived, arn: str, state: str) -> Log:

@@ -16,7 +16,6 @@ import pytest
 
 from millrace.console.actions.acknowledge import acknowledge
 from millrace.console.demo.electricity import STORY
-from millrace.console.demo.months import SAMPLE
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.state.leases import Leases
@@ -83,20 +82,6 @@ def events_lost(cloud: LocalCloud) -> Iterator[None]:
         events.enable_rule(Name=RULE)
 
 
-@contextmanager
-def untold(cloud: LocalCloud) -> Iterator[None]:
-    """In the block neither people nor the sweep hear that a run failed."""
-    events = cloud.client("events")
-    rules = (NAMES.platform.rule("failed-run"), f"{NAMES.prefix}-failed-runs")
-    for rule in rules:
-        events.disable_rule(Name=rule)
-    try:
-        yield
-    finally:
-        for rule in rules:
-            events.enable_rule(Name=rule)
-
-
 def drop(cloud: LocalCloud, name: str, body: bytes = b"no table\n") -> None:
     key = f"{NAMES.workload}/training/{name}"
     cloud.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
@@ -125,14 +110,6 @@ def check(cloud: LocalCloud, holders: Callable[[], list[str]], held: list[str]) 
     assert holders() == []
 
 
-def test_the_end_of_an_execution_frees_its_slot_without_the_sweep(
-    cloud: LocalCloud, holders: Callable[[], list[str]]
-) -> None:
-    drop(cloud, "good.csv")
-    cloud.wait(timeout_s=REST_S)
-    assert (len(executions(cloud, "SUCCEEDED")), holders()) == (1, [])
-
-
 def test_the_status_event_is_lost(cloud: LocalCloud, holders: Callable[[], list[str]]) -> None:
     """Of an ingestion, which holds a slot, and of a release that failed with the lease."""
     before, states = set(executions(cloud, "SUCCEEDED")), cloud.client("stepfunctions")
@@ -145,26 +122,6 @@ def test_the_status_event_is_lost(cloud: LocalCloud, holders: Callable[[], list[
     assert leases.take("release", holder=release, as_of=cloud.now(), expires_at=until_then)
     (ended,) = set(executions(cloud, "SUCCEEDED")) - before
     check(cloud, holders, [ended, release])
-
-
-def test_a_failure_whose_event_is_lost_is_mailed_by_the_sweep(cloud: LocalCloud) -> None:
-    """And one that was mailed at once is not mailed again."""
-    states, machine = cloud.client("stepfunctions"), NAMES.machine_arn("release")
-    with sweeping(cloud):
-        pass_hours(cloud, 1)  # what failed before is behind the cursor
-    before = len(mails(cloud))
-    with untold(cloud):
-        states.start_execution(stateMachineArn=machine, name="untold")
-        cloud.wait(timeout_s=REST_S)
-    states.start_execution(stateMachineArn=machine, name="told")
-    cloud.wait(timeout_s=REST_S)
-    at_once = f"FAILED: run told of {machine}. Look: millrace show told (act; docs/runbooks.md#failed-run)"
-    assert mails(cloud)[before:] == [at_once]
-    with sweeping(cloud):
-        pass_hours(cloud, 2)
-    (late,) = mails(cloud)[before + 1 :]
-    assert late.startswith(f"FAILED: run untold of {machine}, at ")
-    assert late.endswith(f"--workload {NAMES.workload} (act; docs/runbooks.md#unheard-run)")
 
 
 def test_people_are_reminded_of_an_alarm_until_somebody_acknowledges_it(cloud: LocalCloud) -> None:
@@ -184,17 +141,6 @@ def test_people_are_reminded_of_an_alarm_until_somebody_acknowledges_it(cloud: L
         cloud.move_clock(cloud.now() + 25 * HOUR)
         cloud.wait(timeout_s=REST_S)
     assert len(mails(cloud)) == before + 1
-
-
-def test_an_execution_is_aborted(cloud: LocalCloud, holders: Callable[[], list[str]]) -> None:
-    """One with all rows of the sample: it lasts long enough to be stopped."""
-    with events_lost(cloud):
-        drop(cloud, "aborted.parquet", SAMPLE.read_bytes())
-        (running,) = until(lambda: executions(cloud, "RUNNING"))
-        cloud.client("stepfunctions").stop_execution(executionArn=running)
-        cloud.wait(timeout_s=REST_S)
-    assert executions(cloud, "ABORTED") == [running]
-    check(cloud, holders, [running])
 
 
 def test_the_worker_of_the_cleanup_is_killed(cloud: LocalCloud, build: Path, holders: Callable[[], list[str]]) -> None:
