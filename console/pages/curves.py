@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from millrace.console.pages.markup import element, together
+from millrace.console.pages.frame import Frame, places
+from millrace.console.pages.markup import element
 from millrace.console.pages.scale import Scale, apart, short
 from millrace.console.queries.training_curves import Epoch
 
-WIDTH, HEIGHT = 330.0, 190.0
-LEFT, RIGHT, TOP, BOTTOM = 38.0, 66.0, 12.0, 26.0
-"""Margins around the drawing area, in the SVG's units, as WIDTH and HEIGHT are."""
+FRAME = Frame(width=330, height=190, left=38, right=66, top=12, bottom=26)
 
 
 def curves(epochs: Sequence[Epoch]) -> Markup:
@@ -23,47 +22,32 @@ def curves(epochs: Sequence[Epoch]) -> Markup:
     # Some room above and below the curves. All losses may be equal, and a scale needs a span above 0.
     room = (max(losses) - min(losses)) * 0.08 or 0.01
     # With a single epoch both ends would be the same.
-    x = Scale(low=epochs[0].epoch, high=max(epochs[-1].epoch, epochs[0].epoch + 1), start=LEFT, stop=WIDTH - RIGHT)
-    # The y axis of SVG points down, so the low end is at the larger coordinate.
-    y = Scale(low=min(losses) - room, high=max(losses) + room, start=HEIGHT - BOTTOM, stop=TOP)
+    x = FRAME.across(epochs[0].epoch, max(epochs[-1].epoch, epochs[0].epoch + 1))
+    y = FRAME.upward(min(losses) - room, max(losses) + room)
     best = min(epochs, key=lambda epoch: epoch.validation_loss)
-    return element(
-        "svg",
-        *(_tick(y, value) for value in y.ticks(3)),
-        *(
-            element("text", f"{value:.0f}", x=x(value), y=HEIGHT - 8, class_="axis middle")
-            for value in x.ticks(5)
-            if value == int(value)
-        ),
+    return FRAME.picture(
+        *(FRAME.level(y(value), short(value)) for value in y.ticks(3)),
+        *(FRAME.below(x(value), f"{value:.0f}") for value in x.ticks(5) if value == int(value)),
         _line(epochs, x, y, lambda epoch: epoch.train_loss, "train"),
         _line(epochs, x, y, lambda epoch: epoch.validation_loss, "validation"),
         *_names(epochs[-1], y),
         *(_spot(epoch, x) for epoch in epochs),
         _best(best, x, y),
-        element("text", "epoch", x=WIDTH - RIGHT + 8, y=HEIGHT - 8, class_="axis"),
-        element("text", "loss", x=0, y=TOP - 3, class_="axis"),
-        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
-        role="img",
-        aria_label=f"Losses of {len(epochs)} epochs; the best is epoch {best.epoch}",
-    )
-
-
-def _tick(y: Scale, value: float) -> Markup:
-    return together(
-        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"),
-        element("text", short(value), x=LEFT - 8, y=y(value) + 4, class_="axis end"),
+        element("text", "epoch", x=FRAME.end + 8, y=FRAME.height - 8, class_="axis"),
+        element("text", "loss", x=0, y=FRAME.top - 3, class_="axis"),
+        label=f"Losses of {len(epochs)} epochs; the best is epoch {best.epoch}",
     )
 
 
 def _line(epochs: Sequence[Epoch], x: Scale, y: Scale, of: Callable[[Epoch], float], kind: str) -> Markup:
-    points = " ".join(f"{x(epoch.epoch):.1f},{y(of(epoch)):.1f}" for epoch in epochs)
+    points = places((x(epoch.epoch), y(of(epoch))) for epoch in epochs)
     return element("polyline", points=points, class_=f"curve {kind}")
 
 
 def _names(last: Epoch, y: Scale) -> tuple[Markup, Markup]:
     """The names of both lines at their ends."""
     train, validation = apart(y(last.train_loss), y(last.validation_loss))
-    place = WIDTH - RIGHT + 8
+    place = FRAME.end + 8
     return (
         element("text", "training", x=place, y=train + 4, class_="name train"),
         element("text", "validation", x=place, y=validation + 4, class_="name validation"),
@@ -78,25 +62,24 @@ def _spot(epoch: Epoch, x: Scale) -> Markup:
     )
     half = max((x.stop - x.start) / (x.high - x.low) / 2, 2)
     place = x(epoch.epoch) - half
-    return element(
-        "rect", element("title", title), x=place, y=TOP, width=2 * half, height=HEIGHT - TOP - BOTTOM, class_="spot"
-    )
+    tip, height = element("title", title), FRAME.foot - FRAME.top
+    return element("rect", tip, x=place, y=FRAME.top, width=2 * half, height=height, class_="spot")
 
 
 def _best(best: Epoch, x: Scale, y: Scale) -> Markup:
     """A mark at the epoch whose model was kept: the one with the lowest validation loss."""
     place = x(best.epoch)
     # In the right half the text stands left of the mark, so that it stays inside the picture.
-    left = place > (LEFT + WIDTH - RIGHT) / 2
+    left = place > (FRAME.left + FRAME.end) / 2
     return element(
         "g",
-        element("line", x1=place, x2=place, y1=TOP, y2=HEIGHT - BOTTOM, class_="best"),
+        element("line", x1=place, x2=place, y1=FRAME.top, y2=FRAME.foot, class_="best"),
         element("circle", cx=place, cy=y(best.validation_loss), r=4.5, class_="mark validation"),
         element(
             "text",
             f"kept: epoch {best.epoch}",
             x=place - 6 if left else place + 6,
-            y=TOP + 10,
+            y=FRAME.top + 10,
             class_="note end" if left else "note",
         ),
     )

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from millrace.console.pages.frame import Frame
 from millrace.console.pages.markup import element, together
 from millrace.console.pages.scale import Scale
 from millrace.tasks.metrics import ReliabilityBin
 
-SIZE, LEFT, RIGHT, TOP, BOTTOM = 200.0, 40.0, 12.0, 26.0, 34.0
-"""Side of the picture and margins around the drawing area, in the SVG's units."""
+FRAME = Frame(width=200, height=200, left=40, right=12, top=26, bottom=34)
 LARGEST = 7.0
 """Radius of the bin with the most rows, in pixels. The area of a mark is in proportion to its rows."""
 HALF = 0.5
@@ -25,28 +25,23 @@ def reliability(bins: Sequence[ReliabilityBin]) -> Markup:
     # With two classes the left half of the axis would always be empty.
     lowest = HALF if min(one.confidence for one in bins) >= HALF else 0.0
     least = min(lowest, *(one.accuracy for one in bins))
-    x = Scale(low=lowest, high=1, start=LEFT, stop=SIZE - RIGHT)
-    y = Scale(low=least, high=1, start=SIZE - BOTTOM, stop=TOP)
+    x, y = FRAME.across(lowest, 1), FRAME.upward(least, 1)
     most = max(one.rows for one in bins)
-    return element(
-        "svg",
+    return FRAME.picture(
         *(_tick(value, x, y) for value in (lowest, (lowest + 1) / 2, 1.0)),
         element("line", x1=x(lowest), y1=y(lowest), x2=x(1), y2=y(1), class_="diagonal"),
         *(_bin(one, most, x, y) for one in bins),
-        element("text", "how sure it says it is", x=(LEFT + SIZE - RIGHT) / 2, y=SIZE - 2, class_="axis middle"),
+        FRAME.below((FRAME.left + FRAME.end) / 2, "how sure it says it is", gap=2),
         element("text", "how often it is right", x=0, y=10, class_="axis"),
-        viewBox=f"0 0 {SIZE:.0f} {SIZE:.0f}",
-        role="img",
-        aria_label=f"Reliability in {len(bins)} bins: accuracy over confidence",
-        class_="reliability",
+        label=f"Reliability in {len(bins)} bins: accuracy over confidence",
+        kind="reliability",
     )
 
 
 def _tick(value: float, x: Scale, y: Scale) -> Markup:
     return together(
-        element("line", x1=LEFT, x2=SIZE - RIGHT, y1=y(value), y2=y(value), class_="grid"),
-        element("text", f"{value:.0%}", x=LEFT - 8, y=y(value) + 4, class_="axis end"),
-        element("text", f"{value:.0%}", x=x(value), y=SIZE - BOTTOM + 16, class_="axis middle"),
+        FRAME.level(y(value), f"{value:.0%}"),
+        element("text", f"{value:.0%}", x=x(value), y=FRAME.foot + 16, class_="axis middle"),
     )
 
 

@@ -9,16 +9,15 @@ from itertools import accumulate
 
 from markupsafe import Markup
 
-from millrace.console.pages.markup import element, together
+from millrace.console.pages.frame import Frame, places
+from millrace.console.pages.markup import element
 from millrace.console.pages.scale import Scale, apart, short
 from millrace.console.presenters.presenter import Tone
 from millrace.console.queries.live import reviewed_in_words
 from millrace.console.words import age, count
 from millrace.messages.climb import Climb
 
-WIDTH, HEIGHT = 330.0, 150.0
-LEFT, RIGHT, TOP, BOTTOM = 38.0, 84.0, 14.0, 26.0
-"""Margins around the drawing area, in the SVG's units, as WIDTH and HEIGHT are."""
+FRAME = Frame(width=330, height=150, left=38, right=84, top=14, bottom=26)
 VERDICTS: Mapping[str, tuple[Tone, str]] = {
     "go_on": ("good", "● passed"),
     "stop": ("bad", "▲ stopped"),
@@ -112,36 +111,20 @@ def _picture(lines: Sequence[Line], *, most: int, what: str, are_shares: bool) -
         return Markup("")
     figures = [figure for line in drawn for figure in line.figures]
     low, top = (0.0, 1.0) if are_shares else (min(*figures, max(figures) - 1), max(figures))
-    x = Scale(low=first, high=max(most, first + 1), start=LEFT, stop=WIDTH - RIGHT)
-    y = Scale(low=low, high=top, start=HEIGHT - BOTTOM, stop=TOP)
-    return element(
-        "svg",
-        *(_tick(y, value) for value in y.ticks(3)),
-        *(
-            element("text", short(value), x=x(value), y=HEIGHT - 8, class_="axis middle")
-            for value in x.ticks(4)
-            if value == int(value)
-        ),
-        None if are_shares else element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(0), y2=y(0), class_="best"),
+    x, y = FRAME.across(first, max(most, first + 1)), FRAME.upward(low, top)
+    return FRAME.picture(
+        *(FRAME.level(y(value), short(value)) for value in y.ticks(3)),
+        *(FRAME.below(x(value), short(value)) for value in x.ticks(4) if value == int(value)),
+        None if are_shares else element("line", x1=FRAME.left, x2=FRAME.end, y1=y(0), y2=y(0), class_="best"),
         *(_line(line, x, y, first) for line in drawn),
         *_names(drawn, x, y, first),
-        element("text", what, x=WIDTH - RIGHT + 8, y=HEIGHT - 8, class_="axis"),
-        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
-        role="img",
-        aria_label="; ".join(f"{line.name}: {short(line.figures[-1])} after {len(line.figures)}" for line in drawn),
-    )
-
-
-def _tick(y: Scale, value: float) -> Markup:
-    return together(
-        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"),
-        element("text", short(value), x=LEFT - 8, y=y(value) + 4, class_="axis end"),
+        element("text", what, x=FRAME.end + 8, y=FRAME.height - 8, class_="axis"),
+        label="; ".join(f"{line.name}: {short(line.figures[-1])} after {len(line.figures)}" for line in drawn),
     )
 
 
 def _line(line: Line, x: Scale, y: Scale, first: int) -> Markup:
-    places = [(x(first + number), y(figure)) for number, figure in enumerate(line.figures)]
-    points = " ".join(f"{across:.1f},{down:.1f}" for across, down in places)
+    points = places((x(first + number), y(figure)) for number, figure in enumerate(line.figures))
     return element("polyline", points=points, class_=f"curve {line.kind}")
 
 

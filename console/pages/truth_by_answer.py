@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from millrace.console.pages.frame import Frame, places
 from millrace.console.pages.markup import element, together
 from millrace.console.pages.scale import Scale, short
 from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 260.0, 220.0, 48.0, 12.0, 26.0, 34.0
-"""Size of the picture and margins around the drawing area, in the SVG's units."""
+FRAME = Frame(width=260, height=220, left=48, right=12, top=26, bottom=34)
 DOT = 3.0
 """Radius of a dot, in the SVG's units."""
 
@@ -25,21 +25,17 @@ def truth_by_answer(found: TruthByAnswer) -> Markup:
     low, high = min(numbers), max(numbers)
     # All numbers may be equal, and a scale needs a span above 0.
     high = high if high > low else low + 1
-    x = Scale(low=low, high=high, start=LEFT, stop=WIDTH - RIGHT)
-    y = Scale(low=low, high=high, start=HEIGHT - BOTTOM, stop=TOP)
+    x, y = FRAME.across(low, high), FRAME.upward(low, high)
     part = f", {found.name}" if found.name else ""
-    return element(
-        "svg",
+    return FRAME.picture(
         *(_tick(value, x, y) for value in x.ticks()),
         element("line", x1=x(low), y1=y(low), x2=x(high), y2=y(high), class_="diagonal"),
         _interval(found, x, y),
         *(_bin(one, found, x, y) for one in found.bins),
-        element("text", f"what was answered{part}", x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 2, class_="axis middle"),
+        FRAME.below((FRAME.left + FRAME.end) / 2, f"what was answered{part}", gap=2),
         element("text", "what came", x=0, y=10, class_="axis"),
-        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
-        role="img",
-        aria_label=f"What came by what was answered{part}, in {len(found.bins)} bins",
-        class_="by-answer",
+        label=f"What came by what was answered{part}, in {len(found.bins)} bins",
+        kind="by-answer",
     )
 
 
@@ -51,9 +47,8 @@ def _numbers(one: AnswerBin) -> list[float]:
 
 def _tick(value: float, x: Scale, y: Scale) -> Markup:
     return together(
-        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"),
-        element("text", short(value), x=LEFT - 8, y=y(value) + 4, class_="axis end"),
-        element("text", short(value), x=x(value), y=HEIGHT - BOTTOM + 16, class_="axis middle"),
+        FRAME.level(y(value), short(value)),
+        element("text", short(value), x=x(value), y=FRAME.foot + 16, class_="axis middle"),
     )
 
 
@@ -61,7 +56,7 @@ def _interval(found: TruthByAnswer, x: Scale, y: Scale) -> Markup | None:
     """The area of the answered intervals; None if the answers have no interval."""
     upper = [(x(one.value), y(one.upper)) for one in found.bins if one.upper is not None]
     lower = [(x(one.value), y(one.lower)) for one in found.bins if one.lower is not None]
-    points = " ".join(f"{across:.1f},{up:.1f}" for across, up in (*upper, *reversed(lower)))
+    points = places((*upper, *reversed(lower)))
     return element("polygon", points=points, class_="fan") if points else None
 
 
