@@ -7,7 +7,7 @@ STATIC := build/static
 # Of `synth`, `diff`, `images`, `prune`, `logs` and `adopt`: dev, prod or another one that cdk.json declares.
 STAGE ?= dev
 
-.PHONY: setup aws static docs demo test test-night durations size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
+.PHONY: setup aws static docs demo test test-night durations wheel size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,10 @@ test-night: setup static
 # longest first is written anew.
 durations: setup
 	$(BIN)/python -m tests.durations
+
+# The suite as a package, into build/wheel: what `millrace init` writes a project for.
+wheel: setup
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 
 # The lines of each room beside its ceiling.
 size: setup

@@ -55,8 +55,8 @@ class Environment:
         known = self.declared()
         if not known:
             raise EnvironmentNotFoundError(
-                f"expected a folder of workloads at {workloads_folder().resolve()}, got none: run it in the "
-                "repository, or name the folder in MILLRACE_WORKLOADS"
+                f"expected a folder of workloads at {workloads_folder().resolve()}, got none: run it in a "
+                "project (`millrace init` writes one), or name the folder in MILLRACE_WORKLOADS"
             )
         if not workload:
             # The deployed workloads are only looked up if the folders leave a choice: that takes calls.

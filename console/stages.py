@@ -11,12 +11,11 @@ from millrace.workload.load import workloads_folder
 
 ACT_AS = "MILLRACE_AS"
 """The variable that names the role as which a command acts; empty for the caller's own identity."""
-REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def declared_context() -> Mapping[str, Any]:
-    """The `context` of `cdk.json`: of the file beside the folder of workloads, else of the repository's own file."""
-    beside, own = workloads_folder().parent / "cdk.json", REPOSITORY / "cdk.json"
+    """The `context` of `cdk.json`: of the file beside the folder of workloads, else of the working folder."""
+    beside, own = workloads_folder().parent / "cdk.json", Path("cdk.json")
     path = beside if beside.is_file() else own
     found: Mapping[str, Any] = json.loads(path.read_text()).get("context", {}) if path.is_file() else {}
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
-from constructs import Node
+from constructs import Construct, Node
 
 from millrace.consumers.catalogue import of_stage
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
@@ -44,23 +44,53 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     # With traces, the command line would begin each warning with a place in the CDK's own program.
     context = {"aws:cdk:disable-asset-staging": True, "aws:cdk:disable-stack-trace": True}
     app = cdk.App(outdir=outdir, context=context, analytics_reporting=False)
+    add_stacks(app, settings, workloads)
+    return app
+
+
+class Millrace(Construct):
+    """The stacks of a stage as a part of another CDK app, which names stage, account and region as it likes.
+
+    `workloads` are names of folders in ./workloads, or where MILLRACE_WORKLOADS says; none means all. `options` are
+    those of the stage, as cdk.json has them below `stages`. Raises a MillraceError for what no stage can be."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: str,
+        account: str,
+        region: str,
+        workloads: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        _check_place(account, region)
+        settings = settings_for(
+            stage, account=account, region=region, options=options_of({stage: options or {}}, stage)
+        )
+        add_stacks(self, settings, chosen(workload_folders(workloads_folder()), ",".join(workloads)))
+
+
+def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Path]) -> None:
+    """Make the stacks of the platform, of the audit, and of each of these folders of workloads."""
     loaded = [(folder, load_workload(folder)) for folder in workloads]
-    every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder(REPOSITORY))]})
+    every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder())]})
     _check_names(every)
     check_stage(settings.platform, [workload for _, workload in loaded], has_api=settings.options.api is not None)
     check_cards(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
-    platform = PlatformStack(app, settings=settings, workloads=every)
-    audit = AuditStack(app, settings=settings)
+    platform = PlatformStack(scope, settings=settings, workloads=every)
+    audit = AuditStack(scope, settings=settings)
     audit.add_stack_dependency(platform)
     # Stacks read each other's ARNs from SSM, so CloudFormation does not see their order: the dependencies declare it.
     for folder, workload in loaded:
         for room in ROOMS:
-            stack = room(app, settings=settings, workload=workload, folder=folder, tags=tags)
+            stack = room(scope, settings=settings, workload=workload, folder=folder, tags=tags)
             stack.add_stack_dependency(platform)
             # Made before the first record, and destroyed after the last.
             stack.add_stack_dependency(audit)
-    return app
 
 
 def _check_names(workloads: Sequence[str]) -> None:
@@ -130,7 +160,7 @@ def chosen(folders: Sequence[Path], names: object) -> list[Path]:
 
 def listed(context: Node) -> list[Path]:
     """The folders of the workloads that the context lists; all without a list."""
-    return chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
+    return chosen(workload_folders(workloads_folder()), context.try_get_context("workloads") or "")
 
 
 def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
@@ -197,7 +227,7 @@ def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
 
 def warn_of_folders_gone(app: cdk.App, settings: StageSettings) -> None:
     """Add a warning for each workload of the stage that is deployed and has no folder any more."""
-    for number, warning in enumerate(without_folder(settings.platform, workloads_folder(REPOSITORY))):
+    for number, warning in enumerate(without_folder(settings.platform, workloads_folder())):
         cdk.Annotations.of(app.node.children[0]).add_warning_v2(f"millrace:folder-gone-{number}", warning)
 
 

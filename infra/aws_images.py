@@ -27,7 +27,7 @@ def training_base(root: Path, stage: str, region: str) -> str:
     from sagemaker.core import image_uris
 
     # Families of instances with a GPU begin with g or p. They are sorted to the end, so the last instance decides.
-    instances = sorted(training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
+    instances = sorted(training_instances(stage), key=lambda name: name.split(".")[1][0] in "gp")
     torch = re.search(r"^torch==(\d+\.\d+)", (root / "millrace" / "constraints.txt").read_text(), re.M)
     assert torch is not None
     _check_region(image_uris.config_for_framework(FRAMEWORK)["training"]["versions"].get(torch[1], {}), region)
@@ -45,12 +45,12 @@ def _check_region(version: Mapping[str, Any], region: str) -> None:
         raise ConfigurationError(where="context", field="region", expected=expected, came=region)
 
 
-def training_instances(root: Path, stage: str) -> set[str]:
+def training_instances(stage: str) -> set[str]:
     """The training instances of every workload that can be read, for the stage.
 
     A workload that cannot be read is deployed by nobody, and must not stop the others. Raises its WorkloadError if no
     workload can be read, and ConfigurationError if no workload has an instance for the stage."""
-    found, broken = read_workloads(workloads_folder(root))
+    found, broken = read_workloads(workloads_folder())
     if broken and not found:
         raise broken[0]
     instances = {workload.training.instance[stage] for workload in found if stage in workload.training.instance}

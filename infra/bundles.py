@@ -1,6 +1,7 @@
 """Makes the code of a Lambda function: a bundle with the import closure of its handler, a layer with its packages.
 
-Both are folders below `build/`, named by a digest of their sources, so an unchanged one is never made again.
+Both are folders below `build/` of the working folder, named by a digest of their sources, so an unchanged one is never
+made again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PRUNED = (
     "**/tests", "**/*.pyi",
 )  # fmt: skip
 """Paths that no function imports. Lambda's own runtime has boto3 and its dependencies."""
+BUILD = Path("build")
 OF_THE_PLATFORM = ("audit_chain",)
 """Functions that all workloads share. Their bundles have no declaration."""
 
@@ -46,7 +48,7 @@ def bundle(
     files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
     digest = _digest(files) if compiler is None else _compiled(_digest(files), compiler)
     on_host = platform == "host"
-    folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
+    folder = BUILD.absolute() / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
     # Made in a folder of another name and renamed at the end: a folder of this name is always complete.
     if not folder.is_dir():
         unfinished = _unfinished(folder)
@@ -90,7 +92,7 @@ def layer(
         "\0".join([wanted, constraints.read_text(), platform, python, *PRUNED]).encode()
     ).hexdigest()
     digest = digest if compiler is None else _compiled(digest, compiler)
-    folder = repository / "build" / "layers" / digest[:16]
+    folder = BUILD.absolute() / "layers" / digest[:16]
     if not folder.is_dir():
         unfinished = _unfinished(folder)
         target = unfinished / "python"
@@ -209,7 +211,7 @@ def main() -> None:
     for requirements in sorted(root.glob("millrace/functions/*/requirements.txt")):
         layer(root, requirements, "host", python)
         name = requirements.parent.name
-        for folder in [None] if name in OF_THE_PLATFORM else workload_folders(workloads_folder(root)):
+        for folder in [None] if name in OF_THE_PLATFORM else workload_folders(workloads_folder()):
             bundle(root, name, workload=folder, platform="host")
 
 

@@ -19,7 +19,7 @@ from millrace.workload.declaration import Workload
 from millrace.workload.rollout import Approval
 
 REPOSITORY = Path(millrace.__file__).parents[1]
-"""The folder of the package `millrace`."""
+"""The folder with the package `millrace`: a checkout, or where pip installs packages."""
 
 
 class Names(Protocol):

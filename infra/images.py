@@ -205,7 +205,7 @@ def run(root: Path, stage: str) -> dict[str, str]:
     found = images(root, platform)
     if said := say_of_bases(root, found):
         print(said, file=sys.stderr)
-    shared = declared_options(root, stage).pulls_from
+    shared = declared_options(stage).pulls_from
     digests = publish(root, boto3.client("ecr"), found, shared.platform(region) if shared else None)
     note(boto3.client("ssm"), platform, found, digests)
     return digests

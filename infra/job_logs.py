@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from millrace.infra.context import REPOSITORY
 from millrace.infra.options import declared_options
 from millrace.infra.settings import settings_for
 from millrace.names import JOB_LOGS
@@ -44,7 +43,7 @@ def run(stage: str) -> list[str]:
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
-    options = declared_options(REPOSITORY, stage)
+    options = declared_options(stage)
     settings = settings_for(stage, account=account, region=region, options=options)
     return settle(boto3.client("logs"), retention_days=settings.log_retention_days)
 

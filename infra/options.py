@@ -241,6 +241,6 @@ def _expected(error: ErrorDetails) -> str:
             return LEAD.sub("", error["msg"])
 
 
-def declared_options(root: Path, stage: str) -> Options:
-    """The options of the stage in the repository's `cdk.json`, for programs that run without the CDK."""
-    return options_of(json.loads((root / "cdk.json").read_text())["context"].get("stages"), stage)
+def declared_options(stage: str) -> Options:
+    """The options of the stage in the `cdk.json` of the working folder, for programs that run without the CDK."""
+    return options_of(json.loads(Path("cdk.json").read_text())["context"].get("stages"), stage)

@@ -120,7 +120,7 @@ class StageSettings:
 
 def _build_folder() -> Path:
     """The folder for the local cloud's files. The path is absolute, as functions run in other folders."""
-    return Path(os.environ.get("MILLRACE_BUILD", Path(__file__).resolve().parent.parent / "build")).resolve()
+    return Path(os.environ.get("MILLRACE_BUILD", "build")).resolve()
 
 
 def _managed(tracking: str) -> tuple[Tracking, str]:

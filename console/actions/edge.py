@@ -91,8 +91,8 @@ def write_int8(
 def program(artefact: Artefact) -> Program:
     """The code that answers with the artefact's graph: its package in `millrace.jobs.serving` and all of ours."""
     root = Path(millrace.__file__).parents[1]
-    # With this root as its only path it follows imports of our modules alone.
-    finder = ModuleFinder(path=[str(root)])
+    others = [one.stem for one in root.iterdir() if one.name != "millrace"]
+    finder = ModuleFinder(path=[str(root)], excludes=others)
     finder.run_script(str(root / "millrace" / "jobs" / "serving" / "package.py"))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
-from millrace.console.local_cloud.lifecycle import CDK
+from millrace.console.local_cloud.lifecycle import find_cdk
 from millrace.errors import RunError
 from millrace.messages.audit import ResourcesRemoved
 from millrace.names import JOB_LOGS, Platform
@@ -51,7 +50,7 @@ def teardown(
     repeated at any time.
     Raises RunError if a machine or `cdk` fails, and at once if `destroys` is set and there is no `cdk`."""
     # A missing `cdk` must show before anything is deleted.
-    program = _find_cdk() if destroys else None
+    program = find_cdk() if destroys else None
     machines = teardown_machines(environment)
     if not machines:
         said(f"{environment.platform.prefix}: no teardown machine is deployed: its stacks do not exist")
@@ -128,16 +127,6 @@ def _removed(environment: Environment, execution_arn: str) -> Iterator[str]:
     for record in audit.read(client, table=table, workload=workload):
         if record.execution_arn == execution_arn and isinstance(record.details, ResourcesRemoved):
             yield from (f"{workload}: {found}" for found in record.details.found)
-
-
-def _find_cdk() -> str:
-    """The path of `cdk`: on the PATH, else where `make setup` installs it. Raises RunError if it is in neither."""
-    program = shutil.which("cdk") or shutil.which(CDK)
-    if program is None:
-        raise RunError(
-            f"destroy the stacks: expected `cdk` on the PATH or at {CDK}, got neither; `make setup` installs it"
-        )
-    return program
 
 
 def unprotect(environment: Environment, is_ours: Callable[[str], bool]) -> None:

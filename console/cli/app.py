@@ -22,6 +22,7 @@ from millrace.console.cli.demo import demo
 from millrace.console.cli.doctor import doctor
 from millrace.console.cli.drop import drop
 from millrace.console.cli.export import export
+from millrace.console.cli.init import init
 from millrace.console.cli.labels import labels
 from millrace.console.cli.local import down, up
 from millrace.console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
@@ -47,7 +48,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 PANELS = {
-    "The first hour": (new, up, drop, predict, openapi, versions),
+    "The first hour": (init, new, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
     "Models": (validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (

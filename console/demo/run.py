@@ -24,7 +24,7 @@ from millrace.console.pages.summary import Fact, summary
 from millrace.console.pages.timeline import timeline
 from millrace.console.queries.report import WorkloadReport, read_declared_report
 
-STAMP = Path(__file__).resolve().parents[2] / "build" / "setup.stamp"
+STAMP = Path("build", "setup.stamp")
 """Written by `make setup`: the seconds that it took."""
 RESULT = "demo.json"
 

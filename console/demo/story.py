@@ -11,7 +11,7 @@ from millrace.console.demo.driver import Driver
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.names import MACHINES, QUERY, WorkloadNames
 
-WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
+WORKLOADS = Path("workloads").absolute()
 
 TWICE_A_MONTH = (
     "The clock stops twice a month, on the 1st and the 15th. The rows of a month's second half and all labels of the "

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from millrace.console.demo.driver import Driver
 from millrace.console.demo.story import Story
 
-SAMPLE = Path(__file__).resolve().parents[2] / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"
+SAMPLE = Path("workloads").absolute() / "xray" / "sample" / "pneumoniamnist.parquet"
 START = datetime.fromisoformat("2024-01-08T08:00:00+00:00")
 """A Monday, UTC."""
 WEEK = timedelta(days=7)

@@ -33,8 +33,8 @@ from millrace.errors import LocalCloudError
 
 FOLDER = "up"
 """Its folder below the build folder. A demo that runs at the same time writes elsewhere."""
-CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / ".bin" / "cdk"
-"""The CDK's command line, as `make setup` installs it."""
+CDK = (Path("node_modules", ".bin", "cdk"), Path("build", "node", "node_modules", ".bin", "cdk"))
+"""The CDK's command line, as `npm install` puts it into a project and `make setup` into the suite's own."""
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 """Context that the CDK's command line sets. With it, a later `cdk deploy` finds the templates unchanged."""
 
@@ -176,18 +176,26 @@ def _note(path: Path, text: str) -> None:
     unfinished.rename(path)
 
 
+def find_cdk() -> str:
+    """The path of the CDK's command line: the project's own, else the one on the PATH.
+
+    Raises LocalCloudError if there is neither."""
+    own = next((str(path.absolute()) for path in CDK if path.exists()), None)
+    if (found := own or shutil.which("cdk")) is None:
+        raise LocalCloudError(
+            f"the CDK's program: expected it at {CDK[0]} or `cdk` on the PATH, got neither; `npm install` brings it"
+        )
+    return found
+
+
 def _start_bootstrap(processes: Processes, instance: Instance) -> Process:
     """Start `cdk bootstrap` in a folder without an app: it would synthesize an app that it finds."""
-    if not CDK.exists():
-        raise LocalCloudError(
-            f"bootstrap: expected the CDK's command line at {CDK}, got nothing; `make setup` installs it"
-        )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return processes.start(
         "bootstrap",
         ["bootstrap", f"aws://{ACCOUNT}/{REGION}"],
         log="bootstrap.log",
-        program=[str(CDK)],
+        program=[find_cdk()],
         environment={**instance.environment, "PATH": path, "HOME": str(processes.folder)},
         cwd=processes.folder,
     )

@@ -51,7 +51,7 @@ def github_of(settings: StageSettings) -> GitHub:
 def stage_templates(settings: StageSettings) -> list[Stack]:
     """The templates of the platform, the audit and every workload."""
     with tempfile.TemporaryDirectory() as folder:
-        build(settings, workloads=workload_folders(workloads_folder(REPOSITORY)), outdir=folder).synth()
+        build(settings, workloads=workload_folders(workloads_folder()), outdir=folder).synth()
         return read(Path(folder))
 
 

@@ -64,6 +64,7 @@ class AuditStack(cdk.Stack):
         super().__init__(
             scope,
             f"{names.prefix}-audit",
+            stack_name=f"{names.prefix}-audit",
             env=cdk.Environment(account=names.account, region=names.region),
             termination_protection=settings.is_production,
             description="Millrace audit: the hash chain of what was decided",

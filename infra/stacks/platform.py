@@ -80,6 +80,7 @@ class PlatformStack(cdk.Stack):
         super().__init__(
             scope,
             f"{names.prefix}-platform",
+            stack_name=f"{names.prefix}-platform",
             env=cdk.Environment(account=names.account, region=names.region),
             termination_protection=settings.is_production,
             description="Millrace platform: key, network, buckets, bus, catalogue, tables",

@@ -37,6 +37,7 @@ class WorkloadStack(cdk.Stack):
         super().__init__(
             scope,
             names.stack(self.room),
+            stack_name=names.stack(self.room),
             env=cdk.Environment(account=settings.platform.account, region=settings.platform.region),
             termination_protection=settings.is_production,
             description=f"Millrace {workload.name}: {self.room}",

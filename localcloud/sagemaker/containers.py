@@ -113,16 +113,17 @@ class Images:
 
     workspace: Path
     repository: Path = REPOSITORY
-    """The repository whose `containers/<image>/Dockerfile` describe the images. It is also the build context."""
+    """The build context. Its `containers/<image>/Dockerfile`, or those of a package in it, describe the images."""
     deployments: Sequence[Mapping[str, Any]] = ()
     """What was deployed (`Cloud.deployments`): assemblies with image assets."""
     _built: dict[Path, Image] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def names(self) -> list[str]:
-        """The names of all images, in reverse alphabetical order: `training` is the first."""
-        return sorted((path.parent.name for path in self.repository.glob("containers/*/Dockerfile")), reverse=True)
+    def dockerfiles(self) -> dict[str, Path]:
+        """The Dockerfile of each image by the image's name."""
+        found = (self.repository.glob(f"{package}containers/*/Dockerfile") for package in ("*/", ""))
+        return {path.parent.name: path for each in found for path in each}
 
     def find(self, uri: str) -> Image:
         """The image that `uri` names, built if need be. Raises LookupError if there is no Dockerfile for it.
@@ -148,11 +149,10 @@ class Images:
         repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
         # The longest name with which the repository ends: `millrace-dev-batch-evaluation` means `batch-evaluation`, not
         # `evaluation`.
-        longest = sorted(self.names, key=len, reverse=True)
-        name = next((one for one in longest if f"-{repository}".endswith(f"-{one}")), None)
+        name = max((one for one in self.dockerfiles if f"-{repository}".endswith(f"-{one}")), key=len, default=None)
         if name is None:
-            raise LookupError(f"expected an image of {self.names}, got {uri}")
-        return name, self.repository, self.repository / "containers" / name / "Dockerfile"
+            raise LookupError(f"expected an image of {sorted(self.dockerfiles)}, got {uri}")
+        return name, self.repository, self.dockerfiles[name]
 
     def _build(self, name: str, context: Path, dockerfile: Path) -> Image:
         # What runs before the program lies in `.isolate`: `sitecustomize.py`, copies of the modules that it imports,

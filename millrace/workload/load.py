@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def workloads_folder(repository: Path = Path()) -> Path:
-    """The folder of the workloads: the environment variable MILLRACE_WORKLOADS, else `workloads` of the repository."""
-    elsewhere = os.environ.get("MILLRACE_WORKLOADS")
-    return Path(elsewhere) if elsewhere else repository / "workloads"
+def workloads_folder() -> Path:
+    """The folder of the workloads: the environment variable MILLRACE_WORKLOADS, else `workloads` of the project."""
+    return Path(os.environ.get("MILLRACE_WORKLOADS") or "workloads")
 
 
 def workload_folders(root: Path) -> list[Path]:

@@ -37,7 +37,9 @@ def test_a_place_without_workloads_is_told(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.chdir(tmp_path)
     for word in ("", "gas"):
-        with pytest.raises(EnvironmentNotFoundError, match=r"expected a folder of workloads at .*: run it in the"):
+        with pytest.raises(
+            EnvironmentNotFoundError, match=r"expected a folder of workloads at .*: run it in a project"
+        ):
             find_environment("local", tmp_path).names(word)
 
 
@@ -85,9 +87,9 @@ def test_the_local_cloud_has_the_declared_bus_and_another_folder_of_workloads_th
     folder.mkdir()
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(folder))
     cloud = LocalCloud(endpoint_url="http://localhost:1", secret="hush")
-    monkeypatch.setattr("millrace.console.stages.REPOSITORY", tmp_path / "repository")
-    assert local_environment(cloud).platform.bus == "millrace-local"
     (tmp_path / "repository").mkdir()
+    monkeypatch.chdir(tmp_path / "repository")
+    assert local_environment(cloud).platform.bus == "millrace-local"
     said = '{"context": {"stages": {"local": {"event_bus": "%s"}}}}'
     (tmp_path / "repository" / "cdk.json").write_text(said % "company")
     assert local_environment(cloud).platform.bus == "company"

@@ -74,7 +74,8 @@ def test_closure_follows_imports_inside_functions_but_not_those_for_typing(tmp_p
     assert found == {"entry.py", "millrace/__init__.py", "millrace/inner.py"}
 
 
-def test_a_changed_file_makes_another_bundle(tmp_path: Path) -> None:
+def test_a_changed_file_makes_another_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
@@ -94,7 +95,8 @@ def test_the_declaration_stands_in_its_place_wherever_its_folder_lies(tmp_path: 
     assert Path(changed, "workloads", "electricity", "workload.yaml").read_text() == "name: other\n"
 
 
-def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path) -> None:
+def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
@@ -105,8 +107,11 @@ def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path) -> No
     assert (folder / "millrace" / "functions" / "one" / "handler.py").read_text() == "A = 1\n"
 
 
-def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_path: Path) -> None:
+def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An asset's zip keeps no times: bytecode that is checked against them would be thrown away at each start."""
+    monkeypatch.chdir(tmp_path)
     handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     (tmp_path / "millrace" / "__init__.py").touch()
@@ -141,7 +146,8 @@ def test_a_stage_is_compiled_by_a_python_of_its_version(
     compilation.interpreter.cache_clear()
 
 
-def test_bytecode_of_another_version_is_another_asset(tmp_path: Path) -> None:
+def test_bytecode_of_another_version_is_another_asset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")

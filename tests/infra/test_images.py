@@ -121,12 +121,13 @@ def test_docker_is_logged_in_to_our_registry_and_to_awss(ecr: Any, tmp_path: Pat
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A copy of what images are made from."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what images are made from, as the working folder."""
     folder = tmp_path / "repository"
     for name in ("millrace", "workloads"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "sample"))
     shutil.copyfile(ROOT / "cdk.json", folder / "cdk.json")
+    monkeypatch.chdir(folder)
     return folder
 
 
@@ -311,7 +312,7 @@ def test_a_workload_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / "workloads" / "broken").mkdir()
     (tmp_path / "workloads" / "broken" / "workload.yaml").write_text("name: [")
     expected = load_workload(ROOT / "workloads" / "electricity").training.instance["dev"]
-    assert aws_images.training_instances(tmp_path, "dev") == {expected}
+    assert aws_images.training_instances("dev") == {expected}
 
 
 def test_a_base_without_a_digest_is_named_and_one_with_is_not(
@@ -334,11 +335,11 @@ def test_a_base_without_a_digest_is_an_error_of_prod(
     stage: str, like: Literal["prod"] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_for(stage, account="123456789012", region="eu-west-1", options=Options(like=like))
-    instances = aws_images.training_instances(ROOT, like or stage)
+    instances = aws_images.training_instances(like or stage)
     known = dict.fromkeys(bases.pins(ROOT), f"sha256:{'a' * 64}")
     monkeypatch.setattr(bases, "pins", lambda _: known)
     # No workload of this repository has an instance for the stage `live`.
-    monkeypatch.setattr(aws_images, "training_instances", lambda root, _: instances)
+    monkeypatch.setattr(aws_images, "training_instances", lambda _: instances)
 
     def told(**context: str) -> list[tuple[str, str]]:
         bare = cdk.App(analytics_reporting=False, context=context)

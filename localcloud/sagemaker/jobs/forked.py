@@ -52,7 +52,7 @@ def begin_fork_servers(cloud: Cloud) -> None:
 
     They start one after the other, as each takes a processor."""
     found = images(cloud)
-    for name in found.names:
+    for name in sorted(found.dockerfiles, reverse=True):
         if not cloud.stopping.is_set() and name not in WITHOUT_JOBS:
             fork_servers(cloud).begin(_server(cloud, found.find(name)))
 

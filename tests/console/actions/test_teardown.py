@@ -10,10 +10,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.console.actions import teardown as teardowns
 from millrace.console.actions.teardown import destroy_command, left, teardown, teardown_machines, unprotect
 from millrace.console.environment import Environment
-from millrace.errors import RunError
+from millrace.console.local_cloud import lifecycle
+from millrace.errors import LocalCloudError, RunError
 from millrace.names import JOB_LOGS, Platform
 from tests.credentials import set_credentials
 from tests.signing_key import create_signing_key
@@ -39,6 +39,7 @@ def cdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     (tmp_path / "status").write_text("0")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(lifecycle, "CDK", ())
     return tmp_path
 
 
@@ -75,17 +76,17 @@ def test_the_cdk_of_the_build_folder_will_do(
     environment: Environment, cdk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(teardowns, "CDK", cdk / "cdk")
+    monkeypatch.setattr(lifecycle, "CDK", (cdk / "cdk",))
     teardown(environment, said=lambda _: None, destroys=True)
     assert (cdk / "asked").read_text().splitlines() == [COMMAND]
 
 
 def test_without_a_cdk_nothing_begins(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(teardowns, "CDK", Path("/nowhere/cdk"))
+    monkeypatch.setattr(lifecycle, "CDK", (Path("/nowhere/cdk"),))
     make_machine("millrace-dev-income-teardown")
     lines: list[str] = []
-    with pytest.raises(RunError, match="expected `cdk` on the PATH or at /nowhere/cdk, got neither"):
+    with pytest.raises(LocalCloudError, match="expected it at /nowhere/cdk or `cdk` on the PATH, got neither"):
         teardown(environment, said=lines.append, destroys=True)
     assert lines == []
 
