@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from localcloud.deploy import deploy
 from localcloud.iam.policies import Request, verdict
-from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
 from millrace.errors import ConfigurationError
 from millrace.infra.app import build
@@ -99,9 +97,6 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def deployed(cloud: Cloud, assembly: Path) -> Cloud:
     stacks = deploy(cloud.endpoint_url, assembly)
-    for bucket, key in ((LAKE, "iceberg/x"), (LAKE, "decisions/x"), (ARTEFACTS, "runs/x")):
-        for workload in (ONE, OTHER):
-            cloud.client("s3").put_object(Bucket=bucket, Key=f"{workload}/{key}", Body=b"1")
     assert {f"millrace-local-{name}-ingestion" for name in (ONE, OTHER)} <= {stack.name for stack in stacks}
     return cloud
 
@@ -209,184 +204,3 @@ def test_names_that_begin_alike_are_refused(tmp_path: Path) -> None:
         ConfigurationError, match=f"name: expected .* begin with {ONE}_, .* came {near.name}|{near.name}"
     ):
         build(settings, workloads=folders, outdir=str(tmp_path / "out"))
-
-
-Call = tuple[str, Callable[[Any, WorkloadNames], Any]]
-"""A service, and what is called on a client of it."""
-
-
-def item(names: WorkloadNames) -> dict[str, Any]:
-    return {"pk": {"S": names.workload}, "sk": {"S": "release"}}
-
-
-def url(names: WorkloadNames, queue: str) -> str:
-    return f"http://localhost/{ACCOUNT}/{names.queue(queue)}"
-
-
-LAKE, LANDING, ARTEFACTS = (PLATFORM.bucket(purpose) for purpose in ("lake", "landing", "artefacts"))
-STATE, DATABASE = PLATFORM.state_table, PLATFORM.database
-CALLS: dict[str, Call] = {
-    "get a row": ("s3", lambda client, names: client.get_object(Bucket=LAKE, Key=f"{names.workload}/iceberg/x")),
-    "get a decision": ("s3", lambda client, names: client.get_object(Bucket=LAKE, Key=f"{names.workload}/decisions/x")),
-    "get a model": ("s3", lambda client, names: client.get_object(Bucket=ARTEFACTS, Key=f"{names.workload}/runs/x")),
-    "get a drop": (
-        "s3",
-        lambda client, names: client.get_object(Bucket=LANDING, Key=f"{names.workload}/training/x", VersionId="1"),
-    ),
-    "put a drop": (
-        "s3",
-        lambda client, names: client.put_object(Bucket=LANDING, Key=f"{names.workload}/training/x", Body=b""),
-    ),
-    "put a row": (
-        "s3",
-        lambda client, names: client.put_object(Bucket=LAKE, Key=f"{names.workload}/staging/x", Body=b""),
-    ),
-    "delete a row": (
-        "s3",
-        lambda client, names: client.delete_object(
-            Bucket=LAKE, Key=f"{names.workload}/iceberg/{names.table('rows')}/data/x"
-        ),
-    ),
-    "delete a manifest": (
-        "s3",
-        lambda client, names: client.delete_object(
-            Bucket=LAKE, Key=f"{names.workload}/iceberg/{names.table('rows')}/metadata/x"
-        ),
-    ),
-    "list the lake": (
-        "s3",
-        lambda client, names: client.list_objects_v2(Bucket=LAKE, Prefix=f"{names.workload}/decisions/"),
-    ),
-    "list the whole lake": ("s3", lambda client, _: client.list_objects_v2(Bucket=LAKE)),
-    "get an item": ("dynamodb", lambda client, names: client.get_item(TableName=STATE, Key=item(names))),
-    "put an item": ("dynamodb", lambda client, names: client.put_item(TableName=STATE, Item=item(names))),
-    "query the items": (
-        "dynamodb",
-        lambda client, names: client.query(
-            TableName=STATE, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": names.workload}}
-        ),
-    ),
-    "scan the table": ("dynamodb", lambda client, _: client.scan(TableName=STATE)),
-    "put a record": (
-        "dynamodb",
-        lambda client, names: client.put_item(TableName=PLATFORM.audit_table, Item=item(names)),
-    ),
-    "send a decision": (
-        "sqs",
-        lambda client, names: client.send_message(QueueUrl=url(names, "decisions"), MessageBody=""),
-    ),
-    "receive a drop": ("sqs", lambda client, names: client.receive_message(QueueUrl=url(names, "drops"))),
-    "call a function": (
-        "lambda",
-        lambda client, names: client.invoke(FunctionName=names.function("validation"), InvocationType="DryRun"),
-    ),
-    "read a function": ("lambda", lambda client, names: client.get_function(FunctionName=names.function("validation"))),
-    "start a machine": (
-        "stepfunctions",
-        lambda client, names: client.start_execution(
-            stateMachineArn=names.machine_arn("retrain"), input="{}", name="no name?"
-        ),
-    ),
-    "read an execution": (
-        "stepfunctions",
-        lambda client, names: client.describe_execution(executionArn=names.execution_arn("ingest", "1")),
-    ),
-    "ask an endpoint": (
-        "sagemaker-runtime",
-        lambda client, names: client.invoke_endpoint(EndpointName=names.endpoint, Body=b"{}"),
-    ),
-    "delete an endpoint": ("sagemaker", lambda client, names: client.delete_endpoint(EndpointName=names.challenger)),
-    "read a version": (
-        "sagemaker",
-        lambda client, names: client.describe_model_package(ModelPackageName=names.package_arn("1")),
-    ),
-    "read a table": ("glue", lambda client, names: client.get_table(DatabaseName=DATABASE, Name=names.table("rows"))),
-    "read a log": (
-        "logs",
-        lambda client, names: client.get_log_events(
-            logGroupName=f"/aws/lambda/{names.function('validation')}", logStreamName="1"
-        ),
-    ),
-    "write a log": (
-        "logs",
-        lambda client, names: client.create_log_stream(
-            logGroupName=f"/aws/lambda/{names.function('validation')}", logStreamName="1"
-        ),
-    ),
-    "read a parameter": ("ssm", lambda client, _: client.get_parameter(Name=f"/{PLATFORM.prefix}/key-arn")),
-    "delete an alarm": (
-        "cloudwatch",
-        lambda client, names: client.delete_alarms(AlarmNames=[names.alarm("v1-0-0-live-errors")]),
-    ),
-    "stop a rule": ("events", lambda client, names: client.disable_rule(Name=f"{names.prefix}-drop")),
-}
-OWNERS = {
-    "get a row": "tables",
-    "get a decision": "snapshot",
-    "get a model": "training",
-    "get a drop": "ingestion",
-    "put a row": "ingestion",
-    "delete a manifest": "tables",
-    "delete a row": "upkeep",
-    "list the lake": "monitoring",
-    "get an item": "training",
-    "put an item": "release",
-    "query the items": "release",
-    "put a record": "release",
-    "send a decision": "prediction",
-    "receive a drop": "ingestion-machines",
-    "call a function": "ingestion-machines",
-    "start a machine": "training-machines",
-    "read an execution": "training",
-    "ask an endpoint": "prediction",
-    "delete an endpoint": "training",
-    "read a version": "registration",
-    "read a table": "tables",
-    "write a log": "tables",
-    "delete an alarm": "teardown-machines",
-    "stop a rule": "teardown-machines",
-}
-"""Which role of the workload itself may make a call; those that are not here no role at all may make."""
-PREFIXES = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
-"""Of actions, where it is not the service's name."""
-REFUSED = {"AccessDenied", "AccessDeniedException"}
-
-
-def outcome(cloud: Cloud, role: str, what: str, names: WorkloadNames) -> str:
-    """`done`, or the code of the error."""
-    service, call = CALLS[what]
-    try:
-        call(as_role(cloud, f"arn:aws:iam::{ACCOUNT}:role/{role}", service), names)
-    except ClientError as error:
-        return str(error.response["Error"]["Code"])
-    return "done"
-
-
-@pytest.mark.parametrize(
-    ("mine", "theirs"),
-    [BOTH_WAYS[0], pytest.param(*BOTH_WAYS[1], marks=pytest.mark.night("by day the same calls in one direction"))],
-)
-def test_calls_with_the_keys_of_a_role_are_refused(
-    deployed: Cloud, policies: dict[str, dict[str, Any]], mine: str, theirs: str
-) -> None:
-    """Through the API, with the temporary keys of every role that may use the service at all."""
-    names = WorkloadNames(platform=PLATFORM, workload=theirs)
-    found = {
-        (role, what): outcome(deployed, role, what, names)
-        for role in of(mine, policies)
-        for what, (service, _) in CALLS.items()
-        if f'"{PREFIXES.get(service, service)}:' in json.dumps(policies[role])
-    }
-    assert {what for _, what in found} == set(CALLS) - {"read a parameter"}
-    assert {key: code for key, code in found.items() if code not in REFUSED} == {}
-
-
-@pytest.mark.parametrize("what", CALLS)
-def test_the_workloads_own_role_gets_through(deployed: Cloud, policies: dict[str, dict[str, Any]], what: str) -> None:
-    """The control: the same call is refused to the other workload's roles because it is the other's."""
-    names = WorkloadNames(platform=PLATFORM, workload=OTHER)
-    if what in OWNERS:
-        assert outcome(deployed, names.role(OWNERS[what]), what, names) not in REFUSED
-    else:
-        codes = {outcome(deployed, role, what, names) for role in of(OTHER, policies)}
-        assert codes <= REFUSED

@@ -143,24 +143,6 @@ def test_a_registered_version_is_released(room: Any) -> None:
     assert rule["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-release")
 
 
-def test_no_identity_policy_has_a_wild_action(room: Any) -> None:
-    for name in ("training", "release"):
-        for role in room(name, "AWS::IAM::Role", "RoleName"):
-            for statement in statements(room, name, role.removeprefix("millrace-prod-electricity-")):
-                assert not [action for action in statement["Action"] if "*" in action]
-
-
-def test_roles_are_passed_to_sagemaker_only(room: Any) -> None:
-    for name, role in (("training", "training-machines"), ("release", "release-machines")):
-        passed = [one for one in statements(room, name, role) if "iam:PassRole" in one["Action"]]
-        assert passed
-        for one in passed:
-            assert one["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-            assert all(
-                arn.startswith("arn:aws:iam::123456789012:role/millrace-prod-electricity-") for arn in one["Resource"]
-            )
-
-
 @pytest.mark.parametrize(("name", "role"), [("training", "training"), ("training", "snapshot"), ("release", "release")])
 def test_a_function_reaches_only_its_workload_s_items(room: Any, name: str, role: str) -> None:
     for one in statements(room, name, role):
