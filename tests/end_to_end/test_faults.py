@@ -9,12 +9,10 @@ import io
 import json
 import os
 import re
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,10 +27,7 @@ from millrace.console.cli.app import app
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, months
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
-from millrace.errors import WorkloadError
 from millrace.functions.intake.arrivals import LONGEST_KEY
-from millrace.infra.app import build
-from millrace.infra.settings import settings_for
 from millrace.state.climbing import ClimbingVersion
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
@@ -404,25 +399,3 @@ def test_a_slot_whose_execution_ended_unheard_is_freed_by_the_sweep(lived: Lived
     lived.rest()
     scheduler.update_schedule(Name=name, State="DISABLED", ScheduleExpression=whole["ScheduleExpression"], **given)
     assert dead_letters(lived) == {}
-
-
-@pytest.mark.parametrize(
-    ("file", "right", "wrong", "said"),
-    [
-        ("workload.yaml", "epochs: 30", "epochs: many", "electricity/workload.yaml: training.* got .*many"),
-        ("workload.yaml", "max_p99_ms: 50", "max_p99_ms: -5", "gates.latency.max_p99_ms: expected .*greater than 0"),
-        ("workload.yaml", "owner:", "owned_by:", "owned_by: expected .*did you mean .owner.*got .owned_by"),
-        ("contract.yaml", "physicalType: TIMESTAMP", "physicalType: MOMENT", "physicalType: expected .*, got 'MOMENT'"),
-        ("contract.yaml", "value: label", "value: truth", "role: expected label or protected, got .truth."),
-    ],
-)  # fmt: skip
-def test_a_wrong_declaration_stops_the_synthesis(tmp_path: Path, file: str, right: str, wrong: str, said: str) -> None:
-    """With the file, the field, what was expected and what came."""
-    folder = tmp_path / "electricity"
-    shutil.copytree(Path(__file__).resolve().parents[2] / "workloads" / "electricity", folder)
-    text = (folder / file).read_text()
-    assert right in text
-    (folder / file).write_text(text.replace(right, wrong))
-    settings = settings_for("local", account="123456789012", region="eu-west-1")
-    with pytest.raises(WorkloadError, match=said):
-        build(settings, workloads=[folder], outdir=str(tmp_path / "out"))

@@ -94,11 +94,6 @@ def test_a_release_that_succeeded_cleans_up_itself(aws, load, event, challenger)
     assert aws.audit() == []
 
 
-def test_the_challenger_of_a_release_that_runs_stays(aws, load, event, challenger):
-    aws.leases.take("release", holder="redriven", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
-    assert load("cleanup")(release_ended(aws, event, "TIMED_OUT")) == {"freed": []}
-
-
 def test_a_running_execution_is_no_end(load, event):
     running = event("cleanup")
     running["detail"]["status"] = "RUNNING"
@@ -218,34 +213,6 @@ def test_an_input_too_deep_to_read_is_no_restoration(aws, load, event, live):
     assert len(started(aws)) == 1
 
 
-def test_an_endpoint_that_no_version_was_promoted_to_is_deleted(aws, load, event, live):
-    """Unless SageMaker makes it still: then the sweep deletes it."""
-    register(aws, "PendingManualApproval")
-    live("Creating")
-    assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": []}
-    from moto.sagemaker.models import sagemaker_backends
-
-    sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = "InService"
-    assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": [f"endpoint {aws.names.endpoint}"]}
-    assert aws.sagemaker.list_endpoints()["Endpoints"] == []
-
-
-def register(aws, approval, **metadata):
-    aws.sagemaker.create_model_package(
-        ModelPackageGroupName=aws.names.package_group,
-        ModelApprovalStatus=approval,
-        CustomerMetadataProperties={"run": "r", **metadata},
-    )
-
-
-def test_an_endpoint_is_not_deleted_because_the_pointers_are_lost(aws, load, event, live):
-    register(aws, "Approved", was_live="r")
-    register(aws, "PendingManualApproval")
-    live("InService")
-    assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": []}
-    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
-
-
 class Watched:
     """SageMaker; `before` is called before each call of this action."""
 
@@ -261,15 +228,6 @@ class Watched:
 def watch(aws, action, before):
     module = sys.modules["millrace.functions.cleanup.handler"]
     module.LEFTOVERS = replace(module.LEFTOVERS, sagemaker=Watched(aws.sagemaker, action, before))
-
-
-def test_a_release_that_begins_while_the_challenger_is_looked_at_keeps_it(aws, load, event, challenger):
-    handler = load("cleanup")
-    until = AS_OF + timedelta(days=1)
-    watch(aws, "describe_endpoint", lambda: aws.leases.take("release", holder="r", as_of=AS_OF, expires_at=until))
-    assert handler(release_ended(aws, event, "ABORTED")) == {"freed": []}
-    assert aws.leases.find("release").holder == "r"
-    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
 
 
 def test_no_release_takes_the_challenger_over_while_it_is_deleted(aws, load, event, challenger):
