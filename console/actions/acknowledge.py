@@ -7,7 +7,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.versions import state_of
 from millrace.messages.audit import AlarmAcknowledged, AuditEvent
 from millrace.names import WorkloadNames
-from millrace.state.unanswered import UnansweredAlarms
+from millrace.state.unanswered import UnansweredAlarm
 
 
 def acknowledge(environment: Environment, names: WorkloadNames, alarm: str, *, reason: str) -> None:
@@ -15,4 +15,4 @@ def acknowledge(environment: Environment, names: WorkloadNames, alarm: str, *, r
     by, at = environment.identity(), environment.now()
     details = AlarmAcknowledged(alarm=alarm, by=by, reason=reason)
     record(environment, names, AuditEvent.ALARM_ACKNOWLEDGED, details, command="alarms", by=by, at=at)
-    UnansweredAlarms(state_of(environment, names)).acknowledge(alarm, by=by, as_of=at)
+    UnansweredAlarm(alarm=alarm, since=at).acknowledge(state_of(environment, names), by=by)

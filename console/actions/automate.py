@@ -7,16 +7,16 @@ from millrace.console.environment import Environment
 from millrace.console.queries.versions import state_of
 from millrace.messages.audit import AuditEvent, AutomationSwitched
 from millrace.names import WorkloadNames
-from millrace.state.automation import Automation, AutomationSwitch
+from millrace.state.automation import Automation
 
 
 def switch(environment: Environment, names: WorkloadNames, *, paused: bool, reason: str) -> Automation:
     """The switch as it is now. What decides sees it within ten seconds (`millrace.decisions.standing`)."""
     by, at = environment.identity(), environment.now()
-    written = AutomationSwitch(state_of(environment, names))
+    written = Automation(is_paused=paused, reason=reason, by=by, since=at)
     # The switch goes first: if the command is stopped in between, automation is stopped, and the command can be
     # repeated.
-    written.set(paused=paused, reason=reason, by=by, at=at)
+    written.put(state_of(environment, names))
     event = AuditEvent.AUTOMATION_PAUSED if paused else AuditEvent.AUTOMATION_RESUMED
     record(environment, names, event, AutomationSwitched(by=by, reason=reason), command="automate", by=by, at=at)
-    return written.read()
+    return written

@@ -14,7 +14,7 @@ from millrace.errors import ConfigurationError, ConflictError
 from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames
 from millrace.release.promotion import check_proven, rollback_target
-from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 
@@ -52,7 +52,7 @@ def roll_back(
         )
     states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
     state = state_of(environment, names)
-    _refuse_running(states, Leases(state).find("release"), ClimbingVersion(state).read())
+    _refuse_running(states, Leases(state).find("release"), Climbing.find(state))
     target = rollback_target(pointers, to, restores=restores)
     check_proven(find_package(environment, names, target, where=COMMAND), pointers)
     who = environment.identity()

@@ -56,7 +56,7 @@ def alarms(
     from millrace.console.queries.monitoring import find_monitor_runs, windows
     from millrace.console.queries.monitoring_limits import find_unjudged, read_champion
     from millrace.console.queries.versions import state_of
-    from millrace.state.unanswered import UnansweredAlarms
+    from millrace.state.unanswered import UnansweredAlarm
 
     environment, names = target.find_deployed()
     runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
@@ -68,7 +68,7 @@ def alarms(
             raise typer.BadParameter(expected, param_hint="--acknowledge")
         note(environment, names, acknowledge, reason=reason)
     raised = {one.name for one in found if one.state == "ALARM"}
-    known = UnansweredAlarms(state_of(environment, names)).find() if raised else {}
+    known = UnansweredAlarm.every(state_of(environment, names)) if raised else {}
     acknowledged = {alarm: one.by for alarm, one in known.items() if one.by and alarm in raised}
     receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)

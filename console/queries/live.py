@@ -20,10 +20,9 @@ from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb
 from millrace.names import WorkloadNames
 from millrace.release.assisted import in_words, reviews_of
 from millrace.state.audit import Record
-from millrace.state.automation import Automation, AutomationSwitch
-from millrace.state.floor import FloorState, FloorStates
-from millrace.state.kept_promise import KeptPromises
+from millrace.state.automation import Automation
 from millrace.state.pointers import Version
+from millrace.state.versions import FloorState, KeptPromise
 from millrace.timestamps import format_utc
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.policy import Policy
@@ -154,10 +153,10 @@ def find_automates(environment: Environment, names: WorkloadNames, champion: Ver
     if policy is None:
         return None
     state = state_of(environment, names)
-    kept = KeptPromises(state).read(champion.version) if champion else None
+    kept = KeptPromise.find(state, champion.version) if champion else None
     threshold = threshold_of(policy.automate, champion, kept)
-    floor = FloorStates(state).read(champion.version) if policy.floor and champion else None
-    is_live, switch = champion is not None, AutomationSwitch(state).read()
+    floor = FloorState.find(state, champion.version) if policy.floor and champion else None
+    is_live, switch = champion is not None, Automation.read(state)
     return Automates(policy=policy, threshold=threshold, is_live=is_live, switch=switch, floor=floor)
 
 

@@ -26,8 +26,8 @@ from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.state.audit import Record
 from millrace.state.held_out import KEY
-from millrace.state.kept_promise import KeptPromise
 from millrace.state.pointers import Version
+from millrace.state.versions import KeptPromise
 from millrace.workload.load import read_workload
 from millrace.workload.policy import Policy
 

@@ -22,7 +22,7 @@ from millrace.release.registry import PENDING, REJECTED, Package, Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state import audit
 from millrace.state.audit import Record
-from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
@@ -210,7 +210,7 @@ def describe_version(environment: Environment, names: WorkloadNames, package: Pa
 
 def climbing_version(environment: Environment, names: WorkloadNames) -> Climbing | None:
     """The version that stands on a phase of its release; None for none."""
-    return ClimbingVersion(state_of(environment, names)).read()
+    return Climbing.find(state_of(environment, names))
 
 
 def decision_on(package: Package, records: Iterable[Record], *, own_roles: str) -> str:

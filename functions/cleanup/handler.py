@@ -22,7 +22,7 @@ from millrace.release.registry import Registry
 from millrace.release.restoration import Restoration, is_restoration
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots, pool_of
@@ -33,7 +33,7 @@ NAMES = SETTINGS.names
 LOGGER = Logger()
 SAGEMAKER, DYNAMODB = boto3.client("sagemaker"), boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
-LEASES, SLOTS, POINTERS, CLIMBING = Leases(STATE), Slots(STATE), ReleasePointers(STATE), ClimbingVersion(STATE)
+LEASES, SLOTS, POINTERS = Leases(STATE), Slots(STATE), ReleasePointers(STATE)
 RESTORATION = Restoration(
     sagemaker=SAGEMAKER,
     scaling=boto3.client("application-autoscaling"),
@@ -80,7 +80,7 @@ def free(ended: ExecutionEnded) -> list[str]:
     machine = OF_DROPS.get(ended.machine)
     if machine is None:
         if ended.machine == NAMES.machine_arn("release"):
-            CLIMBING.remove(ended.execution_arn)
+            Climbing.remove(STATE, ended.execution_arn)
             POINTERS.end_canary(ended.execution_arn)
         return LEASES.free(ended.execution_arn)
     # Most drops are small, and have a slot of those that go together.

@@ -15,11 +15,11 @@ from millrace.monitoring.retraining_policy import RetrainingFacts
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
-from millrace.state.change import Changes
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
+from millrace.state.versions import ChangeStarts
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
@@ -76,5 +76,6 @@ def drifted_since(sources: Sources, version: str, alarms: tuple[str, ...]) -> da
     policy = sources.workload.retraining
     if not policy.drifted_labels:
         return None
-    known = Changes(sources.state).read(version)
-    return min((since for alarm, since in known.items() if alarm in (alarms or policy.alarms)), default=None)
+    known = ChangeStarts.find(sources.state, version)
+    starts = known.since if known else {}
+    return min((since for alarm, since in starts.items() if alarm in (alarms or policy.alarms)), default=None)

@@ -19,11 +19,11 @@ from millrace.messages.retrain import RetrainingDecided, RetrainInput
 from millrace.monitoring.retraining_policy import OVERTAKEN, RetrainingDecision, RetrainingFacts, decide
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.state.floor import FloorState, FloorStates
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
+from millrace.state.versions import FloorState
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
@@ -79,8 +79,7 @@ def answer_by_rule(facts: RetrainingFacts, *, cause: str) -> None:
         policy and policy.floor and version and version.rule_answer
     ):
         return
-    states = FloorStates(STATE)
-    known = states.read(version.version)
+    known = FloorState.find(STATE, version.version)
     has_decided = known and facts.drifted_since and known.labels_since(facts.drifted_since) >= policy.floor.labels
     if known and (known.below or has_decided):
         return
@@ -94,7 +93,8 @@ def answer_by_rule(facts: RetrainingFacts, *, cause: str) -> None:
     )
     audit(kept)
     days, at = known.days if known else (), facts.as_of
-    states.put(FloorState(version=version.version, below=True, since=at, as_of=at, days=days, awaits_labels=True))
+    state = FloorState(version=version.version, below=True, since=at, as_of=at, days=days, awaits_labels=True)
+    state.put(STATE)
 
 
 def audit(kept: Record) -> None:

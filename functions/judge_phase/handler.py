@@ -34,7 +34,7 @@ from millrace.release.registry import Package, Registry
 from millrace.release.requests import NO_REQUESTS, newest, of_climb
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
 from millrace.state.reviews import ReviewQueue
@@ -50,7 +50,7 @@ RUNTIME = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retri
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 STATE = StateTable(DYNAMODB, NAMES)
-CLIMBING, POINTERS, LEASES = ClimbingVersion(STATE), ReleasePointers(STATE), Leases(STATE)
+POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
 REVIEWS = ReviewQueue(DYNAMODB, NAMES)
 COPIES = Copies(S3, RUNTIME, SETTINGS)
 PEOPLE = People(REVIEWS, WORKLOAD, COPIES.task)
@@ -71,7 +71,7 @@ def handler(call: LookInput) -> PhaseJudged:
     is_live = call.phase == LIVE
     if is_live and not has_lease(call):
         return PhaseJudged(answer="overtaken", because="another release has begun")
-    CLIMBING.put(Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since))
+    Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since).put(STATE)
     if rung_of(call.phase).reviewed:
         climb, verdict = look_with_people(call, store, climb, pairs, refused=package.refusal)
         store.write(climb)
@@ -244,5 +244,5 @@ def conclude(call: LookInput, climb: Climb, verdict: PhaseVerdict, package: Pack
         POINTERS.end_canary(call.execution_arn)
     if not passed and not package.refusal:
         REGISTRY.refuse(package, reason=f"{climb.phase}: {last.because}")
-    CLIMBING.remove(call.execution_arn)
+    Climbing.remove(STATE, call.execution_arn)
     return judged

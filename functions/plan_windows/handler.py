@@ -29,14 +29,12 @@ from millrace.messages.monitor import (
 from millrace.monitoring.windows import Cursors, Window, plan
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
-from millrace.state.concept import ConceptLevels
-from millrace.state.cursors import StoredCursors
-from millrace.state.floor import FloorStates
+from millrace.state.cursors import Cursor
 from millrace.state.held_labels import HeldLabels
-from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
-from millrace.state.wanted import StoredChoices
+from millrace.state.versions import ConceptLevel, FloorState, KeptPromise
+from millrace.state.wanted import StoredChoice
 from millrace.workload.load import load_workload
 
 MOST_EARLY = 25
@@ -49,7 +47,7 @@ S3 = boto3.client("s3")
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
 STATES = boto3.client("stepfunctions")
-POINTERS, CURSORS = ReleasePointers(STATE), StoredCursors(STATE)
+POINTERS = ReleasePointers(STATE)
 
 
 @LOGGER.inject_lambda_context
@@ -65,7 +63,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     if champion is None:
         return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)
     monitors = WORKLOAD.monitors
-    cursors = Cursors(input=CURSORS.find("monitor"), error=CURSORS.find("monitor-error"))
+    cursors = Cursors(input=Cursor.end(STATE, "monitor"), error=Cursor.end(STATE, "monitor-error"))
     windows = plan(
         cursors=cursors,
         first=first_day(S3, NAMES),
@@ -78,6 +76,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     inputs = Inputs(s3=S3, names=NAMES, run=call.run)
     # The windows are in order of time: one stretch has the labels of all.
     labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
+    level = ConceptLevel.find(STATE, champion.version)
     planned = inputs.write(
         folder=SETTINGS.folder,
         windows=windows,
@@ -86,7 +85,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
         promise=_promise(champion),
         floor=_floor(champion),
         asked=_asked(windows),
-        concept_level=ConceptLevels(STATE).read(champion.version),
+        concept_level=level.level if level else 0.0,
         registered_at=_registered_at(champion),
         as_of=call.state.as_of,
     )
@@ -120,7 +119,7 @@ def _promise(champion: Version) -> PromiseNow | None:
     policy = WORKLOAD.policy
     if policy is None or (promised := policy.promised_error) is None:
         return None
-    threshold = threshold_of(policy.automate, champion, KeptPromises(STATE).read(champion.version))
+    threshold = threshold_of(policy.automate, champion, KeptPromise.find(STATE, champion.version))
     return None if threshold is None else PromiseNow(promised_error=promised, threshold=threshold)
 
 
@@ -128,7 +127,7 @@ def _floor(champion: Version) -> FloorNow | None:
     """What the champion is held against; None without a floor, or if the rule's answer is not known."""
     if not (WORKLOAD.policy and WORKLOAD.policy.floor and champion.rule_answer):
         return None
-    known, rule = FloorStates(STATE).read(champion.version), json.loads(champion.rule_answer)
+    known, rule = FloorState.find(STATE, champion.version), json.loads(champion.rule_answer)
     if known is None:
         return FloorNow(rule=rule)
     # If the rule answers since an alarm, no label has decided yet: as few decide as if the version answered.
@@ -139,8 +138,8 @@ def _asked(windows: Sequence[Window]) -> dict[datetime, AskedLabels]:
     """The labels that people were asked for, by the start of their window, as earlier runs have chosen them."""
     if not (WORKLOAD.policy and WORKLOAD.policy.labels_a_day):
         return {}
-    choices = StoredChoices(STATE)
-    chosen = {one.start: choice for one in windows if not one.judge_input and (choice := choices.find(one.start))}
+    began = [one.start for one in windows if not one.judge_input]
+    chosen = {start: choice for start in began if (choice := StoredChoice.find(STATE, start))}
     # One run has chosen for several windows: its report is read once.
     chances = {
         (uri, window.start): {one.id: one.chance for one in window.wanted}

@@ -25,15 +25,12 @@ from millrace.messages.monitor import (
 from millrace.monitoring.alarms import changes, ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.state.change import Changes
-from millrace.state.concept import ConceptLevels
-from millrace.state.cursors import StoredCursors
-from millrace.state.floor import FloorState, FloorStates
-from millrace.state.kept_promise import KeptPromise, KeptPromises
+from millrace.state.cursors import Cursor
 from millrace.state.refused_share import RefusedRows
 from millrace.state.reviews import ReviewQueue
 from millrace.state.table import StateTable
-from millrace.state.wanted import StoredChoice, StoredChoices
+from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
+from millrace.state.wanted import StoredChoice
 from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
@@ -42,7 +39,7 @@ WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3, CLOUDWATCH, DYNAMODB = boto3.client("s3"), boto3.client("cloudwatch"), boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
-CURSORS, REFUSED = StoredCursors(STATE), RefusedRows(STATE)
+REFUSED = RefusedRows(STATE)
 
 
 @LOGGER.inject_lambda_context
@@ -62,13 +59,14 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
         keep(report.promise, version=report.model_version, call=call)
     keep_floor(report.floor, version=report.model_version, since=since, call=call)
     if report.concept:
-        ConceptLevels(STATE).put(report.model_version, report.concept.level, as_of=call.state.as_of)
+        level, as_of = report.concept.level, call.state.as_of
+        ConceptLevel(version=report.model_version, level=level, as_of=as_of).put(STATE)
     now = call.state.started or call.state.as_of
     asked = ask_people(report, report_uri=report_uri, now=now) + ask_again(report, now=now)
     # The cursors move after the rest: until then the next run would judge the same windows again.
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
-            CURSORS.advance(name, end=reached)
+            Cursor(name=name, window_end=reached).put(STATE)
     alarms = staying(before["MetricAlarms"], report, NAMES)
     published = MetricsPublished(
         judged=report.judged,
@@ -84,18 +82,18 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
 
 def keep(promise: PromiseReport, *, version: str, call: StepInput[PlannedState]) -> None:
     """Record why answers of the version act from a new threshold on, then let them. A later run's stays."""
-    states, as_of = KeptPromises(STATE), call.state.as_of
-    known = states.read(version)
+    as_of = call.state.as_of
+    known = KeptPromise.find(STATE, version)
     if known is None or known.as_of <= as_of:
         audit(AuditEvent.AUTOMATION_MOVED, AutomationMoved(version=version, **promise.model_dump()), call)
-        states.put(KeptPromise(version=version, threshold=promise.threshold, as_of=as_of))
+        KeptPromise(version=version, threshold=promise.threshold, as_of=as_of).put(STATE)
 
 
 def keep_changes(report: MonitorReport, *, as_of: datetime) -> datetime | None:
     """Keep since when windows of the version are above a bound. Returns the earliest time; None if none is."""
-    states = Changes(STATE)
-    since = changes(report, states.read(report.model_version))
-    states.put(report.model_version, since, as_of=as_of)
+    known = ChangeStarts.find(STATE, report.model_version)
+    since = changes(report, known.since if known else {})
+    ChangeStarts(version=report.model_version, since=since, as_of=as_of).put(STATE)
     return min(since.values(), default=None)
 
 
@@ -108,8 +106,8 @@ def keep_floor(
     floor = WORKLOAD.policy.floor if WORKLOAD.policy else None
     if floor is None and found is None:
         return
-    states, as_of = FloorStates(STATE), call.state.as_of
-    known = states.read(version)
+    as_of = call.state.as_of
+    known = FloorState.find(STATE, version)
     if known and known.as_of > as_of:
         return
     waits = known is not None and known.awaits_labels
@@ -124,7 +122,7 @@ def keep_floor(
     if moved.below != moved.before:
         event = AuditEvent.FLOOR_ON if moved.below else AuditEvent.FLOOR_OFF
         audit(event, FloorMoved(version=version, **moved.model_dump()), call)
-    states.put(replace(state, since=known.since) if known and known.below == state.below else state)
+    (replace(state, since=known.since) if known and known.below == state.below else state).put(STATE)
 
 
 def ask_people(report: MonitorReport, *, report_uri: str, now: datetime) -> int:
@@ -135,9 +133,9 @@ def ask_people(report: MonitorReport, *, report_uri: str, now: datetime) -> int:
     if WORKLOAD.policy is None or not windows:
         return 0
     queue, until = ReviewQueue(DYNAMODB, NAMES), now + timedelta(hours=WORKLOAD.policy.review.hours)
-    choices, asked = StoredChoices(STATE), 0
+    asked = 0
     for window in windows:
-        choices.put(window.start, StoredChoice(report_uri=report_uri, until=until))
+        StoredChoice(start=window.start, report_uri=report_uri, until=until).put(STATE)
         for one in window.wanted:
             if not one.is_known:
                 queue.open(

@@ -33,9 +33,9 @@ from millrace.release.registry import APPROVED, Package, Registry
 from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
-from millrace.state.asleep import AsleepEndpoint
+from millrace.state.asleep import Asleep
 from millrace.state.audit import Record, append
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers
 from millrace.state.table import StateTable
@@ -48,7 +48,7 @@ LOGGER = Logger()
 SAGEMAKER = boto3.client("sagemaker")
 DYNAMODB = boto3.client("dynamodb")
 STATE = StateTable(DYNAMODB, NAMES)
-POINTERS, LEASES, CLIMBING = ReleasePointers(STATE), Leases(STATE), ClimbingVersion(STATE)
+POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 S3 = boto3.client("s3")
 KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
@@ -108,7 +108,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     if sleeping_config and given.rollback is None:
         # A new version is watched beside the one that serves, so its turn comes once that one is awake.
         run, cause, connect = call.execution_arn, call.state.cause, partial(boto3.client, "events")
-        wake(AsleepEndpoint(STATE), NAMES, run=run, cause=cause, at=datetime.now(UTC), connect=connect)
+        wake(STATE, NAMES, run=run, cause=cause, at=datetime.now(UTC), connect=connect)
         LEASES.free(call.execution_arn)
         outcome = "busy"
     elif sleeping_config:
@@ -188,11 +188,11 @@ def overtakes(given: ReleaseInput, pointers: Pointers, package: Package) -> bool
         changes = outcome_of(pointers, package.version, turn="open") == "open" and not outdated_by(
             pointers, beside=beside, was_live=package.was_live
         )
-    lease, climbing = LEASES.find("release"), CLIMBING.read()
+    lease, climbing = LEASES.find("release"), Climbing.find(STATE)
     if not (changes and lease and climbing and climbing.phase == LIVE and climbing.execution == lease.holder):
         return False
     POINTERS.end_canary(lease.holder)
-    CLIMBING.remove(lease.holder)
+    Climbing.remove(STATE, lease.holder)
     return bool(LEASES.free(lease.holder))
 
 
@@ -224,7 +224,7 @@ def turn_behind_holder(rollback: Rollback | None) -> Turn:
     holder = lease.holder if lease else "another"
     if ":execution:" not in holder:
         raise EndpointChangingError(f"endpoint {NAMES.challenger}: expected no lease of release, {holder} has it")
-    climbing = CLIMBING.read()
+    climbing = Climbing.find(STATE)
     climbs = climbing is not None and climbing.execution == holder
     if rollback and climbing and climbs and climbing.phase != LIVE:
         # Made here alone: every release would wait for it at a cold start.
@@ -249,7 +249,7 @@ def sleeping(given: ReleaseInput, pointers: Pointers) -> str:
     """The configuration by which the endpoint serves the live version again; empty if it is not asleep.
 
     Empty for a rollback to another version too: it makes the endpoint anew."""
-    asleep = AsleepEndpoint(STATE).read()
+    asleep = Asleep.find(STATE)
     wants_live = given.rollback is None or given.rollback.restores
     is_live = asleep and pointers.champion and asleep.version == pointers.champion.version
     return asleep.config if asleep and is_live and wants_live else ""

@@ -20,8 +20,9 @@ from millrace.aws.bus import put_event
 from millrace.messages.events import RunUnheard
 from millrace.messages.execution import UNWANTED
 from millrace.names import MACHINES, WorkloadNames
-from millrace.state.cursors import StoredCursors
-from millrace.state.reported_failures import ReportedFailures
+from millrace.state.cursors import Cursor
+from millrace.state.reported_failures import ReportedFailure
+from millrace.state.table import StateTable
 
 CURSOR = "failed-runs"
 FIRST = timedelta(hours=1)
@@ -44,21 +45,22 @@ class UnheardFailures:
     states: Any
     events: Any
     names: WorkloadNames
-    cursors: StoredCursors
-    reported: ReportedFailures
+    state: StateTable
 
     def tell(self, *, cause: str, as_of: datetime) -> tuple[str, ...]:
         """Put the event `run.unheard` for each failure without an event. Returns the ARNs of their executions.
 
         Raises QueueError if the bus refuses an event. Then the cursor stays, and the next sweep tells of them all."""
         until = as_of - SETTLED
-        since, reported = self.cursors.find(CURSOR) or as_of - FIRST, self.reported.find()
+        since, reported = Cursor.end(self.state, CURSOR) or as_of - FIRST, ReportedFailure.every(self.state)
         unheard = [one for one in self._failed(since, until) if not _is_reported(one, reported)]
         # Events first, cursor last: if anything fails in between, an event may come twice, but none is missing.
         for one in unheard:
             put_event(self.events, self.names.platform, self._event(one, cause))
-        self.cursors.advance(CURSOR, end=until)
-        self.reported.forget(reported, until=until)
+        Cursor(name=CURSOR, window_end=until).put(self.state)
+        for failure in reported.values():
+            if failure.as_of <= until:
+                failure.forget(self.state)
         return tuple(one["executionArn"] for one in unheard)
 
     def _failed(self, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
@@ -93,7 +95,7 @@ class UnheardFailures:
         )
 
 
-def _is_reported(one: dict[str, Any], reported: dict[str, datetime]) -> bool:
+def _is_reported(one: dict[str, Any], reported: dict[str, ReportedFailure]) -> bool:
     """Whether the event of this end has come. An execution that was redriven may have failed twice, with two events."""
-    at = reported.get(one["executionArn"])
-    return at is not None and at >= one["stopDate"] - TOLERANCE
+    event = reported.get(one["executionArn"])
+    return event is not None and event.as_of >= one["stopDate"] - TOLERANCE

@@ -44,15 +44,13 @@ from millrace.release.registry import Registry
 from millrace.release.restoration import Restoration
 from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
-from millrace.state.asleep import AsleepEndpoint
 from millrace.state.audit_chain import AuditChain
 from millrace.state.audit_lag import AuditLag
-from millrace.state.climbing import ClimbingVersion
-from millrace.state.cursors import StoredCursors
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.orphan_notice import OrphanNotice
 from millrace.state.pointers import ReleasePointers
-from millrace.state.reported_failures import ReportedFailures
+from millrace.state.reported_failures import ReportedFailure
 from millrace.state.reviews import ReviewQueue
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -65,7 +63,7 @@ STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
 DYNAMODB, SAGEMAKER, CLOUDWATCH = boto3.client("dynamodb"), boto3.client("sagemaker"), boto3.client("cloudwatch")
 STATE = StateTable(DYNAMODB, NAMES)
 SLOTS, LEASES = Slots(STATE), Leases(STATE)
-POINTERS, CLIMBING = ReleasePointers(STATE), ClimbingVersion(STATE)
+POINTERS = ReleasePointers(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 LEFTOVERS = Leftovers(
     sagemaker=SAGEMAKER,
@@ -79,8 +77,7 @@ SCALING = boto3.client("application-autoscaling")
 RESTORATION = Restoration(sagemaker=SAGEMAKER, scaling=SCALING, states=STATES, names=NAMES)
 EVENTS = boto3.client("events")
 NOTICE = OrphanNotice(events=EVENTS, names=NAMES, state=STATE)
-REPORTED = ReportedFailures(STATE)
-FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=NAMES, cursors=StoredCursors(STATE), reported=REPORTED)
+FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=NAMES, state=STATE)
 S3 = boto3.client("s3")
 LAG = AuditLag(
     dynamodb=DYNAMODB,
@@ -130,11 +127,11 @@ class Noted(Message):
 def handler(call: Event[Scheduled | ExecutionEnded]) -> Swept | Noted:
     """For a call by the schedule, what the sweep found. For the event of a failure, the execution that was noted."""
     if isinstance(call.detail, ExecutionEnded):
-        REPORTED.note(call.detail.execution_arn, as_of=call.as_of)
+        ReportedFailure(execution_arn=call.detail.execution_arn, as_of=call.as_of).put(STATE)
         return Noted(execution_arn=call.detail.execution_arn)
     if call.detail.schedule == START_SCHEDULE:
         run = NAMES.function_arn("sweep")
-        wake(AsleepEndpoint(STATE), NAMES, run=run, cause=call.cause, at=call.as_of, connect=lambda: EVENTS)
+        wake(STATE, NAMES, run=run, cause=call.cause, at=call.as_of, connect=lambda: EVENTS)
     return sweep(call)
 
 
@@ -186,7 +183,7 @@ def sweep(call: ExecutionInput) -> Swept:
 
 def withdraw_items(queue: ReviewQueue, *, now: datetime) -> None:
     """Ask nobody any more about a version that has left the phase `assisted`, however its release has ended."""
-    climbing = CLIMBING.read()
+    climbing = Climbing.find(STATE)
     on_phase = climbing.version if climbing and climbing.phase == "assisted" else None
     waiting = queue.waiting(most=MOST_ENDED, now=now)
     left = [one for one in waiting if one.is_challengers and one.model_version != on_phase]

@@ -13,7 +13,7 @@ from millrace.names import WorkloadNames
 from millrace.operations.alarms import runbook
 from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
-from millrace.state.unanswered import UnansweredAlarm, UnansweredAlarms
+from millrace.state.unanswered import UnansweredAlarm
 
 ESCALATED = 3
 """From this reminder on the message is an escalation to the workload's owner."""
@@ -35,20 +35,22 @@ class Reminders:
 
         The reminders come `hours`, 2, 4, 8, … × `hours` after the alarm was found raised. None comes once somebody has
         acknowledged the alarm, or once a retraining has started since, for an alarm that starts one."""
-        unanswered, raised = UnansweredAlarms(self.state), self._raised()
-        known = unanswered.find()
+        raised, known = self._raised(), UnansweredAlarm.every(self.state)
         for alarm in known.keys() - raised:
-            unanswered.end(alarm)
+            known[alarm].end(self.state)
         retrained_at = Retrainings(self.state).last().started_at if raised else None
         sent = []
         for alarm in sorted(raised):
-            one = known.get(alarm) or unanswered.begin(alarm, as_of=as_of)
+            one = known.get(alarm)
+            if one is None:
+                one = UnansweredAlarm(alarm=alarm, since=as_of)
+                one.put(self.state)
             is_mended = alarm in starters() and retrained_at is not None and retrained_at >= one.since
             if one.by or is_mended or as_of - one.since < timedelta(hours=hours * 2**one.told):
                 continue
             put_event(self.events, self.names.platform, self._event(alarm, one, cause=cause, as_of=as_of))
             # Counted after the event: if this write fails, the next sweep sends the event once more.
-            unanswered.remind(alarm, told=one.told + 1)
+            one.remind(self.state)
             sent.append(alarm)
         return sent
 

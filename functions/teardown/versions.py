@@ -14,7 +14,7 @@ from millrace.aws.deletion import delete_each
 from millrace.aws.errors import is_absent
 from millrace.aws.released_models import ReleasedModels
 from millrace.names import WorkloadNames
-from millrace.state.asleep import AsleepEndpoint
+from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
@@ -40,7 +40,7 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
         *(configs or _models(sagemaker, models)),
         *_packages(sagemaker, names.package_group),
         *_pointers(ReleasePointers(state)),
-        *_sleep(AsleepEndpoint(state)),
+        *_sleep(state),
     ]
 
 
@@ -97,9 +97,9 @@ def _pointers(kept: ReleasePointers) -> list[str]:
     return [f"pointers to version {live}"]
 
 
-def _sleep(kept: AsleepEndpoint) -> list[str]:
+def _sleep(state: StateTable) -> list[str]:
     """Forget the stopped endpoint: the first request of the next deployment would have it started."""
-    if (asleep := kept.read()) is None:
+    if (asleep := Asleep.find(state)) is None:
         return []
-    kept.remove(asleep)
+    asleep.remove(state)
     return [f"endpoint asleep since {asleep.since:%Y-%m-%d %H:%M}"]

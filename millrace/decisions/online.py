@@ -34,7 +34,7 @@ from millrace.errors import EndpointRefusedError, QueueError, RequestRefusedErro
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.settings.prediction import RoadSettings
-from millrace.state.asleep import START, AsleepEndpoint
+from millrace.state.asleep import START, Asleep
 from millrace.state.known_keys import StoredKeys
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -110,7 +110,7 @@ class OnlineRoad:
         self.sqs = boto3.client("sqs")
         dynamodb = boto3.client("dynamodb", config=STATE_CONFIG)
         self.state = StateTable(dynamodb, settings.names)
-        self._pointers, self._asleep = ReleasePointers(self.state), AsleepEndpoint(self.state)
+        self._pointers = ReleasePointers(self.state)
         float_keys = (name for name in self._spec.key if self._table.column(name).kind in FLOATS)
         self._standing = Standing(workload.policy, self.state, float_keys=float_keys)
         self.invoke = endpoint.connect(settings, self.task)
@@ -252,7 +252,7 @@ class OnlineRoad:
         if self.workload.rollout.idle is None:
             return False
         try:
-            found = self._asleep.read()
+            found = Asleep.find(self.state)
             is_asked = found is not None and found.asked is not None and asked.at - found.asked < START
             if found and not is_asked:
                 self._wake(asked)
@@ -268,7 +268,7 @@ class OnlineRoad:
         names = self._settings.names
         run = names.function_arn({"api": "prediction", "async": "jobs"}.get(asked.source, asked.source))
         connect = partial(boto3.client, "events", config=STATE_CONFIG)
-        wake(self._asleep, names, run=run, cause=asked.ids[0], at=asked.at, connect=connect)
+        wake(self.state, names, run=run, cause=asked.ids[0], at=asked.at, connect=connect)
 
     def _instead(self, rows: list[Admitted]) -> tuple[Instead, ...]:
         """What `prediction.fallback` answers to the rows in place of a model."""

@@ -10,12 +10,11 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.decisions.policy import Acting
-from millrace.state.automation import AutomationSwitch
-from millrace.state.floor import FloorStates
+from millrace.state.automation import Automation
 from millrace.state.held_out import held_out_secret
-from millrace.state.kept_promise import KeptPromise, KeptPromises
 from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
+from millrace.state.versions import FloorState, KeptPromise
 from millrace.workload.policy import Automate, Policy
 
 CACHED_S = 10.0
@@ -28,7 +27,7 @@ class Switch:
 
     def __init__(self, table: StateTable, *, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` gives seconds that never go back."""
-        self._switch, self._clock = AutomationSwitch(table), clock
+        self._table, self._clock = table, clock
         self._read_at: float | None = None
         self._stopped: Stopped | None = None
 
@@ -38,7 +37,7 @@ class Switch:
         if self._read_at is None or now - self._read_at >= CACHED_S:
             self._read_at = now
             try:
-                self._stopped = "paused" if self._switch.read().is_paused else None
+                self._stopped = "paused" if Automation.read(self._table).is_paused else None
             except (BotoCoreError, ClientError):
                 self._stopped = "state_unknown"
         return self._stopped
@@ -115,11 +114,11 @@ class Standing:
         policy, table = self._policy, self._table
         pointers = ReleasePointers(table).read()
         if policy:
-            paused = AutomationSwitch(table).read().is_paused
+            paused = Automation.read(table).is_paused
             secret = self._secret or (held_out_secret(table) if policy.held_out else "")
             versions = [one.version for one in pointers.answering]
-            kept = {one: KeptPromises(table).read(one) for one in versions if policy.promised_error}
-            floors = {one: FloorStates(table).read(one) for one in versions if policy.floor}
+            kept = {one: KeptPromise.find(table, one) for one in versions if policy.promised_error}
+            floors = {one: FloorState.find(table, one) for one in versions if policy.floor}
             self._stopped, self._kept, self._secret = (
                 "paused" if paused else None,
                 kept,

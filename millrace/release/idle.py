@@ -21,7 +21,7 @@ from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped
 from millrace.names import VARIANT, WorkloadNames
 from millrace.release.leftovers import LEASE
-from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.asleep import Asleep
 from millrace.state.audit import Record, append
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
@@ -47,7 +47,7 @@ class Sleep:
 
     def end(self, *, cause: str, as_of: datetime) -> bool:
         """Note that a stopped endpoint serves again, in the audit too. Returns whether it does."""
-        asleep = AsleepEndpoint(self.state).read()
+        asleep = Asleep.find(self.state)
         serving = self._in_service() if asleep else None
         # An endpoint that is older than its sleep is just being stopped.
         if asleep is None or serving is None or serving["CreationTime"] < asleep.since:
@@ -61,7 +61,7 @@ class Sleep:
             started_at=serving["CreationTime"],
         )
         self._record(AuditEvent.ENDPOINT_STARTED, details, cause=cause, as_of=as_of)
-        AsleepEndpoint(self.state).remove(asleep)
+        asleep.remove(self.state)
         return True
 
     def begin(self, cloudwatch: Any, scaling: Any, *, hours: int, cause: str, as_of: datetime) -> bool:
@@ -75,8 +75,8 @@ class Sleep:
         # All requests come from callers: a release sends its own to the challenger.
         began = as_of - timedelta(hours=hours)
         if any(requests_by_time(cloudwatch, self.names.endpoint, start=began, end=as_of + LATE).values()):
-            if interrupted := AsleepEndpoint(self.state).read():  # between the item and the deletion
-                AsleepEndpoint(self.state).remove(interrupted)
+            if interrupted := Asleep.find(self.state):  # between the item and the deletion
+                interrupted.remove(self.state)
             return False
         leases, holder = Leases(self.state), f"{self.function} {uuid4()}"
         # A release that begins now would update the endpoint that is deleted here, so it must wait for the lease.
@@ -98,7 +98,7 @@ class Sleep:
         instances = serving["ProductionVariants"][0]["CurrentInstanceCount"]
         given = {"version": champion.version, "instance": variant["InstanceType"], "instances": instances}
         # First the item: whoever asks from now on finds the endpoint asleep.
-        AsleepEndpoint(self.state).put(Asleep(**given, config=config, since=as_of))
+        Asleep(**given, config=config, since=as_of).put(self.state)
         target = {
             "ServiceNamespace": "sagemaker",
             "ResourceId": f"endpoint/{self.names.endpoint}/variant/{VARIANT}",

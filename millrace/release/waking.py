@@ -12,22 +12,23 @@ from millrace.aws.bus import put_event
 from millrace.errors import QueueError
 from millrace.messages.events import EndpointWanted
 from millrace.names import WorkloadNames
-from millrace.state.asleep import AsleepEndpoint
+from millrace.state.asleep import Asleep
+from millrace.state.table import StateTable
 
 
 def wake(
-    asleep: AsleepEndpoint, names: WorkloadNames, *, run: str, cause: str, at: datetime, connect: Callable[[], Any]
+    state: StateTable, names: WorkloadNames, *, run: str, cause: str, at: datetime, connect: Callable[[], Any]
 ) -> bool:
     """Have it started, unless it is not asleep or somebody has asked for it. Returns whether this caller had to.
 
     `connect` makes boto3's EventBridge client, which all other callers need not wait for. Raises what `put_event`
     raises; then the next one who wants it asks again."""
-    if not asleep.ask(at):
+    if not Asleep.ask(state, at):
         return False
     try:
         event = EndpointWanted(workload=names.workload, run=run, cause=cause, endpoint=names.endpoint)
         put_event(connect(), names.platform, event)
     except (BotoCoreError, ClientError, QueueError):
-        asleep.take_back(at)
+        Asleep.take_back(state, at)
         raise
     return True

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from millrace.state.table import DELETE_AFTER, StateTable
+from millrace.state.table import DELETE_AFTER, StateTable, delete_after
 
 KEPT = timedelta(days=1)
 """How long an answer is kept."""
@@ -62,10 +62,11 @@ class AnsweredRequests:
         own, seconds = _sort(request), int(now.timestamp())
         begun = self._table.put(
             own,
-            {"body": {"S": request.body}, "due": {"N": str(seconds + ANSWER_S)}, **_expiry(now)},
+            {"body": request.body, "due": seconds + ANSWER_S, **delete_after(now + KEPT)},
             f"attribute_not_exists(pk) OR {DELETE_AFTER} < :now "
             "OR (attribute_not_exists(answer) AND due < :now AND body = :body)",
-            {":now": {"N": str(seconds)}, ":body": {"S": request.body}},
+            now=seconds,
+            body=request.body,
         )
         if begun:
             return "begun"
@@ -76,16 +77,12 @@ class AnsweredRequests:
 
     def finish(self, request: KeyedRequest, packed: bytes, now: datetime) -> None:
         """Keep the answer, of MOST_BYTES at most. `begin` returns it as it is given here."""
-        self._table.put(_sort(request), {"body": {"S": request.body}, "answer": {"B": packed}, **_expiry(now)})
+        self._table.put(_sort(request), {"body": request.body, "answer": packed, **delete_after(now + KEPT)})
 
     def give_up(self, request: KeyedRequest, now: datetime) -> None:
         """Leave the key to whoever repeats the request, since there is no answer to keep."""
-        self._table.put(_sort(request), {"body": {"S": request.body}, "due": {"N": "0"}, **_expiry(now)})
+        self._table.put(_sort(request), {"body": request.body, "due": 0, **delete_after(now + KEPT)})
 
 
 def _sort(request: KeyedRequest) -> str:
     return f"request#{request.id}"
-
-
-def _expiry(now: datetime) -> dict[str, dict[str, str]]:
-    return {DELETE_AFTER: {"N": str(int((now + KEPT).timestamp()))}}

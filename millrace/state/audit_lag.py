@@ -21,7 +21,7 @@ from millrace.names import WorkloadNames
 from millrace.state.audit import count
 from millrace.state.audit_chain import AuditChain
 from millrace.state.table import StateTable
-from millrace.timestamps import format_utc, parse_utc
+from millrace.timestamps import parse_utc
 
 ITEM = "audit-chain"
 EVERY = timedelta(hours=3)
@@ -66,5 +66,4 @@ class AuditLag:
 
     def _note(self, *, lost: int, as_of: datetime) -> None:
         records = count(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload)
-        item = {"records": {"N": str(records)}, "lost": {"N": str(lost)}, "as_of": {"S": format_utc(as_of)}}
-        self.state.put(ITEM, item)
+        self.state.put(ITEM, {"records": records, "lost": lost, "as_of": as_of})

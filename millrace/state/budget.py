@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
-from millrace.state.table import Attribute, StateTable
+from millrace.state.table import StateTable
 from millrace.timestamps import month
 
 PREFIX = "spend#"
@@ -58,12 +58,11 @@ class MonthlyBudget:
         key = f"{PREFIX}{month(as_of)}"
         cost = Decimal(str(usd)).quantize(Decimal("0.01"), ROUND_CEILING)
         room = Decimal(str(monthly_usd)) - cost
-        values: dict[str, Attribute] = {":usd": {"N": str(cost)}, ":room": {"N": str(room)}}
         # One conditional write, so that two runs at once cannot both take the last of the budget. A condition cannot
         # add, so `spent + cost <= budget` is written as `spent <= room`.
         fits = "(attribute_not_exists(usd) OR usd <= :room) AND attribute_not_exists(#arn)"
         added = "ADD usd :usd SET #arn = :usd"
-        if room >= 0 and self._table.update(key, added, values, condition=fits, attributes={"#arn": arn}):
+        if room >= 0 and self._table.update(key, added, fits, {"#arn": arn}, usd=cost, room=room):
             return True
         # The write was refused: either there is no room, or the run has reserved before and this is a retry.
         return arn in self._table.get(key)

@@ -96,25 +96,25 @@ class CallerBuckets:
         return self._table.update(
             sort,
             f"SET full_at = full_at + :cost, {DELETE_AFTER} = :until",
-            {
-                ":cost": _number(cost),
-                ":now": _number(now),
-                ":latest": _number(now + self._full_s - cost + 1e-6 * self._token_s),
-                ":until": self._until(now),
-            },
-            condition="full_at >= :now AND full_at <= :latest",
+            "full_at >= :now AND full_at <= :latest",
+            cost=_number(cost),
+            now=_number(now),
+            latest=_number(now + self._full_s - cost + 1e-6 * self._token_s),
+            until=self._until(now),
         )
 
     def _take_from_full(self, sort: str, size: int, now: float) -> bool:
         return self._table.update(
             sort,
             f"SET full_at = :full_at, {DELETE_AFTER} = :until",
-            {":full_at": _number(now + size * self._token_s), ":now": _number(now), ":until": self._until(now)},
-            condition="attribute_not_exists(full_at) OR full_at < :now",
+            "attribute_not_exists(full_at) OR full_at < :now",
+            full_at=_number(now + size * self._token_s),
+            now=_number(now),
+            until=self._until(now),
         )
 
-    def _until(self, now: float) -> dict[str, str]:
-        return {"N": str(math.ceil(now + self._full_s + 60))}
+    def _until(self, now: float) -> int:
+        return math.ceil(now + self._full_s + 60)
 
 
 def _number(seconds: float) -> dict[str, str]:

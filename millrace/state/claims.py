@@ -16,14 +16,14 @@ days, longer than the event of a drop can come again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, cast
+from typing import Literal
 
-from millrace.state.table import DELETE_AFTER, Attribute, StateTable
+from millrace.state.item import TEXT, Item
+from millrace.state.table import StateTable, Value, delete_after
 
-DROP, GROUP = "drop#", "group#"
 KEPT_FOR, GROUP_KEPT_FOR = timedelta(days=30), timedelta(days=31)
 """Longer than an event can come again: SQS keeps a message for 14 days, after a rule has tried for an hour to send it.
 
@@ -32,16 +32,24 @@ item when it likes, some days after its time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class Start(Item, key="group#{name}"):
     """One execution to be started."""
 
-    machine: Literal["ingest", "score"]
+    machine: Literal["ingest", "score"] = field(metadata={"form": TEXT})
     pool: str
     """The pool of slots (`millrace.state.slots`) that it needs one of."""
     name: str
     """The id of its drop. If there are several drops, the SHA-256 of their ids."""
     input: str
     """The input of the execution, as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(Item, key="drop#{drop}"):
+    """The execution that works on a drop."""
+
+    drop: str
+    execution: str
 
 
 class Claims:
@@ -55,22 +63,18 @@ class Claims:
 
         It is all or nothing: nothing is written if any drop is claimed already, even by the same execution.
         Raises ConflictError if another transaction writes one of the items at the same time."""
-        group = _group(start, now)
-        claims = {f"{DROP}{each}": _item(now + KEPT_FOR, execution=start.name) for each in drop_ids}
-        return self._table.put_new({f"{GROUP}{start.name}": group, **claims})
+        claim = {"execution": start.name} | delete_after(now + KEPT_FOR)
+        return self._table.put_new(_group(start, now) | {Claim.key(each): claim for each in drop_ids})
 
     def take_apart(self, start: Start, *, of: str, now: datetime) -> None:
         """Claim one drop anew for an execution of its own, after the execution `of`, which had several drops, failed.
 
         The execution bears the id of the drop as its name. A second call changes nothing."""
         # The input first: as soon as the claim names the execution, whoever finds the claim must be able to start it.
-        self._table.put(f"{GROUP}{start.name}", _group(start, now))
-        self._table.update(
-            f"{DROP}{start.name}",
-            "SET execution = :own",
-            {":own": {"S": start.name}, ":of": {"S": of}},
-            condition="execution = :of",
-        )
+        [(key, group)] = _group(start, now).items()
+        self._table.put(key, group)
+        taken = "SET execution = :own", "execution = :of"
+        self._table.update(Claim.key(start.name), *taken, own=start.name, of=of)
 
     def find(self, drop_id: str) -> Start | None:
         """The execution that has claimed the drop, with its input. None without a claim, or if its group is deleted."""
@@ -79,23 +83,13 @@ class Claims:
 
     def execution_of(self, drop_id: str) -> str:
         """The name of the execution that has claimed the drop. Empty without a claim."""
-        claim = self._table.get(f"{DROP}{drop_id}")
-        name: str = claim["execution"]["S"] if claim else ""
-        return name
+        claim = Claim.find(self._table, drop_id)
+        return claim.execution if claim else ""
 
     def group(self, run: str) -> Start | None:
         """The execution of this name, with its input. None if nothing was claimed for it, or its group is deleted."""
-        group = self._table.get(f"{GROUP}{run}")
-        if not group:
-            return None
-        machine = cast("Literal['ingest', 'score']", group["machine"]["S"])
-        return Start(machine=machine, pool=group["pool"]["S"], name=run, input=group["input"]["S"])
+        return Start.find(self._table, run)
 
 
-def _group(start: Start, now: datetime) -> dict[str, Attribute]:
-    return _item(now + GROUP_KEPT_FOR, machine=start.machine, pool=start.pool, input=start.input)
-
-
-def _item(until: datetime, **fields: str) -> dict[str, Attribute]:
-    texts: dict[str, Attribute] = {name: {"S": text} for name, text in fields.items()}
-    return {**texts, DELETE_AFTER: {"N": str(int(until.timestamp()))}}
+def _group(start: Start, now: datetime) -> dict[str, Mapping[str, Value]]:
+    return {Start.key(start.name): start.attributes | delete_after(now + GROUP_KEPT_FOR)}

@@ -9,28 +9,22 @@ Those of the monitors are event times:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
+from millrace.state.item import NEW, Item
 from millrace.state.table import StateTable
-from millrace.timestamps import format_utc, parse_utc
 
 
-class StoredCursors:
-    """The workload's cursors, by name."""
+@dataclass(frozen=True, kw_only=True)
+class Cursor(Item, key="cursor#{name}", only_if=f"{NEW} OR window_end < :window_end"):
+    """A cursor. It moves forward only: `put` returns whether it moved."""
 
-    def __init__(self, table: StateTable) -> None:
-        self._table = table
+    name: str
+    window_end: datetime
 
-    def find(self, name: str) -> datetime | None:
+    @classmethod
+    def end(cls, table: StateTable, name: str) -> datetime | None:
         """The time up to which all is done. None before the first time."""
-        item = self._table.get(f"cursor#{name}")
-        return parse_utc(item["window_end"]["S"]) if item else None
-
-    def advance(self, name: str, *, end: datetime) -> bool:
-        """Move the cursor to `end`, unless it is there or further. Returns whether it moved."""
-        return self._table.put(
-            f"cursor#{name}",
-            {"window_end": {"S": format_utc(end)}},
-            "attribute_not_exists(pk) OR window_end < :end",
-            {":end": {"S": format_utc(end)}},
-        )
+        cursor = cls.find(table, name)
+        return cursor.window_end if cursor else None

@@ -11,29 +11,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Self
 
 from millrace.errors import ConflictError
 from millrace.messages.ingest import DropObject
-from millrace.state.table import Attribute, StateTable
+from millrace.state.item import NEW, TEXT, TEXT_IF_ANY, Form, Item
+from millrace.state.table import StateTable, Value
 from millrace.timestamps import format_utc, parse_utc
 
-PREFIX = "held-labels#"
 HeldStatus = Literal["waiting", "accepted", "refused", "judged"]
 """`judged`: it came before its decisions, and fits them."""
 RUNNING, MOST_RUNNING = timedelta(hours=1), 2000
 """How long a drop that contradicts may take from its judgement to its commit, and how many may be on their way."""
 TRIES = 20
 """How often the quota is asked for while others take of it."""
+OBJECT = Form(DropObject.model_validate_json, DropObject.model_dump_json)
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldBatch:
+class HeldBatch(Item, key="held-labels#"):
     """A drop of labels that was held."""
 
-    object: DropObject
+    object: DropObject = field(metadata={"form": OBJECT})
     because: tuple[str, ...]
     """A sentence for each reason."""
     labels: int
@@ -43,10 +44,10 @@ class HeldBatch:
     """As `ParsedDrop.by`."""
     is_early: bool = False
     """Whether it waits for decisions. Each monitor run has it looked at again."""
-    status: HeldStatus = "waiting"
-    by: str = ""
+    status: HeldStatus = field(default="waiting", metadata={"form": TEXT})
+    by: str = field(default="", metadata={"form": TEXT_IF_ANY, "attribute": "decided_by"})
     """Identity of the person who has accepted or refused it; empty while it waits."""
-    reason: str = ""
+    reason: str = field(default="", metadata={"form": TEXT_IF_ANY})
     """In the person's words."""
 
 
@@ -58,42 +59,26 @@ class HeldLabels:
 
     def find(self, drop_id: str) -> HeldBatch | None:
         """The batch; None if it was never held."""
-        item = self._table.get(f"{PREFIX}{drop_id}")
-        return _from_item(item) if item else None
+        item = self._table.get(HeldBatch.key() + drop_id)
+        return HeldBatch.parse(item) if item else None
 
     def every(self) -> list[HeldBatch]:
         """All of them, those that wait first."""
-        found = map(_from_item, self._table.items(PREFIX).values())
-        return sorted(found, key=lambda one: (one.status != "waiting", one.held_at))
+        return sorted(HeldBatch.every(self._table).values(), key=lambda one: (one.status != "waiting", one.held_at))
 
     def hold(self, batch: HeldBatch) -> None:
         """Keep the batch, or why it is held by now. Nothing changes if a person has decided."""
+        values = batch.attributes
+        fields = ", ".join(f"#{name} = :{name}" for name in values)
         self._table.update(
-            f"{PREFIX}{batch.object.drop_id}",
-            "SET #object = :object, because = :because, labels = :labels, held_at = :held_at, #status = :waiting, "
-            "sent_by = :sent_by, is_early = :is_early",
-            {
-                ":object": {"S": batch.object.model_dump_json()},
-                ":because": {"SS": [*batch.because]},
-                ":labels": {"N": str(batch.labels)},
-                ":held_at": {"S": format_utc(batch.held_at)},
-                ":waiting": {"S": "waiting"},
-                ":sent_by": {"S": batch.sent_by},
-                ":is_early": {"BOOL": batch.is_early},
-            },
-            condition="attribute_not_exists(pk) OR #status = :waiting",
-            attributes={"#object": "object", "#status": "status"},
+            HeldBatch.key() + batch.object.drop_id, f"SET {fields}", f"{NEW} OR #status = :status", **values
         )
 
     def decide(self, drop_id: str, status: HeldStatus, *, by: str, reason: str) -> bool:
         """Whether the batch waited, and has this status now."""
-        return self._table.update(
-            f"{PREFIX}{drop_id}",
-            "SET #status = :status, decided_by = :by, reason = :reason",
-            {":status": {"S": status}, ":by": {"S": by}, ":reason": {"S": reason}, ":waiting": {"S": "waiting"}},
-            condition="#status = :waiting",
-            attributes={"#status": "status"},
-        )
+        decided = "SET #status = :now, decided_by = :by, reason = :reason"
+        values: dict[str, Value] = {"now": status, "by": by, "reason": reason}
+        return self._table.update(HeldBatch.key() + drop_id, decided, "#status = :waiting", waiting="waiting", **values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,26 +127,9 @@ class Contradictions:
             if because := judge({one.drop_id: one for one in running}):
                 return because
             lines = "\n".join(one.line() for one in [*running, mine][-MOST_RUNNING:])
+            former = {"before": before} if before else {}
             if self._table.update(
-                "contradicting",
-                "SET #lines = :lines",
-                {":lines": {"S": lines}, **({":before": {"S": before}} if before else {})},
-                condition="#lines = :before" if before else "attribute_not_exists(pk)",
-                attributes={"#lines": "lines"},
+                "contradicting", "SET #lines = :lines", "#lines = :before" if former else NEW, lines=lines, **former
             ):
                 return ()
         raise ConflictError(f"contradicting: expected to write within {TRIES} tries, others were faster")
-
-
-def _from_item(item: dict[str, Attribute]) -> HeldBatch:
-    return HeldBatch(
-        object=DropObject.model_validate_json(item["object"]["S"]),
-        because=tuple(sorted(item["because"]["SS"])),
-        labels=int(item["labels"]["N"]),
-        held_at=parse_utc(item["held_at"]["S"]),
-        sent_by=item["sent_by"]["S"],
-        is_early=item["is_early"]["BOOL"],
-        status=item["status"]["S"],
-        by=item.get("decided_by", {"S": ""})["S"],
-        reason=item.get("reason", {"S": ""})["S"],
-    )

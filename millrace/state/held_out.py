@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 
+from millrace.state.item import NEW
 from millrace.state.table import StateTable
 
 KEY = "held-out"
@@ -17,6 +18,6 @@ BYTES = 32
 def held_out_secret(table: StateTable) -> str:
     """The workload's secret, drawn if there is none yet."""
     if not (item := table.get(KEY)):
-        table.put(KEY, {"secret": {"S": secrets.token_hex(BYTES)}}, "attribute_not_exists(pk)")
+        table.put(KEY, {"secret": secrets.token_hex(BYTES)}, NEW)
         item = table.get(KEY)
     return str(item["secret"]["S"])

@@ -15,12 +15,13 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.names import WorkloadNames
-from millrace.state.table import DELETE_AFTER, Attribute, Spread, StateTable
+from millrace.state.item import NEW, Item
+from millrace.state.table import Spread, StateTable, Value, delete_after
 
 BATCH = 100
 """The most items that one call reads: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html."""
@@ -29,17 +30,17 @@ MOST_BYTES = 390_000
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 EMPTY_KEPT = timedelta(days=1)
 """How long the item of a key without rows stays; no writer takes longer than 15 minutes."""
-KEY, MARK = "key#", "mark"
+KEY = "key#"
 SPREAD = Spread(kind="known", partitions=16)
 """16,000 units of writing a second, more than the ten threads of a pass use. To list all keys asks each partition."""
-NEWER = "attribute_not_exists(pk) OR place < :place OR declared <> :declared OR origin <> :origin"
+NEWER = f"{NEW} OR place < :place OR declared <> :declared OR origin <> :origin"
 
 Cells = Mapping[str, Sequence[Any]]
 """The cells of the rows of a key as JSON holds them, by column; the rows are in the order of their times."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowsVersion:
+class RowsVersion(Item, key="mark", only_if=NEWER):
     """What was read, and by which declaration."""
 
     declared: str
@@ -48,19 +49,11 @@ class RowsVersion:
     """The id of the Iceberg table, which another table of the same name would not have."""
     place: int
     """The sequence number of the snapshot."""
-    snapshot_id: int
+    snapshot_id: int = field(metadata={"attribute": "snapshot"})
 
     def is_like(self, other: RowsVersion) -> bool:
         """Whether both are of one table and one declaration, so that their places can be compared."""
         return (self.declared, self.origin) == (other.declared, other.origin)
-
-    def to_item(self) -> dict[str, Attribute]:
-        return {
-            "declared": {"S": self.declared},
-            "origin": {"S": self.origin},
-            "place": {"N": str(self.place)},
-            "snapshot": {"N": str(self.snapshot_id)},
-        }
 
 
 class StoredKeys:
@@ -71,19 +64,11 @@ class StoredKeys:
 
     def mark(self) -> RowsVersion | None:
         """Up to which version all keys are written; None before the first time."""
-        item = self._table.get(MARK)
-        if not item:
-            return None
-        return RowsVersion(
-            declared=item["declared"]["S"],
-            origin=item["origin"]["S"],
-            place=int(item["place"]["N"]),
-            snapshot_id=int(item["snapshot"]["N"]),
-        )
+        return RowsVersion.find(self._table)
 
     def advance(self, version: RowsVersion) -> bool:
         """Move the mark to `version`, unless it is there or further. Returns whether it moved."""
-        return self._put(MARK, {}, version)
+        return version.put(self._table)
 
     def put(self, key: str, rows: Cells, version: RowsVersion, *, now: datetime) -> bool:
         """Write what is known of a key. Returns False, and writes nothing, if an item of no earlier version is there.
@@ -93,10 +78,11 @@ class StoredKeys:
         while len(packed) > MOST_BYTES:
             rows = {name: cells[(len(cells) + 1) // 2 :] for name, cells in rows.items()}
             packed = _pack(rows)
-        item: dict[str, Attribute] = {"rows": {"B": packed}}
+        item: dict[str, Value] = {**version.attributes, "rows": packed}
         if not any(rows.values()):
-            item[DELETE_AFTER] = {"N": str(int((now + EMPTY_KEPT).timestamp()))}
-        return self._put(f"{KEY}{key}", item, version)
+            item |= delete_after(now + EMPTY_KEPT)
+        compared = {name: item[name] for name in ("place", "declared", "origin")}
+        return self._table.put(f"{KEY}{key}", item, NEWER, **compared)
 
     def keys(self) -> set[str]:
         """All keys that have an item."""
@@ -110,11 +96,6 @@ class StoredKeys:
                 if item["declared"]["S"] == declared:
                     found[sort.removeprefix(KEY)] = json.loads(zlib.decompress(bytes(item["rows"]["B"])))
         return found
-
-    def _put(self, sort: str, item: Mapping[str, Attribute], version: RowsVersion) -> bool:
-        own = version.to_item()
-        values = {f":{name}": own[name] for name in ("place", "declared", "origin")}
-        return self._table.put(sort, {**own, **item}, NEWER, values)
 
 
 def _pack(rows: Cells) -> bytes:

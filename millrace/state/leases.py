@@ -18,16 +18,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from millrace.state.holding import Holding
+from millrace.state.item import NEW, Item
 from millrace.state.table import StateTable
-from millrace.timestamps import format_utc, parse_utc
-
-PREFIX = "lease#"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lease:
+class Lease(Item, key="lease#{name}", only_if=f"{NEW} OR holder = :holder OR expires_at <= :as_of"):
     """Who holds a lease, and until when."""
 
+    name: str
     holder: str
     """The ARN of an execution. The lease `first` has the ARN of a registered version.
 
@@ -36,6 +35,8 @@ class Lease:
     """When the holder took it last."""
     expires_at: datetime
     """From this time on another holder may take it."""
+    missing_since: datetime | None = None
+    """The mark of the sweep."""
 
 
 class Leases:
@@ -53,53 +54,36 @@ class Leases:
         It gets the lease if the lease is free, has expired at `as_of`, or is the holder's already."""
         # One conditional write decides. Of two that find the lease expired, the second finds the item of the first.
         # DynamoDB compares the times as text, which is right since `format_utc` writes one format only.
-        return self._table.put(
-            f"{PREFIX}{name}",
-            {"holder": {"S": holder}, "as_of": {"S": format_utc(as_of)}, "expires_at": {"S": format_utc(expires_at)}},
-            "attribute_not_exists(pk) OR holder = :holder OR expires_at <= :now",
-            {":holder": {"S": holder}, ":now": {"S": format_utc(as_of)}},
-        )
+        return Lease(name=name, holder=holder, as_of=as_of, expires_at=expires_at).put(self._table)
 
     def find(self, name: str) -> Lease | None:
         """The lease, even if it has expired. None if it is free."""
-        item = self._table.get(f"{PREFIX}{name}")
-        if not item:
-            return None
-        return Lease(
-            holder=item["holder"]["S"],
-            as_of=parse_utc(item["as_of"]["S"]),
-            expires_at=parse_utc(item["expires_at"]["S"]),
-        )
+        return Lease.find(self._table, name)
 
     def free(self, holder: str) -> list[str]:
         """Free all leases of `holder`. Returns the keys of the leases that it still had."""
         # Each delete checks the holder again: another one may have taken an expired lease since the items were read.
-        held = [f"{PREFIX}{name}" for name, item in self._table.items(PREFIX).items() if item["holder"]["S"] == holder]
-        return [key for key in held if self._table.delete(key, "holder = :holder", {":holder": {"S": holder}})]
+        held = [one.key for one in self.holdings() if one.holder == holder]
+        return [key for key in held if self._table.delete(key, "holder = :holder", holder=holder)]
 
     def holdings(self) -> list[Holding]:
         """Every lease that is held, even if it has expired."""
         return [
-            Holding(
-                key=f"{PREFIX}{name}",
-                holder=item["holder"]["S"],
-                missing_since=parse_utc(item["missing_since"]["S"]) if "missing_since" in item else None,
-            )
-            for name, item in self._table.items(PREFIX).items()
+            Holding(key=Lease.key(name), holder=lease.holder, missing_since=lease.missing_since)
+            for name, lease in Lease.every(self._table).items()
         ]
 
     def mark_missing(self, holding: Holding, *, as_of: datetime) -> bool:
         """See `Holdings.mark_missing`. `take` writes the whole item, so it removes the mark."""
+        unmarked = "holder = :holder AND attribute_not_exists(missing_since)"
         return self._table.update(
-            holding.key,
-            "SET missing_since = :as_of",
-            {":as_of": {"S": format_utc(as_of)}, ":holder": {"S": holding.holder}},
-            condition="holder = :holder AND attribute_not_exists(missing_since)",
+            holding.key, "SET missing_since = :as_of", unmarked, as_of=as_of, holder=holding.holder
         )
 
     def free_missing(self, holding: Holding) -> bool:
         """See `Holdings.free_missing`."""
         if holding.missing_since is None:
             return False
-        marked = {":holder": {"S": holding.holder}, ":mark": {"S": format_utc(holding.missing_since)}}
-        return self._table.delete(holding.key, "holder = :holder AND missing_since = :mark", marked)
+        mark = holding.missing_since
+        is_marked = "holder = :holder AND missing_since = :mark"
+        return self._table.delete(holding.key, is_marked, holder=holding.holder, mark=mark)

@@ -12,7 +12,7 @@ from millrace.aws.bus import put_event
 from millrace.messages.events import EndpointOrphaned
 from millrace.names import WorkloadNames
 from millrace.state.table import StateTable
-from millrace.timestamps import format_utc, parse_utc
+from millrace.timestamps import parse_utc
 
 ITEM = "orphan-notice"
 EVERY = timedelta(days=1)
@@ -35,4 +35,4 @@ class OrphanNotice:
         event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
         put_event(self.events, self.names.platform, event)
         # Written after the event: if this write fails, the next sweep sends the event once more.
-        self.state.put(ITEM, {"as_of": {"S": format_utc(as_of)}})
+        self.state.put(ITEM, {"as_of": as_of})

@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import asdict, dataclass, fields, replace
 
 from millrace.errors import ConflictError
-from millrace.state.table import Attribute, StateTable
+from millrace.state.table import Attribute, StateTable, Value, attribute
 
 KEY = "release"
 
@@ -131,10 +131,7 @@ class ReleasePointers:
         """Write the pointers over the revision that was read, `pointers.revision`. Returns them with the next revision.
 
         Raises ConflictError if another write came since."""
-        item: dict[str, Attribute] = {
-            "revision": {"N": str(pointers.revision + 1)},
-            "highest": {"N": str(pointers.highest)},
-        }
+        item: dict[str, Value] = {"revision": pointers.revision + 1, "highest": pointers.highest}
         for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
             if version:
                 item[role] = {"M": _attributes(version)}
@@ -146,7 +143,7 @@ class ReleasePointers:
         is_current = "revision = :revision"
         if pointers.revision == 0:
             is_current = f"attribute_not_exists(pk) OR {is_current}"
-        if not self._table.put(KEY, item, is_current, {":revision": {"N": str(pointers.revision)}}):
+        if not self._table.put(KEY, item, is_current, revision=pointers.revision):
             expected = f"expected revision {pointers.revision}, it has moved"
             raise ConflictError(f"{self._table.workload}: release pointers: {expected}")
         return replace(pointers, revision=pointers.revision + 1)
@@ -170,4 +167,4 @@ def _version(attribute: Attribute | None) -> Version | None:
 
 
 def _attributes(version: Version) -> dict[str, Attribute]:
-    return {name: {"S": value} for name, value in asdict(version).items()}
+    return {name: attribute(value) for name, value in asdict(version).items()}

@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Mapping
 
+from millrace.state.item import NEW
 from millrace.state.table import StateTable
 
 ITEM = "pseudonym"
@@ -26,7 +27,6 @@ class Pseudonyms:
 
     def of(self, cells: Mapping[str, object]) -> str:
         """64 hexadecimal digits, the same for the same columns and cells. The first call makes the secret."""
-        made = {"secret": {"B": secrets.token_bytes(SECRET_BYTES)}}
-        self._table.put(ITEM, made, "attribute_not_exists(pk)")
+        self._table.put(ITEM, {"secret": secrets.token_bytes(SECRET_BYTES)}, NEW)
         secret = bytes(self._table.get(ITEM)["secret"]["B"])
         return hmac.new(secret, json.dumps(dict(cells), sort_keys=True).encode(), hashlib.sha256).hexdigest()

@@ -34,9 +34,7 @@ class RefusedRows:
         usual = refused_before / before if before else 0.0
         ratio = refused / rows / min(1.0, max(declared, FACTOR * usual))
         if ratio <= 1:
-            counted = {":rows": {"N": str(rows)}, ":refused": {"N": str(refused)}}
-            key, names = f"{PREFIX}{feed}", {"#rows": "rows"}  # `rows` is a word of DynamoDB's own
-            self._table.update(key, "ADD #rows :rows, refused :refused", counted, attributes=names)
+            self._table.update(f"{PREFIX}{feed}", "ADD #rows :rows, refused :refused", rows=rows, refused=refused)
         return ratio
 
     def shares(self) -> dict[str, float]:

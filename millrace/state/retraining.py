@@ -8,28 +8,27 @@ The guard writes it under the lease `retrain`:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from millrace.state.item import Item
 from millrace.state.table import StateTable
-from millrace.timestamps import format_utc, month, parse_utc
-
-KEY = "retraining"
+from millrace.timestamps import month
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastRetraining:
+class LastRetraining(Item, key="retraining"):
     """The last accepted retraining, as far as the guard must know it. Empty before the first one."""
 
-    execution_arn: str | None = None
+    execution_arn: str | None = field(default=None, metadata={"attribute": "last_run"})
     """The ARN of the `retrain` execution."""
-    started_at: datetime | None = None
+    started_at: datetime | None = field(default=None, metadata={"attribute": "last_started_at"})
     """The latest `as_of` of an accepted retraining."""
     labels_total: int = 0
     """Rows in the table `labels` when it started."""
     counted_month: str = ""
     """The latest month (yyyy-mm, UTC) of an accepted retraining."""
-    runs_in_month: int = 0
+    runs_in_month: int = field(default=0, metadata={"attribute": "runs_this_month"})
     """Accepted retrainings in `counted_month`."""
 
     def runs_in(self, wanted: str) -> int:
@@ -59,32 +58,12 @@ class Retrainings:
 
     def last(self) -> LastRetraining:
         """The last accepted retraining. Its fields are empty before the first one."""
-        item = self._table.get(KEY)
-        if not item:
-            return LastRetraining()
-        return LastRetraining(
-            execution_arn=item["last_run"]["S"],
-            started_at=parse_utc(item["last_started_at"]["S"]),
-            labels_total=int(item["labels_total"]["N"]),
-            counted_month=item["counted_month"]["S"],
-            runs_in_month=int(item["runs_this_month"]["N"]),
-        )
+        return LastRetraining.find(self._table) or LastRetraining()
 
     def record(self, *, execution_arn: str, as_of: datetime, labels_total: int) -> None:
         """Store an accepted retraining and count it once. Only the holder of the lease `retrain` may call this."""
         # This reads and then writes without a condition. That is safe: the lease lets only one execution come here, and
         # a retry of the same execution finds itself stored already.
         before = self.last()
-        if before.execution_arn == execution_arn:
-            return
-        now = before.after(execution_arn=execution_arn, as_of=as_of, labels_total=labels_total)
-        self._table.put(
-            KEY,
-            {
-                "last_run": {"S": execution_arn},
-                "last_started_at": {"S": format_utc(now.started_at or as_of)},
-                "labels_total": {"N": str(labels_total)},
-                "counted_month": {"S": now.counted_month},
-                "runs_this_month": {"N": str(now.runs_in_month)},
-            },
-        )
+        if before.execution_arn != execution_arn:
+            before.after(execution_arn=execution_arn, as_of=as_of, labels_total=labels_total).put(self._table)

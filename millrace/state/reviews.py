@@ -43,7 +43,8 @@ from millrace.decisions.review import (
     value_to_json,
 )
 from millrace.names import WorkloadNames
-from millrace.state.table import DELETE_AFTER, Attribute, Spread, StateTable
+from millrace.state.item import NEW
+from millrace.state.table import DELETE_AFTER, Attribute, Spread, StateTable, Value
 from millrace.timestamps import format_utc, parse_utc
 
 ITEM, WAIT, DONE = "item#", "wait#", "done#"
@@ -59,6 +60,7 @@ so mostly a free one."""
 SPREAD = Spread(kind="review", partitions=4, name_of=lambda sort: sort.rpartition("#")[2])
 """An opened item takes two writes, together 2.5 units: four partitions take 1,600 items a second."""
 
+WAITS, IS_ANSWERED = "#status = :waiting", "#status = :answered AND answer = :answer"
 BATCH = 100
 """Items that one call finds by their ids."""
 
@@ -93,7 +95,7 @@ class ReviewQueue:
     def open(self, item: ReviewItem) -> bool:
         """Whether the item was opened now. A decision is opened once, whatever has become of it since."""
         place = _place(item)
-        if self._table.put(f"{ITEM}{item.id}", _to_item(item, place), "attribute_not_exists(pk)"):
+        if self._table.put(f"{ITEM}{item.id}", _to_item(item, place), NEW):
             return self._put_place(place, item)
         known = self._table.get(f"{ITEM}{item.id}")
         if known.get("status") == {"S": "waiting"}:
@@ -132,8 +134,10 @@ class ReviewQueue:
 
         One of the phase `assisted` notes what it had before; with that it has nothing to note."""
         fields = _to_item(item, held.place)
-        values = {f":{name}": fields[name] for name in ("reason", "model_version", "output") if name in fields}
-        sets, removes = ["#reason = :reason", "#version = :model_version"], list[str]()
+        values: dict[str, Value] = {
+            name: fields[name] for name in ("reason", "model_version", "output") if name in fields
+        }
+        sets, removes = ["#reason = :reason", "#model_version = :model_version"], list[str]()
         if item.output is None:
             removes.append("#output")
         else:
@@ -143,13 +147,13 @@ class ReviewQueue:
         elif not held.item.is_challengers:
             former = {name: getattr(held.item, name) for name in ("reason", "model_version", "output")}
             sets.append("former = :former")
-            values[":former"] = {"S": json.dumps(former)}
+            values["former"] = json.dumps(former)
         return self._table.update(
             f"{ITEM}{item.id}",
             f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
-            values | {":waiting": {"S": "waiting"}},
-            condition="#status = :waiting",
-            attributes={"#status": "status", "#reason": "reason", "#version": "model_version", "#output": "output"},
+            WAITS,
+            **values,
+            waiting="waiting",
         )
 
     def find(self, ids: Sequence[str]) -> dict[str, ReviewItem]:
@@ -208,38 +212,28 @@ class ReviewQueue:
         # The lease is renewed first, so that nobody else can take the item while its answer is written.
         if not self._renew(held, answer.at):
             return False
-        self._table.put(f"{DONE}{held.item.id}", {"id": {"S": held.item.id}, "at": {"S": format_utc(answer.at)}})
-        values: dict[str, Attribute] = {
-            ":status": {"S": "answered"},
-            ":waiting": {"S": "waiting"},
-            ":answer": {"S": _answer_to_json(answer)},
-            ":label": {"S": label},
-            ":until": _until(answer.at),
-        }
+        self._table.put(f"{DONE}{held.item.id}", {"id": held.item.id, "at": answer.at})
         is_answered = self._table.update(
             f"{ITEM}{held.item.id}",
             f"SET #status = :status, answer = :answer, label = :label, {DELETE_AFTER} = :until",
-            values,
-            condition="#status = :waiting",
-            attributes={"#status": "status"},
+            WAITS,
+            status="answered",
+            waiting="waiting",
+            answer=_answer_to_json(answer),
+            label=label,
+            until=_until(answer.at),
         )
         self._remove(held.place)
         return is_answered
 
     def skip(self, held: Held) -> bool:
         """Give the item back; this person is not asked again. False if `held` has it no longer."""
-        return self._table.update(
-            held.place,
-            "ADD passed :by REMOVE lease, ends_at",
-            {":by": {"SS": [held.by]}, ":lease": {"S": held.lease}},
-            condition="lease = :lease",
-        )
+        passed = "ADD passed :by REMOVE lease, ends_at"
+        return self._table.update(held.place, passed, "lease = :lease", by=[held.by], lease=held.lease)
 
     def release(self, held: Held) -> bool:
         """Give the item back as it was. False if `held` has it no longer."""
-        return self._table.update(
-            held.place, "REMOVE lease, ends_at", {":lease": {"S": held.lease}}, condition="lease = :lease"
-        )
+        return self._table.update(held.place, "REMOVE lease, ends_at", "lease = :lease", lease=held.lease)
 
     def escalate(self, held: Held, *, note: str, now: datetime) -> bool:
         """Put the item before all others, for another person. False if `held` has it no longer."""
@@ -249,14 +243,11 @@ class ReviewQueue:
         moved = self._table.update(
             f"{ITEM}{held.item.id}",
             "SET #place = :place, priority = :priority, note = :note",
-            {
-                ":place": {"S": place},
-                ":priority": {"N": str(ESCALATED)},
-                ":note": {"S": note},
-                ":waiting": {"S": "waiting"},
-            },
-            condition="#status = :waiting",
-            attributes={"#status": "status", "#place": "place"},
+            WAITS,
+            place=place,
+            priority=ESCALATED,
+            note=note,
+            waiting="waiting",
         )
         if moved and place == held.place:  # it was escalated before
             return self.skip(held)
@@ -279,9 +270,10 @@ class ReviewQueue:
         taken = self._table.update(
             f"{ITEM}{decision_id}",
             f"SET #status = :waiting REMOVE answer, label, {DELETE_AFTER}",
-            {":waiting": {"S": "waiting"}, ":answered": {"S": "answered"}, ":answer": known["answer"]},
-            condition="#status = :answered AND answer = :answer AND attribute_not_exists(dropped_at)",
-            attributes={"#status": "status"},
+            f"{IS_ANSWERED} AND attribute_not_exists(dropped_at)",
+            waiting="waiting",
+            answered="answered",
+            answer=known["answer"],
         )
         if not taken:
             self._remove(sort)
@@ -303,14 +295,14 @@ class ReviewQueue:
             return ""
         # A condition of its own for one who takes over: of two who begin, one has the item.
         is_begun = "#drop = :drop" if item.drop else "attribute_not_exists(#drop)"
-        values = {":answered": {"S": "answered"}, ":answer": {"S": _answer_to_json(item.answer)}}
-        times = {":drop": {"S": item.drop or drop}, ":now": {"S": format_utc(item.dropped_at or now)}}
         can_drop = self._table.update(
             f"{ITEM}{item.id}",
             "SET dropped_at = :now, #drop = :drop",
-            {**values, **times},
-            condition=f"#status = :answered AND answer = :answer AND {is_begun}",
-            attributes={"#status": "status", "#drop": "drop"},
+            f"{IS_ANSWERED} AND {is_begun}",
+            answered="answered",
+            answer=_answer_to_json(item.answer),
+            drop=item.drop or drop,
+            now=item.dropped_at or now,
         )
         return item.drop or drop if can_drop else ""
 
@@ -332,7 +324,7 @@ class ReviewQueue:
             known = self._table.get(f"{ITEM}{done['id']['S']}")
             if known.get("status") != {"S": "answered"} and parse_utc(done["at"]["S"]) + STALE < now:
                 # Not one that a new answer has just put in its place: its label would never be dropped.
-                self._table.delete(sort, "#at = :at", {":at": done["at"]}, attributes={"#at": "at"})
+                self._table.delete(sort, "#at = :at", at=done["at"])
         return looked
 
     def _lease(self, sort: str, place: dict[str, Attribute], *, by: str, now: datetime) -> Held | None:
@@ -343,8 +335,10 @@ class ReviewQueue:
         leased = self._table.update(
             sort,
             "SET lease = :lease, ends_at = :end",
-            {":lease": {"S": lease}, ":end": {"S": format_utc(ends_at)}, ":now": {"S": format_utc(now)}},
-            condition="attribute_exists(pk) AND (attribute_not_exists(lease) OR ends_at <= :now)",
+            "attribute_exists(pk) AND (attribute_not_exists(lease) OR ends_at <= :now)",
+            lease=lease,
+            end=ends_at,
+            now=now,
         )
         if not leased:
             return None
@@ -369,29 +363,20 @@ class ReviewQueue:
 
     def _leave(self, decision_id: str, status: Status, now: datetime) -> bool:
         """Whether the item has this status now and no longer waits."""
-        return self._table.update(
-            f"{ITEM}{decision_id}",
-            f"SET #status = :status, {DELETE_AFTER} = :until",
-            {":status": {"S": status}, ":waiting": {"S": "waiting"}, ":until": _until(now)},
-            condition="#status = :waiting",
-            attributes={"#status": "status"},
-        )
+        left = f"SET #status = :status, {DELETE_AFTER} = :until"
+        values: dict[str, Value] = {"status": status, "waiting": "waiting", "until": _until(now)}
+        return self._table.update(f"{ITEM}{decision_id}", left, WAITS, **values)
 
     def _renew(self, held: Held, now: datetime) -> bool:
-        return self._table.update(
-            held.place,
-            "SET ends_at = :end",
-            {":end": {"S": format_utc(now + LEASE)}, ":lease": {"S": held.lease}},
-            condition="lease = :lease",
-        )
+        return self._table.update(held.place, "SET ends_at = :end", "lease = :lease", end=now + LEASE, lease=held.lease)
 
     def _put_place(self, sort: str, item: ReviewItem, *, passed: str = "", held: Held | None = None) -> bool:
-        place: dict[str, Attribute] = {"id": {"S": item.id}, "expires_at": {"S": format_utc(item.expires_at)}}
+        place: dict[str, Value] = {"id": item.id, "expires_at": item.expires_at}
         if held:
-            place |= {"lease": {"S": held.lease}, "ends_at": {"S": format_utc(held.ends_at)}}
+            place |= {"lease": held.lease, "ends_at": held.ends_at}
         if passed:
-            place["passed"] = {"SS": [passed]}
-        return self._table.put(sort, place, "attribute_not_exists(pk)")
+            place["passed"] = [passed]
+        return self._table.put(sort, place, NEW)
 
     def _remove(self, sort: str) -> None:
         self._table.delete(sort, "attribute_exists(pk)")
@@ -401,18 +386,19 @@ def _place(item: ReviewItem, *, priority: int | None = None) -> str:
     return f"{WAIT}{item.priority if priority is None else priority}#{format_utc(item.opened_at)}#{item.id}"
 
 
-def _until(now: datetime) -> Attribute:
-    return {"N": str(int((now + KEPT).timestamp()))}
+def _until(now: datetime) -> int:
+    return int((now + KEPT).timestamp())
 
 
-def _to_item(item: ReviewItem, place: str) -> dict[str, Attribute]:
-    texts = {
+def _to_item(item: ReviewItem, place: str) -> dict[str, Value]:
+    return {
         "id": item.id,
         "place": place,
+        "priority": item.priority,
         "reason": item.reason,
-        "opened_at": format_utc(item.opened_at),
+        "opened_at": item.opened_at,
         "event_time": item.event_time.isoformat(),
-        "expires_at": format_utc(item.expires_at),
+        "expires_at": item.expires_at,
         "key": json.dumps(item.key),
         "input": item.input,
         "source": item.source,
@@ -420,7 +406,6 @@ def _to_item(item: ReviewItem, place: str) -> dict[str, Attribute]:
         **({"output": json.dumps(item.output)} if item.output is not None else {}),
         **({"model_version": item.model_version} if item.model_version is not None else {}),
     }
-    return {**{name: {"S": text} for name, text in texts.items()}, "priority": {"N": str(item.priority)}}
 
 
 def _from_item(found: dict[str, Attribute]) -> ReviewItem:

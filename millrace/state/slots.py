@@ -18,8 +18,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from millrace.state.holding import Holding
-from millrace.state.table import Attribute, StateTable
-from millrace.timestamps import format_utc, parse_utc
+from millrace.state.table import StateTable, Value
+from millrace.timestamps import parse_utc
 
 PREFIX = "slots#"
 TOGETHER = "-together"
@@ -43,17 +43,14 @@ class Slots:
         # DynamoDB keeps no empty set: without a holder the attribute `holders` does not exist.
         # The holder is about to start its execution, so the same write removes an older mark of the sweep.
         has_room = "attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :name)"
-        values: dict[str, Attribute] = {
-            ":holder": {"SS": [holder]},
-            ":limit": {"N": str(limit)},
-            ":name": {"S": holder},
-        }
         return self._table.update(
             f"{PREFIX}{pool}",
             "ADD holders :holder REMOVE #mark",
-            values,
-            condition=has_room,
-            attributes={"#mark": holder},
+            has_room,
+            {"#mark": holder},
+            holder=[holder],
+            limit=limit,
+            name=holder,
         )
 
     def free(self, holder: str, *, likely: str = "") -> list[str]:
@@ -61,10 +58,10 @@ class Slots:
 
         It is looked for in the pool `likely` first, which saves a call where it is there."""
         key = f"{PREFIX}{likely}"
-        if likely and self._remove(key, holder, "contains(holders, :name)", {}):
+        if likely and self._remove(key, holder, "contains(holders, :name)"):
             return [key]
         held = [one.key for one in self.holdings() if one.holder == holder]
-        return [key for key in held if self._remove(key, holder, "contains(holders, :name)", {})]
+        return [key for key in held if self._remove(key, holder, "contains(holders, :name)")]
 
     def holdings(self) -> list[Holding]:
         """Every slot that is taken, in the order of the pools' names."""
@@ -80,13 +77,9 @@ class Slots:
 
     def mark_missing(self, holding: Holding, *, as_of: datetime) -> bool:
         """See `Holdings.mark_missing`."""
-        return self._table.update(
-            holding.key,
-            "SET #mark = :as_of",
-            {":as_of": {"S": format_utc(as_of)}, ":name": {"S": holding.holder}},
-            condition="contains(holders, :name) AND attribute_not_exists(#mark)",
-            attributes={"#mark": holding.holder},
-        )
+        unmarked = "contains(holders, :name) AND attribute_not_exists(#mark)"
+        mark, holder = {"#mark": holding.holder}, holding.holder
+        return self._table.update(holding.key, "SET #mark = :as_of", unmarked, mark, as_of=as_of, name=holder)
 
     def free_missing(self, holding: Holding) -> bool:
         """See `Holdings.free_missing`."""
@@ -94,9 +87,8 @@ class Slots:
             return False
         # The mark must still be the one that was read: it is not if the holder has taken its slot again.
         condition = "contains(holders, :name) AND #mark = :mark"
-        return self._remove(holding.key, holding.holder, condition, {":mark": {"S": format_utc(holding.missing_since)}})
+        return self._remove(holding.key, holding.holder, condition, mark=holding.missing_since)
 
-    def _remove(self, key: str, holder: str, condition: str, values: dict[str, Attribute]) -> bool:
-        both: dict[str, Attribute] = {":holder": {"SS": [holder]}, ":name": {"S": holder}, **values}
-        expression = "DELETE holders :holder REMOVE #mark"
-        return self._table.update(key, expression, both, condition=condition, attributes={"#mark": holder})
+    def _remove(self, key: str, holder: str, condition: str, **values: Value) -> bool:
+        expression, mark = "DELETE holders :holder REMOVE #mark", {"#mark": holder}
+        return self._table.update(key, expression, condition, mark, holder=[holder], name=holder, **values)

@@ -14,11 +14,11 @@ Only the module named beside a key reads or writes its items. pk is the workload
     reported#<execution> `reported_failures`
     spend#<yyyy-mm>   `budget`
     automation        `automation`
-    promise#<version> `kept_promise`
-    floor#<version>   `floor`
+    promise#<version> `versions`
+    floor#<version>   `versions`
     wanted#<start>    `wanted`
-    concept#<version> `concept`
-    change#<version>  `change`
+    concept#<version> `versions`
+    change#<version>  `versions`
     climb             `climbing`
     asleep            `asleep`
     held-out          `held_out`
@@ -46,9 +46,12 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
@@ -56,6 +59,7 @@ from botocore.exceptions import ClientError
 
 from millrace.errors import ConflictError
 from millrace.names import WorkloadNames
+from millrace.timestamps import format_utc
 
 DELETE_AFTER = "delete_after"
 """The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
@@ -67,6 +71,36 @@ READ_TRIES, PAUSE_S = 8, 0.05
 """How often the rest of many items is asked for, and the seconds by which the pause before each time grows."""
 Attribute = dict[str, Any]
 """One value of DynamoDB with its type: {"S": "a text"}, {"N": "1.5"}, {"SS": ["a", "b"]}."""
+Value = str | int | Decimal | bytes | datetime | Sequence[str] | Attribute
+"""What `attribute` makes an attribute of."""
+
+
+def attribute(value: Value) -> Attribute:
+    """The attribute with this value: several texts are a set. One that is an attribute already stays as it is."""
+    match value:
+        case dict():
+            return value
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case bytes():
+            return {"B": value}
+        case datetime():
+            return {"S": format_utc(value)}
+        case int() | Decimal():
+            return {"N": str(value)}
+        case _:
+            return {"SS": [*value]}
+
+
+def delete_after(at: datetime) -> dict[str, Attribute]:
+    """The attribute with which an item may be deleted from this time on."""
+    return {DELETE_AFTER: attribute(int(at.timestamp()))}
+
+
+def _attributes(values: Mapping[str, Value]) -> dict[str, Attribute]:
+    return {name: attribute(value) for name, value in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,23 +189,14 @@ class StateTable:
             {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": left}}, "BatchGetItem"
         )
 
-    def put(
-        self,
-        sort: str,
-        item: Mapping[str, Attribute],
-        condition: str | None = None,
-        values: Mapping[str, Attribute] | None = None,
-    ) -> bool:
-        """Write the whole item in place of an older one. Returns False, and writes nothing, if the condition fails."""
-        guarded: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-        guarded |= {"ExpressionAttributeValues": values} if values else {}
-        try:
-            self._client.put_item(TableName=self._table, Item=self._key(sort) | dict(item), **guarded)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+    def put(self, sort: str, item: Mapping[str, Value], condition: str = "", /, **values: Value) -> bool:
+        """Write the whole item in place of an older one. Returns False, and writes nothing, if the condition fails.
 
-    def put_new(self, items: Mapping[str, Mapping[str, Attribute]]) -> bool:
+        `values` are the `:value` of the condition."""
+        written = self._key(sort) | _attributes(item)
+        return self._write(self._client.put_item, "", condition, values, Item=written)
+
+    def put_new(self, items: Mapping[str, Mapping[str, Value]]) -> bool:
         """Write all items, given by sort key, in one transaction. At most 100.
 
         Returns False, and writes nothing, if any of them exists already. Raises ConflictError if another transaction
@@ -182,7 +207,7 @@ class StateTable:
             {
                 "Put": {
                     "TableName": self._table,
-                    "Item": self._key(sort) | dict(item),
+                    "Item": self._key(sort) | _attributes(item),
                     "ConditionExpression": "attribute_not_exists(pk)",
                 }
             }
@@ -205,44 +230,48 @@ class StateTable:
         self,
         sort: str,
         expression: str,
-        values: Mapping[str, Attribute],
-        *,
-        condition: str | None = None,
-        attributes: Mapping[str, str] | None = None,
+        condition: str = "",
+        names: Mapping[str, str] | None = None,
+        /,
+        **values: Value,
     ) -> bool:
         """Update the item by DynamoDB's update expression. Returns False, and changes nothing, if the condition fails.
 
-        `values` holds the `:value` of both expressions. `attributes` says which attribute a `#name` in them means."""
-        named = {"ExpressionAttributeNames": attributes} if attributes else {}
-        guarded = {"ConditionExpression": condition} if condition else {}
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=self._key(sort),
-                UpdateExpression=expression,
-                ExpressionAttributeValues=values,
-                **named,
-                **guarded,
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        `values` are the `:value` of both expressions. A `#name` in them is the attribute `name`, or that of `names`."""
+        return self._write(
+            self._client.update_item,
+            expression,
+            condition,
+            values,
+            names,
+            Key=self._key(sort),
+            UpdateExpression=expression,
+        )
 
-    def delete(
-        self,
-        sort: str,
-        condition: str,
-        values: Mapping[str, Attribute] | None = None,
-        *,
-        attributes: Mapping[str, str] | None = None,
-    ) -> bool:
+    def delete(self, sort: str, condition: str, /, **values: Value) -> bool:
         """Delete the item. Returns False, and deletes nothing, if the condition fails.
 
-        `values` and `attributes` are those of `update`."""
-        given: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
-        given |= {"ExpressionAttributeNames": attributes} if attributes else {}
+        `values` are those of `update`."""
+        return self._write(self._client.delete_item, "", condition, values, Key=self._key(sort))
+
+    def _write(
+        self,
+        call: Callable[..., object],
+        expression: str,
+        condition: str,
+        values: Mapping[str, Value],
+        names: Mapping[str, str] | None = None,
+        **given: Any,
+    ) -> bool:
+        meant = {f"#{name}": name for name in re.findall(r"#(\w+)", f"{expression} {condition}")} | dict(names or {})
+        if condition:
+            given["ConditionExpression"] = condition
+        if values:
+            given["ExpressionAttributeValues"] = {f":{name}": attribute(value) for name, value in values.items()}
+        if meant:
+            given["ExpressionAttributeNames"] = meant
         try:
-            self._client.delete_item(TableName=self._table, Key=self._key(sort), ConditionExpression=condition, **given)
+            call(TableName=self._table, **given)
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True

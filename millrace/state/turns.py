@@ -41,18 +41,11 @@ class Turns:
 
     def take(self, table: str, *, holder: str, now_s: float) -> bool:
         """Whether `holder` has the turn now: it is nobody's, has ended, or is the holder's already."""
-        return self._table.update(
-            f"{PREFIX}{table}",
-            "SET holder = :holder, ends_at = :end",
-            {":holder": {"S": holder}, ":end": {"N": str(now_s + TURN_S)}, ":now": {"N": str(now_s)}},
-            condition="attribute_not_exists(holder) OR holder = :holder OR ends_at <= :now",
-        )
+        is_free = "attribute_not_exists(holder) OR holder = :holder OR ends_at <= :now"
+        times = {"end": {"N": str(now_s + TURN_S)}, "now": {"N": str(now_s)}}
+        taken = "SET holder = :holder, ends_at = :end"
+        return self._table.update(f"{PREFIX}{table}", taken, is_free, holder=holder, **times)
 
     def end(self, table: str, *, holder: str) -> None:
         """End the holder's turn. If another one has it by now, that one keeps it."""
-        self._table.update(
-            f"{PREFIX}{table}",
-            "REMOVE holder, ends_at",
-            {":holder": {"S": holder}},
-            condition="holder = :holder",
-        )
+        self._table.update(f"{PREFIX}{table}", "REMOVE holder, ends_at", "holder = :holder", holder=holder)

@@ -8,59 +8,35 @@ over. `by` is the person who has acknowledged it: then nobody is reminded any mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from millrace.state.item import NEW, TEXT_IF_ANY, Item
 from millrace.state.table import StateTable
-from millrace.timestamps import format_utc, parse_utc
-
-PREFIX = "unanswered#"
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnansweredAlarm:
+class UnansweredAlarm(Item, key="unanswered#{alarm}", only_if=NEW):
     """What is known of a raised alarm."""
 
+    alarm: str
+    """Its name without the workload's prefix."""
     since: datetime
     """When it was first found raised."""
     told: int = 0
     """The number of reminders."""
-    by: str = ""
+    by: str = field(default="", metadata={"form": TEXT_IF_ANY})
     """Identity of the person who has acknowledged it; empty if nobody has."""
 
+    def remind(self, table: StateTable) -> None:
+        """Count a reminder."""
+        table.update(self.key(self.alarm), "SET told = :told", "attribute_exists(pk)", told=self.told + 1)
 
-class UnansweredAlarms:
-    """The workload's items, by the alarm's name without the workload's prefix."""
-
-    def __init__(self, table: StateTable) -> None:
-        self._table = table
-
-    def find(self) -> dict[str, UnansweredAlarm]:
-        return {
-            alarm: UnansweredAlarm(
-                since=parse_utc(item["since"]["S"]), told=int(item["told"]["N"]), by=item.get("by", {}).get("S", "")
-            )
-            for alarm, item in self._table.items(PREFIX).items()
-        }
-
-    def begin(self, alarm: str, *, as_of: datetime) -> UnansweredAlarm:
-        """Note that the alarm was found raised. One that is noted already stays as it is."""
-        item = {"since": {"S": format_utc(as_of)}, "told": {"N": "0"}}
-        self._table.put(f"{PREFIX}{alarm}", item, "attribute_not_exists(pk)")
-        return UnansweredAlarm(since=as_of)
-
-    def remind(self, alarm: str, *, told: int) -> None:
-        """Count a reminder: there are `told` of them now."""
-        self._table.update(
-            f"{PREFIX}{alarm}", "SET told = :told", {":told": {"N": str(told)}}, condition="attribute_exists(pk)"
-        )
-
-    def acknowledge(self, alarm: str, *, by: str, as_of: datetime) -> None:
+    def acknowledge(self, table: StateTable, *, by: str) -> None:
         """Note who has acknowledged the alarm, also before the sweep has found it raised."""
-        self.begin(alarm, as_of=as_of)
-        attributes = {"#by": "by"}
-        self._table.update(f"{PREFIX}{alarm}", "SET #by = :by", {":by": {"S": by}}, attributes=attributes)
+        self.put(table)
+        table.update(self.key(self.alarm), "SET #by = :by", by=by)
 
-    def end(self, alarm: str) -> None:
+    def end(self, table: StateTable) -> None:
         """The alarm is over."""
-        self._table.delete(f"{PREFIX}{alarm}", "attribute_exists(pk)")
+        table.delete(self.key(self.alarm), "attribute_exists(pk)")

@@ -7,45 +7,25 @@ The report has each decision with the chance with which it was chosen; the windo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from millrace.state.table import DELETE_AFTER, StateTable
-from millrace.timestamps import format_utc, parse_utc
+from millrace.state.item import NEW, Item
+from millrace.state.table import Attribute, delete_after
 
-PREFIX = "wanted#"
 KEPT = timedelta(days=400)
 """As long as the items of the review queue."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredChoice:
-    """Where it stands which labels of a window were asked for."""
+class StoredChoice(Item, key="wanted#{start}", only_if=NEW):
+    """Where it stands which labels of a window were asked for. The first one stays: chances belong to it."""
 
-    report_uri: str
+    start: datetime
+    report_uri: str = field(metadata={"attribute": "report"})
     until: datetime
     """When nobody is asked any more."""
 
-
-class StoredChoices:
-    """The workload's items in the state table."""
-
-    def __init__(self, table: StateTable) -> None:
-        self._table = table
-
-    def find(self, start: datetime) -> StoredChoice | None:
-        """The choice for the window that starts then; None if no labels of it were asked for."""
-        item = self._table.get(f"{PREFIX}{format_utc(start)}")
-        return StoredChoice(report_uri=item["report"]["S"], until=parse_utc(item["until"]["S"])) if item else None
-
-    def put(self, start: datetime, choice: StoredChoice) -> bool:
-        """Write the choice. False, and nothing is written, if there is one: chances belong to the first."""
-        return self._table.put(
-            f"{PREFIX}{format_utc(start)}",
-            {
-                "report": {"S": choice.report_uri},
-                "until": {"S": format_utc(choice.until)},
-                DELETE_AFTER: {"N": str(int((choice.until + KEPT).timestamp()))},
-            },
-            "attribute_not_exists(pk)",
-        )
+    @property
+    def attributes(self) -> dict[str, Attribute]:
+        return super().attributes | delete_after(self.until + KEPT)

@@ -18,7 +18,7 @@ from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.queries.live import read_climbs
 from millrace.decisions.review import ReviewItem
 from millrace.messages.climb import TwoAnswers
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from tests.climbing import NAMES, NEVER, later, live, pairs, predict, shown, table, turned, types
 from tests.electricity import SAMPLE, changed_electricity, drop
@@ -108,4 +108,4 @@ def test_people_let_a_version_on(cloud: LocalCloud) -> None:
     (climb,) = read_climbs(cloud.client("s3"), NAMES, "2")["2"]
     assert {one.agreed for one in climb.asked} == {True}
     assert Leases(table(cloud)).holdings() == []
-    assert ClimbingVersion(table(cloud)).read() is None
+    assert Climbing.find(table(cloud)) is None

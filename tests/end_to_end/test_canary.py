@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.names import WorkloadNames
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
@@ -150,7 +150,7 @@ def test_a_share_of_the_requests_decides(cloud: LocalCloud) -> None:
     cloud.wait(timeout_s=REST_S)
     assert (live(cloud), pointers(cloud).canary, status("5")) == ("1", None, "registered")
     table = StateTable(cloud.client("dynamodb"), NAMES)
-    assert (Leases(table).holdings(), ClimbingVersion(table).read()) == ([], None)
+    assert (Leases(table).holdings(), Climbing.find(table)) == ([], None)
 
 
 def test_keys_items_for_people_and_jobs_live_by_the_clock(cloud: LocalCloud) -> None:

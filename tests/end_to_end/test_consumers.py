@@ -20,7 +20,7 @@ from millrace.decisions.portion import send
 from millrace.decisions.standing import CACHED_S
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
-from millrace.state.automation import AutomationSwitch
+from millrace.state.automation import Automation
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.electricity import SAMPLE, changed_electricity
@@ -147,14 +147,14 @@ def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: LocalCloud, rec
     kept = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
     acts = next(one for one in kept if one.action == "automated")
     late = [replace(acts, id=f"late-{number}") for number in range(3)]
-    switch = AutomationSwitch(StateTable(cloud.client("dynamodb"), NAMES))
-    switch.set(paused=True, reason="complaints", by="ann", at=CLOCK)
+    state = StateTable(cloud.client("dynamodb"), NAMES)
+    Automation(is_paused=True, reason="complaints", by="ann", since=CLOCK).put(state)
     time.sleep(CACHED_S)
     declared = load_workload(Path(os.environ["MILLRACE_WORKLOADS"]) / "electricity").consumers
     send(cloud.client("sqs"), NAMES, {name: declared[name] for name in ("crm", "lookup")}, late)
     time.sleep(CACHED_S)
     assert not {one.id for one in late} & receiver.acted.keys()
-    switch.set(paused=False, reason="", by="ann", at=CLOCK)
+    Automation(by="ann", since=CLOCK).put(state)
     cloud.wait(timeout_s=REST_S)
     assert {one.id for one in late} <= receiver.acted.keys() & looked_up(cloud).keys()
 

@@ -20,9 +20,9 @@ from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.replay import archived
 from millrace.decisions.store import LocatedDecision, read_days, stored_days
 from millrace.names import WorkloadNames
-from millrace.state.kept_promise import KeptPromises
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
+from millrace.state.versions import KeptPromise
 from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.localcloud.waiting import until
 
@@ -181,7 +181,7 @@ def test_late_labels_move_the_confidence_from_which_answers_act(cloud: LocalClou
     table = StateTable(cloud.client("dynamodb"), NAMES)
     live = ReleasePointers(table).champion()
     assert live is not None
-    kept = KeptPromises(table).read(live.version)
+    kept = KeptPromise.find(table, live.version)
     assert kept is not None
     assert kept.threshold != float(live.automate_from)
     status = CliRunner().invoke(app, ["status", "--json"], catch_exceptions=False)

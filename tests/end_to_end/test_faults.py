@@ -28,7 +28,7 @@ from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, months
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
 from millrace.functions.intake.arrivals import LONGEST_KEY
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -331,13 +331,13 @@ def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: L
     assert f"/{jobs[1]}/" in package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
     # It would answer a share of the requests: nobody asks, so it is refused at the canary's end.
     state = StateTable(lived.cloud.client("dynamodb"), lived.names)
-    climbing = ClimbingVersion(state).read()
+    climbing = Climbing.find(state)
     assert climbing is not None
     assert (climbing.version, climbing.phase) == ("3", "canary")
     limit = load_workload(STORY.folder).rollout.canary.limit_days
     lived.cloud.move_clock(lived.cloud.now() + timedelta(days=limit, hours=1))
     lived.rest()
-    assert ClimbingVersion(state).read() is None
+    assert Climbing.find(state) is None
     champion = ReleasePointers(state).champion()
     assert champion is not None
     assert champion.version == "2"

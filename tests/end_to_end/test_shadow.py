@@ -14,7 +14,7 @@ from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.messages.climb import TwoAnswers
 from millrace.release.climb import differ
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.reviews import ReviewQueue
 from tests.climbing import NAMES, NEVER, later, live, pairs, predict, shown, table, turned, types
@@ -128,4 +128,4 @@ def test_labels_of_what_both_answer_otherwise_decide(cloud: LocalCloud) -> None:
     assert live(cloud) == "1"
     assert shown("4")["status"] == "registered"
     assert Leases(table(cloud)).holdings() == []
-    assert ClimbingVersion(table(cloud)).read() is None
+    assert Climbing.find(table(cloud)) is None

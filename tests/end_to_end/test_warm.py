@@ -15,7 +15,7 @@ import pytest
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.messages.climb import TwoAnswers
 from millrace.release.climb import differ
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
 from tests.climbing import NAMES, NEVER, later, live, pairs, predict, shown, table, turned, types
@@ -104,7 +104,7 @@ def audit(event: str) -> list[dict[str, Any]]:
 
 
 def nothing_is_held(cloud: LocalCloud) -> bool:
-    held = Leases(table(cloud)).holdings(), ClimbingVersion(table(cloud)).read(), canary(cloud)
+    held = Leases(table(cloud)).holdings(), Climbing.find(table(cloud)), canary(cloud)
     return held == ([], None, None) and not has_challenger(cloud)
 
 

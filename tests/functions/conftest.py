@@ -19,7 +19,6 @@ from localcloud.kms.signatures import sign_digests
 from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
 from millrace.features.number import Number
 from millrace.state.budget import MonthlyBudget
-from millrace.state.cursors import StoredCursors
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
@@ -53,7 +52,7 @@ class Aws:
         create_signing_key(self.kms, NAMES.platform)
         state = StateTable(self.dynamodb, NAMES)
         self.pointers, self.leases, self.slots = ReleasePointers(state), Leases(state), Slots(state)
-        self.budget, self.cursors, self.retrainings = MonthlyBudget(state), StoredCursors(state), Retrainings(state)
+        self.state, self.budget, self.retrainings = state, MonthlyBudget(state), Retrainings(state)
 
     def put(self, uri: str, body: bytes | str) -> None:
         bucket, _, key = uri.removeprefix("s3://").partition("/")

@@ -46,10 +46,10 @@ from millrace.jobs.serving.settings import Settings
 from millrace.models.export import export
 from millrace.models.predictor import build
 from millrace.names import WorkloadNames
-from millrace.state.automation import AutomationSwitch
-from millrace.state.floor import FloorState, FloorStates
+from millrace.state.automation import Automation
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
+from millrace.state.versions import FloorState
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import has_confidence
 from millrace.workload.declaration import Workload
@@ -158,8 +158,8 @@ class Standing:
         )
         state = StateTable(boto3.client("dynamodb"), subject.names)
         ReleasePointers(state).move(Pointers(champion=live))
-        AutomationSwitch(state).set(paused=self.is_paused, reason="", by="ann", at=now)
-        FloorStates(state).put(FloorState(version=VERSION, below=self.is_below, since=now, as_of=now, days=()))
+        Automation(is_paused=self.is_paused, reason="", by="ann", since=now).put(state)
+        FloorState(version=VERSION, below=self.is_below, since=now, as_of=now, days=()).put(state)
 
 
 def standings(subject: Subject) -> st.SearchStrategy[Standing]:

@@ -16,7 +16,7 @@ from millrace.decisions.review import ReviewAnswer
 from millrace.messages.execution import UNWANTED
 from millrace.release.promotion import NONE
 from millrace.release.registry import APPROVED, PENDING
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.reviews import ReviewQueue
 from millrace.state.slots import Slots
@@ -192,7 +192,7 @@ def _held(state: StateTable) -> Iterator[str]:
     for kind in (Leases(state), Slots(state)):
         for one in kind.holdings():
             yield f"{one.key} is held by {one.holder}"
-    if (climbing := ClimbingVersion(state).read()) is not None:
+    if (climbing := Climbing.find(state)) is not None:
         yield f"{climbing} is left"
 
 

@@ -13,7 +13,7 @@ from millrace.console.queries.money.work import DAY_S, CostLine, source_of
 from millrace.console.queries.versions import state_of
 from millrace.messages.audit import EndpointStarted, EndpointStopped, VersionLive
 from millrace.names import WorkloadNames
-from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.asleep import Asleep
 from millrace.state.audit import Record
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import PRICES, Price, price_of, usd_per_hour
@@ -168,7 +168,7 @@ def _stops(records: Sequence[Record], end: datetime) -> list[Sleep]:
 
 def find_asleep(environment: Environment, names: WorkloadNames) -> Asleep | None:
     """The stopped endpoint; None if it serves."""
-    return AsleepEndpoint(state_of(environment, names)).read()
+    return Asleep.find(state_of(environment, names))
 
 
 def words_of(asleep: Asleep) -> str:

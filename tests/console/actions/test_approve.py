@@ -11,7 +11,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
 from millrace.settings.release import ReleaseSettings
-from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.climbing import Climbing
 from tests.console.actions.test_rollback import NAMES, NOW, candidate
 from tests.console.actions.test_rollback import environment as environment
 
@@ -99,16 +99,16 @@ def test_what_does_not_wait_is_not_decided(
 def test_a_version_on_a_phase_is_refused_and_released_again(environment: Environment, approval: str) -> None:
     if approval == "none":
         deploy(environment, approval=approval)
-    registry, climbing = registry_of(environment, NAMES), ClimbingVersion(state_of(environment, NAMES))
+    registry, state = registry_of(environment, NAMES), state_of(environment, NAMES)
     package = registry.register(candidate("r3"))
     if approval == "person":
         registry.approve(package, reason="as good on our wards")
-    climbing.put(Climbing(execution="arn:x", version="3", phase="shadow", since=NOW))
+    Climbing(execution="arn:x", version="3", phase="shadow", since=NOW).put(state)
     with pytest.raises(ConflictError, match="it is in shadow"):
         release(environment, NAMES, "3", reason="once more")
     refuse(environment, NAMES, "3", reason="its labels are swapped")
     assert registry.describe(package.arn).approval == "Rejected"
-    climbing.remove("arn:x")
+    Climbing.remove(state, "arn:x")
     run = release(environment, NAMES, "3", reason="they were not")
     started = environment.client("stepfunctions").describe_execution(executionArn=run.arn)
     assert json.loads(started["input"]) == {"cause": "command", "detail": {"package_arn": package.arn}}

@@ -24,7 +24,7 @@ from millrace.console.queries.monitoring import MonitoredWindow
 from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.console.queries.versions import state_of
 from millrace.messages.audit import AuditEvent
-from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.asleep import Asleep
 from millrace.timestamps import parse_utc
 from tests.console import stored_cloud
 from tests.console.conftest import read_stored
@@ -97,11 +97,12 @@ def test_every_event_has_a_record_and_a_sentence() -> None:
 
 def test_the_screen_says_that_the_endpoint_is_asleep() -> None:
     environment = find_environment("dev", Path("build"))
-    item = AsleepEndpoint(state_of(environment, stored_cloud.NAMES))
+    state = state_of(environment, stored_cloud.NAMES)
     since = parse_utc("1997-06-30T18:50:00Z")
-    item.put(asleep := Asleep(version="2", config="c", instance="ml.m5.large", instances=1, since=since))
+    asleep = Asleep(version="2", config="c", instance="ml.m5.large", instances=1, since=since)
+    asleep.put(state)
     assert "version 2, asleep since 1997-06-30 18:50" in printed("watch", "--once")
-    item.remove(asleep)
+    asleep.remove(state)
     assert "asleep" not in printed("watch", "--once")
 
 

@@ -30,7 +30,7 @@ from millrace.console.environment import Environment, find_environment
 from millrace.console.pages.decisions import decisions_path
 from millrace.console.queries.money import standing
 from millrace.console.web.app import console_app
-from millrace.state.automation import AutomationSwitch
+from millrace.state.automation import Automation
 from millrace.state.table import StateTable
 from tests.console import stored_cloud
 from tests.console.conftest import read_stored
@@ -145,8 +145,8 @@ def test_what_waits_for_a_person_is_listed(opened: Callable[..., Browser], envir
     """An alarm is on from the beginning; a switch that is thrown is seen by the next request."""
     browser = opened()
     before = browser.ask("/").text.count("<li><strong>")
-    switch = AutomationSwitch(StateTable(environment.client("dynamodb"), NAMES))
-    switch.set(paused=True, reason="complaints", by="arn:aws:iam::1:user/ann", at=environment.now())
+    switch = Automation(is_paused=True, reason="complaints", by="arn:aws:iam::1:user/ann", since=environment.now())
+    switch.put(StateTable(environment.client("dynamodb"), NAMES))
     boto3.client("sqs").send_message(QueueUrl=NAMES.queue("drops"), MessageBody="{}")
     after = browser.ask("/").text
     assert after.count("<li><strong>") == before + 1 > 1

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.state.automation import AutomationSwitch
+from millrace.state.automation import Automation
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.consumers import with_consumers
@@ -77,8 +77,8 @@ def test_what_it_does_not_take_waits_longer_each_time(consume: Consume, tries: i
 
 
 def pause(paused: bool = True) -> None:
-    switch = AutomationSwitch(StateTable(boto3.client("dynamodb"), NAMES))
-    switch.set(paused=paused, reason="", by="ann", at=parse_utc("1997-06-01T06:00:00Z"))
+    switch = Automation(is_paused=paused, by="ann", since=parse_utc("1997-06-01T06:00:00Z"))
+    switch.put(StateTable(boto3.client("dynamodb"), NAMES))
 
 
 @pytest.mark.parametrize(("held", "delay_s"), [(0, 10), (1, 20), (6, 640), (7, 900), (5000, 900)])

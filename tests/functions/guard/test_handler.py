@@ -17,10 +17,8 @@ from millrace.datasets import iceberg
 from millrace.datasets.notes import LABELLED_BEFORE, ORIGIN, REPLACED, UNLABELLED, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
 from millrace.messages.monitor import FloorDay
-from millrace.state.change import Changes
-from millrace.state.floor import FloorState, FloorStates
 from millrace.state.pointers import Pointers, Version
-from millrace.state.table import StateTable
+from millrace.state.versions import ChangeStarts, FloorState
 from millrace.timestamps import parse_utc
 from millrace.workload.load import workloads_folder
 from millrace.workload.policy import Floor, Policy
@@ -214,7 +212,7 @@ def drifted(aws, ready, load):
     lake = Lake(aws.names, load_contract(workloads_folder() / "electricity"))
     iceberg._client.cache_clear()
     label(lake, 0, 100)
-    Changes(StateTable(aws.dynamodb, aws.names)).put("1", {"input-drift": SINCE}, as_of=SINCE)
+    ChangeStarts(version="1", since={"input-drift": SINCE}, as_of=SINCE).put(aws.state)
     return guard
 
 
@@ -251,21 +249,21 @@ def test_labels_of_the_drifted_period_are_weighed(drifted, event):
 def test_after_an_alarm_without_labels_the_rule_answers_if_declared(declared, decided, waits, aws, drifted, event):
     """Unless labels of that time have decided already."""
     declare(minimum_drifted_labels=None, without_labels=declared)
-    states, pointers = FloorStates(StateTable(aws.dynamodb, aws.names)), aws.pointers.read()
+    pointers = aws.pointers.read()
     aws.pointers.move(replace(pointers, champion=replace(pointers.champion, rule_answer='{"value": 1}')))
     before = SINCE - timedelta(days=9)
     days = tuple(
         FloorDay(day=f"{at:%Y-%m-%d}", labels=number, own=9, rule=8) for at, number in ((before, 900), (SINCE, decided))
     )
     known = FloorState(version="1", below=False, since=before, as_of=before, days=days)
-    states.put(known)
+    known.put(aws.state)
     schedule = drifted(event("guard", detail={"workload": "electricity", "schedule": "retrain"}))
-    assert (schedule["reason"], states.read("1")) == ("drifted_labels", known)
+    assert (schedule["reason"], FloorState.find(aws.state, "1")) == ("drifted_labels", known)
     drifted(event("guard"))
     drifted(event("guard"))
     at = parse_utc(event("guard")["state"]["as_of"])
     put = FloorState(version="1", below=True, since=at, as_of=at, days=days, awaits_labels=True)
-    assert states.read("1") == (put if waits else known)
+    assert FloorState.find(aws.state, "1") == (put if waits else known)
     assert [one["event"] for one in aws.audit()].count("floor.on") == waits
 
 

@@ -38,7 +38,7 @@ def last(days, *, runs=1, labels=0, run="before"):
     )
 
 
-OTHER = Lease(holder="other", as_of=NOW, expires_at=NOW + timedelta(hours=9))
+OTHER = Lease(name="retrain", holder="other", as_of=NOW, expires_at=NOW + timedelta(hours=9))
 OBJECTIONS = {
     "no_champion": (replace(FINE, has_champion=False), None),
     "running": (replace(FINE, lease=OTHER), "1997-06-01T15:00:00Z"),

@@ -16,8 +16,7 @@ from millrace.monitoring.retraining_policy import decide
 from millrace.simulation import simulation
 from millrace.simulation.simulation import Replay, RetrainingPolicy, simulate
 from millrace.state.budget import MonthlyBudget
-from millrace.state.change import Changes
-from millrace.state.table import StateTable
+from millrace.state.versions import ChangeStarts
 from millrace.timestamps import format_utc
 from millrace.workload.load import load_workload
 from tests.functions.guard.test_handler import labels, ready  # noqa: F401
@@ -32,7 +31,7 @@ USD, WEEKS = 30.0, 30
 def test_the_guard_and_a_simulation_start_the_same_retrainings(folder, aws, ready, load, event, monkeypatch):  # noqa: F811
     """Versions err more with their age, on drawn numbers of rows a day. Cool-down and money are never broken."""
     workload, rng = load_workload(folder), np.random.default_rng(list(folder.name.encode()))
-    retraining, guard, state = workload.retraining, load("guard"), StateTable(aws.dynamodb, aws.names)
+    retraining, guard, state = workload.retraining, load("guard"), aws.state
     module = sys.modules["millrace.functions.guard.handler"]
     module.WORKLOAD, module.SOURCES = workload, replace(module.SOURCES, workload=workload)
     monkeypatch.setattr("millrace.functions.guard.evidence.projected_usd", lambda _: USD)
@@ -43,7 +42,7 @@ def test_the_guard_and_a_simulation_start_the_same_retrainings(folder, aws, read
         monkeypatch.setattr("millrace.functions.guard.evidence.count_labels_since", lambda *_: facts.drifted_labels)
         labels(aws, facts.labels_total)
         since = {"error": facts.drifted_since} if facts.drifted_since else {}
-        Changes(state).put("1", since, as_of=facts.as_of)
+        ChangeStarts(version="1", since=since, as_of=facts.as_of).put(state)
         detail = {"workload": "electricity", "alarms": [f"{aws.names.prefix}-error"] if since else []}
         arn = aws.names.execution_arn("retrain", facts.execution_arn)
         call = event("guard", detail=detail, as_of=format_utc(facts.as_of), by_event=True)

@@ -11,9 +11,8 @@ import pytest
 
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.release.registry import REJECTED, Candidate, Registry
-from millrace.state.climbing import ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
 from tests.challenger import answering
 from tests.electricity import live_at_once
 from tests.shipped import SHIPPED
@@ -103,7 +102,7 @@ def test_each_decision_is_copied_once(aws, judge, event):
         answer = handler(event("judge_phase") | {"at": f"1997-01-02T{hour}:00:00Z"})
     assert (len(challenger.asked), answer["answer"]) == (30, "not_yet")
     assert (climb(aws)["looks"][-1]["pairs"], climb(aws)["looks"][-1]["differing"]) == (30, 30)
-    found = ClimbingVersion(StateTable(aws.dynamodb, aws.names)).read()
+    found = Climbing.find(aws.state)
     assert (found.version, found.execution) == ("2", event("judge_phase")["execution"])
 
 
@@ -134,7 +133,7 @@ def test_its_time_ends_and_it_is_refused_once(aws, judge, event):
         answer["because"],
         0,
     )
-    assert ClimbingVersion(StateTable(aws.dynamodb, aws.names)).read() is None
+    assert Climbing.find(aws.state) is None
 
 
 def test_a_person_may_refuse_it_meanwhile(aws, judge, event):
@@ -198,7 +197,7 @@ def test_a_live_version_stays_so_at_the_end_of_its_time(aws, warm):
     (kept,) = aws.audit()
     assert (kept["event"], kept["details"]["phase"], kept["details"]["labels"]) == ("phase.passed", "live", 0)
     assert aws.pointers.read().canary is None
-    assert ClimbingVersion(StateTable(aws.dynamodb, aws.names)).read() is None
+    assert Climbing.find(aws.state) is None
 
 
 def test_a_watch_ends_once_another_release_has_the_lease(aws, warm):
@@ -214,7 +213,7 @@ def test_a_watch_ends_once_another_release_has_the_lease(aws, warm):
 def test_a_first_look_at_a_canary_that_dies_counts_its_requests_when_it_is_repeated(aws, judge, event):
     handler, _ = judge
     client = sys.modules["millrace.functions.judge_phase.handler"].S3
-    pointers = ReleasePointers(StateTable(aws.dynamodb, aws.names))
+    pointers = ReleasePointers(aws.state)
 
     def die(**_):
         if pointers.read().canary:

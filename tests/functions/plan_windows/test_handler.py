@@ -19,6 +19,7 @@ from millrace.datasets.label_rows import labels_between
 from millrace.decisions.record import prefix
 from millrace.messages.monitor import WindowsPlanned, read_request
 from millrace.names import Platform, WorkloadNames
+from millrace.state.cursors import Cursor
 from millrace.state.pointers import Pointers, Version
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Policy
@@ -112,14 +113,14 @@ def test_days_before_the_first_window_are_counted_once(aws: Aws, load: Load, eve
     for day in (date(1990, 6, 1), date(1990, 6, 2), date(1997, 1, 20)):
         decide(aws, day)
     assert load("plan_windows")(event("plan_windows"))["days_left_out"] == 2
-    aws.cursors.advance("monitor", end=datetime(1997, 1, 22, tzinfo=UTC))
+    Cursor(name="monitor", window_end=datetime(1997, 1, 22, tzinfo=UTC)).put(aws.state)
     assert load("plan_windows")(event("plan_windows"))["days_left_out"] == 0
 
 
 def test_the_decisions_of_all_days_are_listed_by_one_call(aws: Aws, load: Load, event: Event) -> None:
     """And by one more the oldest: a month of days would otherwise be a call for each."""
     aws.pointers.move(Pointers(champion=CHAMPION))
-    aws.cursors.advance("monitor", end=datetime(1997, 1, 8, tzinfo=UTC))
+    Cursor(name="monitor", window_end=datetime(1997, 1, 8, tzinfo=UTC)).put(aws.state)
     for day in (date(1997, 1, 1), date(1997, 1, 20), date(1997, 1, 28)):
         decide(aws, day)
     handler = load("plan_windows")
@@ -134,7 +135,7 @@ def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
     aws.pointers.move(Pointers(champion=CHAMPION))
     decide(aws, date(1997, 1, 1))
     for name in ("monitor", "monitor-error"):
-        aws.cursors.advance(name, end=datetime(1997, 1, 22, tzinfo=UTC))
+        Cursor(name=name, window_end=datetime(1997, 1, 22, tzinfo=UTC)).put(aws.state)
     planned = WindowsPlanned.model_validate(load("plan_windows")(event("plan_windows")))
     request = read_request(read(aws, planned.config_uri + "request.json"))
     assert [(w.start.day, w.judge_input, w.judge_error) for w in request.windows] == [

@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from millrace.decisions.record import from_line
-from millrace.state.asleep import START, Asleep, AsleepEndpoint
+from millrace.state.asleep import START, Asleep
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.electricity import live_at_once
@@ -74,9 +74,9 @@ def wanted() -> Callable[[], list[dict[str, Any]]]:
 def sleep(state: StateTable, *, asked: timedelta | None = None) -> None:
     now = datetime.now(UTC)
     asleep = Asleep(version="3", config="c", instance="ml.m5.large", instances=1, since=now - timedelta(hours=9))
-    AsleepEndpoint(state).put(asleep)
+    asleep.put(state)
     if asked is not None:
-        assert AsleepEndpoint(state).ask(now - asked)
+        assert Asleep.ask(state, now - asked)
 
 
 def published(capsys: pytest.CaptureFixture[str]) -> set[str]:
@@ -142,6 +142,6 @@ def test_a_bus_that_is_away_leaves_it_to_the_next_request(start: Any, state: Sta
     predict = start(idle=True, fallback=True)
     sleep(state)
     assert predict(request("prediction_http"))["statusCode"] == 200  # by the fallback; there is no bus
-    found = AsleepEndpoint(state).read()
+    found = Asleep.find(state)
     assert found is not None
     assert found.asked is None

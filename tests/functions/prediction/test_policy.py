@@ -12,7 +12,7 @@ import pytest
 
 from millrace.decisions.record import from_line
 from millrace.names import WorkloadNames
-from millrace.state.automation import AutomationSwitch
+from millrace.state.automation import Automation
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
@@ -84,7 +84,7 @@ def test_nothing_acts_without_a_threshold_nor_while_it_is_paused(
         return {(one["action"], one["reason"]) for one in found}
 
     assert reasons() == {("review", "no_threshold")}
-    AutomationSwitch(state).set(paused=True, reason="", by="ann", at=parse_utc("1997-06-01T06:00:00Z"))
+    Automation(is_paused=True, reason="", by="ann", since=parse_utc("1997-06-01T06:00:00Z")).put(state)
     assert reasons() == {("review", "paused")}
 
 
@@ -97,7 +97,7 @@ def test_a_fallback_stays_one(state: StateTable, predict: Any, endpoint: Any, de
 
 def test_in_a_pause_a_fallback_goes_to_a_person(state: StateTable, predict: Any, endpoint: Any, decisions: Any) -> None:
     endpoint.status, endpoint.code = 424, "ModelError"
-    AutomationSwitch(state).set(paused=True, reason="", by="ann", at=parse_utc("1997-06-01T06:00:00Z"))
+    Automation(is_paused=True, reason="", by="ann", since=parse_utc("1997-06-01T06:00:00Z")).put(state)
     (said,) = predict({"rows": rows(1)})["predictions"]
     assert (said["fallback"], said["action"], said["reason"]) == (True, "review", "paused")
     kept = from_line(decisions()[0])

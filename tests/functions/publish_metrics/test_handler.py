@@ -25,12 +25,9 @@ from millrace.messages.monitor import (
     WindowReport,
 )
 from millrace.names import Platform, WorkloadNames
-from millrace.state.change import Changes
-from millrace.state.concept import ConceptLevels
-from millrace.state.floor import FloorState, FloorStates
-from millrace.state.kept_promise import KeptPromise, KeptPromises
+from millrace.state.cursors import Cursor
 from millrace.state.reviews import ReviewQueue
-from millrace.state.table import StateTable
+from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
 from millrace.workload.policy import Floor, Policy
 from tests.alarm import put_alarm
 
@@ -78,15 +75,14 @@ def test_a_promise_moves_the_threshold_and_is_recorded(
     promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
     for _ in range(2):  # a repeated call writes the same again
         publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
-    kept = KeptPromises(StateTable(aws.dynamodb, aws.names))
-    assert kept.read("1") == KeptPromise(version="1", threshold=0.93, as_of=RUN_AT)
+    assert KeptPromise.find(aws.state, "1") == KeptPromise(version="1", threshold=0.93, as_of=RUN_AT)
     (record,) = aws.audit()
     assert record["event"] == "automation.moved"
     assert record["details"] == {"version": "1", **promise.model_dump()}
     later = KeptPromise(version="1", threshold=0.99, as_of=RUN_AT + WEEK)
-    kept.put(later)
+    later.put(aws.state)
     publish(report(0.5, 0.5).model_copy(update={"promise": promise.model_copy(update={"threshold": 0.8})}))
-    assert (kept.read("1"), len(aws.audit())) == (later, 1), "an older run moves nothing, and says so nowhere"
+    assert (KeptPromise.find(aws.state, "1"), len(aws.audit())) == (later, 1), "an older run"
 
 
 def test_nothing_moves_without_its_record(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
@@ -94,38 +90,31 @@ def test_nothing_moves_without_its_record(publish: Callable[[MonitorReport], dic
     promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
     with pytest.raises(aws.dynamodb.exceptions.ResourceNotFoundException):
         publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
-    assert KeptPromises(StateTable(aws.dynamodb, aws.names)).read("1") is None
+    assert KeptPromise.find(aws.state, "1") is None
 
 
 def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
-    states = FloorStates(StateTable(aws.dynamodb, aws.names))
     day = FloorDay(day="1997-01-07", labels=336, own=160, rule=130)
     on = FloorFound(below=True, before=False, labels=336, own=0.48, rule=0.39, days=(day,))
     for found in (on, on, on.model_copy(update={"before": True})):  # a repeated call, and one without a change
         publish(report(0.5, 0.5).model_copy(update={"floor": found}))
-        assert states.read("1") == FloorState(version="1", below=True, since=RUN_AT, as_of=RUN_AT, days=(day,))
-    assert states.read("2") is None, "another version is not below it"
+        state_now = FloorState(version="1", below=True, since=RUN_AT, as_of=RUN_AT, days=(day,))
+        assert FloorState.find(aws.state, "1") == state_now
+    assert FloorState.find(aws.state, "2") is None, "another version is not below it"
     (record,) = aws.audit()
     assert record["event"] == "floor.on"
     assert record["details"] == {"version": "1", **on.model_dump(exclude={"days"})}
     publish(report(0.5, 0.5).model_copy(update={"floor": on.model_copy(update={"below": False, "before": True})}))
     assert {one["event"] for one in aws.audit()} == {"floor.on", "floor.off"}
     later = FloorState(version="1", below=False, since=RUN_AT, as_of=RUN_AT + WEEK, days=())
-    states.put(later)
+    later.put(aws.state)
     publish(report(0.5, 0.5).model_copy(update={"floor": on}))
-    assert (states.read("1"), len(aws.audit())) == (later, 2), "an older run changes nothing"
+    assert (FloorState.find(aws.state, "1"), len(aws.audit())) == (later, 2), "an older run changes nothing"
 
 
-def test_the_level_of_an_error_is_kept_and_an_older_run_changes_nothing(
-    publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws
-) -> None:
-    levels = ConceptLevels(StateTable(aws.dynamodb, aws.names))
-    assert levels.read("1") == 0
+def test_the_level_of_an_error_is_kept(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
     publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
-    assert levels.read("1") == 0.1
-    levels.put("1", 0.2, as_of=RUN_AT + WEEK)
-    publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
-    assert levels.read("1") == 0.2
+    assert ConceptLevel.find(aws.state, "1") == ConceptLevel(version="1", level=0.1, as_of=RUN_AT)
 
 
 @pytest.mark.parametrize(("below", "figure"), [(None, None), (False, 0.0), (True, 1.0)])
@@ -139,17 +128,16 @@ def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(
     publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws
 ) -> None:
     """Of the error the first of the three windows counts that its figure rests on."""
-    states = Changes(StateTable(aws.dynamodb, aws.names))
     publish(report(1.2, 1.1))
     before = {"input-drift": NEW_YEAR, "error": NEW_YEAR - 2 * WEEK}
-    assert states.read("1") == before
+    assert ChangeStarts.find(aws.state, "1").since == before
     later = report(1.5, None).windows[0].model_copy(update={"start": NEW_YEAR + WEEK, "end": NEW_YEAR + 2 * WEEK})
     publish(report(0.9, None).model_copy(update={"windows": (*report(0.9, None).windows, later)}))
-    assert states.read("1") == before, "a report without a figure of the error does not end it"
+    assert ChangeStarts.find(aws.state, "1").since == before, "a report without a figure of the error does not end it"
     publish(report(0.9, 1.1))
-    assert states.read("1") == {"error": NEW_YEAR - 2 * WEEK}
+    assert ChangeStarts.find(aws.state, "1").since == {"error": NEW_YEAR - 2 * WEEK}
     publish(report(None, 0.9))
-    assert (states.read("1"), states.read("2")) == ({}, {})
+    assert (ChangeStarts.find(aws.state, "1").since, ChangeStarts.find(aws.state, "2")) == ({}, None)
 
 
 @pytest.fixture
@@ -166,18 +154,17 @@ def floored(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[Mon
 def test_where_the_rule_answers_since_an_alarm_labels_of_that_time_decide(
     below: bool, floored: Callable[[MonitorReport], dict[str, Any]], aws: Aws
 ) -> None:
-    states = FloorStates(StateTable(aws.dynamodb, aws.names))
     waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
-    states.put(waiting)
+    waiting.put(aws.state)
     old, few, enough = (FloorDay(day=day, labels=n, own=9, rule=8) for day, n in
                         (("1996-12-31", 900), ("1997-01-02", 95), ("1997-01-03", 1)))  # fmt: skip
     found = FloorFound(below=below, before=False, labels=96, own=0.3, rule=0.2, days=(old, few))
     floored(report(1.2, None).model_copy(update={"floor": found}))
-    assert states.read("1") == replace(waiting, as_of=RUN_AT, days=(old, few))
+    assert FloorState.find(aws.state, "1") == replace(waiting, as_of=RUN_AT, days=(old, few))
     assert aws.audit() == []
     found = found.model_copy(update={"days": (old, few, enough)})
     floored(report(1.2, None).model_copy(update={"floor": found}))
-    kept = states.read("1")
+    kept = FloorState.find(aws.state, "1")
     assert kept is not None
     assert (kept.below, kept.awaits_labels, kept.since) == (below, False, NEW_YEAR if below else RUN_AT)
     assert [one["event"] for one in aws.audit()] == ([] if below else ["floor.off"])
@@ -186,13 +173,12 @@ def test_where_the_rule_answers_since_an_alarm_labels_of_that_time_decide(
 def test_where_the_rule_answers_since_an_alarm_its_end_brings_the_version_back(
     floored: Callable[[MonitorReport], dict[str, Any]], aws: Aws
 ) -> None:
-    states = FloorStates(StateTable(aws.dynamodb, aws.names))
     waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
-    states.put(waiting)
+    waiting.put(aws.state)
     floored(report(1.2, None))
-    assert states.read("1") == waiting
+    assert FloorState.find(aws.state, "1") == waiting
     floored(report(0.9, None))
-    assert states.read("1") == FloorState(version="1", below=False, since=RUN_AT, as_of=RUN_AT, days=())
+    assert FloorState.find(aws.state, "1") == FloorState(version="1", below=False, since=RUN_AT, as_of=RUN_AT, days=())
     (record,) = aws.audit()
     assert (record["event"], record["details"]["labels"]) == ("floor.off", 0)
 
@@ -224,10 +210,10 @@ def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Monit
     assert (answer["judged"], answer["ask_guard"], answer["alarms"]) == (1, False, [])
     found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace/local")["Metrics"]
     assert {metric["MetricName"] for metric in found} >= {"WindowsJudged", "InputDrift", "Error"}
-    assert aws.cursors.find("monitor") == aws.cursors.find("monitor-error") == NEW_YEAR + WEEK
-    aws.cursors.advance("monitor", end=NEW_YEAR + 3 * WEEK)
+    assert Cursor.end(aws.state, "monitor") == Cursor.end(aws.state, "monitor-error") == NEW_YEAR + WEEK
+    Cursor(name="monitor", window_end=NEW_YEAR + 3 * WEEK).put(aws.state)
     publish(report(0.4, 0.7))
-    assert aws.cursors.find("monitor") == NEW_YEAR + 3 * WEEK
+    assert Cursor.end(aws.state, "monitor") == NEW_YEAR + 3 * WEEK
 
 
 def test_every_alarm_stays_until_a_report_ends_it() -> None:

@@ -15,11 +15,10 @@ from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.functions.start_release.request import label_of, rule_answer
 from millrace.release.registry import Registry
 from millrace.release.signatures import SigningKey, signed_version
-from millrace.state.asleep import Asleep, AsleepEndpoint
-from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.asleep import Asleep
+from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
 from millrace.state.pointers import CanaryVersion, Pointers, Version
-from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests import builders
 from tests.electricity import live_at_once
@@ -163,7 +162,7 @@ def test_a_sleeping_endpoint_is_made_by_its_own_configuration(
     Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
     live(aws, 1)
     asleep = Asleep(version=version, config="config-1", instance="ml.m5.large", instances=1, since=AS_OF)
-    AsleepEndpoint(StateTable(aws.dynamodb, aws.names)).put(asleep)
+    asleep.put(aws.state)
     if serves:
         endpoint(aws, aws.names.endpoint)
     answer = load("start_release")(back(event, **rollback))
@@ -394,8 +393,8 @@ def watched(aws):
     champion = replace(version(2), model_name=aws.names.endpoint)
     aws.pointers.move(Pointers(champion=champion, previous=previous, canary=standby))
     hold(aws, holder)
-    state = StateTable(aws.dynamodb, aws.names)
-    ClimbingVersion(state).put(Climbing(execution=holder, version="2", phase="live", since=AS_OF))
+    state = aws.state
+    Climbing(execution=holder, version="2", phase="live", since=AS_OF).put(state)
     for name in (aws.names.endpoint, aws.names.challenger):
         endpoint(aws, name)
     return holder
@@ -408,7 +407,7 @@ def test_a_rollback_takes_over_what_only_watches_and_is_heard_at_once(aws, load,
     assert aws.leases.find("release").holder == asked["execution"]
     canary = aws.pointers.read().canary
     assert (canary.version.version, canary.share, canary.execution) == ("1", 1.0, asked["execution"])
-    assert ClimbingVersion(StateTable(aws.dynamodb, aws.names)).read() is None
+    assert Climbing.find(aws.state) is None
 
 
 def test_a_newer_version_takes_over_what_only_watches(aws, load, event, watched):

@@ -20,8 +20,7 @@ from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.notices import NOTICES
 from millrace.release.registry import Candidate, Registry
 from millrace.state.pointers import Pointers, Version
-from millrace.state.table import StateTable
-from millrace.state.unanswered import UnansweredAlarms
+from millrace.state.unanswered import UnansweredAlarm
 from millrace.timestamps import format_utc, parse_utc
 from tests.alarm import put_alarm
 from tests.audit_bucket import create_bucket
@@ -319,7 +318,7 @@ def test_of_an_alarm_people_are_reminded_later_and_later_then_its_owner(aws, swe
 
 def test_who_has_acknowledged_an_alarm_is_not_reminded_until_it_is_raised_anew(aws, sweep, told, raised):
     raised("error")
-    UnansweredAlarms(StateTable(aws.dynamodb, aws.names)).acknowledge("error", by="arn:ann", as_of=AS_OF)
+    UnansweredAlarm(alarm="error", since=AS_OF).acknowledge(aws.state, by="arn:ann")
     assert reminders(sweep, told, (0, 24, 400)) == {}
     raised("error", on=False)
     sweep(401)

@@ -15,9 +15,8 @@ import pytest
 from millrace.messages.audit import AuditEvent
 from millrace.names import VARIANT
 from millrace.release.idle import START_SCHEDULE
-from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers, Version
-from millrace.state.table import StateTable
 from millrace.timestamps import format_utc, parse_utc
 from tests.audit_bucket import create_bucket
 from tests.electricity import live_at_once
@@ -86,11 +85,6 @@ def sweep(aws: Any, load: Any, event: Any, endpoint: Clocked, tmp_path: Path, mo
     return run
 
 
-@pytest.fixture
-def asleep(aws: Any) -> AsleepEndpoint:
-    return AsleepEndpoint(StateTable(aws.dynamodb, aws.names))
-
-
 def stands(aws: Any) -> bool:
     return bool(aws.sagemaker.list_endpoints()["Endpoints"])
 
@@ -108,11 +102,13 @@ def request(aws: Any, at: datetime) -> None:
     boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
 
 
-def test_an_endpoint_without_a_request_is_stopped(aws: Any, sweep: Any, asleep: AsleepEndpoint) -> None:
+def test_an_endpoint_without_a_request_is_stopped(aws: Any, sweep: Any) -> None:
     request(aws, NOW - timedelta(hours=HOURS, minutes=61))
     sweep()
     assert (stands(aws), targets(), aws.leases.find("release")) == (False, [], None)
-    assert asleep.read() == Asleep(version="3", config="config-3", instance="ml.m5.large", instances=2, since=NOW)
+    assert Asleep.find(aws.state) == Asleep(
+        version="3", config="config-3", instance="ml.m5.large", instances=2, since=NOW
+    )
     (record,) = aws.audit()
     assert (record["event"], record["details"]["instances"]) == (AuditEvent.ENDPOINT_STOPPED, 2)
     assert aws.sagemaker.describe_endpoint_config(EndpointConfigName="config-3")
@@ -122,11 +118,11 @@ def test_an_endpoint_without_a_request_is_stopped(aws: Any, sweep: Any, asleep: 
 
 @pytest.mark.parametrize("before", [timedelta(hours=HOURS - 1), timedelta(minutes=1), timedelta(minutes=-20)], ids=str)
 def test_a_request_keeps_it_also_one_that_comes_while_the_sweep_is_late(
-    before: timedelta, aws: Any, sweep: Any, asleep: AsleepEndpoint
+    before: timedelta, aws: Any, sweep: Any
 ) -> None:
     request(aws, NOW - before)
     sweep()
-    assert (stands(aws), asleep.read(), aws.audit()) == (True, None, [])
+    assert (stands(aws), Asleep.find(aws.state), aws.audit()) == (True, None, [])
 
 
 def test_an_endpoint_that_has_just_changed_stays(aws: Any, sweep: Any, endpoint: Clocked) -> None:
@@ -137,9 +133,7 @@ def test_an_endpoint_that_has_just_changed_stays(aws: Any, sweep: Any, endpoint:
     assert not stands(aws)
 
 
-def test_nothing_is_stopped_while_a_release_runs_or_another_version_serves(
-    aws: Any, sweep: Any, asleep: AsleepEndpoint
-) -> None:
+def test_nothing_is_stopped_while_a_release_runs_or_another_version_serves(aws: Any, sweep: Any) -> None:
     until = NOW + timedelta(days=60)
     # A lease that a running execution has would stay; this one has none, and its first sweep only marks it.
     aws.leases.take("release", holder=aws.names.execution_arn("release", "r1"), as_of=NOW, expires_at=until)
@@ -149,29 +143,27 @@ def test_nothing_is_stopped_while_a_release_runs_or_another_version_serves(
     aws.pointers.move(replace(champion, champion=replace(champion.champion, model_name="another")))
     found, scaling = sys.modules["millrace.functions.sweep.handler"].SLEEP, boto3.client("application-autoscaling")
     assert not found.begin(boto3.client("cloudwatch"), scaling, hours=HOURS, cause="c", as_of=NOW)
-    assert (stands(aws), asleep.read()) == (True, None)
+    assert (stands(aws), Asleep.find(aws.state)) == (True, None)
     aws.pointers.move(replace(champion, revision=champion.revision + 1))
     sweep(2)
     assert not stands(aws)
 
 
-def test_a_sweep_that_is_interrupted_is_done_again_or_taken_back(aws: Any, sweep: Any, asleep: AsleepEndpoint) -> None:
+def test_a_sweep_that_is_interrupted_is_done_again_or_taken_back(aws: Any, sweep: Any) -> None:
     """It has written the item and not deleted the endpoint."""
     found = Asleep(version="3", config="config-3", instance="ml.m5.large", instances=2, since=NOW)
-    asleep.put(found)
+    found.put(aws.state)
     request(aws, NOW + timedelta(minutes=5))
     sweep(1)
-    assert (stands(aws), asleep.read(), aws.audit()) == (True, None, [])
-    asleep.put(found)
+    assert (stands(aws), Asleep.find(aws.state), aws.audit()) == (True, None, [])
+    found.put(aws.state)
     sweep(HOURS + 2)
     assert not stands(aws)
 
 
-def test_what_serves_again_is_noted_with_its_sleep(
-    aws: Any, sweep: Any, asleep: AsleepEndpoint, endpoint: Clocked
-) -> None:
+def test_what_serves_again_is_noted_with_its_sleep(aws: Any, sweep: Any, endpoint: Clocked) -> None:
     sweep()
-    assert asleep.ask(NOW + timedelta(hours=5))
+    assert Asleep.ask(aws.state, NOW + timedelta(hours=5))
     aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="config-3")
     boto3.client("application-autoscaling").register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
     endpoint.at = NOW + timedelta(hours=5, minutes=1)
@@ -181,7 +173,7 @@ def test_what_serves_again_is_noted_with_its_sleep(
     assert [record["details"][name] for name in ("stopped_at", "asked_at", "started_at")] == [
         "2026-06-01T07:00:00Z", "2026-06-01T12:00:00Z", "2026-06-01T12:01:00Z",
     ]  # fmt: skip
-    assert (asleep.read(), stands(aws)) == (None, True)
+    assert (Asleep.find(aws.state), stands(aws)) == (None, True)
 
 
 def test_a_schedule_has_a_sleeping_endpoint_started_once(aws: Any, sweep: Any, told: Any) -> None:  # noqa: F811

@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from millrace.decisions.review import ReviewItem
-from millrace.state.climbing import Climbing, ClimbingVersion
+from millrace.state.climbing import Climbing
 from millrace.state.reviews import ReviewQueue
-from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.audit_bucket import create_bucket
 from tests.electricity import HOME
@@ -51,9 +50,9 @@ def item(name, *, reason, version):
 
 @pytest.mark.parametrize("phase", ["assisted", "canary", None])
 def test_items_of_a_phase_that_has_ended_are_withdrawn(aws, sweep, phase):
-    state, queue = StateTable(aws.dynamodb, aws.names), ReviewQueue(aws.dynamodb, aws.names)
+    state, queue = aws.state, ReviewQueue(aws.dynamodb, aws.names)
     if phase:
-        ClimbingVersion(state).put(Climbing(execution="arn:release", version="3", phase=phase, since=AS_OF))
+        Climbing(execution="arn:release", version="3", phase=phase, since=AS_OF).put(state)
     for name, reason, version in (
         ("stopped", "assisted", "2"),
         ("blind", "assisted_blind", "2"),

@@ -13,9 +13,8 @@ import pytest
 from millrace.functions.teardown.running import stop
 from millrace.infra.machines import teardown
 from millrace.names import SCHEDULED_FUNCTIONS
-from millrace.state.asleep import Asleep, AsleepEndpoint
+from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers, Version
-from millrace.state.table import StateTable
 
 ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
@@ -102,11 +101,10 @@ def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event)
 
 def test_an_endpoint_that_is_asleep_is_forgotten(aws, load, event):
     """Else the first request of the next deployment has it started, though no version is live."""
-    asleep = AsleepEndpoint(StateTable(aws.dynamodb, aws.names))
     since = datetime(2026, 11, 26, 8, tzinfo=UTC)
-    asleep.put(Asleep(version="3", config="c", instance="ml.m5.large", instances=2, since=since))
+    Asleep(version="3", config="c", instance="ml.m5.large", instances=2, since=since).put(aws.state)
     assert until_nothing(load("teardown"), event, "versions") == 1
-    assert asleep.read() is None
+    assert Asleep.find(aws.state) is None
     (record,) = aws.audit()
     assert record["details"]["found"] == ["endpoint asleep since 2026-11-26 08:00"]
 

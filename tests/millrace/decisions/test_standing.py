@@ -14,11 +14,10 @@ from moto import mock_aws
 from millrace.decisions.standing import CACHED_S, Standing, Switch
 from millrace.messages.monitor import FloorDay
 from millrace.names import Platform, WorkloadNames
-from millrace.state.automation import AutomationSwitch
-from millrace.state.floor import FloorState, FloorStates
-from millrace.state.kept_promise import KeptPromise, KeptPromises
+from millrace.state.automation import Automation
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
+from millrace.state.versions import FloorState, KeptPromise
 from millrace.workload.policy import Automate, Costs, Floor, Policy
 from tests.state_table import create_table
 
@@ -107,15 +106,15 @@ def test_a_version_acts_by_the_costs_that_it_was_evaluated_with(table: StateTabl
 
 
 def test_the_switch_is_seen_within_ten_seconds(table: StateTable) -> None:
-    clock, switch = Clock(), AutomationSwitch(table)
+    clock = Clock()
     standing = Standing(PROMISE, table, clock=clock)
     assert standing.acting("1").stopped is None
-    switch.set(paused=True, reason="complaints", by="ann", at=AT)
+    Automation(is_paused=True, reason="complaints", by="ann", since=AT).put(table)
     clock.seconds = CACHED_S - 0.1
     assert standing.acting("1").stopped is None
     clock.seconds = CACHED_S
     assert standing.acting("1").stopped == "paused"
-    switch.set(paused=False, reason="", by="ann", at=AT)
+    Automation(by="ann", since=AT).put(table)
     clock.seconds = 2 * CACHED_S
     assert standing.acting("1").stopped is None
 
@@ -135,13 +134,13 @@ def test_nothing_is_automated_while_the_state_cannot_be_read(client: Any, table:
 
 def test_pointers_from_before_are_read(table: StateTable) -> None:
     assert ReleasePointers(table).read() == Pointers()
-    assert not AutomationSwitch(table).read().is_paused
+    assert not Automation.read(table).is_paused
 
 
 def test_labels_move_the_threshold_of_the_version_that_they_are_about(table: StateTable) -> None:
     go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
     go_live(table, version(2, promised_error="0.05", automate_from="0.8125"))
-    KeptPromises(table).put(KeptPromise(version="2", threshold=0.9, as_of=AT))
+    KeptPromise(version="2", threshold=0.9, as_of=AT).put(table)
     standing = Standing(PROMISE, table)
     assert [standing.acting(one).threshold for one in ("1", "2")] == [0.75, 0.9]
 
@@ -149,24 +148,11 @@ def test_labels_move_the_threshold_of_the_version_that_they_are_about(table: Sta
 def test_a_rollback_brings_no_withdrawn_promise_back(table: StateTable) -> None:
     """Labels have moved version 1 to where nothing acts; those of version 2 change nothing about that."""
     go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
-    kept = KeptPromises(table)
-    assert kept.put(KeptPromise(version="1", threshold=0.9999, as_of=AT))
+    assert KeptPromise(version="1", threshold=0.9999, as_of=AT).put(table)
     go_live(table, version(2, promised_error="0.05", automate_from="0.8"))
-    assert kept.put(KeptPromise(version="2", threshold=0.81, as_of=AT + timedelta(days=7)))
+    assert KeptPromise(version="2", threshold=0.81, as_of=AT + timedelta(days=7)).put(table)
     go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
     assert Standing(PROMISE, table).acting("1").threshold == 0.9999
-
-
-def test_an_older_run_replaces_nothing(table: StateTable) -> None:
-    kept, floors, later = KeptPromises(table), FloorStates(table), AT + timedelta(days=7)
-    newer = KeptPromise(version="1", threshold=0.9999, as_of=later)
-    below = FloorState(version="1", below=True, since=AT, as_of=later, days=())
-    assert kept.put(newer)
-    assert floors.put(below)
-    assert not kept.put(replace(newer, threshold=0.75, as_of=AT))
-    assert not floors.put(replace(below, below=False, as_of=AT))
-    assert (kept.read("1"), floors.read("1")) == (newer, below)
-    assert kept.put(newer), "a run that is repeated"
 
 
 def test_the_secret_of_the_held_out_share_is_drawn_once(table: StateTable) -> None:
@@ -181,7 +167,7 @@ def test_who_makes_no_decision_sees_the_switch_within_ten_seconds(client: Any, t
     clock = Clock()
     switch = Switch(table, clock=clock)
     seen = [switch.stopped()]
-    AutomationSwitch(table).set(paused=True, reason="", by="ann", at=AT)
+    Automation(is_paused=True, reason="", by="ann", since=AT).put(table)
     for seconds in (CACHED_S - 0.1, CACHED_S):
         clock.seconds = seconds
         seen.append(switch.stopped())
@@ -193,7 +179,7 @@ def test_who_makes_no_decision_sees_the_switch_within_ten_seconds(client: Any, t
 def test_a_version_below_its_floor_is_seen_within_ten_seconds_and_stays_so_unread(
     client: Any, table: StateTable
 ) -> None:
-    clock, floors, days = Clock(), FloorStates(table), (FloorDay(day="1997-06-01", labels=48, own=30, rule=10),)
+    clock, days = Clock(), (FloorDay(day="1997-06-01", labels=48, own=30, rule=10),)
     standing = Standing(Policy(floor=Floor(labels=48)), table, clock=clock)
     go_live(table, version(1, rule_answer='{"value":1}'))
 
@@ -202,14 +188,14 @@ def test_a_version_below_its_floor_is_seen_within_ten_seconds_and_stays_so_unrea
         return [standing.acting(one).below_floor for one in ("1", "2")]
 
     assert below() == [False, False]
-    floors.put(FloorState(version="1", below=True, since=AT, as_of=AT, days=days))
+    FloorState(version="1", below=True, since=AT, as_of=AT, days=days).put(table)
     assert below() == [True, False]
     client.delete_table(TableName=PLATFORM.state_table)
     assert (below(), standing.rule_answer()) == ([True, False], {"value": 1})
     create_table(client, PLATFORM.state_table)
     go_live(table, version(1, rule_answer='{"value":1}'))
     go_live(table, version(2))
-    floors.put(FloorState(version="1", below=True, since=AT, as_of=AT, days=days))
+    FloorState(version="1", below=True, since=AT, as_of=AT, days=days).put(table)
     assert (below(), standing.rule_answer()) == ([True, False], None), "the newer version has beaten the rule"
 
 
@@ -221,5 +207,5 @@ def test_without_a_policy_nothing_is_acted_on(table: StateTable) -> None:
 
 def test_a_version_without_a_threshold_gets_none_by_labels(table: StateTable) -> None:
     go_live(table, version(1, promised_error="0.05"))
-    KeptPromises(table).put(KeptPromise(version="1", threshold=0.9, as_of=AT))
+    KeptPromise(version="1", threshold=0.9, as_of=AT).put(table)
     assert Standing(PROMISE, table).acting("1").threshold is None

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from millrace.state.asleep import START, Asleep, AsleepEndpoint
+from millrace.state.asleep import START, Asleep
 from millrace.state.table import StateTable
 
 NOW = datetime(1997, 6, 2, 6, 12, 8, tzinfo=UTC)
@@ -14,36 +14,33 @@ SLEEP = Asleep(version="3", config="config-3", instance="ml.m5.large", instances
 
 
 def test_one_of_many_has_to_start_it(table: StateTable) -> None:
-    item = AsleepEndpoint(table)
-    assert not item.ask(NOW), "one that is not asleep"
-    item.put(SLEEP)
+    assert not Asleep.ask(table, NOW), "one that is not asleep"
+    SLEEP.put(table)
     with ThreadPoolExecutor(16) as pool:
-        assert sorted(pool.map(lambda _: item.ask(NOW), range(64))) == [False] * 63 + [True]
-    assert item.read() == replace(SLEEP, asked=NOW)
+        assert sorted(pool.map(lambda _: Asleep.ask(table, NOW), range(64))) == [False] * 63 + [True]
+    assert Asleep.find(table) == replace(SLEEP, asked=NOW)
 
 
 def test_after_an_hour_without_it_another_one_has_to(table: StateTable) -> None:
-    item = AsleepEndpoint(table)
-    item.put(SLEEP)
-    assert item.ask(NOW)
-    assert not item.ask(NOW + START - timedelta(seconds=1))
-    assert item.ask(NOW + START)
+    SLEEP.put(table)
+    assert Asleep.ask(table, NOW)
+    assert not Asleep.ask(table, NOW + START - timedelta(seconds=1))
+    assert Asleep.ask(table, NOW + START)
 
 
 def test_who_could_not_start_it_takes_back_only_his_own_word(table: StateTable) -> None:
-    item = AsleepEndpoint(table)
-    item.put(SLEEP)
-    assert item.ask(NOW)
-    item.take_back(NOW - timedelta(seconds=1))
-    assert not item.ask(NOW)
-    item.take_back(NOW)
-    assert item.ask(NOW)
+    SLEEP.put(table)
+    assert Asleep.ask(table, NOW)
+    Asleep.take_back(table, NOW - timedelta(seconds=1))
+    assert not Asleep.ask(table, NOW)
+    Asleep.take_back(table, NOW)
+    assert Asleep.ask(table, NOW)
 
 
 def test_a_start_that_is_noted_late_leaves_a_newer_sleep(table: StateTable) -> None:
-    item, newer = AsleepEndpoint(table), replace(SLEEP, since=NOW)
-    item.put(newer)
-    item.remove(SLEEP)
-    assert item.read() == newer
-    item.remove(newer)
-    assert item.read() is None
+    newer = replace(SLEEP, since=NOW)
+    newer.put(table)
+    SLEEP.remove(table)
+    assert Asleep.find(table) == newer
+    newer.remove(table)
+    assert Asleep.find(table) is None

@@ -38,7 +38,7 @@ def test_claims_are_deleted_when_no_event_can_come_again(table):
 
 def test_a_claim_without_its_group_names_an_execution_that_has_ended(table):
     Claims(table).take(start("one"), ["a"], now=NOW)
-    table.delete("group#one", "pk = :pk", {":pk": {"S": NAMES.workload}})
+    table.delete("group#one", "pk = :pk", pk=NAMES.workload)
     assert (Claims(table).execution_of("a"), Claims(table).find("a")) == ("one", None)
 
 

@@ -65,8 +65,8 @@ def test_no_name_and_no_stored_line_stops_a_judgement(by: str, stored: str) -> N
         def get(self, _: str) -> dict[str, Any]:
             return {"lines": {"S": self.lines}}
 
-        def update(self, _: str, __: str, values: dict[str, Any], **___: Any) -> bool:
-            self.lines = values[":lines"]["S"]
+        def update(self, *_: str, lines: str, **__: str) -> bool:
+            self.lines = lines
             return True
 
     taken = Contradictions(cast("StateTable", Stored()))

@@ -1,0 +1,87 @@
+"""Kinds of items: each is stored in its form, read as it was, and written under its condition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from millrace.messages.ingest import DropObject
+from millrace.messages.monitor import FloorDay
+from millrace.state.asleep import Asleep
+from millrace.state.automation import Automation
+from millrace.state.claims import Claim, Start
+from millrace.state.climbing import Climbing
+from millrace.state.cursors import Cursor
+from millrace.state.held_labels import HeldBatch
+from millrace.state.item import Item
+from millrace.state.known_keys import RowsVersion
+from millrace.state.leases import Lease
+from millrace.state.reported_failures import ReportedFailure
+from millrace.state.retraining import LastRetraining
+from millrace.state.table import StateTable
+from millrace.state.unanswered import UnansweredAlarm
+from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
+from millrace.state.wanted import StoredChoice
+from millrace.timestamps import parse_utc
+
+AT, TEXT = parse_utc("1997-06-01T06:00:00Z"), "1997-06-01T06:00:00Z"
+DAY = FloorDay(day="1997-05-30", labels=48, own=31, rule=14)
+DROP = DropObject(key="electricity/labels/june.csv", drop_id="5d7c")
+ITEMS: tuple[Item, ...] = (
+    ConceptLevel(version="3", level=0.1 + 0.2, as_of=AT),
+    ChangeStarts(version="3", since={"error": AT}, as_of=AT),
+    KeptPromise(version="3", threshold=0.9134, as_of=AT),
+    FloorState(version="3", below=True, since=AT, as_of=AT, days=(DAY,)),
+    StoredChoice(start=AT, report_uri="s3://lake/r.json", until=AT),
+    UnansweredAlarm(alarm="error", since=AT),
+    Asleep(version="3", config="c", instance="ml.m5.large", instances=2, since=AT),
+    Automation(is_paused=True, by="ann", since=AT),
+    Climbing(execution="arn:x", version="3", phase="shadow", since=AT),
+    Cursor(name="monitor", window_end=AT),
+    ReportedFailure(execution_arn="arn:x", as_of=AT),
+    LastRetraining(execution_arn="arn:x", started_at=AT, labels_total=9, counted_month="1997-06", runs_in_month=1),
+    Lease(name="train", holder="arn:x", as_of=AT, expires_at=AT),
+    Claim(drop="5d7c", execution="77fe"),
+    Start(machine="ingest", pool="p", name="77fe", input="{}"),
+    RowsVersion(declared="1c9e", origin="9b1d", place=17, snapshot_id=4821940093718391),
+    HeldBatch(object=DROP, because=("a", "b"), labels=48, held_at=AT),
+)
+AGAIN = {StoredChoice, UnansweredAlarm, Cursor, RowsVersion}
+"""The kinds of which a second write changes nothing."""
+
+
+def test_every_kind_is_read_as_it_was_written_under_its_condition(table: StateTable) -> None:
+    assert {*map(type, ITEMS)} == {*Item.__subclasses__()}
+    for item in ITEMS:
+        kind = type(item)
+        assert item.put(table)
+        assert [*kind.every(table).values()] == [item]
+        assert item.put(table) is (kind not in AGAIN), kind
+        if "as_of <= :as_of" in item._only_if:
+            older, newer = (replace(item, as_of=AT + timedelta(days=by)) for by in (-1, 1))  # type: ignore[type-var, call-arg]
+            assert (older.put(table), newer.put(table)) == (False, True), kind
+
+
+def test_an_item_has_the_attributes_that_its_module_shows() -> None:
+    level, state, *_ = (item.attributes for item in ITEMS)
+    assert level == {"level": {"S": "0.30000000000000004"}, "as_of": {"S": TEXT}}
+    assert state == {"since": {"M": {"error": {"S": TEXT}}}, "as_of": {"S": TEXT}}
+    assert ITEMS[4].attributes["delete_after"] == {"N": "899704800"}
+
+
+def test_a_note_that_was_written_since_is_not_forgotten(table: StateTable) -> None:
+    failure = ReportedFailure(execution_arn="train:a", as_of=AT)
+    failure.put(table)
+    newer = replace(failure, as_of=AT + timedelta(minutes=5))
+    newer.put(table)
+    failure.forget(table)
+    assert ReportedFailure.every(table) == {"train:a": newer}
+    newer.forget(table)
+    assert ReportedFailure.every(table) == {}
+
+
+def test_a_cursor_never_goes_back(table: StateTable) -> None:
+    assert Cursor.end(table, "monitor") is None
+    assert Cursor(name="monitor", window_end=AT).put(table)
+    assert not Cursor(name="monitor", window_end=AT - timedelta(days=1)).put(table)
+    assert Cursor.end(table, "monitor") == AT
