@@ -39,6 +39,7 @@ from millrace.console.cli.sagemaker import sagemaker
 from millrace.console.cli.simulate import simulate
 from millrace.console.cli.status import automate, live, logs, status
 from millrace.console.cli.tuning import tune
+from millrace.console.cli.upgrade import upgrade
 from millrace.console.cli.watch import watch
 from millrace.console.cli.why import why
 from millrace.console.stages import ACT_AS
@@ -65,6 +66,7 @@ PANELS = {
         report,
         console,
         doctor,
+        upgrade,
         demo,
         down,
     ),

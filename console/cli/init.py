@@ -12,7 +12,7 @@ Npm = Annotated[bool, typer.Option(help="Install the CDK's command line into it,
 
 
 def init(folder: Folder, npm: Npm = True) -> None:
-    """Begin a project: a folder for your workloads, stages and pipeline, with this version of the suite beside it.
+    """Begin a repository of your own: workloads, stages and pipeline, with this version of the suite beside it.
 
     Example: millrace init shop && cd shop && millrace new --help"""
     from millrace.console.new.project import install, write_project
