@@ -17,7 +17,6 @@ from constructs import Construct, Node
 from millrace.consumers.catalogue import of_stage
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
 from millrace.infra.cdk_context import text_of, unread
-from millrace.infra.context import REPOSITORY
 from millrace.infra.images import image_tags, images, missing_digests, say_of_bases
 from millrace.infra.options import options_of
 from millrace.infra.published import deployed_key, without_folder
@@ -30,7 +29,7 @@ from millrace.infra.stacks.platform import PlatformStack
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 from millrace.workload.declaration import Workload, check_card
-from millrace.workload.load import load_workload, workload_folders, workloads_folder
+from millrace.workload.load import SUITE, load_workload, workload_folders, workloads_folder
 from millrace.workload.overlaps import WHY_NOT, overlaps
 
 NOT_ON_THE_LAPTOP = ("history", "sizes")
@@ -80,7 +79,7 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
     _check_names(every)
     check_stage(settings.platform, [workload for _, workload in loaded], has_api=settings.options.api is not None)
     check_cards(settings.platform, [workload for _, workload in loaded])
-    tags = image_tags(REPOSITORY, settings.platform)
+    tags = image_tags(SUITE, settings.platform)
     platform = PlatformStack(scope, settings=settings, workloads=every)
     audit = AuditStack(scope, settings=settings)
     audit.add_stack_dependency(platform)
@@ -170,7 +169,7 @@ def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
     the error CloudFormation would refuse that stack. The platform's stack gets none, since it makes the repositories
     to which the images are pushed."""
     stage = settings.platform.stage
-    missing = missing_digests(settings.platform, image_tags(REPOSITORY, settings.platform))
+    missing = missing_digests(settings.platform, image_tags(SUITE, settings.platform))
     for stack in app.node.children:
         for image in stack.images if isinstance(stack, WorkloadStack) else ():
             if image in missing:
@@ -205,7 +204,7 @@ def check_bases(app: cdk.App, settings: StageSettings) -> None:
     """Name the base images that no digest pins, if there are any: an error in a stage like `prod`, else a warning.
 
     With `-c bases=unpinned` it is a warning in every stage, for templates that nobody deploys."""
-    if said := say_of_bases(REPOSITORY, images(REPOSITORY, settings.platform)):
+    if said := say_of_bases(SUITE, images(SUITE, settings.platform)):
         annotations = cdk.Annotations.of(app.node.children[0])
         if settings.is_production and app.node.try_get_context("bases") != "unpinned":
             annotations.add_error(said)

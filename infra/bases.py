@@ -83,7 +83,7 @@ def main() -> None:
     """Look up the base images and print what changed; AWS's images only with `--aws`, which needs credentials."""
     parser = argparse.ArgumentParser(prog="python -m millrace.infra.bases", description=__doc__)
     parser.add_argument("--aws", action="store_true", help="AWS's training images, too; docker is logged in to them")
-    from millrace.infra.context import REPOSITORY
+    from millrace.workload.load import SUITE
 
     # Each stage may train on other instances, and so on another image of AWS's.
     references = [PYTHON]
@@ -93,9 +93,9 @@ def main() -> None:
         from millrace.infra.aws_images import login, training_base
 
         region = boto3.session.Session().region_name
-        references += sorted({training_base(REPOSITORY, stage, region) for stage in ("dev", "prod")})
+        references += sorted({training_base(SUITE, stage, region) for stage in ("dev", "prod")})
         login(boto3.client("ecr"), {one.partition("/")[0] for one in references if OF_AWS.match(one)})
-    for reference, (before, now) in refresh(REPOSITORY, references).items():
+    for reference, (before, now) in refresh(SUITE, references).items():
         print(f"{reference}: {before or 'not pinned'} -> {now}")
 
 

@@ -1,7 +1,6 @@
 """Makes the code of a Lambda function: a bundle with the import closure of its handler, a layer with its packages.
 
-Both are folders below `build/` of the working folder, named by a digest of their sources, so an unchanged one is never
-made again.
+Both are folders below `build/`, named by a digest of their sources, so an unchanged one is never made again.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-import millrace
 from millrace.infra.compilation import compile_folder, version_of
-from millrace.workload.load import workload_folders, workloads_folder
+from millrace.workload.load import SUITE, workload_folders, workloads_folder
 
 PRUNED = (
     "bin", "boto3", "botocore", "jmespath", "s3transfer",
@@ -30,7 +28,6 @@ PRUNED = (
     "**/tests", "**/*.pyi",
 )  # fmt: skip
 """Paths that no function imports. Lambda's own runtime has boto3 and its dependencies."""
-BUILD = Path("build")
 OF_THE_PLATFORM = ("audit_chain",)
 """Functions that all workloads share. Their bundles have no declaration."""
 
@@ -48,7 +45,7 @@ def bundle(
     files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
     digest = _digest(files) if compiler is None else _compiled(_digest(files), compiler)
     on_host = platform == "host"
-    folder = BUILD.absolute() / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
+    folder = _build(repository) / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
     # Made in a folder of another name and renamed at the end: a folder of this name is always complete.
     if not folder.is_dir():
         unfinished = _unfinished(folder)
@@ -92,7 +89,7 @@ def layer(
         "\0".join([wanted, constraints.read_text(), platform, python, *PRUNED]).encode()
     ).hexdigest()
     digest = digest if compiler is None else _compiled(digest, compiler)
-    folder = BUILD.absolute() / "layers" / digest[:16]
+    folder = _build(repository) / "layers" / digest[:16]
     if not folder.is_dir():
         unfinished = _unfinished(folder)
         target = unfinished / "python"
@@ -106,6 +103,11 @@ def layer(
             compile_folder(target, compiler)
         _finish(unfinished, folder)
     return str(folder), digest
+
+
+def _build(root: Path) -> Path:
+    """`build` of a checkout, so that all folders in which one works share it; else of the working folder."""
+    return (root if (root / "pyproject.toml").is_file() else Path()).absolute() / "build"
 
 
 def _unfinished(folder: Path) -> Path:
@@ -206,7 +208,7 @@ def _modules(repository: Path, name: str) -> Iterator[Path]:
 
 def main() -> None:
     """Make the host's bundles and layers ahead of time, as `make setup` does."""
-    root = Path(millrace.__file__).parents[1]
+    root = SUITE
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for requirements in sorted(root.glob("millrace/functions/*/requirements.txt")):
         layer(root, requirements, "host", python)

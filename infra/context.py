@@ -11,15 +11,11 @@ from typing import Protocol
 import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
 
-import millrace
 from millrace.infra.settings import StageSettings
 from millrace.names import OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.workload.declaration import Workload
 from millrace.workload.rollout import Approval
-
-REPOSITORY = Path(millrace.__file__).parents[1]
-"""The folder with the package `millrace`: a checkout, or where pip installs packages."""
 
 
 class Names(Protocol):

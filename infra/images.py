@@ -30,10 +30,10 @@ from typing import Any
 from millrace.errors import ConfigurationError
 from millrace.infra import bases
 from millrace.infra.aws_images import login, training_base
-from millrace.infra.context import REPOSITORY
 from millrace.infra.options import declared_options
 from millrace.infra.published import published
 from millrace.names import IMAGES, Platform
+from millrace.workload.load import SUITE
 
 ARCHITECTURE = "linux/amd64"
 """The platform of every instance that the workloads name. An arm64 host builds under emulation."""
@@ -215,7 +215,7 @@ def main() -> None:
     """Publish the images of the named stage and print their digests."""
     parser = argparse.ArgumentParser(prog="python -m millrace.infra.images", description=__doc__)
     parser.add_argument("--stage", required=True)
-    for name, digest in run(REPOSITORY, parser.parse_args().stage).items():
+    for name, digest in run(SUITE, parser.parse_args().stage).items():
         print(f"{name} {digest}")
 
 

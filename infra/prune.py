@@ -110,8 +110,8 @@ def main() -> None:
     """List what nothing needs in the named stage; with `--yes` delete it."""
     import boto3
 
-    from millrace.infra.context import REPOSITORY
     from millrace.names import Platform
+    from millrace.workload.load import SUITE
 
     parser = argparse.ArgumentParser(prog="python -m millrace.infra.prune", description=__doc__)
     parser.add_argument("--stage", required=True)
@@ -119,7 +119,7 @@ def main() -> None:
     given = parser.parse_args()
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
     platform = Platform(stage=given.stage, account=account, region=region)
-    for image in unused(boto3.client, platform, root=REPOSITORY, now=datetime.now(UTC)):
+    for image in unused(boto3.client, platform, root=SUITE, now=datetime.now(UTC)):
         print(f"{image.image} {','.join(image.tags)}, {image.pushed:%Y-%m-%d}, {image.size_gb:.1f} GB")
         if given.yes:
             delete(boto3.client, platform, image)

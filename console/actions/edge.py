@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-import millrace
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, Program, with_graph, write_package
@@ -36,6 +35,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Int8
 from millrace.names import WorkloadNames
 from millrace.release.signatures import check_signature
+from millrace.workload.load import SUITE
 
 Output = npt.NDArray[np.float32]
 
@@ -90,15 +90,15 @@ def write_int8(
 
 def program(artefact: Artefact) -> Program:
     """The code that answers with the artefact's graph: its package in `millrace.jobs.serving` and all of ours."""
-    root = Path(millrace.__file__).parents[1]
-    others = [one.stem for one in root.iterdir() if one.name != "millrace"]
-    finder = ModuleFinder(path=[str(root)], excludes=others)
-    finder.run_script(str(root / "millrace" / "jobs" / "serving" / "package.py"))
+    # It follows imports of our modules alone, whatever lies beside them.
+    others = {one.name.partition(".")[0] for one in SUITE.iterdir()} - {"millrace"}
+    finder = ModuleFinder(path=[str(SUITE)], excludes=others)
+    finder.run_script(str(SUITE / "millrace" / "jobs" / "serving" / "package.py"))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
         files = (getattr(module, "__file__", None) for module in finder.modules.values())
         for path in sorted(Path(file) for file in files if file):
-            name = "__main__.py" if path.name == "package.py" else str(path.relative_to(root))
+            name = "__main__.py" if path.name == "package.py" else str(path.relative_to(SUITE))
             # Without a time, so that the same version is the same bytes.
             made.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
     wanted = ["numpy", "onnxruntime", *(["pillow"] if images(artefact.description.features) else [])]

@@ -11,7 +11,8 @@ from millrace.console.cli.printing import show
 def upgrade(stage: Stage, build: Build, as_json: Json) -> None:
     """Tell what the installed version would change in a stage.
 
-    It deploys nothing, `cdk deploy` does. The exit status is 1 where a resource would be replaced, or one that holds data would be left behind.
+    It deploys nothing, `cdk deploy` does. The exit status is 1 where a resource would be replaced, or one with data
+    would be left behind.
 
     Example: pip install -U millrace; millrace upgrade --stage dev"""
     from millrace.console.environment import find_environment

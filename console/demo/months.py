@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-SAMPLE = Path("workloads").absolute() / "electricity" / "sample" / "elec2.parquet"
+from millrace.workload.load import SUITE
+
+SAMPLE = SUITE / "workloads" / "electricity" / "sample" / "elec2.parquet"
 ROWS_A_DAY = 48
 HISTORY = ("1996-05", "1996-12")
 """The first and the last month whose rows come with their labels."""

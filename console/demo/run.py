@@ -23,8 +23,9 @@ from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.summary import Fact, summary
 from millrace.console.pages.timeline import timeline
 from millrace.console.queries.report import WorkloadReport, read_declared_report
+from millrace.workload.load import SUITE
 
-STAMP = Path("build", "setup.stamp")
+STAMP = SUITE / "build" / "setup.stamp"
 """Written by `make setup`: the seconds that it took."""
 RESULT = "demo.json"
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from millrace.console.demo.driver import Driver
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.names import MACHINES, QUERY, WorkloadNames
+from millrace.workload.load import SUITE
 
-WORKLOADS = Path("workloads").absolute()
+WORKLOADS = SUITE / "workloads"
 
 TWICE_A_MONTH = (
     "The clock stops twice a month, on the 1st and the 15th. The rows of a month's second half and all labels of the "

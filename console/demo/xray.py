@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 
 from millrace.console.demo.driver import Driver
 from millrace.console.demo.story import Story
+from millrace.workload.load import SUITE
 
-SAMPLE = Path("workloads").absolute() / "xray" / "sample" / "pneumoniamnist.parquet"
+SAMPLE = SUITE / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"
 START = datetime.fromisoformat("2024-01-08T08:00:00+00:00")
 """A Monday, UTC."""
 WEEK = timedelta(days=7)

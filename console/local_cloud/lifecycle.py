@@ -30,10 +30,11 @@ from millrace.console.local_cloud.local_cloud import (
 from millrace.console.local_cloud.processes import STOP_S, Process, Processes, end_workers, workspace
 from millrace.console.stages import declared_webhook
 from millrace.errors import LocalCloudError
+from millrace.workload.load import SUITE
 
 FOLDER = "up"
 """Its folder below the build folder. A demo that runs at the same time writes elsewhere."""
-CDK = (Path("node_modules", ".bin", "cdk"), Path("build", "node", "node_modules", ".bin", "cdk"))
+CDK = (Path("node_modules/.bin/cdk"), SUITE / "build/node/node_modules/.bin/cdk")
 """The CDK's command line, as `npm install` puts it into a project and `make setup` into the suite's own."""
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 """Context that the CDK's command line sets. With it, a later `cdk deploy` finds the templates unchanged."""

@@ -13,11 +13,12 @@ from millrace.infra.bundles import bundle, layer
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.log_group import log_group
 from millrace.infra.constructs.role import role_of
-from millrace.infra.context import REPOSITORY, Owner
+from millrace.infra.context import Owner
 from millrace.infra.iam import key, log_groups, queues
 from millrace.infra.iam.resource import Statement
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import PlatformEnvironment
+from millrace.workload.load import SUITE
 
 ACCEPTED = {
     "AwsSolutions-L1": "The images run the same modules on Python 3.13; one version everywhere, supported until 2029",
@@ -91,7 +92,7 @@ class Function(Construct):
             self,
             "Code",
             *bundle(
-                REPOSITORY,
+                SUITE,
                 folder,
                 workload=context.folder,
                 platform=context.settings.wheel_platform,
@@ -146,8 +147,8 @@ def _layer(scope: Construct, requirements: str, context: Owner) -> str:
 
     Functions of a stack with the same requirements share one layer."""
     folder, digest = layer(
-        REPOSITORY,
-        REPOSITORY / "millrace" / "functions" / requirements,
+        SUITE,
+        SUITE / "millrace" / "functions" / requirements,
         context.settings.wheel_platform,
         context.settings.python,
         context.settings.compiler,

@@ -15,13 +15,12 @@ import aws_cdk as cdk
 from millrace.errors import ConfigurationError, MillraceError
 from millrace.infra.app import build, settings_of
 from millrace.infra.aws_images import training_base
-from millrace.infra.context import REPOSITORY
 from millrace.infra.deployer.stack import DeployerStack
 from millrace.infra.images import SERVING
 from millrace.infra.options import GitHub
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.settings import StageSettings
-from millrace.workload.load import workload_folders, workloads_folder
+from millrace.workload.load import SUITE, workload_folders, workloads_folder
 
 
 def deployer(settings: StageSettings, stacks: list[Stack], *, outdir: str | None = None) -> cdk.App:
@@ -31,7 +30,7 @@ def deployer(settings: StageSettings, stacks: list[Stack], *, outdir: str | None
     stage, github = settings.platform.stage, github_of(settings)
     app = cdk.App(outdir=outdir, analytics_reporting=False)
     # A pipeline of the stage also looks up the base images of `dev` and `prod`: `make bases` covers both.
-    bases = sorted({training_base(REPOSITORY, one, settings.platform.region) for one in {stage, "dev", "prod"}})
+    bases = sorted({training_base(SUITE, one, settings.platform.region) for one in {stage, "dev", "prod"}})
     # `make images` copies the image that serves pulled versions.
     if source := settings.options.pulls_from:
         bases.append(source.platform(settings.platform.region).repository_uri(SERVING))

@@ -21,7 +21,6 @@ from millrace.infra.constructs.job_role import job_role
 from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.rule import Rule, pattern_of
 from millrace.infra.constructs.schedule import Schedule
-from millrace.infra.context import REPOSITORY
 from millrace.infra.iam import (
     alarms,
     bus,
@@ -63,6 +62,7 @@ from millrace.settings.release import ReleaseSettings
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 from millrace.workload.fit import check_pretrained_file
+from millrace.workload.load import SUITE
 
 SNAPSHOT_MEMORY_MB = 3008
 SWEEP = "rate(1 hour)"
@@ -493,5 +493,5 @@ class TrainingStack(WorkloadStack):
         # An image's URI ends with `@sha256:<digest>`; it is a deploy-time value, so CloudFormation splits it.
         if self.context.platform.stage != "local":
             return cdk.Fn.select(1, cdk.Fn.split("@sha256:", self.context.images["training"]))
-        files = sorted(closure(REPOSITORY, REPOSITORY / "millrace" / "jobs" / "training" / "__main__.py"))
+        files = sorted(closure(SUITE, SUITE / "millrace" / "jobs" / "training" / "__main__.py"))
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

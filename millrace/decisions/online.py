@@ -24,10 +24,10 @@ from millrace.contract.future import up_to
 from millrace.contract.kinds import FLOATS
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
-from millrace.decisions import captured, endpoint, lines, reply, road
+from millrace.decisions import captured, endpoint, lines, road
 from millrace.decisions.chain import Instead, answer_instead, answerers
 from millrace.decisions.known_pasts import KeyLookup
-from millrace.decisions.record import Source
+from millrace.decisions.record import Decision, Source
 from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
 from millrace.decisions.standing import Standing
 from millrace.errors import EndpointRefusedError, QueueError, RequestRefusedError
@@ -89,7 +89,7 @@ class Decided:
     def document(self) -> dict[str, Any]:
         """The answer, as its caller reads it."""
         kept = [(one.row, one.decision) for one in self.written]
-        found = reply.document(kept, self.rejected, self.explanations, acts=self.acts)
+        found = document(kept, self.rejected, self.explanations, acts=self.acts)
         return found | ({"warnings": list(self.warnings)} if self.warnings else {})
 
 
@@ -287,3 +287,52 @@ class OnlineRoad:
         except (BotoCoreError, ClientError) as error:
             self._logger.error("the release pointers cannot be read", extra={"reason": str(error)})
             return True
+
+
+def document(
+    decided: Sequence[tuple[Admitted, Decision]],
+    rejected: Sequence[Rejected],
+    explanations: Mapping[int, Mapping[str, Any] | None] | None = None,
+    *,
+    acts: bool = False,
+) -> dict[str, list[dict[str, Any]]]:
+    """The answer: `predictions` of good rows, in the order of the request, and `rejected` for the others.
+
+    `row` counts from 0. `explanations` are by row; None if they are not wanted. `acts` says whether the workload has a
+    policy: each prediction then has its action and the reason. So has one that nobody but the fallback could
+    make, since the endpoint is asleep."""
+    return {
+        "predictions": [
+            {
+                "id": decision.id,
+                "row": row.number,
+                **decision.told,
+                "model_version": decision.model_version,
+                "phase": decision.phase,
+                "fallback": decision.fallback,
+                **({"answered_by": decision.answered_by} if decision.answered_by else {}),
+                **(
+                    {"action": decision.action, "reason": decision.reason}
+                    if acts or decision.reason == "asleep"
+                    else {}
+                ),
+                **({} if explanations is None else {"explanation": _explained(decision, explanations.get(row.number))}),
+            }
+            for row, decision in decided
+        ],
+        "rejected": [
+            {
+                "row": found.row,
+                "reason": found.reason,
+                # A caller's own word may hold half a surrogate pair, which is no UTF-8.
+                "column": found.column.encode(errors="backslashreplace").decode(),
+                "expected": found.expected,
+                "came": found.came,
+            }
+            for found in rejected
+        ],
+    }
+
+
+def _explained(decision: Decision, explanation: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return None if decision.reason == "held_out" else explanation

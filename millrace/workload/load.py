@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
+SUITE = Path(__file__).absolute().parents[2]
+"""The folder with the package `millrace`: a checkout, or where pip installs packages."""
+
+
 def workloads_folder() -> Path:
     """The folder of the workloads: the environment variable MILLRACE_WORKLOADS, else `workloads` of the project."""
     return Path(os.environ.get("MILLRACE_WORKLOADS") or "workloads")

@@ -94,7 +94,7 @@ def test_declaration(lived: Lived, package: dict[str, Any], link: str, file: str
 def test_code(lived: Lived, package: dict[str, Any]) -> None:
     """The sources as they lie in the container's folder, from which they ran."""
     root = lived.build / "local" / "images" / "training" / "opt" / "program"
-    files = sorted(closure(root, root / "jobs" / "training" / "__main__.py"))
+    files = sorted(closure(root, root / "millrace" / "jobs" / "training" / "__main__.py"))
     assert len(files) > 10
     code = sha256(b"\0".join(file.read_bytes() for file in files))
     assert code == package["CustomerMetadataProperties"]["code_digest"]

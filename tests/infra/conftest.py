@@ -17,16 +17,16 @@ from aws_cdk.assertions import Template
 from filelock import FileLock
 
 from millrace.infra.app import build
-from millrace.infra.context import REPOSITORY
 from millrace.infra.deployer.__main__ import deployer
 from millrace.infra.options import Options, options_of
 from millrace.infra.rules.assembly import read
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE
 from tests.consumers import with_consumers
 from tests.infra.machines.contexts import QUERIES
 from tests.shipped import SHIPPED
 
-ELECTRICITY = REPOSITORY / "workloads" / "electricity"
+ELECTRICITY = SUITE / "workloads" / "electricity"
 EVERY_OPTION: dict[str, Any] = {
     "api": {},  # jobs come by the REST API
     "callers": {"requests_per_s": 5, "burst": 10},

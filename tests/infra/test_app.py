@@ -21,12 +21,11 @@ from millrace.infra.app import (
     warn_of_no_receiver,
     without,
 )
-from millrace.infra.context import REPOSITORY
 from millrace.infra.options import options_of
 from millrace.infra.published import without_folder
 from millrace.infra.settings import settings_for
 from millrace.names import Platform
-from millrace.workload.load import load_workload, read_workloads
+from millrace.workload.load import SUITE, load_workload, read_workloads
 from tests.consumers import with_consumers
 from tests.credentials import set_credentials
 from tests.infra.conftest import ELECTRICITY
@@ -73,7 +72,7 @@ def test_advice_names_the_other_workloads_and_is_never_what_was_typed(
 
 def test_all_workloads_without_a_card_are_named_and_none_of_them_is_proposed() -> None:
     """What `make synth STAGE=dev` types needs one more run for each that is not named."""
-    shipped = [load_workload(REPOSITORY / "workloads" / name) for name in ("income", "electricity", "xray")]
+    shipped = [load_workload(SUITE / "workloads" / name) for name in ("income", "electricity", "xray")]
     lacking = [shipped[0].model_copy(update={"card": None}), shipped[1], shipped[2].model_copy(update={"card": None})]
     with pytest.raises(WorkloadError) as refused:
         check_cards(Platform(stage="dev", account="123456789012", region="eu-west-1"), lacking)
@@ -86,7 +85,7 @@ def test_all_workloads_without_a_card_are_named_and_none_of_them_is_proposed() -
 def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(REPOSITORY / "workloads" / "electricity", tmp_path / "electricity")
+    shutil.copytree(SUITE / "workloads" / "electricity", tmp_path / "electricity")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "workload.yaml").write_text("name: broken\n")
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
@@ -143,7 +142,7 @@ def test_whoever_may_not_list_stacks_is_not_warned(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     settings = settings_for("dev", account="123456789012", region="eu-west-1")
-    assert without_folder(settings.platform, REPOSITORY / "workloads") == []
+    assert without_folder(settings.platform, SUITE / "workloads") == []
 
 
 FEEDING = {

@@ -12,8 +12,8 @@ import pytest
 
 from millrace.errors import ConfigurationError
 from millrace.infra import aws_images, bases, images
-from millrace.infra.context import REPOSITORY as ROOT
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE as ROOT
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
 OLD, NEW = (f"sha256:{digit * 64}" for digit in "0f")

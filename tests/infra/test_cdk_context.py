@@ -13,7 +13,7 @@ from millrace.errors import ConfigurationError
 from millrace.infra.app import build, settings_of, warn_of_unread
 from millrace.infra.aws_images import training_base
 from millrace.infra.cdk_context import unread
-from millrace.infra.context import REPOSITORY
+from millrace.workload.load import SUITE
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_a_region_without_the_image_is_named() -> None:
         r"context: region: expected a region with SageMaker's image of torch \(did you mean 'eu-west-\d'\?\): af-south"
     )
     with pytest.raises(ConfigurationError, match=said):
-        training_base(REPOSITORY, "dev", "eu-west-99")
+        training_base(SUITE, "dev", "eu-west-99")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_takes_no_effect_is_named(said: dict[str, Any], told: dict[str, str
 
 
 def test_the_repository_s_own_context_is_read() -> None:
-    assert unread(json.loads((REPOSITORY / "cdk.json").read_text())["context"]) == {}
+    assert unread(json.loads((SUITE / "cdk.json").read_text())["context"]) == {}
 
 
 def test_synthesis_warns_of_it(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from moto.server import ThreadedMotoServer
 from millrace.errors import ConfigurationError
 from millrace.infra import aws_images, bases, images
 from millrace.infra.app import build, check_bases, refuse_missing_images
-from millrace.infra.context import REPOSITORY as ROOT
 from millrace.infra.options import Options
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE as ROOT
 from millrace.workload.load import load_workload
 
 SETTINGS = settings_for("dev", account="123456789012", region="eu-west-1")

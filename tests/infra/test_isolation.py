@@ -21,9 +21,9 @@ from localcloud.iam.policies import Request, verdict
 from localcloud.kernel.cloud import Cloud
 from millrace.errors import ConfigurationError
 from millrace.infra.app import build
-from millrace.infra.context import REPOSITORY
 from millrace.infra.settings import settings_for
 from millrace.names import Platform, WorkloadNames
+from millrace.workload.load import SUITE
 from tests.localcloud.iam.grants import grants
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -79,7 +79,7 @@ def _short(arn: str) -> str:
 def twin(folder: Path) -> Path:
     """A copy of the workload under another name."""
     made = folder / OTHER
-    shutil.copytree(REPOSITORY / "workloads" / ONE, made, ignore=shutil.ignore_patterns("sample", "*.md"))
+    shutil.copytree(SUITE / "workloads" / ONE, made, ignore=shutil.ignore_patterns("sample", "*.md"))
     for path in made.glob("*.yaml"):
         path.write_text(re.sub(rf"^(name|id): (millrace-)?{ONE}$", rf"\1: \2{OTHER}", path.read_text(), flags=re.M))
     return made
@@ -89,7 +89,7 @@ def twin(folder: Path) -> Path:
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("side-by-side")
     settings = settings_for("local", account=ACCOUNT, region=REGION)
-    workloads = [REPOSITORY / "workloads" / ONE, twin(folder)]
+    workloads = [SUITE / "workloads" / ONE, twin(folder)]
     build(settings, workloads=workloads, outdir=str(folder / "out")).synth()
     return folder / "out"
 
@@ -199,7 +199,7 @@ def test_names_that_begin_alike_are_refused(tmp_path: Path) -> None:
     for path in near.glob("*.yaml"):
         path.write_text(path.read_text().replace(OTHER, near.name))
     settings = settings_for("local", account=ACCOUNT, region=REGION)
-    folders = [REPOSITORY / "workloads" / ONE, near]
+    folders = [SUITE / "workloads" / ONE, near]
     with pytest.raises(
         ConfigurationError, match=f"name: expected .* begin with {ONE}_, .* came {near.name}|{near.name}"
     ):

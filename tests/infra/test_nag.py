@@ -18,12 +18,11 @@ from aws_cdk import aws_s3 as s3
 from localcloud.ledger.ledger import ledger
 from millrace.infra.app import build
 from millrace.infra.constructs.acknowledgement import acknowledge
-from millrace.infra.context import REPOSITORY
 from millrace.infra.options import Options
 from millrace.infra.rules.assembly import read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
-from millrace.workload.load import workload_folders
+from millrace.workload.load import SUITE, workload_folders
 from tests.consumers import with_consumers
 from tests.infra.conftest import ELECTRICITY
 from tests.infra.test_own_resources import OWN
@@ -157,7 +156,7 @@ def test_no_finding_is_left(checked: tuple[Path, set[tuple[str, str]]]) -> None:
 
 @pytest.mark.night("by day electricity; the others differ in values")
 def test_no_finding_is_left_in_another_workload(tmp_path: Path) -> None:
-    others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
+    others = [folder for folder in workload_folders(SUITE / "workloads") if folder != ELECTRICITY]
     assert found(app_of("dev", tmp_path, others)) == set()
 
 

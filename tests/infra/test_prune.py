@@ -14,9 +14,9 @@ import pytest
 from moto import mock_aws
 
 from millrace.infra import prune
-from millrace.infra.context import REPOSITORY
 from millrace.infra.images import TAKEN, image_tags
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE
 from tests.credentials import set_credentials
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
@@ -56,7 +56,7 @@ def machine(client: Callable[[str], Any], name: str, digest: str) -> None:
 
 
 def test_what_nothing_names_goes_with_its_parameter(client: Callable[[str], Any]) -> None:
-    current = image_tags(REPOSITORY, PLATFORM)["training"]
+    current = image_tags(SUITE, PLATFORM)["training"]
     deployed = push(client, "training", "deployed")
     served, versioned = push(client, "inference", "served"), push(client, "inference", "versioned")
     push(client, "training", current)
@@ -71,7 +71,7 @@ def test_what_nothing_names_goes_with_its_parameter(client: Callable[[str], Any]
         ModelPackageGroupName="millrace-dev-electricity",
         InferenceSpecification={"Containers": [{"Image": f"{uri}@{versioned}"}]},
     )
-    found = prune.unused(client, PLATFORM, root=REPOSITORY, now=LATER)
+    found = prune.unused(client, PLATFORM, root=SUITE, now=LATER)
     assert {(one.image, one.tags) for one in found} == {("training", ("forgotten",)), ("inference", ("elsewhere",))}
     for one in found:
         prune.delete(client, PLATFORM, one)
@@ -104,8 +104,8 @@ def test_an_image_with_many_tags_goes_with_all_their_parameters(client: Callable
 
 def test_what_is_young_stays_and_another_stages_machine_keeps_nothing(client: Callable[[str], Any]) -> None:
     machine(client, "millrace-prod-electricity-train", push(client, "training", "forgotten"))
-    assert prune.unused(client, PLATFORM, root=REPOSITORY, now=datetime.now(UTC)) == []
-    assert len(prune.unused(client, PLATFORM, root=REPOSITORY, now=LATER)) == 1
+    assert prune.unused(client, PLATFORM, root=SUITE, now=datetime.now(UTC)) == []
+    assert len(prune.unused(client, PLATFORM, root=SUITE, now=LATER)) == 1
 
 
 def test_the_repositorys_own_lifecycle_takes_no_image_with_a_tag(assemblies: dict[str, Path]) -> None:

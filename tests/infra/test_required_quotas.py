@@ -11,10 +11,9 @@ import pytest
 
 from millrace.console.doctor import counts
 from millrace.console.doctor.required_quotas import required_instances
-from millrace.infra.context import REPOSITORY
 from millrace.infra.rules.assembly import Stack, read, text
 from millrace.settings.intake import IntakeSettings
-from millrace.workload.load import load_workload, workload_folders
+from millrace.workload.load import SUITE, load_workload, workload_folders
 from tests.infra.test_static import machines
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -46,7 +45,7 @@ def started(action: str, asked: dict[str, Any]) -> str | None:
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_no_more_and_no_fewer(templates: Templates, stage: str) -> None:
-    workloads = [load_workload(REPOSITORY / "workloads" / "electricity")]
+    workloads = [load_workload(SUITE / "workloads" / "electricity")]
     definitions = [each for template in templates[stage].values() for each in machines(template).values()]
     found = {started(*task) for definition in definitions for task in tasks(definition)} - {None}
     assert found == {need.quota for need in required_instances(workloads, stage)}
@@ -54,7 +53,7 @@ def test_no_more_and_no_fewer(templates: Templates, stage: str) -> None:
 
 def test_the_most_is_what_the_machines_start_at_once(templates: Templates) -> None:
     """A machine has one run at once, and in it one job after the other; `score` as many runs as drops have slots."""
-    needs = required_instances([load_workload(REPOSITORY / "workloads" / "electricity")], "prod")
+    needs = required_instances([load_workload(SUITE / "workloads" / "electricity")], "prod")
     for use, runs in (
         ("spot training job", 1),
         ("processing job", 1),
@@ -95,6 +94,6 @@ def test_what_is_counted_is_what_the_templates_make(
     """At most so many, and not far below: a doctor who asks for twice as much is not believed."""
     stacks = {stack.name: stack for folder in (other_workloads, assemblies["dev"]) for stack in read(folder)}
     found, shared = counted(list(stacks.values()), kind)
-    assert len(found) == len(workload_folders(REPOSITORY / "workloads"))
+    assert len(found) == len(workload_folders(SUITE / "workloads"))
     assert of_workload / 2 <= max(found.values()) <= of_workload
     assert 0 < shared <= of_stage

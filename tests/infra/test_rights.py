@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from localcloud.ledger.ledger import SDK_NAMES
-from millrace.infra.context import REPOSITORY
 from millrace.names import QUERY
+from millrace.workload.load import SUITE
 from tests.infra.conftest import statements_of
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 
-FUNCTIONS = sorted(path.parent for path in (REPOSITORY / "functions").glob("*/handler.py"))
+FUNCTIONS = sorted(path.parent for path in (SUITE / "functions").glob("*/handler.py"))
 ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
 """Calls whose action has another name."""
 NEEDED = {

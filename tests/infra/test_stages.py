@@ -11,12 +11,12 @@ import pytest
 
 from millrace.errors import ConfigurationError, WorkloadError
 from millrace.infra.app import build
-from millrace.infra.context import REPOSITORY
 from millrace.infra.options import declared_options, options_of
 from millrace.infra.rules.assembly import Stack, given, listed, read, text
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
+from millrace.workload.load import SUITE
 
 PLACE: dict[str, Any] = {"account": "123456789012", "region": "us-east-1"}
 
@@ -26,7 +26,7 @@ def workload(folder: Path, stage: str, name: str = "electricity") -> Path:
     made = folder / name
     made.mkdir()
     for file in ("workload.yaml", "contract.yaml"):
-        text = (REPOSITORY / "workloads" / "electricity" / file).read_text().replace("prod: ml.", f"{stage}: ml.")
+        text = (SUITE / "workloads" / "electricity" / file).read_text().replace("prod: ml.", f"{stage}: ml.")
         (made / file).write_text(text.replace("name: electricity", f"name: {name}"))
     return made
 

@@ -11,11 +11,11 @@ import cfnlint
 import pytest
 
 from millrace.errors import ConfigurationError
-from millrace.infra.context import REPOSITORY
 from millrace.infra.options import Options, options_of
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.tags import PROPERTY, UNTAGGABLE, check
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE
 
 SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
 
@@ -56,7 +56,7 @@ def test_the_guide_activates_the_tag_that_budgets_count_by(assemblies: dict[str,
     (counted,) = {key.removeprefix("user:").partition("$")[0] for one in budgets
                   for key in one["Budget"]["CostFilters"]["TagKeyValue"]}  # fmt: skip
     (command,) = re.findall(
-        r"aws ce update-cost-allocation-tags-status.*", (REPOSITORY / "docs" / "deploying.md").read_text()
+        r"aws ce update-cost-allocation-tags-status.*", (SUITE / "docs" / "deploying.md").read_text()
     )
     assert f"TagKey={counted},Status=Active" in command
 

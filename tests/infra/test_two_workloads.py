@@ -21,11 +21,10 @@ from millrace.console.new.read import read_source
 from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.infra.app import build
-from millrace.infra.context import REPOSITORY
 from millrace.infra.settings import settings_for
 from millrace.infra.stacks.catalogue import ROOMS
 from millrace.names import WorkloadNames
-from millrace.workload.load import workload_folders
+from millrace.workload.load import SUITE, workload_folders
 
 LONGEST = "abcdefgh_jklmnopqrstuvwx"  # pragma: allowlist secret
 SETTINGS = settings_for("local", account="123456789012", region="eu-west-1")
@@ -52,8 +51,8 @@ MOST_RESOURCES, MOST_BYTES = 500, 1_000_000
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """`electricity` and a workload proposed from some of its rows, told otherwise."""
     root = tmp_path_factory.mktemp("workloads")
-    shutil.copytree(REPOSITORY / "workloads" / "electricity", root / "electricity")
-    rows = pq.read_table(REPOSITORY / "workloads" / "electricity" / "sample" / "elec2.parquet").slice(0, 960)
+    shutil.copytree(SUITE / "workloads" / "electricity", root / "electricity")
+    rows = pq.read_table(SUITE / "workloads" / "electricity" / "sample" / "elec2.parquet").slice(0, 960)
     renamed = rows.rename_columns([f"The {name.replace('_', '.')}" for name in rows.column_names])
     pq.write_table(renamed, root / "rows.parquet")
     choices = Choices(name=LONGEST, label="The class")

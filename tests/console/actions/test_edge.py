@@ -174,7 +174,7 @@ from pathlib import Path
 
 class Only(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("boto3", "pyarrow", "pydantic", "console", "infra", "torch"):
+        if name in ("boto3", "pyarrow", "pydantic", "millrace.console", "millrace.infra", "torch"):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Only())

@@ -13,8 +13,8 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.decisions.endpoint import read_response, request_body, split_rejected
+from millrace.decisions.online import document
 from millrace.decisions.record import from_line, to_line
-from millrace.decisions.reply import document
 from millrace.decisions.road import Admitted, Answers, Call, Refusal, check_rows, complete, decide
 from millrace.errors import AnswerError
 from millrace.features.number import Number

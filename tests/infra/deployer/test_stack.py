@@ -12,13 +12,13 @@ import yaml
 from aws_cdk.assertions import Match, Template
 
 from millrace.errors import ConfigurationError
-from millrace.infra.context import REPOSITORY
 from millrace.infra.deployer.__main__ import deployer, main
 from millrace.infra.deployer.pipeline import PULL
 from millrace.infra.options import Options, options_of
 from millrace.infra.rules.assembly import read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE
 from tests.infra.test_nag import found
 from tests.infra.test_packs import identity_policies, is_accepted, parliament
 
@@ -158,7 +158,7 @@ def test_parliament_knows_every_action_and_its_resource(deployer_assembly: Path)
 def signed_in() -> dict[str, list[str]]:
     """By job that signs in at AWS: the calls of its scripts that may need a right there."""
     found = {}
-    for path in sorted((REPOSITORY / ".github" / "workflows").glob("*.yml")):
+    for path in sorted((SUITE / ".github" / "workflows").glob("*.yml")):
         for name, job in yaml.safe_load(path.read_text())["jobs"].items():
             if any("configure-aws-credentials" in step.get("uses", "") for step in job["steps"]):
                 lines = [line for step in job["steps"] for line in step.get("run", "").splitlines()]

@@ -14,8 +14,8 @@ from aws_cdk.assertions import Match, Template
 
 from millrace.errors import WorkloadError
 from millrace.infra.app import build
-from millrace.infra.context import REPOSITORY
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE
 from tests.infra.machines.contexts import all_states
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -124,7 +124,7 @@ def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:
 
 def test_only_where_images_come_the_folder_of_objects_is_read(resources: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "workloads" / "electricity"
-    copytree(REPOSITORY / "workloads" / "electricity", folder, ignore=ignore_patterns("sample"))
+    copytree(SUITE / "workloads" / "electricity", folder, ignore=ignore_patterns("sample"))
     text = (folder / "contract.yaml").read_text()
     (folder / "contract.yaml").write_text(text.replace("    properties:\n", f"    properties:\n{IMAGE}", 1))
     settings = settings_for("prod", account="123456789012", region="eu-west-1")
@@ -152,7 +152,7 @@ def test_a_wrong_contract_stops_at_synth(tmp_path: Path) -> None:
 
     folder = tmp_path / "electricity"
     folder.mkdir()
-    text = (REPOSITORY / "workloads" / "electricity" / "contract.yaml").read_text()
+    text = (SUITE / "workloads" / "electricity" / "contract.yaml").read_text()
     (folder / "contract.yaml").write_text(text.replace("metric: invalidValues", "metric: invalidvalue", 1))
     with pytest.raises(WorkloadError, match=r"electricity/contract\.yaml"):
         check_contract(folder)

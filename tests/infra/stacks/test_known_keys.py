@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millrace.infra.context import REPOSITORY
+from millrace.workload.load import SUITE
 from tests.infra.conftest import synthesized
 
 WRITERS = {"tables": "ingestion", "snapshot": "training"}
@@ -17,7 +17,7 @@ WRITERS = {"tables": "ingestion", "snapshot": "training"}
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The text of each template of `dev` by its stack: `air_quality` has known keys, `electricity` has none."""
-    folders = [REPOSITORY / "workloads" / name for name in ("air_quality", "electricity")]
+    folders = [SUITE / "workloads" / name for name in ("air_quality", "electricity")]
     out = synthesized("dev", folders, tmp_path_factory.mktemp("known") / "assembly")
     return {file.name.removesuffix(".template.json"): file.read_text() for file in out.glob("*.template.json")}
 

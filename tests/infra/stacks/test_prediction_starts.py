@@ -10,14 +10,13 @@ import pytest
 from aws_cdk.assertions import Match, Template
 
 from millrace.errors import ConfigurationError
-from millrace.infra.context import REPOSITORY
 from millrace.infra.images import image_tags
 from millrace.infra.options import options_of
 from millrace.infra.rules.assembly import Stack
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
 from millrace.infra.stacks.serving import ServingStack
-from millrace.workload.load import load_workload
+from millrace.workload.load import SUITE, load_workload
 from tests.infra.conftest import ELECTRICITY
 
 REF = {"Ref": Match.string_like_regexp("prediction")}
@@ -32,7 +31,7 @@ def serving(starts: dict[str, Any] | None, **options_: Any) -> Template:
         settings=settings,
         workload=load_workload(ELECTRICITY),
         folder=ELECTRICITY,
-        tags=image_tags(REPOSITORY, settings.platform),
+        tags=image_tags(SUITE, settings.platform),
     )
     return Template.from_stack(stack)
 

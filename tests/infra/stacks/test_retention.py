@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from millrace.infra.context import REPOSITORY
 from millrace.infra.retention import RETENTION, SHARED_RETENTION
 from millrace.infra.rules.assembly import read
-from millrace.workload.load import workload_folders
+from millrace.workload.load import SUITE, workload_folders
 
 BY_PEOPLE = (
     "landing/training/",
@@ -87,7 +86,7 @@ def test_all_that_is_written_has_a_rule(templates: dict[str, Templates]) -> None
 
 def test_the_workloads_that_are_not_deployed_now_keep_their_rules(templates: dict[str, Templates]) -> None:
     """The templates are those of `-c workloads=electricity`; the buckets are everyone's."""
-    every = {folder.name for folder in workload_folders(REPOSITORY / "workloads")}
+    every = {folder.name for folder in workload_folders(SUITE / "workloads")}
     assert len(every) > 1
     assert {workload: sum(one == workload for one, _ in folders(templates["prod"])) for workload in every} == (
         dict.fromkeys(every, sum(map(len, RETENTION.values())))

@@ -15,8 +15,8 @@ import pytest
 from millrace.errors import ConfigurationError
 from millrace.infra.app import build
 from millrace.infra.bundles import layer
-from millrace.infra.context import REPOSITORY
 from millrace.infra.settings import settings_for
+from millrace.workload.load import SUITE
 
 MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
 APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"
@@ -32,7 +32,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Resource
     def synthesized(tracking: str) -> Path:
         settings = settings_for("dev", account="123456789012", region="eu-west-1", tracking=tracking)
         folder = tmp_path_factory.mktemp("dev")
-        build(settings, workloads=[REPOSITORY / "workloads" / "electricity"], outdir=str(folder)).synth()
+        build(settings, workloads=[SUITE / "workloads" / "electricity"], outdir=str(folder)).synth()
         return folder
 
     def resources(tracking: str, stack: str = "electricity-training") -> Resources:
@@ -129,7 +129,7 @@ def test_what_is_no_mlflow_is_refused() -> None:
 def test_the_layer_speaks_to_what_an_arn_names(arn: str, requirements: str, speaks: bool) -> None:
     """The layer of a file does not know ARNs: the control."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder, _ = layer(REPOSITORY, REPOSITORY / "functions" / "tracking" / requirements, "host", python)
+    folder, _ = layer(SUITE, SUITE / "functions" / "tracking" / requirements, "host", python)
     source = (
         f"import sys; sys.path[:0] = ['{folder}/python']\n"
         f"from mlflow.tracking import MlflowClient\nMlflowClient(tracking_uri='{arn}')\n"

@@ -258,12 +258,12 @@ BROKEN_GRAPHS = {
 }
 BROKEN_IMAGES = {
     "an entry point that is not there": (
-        {"command": (sys.executable, "-m", "jobs.served", "serve")},
-        r"-m jobs\.served serve: expected a server, got one that ended with exit code 1 .*: No module named jobs",
+        {"command": (sys.executable, "-m", "millrace.served", "serve")},
+        r"-m millrace\.served serve: expected a server, got one that ended .* code 1 .*: No module named millrace",
     ),
     "a program that is not there": (
         {"command": ("pithon", "-m", "millrace.jobs.serving", "serve")},
-        r"PreflightError: pithon -m jobs\.serving serve: expected a program of the image, got .*No such file",
+        r"PreflightError: pithon -m millrace\.jobs\.serving serve: expected a program of the image, got .*No such file",
     ),
     "a package that is not there": (
         {"command": python("import onnxruntime_of_another_image")},
