@@ -178,9 +178,9 @@ def _note(path: Path, text: str) -> None:
 
 
 def find_cdk() -> str:
-    """The path of the CDK's command line: the project's own, else the one on the PATH.
+    """The path of the CDK's command line: the project's own, the suite's own, else the one on the PATH.
 
-    Raises LocalCloudError if there is neither."""
+    Raises LocalCloudError if there is none."""
     own = next((str(path.absolute()) for path in CDK if path.exists()), None)
     if (found := own or shutil.which("cdk")) is None:
         raise LocalCloudError(

@@ -165,23 +165,28 @@ def start_synthesis(
     `workloads` are synthesized; none means all. The context is that of `cdk.json`, as `cdk` has it; `context` overrides
     it."""
     environment = {
-        "CDK_CONTEXT_JSON": json.dumps(synthesis_context(context or {}, workloads)),
-        "CDK_OUTDIR": str(processes.folder / "cdk.out"),
+        **synthesis_variables(processes.folder / "cdk.out", synthesis_context(context or {}, workloads)),
         "MILLRACE_BUILD": str(processes.folder.resolve()),
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
         "CDK_DEFAULT_REGION": REGION,
-        # CDK's own validation engine takes 6 s to start; the tests run it on dev and prod.
-        "CDK_VALIDATION": "false",
     }
     return processes.start("synthesis", ["millrace.infra.app"], log="synth.log", environment=environment)
 
 
-def synthesis_context(context: Mapping[str, Any], workloads: Sequence[str]) -> dict[str, Any]:
+def synthesis_variables(outdir: Path, context: Mapping[str, Any]) -> dict[str, str]:
+    """What the app is given by its environment, as `cdk` gives it."""
+    # CDK's own validation engine takes 6 s to start; the tests run it on dev and prod.
+    return {"CDK_CONTEXT_JSON": json.dumps(context), "CDK_OUTDIR": str(outdir), "CDK_VALIDATION": "false"}
+
+
+def synthesis_context(
+    context: Mapping[str, Any], workloads: Sequence[str], platform: Platform = PLATFORM
+) -> dict[str, Any]:
     """The app's context: that of `cdk.json`, then `context`, then the workloads.
 
-    Stage, account and region are always those of the local cloud."""
+    Stage, account and region are always those of the platform."""
     selection = {"workloads": ",".join(workloads)} if workloads else {}
-    place = {"stage": PLATFORM.stage, "account": ACCOUNT, "region": REGION}
+    place = {"stage": platform.stage, "account": platform.account, "region": platform.region}
     return {**declared_context(), **context, **selection, **place}
 
 

@@ -17,12 +17,11 @@ from botocore.exceptions import ClientError
 
 from millrace.console.columns import column
 from millrace.console.environment import Environment
-from millrace.console.stages import declared_context
+from millrace.console.local_cloud.local_cloud import synthesis_context, synthesis_variables
 from millrace.errors import RunError
 
 Kind = Literal["made", "changed", "replaced", "removed"]
 WHOLE = "the whole stack"
-KEPT = ("Retain", "RetainExceptOnCreate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,23 +63,25 @@ def compare(stack: str, before: Mapping[str, Any], after: Mapping[str, Any], reg
         return
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
-        one = old or new or {}
-        keeps = one.get("DeletionPolicy") in KEPT
+        change: Kind = "changed"
+        by: list[str] = []
         if old is None or new is None:
-            change: Kind = "made" if old is None else "removed"
-            yield Change(stack=stack, resource=name, type=one["Type"], change=change, properties="", holds_data=keeps)
-        elif (old["Type"], old.get("Properties")) != (new["Type"], new.get("Properties")):
-            replacing = sorted(_replacing(old, new, region))
+            change = "made" if old is None else "removed"
+        elif (old["Type"], old.get("Properties")) == (new["Type"], new.get("Properties")):
+            continue
+        elif by := sorted(_replacing(old, new, region)):
+            change = "replaced"
+        else:
             given, wanted = old.get("Properties", {}), new.get("Properties", {})
-            differing = sorted(key for key in {*given, *wanted} if given.get(key) != wanted.get(key))
-            yield Change(
-                stack=stack,
-                resource=name,
-                type=new["Type"],
-                change="replaced" if replacing else "changed",
-                properties=", ".join(replacing or differing),
-                holds_data=keeps,
-            )
+            by = sorted(key for key in {*given, *wanted} if given.get(key) != wanted.get(key))
+        yield Change(
+            stack=stack,
+            resource=name,
+            type=(new or old or {})["Type"],
+            change=change,
+            properties=", ".join(by),
+            holds_data=(old or new or {}).get("DeletionPolicy", "").startswith("Retain"),
+        )
 
 
 def _replacing(old: Mapping[str, Any], new: Mapping[str, Any], region: str) -> Iterator[str]:
@@ -124,9 +125,7 @@ def _deployed(cloudformation: Any, stack: str) -> Mapping[str, Any]:
 
 def _synthesize(environment: Environment, folder: Path, build: Path) -> None:
     platform = environment.platform
-    place = {"stage": platform.stage, "account": platform.account, "region": platform.region, "bases": "unpinned"}
-    context = {**declared_context(), **place}
-    given = {"CDK_CONTEXT_JSON": json.dumps(context), "CDK_OUTDIR": str(folder), "CDK_VALIDATION": "false"}
+    given = synthesis_variables(folder, synthesis_context({"bases": "unpinned"}, (), platform))
     # As `up` gives it to the stage local: its functions know where they lie.
     given |= {"MILLRACE_BUILD": str((build / "up").resolve())} if platform.stage == "local" else {}
     command = [sys.executable, "-m", "millrace.infra.app"]

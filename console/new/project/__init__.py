@@ -18,6 +18,7 @@ FILES = {
     "cdk.json": "cdk.json",
     "deploy.yml": ".github/workflows/deploy.yml",
     "gitignore.txt": ".gitignore",
+    "gitkeep.txt": "workloads/.gitkeep",
     "package.json": "package.json",
     "requirements.txt": "requirements.txt",
 }
@@ -37,8 +38,6 @@ def write_project(folder: Path) -> Iterator[Path]:
     Raises ConfigurationError if the folder holds anything."""
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigurationError(where=str(folder), field="init", expected="a new or empty folder", came="files in it")
-    (folder / "workloads").mkdir(parents=True, exist_ok=True)
-    (folder / "workloads" / ".gitkeep").touch()
     for name, place in FILES.items():
         text = Path(__file__).with_name(name).read_text()
         for ours, theirs in (COMMANDS | {"{name}": folder.resolve().name, "{version}": version("millrace")}).items():
