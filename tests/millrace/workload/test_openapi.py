@@ -23,7 +23,7 @@ from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.range import Range
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column, Table
-from millrace.decisions import reply
+from millrace.decisions import online
 from millrace.decisions.road import Admitted
 from millrace.tasks.catalogue import declare
 from millrace.workload.load import load_workload
@@ -73,7 +73,7 @@ def test_every_field_of_an_answer_is_in_the_document(folder: Path) -> None:
     decision = replace(DECISION, output=output, predicted_for=ahead, answered_by="rule")
     explained = {0: None} if workload.explanations.rows else None
     row = Admitted(number=0, cells={})
-    said = reply.document([(row, decision)], [], explained, acts=workload.policy is not None)["predictions"][0]
+    said = online.document([(row, decision)], [], explained, acts=workload.policy is not None)["predictions"][0]
     assert said.keys() == made["components"]["schemas"]["Prediction"]["properties"].keys()
     assert validator(made, "Prediction").is_valid(said | {"answered_by": "constant"})
     assert not validator(made, "Prediction").is_valid(said | {"answered_by": "a guess"})
