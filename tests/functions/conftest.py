@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.cloudtrail.history import keep_history
 from localcloud.dynamodb.install import make_writes_atomic
@@ -18,6 +19,7 @@ from localcloud.kernel.patching import undone
 from localcloud.kms.signatures import sign_digests
 from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
 from millrace.features.number import Number
+from millrace.names import VARIANT
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
@@ -57,6 +59,17 @@ class Aws:
     def put(self, uri: str, body: bytes | str) -> None:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def endpoint(self, name: str, status: str = "InService", *, model: str = "", config: str = "") -> None:
+        """An endpoint in this state, whose model and configuration are called like it unless they are named."""
+        model = model or name
+        if model not in {one["ModelName"] for one in self.sagemaker.list_models()["Models"]}:
+            role, container = "arn:aws:iam::123456789012:role/x", {"Image": "i"}
+            self.sagemaker.create_model(ModelName=model, ExecutionRoleArn=role, PrimaryContainer=container)
+        variant = {"VariantName": VARIANT, "ModelName": model, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+        self.sagemaker.create_endpoint_config(EndpointConfigName=config or name, ProductionVariants=[variant])
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config or name)
+        sagemaker_backends["123456789012"]["eu-west-1"].endpoints[name].endpoint_status = status
 
     def start(self, execution_arn: str, *, as_role: str = "", given: str = "{}") -> None:
         """Start an execution of this ARN, by the operator or in a session of the role."""
@@ -169,3 +182,20 @@ def artefact_of(digests: dict[str, str]) -> Artefact:
         onnx=onnx,
         history=json.dumps(curve).encode(),
     )
+
+
+@pytest.fixture
+def told(aws: Aws) -> Callable[[], list[dict[str, Any]]]:
+    """`told()`: the events on the stage's bus since the last call."""
+    events, sqs, bus = boto3.client("events"), boto3.client("sqs"), aws.names.platform.bus
+    events.create_event_bus(Name=bus)
+    events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
+
+    def read() -> list[dict[str, Any]]:
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"]) for message in messages]
+
+    return read

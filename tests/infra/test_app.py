@@ -18,11 +18,9 @@ from millrace.infra.app import (
     chosen,
     main,
     warn_of_folders_gone,
-    warn_of_no_receiver,
     without,
 )
 from millrace.infra.options import options_of
-from millrace.infra.published import without_folder
 from millrace.infra.settings import settings_for
 from millrace.names import Platform
 from millrace.workload.load import SUITE, load_workload, read_workloads
@@ -50,24 +48,6 @@ def test_an_unknown_name_is_refused(names: str) -> None:
     said = r"context: workloads: expected .* of electricity, mine, yours.*'theirs'"
     with pytest.raises(ConfigurationError, match=said):
         chosen(FOLDERS, names)
-
-
-@pytest.mark.parametrize(
-    ("where", "names", "others"),
-    [
-        ("mine/contract.yaml", ["mine"], ""),
-        ("contract.yaml, rows", ["mine", "yours"], ""),
-        ("mine/contract.yaml", ["electricity", "mine", "yours"], "--workload electricity --workload yours"),
-        ("workloads/mine", ["mine", "yours"], "--workload yours"),
-    ],
-)
-def test_advice_names_the_other_workloads_and_is_never_what_was_typed(
-    where: str, names: list[str], others: str
-) -> None:
-    error = ConfigurationError(where=where, field="x", expected="y", came="z")
-    advice = without(error, names, "local")
-    assert (f"`millrace up {others}`" in advice) == bool(others) == bool(advice)
-    assert "millrace up" not in without(error, names, "dev"), "it starts a local cloud"
 
 
 def test_all_workloads_without_a_card_are_named_and_none_of_them_is_proposed() -> None:
@@ -102,22 +82,6 @@ def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
     ]
 
 
-def test_an_empty_name_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="workloads"):
-        chosen(FOLDERS, "mine,")
-
-
-def test_a_warning_has_no_place_in_the_cdk_s_own_program(tmp_path: Path) -> None:
-    """The command line would print it before each of them."""
-    settings = settings_for("dev", account="123456789012", region="eu-west-1")
-    app = build(settings, workloads=[], outdir=str(tmp_path))
-    warn_of_no_receiver(app, settings)
-    app.synth()
-    metadata = json.loads((tmp_path / "millrace-dev-platform.metadata.json").read_text())
-    entries = metadata["/millrace-dev-platform"]
-    assert [entry.get("trace") for entry in entries if entry["type"] == "aws:cdk:warning"] == [None]
-
-
 def test_a_deployed_workload_whose_folder_is_gone_is_a_warning_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,14 +99,6 @@ def test_a_deployed_workload_whose_folder_is_gone_is_a_warning_with_the_remedy(
     (warning,) = [one for one in metadata["/millrace-dev-platform"] if one["type"] == "aws:cdk:warning"]
     assert warning["data"].startswith("delay is deployed and has no folder in ")
     assert "`millrace down --workload delay --stage dev` removes it" in warning["data"]
-
-
-def test_whoever_may_not_list_stacks_is_not_warned(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_credentials(monkeypatch)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    settings = settings_for("dev", account="123456789012", region="eu-west-1")
-    assert without_folder(settings.platform, SUITE / "workloads") == []
 
 
 FEEDING = {

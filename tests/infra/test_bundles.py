@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
 from millrace.infra import compilation
-from millrace.infra.app import build
 from millrace.infra.bundles import bundle, closure, layer
-from millrace.infra.settings import StageSettings, settings_for
+from millrace.infra.settings import settings_for
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
@@ -52,13 +48,6 @@ def test_bundle_and_layer_fit_into_lambda(function: str) -> None:
     code, _ = bundle(ROOT, function, workload=ROOT / "workloads" / "electricity", platform="manylinux2014_aarch64")
     packages, _ = layer(ROOT, ROOT / "functions" / function / "requirements.txt", "host", "3.11")
     assert size_mb(code) + size_mb(packages) <= LIMIT_MB
-
-
-def test_validation_carries_the_decoder_of_images() -> None:
-    """It judges a dropped image by its data; the other functions look at headers alone."""
-    packages, _ = layer(ROOT, ROOT / "functions" / "validation" / "requirements.txt", "host", "3.11")
-    assert Path(packages, "python", "PIL", "PngImagePlugin.py").is_file()
-    assert Path(packages, "python", "PIL", "JpegImagePlugin.py").is_file()
 
 
 def test_closure_follows_imports_inside_functions_but_not_those_for_typing(tmp_path: Path) -> None:
@@ -144,41 +133,6 @@ def test_a_stage_is_compiled_by_a_python_of_its_version(
     assert settings.compiler == str(python)
     assert settings_for("local", account="123456789012", region="eu-west-1").compiler is None
     compilation.interpreter.cache_clear()
-
-
-def test_bytecode_of_another_version_is_another_asset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
-    handler.parent.mkdir(parents=True)
-    handler.write_text("A = 1\n")
-    given = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}
-    other = tmp_path / "other"
-    other.write_text(f'#!/bin/sh\n[ "$1" = -c ] && echo 3.99 || exec {sys.executable} "$@"\n')
-    other.chmod(0o755)
-    digests = {bundle(tmp_path, "one", **given, compiler=one)[1] for one in (sys.executable, str(other))}
-    assert len(digests) == 2
-
-
-class Compiled(StageSettings):
-    """A stage for which a Python is at hand: this one, whatever the stage's version is."""
-
-    compiler = sys.executable
-
-
-@pytest.mark.night("one more synthesis; by day what is compiled for a stage is tested by itself")
-def test_a_stage_with_a_compiler_ships_bytecode(tmp_path: Path) -> None:
-    """In the bundle and in the layer of the function that all workloads share."""
-    settings = settings_for("dev", account="123456789012", region="eu-west-1")
-    fields = {one.name: getattr(settings, one.name) for one in dataclasses.fields(settings)}
-    build(Compiled(**fields), workloads=[], outdir=str(tmp_path)).synth()
-    manifests = [json.loads(path.read_text())["files"].values() for path in tmp_path.glob("*.assets.json")]
-    folders = [Path(one["source"]["path"]) for files in manifests for one in files
-               if one["source"]["packaging"] == "zip"]  # fmt: skip
-    assert len(folders) == 2
-    for folder in folders:
-        sources = list(folder.rglob("*.py"))
-        assert sources
-        assert {Path(cache_from_source(str(one))) for one in sources} <= set(folder.rglob("*.pyc")), folder
 
 
 def test_a_python_of_another_version_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

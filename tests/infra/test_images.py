@@ -112,14 +112,6 @@ def test_each_image_is_built_as_sagemaker_takes_it_and_its_digest_is_the_registr
         assert f"BASE={BASE if image.name == 'training' else bases.PYTHON}" in words
 
 
-def test_docker_is_logged_in_to_our_registry_and_to_awss(ecr: Any, tmp_path: Path) -> None:
-    images.publish(ROOT, ecr, found())
-    logins = [call for call in told(tmp_path) if call["words"][0] == "login"]
-    account = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
-    assert [call["words"][-1] for call in logins] == [account, BASE.partition("/")[0]]
-    assert all(call["input"] and call["input"] not in call["words"] for call in logins), "the word comes by stdin"
-
-
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what images are made from, as the working folder."""
@@ -276,21 +268,6 @@ def test_another_key_than_the_deployed_one_is_an_error(ecr: Any, tmp_path: Path)
         f"stages.dev.key_arn: expected {first}, under which the stage was made, got {second}; "
         "repositories keep their key, so another one is for another stage"
     ]
-
-
-@pytest.mark.night("one more synthesis; by day one in the stage's own account asks")
-def test_synth_for_another_account_looks_nothing_up(ecr: Any, tmp_path: Path) -> None:
-    assert not any(synthesize(tmp_path, account="210987654321", region="eu-west-1").values())
-
-
-def test_the_local_stage_runs_no_image() -> None:
-    local = settings_for("local", account="123456789012", region="eu-west-1").platform
-    assert images.image_tags(ROOT, local) == dict.fromkeys(images.IMAGES, "local")
-
-
-@pytest.mark.parametrize(("stage", "kind"), [("dev", "cpu"), ("prod", "cu")])
-def test_the_base_is_awss_image_for_the_instances_that_train(stage: str, kind: str) -> None:
-    assert aws_images.training_base(ROOT, stage, "eu-west-1").partition("/pytorch:2.13-")[2].startswith(kind)
 
 
 def test_the_module_is_what_make_calls() -> None:

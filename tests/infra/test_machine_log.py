@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from millrace.infra.options import options_of
 from millrace.infra.rules.assembly import read
-from millrace.infra.settings import settings_for
 
 
 def logged(assembly: Path) -> set[tuple[str, bool]]:
@@ -23,13 +19,6 @@ def logged(assembly: Path) -> set[tuple[str, bool]]:
 def test_prod_logs_no_data(assemblies: dict[str, Path]) -> None:
     assert logged(assemblies["prod"]) == {("ALL", False)}
     assert logged(assemblies["dev"]) == {("ALL", True)}
-
-
-@pytest.mark.parametrize("chosen", ["data", "events", "errors"])
-def test_the_owner_chooses(chosen: str) -> None:
-    options = options_of({"prod": {"machine_log": chosen}}, "prod")
-    settings = settings_for("prod", account="123456789012", region="eu-west-1", options=options)
-    assert settings.machine_log == chosen
 
 
 def test_the_log_groups_of_endpoints_end_and_are_encrypted(assemblies: dict[str, Path]) -> None:

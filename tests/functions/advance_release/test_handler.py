@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import boto3
@@ -68,11 +67,6 @@ def test_the_first_version_goes_live(aws, load, event, packages):
     assert [record["event"] for record in aws.audit()] == ["release.live"]
 
 
-def test_a_retry_changes_nothing(aws, load, event, packages):
-    handler = load("advance_release")
-    assert handler(event("advance_release")) == handler(event("advance_release"))
-
-
 def test_it_is_said_how_many_requests_the_alarms_of_the_release_have_judged(aws, load, event, packages):
     """Those to this release's configuration: the live endpoint's others went to the fleet before it."""
     config = event("advance_release")["state"]["live_config"]["name"]
@@ -90,15 +84,6 @@ def test_it_is_said_how_many_requests_the_alarms_of_the_release_have_judged(aws,
         "endpoint_config": config,
     }  # fmt: skip
     assert format_utc(parse_utc(record["details"]["live_at"])) == live_at
-
-
-def test_the_version_before_is_kept_as_previous(aws, load, event, packages):
-    handler = load("advance_release")
-    handler(event("advance_release"))
-    aws.leases.free(event("advance_release")["execution"])
-    handler(second(event, packages, replaced="1"))
-    pointers = aws.pointers.read()
-    assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("2", "1", 2)
 
 
 def test_a_release_that_is_redriven_after_the_endpoint_was_brought_back_does_not_go_live(aws, load, event, packages):
@@ -164,13 +149,6 @@ def test_without_the_lease_nothing_moves(aws, load, event, packages):
     with pytest.raises(ConflictError, match="lease of release"):
         load("advance_release")(event("advance_release"))
     assert aws.pointers.read() == Pointers()
-
-
-def test_two_writers_at_once_are_told_apart(aws, load, event, packages):
-    before = aws.pointers.read()
-    load("advance_release")(event("advance_release"))
-    with pytest.raises(ConflictError):
-        aws.pointers.move(replace(before, champion=None))
 
 
 def test_a_version_that_was_refused_while_its_release_ran_does_not_become_champion(aws, load, event, packages):

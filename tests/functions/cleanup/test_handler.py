@@ -12,7 +12,6 @@ import pytest
 
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import parse_utc
-from tests.alarm import put_alarm
 
 AS_OF = parse_utc("1997-06-01T06:01:00Z")
 
@@ -44,36 +43,13 @@ def test_an_execution_that_a_drop_started_gives_its_slot_back(machine, aws, load
 @pytest.fixture
 def challenger(aws):
     """An endpoint that a release left behind."""
-    aws.sagemaker.create_model(
-        ModelName="m", ExecutionRoleArn="arn:aws:iam::123456789012:role/x", PrimaryContainer={"Image": "i"}
-    )
-    aws.sagemaker.create_endpoint_config(
-        EndpointConfigName="c",
-        ProductionVariants=[
-            {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-        ],
-    )
-    aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName="c")
+    aws.endpoint(aws.names.challenger)
 
 
 def release_ended(aws, event, status):
     ended = event("cleanup")
     ended["detail"] |= {"stateMachineArn": aws.names.machine_arn("release"), "status": status}
     return ended
-
-
-def test_a_failed_release_leaves_no_challenger(aws, load, event, challenger):
-    config = f"{aws.names.prefix}-v2-5d2c7e-0-0-live"
-    for name in (f"{config}-errors", f"{config}-latency", f"{aws.names.prefix}-v2-input-drift"):
-        put_alarm(boto3.client("cloudwatch"), name)
-    freed = load("cleanup")(release_ended(aws, event, "FAILED"))["freed"]
-    assert freed == [
-        f"endpoint {aws.names.challenger}",
-        f"alarm {config}-errors",
-        f"alarm {config}-latency",
-    ]
-    assert aws.sagemaker.list_endpoints()["Endpoints"] == []
-    assert load("cleanup")(release_ended(aws, event, "FAILED")) == {"freed": []}
 
 
 def test_a_failed_release_is_audited_once(aws, load, event):
@@ -103,27 +79,14 @@ def test_a_running_execution_is_no_end(load, event):
 
 @pytest.fixture
 def live(aws):
-    """`live("InService")`: the live endpoint serves the model `served` and is in this state."""
-
-    def put(status, served="m-new"):
-        aws.sagemaker.create_model(
-            ModelName=served, ExecutionRoleArn="arn:aws:iam::123456789012:role/x", PrimaryContainer={"Image": "i"}
-        )
-        variant = {"VariantName": "main", "ModelName": served, "InitialInstanceCount": 1}
-        aws.sagemaker.create_endpoint_config(
-            EndpointConfigName="live", ProductionVariants=[variant | {"InstanceType": "ml.m5.large"}]
-        )
-        aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="live")
-        from moto.sagemaker.models import sagemaker_backends
-
-        sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = status
+    """`live("InService")`: the live endpoint serves the model and is in this state."""
 
     boto3.client("stepfunctions").create_state_machine(
         name=aws.names.machine("release"),
         definition=json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}),
         roleArn="arn:aws:iam::123456789012:role/millrace-local-electricity-release",
     )
-    return put
+    return lambda status, model="m-new": aws.endpoint(aws.names.endpoint, status, model=model)
 
 
 CHAMPION = Version(package_arn="p/1", version="1", model_name="m-old", run="r", baseline_uri="")
@@ -133,19 +96,6 @@ def started(aws):
     client = boto3.client("stepfunctions")
     found = client.list_executions(stateMachineArn=aws.names.machine_arn("release"))["executions"]
     return [json.loads(client.describe_execution(executionArn=one["executionArn"])["input"]) for one in found]
-
-
-@pytest.mark.parametrize("status", ["InService", "Updating"])
-def test_a_release_that_was_stopped_halfway_is_taken_back(status, aws, load, event, live):
-    live(status)
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    handler, ended = load("cleanup"), release_ended(aws, event, "ABORTED")
-    freed = handler(ended)["freed"]
-    handler(ended)  # the event may come twice
-    (given,) = started(aws)
-    assert freed[0].startswith("execution restore-")
-    assert "does not serve version 1" in given["rollback"].pop("reason")
-    assert given["rollback"] == {"who": "cleanup", "to": "1", "restores": True}
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "Deleting"])
@@ -177,20 +127,11 @@ def scaled(aws):
 
 
 def test_an_endpoint_that_serves_the_live_version_stays(aws, load, event, live):
-    live("InService", served="m-old")
+    live("InService", model="m-old")
     scaled(aws)
     aws.pointers.move(Pointers(champion=CHAMPION))
     assert load("cleanup")(release_ended(aws, event, "FAILED")) == {"freed": []}
     assert started(aws) == []
-
-
-def test_an_endpoint_that_lost_its_scaling_is_restored(aws, load, event, live):
-    """An update to another instance type failed after its scaling was stopped."""
-    live("InService", served="m-old")
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    load("cleanup")(release_ended(aws, event, "FAILED"))
-    (given,) = started(aws)
-    assert given["rollback"]["restores"] is True
 
 
 def test_neither_a_restoration_nor_a_teardown_is_taken_back(aws, load, event, live):

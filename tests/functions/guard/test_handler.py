@@ -270,8 +270,3 @@ def test_after_an_alarm_without_labels_the_rule_answers_if_declared(declared, de
 def test_before_the_labels_table_is_made_there_are_none(aws, ready, load, event):
     aws.glue.delete_table(DatabaseName=aws.names.platform.database, Name=aws.names.table("labels"))
     assert load("guard")(event("guard"))["evidence"]["new_labels"] == 0
-
-
-def test_nobody_is_retrained_before_the_first_release(aws, load, event):
-    aws.glue.create_database(DatabaseInput={"Name": aws.names.platform.database})
-    assert load("guard")(event("guard"))["reason"] == "no_champion"

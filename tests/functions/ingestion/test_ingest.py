@@ -212,15 +212,6 @@ def test_a_key_that_the_table_holds_is_refused(ingest: Any, sample: pa.Table) ->
     assert all(row["detail"].endswith("which the table holds") for row in ingest.quarantined())
 
 
-def test_the_same_bytes_under_another_key_are_an_alias(ingest: Any, sample: pa.Table) -> None:
-    first = ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
-    again = ingest.run("training", "b.parquet", parquet(sample.slice(0, 96)))
-    assert (again["rows_accepted"], again["rows_quarantined"], again["rows_total"]) == (0, 0, 96)
-    assert again["duplicate"] is True
-    assert (again["duplicate_of"], again["refused_before"]) == (first["source"], 0)
-    assert ingest.quarantined() == []
-
-
 def test_the_bad_rows_of_the_same_bytes_are_quarantined_once(ingest: Any, sample: pa.Table) -> None:
     body = csv(sample.slice(0, 5)) + b"1996-05-07 09:30:00,1\n1990-05-07 01:30:00,1,0.5,0.1,0.1,0.1,0.1,0.5,\n"
     first = ingest.run("training", "a.csv", body)
@@ -342,12 +333,6 @@ def test_a_long_reason_is_cut_in_the_answer(ingest: Any) -> None:
     answer = ingest.run("training", "x.csv", b",".join([b"timestamp", *[b"%06d" % n for n in range(50_000)]]) + b"\n1")
     assert (answer["reason"], len(answer["got"])) == ("columns", 500)
     assert len(ingest.quarantined()[0]["got"]) > 300_000
-
-
-def test_an_object_that_is_gone_is_rejected_not_retried(ingest: Any) -> None:
-    payload = ingest.drop("training", "x.csv", b"x")
-    payload["state"]["detail"]["objects"][0]["key"] = "electricity/training/never.csv"
-    assert ingest.step("ingestion", payload)["reason"] == "missing"
 
 
 def test_a_drop_with_bad_rows_only_is_committed_without_rows(ingest: Any) -> None:

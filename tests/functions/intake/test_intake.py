@@ -63,40 +63,6 @@ def running(states: Any, machine: str = "ingest") -> list[str]:
     return [run["name"] for run in states.list_executions(stateMachineArn=NAMES.machine_arn(machine))["executions"]]
 
 
-def test_a_drop_starts_its_machine_with_what_is_needed(states: Any, load: Any, event: Any) -> None:
-    assert load("intake")(event("intake")) == {"batchItemFailures": []}
-    (name,) = running(states)
-    assert len(name) == 64
-    given = json.loads(states.describe_execution(executionArn=NAMES.execution_arn("ingest", name))["input"])
-    assert given == {
-        "cause": "17793124-05d4-b198-2fde-7ededc63b103",
-        "as_of": "1997-01-01T00:00:00Z",
-        "detail": {
-            "workload": "electricity",
-            "feed": "training",
-            "objects": [
-                {
-                    "bucket": NAMES.platform.bucket("landing"),
-                    "key": "electricity/training/1996-05 a+b.parquet",
-                    "version_id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
-                    "size": 23755,
-                    "sequencer": "00617F08299329D189",  # pragma: allowlist secret
-                    "drop_id": name,
-                    "as_of": "1997-01-01T00:00:00Z",
-                    "requester": "account 123456789012 from 1.2.3.4",
-                }
-            ],
-        },
-    }
-
-
-@pytest.mark.parametrize(("feed", "machine"), [("training", "ingest"), ("labels", "ingest"), ("scoring", "score")])
-def test_each_feed_has_its_machine(feed: str, machine: str, states: Any, load: Any, event: Any, aws: Aws) -> None:
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    load("intake")(changed(event("intake"), key=f"electricity/{feed}/x.csv"))
-    assert len(running(states, machine)) == 1
-
-
 def test_small_files_in_the_folder_of_a_list_come_with_it_alone(states: Any, load: Any, event: Any) -> None:
     sizes = {"/small": SMALL_BYTES, "/large": SMALL_BYTES + 1, ".json": 99}
     keys = {f"electricity/training/market/a.files{ending}": size for ending, size in sizes.items()}
@@ -137,13 +103,6 @@ def test_an_event_that_comes_when_its_execution_has_ended_keeps_no_slot(
     aws.slots.free(arn)
     assert handler(changed(event("intake"), id="other")) == {"batchItemFailures": []}
     assert (len(running(states)), slots(aws)) == (1, [])
-
-
-def test_another_version_of_the_key_is_another_execution(states: Any, load: Any, event: Any) -> None:
-    handler = load("intake")
-    handler(event("intake"))
-    handler(changed(event("intake"), version="2"))
-    assert len(running(states)) == 2
 
 
 class Sent:
@@ -191,17 +150,6 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
     aws.slots.free(slots(aws)[0])
     assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
     assert len(running(states)) == 3
-
-
-def test_a_message_that_has_waited_for_weeks_goes_on_waiting(
-    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
-    (record,) = changed(event("intake"), key="electricity/scoring/1.csv")["Records"]
-    often = record | {"messageAttributes": {"waits": {"stringValue": "4000", "dataType": "Number"}}}
-    assert handler({"Records": [often]}) == {"batchItemFailures": []}
-    assert 150 <= sent.messages[0]["DelaySeconds"] <= 450
 
 
 def test_drops_to_score_wait_for_the_first_model_without_a_slot(
@@ -330,13 +278,6 @@ def test_a_start_that_is_refused_at_once_frees_its_slot(
     assert slots(aws) == []
 
 
-def test_the_limit_of_slots_is_kept(states: Any, load: Any, aws: Aws, event: Any) -> None:
-    for holder in ("one", "two"):
-        aws.slots.take(POOL, holder=holder, limit=2)
-    assert load("intake")(event("intake")) == {"batchItemFailures": []}
-    assert running(states) == []
-
-
 def slots(aws: Aws) -> list[str]:
     return sorted(one.holder for one in aws.slots.holdings() if one.key.startswith("slots#ingest-"))
 
@@ -370,22 +311,6 @@ def test_small_drops_of_a_feed_go_together(states: Any, wide: Any, event: Any, a
     assert drops_in(states) == [["a", "b", "c"], ["d"], ["e"]]
     assert drops_in(states, "score") == [["f", "g"]]
     assert len(slots(aws)) == 3
-
-
-def test_drops_that_may_name_images_go_alone(
-    states: Any, load: Any, event: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MILLRACE_HAS_IMAGES", "True")
-    load("intake")({"Records": records_of(event, "a", "b")})
-    assert drops_in(states) == [["a"], ["b"]]
-
-
-def test_groups_are_no_larger_than_an_execution_can_hold(states: Any, wide: Any, event: Any) -> None:
-    names = [f"{number:02d}" for number in range(MOST_TOGETHER + 2)]
-    wide({"Records": records_of(event, *names)})
-    assert sorted(map(len, drops_in(states))) == [2, MOST_TOGETHER]
-    wide({"Records": records_of(event, *(f"mb{n:02d}" for n in range(20)), size=2**20)})
-    assert [len(each) for each in drops_in(states) if each[0].startswith("mb")] == [16, 4]
 
 
 def test_a_drop_is_in_one_execution_whatever_it_comes_with(states: Any, wide: Any, event: Any, aws: Aws) -> None:
@@ -536,17 +461,6 @@ def test_drops_that_are_claimed_and_have_no_claim_wait(
     monkeypatch.setattr(module, "SQS", sent)
     assert wide({"Records": records_of(event, "a", "b")}) == {"batchItemFailures": []}
     assert (len(sent.messages), running(states), slots(aws)) == (1, [], [])
-
-
-def test_an_error_of_awss_brings_back_the_messages_of_its_group_only(
-    states: Any, load: Any, event: Any, aws: Aws
-) -> None:
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    states.delete_state_machine(stateMachineArn=NAMES.machine_arn("score"))
-    records = [*records_of(event, "a", "b"), *records_of(event, "c", "d", feed="scoring")]
-    answer = load("intake")({"Records": records})
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "c"}, {"itemIdentifier": "d"}]}
-    assert drops_in(states) == [["a", "b"]]
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from millrace.decisions.record import from_line, to_line
 from millrace.decisions.road import Admitted, Answers, Call, Refusal, check_rows, complete, decide
 from millrace.errors import AnswerError
 from millrace.features.number import Number
-from millrace.functions.prediction.request import body as request_document
 from millrace.functions.prediction.request import wants_explanations
 from millrace.jobs.serving.rows import RowReader
 from millrace.tasks.answer import cells, template
@@ -124,13 +123,6 @@ def test_a_row_with_a_deep_cell_is_rejected_whatever_its_depth(tmp_path: Path) -
         assert (admitted, [found.reason for found in rejected]) == ([], ["unknown_field"])
 
 
-@pytest.mark.parametrize("body", ["[" * 100_000, '{"rows":' + "[" * 100_000, 7, {"rows": []}])
-def test_a_body_that_cannot_be_parsed_is_refused(body: object) -> None:
-    found = request_document({"requestContext": {}, "body": body})
-    assert isinstance(found, Refusal)
-    assert (found.error, found.where) == ("no JSON", "body")
-
-
 def test_an_explanation_goes_from_the_endpoint_to_the_caller(tmp_path: Path) -> None:
     plant = write_plant(tmp_path, "regression")
     table, prediction_spec = load_contract(plant.folder).table("scoring"), plant.workload.prediction
@@ -164,13 +156,6 @@ def test_an_explanation_goes_from_the_endpoint_to_the_caller(tmp_path: Path) -> 
 def test_a_caller_asks_for_explanations(given: dict[str, Any], rows: int, declared: bool, said: bool | str) -> None:
     found = wants_explanations(given, rows, declared=declared)
     assert (found.expected if isinstance(found, Refusal) else found) == said
-
-
-def test_the_endpoint_is_told_to_explain(tmp_path: Path) -> None:
-    admitted = check_rows([ROW], load_contract(write_plant(tmp_path, "regression").folder).table("scoring"))[0]
-    plain = {"rows": [{"load": 1.5}], "others": [{}]}
-    assert json.loads(request_body(admitted, ["load"], explain=True)) == plain | {"explain": True}
-    assert json.loads(request_body(admitted, ["load"])) == plain
 
 
 def test_the_endpoint_is_sent_what_no_feature_reads(tmp_path: Path) -> None:

@@ -296,20 +296,6 @@ def test_an_id_that_is_none_is_told(given: object, predict: Predict, decisions: 
     assert decisions() == []
 
 
-def test_a_thousand_rows_go_in_one_call(predict: Predict, decisions: Any) -> None:
-    rows = (request()["rows"] * 21)[:1000]
-    assert len(predict({"rows": rows})["predictions"]) == 1000
-    lines = decisions()
-    assert len({from_line(line).id for line in lines}) == 1000
-
-
-def test_the_same_over_http(predict: Predict) -> None:
-    answer = predict(request("prediction_http"))
-    assert answer["statusCode"] == 200
-    assert answer["headers"] == {"content-type": "application/json"}
-    assert len(json.loads(answer["body"])["predictions"]) == 2
-
-
 @pytest.mark.parametrize(
     ("change", "status"),
     [

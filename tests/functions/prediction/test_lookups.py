@@ -13,7 +13,6 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 
 from millrace.contract.load import load_contract
-from millrace.decisions.absorption import absorb
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.names import WorkloadNames
 from millrace.settings.prediction import DAYS, MOST_DAYS, MOST_LISTED
@@ -91,19 +90,6 @@ def test_a_caller_reads_his_own_decision(predict: Handler, keep: Callable[..., N
     assert said(predict(of(caller=f"{ARN[:-1]}2")))[0] == 200, "another session of his role"
 
 
-def test_an_absorbed_decision_is_read_too(predict: Handler, keep: Callable[..., None]) -> None:
-    keep(DECIDED)
-    for number in range(40):
-        keep(replace(DECIDED, id=f"other-{number}"))
-    client = boto3.client("s3")
-    for night in (0, 1):
-        done = absorb(client, BUCKET, OWN.workload, as_of=NOW + timedelta(days=night))
-        assert done.files == (night == 0)
-    left = client.list_objects_v2(Bucket=BUCKET)["Contents"]
-    assert not [one for one in left if one["Key"].endswith(".jsonl")]
-    assert said(predict(of()))[1]["id"] == DECIDED.id
-
-
 @pytest.mark.parametrize("caller", [None, "arn:aws:iam::123456789012:user/shop", f"{ARN.replace('shop', 'kiosk')}"])
 def test_another_s_decision_is_as_one_that_there_is_not(
     predict: Handler, keep: Callable[..., None], caller: str | None
@@ -157,11 +143,6 @@ def test_days_that_are_none_or_too_many_are_refused(predict: Handler, queue_url:
     status, refusal = said(predict(of(**days)))
     assert (status, refusal["where"], str(MOST_DAYS) in refusal["expected"]) == (400, "query", True)
     assert refusal["came"] == ", ".join(f"{name}: {day}" for name, day in days.items())
-
-
-def test_a_year_is_searched(predict: Handler, keep: Callable[..., None]) -> None:
-    keep(replace(DECIDED, event_time=datetime(1997, 1, 1, tzinfo=UTC)))
-    assert said(predict(of(**{"from": "1997-01-01", "to": "1998-01-01"})))[0] == 200
 
 
 def test_what_waits_for_a_person_is_told_without_rows_and_answers(predict: Handler, queue_url: str) -> None:

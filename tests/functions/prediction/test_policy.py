@@ -20,7 +20,6 @@ from tests.functions.cold_start import NAMES, cold_starts
 from tests.functions.prediction.conftest import SAMPLES
 
 OWN = WorkloadNames(platform=NAMES.platform, workload="income")
-Start = Callable[[], Callable[[dict[str, Any]], dict[str, Any]]]
 
 
 @pytest.fixture
@@ -54,23 +53,6 @@ def confidences(*values: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
             ]
         }
     )
-
-
-def test_the_sure_answers_act_and_the_others_go_to_a_person(
-    state: StateTable, predict: Any, endpoint: Any, decisions: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    release(state, promised_error="0.05", automate_from="0.75")
-    endpoint.change = confidences(0.75, 0.7499, 0.9)
-    answer = predict({"rows": rows(3)})
-    assert answer["rejected"] == []
-    said = [(one["action"], one["reason"]) for one in answer["predictions"]]
-    assert said == [("automated", "sure"), ("review", "unsure"), ("automated", "sure")]
-    assert [(one.action, one.reason) for one in map(from_line, decisions())] == said
-    published = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    assert {name: one[name] for one in published for name in ("Automated", "Review") if name in one} == {
-        "Automated": [2.0],
-        "Review": [1.0],
-    }
 
 
 def test_nothing_acts_without_a_threshold_nor_while_it_is_paused(

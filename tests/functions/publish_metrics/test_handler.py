@@ -15,7 +15,6 @@ from millrace.decisions.review import ReviewAnswer, label_item
 from millrace.functions.publish_metrics.metrics import metrics_of, staying
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.messages.monitor import (
-    ConceptReport,
     ErrorReport,
     FloorDay,
     FloorFound,
@@ -27,7 +26,7 @@ from millrace.messages.monitor import (
 from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
 from millrace.state.reviews import ReviewQueue
-from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
+from millrace.state.versions import ChangeStarts, FloorState, KeptPromise
 from millrace.workload.policy import Floor, Policy
 from tests.alarm import put_alarm
 
@@ -112,11 +111,6 @@ def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorRepo
     assert (FloorState.find(aws.state, "1"), len(aws.audit())) == (later, 2), "an older run changes nothing"
 
 
-def test_the_level_of_an_error_is_kept(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
-    publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
-    assert ConceptLevel.find(aws.state, "1") == ConceptLevel(version="1", level=0.1, as_of=RUN_AT)
-
-
 @pytest.mark.parametrize(("below", "figure"), [(None, None), (False, 0.0), (True, 1.0)])
 def test_only_a_workload_with_a_floor_has_its_metric(below: bool | None, figure: float | None) -> None:
     floor = None if below is None else FloorFound(below=below, before=below, labels=1, own=0, rule=0, days=())
@@ -187,14 +181,6 @@ def alarm(name: str, state: str) -> None:
     cloudwatch = boto3.client("cloudwatch")
     put_alarm(cloudwatch, f"millrace-local-electricity-{name}")
     cloudwatch.set_alarm_state(AlarmName=f"millrace-local-electricity-{name}", StateValue=state, StateReason="test")
-
-
-def test_the_metrics_are_ratios_without_a_time_of_their_own() -> None:
-    data = metrics_of(report(1.5, None))
-    found = {one["MetricName"]: one["Value"] for one in data}
-    assert found.items() >= {"InputDrift": 1.5, "WindowsJudged": 1.0}.items()
-    assert "Error" not in found
-    assert all("Timestamp" not in one for one in data)
 
 
 def test_a_line_that_is_no_decision_is_counted() -> None:

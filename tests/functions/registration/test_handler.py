@@ -20,7 +20,7 @@ from millrace.release.signatures import SigningKey, automation_digest
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
-from tests.functions.conftest import BASELINE, REPORT, SAMPLE
+from tests.functions.conftest import REPORT
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
@@ -40,22 +40,6 @@ def register(monkeypatch, load):
 def started(aws, event):
     """The operator has started the run."""
     aws.start(event("registration")["execution"])
-
-
-def test_a_version_with_its_chain_is_registered(aws, trained_run, register, event):
-    trained_run()
-    answer = register(event("registration"))
-    package = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])
-    assert answer["version"] == "1"
-    assert package["ModelApprovalStatus"] == "PendingManualApproval"
-    container = package["InferenceSpecification"]["Containers"][0]
-    assert container["Image"] == IMAGE
-    assert container["ModelDataUrl"] == event("registration")["state"]["training"]["model_data_url"]
-    metadata = package["CustomerMetadataProperties"]
-    assert metadata["run"] == "7c1b2f0e-first"
-    assert metadata["data_digest"] == "d" * 64
-    assert {"weights_digest", "onnx_digest", "artefact_digest", "evaluation_digest", "code_digest"} <= metadata.keys()
-    assert len(metadata) <= 50
 
 
 def test_a_first_version_has_the_lease_until_its_release_has_one(aws, trained_run, register, event):
@@ -113,17 +97,6 @@ def test_a_run_that_lost_its_lease_registers_nothing(aws, trained_run, register,
     assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)[
         "ModelPackageSummaryList"
     ]
-
-
-def test_the_digests_of_what_is_loaded_later_are_kept(aws, trained_run, register, event):
-    trained_run()
-    answer = register(event("registration"))
-    metadata = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])[
-        "CustomerMetadataProperties"
-    ]
-    assert metadata["baseline_digest"] == hashlib.sha256(BASELINE).hexdigest()
-    assert metadata["sample_digest"] == hashlib.sha256(SAMPLE).hexdigest()
-    assert len(metadata["model_digest"]) == 64
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gzip
 import io
-import json
 import re
 import shlex
 import subprocess
@@ -16,7 +15,7 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
-from millrace.artefact.artefact import MEMBERS, digest
+from millrace.artefact.artefact import MEMBERS
 from millrace.aws.objects import put_object, read_object, split_uri
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment
@@ -109,21 +108,6 @@ def test_edited_metadata_and_another_key_are_refused(aws, environment):
     create_signing_key(aws.kms, aws.names.platform)
     with pytest.raises(ArtefactError, match="expected a signature by alias/millrace-local-signing, this key did not"):
         verify_version(environment, aws.names, "1")
-
-
-def test_the_command_shows_each_digest_and_writes_what_others_verify(environment, tmp_path, monkeypatch):
-    monkeypatch.setattr("millrace.console.environment.find_environment", lambda *_: environment)
-    folder = tmp_path / "signed"
-    done = CliRunner().invoke(app, [*WORDS, "--output", str(folder)], env={"COLUMNS": "200"})
-    assert done.exit_code == 0, done
-    assert "signed as millrace-local-electricity/7c1b2f0e-first" in done.stdout
-    assert f"model_signing verify key {folder}/model --signature {folder}/model.sig" in done.stdout
-    assert (folder / "public-key.pem").read_text().startswith("-----BEGIN PUBLIC KEY-----\n")
-    shown = json.loads(CliRunner().invoke(app, [*WORDS, "--json"]).stdout)
-    members = {one["what"]: one["digest"] for one in shown if one["compared_with"] == "archive"}
-    assert members == {path.name: digest(path.read_bytes()) for path in Path(folder / "model").iterdir()}
-    again = CliRunner().invoke(app, [*WORDS, "--output", str(folder)])
-    assert "expected a folder that is empty or not there" in str(again.exception)
 
 
 def test_the_tool_of_the_standard_verifies_it(environment, tmp_path, monkeypatch):

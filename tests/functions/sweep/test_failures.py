@@ -75,24 +75,6 @@ def hear(aws, load_sweep):
 
 
 @pytest.fixture
-def told(aws):
-    """`told()`: the events on the stage's bus since the last call."""
-    events, sqs = boto3.client("events"), boto3.client("sqs")
-    bus = aws.names.platform.bus
-    events.create_event_bus(Name=bus)
-    events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
-
-    def read():
-        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(one["Body"]) for one in found]
-
-    return read
-
-
-@pytest.fixture
 def sweep(load_sweep, event, told):
     """`sweep(1)`: the names of the executions that the sweep of that hour told."""
 

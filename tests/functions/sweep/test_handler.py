@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import boto3
 import pytest
@@ -14,8 +14,6 @@ from moto.events.models import EventPattern
 from moto.sagemaker.models import sagemaker_backends
 
 from millrace.aws.endpoints import BROKEN, CHANGING
-from millrace.messages.envelope import Event
-from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.notices import NOTICES
 from millrace.release.registry import Candidate, Registry
@@ -80,26 +78,6 @@ def test_what_a_running_execution_holds_stays(aws, start, sweep):
     assert (slots(aws), aws.leases.find("release").holder) == ([("slots#ingest-training", drop)], release)
 
 
-@pytest.mark.parametrize("held", ["slot", "lease"])
-def test_cleanup_is_called_for_an_execution_that_has_ended(held, aws, start, sweep, load):
-    machine = "ingest" if held == "slot" else "release"
-    arn = start(machine, "a1", '{"cause": "x"}')
-    if held == "slot":
-        aws.slots.take("ingest-training", holder=arn, limit=2)
-    else:
-        aws.leases.take("release", holder=arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
-    boto3.client("stepfunctions").stop_execution(executionArn=arn)
-    (answer, (first,)), (_, (second,)) = sweep(), sweep(1)
-    assert answer == {"ended": [arn], "freed": [], "deleted": []}
-    assert first == second, "the event of an execution is the same each time"
-    detail = Event[ExecutionEnded].model_validate(first).detail
-    assert (detail.execution_arn, detail.machine, detail.status) == (arn, aws.names.machine_arn(machine), "ABORTED")
-    assert detail.input == '{"cause": "x"}'
-    load("cleanup")(first)
-    assert (slots(aws), aws.leases.find("release")) == ([], None)
-    assert sweep(2)[1] == []
-
-
 def test_an_execution_that_was_never_started_keeps_its_slot_until_the_second_sweep(aws, start, sweep):
     start("ingest", "another")
     missing = aws.names.execution_arn("ingest", "missing")
@@ -147,11 +125,7 @@ def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, swee
 @pytest.fixture
 def challenger(aws):
     """An endpoint that a release left behind."""
-    role = "arn:aws:iam::123456789012:role/x"
-    aws.sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": "i"})
-    variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-    aws.sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
-    aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName="c")
+    aws.endpoint(aws.names.challenger, model="m", config="c")
     put_alarm(boto3.client("cloudwatch"), f"{aws.names.prefix}-v2-5d2c7e-0-0-live-errors")
 
 
@@ -170,20 +144,6 @@ def begins_at_the_first_look(aws, function, release):
 
 def endpoints(aws):
     return [one["EndpointName"] for one in aws.sagemaker.list_endpoints()["Endpoints"]]
-
-
-def test_a_challenger_without_a_release_is_deleted(aws, sweep, challenger):
-    alarm = f"alarm {aws.names.prefix}-v2-5d2c7e-0-0-live-errors"
-    assert sweep()[0]["deleted"] == [f"endpoint {aws.names.challenger}", alarm]
-    assert (endpoints(aws), aws.leases.find("release")) == ([], None)
-    assert sweep(1)[0]["deleted"] == []
-
-
-def test_the_challenger_of_a_release_stays(aws, start, sweep, challenger):
-    until = AS_OF + timedelta(days=60)
-    aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
-    assert sweep()[0]["deleted"] == []
-    assert endpoints(aws) == [aws.names.challenger]
 
 
 def test_a_release_that_begins_while_the_sweep_looks_keeps_its_challenger(aws, start, sweep, challenger):
@@ -218,24 +178,6 @@ def registered(aws):
         )
 
     return put
-
-
-@pytest.fixture
-def told(aws):
-    """`told()`: the events on the stage's bus since the last call."""
-    events, sqs = boto3.client("events"), boto3.client("sqs")
-    bus, rule = aws.names.platform.bus, "all"
-    events.create_event_bus(Name=bus)
-    events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
-
-    def read():
-        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(one["Body"]) for one in found]
-
-    return read
 
 
 @pytest.mark.parametrize("status", ["InService", *BROKEN])
@@ -388,20 +330,6 @@ def test_the_endpoint_of_a_live_version_stays(status, aws, start, sweep, live, t
     assert (endpoints(aws), told()) == ([aws.names.endpoint], [])
 
 
-def test_the_endpoint_that_the_first_release_is_making_stays(aws, start, sweep, live):
-    """In service, scaled next, and only then named by the pointers."""
-    until = AS_OF + timedelta(days=60)
-    aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
-    live("InService")
-    assert sweep()[0]["deleted"] == []
-    assert endpoints(aws) == [aws.names.endpoint]
-
-
-def test_the_alarms_of_a_release_are_deleted_without_a_challenger(aws, sweep, challenger):
-    aws.sagemaker.delete_endpoint(EndpointName=aws.names.challenger)
-    assert sweep()[0]["deleted"] == [f"alarm {aws.names.prefix}-v2-5d2c7e-0-0-live-errors"]
-
-
 def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):
     aws.leases.take("release", holder="sweep 1", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
     assert [sweep(hours)[0]["freed"] for hours in (1, 2)] == [[], ["lease#release"]]
@@ -463,15 +391,6 @@ def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, caps
     assert (declared["Namespace"], declared["Dimensions"]) == (watched.namespace, [[*watched.dimensions]])
     assert {name: metric[name] for name in watched.dimensions} == watched.dimensions
     assert metric["AuditAge"] == [3 * 3600 * 1000.0] > [STAGE_ALARMS["late-audit"].threshold]
-
-
-def test_a_mark_is_of_the_time_of_the_sweep(aws, start, sweep):
-    start("ingest", "another")
-    aws.slots.take("ingest-training", holder=aws.names.execution_arn("ingest", "missing"), limit=2)
-    sweep()
-    sweep(0.25)
-    (one,) = aws.slots.holdings()
-    assert one.missing_since == datetime(1997, 6, 1, 7, tzinfo=UTC)
 
 
 def test_a_version_that_nobody_approves_in_time_is_refused(aws, sweep, monkeypatch):

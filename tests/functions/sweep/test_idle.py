@@ -14,7 +14,6 @@ import pytest
 
 from millrace.messages.audit import AuditEvent
 from millrace.names import VARIANT
-from millrace.release.idle import START_SCHEDULE
 from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import format_utc, parse_utc
@@ -22,7 +21,6 @@ from tests.audit_bucket import create_bucket
 from tests.electricity import live_at_once
 from tests.functions.cold_start import NAMES
 from tests.functions.prediction.conftest import SAMPLES
-from tests.functions.sweep.test_handler import told  # noqa: F401
 
 HOURS = 8
 NOW = parse_utc("2026-06-01T07:00:00Z")
@@ -159,28 +157,3 @@ def test_a_sweep_that_is_interrupted_is_done_again_or_taken_back(aws: Any, sweep
     found.put(aws.state)
     sweep(HOURS + 2)
     assert not stands(aws)
-
-
-def test_what_serves_again_is_noted_with_its_sleep(aws: Any, sweep: Any, endpoint: Clocked) -> None:
-    sweep()
-    assert Asleep.ask(aws.state, NOW + timedelta(hours=5))
-    aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="config-3")
-    boto3.client("application-autoscaling").register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
-    endpoint.at = NOW + timedelta(hours=5, minutes=1)
-    sweep(6)
-    (_, record) = aws.audit()
-    assert record["event"] == AuditEvent.ENDPOINT_STARTED
-    assert [record["details"][name] for name in ("stopped_at", "asked_at", "started_at")] == [
-        "2026-06-01T07:00:00Z", "2026-06-01T12:00:00Z", "2026-06-01T12:01:00Z",
-    ]  # fmt: skip
-    assert (Asleep.find(aws.state), stands(aws)) == (None, True)
-
-
-def test_a_schedule_has_a_sleeping_endpoint_started_once(aws: Any, sweep: Any, told: Any) -> None:  # noqa: F811
-    sweep(schedule=START_SCHEDULE)  # it serves until this sweep
-    assert told() == []
-    sweep(1, schedule=START_SCHEDULE)
-    (event,) = told()
-    assert (event["detail-type"], event["detail"]["run"]) == ("endpoint.wanted", aws.names.function_arn("sweep"))
-    sweep(1.5, schedule=START_SCHEDULE)
-    assert told() == []

@@ -55,14 +55,6 @@ def test_what_is_older_than_the_previous_version_goes(aws, load, event, models):
     assert load("tidy_release")(event("tidy_release")) == {"deleted": []}
 
 
-def test_packages_stay_since_a_rollback_makes_their_models_anew(aws, load, event, models):
-    for _ in range(4):
-        aws.sagemaker.create_model_package(ModelPackageGroupName=aws.names.package_group)
-    load("tidy_release")(event("tidy_release"))
-    listed = aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)
-    assert len(listed["ModelPackageSummaryList"]) == 4
-
-
 def test_what_an_endpoint_serves_stays(aws, load, event, models):
     aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName=f"{models[1]}-live")
     aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName=f"{models[2]}-chall")

@@ -12,7 +12,7 @@ import yaml
 from aws_cdk.assertions import Match, Template
 
 from millrace.errors import ConfigurationError
-from millrace.infra.deployer.__main__ import deployer, main
+from millrace.infra.deployer.__main__ import deployer
 from millrace.infra.deployer.pipeline import PULL
 from millrace.infra.options import Options, options_of
 from millrace.infra.rules.assembly import read
@@ -99,11 +99,6 @@ def test_the_pipeline_that_validates_may_read_what_lies_under_the_stages_key(
     assert [one for one in statements if "kms:Decrypt" in one["Action"]] == [wanted]
 
 
-def test_it_needs_no_bootstrap() -> None:
-    """Its policies are an argument of the bootstrap."""
-    assert "cdk-bootstrap" not in str(template().to_json().get("Parameters", {}))
-
-
 @pytest.mark.parametrize("repository", ["mill", "octo-org/*", "octo-org/mill:ref", "octo-org@1/mill", "octo org/mill"])
 def test_a_repository_that_is_none_is_refused(repository: str) -> None:
     with pytest.raises(ConfigurationError, match=r"stages.dev.github.repository"):
@@ -115,13 +110,6 @@ def test_a_stage_without_a_repository_has_none(assemblies: dict[str, Path]) -> N
     with pytest.raises(ConfigurationError, match=r"stages.dev.github: expected a repository"):
         deployer(settings, [])
     assert not [stack.name for stack in read(assemblies["dev"]) if "deployer" in stack.name]
-
-
-def test_the_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
-    monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
-    with pytest.raises(SystemExit, match=r"^context: stages.local.github: expected a repository of GitHub"):
-        main()
 
 
 def test_our_own_rules_find_what_only_the_account_can_bound(deployer_assembly: Path) -> None:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 
 from millrace.infra.machines import jobs, monitor, release, retrain, score, states, train
-from millrace.infra.options import Options, Source
 from millrace.infra.rules.assembly import Stack
 from millrace.infra.rules.catalogue import findings
 from millrace.jobs.training.job import _print
 from millrace.jobs.training.loop import Epoch
-from millrace.messages.training_job import WEIGHTS_CHANNEL
-from millrace.workload.training import InitialWeights
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
@@ -27,16 +24,6 @@ def test_the_training_job_is_shut_in_and_encrypted(context, stage):
     assert parameters["TrainingJobName.$"] == states.NAME
     assert ".$" not in parameters["CheckpointConfig"]
     assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
-
-
-def test_several_instances_speak_to_each_other_in_cipher(context):
-    alone, both = (
-        train.definition(context("dev", training={"instances": count}))["States"]["Training"]["Parameters"]
-        for count in (1, 2)
-    )
-    switch = "EnableInterContainerTrafficEncryption"
-    assert (alone["ResourceConfig"]["InstanceCount"], alone.get(switch)) == (1, None)
-    assert (both["ResourceConfig"]["InstanceCount"], both.get(switch)) == (2, True)
 
 
 def test_several_instances_break_no_rule(context):
@@ -135,18 +122,6 @@ def test_an_instance_with_its_own_disk_takes_no_volume_key(context, instance, ke
     assert ("VolumeKmsKeyId" in resources) is keyed
 
 
-def test_the_evaluation_knows_the_champion_only_where_there_is_one(context):
-    states = train.definition(context())["States"]
-    alone, beside = states["Evaluation"]["Parameters"], states["Evaluation beside the champion"]["Parameters"]
-    assert [given["InputName"] for given in alone["ProcessingInputs"]] == ["model", "data", "config"]
-    assert [given["InputName"] for given in beside["ProcessingInputs"]] == ["model", "data", "config", "champion"]
-    assert beside["Environment"] == {
-        "MILLRACE_CHAMPION_VERSION.$": "$.budget.answer.champion.version",
-        "MILLRACE_CHAMPION_DIGEST.$": "$.budget.answer.champion.model_digest",
-    }
-    assert alone["NetworkConfig"]["EnableNetworkIsolation"] is True
-
-
 def test_no_failure_is_caught_but_of_what_may_be_gone_or_comes_after_the_release(context):
     allowed = {
         train: ["Training"],
@@ -163,46 +138,3 @@ def keeps_an_event(state):
     """Whether it puts an event that waits with the dead letters where the bus does not take it."""
     steps = [one["Next"].startswith("Keep ") for one in state["Catch"]]
     return steps == [True] and state["Resource"] == states.integration("events:putEvents")
-
-
-def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
-    def channels(**training):
-        found = train.definition(context(training=training))["States"]["Training"]["Parameters"]["InputDataConfig"]
-        return {one["ChannelName"]: one["DataSource"]["S3DataSource"] for one in found}
-
-    uri = "s3://models/xray/7/model.tar.gz"
-    weights = InitialWeights(source=uri, digest=f"sha256:{'0' * 64}")
-    assert set(channels()) == {"data", "config"}
-    assert channels(weights=weights)[WEIGHTS_CHANNEL] == {
-        "S3DataType": "S3Prefix",
-        "S3Uri": uri,
-        "S3DataDistributionType": "FullyReplicated",
-    }
-
-
-def test_an_external_model_takes_the_place_of_a_training(context):
-    states = train.definition(context())["States"]
-    assert states["Whose model?"]["Choices"][0] == {
-        "Variable": "$.external_model", "IsPresent": True, "Next": "External model"
-    }  # fmt: skip
-    external = states["External model"]["Parameters"]
-    assert external["NetworkConfig"]["EnableNetworkIsolation"] is True
-    assert external["Environment"] == {"MILLRACE_EXTERNAL_DIGEST.$": "$.external_model.digest"}
-    assert [given["InputName"] for given in external["ProcessingInputs"]] == ["external_model", "data", "config"]
-    assert external["ProcessingJobName.$"] != states["Evaluation"]["Parameters"]["ProcessingJobName.$"]
-    assert states["External model archived"]["Next"] == states["Training completed?"]["Choices"][0]["Next"]
-    assert set(states["External model archived"]["Parameters"]) <= set(states["Training"]["ResultSelector"])
-
-
-def test_a_version_of_another_stage_takes_the_place_of_a_training_if_one_is_declared(context):
-    place = "arn:aws:kms:eu-west-1:111122223333:key"
-    source = Source(account="111122223333", stage="dev", key_arn=f"{place}/0", signing_key_arn=f"{place}/1")
-    prod = context("prod")
-    pulls = replace(prod.settings, options=Options(pulls_from=source))
-    states = train.definition(replace(prod, settings=pulls))["States"]
-    assert states["Whose model?"]["Choices"][1] == {"Variable": "$.pulled", "IsPresent": True, "Next": "Pull"}
-    assert states["Pull"]["Parameters"]["FunctionName"].endswith(":function:millrace-prod-electricity-pull")
-    assert states["Pulled"]["Parameters"] == {"job": "", "model_data_url.$": "$.pull.answer.model_data_url"}
-    assert (states["Pulled"]["ResultPath"], states["Pulled"]["Next"]) == ("$.training", "Champion?")
-    # Without one a run that asks for a version fails: it must not train a model in its place.
-    assert train.definition(prod)["States"]["Pull"]["Type"] == "Fail"

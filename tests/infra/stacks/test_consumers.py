@@ -80,11 +80,6 @@ def test_it_is_tried_for_hours_and_then_a_dead_letter(resources: dict[str, list[
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_the_writer_may_send_to_them(resources: dict[str, list[dict[str, Any]]]) -> None:
-    sent = {arn for action, arn in permissions(resources, "decisions") if action == "sqs:SendMessage"}
-    assert sent == {NAMES.queue_arn(f"consumer-{kind}") for kind in DECLARED}
-
-
 def test_their_alarms_read_all_of_their_queues(resources: dict[str, list[dict[str, Any]]]) -> None:
     for name, suffix in (("dead-consumers", "-dead"), ("late-consumers", "")):
         alarm = named(resources["AWS::CloudWatch::Alarm"], "AlarmName", NAMES.alarm(name))

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from millrace.infra.app import build
-from millrace.infra.constructs.dashboard import COLUMNS, HEIGHT, WIDTH
 from millrace.infra.options import Options
 from millrace.infra.rules.assembly import read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
 from millrace.messages.lateness import Age
 from millrace.monitoring import alarms as monitors
-from millrace.names import MACHINES, QUERY, Platform, WorkloadNames
+from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import ALARMS, DECISIONS_A_DAY, ENDPOINT_ALARMS, WAITING_LINES
 from millrace.workload.load import load_workload
 from tests.infra.conftest import ELECTRICITY
@@ -63,24 +62,8 @@ def test_the_dashboard_shows_what_the_alarms_watch(charts: Charts) -> None:
     assert (watched - {"Errors", WAITING_LINES, DECISIONS_A_DAY}) | {"WindowsJudged"} | ages <= shown
 
 
-def test_the_dashboard_has_the_reports_figures_of_runs(charts: Charts) -> None:
-    """How many ended how, and the median of their times, of each machine."""
-    drawn = {(metric[1], metric[3], chart["stat"]) for metric, chart in metrics(charts) if metric[0] == "AWS/States"}
-    ends = ("ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
-    wanted = [*((end, "Sum") for end in ends), ("ExecutionTime", "p50")]
-    every = [machine for machine in MACHINES if machine != QUERY]
-    assert drawn == {(name, NAMES.machine_arn(machine), stat) for machine in every for name, stat in wanted}
-
-
 def test_the_dashboard_stays_within_what_is_free(charts: Charts) -> None:
     assert len([*metrics(charts)]) <= 50
-
-
-def test_the_charts_fill_the_grid_without_covering_each_other(charts: Charts) -> None:
-    places = {(chart["x"], chart["y"]) for chart in charts}
-    assert len(places) == len(charts)
-    assert WIDTH * COLUMNS == 24
-    assert all(x % WIDTH == 0 and x + WIDTH <= 24 and y % HEIGHT == 0 for x, y in places)
 
 
 def test_a_line_is_where_the_alarm_is_raised(charts: Charts) -> None:

@@ -10,13 +10,11 @@ from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
-from aws_cdk.assertions import Match, Template
+from aws_cdk.assertions import Template
 
-from millrace.errors import WorkloadError
 from millrace.infra.app import build
 from millrace.infra.settings import settings_for
 from millrace.workload.load import SUITE
-from tests.infra.machines.contexts import all_states
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STACK = "millrace-prod-electricity-ingestion"
@@ -43,43 +41,6 @@ def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [resource["Properties"] for resource in resources.values() if resource["Type"] == kind]
 
 
-def test_only_drops_of_this_workload_and_its_feeds_reach_the_queue(made: Template) -> None:
-    prefixes = [{"prefix": f"electricity/{feed}/"} for feed in ("training", "scoring", "labels")]
-    bucket = "millrace-prod-landing-123456789012-eu-west-1"  # pragma: allowlist secret
-    detail = {"object": {"key": prefixes}, "bucket": {"name": [bucket]}}
-    ended = {
-        "stateMachineArn": [
-            f"arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-prod-electricity-{machine}"
-            for machine in ("ingest", "score")
-        ],
-        "status": ["FAILED", "TIMED_OUT"],
-    }
-    made.resource_count_is("AWS::Events::Rule", 1)
-    wanted = Match.object_equals({"$or": [detail, ended]})
-    made.has_resource_properties("AWS::Events::Rule", {"EventPattern": {"detail": wanted}})
-
-
-def test_the_queue_bounds_concurrency_without_reserving_it(made: Template) -> None:
-    scaling = Match.object_equals({"MaximumConcurrency": 5})
-    mapping = {"ScalingConfig": scaling, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
-    made.resource_count_is("AWS::Lambda::EventSourceMapping", 1)
-    made.has_resource_properties("AWS::Lambda::EventSourceMapping", mapping)
-    made.all_resources_properties("AWS::Lambda::Function", {"ReservedConcurrentExecutions": Match.absent()})
-
-
-def test_nobody_here_reads_another_workload(resources: dict[str, Any]) -> None:
-    objects = [
-        resource
-        for role in of_type(resources, "AWS::IAM::Role")
-        for policy in role["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-        for resource in (statement["Resource"] if isinstance(statement["Resource"], list) else [])
-        if isinstance(resource, str) and resource.startswith("arn:aws:s3:::") and "/" in resource
-    ]
-    assert objects
-    assert {resource for resource in objects if not resource.partition("/")[2].startswith("electricity/")} == set()
-
-
 def test_only_the_upkeep_may_delete_more_than_manifests(resources: dict[str, Any]) -> None:
     deletable = [
         resource
@@ -94,11 +55,6 @@ def test_only_the_upkeep_may_delete_more_than_manifests(resources: dict[str, Any
     assert all("/metadata/" in resource for resource in deletable)
 
 
-def test_the_tables_are_made_in_code_the_quarantine_by_the_template(made: Template) -> None:
-    made.resource_count_is("AWS::Glue::Table", 1)
-    made.has_resource_properties("AWS::Glue::Table", {"TableInput": {"Name": "electricity_quarantine"}})
-
-
 def test_a_query_for_all_that_was_refused_looks_into_few_folders(made: Template) -> None:
     """Athena lists the folder of every value that a projected partition may have, also of those that are not there."""
     (table,) = made.find_resources("AWS::Glue::Table").values()
@@ -107,19 +63,6 @@ def test_a_query_for_all_that_was_refused_looks_into_few_folders(made: Template)
     assert until == "NOW+1DAYS"
     days = (date(2026, 12, 31) - date.fromisoformat(since)).days + 1
     assert len(parameters["projection.feed.values"].split(",")) * days < 1_200
-
-
-def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:
-    (machine,) = of_type(resources, "AWS::StepFunctions::StateMachine")
-    text = machine["DefinitionString"]
-    definition = json.loads(text if isinstance(text, str) else "".join(map(str, text["Fn::Join"][1])))
-    states = all_states(definition)
-    assert all(state["Comment"] for state in states.values())
-    assert all("Retry" in state for state in states.values() if state["Type"] == "Task")
-    caught = {name for name, state in states.items() if "Catch" in state}
-    assert caught == {name for name in states if name.startswith("Put ")}, "another caught failure cannot be redriven"
-    detail = states["Put dataset.committed"]["Parameters"]["Entries"][0]["Detail"]
-    assert {"rows_total.$", "has_champion.$", "source_digest.$", "duplicate.$"} <= set(detail)
 
 
 def test_only_where_images_come_the_folder_of_objects_is_read(resources: dict[str, Any], tmp_path: Path) -> None:
@@ -145,14 +88,3 @@ def grants(resources: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 for resource in listed or statement["Resource"]:
                     if isinstance(resource, str):
                         yield from ((action, resource) for action in statement["Action"])
-
-
-def test_a_wrong_contract_stops_at_synth(tmp_path: Path) -> None:
-    from millrace.contract.odcs import check_contract
-
-    folder = tmp_path / "electricity"
-    folder.mkdir()
-    text = (SUITE / "workloads" / "electricity" / "contract.yaml").read_text()
-    (folder / "contract.yaml").write_text(text.replace("metric: invalidValues", "metric: invalidvalue", 1))
-    with pytest.raises(WorkloadError, match=r"electricity/contract\.yaml"):
-        check_contract(folder)

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from millrace.contract.load import load_contract
-from millrace.infra.stacks.serving import JOB_TRIES
 from millrace.operations.alarms import JOB_ALARMS
 from millrace.workload.ends import EndJobs
 from millrace.workload.load import load_workload
@@ -16,17 +15,6 @@ from tests.infra.stacks.test_consumers import NAMES, named, permissions, resourc
 
 __all__ = ["resources"]
 Resources = dict[str, list[dict[str, Any]]]
-
-
-def test_a_job_is_tried_and_then_a_dead_letter(resources: Resources) -> None:
-    queue = named(resources["AWS::SQS::Queue"], "QueueName", NAMES.queue("jobs"))
-    assert queue["RedrivePolicy"] == {
-        "deadLetterTargetArn": NAMES.queue_arn("jobs-dead"),
-        "maxReceiveCount": JOB_TRIES + 1,
-    }
-    function = named(resources["AWS::Lambda::Function"], "FunctionName", NAMES.function("jobs"))
-    assert function["Environment"]["Variables"]["MILLRACE_TRIES"] == str(JOB_TRIES)
-    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
 
 
 def test_the_functions_reach_jobs_of_their_workload_alone(resources: Resources) -> None:

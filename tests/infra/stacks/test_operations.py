@@ -244,13 +244,6 @@ def allows(statement: dict[str, Any], *, of: str = "PolicyDocument") -> dict[str
     return {of: {"Statement": Match.array_with([Match.object_like(statement)])}}
 
 
-def test_the_topic_keeps_its_logical_id(template_of: TemplateOf) -> None:
-    """It has a fixed name: a stage that has it would not get a second one."""
-    platform = template_of("prod", "platform")
-    assert list(platform.find_resources("AWS::SNS::Topic")) == ["Alarms"]
-    assert list(platform.find_resources("AWS::SNS::TopicPolicy")) == ["AlarmsPolicy"]
-
-
 def test_an_address_is_subscribed_where_the_stage_has_one(templates: Templates) -> None:
     subscribed = {
         stage: [

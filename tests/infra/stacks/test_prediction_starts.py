@@ -79,14 +79,6 @@ def test_requests_move_to_another_version_as_the_stage_says(template_of: Any, st
     assert group["AlarmConfiguration"]["Alarms"][0]["Name"] in {one["Properties"]["AlarmName"] for one in alarms}
 
 
-def test_without_a_word_nothing_is_kept_ready_or_reserved(template_of: Any) -> None:
-    made = template_of("dev", "electricity-serving")
-    unset = {"SnapStart": Match.absent(), "ReservedConcurrentExecutions": Match.absent()}
-    made.all_resources_properties("AWS::Lambda::Function", unset)
-    made.has_resource_properties("AWS::Lambda::Alias", {"ProvisionedConcurrencyConfig": Match.absent()})
-    made.has_resource_properties("AWS::Lambda::Url", {"Qualifier": "live"})
-
-
 def test_only_the_prediction_function_has_reserved_concurrency() -> None:
     made = serving({"provisioned": 2}, prediction_reserved=2)
     reserved = {"ReservedConcurrentExecutions": 2, "FunctionName": "millrace-dev-electricity-prediction"}
@@ -107,12 +99,6 @@ def test_a_snapshot_is_taken_of_the_version_that_the_url_calls(snapstart: Templa
     snapstart.has_resource(
         "AWS::Lambda::Url", {"Properties": {"Qualifier": "live"}, "DependsOn": Match.array_with([alias])}
     )
-
-
-def test_so_many_are_kept_started(provisioned: Template) -> None:
-    kept = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": 2}}
-    provisioned.has_resource_properties("AWS::Lambda::Alias", kept)
-    provisioned.resource_properties_count_is("AWS::Lambda::Function", {"SnapStart": Match.any_value()}, 0)
 
 
 @pytest.mark.parametrize("starts", ["snapstart", "provisioned"])

@@ -7,52 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk.assertions import Capture, Match, Template
+from aws_cdk.assertions import Template
 
-Templates = dict[str, dict[str, dict[str, Any]]]
 TemplateOf = Callable[[str, str], Template]
 STAGES = ["local", "dev", "prod"]
-
-
-def resources(templates: Templates, stage: str, room: str, kind: str) -> list[dict[str, Any]]:
-    found = templates[stage][f"millrace-{stage}-electricity-{room}"]["Resources"].values()
-    return [resource["Properties"] for resource in found if resource["Type"] == kind]
-
-
-def actions(templates: Templates, stage: str, room: str, owner: str) -> set[str]:
-    (role,) = [
-        role
-        for role in resources(templates, stage, room, "AWS::IAM::Role")
-        if role["RoleName"] == f"millrace-{stage}-electricity-{owner}"
-    ]
-    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
-    return {action for statement in statements for action in statement["Action"]}
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_decisions_are_written_in_batches_that_may_fail_in_part(template_of: TemplateOf, stage: str) -> None:
-    made, window = template_of(stage, "electricity-serving"), Capture()
-    mapping = {
-        "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        "ScalingConfig": {"MaximumConcurrency": 2},
-        "MaximumBatchingWindowInSeconds": window,
-    }
-    made.resource_properties_count_is("AWS::Lambda::EventSourceMapping", mapping, 1)
-    # AWS asks for a window where a batch may hold more than ten messages; on a laptop nobody waits for one.
-    assert window.as_number() == 0 if stage == "local" else window.as_number() >= 1
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_what_cannot_be_written_lands_in_the_dead_letters(templates: Templates, stage: str) -> None:
-    queues = {queue["QueueName"]: queue for queue in resources(templates, stage, "serving", "AWS::SQS::Queue")}
-    name = f"millrace-{stage}-electricity-decisions"
-    assert queues[name]["RedrivePolicy"]["deadLetterTargetArn"].endswith(f"{name}-dead")
-    (writer,) = [
-        function
-        for function in resources(templates, stage, "serving", "AWS::Lambda::Function")
-        if function["FunctionName"].endswith("-decisions")
-    ]
-    assert queues[name]["VisibilityTimeout"] >= 6 * writer["Timeout"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -60,39 +18,6 @@ def test_nobody_predicts_without_a_signature(template_of: TemplateOf, stage: str
     made = template_of(stage, "electricity-serving")
     made.resource_count_is("AWS::Lambda::Url", 1)
     made.has_resource_properties("AWS::Lambda::Url", {"AuthType": "AWS_IAM"})
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_caller_finds_the_url_in_the_outputs(template_of: TemplateOf, stage: str) -> None:
-    made = template_of(stage, "electricity-serving")
-    (url,) = made.find_resources("AWS::Lambda::Url")
-    made.has_output("Url", {"Value": {"Fn::GetAtt": [url, "FunctionUrl"]}})
-
-
-def test_each_function_may_do_its_own_work_only(templates: Templates) -> None:
-    shared = {
-        "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream", "logs:PutLogEvents",
-        "xray:PutTelemetryRecords", "xray:PutTraceSegments",
-    }  # fmt: skip
-    assert actions(templates, "prod", "serving", "prediction") - shared == {
-        "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "sagemaker:InvokeEndpoint", "sqs:SendMessage",
-    }  # fmt: skip
-    assert actions(templates, "prod", "serving", "decisions") - shared == {
-        "s3:PutObject",
-        "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_decisions_are_a_table_with_computed_partitions(template_of: TemplateOf, stage: str) -> None:
-    folder = f"s3://millrace-{stage}-lake-123456789012-eu-west-1/electricity/decisions/"
-    table = {
-        "Name": "electricity_decisions",
-        "StorageDescriptor": {"Location": folder},
-        "Parameters": {"storage.location.template": f"{folder}date=${{date}}/"},
-        "PartitionKeys": [Match.object_like({"Name": "date"})],
-    }
-    template_of(stage, "electricity-serving").has_resource_properties("AWS::Glue::Table", {"TableInput": table})
 
 
 @pytest.mark.parametrize("dated", [{}, {"predicted_for": "1997-01-02T12:00:00Z"}])

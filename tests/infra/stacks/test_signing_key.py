@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from aws_cdk import assertions
 
 from localcloud.iam.decision import Case, why_not
 from localcloud.iam.policies import Request
@@ -38,12 +36,6 @@ def refused(key: dict[str, Any], action: str, role: str) -> str | None:
     return why_not(Case(request=request, of_role=(ADMINISTRATOR,), of_resource=(policy,)))
 
 
-def test_it_signs_by_p256_and_outlives_the_stack(template_of: Callable[[str, str], assertions.Template]) -> None:
-    kept = {"DeletionPolicy": "RetainExceptOnCreate"}
-    signs = {"Properties": {"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}}
-    template_of("dev", "platform").has_resource("AWS::KMS::Key", {**signs, **kept})
-
-
 @pytest.mark.parametrize("role", ["millrace-dev-electricity-registration", "millrace-dev-xray-registration"])
 def test_a_registration_signs(signing_key: dict[str, Any], role: str) -> None:
     assert refused(signing_key, "kms:Sign", role) is None
@@ -55,21 +47,3 @@ def test_a_registration_signs(signing_key: dict[str, Any], role: str) -> None:
 def test_nobody_else_does_whatever_his_own_policies_say(signing_key: dict[str, Any], role: str) -> None:
     assert "explicit deny in a resource-based policy" in (refused(signing_key, "kms:Sign", role) or "")
     assert refused(signing_key, "kms:Verify", role) is None
-
-
-def rights(templates: dict[str, Template]) -> Iterator[tuple[str, str]]:
-    """Role and action of every statement on a key."""
-    for template in templates.values():
-        for one in template["Resources"].values():
-            if one["Type"] == "AWS::IAM::Role":
-                for policy in one["Properties"]["Policies"]:
-                    for statement in policy["PolicyDocument"]["Statement"]:
-                        actions = statement["Action"]
-                        for action in actions if isinstance(actions, list) else [actions]:
-                            yield one["Properties"]["RoleName"].rpartition("-")[2], action
-
-
-def test_each_role_has_the_right_that_it_needs(templates: dict[str, dict[str, Template]]) -> None:
-    found = set(rights(templates["dev"]))
-    assert {role for role, action in found if action == "kms:Sign"} == {"registration"}
-    assert {role for role, action in found if action == "kms:Verify"} == {"release"}

@@ -14,15 +14,6 @@ __all__ = ["resources"]
 Resources = dict[str, list[dict[str, Any]]]
 
 
-def test_the_stream_is_on_demand_and_under_the_customer_key(resources: Resources) -> None:
-    stream = named(resources["AWS::Kinesis::Stream"], "Name", NAMES.stream)
-    assert NAMES.stream == "millrace-dev-electricity-rows"
-    assert stream["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
-    assert stream["StreamEncryption"]["EncryptionType"] == "KMS"
-    key = named(resources["AWS::SQS::Queue"], "QueueName", NAMES.queue("rows-dead"))["KmsMasterKeyId"]
-    assert stream["StreamEncryption"]["KeyId"] == key
-
-
 def test_a_record_that_fails_is_isolated_tried_and_at_last_named(resources: Resources) -> None:
     mapping = named(resources["AWS::Lambda::EventSourceMapping"], "FunctionName", NAMES.function_arn("stream"))
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

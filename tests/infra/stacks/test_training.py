@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from millrace.messages import delivery
-from millrace.monitoring.alarms import starters
 from millrace.names import MACHINES
 from millrace.operations.notices import UNWANTED
 from tests.infra.conftest import ELECTRICITY, synthesized
@@ -37,31 +36,6 @@ def rules(room: Any, name: str) -> dict[str, dict[str, Any]]:
 def statements(room: Any, name: str, role: str) -> list[dict[str, Any]]:
     properties = room(name, "AWS::IAM::Role", "RoleName")[f"millrace-prod-electricity-{role}"]
     return [one for policy in properties["Policies"] for one in policy["PolicyDocument"]["Statement"]]
-
-
-def test_the_first_training_starts_by_enough_rows_without_a_champion(room: Any) -> None:
-    rule = rules(room, "training")["first-training"]
-    assert rule["EventPattern"]["detail"] == {
-        "workload": ["electricity"],
-        "feed": ["training"],
-        "has_champion": [False],
-        "rows_total": [{"numeric": [">=", 11000]}],
-    }
-    assert rule["EventBusName"] == "millrace-prod"
-    assert rule["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-train")
-
-
-def test_an_alarm_a_request_and_a_schedule_start_retrain(room: Any) -> None:
-    found = rules(room, "training")
-    for name in ("alarm", "retrain-requested"):
-        assert found[name]["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
-    assert found["alarm"]["EventPattern"]["detail"] == {
-        "alarmName": [f"millrace-prod-electricity-{name}" for name in starters()],
-        "state": {"value": ["ALARM"]},
-    }
-    schedule = room("training", "AWS::Scheduler::Schedule", "Name")["millrace-prod-electricity-retrain"]
-    assert schedule["ScheduleExpression"] == "cron(0 7 1 1,7 ? *)"
-    assert schedule["Target"]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
 
 
 def test_without_a_schedule_only_alarms_and_requests_start_retrain(tmp_path: Path) -> None:
@@ -131,18 +105,6 @@ def test_the_sweep_hears_of_what_people_are_told(room: Any) -> None:
     assert {name.rpartition("-")[2] for name in listed} == set(MACHINES)
 
 
-def test_the_sweep_is_called_each_hour(room: Any) -> None:
-    schedule = room("training", "AWS::Scheduler::Schedule", "Name")["millrace-prod-electricity-sweep"]
-    assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(1 hour)", "ENABLED")
-    assert schedule["Target"]["Arn"].endswith("function:millrace-prod-electricity-sweep")
-
-
-def test_a_registered_version_is_released(room: Any) -> None:
-    rule = rules(room, "release")["registered"]
-    assert rule["EventPattern"]["detail-type"] == ["model.registered"]
-    assert rule["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-release")
-
-
 @pytest.mark.parametrize(("name", "role"), [("training", "training"), ("training", "snapshot"), ("release", "release")])
 def test_a_function_reaches_only_its_workload_s_items(room: Any, name: str, role: str) -> None:
     for one in statements(room, name, role):
@@ -157,12 +119,3 @@ def test_audit_records_can_only_be_added(room: Any) -> None:
         ]
         actions = {action for one in audit for action in one["Action"]}
         assert {"dynamodb:PutItem"} <= actions <= {"dynamodb:PutItem", "dynamodb:Query"}
-
-
-def test_nobody_in_the_release_room_may_make_a_version_and_the_trainer_may_not_approve(room: Any) -> None:
-    registration = json.dumps(statements(room, "training", "registration"))
-    assert "sagemaker:CreateModelPackage" in registration
-    assert "sagemaker:UpdateModelPackage" not in registration
-    conclusion = json.dumps(statements(room, "release", "release"))
-    assert "sagemaker:UpdateModelPackage" in conclusion
-    assert "sagemaker:CreateModelPackage" not in conclusion
