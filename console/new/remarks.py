@@ -53,7 +53,7 @@ def findings(
     its label lies, and `is_class` says that it is a class."""
     lines = [*_of_label(label, horizon_hours, is_class=is_class)]
     for column in seen:
-        lines += _of_column(column)
+        lines += of_column(column)
     lines += equal_rows(rows, key)
     lines += _repeated_images(rows, label.name, key)
     if times_N is not None:
@@ -105,7 +105,7 @@ def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
         yield f"empty cells, which are missing: {', '.join([*shown, *more])}"
 
 
-def _of_column(column: Observed) -> Iterator[str]:
+def of_column(column: Observed) -> Iterator[str]:
     # Few far numbers are left out of the range; more of them stay in it, and are only reported.
     # The range of a share is 0 to 1, whatever lies far in it.
     rules = column_of(column).rules if column.is_number else ()

@@ -70,7 +70,7 @@ CATALOGUES = (
     Catalogue("command", "console/cli/<x>.py", "PANELS", "console/cli/app.py", "function",
               "console/test_commands.py"),
     Catalogue("kind of label that `new` proposes", "", "LABEL_KINDS", "console/new/kinds.py", "LabelKind",
-              "console/new/test_kinds.py"),
+              "console/new/test_columns.py"),
     Catalogue("story of the demo", "console/demo/<x>.py", "STORIES", "console/demo/catalogue.py", "Story",
               "console/demo/test_catalogue.py"),
     Catalogue("workload", "workloads/<x>/contract.yaml, workload.yaml", "", "", "Workload",

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from millrace.console.new.duplicates import copies, equal_rows, recodings
+from millrace.console.new.remarks import findings
 from tests.console.new.conftest import observed
 
 NUMBERS = np.random.default_rng(0).normal(0, 1, 100).round(3).tolist()
@@ -64,3 +65,18 @@ def test_rows_of_few_values_are_equal_by_chance() -> None:
 def test_many_columns_have_more_combinations_than_a_float_can_say(columns: int) -> None:
     rows = pa.table({"id": range(2000)} | {f"c{at}": [(n + at) % 900 for n in range(2000)] for at in range(columns)})
     assert len(list(equal_rows(rows, ["id"]))) == 1
+
+
+def test_an_image_with_two_labels_is_told():
+    rows = pa.table(
+        {
+            "id": ["a/1", "b/1", "b/2", "b/3", "a/2"],
+            "image": pa.array([b"same", b"same", b"other", b"other", None], pa.binary()),
+            "label": ["a", "b", "b", "b", "a"],
+        }
+    )
+    label = observed(rows["label"].to_pylist(), name="label")
+    said = findings([], label, rows, None, ["id"])
+    assert "image: the same image with different labels, 1×: a/1 ('a') and b/1 ('b'): no model is right on both" in said
+    assert "image: 1 image repeats another one of the same label: the same image may train and test" in said
+    assert not [line for line in findings([], label, rows.slice(1, 2), None, ["id"]) if line.startswith("image")]

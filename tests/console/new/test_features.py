@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 
 from millrace.console.new.columns import Observed, observe
-from millrace.console.new.features import calendar_parts
 from millrace.console.new.times import find_series, without_rows
 from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
@@ -31,28 +30,6 @@ def times(hours: list[float]) -> Observed:
     found = observe("at", cells, typed_text=False)
     assert isinstance(found, Observed)
     return found
-
-
-@pytest.mark.parametrize(
-    ("every", "rows", "parts"),
-    [
-        (1, 100, ["hour"]),
-        (1, 24 * 20, ["hour", "weekday"]),
-        (24, 20, ["weekday"]),
-        (24 * 7, 60, []),
-        (24, 800, ["weekday", "month"]),
-    ],
-)
-def test_a_calendar_has_the_parts_that_come_again(every: float, rows: int, parts: list[str]) -> None:
-    assert calendar_parts(times([every * at for at in range(rows)])) == parts
-
-
-@pytest.mark.parametrize("shift", [0, -1, 3])
-def test_the_weekday_of_a_quarter_says_nothing(shift: int) -> None:
-    """Quarters by their first or last day; the fourth day of each is a date that somebody chose."""
-    firsts = [datetime(2010 + at // 4, 1 + 3 * (at % 4), 1) for at in range(48)]  # noqa: DTZ001
-    hours = [(first - FIRST).total_seconds() / 3600 + 24 * shift for first in firsts]
-    assert calendar_parts(times(hours)) == (["weekday", "month"] if shift == 3 else ["month"])
 
 
 @pytest.mark.parametrize(

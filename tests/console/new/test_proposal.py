@@ -5,28 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from millrace.console.new.columns import Observed, observe
+from millrace.console.new.kinds import LABEL_KINDS
 from millrace.console.new.read import read_source
 from millrace.console.new.roles import FEWEST_ROWS, Guesser
+from millrace.console.new.writing import write
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column
+from millrace.contract.load import load_contract
+from millrace.contract.row import check_row
+from millrace.contract.validate import validate
 from millrace.errors import ConfigurationError
+from millrace.files.sniff import read_drop
+from millrace.tasks.catalogue import TASKS
 from tests.console.new.conftest import Row, proposed, written
 
 Writer = Callable[..., Path]
-
-
-def minimum(column: Column) -> object:
-    found = column.find(Range)
-    return found and found.minimum
 
 
 @pytest.mark.parametrize(("separator", "name"), [("\t", "market.tsv"), (";", "market.csv"), ("|", "market.txt")])
@@ -76,15 +75,6 @@ def test_words_for_nothing_are_taken_as_missing_and_said(market: list[Row], as_c
     assert f"price: 39 cells {word!r} taken as missing (2.0%)" in found.notes
     assert price.missing_words == (word,)
     assert (found.accepted["price"].null_count, found.refused) == (39, ())
-
-
-@pytest.mark.parametrize("written", ["{0} Q{1}", "{0}-Q{1}", "Q{1} {0}", "{0}Q{1}"])
-def test_quarters_are_times(written: str) -> None:
-    texts = [written.format(1950 + at // 4, 1 + at % 4) for at in range(240)]
-    found = observe("quarter", pa.chunked_array([texts]), typed_text=True)
-    assert isinstance(found, Observed)
-    assert found.is_time
-    assert found.cells[5].as_py() == date(1951, 4, 1)
 
 
 def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
@@ -216,7 +206,53 @@ def test_a_guesser_sees_no_key_in_a_time_that_was_made_up(market: list[Row], as_
     assert Guesser(where="x", columns=columns).key((), None, label) is None
 
 
-@pytest.mark.parametrize(("name", "least"), [("price", 0), ("outdoor_temperature", -26), ("Δ °C", -26)])
-def test_a_number_that_may_fall_below_zero_gets_room_there(name: str, least: float, as_csv: Writer) -> None:
-    rows: list[Row] = [{name: 2 + day * 7 % 29 + 0.5, "y": day % 2} for day in range(300)]
-    assert minimum(proposed(as_csv(rows), label="y").contract.column(name)) == pytest.approx(least, abs=2)
+def test_words_do_not_hide_the_decimal_comma(market: list[Row], as_csv: Writer) -> None:
+    rows = [{"at": row["Half hour"], "price": row["price"].replace(".", ",") or "unknown"} for row in market]
+    assert read_source(as_csv(rows, separator=";")).csv.decimal == ","
+
+
+def test_what_no_model_reads_may_be_missing_and_hold_anything(
+    market: list[Row], as_csv: Writer, tmp_path: Path
+) -> None:
+    rows = [row | {"gender": "fm"[at % 2], "refund": 9.5 * (row["Trend"] == "up")} for at, row in enumerate(market)]
+    rows[5]["refund"] = 1e9
+    path = as_csv(rows)
+    found = proposed(path)
+    assert found.may_be_missing == ("gender", "refund")
+    assert found.refused == (), "the far value of a column that gives the label away"
+    assert not [note for note in found.notes if "refund" in note]
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
+    table = load_contract(here.folder).rows
+    for name in found.may_be_missing:
+        assert (table.column(name).required, table.column(name).rules) == (False, ())
+    assert table.column("demand").required
+    less = as_csv([{name: row[name] for name in row if name not in found.may_be_missing} for row in rows])
+    (part,) = read_drop(less, table)
+    assert validate(part.rows, table).accepted.num_rows == len(rows), "a file without the columns"
+    cells = part.rows.slice(0, 1).to_pylist()[0]
+    request = {name: cells[name].isoformat() if name == "Half hour" else cells[name] for name in ("Half hour", "price")}
+    assert {one.column for one in check_row(request, table)} == {"Day.of week", "weekend", "demand", "Trend"}
+
+
+def test_every_kind_is_a_task() -> None:
+    assert LABEL_KINDS.keys() <= TASKS.keys()
+
+
+def test_a_task_that_is_no_kind_of_label_is_declared_by_hand(
+    market: list[Row], as_csv: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS, "counts", TASKS["regression"])
+    by_hand = (
+        r"expected binary \(.*regression \(a column of numbers\), .*; .* got 'counts, a task that only a workload.yaml"
+    )
+    with pytest.raises(ConfigurationError, match=by_hand):
+        proposed(as_csv(market), label="demand", kind="counts")
+
+
+@pytest.mark.parametrize(
+    ("hours", "every", "listed"),
+    [(3, 1, [1, 2, 3]), (2, 0.5, [0.5, 1, 1.5, 2]), (96, 1, [*range(2, 97, 2)]), (97, 1, [*range(1, 98, 3)])],
+)
+def test_a_forecast_is_asked_at_every_step_up_to_its_horizon(hours: float, every: float, listed: list[float]) -> None:
+    assert LABEL_KINDS["forecast"].horizon(hours, every) == listed
+    assert LABEL_KINDS["interval"].horizon(hours, every) == hours

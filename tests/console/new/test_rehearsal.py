@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import yaml
 
-from millrace.console.new.columns import Observed, observe
-from millrace.console.new.kinds import LABEL_KINDS, has_tail
 from millrace.errors import ConfigurationError
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from tests.console.new.conftest import Row, proposed
@@ -73,23 +69,6 @@ def test_a_number_is_compared_with_its_median_and_with_yesterday(as_csv: Writer)
     found = proposed(as_csv(hours(lambda at: round(float(noise[at]), 3))), label="label", unit="kW").naive
     assert found.lag_hours is None
     assert found.said.endswith("kW on the test rows on average")
-
-
-@pytest.mark.parametrize(
-    ("cells", "tailed"),
-    [
-        (np.random.default_rng(5).normal(100, 9, 2000), False),
-        (np.random.default_rng(5).standard_exponential(2000), False),
-        (np.random.default_rng(5).lognormal(6, 1.6, 2000), True),
-        (-np.random.default_rng(5).lognormal(6, 1.6, 2000), True),
-    ],
-    ids=["normal", "exponential", "amounts", "amounts below 0"],
-)
-def test_a_tail_is_known_by_the_mean_that_it_draws_away(cells: Any, tailed: bool) -> None:
-    found = observe("label", pa.chunked_array([pa.array(cells)]), typed_text=False)
-    assert isinstance(found, Observed)
-    assert has_tail(found) is tailed
-    assert LABEL_KINDS["regression"].settings(found) == ({"huber": 0.03} if tailed else {})
 
 
 def test_a_label_ahead_is_compared_with_labels_that_are_known_by_then(as_csv: Writer) -> None:

@@ -15,6 +15,7 @@ import pytest
 from millrace.console.new.proposal import Proposal
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, Writer, as_file, proposed
+from tests.console.new.test_columns import local
 from tests.recorded import compare, compare_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded/new"
@@ -67,6 +68,8 @@ NO_TIME = without("Half hour")
 REMARK = each(remark=lambda _, row: f"sold at {row['demand']} MW for {row['price']}")
 LOAD = each(load=lambda _, row: float(row["demand"]))
 CLOSED = "1996-05-{:02}"
+BERLIN = local("2023-10-20", minutes=30, days=40)
+PUT_BACK = without("demand", "Day.of week", then=each(Half_hour=lambda at, _: BERLIN[at]))
 NOISE = np.random.default_rng(0).random(1920)
 NAMES = {"Kunden-Nr": "K{:05}", "invoiceNumber": "{}", "Parcel": "AB-{:04}/x", "ticket": "{}"}
 AMOUNTS: Mapping[str, Callable[[bool, int], object]] = {
@@ -133,6 +136,8 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     "refused rows": (lambda rows: [*rows, rows[5], rows[6] | {"Half hour": "1996-07-01", "Trend": ""}],
                      {"key": ("Half hour",)}),
     "a number with a comma": (each(demand=lambda at, row: "12,5" if at == 700 else row["demand"]), {}),
+    "unknown among words": (each(price=lambda _, row: row["price"] or "unknown",
+                                 weather=lambda at, _: ("fair", "foul", "unknown")[at % 3]), {}),
     "words for nothing": (each(price=lambda _, row: row["price"] or "?",
                                demand=lambda at, row: "k.A." if at % 10 == 0 else row["demand"]), {}),
     "a room beside numbers": (each(room=lambda at, _: "12a" if at == 9 else str(100 + at % 40)), {}),
@@ -175,6 +180,9 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     "times of germany": (as_written("%d.%m.%Y %H:%M"), {}),
     "a time format": (as_written("%d.%m.%Y %H:%M"), {"time_format": "dd.MM.yyyy HH:mm"}),
     "a time format that reads nothing": (as_written("%d.%m.%Y %H:%M"), {"time_format": "yyyy/MM/dd"}),
+    "a clock that is put back": (PUT_BACK, {}),
+    "a clock that is put back, without a key": (PUT_BACK, {"has_no_key": True}),
+    "a number that stands still": (each(price=lambda at, row: "3.25" if 400 <= at < 700 else row["price"]), {}),
     "days that may be months": (of_days, {}),
     "days before months": (of_days, {"time_format": "dd/MM/yyyy", "has_no_key": True}),
     "times in two notations": (each(Half_hour=lambda at, row: row["Half hour"] if at % 10 == 3
