@@ -1,12 +1,15 @@
-"""Other ways in than requests and files: a stream, whose records become decisions, and jobs, answered later.
+"""Where rows come in and decisions go out: requests, files, a stream and jobs; consumers, each of which acts once.
 
 A live version answers, and `millrace why` tells of each decision how the row came and who answered."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -19,26 +22,68 @@ from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.words import count
 from millrace.contract.kinds import as_json
+from millrace.decisions.portion import ROWS, send
+from millrace.decisions.record import Decision
+from millrace.decisions.standing import CACHED_S
 from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
+from millrace.state.automation import Automation
+from millrace.state.table import StateTable
+from millrace.workload.load import load_workload
 from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import Caller
+from tests.end_to_end.callers import Caller, declare_api
 from tests.end_to_end.conftest import REST_S, Witness
 from tests.localcloud.waiting import until
+from tests.receiver import Receiver, listening
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 KNOWN, SENT = 11_500, 500
 """The rows of the sample that the live version knows, and those behind them that become records."""
+DECLARED = """
+policy:
+  review_above: {{column: nswdemand, bound: 0.36}}
+  held_out: 0.1
+stream: {{}}
+jobs: {{}}
+consumers:
+  crm: {{to: webhook, url: "{url}", secret: crm/signing, stages: [local]}}
+  reviews: {{to: queue, queue: review-decisions, actions: [review]}}
+  lookup: {{to: table, table: decision-lookup}}
+  broken: {{to: queue, queue: not-there}}
+  later: {{to: queue, queue: of-prod, stages: [prod]}}
+"""
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def receiver() -> Iterator[Receiver]:
+    with listening(Receiver("only the two of us know", down_every=10)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[LocalCloud]:
     folder = tmp_path_factory.mktemp("ends")
-    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}}}}}))
-    with changed_electricity(folder, clock=CLOCK, added="stream: {}\njobs: {}\n") as cloud:
+    declare_api(folder)
+    with changed_electricity(folder, clock=CLOCK, added=DECLARED.format(url=receiver.url)) as cloud:
+        receiver.clock = lambda: cloud.now().timestamp()
+        # What the targets' owners have made.
+        cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
+        cloud.client("sqs").create_queue(QueueName="review-decisions")
+        cloud.client("dynamodb").create_table(
+            TableName="decision-lookup",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
         yield cloud
+
+
+def stored(cloud: LocalCloud) -> list[Decision]:
+    """The decisions in the lake."""
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    return list(read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions)
 
 
 def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
@@ -47,12 +92,115 @@ def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
     return [{name: as_json(cell) for name, cell in row.items()} for row in found]
 
 
-def kept(cloud: LocalCloud) -> dict[str, Any]:
-    """The decisions in the lake by their ids."""
+def predict(cloud: LocalCloud, call: str, first: int, count: int) -> list[dict[str, Any]]:
+    payload = json.dumps({"id": call, "rows": rows(count, first=first)})
+    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
+    said: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
+    return said
+
+
+def received(cloud: LocalCloud, queue: str) -> list[dict[str, Any]]:
+    """The documents in a queue of the account's."""
+    sqs = cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    found: list[dict[str, Any]] = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            found.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def test_each_decision_acts_once_where_it_is_wanted(cloud: LocalCloud, receiver: Receiver) -> None:
+    said = [one for call in range(12) for one in predict(cloud, f"call-{call}", 20 * call, 20)]
+    assert not (fallback := [one for one in said if one["action"] == "fallback"]), fallback[:2]
+    wanted = {action: {one["id"] for one in said if one["action"] == action} for action in ("automated", "review")}
+    assert min(map(len, wanted.values())) > 20
+    moving = until_only_waits_for(cloud, NAMES.queue("consumer-broken"))
+    assert moving, "the broken consumer's decisions wait"
+    assert receiver.acted.keys() == wanted["automated"]
+    assert receiver.refused == 0
+    by_id = {one["id"]: one for one in said}
+    kept = {one.id: one for one in stored(cloud)}
+    for name, document in receiver.acted.items():
+        assert document["answer"]["value"] == by_id[name]["value"] == kept[name].value
+        assert (document["action"], document["model_version"]) == ("automated", by_id[name]["model_version"])
+    documents = received(cloud, "review-decisions")
+    assert sorted(one["id"] for one in documents) == sorted(wanted["review"]), "the queue is up, so each came once"
+    hidden = {one["id"] for one in documents if one["answer"]["value"] is None}
+    assert hidden == {one["id"] for one in said if one["reason"] == "held_out"}
+    assert hidden
+
+
+def until_only_waits_for(cloud: LocalCloud, queue: str) -> list[str]:
+    """What still moves, once it is this queue alone; empty if nothing does."""
+    while moving := cloud.running():
+        if all(queue in line for line in moving):
+            return moving
+    return []
+
+
+def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud: LocalCloud) -> None:
+    """Its queue is made only now: nobody has sent anything again by hand."""
+    cloud.client("sqs").create_queue(QueueName="not-there")
     cloud.wait(timeout_s=REST_S)
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    days = list(stored_days(s3, lake, NAMES.workload))
-    return {one.id: one for one in read_days(s3, lake, NAMES.workload, days).decisions}
+    automated = {one.id for one in stored(cloud) if one.action == "automated"}
+    assert {one["id"] for one in received(cloud, "not-there")} == automated
+
+
+def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: LocalCloud, receiver: Receiver) -> None:
+    """Decided before the pause, and not taken yet."""
+    acts = next(one for one in stored(cloud) if one.action == "automated")
+    late = [replace(acts, id=f"late-{number}") for number in range(3)]
+    state = StateTable(cloud.client("dynamodb"), NAMES)
+    Automation(is_paused=True, reason="complaints", by="ann", since=CLOCK).put(state)
+    later(cloud)
+    declared = load_workload(Path(os.environ["MILLRACE_WORKLOADS"]) / "electricity").consumers
+    send(cloud.client("sqs"), NAMES, {name: declared[name] for name in ("crm", "lookup")}, late)
+    until(lambda: all(held(cloud, NAMES.queue(f"consumer-{name}")) for name in ("crm", "lookup")))
+    assert not {one.id for one in late} & receiver.acted.keys()
+    Automation(by="ann", since=CLOCK).put(state)
+    later(cloud)
+    cloud.wait(timeout_s=REST_S)
+    assert {one.id for one in late} <= receiver.acted.keys() & looked_up(cloud).keys()
+
+
+def later(cloud: LocalCloud) -> None:
+    """What functions have read of the switch is older than that."""
+    cloud.move_clock(cloud.now() + timedelta(seconds=CACHED_S + 1))
+
+
+def held(cloud: LocalCloud, queue: str) -> bool:
+    """Whether a message of the queue has been put off."""
+    sqs, late = cloud.client("sqs"), "ApproximateNumberOfMessagesDelayed"
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    return bool(int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[late])["Attributes"][late]))
+
+
+def looked_up(cloud: LocalCloud) -> dict[str, Any]:
+    pages = cloud.client("dynamodb").get_paginator("scan").paginate(TableName="decision-lookup")
+    return {item["id"]["S"]: item for page in pages for item in page["Items"]}
+
+
+def test_the_rows_of_a_file_act_as_requests_do(cloud: LocalCloud, receiver: Receiver) -> None:
+    """More rows than a message refers to: each message is read by each consumer's own function."""
+    known, many = set(receiver.acted), pq.read_table(SAMPLE).slice(KNOWN, ROWS + 100).drop_columns(["class"])
+    drop(cloud, "scoring/asked", many)
+    found = [one for one in stored(cloud) if one.source == "batch"]
+    assert len(found) == len(many)
+    automated = {one.id: one for one in found if one.action == "automated"}
+    assert receiver.acted.keys() - known == automated.keys()
+    items = looked_up(cloud)
+    assert items.keys() == automated.keys() | known
+    assert all(items[name]["answer"]["M"]["value"] == {"N": str(one.value)} for name, one in automated.items())
+    review = {one.id for one in found if one.action == "review"}
+    assert {one["id"] for one in received(cloud, "review-decisions")} == review
+
+
+def kept(cloud: LocalCloud, source: str) -> dict[str, Decision]:
+    """The decisions in the lake that came so, by their ids."""
+    cloud.wait(timeout_s=REST_S)
+    return {one.id: one for one in stored(cloud) if one.source == source}
 
 
 def check_answered(cloud: LocalCloud, decisions: dict[str, Any], source: str) -> None:
@@ -115,7 +263,7 @@ def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Local
             document = json.loads(bytes(record["Data"]))
             place = f"{int(put['ShardId'].removeprefix('shardId-'))}-{put['SequenceNumber']}"
             wanted[f"{document['id']}-stream" if "id" in document else place] = document.get("row", document)
-    found = kept(cloud)
+    found = kept(cloud, "stream")
     assert found.keys() == wanted.keys()
     assert len(found) == SENT
     assert {name: json.loads(one.input) for name, one in found.items()} == wanted
@@ -166,7 +314,7 @@ def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: L
     assert [one["row"] for one in job["result"]["rejected"]] == [2]
     for other in (stranger.send("GET", place), shop.send("GET", f"{JOBS}/not-there")):
         assert (other[0], other[2]["error"]) == (404, "no job")
-    found = {name: one for name, one in kept(cloud).items() if name in ids}
+    found = {name: one for name, one in kept(cloud, "async").items() if name in ids}
     check_answered(cloud, found, "async")
     assert len(found) == 2
     assert all(":assumed-role/shop/" in str(one.caller) for one in found.values())
@@ -193,7 +341,7 @@ def test_records_that_were_given_up_go_back_into_the_stream(cloud: LocalCloud) -
     kinesis.put_records(StreamName=NAMES.stream, Records=records)
     cloud.move_clock(cloud.now() + timedelta(hours=13))
     functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-    assert not {f"late-{number}-stream" for number in range(3)} & kept(cloud).keys()
+    assert not {f"late-{number}-stream" for number in range(3)} & kept(cloud, "stream").keys()
     letters = [one["detail"]["object"]["key"] for one in dead(cloud, "rows-dead") if "detail" in one]
     assert letters
     assert all(one.startswith(f"aws/lambda/{mapping['UUID']}/shardId-") for one in letters)
@@ -201,7 +349,7 @@ def test_records_that_were_given_up_go_back_into_the_stream(cloud: LocalCloud) -
     told = CliRunner().invoke(app, ["dead", "rows", "--redrive"], catch_exceptions=False)
     assert told.exit_code == 0, told.output
     assert told.stdout == f"rows: {count(len(letters), 'message')} on the way back\n"
-    found = kept(cloud)
+    found = kept(cloud, "stream")
     assert [json.loads(found[f"{one['id']}-stream"].input) for one in documents] == [one["row"] for one in documents]
     left = dead(cloud, "rows-dead")
     assert left

@@ -267,6 +267,7 @@ def _typed(*words: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.night("by day the first model of such a file goes live by the same commands")
 def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
     """In an empty folder, line by line; between the drops and the question a person waits."""
     rows = market(0, KNOWN)

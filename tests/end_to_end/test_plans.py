@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, started
 
+pytestmark = pytest.mark.night("by day rows of a plan are completed by tests/functions/validation/test_plans.py")
+
 START = datetime.fromisoformat("2024-01-01")
 DAYS = 200
 CLOCK = datetime.fromisoformat("2024-07-18T20:00:00+00:00")

@@ -30,6 +30,8 @@ from tests.end_to_end.conftest import REST_S
 from tests.functions.ingestion.test_ingest import parquet
 from tests.millrace.decisions.test_record import DECISION
 
+pytestmark = pytest.mark.night("by day the function, and the fuzz of its tables and of absorbed lines")
+
 NAMES = STORY.names
 DROPS = FEWEST + 1
 

@@ -19,7 +19,3 @@ from millrace.aws.errors import is_not_found
 def test_only_what_was_not_found_is_absent(message: str, absent: bool) -> None:
     answer = {"Error": {"Code": "ValidationException", "Message": message}}
     assert is_not_found(ClientError(answer, "DescribeEndpoint")) is absent
-
-
-def test_an_error_without_words_says_nothing() -> None:
-    assert not is_not_found(ClientError({"Error": {"Code": "404"}}, "HeadObject"))

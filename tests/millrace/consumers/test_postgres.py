@@ -80,18 +80,6 @@ def table(server: Postgres) -> None:
                  "said jsonb, decided_at timestamptz, none text)")  # fmt: skip
 
 
-def test_each_id_is_one_row(server: Postgres, table: None) -> None:
-    act = server.connect(lambda _: Secrets(), PLATFORM)
-    with pytest.raises(ConsumerError, match="not_there"):
-        server.model_copy(update={"table": "not_there"}).connect(lambda _: Secrets(), PLATFORM)(DOCUMENTS)
-    act(DOCUMENTS)
-    changed = DOCUMENTS[0] | {"answer": DOCUMENTS[0]["answer"] | {"confidence": 0.5}}
-    act([*DOCUMENTS[:50], changed])
-    assert rows(server, "SELECT count(*), count(none), min(score) FROM decisions") == [[100, 0, 0.5]]
-    ((happened, said),) = rows(server, "SELECT happened::text, said->>'value' FROM decisions WHERE id = 'r-7'")
-    assert (happened, said) == ("1997-01-02 23:30:00", "1")
-
-
 def test_an_older_decision_that_comes_again_replaces_nothing(server: Postgres, table: None) -> None:
     act = server.connect(lambda _: Secrets(), PLATFORM)
     newer = DOCUMENTS[0] | {"decided_at": "2027-01-01T00:00:00.000002Z", "answer": {"value": 1, "confidence": 0.25}}

@@ -3,7 +3,6 @@
 # ruff: noqa: DTZ001
 from __future__ import annotations
 
-import time
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -79,30 +78,12 @@ def test_repeats_within_a_part(part: list[int | None]) -> None:
     ]
 
 
-def test_keys_that_ascend_have_no_slots_until_one_does_not() -> None:
-    """The highest key is 0 for a while: a lower one is not above it."""
-    table = _HashTable()
-    for start in (-200, -100, 0):
-        assert table.add(np.arange(start - 99, start + 1)).tolist() == list(range(start + 200, start + 300))
-        assert not len(table._slots)
-    assert table.add(np.array([-299, -1])).tolist() == [0, 298]
-    assert table.add(np.array([-500, 0, 7, 7])).tolist() == [302, 299, 304, 304]
-    assert 2 * table.size <= len(table._slots) <= 8 * table.size
-
-
 def test_a_table_of_many_keys_is_that_of_a_dictionary() -> None:
     """More than a block, in parts for which it grows several times, a third of them for the first time."""
     keys = np.random.default_rng(7).permutation(np.arange(150_000) // 3) * 2**33
     table, first = _HashTable(), {}
     found = np.concatenate([table.add(part) for part in np.split(keys, [1, 9, 1000, 90_000])])
     assert found.tolist() == [first.setdefault(key, at) for at, key in enumerate(keys.tolist())]
-
-
-def test_keys_with_the_same_half_of_a_hash_are_told_apart() -> None:
-    table = _HashTable()
-    table._factor = np.uint64(1)  # all want the first slot
-    assert table.add(np.array([7, 3, 7, 7, 9]), np.array([5, 1, 4, 6, 2])).tolist() == [0, 1, 2, 3, 4]
-    assert table.add(np.array([2, 7, 7, 7, 9, 9]), np.array([1, 6, 8, 4, 3, 2])).tolist() == [5, 3, 7, 2, 9, 4]
 
 
 def test_keys_that_meet_in_one_slot_are_told_apart() -> None:
@@ -112,23 +93,6 @@ def test_keys_that_meet_in_one_slot_are_told_apart() -> None:
     keys = np.concatenate([[-1, -2, -3], np.arange(50)[::-1]])
     assert table.add(keys).tolist() == list(range(53))
     assert table.add(keys[::-1]).tolist() == list(range(53))[::-1]
-
-
-def test_ten_times_the_texts_are_searched_in_about_ten_times_the_time() -> None:
-    """Every part was searched for in all former ones: 16 times the texts took 60 times as long."""
-
-    def cpu_s(parts: int) -> float:
-        seen, start = SeenKeys(), time.process_time()
-        for part in range(parts):
-            keys = pa.array([f"{n * 7919 % 10_000_019:08}" for n in range(part * 500, part * 500 + 500)])
-            numbers = seen.number(keys, np.ones(500, dtype=bool))
-            assert seen.before(numbers) == []
-            seen.accept(numbers, pa.array(range(500)))
-        return time.process_time() - start
-
-    cpu_s(2)
-    short, long = min(cpu_s(20) for _ in range(3)), cpu_s(320)
-    assert long < 40 * short
 
 
 def test_a_key_of_several_columns_is_said_by_its_columns() -> None:

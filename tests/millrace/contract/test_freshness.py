@@ -37,11 +37,6 @@ def test_the_latency_of_the_event_time_is_read(change: dict[str, Any], hours: fl
     assert contract.freshness == AllowedAge(column="timestamp", hours=hours)
 
 
-def test_without_a_latency_nothing_is_agreed(tmp_path: Path) -> None:
-    assert check_contract(contract_with(tmp_path, {"property": "retention", "value": 3})).freshness is None
-    assert check_contract(ELECTRICITY).freshness is None
-
-
 @pytest.mark.parametrize(
     "agreements",
     [

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.load import COLUMN_PROPERTIES, load_contract
+from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
@@ -63,12 +63,6 @@ def test_reading_needs_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_a_list_of_values_may_be_strict(folder: Path) -> None:
-    change(folder, lambda d: column(d, 1).update(customProperties=[{"property": "strict", "value": True}]))
-    scoring = load_contract(folder).table("scoring")
-    assert (scoring.columns[1].allowed, scoring.columns[1].takes_unlisted) == ((0, 1, 2, 3, 4, 5, 6), False)
 
 
 @pytest.mark.parametrize(
@@ -134,44 +128,6 @@ def test_a_wrong_word_stops_at_synth(field: str, folder: Path) -> None:
     assert "expected" in str(caught.value)
 
 
-def custom(name: str) -> dict[str, Any]:
-    return {"customProperties": [{"property": name, "value": "y"}]}
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        (
-            lambda d: column(d, 1).update(custom("units")),
-            rf"column `day_of_week`, customProperties: expected {', '.join(COLUMN_PROPERTIES)}, got 'units'",
-        ),
-        (
-            lambda d: d["schema"][1].update(custom("rol")),
-            r"schema\.labels, customProperties: expected csv, missingValues, ignoredColumns, got 'rol'",
-        ),
-    ],
-)
-def test_a_custom_property_that_is_not_read_is_refused(how: Change, message: str, folder: Path) -> None:
-    change(folder, how)
-    with pytest.raises(WorkloadError, match=message):
-        load_contract(folder)
-
-
-def test_a_role_is_label_or_protected(folder: Path) -> None:
-    protected = {"customProperties": [{"property": "role", "value": "protected"}]}
-    change(folder, lambda d: column(d, 1).update(protected))
-    assert [one.is_protected for one in load_contract(folder).rows.columns][:3] == [False, True, False]
-    change(folder, lambda d: column(d, 1).update(custom("role")))
-    with pytest.raises(WorkloadError, match=r"column `day_of_week`, role: expected label or protected, got 'y'"):
-        load_contract(folder)
-
-
-def test_the_contract_and_objects_that_are_not_read_may_have_custom_properties(folder: Path) -> None:
-    other = {"name": "other", **custom("owner"), "properties": [{"name": "x", "logicalType": "string"} | custom("a")]}
-    change(folder, lambda d: d["schema"].append(other) or d.update(custom("cost_centre")))
-    assert check_contract(folder).rows.names
-
-
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "5", "a: !!timestamp x", "a: !!bool maybe", "a: !!int ''"])
 def test_a_file_that_is_no_contract(text: str, folder: Path) -> None:
     (folder / "contract.yaml").write_text(text)
@@ -203,14 +159,6 @@ def list_columns(document: dict[str, Any], *label: str) -> None:
     column(document, 8).update(physicalName="outcome")
     names = [each["name"] for each in document["schema"][0]["properties"][:8]]
     in_files(document, csv={"columns": [*names, *label]})
-
-
-@pytest.mark.parametrize("label", ["class", "outcome"])
-def test_listed_columns_are_names_in_files(label: str, folder: Path) -> None:
-    change(folder, lambda d: list_columns(d, label))
-    contract = load_contract(folder)
-    assert contract.table("training").csv.columns[-1] == "outcome"
-    assert contract.table("scoring").csv.columns == contract.table("scoring").names
 
 
 def test_how_files_are_written_is_read(folder: Path) -> None:
@@ -322,24 +270,3 @@ def test_of_several_row_counts_the_tightest_bounds_hold(folder: Path) -> None:
     change(folder, lambda d: d["schema"][0].update(quality=rules))
     table = load_contract(folder).rows
     assert (table.minimum_rows, table.maximum_rows) == (6, 99)
-
-
-def test_a_file_of_whole_rows_is_one_of_their_labels_too() -> None:
-    labels = load_contract(FOLDER).labels
-    assert labels.name_of["nswprice"] == "", "not read"
-    assert labels.name_of["class"] == "class"
-    assert "remark" not in labels.name_of
-
-
-def test_a_label_that_is_an_input_is_in_every_file() -> None:
-    contract = load_contract(FOLDER.parent / "air_quality")
-    (label,) = contract.label_columns
-    assert label.is_expected
-    assert not load_contract(FOLDER).rows.column("class").is_input
-
-
-def test_what_the_standard_refuses_is_told_in_a_line(folder: Path) -> None:
-    change(folder, lambda document: document["schema"][0].update(nearest=True))
-    with pytest.raises(WorkloadError) as refused:
-        check_contract(folder)
-    assert len(str(refused.value)) < 500

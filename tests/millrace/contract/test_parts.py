@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.contract.parts import items_of, read_part
+from millrace.contract.parts import read_part
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Column, Table
 from millrace.files.sniff import read_drop
@@ -49,32 +49,6 @@ def test_each_column_has_its_part(form: str, tmp_path: Path) -> None:
     assert read(rows, form, tmp_path) == [wanted for _, _, wanted in CASES]
 
 
-@pytest.mark.parametrize("form", ["jsonl", "parquet", "request"])
-def test_lists_are_taken_as_they_are(form: str, tmp_path: Path) -> None:
-    rows: list[dict[str, Any]] = [
-        {"k": 0, "hues": ["red"], "path": [1.0, 2.5]},
-        {"k": 1, "hues": [], "path": []},
-        {"k": 2, "hues": None, "path": None},
-        {"k": 3, "hues": [" red", "", None], "path": [1.0, None, 3.0]},
-    ]
-    assert read(rows, form, tmp_path) == [
-        [True, False, 1, 2.5, None],
-        [False, False, None, None, None],
-        [None, None, None, None, None],
-        [True, False, 1, None, 3],
-    ]
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "request"])
-def test_a_tag_of_digits_is_found_among_numbers(form: str, tmp_path: Path) -> None:
-    column = Column(name="has_1", kind="boolean", part=read_part({"of": "floors", "tag": "1"}))
-    table = Table(name="rows", columns=(Column(name="k", kind="int64"), column))
-    first: dict[str, Any] = {"csv": "low;1", "parquet": [2, 1]}  # a list of Parquet has one type
-    floors = [first.get(form, ["low", 1]), "12" if form == "csv" else [12]]
-    rows = [{"k": at, "floors": each} for at, each in enumerate(floors)]
-    assert read(rows, form, tmp_path, table) == [[True], [False]]
-
-
 def read(rows: list[dict[str, Any]], form: str, folder: Path, table: Table = TABLE) -> list[list[Any]]:
     """The cells of the columns beside `k`."""
     if form == "request":
@@ -108,14 +82,6 @@ def test_zero_and_one_are_false_and_true(form: str, tmp_path: Path) -> None:
     assert read(rows, form, tmp_path, table) == [[True], [False], [None]]
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-def test_two_is_neither(form: str, tmp_path: Path) -> None:
-    table = Table(name="rows", columns=(Column(name="k", kind="int64"), Column(name="damp", kind="boolean")))
-    path = write_rows([{"k": 0, "damp": 2}], form, tmp_path)
-    [part] = read_drop(path, table)
-    assert (part.rows.num_rows, [one.reason for one in part.unparsable]) == (0, ["type"])
-
-
 @pytest.mark.parametrize(
     ("hues", "path"), [(3, "[1]"), ("red", "[x]"), ("red", 7), ("red", "[1, 2, 3, 4]"), ("red", [1, 2, 3, 4])]
 )
@@ -142,10 +108,3 @@ def test_a_file_needs_the_cell_or_the_columns(tmp_path: Path) -> None:
 def test_what_is_no_part_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_part(value)
-
-
-def test_items_are_a_list_or_a_text() -> None:
-    assert items_of("a|b", "|", in_places=False) == ["a", "b"]
-    assert items_of("1  2 ", " ", in_places=True) == ["1", "2"]
-    with pytest.raises(ValueError, match="3"):
-        items_of(3, ";", in_places=False)

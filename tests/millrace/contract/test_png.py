@@ -94,10 +94,6 @@ def test_colours_that_nobody_drew_are_no_pixels(content: bytes) -> None:
         decode(content, "png", (3, 1, 2))
 
 
-def test_a_palette_that_has_its_colours_is_drawn() -> None:
-    assert decode(indexed(b"\0\0\1", PALETTE), "png", (3, 1, 2)).tolist() == [[[1, 4]], [[2, 5]], [[3, 6]]]
-
-
 def of_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -147,10 +143,3 @@ FRAME = (b"fcTL", struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 1, 0, 0))
 def test_chunks_that_decoders_read_in_different_ways_are_refused(channels: int, content: bytes) -> None:
     with pytest.raises(ValueError, match="PNG data of 1 x 4 pixels"):
         decode(content, "png", (channels, 1, 4))
-
-
-def test_pixels_in_several_pieces_and_words_beside_them_are_usual() -> None:
-    """As Pillow itself writes large images."""
-    parts = (b"IDAT", GREY[1][:5]), (b"IDAT", GREY[1][5:])
-    content = of_chunks(header(0), (b"tEXt", b"a\0b"), *parts, (b"tIME", bytes(7)))
-    assert decode(content, "png", (1, 1, 4)).tolist() == [[[9, 9, 9, 9]]]

@@ -35,12 +35,6 @@ def row(past: Any) -> dict[str, Any]:
     return {"at": "2024-01-01T03:00:00", "load": 2.0, "sky": "grey", "past": past}
 
 
-def test_a_good_past_is_admitted_with_its_row() -> None:
-    admitted, rejected = check_rows([row(GOOD), row([GOOD[0]])], TABLE, HISTORIES)
-    assert ([one.number for one in admitted], rejected) == ([0, 1], [])
-    assert admitted[0].cells["past"] == GOOD
-
-
 @pytest.mark.parametrize(
     ("past", "reason", "column"),
     [
@@ -122,33 +116,6 @@ def test_what_neither_the_contract_nor_the_files_have_is_refused(
 ) -> None:
     row = as_declared({"row_id": "a", "at": "7/4/2024 13:05", "sky": "grey"} | changed, IN_FILES)
     assert [(found.reason, found.expected) for found in check_row(row, IN_FILES)][:1] == [(reason, expected)]
-
-
-@pytest.mark.parametrize(
-    ("kind", "cell", "expected"),
-    [
-        ("timestamp_utc", "2025-04-07T10:00:00", "a time with an offset, such as 2025-04-07T10:00:00Z"),
-        ("timestamp", "2025-04-07T10:00:00Z", "a time without an offset, such as 2025-04-07T10:00:00"),
-        ("int32", 2**31, "a whole number from -2,147,483,648 to 2,147,483,647"),
-        ("int64", 1.5, "a whole number"),
-        ("boolean", 2, "true or false"),
-        ("string", 1, "a text"),
-        ("date", "7.4.2025", "a date, such as 2025-04-07"),
-        ("binary", "é", "bytes, as base64 in text"),
-    ],
-)
-def test_what_a_cell_must_be_is_said_in_plain_words(kind: Any, cell: Any, expected: str) -> None:
-    table = Table(name="rows", columns=(Column(name="x", kind=kind),))
-    (violation,) = check_row({"x": cell}, table)
-    assert (violation.reason, violation.expected) == ("type", expected)
-
-
-def test_of_an_unknown_field_the_name_that_was_meant_is_told() -> None:
-    row = as_declared({"row_id": "a", "at": "7/4/2024 13:05", "skyy": "grey"}, IN_FILES)
-    (unknown,) = check_row(row, IN_FILES)
-    assert (unknown.column, unknown.expected) == ("skyy", "one of row_id, at, load, sky (did you mean 'sky'?)")
-    (nobody,) = check_row(row | {"skyy": None, "sky": "grey", "x" * 10**6: 1}, IN_FILES)[:1]
-    assert nobody.column == "skyy"
 
 
 def test_a_request_gets_the_id_of_its_decision_and_its_time() -> None:

@@ -1,12 +1,9 @@
 """Every row is accepted or refused, the same in one piece, in parts and row by row."""
 
-# ruff: noqa: DTZ001
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +23,6 @@ from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
 from millrace.contract.validate import Validator, unlisted, validate
-from millrace.contract.violation import key_text
 from tests.fuzz import examples
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -123,23 +119,6 @@ def test_a_refused_row_leaves_its_key_free() -> None:
     assert result.accepted[LINE].to_pylist() == [2]
 
 
-def test_every_rule_that_a_row_breaks_is_reported() -> None:
-    (row,) = validate(table_of([{"k": None, "x": -1.0, "n": 2, "s": "dddd"}]), TABLE).refused
-    assert row.reason == "required"
-    assert row.detail == (
-        "k: expected a value, got nothing; x: expected >= 0, got -1.0; n: expected one of 1, 3, 4, got 2; "
-        "s: expected <= 3, got 'dddd'; s: expected ^[a-c], got 'dddd'"
-    )
-    assert row.raw == '{"k": null, "x": -1.0, "n": 2, "s": "dddd"}'
-
-
-def test_keys_that_the_table_holds_are_refused() -> None:
-    held = (Keys(columns=("k",), values=pa.array([1, 2], pa.int64())),)
-    rows = [{"k": k, "x": 0.5, "n": 1, "s": "a"} for k in (1, 3, 2)]
-    result = validate(table_of(rows), TABLE, held=held)
-    assert result.accepted["k"].to_pylist() == [3]
-
-
 @pytest.mark.parametrize("parts", [1, 2])
 def test_a_label_that_says_the_same_keeps_no_key_from_its_correction(parts: int) -> None:
     """It is refused as what the table holds; however the rows are divided, the next one is a correction."""
@@ -164,28 +143,6 @@ def test_too_few_good_rows_refuse_the_drop() -> None:
     result = validate(table_of(rows), table)
     assert result.accepted.num_rows == 0
     assert [row.reason for row in result.refused] == ["row_count", "row_count", "duplicate_key"]
-
-
-def test_times_are_compared_with_their_bound() -> None:
-    table = Table(
-        name="t", columns=(Column(name="at", kind="timestamp", rules=(Range(minimum=datetime(2020, 1, 1)),)),)
-    )
-    rows = [{"at": datetime(2019, 12, 31)}, {"at": datetime(2020, 1, 1)}]
-    assert [row.reason for row in validate(table_of(rows, table), table).refused] == ["range"]
-
-
-def test_a_long_key_is_cut() -> None:
-    table = SimpleNamespace(keys=(("id",),))
-    assert key_text({"id": "x" * 80}, table) == "x" * 80  # type: ignore[arg-type]
-    assert key_text({"id": "x" * 81}, table) == "x" * 77 + "..."  # type: ignore[arg-type]
-
-
-def test_bytes_in_a_key_of_several_columns_may_be_any() -> None:
-    rows = pa.table({"a": ["a", "a", "é", None], "b": [b"\xff", b"\xfe", b"\xff", b"\xff"], "n": [1, 1, 1, 1]})
-    first, second, third, fourth = key_of(rows, ("a", "b", "n")).to_pylist()
-    assert len({first, second, third}) == 3
-    assert fourth is None
-    assert key_of(rows.slice(0, 1), ("a", "b", "n")).to_pylist() == [first]
 
 
 def test_zero_has_one_key_whatever_its_sign() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from millrace.aws.queues import BATCH_BYTES, MESSAGE_BYTES, batches
-from millrace.decisions.lines import messages, send, write
+from millrace.decisions.lines import send, write
 from millrace.decisions.record import Decision, canonical, from_line
 from millrace.decisions.road import Admitted, Rejected
 from millrace.errors import QueueError
@@ -27,14 +27,6 @@ class Queue:
         self.failures -= 1
         self.kept += [entry["MessageBody"] for entry in Entries if entry not in refused]
         return {"Failed": [{"Id": entry["Id"], "Code": "InternalError"} for entry in refused]}
-
-
-@pytest.mark.parametrize("length", [10, 1000, 100_000])
-def test_messages_keep_order_and_limit(length: int) -> None:
-    lines = [f"{number:0{length}d}" for number in range(40)]
-    packed = list(messages(lines))
-    assert "\n".join(packed).split("\n") == lines
-    assert all(len(body) <= MESSAGE_BYTES for body in packed)
 
 
 def test_batches_keep_both_limits() -> None:

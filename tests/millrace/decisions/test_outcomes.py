@@ -16,7 +16,6 @@ from millrace.decisions.record import Decision
 from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.multiclass import Multiclass
-from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
 from millrace.workload.declaration import Prediction, Workload
 from millrace.workload.load import load_workload
@@ -97,14 +96,6 @@ def test_a_label_of_a_later_decision_is_the_truth_of_the_first(workload: Workloa
     assert joined(both, labels((NOON, 0), ids=["second"]), workload, contract) == {"first": (0, 1.0)}
 
 
-def test_labels_that_name_no_decision_are_joined_by_key(workload: Workload, contract: Contract) -> None:
-    assert joined([decision("a")], labels((NOON, 0), ids=[None]), workload, contract) == {"a": (0, 1.0)}
-
-
-def test_a_label_that_names_no_known_decision_belongs_to_none(workload: Workload, contract: Contract) -> None:
-    assert joined([decision("a")], labels((NOON, 0), ids=["other"]), workload, contract) == {"a": (None, None)}
-
-
 @pytest.mark.parametrize(
     ("task", "value", "label", "error"),
     [
@@ -178,12 +169,3 @@ def test_a_label_of_a_forecast_without_a_time_is_of_no_horizon(workload: Workloa
     rows = [{"prediction_id": "a", "class": 1}]
     (outcome,) = join_decisions([said], rows, prediction_spec=prediction_spec, table=contract.labels, task=FORECAST)
     assert (outcome.label, outcome.error) == (None, None)
-
-
-def test_several_labels_come_together(workload: Workload, contract: Contract) -> None:
-    task = Multilabel(labels=("wet", "dry"), thresholds=(0.5, 0.5))
-    prediction_spec = workload.prediction.model_copy(update={"label": "wet, dry", "labels": ("wet", "dry")})
-    row = {"timestamp": NOON.replace(tzinfo=None), "wet": True, "dry": True}
-    said = decision("a", output={"value": [1, 0]})
-    (outcome,) = join_decisions([said], [row], prediction_spec=prediction_spec, table=contract.labels, task=task)
-    assert (outcome.label, outcome.error) == ([True, True], 0.5)

@@ -166,16 +166,6 @@ def test_a_row_of_which_nobody_knows_how_far_it_is_goes_to_a_person() -> None:
     assert reasons == ["unlike", "unlike", "within_bounds"]
 
 
-def test_the_held_out_share_is_kept_and_grows_with_the_share() -> None:
-    rows = [f"{number}\nann" for number in range(20_000)]
-    tenth, fifth = ({one for one in rows if is_held_out(one, share, "s")} for share in (0.1, 0.2))
-    assert len(tenth) == pytest.approx(2000, abs=130)
-    assert tenth < fifth
-    assert not any(is_held_out(one, 0, "s") for one in rows)
-    other = {one for one in rows if is_held_out(one, 0.1, "another secret")}
-    assert len(tenth & other) == pytest.approx(200, abs=60), "who does not know the secret knows nothing"
-
-
 KEYS: dict[Kind, dict[Any, list[Any]]] = {
     "int32": {1: [1], -5: [-5]},
     "int64": {1: [1], 2**53 + 1: [2**53 + 1]},

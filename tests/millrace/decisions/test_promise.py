@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -57,12 +55,6 @@ def test_a_fixed_threshold_would_break_it() -> None:
     assert seen[acted].mean() < 0.057
 
 
-def test_nothing_acts_where_no_answer_is_good_enough_and_it_comes_back() -> None:
-    acted, _ = lived(np.repeat([6.0, -1.0], [10_000, 20_000]), seed=1, start=0.9)
-    assert acted[8_000:10_000].mean() < 0.01
-    assert acted[-5_000:].mean() > 0.3
-
-
 @given(
     st.none() | st.floats(LEAST, MOST),
     st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from([0.0, 1.0])), max_size=60),
@@ -75,12 +67,3 @@ def test_it_stays_within_its_bounds(start: float | None, rows: list[tuple[float,
     else:
         assert found is not None
         assert LEAST - 1e-9 <= found <= MOST + 1e-9
-
-
-def test_a_wrong_answer_raises_it_and_a_right_one_lowers_it() -> None:
-    up = follow(0.9, [labelled(0.95, acted=True, error=1.0)], promised=PROMISED)
-    down = follow(0.9, [labelled(0.95, acted=True, error=0.0)], promised=PROMISED)
-    assert up is not None
-    assert down is not None
-    assert down < 0.9 < up
-    assert math.log(up / (1 - up)) - math.log(0.9 / 0.1) == pytest.approx(0.05 * 0.95)

@@ -3,23 +3,17 @@
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.decisions.record import (
-    Action,
-    ActionReason,
     Decision,
-    Source,
     Withheld,
     canonical,
     from_line,
     lines_by_date,
-    object_key,
-    prefix,
     to_line,
 )
 from millrace.errors import DecisionError
@@ -87,10 +81,6 @@ def test_a_number_that_json_cannot_hold_is_no_line(number: float) -> None:
             to_line(replace(DECISION, **field))
 
 
-def test_comes_back_as_it_was() -> None:
-    assert from_line(to_line(DECISION)) == DECISION
-
-
 def test_what_the_rule_answered_and_the_model_said_come_back() -> None:
     withheld = Withheld(model_version="3", output=DECISION.output)
     answered = {"model_version": None, "fallback": True, "action": "fallback", "reason": "below_floor"}
@@ -99,21 +89,6 @@ def test_what_the_rule_answered_and_the_model_said_come_back() -> None:
     said = decision.as_said
     assert (said.model_version, said.output, said.fallback, said.withheld) == ("3", DECISION.output, False, None)
     assert DECISION.as_said == DECISION
-
-
-def test_a_fallback_comes_back_too() -> None:
-    silent = {"value": None, "probability": None, "confidence": None}
-    answered = {"model_version": None, "fallback": True, "action": "fallback", "reason": "no_model"}
-    decision = Decision(**{**vars(DECISION), "output": silent, **answered})
-    assert from_line(to_line(decision)) == decision
-
-
-@pytest.mark.parametrize("action", get_args(Action))
-@pytest.mark.parametrize("source", get_args(Source))
-@pytest.mark.parametrize("reason", get_args(ActionReason))
-def test_an_action_comes_back_with_its_reason_and_source(action: Action, reason: ActionReason, source: Source) -> None:
-    decision = replace(DECISION, action=action, reason=reason, source=source)
-    assert from_line(to_line(decision)) == decision
 
 
 def test_without_a_policy_a_line_says_nothing_of_an_action() -> None:
@@ -204,19 +179,3 @@ DOCUMENTS = st.recursive(CELLS, lambda inner: st.lists(inner) | st.dictionaries(
 @given(document=DOCUMENTS)
 def test_canonical_is_what_the_standard_encoder_writes(document: object) -> None:
     assert canonical(document) == json.dumps(document, separators=(",", ":"), sort_keys=True)
-
-
-def test_lines_lie_under_their_event_date() -> None:
-    after = Decision(**{**vars(DECISION), "event_time": datetime(1997, 1, 3, tzinfo=UTC)})
-    assert filed(to_line(DECISION), to_line(after)) == {
-        date(1997, 1, 2): [to_line(DECISION)],
-        date(1997, 1, 3): [to_line(after)],
-    }
-
-
-def test_the_same_messages_give_the_same_key() -> None:
-    day = date(1997, 1, 2)
-    assert object_key("electricity", day, ["a", "b"]) == object_key("electricity", day, ["b", "a"])
-    assert object_key("electricity", day, ["a", "b"]) != object_key("electricity", day, ["a"])
-    assert object_key("electricity", day, ["a"]).startswith("electricity/decisions/date=1997-01-02/")
-    assert prefix("electricity", day) == "electricity/decisions/date=1997-01-02/"

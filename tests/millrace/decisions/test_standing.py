@@ -15,7 +15,7 @@ from millrace.decisions.standing import CACHED_S, Standing, Switch
 from millrace.messages.monitor import FloorDay
 from millrace.names import Platform, WorkloadNames
 from millrace.state.automation import Automation
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.state.versions import FloorState, KeptPromise
 from millrace.workload.policy import Automate, Costs, Floor, Policy
@@ -58,13 +58,6 @@ def go_live(table: StateTable, live: Version) -> None:
     pointers.move(pointers.read().with_live(live))
 
 
-def test_a_version_has_the_threshold_that_its_evaluation_found(table: StateTable) -> None:
-    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
-    go_live(table, version(2, promised_error="0.05", automate_from="0.8125"))
-    standing = Standing(PROMISE, table)
-    assert [standing.acting(one).threshold for one in ("2", "1", "3", None)] == [0.8125, 0.75, None, None]
-
-
 @pytest.mark.parametrize(
     "found",
     [
@@ -84,10 +77,6 @@ def test_a_version_without_a_threshold_for_the_promise_automates_nothing(
 def test_the_threshold_of_a_stricter_promise_counts(table: StateTable) -> None:
     go_live(table, version(1, promised_error="0.01", automate_from="0.9"))
     assert Standing(PROMISE, table).acting("1").threshold == 0.9
-
-
-def test_a_declared_confidence_is_that_of_every_version(table: StateTable) -> None:
-    assert Standing(Policy(automate=Automate(confidence=0.7)), table).acting("9").threshold == 0.7
 
 
 def test_a_version_acts_by_the_costs_that_it_was_evaluated_with(table: StateTable) -> None:
@@ -130,11 +119,6 @@ def test_nothing_is_automated_while_the_state_cannot_be_read(client: Any, table:
     create_table(client, PLATFORM.state_table)
     clock.seconds = 2 * CACHED_S
     assert standing.acting("1").stopped is None
-
-
-def test_pointers_from_before_are_read(table: StateTable) -> None:
-    assert ReleasePointers(table).read() == Pointers()
-    assert not Automation.read(table).is_paused
 
 
 def test_labels_move_the_threshold_of_the_version_that_they_are_about(table: StateTable) -> None:
@@ -203,9 +187,3 @@ def test_without_a_policy_nothing_is_acted_on(table: StateTable) -> None:
     go_live(table, version(1, rule_answer='{"value":1}'))
     standing = Standing(None, table)
     assert (standing.acting("1"), standing.rule_answer()) == (None, {"value": 1})
-
-
-def test_a_version_without_a_threshold_gets_none_by_labels(table: StateTable) -> None:
-    go_live(table, version(1, promised_error="0.05"))
-    KeptPromise(version="1", threshold=0.9, as_of=AT).put(table)
-    assert Standing(PROMISE, table).acting("1").threshold is None

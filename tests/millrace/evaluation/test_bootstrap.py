@@ -37,23 +37,10 @@ def test_it_covers_what_is_true_though_days_go_together() -> None:
     assert naive < 80
 
 
-def test_a_part_of_the_rows_has_an_interval_of_its_own() -> None:
-    values, where = np.array([1.0, 3.0, 100.0] * 50), np.array([True, True, False] * 50)
-    found = Bootstrap(successive(150)).mean(values, where)
-    assert found.value == 2.0
-    assert 1.5 < found.low < 2.0 < found.high < 2.5
-
-
 def test_too_few_blocks_have_no_interval() -> None:
     found = Bootstrap(np.array([0, 0, 1, 1, 2, 3])).mean(np.ones(6))
     assert found.value == 1.0
     assert math.isnan(found.low)
-    assert math.isnan(found.high)
-
-
-def test_no_rows_at_all_are_no_number() -> None:
-    found = Bootstrap(successive(50)).mean(np.ones(50), np.zeros(50, bool))
-    assert math.isnan(found.value)
     assert math.isnan(found.high)
 
 
@@ -83,15 +70,6 @@ def test_the_interval_of_an_auc_covers_what_is_true() -> None:
     assert np.median(widths) < usual, "and they are not wide for that"
 
 
-def test_a_mean_has_the_same_interval_by_its_rows() -> None:
-    values = np.random.default_rng(0).normal(5, 2, BLOCKS)
-    bootstrap = Bootstrap(successive(BLOCKS))
-    by_rows = bootstrap.figures(lambda rows: {"mean": float(values[rows].mean()), "none": None})
-    assert by_rows.keys() == {"mean"}
-    mean = bootstrap.mean(values)
-    assert (by_rows["mean"].low, by_rows["mean"].high) == pytest.approx((mean.low, mean.high), abs=0.04)
-
-
 def test_a_figure_of_too_few_blocks_or_of_no_draw_has_no_interval() -> None:
     few = Bootstrap(np.arange(FEWEST_BLOCKS - 1)).figures(lambda rows: {"count": float(len(rows))})
     assert math.isnan(few["count"].low)
@@ -99,12 +77,3 @@ def test_a_figure_of_too_few_blocks_or_of_no_draw_has_no_interval() -> None:
     rare = Bootstrap(successive(200)).figures(lambda rows: {"auc": auc(np.arange(200.0)[rows], labels[rows])})
     assert rare["auc"].value == 0
     assert rare["auc"].high == 0, "the draws without the one positive row have no AUC, the others have this one"
-
-
-def test_many_rows_are_drawn_less_often() -> None:
-    def drawn(rows: int) -> int:
-        calls: list[int] = []
-        Bootstrap(successive(rows)).figures(lambda chosen: calls.append(len(chosen)) or {"error": 0.0})  # type: ignore[func-returns-value]
-        return len(calls) - 1
-
-    assert (drawn(1_000), drawn(20_000), drawn(1_000_000)) == (400, 200, 100)

@@ -34,13 +34,6 @@ def test_an_entity_is_found_however_it_is_named(shape: str) -> None:
     assert found.pieces == {"the beginning of a code": 1, "a folder of a path": 2}.get(shape, 0)
 
 
-def test_rows_that_come_twice_are_about_nothing() -> None:
-    rows, label = made_up(0, planted=False)
-    again = np.append(np.arange(rows.num_rows), np.random.default_rng(0).integers(0, rows.num_rows, rows.num_rows // 2))
-    rows, inputs = rows.take(pa.array(again)), rows.column_names[1:]
-    assert find_entity(rows, label[again], inputs=inputs, candidates=inputs, is_in_time=False) is None
-
-
 def patients(*, in_time: bool = False) -> tuple[pa.Table, np.ndarray]:
     """A clinic's number and a patient's number in it name a patient; `in_time` all rows of one are neighbours."""
     random, patient = np.random.default_rng(0), np.repeat(np.arange(160), 10)

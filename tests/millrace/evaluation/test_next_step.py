@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +92,6 @@ def test_a_rival_that_is_as_good_says_how_many_rows_decide() -> None:
     assert (step.kind, step.rows) == ("more_rows", 10_000)
 
 
-@pytest.mark.parametrize("gain", [(-0.01, -0.03, 0.01), (0.001, -0.03, 0.04), (0.0, 0.0, 0.0), (0.01, math.nan, 0.02)])
-def test_more_rows_are_not_advised_where_they_decide_nothing(gain: tuple[float, float, float]) -> None:
-    step = advised(verdict("simple"), contenders=[rival(*gain)])
-    assert step is not None
-    assert step.kind == "tune"
-
-
 def test_a_slice_far_worse_than_all_rows_is_named() -> None:
     slices = [
         {"column": "region", "value": value, "rows": 120, "error": {"value": error, "low": error - 0.05, "high": 0.9}}
@@ -151,7 +143,3 @@ def test_trees_that_are_certainly_better_are_to_answer_too() -> None:
     step = advised(verdict("simple", is_warning=True), workload=beside, contenders=[better])
     assert step is not None
     assert step.kind == "tune"
-
-
-def test_what_could_not_be_measured_has_no_next_step() -> None:
-    assert advised(replace(verdict("non_inferiority"), measured=math.nan)) is None

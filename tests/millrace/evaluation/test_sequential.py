@@ -13,13 +13,10 @@ from scipy.stats import norm
 from millrace.errors import FieldError
 from millrace.evaluation.sequential import (
     ERROR,
-    SPENDING,
     WITHIN,
-    Bounds,
     Pair,
     bet,
     choose,
-    evidence_above,
     first_crossing,
     judge_labels,
     plan,
@@ -65,16 +62,6 @@ def test_the_reference_has_the_published_bounds(kind, published):
     assert normal_bounds(spent_by_lan_and_demets(kind)) == pytest.approx(published, abs=0.01)
 
 
-def test_many_labels_have_the_bounds_of_the_normal_theory():
-    horizon = 400
-    bounds = Bounds(horizon)
-    ours = [bounds.after(labels, step=1) / math.sqrt(labels) for labels in range(1, horizon + 1)]
-    reference = normal_bounds([ERROR * WITHIN * (look / horizon) ** SPENDING for look in range(1, horizon + 1)])
-    for look in (100, 200, 300, 400):
-        # Sums are 2 apart, and not each look has one whose probability is left to be spent.
-        assert min(ours[look - 10 : look]) == pytest.approx(reference[look - 1], abs=2 / math.sqrt(look) + 0.02)
-
-
 @pytest.mark.parametrize("sizes", [(1,) * 14, (3, 1, 2, 3, 1, 0, 3, 2, 1, 3, 3, 1, 2, 3), (7, 5, 7, 1) * 3])
 def test_of_all_signs_no_larger_share_crosses_than_is_spent(sizes):
     labels = max(sizes)
@@ -106,21 +93,6 @@ def test_a_bet_on_a_fair_game_keeps_its_mean(null):
         assert mean == pytest.approx(1.0, abs=1e-9)
 
 
-def test_evidence_of_a_share_has_the_mean_one_under_its_null():
-    ratios, null, trials = ((1.5, 0.4), (2.5, 0.6)), 0.2, 40
-    mean = sum(
-        math.comb(trials, hits) * null**hits * (1 - null) ** (trials - hits)
-        * math.exp(evidence_above(hits, trials, null=null, ratios=ratios))
-        for hits in range(trials + 1)
-    )  # fmt: skip
-    assert mean == pytest.approx(1.0, abs=1e-9)
-
-
-def test_the_labels_of_the_two_plans():
-    assert (POINT.horizon, POINT.requests) == (168, 3360)
-    assert plan(disagreement=0.05, gain=0.02, requests_a_day=100.0).horizon == 40
-
-
 def test_the_power_is_that_of_simulated_labels():
     found, mean = power(POINT.horizon, share=0.6)
     random, takes = Random(5), []
@@ -129,12 +101,6 @@ def test_the_power_is_that_of_simulated_labels():
         takes.append(POINT.horizon if place is None else place + 1)
     assert found == pytest.approx(sum(one < POINT.horizon for one in takes) / 1000, abs=0.04)
     assert mean == pytest.approx(np.mean(takes), abs=4)
-
-
-def test_the_days_are_those_of_the_slower_of_blocks_and_traffic():
-    assert POINT.days == pytest.approx(33.6)
-    weeks = plan(disagreement=0.05, gain=0.01, requests_a_day=1e6, block_days=7, labels_a_block=7, delay_days=30)
-    assert (weeks.horizon, weeks.days) == (189, 27 * 7 + 30)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +132,6 @@ def test_labels_decide_and_missing_ones_count_against_either_verdict():
     assert judge_labels([], POINT) is None
 
 
-def test_a_label_that_may_still_come_ends_what_is_judged():
-    assert judge_labels([[1]] * 10 + [[None]] + [[1]] * 100, POINT) is None
-
-
 def test_at_the_end_of_a_stated_time_the_rest_of_the_error_is_spent():
     labels = [[1]] * 35 + [[-1]] * 20
     labels = [one for pair in zip(labels[:20], labels[35:], strict=True) for one in pair] + labels[20:35]
@@ -178,10 +140,6 @@ def test_at_the_end_of_a_stated_time_the_rest_of_the_error_is_spent():
     # Of all signs of 14 labels still no larger share crosses.
     crossed = [first_crossing([[one] for one in signs], 40, ended=True) for signs in product((1, -1), repeat=14)]
     assert 0.01 < sum(place is not None for place in crossed) / len(crossed) <= ERROR
-
-
-def test_the_first_verdict_stays():
-    assert judge_labels([[-1]] * 60 + [[1]] * 500, POINT) == "worse"
 
 
 def test_beyond_the_horizon_only_the_bet_goes_on():

@@ -25,25 +25,6 @@ def test_every_number_of_an_output_has_a_name_of_its_own(case: Case) -> None:
         assert explained_words(case.task, at) == ("log odds of " if is_share(case.task.objective) else "") + name
 
 
-def test_the_explained_number_is_one_of_the_answer(case: Case) -> None:
-    """Also where the quantiles of a network cross."""
-    task, levels = case.task, case.task.objective.levels
-    shape = case.output_NW.shape
-    crossed_NW = case.output_NW.reshape(len(case.output_NW), -1, levels)[:, :, ::-1].reshape(shape)
-    for output_NW in (case.output_NW, np.ascontiguousarray(crossed_NW)):
-        at_N, answers = task.explained_output(output_NW), task.answers(output_NW)
-        found_N = np.concatenate([score(task, output_NW[row : row + 1], at) for row, at in enumerate(at_N.tolist())])
-        if is_share(task.objective):
-            share_N = 1 / (1 + np.exp(-found_N))
-            said_N = answers.get("probability", answers.get("confidence"))
-            assert said_N is not None
-            largest_N = said_N.reshape(len(share_N), -1).max(axis=1)
-            np.testing.assert_allclose(share_N, largest_N, rtol=1e-5, atol=2e-7)
-        else:
-            last_N = answers["value"].reshape(len(found_N), -1)[:, -1]
-            np.testing.assert_array_equal(found_N, last_N)
-
-
 def test_gradients_and_answers_have_the_same_score(case: Case) -> None:
     class Raw(torch.nn.Module):
         def forward(self, numbers: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ import pytest
 
 from millrace.explanations.layout import Layout
 from millrace.explanations.shapley import Game, explain
-from millrace.features.parts import NOWHERE, Part
+from millrace.features.parts import Part
 from millrace.tasks.binary import Binary
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
@@ -45,13 +45,6 @@ def product(tensors: Tensors) -> npt.NDArray[Any]:
 def tangled(tensors: Tensors) -> npt.NDArray[Any]:
     x = tensors["numbers"].astype(np.float64)
     return (np.tanh(x @ np.sin(np.arange(x.shape[1]))) + x[:, 0] * np.maximum(x[:, 3], x[:, 5]))[:, None]
-
-
-def test_a_product_is_shared_and_a_part_without_a_say_gets_nothing() -> None:
-    found = explain(game(product, [3.0, 4.0, 5.0, 9.0]))
-    assert found.contributions == pytest.approx([6.0, 6.0, 10.0, 0.0])
-    assert (found.base, found.output, found.standard_error) == (0.0, 22.0, 0.0)
-    assert found.completeness_error < 1e-9
 
 
 def test_few_parts_have_the_mean_over_all_orders() -> None:
@@ -93,13 +86,6 @@ def test_a_row_that_is_its_reference_has_no_contributions() -> None:
     found = explain(game(product, [0.0, 0.0, 0.0]))
     assert not found.contributions.any()
     assert found.document(explains="value", method="shapley")["contributions"] == []
-
-
-def test_padding_belongs_to_no_part() -> None:
-    layout = Layout(parts=(Part(column="note", place="a"),), of_entry={"note": np.array([0, 0, NOWHERE])})
-    kept = layout.keep({"note": np.array([4, 5, 6])}, {"note": np.array([1, 1, 0])}, np.array([[False], [True]]))
-    np.testing.assert_array_equal(kept["note"], [[1, 1, 0], [4, 5, 0]])
-    np.testing.assert_array_equal(layout.fold({"note": np.array([1.0, 2.0, 4.0])}), [3.0])
 
 
 def test_a_document_lists_the_largest_first_and_sums_the_others() -> None:

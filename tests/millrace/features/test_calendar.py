@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pyarrow as pa
 import pytest
@@ -34,19 +34,6 @@ def test_hour_weekday_and_month_count_from_one() -> None:
     rows = pa.table({"at": [datetime.fromisoformat("1996-05-07T13:30"), datetime.fromisoformat("1969-12-28T23:59:59")]})
     assert when.encode(rows).tolist() == [[14, 2, 5], [24, 7, 12]]
     assert when.spec.cardinalities == (25, 8, 13)
-
-
-def test_a_time_in_a_zone_is_read_in_utc() -> None:
-    when = declared(Feature(name="when", calendar="seen", parts=("hour",)))
-    assert when.encode_one({"seen": "2024-03-01T00:30:00+02:00"}) == [23]
-    assert when.encode(pa.table({"seen": pa.array([datetime(2024, 3, 1, 5, tzinfo=UTC), None])})).tolist() == [[6], [0]]
-
-
-def test_the_hour_alone_is_watched() -> None:
-    when = declared(Feature(name="when", calendar="at"))
-    rows = pa.table({"at": [datetime.fromisoformat("1996-05-07T13:30")]})
-    assert when.summarise(rows).to_pydict() == {"when.hour": [13]}
-    assert declared(Feature(name="when", calendar="at", parts=("month",))).watched == ()
 
 
 def test_several_features_share_the_tensor() -> None:

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import random
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,13 +9,10 @@ from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features import catalogue
-from millrace.features.category import Category
-from millrace.features.encoder import Encoder
 from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
 from millrace.workload.declaration import Feature
-from tests.millrace.features.conftest import FORMS
 
 TABLE = Table(
     name="rows",
@@ -57,17 +51,6 @@ def test_features_of_one_tensor_lie_side_by_side_in_declared_order() -> None:
     assert catalogue.columns(fitted) == ("hue", "m", "new", "n", "city")
 
 
-def test_a_tensor_of_one_feature_is_writable_as_others_are() -> None:
-    """torch warns of memory that it must not write."""
-    for name in ("n", "hue"):
-        [tensor] = catalogue.encode(declared(name), ROWS).values()
-        assert tensor.flags.writeable
-
-
-def test_what_the_training_rows_tell_is_open_before() -> None:
-    assert catalogue.signature(declared("city"))[0].cardinalities == (None,)
-
-
 @pytest.mark.parametrize(("name", "kind"), [("at", "timestamp"), ("raw", "binary")])
 def test_a_column_that_no_encoder_takes_is_refused_by_name(
     name: str, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -75,39 +58,6 @@ def test_a_column_that_no_encoder_takes_is_refused_by_name(
     monkeypatch.setattr(catalogue, "ENCODERS", {"number": Number, "image": Image})
     with pytest.raises(WorkloadError, match=f"{name}: expected .* encoders? .*number, image, got 'a {kind}'"):
         declared("n", name)
-
-
-def by_default(feature: Feature, table: Table) -> Encoder | None:
-    try:
-        return catalogue.declare([feature], table)[0]
-    except WorkloadError:
-        return None
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_order_of_the_catalogue_does_not_matter(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    forms = [(form.feature, form.table) for form in FORMS]
-    expected = [by_default(*form) for form in forms]
-    assert {found.kind for found in expected if found} >= {"number", "category", "boolean", "image", "history"}
-    names = random.Random(seed).sample(sorted(catalogue.ENCODERS), len(catalogue.ENCODERS))
-    monkeypatch.setattr(catalogue, "ENCODERS", {name: catalogue.ENCODERS[name] for name in names})
-    assert [by_default(*form) for form in forms] == expected
-
-
-class Hashed(Category):
-    """Another encoder for text, the default of no column."""
-
-    kind: ClassVar[str] = "hashed"
-    default_for: ClassVar[tuple[str, ...]] = ()
-
-
-def test_a_feature_may_name_another_encoder_than_its_kinds_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    for names in (("hashed", *catalogue.ENCODERS), (*catalogue.ENCODERS, "hashed")):
-        lines = catalogue.ENCODERS | {"hashed": Hashed}
-        with monkeypatch.context() as patch:
-            patch.setattr(catalogue, "ENCODERS", {name: lines[name] for name in names})
-            features = (Feature(name="city"), Feature(name="city", encoder="hashed"))
-            assert [type(found) for found in catalogue.declare(features, TABLE)] == [Category, Hashed]
 
 
 @pytest.mark.parametrize(

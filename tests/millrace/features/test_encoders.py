@@ -60,12 +60,6 @@ def test_every_encoder_takes_a_form_of_feature_and_says_which(kind: str) -> None
     )
 
 
-def test_a_tensor_has_the_axes_of_its_kind(case: Case) -> None:
-    spec = case.encoder.spec
-    assert len(spec.shape) == {"numbers": 1, "categories": 1, "text": 1, "image": 3, "history": 2}[spec.kind]
-    assert bool(spec.cardinalities) == (spec.kind in ("categories", "text"))
-
-
 def test_a_kind_of_column_is_the_default_of_one_encoder() -> None:
     defaults = [kind for encoder in catalogue.ENCODERS.values() for kind in encoder.default_for]
     assert len(set(defaults)) == len(defaults), "two encoders are the default of one kind of column"
@@ -188,33 +182,9 @@ def test_what_is_watched_are_columns_of_the_summary(case: Case, encoder: Encoder
     assert set(encoder.columns) <= set(case.form.table.names)
 
 
-def test_a_large_integer_rounds_as_that_of_json() -> None:
-    """Midway between two numbers of float32 but for 1: at once it rounds up, by way of float64 it does not."""
-    cell = 2**61 + 2**37 + 1
-    encoder = Number(name="x")
-    assert bits(encoder.encode(pa.table({"x": pa.array([cell], pa.int64())}))) == bits(
-        np.array([[encoder.encode_one({"x": float(cell)})[0]]], np.float32)
-    )
-
-
 def test_numbers_beyond_float32_become_infinite_in_a_table_as_the_contract_lets_them() -> None:
     """JSON refuses them before; a table holds what the contract let through."""
     assert np.isinf(Number(name="x").encode(pa.table({"x": [1e300]}))).all()
-
-
-def test_a_missing_number_is_nan_and_a_missing_category_zero() -> None:
-    rows = pa.table({"n": [1.5, None], "c": ["b", None], "b": [True, None]})
-    assert np.isnan(Number(name="n", optional=True).encode(rows)[1, 0])
-    words = Category(name="c", optional=True, words=("a", "b"))
-    assert words.encode(rows).tolist() == [[2], [0]]
-    assert Boolean(name="b", optional=True).encode(rows).tolist() == [[2], [0]]
-
-
-def test_listed_words_keep_the_order_of_the_contract_and_learnt_ones_that_of_the_alphabet() -> None:
-    listed = Category(name="c", words=("b", "a"))
-    rows = pa.table({"c": ["b", "a", "b", "c", None]})
-    assert listed.fit(rows) is listed
-    assert Category(name="c", learnt=True).fit(rows).words == ("a", "b", "c")
 
 
 def test_the_rarest_of_too_many_words_count_as_missing() -> None:

@@ -129,21 +129,9 @@ def test_a_join_that_reads_one_step_ahead_is_seen_by_the_test_above() -> None:
     assert PAST.encode(PAST.add_steps(table))[0, -1, 0] == 1
 
 
-def test_too_short_is_a_past_that_does_not_reach_the_oldest_step() -> None:
-    table = rows(("a", 0, 1), ("a", 1, 2), ("a", 2, 3), ("b", 2, 3), ("a", 7, 1), ("a", 13, 1))
-    # The row at 13 has none before it within six hours, twice the history.
-    assert PAST.is_too_short(table).tolist() == [True, True, False, True, False, True]
-    assert PAST.is_too_short(rows(("b", 3, 1)), rows(("b", 1, 1), ("a", 0, 1))).tolist() == [False]
-
-
 def test_of_two_rows_at_one_time_the_newer_table_counts() -> None:
     [[*_, known]] = PAST.encode(PAST.add_steps(rows(("a", 2, 9)), rows(("a", 2, 1))))[..., 0]
     assert known == 9
-
-
-def test_the_means_of_the_steps_are_watched_where_half_of_them_are_known() -> None:
-    table = PAST.add_steps(rows(("a", 0, 1), ("a", 1, 2), ("a", 2, 6), ("b", 9, None)))
-    assert PAST.summarise(table).to_pydict() == {"past.load": [None, 1.5, 3, None], "past.heat": [None, 15, 30, None]}
 
 
 @settings(deadline=None)

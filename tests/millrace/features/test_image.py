@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image as Picture
 
-from millrace.contract.row import check_row
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.jpeg import SCANS
 from millrace.contract.rules.pixels import Encoding
@@ -58,34 +57,6 @@ def test_a_request_and_a_table_give_the_same_bits(encoding: Encoding, channels: 
             np.testing.assert_array_equal(pixels, image.encode_one({"scan": cell}))
 
 
-@pytest.mark.parametrize(("encoding", "channels"), [("raw", 1), ("raw", 3), ("png", 1), ("png", 3)])
-def test_what_is_packed_without_loss_is_unpacked_without_loss(encoding: Encoding, channels: int) -> None:
-    pixels = noise(channels)
-    rows = pa.table({"scan": [packed(pixels, encoding)]})
-    np.testing.assert_array_equal(encoder(encoding, channels).encode(rows)[0], pixels)
-
-
-@pytest.mark.parametrize(("encoding", "channels"), ALL)
-def test_the_contract_takes_what_fits_and_refuses_the_rest(encoding: Encoding, channels: int) -> None:
-    table = Table(
-        name="rows",
-        columns=(Column(name="scan", kind="binary", rules=(ImageFormat(encoding=encoding, shape=(channels, 5, 7)),)),),
-    )
-    good = packed(noise(channels), encoding)
-    others = [
-        packed(noise(channels, 7, 5), encoding) if encoding != "raw" else good + b"\0",
-        packed(noise(4 - channels), encoding),
-        packed(noise(channels), {"raw": "png", "png": "jpeg", "jpeg": "png"}[encoding]),
-        good[:20],
-        b"",
-        b"\xff\xd8" + b"\xff\xe0\x00\x00" * 3,
-    ]
-    assert not check_row({"scan": base64.b64encode(good).decode()}, table)
-    for other in others:
-        [violation] = check_row({"scan": base64.b64encode(other).decode()}, table)
-        assert violation.reason == "image"
-
-
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
 def test_data_that_is_altered_behind_its_header_is_refused_by_the_container(encoding: Encoding) -> None:
     cell, image = packed(noise(3), encoding), encoder(encoding, 3)
@@ -112,12 +83,6 @@ def test_brightness_and_contrast_are_watched_instead_of_the_bytes() -> None:
     assert image.summarise(pa.table({"scan": pa.array([], pa.binary())})).num_rows == 0
 
 
-def test_an_artefact_keeps_the_encoder() -> None:
-    features = (encoder("png", 3),)
-    assert catalogue.from_documents(catalogue.to_documents(features)) == features
-    assert catalogue.signature(features)[0].shape == (3, 5, 7)
-
-
 def test_an_image_with_another_tensors_name_stops_at_synth() -> None:
     rules = (ImageFormat(encoding="raw", shape=(1, 1, 1)),)
     column = Column(name="numbers", kind="binary", required=True, rules=rules)
@@ -139,19 +104,6 @@ def test_an_image_that_may_be_missing_is_black_on_every_road(encoding: Encoding,
     assert not image.encode(rows.slice(1, 1)).any()
     assert image.decode(pa.table({"scan": [None, "text"]}))[1].tolist() == [False, False]
     assert image.takes(pa.table({"scan": pa.array([b"none", None], storage)})).tolist() == [False, True]
-
-
-def test_an_image_that_is_required_is_refused_where_it_is_missing() -> None:
-    rows, image = pa.table({"scan": pa.array([packed(noise(1), "raw"), None], pa.binary())}), encoder("raw", 1)
-    assert image.takes(rows).tolist() == [True, False]
-    with pytest.raises(ValueError, match="base64 text"):
-        image.encode_one({"scan": None})
-
-
-def test_bytes_that_are_no_image_have_no_encoder() -> None:
-    table = Table(name="rows", columns=(Column(name="scan", kind="binary", required=True),))
-    with pytest.raises(WorkloadError, match="scan: expected a binary column with the custom property image"):
-        catalogue.declare([Feature(name="scan")], table)
 
 
 def test_data_that_pillow_trips_over_is_no_image() -> None:

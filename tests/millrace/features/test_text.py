@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
-from millrace.features.free_text import MOST_CHARACTERS
-from millrace.features.text import BUCKETS, MOST_IDS, SHORT_TEXT, WORD_BUCKETS, Text
+from millrace.features.text import BUCKETS, SHORT_TEXT, WORD_BUCKETS, Text
 from millrace.workload.declaration import Feature
 
 REQUESTS = ["Book a table for two", "book a flight to Oslo", "what is the weather in Oslo?"]
@@ -42,11 +38,6 @@ def test_words_lie_below_all_other_ngrams() -> None:
         assert 0 < min(ids) <= max(ids) < BUCKETS
 
 
-def test_case_and_compatible_forms_are_one_word() -> None:
-    encoder = fitted(REQUESTS)
-    assert encoder.ids("ﬁne TABLE") == encoder.ids("fine table")
-
-
 def test_a_misspelt_word_shares_ngrams_of_characters_in_short_texts_only() -> None:
     short, long = fitted(REQUESTS), fitted(LONG)
     assert (short.is_short, long.is_short) == (True, False)
@@ -59,24 +50,10 @@ def test_the_order_of_words_matters() -> None:
         assert encoded(encoder, "dog bites man") != encoded(encoder, "man bites dog")
 
 
-def test_the_length_is_that_of_the_longest_text_within_a_bound() -> None:
-    encoder = fitted(REQUESTS)
-    assert encoder.length == max(len(Text(name="text").ids(text)) for text in REQUESTS)
-    many = fitted([" ".join(f"w{word}" for word in range(2 * MOST_IDS))])
-    assert many.length == MOST_IDS
-    assert fitted([None]).length == 1
-
-
 def test_a_missing_and_an_empty_text_have_no_ids() -> None:
     encoder = fitted(REQUESTS)
     found = encoder.encode(pa.table({"text": [None, "", "book"]}))
     assert found.any(axis=1).tolist() == [False, False, True]
-
-
-def test_what_follows_in_a_long_text_is_not_read() -> None:
-    encoder = Text(name="text")
-    text = "a " * MOST_CHARACTERS
-    assert encoder.ids(text) == encoder.ids(text + "b" * 10**6)
 
 
 def test_length_and_share_of_unknown_words_are_watched() -> None:
@@ -90,24 +67,7 @@ def test_length_and_share_of_unknown_words_are_watched() -> None:
     assert {name: values.tolist() for name, values in measured.items()} == found.to_pydict()
 
 
-def test_the_encoder_is_small_in_an_artefact() -> None:
-    encoder = fitted([" ".join(f"w{word}" for word in range(at, at + 200)) for at in range(0, 20_000, 200)])
-    assert len(json.dumps(catalogue.to_documents((encoder,)))) < 4096
-
-
-def test_a_column_with_listed_values_is_no_free_text() -> None:
-    listed = Column(name="text", kind="string", rules=(Allowed(("red", "blue")),))
-    with pytest.raises(WorkloadError, match="expected a column of text without validValues for the encoder text"):
-        catalogue.declare([Feature(name="text", encoder="text")], Table(name="rows", columns=(listed,)))
-
-
 def test_a_text_that_is_called_like_a_joined_tensor_is_refused() -> None:
     column = Column(name="numbers", kind="string")
     with pytest.raises(WorkloadError, match="another name than numbers or categories for a text, got 'numbers'"):
         catalogue.declare([Feature(name="numbers", encoder="text")], Table(name="rows", columns=(column,)))
-
-
-def test_text_is_not_the_default_of_any_column() -> None:
-    column = Column(name="text", kind="string")
-    [found] = catalogue.declare([Feature(name="text")], Table(name="rows", columns=(column,)))
-    assert found.kind == "category"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
 
-import numpy as np
 import pyarrow as pa
 
-from millrace.features import catalogue
-from millrace.features.tokens import FIRST, LONGEST, MOST_PIECES, START, UNKNOWN, Tokens
+from millrace.features.tokens import FIRST, LONGEST, START, UNKNOWN, Tokens
 
 LOWER = ["low low low low low", "lower lower", "newest newest newest newest newest newest", "widest widest widest"]
 """The example of Sennrich et al. 2016, figure 1."""
@@ -32,14 +29,6 @@ def test_the_most_frequent_pair_becomes_the_first_piece() -> None:
     assert len(set(encoder.pieces)) == len(encoder.pieces)
 
 
-def test_frequent_words_are_one_piece_and_new_ones_fall_apart() -> None:
-    encoder = fitted(LOWER)
-    assert pieces_of(encoder, "newest low") == [START + "newest", START + "low"]
-    # "lowest" was never there, its parts were.
-    assert pieces_of(encoder, "lowest") == [START + "low", "est"]
-    assert pieces_of(encoder, "löw") == [START, "l", "?", "w"]
-
-
 def test_the_pieces_of_a_text_are_its_characters_in_order() -> None:
     encoder = fitted(LOWER)
     for text in ("lowest newer we low", "west"):
@@ -59,19 +48,3 @@ def test_padding_follows_and_a_long_text_is_cut() -> None:
     assert encoder.encode_one({"text": "low"})[1:] == [0] * 14
     assert 0 not in encoder.encode_one({"text": "low " * 5000})
     assert fitted(["low " * 5000]).length == LONGEST
-
-
-def test_single_characters_are_watched_as_unknown() -> None:
-    encoder = fitted(LOWER)
-    found = encoder.summarise(pa.table({"text": ["newest low", "zzz", ""]}))
-    assert found["text.length"].to_pylist() == [2, 4, 0]
-    np.testing.assert_allclose(found["text.unknown"], [0, 1, 0])
-
-
-def test_the_pieces_are_bounded() -> None:
-    rng = random.Random(0)
-    texts = [" ".join("".join(rng.choices("abcdefghij", k=6)) for _ in range(20)) for _ in range(400)]
-    encoder = fitted(texts)
-    assert encoder.pieces is not None
-    assert encoder.characters < len(encoder.pieces) <= MOST_PIECES
-    assert len(json.dumps(catalogue.to_documents((encoder,)))) < 100_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from millrace.contract.kinds import Kind, to_float
 from millrace.contract.schema import Column, Table
-from millrace.files.cast import UNITS, _misfits, _outside, from_text
+from millrace.files.cast import UNITS, _misfits, _outside
 from tests.fuzz import examples
 from tests.millrace.files.conftest import Read
 
@@ -49,24 +48,6 @@ def test_a_nan_with_a_payload_is_no_number_whatever_its_neighbours(text: str, ki
         found = read(f"x\n{text}\n1\n{neighbour}".encode(), table)
         assert [(row.line, row.reason) for row in found.unparsable][:1] == [(2, "type")]
         assert found.rows["x"].to_pylist()[0] == 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "text"),
-    [
-        ("timestamp", "2024-01-01T00:00:00Z"),
-        ("timestamp_utc", "2024-01-01T00:00:00"),
-        ("date", "2023-02-29"),
-        ("timestamp", "2024-04-31T00:00:00"),
-        ("int32", "2147483648"),
-        ("int64", "-9223372036854775809"),
-    ],
-)
-def test_a_text_that_is_wrong_in_every_row_costs_no_search(kind: Kind, text: str) -> None:
-    started = time.process_time()
-    _, wrong = from_text(pa.array([text] * 50_000 + [None]), kind)
-    assert wrong == list(range(50_000))
-    assert time.process_time() - started < 0.5
 
 
 WHOLE = ["int8", "uint8", "int32", "uint32", "int64", "uint64"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -191,31 +190,6 @@ def test_a_header_in_another_encoding_says_so(declared: str, written: str, told:
         read("kunde,übrig\na,b\n".encode(declared), table)
 
 
-@pytest.mark.parametrize(
-    ("declared", "came", "told"),
-    [(";", ",", "`;` between the names (`csv.delimiter` of the contract), got `,`"),
-     (",", "\t", "`,` between the names (`csv.delimiter` of the contract), got a tab")],
-)  # fmt: skip
-def test_a_header_with_another_delimiter_says_so(declared: str, came: str, told: str, read: Read) -> None:
-    columns = (Column(name="a", kind="string", required=True), Column(name="b", kind="int64"))
-    table = Table(name="rows", columns=columns, csv=CsvForm(delimiter=declared))
-    with pytest.raises(DropError, match=re.escape(f"foreign: expected {told}")):
-        read(f"b{came}a\n1{came}x\n".encode(), table)
-    with pytest.raises(DropError, match=re.escape(f"foreign: expected {told}")):
-        read(f"b{came}c\n1{came}x\n".encode(), table)
-    with pytest.raises(DropError, match="the columns a and"):
-        read(f"c{came}d\n1{came}x\n".encode(), table)
-
-
-def test_a_line_of_tabs_is_a_row(read: Read) -> None:
-    table = Table(
-        name="rows",
-        columns=(Column(name="a", kind="string"), Column(name="b", kind="int64")),
-        csv=CsvForm(delimiter="\t"),
-    )
-    assert read(b"a\tb\n\t\n  \nx\t1\n", table).rows["a"].to_pylist() == [None, "x"]
-
-
 def test_a_file_without_names_has_its_columns_by_their_places(read: Read) -> None:
     columns = (*COLUMNS[:2], Column(name="y", kind="string", label=True))
     table = Table(
@@ -226,34 +200,6 @@ def test_a_file_without_names_has_its_columns_by_their_places(read: Read) -> Non
         {"n": 2, "x": None, "y": "b", "_line": 2},
     ]
     assert read(b"1,..,2.5\n", table.without("y")).rows.num_rows == 1
-
-
-def test_a_renamed_column_is_told_first_with_its_remedy(read: Read) -> None:
-    """Of a column that must be there and of one that may be left out."""
-    must, may = Column(name="weight_kg", kind="float64", required=True), Column(name="depot", kind="string")
-    table = Table(name="rows", columns=(Column(name="x", kind="float64"), must, may))
-    told = r"expected each column once \(missing: 'weight_kg'; unknown: 'Weight', 'Depots'; left out: 'depot' "
-    remedy = (
-        r"\(did you mean 'weight_kg' and 'depot'\?\); in contract\.yaml, `physicalName` says .*\), of weight_kg and"
-    )
-    with pytest.raises(DropError, match=told + remedy):
-        read(b"x,Weight,Depots\n1,2,a\n", table)
-    with pytest.raises(DropError, match=r"each column once \(missing: 'weight_kg'\), of weight_kg and"):
-        read(b"x,depot\n1,a\n", table)
-
-
-@pytest.mark.parametrize(
-    ("header", "told"),
-    [
-        ("How Many,x,s,s,d", r"more than once: 's', 's'"),
-        ("How Many,n,x,s,d", r"more than once: 'How Many', 'n'"),
-        ("How Many,x,s,d,z", r"unknown: 'z'"),
-        ("x,y", "unknown"),
-    ],
-)
-def test_a_header_with_a_column_too_many_says_which(header: str, told: str, read: Read) -> None:
-    with pytest.raises(DropError, match=told):
-        read(f"{header}\n1,2,3,4,5\n".encode(), table_of(CsvForm()))
 
 
 def test_generated_ids_are_made_of_bytes_and_line_and_times_keep_the_order(read: Read) -> None:

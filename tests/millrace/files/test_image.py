@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from datetime import UTC, datetime
 from io import BytesIO
@@ -140,58 +139,6 @@ def test_parquet_brings_images_in_parts_that_are_cut_by_bytes(tmp_path: Path) ->
     assert parts[0].rows["at"].to_pylist() == [AT] * parts[0].rows.num_rows
 
 
-def test_a_generated_column_is_not_expected_of_a_file_and_any_other_required_one_is(tmp_path: Path) -> None:
-    plain = Table(name="rows", columns=(*TABLE.columns[:2], Column(name="age", kind="int64", required=True)))
-    [part] = read(b"id,age\nx,4\n", tmp_path, plain)
-    assert part.rows["at"].to_pylist() == [AT]
-    with pytest.raises(DropError, match="columns"):
-        read(b"id,at\nx,2024-01-01T00:00:00Z\n", tmp_path, plain)
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "is_good"),
-    [
-        ("timestamp", "event_time", True),
-        ("timestamp", "now", False),
-        ("string", "event_time", False),
-        ("timestamp", "prediction_id", False),
-    ],
-)
-def test_only_a_timestamp_is_generated_by_the_event_time(kind: str, value: str, is_good: bool, tmp_path: Path) -> None:
-    column = {"name": "at", "logicalType": kind, "customProperties": [{"property": "generated", "value": value}]}
-    label = {"name": "y", "logicalType": "boolean", "customProperties": [{"property": "role", "value": "label"}]}
-    document = {"schema": [{"name": name, "properties": [column, label]} for name in ("rows", "labels")]}
-    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(document))
-    if is_good:
-        assert load_contract(tmp_path).rows.column("at").is_generated
-        return
-    with pytest.raises(WorkloadError, match="event_time or row_order, on a timestamp"):
-        load_contract(tmp_path)
-
-
-def test_two_images_of_one_name_in_two_folders_are_two_rows(tmp_path: Path) -> None:
-    names = ("a/1.png", "b/1.png", "1.png", "a.b/1")
-    found = [read(png(), tmp_path, of=origin(name))[0].rows["id"][0].as_py() for name in names]
-    assert found == ["a/1", "b/1", "1", "a.b/1"]
-
-
-def test_objects_of_a_manifest_are_fetched_together(tmp_path: Path) -> None:
-    """Each waits until another is being fetched too: one after the other, the first would wait for ever."""
-    together = threading.Barrier(2, timeout=20)
-
-    def fetch(key: str, version_id: str) -> bytes:
-        together.wait()
-        return png() + key.encode()
-
-    lines = [{"id": f"{n}", "scan": {"object": f"{n}", "version_id": "v"}} for n in range(40)]
-    drop = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    rows = pa.concat_tables(
-        [part.rows for part in read(drop, tmp_path, of=Origin(name="m", at=AT, digest="", fetch=fetch))]
-    )
-    assert rows["id"].to_pylist() == [line["id"] for line in lines]
-    assert rows["scan"].to_pylist() == [png() + str(line["id"]).encode() for line in lines]
-
-
 @pytest.mark.parametrize("named", [3, 4])
 def test_a_manifest_of_too_many_objects_is_refused_before_any_is_fetched(named: int, tmp_path: Path) -> None:
     fetched: list[str] = []
@@ -244,12 +191,6 @@ def test_an_image_of_fillers_alone_is_looked_through_at_once(filler: bytes) -> N
     started = time.process_time()
     assert read_jpeg(memoryview(b"\xff\xd8" + filler * (MOST_BYTES // len(filler) - 1))) is None
     assert time.process_time() - started < 0.1
-
-
-def test_fillers_and_metadata_before_the_frame_are_passed_over() -> None:
-    plain = jpeg(progressive=False)
-    filled = plain[:2] + b"\xff\x01" + b"\xff" * 999 + b"\xff\xe1\x00\x02" * 99 + b"\xff" * 9 + plain[2:]
-    assert read_jpeg(filled) == read_jpeg(plain) is not None
 
 
 @pytest.mark.parametrize("progressive", [False, True])

@@ -57,15 +57,3 @@ def test_a_row_with_a_cell_of_a_wrong_type_has_its_key(written: Callable[[Path],
     written(tmp_path / "drop")
     header = written is as_csv
     assert keys(tmp_path / "drop") == {line + header: key for line, key in KEYS.items()}
-
-
-def test_a_line_with_a_field_too_many_has_its_key(tmp_path: Path) -> None:
-    lines = [{"shop": "a", "day": "2024-05-06", "x": 1}, {"Shop No": "\ud800", "day": "2024-05-06", "x": 1}, [1]]
-    (tmp_path / "drop").write_text("\n".join(map(json.dumps, lines)))
-    assert keys(tmp_path / "drop") == {1: "a, 2024-05-06", 2: "\\ud800, 2024-05-06", 3: ""}
-
-
-def test_rows_of_a_table_without_a_key_have_none(tmp_path: Path) -> None:
-    as_csv(tmp_path / "drop")
-    table = Table(name="rows", columns=TABLE.columns)
-    assert set(keys(tmp_path / "drop", table).values()) == {""}

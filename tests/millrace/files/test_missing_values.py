@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -83,26 +82,6 @@ def test_numbers_with_decimals(kind: str, last: float, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["float64", "float32", "int64"])
-def test_zero_has_no_sign(kind: str, tmp_path: Path) -> None:
-    found = verdicts(tmp_path, table_of(kind, words=("0",)), [-0.0, 0.0, 1.0], pa.float64())
-    assert found["csv"][:2] == found["json"][:2] == found["parquet"][:2] == found["request"][:2] == [None, None]
-    assert found["parquet"][2] == 1
-
-
-def test_large_whole_numbers_are_told_apart(tmp_path: Path) -> None:
-    """A float64 holds none of them."""
-    last = 2**63 - 1
-    found = verdicts(tmp_path, table_of("int64", words=(str(last),)), [last, last - 1, last - 407, 1], pa.int64())
-    assert found == {each: [None, last - 1, last - 407, 1] for each in ("csv", "json", "parquet", "request")}
-
-
-def test_the_nearest_number_of_a_small_float(tmp_path: Path) -> None:
-    table = table_of("float32")
-    pq.write_table(pa.table({"id": ["a"], "x": pa.array([0.1], pa.float32())}), tmp_path / "small")
-    assert read(tmp_path / "small", table) == [None]
-
-
 def test_numbers_are_written_as_the_contract_says(tmp_path: Path) -> None:
     table = table_of("float64", CsvForm(delimiter=";", decimal=",", thousands="."), ("-1.000,5",))
     assert table.column("x").missing_numbers == {-1000.5}
@@ -112,14 +91,6 @@ def test_numbers_are_written_as_the_contract_says(tmp_path: Path) -> None:
 
 
 TIMES = ("?", "1900-01-01", "9999-12-31T00:00:00")
-
-
-@pytest.mark.parametrize("stored", [pa.date32(), pa.date64(), pa.string()], ids=str)
-def test_days(stored: pa.DataType, tmp_path: Path) -> None:
-    found = verdicts(tmp_path, table_of("date", words=TIMES), ["1900-01-01", "2024-05-06", "9999-12-31"], stored)
-    days = [None, date(2024, 5, 6), date(9999, 12, 31)]
-    in_request = [None, "2024-05-06", "9999-12-31"]
-    assert found == {"csv": days, "json": days, "parquet": days, "request": in_request}, "a clock is no day"
 
 
 @pytest.mark.parametrize("stored", [pa.timestamp("us"), pa.timestamp("ms"), pa.string()], ids=str)
@@ -144,24 +115,6 @@ def test_times_are_written_as_the_contract_says(tmp_path: Path) -> None:
     assert read(tmp_path / "csv", table) == [None, datetime(2024, 5, 6, tzinfo=UTC)]
     assert [as_declared({"x": cell}, table)["x"] for cell in cells] == [None, "2024-05-06T00:00:00+00:00"]
     assert as_declared({"x": "1900-01-01T00:00:00Z"}, table) == {"x": None}
-
-
-def test_words_mean_nothing_else(tmp_path: Path) -> None:
-    """Not in a column of texts, nor NaN, nor true."""
-    assert table_of("string").column("x").missing_numbers == frozenset()
-    nan = table_of("float64", words=("NaN", "1"))
-    assert nan.column("x").missing_numbers == {1.0}
-    assert not nan.column("x").means_missing(True)
-
-
-def test_a_decimal_is_the_number_of_its_digits(tmp_path: Path) -> None:
-    """Arrow casts 4.8 to 4.800000000000001, which is no 4.8, and 5.599999999999999 to 5.6."""
-    table = table_of("float64", words=("4.8", "-99.99", "5.6"))
-    cells = [Decimal("4.8"), Decimal("-99.99"), Decimal("5.599999999999999"), Decimal("1")]
-    path = tmp_path / "drop"
-    ids = pa.array(list("abcd"))
-    pq.write_table(pa.table({"id": ids, "x": pa.array(cells, pa.decimal128(38, 19))}), path)
-    assert read(path, table) == [None, None, 5.599999999999999, 1.0]
 
 
 def test_what_is_missing_is_found_before_it_is_rounded(tmp_path: Path) -> None:

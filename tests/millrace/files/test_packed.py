@@ -9,8 +9,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.schema import Column, Table
@@ -49,14 +47,6 @@ def test_packed_rows_are_those_of_the_plain_file_line_by_line(kind: str, read: R
     assert [row.line for row in packed.unparsable] == [5]
 
 
-@pytest.mark.parametrize("kind", PACK)
-def test_any_format_may_be_packed(kind: str, read: Read) -> None:
-    made = io.BytesIO()
-    pq.write_table(pa.table({"n": pa.array([1], pa.int32()), "s": ["a"]}), made)
-    for data in (b'{"n": 1, "s": "a"}\n', made.getvalue()):
-        assert read(PACK[kind](data), TABLE).rows.drop_columns("_line").to_pylist() == [{"n": 1, "s": "a"}]
-
-
 @pytest.mark.parametrize("tool", ["gzip", "zip"])
 def test_the_tools_that_people_have_are_read(tool: str, read: Read, tmp_path: Path) -> None:
     if not shutil.which(tool):
@@ -66,15 +56,6 @@ def test_the_tools_that_people_have_are_read(tool: str, read: Read, tmp_path: Pa
     subprocess.run(command, cwd=tmp_path, check=True)
     [made] = tmp_path.glob("rows.csv.*")
     assert read(made.read_bytes(), TABLE).rows.equals(read(CSV, TABLE).rows)
-
-
-def test_gzip_files_behind_each_other_are_one(read: Read) -> None:
-    assert read(gzip.compress(CSV) + gzip.compress(b"7,z\n"), TABLE).rows["n"].to_pylist() == [1, 2, 7]
-
-
-def test_what_systems_put_into_a_zip_file_is_no_table(read: Read) -> None:
-    data = zipped(**{"data/": b"", "data/rows.csv": CSV, "__MACOSX/data/._rows.csv": b"\0", "data/.DS_Store": b"\0"})
-    assert read(data, TABLE).rows["n"].to_pylist() == [1, 2]
 
 
 def flipped(data: bytes) -> bytes:
@@ -109,15 +90,6 @@ def with_long_list() -> bytes:
             (member := zipfile.ZipInfo(f"{number}.csv")).comment = bytes(2**16 - 1)
             archive.writestr(member, b"")
     return made.getvalue()
-
-
-@pytest.mark.parametrize("name", ["a" * 300 + ".csv", "ü" * 200 + ".csv", ""], ids=["long", "long in bytes", "empty"])
-def test_the_name_within_does_not_matter(name: str, read: Read) -> None:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
-        (member := zipfile.ZipInfo("x")).filename = name  # its constructor takes no empty name
-        archive.writestr(member, CSV)
-    assert read(made.getvalue(), TABLE).rows.equals(read(CSV, TABLE).rows)
 
 
 @pytest.mark.parametrize(

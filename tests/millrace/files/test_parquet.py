@@ -94,15 +94,6 @@ def test_each_encoding_of_bad_utf_8_costs_the_same_row(encoding: str, tmp_path: 
     assert (rows["s"].to_pylist(), wrong) == (["good", None], [2])
 
 
-def test_a_column_of_a_dictionary_that_goes_on_in_differences_is_read(tmp_path: Path) -> None:
-    """Some writers begin with a dictionary and, when it is full, go on with DELTA_BYTE_ARRAY."""
-    first = written(tmp_path / "a", ["x", "y"], [b"1", b"2"], **by_encoding("dictionary"))
-    second = written(tmp_path / "b", ["z", "zz"], [b"3", b"4"], **by_encoding("DELTA_BYTE_ARRAY"))
-    assert [pages_of(path, ["s"], most=9)["s"][0].words for path in (first, second)] == [2, 0]
-    for path, texts in ((first, ["x", "y"]), (second, ["z", "zz"])):
-        assert read(path)[0]["s"].to_pylist() == texts
-
-
 @pytest.mark.parametrize("encoding", TEXTS)
 @pytest.mark.parametrize(("column", "most"), [("s", Limits().line_bytes), ("b", Limits().cell_bytes)])
 def test_a_cell_has_a_largest_size(column: str, most: int, encoding: str, tmp_path: Path) -> None:
@@ -135,22 +126,6 @@ def test_a_cell_of_megabytes_among_small_ones_is_refused_within_little_memory(
     assert error.reason == "too_large"
     assert "in the column s, row" in error.expected
     assert counted.max_memory() < 64 * MIB
-
-
-def test_many_repetitions_of_a_long_text_are_read_in_parts_of_few(tmp_path: Path, pool: pa.MemoryPool) -> None:
-    """DELTA_BYTE_ARRAY says of each of them that it is the one before, which takes a bit."""
-    texts = pa.array(["a" * 100_000]).take(pa.array([0] * 1_000, pa.int32()))
-    columns = {"s": texts, "b": pa.nulls(1_000, pa.binary()), "n": pa.array(range(1_000))}
-    path = tmp_path / "drop"
-    pq.write_table(pa.table(columns), path, compression="zstd", **by_encoding("DELTA_BYTE_ARRAY"))
-    del texts, columns
-    assert path.stat().st_size < 50_000
-    pa.set_memory_pool(counted := pa.proxy_memory_pool(pool))
-    sizes = [part.rows.nbytes for part in read_drop(path, TABLE, Limits(batch_bytes=4 * MIB))]
-    assert sum(sizes) > 100_000_000
-    assert max(sizes) < 5 * MIB
-    assert counted.max_memory() < 30 * MIB
-    assert refusal(path, Limits(decoded_bytes=99_000_000)).reason == "too_large"
 
 
 def unsigned(number: int) -> bytes:
@@ -229,26 +204,6 @@ def test_the_pages_are_those_that_arrow_wrote(tmp_path: Path) -> None:
         words = sum({page.first // 1_000: page.words_size for page in pages}.values())
         unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
         assert 0 < unpacked - sum(page.size for page in pages) - words < 60 * (len(pages) + 3), name
-
-
-def test_times_of_the_old_form_are_those_of_any_day(tmp_path: Path) -> None:
-    """Spark writes INT96: read as nanoseconds the year 9999 would be 1816."""
-    table = Table(name="rows", columns=(Column(name="at", kind="timestamp"),))
-    times = [datetime(2020, 1, 1, 0, 0, 0, 123456), datetime(9999, 12, 31), datetime(1, 1, 1)]
-    path = tmp_path / "drop"
-    pq.write_table(pa.table({"at": times}), path, use_deprecated_int96_timestamps=True)
-    (part,) = read_drop(path, table)
-    assert (part.rows["at"].to_pylist(), part.unparsable) == (times, ())
-
-
-def test_a_column_that_is_not_read_may_be_of_the_old_form(tmp_path: Path) -> None:
-    """A struct's field is no column, though it has the name of one."""
-    table = Table(name="rows", columns=(Column(name="at", kind="string"),), ignored=("more",))
-    path = tmp_path / "drop"
-    inner = pa.StructArray.from_arrays([pa.array([datetime(9999, 12, 31)])], ["at"])
-    pq.write_table(pa.table({"at": ["x"], "more": inner}), path, use_deprecated_int96_timestamps=True)
-    (part,) = read_drop(path, table)
-    assert part.rows["at"].to_pylist() == ["x"]
 
 
 def test_nanoseconds_of_the_old_form_are_not_cut_off(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 # ruff: noqa: DTZ001
 
 import json
-import time
 from csv import reader
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,11 +17,10 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column, Table
 from millrace.errors import DropError
 from millrace.files import csv
-from millrace.files.lines import BOM, blocks
+from millrace.files.lines import blocks
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import format_of, read_drop
 from tests.fuzz import examples
-from tests.millrace.files.conftest import Read
 
 TABLE = Table(
     name="rows",
@@ -97,39 +94,11 @@ def test_a_broken_csv_line_costs_one_row(line: bytes, reason: str, tmp_path: Pat
         assert parsed.unparsable[0].raw == line.decode().rstrip("\n")
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("within", ["\n", "\r\n", "\n\r\n", "\r\n\r\n"])
-@pytest.mark.parametrize("limits", [None, SMALL], ids=["whole", "blocks"])
-def test_line_ends_within_a_cell_stay_as_they_are(end: str, within: str, limits: Limits | None, tmp_path: Path) -> None:
-    rows = [f'2020-01-{day:02},{day},0.5,"a{within}b"' for day in (1, 2, 3)]
-    parsed = parse(end.join(["at,n,x,s", *rows, ""]).encode(), tmp_path, limits)
-    assert parsed.rows["s"].to_pylist() == [f"a{within}b"] * 3
-    assert parsed.unparsable == ()
-
-
-def test_a_quoted_cell_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
-    parsed = parse(HEAD + b'2020-01-01T00:00:00,1,0.5,"a, ""b""\nc"\n' + GOOD, tmp_path)
-    assert parsed.rows["s"].to_pylist() == ['a, "b"\nc', "a"]
-    assert parsed.rows["_line"].to_pylist() == [2, 4]
-
-
 def test_a_record_may_cross_a_block(tmp_path: Path) -> None:
     line = b'2020-01-01T00:00:00,1,0.5,"a\nb"\n'
     parsed = parse(HEAD + line * 20, tmp_path, SMALL)
     assert (parsed.rows.num_rows, parsed.unparsable) == (20, ())
     assert parsed.rows["_line"].to_pylist() == list(range(2, 42, 2))
-
-
-def test_a_misspelt_field_of_a_json_line_is_named_with_the_column_that_was_meant(tmp_path: Path) -> None:
-    columns = (Column(name="at", kind="timestamp"), Column(name="Kategorie", kind="string"))
-    path = tmp_path / "drop"
-    path.write_text('{"Kategrie": "a"}\n{"at": null, "\\ud800": 1}\n' + "".join(f'{{"at{n}": 1}}\n' for n in range(99)))
-    (part,) = read_drop(path, Table(name="rows", columns=columns))
-    found = [row.violations[0] for row in part.unparsable]
-    assert (found[0].column, found[0].got) == ("Kategrie", "'Kategrie'")
-    assert found[0].expected == "one of at, Kategorie (did you mean 'Kategorie'?)"
-    assert found[1].column is None, "half a surrogate pair is no text"
-    assert sum("did you mean" in one.expected for one in found) == 16, "of some names only: it takes its time"
 
 
 @pytest.mark.parametrize(
@@ -223,17 +192,6 @@ def test_limits_hold(tmp_path: Path) -> None:
     assert parse(bomb, tmp_path).rows.num_rows == 10_000
 
 
-@pytest.mark.parametrize("quoted", [b"", b'2020-01-02,1,0.5,"b"\n'], ids=["plain", "quotes"])
-@pytest.mark.parametrize("length", [131_073, 2**20 - 23, 2**20, 3 * 2**20 // 2])
-def test_a_long_cell_has_one_verdict_whatever_its_neighbours(length: int, quoted: bytes, tmp_path: Path) -> None:
-    data = HEAD + b"2020-01-01,1,0.5," + b"a" * length + b"\n" + quoted + GOOD
-    if 17 + length > Limits().line_bytes:
-        assert refused(data, tmp_path) == "too_large"
-    else:
-        parsed = parse(data, tmp_path)
-        assert (len(parsed.rows["s"][0].as_py()), parsed.unparsable) == (length, ())
-
-
 @settings(max_examples=examples(200), deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 70), max_size=12),
@@ -261,23 +219,6 @@ def test_a_text_may_begin_with_many_blank_lines(tmp_path: Path) -> None:
     assert parse(b"\r\n" * 200_000 + b'{"at": "2020-01-01"}\n', tmp_path).rows["_line"].to_pylist() == [200_001]
     assert refused(b"\n" * 200_000 + b'[{"at": 1}]', tmp_path) == "foreign"
     assert refused(b"\n" * 200_000, tmp_path) == "empty"
-
-
-@pytest.mark.parametrize("kind", [pa.decimal128(20, 5), pa.decimal256(60, 5)], ids=str)
-def test_a_decimal_is_the_nearest_number(kind: pa.DataType, tmp_path: Path) -> None:
-    texts = ["647033.80600", "0.10000", "-12345678.12345", None, "0.00001"]
-    at = pa.array([datetime(2020, 1, day) for day in range(1, 6)], pa.timestamp("us"))
-    data = parquet(tmp_path, at=at, x=pa.array([text and Decimal(text) for text in texts], kind))
-    assert parse(data, tmp_path).rows["x"].to_pylist() == [text and float(text) for text in texts]
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("+5", 5), ("+0005", 5), ("-5", -5), ("+0x10", None), ("+-5", None), ("++5", None)]
-)
-def test_an_integer_may_have_a_plus_as_a_float_may(text: str, number: int | None, tmp_path: Path) -> None:
-    for neighbours in (b"", b"2020-01-03,z,1,a\n"):
-        parsed = parse(HEAD + GOOD + b"2020-01-02," + text.encode() + b",+1.5,a\n" + neighbours, tmp_path)
-        assert parsed.rows["n"].to_pylist()[1:] == ([] if number is None else [number])
 
 
 @pytest.mark.parametrize("kind", [pa.binary_view(), pa.large_binary(), pa.binary(3)], ids=str)
@@ -358,43 +299,11 @@ def test_no_line_of_json_is_lost(values: list[object], tmp_path_factory: pytest.
     assert parsed.rows.num_rows + len(parsed.unparsable) == come
 
 
-@pytest.mark.parametrize("limits", [Limits(), SMALL], ids=["one block", "many blocks"])
-@pytest.mark.parametrize("quoted", ["", '2020-01-04,1,0.5,"b"\n'], ids=["plain", "quotes"])
-def test_a_byte_order_mark_within_a_file_is_part_of_its_cell(quoted: str, limits: Limits, tmp_path: Path) -> None:
-    lines = "".join(f"\ufeff{day},1,0.5,2020-01-0{day}\n" for day in (1, 2, 3))
-    parsed = parse(f"\ufeffs,n,x,at\n{lines}".encode() + quoted.encode(), tmp_path, limits)
-    assert parsed.rows["s"].to_pylist()[:3] == ["\ufeff1", "\ufeff2", "\ufeff3"]
-
-
-def test_a_column_100_000_times_is_refused_at_once(tmp_path: Path) -> None:
-    started = time.process_time()
-    assert refused(b"n," * 100_000 + b"at\n", tmp_path) == "columns"
-    assert time.process_time() - started < 1
-
-
 def csv_table(names: str, *, encoding: str = "utf-8", has_header: bool = True) -> Table:
     """All texts."""
     columns = tuple(names.split(","))
     form = CsvForm(encoding=encoding, columns=() if has_header else columns)
     return Table(name="rows", columns=tuple(Column(name=name, kind="string") for name in columns), csv=form)
-
-
-@pytest.mark.parametrize("header", ["ORCID,y", "[kWh] e,y", "{x},y", "%PDF,y", "PAR1,y"])
-def test_a_header_may_begin_as_another_format_does(header: str, tmp_path: Path) -> None:
-    (tmp_path / "drop").write_text(f"{header}\na,1\n")
-    [part] = read_drop(tmp_path / "drop", csv_table(header))
-    assert part.rows.to_pylist() == [{**dict(zip(header.split(","), ["a", "1"], strict=True)), "_line": 2}]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
-@pytest.mark.parametrize("cell", ["{x}", "[x]", "[1]", "ORCA", "%PDF", "PAR1", "ÿþa", "þÿ", "ÿØa", "\0"])
-def test_a_cell_of_a_file_without_header_may_begin_as_another_format_does(
-    cell: str, encoding: str, tmp_path: Path
-) -> None:
-    (tmp_path / "drop").write_bytes(f"{cell},1\r\nb,2\r\n".encode(encoding))
-    [part] = read_drop(tmp_path / "drop", csv_table("e,y", encoding=encoding, has_header=False))
-    assert part.rows["e"].to_pylist() == (["b"] if cell == "\0" else [cell, "b"])
-    assert [(row.line, row.reason) for row in part.unparsable] == ([(1, "encoding")] if cell == "\0" else [])
 
 
 @pytest.mark.parametrize("has_header", [True, False])
@@ -434,32 +343,6 @@ def test_a_header_of_other_names_is_told_as_one(first: str, tmp_path: Path) -> N
     assert (caught.value.reason, first in str(caught.value)) == ("columns", True)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-@pytest.mark.parametrize("order", ["le", "be"])
-def test_another_encoding_is_named(encoding: str, order: str, tmp_path: Path) -> None:
-    (tmp_path / "drop").write_bytes("\ufeffe,y\na,1\n".encode(f"{encoding}-{order}"))
-    with pytest.raises(DropError, match=f"expected UTF-8, got {encoding.upper()}"):
-        list(read_drop(tmp_path / "drop", csv_table("e,y")))
-
-
-def test_json_lines_of_as_many_commas_as_a_file_without_header_has_are_json(tmp_path: Path) -> None:
-    (tmp_path / "drop").write_text('{"e": "a", "y": "1"\n{"e": "b", "y": "2"}\n')
-    [part] = read_drop(tmp_path / "drop", csv_table("e,y", has_header=False))
-    assert (part.rows["e"].to_pylist(), [row.reason for row in part.unparsable]) == (["b"], ["json"])
-
-
-@pytest.mark.parametrize(
-    ("head", "line"),
-    [(HEAD, b"1\n"), (HEAD, b",,1,\n"), (HEAD, b'"a\n'), (b"{}\n", b"{}\n"), (b"{}\n", b"1\n")],
-    ids=["width", "good", "quotes", "json", "no json"],
-)
-def test_short_lines_come_in_parts_of_few_rows(head: bytes, line: bytes, tmp_path: Path) -> None:
-    (tmp_path / "drop").write_bytes(head + line * 70_000)
-    sizes = [part.rows.num_rows + len(part.unparsable) for part in read_drop(tmp_path / "drop", TABLE)]
-    assert max(sizes) <= 65_536
-    assert sum(sizes) >= 70_000
-
-
 def test_a_wide_table_comes_in_parts_of_few_cells(tmp_path: Path) -> None:
     table = Table(name="rows", columns=tuple(Column(name=f"c{at}", kind="float64") for at in range(500)))
     (tmp_path / "lines").write_bytes(b"{}\n" * 5_000)
@@ -478,50 +361,6 @@ def test_a_parquet_file_of_tiny_row_groups_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b'[\n{"a":"1"},\n{"a":"2"}\n]', b'[\n{"a":"1"}', b'other\nx\n{"a":"1"}\n', b'<a>\n{"a":"1"}\n</a>']
-)
-def test_an_object_on_a_line_makes_no_json_lines(read: Read, data: bytes) -> None:
-    with pytest.raises(DropError, match="foreign"):
-        read(data, Table(name="rows", columns=(Column(name="a", kind="string"),)))
-
-
-@pytest.mark.parametrize("head", [BOM, b""])
-def test_json_lines_without_a_header_to_expect_are_json_lines(read: Read, head: bytes) -> None:
-    columns = tuple(Column(name=name, kind="string") for name in ("a", "b"))
-    table = Table(name="rows", columns=columns, csv=CsvForm(columns=("a", "b"), quote=""))
-    for long, blank in (("x" * 100_000, b""), ("x" * 100_000, b"\n"), ("x", b"\n")):
-        data = head + blank + b'{ "a": "' + long.encode() + b'", "b": "y"}\n'
-        assert read(data, table).rows["b"].to_pylist() == ["y"]
-
-
-@pytest.mark.parametrize("bad", [b'{"a":"x\0"}', b'["x"]', b'"a":"x"}', b"null"])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_broken_line_of_json_costs_itself_wherever_it_stands(read: Read, bad: bytes, place: int) -> None:
-    table = Table(name="rows", columns=(Column(name="a", kind="string"),))
-    for lines in ([b'{"a":"1"}', b'{"a":"2"}'], [b'{"a":"1"}']):
-        good = len(lines)
-        lines.insert(place, bad)
-        parsed = read(b"\n".join(lines), table)
-        assert parsed.rows.num_rows == good
-        assert [row.line for row in parsed.unparsable] == [lines.index(bad) + 1]
-
-
-def test_where_a_line_of_json_breaks_is_told_within_it(read: Read) -> None:
-    table = Table(name="rows", columns=(Column(name="a", kind="string"),))
-    (refused,) = read(b'{"a":"1"}\n{"a":"2"}\n{"a":}\n', table).unparsable
-    assert (refused.line, refused.violations[0].got) == (3, "'Expecting value at column 6'")
-    assert refused.violations[0].expected == "a JSON object"
-    first, *_ = read(b'{"a":"1"}\n{\n  "a":"2"\n}\n', table).unparsable
-    assert (first.line, first.violations[0].expected) == (2, "a JSON object, the whole of it on one line")
-
-
-def test_columns_that_may_all_be_missing_are_named_as_such(read: Read) -> None:
-    table = Table(name="rows", columns=(Column(name="a", kind="string"), Column(name="b", kind="string")))
-    with pytest.raises(DropError, match="expected the columns some of a, b, got"):
-        read(b"x,y\n1,2\n", table)
-
-
-@pytest.mark.parametrize(
     ("text", "is_lines"),
     [
         (b'[1,2\n{"k": 1}\n{"k": 2}\n', True),
@@ -537,11 +376,3 @@ def test_a_broken_first_line_with_a_bracket_is_no_list(text: bytes, is_lines: bo
     else:
         with pytest.raises(DropError, match="a JSON list"):
             format_of(text)
-
-
-def test_of_a_first_row_in_place_of_names_only_hints_are_shown(read: Read) -> None:
-    """Its cells may be of people, and the refusal stands in logs and on pages."""
-    table = Table(name="rows", columns=(Column(name="a", kind="string"),))
-    with pytest.raises(DropError) as refused:
-        read(b"Zoe Secretperson,zoe@example.org,55\n", table)
-    assert refused.value.got == "3 other names, 'Zoe…, zoe…, 55'"

@@ -154,17 +154,6 @@ def test_a_pattern_that_does_not_say_one_time_is_refused(pattern: str, kind: Kin
         TimeFormat(pattern).check(kind)
 
 
-def test_the_misfit_says_the_pattern(read: Read) -> None:
-    at = Column(name="at", kind="date", time_format=TimeFormat("MM/dd/yyyy"))
-    table = Table(name="rows", columns=(at, Column(name="n", kind="int64")))
-    parsed = read(b"at,n\n07/04/2024,1\n02/30/2024,2\n7/4/24,3\n07/05/2024,4\n", table)
-    assert parsed.rows["n"].to_pylist() == [1, 4]
-    assert [row.detail for row in parsed.unparsable] == [
-        "at: expected a date written as MM/dd/yyyy, got '02/30/2024'",
-        "at: expected a date written as MM/dd/yyyy, got '7/4/24'",
-    ]
-
-
 def test_two_digits_are_years_of_this_century_and_offsets_are_turned_to_utc() -> None:
     assert TimeFormat("M/d/yy").parse("7/4/57", "date").year == 2057
     found = TimeFormat("dd.MM.yyyy HH:mm XXX").parse("01.01.2024 00:30 +02:00", "timestamp_utc")
@@ -203,16 +192,3 @@ def test_an_accepted_text_is_what_the_pattern_writes(
             continue
         assert isinstance(read, datetime)
         assert write_time(read, words) == tried
-
-
-@pytest.mark.parametrize(
-    "text", ["1/2/2024", "01/2/2024", "1/02/2024", "01/02/24", "01/02/2024x", "13/01/2024", "02/30/2024"]
-)
-def test_two_letters_are_two_digits(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\d|month"):
-        TimeFormat("MM/dd/yyyy").parse(text, "date")
-
-
-@pytest.mark.parametrize("pattern", ["yyyy-MM-dd", "uuuu-MM-dd HH:mm:ss.SSS", "yyyy-MM-dd'T'HH", "yyyy-M-d"])
-def test_a_pattern_that_iso_reads_alike_or_not_at_all_is_one(pattern: str) -> None:
-    TimeFormat(pattern).check("timestamp")

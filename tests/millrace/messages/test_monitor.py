@@ -44,12 +44,6 @@ def report(*windows: WindowReport, as_of: datetime | None = None) -> MonitorRepo
     )
 
 
-def test_the_largest_ratio_is_the_metric() -> None:
-    found = report(window(0, ratio=0.3, error_ratio=0.9), window(1, ratio=1.7), window(2, ratio=None, error_ratio=0.4))
-    assert (DRIFT.ratio(found), ERROR.ratio(found)) == (1.7, 0.9)
-    assert found.judged == 2
-
-
 def test_what_was_not_judged_is_no_number() -> None:
     found = report(window(0, ratio=None), window(1, input=None))
     assert (DRIFT.ratio(found), ERROR.ratio(found)) == (None, None)
@@ -68,10 +62,6 @@ def test_the_error_waits_for_labels_and_gives_up_at_last() -> None:
     assert report(window(0, error=None), window(1)).error_cursor == NEW_YEAR + 2 * WEEK
     assert report(window(0, error=None), window(1, settled=False)).error_cursor == NEW_YEAR + WEEK
     assert report(window(0, error=None)).error_cursor is None
-
-
-def test_a_first_run_without_labels_remembers_where_they_are_missing() -> None:
-    assert report(window(0, settled=False), window(1, settled=False)).error_cursor == NEW_YEAR
 
 
 def test_round_trip_and_damage() -> None:

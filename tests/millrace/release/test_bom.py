@@ -12,10 +12,9 @@ from millrace.artefact.pretrained import PretrainedOrigin
 from millrace.console.queries.cards import invalid
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed, installed
-from millrace.evaluation.report import Evaluation
 from millrace.release.bom import bom_of
 from millrace.release.card import card_of
-from tests.millrace.release.test_card import REPORT, external, records
+from tests.millrace.release.test_card import external, records
 
 LIBRARIES = Installed(python="3.13.1", packages={"onnxruntime": "1.31.1", "Jinja2": "3.1.6", "torch": "2.13.0+cpu"})
 
@@ -62,16 +61,6 @@ def test_it_names_the_model_its_rows_its_images_and_its_libraries() -> None:
     assert by_type["library"] == ["pkg:pypi/jinja2@3.1.6", "pkg:pypi/onnxruntime@1.31.1", "pkg:pypi/torch@2.13.0%2Bcpu"]
 
 
-def test_the_libraries_are_those_of_the_image_that_evaluated_it() -> None:
-    """The serving image has four packages; which versions they have, nothing here says."""
-    made = document()
-    depends = {one["ref"]: one["dependsOn"] for one in made["dependencies"]}
-    assert set(depends) == {"model", "evaluation-image"}
-    assert len(depends["evaluation-image"]) == len(LIBRARIES.packages)
-    images = {one["bom-ref"]: one for one in made["components"] if one["type"] == "container"}
-    assert images["evaluation-image"]["hashes"] == [{"alg": "SHA-256", "content": "cd" * 32}]
-
-
 def test_an_external_model_depends_on_no_rows_and_no_training_of_ours() -> None:
     made = json.loads(bom_of(external(), LIBRARIES))
     assert invalid(json.dumps(made)) == ""
@@ -95,17 +84,6 @@ def test_a_part_that_was_learnt_elsewhere_is_named_with_its_licence() -> None:
         "licence": "MIT",
         "digest": "ab" * 32,
     }
-
-
-def test_a_figure_that_is_no_number_is_left_out() -> None:
-    nan = float("nan")
-    intervals = {"error": {"value": 0.13, "low": nan, "high": nan}}
-    report = REPORT | {"metrics": {"error": 0.13, "auc": nan}, "intervals": intervals}
-    made = document(evaluation=Evaluation.model_validate(report))
-    model_card = made["metadata"]["component"]["modelCard"]
-    assert model_card["quantitativeAnalysis"]["performanceMetrics"] == [
-        {"type": "error", "value": "0.13", "slice": "test rows"}
-    ]
 
 
 def test_a_version_whose_libraries_nobody_wrote_down_has_none() -> None:

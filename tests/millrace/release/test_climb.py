@@ -57,13 +57,6 @@ def test_a_plan_is_stated_before_a_label_is_asked_for():
     assert again.plan == planned.plan
 
 
-def test_labels_say_better_or_worse():
-    first, _ = look(climb(), pairs(480), {}, rollout=by(FREE), now=after(10))
-    for errors, answer in ((RIGHT, "go_on"), (WRONG, "stop")):
-        found, verdict = look(first, pairs(480), labels(first, errors), rollout=by(FREE), now=after(10.1))
-        assert verdict.answer == found.looks[-1].answer == answer
-
-
 def test_the_label_of_a_row_counts_once_however_often_it_was_asked():
     hot = [pairs(1)[0].model_copy(update={"id": f"hot-{number}"}) for number in range(60)]
     known = hot + pairs(100, differ_every=10_000)[1:]
@@ -73,16 +66,6 @@ def test_the_label_of_a_row_counts_once_however_often_it_was_asked():
         found, verdict = look(found, known, dict.fromkeys(waiting, RIGHT), rollout=by(FREE), now=after(3 + hour / 24))
         assert verdict.answer == "not_yet"
     assert [place.id for place in found.places] == ["hot-0"]
-
-
-def test_no_label_is_no_pass():
-    first, _ = look(climb(), pairs(960), {}, rollout=by(FREE), now=after(9))
-    late, verdict = look(first, pairs(960), {}, rollout=by(FREE), now=after(19.9))
-    assert {place.label for place in late.places} == {0}
-    assert verdict.answer != "go_on"
-    never, verdict = look(climb(), [], {}, rollout=by(FREE), now=after(20))
-    assert verdict.answer == "stop"
-    assert "20 days" in never.looks[-1].because
 
 
 def test_one_label_of_each_day_that_is_over_is_asked_for():
@@ -161,14 +144,6 @@ def test_a_canary_whose_answers_change_is_stopped_if_that_is_judged():
         _, verdict = look(climb(phase="canary"), pairs(480), {}, rollout=asked, now=after(1))
         assert verdict.answer == answer
     assert "96 of 480 requests changed" in verdict.because
-
-
-def test_a_canary_that_nobody_asks_is_refused_at_its_limit():
-    asked = by(FREE, Canary(limit_days=2))
-    _, verdict = look(climb(phase="canary"), [], {}, rollout=asked, now=after(1.9))
-    assert verdict.answer == "not_yet"
-    _, verdict = look(climb(phase="canary"), [], {}, rollout=asked, now=after(2))
-    assert (verdict.answer, verdict.because) == ("stop", "canary ends after 2 days: 0 of 3000 requests")
 
 
 def test_labels_that_say_worse_stop_a_canary():

@@ -50,11 +50,6 @@ def test_versions_follow_each_other_and_the_one_before_is_kept():
     assert (second.champion, second.previous) == (version(2), version(1))
 
 
-def test_the_same_version_twice_changes_nothing():
-    once = promoted(Pointers(), version(1))
-    assert promoted(once, version(1)) == once
-
-
 def test_numbers_are_compared_as_numbers():
     ninth = promoted(Pointers(), version(9))
     assert promoted(ninth, version(10)).champion == version(10)
@@ -91,12 +86,6 @@ def test_a_version_is_released_beside_the_one_that_it_was_compared_with(live, be
 
 
 SECOND_LIVE = promoted(promoted(Pointers(), version(1)), version(2))
-
-
-def test_roll_back_swaps_champion_and_previous():
-    pointers = roll_back(SECOND_LIVE, version(1), replaced="2")
-    assert (pointers.champion, pointers.previous) == (version(1), version(2))
-    assert roll_back(pointers, version(1), replaced="2") == pointers
 
 
 def test_a_rollback_does_not_undo_what_came_since():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from millrace.state.answered_requests import ANSWER_S, KEPT, AnsweredRequests, KeyedRequest
+from millrace.state.answered_requests import ANSWER_S, AnsweredRequests, KeyedRequest
 from millrace.state.table import StateTable
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -41,13 +41,6 @@ def test_what_was_refused_may_be_asked_again_at_once(table: StateTable) -> None:
     answered.begin(REQUEST, NOW)
     answered.give_up(REQUEST, NOW)
     assert answered.begin(REQUEST, NOW) == "begun"
-
-
-def test_a_key_is_free_when_its_answer_is_no_longer_kept(table: StateTable) -> None:
-    answered = AnsweredRequests(table)
-    answered.begin(REQUEST, NOW)
-    answered.finish(REQUEST, b"yes", NOW)
-    assert answered.begin(replace(REQUEST, body="b" * 64), NOW + KEPT + timedelta(seconds=1)) == "begun"
 
 
 def test_a_key_that_is_free_again_decides_under_another_id() -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from millrace.state.asleep import START, Asleep
+from millrace.state.asleep import Asleep
 from millrace.state.table import StateTable
 
 NOW = datetime(1997, 6, 2, 6, 12, 8, tzinfo=UTC)
@@ -19,13 +19,6 @@ def test_one_of_many_has_to_start_it(table: StateTable) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert sorted(pool.map(lambda _: Asleep.ask(table, NOW), range(64))) == [False] * 63 + [True]
     assert Asleep.find(table) == replace(SLEEP, asked=NOW)
-
-
-def test_after_an_hour_without_it_another_one_has_to(table: StateTable) -> None:
-    SLEEP.put(table)
-    assert Asleep.ask(table, NOW)
-    assert not Asleep.ask(table, NOW + START - timedelta(seconds=1))
-    assert Asleep.ask(table, NOW + START)
 
 
 def test_who_could_not_start_it_takes_back_only_his_own_word(table: StateTable) -> None:

@@ -37,22 +37,6 @@ def keys(client):
     return [item["sk"]["S"] for item in client.scan(TableName="audit")["Items"]]
 
 
-def test_a_retry_adds_nothing_and_another_record_does(table):
-    first = append(table, table="audit", workload="w", record=RECORD)
-    assert append(table, table="audit", workload="w", record=replace(RECORD, cause="console")) == first
-    assert keys(table) == [first]
-    other = append(table, table="audit", workload="w", record=replace(RECORD, cause="event-2"))
-    assert sorted(keys(table)) == sorted([first, other])
-
-
-def test_keys_sort_by_the_moment(table):
-    later = append(table, table="audit", workload="w", record=RECORD)
-    earlier = append(
-        table, table="audit", workload="w", record=replace(RECORD, as_of=parse_utc("1997-06-30T23:59:59Z"))
-    )
-    assert sorted([later, earlier]) == [earlier, later]
-
-
 def test_a_record_says_who_what_when_and_why(table):
     append(table, table="audit", workload="w", record=RECORD)
     (item,) = table.scan(TableName="audit")["Items"]

@@ -104,12 +104,6 @@ def test_what_is_done_twice_to_one_item_is_in_the_chain_twice(s3: Any, kinds: tu
     assert [link.kind for link in stored(s3)] == [*kinds]
 
 
-def test_workloads_have_chains_of_their_own(s3: Any) -> None:
-    chain(s3, "air").extend([change(1)])
-    chain(s3, "air_quality").extend([change(1), change(2)])
-    assert (len(stored(s3, "air")), len(stored(s3, "air_quality"))) == (1, 2)
-
-
 @pytest.mark.parametrize("same", [True, False], ids=["the same changes", "other changes"])
 def test_writers_at_once_do_not_fork_the_chain(s3: Any, same: bool) -> None:
     chain(s3).extend([change(0)])
@@ -170,18 +164,6 @@ def test_what_is_older_than_the_change_is_not_read(s3: Any) -> None:
     late = datetime.now(UTC) + audit_chain.SKEW + timedelta(seconds=5)
     assert chain(s3).extend([replace(change(9), at=late)]) == 1
     assert reads == [link_key("electricity", 5)]
-
-
-def test_what_it_wrote_itself_is_not_read_again(s3: Any) -> None:
-    kept, reads = chain(s3), reads_of(s3)
-    changes = [change(n) for n in range(4)]
-    assert [kept.extend([one]) for one in changes] == [1, 1, 1, 1]
-    assert kept.extend(changes) == 0
-    assert reads == []
-    assert chain(s3).extend([change(9)]) == 1, "by another writer"
-    assert kept.extend([change(10)]) == 1
-    assert link_key("electricity", 5) in reads
-    assert len(stored(s3)) == 6
 
 
 def test_a_hidden_or_broken_link_does_not_end_the_chain(s3: Any) -> None:

@@ -13,7 +13,7 @@ from moto import mock_aws
 from localcloud.kernel.patching import undone
 from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.state.audit_chain import AuditChain, ChainChange, ChangeKind
-from millrace.state.audit_lag import EVERY, AuditLag
+from millrace.state.audit_lag import AuditLag
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.audit_bucket import create_bucket
@@ -78,13 +78,6 @@ def test_a_record_that_waits_is_noticed_until_it_is_there(audit: Audit) -> None:
     assert [audit.hours(hour) for hour in (6, 7, 9)] == [0, 0, 0]
 
 
-def test_a_record_that_was_just_put_is_not_late(audit: Audit) -> None:
-    audit.hours(0)
-    audit.add(is_chained=False)
-    assert audit.hours(3) == 0
-    assert audit.hours(6) == 3, "counted since it was noted first"
-
-
 def test_what_is_lost_is_noticed_for_a_day_and_hides_nothing_later(audit: Audit) -> None:
     """A record that the stream dropped; the next ones are in the chain, then one is not."""
     audit.add(is_chained=False)
@@ -93,11 +86,3 @@ def test_what_is_lost_is_noticed_for_a_day_and_hides_nothing_later(audit: Audit)
     assert [audit.hours(hour) for hour in (36, 40)] == [0, 0]
     audit.add(is_chained=False)
     assert [audit.hours(hour) for hour in (44, 48)] == [0, 4]
-
-
-def test_the_table_is_counted_seldom(audit: Audit) -> None:
-    counted: list[str] = []
-    audit.dynamodb.meta.events.register("provide-client-params.dynamodb.Query", lambda **_: counted.append("Query"))
-    for quarter in range(4 * 24):
-        audit.hours(quarter / 4)
-    assert len(counted) == timedelta(hours=24) / EVERY

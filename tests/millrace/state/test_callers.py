@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 
-from millrace.state.callers import LEASE_S, SHARE, CallerBuckets
+from millrace.state.callers import LEASE_S, CallerBuckets
 from millrace.state.table import StateTable
-from tests.millrace.state.conftest import NAMES
 
 ANN = "arn:aws:sts::123456789012:assumed-role/shop/ann"
 START = 1_800_000_000.0
-
-
-class Counting(StateTable):
-    """Counts the calls to the table."""
-
-    calls = 0
-
-    def update(self, *given: Any, **named: Any) -> bool:
-        self.calls += 1
-        return super().update(*given, **named)
 
 
 def through(buckets: CallerBuckets, times: list[float], caller: str = ANN) -> int:
@@ -56,23 +44,6 @@ def test_many_copies_let_through_no_more_than_the_bound_and_nearly_all_of_it(tab
     found = sum(not chosen.choice(buckets).take(ANN, START + at) for at in times)
     assert found <= burst + rate * (seconds + LEASE_S)
     assert found >= 0.8 * rate * seconds
-
-
-def test_a_steady_caller_below_the_rate_is_never_refused(table: StateTable) -> None:
-    buckets = [CallerBuckets(table, requests_per_s=20, burst=20) for _ in range(4)]
-    assert sum(not buckets[number % 4].take(ANN, START + number / 12) for number in range(240)) == 240
-
-
-def test_a_busy_copy_seldom_asks_the_table(client: Any) -> None:
-    counting = Counting(client, NAMES)
-    buckets = CallerBuckets(counting, requests_per_s=1000, burst=400)
-    assert through(buckets, [number / 900 for number in range(3600)]) == 3600
-    # Leases of a quarter of the bucket; the first ones are smaller, and a full bucket takes two calls.
-    assert counting.calls < 3600 / (400 // SHARE) * 3
-    assert through(buckets, [4.0] * 10_000) < 500
-    before = counting.calls
-    assert through(buckets, [4.0] * 10_000) == 0
-    assert counting.calls == before, "who is refused is refused without the table until there is a token"
 
 
 def test_tokens_that_nobody_spends_in_time_are_void(table: StateTable) -> None:

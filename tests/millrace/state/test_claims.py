@@ -30,18 +30,6 @@ def test_a_group_has_all_of_its_drops_or_none(table):
     assert claims.take(start("three"), ["c"], now=NOW)
 
 
-def test_claims_are_deleted_when_no_event_can_come_again(table):
-    Claims(table).take(start("one"), ["a"], now=NOW)
-    after = [int(table.get(key)["delete_after"]["N"]) for key in ("drop#a", "group#one")]
-    assert after == [int(NOW.timestamp()) + days * 24 * 3600 for days in (30, 31)]
-
-
-def test_a_claim_without_its_group_names_an_execution_that_has_ended(table):
-    Claims(table).take(start("one"), ["a"], now=NOW)
-    table.delete("group#one", "pk = :pk", pk=NAMES.workload)
-    assert (Claims(table).execution_of("a"), Claims(table).find("a")) == ("one", None)
-
-
 def test_of_groups_that_are_claimed_at_once_one_has_the_drop(table):
     def take(name: str) -> bool:
         try:

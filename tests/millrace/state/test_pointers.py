@@ -23,12 +23,6 @@ def version(number: int) -> Version:
     )
 
 
-def test_nobody_is_live_at_first(table):
-    pointers = ReleasePointers(table)
-    assert pointers.read() == Pointers()
-    assert pointers.champion() is None
-
-
 def test_pointers_come_back_as_written(table):
     pointers = ReleasePointers(table)
     written = pointers.move(Pointers(champion=version(2), previous=version(1), highest=3))
