@@ -7,7 +7,6 @@ import zipfile
 import pytest
 
 from localcloud.deploy import LARGE_BYTES, DeploymentError, deploy
-from tests.localcloud.control import control
 
 BUCKET = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 
@@ -56,13 +55,6 @@ def test_stacks_are_deployed_in_the_order_of_their_dependencies(cloud, assembly,
     assert [(one.name, one.status) for one in deployed] == [(second, "CREATE_COMPLETE"), (first, "CREATE_COMPLETE")]
 
 
-def test_one_stack_takes_those_it_depends_on_with_it(cloud, assembly, fresh):
-    wanted, needed, other = fresh("wanted"), fresh("needed"), fresh("other")
-    templates = {name: {"P": parameter(f"/{name}")} for name in (other, wanted, needed)}
-    folder = assembly(templates, after={wanted: [needed]})
-    assert [one.name for one in deploy(cloud.endpoint_url, folder, [wanted])] == [needed, wanted]
-
-
 def test_a_second_deployment_changes_only_what_changed(cloud, assembly, fresh):
     changed, same = fresh("changed"), fresh("same")
     deploy(cloud.endpoint_url, assembly({changed: {"P": parameter(f"/{changed}")}, same: {"P": parameter(f"/{same}")}}))
@@ -103,9 +95,3 @@ def test_a_folder_goes_by_reference_and_a_small_archive_by_value(cloud, assembly
     for key, path in ((folder_key, "bundle"), (large_key, "large.zip")):
         with zipfile.ZipFile(io.BytesIO(stored(cloud, f"{key}.zip"))) as archive:
             assert json.loads(archive.read(".asset.json")) == {"path": str(tmp_path / path)}
-
-
-def test_the_cloud_remembers_deployments(cloud, assembly, fresh):
-    name = fresh("stack")
-    deploy(cloud.endpoint_url, assembly({name: {"P": parameter(f"/{name}")}}))
-    assert control(cloud.endpoint_url, "deployments")[-1]["stacks"][0]["name"] == name

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
 
 
-def test_rows_by_month(queries: Queries) -> None:
-    found = queries.rows(
-        "select date_trunc('month', timestamp) as month, count(*) as rows, avg(load) from loads group by 1 order by 1"
-    )
-    assert found == [("1997-04-01 00:00:00.000", "3", "2.0"), ("1997-05-01 00:00:00.000", "3", "5.5")]
-
-
 def test_names_and_types_are_athenas(queries: Queries) -> None:
     done = queries.end("select kind, count(*), sum(1) as total, true as yes, timestamp from loads group by 1, 5")
     described = queries.athena.get_query_results(QueryExecutionId=done["QueryExecutionId"])["ResultSet"]
@@ -37,17 +30,6 @@ def test_names_and_types_are_athenas(queries: Queries) -> None:
         ("yes", "boolean"),
         ("timestamp", "timestamp"),
     ]
-
-
-def test_the_result_lies_in_s3_where_the_workgroup_says(queries: Queries) -> None:
-    elsewhere = {"OutputLocation": f"s3://{queries.bucket}/elsewhere/"}
-    done = queries.end("select load, kind from loads order by timestamp limit 3", ResultConfiguration=elsewhere)
-    uri = done["ResultConfiguration"]["OutputLocation"]
-    assert uri == f"s3://{queries.bucket}/results/{done['QueryExecutionId']}.csv"
-    key = uri.removeprefix(f"s3://{queries.bucket}/")
-    body = queries.s3.get_object(Bucket=queries.bucket, Key=key)["Body"].read().decode()
-    assert body == '"load","kind"\n"1.5","a"\n"2.5","b"\n,"a"\n'
-    queries.s3.head_object(Bucket=queries.bucket, Key=f"{key}.metadata")
 
 
 @pytest.mark.parametrize(
@@ -86,23 +68,9 @@ def test_a_condition_on_a_partition_spares_its_bytes(queries: Queries) -> None:
     assert queries.rows("select count(*) from refused where date in ('1997-05-01') or line > 7") == [("2",)]
 
 
-def test_only_the_columns_of_the_query_are_read(queries: Queries) -> None:
-    one, every = (
-        queries.end(f"select {what} from loads")["Statistics"]["DataScannedInBytes"] for what in ("kind", "*")
-    )
-    assert 0 < one < every / 2
-    assert queries.end("select count(*) from loads")["Statistics"]["DataScannedInBytes"] == 0
-
-
 def test_an_injected_partition_must_be_named(queries: Queries) -> None:
     assert queries.rows("select value, run from runs where run = 'two'") == [("2", "two")]
     assert queries.failure("select value from runs").startswith("CONSTRAINT_VIOLATION: For the injected projected")
-
-
-def test_json_lines_are_read_by_the_catalogues_types(queries: Queries) -> None:
-    sql = "select meta.id, element_at(meta.key, 'at'), meta.key['at'], score from events order by 1"
-    assert queries.rows(sql) == [("e1", "1997-05-01", "1997-05-01", "0.5"), ("e2", "1997-05-02", "1997-05-02", "1.0")]
-    assert queries.rows("select meta from events where score = 1") == [("{id=e2, key={at=1997-05-02}}",)]
 
 
 def test_a_line_that_is_no_json_fails_the_query(queries: Queries) -> None:
@@ -145,18 +113,6 @@ def test_what_is_no_query_is_refused_at_once(queries: Queries, sql: str, reason:
     assert "sqlglot" not in str(refused.value)
 
 
-def test_the_catalogue_is_shown(queries: Queries) -> None:
-    assert ("loads",) in queries.rows("SHOW TABLES")
-    assert queries.rows("show tables in queried 'lo*|ev*'") == [("events",), ("loads",)]
-    assert ("queried",) in queries.rows("show databases")
-    assert queries.rows("describe runs") == [("value", "int", ""), ("run", "string", "")]
-    assert queries.rows("show columns in events") == [("meta",), ("score",), ("date",)]
-    done = queries.end("show tables")
-    assert done["StatementType"] == "UTILITY"
-    assert done["ResultConfiguration"]["OutputLocation"].endswith(".txt")
-    assert "loads" not in str(queries.rows("explain select 1"))
-
-
 def test_a_query_beyond_the_workgroups_limit_is_cancelled(queries: Queries) -> None:
     queries.athena.update_work_group(
         WorkGroup=queries.database, ConfigurationUpdates={"BytesScannedCutoffPerQuery": 10_000_000}
@@ -183,17 +139,6 @@ def test_pages_of_a_result(queries: Queries) -> None:
     rows = [row["Data"][0]["VarCharValue"] for page in (first, rest) for row in page["ResultSet"]["Rows"]]
     assert rows == ["kind", "a", "b", "a", "b", "a", "b"]
     assert "NextToken" not in rest
-
-
-def test_a_query_is_stopped(queries: Queries) -> None:
-    numbers = "unnest(sequence(1, 100000))"
-    long = f"select count(*) from {numbers} as a(x) cross join {numbers} as b(y) where x * y % 7 = 0"
-    query = queries.athena.start_query_execution(QueryString=long, WorkGroup=queries.database)["QueryExecutionId"]
-    queries.athena.stop_query_execution(QueryExecutionId=query)
-    status = queries.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
-    assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
-    with pytest.raises(ClientError, match="Final query state: CANCELLED"):
-        queries.athena.get_query_results(QueryExecutionId=query)
 
 
 def test_a_view_is_its_sql(queries: Queries) -> None:
@@ -238,12 +183,6 @@ def test_rows_are_unloaded_as_files_of_an_empty_folder(queries: Queries) -> None
     assert named == [f"s3://{queries.bucket}/{one['Key']}" for one in listed]
     assert queries.rows(sql.replace("/out/", "/again/")) == []
     assert queries.failure(sql).startswith("HIVE_PATH_ALREADY_EXISTS")
-
-
-def test_a_result_without_rows_has_no_file(queries: Queries) -> None:
-    done = queries.end(UNLOAD.format(sql="select * from loads where load > 99", folder="none"))
-    assert done["Status"]["State"] == "SUCCEEDED"
-    assert queries.s3.list_objects_v2(Bucket=queries.bucket, Prefix="none/")["KeyCount"] == 0
 
 
 def test_a_time_with_a_zone_cannot_be_unloaded(queries: Queries) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
@@ -140,13 +139,6 @@ def test_a_function_and_its_services_live_in_the_clouds_time(
     assert 5_000 < moved["left"] <= 10_000
 
 
-def test_context(make: Any, call: Any) -> None:
-    seen = call(make(), {"do": "context"})
-    assert seen["arn"].startswith("arn:aws:lambda:eu-west-1:123456789012:function:")
-    assert 5_000 < seen["left"] <= 10_000
-    assert seen["memory"] == "256"
-
-
 def test_host_packages_are_not_on_the_path(make: Any, call: Any) -> None:
     """A package of the host that nobody bundled (here PyYAML) must fail as on AWS; the SDK is there."""
     failed = call(make("import yaml\n" + SOURCE), failing=True)
@@ -205,39 +197,6 @@ def test_concurrent_calls_get_workers_of_their_own_and_one_more_waits(make: Any,
         asked = threads.map(lambda _: call(name, {"do": "sleep", "seconds": 1}), range(most + 1))
         pids = Counter(answer["pid"] for answer in asked)
     assert sorted(pids.values()) == [*[1] * (most - 1), 2]
-
-
-def test_changed_settings_reach_the_next_call(make: Any, call: Any, client: Any) -> None:
-    name = make(Environment={"Variables": {"COLOUR": "green"}})
-    call(name)
-    client("lambda").update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "red"}})
-    assert call(name, {"do": "environment"})["COLOUR"] == "red"
-    client("lambda").update_function_code(
-        FunctionName=name, ZipFile=zipped(**{"app.py": "def handler(e, c): return 'new'"})
-    )
-    assert call(name) == "new"
-
-
-def test_code_and_layer_by_reference(tmp_path: Path, make: Any, call: Any, client: Any, fresh: Any) -> None:
-    code, layer = tmp_path / "code", tmp_path / "layer"
-    (code).mkdir()
-    (layer / "python").mkdir(parents=True)
-    (code / "app.py").write_text("import extra\ndef handler(e, c): return [extra.WORD, __file__]")
-    (layer / "python" / "extra.py").write_text("WORD = 'from the layer'")
-    reference = {path: zipped(**{".asset.json": json.dumps({"path": str(path)})}) for path in (code, layer)}
-    arn = client("lambda").publish_layer_version(LayerName=fresh("layer"), Content={"ZipFile": reference[layer]})
-    name = make(Code={"ZipFile": reference[code]}, Layers=[arn["LayerVersionArn"]])
-    assert call(name) == ["from the layer", str(code / "app.py")]
-    assert sorted(path.name for path in code.iterdir()) == ["app.py"]
-
-
-def test_log_lines_are_kept(cloud: Cloud, make: Any, client: Any) -> None:
-    name = make()
-    answer = client("lambda").invoke(FunctionName=name, Payload=b'{"n": 5}', LogType="Tail")
-    assert 'event {"n": 5}' in base64.b64decode(answer["LogResult"]).decode()
-    log = (cloud.workspace / "logs" / "functions" / f"{name}.log").read_text()
-    assert "imported" in log
-    assert "REPORT RequestId: " in log
 
 
 def test_lines_of_workers_do_not_run_into_each_other(cloud: Cloud, make: Any, call: Any) -> None:

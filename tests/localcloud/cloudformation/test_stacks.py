@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import io
 import json
-import time
 import zipfile
 from pathlib import Path
 
@@ -311,53 +310,6 @@ def test_a_new_version_has_the_new_code_and_the_alias_follows(stack, client):
     assert live == latest
     listed = client("lambda").list_versions_by_function(FunctionName=name)["Versions"]
     assert [one["Version"] for one in listed] == ["$LATEST", second]
-
-
-def test_a_state_machine_runs_and_an_update_changes_what_it_runs(stack, client):
-    def machine(result):
-        state = {"Type": "Pass", "Result": result, "End": True}
-        definition = json.dumps({"StartAt": "Only", "States": {"Only": state}})
-        properties = {"DefinitionString": definition, "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}}
-        return {
-            "Role": role("states.amazonaws.com"),
-            "Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties},
-        }
-
-    for result in ("one", "two"):
-        arn = stack(machine(result)).physical("Machine")
-        assert outcome(client("stepfunctions"), arn, result) == json.dumps(result)
-
-
-def outcome(stepfunctions, machine, name):
-    execution = stepfunctions.start_execution(stateMachineArn=machine, name=name)["executionArn"]
-    for _ in range(200):
-        described = stepfunctions.describe_execution(executionArn=execution)
-        if described["status"] != "RUNNING":
-            return described.get("output")
-        time.sleep(0.02)
-    raise AssertionError("the execution did not end")
-
-
-def test_what_is_retained_stays(stack, client, fresh):
-    kept, gone = fresh("queue"), fresh("queue")
-    stack({"Kept": {**queue(kept), "DeletionPolicy": "Retain"}, "Gone": queue(gone), "Other": queue(fresh())})
-    stack({"Other": queue(fresh())})
-    listed = str(client("sqs").list_queues())
-    assert kept in listed
-    assert gone not in listed
-
-
-def test_an_export_changes_with_its_stack(client, stack, fresh):
-    export = fresh("export")
-
-    def exporting(name):
-        outputs = {"Out": {"Value": {"Fn::GetAtt": ["Queue", "Arn"]}, "Export": {"Name": export}}}
-        return {"Resources": {"Queue": queue(name)}, "Outputs": outputs}
-
-    for name in (fresh("queue"), fresh("queue")):
-        assert stack(exporting(name)).failure is None
-        values = {one["Name"]: one["Value"] for one in client("cloudformation").list_exports()["Exports"]}
-        assert values[export].endswith(name)
 
 
 def test_a_value_is_imported_from_another_stack(client, stack, fresh):

@@ -92,19 +92,6 @@ def test_a_metric_changes_the_state_and_the_event_is_awss(client: Any, alarm: An
     }  # fmt: skip
 
 
-def test_actions_reach_the_topic(cloud: Cloud, client: Any, alarm: Any, fresh: Any) -> None:
-    topic, queue = client("sns").create_topic(Name=fresh("topic"))["TopicArn"], fresh("queue")
-    url = client("sqs").create_queue(QueueName=queue)["QueueUrl"]
-    arn = f"arn:aws:sqs:{cloud.region}:123456789012:{queue}"
-    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    name = alarm(AlarmActions=[topic])
-    put(client, name, 3.0)
-    (message,) = client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
-    said = json.loads(message["Body"])
-    assert (said["AlarmName"], said["NewStateValue"], said["OldStateValue"]) == (name, "ALARM", "INSUFFICIENT_DATA")
-    assert said["Trigger"]["MetricName"] == "m"
-
-
 @pytest.mark.parametrize(("treatment", "expected"), [("notBreaching", "OK"), ("breaching", "ALARM")])
 def test_missing_data_counts_as_asked(client: Any, alarm: Any, treatment: str, expected: str) -> None:
     name = alarm(TreatMissingData=treatment)
@@ -177,20 +164,6 @@ def test_an_update_keeps_the_state(client: Any, alarm: Any) -> None:
         Threshold=2.0, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
     )  # fmt: skip
     assert state(client, name) == "OK"
-
-
-def test_dead_letters_raise_an_alarm(cloud: Cloud, client: Any, alarm: Any, fresh: Any) -> None:
-    queue = fresh("dead")
-    url = client("sqs").create_queue(QueueName=queue)["QueueUrl"]
-    name = alarm(
-        Namespace="AWS/SQS", MetricName="ApproximateNumberOfMessagesVisible", Statistic="Maximum", Threshold=0.0,
-        Dimensions=[{"Name": "QueueName", "Value": queue}],
-    )  # fmt: skip
-    cloud.clock.move(cloud.clock.now() + timedelta(seconds=1))
-    assert state(client, name) == "OK"
-    client("sqs").send_message(QueueUrl=url, MessageBody="lost")
-    cloud.clock.move(cloud.clock.now() + timedelta(minutes=1))
-    assert state(client, name) == "ALARM"
 
 
 def test_who_waits_for_an_evaluation_shares_the_next_one(

@@ -52,16 +52,6 @@ def test_statistics(client: Any, hundred: str, statistic: str, expected: float) 
     assert result["Timestamps"] == [LONG_AGO]
 
 
-def test_get_metric_statistics_knows_percentiles(client: Any, hundred: str) -> None:
-    (point,) = client("cloudwatch").get_metric_statistics(
-        Namespace=hundred, MetricName="m", Period=300, StartTime=LONG_AGO, EndTime=LONG_AGO + timedelta(minutes=5),
-        Statistics=["Average"], ExtendedStatistics=["p90"],
-    )["Datapoints"]  # fmt: skip
-    assert point["Average"] == 50.5
-    assert point["ExtendedStatistics"]["p90"] == pytest.approx(90.1)
-    assert point["Timestamp"] == LONG_AGO
-
-
 def test_counts_and_summaries(client: Any, fresh: Any) -> None:
     namespace = fresh("Namespace")
     summary = {"SampleCount": 4, "Sum": 40, "Minimum": 1, "Maximum": 20}
@@ -80,20 +70,6 @@ def test_counts_and_summaries(client: Any, fresh: Any) -> None:
     ]
     found = ask(client, queries, LONG_AGO, LONG_AGO + timedelta(minutes=1))
     assert [found[name]["Values"] for name in ("a", "p", "s", "none")] == [[5.75], [6.0], [10.0], []]
-
-
-def test_dimensions_match_exactly(client: Any, fresh: Any) -> None:
-    namespace = fresh("Namespace")
-    named = [{"Name": "Variant", "Value": "a"}]
-    client("cloudwatch").put_metric_data(
-        Namespace=namespace, MetricData=[{"MetricName": "m", "Value": 1, "Timestamp": LONG_AGO, "Dimensions": named}]
-    )
-    queries = [
-        {"Id": "with", "MetricStat": stat(namespace, "m", "Sum", Variant="a")},
-        {"Id": "without", "MetricStat": stat(namespace, "m", "Sum")},
-    ]
-    found = ask(client, queries, LONG_AGO, LONG_AGO + timedelta(minutes=1))
-    assert (found["with"]["Values"], found["without"]["Values"]) == ([1.0], [])
 
 
 def test_metric_math(client: Any, fresh: Any) -> None:

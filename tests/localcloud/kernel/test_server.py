@@ -120,12 +120,6 @@ def test_a_service_that_is_not_there_is_named(cloud):
     assert "the local cloud cannot do this" in refused.value.read().decode()
 
 
-def test_an_unknown_control_route_is_named(cloud):
-    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
-        control(cloud.endpoint_url, "nothing")
-    assert "/_millrace/nothing" in refused.value.read().decode()
-
-
 def test_the_clock_starts_where_asked_and_only_moves_forward(start, tmp_path):
     process = start(tmp_path / "workspace", "--clock", "1997-01-01T00:00:00+00:00")
     try:

@@ -70,19 +70,6 @@ def test_a_whole_template_has_its_rows(assembly):
     assert page.index("`AWS::EC2::VPC`") < page.index("`AWS::SQS::Queue`"), "what is not executed comes first"
 
 
-def test_what_is_alike_shares_a_line(assembly):
-    statement = {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], "Resource": "*"}
-    policy = {"Type": "AWS::IAM::Policy", "Properties": {"PolicyDocument": {"Statement": statement}}}
-    page = as_markdown(ledger(assembly({"P": policy})))
-    assert "| `s3:DeleteObject`, `s3:GetObject`, `s3:PutObject` | executed |" in page
-    assert "| calls | 3 | 0 | 0 |" in page
-
-
-def test_a_folder_without_templates_is_an_error(tmp_path):
-    with pytest.raises(LedgerGapError, match="holds no template"):
-        ledger(tmp_path)
-
-
 def allowing(action, **condition):
     statement = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition}
     return {"P": {"Type": "AWS::IAM::Policy", "Properties": {"PolicyDocument": {"Statement": statement}}}}
@@ -159,18 +146,6 @@ def test_what_stands_beside_the_resources_is_looked_at_too(tmp_path, section, ga
     (tmp_path / "One.template.json").write_text(json.dumps({"Resources": {}, **section}))
     with pytest.raises(LedgerGapError, match=re.escape(gap)):
         ledger(tmp_path)
-
-
-def test_of_several_assemblies_all_is_listed(tmp_path, assembly):
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "Two.template.json").write_text(json.dumps({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}))
-    first = assembly({"T": {"Type": "AWS::SNS::Topic"}, "Q": {"Type": "AWS::SQS::Queue"}})
-    entries = [entry for entry in ledger(first, other) if entry.feature.group == "resource type"]
-    assert {entry.feature.name: entry.stacks for entry in entries} == {
-        "AWS::SNS::Topic": ("One",),
-        "AWS::SQS::Queue": ("One", "Two"),
-    }
 
 
 def test_states_tasks_and_functions_of_a_machine_are_found():

@@ -56,18 +56,6 @@ def test_a_put_is_one_event_with_aws_names(client: Any, told: Any) -> None:
     }
 
 
-def test_ids_differ_and_sequencers_grow(client: Any, told: Any) -> None:
-    bucket, events = told
-    for _ in range(3):
-        client("s3").put_object(Bucket=bucket, Key="same", Body=b"x")
-    told_events = sorted(events(), key=lambda event: event["detail"]["object"]["sequencer"])
-    assert len({event["id"] for event in told_events}) == 3
-    assert len({event["detail"]["object"]["sequencer"] for event in told_events}) == 3
-    versions = client("s3").list_object_versions(Bucket=bucket)["Versions"]
-    latest = next(version["VersionId"] for version in versions if version["IsLatest"])
-    assert told_events[-1]["detail"]["object"]["version-id"] == latest
-
-
 def test_a_multipart_upload_is_one_event(client: Any, told: Any) -> None:
     bucket, events = told
     config = TransferConfig(multipart_threshold=5 * 2**20, multipart_chunksize=5 * 2**20, use_threads=False)

@@ -43,22 +43,6 @@ def register(sagemaker: Any, group: str) -> Callable[..., str]:
     return make
 
 
-def test_versions_count_on_also_after_a_deletion(register: Any, sagemaker: Any, group: str) -> None:
-    first, second = register(), register()
-    assert (first[-2:], second[-2:]) == ("/1", "/2")
-    sagemaker.delete_model_package(ModelPackageName=second)
-    assert register().endswith("/3")
-    listed = sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
-    assert [one["ModelPackageVersion"] for one in listed] == [3, 1]
-
-
-def test_a_package_is_described_with_everything_it_was_given(register: Any, sagemaker: Any) -> None:
-    told = sagemaker.describe_model_package(ModelPackageName=register())
-    assert told["ModelApprovalStatus"] == "PendingManualApproval"
-    assert told["ModelLifeCycle"]["Stage"] == "shadow"
-    assert told["InferenceSpecification"]["Containers"][0]["ImageDigest"] == DIGEST
-
-
 def test_an_update_keeps_what_it_does_not_name(register: Any, sagemaker: Any, group: str) -> None:
     arn = register()
     sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")

@@ -76,16 +76,6 @@ def test_a_move_fires_every_due_time_in_order(cloud: Cloud, schedule: Any, queue
     assert len({body["n"] for body in fired}) == 3
 
 
-def test_two_schedules_interleave(cloud: Cloud, schedule: Any, queue: Any) -> None:
-    arn, bodies = queue
-    cloud.clock.move(midnight_after(cloud))
-    start = cloud.clock.now()
-    for name, hours in (("a", "0,12"), ("b", "6,18")):
-        schedule(f"cron(30 {hours} * * ? *)", arn, target={"Input": json.dumps({"is": name})})
-    cloud.clock.move(start + timedelta(hours=23))
-    assert [body["is"] for body in bodies()] == ["a", "b", "a", "b"]
-
-
 def test_at_fires_once_and_is_deleted(cloud: Cloud, client: Any, schedule: Any, queue: Any) -> None:
     arn, bodies = queue
     due = cloud.clock.now() + timedelta(hours=2)
@@ -96,16 +86,6 @@ def test_at_fires_once_and_is_deleted(cloud: Cloud, client: Any, schedule: Any, 
     cloud.clock.move(due + timedelta(days=1))
     assert bodies() == []
     assert name not in [one["Name"] for one in client("scheduler").list_schedules()["Schedules"]]
-
-
-def test_the_machines_time_passes_too(cloud: Cloud, schedule: Any, queue: Any) -> None:
-    arn, bodies = queue
-    due = cloud.clock.now() + timedelta(seconds=2)
-    schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", arn, target={"Input": '"now"'})
-    assert until(bodies) == ["now"]
-    schedule("rate(1 hour)", arn, State="DISABLED")
-    cloud.clock.move(cloud.clock.now() + timedelta(hours=3))
-    assert bodies() == []
 
 
 def test_rates_of_schedules_and_rules(cloud: Cloud, client: Any, schedule: Any, queue: Any, fresh: Any) -> None:

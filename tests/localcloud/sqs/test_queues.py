@@ -63,16 +63,6 @@ def batches(cloud: Cloud, name: str) -> list[list[str]]:
     return [json.loads(line.removeprefix("BATCH ")) for line in lines if line.startswith("BATCH ")]
 
 
-def test_messages_come_in_batches_and_are_deleted(cloud: Cloud, client: Any, source: Any) -> None:
-    name, url, _ = source(BatchSize=5, MaximumBatchingWindowInSeconds=1)
-    entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(7)]
-    client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
-    until(lambda: not any(name in line for line in queues.pending(cloud)))
-    seen = batches(cloud, name)
-    assert sorted(body for batch in seen for body in batch) == [str(n) for n in range(7)]
-    assert [len(batch) for batch in seen] == [5, 2]
-
-
 def test_a_batch_ends_before_its_payload_would_be_too_large(cloud: Cloud, client: Any, source: Any) -> None:
     name, url, _ = source(BatchSize=1000, MaximumBatchingWindowInSeconds=1)
     for number in range(32):
@@ -131,21 +121,6 @@ def test_a_message_of_any_age_is_given_back(cloud: Cloud, client: Any, fresh: An
         (message,) = sqs.receive_message(**asked)["Messages"]
         handle = {"QueueUrl": asked["QueueUrl"], "ReceiptHandle": message["ReceiptHandle"]}
         sqs.change_message_visibility(**handle, VisibilityTimeout=0)
-
-
-def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, source: Any) -> None:
-    name, url, _ = source(Enabled=False)
-    client("sqs").send_message(QueueUrl=url, MessageBody="x")
-    time.sleep(0.7)
-    assert batches(cloud, name) == []
-    (mapping,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-    until(lambda: batches(cloud, name) == [["x"]])
-    client("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
-    time.sleep(0.6)
-    client("sqs").send_message(QueueUrl=url, MessageBody="y")
-    time.sleep(0.6)
-    assert batches(cloud, name) == [["x"]]
 
 
 def test_a_mapping_is_listed_by_the_name_and_by_the_arn_of_its_function(client: Any, source: Any) -> None:

@@ -11,11 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.stepfunctions.machines import pending
 from tests.localcloud.roles import allow, make_role
 from tests.localcloud.waiting import until
-
-ROLE = "arn:aws:iam::123456789012:role/machine"
 
 
 @pytest.fixture
@@ -70,11 +67,6 @@ def history(states: Any, arn: str) -> list[dict[str, Any]]:
 
 
 PASS = {"Type": "Pass", "End": True}
-
-
-def test_nameless_starts_get_names_of_their_own(machine: Any, run: Any) -> None:
-    arn = machine({"A": PASS})
-    assert run(arn)["name"] != run(arn)["name"]
 
 
 def test_same_name_and_input_is_quiet_while_running_and_refused_afterwards(machine: Any, states: Any) -> None:
@@ -150,22 +142,6 @@ def test_the_machines_role_must_allow_what_a_task_does(
     assert run(machine({"A": put}, role_arn=allowed))["status"] == "SUCCEEDED"
     denied = role({"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": resource})
     assert run(machine({"A": put}, role_arn=denied))["error"] == "DynamoDB.AccessDeniedException"
-
-
-def test_moving_the_clock_ends_a_wait(machine: Any, states: Any, cloud: Any) -> None:
-    arn = machine({"A": {"Type": "Wait", "Seconds": 86_400, "End": True}})
-    started = states.start_execution(stateMachineArn=arn)["executionArn"]
-    time.sleep(0.1)
-    assert not any(started in line for line in pending(cloud))
-    assert states.describe_execution(executionArn=started)["status"] == "RUNNING"
-    cloud.clock.move(cloud.clock.now() + timedelta(days=1, seconds=1))
-    assert closed(states, started)["status"] == "SUCCEEDED"
-
-
-def test_a_wait_until_a_time(machine: Any, run: Any, cloud: Any) -> None:
-    at = (cloud.clock.now() + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    arn = machine({"A": {"Type": "Wait", "TimestampPath": "$.at", "End": True}})
-    assert run(arn, {"at": at})["status"] == "SUCCEEDED"
 
 
 def test_time_limit_of_a_machine(machine: Any, run: Any, states: Any) -> None:
@@ -340,24 +316,6 @@ def test_sagemaker_is_called_by_aws_sdk_with_the_machines_role_and_every_field(
     assert client("sagemaker").describe_model(ModelName=name)["EnableNetworkIsolation"] is True
     wrong = {**create, "Parameters": {**create["Parameters"], "Isolation": True}}
     assert run(machine({"A": wrong}))["status"] == "FAILED"
-
-
-def test_machines_made_by_cloudformation_execute(client: Any, states: Any, fresh: Any) -> None:
-    definition = json.dumps({"StartAt": "A", "States": {"A": PASS}})
-    body = {
-        "Resources": {
-            "M": {
-                "Type": "AWS::StepFunctions::StateMachine",
-                "Properties": {"DefinitionString": definition, "RoleArn": ROLE, "StateMachineName": fresh("cfn")},
-            }
-        },
-        "Outputs": {"Arn": {"Value": {"Ref": "M"}}},
-    }
-    stack = fresh("stack")
-    client("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(body))
-    outputs = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
-    started = states.start_execution(stateMachineArn=outputs[0]["OutputValue"])
-    assert closed(states, started["executionArn"])["status"] == "SUCCEEDED"
 
 
 DISTRIBUTED = {

@@ -194,20 +194,6 @@ def test_the_context_keeps_its_times_and_counts_retries_anew(
     assert "RedriveTime" not in heard[0]["execution"]
 
 
-def test_the_retry_count_of_a_task_begins_at_0(start: Any, states: Any, table: str) -> None:
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
-    key = {"k": {"S.$": "States.Format('{}-{}', $$.State.RetryCount, $$.State.EnteredTime)"}}
-    failing = {**gate(table, End=True), "Retry": retry}
-    failing["Parameters"] = {**failing["Parameters"], "Item": key}
-    arn = start({"W": {"Type": "Wait", "Seconds": 1, "Next": "G"}, "G": failing})
-    redriven(states, arn)
-    events = states.get_execution_history(executionArn=arn)["events"]
-    tries = [json.loads(event["taskScheduledEventDetails"]["parameters"])["Item"]["k"]["S"]
-             for event in events if "taskScheduledEventDetails" in event]  # fmt: skip
-    assert [each.partition("-")[0] for each in tries] == ["0", "1", "0", "1"]
-    assert len({each.partition("-")[2] for each in tries}) == 1
-
-
 def test_branches_and_iterations_that_succeeded_are_not_run_again(
     start: Any, states: Any, client: Any, table: str
 ) -> None:
@@ -230,29 +216,6 @@ def test_branches_and_iterations_that_succeeded_are_not_run_again(
     client("dynamodb").delete_item(TableName=table, Key={"k": {"S": "open"}})
 
 
-def test_a_loop_is_taken_as_often_as_it_went(start: Any, states: Any, client: Any, table: str) -> None:
-    again = {
-        "Type": "Choice",
-        "Choices": [{"Variable": "$.n", "NumericLessThan": 3, "Next": "Add"}],
-        "Default": "G",
-    }
-    add = {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "A"}
-    arn = start(
-        {
-            "Zero": {"Type": "Pass", "Result": {"n": 0}, "Next": "Add"},
-            "Add": add,
-            "A": count(table, "a", Next="Again"),
-            "Again": again,
-            "G": gate(table, End=True),
-        }
-    )
-    assert counts(client, table) == {"a": 3}
-    open_gate(client, table)
-    states.redrive_execution(executionArn=arn)
-    assert json.loads(closed(states, arn)["output"]) == {"n": 3}
-    assert counts(client, table) == {"a": 3}
-
-
 def test_a_parallel_in_a_loop_is_taken_turn_by_turn(start: Any, states: Any, client: Any, table: str) -> None:
     """The second turn fails: its branch that succeeded keeps its own output, not that of the first turn."""
     told = {"Type": "Pass", "Parameters": {"turn.$": "$.n"}, "End": True}
@@ -273,18 +236,6 @@ def test_a_parallel_in_a_loop_is_taken_turn_by_turn(start: Any, states: Any, cli
     told_at_end = redriven(states, arn)
     assert told_at_end["status"] == "SUCCEEDED"
     assert json.loads(told_at_end["output"])["told"][0] == {"turn": 2}
-
-
-def test_branches_and_iterations_tell_their_beginning_once(start: Any, states: Any, client: Any, table: str) -> None:
-    good = {"StartAt": "A", "States": {"A": count(table, "a", End=True)}}
-    bad = {"StartAt": "D", "States": {"D": {"Type": "Wait", "Seconds": 1, "Next": "G"}, "G": gate(table, End=True)}}
-    arn = start({"P": {"Type": "Parallel", "Branches": [good, bad], "End": True}})
-    open_gate(client, table)
-    assert redriven(states, arn)["status"] == "SUCCEEDED"
-    assert since_redrive(states, arn) == [
-        "TaskScheduled", "TaskStarted", "TaskSucceeded", "TaskStateExited", "ParallelStateSucceeded",
-        "ParallelStateExited", "ExecutionSucceeded",
-    ]  # fmt: skip
 
 
 def test_a_map_goes_on_with_the_iteration_that_failed(start: Any, states: Any, client: Any, table: str) -> None:
@@ -456,28 +407,6 @@ def test_an_express_execution_cannot_be_redriven(start: Any, states: Any, table:
     arn = start({"G": gate(table, End=True)}, kind="EXPRESS")
     with pytest.raises(ClientError, match="InvalidArn"):
         states.redrive_execution(executionArn=arn)
-
-
-def test_a_list_of_a_machine_takes_no_filter_of_redrives(start: Any, states: Any) -> None:
-    arn = start({"F": {"Type": "Fail"}})
-    redriven(states, arn)
-    made = closed(states, arn)["stateMachineArn"]
-    (row,) = states.list_executions(stateMachineArn=made, statusFilter="FAILED")["executions"]
-    assert (row["redriveCount"], row["redriveDate"]) == (1, closed(states, arn)["redriveDate"])
-    for refused in ({"redriveFilter": "REDRIVEN"}, {"statusFilter": "PENDING_REDRIVE"}):
-        with pytest.raises(ClientError, match="ValidationException"):
-            states.list_executions(stateMachineArn=made, **refused)
-
-
-def test_a_redrive_that_fails_can_be_redriven(start: Any, states: Any, client: Any, table: str) -> None:
-    arn = start({"A": count(table, "a", Next="G"), "G": gate(table, End=True)})
-    states.redrive_execution(executionArn=arn)
-    assert closed(states, arn)["status"] == "FAILED"
-    open_gate(client, table)
-    states.redrive_execution(executionArn=arn)
-    told = closed(states, arn)
-    assert (told["status"], told["redriveCount"]) == ("SUCCEEDED", 2)
-    assert counts(client, table) == {"a": 1}
 
 
 def test_a_history_that_is_full_cannot_be_redriven(start: Any, states: Any, cloud: Any) -> None:

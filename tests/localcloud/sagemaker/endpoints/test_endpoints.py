@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.sagemaker.endpoints.endpoint import endpoints
-from tests.localcloud.sagemaker.endpoints.reading import metric, settled
+from tests.localcloud.sagemaker.endpoints.reading import settled
 from tests.localcloud.waiting import until
 
 
@@ -89,23 +87,6 @@ def test_a_container_that_cannot_start_fails_the_endpoint(config: Any, sagemaker
     assert "did not pass the ping health check" in told["FailureReason"]
 
 
-def test_names_are_taken_and_free_again(config: Any, endpoint: Any, sagemaker: Any, cloud: Any) -> None:
-    used = config()
-    name = endpoint(used)
-    with pytest.raises(ClientError, match="Cannot create already existing endpoint"):
-        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=used)
-    fleet = endpoints(cloud)[name].blue
-    assert fleet is not None
-    server = fleet.variants["main"].servers[0]
-    sagemaker.delete_endpoint(EndpointName=name)
-    until(lambda: name not in endpoints(cloud))
-    assert not server.alive
-    with pytest.raises(ClientError, match="Could not find endpoint"):
-        sagemaker.describe_endpoint(EndpointName=name)
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=used)
-    assert settled(sagemaker, name)["EndpointStatus"] == "InService"
-
-
 @pytest.mark.parametrize(
     ("uncovered", "given"),
     [
@@ -124,31 +105,3 @@ def test_what_is_not_covered_is_refused_by_name(
         variant[uncovered] = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
     with pytest.raises(ClientError, match=f"does not cover {uncovered}"):
         sagemaker.create_endpoint_config(**request)
-
-
-def test_metrics(config: Any, endpoint: Any, call: Any, client: Any, cloud: Any) -> None:
-    name = endpoint(config(count=2))
-    for body in (b"{}", b"{}", b"slow"):
-        call(name, body)
-    with pytest.raises(ClientError):
-        call(name, b"bad")
-    assert metric(client, cloud, "Invocations", name)["Sum"] == 4
-    assert metric(client, cloud, "InvocationsPerInstance", name)["Sum"] == 2
-    assert metric(client, cloud, "Invocation4XXErrors", name)["Sum"] == 1
-    assert metric(client, cloud, "ModelLatency", name)["Maximum"] > 400_000
-
-
-def test_state_changes_are_told_on_the_bus(config: Any, endpoint: Any, client: Any, fresh: Any) -> None:
-    sqs, queue = client("sqs"), fresh("heard")
-    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
-    pattern = {"source": ["aws.sagemaker"], "detail-type": ["SageMaker Endpoint State Change"]}
-    client("events").put_rule(Name=queue, EventPattern=json.dumps(pattern))
-    target = {"Id": "q", "Arn": f"arn:aws:sqs:eu-west-1:123456789012:{queue}"}
-    client("events").put_targets(Rule=queue, Targets=[target])
-    name = endpoint(config())
-    statuses: list[str] = []
-    while len(statuses) < 2:
-        for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]:
-            detail = json.loads(message["Body"])["detail"]
-            statuses += [detail["EndpointStatus"]] if detail["EndpointName"] == name else []
-    assert set(statuses) == {"CREATING", "IN_SERVICE"}

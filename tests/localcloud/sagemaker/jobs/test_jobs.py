@@ -102,16 +102,6 @@ def test_an_instance_that_fails_ends_the_others(training: Any, train: Any) -> No
     assert found["FailureReason"] == "AlgorithmError: 127.0.0.2 is broken, exit code: 5"
 
 
-def test_several_instances_are_stopped_together(training: Any, sagemaker: Any) -> None:
-    request = training(more=on(2), meet="yes", sleep="60")
-    sagemaker.create_training_job(**request)
-    name = request["TrainingJobName"]
-    until(lambda: sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] == "Training" or None)
-    sagemaker.stop_training_job(TrainingJobName=name)
-    found = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
-    assert found["TrainingJobStatus"] == "Stopped"
-
-
 def test_training_follows_the_containers_contract(
     training: Any, train: Any, client: Any, bucket: str, cloud: Any
 ) -> None:
@@ -174,13 +164,6 @@ def test_a_channel_without_objects_fails_the_job(training: Any, train: Any, buck
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/nothing/"}}
     done = train(training(more={"InputDataConfig": [{"ChannelName": "a", "DataSource": source}]}))
     assert "No S3 objects found" in done["FailureReason"]
-
-
-def test_the_jobs_role_moves_the_files(training: Any, train: Any, client: Any, bucket: str) -> None:
-    arn = tiny_images.role(client("iam"), "tiny-powerless")
-    done = train(training(more={"RoleArn": arn}))
-    assert done["TrainingJobStatus"] == "Failed"
-    assert "AccessDenied" in done["FailureReason"]
 
 
 def test_a_name_is_taken_until_the_job_is_deleted(training: Any, train: Any, sagemaker: Any) -> None:
@@ -280,17 +263,6 @@ def processing(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..
         }
 
     return make
-
-
-def test_processing(processing: Any, sagemaker: Any, client: Any, bucket: str) -> None:
-    client("s3").put_object(Bucket=bucket, Key="rows/a.txt", Body=b"1\n2\n3\n")
-    request = processing()
-    name = request["ProcessingJobName"]
-    sagemaker.create_processing_job(**request)
-    done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
-    assert done["ProcessingJobStatus"] == "Completed", done
-    body = client("s3").get_object(Bucket=bucket, Key=f"out/{name}/count.txt")["Body"].read()
-    assert body == b"3 ['--rows', 'x']"
 
 
 def test_processing_that_fails(processing: Any, sagemaker: Any, client: Any, bucket: str) -> None:
@@ -405,23 +377,6 @@ def run(client: Any) -> Callable[[str], dict[str, Any]]:
         return told
 
     return start
-
-
-def test_sync_waits_and_returns_the_description(training: Any, machine: Any, run: Any, client: Any) -> None:
-    told = run(machine(TRAIN_SYNC, training()))
-    assert told["status"] == "SUCCEEDED", told
-    output = json.loads(told["output"])
-    assert output["TrainingJobStatus"] == "Completed"
-    assert output["ModelArtifacts"]["S3ModelArtifacts"].endswith("model.tar.gz")
-    assert isinstance(output["TrainingEndTime"], int)
-    events = client("stepfunctions").get_execution_history(executionArn=told["executionArn"])["events"]
-    assert [event["type"] for event in events] == [
-        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
-        "TaskStateExited", "ExecutionSucceeded",
-    ]  # fmt: skip
-    scheduled = events[2]["taskScheduledEventDetails"]
-    assert (scheduled["resourceType"], scheduled["resource"]) == ("sagemaker", "createTrainingJob.sync")
-    assert "TrainingJobName" in scheduled["parameters"]
 
 
 def test_sync_fails_with_the_job_as_cause(training: Any, machine: Any, run: Any) -> None:
