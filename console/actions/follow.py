@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from millrace.console.queries.answers import answer, reason_of
-from millrace.console.queries.executions import Execution
+from millrace.console.queries.executions import Execution, answer, trained_for
 from millrace.console.queries.runs import SHORT, Run, RunDetail, describe_run, find_run, list_runs, read_execution
 from millrace.errors import RunError
 from millrace.messages.execution import FAILURES
@@ -150,7 +149,7 @@ def training_instead(states: Any, names: WorkloadNames, execution: Execution) ->
     """The training because of which this first training did not start; None if the execution is not such a run.
 
     That training was still running, or its version was being released. `states` is boto3's Step Functions client."""
-    if execution.machine != "train" or reason_of(execution) != "first" or not _was_in_the_way(execution):
+    if execution.machine != "train" or trained_for(execution) != "first" or not _was_in_the_way(execution):
         return None
     # Newest first. The first run that began before this one ended and that was not itself refused is the one that
     # trained. A run without an answer of `budget` yet may still train.

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from millrace.aws.objects import split_uri
 from millrace.console.files.catalogue import TABLE_FILES, TABLES
-from millrace.console.queries.quarantine import Row
+from millrace.console.queries.drops import Row
 from millrace.contract.schema import Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.catalogue import FORMATS, named

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from millrace.console.presenters.remedy import UNHEALED
-from millrace.console.queries.failures import error_type, is_of_child, is_of_function
+from millrace.console.queries.executions import error_type, is_of_child, is_of_function
 from millrace.console.queries.runs import SHORT, Run, input_of, parent_of
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import WorkloadNames

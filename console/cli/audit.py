@@ -37,7 +37,7 @@ def list_records(target: Target, as_json: Json, event: Event = "", limit: Limite
     Example: millrace audit list --event model.refused. A person is known of rollbacks and withdrawals. --json has the
     records whole, with the evidence of each decision."""
     from millrace.console.presenters.audit_records import record_rows
-    from millrace.console.queries.audit_records import event_of, find_records
+    from millrace.console.queries.audit import event_of, find_records
 
     wanted = event_of(event)
     environment, names = target.find()
@@ -74,7 +74,7 @@ def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", he
     changed byte, a missing link, a record that is only in bucket or table. With --head also if the newest links are
     gone from both."""
     from millrace.console.environment import find_environment
-    from millrace.console.queries.audit_chain import Head, audited_workloads, verify_chain
+    from millrace.console.queries.audit import Head, audited_workloads, verify_chain
     from millrace.errors import EnvironmentNotFoundError
 
     # A head belongs to the chain of one workload.

@@ -155,8 +155,7 @@ def _write_answers(
 
     from millrace.aws.objects import read_object
     from millrace.console.cli.record_files import export
-    from millrace.console.queries.quarantine import find_rows
-    from millrace.console.queries.scored_file import scored_rows
+    from millrace.console.queries.drops import find_rows, scored_rows
     from millrace.console.queries.stored import as_file
 
     delivered = pq.read_table(io.BytesIO(read_object(environment.client("s3"), uri))) if uri else None

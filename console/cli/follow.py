@@ -19,11 +19,10 @@ from millrace.console.commands import command
 from millrace.console.environment import Environment
 from millrace.console.presenters.catalogue import outcome, run_title
 from millrace.console.presenters.presenter import Outcome
-from millrace.console.queries.answers import of_drop, quarantined_of
-from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import reasons_of
-from millrace.console.queries.run_logs import read_epoch
+from millrace.console.queries.drops import reasons_of
+from millrace.console.queries.executions import Execution, of_drop, quarantined_of
 from millrace.console.queries.runs import SHORT, RunDetail, claims_of
+from millrace.console.queries.steps import read_epoch
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 

@@ -120,7 +120,7 @@ def _check_tables(build: Path, names: Sequence[str]) -> None:
     """Raise WorkloadError if the tables of the running cloud do not take a contract. Each drop would fail."""
     from millrace.console.environment import local_environment
     from millrace.console.local_cloud.lifecycle import find_instance
-    from millrace.console.queries.table_files import check_tables
+    from millrace.console.queries.stored import check_tables
 
     if (instance := find_instance(build)) is None:
         return

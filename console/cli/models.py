@@ -203,7 +203,7 @@ def card(target: Target, json: Json, version: Version = "", output: CardOutput =
 
     Example: millrace card 3 --output card.html"""
     from millrace.console.pages.template import card_page
-    from millrace.console.queries.cards import read_card
+    from millrace.console.queries.documents import read_card
 
     environment, names = target.find_deployed()
     found = read_card(environment, names, version)
@@ -225,7 +225,7 @@ def bom(target: Target, version: Version = "", output: BomOutput = None) -> None
     A document that was altered, or that breaks the schema, is refused.
 
     Example: millrace bom 3 --output bom.cdx.json"""
-    from millrace.console.queries.cards import read_bom
+    from millrace.console.queries.documents import read_bom
 
     _, document = read_bom(*target.find(), version)
     text = json_text(document, indent=1)
@@ -249,7 +249,7 @@ def verify(target: Target, as_json: Json, version: Version = "", output: VerifyO
 
     Example: millrace verify 3 --output signed"""
     from millrace.artefact.signing import SIGNATURE_FILE
-    from millrace.console.queries.signatures import PUBLIC_KEY, verify_version
+    from millrace.console.queries.documents import PUBLIC_KEY, verify_version
 
     signed, found = verify_version(*target.find(), version, folder=output)
     show(found, as_json=as_json, nothing="")

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from millrace.console.queries.alarm_states import AlarmState, Receiver
-    from millrace.console.queries.monitoring import MonitoredWindow
+    from millrace.console.queries.monitoring import MonitoredWindow, ServedWindow
     from millrace.console.queries.monitoring_limits import Limit, Watched
-    from millrace.console.queries.served import ServedWindow
     from millrace.names import WorkloadNames
 
 RUNS = 100
@@ -134,9 +133,8 @@ def monitor(
     Example: millrace monitor --limit 8
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
-    from millrace.console.queries.monitoring import find_monitor_runs, windows
+    from millrace.console.queries.monitoring import find_monitor_runs, find_rejected, windows
     from millrace.console.queries.monitoring_limits import find_unjudged, read_champion
-    from millrace.console.queries.served import find_rejected
 
     if start:
         start_run("monitor", target, as_of=as_of, wait=wait, as_json=json)
@@ -171,7 +169,7 @@ def _show_windows(
     rejected: Mapping[date, int] | None = None,
 ) -> None:
     """Print the newest `limit` windows with decisions (0: all), and one line on the windows without."""
-    from millrace.console.queries.served import served_windows
+    from millrace.console.queries.monitoring import served_windows
 
     # Windows without decisions have no figures, so they are only counted.
     filled, empty = _split(judged)

@@ -71,8 +71,8 @@ def predict(
     from millrace.console.actions.predict import class_names, with_class
     from millrace.console.cli.record_files import check_ending, export, json_line
     from millrace.console.presenters.drops import ADVICE
-    from millrace.console.queries.fallbacks import why_fallback
-    from millrace.console.queries.scored_file import long_rows
+    from millrace.console.queries.drops import long_rows
+    from millrace.console.queries.waiting import why_fallback
     from millrace.features.known_ahead import KnownAhead
 
     if output:

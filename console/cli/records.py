@@ -60,7 +60,7 @@ def quarantine(
     file, or the contract, and drop it."""
     from millrace.console.cli.record_files import check_ending
     from millrace.console.cli.record_files import export as write
-    from millrace.console.queries import quarantine as refused
+    from millrace.console.queries import drops as refused
     from millrace.console.queries.query import quarantine_sql
 
     if export:

@@ -14,10 +14,9 @@ from millrace.console.cli.printing import plain
 from millrace.console.commands import command
 from millrace.console.presenters.presenter import Outcome
 from millrace.console.presenters.remedy import Remedy
-from millrace.console.queries.failures import UNEXPECTED, reason_of
-from millrace.console.queries.history import Step
-from millrace.console.queries.run_logs import Log, plainly
+from millrace.console.queries.executions import UNEXPECTED, reason_of
 from millrace.console.queries.runs import RunDetail
+from millrace.console.queries.steps import Log, Step, plainly
 from millrace.names import WorkloadNames
 
 STYLES = {"succeeded": "green", "failed": "bold red", "caught": "yellow", "stopped": "red", "running": "cyan"}

@@ -63,7 +63,7 @@ def runs(
     from millrace.console.presenters.catalogue import outcome, run_title
     from millrace.console.queries.runs import list_runs, read_execution, short_names
     from millrace.console.queries.tunings import list_tunings
-    from millrace.console.queries.waiting import find_waiting
+    from millrace.console.queries.waiting import find_waiting_drops
 
     environment, names = target.find()
     states = environment.client("stepfunctions")
@@ -97,7 +97,7 @@ def runs(
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     # A drop that waits for a slot or a model has no run yet. It is named where such a run would be listed.
     may_wait = not status and machine in ("", *MACHINE_OF_FEED.values())
-    waiting = find_waiting(environment, names) if may_wait else None
+    waiting = find_waiting_drops(environment, names) if may_wait else None
     nothing = f"No {f'{wanted} ' if wanted else ''}run of {names.workload} yet"
     show_rows(rows, as_json=json, nothing=f"{nothing}." if wanted or waiting else f"{nothing}: drop a file.")
     if waiting:
@@ -139,10 +139,9 @@ def show(
     from millrace.console.cli.run_details import ShownRun, show_run
     from millrace.console.presenters.catalogue import run_title
     from millrace.console.presenters.remedy import find_remedy
-    from millrace.console.queries.answers import of_drop
-    from millrace.console.queries.history import failed_step
-    from millrace.console.queries.run_logs import read_log
+    from millrace.console.queries.executions import of_drop
     from millrace.console.queries.runs import SHORT, describe_run, find_run_or_drop
+    from millrace.console.queries.steps import failed_step, read_log
     from millrace.messages.execution import UNWANTED
 
     environment, names = target.find()

@@ -20,9 +20,9 @@ from millrace.timestamps import parse_utc
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
     from millrace.console.queries.executions import Execution
-    from millrace.console.queries.overview import WorkloadState
+    from millrace.console.queries.live import WorkloadState
     from millrace.console.queries.reviews import Waiting
-    from millrace.console.queries.run_logs import Log
+    from millrace.console.queries.steps import Log
     from millrace.console.queries.versions import WaitingVersion
     from millrace.names import WorkloadNames
 
@@ -37,7 +37,7 @@ def status(
 
     Example: millrace status"""
     from millrace.console.environment import find_environment
-    from millrace.console.queries.overview import UnreadWorkload, try_state
+    from millrace.console.queries.live import UnreadWorkload, try_state
 
     environment = find_environment(stage, build)
     shown = [environment.names(workload)] if workload else environment.deployed()
@@ -52,7 +52,7 @@ def status(
 def _row(state: WorkloadState) -> dict[str, Any]:
     from millrace.console.presenters.catalogue import outcome, run_title
     from millrace.console.queries.runs import SHORT
-    from millrace.console.queries.unread import part_in_words
+    from millrace.console.queries.stored import part_in_words
 
     def ended(run: Execution) -> str:
         result = outcome(run)
@@ -162,7 +162,7 @@ def logs(
     """Print what the functions and jobs of a run have written, step by step, or the newest lines of a function.
 
     Example: millrace logs, millrace logs 93a5562f, millrace logs prediction"""
-    from millrace.console.queries.run_logs import plainly
+    from millrace.console.queries.steps import plainly
 
     found = _logs(*target.find(), name, most=lines)
     if json:
@@ -180,8 +180,8 @@ def logs(
 
 def _logs(environment: Environment, names: WorkloadNames, name: str, *, most: int) -> list[tuple[str, Log]]:
     """The logs by step, or the one of the function. Raises RunError if the name is neither a run nor a function."""
-    from millrace.console.queries.run_logs import read_function, read_log
     from millrace.console.queries.runs import describe_run, find_run_or_drop, list_runs
+    from millrace.console.queries.steps import read_function, read_log
 
     reader, states = environment.client("logs"), environment.client("stepfunctions")
     if name and (log := read_function(reader, names.function(name.replace("_", "-")), most=most)):

@@ -21,8 +21,8 @@ from millrace.tasks.figures import short
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
     from millrace.console.queries.alarm_states import AlarmState
+    from millrace.console.queries.live import WorkloadState
     from millrace.console.queries.monitoring import MonitoredWindow
-    from millrace.console.queries.overview import WorkloadState
     from millrace.names import WorkloadNames
 
 RUNS = 8
@@ -94,8 +94,8 @@ def _screen(lines: Iterable[tuple[str, str]]) -> Any:
 
 def _lines(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str, str]]:
     """Name and text of each line of the screen."""
-    from millrace.console.queries.overview import read_state
-    from millrace.console.queries.unread import part, part_in_words
+    from millrace.console.queries.live import read_state
+    from millrace.console.queries.stored import part, part_in_words
 
     state = read_state(environment, names)
     yield names.workload, f"stage {names.platform.stage}"
@@ -123,7 +123,7 @@ def _acts(state: WorkloadState) -> str:
 
 def _came(state: WorkloadState) -> str:
     from millrace.console.presenters.catalogue import outcome, run_title
-    from millrace.console.queries.unread import Unread
+    from millrace.console.queries.stored import Unread
 
     assert not isinstance(state.runs, Unread)
     run, waiting = state.runs.drop, state.waiting
@@ -211,7 +211,7 @@ def _asked(environment: Environment, names: WorkloadNames) -> str:
 
 def _release(environment: Environment, names: WorkloadNames, state: WorkloadState) -> str:
     from millrace.console.queries.live import find_climb, sentence_of
-    from millrace.console.queries.unread import Unread
+    from millrace.console.queries.stored import Unread
 
     climb = find_climb(environment, names)
     found = [sentence_of(climb)] if climb and climb.looks else []

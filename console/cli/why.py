@@ -47,7 +47,7 @@ def why(
 
 def _show_explanation(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
     from millrace.console.presenters.contributions import contribution_rows
-    from millrace.console.queries.decision_explanation import explain_decision
+    from millrace.console.queries.decisions import explain_decision
 
     found = explain_decision(environment, names, decision)
     if as_json:

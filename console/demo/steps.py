@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from millrace.console.presenters.catalogue import outcome, titled
-from millrace.console.queries.answers import objects_of
-from millrace.console.queries.executions import Execution
+from millrace.console.queries.executions import Execution, objects_of
 from millrace.console.queries.monitoring import AlarmRaised, alarms
 from millrace.console.queries.runs import parent_of
 from millrace.names import WorkloadNames

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from millrace.console.presenters.catalogue import outcome, titled
-from millrace.console.queries.answers import answer
-from millrace.console.queries.money.gain import UNIT, Gain, gain_of
+from millrace.console.queries.executions import answer
+from millrace.console.queries.money.month import UNIT, Gain, gain_of
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.runs import parent_of
 from millrace.console.words import count

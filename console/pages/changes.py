@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from millrace.console.presenters.alarms import explain, monitor_run_before
 from millrace.console.presenters.release import live_since
-from millrace.console.queries.answers import answer
-from millrace.console.queries.executions import Execution
+from millrace.console.queries.executions import Execution, answer
 from millrace.console.queries.monitoring import AlarmRaised
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.versions import NEVER

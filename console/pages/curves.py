@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from millrace.console.pages.frame import Frame, places
-from millrace.console.pages.markup import element
-from millrace.console.pages.scale import Scale, apart, short
-from millrace.console.queries.training_curves import Epoch
+from millrace.console.pages.plot import Frame, Scale, apart, element, places, short
+from millrace.console.queries.documents import Epoch
 
 FRAME = Frame(width=330, height=190, left=38, right=66, top=12, bottom=26)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from millrace.console.pages.markup import element, together
+from millrace.console.pages.plot import element, together
 from millrace.evaluation.evidence import (
     ColumnImportance,
     Estimate,

@@ -6,9 +6,7 @@ import math
 
 from markupsafe import Markup
 
-from millrace.console.pages.frame import Frame, places
-from millrace.console.pages.markup import element
-from millrace.console.pages.scale import Scale, short
+from millrace.console.pages.plot import Frame, Scale, element, places, short
 from millrace.evaluation.evidence import ForecastExample
 
 FRAME = Frame(width=340, height=170, left=44, right=10, top=26, bottom=30)

@@ -12,9 +12,9 @@ from millrace.console.pages.version import version_path, waits
 from millrace.console.presenters.catalogue import outcome, run_title, titled
 from millrace.console.presenters.presenter import Tone
 from millrace.console.queries.executions import Execution
-from millrace.console.queries.overview import RecentRuns, UnreadWorkload, WorkloadState
+from millrace.console.queries.live import RecentRuns, UnreadWorkload, WorkloadState
 from millrace.console.queries.runs import SHORT
-from millrace.console.queries.unread import Unread
+from millrace.console.queries.stored import Unread
 from millrace.console.words import age, count, spelled
 from millrace.names import Platform
 

@@ -28,10 +28,9 @@ from millrace.console.presenters import gates
 from millrace.console.presenters.catalogue import titled
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.link import Link
-from millrace.console.queries.monitoring import staying_alarms
+from millrace.console.queries.monitoring import ServedWindow, served_windows, staying_alarms
 from millrace.console.queries.monitoring_limits import missing_labels
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.queries.served import ServedWindow, served_windows
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES, WorkloadNames

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from millrace.console.pages.frame import Frame
-from millrace.console.pages.markup import element, together
-from millrace.console.pages.scale import Scale
+from millrace.console.pages.plot import Frame, Scale, element, together
 from millrace.tasks.metrics import ReliabilityBin
 
 FRAME = Frame(width=200, height=200, left=40, right=12, top=26, bottom=34)

@@ -8,13 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from millrace.console.pages.markup import element, together
-from millrace.console.pages.scale import Scale
+from millrace.console.pages.plot import Scale, element, together
 from millrace.console.pages.template import template
 from millrace.console.pictures import data_uri
 from millrace.console.presenters.contributions import contribution_rows
 from millrace.console.queries.reviews import Question, ShownItem, Waiting
-from millrace.console.queries.unread import Unread
+from millrace.console.queries.stored import Unread
 from millrace.console.words import age, figure, spelled
 from millrace.contract.kinds import INTEGERS, NUMBERS
 from millrace.contract.schema import Table

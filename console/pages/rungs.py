@@ -9,9 +9,7 @@ from itertools import accumulate
 
 from markupsafe import Markup
 
-from millrace.console.pages.frame import Frame, places
-from millrace.console.pages.markup import element
-from millrace.console.pages.scale import Scale, apart, short
+from millrace.console.pages.plot import Frame, Scale, apart, element, places, short
 from millrace.console.presenters.presenter import Tone
 from millrace.console.queries.live import reviewed_in_words
 from millrace.console.words import age, count

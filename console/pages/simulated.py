@@ -8,10 +8,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from millrace.console.pages.markup import element, together
-from millrace.console.pages.scale import Scale, short
+from millrace.console.pages.plot import Scale, element, short, ticks, together
 from millrace.console.pages.template import template
-from millrace.console.pages.time_axis import ticks
 from millrace.simulation.proposal import PolicyComparison, Row
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 16.0

@@ -10,8 +10,8 @@ from functools import partial
 
 from millrace.console.pages.changes import changes
 from millrace.console.presenters.alarms import monitor_run_before, worst_window
-from millrace.console.queries.answers import answer, reason_of
 from millrace.console.queries.drops import Drop
+from millrace.console.queries.executions import answer, trained_for
 from millrace.console.queries.report import JudgedModel, WorkloadReport
 from millrace.console.queries.versions import losses_beside, newer_rows_of_rule
 from millrace.console.words import count, day, last_day, span
@@ -210,7 +210,7 @@ def _early_labels(report: WorkloadReport) -> Iterator[str]:
     """A note on each retraining after an alarm whose labels end before the window that moved."""
     for model in report.models:
         run = next((run for run in report.of("train") if run.name == model.version.run), None)
-        judged = monitor_run_before(report, run.started) if run and reason_of(run) == "alarm" else None
+        judged = monitor_run_before(report, run.started) if run and trained_for(run) == "alarm" else None
         found, until = worst_window("input-drift", judged.report) if judged else None, _last_label(model)
         # `found[1]` is the drift over its bound. The labels may well reach past a window that did not move.
         if run and until and found and found[1] > 1 and until <= found[0].start:

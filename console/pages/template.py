@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from millrace.console.queries.cards import VersionCard
+from millrace.console.queries.documents import VersionCard
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a page may load: nothing but its own style and pictures. It has no script, and none that came in runs.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 from millrace.console.presenters.alarms import explain, monitor_run_before
 from millrace.console.presenters.catalogue import PRESENTERS, outcome, titled
 from millrace.console.presenters.presenter import RunSummary, TimelineEntry
-from millrace.console.queries.audit_records import Withdrawal
+from millrace.console.queries.audit import Withdrawal
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.monitoring import AlarmRaised
 from millrace.console.queries.report import WorkloadReport

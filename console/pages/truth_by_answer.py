@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from millrace.console.pages.frame import Frame, places
-from millrace.console.pages.markup import element, together
-from millrace.console.pages.scale import Scale, short
+from millrace.console.pages.plot import Frame, Scale, element, places, short, together
 from millrace.evaluation.evidence import AnswerBin, TruthByAnswer
 
 FRAME = Frame(width=260, height=220, left=48, right=12, top=26, bottom=34)

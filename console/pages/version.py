@@ -12,7 +12,7 @@ from millrace.console.pages.page import MODEL_FILTERS, model_parts
 from millrace.console.pages.template import template
 from millrace.console.queries.report import JudgedModel
 from millrace.console.queries.runs import SHORT
-from millrace.console.queries.unread import Unread
+from millrace.console.queries.stored import Unread
 from millrace.console.queries.versions import WaitingVersion
 from millrace.console.words import age
 from millrace.names import WorkloadNames

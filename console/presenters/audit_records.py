@@ -7,8 +7,8 @@ from typing import Any
 
 from millrace.console.presenters.gates import compared
 from millrace.console.presenters.train import extent, warnings_of
-from millrace.console.queries.audit_records import what_of
-from millrace.console.queries.failures import failure_of
+from millrace.console.queries.audit import what_of
+from millrace.console.queries.executions import failure_of
 from millrace.console.queries.runs import short_name
 from millrace.console.words import count, day
 from millrace.messages.audit import (

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from millrace.console.presenters import ingest, monitor, query, release, retrain, score, teardown, train
 from millrace.console.presenters.presenter import Document, Outcome, Presenter
+from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount
 from millrace.names import WorkloadNames
 
 PRESENTERS: Mapping[str, Presenter] = {

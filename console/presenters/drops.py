@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from millrace.console.presenters.presenter import Document, Outcome
-from millrace.console.queries.answers import DropAnswer, objects_of
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import DropAnswer, objects_of
 from millrace.console.words import count, listed, spelled_number
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.messages.ingest import RejectedDrop

@@ -16,9 +16,8 @@ from millrace.console.presenters.drops import (
     rejected,
 )
 from millrace.console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
-from millrace.console.queries.answers import DropAnswer, drops_of
-from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import DropAnswer, Execution, drops_of
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import count
 from millrace.datasets.quarantine import together

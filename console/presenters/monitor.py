@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from millrace.console.presenters.alarms import explain, monitor_run_before
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary, TimelineEntry, until
-from millrace.console.queries.answers import answer
-from millrace.console.queries.executions import Execution
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import Execution, answer
 from millrace.console.queries.monitoring import MonitorRun
-from millrace.console.queries.quarantine import ReasonCount
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import count, listed, times
 from millrace.messages.monitor import MetricsPublished, NoWindows, WindowsPlanned

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
+from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.monitoring import MonitorRun
-from millrace.console.queries.quarantine import ReasonCount
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import day
 

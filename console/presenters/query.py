@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millrace.console.presenters.presenter import Document, Outcome, Presenter
+from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount
 from millrace.console.queries.report import WorkloadReport
 from millrace.names import QUERY
 

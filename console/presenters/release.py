@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
-from millrace.console.queries.answers import answer
-from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import Execution, answer
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import brief, count
 from millrace.messages.climb import PhaseJudged

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from millrace.console.queries.failures import error_type, is_of_child
-from millrace.console.queries.history import Step
+from millrace.console.queries.executions import error_type, is_of_child
 from millrace.console.queries.runs import RunDetail
+from millrace.console.queries.steps import Step
 from millrace.messages.execution import ENDED
 
 START_NEW = ", then start a new run"

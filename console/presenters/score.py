@@ -17,9 +17,8 @@ from millrace.console.presenters.drops import (
     unlisted_counts,
 )
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
-from millrace.console.queries.answers import DropAnswer, drops_of
-from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import DropAnswer, Execution, drops_of
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import brief, count
 from millrace.datasets.quarantine import together

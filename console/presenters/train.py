@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
-from millrace.console.queries.answers import answer, reason_of
-from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import Execution, answer, trained_for
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import count, listed
 from millrace.messages.train import (
@@ -95,7 +94,7 @@ def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:
     Rows that are ingested during the first training, or just after it, start such a run. It is needless rather than
     refused."""
     reason = budgeted.reason
-    is_needless = reason_of(run) == "first" and reason not in (BudgetRefusal.BUDGET, BudgetRefusal.CORRECTIONS)
+    is_needless = trained_for(run) == "first" and reason not in (BudgetRefusal.BUDGET, BudgetRefusal.CORRECTIONS)
     figures = ""
     if reason is BudgetRefusal.CORRECTIONS:
         pinned = answer(run, "snapshot", DatasetPinned)
@@ -111,7 +110,7 @@ def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:
 def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     budgeted, pinned = answer(run, "budget", BudgetChecked), answer(run, "snapshot", DatasetPinned)
     gated, registered = answer(run, "gating", GatesJudged), answer(run, "registration", VersionRegistered)
-    title = "First training" if reason_of(run) == "first" else "Training"
+    title = "First training" if trained_for(run) == "first" else "Training"
     if "external_model" in run.input:
         title = "External model"
     elif "pulled" in run.input:

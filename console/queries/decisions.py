@@ -1,18 +1,52 @@
-"""The decisions in the lake, read one day at a time."""
+"""The decisions in the lake: of a day, one by its id with its row, why its model answered so, and what its policy was.
+
+The state table holds what counts now. What counted then, its records say: thresholds that labels have moved, the floor,
+and pauses. A decision has the time of the machine, a record that of its run. So for decisions of the minutes in which
+one of them changed, and in a local cloud whose clock was moved, what a policy was is an estimate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from millrace.aws.objects import entries_below
+import pyarrow as pa
+import pyarrow.compute as pc
+from botocore.exceptions import ClientError
+
+from millrace.artefact.batch import ROW
+from millrace.artefact.inference import Model
+from millrace.aws.objects import download, entries_below, read_object
 from millrace.console.environment import Environment
-from millrace.decisions import store
+from millrace.console.queries.stored import find_object, unpack
+from millrace.console.queries.versions import audit_of, registry_of, state_of
+from millrace.contract.kinds import FLOATS, from_base64
+from millrace.contract.load import load_contract
+from millrace.decisions import captured, store
+from millrace.decisions.policy import Acted, Acting, act
 from millrace.decisions.record import Decision
 from millrace.decisions.scored import MOST_ROWS
+from millrace.decisions.standing import threshold_of
+from millrace.decisions.store import LocatedDecision
 from millrace.errors import EnvironmentNotFoundError
+from millrace.explanations.requested import explanation_of
+from millrace.explanations.shapley import ROWS
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features, images
+from millrace.messages.audit import AuditEvent, AutomationMoved, FloorMoved
+from millrace.messages.ingest import Staging
 from millrace.names import WorkloadNames
+from millrace.release.registry import Package
+from millrace.state.audit import Record
+from millrace.state.held_out import KEY
+from millrace.state.pointers import Version
+from millrace.state.versions import KeptPromise
+from millrace.workload.load import read_workload
+from millrace.workload.policy import Policy
 
 COMPRESSED = 10
 """Absorbed lines have about so many times the bytes of their file."""
@@ -92,3 +126,156 @@ def _days(environment: Environment, names: WorkloadNames, first: date | None, la
     """The days with decisions, the newest first."""
     days = store.stored_days(environment.client("s3"), names.platform.bucket("lake"), names.workload)
     return sorted((day for day in days if (first or day) <= day <= (last or day)), reverse=True)
+
+
+def require_decision(environment: Environment, names: WorkloadNames, wanted: str) -> LocatedDecision:
+    """The decision with this id. Raises EnvironmentNotFoundError if no line has it."""
+    if kept := find_decision(environment, names, wanted):
+        return kept
+    raise EnvironmentNotFoundError(
+        f"ID: expected the id of a decision of {names.workload}, got {wanted!r}, which no line of "
+        f"s3://{names.platform.bucket('lake')} has: `millrace decisions` and `millrace predict` show ids"
+    )
+
+
+def missing(kept: LocatedDecision, what: str) -> EnvironmentNotFoundError:
+    """The error for a decision that lacks what was expected."""
+    return EnvironmentNotFoundError(f"decision {kept.decision.id}: expected {what}")
+
+
+def captured_uris(names: WorkloadNames, kept: LocatedDecision) -> dict[str, str]:
+    """The objects that hold the long cells of the decision's input, by column."""
+    document = json.loads(kept.decision.input)
+    long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
+    return captured.references(document, long)
+
+
+def read_row(
+    environment: Environment, names: WorkloadNames, kept: LocatedDecision, features: Features
+) -> dict[str, Any]:
+    """The decision's row, with the bytes of its long cells, and of a file's row with its pasts.
+
+    Raises EnvironmentNotFoundError if a long cell or a past is gone."""
+    client, row = environment.client("s3"), dict(json.loads(kept.decision.input))
+    for column, uri in captured_uris(names, kept).items():
+        if find_object(client, uri) is None:
+            raise missing(kept, f"{column} in {uri}, got no such object: they are kept for a time only")
+        row[column] = captured.read(client, uri)
+    return row | _pasts(environment, names, kept, features)
+
+
+def _pasts(environment: Environment, names: WorkloadNames, kept: LocatedDecision, features: Features) -> dict[str, Any]:
+    """The pasts with which the row of a file was answered, by the name of their feature; empty for any other row.
+
+    They are in the shard that the transform job has read. Raises EnvironmentNotFoundError if that is gone."""
+    histories = [history.name for history in encoders.histories(features)]
+    if not histories or kept.scored is None:
+        return {}
+    client, known = environment.client("s3"), kept.scored
+    staging, number = Staging(names=names, of=known.run), int(kept.decision.id.rpartition("-")[2])
+    for shard in range(known.first_shard, known.first_shard + known.shards):
+        uri = staging.uri(staging.shard(shard))
+        if (content := find_object(client, uri)) is None:
+            raise missing(kept, f"its past in {uri}, got no such object: shards are kept for a time only")
+        rows = pa.ipc.open_stream(content).read_all()
+        for row in rows.filter(pc.equal(rows[ROW], number)).select(histories).to_pylist():
+            return dict(row)
+    raise missing(kept, f"its past in {staging.uri(staging.shards)}, got no shard with row {number}")
+
+
+TIMES = 8
+"""How many times as many rows are answered as the endpoint answers for an explanation: nobody waits for this one."""
+
+
+def explain_decision(
+    environment: Environment, names: WorkloadNames, wanted: str, *, version: str = ""
+) -> dict[str, Any]:
+    """The explanation as the endpoint would give it, but from more drawn orders of the row's parts.
+
+    `version` explains what this version says to the row, and not the one that has answered it.
+
+    Raises EnvironmentNotFoundError if no decision has the id, if no model answered it, and if its version, or the past
+    of a file's row, is gone; ArtefactError if the model has no explanations."""
+    kept = require_decision(environment, names, wanted)
+    # A fallback has no version: there is no model to explain it with.
+    if not (version := version or kept.decision.model_version or ""):
+        came = f"{kept.decision.id!r}, the fallback's"
+        raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {came}")
+    try:
+        package = registry_of(environment, names).describe(names.package_arn(version))
+    except ClientError as error:
+        raise EnvironmentNotFoundError(f"version {version}: expected it in the registry, got {error}") from None
+    model = Model(unpack(read_object(environment.client("s3"), package.model_data_url)))
+    row = read_row(environment, names, kept, model.description.features)
+    # An image of a scored file is in the row itself.
+    columns = [name for encoder in images(model.description.features) for name in encoder.columns]
+    row |= {name: from_base64(row[name]) for name in columns if isinstance(row.get(name), str)}
+    return explanation_of(model, row, rows=TIMES * ROWS)
+
+
+def acted_then(
+    environment: Environment,
+    names: WorkloadNames,
+    package: Package,
+    decision: Decision,
+    *,
+    output: Mapping[str, Any],
+    watched: Mapping[str, float],
+) -> Acted | None:
+    """The action of this answer by the policy that the version's run declared; None without a policy.
+
+    `watched` is what the model measures of the row."""
+    if not decision.has_policy:
+        return None
+    client, run = environment.client("s3"), package.metadata["run"]
+    with TemporaryDirectory() as folder:
+        for file in ("workload.yaml", "contract.yaml"):
+            download(client, names.run_uri(run, "config", file), Path(folder) / file)
+        workload, contract = read_workload(Path(folder) / "workload.yaml"), load_contract(Path(folder))
+    if workload.policy is None:
+        return None
+    kinds = {name: contract.table("scoring").column(name).kind for name in workload.prediction.key}
+    secret = state_of(environment, names).get(KEY).get("secret", {"S": ""})["S"]
+    acting = acting_then(workload.policy, package, audit_of(environment, names), decision, secret=secret)
+    return act(
+        replace(acting, float_keys=frozenset(name for name, kind in kinds.items() if kind in FLOATS)),
+        output=output,
+        cells=json.loads(decision.input),
+        event_time=decision.event_time,
+        key={name: decision.key[name] for name in workload.prediction.key},
+        watched=watched,
+    )
+
+
+def acting_then(
+    policy: Policy, package: Package, records: Iterable[Record], decision: Decision, *, secret: str
+) -> Acting:
+    """What held for an answer of this version when the decision was made. `records` are in order of time."""
+    known, now, below, paused = package.metadata, None, False, False
+    for record in records:
+        if record.as_of > decision.inferred_at:
+            break
+        details = record.details
+        if isinstance(details, AutomationMoved) and details.version == package.version:
+            now = KeptPromise(version=details.version, threshold=details.threshold, as_of=record.as_of)
+        elif isinstance(details, FloorMoved) and details.version == package.version:
+            below = details.below
+        elif record.event in (AuditEvent.AUTOMATION_PAUSED, AuditEvent.AUTOMATION_RESUMED):
+            paused = record.event is AuditEvent.AUTOMATION_PAUSED
+    version = Version(
+        package_arn=package.arn,
+        version=package.version,
+        model_name="",
+        run=known["run"],
+        baseline_uri="",
+        promised_error=known.get("promised_error", ""),
+        automate_from=known.get("automate_from", ""),
+        costs_digest=known.get("costs_digest", ""),
+    )
+    return Acting(
+        policy=policy,
+        threshold=threshold_of(policy.automate, version, now),
+        below_floor=below,
+        stopped="paused" if paused else None,
+        secret=secret,
+    )

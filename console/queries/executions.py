@@ -1,19 +1,119 @@
-"""Executions with their histories: input, output, the events that they put, and the executions that they started."""
+"""Executions with their histories and the typed answers of their steps, and why one failed, as AWS gives the cause."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from millrace.console.queries.failures import failure_of
+from millrace import errors
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import MACHINES, WorkloadNames
+from millrace.messages.envelope import Message
+from millrace.messages.ingest import Committed, CommittedDrops, Ingested, RejectedDrop
+from millrace.messages.retrain import RetrainingRequest
+from millrace.messages.score import Delivered, DeliveredDrops
+from millrace.names import MACHINE_OF_FEED, MACHINES, WorkloadNames
+
+SILENT = re.compile(r"^AlgorithmError: ,? ?exit code: (?P<code>\d+)$")
+"""The reason that SageMaker gives for a container that ended without a message of its own."""
+ENDINGS = {
+    "137": "the container was killed: out of memory, or ended by the platform",
+    "143": "the container was stopped by the platform",
+}
+"""What an exit code of 128 + the number of a signal means."""
+NAMED = re.compile(r"^(?:States\.TaskFailed: )?(?:AlgorithmError: )?(?P<type>[A-Z]\w*(?:Error|Exception))\b")
+"""The error's class at the beginning of a reason, as our functions and jobs write it.
+
+If a child run waited for the job, the child's own error `States.TaskFailed` comes first."""
+UNEXPECTED = "an unexpected error in "
+"""How the reason of an exception begins that is none of ours: a defect, whose class says nothing to who reads it."""
+DEFECT = re.compile(r"^AlgorithmError: (?P<type>[A-Z]\w+): (?P<message>.*), exit code: 1$", re.DOTALL)
+"""The reason of a job that an exception of Python ended, as `millrace.jobs.runtime` writes it."""
+FUNCTION = re.compile(r"\bfunctions/(\w+)/")
+"""The name of a function of ours in a traceback."""
+
+
+def reason_of(cause: str) -> str:
+    """The reason in a cause: a function's error with its class, a job's FailureReason, the reason of a query or of a
+    child run; else the cause itself.
+
+    `{"TrainingJobName": …, "FailureReason": "SnapshotError: no rows"}` gives `SnapshotError: no rows`, and
+    `{"errorMessage": "expected a number", "errorType": "SettingsError"}` gives `SettingsError: expected a number`. An
+    exception that is none of ours is UNEXPECTED: `an unexpected error in gating: division by zero; the log: …`."""
+    document = _document(cause)
+    if document is None:
+        return _ended(cause)
+    if "FailureReason" in document:
+        return _ended(str(document["FailureReason"]))
+    if "errorMessage" in document:
+        kind, frames = str(document.get("errorType", "")), FUNCTION.search(str(document.get("stackTrace")))
+        if frames and not hasattr(errors, kind):
+            return _unexpected(frames[1], kind, str(document["errorMessage"]), log=frames[1])
+        return ": ".join(str(document[name]) for name in ("errorType", "errorMessage") if document.get(name))
+    if "QueryExecution" in document:
+        return str(document["QueryExecution"]["Status"].get("StateChangeReason", ""))
+    # The child's own cause may be that of its child, and so on.
+    if "ExecutionArn" in document and "Cause" in document:
+        return failure_of(str(document.get("Error") or ""), str(document["Cause"]))
+    return cause
+
+
+def _document(cause: str) -> Mapping[str, Any] | None:
+    """The cause as a JSON object; empty if it is another value of JSON, None if it is no JSON."""
+    try:
+        document: Any = json.loads(cause)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else {}
+
+
+def _unexpected(where: str, kind: str, message: str, *, log: str) -> str:
+    # A KeyError's message is the key alone, and some exceptions have none.
+    is_told = " " in message
+    what = message if is_told else f"{re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', kind).lower()} {message}".strip()
+    return f"{UNEXPECTED}{where}: {what}; the log: millrace logs {log}"
+
+
+def _ended(reason: str) -> str:
+    """What an exit code means if the job gave no reason itself: `AlgorithmError: , exit code: 137` is a kill."""
+    defect = DEFECT.match(reason)
+    if defect and not hasattr(errors, defect["type"]):
+        return _unexpected("the job", defect["type"], defect["message"], log="RUN")
+    found = SILENT.match(reason)
+    if found is None:
+        return reason
+    code = found["code"]
+    return f"{ENDINGS.get(code, 'the container ended without a message')} (exit code {code})"
+
+
+def failure_of(error: str, cause: str) -> str:
+    """Error and reason in one line, without repeating the error."""
+    reason = reason_of(cause)
+    return (
+        reason if reason.startswith((f"{error}: ", UNEXPECTED)) else ": ".join(word for word in (error, reason) if word)
+    )
+
+
+def is_of_child(cause: str) -> bool:
+    """Whether the cause is that of an execution that was started and waited for."""
+    return "ExecutionArn" in (_document(cause) or {})
+
+
+def is_of_function(cause: str) -> bool:
+    """Whether the cause is an error that a function raised."""
+    return "errorType" in (_document(cause) or {})
+
+
+def error_type(error: str, cause: str) -> str:
+    """The class of the error with which a function or job of ours ended, for example `SnapshotError`; else `error`."""
+    found = NAMED.match(reason_of(cause))
+    return found["type"] if found and found["type"] != "AlgorithmError" else error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +239,8 @@ def _execution(states: Any, machine: str, listed: Mapping[str, Any]) -> Executio
         arn=listed["executionArn"],
         name=listed["name"],
         status=listed["status"],
-        input=_document(history, "executionStartedEventDetails", "input"),
-        output=_document(history, "executionSucceededEventDetails", "output"),
+        input=_detail(history, "executionStartedEventDetails", "input"),
+        output=_detail(history, "executionSucceededEventDetails", "output"),
         started=listed["startDate"],
         stopped=listed.get("stopDate") or listed["startDate"],
         events=put_events(history),
@@ -150,7 +250,7 @@ def _execution(states: Any, machine: str, listed: Mapping[str, Any]) -> Executio
     )
 
 
-def _document(history: list[dict[str, Any]], details: str, name: str) -> dict[str, Any]:
+def _detail(history: list[dict[str, Any]], details: str, name: str) -> dict[str, Any]:
     """The input or output in the first event with these details; empty if no event has them."""
     texts = [event[details].get(name) for event in history if details in event]
     return dict(json.loads(texts[0] or "{}")) if texts else {}
@@ -163,3 +263,95 @@ def _failure(status: str, history: list[dict[str, Any]]) -> str:
     if not found or status in ("RUNNING", "SUCCEEDED"):
         return ""
     return failure_of(found[-1].get("error") or "", found[-1].get("cause") or "")
+
+
+AnswerT = TypeVar("AnswerT", bound=Message)
+
+
+def answer(execution: Execution, state: str, kind: type[AnswerT]) -> AnswerT | None:
+    """The answer of the function behind `$.<state>`; None if the execution did not enter that state."""
+    found = execution.answer(state)
+    return kind.model_validate(found) if found else None
+
+
+def trained_for(execution: Execution) -> str:
+    """Why a train execution started: `first`, `alarm`, `schedule` or `command`. Empty if it failed too early."""
+    return str(execution.output.get("reason") or execution.input.get("reason") or "")
+
+
+def alarm_of(execution: Execution) -> str:
+    """The alarm whose change of state started this execution of `retrain`; empty if no alarm did."""
+    return RetrainingRequest.model_validate(execution.input.get("detail", {})).alarm or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropAnswer:
+    """What an execution of `ingest` or `score` says about one drop. A field is None before the step that fills it."""
+
+    drop_id: str
+    name: str
+    """For example `training/1996-05.parquet`. Empty for a run by hand that takes the newest object."""
+    as_of: str
+    """When the drop came, ISO 8601."""
+    rejected: RejectedDrop | None
+    committed: Committed | None
+    delivered: Delivered | None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the execution got as far as the step that says what became of the drop."""
+        return bool(self.rejected or self.committed or self.delivered)
+
+    @property
+    def quarantined(self) -> int:
+        """How many rows of the drop are quarantined."""
+        found = self.committed.rows_quarantined if self.committed else 0
+        return self.delivered.quarantined if self.delivered else found
+
+
+def drops_of(execution: Execution) -> tuple[DropAnswer, ...]:
+    """The drops of an execution, in the order of its input. Empty for other machines than `ingest` and `score`."""
+    if execution.machine not in MACHINE_OF_FEED.values():
+        return ()
+    ingested = answer(execution, "ingestion", Ingested)
+    committed = answer(execution, "validation", CommittedDrops) if execution.machine == "ingest" else None
+    delivered = answer(execution, "delivery", DeliveredDrops)
+    now = str(execution.output.get("as_of") or execution.input.get("as_of") or "")
+    return tuple(
+        DropAnswer(
+            # A run by hand has no id for its drop: what it leaves lies under the execution's name.
+            drop_id=(drop_id := str(each.get("drop_id") or execution.name)),
+            name=str(each.get("key", "")).partition("/")[2],
+            as_of=str(each.get("as_of") or now),
+            rejected=_of(drop_id, ingested.rejected if ingested else ()),
+            committed=_of(drop_id, committed.drops if committed else ()),
+            delivered=_of(drop_id, delivered.drops if delivered else ()),
+        )
+        for each in objects_of(execution.input.get("detail") or {}) or [{}]
+    )
+
+
+def of_drop(execution: Execution, drop_id: str) -> Execution:
+    """The execution as if this drop were its only one; unchanged if it does not have the drop."""
+    detail = execution.input.get("detail") or {}
+    kept = [each for each in objects_of(detail) if each.get("drop_id") == drop_id]
+    return replace(execution, input={**execution.input, "detail": {**detail, "objects": kept}}) if kept else execution
+
+
+def quarantined_of(execution: Execution) -> int:
+    """How many rows an execution of `ingest` or `score` has quarantined; 0 for other machines."""
+    return sum(each.quarantined for each in drops_of(execution))
+
+
+def objects_of(detail: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The objects that the detail of an input names: `[{"bucket": …, "key": …, "version_id": …, "drop_id": …}]`."""
+    found: Sequence[Mapping[str, Any]] = detail.get("objects") or []
+    return found
+
+
+AnyDrop = TypeVar("AnyDrop", RejectedDrop, Committed, Delivered)
+
+
+def _of(drop_id: str, drops: Sequence[AnyDrop]) -> AnyDrop | None:
+    """The entry of the drop with this id; None if there is none."""
+    return next((each for each in drops if each.drop_id == drop_id), None)

@@ -23,7 +23,7 @@ from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.monitoring import find_monitor_runs
 from millrace.console.queries.reviews import find_items
-from millrace.console.queries.table_files import data_files, read_metadata, read_rows
+from millrace.console.queries.stored import data_files, read_metadata, rows_of_file
 from millrace.console.queries.versions import registry_of
 from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
@@ -202,7 +202,7 @@ def _present(s3: Any, metadata: TableMetadata | None) -> pa.Table | None:
     if metadata is None or metadata.current_snapshot_id is None:
         return None
     files = data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)
-    found = [read_rows(s3, uri) for uri, _ in files]
+    found = [rows_of_file(s3, uri) for uri, _ in files]
     return pa.concat_tables(found, promote_options="permissive") if found else None
 
 
@@ -247,7 +247,7 @@ def _changed(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: 
     """The rows of each file that left the table in this snapshot, or of each file that came in it."""
     for uri, changed_in in data_files(s3, metadata, snapshot_id, is_deleted=is_deleted):
         if changed_in == snapshot_id:
-            yield read_rows(s3, uri)
+            yield rows_of_file(s3, uri)
 
 
 def learnt_drops(

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.console.queries.kept_rows import captured_uris, require_decision
+from millrace.console.queries.decisions import captured_uris, require_decision
 from millrace.console.queries.labels import KnownLabel, LearntDrop, find_labels, find_learners, learnt_drops
 from millrace.console.queries.link import (
     MISSING,
@@ -28,8 +28,7 @@ from millrace.console.queries.link import (
     score_link,
 )
 from millrace.console.queries.reviews import find_items
-from millrace.console.queries.stored import as_file, find_object, manifest_uris, unpack
-from millrace.console.queries.table_files import read_metadata
+from millrace.console.queries.stored import as_file, find_object, manifest_uris, read_metadata, unpack
 from millrace.console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry

@@ -24,7 +24,7 @@ from millrace.artefact.inference import Model
 from millrace.artefact.signing import SignedVersion
 from millrace.aws.objects import download
 from millrace.console.environment import Environment
-from millrace.console.queries.signatures import signing_key
+from millrace.console.queries.documents import signing_key
 from millrace.console.queries.stored import find_object
 from millrace.console.queries.versions import registry_of
 from millrace.contract.kinds import arrow_type, parse_cell

@@ -6,9 +6,13 @@ Nothing of the cloud answers: what S3, the registry and KMS hold is read, and no
 
 from __future__ import annotations
 
+import http.client
+import json
+import socket
 import struct
+import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -20,10 +24,9 @@ from botocore.exceptions import ClientError
 
 from millrace.artefact.artefact import Description, read_folder
 from millrace.console.environment import Environment
-from millrace.console.queries.kept_rows import missing, read_row, require_decision
-from millrace.console.queries.policy_then import acted_then
-from millrace.console.queries.serving import Ask, serving
-from millrace.console.queries.signatures import verify_version
+from millrace.console.local_cloud.processes import Process, Processes
+from millrace.console.queries.decisions import acted_then, missing, read_row, require_decision
+from millrace.console.queries.documents import verify_version
 from millrace.console.queries.versions import registry_of
 from millrace.decisions.record import Answered, canonical
 from millrace.decisions.store import LocatedDecision
@@ -31,6 +34,76 @@ from millrace.errors import AnswerError, EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.tasks.answer import read_answer
+
+Ask = Callable[[Sequence[Mapping[str, Any]]], list[Mapping[str, Any]]]
+"""Takes rows as a request in JSON has them; gives the prediction on each, or why it is rejected."""
+START_S = 60.0
+"""How long the program may take until it answers, and for an answer."""
+
+
+@contextmanager
+def serving(folder: Path, *, version: str, model_digest: str) -> Iterator[Ask]:
+    """What answers rows while the block runs. `folder` holds the members in `model/`, as `/opt/ml` does.
+
+    The process has no variables of AWS. It refuses members of another digest: then AnswerError has its last words."""
+    processes, port = Processes(folder=folder), _free_port()
+    variables = {
+        "MILLRACE_ML_ROOT": str(folder),
+        "MILLRACE_MODEL_VERSION": version,
+        "MILLRACE_MODEL_DIGEST": model_digest,
+        "MILLRACE_BIND": "127.0.0.1",
+        "MILLRACE_WORKERS": "1",
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+    }
+    try:
+        program = processes.start(
+            "serving", ["millrace.jobs.serving", "serve"], log="serving.log", environment=variables
+        )
+        _await(program, port)
+        yield lambda rows: _ask(port, rows)
+    finally:
+        processes.stop()
+
+
+def _ask(port: int, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    status, content = _exchange(port, "POST", "/invocations", json.dumps({"rows": rows}, allow_nan=False).encode())
+    if status != http.HTTPStatus.OK:
+        raise AnswerError(
+            f"rows: expected a prediction on each, got {status}: {content[:300].decode(errors='replace')}"
+        )
+    found: list[Mapping[str, Any]] = json.loads(content)["predictions"]
+    return found
+
+
+def _await(program: Process, port: int) -> None:
+    """Wait until the program answers. Raises AnswerError with the end of its log if it does not."""
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and not program.has_ended():
+        try:
+            if _exchange(port, "GET", "/ping")[0] == http.HTTPStatus.OK:
+                return
+        except OSError:
+            time.sleep(0.02)
+    said = program.log.read_text(errors="replace").splitlines()[-1:]
+    raise AnswerError(f"millrace.jobs.serving: expected an answer within {START_S:g} s, got {' '.join(said) or 'none'}")
+
+
+def _exchange(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_S)
+    try:
+        connection.request(method, path, body, {"content-type": "application/json"})
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
 
 AT_ONCE = 500
 """Rows of one request."""

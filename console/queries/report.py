@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from millrace.console.environment import Environment
-from millrace.console.queries.answers import drops_of
-from millrace.console.queries.audit_records import Withdrawal, find_withdrawals
+from millrace.console.queries.audit import Withdrawal, find_withdrawals
 from millrace.console.queries.decisions import newest_decision
-from millrace.console.queries.drops import Drop, find_drops
-from millrace.console.queries.executions import Execution, executions
+from millrace.console.queries.documents import Epoch, read_epochs
+from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, find_rows
+from millrace.console.queries.executions import Execution, drops_of, executions
 from millrace.console.queries.lineage import trace_decision
 from millrace.console.queries.link import Link
 from millrace.console.queries.live import read_climbs
@@ -26,15 +26,13 @@ from millrace.console.queries.monitoring import (
     MonitoredWindow,
     MonitorRun,
     champion_periods,
+    find_rejected,
     raised_alarms,
     read_monitor_runs,
     windows,
 )
 from millrace.console.queries.monitoring_limits import Limit, find_limits, find_unjudged, read_watched
-from millrace.console.queries.quarantine import ReasonCount, count_reasons, find_rows
-from millrace.console.queries.served import find_rejected
-from millrace.console.queries.training_curves import Epoch, read_epochs
-from millrace.console.queries.unread import Unread, part
+from millrace.console.queries.stored import Unread, part
 from millrace.console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.messages.climb import Climb

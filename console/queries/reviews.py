@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from millrace.console.environment import Environment
-from millrace.console.queries.decision_explanation import explain_decision
+from millrace.console.queries.decisions import explain_decision
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Table
 from millrace.decisions import captured, scored, store

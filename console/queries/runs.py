@@ -15,14 +15,14 @@ from botocore.exceptions import ClientError
 from millrace.console.environment import Environment
 from millrace.console.queries.executions import (
     Execution,
+    failure_of,
     list_executions,
     not_deployed,
     put_events,
     read_history,
     started_executions,
 )
-from millrace.console.queries.failures import failure_of
-from millrace.console.queries.history import Step, read_steps
+from millrace.console.queries.steps import Step, read_steps
 from millrace.errors import RunError
 from millrace.names import EVERY_MACHINE, MACHINES, TUNE, WorkloadNames
 from millrace.release.askers import STARTED_BY

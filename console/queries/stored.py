@@ -1,16 +1,31 @@
-"""Files of runs in S3, which may be missing: expired by a lifecycle rule, or never written by a run that failed."""
+"""Files of runs and of tables in S3. One that is missing or not allowed is told in its place, and the rest is shown."""
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import read_object
+from millrace.console.environment import Environment
+from millrace.datasets.tables import check_types, types_of
+from millrace.names import WorkloadNames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table.metadata import TableMetadata
+
+    from millrace.console.environment import Environment
+    from millrace.contract.schema import Contract
+    from millrace.names import WorkloadNames
 
 
 def find_object(client: Any, uri: str) -> bytes | None:
@@ -40,3 +55,119 @@ def unpack(content: bytes) -> Artefact:
     """The artefact of a model.tar.gz in memory. Raises ArtefactError if a member does not match its digest."""
     with as_file(content, ARCHIVE) as path:
         return read_archive(path)
+
+
+DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
+"""How the services call a refusal by IAM; SNS says `AuthorizationError`, a `HEAD` of S3 has the status alone."""
+PartT = TypeVar("PartT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unread:
+    """A part that could not be read."""
+
+    why: str
+    """In the service's words, which name person, action and resource."""
+    is_denied: bool = False
+    """Whether IAM refused it."""
+
+    @property
+    def words(self) -> str:
+        return f"{'not allowed' if self.is_denied else 'cannot be read'}: {self.why}"
+
+
+def part(read: Callable[[], PartT]) -> PartT | Unread:
+    """What `read` returns, or that a service answered it with an error."""
+    try:
+        return read()
+    except ClientError as error:
+        return unread(error)
+
+
+def part_in_words(found: Any, words: Callable[[Any], Any], nothing: Any = "") -> Any:
+    """What `words` makes of a part, `nothing` of an empty one; of one that could not be read, why."""
+    return found.words if isinstance(found, Unread) else words(found) if found else nothing
+
+
+def unread(error: Exception) -> Unread:
+    """The error as a part that could not be read."""
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    return Unread(why=str(error), is_denied=code in DENIED)
+
+
+def read_metadata(environment: Environment, names: WorkloadNames, table: str) -> TableMetadata | None:
+    """The present metadata of the table `rows` or `labels`, to which the catalogue points; None before a commit."""
+    from pyiceberg.table.metadata import TableMetadataUtil
+
+    try:
+        found = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table(table))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        return None
+    location = found["Table"]["Parameters"]["metadata_location"]
+    return TableMetadataUtil.parse_raw(read_object(environment.client("s3"), location).decode())
+
+
+def data_files(
+    s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool
+) -> Iterator[tuple[str, int | None]]:
+    """The data files of a snapshot, each with the id of the snapshot that added it.
+
+    With `is_deleted`, the files that its manifests list as removed, each with the id of the snapshot that removed
+    it."""
+    from pyiceberg.manifest import ManifestEntryStatus
+
+    files = _manifests(s3)
+    snapshot = next(one for one in metadata.snapshots if one.snapshot_id == snapshot_id)
+    for manifest in snapshot.manifests(files):
+        for entry in manifest.fetch_manifest_entry(files, discard_deleted=not is_deleted):
+            # A manifest also lists files that were removed, with the status DELETED.
+            if (entry.status == ManifestEntryStatus.DELETED) == is_deleted:
+                yield entry.data_file.file_path, entry.snapshot_id
+
+
+def rows_of_file(s3: Any, uri: str) -> pa.Table:
+    """The rows of one data file."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(read_object(s3, uri)))
+
+
+def _manifests(s3: Any) -> Any:
+    """An implementation of pyiceberg's FileIO that reads with the command's own client."""
+    from pyiceberg.io import FileIO, InputFile
+
+    class Input(InputFile):
+        """One object."""
+
+        def __len__(self) -> int:
+            return len(read_object(s3, self.location))
+
+        def exists(self) -> bool:
+            return True
+
+        def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - pyiceberg's name
+            return io.BytesIO(read_object(s3, self.location))
+
+    class Files(FileIO):
+        """They are read, never written."""
+
+        def new_input(self, location: str) -> InputFile:
+            return Input(location)
+
+        def new_output(self, location: str) -> Any:
+            raise NotImplementedError(location)
+
+        def delete(self, location: Any) -> None:
+            raise NotImplementedError(location)
+
+    return Files()
+
+
+def check_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> None:
+    """Raise WorkloadError if a drop under this contract would fail because its table has a column with another type."""
+    for table in (contract.rows, contract.labels):
+        metadata = read_metadata(environment, names, table.name)
+        if metadata is not None:
+            check_types(types_of(metadata.schema()), table, where=f"{names.workload}/contract.yaml, {table.name}")

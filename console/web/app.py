@@ -30,14 +30,12 @@ from millrace.console.pages.overview import failure_page, overview_page
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.review import review_page
 from millrace.console.pages.version import Decided, version_page
-from millrace.console.queries.cards import find_package
 from millrace.console.queries.decisions import day_named, find_days
-from millrace.console.queries.live import read_climbs
-from millrace.console.queries.overview import FAILURES, try_state
+from millrace.console.queries.documents import find_package, signing_key
+from millrace.console.queries.live import FAILURES, read_climbs, try_state
 from millrace.console.queries.report import JudgedModel, question_of, read_declared_report
 from millrace.console.queries.reviews import explain_item
-from millrace.console.queries.signatures import signing_key
-from millrace.console.queries.unread import Unread, part, unread
+from millrace.console.queries.stored import Unread, part, unread
 from millrace.console.queries.versions import describe_version, read_evaluation, registry_of, state_of, waiting
 from millrace.console.web.session import ReviewSession
 from millrace.contract.load import load_contract

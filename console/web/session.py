@@ -11,7 +11,7 @@ from threading import RLock
 
 from millrace.console.actions.reviews import LabelTimer, Reviewer, value_of
 from millrace.console.queries.reviews import Question, ShownItem, Waiting, count_waiting, show_item
-from millrace.console.queries.unread import Unread, part
+from millrace.console.queries.stored import Unread, part
 from millrace.errors import MillraceError, ReviewError
 from millrace.state.reviews import Held
 

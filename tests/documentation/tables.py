@@ -14,7 +14,7 @@ import typer
 from pydantic import BaseModel
 
 from millrace.console.cli.app import app
-from millrace.console.queries.money.standing import MONTH_S, POLL_S, POLLERS, RATES
+from millrace.console.queries.money.work import MONTH_S, POLL_S, POLLERS, RATES
 from millrace.consumers.catalogue import Kind
 from millrace.consumers.consumer import Consumer
 from millrace.contract.load import COLUMN_PROPERTIES

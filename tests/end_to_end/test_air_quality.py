@@ -24,10 +24,9 @@ from millrace.console.demo.air_quality import DAY, LIVE, STORY, Hours
 from millrace.console.demo.driver import Driver
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
-from millrace.console.queries.decision_explanation import explain_decision
-from millrace.console.queries.decisions import find_days
+from millrace.console.queries.decisions import explain_decision, find_days
+from millrace.console.queries.drops import find_rows
 from millrace.console.queries.lineage import trace
-from millrace.console.queries.quarantine import find_rows
 from millrace.console.queries.replay import archived
 from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.decisions.store import find_decision

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
 from millrace.console.queries.executions import read_history
-from millrace.console.queries.history import read_steps
-from millrace.console.queries.run_logs import Log, read_log
+from millrace.console.queries.steps import Log, read_log, read_steps
 from tests.end_to_end.conftest import Lived
 
 

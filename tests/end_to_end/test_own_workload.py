@@ -24,7 +24,7 @@ from millrace.client import Client
 from millrace.console.cli.app import app
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
-from millrace.console.queries.decision_explanation import explain_decision
+from millrace.console.queries.decisions import explain_decision
 from millrace.console.queries.lineage import trace
 from millrace.errors import AnswerError
 from millrace.names import WorkloadNames

@@ -16,7 +16,7 @@ import yaml
 
 from millrace.console.demo.electricity import STORY
 from millrace.console.local_cloud.local_cloud import LocalCloud, started
-from millrace.console.queries.failures import failure_of
+from millrace.console.queries.executions import failure_of
 from millrace.messages.ingest import LISTED
 from millrace.names import QUERY
 from tests.end_to_end.conftest import REST_S

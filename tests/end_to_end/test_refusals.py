@@ -19,7 +19,7 @@ import pytest
 
 from millrace.artefact.artefact import read_members
 from millrace.aws.objects import split_uri
-from millrace.console.queries.failures import failure_of
+from millrace.console.queries.executions import failure_of
 from tests.end_to_end.conftest import Lived, control
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from millrace.artefact.artefact import MEMBERS
 from millrace.console.environment import local_environment
+from millrace.console.queries.documents import verify_version
 from millrace.console.queries.model_validation import CHECKS, OPENING, is_valid, validate_package
-from millrace.console.queries.signatures import verify_version
 from millrace.errors import EnvironmentNotFoundError
 from tests.end_to_end.conftest import Lived
 

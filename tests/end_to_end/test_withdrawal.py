@@ -18,7 +18,7 @@ from millrace.console.cli.app import app
 from millrace.console.demo.months import HISTORY, SAMPLE, Month, months
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
-from millrace.console.queries.table_files import read_metadata
+from millrace.console.queries.stored import read_metadata
 from millrace.console.queries.versions import audit_of, state_of
 from millrace.datasets.journal import Journal
 from millrace.errors import RunError

@@ -26,8 +26,8 @@ from millrace.console.demo.xray import HEAD, RADIOLOGIST, SAMPLE, STORY, TO_SCOR
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.console.queries.decisions import find_days, newest_decision
+from millrace.console.queries.drops import find_rows
 from millrace.console.queries.lineage import trace
-from millrace.console.queries.quarantine import find_rows
 from millrace.console.queries.report import WorkloadReport
 from millrace.decisions import captured
 from millrace.decisions.record import Decision, to_line

@@ -33,10 +33,9 @@ from millrace.console.demo.months import HISTORY, SAMPLE, months
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud, deploy, find_cloud, start_cloud, start_synthesis
 from millrace.console.local_cloud.processes import Processes
-from millrace.console.queries.answers import drops_of
 from millrace.console.queries.dead_letters import find_dead_queues
-from millrace.console.queries.executions import executions
-from millrace.console.queries.money.standing import find_standing
+from millrace.console.queries.executions import drops_of, executions
+from millrace.console.queries.money.work import find_standing
 from millrace.infra.stacks.ingestion import GATHERED
 from millrace.state.leases import Leases
 from millrace.state.slots import Slots

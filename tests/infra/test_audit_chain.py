@@ -17,7 +17,7 @@ from localcloud.dynamodb.streams import Streams
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
 from millrace.console.environment import Environment
-from millrace.console.queries.audit_chain import Head, audited_workloads, verify_chain
+from millrace.console.queries.audit import Head, audited_workloads, verify_chain
 from millrace.infra.app import build
 from millrace.infra.settings import settings_for
 from millrace.messages.audit import AuditEvent, ResourcesRemoved

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from millrace.aws.endpoints import busy_hours, find_endpoint, requests_by_time
 from millrace.console.environment import Environment
-from millrace.console.queries.money.work import DAY_S, CostLine, source_of
+from millrace.console.queries.money.work import DAY_S, HOURS_PER_MONTH, CostLine, source_of
 from millrace.console.queries.versions import state_of
 from millrace.messages.audit import EndpointStarted, EndpointStopped, VersionLive
 from millrace.names import WorkloadNames
@@ -18,8 +18,6 @@ from millrace.state.audit import Record
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import PRICES, Price, price_of, usd_per_hour
 
-HOURS_PER_MONTH = 730
-"""An average month: 365 days in 12 months."""
 IDLE_DAYS = 7
 """An endpoint without a request for this many days is idle."""
 LOOK_BACK_DAYS = 90

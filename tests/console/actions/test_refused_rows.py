@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.actions.refused_rows import write_refused_rows
-from millrace.console.queries.quarantine import Row
+from millrace.console.queries.drops import Row
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column, Table
 from millrace.errors import RunError

@@ -13,7 +13,7 @@ from millrace.console.cli.models import _quality
 from millrace.console.cli.predict import _show_answers
 from millrace.console.cli.printing import WRAPPED, plain, show_rows
 from millrace.console.columns import table
-from millrace.console.queries.quarantine import Row
+from millrace.console.queries.drops import Row
 from millrace.console.queries.report import WorkloadReport
 
 MARKUP = "[/bar] [min] :smile:"

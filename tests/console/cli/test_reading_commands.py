@@ -19,7 +19,7 @@ from millrace.console.cli.app import app
 from millrace.console.cli.watch import ENDS, error_line, next_lines
 from millrace.console.environment import find_environment
 from millrace.console.presenters.audit_records import SENTENCES
-from millrace.console.queries.money import standing
+from millrace.console.queries.money import work
 from millrace.console.queries.monitoring import MonitoredWindow
 from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.console.queries.versions import state_of
@@ -67,7 +67,7 @@ def stored() -> Iterator[WorkloadReport]:
             patch.setenv(name, value)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         # The bytes that are stored here are of no run: too many objects have no line of costs.
-        patch.setattr(standing, "MOST_OBJECTS", 0)
+        patch.setattr(work, "MOST_OBJECTS", 0)
         report = read_stored(stage="dev")
         stored_cloud.store(report)
         yield report

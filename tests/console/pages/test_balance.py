@@ -8,7 +8,7 @@ import pytest
 
 from millrace.console.pages.balance import balance_of
 from millrace.console.pages.page import page
-from millrace.console.queries.money.gain import Gain, gain_of
+from millrace.console.queries.money.month import Gain, gain_of
 from millrace.console.queries.money.work import Job
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import CostEvidence, CostFigures, Estimate

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from millrace.console.pages.page import page
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.report import WorkloadReport
 from tests.console.browser import drive, packed
 

@@ -11,7 +11,7 @@ import pytest
 
 from millrace.console.pages.review import review_page
 from millrace.console.queries.reviews import Question, ShownItem, Waiting
-from millrace.console.queries.unread import Unread
+from millrace.console.queries.stored import Unread
 from millrace.console.web.session import text_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Column

@@ -5,8 +5,7 @@ from datetime import date
 import pytest
 from markupsafe import Markup
 
-from millrace.console.pages.markup import element
-from millrace.console.pages.scale import Scale, months, short
+from millrace.console.pages.plot import Scale, element, months, short
 
 
 def test_a_straight_scale_is_straight_and_ends_at_its_edges() -> None:

@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from millrace.console.pages.scale import Scale
-from millrace.console.pages.time_axis import ticks, time_axis
+from millrace.console.pages.plot import Scale, ticks, time_axis
 from millrace.console.pages.weeks import CHARACTER, LEFT, NONE_LIVE, RIGHT, WIDTH, weeks
 from millrace.console.queries.monitoring import ChampionPeriod, staying_alarms
 from millrace.console.queries.report import WorkloadReport

@@ -9,10 +9,10 @@ from math import nan
 from typing import Any
 
 from millrace.console.pages.timeline import timeline
-from millrace.console.queries.audit_records import Withdrawal, find_withdrawals
+from millrace.console.queries.audit import Withdrawal, find_withdrawals
+from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.monitoring_limits import Limit
-from millrace.console.queries.quarantine import ReasonCount
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import (
     AnswerBin,

@@ -18,9 +18,8 @@ from millrace.console.presenters.presenter import Outcome
 from millrace.console.presenters.release import NOT_RELEASED
 from millrace.console.presenters.retrain import NOT_RETRAINED
 from millrace.console.presenters.train import NOT_TRAINED
-from millrace.console.queries.answers import of_drop
-from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import Execution, of_drop
 from millrace.console.queries.report import WorkloadReport
 from millrace.messages.monitor import NoWindows
 from millrace.messages.release import ReleaseOutcome

@@ -12,10 +12,10 @@ import pytest
 from millrace import errors
 from millrace.console.presenters.catalogue import outcome
 from millrace.console.presenters.remedy import UNHEALED, find_remedy
-from millrace.console.queries.failures import error_type, reason_of
-from millrace.console.queries.history import Step
+from millrace.console.queries.executions import error_type, reason_of
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.runs import Run, RunDetail
+from millrace.console.queries.steps import Step
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SNAPSHOT = "SnapshotError: walk-forward step 3 got no validation rows"

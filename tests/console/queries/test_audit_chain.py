@@ -19,8 +19,8 @@ from moto.s3.models import s3_backends
 from localcloud.kernel.patching import undone
 from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.console.environment import Environment
-from millrace.console.queries import audit_chain
-from millrace.console.queries.audit_chain import Head, Verified, audited_workloads, verify_chain
+from millrace.console.queries import audit as records
+from millrace.console.queries.audit import Head, Verified, audited_workloads, verify_chain
 from millrace.errors import EnvironmentNotFoundError
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket
@@ -137,7 +137,7 @@ def test_a_record_is_waited_for_however_long_the_first_reading_took(
 def test_records_that_keep_coming_are_for_the_next_verification(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reading finds a record that has no link yet, while those of the reading before have theirs."""
     days, waiting = iter(range(5, 10)), []
-    table = audit_chain._table
+    table = records._table
 
     def growing(environment: Environment, workload: str) -> Any:
         for number in waiting:
@@ -146,7 +146,7 @@ def test_records_that_keep_coming_are_for_the_next_verification(audit: Audit, mo
         audit.add(waiting[0], chained=False)
         return table(environment, workload)
 
-    monkeypatch.setattr(audit_chain, "_table", growing)
+    monkeypatch.setattr(records, "_table", growing)
     assert verify_chain(audit.environment, NAMES.workload, patience_s=3).wrong == ()
 
 

@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.console.environment import Environment
-from millrace.console.queries.audit_records import event_of, find_records
+from millrace.console.queries.audit import event_of, find_records
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent
 from tests.console.conftest import NAMES

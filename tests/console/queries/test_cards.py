@@ -12,7 +12,7 @@ import pytest
 from millrace.artefact.artefact import digest
 from millrace.console.environment import Environment
 from millrace.console.pages.template import card_page
-from millrace.console.queries.cards import read_card
+from millrace.console.queries.documents import read_card
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.release.card import CARD_FILE, card_of
 from millrace.release.registry import Registry

@@ -16,18 +16,19 @@ from moto.sagemaker.models import sagemaker_backends
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
 from millrace.console.queries.money import month
-from millrace.console.queries.money import standing as monthly
+from millrace.console.queries.money import work as monthly
 from millrace.console.queries.money.endpoint import HOURS_PER_MONTH, Fleet, endpoint_lines, find_idle, live_fleet
 from millrace.console.queries.money.month import BESIDE, MonthCost, find_cost, query_lines
-from millrace.console.queries.money.standing import (
+from millrace.console.queries.money.work import (
     BUCKETS,
+    CostLine,
+    Job,
     find_ready,
     metrics_of,
     mlflow_lines,
     standing,
     storage_lines,
 )
-from millrace.console.queries.money.work import CostLine, Job
 from millrace.console.queries.versions import state_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.infra.rules.assembly import Stack, read

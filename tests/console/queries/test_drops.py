@@ -3,9 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from millrace.console.queries.drops import Drop, find_drops
+from millrace.console.queries.drops import Drop, ReasonCount, Row, count_reasons, find_drops
 from millrace.console.queries.executions import Execution
-from millrace.console.queries.quarantine import ReasonCount, Row, count_reasons
 from millrace.console.queries.report import WorkloadReport
 from tests.console.executions import rejected, together
 

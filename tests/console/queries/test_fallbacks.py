@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
-from millrace.console.queries.fallbacks import OPEN, SAID, UNKNOWN, why_fallback
-from millrace.console.queries.overview import lost_endpoint
+from millrace.console.queries.live import lost_endpoint
+from millrace.console.queries.waiting import OPEN, SAID, UNKNOWN, why_fallback
 from millrace.names import Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable

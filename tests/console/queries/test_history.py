@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millrace.console.queries.history import Step, failed_step, read_steps
+from millrace.console.queries.steps import Step, failed_step, read_steps
 
 START = datetime(2026, 9, 24, 2, 56, tzinfo=UTC)
 LAMBDA = {"resourceType": "lambda", "resource": "invoke", "region": "eu-west-1"}

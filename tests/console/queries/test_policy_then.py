@@ -13,7 +13,7 @@ from moto import mock_aws
 from millrace.aws.objects import put_object
 from millrace.console.demo.electricity import STORY
 from millrace.console.environment import Environment
-from millrace.console.queries.policy_then import acted_then, acting_then
+from millrace.console.queries.decisions import acted_then, acting_then
 from millrace.messages.audit import AuditEvent, AutomationMoved, AutomationSwitched, FloorMoved
 from millrace.messages.envelope import Message
 from millrace.release.registry import Package

@@ -16,9 +16,9 @@ import pytest
 from millrace.console.demo.electricity import STORY
 from millrace.console.environment import Environment
 from millrace.console.queries.decisions import find_days, find_decision
+from millrace.console.queries.drops import ReasonCount, find_rows, read_file, reasons_of
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.lineage import trace
-from millrace.console.queries.quarantine import ReasonCount, find_rows, read_file, reasons_of
 from millrace.console.queries.versions import decision_on, find_versions, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from localcloud.logs.log_streams import log_streams
-from millrace.console.queries.history import Call, Step
-from millrace.console.queries.run_logs import plainly, read_epoch, read_function, read_log
+from millrace.console.queries.steps import Call, Step, plainly, read_epoch, read_function, read_log
 from millrace.messages.training_job import KEPT_LOSS, TRAIN_LOSS, VALIDATION_LOSS, printed
 from millrace.names import Platform, WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.queries.quarantine import Row
-from millrace.console.queries.scored_file import scored_rows
+from millrace.console.queries.drops import Row, scored_rows
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.files.sniff import read_drop

@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import betabinom
 
 from millrace.console.pages.page import page
-from millrace.console.queries.quarantine import ReasonCount
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.monitoring import find_rejected, probability, served_windows
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.queries.served import find_rejected, probability, served_windows
 from millrace.messages.served import ServedReport
 from tests.console.conftest import stage_of
 

@@ -14,7 +14,7 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.types import NestedField
 
 from millrace.console.environment import Environment
-from millrace.console.queries.table_files import check_tables, read_metadata
+from millrace.console.queries.stored import check_tables, read_metadata
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.tables import ICEBERG_TYPES

@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
 from millrace.console.pages.decisions import decisions_path
-from millrace.console.queries.money import standing
+from millrace.console.queries.money import work
 from millrace.console.web.app import console_app
 from millrace.state.automation import Automation
 from millrace.state.table import StateTable
@@ -57,7 +57,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name, value in {**KEYS, "MILLRACE_WORKLOADS": str(folder)}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        patch.setattr(standing, "MOST_OBJECTS", 0)
+        patch.setattr(work, "MOST_OBJECTS", 0)
         stored_cloud.store(read_stored(stage="dev"))
         states, role = boto3.client("stepfunctions"), f"arn:aws:iam::{stored_cloud.PLATFORM.account}:role/machine"
         states.create_state_machine(name=stored_cloud.OTHER.machine("ingest"), definition="{}", roleArn=role)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
-from millrace.console.queries.money import standing
+from millrace.console.queries.money import work
 from millrace.console.queries.versions import registry_of
 from millrace.console.web.app import MOST_BYTES, console_app
 from millrace.release.askers import UNKNOWN
@@ -34,7 +34,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(standing, "MOST_OBJECTS", 0)
+    monkeypatch.setattr(work, "MOST_OBJECTS", 0)
     with mock_aws():
         stored_cloud.store(read_stored(stage="dev"))
         yield find_environment("dev", Path("build"))

@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.console.environment import find_environment
-from millrace.console.queries.money import standing
+from millrace.console.queries.money import work
 from millrace.console.queries.reviews import reviews_of
 from millrace.console.web.app import console_app
 from tests.console import stored_cloud
@@ -28,7 +28,7 @@ def worked(number: int, folder: Path) -> dict[str, Any]:
         for name, value in KEYS.items():
             patch.setenv(name, value)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        patch.setattr(standing, "MOST_OBJECTS", 0)
+        patch.setattr(work, "MOST_OBJECTS", 0)
         stored_cloud.store(read_stored(stage="dev"))
         role = f"arn:aws:iam::{NAMES.platform.account}:role/machine"
         boto3.client("stepfunctions").create_state_machine(name=NAMES.machine("ingest"), definition="{}", roleArn=role)

@@ -13,7 +13,7 @@ import pytest
 from millrace.artefact.artefact import digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import download, read_object
-from millrace.console.queries.cards import invalid
+from millrace.console.queries.documents import invalid
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages import delivery
 from millrace.release.signatures import SigningKey, automation_digest

@@ -19,7 +19,7 @@ from millrace.artefact.artefact import MEMBERS
 from millrace.aws.objects import put_object, read_object, split_uri
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment
-from millrace.console.queries.signatures import DOCUMENTS, verify_version
+from millrace.console.queries.documents import DOCUMENTS, verify_version
 from millrace.errors import ArtefactError
 from tests.signing_key import create_signing_key
 

@@ -31,7 +31,7 @@ from millrace.artefact.artefact import (
 )
 from millrace.artefact.external import ExternalModel, RunDigests
 from millrace.artefact.inference import Model
-from millrace.console.queries.failures import error_type, failure_of
+from millrace.console.queries.executions import error_type, failure_of
 from millrace.contract.load import load_contract
 from millrace.errors import MillraceError, SettingsError
 from millrace.features import catalogue as encoders

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from millrace.artefact.pretrained import PretrainedOrigin
-from millrace.console.queries.cards import invalid
+from millrace.console.queries.documents import invalid
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed, installed
 from millrace.release.bom import bom_of
