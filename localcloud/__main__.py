@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from localcloud.deploy import deploy_and_say
+from localcloud.deploy import assembly_folder, deploy_and_say
 from localcloud.iam.identity import Identity
 from localcloud.kernel import call_tracer, guardian
 from localcloud.kernel.checkpoints import Checkpoints
@@ -67,7 +67,9 @@ def _interrupt(*_: object) -> NoReturn:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m localcloud", description=__doc__)
-    parser.add_argument("assembly", type=Path, nargs="?", help="the folder that `cdk synth` made (cdk.out), to deploy")
+    parser.add_argument(
+        "assembly", type=assembly_folder, nargs="?", help="the folder that `cdk synth` made (cdk.out), to deploy"
+    )
     parser.add_argument("--workspace", type=Path, default=Path("build/local"))
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--clock", type=datetime.fromisoformat, help="the cloud's time at start, ISO 8601")

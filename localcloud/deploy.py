@@ -231,10 +231,17 @@ def deploy_and_say(
         print(f"{stack.name}: {stack.status}, {stack.resources} resources, {stack.seconds:.2f} s", flush=True)
 
 
+def assembly_folder(folder: str) -> Path:
+    """The folder, for a parser of arguments, which says so where it holds no assembly."""
+    if (Path(folder) / "manifest.json").is_file():
+        return Path(folder)
+    raise argparse.ArgumentTypeError(f"{folder} holds no manifest.json; expected what `cdk synth` made (cdk.out)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localcloud.deploy", description=__doc__)
     parser.add_argument("--endpoint-url", required=True, help="the address that `python -m localcloud` printed")
-    parser.add_argument("assembly", type=Path, help="the folder that `cdk synth` made (cdk.out)")
+    parser.add_argument("assembly", type=assembly_folder, help="the folder that `cdk synth` made (cdk.out)")
     parser.add_argument("stacks", nargs="*", help="only these stacks and what they depend on")
     arguments = parser.parse_args()
     deploy_and_say(arguments.endpoint_url, arguments.assembly, arguments.stacks or None)
