@@ -13,35 +13,24 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from millrace.console.cli.approval import approve, refuse, release
 from millrace.console.cli.audit import audit
-from millrace.console.cli.clock import clock
-from millrace.console.cli.console import console
-from millrace.console.cli.dead import consumers, dead
-from millrace.console.cli.demo import demo
-from millrace.console.cli.doctor import doctor
 from millrace.console.cli.drop import drop
-from millrace.console.cli.export import export
-from millrace.console.cli.init import init
-from millrace.console.cli.labels import labels
-from millrace.console.cli.local import down, up
-from millrace.console.cli.models import bom, card, pull, register, rollback, validate, verify, versions
-from millrace.console.cli.monitoring import alarms, monitor
+from millrace.console.cli.installation import console, demo, doctor, init, part, upgrade
+from millrace.console.cli.local import clock, down, up
+from millrace.console.cli.models import bom, card, export, register, validate, verify, versions
+from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
 from millrace.console.cli.options import grouped
-from millrace.console.cli.part import part
 from millrace.console.cli.predict import openapi, predict
 from millrace.console.cli.query import query
-from millrace.console.cli.records import cost, decisions, quarantine, report, withdraw
-from millrace.console.cli.review import review
+from millrace.console.cli.records import cost, decisions, quarantine, report, why, withdraw
+from millrace.console.cli.releases import approve, pull, refuse, release, rollback
+from millrace.console.cli.review import labels, review
 from millrace.console.cli.runs import rerun, retrain, runs, show, train
 from millrace.console.cli.sagemaker import sagemaker
-from millrace.console.cli.simulate import simulate
 from millrace.console.cli.status import automate, live, logs, status
-from millrace.console.cli.tuning import tune
-from millrace.console.cli.upgrade import upgrade
+from millrace.console.cli.tuning import simulate, tune
 from millrace.console.cli.watch import watch
-from millrace.console.cli.why import why
 from millrace.console.stages import ACT_AS
 from millrace.errors import MillraceError
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.completion import audit_events, workload_names
-from millrace.console.cli.options import Build, Json, Stage, Target, grouped
+from millrace.console.cli.options import Build, Json, Stage, Target, audit_events, grouped, workload_names
 from millrace.console.cli.printing import show, show_json, show_rows
 
 if TYPE_CHECKING:

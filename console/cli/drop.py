@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.completion import feeds
-from millrace.console.cli.options import Json, Long, Sheet, Sql, TableName, Target
+from millrace.console.cli.options import Json, Long, Sheet, Sql, TableName, Target, feeds
 from millrace.console.cli.printing import show_json
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given

@@ -1,9 +1,8 @@
-"""The commands on the versions of a model: `millrace versions`, `rollback`, `card`, `bom`, `verify`, `validate`,
-`register`, `pull`."""
+"""The commands on a version: `millrace versions`, `card`, `bom`, `verify`, `validate`, `register`, `export`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from json import dumps as json_text
 from pathlib import Path
@@ -16,8 +15,6 @@ from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, end
 from millrace.console.commands import command
 from millrace.console.words import days
-from millrace.errors import RunError
-from millrace.names import Platform, WorkloadNames
 from millrace.tasks.figures import words
 from millrace.workload.load import workloads_folder
 
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from millrace.console.queries.monitoring_limits import Limit
     from millrace.console.queries.versions import CallTimes, ModelVersion
     from millrace.evaluation.report import Evaluation
+
 
 WORTH = ("r2", "auc", "recall", "macro_recall")
 """Figures that show that a model is hardly worth anything although its error is below that of its naive rule."""
@@ -152,43 +150,6 @@ def _version_document(
     return as_document(version) | found
 
 
-def rollback(
-    target: Target,
-    as_json: Json,
-    reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
-    to: Annotated[str | None, typer.Option(help="Number of the version; without it the previous one.")] = None,
-    restore: Annotated[bool, typer.Option("--restore", help="Make the live version's endpoint anew.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Come back when the version is live.")] = False,
-) -> None:
-    """Release an earlier model version, or the live one, again: smoke test, new fleet, alarms, pointers, audit.
-
-    Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
-    --to it brings back the version that was replaced. With --restore the endpoint serves the live version again: it was
-    deleted, or a release stopped halfway."""
-    from millrace.console.actions.rollback import roll_back
-    from millrace.console.cli.follow import follow, require_success
-
-    environment, names = target.find_deployed()
-    started = roll_back(environment, names, reason=reason, to=to, restores=restore)
-    if wait:
-        # If the release fails, the error says what has become of the version that was live.
-        try:
-            require_success(names, follow(environment, names, started.execution, said=not as_json))
-        except RunError as error:
-            what = "is not restored" if restore else "serves on"
-            raise RunError(f"version {started.replaced} {what}: {error}") from None
-    if as_json:
-        show_json(asdict(started) | {"live": wait})
-    elif restore:
-        print(f"The endpoint serves version {started.version} again." if wait else f"On its way:\n{started.execution}")
-    elif wait:
-        print(f"Version {started.version} is live again, version {started.replaced} is the previous one.")
-    else:
-        print(
-            f"Version {started.version} is on its way back, {started.replaced} serves until then:\n{started.execution}"
-        )
-
-
 CardOutput = Annotated[
     Path | None,
     typer.Option(show_default="card-<workload>-<stage>-<version>.html in the build folder", help="The HTML file."),
@@ -299,37 +260,6 @@ def _findings(candidate: str, target: Target) -> tuple[Finding, ...]:
     return validate_package(*target.find(), candidate)
 
 
-From = Annotated[str, typer.Option("--from", metavar="ACCOUNT/STAGE", help="The stage of which the version is.")]
-
-
-def pull(
-    version: Annotated[str, typer.Argument(help="The version's number there.")],
-    origin: From,
-    target: Target,
-    json: Json,
-    as_of: AsOf = "",
-    wait: Wait = False,
-) -> None:
-    """Take over a version that another stage, mostly of another account, has released: checked, judged, released.
-
-    Its signature is checked and its archive copied. Then it is judged on this stage's rows beside the live version, by
-    the same gates and steps as a trained one.
-
-    Example: millrace pull 3 --from 111122223333/dev --stage prod --wait"""
-    from millrace.console.actions.start import start
-    from millrace.console.cli.follow import when
-
-    account, _, name = origin.partition("/")
-    if not (account.isdigit() and name and version.isdigit()):
-        raise RunError(f"expected a version's number and --from ACCOUNT/STAGE, got {version} and {origin}")
-    moment = when(as_of, "--as-of")
-    environment, names = target.find_deployed()
-    there = Platform(stage=name, account=account, region=names.platform.region)
-    arn = WorkloadNames(platform=there, workload=names.workload).package_arn(version)
-    run = start(environment.client("stepfunctions"), names, "train", as_of=moment, more={"pulled": arn})
-    end(environment, names, run, how="started", wait=wait, as_json=json)
-
-
 Folder = Annotated[Path, typer.Argument(help="A folder with model.onnx, its data files and signature.json.")]
 
 
@@ -349,3 +279,75 @@ def register(folder: Folder, target: Target, json: Json, as_of: AsOf = "", wait:
     model = read_model(folder, workloads_folder() / names.workload)
     run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
     end(environment, names, run, how="started", wait=wait, as_json=json)
+
+
+NO_FASTER = 1.1
+"""Below so many times the speed of float32, eight bits are called no faster."""
+NO_SMALLER = 0.9
+"""Above this share of the size of float32, eight bits are called no smaller."""
+
+Output = Annotated[
+    Path | None, typer.Option(show_default="<workload>-edge", help="The folder to write; nothing may be in it.")
+]
+Int8 = Annotated[bool, typer.Option("--int8", help="With a graph of eight bits, measured on the test rows.")]
+MaxLoss = Annotated[
+    float,
+    typer.Option(min=0, max=10, help="By how much the error on the test rows may grow, as a share of it."),
+]
+
+
+def export(
+    target: Target,
+    as_json: Json,
+    version: Version = "",
+    output: Output = None,
+    int8: Int8 = False,
+    max_loss: MaxLoss = 0.05,
+) -> None:
+    """Write a version to a folder that answers rows without a cloud: `python FOLDER/answer.pyz rows.jsonl`.
+
+    It holds the graph, how the encoders are fitted, a program for Python with numpy and onnxruntime, and digests.
+
+    With --int8 the graph is quantized; error, time of a row and size are measured beside float32 on the test rows of
+    the version's run, and a package whose error grew by more than --max-loss of it is refused.
+
+    Example: millrace export 3 --int8 --output edge"""
+    from millrace.console.actions.edge import export_version
+
+    environment, names = target.find_deployed()
+    folder = output or Path(f"{names.workload}-edge")
+    document = export_version(environment, names, version, folder, int8=int8, max_loss=max_loss)
+    if as_json:
+        show_json(document)
+        return
+    if compared := document["compared"]:
+        _show(compared, method=document["method"])
+    print(f"{folder}: version {document['version']} in {document['precision']}")
+
+
+def _show(compared: Mapping[str, Any], *, method: str) -> None:
+
+    # A row for each figure: what it is called, its key in both measurements, and how the two compare.
+    before, after = compared["float32"], compared["int8"]
+    rows = [
+        {"on_test_rows": name, "float32": before[key], "int8": after[key], "compared": ratio}
+        for name, key, ratio in (
+            ("error", "error", f"{compared['loss']:+.2%}"),
+            ("ms for a row", "ms", f"{compared['speed']:.2f} times the speed"),
+            ("bytes", "bytes", f"{compared['size']:.1%} of the size"),
+        )
+    ]
+    show_rows(rows, as_json=False, nothing="")
+    print(f"{compared['rows']:,} rows, one in each call, one thread; {method} quantization")
+    for sentence in verdicts(compared):
+        print(sentence)
+
+
+def verdicts(compared: Mapping[str, Any]) -> list[str]:
+    """A sentence with the figure for speed and for size, where eight bits do not help."""
+    found = []
+    if compared["speed"] < NO_FASTER:
+        found.append(f"Eight bits make this model no faster: {compared['speed']:.2f} times the speed of float32.")
+    if compared["size"] > NO_SMALLER:
+        found.append(f"Eight bits make this model no smaller: {compared['size']:.1%} of the size of float32.")
+    return found

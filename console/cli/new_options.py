@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millrace.console.cli.completion import label_kinds
-from millrace.console.cli.options import split_words
+from millrace.console.cli.options import label_kinds, split_words
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.completion import workload_names
-from millrace.console.cli.options import Build, Json, Stage
+from millrace.console.cli.options import Build, Json, Stage, workload_names
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.words import count
 

@@ -1,11 +1,12 @@
-"""`millrace review`: decide what waits for a person, in the terminal or with Label Studio."""
+"""The commands of people who decide: `millrace review` and `labels`."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from millrace.decisions.review import ReviewItem
     from millrace.names import WorkloadNames
     from millrace.state.reviews import Held
+
 
 KEYS = "s skip, p NOTE pass on, u take the last answer back, ? why the model says so, q quit"
 
@@ -181,3 +183,68 @@ def _explain(found: dict[str, object] | None) -> None:
         print("there is no explanation of this answer")
         return
     show_rows(contribution_rows(found), as_json=False, nothing="")
+
+
+def labels(
+    target: Target,
+    as_json: Json,
+    accept: Annotated[str, typer.Option(metavar="DROP", help="Let this batch be learnt.")] = "",
+    refuse: Annotated[str, typer.Option(metavar="DROP", help="Never learn from this batch.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+    doubted: Annotated[
+        bool, typer.Option("--doubted", help="Show the labels that a model contradicts instead.")
+    ] = False,
+) -> None:
+    """Show the batches of labels that were held since they do not fit what is known; accept or refuse one.
+
+    `--doubted` shows the labels that contradict the model most, and what people said who were asked about them.
+
+    Example: millrace labels --accept june.csv --reason "a new tariff". DROP is its id, or the end of its key."""
+    from millrace.console.actions.labels import DROP_SHORT, decide, find_held
+
+    if accept and refuse:
+        raise typer.BadParameter("expected one of --accept and --refuse, got both", param_hint="--accept")
+    if doubted and (accept or refuse):
+        raise typer.BadParameter("expected no --accept and no --refuse beside it, got one", param_hint="--doubted")
+    environment, names = target.find_deployed()
+    if doubted:
+        nothing = "No monitor run has found a label to doubt; without policy.label_errors_a_day none looks for one."
+        show_rows(list(_doubted(environment, names)), as_json=as_json, nothing=nothing)
+        return
+    if not (accept or refuse):
+        rows = [
+            {
+                "drop": one.object.drop_id if as_json else one.object.drop_id[:DROP_SHORT],
+                "key": one.object.key,
+                "labels": one.labels,
+                "came": one.held_at,
+                "because": "; ".join(one.because),
+                "status": one.status,
+                "by": one.by,
+                "reason": one.reason,
+            }
+            for one in find_held(environment, names)
+        ]
+        show_rows(rows, as_json=as_json, nothing="No labels were held.")
+        return
+    status: Literal["accepted", "refused"] = "accepted" if accept else "refused"
+    batch, run = decide(environment, names, accept or refuse, status, reason=reason)
+    if as_json:
+        show_json({"drop": batch.object.drop_id, "key": batch.object.key, "status": status, "run": run})
+    else:
+        print(f"{batch.object.key}: {status}" + (f"; run {run} learns it" if run else ""))
+
+
+def _doubted(environment: Environment, names: WorkloadNames) -> Iterator[dict[str, Any]]:
+    from millrace.console.queries.labels import find_label_errors
+
+    for one in find_label_errors(environment, names):
+        yield {
+            "decision": one.label.id,
+            "about": one.label.event_time,
+            "label": one.label.label,
+            "doubt": round(one.label.doubt, 4),
+            "version": one.version,
+            "status": one.outcome,
+            "answer": one.item.outcome if one.item and one.item.answer else "",
+        }

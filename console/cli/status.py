@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli import completion
+from millrace.console.cli import options
 from millrace.console.cli.options import Build, Json, Stage, Target, several_workloads
 from millrace.console.cli.printing import literal, show_json, show_rows
 from millrace.console.words import age
@@ -152,7 +152,7 @@ def logs(
         str,
         typer.Argument(
             metavar="RUN|FUNCTION",
-            autocompletion=completion.runs,
+            autocompletion=options.runs,
             show_default="the newest run",
             help="A run, as `millrace runs` lists it, the id of a drop, or a function such as `prediction`.",
         ),

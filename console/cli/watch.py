@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 from rich.console import Console
 from rich.table import Table
 
-from millrace.console.cli import completion
+from millrace.console.cli import options
 from millrace.console.cli.options import Build, Json, Stage, Target
 from millrace.console.cli.printing import literal, plain, show_json
 from millrace.console.words import age, count, listed, spelled, times
@@ -45,7 +45,7 @@ def watch(
         str,
         typer.Argument(
             envvar="MILLRACE_WORKLOAD",
-            autocompletion=completion.workload_names,
+            autocompletion=options.workload_names,
             show_default="the only one that is deployed",
             help="A folder of workloads/.",
         ),

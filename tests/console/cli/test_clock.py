@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millrace.console.cli.clock import _move, _target
+from millrace.console.cli.local import _move, _target
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.errors import RunError
 

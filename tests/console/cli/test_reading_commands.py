@@ -14,7 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from millrace.console.cli import completion
+from millrace.console.cli import options
 from millrace.console.cli.app import app
 from millrace.console.cli.watch import ENDS, error_line, next_lines
 from millrace.console.environment import find_environment
@@ -144,8 +144,8 @@ def test_an_error_without_a_bound_is_shown_as_it_is() -> None:
 
 def test_runs_are_completed_by_their_names() -> None:
     context: Any = SimpleNamespace(params={"stage": "dev"})
-    assert [help_ for _, help_ in completion.runs(context, "251ee4")] == ["train, SUCCEEDED"]
-    assert completion.runs(context, "none such") == []
+    assert [help_ for _, help_ in options.runs(context, "251ee4")] == ["train, SUCCEEDED"]
+    assert options.runs(context, "none such") == []
 
 
 def test_the_report_reads_what_was_stored(stored: WorkloadReport) -> None:

@@ -1,0 +1,146 @@
+"""The commands around an installation: `millrace init`, `part`, `demo`, `doctor`, `console`, `upgrade`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from millrace.console.cli.options import Build, Json, Stage, several_workloads, workload_names
+from millrace.console.cli.printing import show
+
+Folder = Annotated[Path, typer.Argument(file_okay=False, help="The new folder; its name is that of the project.")]
+Npm = Annotated[bool, typer.Option(help="Install the CDK's command line into it, by `npm install`.")]
+
+
+def init(folder: Folder, npm: Npm = True) -> None:
+    """Begin a repository of your own: workloads, stages and pipeline, with this version of the suite beside it.
+
+    Example: millrace init shop && cd shop && millrace new --help"""
+    from millrace.console.new.project import install, write_project
+
+    for path in write_project(folder):
+        print(path)
+    if npm:
+        install(folder)
+    print(f"\nNext:\n\n  cd {folder}\n  millrace new NAME --from FILE --label COLUMN")
+
+
+Table = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The vectors, *.safetensors.")]
+Tokenizer = Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Its tokenizer.json (BPE).")]
+Licence = Annotated[str, typer.Option(help="The licence of the vectors, such as MIT.")]
+Source = Annotated[str, typer.Option(help="Where they come from: a package with its version, or a page.")]
+Name = Annotated[str, typer.Option(show_default="that of the file", help="The name of the part.")]
+Output = Annotated[Path, typer.Option(help="The file to write.")]
+
+
+def part(table: Table, tokenizer: Tokenizer, licence: Licence, source: Source, output: Output, name: Name = "") -> None:
+    """Make a pre-trained part of vectors of word pieces: one file with licence, source and pieces in its header.
+
+    It prints what workload.yaml declares.
+
+    Example: millrace part words.safetensors --tokenizer tokenizer.json --licence MIT --source "wordllama 0.4" \\
+    --output workloads/mine/parts/words.safetensors"""
+    from millrace.console.actions.part import make_part
+
+    made = make_part(table, tokenizer, output, name=name or table.stem, source=source, licence=licence)
+    print(f"{output}: {len(made.pieces):,} pieces of {made.width} numbers")
+    print(f'pretrained: {{from: parts/{output.name}, digest: "sha256:{made.digest}", licence: {made.licence}}}')
+
+
+Workloads = Annotated[
+    list[str] | None,
+    several_workloads("electricity", "Whose story is played; may be repeated."),
+]
+All = Annotated[
+    bool,
+    typer.Option(
+        "--all", default_factory=lambda: False, show_default=False, help="Play every story, one after another."
+    ),
+]
+
+
+def demo(build: Build, all_stories: All, workload: Workloads = None) -> None:
+    """Deploy the templates into a local cloud and run a workload's story through them: months of real data.
+
+    Example: millrace demo; millrace demo --workload xray; millrace demo --all. It ends with a table, build/demo.json
+    and a page: build/report.html, or build/report-<workload>.html for another workload than electricity."""
+    from millrace.console.demo.catalogue import STORIES, chosen
+    from millrace.console.demo.run import run
+
+    run(build, list(STORIES.values()) if all_stories else chosen(workload or ["electricity"]))
+
+
+Workload = Annotated[
+    str,
+    typer.Option(
+        "--workload",
+        envvar="MILLRACE_WORKLOAD",
+        show_default="all",
+        autocompletion=workload_names,
+        help="Only the needs of this folder of workloads/.",
+    ),
+]
+
+
+def doctor(stage: Stage, build: Build, as_json: Json, workload: Workload = "") -> None:
+    """Compare this machine and the account with the needs of the templates; each gap has its remedy.
+
+    Example: millrace doctor --stage dev. It compares the SageMaker instances that workload.yaml names, Lambda's
+    concurrency and the roles with the account's quotas. The exit status is 1 when something is missing."""
+    from millrace.console.doctor.examination import examine, is_good
+    from millrace.errors import EnvironmentNotFoundError
+    from millrace.workload.load import read_workloads, workloads_folder
+
+    # A workload that cannot be read is named and left out, so that the gaps of the others are still found.
+    workloads, broken = read_workloads(workloads_folder())
+    for error in broken:
+        typer.echo(f"left out: {error}", err=True)
+    if workload and workload not in (known := [one.name for one in workloads]):
+        raise EnvironmentNotFoundError(f"--workload: expected one of {known}, got {workload!r}")
+    examined = [one for one in workloads if workload in ("", one.name)]
+    checks = list(examine(stage, build, examined))
+    show(checks, as_json=as_json, nothing="")
+    if not is_good(checks):
+        raise typer.Exit(1)
+
+
+def console(
+    stage: Stage,
+    build: Build,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, show_default="a free one", help="The port on this machine.")
+    ] = 0,
+) -> None:
+    """Serve all workloads of a stage, with what waits for whom, and each one's report, to a browser of this machine.
+
+    Example: millrace console --stage prod. It prints an address that opens the console once. What it shows is what your
+    own credentials may read. Ctrl-C ends it."""
+    from millrace.console.environment import find_environment
+    from millrace.console.web.server import serve
+
+    serve(find_environment(stage, build), port=port, said=_say)
+
+
+def _say(url: str) -> None:
+    print(url, flush=True)
+    print("Open it in a browser of this machine; it works once. Ctrl-C ends the console.", file=sys.stderr)
+
+
+def upgrade(stage: Stage, build: Build, as_json: Json) -> None:
+    """Tell what the installed version would change in a stage.
+
+    It deploys nothing, `cdk deploy` does. The exit status is 1 where a resource would be replaced, or one with data
+    would be left behind.
+
+    Example: pip install -U millrace; millrace upgrade --stage dev"""
+    from millrace.console.environment import find_environment
+    from millrace.console.queries.upgrade import find_changes
+
+    changes = find_changes(find_environment(stage, build), build)
+    show(changes, as_json=as_json, nothing=f"The installed version changes nothing in {stage}.")
+    if refused := [f"{one.stack}: {one.resource} ({one.type}) is {one.change}" for one in changes if one.is_refused]:
+        typer.echo("\n".join(["Refused, as what is there would be lost or left behind:", *refused]), err=True)
+        raise typer.Exit(1)
