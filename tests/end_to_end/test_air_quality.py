@@ -4,7 +4,6 @@ own. The months are those of the demo, shortened: two files to learn from, Janua
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -202,19 +201,6 @@ def test_a_decision_is_answered_again_with_its_past(lived: Lived) -> None:
             version.replay([scored])
         with pytest.raises(EnvironmentNotFoundError, match=r"expected its past in s3://.*got no such object"):
             explain_decision(place, NAMES, scored.decision.id)
-
-
-def test_the_command_line_reads_a_number_with_a_history(
-    lived: Lived, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
-    (tmp_path / "rows.csv").write_bytes(HOURS.to_score(JANUARY, JANUARY + 2 * DAY))
-    asked = ["predict", str(tmp_path / "rows.csv"), "--workload", NAMES.workload, "--json"]
-    done = CliRunner().invoke(app, asked, catch_exceptions=False)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["reason"] for row in rows].count("history") == 23
-    assert "Refused without a past: a row needs the rows of the hours before it" in done.stderr
-    assert sum(isinstance(row["value"], float) for row in rows) == 25
 
 
 def test_a_request_without_its_past_has_the_same_answer(lived: Lived) -> None:

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -119,24 +118,6 @@ def test_a_row_unlike_the_training_rows_goes_to_a_person_however_it_comes(cloud:
     odd_ones = [one for one in found if '"nswprice":1.0' in one.input and one.reason != "held_out"]
     assert {one.source for one in odd_ones} >= {"api"}
     assert all(one.reason == "unlike" and one.watched["likeness"] < 0.01 for one in odd_ones)
-
-
-def test_people_read_the_action_of_an_answered_row(cloud: LocalCloud, tmp_path: Path) -> None:
-    """A policy's reason is not one for which a row is refused: all rows are answered, but for the last one."""
-    rows = pq.read_table(SAMPLE).slice(KNOWN, 20).drop_columns(["class"]).to_pylist()
-    rows[-1] |= {"nswdemand": 7.0}
-    lines = [json.dumps(row | {"timestamp": row["timestamp"].isoformat()}) for row in rows]
-    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
-    done = CliRunner().invoke(app, ["predict", str(tmp_path / "rows.jsonl"), "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    assert "19 answered by the model, 0 only have the declared fallback, 1 refused" in done.stderr
-    *answered, refused = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {one["action"] for one in answered} <= {"automated", "review"}
-    assert all(one["action_reason"] and one["reason"] is None for one in answered)
-    assert (refused["action"], refused["reason"]) == (None, "range")
-    output = tmp_path / "answers.parquet"
-    CliRunner().invoke(app, ["predict", str(tmp_path / "rows.jsonl"), "--output", str(output)], catch_exceptions=False)
-    assert [cell is not None for cell in pq.read_table(output)["action"].to_pylist()] == [True] * 19 + [False]
 
 
 def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:

@@ -4,7 +4,6 @@ Each test shows first that its fault has really happened. The rows are those of 
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import os
@@ -132,87 +131,6 @@ def test_an_event_that_comes_twice(lived: Lived, table: Callable[[], Table], wee
     lived.rest()
     assert told_by_intake(lived, run["name"]) == ["started", "known"]
     assert [each["executionArn"] for each in runs_of(lived, uri)] == [run["executionArn"]]
-    assert table().metadata.current_snapshot_id == before.metadata.current_snapshot_id
-    assert dead_letters(lived) == {}
-
-
-def test_the_same_bytes_under_another_name(lived: Lived, table: Callable[[], Table], week: pa.Table) -> None:
-    content = parquet(week)
-    first = lived.put("training", "first-name.parquet", content)
-    lived.rest()
-    before = table()
-    second = lived.put("training", "second-name.parquet", content)
-    lived.rest()
-    assert lived.read(first) == lived.read(second)
-    (run,) = runs_of(lived, second)
-    (detail,) = committed(lived, second)
-    assert run["status"] == "SUCCEEDED"
-    assert (detail["duplicate"], detail["duplicate_of"]) == (True, first)
-    assert (detail["rows_accepted"], detail["rows_quarantined"]) == (0, 0)
-    assert lived.quarantine(run["name"]) == []
-    after = table()
-    assert held(after, week) == WEEK_ROWS
-    new = [one for one in after.metadata.snapshots if before.snapshot_by_id(one.snapshot_id) is None]
-    assert [one.summary["millrace.alias-of"] for one in new if one.summary] == [first]
-    assert [one.summary["total-records"] for one in new if one.summary] == [
-        before.current_snapshot().summary["total-records"]  # type: ignore[union-attr]
-    ]
-
-
-def test_two_versions_whose_events_come_in_the_wrong_order(
-    lived: Lived, table: Callable[[], Table], week: pa.Table
-) -> None:
-    """The event of the first version is held up until the second one's rows are in the table."""
-    events, sqs = lived.cloud.client("events"), lived.cloud.client("sqs")
-    rule, wrong = f"{lived.names.prefix}-drop", week.slice(0, DAY_ROWS)
-    events.disable_rule(Name=rule)
-    first = lived.put("training", "corrected.parquet", parquet(wrong))
-    lived.rest()
-    events.enable_rule(Name=rule)
-    second = lived.put("training", "corrected.parquet", parquet(week))
-    lived.rest()
-    assert held(table(), week) == WEEK_ROWS
-    lived.witness.look()
-    (body,) = [body for body in lived.witness.bodies if first.rpartition("=")[2] in body and "Object Created" in body]
-    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
-    lived.rest()
-    (late,) = committed(lived, first)
-    assert (late["superseded_by"], late["rows_accepted"]) == (second, 0)
-    third = lived.put("training", "corrected.parquet", parquet(wrong))
-    lived.rest()
-    (latest,) = committed(lived, third)
-    assert (latest["superseded_by"], latest["rows_accepted"]) == ("", DAY_ROWS)
-    assert held(table(), week) == DAY_ROWS, "in place of the week"
-    assert dead_letters(lived) == {}
-
-
-PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")
-
-
-@pytest.mark.parametrize(
-    ("reason", "spoil"),
-    [
-        ("truncated", lambda whole: whole[:-100]),
-        ("corrupt", lambda whole: gzip.compress(whole)[:-8] + bytes(8)),
-        ("empty", lambda _: b""),
-        ("foreign", lambda _: PNG),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_file_that_is_none(
-    lived: Lived, table: Callable[[], Table], reason: str, spoil: Callable[[bytes], bytes]
-) -> None:
-    content = spoil(parquet(a_year_later("1996-12", "1996-12")))
-    before = table()
-    uri = lived.put("training", f"{reason}.parquet", content)
-    lived.rest()
-    assert lived.read(uri) == content
-    (run,) = runs_of(lived, uri)
-    assert run["status"] == "SUCCEEDED"
-    events = [event["detail"] for event in lived.witness.told("drop.rejected")]
-    assert [event["reason"] for event in events if event["source"] == uri] == [reason]
-    (kept,) = lived.quarantine(run["name"])
-    assert (kept["source"], kept["reason"]) == (uri, reason)
     assert table().metadata.current_snapshot_id == before.metadata.current_snapshot_id
     assert dead_letters(lived) == {}
 

@@ -8,13 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, Month, months
 from millrace.console.environment import Environment, local_environment
-from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
 from millrace.console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
 from millrace.errors import EnvironmentNotFoundError
@@ -150,48 +148,6 @@ def test_an_endpoint_without_answers_is_one_mail(cloud: LocalCloud, environment:
     assert mailed(cloud, f"ALARM {NAMES.alarm('serving')}").endswith("(act; docs/runbooks.md#serving)")
     found = states(environment)
     assert (found["fallbacks"], found["serving"], found["prediction-errors"]) == ("ALARM", "ALARM", "OK")
-
-
-def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
-    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, cloud.secret)
-    monkeypatch.setenv("COLUMNS", "2000")  # nothing is folded
-
-    def run(*words: str) -> str:
-        done = CliRunner().invoke(app, [*words, "--workload", NAMES.workload])
-        assert done.exit_code == 0, done.output
-        return done.output
-
-    rows = {line.split()[0]: line.split() for line in run("dead").splitlines()}
-    assert (rows["drops"][1], rows["drops"][-1]) == ("1", "intake")
-    assert (rows["events"][1], rows["events"][-1]) == ("0", "none")
-    assert f"came s3://{LANDING}/{NAMES.workload}/training/" in run("dead", "drops")
-    (letter,) = json.loads(run("dead", "drops", "--json"))
-    assert letter["attributes"].keys() == {"reason"}
-    assert run("dead", "decisions") == "No dead letter in decisions.\n"
-    assert run("dead", "drops", "--redrive") == "drops: one message on the way back\n"
-    url = cloud.client("sqs").get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
-    made = [cloud.client("sqs").send_message(QueueUrl=url, MessageBody=body)["MessageId"] for body in "abc"]
-    assert run("dead", "drops", "--delete", made[1]).startswith(f"drops: deleted {made[1]}, sent ")
-    assert run("dead", "drops", "--delete", made[0]).endswith(": a\n")
-    assert run("dead", "drops", "--delete", made[2]).endswith(": c\n")
-    gone = CliRunner().invoke(app, ["dead", "drops", "--delete", made[1], "--workload", NAMES.workload]).exception
-    assert f"--delete: expected the id of a message, as `millrace dead drops` shows it, got '{made[1]}'" in str(gone)
-    shown = run("alarms")
-    rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
-    assert rows["dead-letters"][1:3] == ["ALARM", "act"]
-    assert rows["dead-letters"][-1] == "docs/runbooks.md#dead-letters"
-    assert f"Sent to {ADDRESS} (email), not confirmed by its owner yet: its mails are lines of /local/mail." in shown
-    done = CliRunner().invoke(app, ["doctor", "--json"])
-    assert done.exit_code == 0, (done.output, done.exception)
-    seen = json.loads(done.stdout)
-    (receivers,) = [check for check in seen if check["name"] == "notifications"]
-    assert (receivers["verdict"], receivers["found"]) == ("ok", f"{ADDRESS}, in /local/mail")
-    assert CliRunner().invoke(app, ["dead", "--redrive", "--workload", NAMES.workload]).exit_code == 2
-    unknown = CliRunner().invoke(app, ["dead", "drop", "--workload", NAMES.workload]).exception
-    assert "QUEUE: expected one of drops, decisions, events, got" in str(unknown)
 
 
 def test_no_state_was_set_by_hand(cloud: LocalCloud) -> None:

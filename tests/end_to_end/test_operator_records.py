@@ -100,17 +100,6 @@ def test_why_names_what_answered(lived: Lived, place: Environment) -> None:
         assert link.state == "checked", link
 
 
-def test_why_explained(run: Run, last_decision: str) -> None:
-    """What each column added to the answer, from the reference's score to the decision's own."""
-    found = json.loads(run("why", last_decision, "--explain", "--json").stdout)
-    added = sum(one["contribution"] for one in found["contributions"]) + found["others"]
-    assert found["base"] + added == pytest.approx(found["output"], abs=1e-5)
-    columns = [one["column"] for one in found["contributions"]]
-    assert columns[0] == "nswprice"
-    shown = run("why", last_decision, "--explain").stdout.splitlines()
-    assert [line.split()[0] for line in shown[2 : 2 + len(columns)]] == columns
-
-
 def test_why_replayed(run: Run, lived: Lived, place: Environment, last_decision: str) -> None:
     """Decisions of requests, and of a file's rows, by the archived version: the same bits; a changed bit is told."""
     found = json.loads(run("why", last_decision, "--replay", "--json").stdout)
@@ -186,17 +175,6 @@ def test_why_says_where_the_chain_breaks(
     links: list[Link] = list(trace(changed, lived.names, last_decision))
     assert {link.what for link in links if link.state == "broken"} == broken
     assert len([link for link in links if link.state == "broken"]) == 1
-
-
-def test_doctor(run: Run) -> None:
-    """Everything that the local cloud needs is here; of quotas it says that they are not."""
-    result = run("doctor", "--json")
-    checks = {check["name"]: check for check in json.loads(result.stdout)}
-    assert [name for name, check in checks.items() if check["verdict"] == "missing"] == []
-    assert result.exit_code == 0
-    assert checks["platform stack"]["verdict"] == "ok"
-    assert checks["stacks of electricity"]["found"].endswith("stacks")
-    assert (checks["quotas"]["verdict"], checks["quotas"]["found"]) == ("unknown", "not covered here")
 
 
 def test_the_audit_of_the_fourteen_months_is_whole(run: Run, lived: Lived) -> None:

@@ -28,22 +28,6 @@ def told(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return run
 
 
-def test_a_retraining_is_shown_with_its_family(told: Callable[..., Any], lived: Lived) -> None:
-    """The monitor's event or the alarm asked; the guard accepted; the training was its child."""
-    (train,) = [run for run in told("runs", "--machine", "train") if run["started"].startswith("1997-05-15")]
-    shown = told("show", train["run"][:10])
-    parent = told("show", shown["parent"])
-    assert (parent["run"]["machine"], parent["children"]) == ("retrain", [train["arn"]])
-    (release,) = shown["children"]
-    assert told("show", release)["about"] == "version 2"
-    assert told("show", release)["parent"] == train["arn"]
-    assert [step["name"] for step in shown["steps"]][4:8] == ["Budget", "Start?", "Whose model?", "Training"]
-    assert {step["outcome"] for step in shown["steps"]} == {"succeeded"}
-    assert shown["output"]["registration"]["answer"]["version"] == "2"
-    assert shown["why_not_redrivable"] == "Execution is SUCCEEDED and cannot be redriven"
-    assert shown["log"] is None
-
-
 def log_of(lived: Lived, arn: str, state: str) -> Log:
     steps = read_steps(read_history(lived.cloud.client("stepfunctions"), arn))
     (step,) = [step for step in steps if step.name == state]

@@ -26,7 +26,6 @@ from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from millrace.console.queries.decisions import explain_decision
 from millrace.console.queries.lineage import trace
-from millrace.errors import AnswerError
 from millrace.names import WorkloadNames
 from tests.documentation.pages import typed
 
@@ -147,20 +146,6 @@ def test_the_rows_to_predict_are_answered_by_the_model(own: Own) -> None:
     answers = own.client.predict(rows)
     assert [one.output["model_version"] for one in answers] == ["1"] * len(rows)
     assert all(one.id and one.refused is None for one in answers)
-
-
-def test_rows_that_break_the_contract_are_rejected_by_column(own: Own) -> None:
-    good = without_label(market(KNOWN, 1))[0]
-    rows = [good | {"Time of day": "noon"}, good | {"Weekend?": "no"}, good | {"NSW demand": None}, good]
-    *refused, answered = own.client.predict(rows)
-    assert [(one.refused["column"], one.refused["reason"]) for one in refused if one.refused] == [
-        ("Time of day", "type"),
-        ("Weekend?", "type"),
-        ("NSW demand", "required"),
-    ]
-    assert answered.id
-    with pytest.raises(AnswerError, match="a row is no object"):
-        own.client.predict([[]])  # type: ignore[list-item]
 
 
 def test_the_live_model_is_better_than_the_class_of_most_rows(own: Own) -> None:

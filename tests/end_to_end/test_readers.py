@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,50 +70,8 @@ def test_labels_that_came_late_are_rows_now(lived: Lived, catalog: GlueCatalog) 
 
 
 @pytest.fixture(scope="module")
-def wrangler(lived: Lived) -> Iterator[Any]:
-    """awswrangler, pointed to the local cloud."""
-    import awswrangler
-
-    for service in ("s3", "glue", "sts"):
-        setattr(awswrangler.config, f"{service}_endpoint_url", lived.cloud.endpoint_url)
-    yield awswrangler
-    for service in ("s3", "glue", "sts"):
-        awswrangler.config.reset(f"{service}_endpoint_url")
-
-
-@pytest.fixture(scope="module")
 def session() -> boto3.Session:
     return boto3.Session("reader", "reader", region_name="eu-west-1")
-
-
-def test_awswrangler_reads_the_quarantine(lived: Lived, wrangler: Any, session: boto3.Session) -> None:
-    frame = wrangler.s3.read_parquet_table(
-        database=lived.names.platform.database, table=lived.names.table("quarantine"), boto3_session=session
-    )
-    counted = frame.groupby(["feed", "reason"], observed=True).size().to_dict()
-    assert counted == {("labels", "duplicate_key"): 48, ("scoring", "range"): 1}
-    assert set(frame["date"]) == {"1997-01-01", "1997-05-17"}
-
-
-def test_awswrangler_reads_the_predictions(lived: Lived, wrangler: Any, session: boto3.Session) -> None:
-    frame = wrangler.s3.read_parquet_table(
-        database=lived.names.platform.database, table=lived.names.table("predictions"), boto3_session=session
-    )
-    assert len(frame) == 335
-    assert frame["probability"].between(0, 1).all()
-    assert set(frame["model_version"]) == {"1"}
-
-
-@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")  # awswrangler 3.17's own, under pandas 3
-def test_awswrangler_reads_the_decisions(lived: Lived, wrangler: Any, session: boto3.Session) -> None:
-    """JSON lines, a folder per date; the dates of the events, not of the days on which they were written."""
-    frame = wrangler.s3.read_json(
-        path=lived.names.lake_uri("decisions", "date=1997-05-04", ""), lines=True, boto3_session=session
-    )
-    assert len(frame) == 96
-    assert {len(event["eventId"]) > 0 for event in frame["eventMetadata"]} == {True}
-    outputs = [json.loads(captured["endpointOutput"]["data"]) for captured in frame["captureData"]]
-    assert all(0 <= output["probability"] <= 1 for output in outputs)
 
 
 def test_the_queries_of_the_docs_are_answered(lived: Lived, catalog: GlueCatalog) -> None:

@@ -21,11 +21,9 @@ from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.decisions import find_days
 from millrace.console.queries.labels import find_labels
 from millrace.console.queries.reviews import count_waiting, find_items, list_waiting, show_item
-from millrace.console.web.app import console_app
 from millrace.decisions.record import Decision
 from millrace.errors import ReviewError
 from millrace.names import WorkloadNames
-from tests.console.web.served import hidden, send, serving
 from tests.electricity import SAMPLE, changed_electricity, drop
 from tests.end_to_end.test_sweep import sweeping
 
@@ -169,24 +167,6 @@ def test_a_person_works_in_the_terminal(environment: Environment, cloud: LocalCl
     runs("review", "--answer", first.id, "1")
     cloud.wait(timeout_s=REST_S)
     found = find_labels(environment, NAMES, [decided(environment)[first.id]])[first.id]
-    assert [(label.value, label.counts) for label in found] == [(1, True)]
-
-
-def test_a_person_works_in_the_console(environment: Environment, cloud: LocalCloud) -> None:
-    path, waiting = "/electricity/review", count_waiting(environment, NAMES).count
-    app, close = console_app(environment)
-    with serving(app) as (browser, url):
-        browser.open(url)
-        assert path in browser.ask("/").text
-        shown = browser.ask(path)
-        decision = hidden(shown.text, "decision")
-        following = send(browser, shown, path, value="1")
-        assert hidden(following.text, "decision") not in ("", decision)
-        send(browser, following, path, act="finish")
-        close()
-    cloud.wait(timeout_s=REST_S)
-    assert count_waiting(environment, NAMES).count == waiting - 1
-    found = find_labels(environment, NAMES, [decided(environment)[decision]])[decision]
     assert [(label.value, label.counts) for label in found] == [(1, True)]
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from millrace.errors import SettingsError, SnapshotError
 from millrace.jobs.runtime import (
-    FAILURE_CHARACTERS,
     ProcessingPlaces,
     Stopped,
     StopSignal,
@@ -52,11 +51,6 @@ def test_a_container_finds_its_files_where_sagemaker_puts_them(root: Path, monke
     assert ml_root() == Path("/opt/ml")
 
 
-def test_a_job_that_is_done_says_nothing(root: Path) -> None:
-    assert end(None) == 0
-    assert not (root / "output").exists()
-
-
 @pytest.mark.parametrize("error", [SnapshotError("no rows"), ZeroDivisionError("division by zero")])
 def test_a_failure_is_told_where_sagemaker_reads_it(
     root: Path, error: Exception, capfd: pytest.CaptureFixture[str]
@@ -68,11 +62,6 @@ def test_a_failure_is_told_where_sagemaker_reads_it(
     told = capfd.readouterr().err
     assert expected in told
     assert ("Traceback" in told) == isinstance(error, ZeroDivisionError)
-
-
-def test_a_long_failure_is_cut(root: Path) -> None:
-    end(SnapshotError("x" * 5000))
-    assert len((root / "output" / "failure").read_text()) == FAILURE_CHARACTERS
 
 
 def test_a_stopped_job_has_not_failed_and_is_not_done(root: Path) -> None:

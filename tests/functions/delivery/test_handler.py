@@ -20,8 +20,7 @@ from millrace.artefact.batch import write_answers
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.decisions.record import to_line
-from millrace.decisions.store import StoredDecisions, read_days, stored_days
-from millrace.errors import AnswerError
+from millrace.decisions.store import StoredDecisions, read_days
 from millrace.tasks.binary import Binary
 from tests.functions.cold_start import cold_starts, set_variables
 
@@ -125,13 +124,6 @@ def test_a_broken_page_is_noticed(deliver: Deliver) -> None:
         pq.read_table(io.BytesIO(bytes(body)), page_checksum_verification=True)
 
 
-def test_asked_again_it_writes_the_same_object(deliver: Deliver) -> None:
-    deliver()
-    before = delivered()
-    deliver()
-    assert delivered() == before
-
-
 def test_each_row_is_a_decision(deliver: Deliver) -> None:
     deliver()
     stored = read_days(boto3.client("s3"), LAKE, "electricity", DAYS)
@@ -143,19 +135,6 @@ def test_each_row_is_a_decision(deliver: Deliver) -> None:
     assert (one.model_version, one.source, one.fallback) == ("3", "batch", False)
     assert one.key == {"timestamp": row["timestamp"].isoformat()}
     assert json.loads(one.input)["nswdemand"] == row["nswdemand"]
-
-
-def test_asked_again_it_refers_to_the_same_rows(deliver: Deliver) -> None:
-    def references() -> dict[str, bytes]:
-        s3 = boto3.client("s3")
-        found = s3.list_objects_v2(Bucket=LAKE, Prefix="electricity/decisions/")["Contents"]
-        return {one["Key"]: s3.get_object(Bucket=LAKE, Key=one["Key"])["Body"].read() for one in found}
-
-    deliver()
-    before = references()
-    deliver()
-    assert references() == before
-    assert [json.loads(body)["rows"] for body in before.values()] == [48, 48, 4]
 
 
 @pytest.mark.parametrize("puts", range(4))
@@ -185,21 +164,6 @@ def test_killed_anywhere_it_has_each_decision_once_when_it_is_repeated(deliver: 
     assert (len(killed.decisions) < 100) == (puts < 4)
 
 
-def test_a_missing_answer_delivers_nothing(deliver: Deliver) -> None:
-    put("transformed/00001.arrow.out", answers(40, 79))
-    with pytest.raises(AnswerError, match="the answer to row 81, got the one to row 82"):
-        deliver()
-    assert not list(stored_days(boto3.client("s3"), LAKE, "electricity"))
-    with pytest.raises(boto3.client("s3").exceptions.NoSuchKey):
-        delivered()
-
-
-def test_another_models_answer_delivers_nothing(deliver: Deliver) -> None:
-    put("transformed/00002.arrow.out", answers(80, 100, version="4"))
-    with pytest.raises(AnswerError, match="expected model '3', got '4'"):
-        deliver()
-
-
 SECOND = {"drop_id": "other", "as_of": "1997-01-01T08:00:00Z", "source": "s3://b/k?versionId=1", "source_digest": "d"}
 
 
@@ -211,10 +175,3 @@ def test_each_drop_of_a_run_is_delivered_to_its_own_place(deliver: Deliver) -> N
     other = DELIVERED.replace(RUN, "other")
     assert found == {RUN: (f"s3://{LAKE}/{DELIVERED}", 100, 1), "other": (f"s3://{LAKE}/{other}", 100, 3)}
     assert boto3.client("s3").head_object(Bucket=LAKE, Key=other)["ContentLength"]
-
-
-@pytest.mark.parametrize("second", [SECOND | {"accepted": 20, "quarantined": 3, "first_shard": 2, "shards": 1}])
-def test_the_answers_to_another_drop_are_noticed(deliver: Deliver) -> None:
-    put("../other/accepted.parquet", accepted())
-    with pytest.raises(AnswerError, match="the answer to row 2, got the one to row 82"):
-        deliver()

@@ -55,15 +55,6 @@ def test_a_bad_model_is_refused_with_the_gate_that_did_it(aws, load, event):
     assert "millrace tune --parameter learning_rate=" in answer["advice"]
 
 
-def test_the_gate_against_the_champion_is_asked_when_the_snapshot_says_so(aws, load, event):
-    put(aws)
-    asked = event("gating")
-    asked["state"]["snapshot"]["answer"]["gate"] = "non_inferiority"
-    answer = load("gating")(asked)
-    assert not answer["passed"]
-    assert json.loads(json.dumps(answer, allow_nan=False))["verdicts"][-1]["measured"] is None
-
-
 CHAMPION = {
     "model_version": "1", "rows": 336, "error": 0.3, "challenger_error": 0.25, "difference": 0.05, "lower_bound": 0.02,
 }  # fmt: skip

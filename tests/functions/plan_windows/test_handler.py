@@ -117,20 +117,6 @@ def test_days_before_the_first_window_are_counted_once(aws: Aws, load: Load, eve
     assert load("plan_windows")(event("plan_windows"))["days_left_out"] == 0
 
 
-def test_the_decisions_of_all_days_are_listed_by_one_call(aws: Aws, load: Load, event: Event) -> None:
-    """And by one more the oldest: a month of days would otherwise be a call for each."""
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    Cursor(name="monitor", window_end=datetime(1997, 1, 8, tzinfo=UTC)).put(aws.state)
-    for day in (date(1997, 1, 1), date(1997, 1, 20), date(1997, 1, 28)):
-        decide(aws, day)
-    handler = load("plan_windows")
-    listings: list[str] = []
-    client = sys.modules["millrace.functions.plan_windows.handler"].S3  # type: ignore[attr-defined]
-    client.meta.events.register("before-call.s3.ListObjectsV2", lambda params, **_: listings.append(params["url_path"]))
-    assert handler(event("plan_windows"))["decisions"] == 2
-    assert len(listings) == 2
-
-
 def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
     aws.pointers.move(Pointers(champion=CHAMPION))
     decide(aws, date(1997, 1, 1))

@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 import pytest
 
-from millrace.decisions.record import from_line
 from millrace.state.asleep import START, Asleep
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
@@ -84,33 +83,6 @@ def published(capsys: pytest.CaptureFixture[str]) -> set[str]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     metrics = [one["_aws"]["CloudWatchMetrics"][0]["Metrics"] for one in lines if "_aws" in one]
     return {metric["Name"] for found in metrics for metric in found}
-
-
-def test_the_fallback_answers_and_the_endpoint_is_asked_for_once(
-    start: Any, state: StateTable, wanted: Any, decisions: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    predict, event = start(idle=True, fallback=True), request("prediction_http")
-    sleep(state)
-    for _ in range(3):
-        answer = predict(event)
-        assert answer["statusCode"] == 200
-        said = json.loads(answer["body"])["predictions"]
-        assert {(one["reason"], one["answered_by"], one["probability"]) for one in said} == {
-            ("asleep", "constant", 0.25)
-        }
-    (told,) = wanted()
-    assert told["detail"]["run"] == NAMES.function_arn("prediction")
-    assert {(one.action, one.reason) for one in map(from_line, decisions())} == {("fallback", "asleep")}
-    assert published(capsys) == set(), "no alarm hears of it"
-
-
-def test_without_a_fallback_the_caller_is_told_when_to_come_again(start: Any, state: StateTable, wanted: Any) -> None:
-    predict = start(idle=True, fallback=False)
-    sleep(state)
-    answer = predict(request("prediction_http"))
-    assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "endpoint starts")
-    assert answer["headers"]["retry-after"] == "300"
-    assert len(wanted()) == 1
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,6 @@ def test_a_past_that_is_not_known_or_too_short_is_refused(table: StoredKeys, pre
     assert len(endpoint.requests[0]["rows"]) == 1
 
 
-@pytest.mark.usefixtures("answers")
-def test_a_key_that_nobody_knows_is_refused(predict: Any) -> None:
-    [refused] = predict({"rows": [row(NOON)]})["rejected"]
-    assert (refused["reason"], refused["column"]) == ("history", "history")
-
-
 @pytest.mark.usefixtures("answers", "table")
 def test_without_the_table_a_row_without_its_past_is_not_answered(predict: Any, endpoint: Any) -> None:
     """Nothing is answered with a past that may be wrong; a row that brings its own is."""

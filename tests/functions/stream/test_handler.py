@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +61,6 @@ def with_data(record: dict[str, Any], data: bytes, number: int = 7) -> dict[str,
     text = str(number)
     kinesis = record["kinesis"] | {"data": base64.b64encode(data).decode(), "sequenceNumber": text}
     return record | {"kinesis": kinesis, "eventID": f"shardId-000000000003:{text}"}
-
-
-def test_each_record_becomes_a_decision_under_its_place_or_its_own_id(handle: Handler, decisions: Any) -> None:
-    given = event()
-    assert handle(given) == {"batchItemFailures": []}
-    first, own = (from_line(line) for line in decisions())
-    assert first.id == "6-49590338271490256608559692538361571095921575989136588898"
-    assert own.id == "order-4711-stream"
-    assert {one.source for one in (first, own)} == {"stream"}
-    assert json.loads(first.input) == row(given["Records"][0])
-    assert json.loads(own.input) == row(given["Records"][1])["row"]
-    assert (first.value, first.model_version, first.caller) == (1, "3", None)
 
 
 def test_a_record_that_comes_again_in_another_batch_repeats_its_decision(handle: Handler, decisions: Any) -> None:
@@ -137,15 +124,3 @@ def test_where_nobody_may_answer_all_come_again_and_none_is_decided(
     first = given["Records"][0]["kinesis"]["sequenceNumber"]
     assert handle({"Records": [*given["Records"], broken]}) == {"batchItemFailures": [{"itemIdentifier": first}]}
     assert (decisions(), letters()) == ([], [])
-
-
-def test_a_model_that_fails_is_answered_by_the_fallback(handle: Handler, endpoint: Any, decisions: Any) -> None:
-    endpoint.status, endpoint.code = 424, "ModelError"
-    handle(event())
-    assert [one.fallback for one in map(from_line, decisions())] == [True, True]
-
-
-def test_the_decision_is_of_the_time_of_the_call(handle: Handler, decisions: Any) -> None:
-    handle(event())
-    made = from_line(decisions()[0]).inferred_at
-    assert abs((made - datetime.now(UTC)).total_seconds()) < 600

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -107,46 +106,6 @@ def test_an_endpoint_that_is_asleep_is_forgotten(aws, load, event):
     assert Asleep.find(aws.state) is None
     (record,) = aws.audit()
     assert record["details"]["found"] == ["endpoint asleep since 2026-11-26 08:00"]
-
-
-def test_tables_leave_the_catalogue_and_the_audit_says_where_they_lie(aws, load, event):
-    database = aws.names.platform.database
-    aws.glue.create_database(DatabaseInput={"Name": database})
-    for name in ("electricity_rows", "electricity_v2_rows"):
-        table = {"Name": name, "Parameters": {"metadata_location": f"s3://lake/{name}/metadata/7.json"}}
-        aws.glue.create_table(DatabaseName=database, TableInput=table)
-    assert until_nothing(load("teardown"), event, "tables") == 1
-    assert [one["Name"] for one in aws.glue.get_tables(DatabaseName=database)["TableList"]] == ["electricity_v2_rows"]
-    (record,) = aws.audit()
-    assert record["details"]["found"] == ["table electricity_rows at s3://lake/electricity_rows/metadata/7.json"]
-
-
-def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, load, event):
-    events, scheduler, machine = boto3.client("events"), boto3.client("scheduler"), aws.names.machine_arn("train")
-    bus = aws.names.platform.bus
-    events.create_event_bus(Name=bus)
-    wanted = {("default", "drop"): aws.names.queue_arn("drops"), (bus, "first"): machine, (bus, "cleanup"): f"{ROLE}/f"}
-    for (where, rule), target in wanted.items():
-        events.put_rule(Name=rule, EventBusName=where, EventPattern=json.dumps({"source": ["millrace"]}))
-        events.put_targets(Rule=rule, EventBusName=where, Targets=[{"Id": "target", "Arn": target}])
-    whole = {
-        "ScheduleExpression": "cron(0 6 1 * ? *)",
-        "ScheduleExpressionTimezone": "UTC",
-        "FlexibleTimeWindow": {"Mode": "OFF"},
-        "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/k",
-    }
-    for name, target in (("train", machine), ("v2-train", machine.replace("electricity", "electricity-v2"))):
-        at = {"Arn": target, "RoleArn": f"{ROLE}/s", "Input": '{"cause": "x"}'}
-        scheduler.create_schedule(Name=f"{aws.names.prefix}-{name}", Target=at, **whole)
-    assert until_nothing(load("teardown"), event, "starters") == 1
-    states = {rule: events.describe_rule(Name=rule, EventBusName=where)["State"] for where, rule in wanted}
-    assert states == {"drop": "DISABLED", "first": "DISABLED", "cleanup": "ENABLED"}
-    after = scheduler.get_schedule(Name=f"{aws.names.prefix}-train")
-    assert after["State"] == "DISABLED"
-    assert {name: after[name] for name in whole} == whole, "an update that does not name a setting loses it"
-    target = {"Arn": machine, "RoleArn": f"{ROLE}/s", "Input": '{"cause": "x"}'}
-    assert {name: after["Target"][name] for name in target} == target
-    assert scheduler.get_schedule(Name=f"{aws.names.prefix}-v2-train")["State"] == "ENABLED"
 
 
 @pytest.mark.parametrize("function", SCHEDULED_FUNCTIONS)

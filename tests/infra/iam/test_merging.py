@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.infra.iam.merging import merged
-from millrace.infra.iam.resource import Statement, every, resource
+from millrace.infra.iam.resource import Statement, resource
 
 ACTIONS = ("s3:GetObject", "s3:PutObject", "sqs:SendMessage")
 ARNS = ("lake", "lake/a", "lake/a/b", "lake/a/*", "lake/*", "queue", "*")
@@ -92,12 +92,6 @@ def test_a_wildcard_keeps_its_reasons(several: list[Statement]) -> None:
         assert one.reasons == {arn: f"why {arn}" for arn in one.resources if "*" in arn}
 
 
-def test_actions_on_the_same_resources_stand_together() -> None:
-    lake = resource("s3", "lake/a", "lake/b")
-    (one,) = merged([lake.may("PutObject"), resource("s3", "lake/b").may("GetObject"), lake.may("GetObject")])
-    assert (one.actions, one.resources) == (("s3:GetObject", "s3:PutObject"), ("lake/a", "lake/b"))
-
-
 def test_what_a_wildcard_covers_is_left_out_under_the_same_condition_alone() -> None:
     wide, own = resource("s3", "lake/*", because="Named at run time"), {"StringEquals": {"k": "x"}}
     assert merged([wide.may("GetObject"), resource("s3", "lake/a").may("GetObject")]) == [wide.may("GetObject")]
@@ -105,23 +99,7 @@ def test_what_a_wildcard_covers_is_left_out_under_the_same_condition_alone() -> 
     assert len(merged([wide.may("GetObject"), resource("s3", "lake/a").may("PutObject")])) == 2
 
 
-def test_values_of_which_any_is_enough_are_one_condition() -> None:
-    lists = [
-        resource("s3", "lake", where={"StringLike": {"s3:prefix": prefixes}}).may("ListBucket")
-        for prefixes in (["a/*"], ["b/*", "a/*"])
-    ]
-    (one,) = merged(lists)
-    assert one.conditions == {"StringLike": {"s3:prefix": ["a/*", "b/*"]}}
-
-
 def test_values_of_which_none_may_be_met_stay_apart() -> None:
     """Either condition is enough; one with both values would allow less."""
     gets = [resource("s3", "a", where={"StringNotEquals": {"k": [value]}}).may("GetObject") for value in ("x", "y")]
     assert merged(gets) == gets
-
-
-def test_two_reasons_for_one_wildcard_are_both_said() -> None:
-    both = merged([every("s3", because=why).may("ListAllMyBuckets") for why in ("One", "Other", "One")])
-    assert [one.reasons for one in both] == [{"*": "One; Other"}]
-    apart = merged([every("s3", because=why).may(why) for why in ("ListAllMyBuckets", "ListJobs")])
-    assert [one.reasons for one in apart] == [{"*": "ListAllMyBuckets; ListJobs"}]

@@ -1,16 +1,11 @@
 """Every way out of a state of a machine: its retriers, its catchers, the branches of its choices; and an error or input
-that takes it.
-
-`python -m tests.infra.machines.edges` runs each of them in the local interpreter, as TestState does, and prints which
-test takes it. It fails when one is not taken: an earlier retrier or catcher shadows it, or its service has no such
-error."""
+that takes it. It may be that none does: an earlier retrier or catcher shadows it, or its service has no such error."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -202,34 +197,3 @@ def branches_taken(states: Any, choice: State) -> dict[int, str]:
         if answer["status"] == "SUCCEEDED":
             found.setdefault(int(answer["nextState"]), json.dumps(given))
     return found
-
-
-def report(states: Any) -> Iterator[tuple[Edge, str | None]]:
-    """Every edge with the error or the input that takes it, None where nothing does."""
-    for edge in all_edges():
-        state = all_states(definitions()[edge.machine])[edge.state]
-        if edge.kind == "Choice":
-            yield edge, branches_taken(states, state).get(edge.index)
-        else:
-            taken = raise_on(states, edge, state)
-            yield edge, taken.by if taken else None
-
-
-def main() -> int:
-    """Print the report; the exit status is 1 when an edge is not taken."""
-    import tempfile
-    from pathlib import Path
-
-    from localcloud.kernel.server import running
-
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as cloud:
-        rows = list(report(cloud.client("stepfunctions")))
-    for edge, by in rows:
-        print(f"{'taken' if by else 'NOT TAKEN':10}{edge} by {by or 'nothing'}: {edge.test}")
-    missing = sum(by is None for _, by in rows)
-    print(f"{len(rows) - missing} of {len(rows)} edges are taken")
-    return int(bool(missing))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

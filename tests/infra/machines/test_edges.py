@@ -1,6 +1,4 @@
-"""Every retrier, catcher and branch of every machine is taken; a caught error is kept, and somebody sees it.
-
-`python -m tests.infra.machines.edges` prints the same as a list."""
+"""Every retrier, catcher and branch of every machine is taken; a caught error is kept, and somebody sees it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ import numpy as np
 from millrace.jobs.evaluation.mistakes import MOST, find_mistakes
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
-from millrace.tasks.regression import Regression
 
 RNG = np.random.default_rng(0)
 
@@ -43,8 +42,3 @@ def test_of_two_classes_the_threshold_counts() -> None:
         ("not yes", "yes", 2, 2),
         ("yes", "not yes", 1, 2),
     }
-
-
-def test_without_a_mistake_or_a_class_there_is_none() -> None:
-    assert find_mistakes(case(Binary(), np.array([[0.9]]), np.array([1.0]))) == ()
-    assert find_mistakes(case(Regression(), np.array([[0.9]]), np.array([1.0]))) == ()

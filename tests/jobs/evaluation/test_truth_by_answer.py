@@ -14,7 +14,6 @@ from millrace.evaluation.evidence import TruthByAnswer
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.jobs.evaluation.truth_by_answer import FEWEST_ROWS, MOST_BINS, cut_answers, truth_by_answer
-from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
 from millrace.tasks.regression import Regression
@@ -88,7 +87,3 @@ def test_few_rows_have_few_bins_and_rows_without_a_number_none() -> None:
     target_T[:6] = np.nan
     assert [one.rows for one in found(Regression(), answer_T[:, None], target_T)[0].bins] == [39]
     assert found(Regression(), answer_T[:19, None], answer_T[:19]) == ()
-
-
-def test_a_class_has_none() -> None:
-    assert found(Binary(), np.full((99, 1), 0.9), np.ones(99)) == ()

@@ -188,12 +188,6 @@ def test_a_promise_is_learnt_from_windows_whose_labels_have_come(prepare: Prepar
     assert report.threshold > report.before == 0.5
 
 
-def test_a_promise_waits_for_labels(prepare: Prepare) -> None:
-    start = datetime(1997, 1, 1, tzinfo=UTC)
-    promise = {"promised_error": 0.05, "threshold": 0.5}
-    assert watched(prepare(start, 2, labels_until=start + timedelta(days=5), promise=promise)).promise is None
-
-
 def test_the_answers_of_another_version_are_not_held_against_the_champion(prepare: Prepare) -> None:
     report = watched(prepare(datetime(1997, 1, 1, tzinfo=UTC), 3, version="0"))
     assert [window.error and (window.error.error, window.error.settled) for window in report.windows] == [
@@ -249,9 +243,3 @@ def test_the_version_is_held_against_the_rule_on_the_newest_labels(
     assert [one.day for one in found.days] == [f"1997-01-{day:02}" for day in range(8, 15)]
     assert found.own == pytest.approx(1 / wrong, abs=0.01)
     assert 0.3 < found.rule < 0.48
-
-
-def test_the_floor_waits_for_labels(prepare: Prepare) -> None:
-    start = datetime(1997, 1, 1, tzinfo=UTC)
-    floor = {"rule": {"value": 0}, "below": False, "days": []}
-    assert watched(prepare(start, 1, floor=floor, labels_until=start + timedelta(days=5))).floor is None

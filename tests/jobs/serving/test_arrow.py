@@ -103,14 +103,6 @@ def test_a_cell_that_the_model_does_not_take_costs_its_own_row(column: str, cell
         np.testing.assert_array_equal(arrow.tensors[name], tensor)
 
 
-def test_its_words_are_those_of_json() -> None:
-    """Those of the first column that the model does not take, in its own order."""
-    row = ROW | {"whole": None, "word": "c", "open": None}
-    arrow = READER.read(stream(row), CONTENT_TYPE)
-    text = READER.read(json.dumps({"rows": [row]}).encode(), "application/json")
-    assert arrow.rejected == text.rejected == {0: arrow.rejected[0]}
-
-
 @pytest.mark.parametrize(
     ("row", "schema"), [(ROW | {"price": "1"}, TEXT_PRICE), (ROW | {"word": 1}, NUMBER_WORD)], ids=["price", "word"]
 )
@@ -137,16 +129,6 @@ def test_another_body_is_refused(body: bytes) -> None:
     with pytest.raises(Refused) as refused:
         READER.read(body, CONTENT_TYPE)
     assert refused.value.status == 400
-
-
-def test_a_column_that_the_model_does_not_take_counts_for_nothing() -> None:
-    """A shard has the declared features; the version may have been trained before one of them was declared."""
-    more = READER.read(stream(ROW | {"more": 7}, schema=SCHEMA.append(pa.field("more", pa.int32()))), CONTENT_TYPE)
-    plain = READER.read(stream(ROW), CONTENT_TYPE)
-    assert more.tensors is not None
-    assert plain.tensors is not None
-    for name, tensor in plain.tensors.items():
-        np.testing.assert_array_equal(more.tensors[name], tensor)
 
 
 def test_a_type_that_the_encoder_cannot_read_refuses_the_stream() -> None:

@@ -66,11 +66,6 @@ def as_json(*cells: bytes) -> Request:
     return builders.invocation(json.dumps({"rows": found}).encode(), JSON)
 
 
-def as_lines(*cells: bytes) -> Request:
-    found = [{"id": f"r{place}", "scan": base64.b64encode(cell).decode(), "age": 3} for place, cell in enumerate(cells)]
-    return builders.invocation("\n".join(map(json.dumps, found)).encode(), LINES)
-
-
 def as_stream(*cells: bytes) -> Request:
     columns = {
         "row_number": pa.array(range(5, 5 + len(cells)), pa.int64()),
@@ -110,12 +105,6 @@ def test_an_answer_says_what_is_watched_of_its_image(application: Application) -
     ]
 
 
-def test_lines_keep_their_ids_and_their_order(application: Application) -> None:
-    [answer] = application.answer([as_lines(CUT, GOOD[0], CUT)])
-    found = [json.loads(line) for line in answer.body.decode().splitlines()]
-    assert [(one["id"], "rejected" in one) for one in found] == [("r0", True), ("r1", False), ("r2", True)]
-
-
 def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
     [answer] = application.answer([as_stream(CUT, GOOD[0], GOOD[1])])
     table = read_answers(answer.body, model_version="3", fields=Binary().answer)
@@ -126,18 +115,6 @@ def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
         None,
         None,
     ]
-
-
-def test_a_stream_of_good_images_has_no_column_for_reasons(application: Application) -> None:
-    [answer] = application.answer([as_stream(*GOOD)])
-    assert "rejected" not in read_answers(answer.body, model_version="3", fields=Binary().answer).column_names
-
-
-def test_only_corrupt_images_are_no_error_of_the_server(application: Application) -> None:
-    answers = application.answer([as_json(CUT), as_stream(CUT), as_json(GOOD[0])])
-    assert [answer.status for answer in answers] == [200, 200, 200]
-    assert "rejected" in json.loads(answers[0].body)["predictions"][0]
-    assert round(json.loads(answers[2].body)["predictions"][0]["probability"] * 255) == 50
 
 
 def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,17 +65,6 @@ def test_others_that_do_not_fit_are_refused_with_their_place(
     assert (refused.value.error, refused.value.where) == (error, where)
 
 
-def test_lines_bring_their_ids_of_any_kind() -> None:
-    lines = b'{"id": "x-1", "a": 1, "b": 2}\r\n{"a": 3, "b": 4, "id": 7}\n{"a": 5, "b": 6}\n\n'
-    found = READER.read(lines, LINES)
-    assert found.values == [(1, 2), (3, 4), (5, 6)]
-    assert found.ids == ["x-1", 7, None]
-
-
-def test_a_model_of_one_feature_has_rows_too() -> None:
-    assert RowReader((Number(name="a"),)).read(b'{"rows": [{"a": 1}]}', JSON).values == [(1,)]
-
-
 @pytest.mark.parametrize(
     ("content", "error", "where"),
     [
@@ -102,21 +91,6 @@ def test_a_body_that_is_not_as_promised_is_refused_with_its_place(content: bytes
     assert (refused.value.error, refused.value.where) == (error, where)
     assert refused.value.status == 400
     assert len(refused.value.came) <= 200
-
-
-@pytest.mark.parametrize(
-    ("content", "where"),
-    [
-        (b'{"a": 1, "b": 2}\n{"a": 1}', "line 2"),
-        (b'{"a": 1, "b": 2}\n\n{"a": 1, "b": 2}', "line 2"),
-        (b'{"a": 1, "b": 2}\n[1]', "line 2"),
-        (b"", "body"),
-    ],
-)
-def test_a_bad_line_is_named(content: bytes, where: str) -> None:
-    with pytest.raises(Refused) as refused:
-        READER.read(content, LINES)
-    assert refused.value.where == where
 
 
 @pytest.mark.parametrize(
@@ -199,11 +173,6 @@ def test_categories_and_missing_cells_become_tensors() -> None:
     assert [(name, value.dtype) for name, value in tensors.items()] == [("numbers", "float32"), ("categories", "int64")]
 
 
-def test_numbers_alone_become_one_tensor() -> None:
-    tensors = READER.tensors(READER.read(body({"b": 2, "a": 1.5}), JSON).values)
-    assert {name: value.tolist() for name, value in tensors.items()} == {"numbers": [[1.5, 2.0]]}
-
-
 @pytest.mark.parametrize(
     ("field", "cell", "expected"),
     [
@@ -220,9 +189,3 @@ def test_a_cell_that_no_column_stands_for_costs_its_own_row(field: str, cell: ob
     found = ENCODED.read(json.dumps({"rows": [row | {field: cell}, row]}).encode(), JSON)
     assert {place: (one["column"], one["expected"]) for place, one in found.rejected.items()} == {0: (field, expected)}
     assert len(found.values) == 1
-
-
-def test_an_encoded_row_needs_all_fields_and_no_others() -> None:
-    for row, error in (({"n": 1, "hue": "red"}, "missing feature"), ({"x": 1}, "missing feature"), (3, "no object")):
-        with pytest.raises(Refused, match=error):
-            ENCODED.read(json.dumps({"rows": [row]}).encode(), JSON)

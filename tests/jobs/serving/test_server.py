@@ -127,25 +127,6 @@ def test_answers_with_its_version(server: Running) -> None:
     assert document["predictions"][0]["value"] in (0, 1)
 
 
-def test_an_error_says_what_where(server: Running) -> None:
-    status, document = server.ask({"period": 1})
-    assert status == 400
-    assert document == {
-        "error": "missing feature",
-        "expected": "day_of_week",
-        "came": "no such field",
-        "where": "rows[0]",
-    }
-
-
-def test_a_row_that_the_model_does_not_take_is_told_in_its_place(server: Running) -> None:
-    status, document = server.ask(ROW | {"period": None})
-    assert status == 200
-    assert document["predictions"] == [
-        {"rejected": {"column": "period", "expected": "a finite number of float32", "came": "null"}}
-    ]
-
-
 def test_a_request_may_come_byte_by_byte_and_several_at_once(server: Running) -> None:
     request = post(json.dumps({"rows": [ROW]}).encode())
     with server.connect() as client:
@@ -156,52 +137,6 @@ def test_a_request_may_come_byte_by_byte_and_several_at_once(server: Running) ->
         answers = receive(client, 4)
     assert [status for status, _ in answers] == [200, 200, 400, 200]
     assert answers[0] == answers[3]
-
-
-def test_a_client_that_waits_is_told_to_go_on(server: Running) -> None:
-    body = json.dumps({"rows": [ROW]}).encode()
-    with server.connect() as client:
-        client.sendall(post(b"", "expect: 100-continue", length=len(body)))
-        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.sendall(body)
-        assert receive(client, 1)[0][0] == 200
-
-
-@pytest.mark.parametrize(
-    ("sent", "status"),
-    [
-        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
-        (b"GET /ping HTTP/1.1\r\n" + b"x: y\r\n" * 5000, 431),
-        (post(b"", length=7 * 1024 * 1024), 413),
-        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 411),
-    ],
-)
-def test_garbage_is_answered_and_the_connection_closed(server: Running, sent: bytes, status: int) -> None:
-    with server.connect() as client:
-        client.sendall(sent)
-        assert receive(client, 2)[0][0] == status
-    assert server.ask(ROW)[0] == 200
-
-
-def test_one_that_stalls_or_leaves_holds_up_nobody(server: Running) -> None:
-    request = post(json.dumps({"rows": [ROW]}).encode())
-    with server.connect() as stalling, server.connect() as leaving:
-        stalling.sendall(request[:-1])
-        leaving.sendall(request[:50])
-        leaving.close()
-        assert server.ask(ROW)[0] == 200
-        stalling.sendall(request[-1:])
-        assert receive(stalling, 1)[0][0] == 200
-
-
-def test_an_answer_larger_than_the_socket_takes_arrives_whole(server: Running) -> None:
-    request = post(json.dumps({"rows": [ROW] * 18_000}).encode())
-    with server.connect() as client:
-        client.sendall(request)
-        time.sleep(0.3)
-        [(status, body)] = receive(client, 1)
-    assert status == 200
-    assert len(json.loads(body)["predictions"]) == 18_000
 
 
 def test_many_clients_get_each_their_own_answer(server: Running) -> None:

@@ -6,12 +6,6 @@ from millrace.errors import SettingsError
 from millrace.jobs.serving.settings import MB, Settings
 
 
-def test_a_container_runs_without_any_variable() -> None:
-    settings = Settings.read({})
-    assert (settings.port, settings.bind, settings.max_body_bytes) == (8080, "0.0.0.0", 6 * MB)
-    assert settings.workers >= 1
-
-
 def test_variables_of_sagemaker_and_of_ours_are_read() -> None:
     settings = Settings.read(
         {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,12 @@ from moto import mock_aws
 
 from millrace.decisions.columns import of_decisions, read_folder, read_parts
 from millrace.decisions.labelled import SHAPE
-from millrace.decisions.record import canonical, prefix, to_line
+from millrace.decisions.record import canonical, prefix
 from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.decisions.store import (
     find_decision,
-    find_unreadable,
     read_days,
     rows_of,
-    stored_days,
     stored_objects,
 )
 from tests import builders
@@ -113,22 +110,6 @@ def test_the_rows_of_a_day_are_its_decisions(delivered: Any) -> None:
         inferred_at=START,
         source="batch",
     )
-
-
-def test_lines_and_rows_of_a_day_are_read_together(delivered: Any) -> None:
-    row = read_days(delivered, BUCKET, WORKLOAD, [TODAY]).decisions[0]
-    asked = replace(row, id="call-0", source="api")
-    delivered.put_object(Bucket=BUCKET, Key=f"{prefix(WORKLOAD, TODAY)}x.jsonl", Body=to_line(asked).encode())
-    both = read_days(delivered, BUCKET, WORKLOAD, [TODAY]).decisions
-    assert len(both) == 13
-    assert row in both
-    assert asked in both
-    assert read_days(delivered, BUCKET, WORKLOAD, [TODAY], most_scored=0).decisions == (asked,)
-    assert list(stored_days(delivered, BUCKET, WORKLOAD)) == [TODAY, TOMORROW]
-    assert find_unreadable(delivered, BUCKET, WORKLOAD, TODAY) == {}
-    kept = find_decision(delivered, BUCKET, WORKLOAD, "call-0", [TODAY])
-    assert kept is not None
-    assert kept.decision == asked
 
 
 def test_a_row_is_found_by_its_id_with_its_long_cells(delivered: Any) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image as Picture
@@ -107,36 +105,6 @@ def test_an_image_is_told_as_cut_off_wherever_it_is(form: str) -> None:
 def test_an_image_that_is_more_than_a_cell_holds_is_too_large(tmp_path: Path) -> None:
     with pytest.raises(DropError, match="too_large"):
         read(png() + bytes(MOST_BYTES), tmp_path)
-
-
-def test_a_manifest_names_objects_at_their_versions(tmp_path: Path) -> None:
-    objects = {("2024/a.png", "v1"): png(), ("2024/a.png", "v2"): png(8)}
-    lines = [
-        {"id": "a", "scan": {"object": "2024/a.png", "version_id": "v1"}, "age": 3},
-        {"id": "b", "scan": {"object": "2024/a.png", "version_id": "v2"}},
-        {"id": "c", "scan": {"object": "2024/a.png", "version_id": "v3"}},
-        {"id": "d", "scan": {"object": "2024/a.png"}},
-        {"id": "e", "at": "2020-01-01T00:00:00Z", "scan": None},
-    ] * 20
-    parts = read("\n".join(map(json.dumps, lines)).encode(), tmp_path, of=origin(objects=objects))
-    assert len(parts) > 1, "objects are held a part at a time"
-    rows = pa.concat_tables([part.rows for part in parts])
-    assert rows["_line"].to_pylist() == [line for line in range(1, 101) if line % 5 in (1, 2, 0)]
-    assert rows["scan"].to_pylist()[:3] == [png(), png(8), None]
-    assert rows["at"].to_pylist()[:3] == [AT, AT, datetime(2020, 1, 1, tzinfo=UTC)]
-    refused = [row for part in parts for row in part.unparsable]
-    assert [(row.line, row.reason) for row in refused[:2]] == [(3, "missing"), (4, "type")]
-    assert refused[0].detail == "scan: expected 2024/a.png at v3, got nothing: it is gone"
-
-
-def test_parquet_brings_images_in_parts_that_are_cut_by_bytes(tmp_path: Path) -> None:
-    table = pa.table({"id": [f"{n}" for n in range(500)], "scan": [png() + n.to_bytes(4) for n in range(500)]})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    parts = read(sink.getvalue().to_pybytes(), tmp_path, batch_bytes=8_000)
-    assert len(parts) > 3
-    assert sum(part.rows.num_rows for part in parts) == 500
-    assert parts[0].rows["at"].to_pylist() == [AT] * parts[0].rows.num_rows
 
 
 @pytest.mark.parametrize("named", [3, 4])

@@ -190,22 +190,6 @@ def test_headers_of_any_bytes_are_read_or_a_reason(tmp_path: Path) -> None:
     assert reasons == {"corrupt"}
 
 
-def test_the_pages_are_those_that_arrow_wrote(tmp_path: Path) -> None:
-    """Beside the sums in the file's metadata, which count each page's header as well."""
-    path = written(
-        tmp_path / "drop", [f"text {row}" for row in range(ROWS)], [b"z"] * ROWS, row_group_size=1_000,
-        data_page_size=2_000, use_dictionary=["b"], write_batch_size=50,
-    )  # fmt: skip
-    metadata = pq.read_metadata(path)
-    for place, (name, pages) in enumerate(pages_of(path, ["s", "b", "n"], most=1_000).items()):
-        assert [page.first for page in pages] == [sum(each.rows for each in pages[:at]) for at in range(len(pages))]
-        assert sum(page.rows for page in pages) == ROWS
-        chunks = [metadata.row_group(group).column(place) for group in range(3)]
-        words = sum({page.first // 1_000: page.words_size for page in pages}.values())
-        unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
-        assert 0 < unpacked - sum(page.size for page in pages) - words < 60 * (len(pages) + 3), name
-
-
 def test_nanoseconds_of_the_old_form_are_not_cut_off(tmp_path: Path) -> None:
     table = Table(name="rows", columns=(Column(name="at", kind="timestamp"),))
     path = tmp_path / "drop"

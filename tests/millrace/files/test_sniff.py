@@ -19,7 +19,7 @@ from millrace.errors import DropError
 from millrace.files import csv
 from millrace.files.lines import blocks
 from millrace.files.parsed import Limits, Parsed
-from millrace.files.sniff import format_of, read_drop
+from millrace.files.sniff import read_drop
 from tests.fuzz import examples
 
 TABLE = Table(
@@ -358,21 +358,3 @@ def test_a_parquet_file_of_tiny_row_groups_is_refused(tmp_path: Path) -> None:
     data = (tmp_path / "x.parquet").read_bytes()
     assert refused(data, tmp_path, Limits(row_groups=11)) == "too_large"
     assert parse(data, tmp_path, Limits(row_groups=12)).rows.num_rows == 12
-
-
-@pytest.mark.parametrize(
-    ("text", "is_lines"),
-    [
-        (b'[1,2\n{"k": 1}\n{"k": 2}\n', True),
-        (b'[{"k": 1},\n{"k": 2}]\n', False),
-        (b'[\n{"k": 1},\n{"k": 2}\n]\n', False),
-        (b'[{"k": 1},\n{"k": 2}', False),
-    ],
-)
-def test_a_broken_first_line_with_a_bracket_is_no_list(text: bytes, is_lines: bool) -> None:
-    """Whole objects below it tell it from a list, whose lines end with a comma."""
-    if is_lines:
-        assert format_of(text) == "jsonlines"
-    else:
-        with pytest.raises(DropError, match="a JSON list"):
-            format_of(text)

@@ -6,7 +6,6 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -17,9 +16,7 @@ from millrace.jobs.runtime import Stopped
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Trained, TrainingInputs, train
 from millrace.models.catalogue import FAMILIES
-from millrace.models.cnn import brightness
 from millrace.models.cnn.brightness import Brightness
-from millrace.models.export import export
 from millrace.tasks.binary import Binary
 
 ROWS, SIDE = 400, 16
@@ -113,29 +110,6 @@ def test_goes_on_exactly_where_it_was_stopped(family: str, tmp_path: Path) -> No
         torch.testing.assert_close(again[name], value, rtol=0, atol=0, msg=name)
 
 
-def test_the_graph_answers_as_torch_does_and_the_same_bits_in_any_company(family: str, trained: Trained) -> None:
-    """As a model runs it: within the rows of a pass that the family names."""
-    graph = export(trained.predictor, signature(family))
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    tensors = rows(family, "brightness", 3).tensors
-    fewest = FAMILIES[family].rows_per_pass.fewest
-
-    def answered(size: int, first: int = 0) -> np.ndarray:
-        found = []
-        for at in range(first, ROWS, size):
-            part = {name: x[at : at + size].numpy() for name, x in tensors.items()}
-            short = max(0, fewest - len(part["scan"]))
-            padded = {name: np.concatenate([x, *[x[-1:]] * short]) for name, x in part.items()}
-            found.append(session.run(["output"], padded)[0][: len(part["scan"])])
-        return np.concatenate(found)
-
-    alone = answered(1)
-    with torch.no_grad():
-        np.testing.assert_allclose(alone, trained.predictor(**tensors).numpy(), rtol=0, atol=1e-5)
-    for size, first in ((2, 0), (7, 3), (16, 5), (32, 1)):
-        np.testing.assert_array_equal(answered(size, first), alone[first:], err_msg=f"{size} rows at a time")
-
-
 def test_an_explanation_gives_the_answer_to_the_image(family: str, trained: Trained) -> None:
     """Its pixels say the class by their mean alone, which is of all of them alike."""
     here = {name: x[:8] for name, x in rows(family, "brightness", 3).tensors.items()}
@@ -173,17 +147,3 @@ def test_an_image_beyond_all_of_the_training_counts_as_the_last_of_them() -> Non
     white, black = torch.full((1, 3, 6, 9), 255, dtype=torch.uint8), torch.zeros(1, 3, 6, 9, dtype=torch.uint8)
     torch.testing.assert_close(bright(white)[0, :3], seen.amax(0)[:3], rtol=0, atol=0)
     torch.testing.assert_close(bright(black)[0], seen.amin(0), rtol=0, atol=0)
-
-
-def test_missing_images_do_not_count_nor_does_the_size_of_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = fitted(colours()).state_dict()
-    monkeypatch.setattr(brightness, "PIECE", 500)
-    some = torch.cat([colours(), torch.zeros(20, 3, 6, 9, dtype=torch.uint8)])
-    for name, value in fitted(some).state_dict().items():
-        torch.testing.assert_close(value, whole[name], rtol=0, atol=0, msg=name)
-
-
-def test_what_never_varies_in_training_has_no_say() -> None:
-    assert not fitted(torch.zeros(5, 3, 6, 9, dtype=torch.uint8))(colours()).any()
-    same = fitted(colours(1).expand(5, -1, -1, -1))
-    assert not same(colours()).any()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from millrace.features.signature import TensorSpec
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.cnn.network import build
 from millrace.models.cnn.steps_trunk import StepsTrunk
-from millrace.models.export import export
 from millrace.models.predictor import Predictor
 from millrace.tasks.binary import Binary
 
@@ -74,16 +72,6 @@ def test_no_step_sees_a_later_one() -> None:
         before, after = trunk.blocks(x), trunk.blocks(later)
     torch.testing.assert_close(after[:, :, :15], before[:, :, :15], rtol=0, atol=0)
     assert (after[:, :, 15] != before[:, :, 15]).any()
-
-
-def test_the_graph_answers_the_same_bits_alone_and_in_company(trained: Predictor) -> None:
-    past = rows(2)[0]["past"].numpy()
-    session = onnxruntime.InferenceSession(export(trained, (PAST,)), providers=["CPUExecutionProvider"])
-    [together] = session.run(["output"], {"past": past})
-    alone = np.concatenate([session.run(["output"], {"past": past[at : at + 1]})[0] for at in range(ROWS)])
-    np.testing.assert_array_equal(alone, together)
-    with torch.no_grad():
-        np.testing.assert_allclose(together, trained(past=torch.from_numpy(past)).numpy(), rtol=0, atol=1e-5)
 
 
 def test_what_changes_images_is_refused_for_a_history() -> None:

@@ -122,11 +122,3 @@ def test_weights_alone_are_taken_by_their_names_and_shapes() -> None:
         alone.apply(predictor("cnn").network, FAMILIES["cnn"]())
     with pytest.raises(ArtefactError, match=r"training\.weights: expected safetensors, got "):
         replace(alone, weights=b"a pickle").apply(own.network, parameters)
-
-
-def test_weights_alone_have_no_words() -> None:
-    alone = InitialModel(weights=b"", description=None, is_frozen=False)
-    fitted = Tokens(name="words")
-    with pytest.raises(ArtefactError, match="has the words of words, got weights alone"):
-        alone.encoders((fitted,), FAMILIES["bag"]())
-    assert alone.encoders((Number(name="n"),), FAMILIES["feedforward"]()) == (Number(name="n"),)

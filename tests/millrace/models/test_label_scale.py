@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from millrace.errors import TrainingError, WorkloadError
-from millrace.models.feedforward.declaration import Feedforward
+from millrace.errors import TrainingError
 from millrace.models.label_scale import LabelScale, correcting_factor
-from millrace.tasks.binary import Binary
 
 LABELS = torch.tensor([0.0, 1.0, 2.0, 5.0, 40.0, 900.0])
 ONE = torch.tensor(1.0)
@@ -23,12 +21,6 @@ def test_a_label_comes_back_from_its_scale(kind: str) -> None:
         assert float(standard.mean()) == pytest.approx(0, abs=1e-6)
         assert float(standard.std(correction=0)) == pytest.approx(1, rel=1e-5)
         torch.testing.assert_close(scale.answer(standard[:, None], ONE)[:, 0], labels, rtol=1e-4, atol=1e-4)
-
-
-def test_labels_without_zero_have_their_own_logarithm() -> None:
-    scale = LabelScale("log")
-    scale.fit(LABELS + 1)
-    assert float(scale.location) == pytest.approx(float((LABELS + 1).log().mean()))
 
 
 @pytest.mark.parametrize("kind", ["identity", "log", "sqrt"])
@@ -66,9 +58,3 @@ def test_the_factor_is_the_one_of_least_squares_within_its_bounds() -> None:
     assert correcting_factor([(answers, 9 * labels)]) == 2.0
     assert correcting_factor([(answers, 0 * labels)]) == 0.5
     assert correcting_factor([(0 * answers, labels)]) == 1.0
-
-
-def test_a_class_has_no_scale() -> None:
-    with pytest.raises(WorkloadError) as refused:
-        Feedforward(label_scale="log").suits(Binary(), ())
-    assert (refused.value.field, refused.value.came) == ("training.parameters.label_scale", "log")

@@ -15,7 +15,6 @@ from millrace.models.export import export
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.models.transformer.declaration import Transformer
-from millrace.models.transformer.network import ROWS_AT_ONCE
 from millrace.tasks.binary import Binary
 
 ROWS, IDS = 64, 30
@@ -85,18 +84,6 @@ def test_an_ngram_that_no_training_text_has_counts_nothing() -> None:
     assert np.abs(answers(predictor, new) - answers(predictor, known)).max() > 1e-4
 
 
-def test_a_rare_ngram_weighs_more_than_a_frequent_one() -> None:
-    predictor = build(Bag(), (NOTE,), Binary().objective)
-    ids = rows((NOTE,))["note"]
-    ids[:, 0] = 25
-    ids[0, 1] = 26
-    predictor.fit({"note": ids}, torch.zeros(ROWS))
-    rarity = predictor.network.bags[0].rarity_B  # type: ignore[index, union-attr]
-    # As scikit-learn's TfidfTransformer has it with smooth_idf.
-    assert float(rarity[25]) == pytest.approx(1.0)
-    assert float(rarity[26]) == pytest.approx(np.log((1 + ROWS) / 2) + 1)
-
-
 @pytest.mark.parametrize(
     ("parameters", "signature"),
     [(Bag(), (TITLE, NOTE, NUMBERS)), (Bag(hidden=8), (NOTE,)), (Transformer(), (PAST, NUMBERS))],
@@ -121,14 +108,6 @@ def test_the_order_of_pieces_matters_to_a_transformer_and_not_to_a_bag() -> None
         turned = {"note": torch.cat([given["note"][:, :4].flip(1), given["note"][:, 4:]], dim=1)}
         difference = np.abs(answers(predictor, turned) - answers(predictor, given)).max()
         assert bool(difference > 1e-4) is matters
-
-
-def test_many_rows_are_judged_part_by_part() -> None:
-    predictor = fitted(Transformer(), (NOTE, NUMBERS))
-    given = rows((NOTE, NUMBERS))
-    many = {name: value.repeat(5, *[1] * (value.ndim - 1)) for name, value in given.items()}
-    assert len(many["note"]) > ROWS_AT_ONCE
-    np.testing.assert_allclose(answers(predictor, many), np.tile(answers(predictor, given), (5, 1)), rtol=1e-6)
 
 
 def test_a_dimension_that_the_heads_cannot_share_is_refused() -> None:

@@ -32,13 +32,6 @@ def test_as_many_rows_as_wanted_are_chosen_each_with_its_chance() -> None:
     assert np.corrcoef(chance_N, expected_N)[0, 1] > 0.8
 
 
-@pytest.mark.parametrize(("rows", "many"), [(48, 48), (5, 10), (48, 0)])
-def test_all_or_none_are_chosen(rows: int, many: int) -> None:
-    chance_N, chosen_N = choose(np.full(rows, 0.3), many, np.random.default_rng(0))
-    assert (chosen_N == (many > 0)).all()
-    assert (chance_N == float(many > 0)).all()
-
-
 def test_a_model_that_is_sure_of_some_rows_lets_others_be_asked_for() -> None:
     expected_N = np.array([0.5, 0.5, *[0.0] * 46])
     chance_N, _ = choose(expected_N, 10, np.random.default_rng(0))
@@ -130,12 +123,6 @@ def test_intervals_hold_the_error_though_some_of_every_row_that_was_asked_for_ha
     assert np.mean(held) >= 0.93
 
 
-def test_answers_of_one_day_do_not_stand_for_those_of_a_week() -> None:
-    chance_N, day_N = np.full(70, 0.5), np.repeat(np.arange(7), 10)
-    error_N = np.where(day_N == 0, 0.0, np.nan)
-    assert live_error(error_N, np.zeros(70), chance_N, day_N, is_share=True) is None
-
-
 def test_without_the_chances_the_same_labels_mislead() -> None:
     """Rows were chosen where the model is unsure: taken for a plain sample they show twice the error."""
     random = np.random.default_rng(1)
@@ -146,13 +133,6 @@ def test_without_the_chances_the_same_labels_mislead() -> None:
     plain = live_error(known_N, np.zeros(ROWS), None, EACH, is_share=True)
     assert plain is not None
     assert plain.low > error_N.mean()
-
-
-def test_labels_of_every_row_leave_nothing_open() -> None:
-    error_N = np.array([1.0, 0.0, 0.0])
-    found = live_error(error_N, np.zeros(3), None, np.arange(3), is_share=True)
-    assert found is not None
-    assert (found.low, found.error, found.high, found.deviation) == (1 / 3, 1 / 3, 1 / 3, 0)
 
 
 def test_too_few_labels_say_nothing() -> None:

@@ -126,14 +126,6 @@ def test_the_distance_at_the_edges_is_never_above_the_exact_one(case: str) -> No
     assert measured("kolmogorov_smirnov", u, v) <= of_values(kolmogorov_smirnov)(u, v) + 2e-5
 
 
-def test_missing_is_the_difference_of_shares() -> None:
-    reference = pa.chunked_array([pa.array([1.0, 2.0, None, 4.0] * 50)])
-    window = pa.chunked_array([pa.array([1.0, None, float("nan"), 4.0])])
-    bins = sketch("x", reference)
-    distance = STATISTICS["missing"].distance(bins.reference(1.0), bins.count(window))
-    assert float(distance) == pytest.approx(0.25)
-
-
 def test_values_far_outside_are_unseen_and_those_just_outside_are_not() -> None:
     u = NUMERIC["normal"][0]
     assert measured("unseen", u, u[:500]) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from millrace.monitoring.windows import MOST_WINDOWS, Cursors, Window, dates, plan
+from millrace.monitoring.windows import MOST_WINDOWS, Cursors, Window, plan
 
 FIRST = date(1997, 1, 1)
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
@@ -45,21 +45,10 @@ def test_windows_whose_labels_are_late_are_looked_at_again() -> None:
     assert [w.judge_error for w in windows] == [False] * 2 + [True] * 3
 
 
-def test_nothing_open_is_no_window() -> None:
-    assert planned(NEW_YEAR + 5 * WEEK, input_weeks=5, error_weeks=5) == ()
-    assert plan(cursors=Cursors(input=None, error=None), first=None, as_of=NEW_YEAR, days=7, in_a_row=3) == ()
-    assert planned(NEW_YEAR - WEEK) == ()
-
-
 def test_a_long_absence_is_caught_up_in_parts() -> None:
     windows = planned(NEW_YEAR + 200 * WEEK, input_weeks=0)
     assert len(windows) == MOST_WINDOWS
     assert windows[0].start == NEW_YEAR
-
-
-def test_every_day_of_the_windows() -> None:
-    windows = planned(NEW_YEAR + 2 * WEEK)
-    assert dates(windows) == tuple(FIRST + timedelta(days=k) for k in range(14))
 
 
 def test_one_decision_about_a_day_long_ago_does_not_hold_up_those_of_now() -> None:

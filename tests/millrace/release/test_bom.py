@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -19,46 +18,11 @@ from tests.millrace.release.test_card import external, records
 LIBRARIES = Installed(python="3.13.1", packages={"onnxruntime": "1.31.1", "Jinja2": "3.1.6", "torch": "2.13.0+cpu"})
 
 
-def document(**changes: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(bom_of(records(**changes), LIBRARIES))
-    return found
-
-
 def test_it_is_valid_and_the_same_again() -> None:
     made = bom_of(records(), LIBRARIES)
     assert invalid(made) == ""
     assert made == bom_of(records(), LIBRARIES)
     assert invalid(bom_of(records(), installed())) == ""
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"specVersion": 1},
-        {"owner": "somebody"},
-        {"components": [{"type": "weights", "name": "x"}]},
-        {"bomFormat": "SPDX"},
-    ],
-)
-def test_the_schema_refuses_what_is_none(change: dict[str, Any]) -> None:
-    assert invalid(json.dumps(document() | change))
-
-
-def test_it_names_the_model_its_rows_its_images_and_its_libraries() -> None:
-    made = document()
-    model = made["metadata"]["component"]
-    assert (model["type"], model["name"]) == ("machine-learning-model", "income")
-    assert model["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]
-    assert model["modelCard"]["modelParameters"]["datasets"] == [{"ref": "rows"}]
-    figures = {one["type"]: one for one in model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]}
-    assert figures["error"]["confidenceInterval"] == {"lowerBound": "0.11", "upperBound": "0.15"}
-    assert set(figures) == {"error", "auc"}
-    by_type: dict[str, list[str]] = {}
-    for component in made["components"]:
-        by_type.setdefault(component["type"], []).append(component.get("purl", component["bom-ref"]))
-    assert by_type["data"] == ["rows"]
-    assert by_type["container"] == ["training-image", "serving-image", "evaluation-image"]
-    assert by_type["library"] == ["pkg:pypi/jinja2@3.1.6", "pkg:pypi/onnxruntime@1.31.1", "pkg:pypi/torch@2.13.0%2Bcpu"]
 
 
 def test_an_external_model_depends_on_no_rows_and_no_training_of_ours() -> None:

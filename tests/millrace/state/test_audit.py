@@ -37,21 +37,6 @@ def keys(client):
     return [item["sk"]["S"] for item in client.scan(TableName="audit")["Items"]]
 
 
-def test_a_record_says_who_what_when_and_why(table):
-    append(table, table="audit", workload="w", record=RECORD)
-    (item,) = table.scan(TableName="audit")["Items"]
-    found = {name: value["S"] for name, value in item.items()}
-    assert found["pk"] == "w"
-    assert {name: found[name] for name in ("actor", "execution", "event", "as_of", "cause", "details")} == {
-        "actor": "teardown",
-        "execution": RECORD.execution_arn,
-        "event": "teardown.step",
-        "as_of": "1997-07-01T06:00:00Z",
-        "cause": "console",
-        "details": '{"found": ["alarm a", "model b"], "step": "versions"}',
-    }
-
-
 def test_records_are_read_back_in_order(table):
     earlier = replace(RECORD, as_of=parse_utc("1997-06-30T23:59:59Z"))
     for record in (RECORD, earlier):

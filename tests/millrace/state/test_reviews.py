@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from millrace.decisions.review import ReviewAnswer, ReviewItem
-from millrace.state.reviews import DONE, ITEM, LEASE, SPREAD, STALE, WAIT, Held, ReviewQueue
+from millrace.state.reviews import DONE, ITEM, LEASE, STALE, WAIT, Held, ReviewQueue
 from millrace.timestamps import parse_utc
 from tests.millrace.state.conftest import NAMES
 
@@ -331,19 +330,6 @@ def test_an_undo_that_dies_leaves_the_answer(queue: ReviewQueue, client: Any) ->
     lives()
     assert queue.next(by="ben", now=AT + LEASE + LEASE) is None
     assert [item.answer for item, _ in queue.answered()] == [answer()]
-
-
-def test_the_first_item_is_one_query_of_each_partition_however_many_wait(queue: ReviewQueue, client: Any) -> None:
-    for number in range(300):
-        queue.open(numbered(number))
-    calls: list[str] = []
-    client.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
-    held(queue.next(by="ann", now=AT))
-    assert calls == [*["Query"] * SPREAD.partitions, "UpdateItem", "GetItem"]
-    parts = Counter(item["pk"]["S"] for item in client.scan(TableName=NAMES.platform.state_table)["Items"])
-    assert {*parts} == {f"review#electricity#0{number}" for number in range(SPREAD.partitions)}
-    assert min(parts.values()) > 300 / SPREAD.partitions, "about as many items and places in each"
-    assert [one.id for one in queue.waiting(most=300, now=AT)] == [f"r-{number}" for number in range(300)]
 
 
 def test_what_is_over_waits_no_more_though_nobody_has_ended_it(queue: ReviewQueue) -> None:

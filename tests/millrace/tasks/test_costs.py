@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
-from millrace.tasks.answer import EXPECTED_COST, read_answer
-from millrace.tasks.binary import Binary
-from millrace.tasks.catalogue import from_document, to_document
+from millrace.tasks.answer import EXPECTED_COST
 from millrace.tasks.costs import expected_costs
 from millrace.tasks.multiclass import Multiclass
 
-BINARY = Binary(positive="on", threshold=5 / 45, costs=((0.0, 5.0), (40.0, 0.0)))
 COSTS_KA = ((0.0, 5.0, 7.0), (1.0, 0.0, 2.0), (40.0, 10.0, 0.0))
 CLASSES = Multiclass(classes=("a", "b", "c"), costs=COSTS_KA)
-
-
-def test_of_two_classes_the_cheaper_answer_is_given() -> None:
-    p_N = np.linspace(0, 1, 1001).astype(np.float32)
-    found = BINARY.answers(p_N[:, None])
-    both_2N = np.array([p_N.astype(np.float64) * 40, (1 - p_N.astype(np.float64)) * 5])
-    np.testing.assert_array_equal(found["value"], both_2N.argmin(axis=0))
-    np.testing.assert_allclose(found[EXPECTED_COST], both_2N.min(axis=0), rtol=1e-12)
-    assert found["value"][200] == 1, "0.2 of the positive class is enough where it costs eight times as much to miss it"
-    assert found["confidence"][200] == pytest.approx(0.2)
 
 
 def test_of_several_classes_the_cheapest_answer_is_given() -> None:
@@ -55,16 +40,3 @@ def test_an_expected_cost_does_not_depend_on_who_shares_its_batch() -> None:
     together = expected_costs(p_NK, costs)
     alone = np.concatenate([expected_costs(p_NK[at : at + 1], costs) for at in range(300)])
     np.testing.assert_array_equal(together, alone)
-
-
-@pytest.mark.parametrize("task", [BINARY, CLASSES])
-def test_a_task_with_costs_is_kept_with_the_model(task: Binary | Multiclass) -> None:
-    read = from_document(json.loads(json.dumps(to_document(task))))
-    assert read == task
-    assert hash(read) == hash(task)
-
-
-def test_an_answer_from_before_the_costs_has_none() -> None:
-    assert read_answer({"value": 1, "probability": 0.9, "confidence": 0.9}, BINARY.answer)[EXPECTED_COST] is None
-    assert CLASSES.constant("b") == {"value": "b", "confidence": None, EXPECTED_COST: None}
-    assert BINARY.constant(0.25) == {"value": 1, "probability": 0.25, "confidence": 0.25, EXPECTED_COST: None}

@@ -26,12 +26,10 @@ from millrace.tasks.answer import (
     athena_type,
     cells,
     has_parts,
-    in_words,
     read_answer,
     template,
 )
 from millrace.tasks.binary import Binary
-from millrace.tasks.figures import FIGURES, words
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Prediction
 from tests.plant import plant_label, plant_output, plant_rows, write_plant
@@ -129,21 +127,6 @@ def test_a_decision_counts_those_of_its_labels_that_have_come(case: Case) -> Non
     first = case.task.error(value, [label[0], *[None] * (len(label) - 1)])
     alone = case.task.error([value[0]] * len(label), [label[0]] * len(label))
     assert first == pytest.approx(alone)
-
-
-def test_the_mean_error_is_one_of_the_figures(case: Case) -> None:
-    target_N = case.targets
-    figures = case.task.metrics(case.output_NW, target_N)
-    assert figures["error"] == pytest.approx(case.task.errors(case.output_NW, target_N).mean())
-    assert case.task.metrics(case.output_NW[:1], target_N[:1]).keys() == figures.keys()
-
-
-def test_every_figure_has_a_name(case: Case) -> None:
-    found = [case.task.metrics(case.output_NW, case.targets)]
-    found += case.task.parts(case.output_NW, case.targets).values()
-    assert {name for one in found for name in one} <= FIGURES.keys()
-    assert words("log_loss") == "log loss"
-    assert words("of_a_stranger") == "of a stranger"
 
 
 def test_the_figures_that_gates_judge_by_are_there(case: Case) -> None:
@@ -264,12 +247,6 @@ def test_the_answer_is_what_a_reader_of_its_probability_computes(threshold: floa
     assert answers["value"][0] == (answers["probability"][0] >= threshold)
     wrong_N = Binary(threshold=threshold).errors(output_NW, np.ones(1, np.float32))
     assert wrong_N[0] == 1 - answers["value"][0]
-
-
-def test_the_log_loss_of_certain_and_right_answers_is_zero_without_a_sign() -> None:
-    case = case_of("multiclass")
-    figures = case.task.metrics(np.eye(3, dtype=np.float32)[case.targets], case.targets)
-    assert str(figures["log_loss"]) == "0.0"
 
 
 def test_the_figures_of_classes_are_those_of_their_formulas() -> None:
@@ -399,13 +376,6 @@ def test_a_label_that_does_not_suit_is_refused(task: str, label: Column, expecte
         catalogue.declare(prediction(task), label)
 
 
-def test_classes_of_integers_are_answered_as_text() -> None:
-    task = catalogue.declare(prediction("multiclass"), Column(name="y", kind="int32", rules=(Allowed((1, 2, 3)),)))
-    assert task.targets(pa.chunked_array([pa.array([3, 1], pa.int32())])).tolist() == [2, 0]
-    assert task.answers(np.array([[0.1, 0.2, 0.7]], np.float32))["value"].tolist() == ["3"]
-    assert (task.error("3", 3), task.error("3", 1)) == (0.0, 1.0)
-
-
 def test_an_unknown_task_or_field_of_a_document_is_refused() -> None:
     with pytest.raises(ArtefactError, match=f"expected one of {', '.join(catalogue.TASKS)}, got 'ranking'"):
         catalogue.from_document({"kind": "ranking"})
@@ -509,12 +479,6 @@ def test_a_label_that_does_not_suit_the_task_is_refused(task: str, given: dict[s
         catalogue.declare(prediction(task, **given), Column(name="y", kind="float64"))
 
 
-def test_a_threshold_of_no_label_is_refused() -> None:
-    given = prediction("multilabel", label=["y", "z"], thresholds={"x": 0.3})
-    with pytest.raises(WorkloadError, match=r"prediction\.thresholds: expected some of the labels y, z, got \['x'\]"):
-        catalogue.declare(given, Column(name="y", kind="boolean"))
-
-
 @pytest.mark.parametrize(
     ("label", "message"),
     [
@@ -528,32 +492,6 @@ def test_a_threshold_of_no_label_is_refused() -> None:
 def test_horizons_rise_and_labels_are_several(label: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         prediction("forecast", label=label)
-
-
-def test_a_prediction_with_parts_is_the_same_when_it_is_written_and_read_again() -> None:
-    for label in ({"column": "y", "horizon_hours": [1, 24]}, ["y", "z"]):
-        given = prediction("forecast", label=label)
-        assert Prediction.model_validate(given.model_dump()) == given
-    assert (given.label, given.label_columns, given.horizons) == ("y, z", ("y", "z"), (0.0,))
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        ({"value": 1, "confidence": 0.874}, "1 with confidence 0.87"),
-        ({"value": 61.234567, "lower": 41.0, "upper": 88.3}, "61.23 between 41 and 88.3"),
-        ({"value": None}, "None"),
-        ({"value": [1.0, 2.0], "lower": None, "horizon_hours": [1.0, 24.0]}, "1 h: 1, 24 h: 2"),
-        (
-            {"value": [1.0] * 24, "lower": [0.5] * 24, "upper": [2.0] * 24, "horizon_hours": [*range(1, 25)]},
-            "1 h: 1 between 0.5 and 2, …, 24 h: 1 between 0.5 and 2",
-        ),
-        ({"value": [1, 0, 1], "label": ["damp", "mould", "leak"]}, "damp, leak"),
-        ({"value": [0], "label": ["damp"]}, "none of the labels"),
-    ],
-)
-def test_an_answer_in_words(answer: dict[str, Any], said: str) -> None:
-    assert in_words(answer) == said
 
 
 def test_a_list_of_another_length_is_no_answer() -> None:

@@ -10,9 +10,6 @@ import yaml
 
 from millrace.contract.load import load_contract
 from millrace.errors import WorkloadError
-from millrace.tasks.binary import Binary
-from millrace.tasks.catalogue import declare
-from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.plant import write_plant
@@ -46,23 +43,6 @@ def check(root: Path, policy: Any, *, task: str = "binary", risk: str = "", pred
 )
 def test_a_policy_is_read(policy: dict[str, Any], tmp_path: Path) -> None:
     check(tmp_path, policy)
-
-
-def test_costs_choose_the_answer(tmp_path: Path) -> None:
-    """They reach the task by the prediction, also from a declaration that was written and is read again."""
-    check(tmp_path, {"automate": {"costs": BINARY | {"currency": "EUR"}}})
-    read = load_workload(tmp_path / "plant")
-    again = Workload.model_validate(read.model_dump(mode="json", by_alias=True))
-    label = load_contract(tmp_path / "plant").label
-    tasks = [declare(one.prediction, label) for one in (read, again)]
-    assert tasks[0] == tasks[1] == Binary(positive="on", threshold=5 / 45, costs=((0, 5), (40, 0)))
-
-
-def test_of_several_classes_a_pair_counts_more_than_a_class(tmp_path: Path) -> None:
-    costs = {"wrong": 5, "classes": {"high": 40}, "pairs": {"high": {"middle": 10}}, "review": 2}
-    check(tmp_path, {"automate": {"costs": costs}}, task="multiclass")
-    task = declare(load_workload(tmp_path / "plant").prediction, load_contract(tmp_path / "plant").label)
-    assert task.costs == ((0, 5, 5), (5, 0, 5), (40, 10, 0))
 
 
 @pytest.mark.parametrize(
