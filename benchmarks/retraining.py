@@ -27,7 +27,7 @@ import pyarrow as pa
 import yaml
 
 from benchmarks import conclude
-from millrace.console.actions.history import find_history, rows_of_files
+from millrace.console.actions.simulate import find_history, rows_of_files
 from millrace.simulation.history import LivedHistory
 from millrace.simulation.proposal import CHOSEN_ON, PolicyComparison, compare, grid
 from millrace.simulation.simulation import Replay, RetrainingPolicy, Terms, simulate

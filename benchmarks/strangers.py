@@ -31,7 +31,7 @@ from benchmarks import conclude
 from benchmarks.peers.auto_gluon import LABEL, answers
 from benchmarks.quality.trained import Part, Trained, train_document
 from millrace.console.files.given import given
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Inside
 from millrace.console.new.files import read_given
 from millrace.console.new.proposal import Proposal, propose
 from millrace.console.new.roles import Choices

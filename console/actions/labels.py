@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from millrace.console.actions.record import record
+from millrace.console.actions.audited import record
 from millrace.console.actions.start import start
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import state_of

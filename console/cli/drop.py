@@ -12,7 +12,7 @@ from millrace.console.cli.options import Json, Long, Sheet, Sql, TableName, Targ
 from millrace.console.cli.printing import show_json
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Inside
 from millrace.console.image_folder import find_images
 from millrace.contract.load import load_contract
 from millrace.tasks.catalogue import declare

@@ -181,7 +181,7 @@ def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
 
 
 def _remove(stage: str, build: Path, workloads: Sequence[str], *, unasked: bool) -> None:
-    from millrace.console.actions.removal import find_removable, remove
+    from millrace.console.actions.teardown import find_removable, remove
     from millrace.console.environment import find_environment
 
     environment = find_environment(stage, build)

@@ -270,8 +270,8 @@ def register(folder: Folder, target: Target, json: Json, as_of: AsOf = "", wait:
     graph with other inputs or outputs is refused here. One that fails on real rows is refused by the machine.
 
     Example: millrace register my_model --wait"""
-    from millrace.console.actions.register import read_model
-    from millrace.console.actions.register import register as start
+    from millrace.console.actions.start import read_model
+    from millrace.console.actions.start import register as start
     from millrace.console.cli.follow import when
 
     moment = when(as_of, "--as-of")

@@ -51,7 +51,7 @@ def alarms(
     should be 0 above 0. Decisions of `predict` and rows of scored files are watched.
 
     Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
-    from millrace.console.actions.acknowledge import acknowledge as note
+    from millrace.console.actions.audited import acknowledge as note
     from millrace.console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
     from millrace.console.queries.monitoring import find_monitor_runs, windows
     from millrace.console.queries.monitoring_limits import find_unjudged, read_champion

@@ -17,7 +17,7 @@ from millrace.console.cli.new_options import NewOptions
 from millrace.console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.files.given import given
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Inside
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range

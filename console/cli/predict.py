@@ -19,8 +19,7 @@ from millrace.console.cli.printing import show_rows
 from millrace.console.commands import command
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
-from millrace.console.files.grid import stop
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import find_images
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
@@ -66,8 +65,7 @@ def predict(
     With two classes, `class` is the contract's word for the value 0 or 1. With --explain a piece has at most 8 rows.
     The exit status is 1 if the model answered no row."""
     from millrace.console.actions import predict
-    from millrace.console.actions.drop import content_of
-    from millrace.console.actions.pack import declares_scale
+    from millrace.console.actions.drop import content_of, declares_scale
     from millrace.console.actions.predict import class_names, with_class
     from millrace.console.cli.record_files import check_ending, export, json_line
     from millrace.console.presenters.drops import ADVICE

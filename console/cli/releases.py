@@ -97,7 +97,7 @@ def rollback(
     Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
     --to it brings back the version that was replaced. With --restore the endpoint serves the live version again: it was
     deleted, or a release stopped halfway."""
-    from millrace.console.actions.rollback import roll_back
+    from millrace.console.actions.approve import roll_back
     from millrace.console.cli.follow import follow, require_success
 
     environment, names = target.find_deployed()

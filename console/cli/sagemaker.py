@@ -53,9 +53,8 @@ def captures(
     Nothing need be deployed. Without --baseline the last third of the calls is compared with those before.
 
     Example: millrace sagemaker captures s3://my-bucket/capture/churn/AllTraffic --baseline train.csv --label churn"""
-    from millrace.console.sagemaker.baselines import open_baseline
     from millrace.console.sagemaker.captures import read
-    from millrace.console.sagemaker.verdict import judge_captures
+    from millrace.console.sagemaker.verdict import judge_captures, open_baseline
 
     trained = open_baseline(baseline, label=label, time=time) if baseline else None
     captured = read(
@@ -198,8 +197,8 @@ def monitor(
     """Write statistics.json and constraints.json, as Model Monitor suggests them for a training file.
 
     Example: millrace sagemaker monitor train.csv --output baseline"""
-    from millrace.console.sagemaker.baselines import statistics_in
     from millrace.console.sagemaker.constraints import constraints_of
+    from millrace.console.sagemaker.verdict import statistics_in
 
     statistics = statistics_in(rows)
     _write(output, statistics=statistics, constraints=constraints_of(statistics))

@@ -123,7 +123,7 @@ def automate(
     """Show which answers act by themselves; stop that for all of them, or let it go on.
 
     Example: millrace automate --pause --reason "complaints about refusals". It holds within ten seconds."""
-    from millrace.console.actions.automate import switch
+    from millrace.console.actions.audited import switch
     from millrace.console.queries.live import find_automates
     from millrace.console.queries.versions import state_of
     from millrace.state.pointers import ReleasePointers

@@ -185,9 +185,19 @@ def simulate(
     course in hindsight.
 
     Example: millrace simulate electricity --from 1996.parquet --usd-per-error 0.05"""
-    from millrace.console.actions.declaration import lines_of, write_keys
-    from millrace.console.actions.history import find_history, rows_of_files, rows_of_stage
-    from millrace.console.actions.simulate import Prices, check_prices, keys_of, lengths, mean_usd, most_usd
+    from millrace.console.actions.simulate import (
+        Prices,
+        check_prices,
+        find_history,
+        keys_of,
+        lengths,
+        lines_of,
+        mean_usd,
+        most_usd,
+        rows_of_files,
+        rows_of_stage,
+        write_keys,
+    )
     from millrace.console.actions.simulate import simulate as compared
     from millrace.console.cli.printing import show_json, show_rows
     from millrace.console.pages.simulated import simulated_page

@@ -15,12 +15,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.console.doctor.check import Check, Verdict
-from millrace.console.doctor.counts import count_roles, count_rules
-from millrace.console.doctor.lake_formation import check_lake_formation
-from millrace.console.doctor.network import check_network
-from millrace.console.doctor.quotas import check_quotas
-from millrace.console.doctor.required_quotas import declared_aside, required_instances
+from millrace.console.doctor.checks import Check, Verdict, check_lake_formation, check_network
+from millrace.console.doctor.quotas import check_quotas, count_roles, count_rules, declared_aside, required_instances
 from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.alarm_states import MAIL_LOG, find_receivers
 from millrace.console.queries.live import lost_endpoint

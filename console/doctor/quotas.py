@@ -1,16 +1,173 @@
-"""Compare the account's quotas, as Service Quotas lists them, with what the workloads require."""
+"""Quotas of the account beside what a stage needs: roles, rules, and SageMaker instances by type and kind of use."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from millrace.console.doctor.check import Check, Verdict
-from millrace.console.doctor.required_quotas import Need
+from millrace.console.doctor.checks import Check, Verdict
+from millrace.console.environment import Environment
+from millrace.console.stages import declared_stages, is_production
+from millrace.operations.notices import NOTICES
+from millrace.settings.intake import IntakeSettings
+from millrace.workload.declaration import Workload
+
+ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 19
+"""How many roles the templates make, with a few of the stage in reserve."""
+RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 5
+"""How many rules the templates make on the stage's own bus, which has the most of them: 260 with fifty workloads.
+The rules of the stage itself are those of the notices."""
+MOST_RULES = 300
+"""The quota of rules on a bus, used if the account's own quota cannot be read.
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
+
+
+def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
+    """Whether the account has room for the stage's roles. Its quota is 1,000 roles by default.
+
+    Roles that this stage has made already count as free."""
+    iam, prefix = environment.client("iam"), f"{environment.platform.prefix}-"
+    summary = iam.get_account_summary()["SummaryMap"]
+    own = sum(role["RoleName"].startswith(prefix) for role in environment.listed("iam", "list_roles", "Roles"))
+    # The stage's own roles are counted as free again, since `needed` counts them anew.
+    free = summary["RolesQuota"] - summary["Roles"] + own
+    needed = ROLES_OF_STAGE + ROLES_OF_WORKLOAD * workloads
+    yield _check("IAM roles", needed, free, "ask for more: quota L-FE177D64 of iam")
+
+
+def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
+    """Whether each bus has room for the stage's rules: the stage's own bus, and the default bus.
+
+    AWS's own events arrive on the default bus, where the account may have rules from elsewhere."""
+    most = _most_rules(environment)
+    needed = RULES_OF_STAGE + RULES_OF_WORKLOAD * workloads
+    events, prefix = environment.client("events"), f"{environment.platform.prefix}-"
+    buses = {bus["Name"] for bus in events.list_event_buses()["EventBuses"]} & {"default", environment.platform.bus}
+    for bus in sorted(buses):
+        rules = environment.listed("events", "list_rules", "Rules", EventBusName=bus)
+        foreign = sum(not rule["Name"].startswith(prefix) for rule in rules)
+        yield _check(f"rules of bus {bus}", needed, most - foreign, "ask for more: quota Rules of events")
+
+
+def _most_rules(environment: Environment) -> int:
+    """The account's quota of rules on a bus; MOST_RULES if it cannot be read."""
+    try:
+        quota = find_quotas(environment.client("service-quotas"), "events").get("rules")
+    except ClientError:
+        quota = None
+    return int(quota.value) if quota else MOST_RULES
+
+
+def _check(name: str, needed: int, free: int, advice: str) -> Check:
+    is_met = free >= needed
+    return Check(
+        name=name,
+        needed=f"{needed} free",
+        found=f"{free} free",
+        verdict="ok" if is_met else "missing",
+        advice="" if is_met else advice,
+    )
+
+
+PROCESSING = {"train": "evaluates", "monitor": "watches", "release": "starts a version before its release"}
+"""Machines with a processing job and what the job does there. Each machine has one such job at a time."""
+SCORING: int = IntakeSettings.model_fields["slots"].default
+"""How many runs of `score` go at once, each with one transform job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """How many instances of one type are required for one kind of use."""
+
+    quota: str
+    """The quota's name in Service Quotas, for example `ml.m5.large for processing job usage`."""
+    least: int
+    """With fewer instances, a part of what the workloads declare cannot run at all."""
+    most: int
+    """So many instances are in use when everything runs that may run at the same time."""
+    reason: str
+
+
+def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need, ...]:
+    """What all workloads require together, by quota.
+
+    A workload has one training at a time. `train`, `monitor` and `release` have one processing job each, at most all
+    three at once. Each run of `score` that has a slot has a transform job. While an endpoint is updated it has two
+    fleets and a challenger.
+    Raises KeyError if a workload declares no instance for the stage."""
+    found: dict[str, list[Need]] = defaultdict(list)
+    for workload in workloads:
+        for need in _of(workload, stage):
+            found[need.quota].append(need)
+    return tuple(_together(quota, required) for quota, required in sorted(found.items()))
+
+
+def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
+    """What one workload requires."""
+    rollout, name = workload.rollout, workload.name
+    least, most = rollout.least_instances(production=is_production(stage)), rollout.max_instances
+    training, serving = workload.training.instance[stage], rollout.instance[stage]
+    fleets = f"two fleets of {least} to {most} in an update, and the challenger"
+    return (
+        Need(
+            quota=f"{training} for spot training job usage",
+            least=0,
+            most=workload.training.instances,
+            reason=f"{name} trains",
+        ),
+        Need(
+            quota=f"{training} for training job usage",
+            least=workload.training.instances,
+            most=workload.training.instances,
+            reason=f"{name} trains on demand when no spot instance comes",
+        ),
+        Need(
+            quota=f"{serving} for processing job usage",
+            least=1,
+            most=len(PROCESSING),
+            reason=f"{name} {', '.join(PROCESSING.values())}",
+        ),
+        Need(
+            quota=f"{serving} for transform job usage",
+            least=1,
+            most=SCORING,
+            reason=f"{name} scores files, {SCORING} runs at once",
+        ),
+        Need(
+            quota=f"{serving} for endpoint usage",
+            # Two fleets during an update, and one instance for the challenger.
+            least=2 * least + 1,
+            most=2 * most + 1,
+            reason=f"{name}: {fleets}",
+        ),
+    )
+
+
+def _together(quota: str, required: list[Need]) -> Need:
+    """What all workloads require of one quota. The least is the largest of the workloads for jobs, which can run one
+    after another; for endpoints it is the sum, since they run at the same time."""
+    # An endpoint stands all the time, so the instances of all workloads add up.
+    stands = quota.endswith("endpoint usage")
+    return Need(
+        quota=quota,
+        least=sum(need.least for need in required) if stands else max(need.least for need in required),
+        most=sum(need.most for need in required),
+        reason="; ".join(need.reason for need in required),
+    )
+
+
+def declared_aside(stage: str) -> int:
+    """How much of Lambda's concurrency the stage sets aside for the prediction function of each workload.
+
+    It is `prediction_reserved` in `cdk.json`, of which `prediction_starts` keeps a part started; else that part."""
+    options = declared_stages().get(stage, {})
+    return int(options.get("prediction_reserved") or (options.get("prediction_starts") or {}).get("provisioned", 0))
+
 
 LAMBDA_CONCURRENCY = "L-B99A9384"
 """The code of the quota "Concurrent executions".

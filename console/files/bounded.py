@@ -11,8 +11,7 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from millrace.console.files.grid import Grid, stop
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Grid, Inside, stop
 from millrace.errors import ConfigurationError
 
 MEMORY_BYTES = 4 * 2**30

@@ -7,8 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from millrace.console.files.grid import Grid, grid_of, stop
-from millrace.console.files.inside import Convertible, Inside
+from millrace.console.files.grid import Convertible, Grid, Inside, grid_of, stop
 
 MAGIC = b"SQLite format 3\0"
 """https://www.sqlite.org/fileformat2.html, 1.3.1"""

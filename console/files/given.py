@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from millrace.console.files import database, workbook
 from millrace.console.files.bounded import read_bounded
-from millrace.console.files.grid import stop
-from millrace.console.files.inside import Convertible, Inside
+from millrace.console.files.grid import Convertible, Inside, stop
 from millrace.console.image_folder import find_images
 from millrace.errors import DropError
 from millrace.files.parsed import Limits

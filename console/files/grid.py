@@ -1,10 +1,12 @@
-"""Rows of a file that the cloud does not read, such as a workbook: as texts to look at, as JSON lines to drop."""
+"""Rows of a file that the cloud does not read, such as a workbook: as texts to look at, as JSON lines to drop.
+
+Of a file that holds several tables, what is read of it is said."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
 from math import isfinite
@@ -18,6 +20,7 @@ from millrace.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
 
 MOST_WHOLE = 2**53
 """Every whole number to here has a double of its own: a float below it is written without decimals if it has none."""
@@ -141,3 +144,26 @@ def _number(cell: Any, text: str, column: Column, form: CsvForm) -> int | float 
 def _is_finite(cell: object) -> bool:
     """Whether JSON has a word for the cell: it has none for NaN and infinity."""
     return not isinstance(cell, float) or isfinite(cell)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """The options of a person; empty for those that were not given."""
+
+    sheet: str = ""
+    table: str = ""
+    sql: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convertible:
+    """A format that the console turns into JSON lines, since ingestion does not read it."""
+
+    name: str
+    """For people."""
+    options: tuple[str, ...]
+    """The fields of `Inside` that such a file takes."""
+    begins: Callable[[Path, bytes], bool]
+    """Whether the file at the path, which begins with these bytes, has this format."""
+    read: Callable[[Path, Inside], Grid]
+    """Raises ConfigurationError for a file that cannot be read."""

@@ -6,8 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from millrace.console.files.table_file import TableFile
-from millrace.console.files.text_file import first_line, marked, write_pieces, write_records
+from millrace.console.files.table_file import TableFile, first_line, marked, write_pieces, write_records
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Table
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.console.files.grid import Grid, grid_of, stop
-from millrace.console.files.inside import Convertible, Inside
+from millrace.console.files.grid import Convertible, Grid, Inside, grid_of, stop
 from millrace.errors import DropError
 from millrace.files.zipped import WORKBOOKS, readable
 

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.console.files.given import Given
-from millrace.console.files.grid import stop
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import SUFFIXES, find_images
 from millrace.console.new.contract import read_rows
 from millrace.console.new.read import Source, names_of, read_source

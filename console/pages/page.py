@@ -13,16 +13,13 @@ from typing import Any
 from millrace.console import words
 from millrace.console.commands import command
 from millrace.console.pages.balance import balance_of
-from millrace.console.pages.curves import curves
 from millrace.console.pages.evidence import evidence
 from millrace.console.pages.explanations import explanations
-from millrace.console.pages.fan import fan
-from millrace.console.pages.reliability import reliability
+from millrace.console.pages.pictures import curves, fan, reliability, truth_by_answer
 from millrace.console.pages.rungs import rungs
 from millrace.console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
 from millrace.console.pages.template import template
 from millrace.console.pages.timeline import timeline
-from millrace.console.pages.truth_by_answer import truth_by_answer
 from millrace.console.pages.weeks import weeks
 from millrace.console.presenters import gates
 from millrace.console.presenters.catalogue import titled

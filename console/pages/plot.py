@@ -136,6 +136,11 @@ class Frame:
             element("text", words, x=self.left - gap, y=y + 4, class_="axis end"),
         )
 
+    def cross(self, x: float, y: float, words: str) -> Markup:
+        """The same value on both axes."""
+        under = element("text", words, x=x, y=self.foot + 16, class_="axis middle")
+        return together(self.level(y, words), under)
+
     def below(self, x: float, words: str, *, gap: float = 8) -> Markup:
         """What stands below the drawing area, around this place."""
         return element("text", words, x=x, y=self.height - gap, class_="axis middle")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time
 
-from millrace.console.presenters.alarms import explain, monitor_run_before
 from millrace.console.presenters.catalogue import PRESENTERS, outcome, titled
+from millrace.console.presenters.monitor import explain, monitor_run_before
 from millrace.console.presenters.presenter import RunSummary, TimelineEntry
 from millrace.console.queries.audit import Withdrawal
 from millrace.console.queries.executions import Execution

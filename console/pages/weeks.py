@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from millrace.console.pages.decisions import decisions_path
 from millrace.console.pages.plot import Scale, element, is_on, middle, short, ticks, time_axis, together
-from millrace.console.presenters.alarms import monitor_run_before, worst_window
+from millrace.console.pages.template import decisions_path
+from millrace.console.presenters.monitor import monitor_run_before, worst_window
 from millrace.console.queries.monitoring import AlarmRaised, AlarmStays, ChampionPeriod, MonitoredWindow
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import day, listed, spelled

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from millrace.aws.objects import download
 from millrace.console.environment import Environment
 from millrace.console.queries.documents import signing_key
 from millrace.console.queries.stored import find_object
-from millrace.console.queries.versions import registry_of
+from millrace.console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table
@@ -36,14 +36,12 @@ from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.evaluation.sample import Sample
 from millrace.features import catalogue as encoders
-from millrace.messages.audit import AuditEvent
-from millrace.messages.train import GatesJudged, GateVerdict
+from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import PINNED
 from millrace.names import WorkloadNames
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.release.signatures import check_members, check_signature
-from millrace.state import audit
 from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload, workloads_folder
@@ -190,6 +188,7 @@ def _registered(environment: Environment, names: WorkloadNames, package: Mapping
     def file(*parts: str) -> bytes:
         return find_object(s3, names.run_uri(run, *parts)) or b""
 
+    judgement = find_judgement(audit_of(environment, names), run)
     statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     return Registered(
         arn=package["ModelPackageArn"],
@@ -201,7 +200,7 @@ def _registered(environment: Environment, names: WorkloadNames, package: Mapping
         sample=file("evaluation", SAMPLE_FILE),
         documents={name: file(name) for name in DOCUMENTS},
         requires_card=names.platform.stage != "local",
-        judged=tuple(_judged(environment, names, run)),
+        judged=judgement.verdicts if judgement and judgement.passed else (),
         signed=_signed(environment, names, package["ModelPackageArn"]),
     )
 
@@ -213,16 +212,6 @@ def _signed(environment: Environment, names: WorkloadNames, arn: str) -> SignedV
         return check_signature(environment.client("s3"), signing_key(environment), names, package)
     except ArtefactError as error:
         return str(error)
-
-
-def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
-    """The verdicts of the gates when they let the run pass, from the audit."""
-    execution_arn = names.execution_arn("train", run)
-    client, table = environment.client("dynamodb"), names.platform.audit_table
-    for record in audit.read(client, table=table, workload=names.workload):
-        of_this_run = record.execution_arn == execution_arn and record.event == AuditEvent.MODEL_PASSED
-        if of_this_run and isinstance(record.details, GatesJudged):
-            yield from record.details.verdicts
 
 
 def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) -> Finding:

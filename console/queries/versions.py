@@ -111,27 +111,12 @@ def audit_of(environment: Environment, names: WorkloadNames) -> tuple[Record, ..
 
 def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelVersion]:
     """Every version and every refused model, the newest first."""
-    records, pointers = audit_of(environment, names), ReleasePointers(state_of(environment, names)).read()
-    needs_person = needs_approval(environment, names)
-    climbing = climbing_version(environment, names)
+    known, s3 = _Known.read(environment, names), environment.client("s3")
+    registered = [known.registered(package) for package in registry_of(environment, names).all()]
     # The registry has the versions; models that a gate refused are only in the audit, so their runs are read from S3.
-    judged = dict(_judged(records))
-    registered = [
-        _registered(
-            package,
-            pointers=pointers,
-            judged=judged,
-            records=records,
-            needs_person=needs_person,
-            climbing=climbing,
-            own_roles=names.sessions,
-        )
-        for package in registry_of(environment, names).all()
-    ]
-    s3 = environment.client("s3")
     refused = [
         _refused(Run.model_validate_json(read_object(s3, names.run_uri(run, "config", "run.json"))), judgement)
-        for run, judgement in judged.items()
+        for run, judgement in known.judged.items()
         if not judgement.passed
     ]
     return sorted([*registered, *refused], key=lambda one: one.trained_at or NEVER, reverse=True)
@@ -196,16 +181,7 @@ def waiting(names: WorkloadNames, package: Package) -> WaitingVersion:
 
 def describe_version(environment: Environment, names: WorkloadNames, package: Package) -> ModelVersion:
     """The version of the package."""
-    records = audit_of(environment, names)
-    return _registered(
-        package,
-        pointers=ReleasePointers(state_of(environment, names)).read(),
-        judged=dict(_judged(records)),
-        records=records,
-        needs_person=needs_approval(environment, names),
-        climbing=climbing_version(environment, names),
-        own_roles=names.sessions,
-    )
+    return _Known.read(environment, names).registered(package)
 
 
 def climbing_version(environment: Environment, names: WorkloadNames) -> Climbing | None:
@@ -255,41 +231,57 @@ def _judged(records: Iterable[Record]) -> Iterator[tuple[str, GatesJudged]]:
             yield record.run, record.details
 
 
-def _registered(
-    package: Package,
-    *,
-    pointers: Pointers,
-    judged: Mapping[str, GatesJudged],
-    records: Iterable[Record],
-    needs_person: bool,
-    climbing: Climbing | None,
-    own_roles: str,
-) -> ModelVersion:
-    known = package.metadata
-    judgement = judged.get(known.get("run", ""))
-    # A version that came back by a rollback went live more than once.
-    lived = [
-        record.details.live_at
-        for record in records
-        if isinstance(record.details, VersionLive) and record.details.version == package.version
-    ]
-    return ModelVersion(
-        version=package.version,
-        status=status_of(package, pointers, needs_person=needs_person, climbing=climbing),
-        decision=decision_on(package, records, own_roles=own_roles),
-        run=known.get("run", ""),
-        snapshot_id=known.get("snapshot_id", ""),
-        tag=known.get("tag", ""),
-        rows=int(known["rows"]) if "rows" in known else None,
-        trained_at=parse_utc(known["as_of"]) if "as_of" in known else None,
-        reason=known.get("reason", ""),
-        asked_by=asker(package),
-        live_at=max(lived, default=None),
-        gates=judgement.verdicts if judgement else (),
-        next_step=judgement.next_step if judgement else None,
-        digests={name: known[f"{name}_digest"] for name in DIGESTS if f"{name}_digest" in known},
-        model_data_url=package.model_data_url,
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What audit, state and deployment say of all versions."""
+
+    names: WorkloadNames
+    records: tuple[Record, ...]
+    pointers: Pointers
+    needs_person: bool
+    climbing: Climbing | None
+
+    @classmethod
+    def read(cls, environment: Environment, names: WorkloadNames) -> _Known:
+        return cls(
+            names=names,
+            records=audit_of(environment, names),
+            pointers=ReleasePointers(state_of(environment, names)).read(),
+            needs_person=needs_approval(environment, names),
+            climbing=climbing_version(environment, names),
+        )
+
+    @property
+    def judged(self) -> Mapping[str, GatesJudged]:
+        """The judgements by run."""
+        return dict(_judged(self.records))
+
+    def registered(self, package: Package) -> ModelVersion:
+        known, records = package.metadata, self.records
+        judgement = self.judged.get(known.get("run", ""))
+        # A version that came back by a rollback went live more than once.
+        lived = [
+            record.details.live_at
+            for record in records
+            if isinstance(record.details, VersionLive) and record.details.version == package.version
+        ]
+        return ModelVersion(
+            version=package.version,
+            status=status_of(package, self.pointers, needs_person=self.needs_person, climbing=self.climbing),
+            decision=decision_on(package, records, own_roles=self.names.sessions),
+            run=known.get("run", ""),
+            snapshot_id=known.get("snapshot_id", ""),
+            tag=known.get("tag", ""),
+            rows=int(known["rows"]) if "rows" in known else None,
+            trained_at=parse_utc(known["as_of"]) if "as_of" in known else None,
+            reason=known.get("reason", ""),
+            asked_by=asker(package),
+            live_at=max(lived, default=None),
+            gates=judgement.verdicts if judgement else (),
+            next_step=judgement.next_step if judgement else None,
+            digests={name: known[f"{name}_digest"] for name in DIGESTS if f"{name}_digest" in known},
+            model_data_url=package.model_data_url,
+        )
 
 
 def _refused(run: Run, judgement: GatesJudged) -> ModelVersion:

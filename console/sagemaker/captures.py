@@ -250,14 +250,15 @@ def _column(cells: Sequence[Any], kind: ValueKind | None) -> pa.ChunkedArray:
     import pyarrow as pa
 
     cells = [None if cell is None or cell == "" else cell for cell in cells]
-    numbers = [] if kind == "categorical" else [_number(cell) for cell in cells]
+    numbers = [] if kind == "categorical" else [number_of(cell) for cell in cells]
     if kind == "numeric" or (numbers and numbers.count(None) == cells.count(None)):
         return pa.chunked_array([pa.array(numbers, pa.float64())])
     texts = [str(cell).lower() if isinstance(cell, bool) else None if cell is None else str(cell) for cell in cells]
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-def _number(cell: Any) -> float | None:
+def number_of(cell: Any) -> float | None:
+    """The cell as a number; None if it is none."""
     try:
         return float(cell)
     except (TypeError, ValueError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from millrace.console.sagemaker.captures import ANSWER, Captured
+from millrace.console.sagemaker.captures import ANSWER, Captured, number_of
 from millrace.console.sagemaker.monitor import Feature, Part, Statistics, weighted_values
 
 if TYPE_CHECKING:
@@ -181,17 +181,10 @@ def _type_check(constraint: Constraint, rules: MonitoringConfig, cells: Sequence
 
 
 def _type_of(cell: Any) -> str:
-    if isinstance(cell, bool) or (number := _number(cell)) is None:
+    if isinstance(cell, bool) or (number := number_of(cell)) is None:
         return "String"
     is_whole = isinstance(cell, int) or (isinstance(cell, str) and cell.strip().lstrip("+-").isdecimal())
     return "Integral" if is_whole and math.isfinite(number) else "Fractional"
-
-
-def _number(cell: Any) -> float | None:
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return None
 
 
 def _completeness_check(constraint: Constraint, cells: Sequence[Any], rows: int) -> str:
@@ -220,7 +213,7 @@ def _drift_check(known: Feature | None, rule: DistributionRule, cells: Sequence[
         return ""
     is_robust, threshold = rule.comparison_method in ("Robust", "linf_robust"), rule.comparison_threshold
     if known.numerical_statistics:
-        values = np.array([number for cell in cells if (number := _number(cell)) is not None])
+        values = np.array([number for cell in cells if (number := number_of(cell)) is not None])
         found = numeric_distance(*weighted_values(known.numerical_statistics), values, is_robust=is_robust)
     elif known.string_statistics and known.string_statistics.distribution and _is_compared(rule):
         counts = {one.value: one.count for one in known.string_statistics.distribution.categorical.buckets}
@@ -265,7 +258,7 @@ def _robust(distance: float, before: float, now: float) -> float:
 def _unchecked(constraint: Constraint, rules: MonitoringConfig, cells: Sequence[Any]) -> Iterator[str]:
     """What AWS names no violation for, or does not say how it is compared."""
     if constraint.num_constraints and constraint.num_constraints.is_non_negative:
-        below = sum(number < 0 for cell in cells if (number := _number(cell)) is not None)
+        below = sum(number < 0 for cell in cells if (number := number_of(cell)) is not None)
         if below:
             yield f"{below:,} cells are below 0 though it is_non_negative, which no check of Model Monitor reports"
     if constraint.inferred_type == "String" and not _is_compared(rules.distribution_constraints):

@@ -18,7 +18,6 @@ LONG = {
     "console/new/columns.py": 414,
     "console/new/reading.py": 421,
     "console/new/roles.py": 403,
-    "console/queries/model_validation.py": 417,
     "infra/machines/release.py": 409,
     "infra/stacks/training.py": 498,
     "millrace/contract/load.py": 456,

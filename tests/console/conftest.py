@@ -15,7 +15,7 @@ import pytest
 from moto import mock_aws
 from pydantic import TypeAdapter
 
-from millrace.console.demo.steps import Step
+from millrace.console.demo.driver import Step
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.drops import find_drops

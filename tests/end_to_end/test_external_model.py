@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 
-from millrace.console.actions.register import read_model, register
+from millrace.console.actions.start import read_model, register
 from tests.end_to_end.conftest import Lived
 from tests.external_models import logistic, write
 

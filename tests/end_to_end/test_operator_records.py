@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from math import nextafter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,23 +44,6 @@ def place(lived: Lived) -> Environment:
 def last_decision(lived: Lived, place: Environment) -> str:
     day = next(find_days(place, lived.names))
     return day.decisions[-1].id
-
-
-def test_report(run: Run, lived: Lived, tmp_path: Path) -> None:
-    """The command's page is the demo's but for what the driver measured; each link of the lineage holds."""
-    path = tmp_path / "report.html"
-    assert run("report", "--output", str(path)).stdout.strip() == str(path)
-    parts = [re.findall(r'<section id="(\w+)"', page.read_text()) for page in (path, lived.build / "report.html")]
-    assert parts[0] == parts[1] == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost", "money"]
-    html = path.read_text()
-    assert "✗ broken" not in html
-    assert re.findall(r"<strong>(Version \d|Refused model)</strong>", html) == [
-        "Version 1",
-        "Version 2",
-        "Refused model",
-    ]
-    assert "3 jobs" in html
-    assert "48 × duplicate_key" in html
 
 
 def test_why(run: Run, last_decision: str) -> None:

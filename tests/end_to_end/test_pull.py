@@ -23,7 +23,7 @@ from millrace.artefact import external
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.external import RunDigests
 from millrace.aws.objects import download, read_object
-from millrace.console.actions.register import read_model
+from millrace.console.actions.start import read_model
 from millrace.console.local_cloud.local_cloud import (
     PLATFORM,
     SECRET_VARIABLE,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from millrace.console.doctor import counts
-from millrace.console.doctor.required_quotas import required_instances
+from millrace.console.doctor import quotas
+from millrace.console.doctor.quotas import required_instances
 from millrace.infra.rules.assembly import Stack, read, text
 from millrace.settings.intake import IntakeSettings
 from millrace.workload.load import SUITE, load_workload, workload_folders
@@ -84,8 +84,8 @@ def counted(stacks: Sequence[Stack], kind: str) -> tuple[Counter[str], int]:
 @pytest.mark.parametrize(
     ("kind", "of_workload", "of_stage"),
     [
-        ("AWS::IAM::Role", counts.ROLES_OF_WORKLOAD, counts.ROLES_OF_STAGE),
-        ("AWS::Events::Rule", counts.RULES_OF_WORKLOAD, counts.RULES_OF_STAGE),
+        ("AWS::IAM::Role", quotas.ROLES_OF_WORKLOAD, quotas.ROLES_OF_STAGE),
+        ("AWS::Events::Rule", quotas.RULES_OF_WORKLOAD, quotas.RULES_OF_STAGE),
     ],
 )
 def test_what_is_counted_is_what_the_templates_make(

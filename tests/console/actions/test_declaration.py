@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.console.actions.declaration import lines_of, write_keys
-from millrace.console.actions.simulate import check_prices, declared_policy, keys_of
+from millrace.console.actions.simulate import check_prices, declared_policy, keys_of, lines_of, write_keys
 from millrace.errors import RunError, WorkloadError
 from millrace.simulation.simulation import RetrainingPolicy
 from millrace.workload.load import load_workload

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from millrace.console.actions.pack import packed
+from millrace.console.actions.drop import packed
 from millrace.contract.kinds import Kind
 from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat, read_png

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from millrace.console.actions.pack import packed
+from millrace.console.actions.drop import packed
 from millrace.console.actions.predict import _sendable, class_names, open_file, predict, schema, with_class
 from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.console.actions.removal import find_removable, remove
+from millrace.console.actions.teardown import find_removable, remove
 from millrace.console.environment import Environment
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import ROOMS, Platform, WorkloadNames

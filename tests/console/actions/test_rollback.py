@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millrace.console.actions.rollback import roll_back
+from millrace.console.actions.approve import roll_back
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError

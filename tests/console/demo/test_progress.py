@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from millrace.console.demo.progress import WIDTH, Progress, plainly, timeline_table
+from millrace.console.demo.run import WIDTH, Progress, plainly, timeline_table
 from millrace.console.pages.timeline import timeline
 from millrace.console.queries.report import WorkloadReport
 from millrace.monitoring.alarms import RATIO_ALARMS

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from millrace.console.demo.driver import Step, steps
 from millrace.console.demo.electricity import STORY
-from millrace.console.demo.steps import Step, steps
 from millrace.console.queries.report import WorkloadReport
 
 

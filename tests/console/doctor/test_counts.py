@@ -9,18 +9,18 @@ from typing import Any
 import boto3
 import pytest
 
-from millrace.console.doctor.check import Check
-from millrace.console.doctor.counts import (
+from millrace.console.doctor.checks import Check
+from millrace.console.doctor.quotas import (
     MOST_RULES,
     ROLES_OF_STAGE,
     ROLES_OF_WORKLOAD,
     RULES_OF_STAGE,
     RULES_OF_WORKLOAD,
+    check_quotas,
     count_roles,
     count_rules,
+    declared_aside,
 )
-from millrace.console.doctor.quotas import check_quotas
-from millrace.console.doctor.required_quotas import declared_aside
 from millrace.console.environment import Environment
 from millrace.names import Platform
 from tests.console.doctor.test_quotas import ServiceQuotas

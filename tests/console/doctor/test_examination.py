@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto.cloudformation.models import cloudformation_backends
 
-from millrace.console.doctor.check import Check
+from millrace.console.doctor.checks import Check
 from millrace.console.doctor.examination import BOOTSTRAP, examine, is_good
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version

@@ -9,8 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from millrace.console.doctor.check import Check
-from millrace.console.doctor.lake_formation import check_lake_formation
+from millrace.console.doctor.checks import Check, check_lake_formation
 from millrace.names import Platform
 from tests.console.conftest import stage_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from millrace.console.doctor.network import check_network
+from millrace.console.doctor.checks import check_network
 from millrace.names import Platform
 from tests.console.conftest import stage_of
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from millrace.console.doctor.quotas import Quota, check_quotas, find_quotas, judge
-from millrace.console.doctor.required_quotas import Need, required_instances
+from millrace.console.doctor.quotas import Need, Quota, check_quotas, find_quotas, judge, required_instances
 from millrace.workload.load import load_workload
 
 WORKLOAD = load_workload(Path("workloads/electricity"))

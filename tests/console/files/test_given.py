@@ -21,8 +21,7 @@ import xlsxwriter
 
 from millrace.console.files import bounded
 from millrace.console.files.given import Room, extract, given
-from millrace.console.files.grid import Grid, grid_of
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Grid, Inside, grid_of
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import Kind
 from millrace.contract.number_format import NumberFormat

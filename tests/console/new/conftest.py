@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.files.given import given
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Inside
 from millrace.console.new.columns import Observed, observe
 from millrace.console.new.files import read_given
 from millrace.console.new.proposal import Proposal, propose

@@ -13,7 +13,7 @@ import pytest
 import xlsxwriter
 
 from millrace.console.files.given import given
-from millrace.console.files.inside import Inside
+from millrace.console.files.grid import Inside
 from millrace.console.new.files import read_given
 from millrace.console.new.proposal import Proposal, propose
 from millrace.console.new.roles import Choices

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from millrace.console.pages.changes import changes
 from millrace.console.pages.page import PageLink, page
-from millrace.console.pages.summary import accepted_rows, summary
+from millrace.console.pages.summary import accepted_rows, changes, summary
 from millrace.console.pages.template import POLICY
 from millrace.console.pages.timeline import timeline
 from millrace.console.queries.monitoring import MonitoredWindow

@@ -8,8 +8,8 @@ import pytest
 from millrace.console.pages.page import page
 from millrace.console.pages.summary import summary
 from millrace.console.pages.timeline import timeline
-from millrace.console.presenters.alarms import EXPLANATIONS, explain
 from millrace.console.presenters.catalogue import outcome
+from millrace.console.presenters.monitor import EXPLANATIONS
 from millrace.console.queries.monitoring import raised_alarms
 from millrace.console.queries.report import WorkloadReport
 from millrace.monitoring.alarms import RATIO_ALARMS, exceeded, ratios
@@ -89,12 +89,6 @@ def test_the_page_has_its_chart_with_a_mark_for_each_window(added: WorkloadRepor
     assert "Unlabelled, ratio to its bound: the share of decisions without a label" in html
     known = sum(window.ratios[unlabelled] is not None for window in added.windows)
     assert len(re.findall(r"share without a label [\d.]+ × bound", html)) == known > 5
-
-
-def test_an_alarm_that_the_table_lost_has_no_explanation(report: WorkloadReport) -> None:
-    assert explain("gone", report.monitor_runs[-1], report) == ""
-    alarms = tuple(replace(alarm, name="gone") for alarm in report.alarms)
-    assert "Alarm: gone" in page(replace(report, alarms=alarms))
 
 
 def test_a_window_of_another_year_than_its_judgement_has_its_year(

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +13,7 @@ import pytest
 from millrace.console.demo.electricity import STORY
 from millrace.console.environment import Environment
 from millrace.console.queries.decisions import find_days, find_decision
-from millrace.console.queries.drops import ReasonCount, find_rows, read_file, reasons_of
+from millrace.console.queries.drops import ReasonCount, read_file, reasons_of
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.lineage import trace
 from millrace.console.queries.versions import decision_on, find_versions, status_of
@@ -59,47 +56,6 @@ def put(environment: Environment, key: str, lines: list[str]) -> None:
     environment.client("s3").put_object(Bucket=LAKE, Key=key, Body="\n".join(lines).encode())
 
 
-def in_order(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    """The environment, whose S3 says that the keys were written in the order z, a."""
-
-    class Listed:
-        def __init__(self, client: Any) -> None:
-            self._client = client
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._client, name)
-
-        def get_paginator(self, name: str) -> Any:
-            def paginate(**asked: Any) -> Iterator[dict[str, Any]]:
-                for page in self._client.get_paginator(name).paginate(**asked):
-                    for entry in page.get("Contents", []):
-                        second = 1 if entry["Key"].endswith("z.jsonl") else 2
-                        entry["LastModified"] = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
-                    yield page
-
-            return SimpleNamespace(paginate=paginate)
-
-    client = environment.client
-    return replace(environment, client=lambda name: Listed(client(name)) if name == "s3" else client(name))
-
-
-def test_of_lines_with_one_id_the_one_written_last_wins(
-    environment: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the time of its object, not by the object's name; a line twice is one decision."""
-    prefix = object_key("electricity", DAY, ["m"]).rpartition("/")[0]
-    put(environment, f"{prefix}/z.jsonl", [to_line(DECISION), to_line(replace(DECISION, id="call-1"))])
-    put(environment, f"{prefix}/a.jsonl", [to_line(replace(DECISION, latency_ms=7.0)), "no decision"])
-    environment = in_order(environment, monkeypatch)
-    (day,) = find_days(environment, NAMES)
-    bucket = NAMES.platform.bucket("lake")
-    assert (day.day, day.unreadable) == (DAY, {f"s3://{bucket}/{prefix}/a.jsonl": 1})
-    assert {one.id: one.latency_ms for one in day.decisions} == {"call-0": 7.0, "call-1": DECISION.latency_ms}
-    kept = find_decision(environment, NAMES, "call-0")
-    assert kept is not None
-    assert (kept.decision.latency_ms, kept.uri) == (7.0, f"s3://{LAKE}/{prefix}/a.jsonl")
-
-
 def test_days_are_asked_from_the_newest_and_both_ends_count(environment: Environment) -> None:
     for number in (1, 2, 3, 4):
         day = DAY.replace(day=number)
@@ -112,23 +68,11 @@ def test_days_are_asked_from_the_newest_and_both_ends_count(environment: Environ
     assert find_decision(environment, NAMES, "of-") is None
 
 
-@pytest.mark.parametrize(
-    ("wanted", "told"),
-    [
-        ("fallback-0", ["model version: no model answered"]),
-        ("call-0", ["model version: "]),
-    ],
-)
-def test_a_chain_that_ends_early_says_where(environment: Environment, wanted: str, told: list[str]) -> None:
-    """A decision that no model made; one of a version that the registry does not have."""
-    nobody = {"value": None, "probability": None, "confidence": None}
-    fallback = replace(DECISION, id="fallback-0", output=nobody, model_version=None, fallback=True)
-    put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION), to_line(fallback)])
-    links = list(trace(environment, NAMES, wanted))
-    broken = [f"{link.what}: {link.detail}" for link in links if link.state == "broken"]
-    assert len(broken) == len(told) == 1
-    assert broken[0].startswith(told[0])
-    assert links[-1].state == "broken"
+def test_a_chain_ends_at_a_version_that_the_registry_does_not_have(environment: Environment) -> None:
+    put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
+    *links, last = trace(environment, NAMES, "call-0")
+    assert [link.state for link in links] == ["checked"]
+    assert (last.what, last.state) == ("model version", "broken")
 
 
 def test_an_id_that_no_decision_has_is_an_error(environment: Environment) -> None:
@@ -173,30 +117,6 @@ def test_a_violation_is_read_as_it_was_written(
     (stored,) = pq.read_table(io.BytesIO(content)).to_pylist()
     fields = [(one["reason"], one["column_name"], one["expected"], one["got"]) for one in stored["violations"]]
     assert fields == [(one.reason, one.column, one.expected, one.got) for one in violations]
-
-
-def test_refused_rows_are_filtered_by_drop_and_reason(environment: Environment, tmp_path: Path) -> None:
-    as_of = parse_utc("1997-05-02T00:00:00Z")
-    for run, name in (("run-1", "week.csv"), ("run-2", "my-week.csv")):
-        rows = [
-            QuarantinedRow(line=line, violations=(violation(reason, "c", "a", "b"),), raw="")
-            for line, reason in ((9, Reason.RANGE), (2, Reason.TYPE))
-        ]
-        source = f"s3://landing/electricity/scoring/{name}?versionId=v1"
-        key = quarantine_key("electricity", "scoring", as_of=as_of, drop_id=run, part="refused")
-        content = quarantined(tmp_path, rows, source=source)
-        environment.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
-    assert [row.line for row in find_rows(environment, NAMES)] == [2, 9, 2, 9]
-    for drop in (
-        "week.csv",
-        "scoring/week.csv",
-        "electricity/scoring/week.csv",
-        "landing/electricity/scoring/week.csv",
-    ):
-        assert [row.source for row in find_rows(environment, NAMES, drop=drop, reason="range")] == [
-            "s3://landing/electricity/scoring/week.csv?versionId=v1"
-        ]
-    assert list(find_rows(environment, NAMES, drop="eek.csv")) == []
 
 
 def version(number: int, arn: str) -> Version:

@@ -12,9 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
-from millrace.console.sagemaker.baselines import read_rows
 from millrace.console.sagemaker.captures import ANSWER, read
-from millrace.console.sagemaker.verdict import Verdict, errors, judge_captures
+from millrace.console.sagemaker.verdict import Verdict, errors, judge_captures, read_rows
 from millrace.errors import ConfigurationError
 from tests.console.sagemaker.conftest import INPUTS, Stream, capture, captures_of, csv_of, ground_truth
 

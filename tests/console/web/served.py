@@ -16,8 +16,7 @@ from urllib.parse import urlencode
 import uvicorn
 from starlette.types import ASGIApp
 
-from millrace.console.web.guard import Guard
-from millrace.console.web.server import configured
+from millrace.console.web.server import Guard, configured
 
 
 @dataclass

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
-from millrace.console.pages.decisions import decisions_path
+from millrace.console.pages.template import decisions_path
 from millrace.console.queries.money import work
 from millrace.console.web.app import console_app
 from millrace.state.automation import Automation

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from millrace.console.web.guard import HEADERS
+from millrace.console.web.server import HEADERS
 from tests.console.web.served import Browser, half, is_cut, serving
 
 

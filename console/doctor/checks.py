@@ -1,13 +1,44 @@
-"""Whether a network of the account's own leads to S3. `network` of the stage in `cdk.json` names its subnets."""
+"""One check of the doctor, and those of a network of the account's own and of Lake Formation.
+
+An account may let Lake Formation decide about the Glue database and tables too. Then Glue refuses every call of our
+roles until Lake Formation grants them access as well:
+https://docs.aws.amazon.com/lake-formation/latest/dg/change-settings.html"""
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from millrace.console.doctor.check import Check, Verdict
+from millrace.console.columns import column
 from millrace.console.environment import Environment
 from millrace.console.stages import declared_stages
+
+Verdict = Literal["ok", "absent", "missing", "unknown"]
+"""How a requirement was found:
+
+- `ok`: it is met.
+- `missing`: it is not met, and a newcomer cannot go on.
+- `absent`: it is not there and need not be.
+- `unknown`: it could not be looked at from here, or it is not known to hold."""
+MARKS = {"ok": "✓", "absent": "·", "missing": "✗", "unknown": "?"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One requirement and whether it is met."""
+
+    name: str = column(heading="what")
+    needed: str = column()
+    """What is required, in words."""
+    found: str = column()
+    """What there is, in words."""
+    verdict: Verdict = column(MARKS.__getitem__, heading="", first=True)
+    advice: str = column(heading="do")
+    """What to do about it; empty if nothing has to be done."""
+
 
 HTTPS = 443
 EVERYWHERE = "0.0.0.0/0"
@@ -91,3 +122,68 @@ def _leads_to_s3(permission: Mapping[str, Any]) -> bool:
     is_https = permission["IpProtocol"] == EVERY_PROTOCOL or (permission["IpProtocol"] == "tcp" and ports)
     is_everywhere = any(one["CidrIp"] == EVERYWHERE for one in permission.get("IpRanges", []))
     return is_https and (is_everywhere or bool(permission.get("PrefixListIds")))
+
+
+EVERYONE = "IAM_ALLOWED_PRINCIPALS"
+"""Lake Formation's group of all principals whom IAM lets in."""
+GRANT = {"Principal": {"DataLakePrincipalIdentifier": EVERYONE}, "Permissions": ["ALL"]}
+"""The entry of the settings by which IAM alone decides."""
+OF_TABLES = "CreateTableDefaultPermissions"
+"""The setting for new tables of a database."""
+DEFAULTS = ("CreateDatabaseDefaultPermissions", OF_TABLES)
+"""The account's settings for new databases and new tables."""
+BY_WHOM = "as an administrator of Lake Formation"
+
+
+def check_lake_formation(environment: Environment) -> Iterator[Check]:
+    """The check of the database if the stage is deployed, else of the account's settings for new databases.
+
+    The account's settings apply only to what is made later; a database that exists keeps its own."""
+    name, glue = environment.platform.database, environment.client("glue")
+    try:
+        database = glue.get_database(Name=name)["Database"]
+    except glue.exceptions.EntityNotFoundException:
+        yield _of_account(environment.client("lakeformation").get_data_lake_settings()["DataLakeSettings"])
+    else:
+        yield _of_database(name, database)
+
+
+def _of_account(settings: Mapping[str, Any]) -> Check:
+    """The check of the account's settings, with a command that changes them."""
+    off = [default for default in DEFAULTS if not _lets_in(settings, default)]
+    # The call replaces all settings of the account, so the present ones are repeated in it.
+    whole = json.dumps({**settings, **{default: [GRANT] for default in DEFAULTS}})
+    command = f"aws lakeformation put-data-lake-settings --data-lake-settings {shlex.quote(whole)}"
+    return Check(
+        name="Lake Formation",
+        needed=f"{EVERYONE} by default",
+        found=f"not in {', '.join(off)}" if off else "as needed",
+        verdict="missing" if off else "ok",
+        advice=f"{BY_WHOM}, until the stage is deployed: {command}" if off else "",
+    )
+
+
+def _of_database(name: str, database: Mapping[str, Any]) -> Check:
+    """The check of a database. `unknown` if IAM alone does not decide: roles may have been granted access one by one,
+    which is not looked at."""
+    # What counts are the defaults for the tables that are made in this database.
+    is_good = _lets_in(database, OF_TABLES)
+    grant = (
+        f"aws lakeformation grant-permissions --principal DataLakePrincipalIdentifier={EVERYONE} --permissions ALL "
+        f"--resource {shlex.quote(json.dumps({'Database': {'Name': name}}))}"
+    )
+    return Check(
+        name="Lake Formation",
+        needed=f"{EVERYONE} by default",
+        found="as needed" if is_good else f"not in {OF_TABLES} of database {name}",
+        verdict="ok" if is_good else "unknown",
+        advice="" if is_good else f"{BY_WHOM}, unless our roles are granted there, so and for each table: {grant}",
+    )
+
+
+def _lets_in(settings: Mapping[str, Any], default: str) -> bool:
+    """Whether the setting `default` grants everything to all whom IAM lets in."""
+    return any(
+        one["Principal"]["DataLakePrincipalIdentifier"] == EVERYONE and "ALL" in one["Permissions"]
+        for one in settings.get(default, [])
+    )
