@@ -130,6 +130,7 @@ def _version_document(
     version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes], *, limits: Sequence[Limit]
 ) -> dict[str, Any]:
     from millrace.console.queries.versions import as_document
+    from millrace.evaluation.gates.cases import CasesEvidence
 
     measured = evaluation and {
         "rows": evaluation.rows.test,
@@ -140,10 +141,10 @@ def _version_document(
         "naive": dict(evaluation.naive.metrics),
     }
     by_http = [asdict(one) | {"usd_per_1000": one.usd_per_1000} for one in times]
-    cases = [one.model_dump() for one in evaluation.cases.cases] if evaluation and evaluation.cases else []
+    cases = evaluation.of(CasesEvidence) if evaluation else None
     found = {
         "on_test_rows": measured,
-        "named_rows": cases,
+        "named_rows": [one.model_dump() for one in cases.cases] if cases else [],
         "one_row_by_http": by_http,
         "limits": [asdict(limit) for limit in limits],
     }

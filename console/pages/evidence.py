@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from millrace.console.words import spelled
-from millrace.evaluation.evidence import Estimate, GroupFigures
+from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.gates.cases import CasesEvidence
+from millrace.evaluation.gates.fairness import FairnessEvidence, GroupFigures
+from millrace.evaluation.gates.leakage import LeakageEvidence
+from millrace.evaluation.gates.robustness import RobustnessEvidence
+from millrace.evaluation.gates.slices import SlicesEvidence
 from millrace.evaluation.report import Evaluation
 from millrace.tasks import figures
 
@@ -29,19 +34,9 @@ class EvidenceTable:
 
 def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
     """The tables for which the evaluation has figures. Intervals are of 95%."""
-    found = (
-        _cases(evaluation),
-        _automation(evaluation),
-        _costs(evaluation),
-        _parts(evaluation),
-        _rivals(evaluation),
-        _seeds(evaluation),
-        _mistakes(evaluation),
-        _slices(evaluation),
-        _groups(evaluation),
-        _disparities(evaluation),
-    )
-    return tuple(table for table in (*found, _damages(evaluation), _leaks(evaluation)) if table.rows)
+    promised = (_cases, _automation, _costs, _parts, _rivals, _seeds)
+    looked_for = (_mistakes, _slices, _groups, _disparities, _damages, _leaks)
+    return tuple(table for each in (*promised, *looked_for) if (table := each(evaluation)).rows)
 
 
 def _parts(evaluation: Evaluation) -> EvidenceTable:
@@ -95,7 +90,7 @@ def _automation(evaluation: Evaluation) -> EvidenceTable:
 
 def _cases(evaluation: Evaluation) -> EvidenceTable:
     """The named rows, with what each must be answered and what it was."""
-    found = evaluation.cases.cases if evaluation.cases else ()
+    found = measured.cases if (measured := evaluation.of(CasesEvidence)) else ()
     rows = tuple((f"{'✓' if one.is_right else '✗'} {one.name}: {one.reason}", one.expected, one.came) for one in found)
     return EvidenceTable(head=("named row", "must be", "is"), rows=rows)
 
@@ -144,7 +139,7 @@ def _mistakes(evaluation: Evaluation) -> EvidenceTable:
 
 
 def _slices(evaluation: Evaluation) -> EvidenceTable:
-    found = evaluation.slices.slices if evaluation.slices else ()
+    found = measured.slices if (measured := evaluation.of(SlicesEvidence)) else ()
     judged = [(one.error, one) for one in found if one.error]
     worst = sorted(judged, key=lambda each: -_finite(each[0].value))[:MOST_SLICES]
     rows = tuple((f"{one.column} = {one.value}", f"{one.rows:,}", _interval(error, evaluation)) for error, one in worst)
@@ -152,7 +147,7 @@ def _slices(evaluation: Evaluation) -> EvidenceTable:
 
 
 def _groups(evaluation: Evaluation) -> EvidenceTable:
-    found = evaluation.fairness.groups if evaluation.fairness else ()
+    found = measured.groups if (measured := evaluation.of(FairnessEvidence)) else ()
     head = ("group", "rows", _error_name(evaluation), "selected", "found of the positive", "alarmed of the others")
     return EvidenceTable(head=head, rows=tuple(_group(one, evaluation) for one in found))
 
@@ -164,7 +159,7 @@ def _group(one: GroupFigures, evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def _disparities(evaluation: Evaluation) -> EvidenceTable:
-    found = evaluation.fairness.disparities if evaluation.fairness else ()
+    found = measured.disparities if (measured := evaluation.of(FairnessEvidence)) else ()
     rows = tuple(
         (f"{one.column}: {spelled(one.measure)}", one.figure.words(".3f"), one.lowest, one.highest) for one in found
     )
@@ -172,7 +167,7 @@ def _disparities(evaluation: Evaluation) -> EvidenceTable:
 
 
 def _damages(evaluation: Evaluation) -> EvidenceTable:
-    found = evaluation.robustness.damaged if evaluation.robustness else ()
+    found = measured.damaged if (measured := evaluation.of(RobustnessEvidence)) else ()
     rows = tuple(
         (one.damage, _interval(one.error, evaluation), _interval(one.rise, evaluation, signed=True)) for one in found
     )
@@ -180,7 +175,7 @@ def _damages(evaluation: Evaluation) -> EvidenceTable:
 
 
 def _leaks(evaluation: Evaluation) -> EvidenceTable:
-    found = evaluation.leakage.features[:MOST_COLUMNS] if evaluation.leakage else ()
+    found = measured.features[:MOST_COLUMNS] if (measured := evaluation.of(LeakageEvidence)) else ()
     rows = tuple((one.column, f"{one.explained:.1%}") for one in found)
     return EvidenceTable(head=("column", "of a constant's error it removes alone"), rows=rows)
 

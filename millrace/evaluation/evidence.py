@@ -7,7 +7,7 @@ gate is declared. An error is the task's own: a share of answers, 0 to 1, or an 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +31,12 @@ class Figures(BaseModel):
     JSON holds NaN and infinity as they are, and gates refuse them. A reader ignores keys that it does not know."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
+
+
+class GateEvidence(Figures):
+    """What the measure of a gate found: the part of the report that has the gate's name."""
+
+    gate: ClassVar[str]
 
 
 class Estimate(Figures):
@@ -146,69 +152,10 @@ class CutAnswers(Figures):
     """The share of the labels that are at the bound indeed."""
 
 
-class SliceFigures(Figures):
-    """The test rows with one value in one column."""
-
-    column: str
-    value: str
-    rows: int
-    error: Estimate | None = None
-    """The mean error; None if the rows are fewer than the gate's `minimum_rows`."""
-
-
-class SlicesEvidence(Figures):
-    slices: tuple[SliceFigures, ...]
-
-
-class GroupFigures(Figures):
-    """One group of people, or of whatever the column divides: the test rows with one value in one column.
-
-    The three rates are shares, 0 to 1. They are None for a task without a positive class, and if the group has no row
-    to count."""
-
-    column: str
-    value: str
-    rows: int
-    error: float
-    selection_rate: float | None = None
-    """Share of the answers that are the positive class."""
-    true_positive_rate: float | None = None
-    """Share of the rows of the positive class that are answered as it."""
-    false_positive_rate: float | None = None
-    """Share of the rows of the other class that are answered as the positive one."""
-
-
-class Disparity(Figures):
-    """How far apart the groups of one column are by one measure."""
-
-    column: str
-    measure: str
-    """A key of the gate `fairness` without `max_` or `min_`, such as `demographic_parity_difference`."""
-    figure: Estimate
-    lowest: str
-    """The group with the lowest rate, with that rate: "f (0.123)"."""
-    highest: str
-    """The group with the highest rate, written like `lowest`."""
-
-
-class FairnessEvidence(Figures):
-    groups: tuple[GroupFigures, ...]
-    disparities: tuple[Disparity, ...]
-
-
-class ValueEvidence(Figures):
-    """What the decisions are worth in one period of the gate `value`, in the unit that the gate declares."""
-
-    today: str
-    """The name of what decides today: the champion, or the naive rule before there is a champion."""
-    value: Estimate
-    """The worth of the candidate's decisions."""
-    gain: Estimate
-    """The worth of the candidate's decisions minus the worth of today's decisions, on the same rows."""
-
-
-class SelectiveEvidence(Figures):
+class SelectiveEvidence(GateEvidence):
     """The answers that are used alone: those whose confidence reaches a threshold found on the validation rows."""
+
+    gate = "selective"
 
     threshold: float | None
     """The least confidence of a used answer, 0 to 1; None if no threshold keeps the promised error."""
@@ -252,44 +199,6 @@ class CostEvidence(Figures):
     """What 1,000 rows cost if a person decides each."""
 
 
-class PerturbedFigures(Figures):
-    """The test rows with one kind of damage."""
-
-    damage: str
-    """The name for a page: "noise of 0.1 standard deviations"."""
-    error: Estimate
-    rise: Estimate
-    """The error of the damaged rows minus the error of the same rows undamaged."""
-
-
-class RobustnessEvidence(Figures):
-    damaged: tuple[PerturbedFigures, ...]
-
-
-class MemorisationEvidence(Figures):
-    rows: int
-    """The number of training rows that were answered, spread evenly over all training rows."""
-    train_error: float
-    gap: Estimate
-    """The error on the test rows minus the error on these training rows."""
-
-
-class FeatureLeak(Figures):
-    column: str
-    explained: float
-    """How well this column alone predicts the label.
-
-    It is the share of the best constant answer's error that a rule of this column removes. If the rule is always right,
-    it is 1."""
-
-
-class LeakageEvidence(Figures):
-    features: tuple[FeatureLeak, ...]
-    """The columns, the one that explains most first."""
-    duplicates: float
-    """Share of the test rows for which some training row is equal, or nearly equal, in every feature."""
-
-
 class LearningEvidence(Figures):
     """How the validation loss fell over the epochs of the training."""
 
@@ -329,48 +238,6 @@ class HiddenGroups(Figures):
         what = "log loss" if self.is_class else "squared error, as a share of the label's variance,"
         unseen = f"a {self.named} of which no row was seen" if self.columns else "rows away from those that were seen"
         return f"boosted trees have the {what} {self.random:.3g} on random rows and {self.apart:.3g} on {unseen}"
-
-
-class MeanCostEvidence(Figures):
-    """What an answer costs on the test rows, by the costs of the gate `mean_cost`."""
-
-    threshold: float
-    """The probability from which on an answer counts as the positive class."""
-    cost: Estimate
-
-
-class CaseAnswer(Figures):
-    """The candidate's answer to one row of the gate `cases`."""
-
-    name: str
-    reason: str
-    """Why the answer matters, in the owner's words."""
-    expected: str
-    """For example `value 0` or `value at most 20`."""
-    came: str
-    is_right: bool
-
-
-class CasesEvidence(Figures):
-    """The answers to the named rows, in the order in which they are declared."""
-
-    cases: tuple[CaseAnswer, ...]
-
-
-class PlausibilityEvidence(Figures):
-    """Signs of mistakes that the error alone only hints at: a constant answer, exchanged classes, another unit."""
-
-    constant_share: float
-    """Share of the test rows with the most frequent answer (numbers are compared to six decimals)."""
-    exchanged: tuple[str, ...] = ()
-    """For classes: "a answered as b" for each class that looks exchanged with another one; else empty."""
-    exchange_gain: float = 0.0
-    """How much lower the error would be if the exchanged names were put right; a share of answers."""
-    scale: float | None = None
-    """For a task with one number per answer: the factor on the answers that has the least absolute error.
-
-    1 means that the answers have the labels' unit; 1000 that the answers may be in kW and the labels in W. None for
-    other tasks, and if every answer is 0."""
 
 
 class ColumnImportance(Figures):

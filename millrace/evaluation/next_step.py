@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace.evaluation.evidence import LearningEvidence
+from millrace.evaluation.gates.slices import SlicesEvidence
 from millrace.messages.train import NextStep
 
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _trees(rival: Contender | None, gain: Estimate | None, parameters: Parameter
 
 def _slice(report: Evaluation) -> NextStep | None:
     of_all = report.metrics.get("error")
-    judged = [(one.error, one) for one in (report.slices.slices if report.slices else ()) if one.error is not None]
+    slices = evidence.slices if (evidence := report.of(SlicesEvidence)) else ()
+    judged = [(one.error, one) for one in slices if one.error is not None]
     far = [(error, one) for error, one in judged if of_all is not None and error.low > FAR * of_all]
     if not far:
         return None

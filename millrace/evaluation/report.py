@@ -5,41 +5,33 @@ The evaluation job writes it; the gates, the console and the tracking read it.""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
 from millrace.evaluation.evidence import (
     AutomationEvidence,
-    CasesEvidence,
     Contender,
     CostEvidence,
     CutAnswers,
     Estimate,
     ExplanationEvidence,
-    FairnessEvidence,
     Figures,
     ForecastExample,
+    GateEvidence,
     HiddenGroups,
-    LeakageEvidence,
     LearningEvidence,
-    MeanCostEvidence,
     Measure,
-    MemorisationEvidence,
     Mistake,
     PartFigures,
-    PlausibilityEvidence,
-    RobustnessEvidence,
-    SelectiveEvidence,
-    SlicesEvidence,
     TruthByAnswer,
-    ValueEvidence,
     Who,
 )
 from millrace.tasks.figures import short
 from millrace.tasks.metrics import ReliabilityBin
 
 EVALUATION_FILE = "evaluation.json"
+Found = TypeVar("Found", bound=GateEvidence)
 
 
 def why_outdated(beside: str, live: str) -> str:
@@ -153,8 +145,10 @@ class FrozenErrors(Figures):
     """Successive windows from `trained_until` on."""
 
 
-class Evaluation(Figures):
+class Evaluation(Figures, extra="allow"):
     """The report. All figures are measured on the test rows, from which the model has learnt nothing.
+
+    What the measures of the gates found is extra, by the gate's name: `of` reads it.
 
     `Evaluation.model_validate_json(text)` raises pydantic's ValidationError for another shape."""
 
@@ -203,23 +197,17 @@ class Evaluation(Figures):
     """For answers that are numbers: the contract's bounds at which more answers stand than labels do."""
     mistakes: tuple[Mistake, ...] = ()
     """For answers that are classes: the most frequent mistakes, the most frequent one first."""
-    # Each of the next fields is measured if the gate of the same name is declared, and None otherwise.
-    slices: SlicesEvidence | None = None
-    fairness: FairnessEvidence | None = None
-    value: ValueEvidence | None = None
-    selective: SelectiveEvidence | None = None
-    robustness: RobustnessEvidence | None = None
-    memorisation: MemorisationEvidence | None = None
-    leakage: LeakageEvidence | None = None
-    plausibility: PlausibilityEvidence | None = None
-    cases: CasesEvidence | None = None
-    mean_cost: MeanCostEvidence | None = None
     automation: AutomationEvidence | None = None
     """None if the workload's policy promises no error."""
     costs: CostEvidence | None = None
     """None if the workload's policy declares no costs."""
     explanations: ExplanationEvidence | None = None
     """None if the workload declares no explanations."""
+
+    def of(self, kind: type[Found]) -> Found | None:
+        """What the measure of a gate found, such as `report.of(SlicesEvidence)`; None if the gate was not declared."""
+        found = (self.model_extra or {}).get(kind.gate)
+        return None if found is None else kind.model_validate(found)
 
     def contender(self, who: Who) -> Contender | None:
         """The first contender of this kind; None if there is none."""

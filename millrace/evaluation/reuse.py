@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from millrace.evaluation.gates.value import ValueEvidence
 from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
@@ -55,10 +56,10 @@ def with_candidates(report: Evaluation, candidates: int, *, risk: float) -> Eval
     changes: dict[str, object] = {
         "champion": champion.model_copy(update={"lower_bound": bound, "candidates": candidates})
     }
-    if (value := report.value) is not None:
+    if (value := report.of(ValueEvidence)) is not None:
         gain, by = value.gain, factor(candidates, risk=TAIL, blocks=champion.blocks)
         low = gain.value - (gain.value - gain.low) * by
-        changes["value"] = value.model_copy(update={"gain": gain.model_copy(update={"low": low})})
+        changes[value.gate] = value.model_copy(update={"gain": gain.model_copy(update={"low": low})})
     return report.model_copy(update=changes)
 
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from millrace.artefact.artefact import EXTERNAL, Description
 from millrace.errors import ArtefactError
 from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.gates.fairness import FairnessEvidence
+from millrace.evaluation.gates.slices import SlicesEvidence
 from millrace.evaluation.report import Evaluation
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import Run
@@ -274,33 +276,33 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
         acts = _estimate("share that acts", costs.coverage)
         yield f"cost of 1,000 rows, {costs.currency}"[:63], (*acts, *by_policy, *automated, reviewed)
     # A slice with too few rows has no error.
-    slices = [one for one in (report.slices.slices if report.slices else ()) if one.error is not None]
+    measured = report.of(SlicesEvidence)
+    slices = [(one.error, one) for one in (measured.slices if measured else ()) if one.error is not None]
     yield (
         "error by slice",
         tuple(
-            found
-            for one in slices[:MOST_PARTS]
-            if one.error is not None
-            for found in _estimate(f"{one.column} = {one.value}"[:255], one.error, rows=one.rows)
+            metric
+            for error, one in slices[:MOST_PARTS]
+            for metric in _estimate(f"{one.column} = {one.value}"[:255], error, rows=one.rows)
         ),
     )
-    if report.fairness:
+    if fairness := report.of(FairnessEvidence):
         yield (
             "error by group",
             tuple(
                 Metric(
                     name=f"{one.column} = {one.value}"[:255], type="number", value=one.error, notes=f"{one.rows} rows"
                 )
-                for one in report.fairness.groups[:MOST_PARTS]
+                for one in fairness.groups[:MOST_PARTS]
                 if math.isfinite(one.error)
             ),
         )
         yield (
             "differences between groups",
             tuple(
-                found
-                for one in report.fairness.disparities
-                for found in _estimate(f"{one.column}: {one.measure}"[:255], one.figure)
+                metric
+                for one in fairness.disparities
+                for metric in _estimate(f"{one.column}: {one.measure}"[:255], one.figure)
             ),
         )
 
@@ -324,7 +326,8 @@ def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Iterator[
 def _additional(records: Records) -> AdditionalInformation:
     card, report = records.workload.card, records.evaluation
     assert card is not None  # looked at by card_of
-    watched = sorted({one.column for one in report.fairness.groups}) if report.fairness else []
+    fairness = report.of(FairnessEvidence)
+    watched = sorted({one.column for one in fairness.groups}) if fairness else []
     groups = f"Measured by group of {', '.join(watched)}." if watched else "Not measured by groups of people."
     made_by = {"torch": records.description.torch} if records.description.torch else {}
     if origin := records.description.pretrained:

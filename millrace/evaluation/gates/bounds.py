@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from millrace.evaluation.evidence import Estimate, GateEvidence
 from millrace.evaluation.gates.gate import (
     Gate,
     IntervalGate,
@@ -123,10 +124,22 @@ class Stability(Gate):
         )
 
 
+class MemorisationEvidence(GateEvidence):
+    gate = "memorisation"
+
+    rows: int
+    """The number of training rows that were answered, spread evenly over all training rows."""
+    train_error: float
+    gap: Estimate
+    """The error on the test rows minus the error on these training rows."""
+
+
 class Memorisation(IntervalGate):
     """Refuses a model whose error on test rows is far above its error on training rows.
 
     If rows are in the order of time, the gap also contains what has changed since the training."""
+
+    evidence = MemorisationEvidence
 
     max_gap: Share
     """The largest gap, test error minus train error.
@@ -134,7 +147,7 @@ class Memorisation(IntervalGate):
     It is a difference of two shares; for an error that is an amount, a share of the test error."""
 
     def judge(self, report: Evaluation) -> Verdict:
-        found, bar = report.memorisation, scaled(self.max_gap, report)
+        found, bar = report.of(MemorisationEvidence), scaled(self.max_gap, report)
         if found is None:
             return unknown("memorisation", bar, "the report holds no error on the training rows")
         amount = report.error.amount

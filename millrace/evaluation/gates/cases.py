@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from millrace.evaluation.evidence import Figures, GateEvidence
 from millrace.evaluation.gates.gate import Gate, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature
@@ -49,8 +50,30 @@ class NamedCase(BaseModel):
     """By field of the task's answer: the value itself, or the range of a number."""
 
 
+class CaseAnswer(Figures):
+    """The candidate's answer to one row of the gate `cases`."""
+
+    name: str
+    reason: str
+    """Why the answer matters, in the owner's words."""
+    expected: str
+    """For example `value 0` or `value at most 20`."""
+    came: str
+    is_right: bool
+
+
+class CasesEvidence(GateEvidence):
+    """The answers to the named rows, in the order in which they are declared."""
+
+    gate = "cases"
+
+    cases: tuple[CaseAnswer, ...]
+
+
 class Cases(Gate):
     """Refuses a version that answers one of these rows otherwise: `rows` has a name, a reason, a row and its answer."""
+
+    evidence = CasesEvidence
 
     rows: Annotated[tuple[NamedCase, ...], Field(min_length=1, max_length=200)]
 
@@ -64,7 +87,7 @@ class Cases(Gate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if every row is answered as it must be."""
-        found = report.cases
+        found = report.of(CasesEvidence)
         if found is None:
             return unknown("cases", 0.0, "the report holds no answers to the named rows")
         wrong = [one for one in found.cases if not one.is_right]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.evidence import Estimate, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, at_least, at_most, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.figures import words
@@ -70,10 +70,22 @@ class Auc(ClassFigure):
     figures: ClassVar[Mapping[str, str]] = {"binary": "auc", "multilabel": "auc"}
 
 
+class MeanCostEvidence(GateEvidence):
+    """What an answer costs on the test rows, by the costs of the gate `mean_cost`."""
+
+    gate = "mean_cost"
+
+    threshold: float
+    """The probability from which on an answer counts as the positive class."""
+    cost: Estimate
+
+
 class MeanCost(IntervalGate):
     """Refuses a model whose wrong answers cost too much: `{false_positive: 1, false_negative: 20, at_most: 0.8}`.
 
     For two classes."""
+
+    evidence = MeanCostEvidence
 
     false_positive: Amount
     false_negative: Amount
@@ -87,7 +99,7 @@ class MeanCost(IntervalGate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if the mean cost is at most the bar; a report without it fails."""
-        found, bar = report.mean_cost, self.at_most
+        found, bar = report.of(MeanCostEvidence), self.at_most
         if found is None:
             return unknown("mean_cost", bar, "the report holds no mean cost")
         return at_most(

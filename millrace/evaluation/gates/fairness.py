@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
-from millrace.evaluation.evidence import Disparity
+from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Share, Verdict, at_least, at_most, unknown
 from millrace.evaluation.report import Evaluation
 
@@ -21,10 +21,50 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 
+class GroupFigures(Figures):
+    """One group of people, or of whatever the column divides: the test rows with one value in one column.
+
+    The three rates are shares, 0 to 1. They are None for a task without a positive class, and if the group has no row
+    to count."""
+
+    column: str
+    value: str
+    rows: int
+    error: float
+    selection_rate: float | None = None
+    """Share of the answers that are the positive class."""
+    true_positive_rate: float | None = None
+    """Share of the rows of the positive class that are answered as it."""
+    false_positive_rate: float | None = None
+    """Share of the rows of the other class that are answered as the positive one."""
+
+
+class Disparity(Figures):
+    """How far apart the groups of one column are by one measure."""
+
+    column: str
+    measure: str
+    """A key of the gate `fairness` without `max_` or `min_`, such as `demographic_parity_difference`."""
+    figure: Estimate
+    lowest: str
+    """The group with the lowest rate, with that rate: "f (0.123)"."""
+    highest: str
+    """The group with the highest rate, written like `lowest`."""
+
+
+class FairnessEvidence(GateEvidence):
+    gate = "fairness"
+
+    groups: tuple[GroupFigures, ...]
+    disparities: tuple[Disparity, ...]
+
+
 class Fairness(IntervalGate):
     """Refuses a model that answers the groups of a column too differently.
 
     At least one bar must be declared. Each bar holds for each of the columns."""
+
+    evidence = FairnessEvidence
 
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
     """Columns of the contract. They need not be features, and mostly they must not be."""
@@ -64,7 +104,7 @@ class Fairness(IntervalGate):
         """Passed if each column keeps each bar; a column without two groups of enough rows fails.
 
         The verdict has the figure and the bar of the hardest case, and the sentences of all."""
-        found = report.fairness.disparities if report.fairness else ()
+        found = evidence.disparities if (evidence := report.of(FairnessEvidence)) else ()
         judged = [
             self._judged(name, bar, column, found) for column in self.columns for name, bar in self.bars().items()
         ]

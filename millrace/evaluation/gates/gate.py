@@ -7,11 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from millrace.evaluation.evidence import Estimate, Measure
+from millrace.evaluation.evidence import Estimate, GateEvidence, Measure
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 
 if TYPE_CHECKING:
@@ -106,6 +106,9 @@ class Gate(BaseModel):
     """The bounds of one gate. A key that the gate does not have is refused."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+
+    evidence: ClassVar[type[GateEvidence] | None] = None
+    """What the gate judges by, if `measures/<its name>.py` finds it; None for a gate on the report's own figures."""
 
     @property
     def columns_read(self) -> tuple[str, ...]:

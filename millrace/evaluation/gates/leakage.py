@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
+from millrace.evaluation.evidence import Figures, GateEvidence
 from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_parts
@@ -15,8 +16,28 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 
+class FeatureLeak(Figures):
+    column: str
+    explained: float
+    """How well this column alone predicts the label.
+
+    It is the share of the best constant answer's error that a rule of this column removes. If the rule is always right,
+    it is 1."""
+
+
+class LeakageEvidence(GateEvidence):
+    gate = "leakage"
+
+    features: tuple[FeatureLeak, ...]
+    """The columns, the one that explains most first."""
+    duplicates: float
+    """Share of the test rows for which some training row is equal, or nearly equal, in every feature."""
+
+
 class Leakage(Gate):
     """Refuses a model that is too good to be true: leaked rows make its figures wrong. One bar at least is declared."""
+
+    evidence = LeakageEvidence
 
     max_feature: Share | None = None
     """How much of the best constant answer's error a rule of one column alone may remove.
@@ -38,7 +59,7 @@ class Leakage(Gate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if every declared bar is kept; a report without the evidence fails."""
-        found = report.leakage
+        found = report.of(LeakageEvidence)
         if found is None:
             return unknown("leakage", 0.0, "the report holds no search for leaks")
         worst = max(found.features, key=lambda one: one.explained, default=None)

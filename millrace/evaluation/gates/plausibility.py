@@ -7,13 +7,33 @@ from typing import Annotated
 
 from pydantic import Field
 
-from millrace.evaluation.evidence import PlausibilityEvidence
+from millrace.evaluation.evidence import GateEvidence
 from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 
 
+class PlausibilityEvidence(GateEvidence):
+    """Signs of mistakes that the error alone only hints at: a constant answer, exchanged classes, another unit."""
+
+    gate = "plausibility"
+
+    constant_share: float
+    """Share of the test rows with the most frequent answer (numbers are compared to six decimals)."""
+    exchanged: tuple[str, ...] = ()
+    """For classes: "a answered as b" for each class that looks exchanged with another one; else empty."""
+    exchange_gain: float = 0.0
+    """How much lower the error would be if the exchanged names were put right; a share of answers."""
+    scale: float | None = None
+    """For a task with one number per answer: the factor on the answers that has the least absolute error.
+
+    1 means that the answers have the labels' unit; 1000 that the answers may be in kW and the labels in W. None for
+    other tasks, and if every answer is 0."""
+
+
 class Plausibility(Gate):
     """Names three mistakes that a gate on the error can only notice. `plausibility: {}` has the defaults below."""
+
+    evidence = PlausibilityEvidence
 
     max_constant: Share = 0.95
     """Share of the test rows that may have the most frequent answer. Answers are compared by all of their numbers."""
@@ -24,7 +44,7 @@ class Plausibility(Gate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if none of the three figures is beyond its bound; a report without the evidence fails."""
-        found = report.plausibility
+        found = report.of(PlausibilityEvidence)
         if found is None:
             return unknown("plausibility", 1.0, "the report holds no look at the answers")
         judged = self._judged(found)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
+from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, at_most, scaled, unknown, worst
 from millrace.evaluation.report import Evaluation
 from millrace.features.tensors.catalogue import ENTRIES
@@ -15,11 +16,29 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 
+class PerturbedFigures(Figures):
+    """The test rows with one kind of damage."""
+
+    damage: str
+    """The name for a page: "noise of 0.1 standard deviations"."""
+    error: Estimate
+    rise: Estimate
+    """The error of the damaged rows minus the error of the same rows undamaged."""
+
+
+class RobustnessEvidence(GateEvidence):
+    gate = "robustness"
+
+    damaged: tuple[PerturbedFigures, ...]
+
+
 class Robustness(IntervalGate):
     """Refuses a model whose error rises too much when its inputs are damaged.
 
     Example: `{noise: 0.1, missing: 0.1, max_rise: 0.05}`. At least one damage must be declared. The inputs are damaged,
     the labels are not."""
+
+    evidence = RobustnessEvidence
 
     noise: Positive | None = None
     """Normal noise that is added to numbers and pixels.
@@ -48,7 +67,7 @@ class Robustness(IntervalGate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if no damage raises the error by more than `max_rise`; a report that lacks a declared damage fails."""
-        found = report.robustness.damaged if report.robustness else ()
+        found = evidence.damaged if (evidence := report.of(RobustnessEvidence)) else ()
         bar = scaled(self.max_rise, report)
         if len(found) != (self.noise is not None) + (self.missing is not None):
             return unknown("robustness", bar, "the report does not hold every declared damage")

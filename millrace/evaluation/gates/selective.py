@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from millrace.evaluation.evidence import SelectiveEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Share, Verdict
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_confidence
@@ -21,6 +22,8 @@ class Selective(IntervalGate):
     test, Angelopoulos et al. 2021) and tried on the test rows. The promised error holds for rows like the validation
     rows. It does not hold while the rows drift."""
 
+    evidence = SelectiveEvidence
+
     max_error: Share
     """The promised error: the largest share of the used answers that may be wrong."""
     min_coverage: Share
@@ -35,7 +38,7 @@ class Selective(IntervalGate):
         """Passed if the coverage is at least `min_coverage` and the error of the used answers at most `max_error`.
 
         Both are of the test rows. If no threshold keeps the promise on the validation rows, the gate refuses."""
-        found, bar = report.selective, self.min_coverage
+        found, bar = report.of(SelectiveEvidence), self.min_coverage
         if found is None or found.threshold is None:
             sentence = f"no confidence of the validation rows promises an error of at most {self.max_error:.1%}"
             return Verdict(name="selective", passed=False, measured=0.0, bound=bar, sentence=sentence)

@@ -6,14 +6,33 @@ from typing import Annotated
 
 from pydantic import Field
 
+from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Verdict, at_most, unknown, worst
 from millrace.evaluation.report import Evaluation
+
+
+class SliceFigures(Figures):
+    """The test rows with one value in one column."""
+
+    column: str
+    value: str
+    rows: int
+    error: Estimate | None = None
+    """The mean error; None if the rows are fewer than the gate's `minimum_rows`."""
+
+
+class SlicesEvidence(GateEvidence):
+    gate = "slices"
+
+    slices: tuple[SliceFigures, ...]
 
 
 class Slices(IntervalGate):
     """Refuses a model with too high an error on one slice: `{columns: [region, age], max_error: 0.3}`.
 
     A slice is the test rows with one value of one column. A number with many values is cut into quarters."""
+
+    evidence = SlicesEvidence
 
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
     """Columns of the contract; they need not be features."""
@@ -30,7 +49,7 @@ class Slices(IntervalGate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if the worst slice's error is at most `max_error`; without a slice of enough rows the gate refuses."""
-        found = report.slices.slices if report.slices else ()
+        found = evidence.slices if (evidence := report.of(SlicesEvidence)) else ()
         errors = [(one.error, one) for one in found if one.error is not None]
         if not errors:
             return unknown("slices", self.max_error, f"the report holds no slice of {self.minimum_rows} rows")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from millrace.evaluation.evidence import Estimate, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Verdict, at_least, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_parts
@@ -46,11 +47,26 @@ class NumberWorth(Worth):
     below: float
 
 
+class ValueEvidence(GateEvidence):
+    """What the decisions are worth in one period of the gate `value`, in the unit that the gate declares."""
+
+    gate = "value"
+
+    today: str
+    """The name of what decides today: the champion, or the naive rule before there is a champion."""
+    value: Estimate
+    """The worth of the candidate's decisions."""
+    gain: Estimate
+    """The worth of the candidate's decisions minus the worth of today's decisions, on the same rows."""
+
+
 class Value(IntervalGate):
     """Refuses a model whose decisions are worth too little.
 
     Example: `{unit: EUR, per: month, decisions: 20000, worth: {true_positive: 50, false_positive: -5,
     false_negative: -20, true_negative: 0}, more_than_today: 0}`."""
+
+    evidence = ValueEvidence
 
     unit: str
     """The unit of all amounts, such as EUR."""
@@ -80,7 +96,7 @@ class Value(IntervalGate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if the gain over today's decisions is at least `more_than_today`; a report without the value fails."""
-        value, bar = report.value, self.more_than_today
+        value, bar = report.of(ValueEvidence), self.more_than_today
         if value is None:
             return unknown("value", bar, "the report holds no value of the decisions")
         word = "more" if value.gain.value >= 0 else "less"

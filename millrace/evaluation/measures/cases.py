@@ -6,8 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from millrace.evaluation.evidence import CaseAnswer, CasesEvidence
-from millrace.evaluation.gates.cases import AnswerRange
+from millrace.evaluation.gates.cases import AnswerRange, CaseAnswer, CasesEvidence
 from millrace.features.catalogue import encode, inputs
 
 if TYPE_CHECKING:

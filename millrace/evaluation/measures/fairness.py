@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.evidence import Disparity, FairnessEvidence, GroupFigures
+from millrace.evaluation.gates.fairness import Disparity, FairnessEvidence, GroupFigures
 from millrace.evaluation.measures.groups import Group, groups
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from millrace.evaluation.evidence import FeatureLeak, LeakageEvidence
+from millrace.evaluation.gates.leakage import FeatureLeak, LeakageEvidence
 from millrace.evaluation.simple.matrix import matrix
 from millrace.features.catalogue import columns, encode, signature
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.evidence import MeanCostEvidence
+from millrace.evaluation.gates.classes import MeanCostEvidence
 from millrace.tasks.binary import Binary
 
 if TYPE_CHECKING:

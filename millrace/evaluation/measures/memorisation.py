@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.datasets.split import spread
-from millrace.evaluation.evidence import Estimate, MemorisationEvidence
+from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.gates.bounds import MemorisationEvidence
 from millrace.features.catalogue import encode
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.evaluation.evidence import PlausibilityEvidence
+from millrace.evaluation.gates.plausibility import PlausibilityEvidence
 from millrace.tasks.answer import has_parts
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from millrace.datasets.split import spread
-from millrace.evaluation.evidence import PerturbedFigures, RobustnessEvidence
+from millrace.evaluation.gates.robustness import PerturbedFigures, RobustnessEvidence
 from millrace.features.catalogue import encode, signature
 from millrace.features.tensors.catalogue import ENTRIES
 

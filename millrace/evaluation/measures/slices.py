@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace.evaluation.evidence import SliceFigures, SlicesEvidence
+from millrace.evaluation.gates.slices import SliceFigures, SlicesEvidence
 from millrace.evaluation.measures.groups import groups
 
 if TYPE_CHECKING:

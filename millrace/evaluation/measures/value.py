@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from millrace.evaluation.bootstrap import Bootstrap
-from millrace.evaluation.evidence import Estimate, ValueEvidence
-from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth
+from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, ValueEvidence
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -21,23 +21,18 @@ from millrace.evaluation.evidence import (
     Contender,
     CostEvidence,
     CostFigures,
-    Disparity,
     Estimate,
     ExampleContribution,
     ExampleExplanation,
     ExplanationEvidence,
-    FairnessEvidence,
-    FeatureLeak,
     ForecastExample,
-    GroupFigures,
-    LeakageEvidence,
     PartFigures,
-    PerturbedFigures,
-    RobustnessEvidence,
-    SliceFigures,
-    SlicesEvidence,
     TruthByAnswer,
 )
+from millrace.evaluation.gates.fairness import Disparity, FairnessEvidence, GroupFigures
+from millrace.evaluation.gates.leakage import FeatureLeak, LeakageEvidence
+from millrace.evaluation.gates.robustness import PerturbedFigures, RobustnessEvidence
+from millrace.evaluation.gates.slices import SliceFigures, SlicesEvidence
 from millrace.evaluation.report import ErrorMeaning, NaiveFigures
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.monitor import ErrorReport

@@ -11,7 +11,7 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of
-from millrace.evaluation.evidence import CaseAnswer, CasesEvidence
+from millrace.evaluation.gates.cases import CaseAnswer, CasesEvidence
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged
 from millrace.release.registry import ASKED_BY, Package

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 from onnx import helper
 
+from millrace.evaluation.evidence import GateEvidence
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.gates.gate import Verdict
-from millrace.evaluation.measures.catalogue import MEASURES
+from millrace.evaluation.gates.value import ValueEvidence
 from tests.jobs.evaluation.planted import (
     EDGE,
     FEATURES,
@@ -236,11 +237,11 @@ def test_the_good_model_passes_every_gate(tmp_path: Path, task: str) -> None:
 
 
 def test_every_gate_that_has_a_measure_refuses_a_planted_model() -> None:
-    assert set(MEASURES) <= {planted.gate for planted in BAD.values()}
+    assert {evidence.gate for evidence in GateEvidence.__subclasses__()} <= {planted.gate for planted in BAD.values()}
 
 
 def test_the_good_model_is_held_against_every_gate_that_has_a_measure() -> None:
-    assert set(MEASURES) <= set(GATES)
+    assert {evidence.gate for evidence in GateEvidence.__subclasses__()} <= set(GATES)
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -275,7 +276,8 @@ def test_truly_better_models_are_let_through(tmp_path: Path, task: str) -> None:
         weak = linear([one * 0.5 for one in weights], [one - 0.3 for one in bias])
         report = evaluated(root, plant, rows, model(plant, rows, good(task)), champion=model(plant, rows, weak))
         verdicts = judge_all(report, plant.workload.gates, against="non_inferiority")
-        assert report.value is not None
-        assert report.value.today == "version 1"
+        value = report.of(ValueEvidence)
+        assert value is not None
+        assert value.today == "version 1"
         found.append(refused(verdicts))
     assert sum(not one for one in found) >= 4, found

@@ -14,6 +14,7 @@ from sklearn.metrics import recall_score
 
 from millrace.datasets.split import Split
 from millrace.evaluation.bootstrap import successive
+from millrace.evaluation.evidence import GateEvidence
 from millrace.evaluation.gates.bounds import Memorisation
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.fairness import Fairness
@@ -25,12 +26,11 @@ from millrace.evaluation.gates.slices import Slices
 from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, Value
 from millrace.evaluation.measures import leakage, plausibility
 from millrace.evaluation.measures.case import AnsweredCase, Case
-from millrace.evaluation.measures.catalogue import MEASURES, measure
+from millrace.evaluation.measures.catalogue import measure, measure_of
 from millrace.evaluation.measures.contenders import contenders
 from millrace.evaluation.measures.costs import costs_of
 from millrace.evaluation.measures.selective import automation, find_threshold
 from millrace.evaluation.measures.value import amounts
-from millrace.evaluation.report import Evaluation
 from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.tasks.binary import Binary
@@ -106,9 +106,10 @@ def case() -> Case:
     return case_of(rows, (np.random.default_rng(1).random(ROWS) < p).astype(np.float32))
 
 
-def test_every_measure_is_of_a_gate_and_a_field_of_the_report() -> None:
-    assert set(MEASURES) <= set(Gates.model_fields)
-    assert set(MEASURES) <= set(Evaluation.model_fields)
+def test_every_evidence_is_of_a_gate_with_a_measure() -> None:
+    for evidence in GateEvidence.__subclasses__():
+        assert evidence.gate in Gates.model_fields
+        assert callable(measure_of(evidence.gate))
 
 
 def test_only_what_is_declared_is_measured(case: Case) -> None:
@@ -138,7 +139,7 @@ def test_contenders_are_paired(case: Case) -> None:
 
 def slices_of(case: Case, *columns: str, minimum_rows: int = 50) -> dict[str, Any]:
     gate = Slices(columns=columns, max_error=0.5, minimum_rows=minimum_rows)
-    found: Any = MEASURES["slices"](gate, case)
+    found: Any = measure_of("slices")(gate, case)
     return {f"{one.column}={one.value}": one for one in found.slices}
 
 
@@ -174,7 +175,7 @@ def test_disparities_are_those_of_fairlearn_and_the_groups_those_of_scikit_learn
     """Women are selected less: their load is moved."""
     shift = np.where(np.array(case.table["sex"].to_pylist()) == "f", -0.4, 0.0)
     case = case_of(case.table.set_column(0, "x", pa.array(case.table["x"].to_numpy() + shift)), case.target_N)
-    found: Any = MEASURES["fairness"](Fairness(columns=("sex",), **BARS), case)
+    found: Any = measure_of("fairness")(Fairness(columns=("sex",), **BARS), case)
     label, answer = case.test_targets > 0, case.output_TW[:, 0] >= 0.5
     women = np.array(case.test["sex"].to_pylist()) == "f"
     selected = {who: answer[mask].mean() for who, mask in (("f", women), ("m", ~women))}
@@ -198,7 +199,7 @@ def test_disparities_are_those_of_fairlearn_and_the_groups_those_of_scikit_learn
 
 
 def test_one_group_alone_has_no_disparity(case: Case) -> None:
-    found: Any = MEASURES["fairness"](Fairness(columns=("sex",), minimum_rows=1000, **BARS), case)
+    found: Any = measure_of("fairness")(Fairness(columns=("sex",), minimum_rows=1000, **BARS), case)
     assert found.disparities == ()
     assert len(found.groups) == 2
 
@@ -220,7 +221,7 @@ def test_a_decision_is_worth_what_the_table_says() -> None:
 def test_the_gain_is_over_what_decides_today(case: Case) -> None:
     worth = BinaryWorth(true_positive=1, false_positive=0, false_negative=0, true_negative=1)
     gate = Value(unit="EUR", decisions=1000, worth=worth)
-    found: Any = MEASURES["value"](gate, case)
+    found: Any = measure_of("value")(gate, case)
     naive_error = case.task.errors(case.today.output_TW, case.test_targets).mean()
     assert found.value.value == pytest.approx(1000 * (1 - case.errors.mean()))
     assert found.gain.value == pytest.approx(1000 * (naive_error - case.errors.mean()))
@@ -250,9 +251,9 @@ def test_the_promise_of_a_threshold_is_kept_19_times_in_20() -> None:
 def test_of_an_entity_one_row_counts_for_the_promise(case: Case) -> None:
     """A hundred rows about a patient are no more evidence than one: what rows would prove is not promised."""
     gate = Selective(max_error=0.1, min_coverage=0.3)
-    tenth: Any = MEASURES["selective"](gate, replace(case, entity_N=np.arange(ROWS) // 10))
+    tenth: Any = measure_of("selective")(gate, replace(case, entity_N=np.arange(ROWS) // 10))
     assert tenth.calibration_rows == len({row // 10 for row in range(PARTS.validation.start, PARTS.validation.stop)})
-    few: Any = MEASURES["selective"](gate, replace(case, entity_N=np.arange(ROWS) // 100))
+    few: Any = measure_of("selective")(gate, replace(case, entity_N=np.arange(ROWS) // 100))
     assert few.threshold is None
 
 
@@ -263,7 +264,7 @@ def test_no_threshold_is_found_where_none_keeps_the_promise() -> None:
 
 def test_a_policy_has_the_threshold_of_its_promised_error(case: Case) -> None:
     found = automation(Policy(automate=Automate(promised_error=0.1)), case)
-    gate: Any = MEASURES["selective"](Selective(max_error=0.1, min_coverage=0.3), case)
+    gate: Any = measure_of("selective")(Selective(max_error=0.1, min_coverage=0.3), case)
     assert found is not None
     assert (found.promised_error, found.threshold, found.coverage) == (0.1, gate.threshold, gate.coverage)
     assert automation(Policy(automate=Automate(confidence=0.9)), case) is None
@@ -318,7 +319,7 @@ def test_a_policy_without_costs_has_no_cost_figures(case: Case) -> None:
 
 def test_what_does_not_matter_may_be_damaged(case: Case) -> None:
     """The model reads `x` alone, which may not be missing."""
-    found: Any = MEASURES["robustness"](Robustness(noise=2.0, missing=0.5, max_rise=0.1), case)
+    found: Any = measure_of("robustness")(Robustness(noise=2.0, missing=0.5, max_rise=0.1), case)
     noise, missing = found.damaged
     assert noise.rise.low > 0.05
     assert (missing.rise.value, missing.rise.low) == (0, 0)
@@ -329,7 +330,7 @@ def test_a_missing_category_is_noticed_by_a_model_that_reads_it() -> None:
     rows = table()
     target = np.array([one == "a" for one in rows["kind"].to_pylist()], np.float32)
     case = case_of(rows, target, outputs=lambda tensors: (tensors["categories"] == 1).astype(np.float32))
-    found: Any = MEASURES["robustness"](Robustness(missing=0.4, max_rise=0.1), case)
+    found: Any = measure_of("robustness")(Robustness(missing=0.4, max_rise=0.1), case)
     assert found.damaged[0].rise.value == pytest.approx(0.2, abs=0.03), "half of the emptied ones are an a"
 
 
@@ -339,9 +340,9 @@ def test_the_gap_of_a_model_that_knows_its_training_rows(case: Case) -> None:
     def by_heart(tensors: Any) -> np.ndarray:
         return np.array([[known.get(x, 0.3)] for x in tensors["numbers"][:, 0].tolist()], np.float32)
 
-    honest: Any = MEASURES["memorisation"](Memorisation(max_gap=0.1), case)
+    honest: Any = measure_of("memorisation")(Memorisation(max_gap=0.1), case)
     assert honest.gap.low < 0 < honest.gap.high
-    found: Any = MEASURES["memorisation"](
+    found: Any = measure_of("memorisation")(
         Memorisation(max_gap=0.1), case_of(case.table, case.target_N, outputs=by_heart)
     )
     assert found.train_error == 0
@@ -352,7 +353,7 @@ def test_the_gap_of_a_model_that_knows_its_training_rows(case: Case) -> None:
 
 
 def leaks(case: Case, **bars: float) -> Any:
-    return MEASURES["leakage"](Leakage(**(bars or {"max_feature": 0.9, "max_duplicates": 0.1})), case)
+    return measure_of("leakage")(Leakage(**(bars or {"max_feature": 0.9, "max_duplicates": 0.1})), case)
 
 
 def test_the_column_that_is_the_label_is_named(case: Case) -> None:
