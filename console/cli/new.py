@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from millrace.console.cli.new_options import NewOptions
-from millrace.console.cli.options import Build, Json, Sheet, Sql, TableName, split_words
+from millrace.console.cli.options import Build, Json, Sheet, Sql, TableName, label_kinds, split_words
 from millrace.console.cli.printing import show_json, show_rows
-from millrace.console.files.given import given
+from millrace.console.files.catalogue import TABLES
+from millrace.console.files.given import ALSO, given
 from millrace.console.files.grid import Inside
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
 from millrace.errors import ConfigurationError
-from millrace.evaluation.evidence import FEWEST_BLOCKS
 from millrace.spelling import did_you_mean
 from millrace.workload.load import workloads_folder
 
@@ -31,15 +31,105 @@ if TYPE_CHECKING:
 
     from millrace.console.new.declare import ProposedPrediction
     from millrace.console.new.proposal import Proposal
+    from millrace.console.new.roles import Choices
     from millrace.console.new.writing import Written
     from millrace.contract.schema import Column
-    from millrace.contract.violation import QuarantinedRow
 
-SHOWN_REFUSED = 3
-SHOWN_LEFT_OUT = 100
-"""Most left-out images that are named. They are in no drop, so nothing names them later."""
-MOST_OF_A_CELL = 72
-"""Most characters of a reason in the table. A longer reason is a line below the table."""
+
+def above_zero(hours: float | None) -> float | None:
+    """The hours as they are. Raises BadParameter if they are 0 or less, infinite, or no number."""
+    if hours is not None and not 0 < hours < math.inf:
+        raise typer.BadParameter(f"expected hours from now on, above 0, got {hours:g}")
+    return hours
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewOptions:
+    """The options of the command, as typed."""
+
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")]
+    files: Annotated[
+        list[Path],
+        typer.Option(
+            "--from", help=f"Labelled rows: {TABLES}; {ALSO}. Or a folder of them or of images; - is standard input."
+        ),
+    ]
+    label: Annotated[
+        list[str] | None, typer.Option(help="The column that is to be predicted; once for each of several yes or no.")
+    ] = None
+    positive: Annotated[str, typer.Option(help="The label's value that an answer of 1 means.")] = ""
+    event_time: Annotated[str, typer.Option(help="The column with the moment that a row is about.")] = ""
+    has_no_event_time: Annotated[
+        bool, typer.Option("--no-event-time", help="The file has none: that of its drop is taken.")
+    ] = False
+    is_in_order: Annotated[
+        bool, typer.Option("--rows-in-order", help="The file has none, but its first row is the oldest.")
+    ] = False
+    time_format: Annotated[str, typer.Option(help="How the event time is written: 'dd/MM/yyyy HH:mm'.")] = ""
+    key: Annotated[str, typer.Option(help="The columns that tell one row from another: id or store,date.")] = ""
+    has_no_key: Annotated[bool, typer.Option("--no-key", help="It has none: an id is made of file and line.")] = False
+    group: Annotated[
+        str,
+        typer.Option(
+            help="The columns of what rows are about, such as patient: no split divides it.", show_default="measured"
+        ),
+    ] = ""
+    has_no_group: Annotated[
+        bool, typer.Option("--no-group", help="Rows are about nothing that new ones will not be about.")
+    ] = False
+    kind: Annotated[
+        str,
+        typer.Option(
+            autocompletion=label_kinds,
+            help="What is predicted, such as regression; a word that is no kind lists them all.",
+            show_default="by the label",
+        ),
+    ] = ""
+    unit: Annotated[str, typer.Option(help="What a predicted number counts: kWh.")] = ""
+    horizon_hours: Annotated[
+        float | None, typer.Option(callback=above_zero, help="Predict the label so many hours later, from a history.")
+    ] = None
+    horizon_steps: Annotated[
+        int | None, typer.Option(min=1, help="The same in rows of a series: 1 is the next row of each key.")
+    ] = None
+    known: Annotated[
+        str, typer.Option(help="Columns that are known of the predicted moment, as promotions and holidays are: a,b.")
+    ] = ""
+    leave_out: Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")] = ""
+    keep: Annotated[
+        str,
+        typer.Option(
+            help="Features that would be left out: they leak the label, tell of a person, or are copies: a,b."
+        ),
+    ] = ""
+    image_size: Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")] = ""
+    minutes: Annotated[
+        float,
+        typer.Option(
+            min=0, max=60, help="Try candidates on the rows for at most so long; 0: propose by the kind of data."
+        ),
+    ] = 2
+    part: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Try these vectors of words too: a file that `millrace part` wrote."
+        ),
+    ] = None
+    decimal: Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")] = ""
+    columns: Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")] = ""
+    drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None
+    pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")] = 0
+    force: Annotated[bool, typer.Option("--force", help="Replace a workload and drops that are there.")] = False
+
+    def choices(self) -> Choices:
+        """What is chosen, as the proposal takes it."""
+        from millrace.console.new.roles import Choices
+
+        given = {each.name: getattr(self, each.name) for each in fields(Choices) if each.name in vars(self)}
+        words = {name: split_words(given[name]) for name in ("key", "group", "known", "keep", "leave_out")}
+        horizon = {name: given[name] or 0 for name in ("horizon_hours", "horizon_steps")}
+        label, *others = dict.fromkeys(self.label or [""])
+        return Choices(**given | words | horizon | {"label": label, "labels": (label, *others) if others else ()})
 
 
 def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: TableName, sql: Sql) -> None:
@@ -59,9 +149,8 @@ def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: T
     asks for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
     from millrace.artefact.pretrained import read_pretrained
     from millrace.console.new.families import PartAtHand
-    from millrace.console.new.files import read_given
+    from millrace.console.new.files import read_given, sampled
     from millrace.console.new.proposal import propose
-    from millrace.console.new.sample import sampled
     from millrace.console.new.writing import check_free, write
 
     choices = options.choices()
@@ -128,9 +217,9 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "workload": str(written.folder),
         "guesses": guesses,
         "features": list(proposal.prediction.declared),
-        "no_features": {one.name: one.reason for one in proposal.no_features},
+        "no_features": {one.name: one.reason for one in proposal.features.others},
         "may_be_missing": proposal.may_be_missing,
-        "not_in_contract": {one.name: one.reason for one in proposal.not_in_contract},
+        "not_in_contract": {one.name: one.reason for one in proposal.reading.left_out},
         "notes": proposal.notes,
         "accepted": proposal.accepted.num_rows,
         "refused": [asdict(row) for row in proposal.refused],
@@ -148,6 +237,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
 
 def _tell(proposal: Proposal, written: Written) -> None:
     """Print the guesses, the table of columns, the remarks and the next commands."""
+    from millrace.console.new.remarks import remarks
 
     # No markup and no highlighting: texts of the file must not be read as rich's tags.
     console = Console(highlight=False, soft_wrap=True)
@@ -160,7 +250,7 @@ def _tell(proposal: Proposal, written: Written) -> None:
     console.print()
     show_rows(_columns(proposal), as_json=False, nothing="")
     console.print()
-    for line in _remarks(proposal):
+    for line in remarks(proposal):
         console.print(f"- {line}", markup=False)
     for line in proposal.trial.lines:
         console.print(line, markup=False)
@@ -177,7 +267,7 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     calendars = {
         feature["calendar"]: ", ".join(feature["parts"]) for feature in prediction.derived if "calendar" in feature
     }
-    reasons = {one.name: _why_not(one.reason) for one in proposal.no_features}
+    reasons = {one.name: _why_not(one.reason) for one in proposal.features.others}
     # A later role replaces an earlier one: an event time that is in the key is shown as the event time.
     roles = dict.fromkeys(prediction.key, "key") | {prediction.event_time: "event time"}
     roles |= dict.fromkeys(prediction.label_columns, "label")
@@ -202,11 +292,9 @@ def _as_feature(name: str, prediction: ProposedPrediction, past: Sequence[str]) 
 
 
 def _why_not(reason: str) -> str:
-    return "no: see below" if _is_long(reason) else f"no: {reason}"
+    from millrace.console.new.remarks import is_long
 
-
-def _is_long(reason: str) -> bool:
-    return len(reason) > MOST_OF_A_CELL
+    return "no: see below" if is_long(reason) else f"no: {reason}"
 
 
 def _rule(column: Column) -> str:
@@ -222,102 +310,6 @@ def _rule(column: Column) -> str:
     bounds += [f"<= {declared.maximum}"] if declared.maximum is not None else []
     length = column.find(Length)
     return ", ".join(bounds) or (f"{length.maximum} characters at most" if length else "")
-
-
-def _samples(refused: Sequence[QuarantinedRow], most: int) -> list[QuarantinedRow]:
-    """At most so many of the rows, by their lines: of each reason and column the first one, then the first others."""
-    first_of_kind: dict[object, int] = {}
-    for at, row in enumerate(refused):
-        first_of_kind.setdefault((row.reason, row.violations[0].column), at)
-    places = list(dict.fromkeys([*first_of_kind.values(), *range(min(most, len(refused)))]))
-    return [refused[at] for at in sorted(places[:most])]
-
-
-def _remarks(proposal: Proposal) -> list[str]:
-    from millrace.console.new.words import LEAST_SHOWN, once
-    from millrace.monitoring.error import FEWEST
-
-    # In this order: rows and columns, what is conspicuous, the parts and the rule to beat, what will not be watched.
-    rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
-    has_images = bool(proposal.prediction.image_side)  # they are put into files of the accepted rows
-    become = "left out of the drop" if has_images else "would be quarantined"
-    shown = SHOWN_LEFT_OUT if has_images else SHOWN_REFUSED
-    lines = [f"{rows:,} rows keep the contract, {len(refused):,} {become}"]
-    lines += [
-        f"  {row.key if has_images and row.key else proposal.place(row.line or 0)}: {row.detail}"
-        for row in _samples(refused, shown)
-    ]
-    lines += [f"  and {len(refused) - shown:,} more"] * (len(refused) > shown)
-    lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
-    reasons = once([(one.name, one.reason) for one in proposal.no_features if _is_long(one.reason)])
-    lines += [f"{names} {'are' if ', ' in names else 'is'} no feature: {reason}" for names, reason in reasons]
-    if proposal.may_be_missing:
-        lines.append(
-            f"files and requests may leave out {', '.join(proposal.may_be_missing)}: no model reads them, so they are "
-            "not required and have no range and no list of values"
-        )
-    listed = [
-        f"{column.name} has a list of {len(column.allowed)} values"
-        for column in proposal.contract.columns
-        if column.allowed and column.kind == "string" and not column.label
-    ]
-    if listed:
-        other = "another one is answered, as of an unknown value, and counted; a row to train with it is quarantined"
-        lines.append(f"{', '.join(listed)}: a row to score with {other}")
-    lines += proposal.notes
-    found = proposal.rehearsal
-    trained, validated, tested = found.rows
-    lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(proposal)})")
-    lines.append(f"the model must be better than {naive.rule}, which {naive.said}")
-    lines += [warning] if (warning := proposal.hardly_right or proposal.behind_rule) else []
-    lines += [
-        f"a step of the walk forward is skipped (a model of earlier days, to see how its error moves), to {one}"
-        for one in found.skipped
-    ]
-    if not spans.is_rate_promised:
-        few = "not split by time"
-        if spans.test_days:
-            few = f"the monitors judge {spans.window_days} days together, a window, and {spans.windows} windows are few"
-        lines.append(f"{few}: drift alarms may be wrong more often than declared")
-    if not spans.are_comparable:
-        lines.append(
-            f"a later model will be refused: the test rows are of {spans.test_days} days, and its comparison with the "
-            f"live model needs {FEWEST_BLOCKS}; raise test_days in workload.yaml once there are more days of rows"
-        )
-    if not found.has_history_of_errors:
-        until = (
-            "errors alarm only above the interval of the test error"
-            if found.watches_errors
-            else ("errors will not be watched, since the test rows are of one day")
-        )
-        lines.append(
-            f"{until}: a bound needs the errors of earlier models in {FEWEST} times {found.error_windows} windows in a "
-            f"row, the file has {found.stretches} (more days of rows, a smaller window_days, or monitors.error_bound)"
-        )
-    if (least := found.least_watched_error) >= LEAST_SHOWN:
-        lines.append(
-            f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
-            "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"
-        )
-    if proposal.series and not proposal.prediction.horizon_hours:
-        steps = proposal.series.of_a_day
-        lines.append(
-            f"the rows are {proposal.series.step} apart: --horizon-steps {steps} would predict the label so many rows "
-            "later, from a history"
-        )
-    return lines
-
-
-def _division(proposal: Proposal) -> str:
-    """How the test rows are chosen, as workload.yaml declares it."""
-    if proposal.prediction.split_column:
-        return f"as the column {proposal.prediction.split_column} says"
-    if group := proposal.prediction.group:
-        of = "the beginning of " if proposal.prediction.pieces else ""
-        return f"by {of}{' and '.join(group)}: all rows of one on one side"
-    if proposal.prediction.is_in_time:
-        return f"the last {proposal.spans.test_days} days"
-    return "the last rows of the file" if proposal.prediction.is_in_order else "by the hash of the key"
 
 
 def commands(name: str, written: Written) -> list[str]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from millrace.console.image_folder import SPLIT
 from millrace.console.new.families import Family, suited
-from millrace.console.new.kinds import LABEL_KINDS
+from millrace.console.new.kinds import LABEL_KINDS, label_scale
 from millrace.console.new.spans import CONFIDENCE, Naive, Spans, least, margin
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.load import TYPES_OF_KIND
@@ -26,6 +27,10 @@ from millrace.evaluation.gates.simple import strongest
 from millrace.features.signature import TensorKind
 from millrace.models.parameters import Scale
 from millrace.workload.declaration import Card
+
+if TYPE_CHECKING:
+    from millrace.console.new.features import Features
+    from millrace.console.new.reading import Reading
 
 RECENT_DAYS = 90
 """Days of rows on which a later model is compared with the live one, if the rows are not split by days."""
@@ -49,7 +54,6 @@ class ProposedPrediction:
     """The proposed prediction: label, key, event time, features."""
 
     name: str
-    owner: str
     task: str
     label: str
     labels: tuple[str, ...] = ()
@@ -114,6 +118,33 @@ class ProposedPrediction:
     @property
     def has_history(self) -> bool:
         return any("history" in feature for feature in self.derived)
+
+
+def prediction_of(reading: Reading, features: Features) -> ProposedPrediction:
+    choices = reading.choices
+    rules = [column.find(ImageFormat) for column in reading.contract.columns if column.name in features.columns]
+    return ProposedPrediction(
+        name=choices.name,
+        task=reading.kind.name,
+        label=", ".join(reading.label_names),
+        labels=reading.choices.labels,
+        positive=reading.guesses["positive"].value if "positive" in reading.guesses else None,
+        settings=reading.kind.settings(reading.label),
+        label_scale=label_scale(reading.label) if reading.kind.name == "regression" else "identity",
+        horizon_hours=choices.horizon_hours,
+        key=reading.key,
+        event_time=reading.event_time,
+        features=features.columns,
+        texts=features.texts,
+        derived=features.derived,
+        every_hours=features.every_hours,
+        split_column=SPLIT if not reading.is_in_time and SPLIT in reading.contract.names else "",
+        is_in_time=reading.is_in_time,
+        group=reading.group,
+        pieces=reading.pieces,
+        is_in_order=choices.is_in_order,
+        image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
+    )
 
 
 def workload_document(

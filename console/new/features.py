@@ -1,11 +1,11 @@
-"""Decides which columns become features. Other columns have a reason, such as that they give the label away."""
+"""Decides which columns become features, and which are known of the predicted moment. Others have a reason."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,17 @@ from millrace.console.new.columns import LeftOut, Observed
 from millrace.console.new.contract import is_free_text, why_no_feature
 from millrace.console.new.duplicates import copies
 from millrace.console.new.times import Series, far_times
-from millrace.contract.schema import Table
+from millrace.console.new.words import words_of_name
+from millrace.contract.ahead import Ahead
+from millrace.contract.kinds import arrow_type
+from millrace.contract.schema import Column, Table
 from millrace.datasets.examples import Examples
+from millrace.errors import ConfigurationError
 from millrace.features.as_of import EntityTimes, entity_times
+from millrace.features.known_ahead import KnownAhead
+
+if TYPE_CHECKING:
+    from millrace.console.new.reading import Reading
 
 DAYS_OF_WEEKDAYS = 14
 """Times of 14 days or more have the weekday as a feature."""
@@ -307,3 +315,56 @@ def _shifted(rows: EntityTimes, target_N: npt.NDArray[Any], number_N: Floats, *,
             which = "before" if shift > 0 else "after"
             return f"it is the label of the row {which}: is that known at prediction time?"
     return ""
+
+
+WORDS = {
+    "promo", "promos", "promotion", "promotions", "holiday", "holidays", "campaign", "campaigns", "feiertag", "aktion",
+}  # fmt: skip
+"""Words in the names of columns that people know of the days to come."""
+MOST_HORIZONS = 8
+"""Each of up to 8 horizons has a column of its own for what is known; of more horizons the farthest alone."""
+
+
+def with_known(reading: Reading, features: Features, horizons: Sequence[float]) -> tuple[Reading, Features]:
+    """The reading and the features with a column for each known column and horizon (hours), if there is a horizon.
+
+    Raises ConfigurationError for a column of `--known` that is the label, the event time or in the key."""
+    own = {*reading.key, reading.event_time, reading.label.name}
+    if wrong := sorted(own & {*reading.choices.known}):
+        expected = "columns beside the label and the key"
+        raise ConfigurationError(where=reading.where, field="--known", expected=expected, came=wrong)
+    table = reading.contract
+    named = [name for name in features.columns if WORDS & {*words_of_name(name)} and name not in own]
+    columns = [
+        _ahead(table.column(name), hours)
+        for name in dict.fromkeys((*reading.choices.known, *named))
+        for hours in (horizons if len(horizons) <= MOST_HORIZONS else horizons[-1:])
+    ]
+    if not columns:
+        return reading, features
+    contract = replace(table, columns=(*table.columns, *columns))
+    notes = tuple(
+        f"{one.name} is {one.ahead.column} {one.ahead.hours:g} hours later: a request and a row to score must bring it "
+        f"(a file may hold the later row instead); --leave-out {one.ahead.column} is without"
+        for one in columns
+        if one.ahead
+    )
+    return (
+        replace(reading, contract=contract, notes=(*reading.notes, *notes)),
+        replace(features, columns=(*features.columns, *(one.name for one in columns))),
+    )
+
+
+def filled(reading: Reading, rows: pa.Table) -> pa.Table:
+    """The rows with the known columns, as training has them: from the later rows."""
+    ahead = KnownAhead.of(reading.contract, reading)
+    for column in ahead.columns:
+        if column.name not in rows.column_names:
+            rows = rows.append_column(column.name, pa.nulls(rows.num_rows, arrow_type(column.kind)))
+    return ahead.fill(rows, rows)
+
+
+def _ahead(column: Column, hours: float) -> Column:
+    name = f"{column.name}_in_{hours:g}h".replace(".", "_")
+    ahead = Ahead(column=column.name, hours=hours)
+    return replace(column, name=name, physical_name=None, required=False, is_protected=False, ahead=ahead)

@@ -9,13 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from millrace.console.image_folder import SPLIT
 from millrace.console.new.columns import LeftOut, Observed, few_rows, observe
 from millrace.console.new.contract import as_in_file, column_of, observe_images, relaxed
-from millrace.console.new.declare import ProposedPrediction
-from millrace.console.new.features import Features
 from millrace.console.new.keys import repeated_cells
-from millrace.console.new.kinds import LABEL_KINDS, label_scale, own_classes, two_classes
+from millrace.console.new.kinds import LABEL_KINDS, LabelKind, own_classes, two_classes
 from millrace.console.new.read import Source
 from millrace.console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
 from millrace.console.new.shared_cells import part_cells
@@ -80,6 +77,10 @@ class Reading:
         return found
 
     @property
+    def kind(self) -> LabelKind:
+        return LABEL_KINDS[self.guesses["kind"].value]
+
+    @property
     def label_names(self) -> tuple[str, ...]:
         return self.choices.labels or (self.label.name,)
 
@@ -115,33 +116,6 @@ class Reading:
             for column in relaxed_.columns
         )
         return replace(self, contract=replace(self.contract, columns=columns), group=group, pieces=pieces)
-
-    def prediction(self, features: Features) -> ProposedPrediction:
-        choices = self.choices
-        rules = [column.find(ImageFormat) for column in self.contract.columns if column.name in features.columns]
-        return ProposedPrediction(
-            name=choices.name,
-            owner=choices.owner,
-            task=self.guesses["kind"].value,
-            label=", ".join(self.label_names),
-            labels=self.choices.labels,
-            positive=self.guesses["positive"].value if "positive" in self.guesses else None,
-            settings=LABEL_KINDS[self.guesses["kind"].value].settings(self.label),
-            label_scale=label_scale(self.label) if self.guesses["kind"].value == "regression" else "identity",
-            horizon_hours=choices.horizon_hours,
-            key=self.key,
-            event_time=self.event_time,
-            features=features.columns,
-            texts=features.texts,
-            derived=features.derived,
-            every_hours=features.every_hours,
-            split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
-            is_in_time=self.is_in_time,
-            group=self.group,
-            pieces=self.pieces,
-            is_in_order=choices.is_in_order,
-            image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
-        )
 
 
 def read(source: Source, choices: Choices, today: date) -> Reading:

@@ -1,76 +1,270 @@
-"""Says what is conspicuous in the rows, in a sentence each. Nothing in the rows is changed."""
+"""Says what is conspicuous in a proposal: tables of remarks, each of which has no sentence, one, or several of it.
+
+Nothing in the rows is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.console.new.columns import Observed
 from millrace.console.new.contract import column_of
-from millrace.console.new.duplicates import equal_rows
+from millrace.console.new.duplicates import equal_images, equal_rows, recodings, standing_still
+from millrace.console.new.features import binned, naive_error, rule_error
+from millrace.console.new.kinds import Classes
 from millrace.console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
 from millrace.console.new.spans import RARE
-from millrace.console.new.times import far_times
-from millrace.console.new.words import counted, share_of
+from millrace.console.new.times import far_times, without_rows
+from millrace.console.new.words import LEAST_SHOWN, SHOWN, counted, first_of, once, share_of
+from millrace.contract.rules.range import Range
+from millrace.contract.schema import LINE
+from millrace.contract.violation import QuarantinedRow
+from millrace.evaluation.evidence import FEWEST_BLOCKS
+from millrace.monitoring.error import FEWEST
+from millrace.tasks.figures import short
+
+if TYPE_CHECKING:
+    from millrace.console.new.proposal import Proposal
 
 FEW_OF_A_CLASS = 50
 """A class of fewer rows is reported."""
 MOST_SPELLED = 200
 """Most different values of a column in which spellings are compared."""
-SHOWN = 5
-FEWEST_VALUES = 20
-"""A column of fewer different numbers moves in steps, and each of its steps lasts."""
-FEWEST_ROWS = 24
-"""A run of fewer rows is never unusual."""
-USUAL = 0.9
-"""The usual length: this share of the other rows lies in runs of equal numbers of at most that length."""
-LONGER = 4
-"""A run is unusual if it is at least 4 times as long as the usual length."""
-RESTING = 0.05
-"""A number of at least this share of the other rows is one at which the column rests, however long.
+SHOWN_REFUSED = 3
+SHOWN_LEFT_OUT = 100
+"""Most left-out images that are named. They are in no drop, so nothing names them later."""
+MOST_OF_A_CELL = 72
+"""Most characters of a reason in the table of columns. A longer reason is a line below the table."""
+TOO_GOOD = 0.2
+"""A model is too good to be true if its figure is at most this share of the naive rule's."""
 
-In a column without negative numbers 0 is such a number, too: heating in summer."""
+NEARLY = 0.35
+"""A column alone is nearly the answer if its rule keeps at most this share of the naive error."""
 
+NEARLY_AMOUNT = 0.15
+"""The same share if the label is a number: a list price or a duration may tell most of an amount, and be known."""
 
-def findings(
-    seen: Sequence[Observed],
-    label: Observed,
-    rows: pa.Table,
-    times_N: npt.NDArray[np.datetime64] | None,
-    key: Sequence[str],
-    *,
-    horizon_hours: float = 0,
-    is_class: bool = True,
-) -> list[str]:
-    """Sentences on the label, on columns, on repeated rows and images, and on gaps in the times.
-
-    `times_N` are the event times of labelled rows, None if they have none. `horizon_hours` is how far ahead of a row
-    its label lies, and `is_class` says that it is a class."""
-    lines = [*_of_label(label, horizon_hours, is_class=is_class)]
-    for column in seen:
-        lines += of_column(column)
-    lines += equal_rows(rows, key)
-    lines += _repeated_images(rows, label.name, key)
-    if times_N is not None:
-        lines += _gaps(times_N)
-    return lines
+AS_GOOD = 1.2
+"""A column tells by its presence alone if that keeps at most so many times the error of its values."""
 
 
-def _first(words: Sequence[str], between: str = ", ") -> str:
-    """The first SHOWN words, and "…" for more of them."""
-    return between.join(words[:SHOWN]) + "…" * (len(words) > SHOWN)
+def remarks(it: Proposal) -> Iterator[str]:
+    """All that is said of a proposal, in this order: rows and columns, the notes, the parts, what is not watched."""
+    return chain.from_iterable(remark(it) for remark in (of_rows, of_columns, _notes, of_parts, of_watching))
 
 
-def _numbers(values: Iterable[float]) -> str:
-    return _first([f"{value:g}" for value in values])
+def is_long(reason: str) -> bool:
+    """Whether the reason is a line of its own below the table of columns."""
+    return len(reason) > MOST_OF_A_CELL
 
 
-def _of_label(label: Observed, horizon_hours: float, *, is_class: bool) -> Iterator[str]:
+def _notes(it: Proposal) -> Iterable[str]:
+    return it.notes
+
+
+def of_rows(it: Proposal) -> Iterator[str]:
+    """How many rows keep the contract, and examples of those that do not."""
+    rows, refused = it.accepted.num_rows, it.refused
+    has_images = bool(it.prediction.image_side)  # they are put into files of the accepted rows
+    become = "left out of the drop" if has_images else "would be quarantined"
+    shown = SHOWN_LEFT_OUT if has_images else SHOWN_REFUSED
+    yield f"{rows:,} rows keep the contract, {len(refused):,} {become}"
+    for row in _samples(refused, shown):
+        yield f"  {row.key if has_images and row.key else it.place(row.line or 0)}: {row.detail}"
+    if len(refused) > shown:
+        yield f"  and {len(refused) - shown:,} more"
+
+
+def _samples(refused: Sequence[QuarantinedRow], most: int) -> list[QuarantinedRow]:
+    """At most so many of the rows, by their lines: of each reason and column the first one, then the first others."""
+    first_of_kind: dict[object, int] = {}
+    for at, row in enumerate(refused):
+        first_of_kind.setdefault((row.reason, row.violations[0].column), at)
+    places = list(dict.fromkeys([*first_of_kind.values(), *range(min(most, len(refused)))]))
+    return [refused[at] for at in sorted(places[:most])]
+
+
+def of_columns(it: Proposal) -> Iterator[str]:
+    """Columns that are not in the contract or no features, and what is asked of later files."""
+    for one in it.reading.left_out:
+        yield f"{one.name} is not in the contract: {one.reason}"
+    for names, reason in once([(one.name, one.reason) for one in it.features.others if is_long(one.reason)]):
+        yield f"{names} {'are' if ', ' in names else 'is'} no feature: {reason}"
+    if missing := it.may_be_missing:
+        yield (
+            f"files and requests may leave out {', '.join(missing)}: no model reads them, so they are "
+            "not required and have no range and no list of values"
+        )
+    words = [one for one in it.contract.columns if one.allowed and one.kind == "string" and not one.label]
+    if listed := [f"{one.name} has a list of {len(one.allowed or ())} values" for one in words]:
+        other = "another one is answered, as of an unknown value, and counted; a row to train with it is quarantined"
+        yield f"{', '.join(listed)}: a row to score with {other}"
+
+
+def of_parts(it: Proposal) -> Iterator[str]:
+    """How the rows are divided, the rule to beat, and a model that does not beat it."""
+    trained, validated, tested = it.rehearsal.rows
+    yield f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(it)})"
+    yield f"the model must be better than {it.naive.rule}, which {it.naive.said}"
+    yield from filter(None, [hardly_right(it) or behind_rule(it)])
+    for one in it.rehearsal.skipped:
+        yield f"a step of the walk forward is skipped (a model of earlier days, to see how its error moves), to {one}"
+
+
+def _division(it: Proposal) -> str:
+    """How the test rows are chosen, as workload.yaml declares it."""
+    prediction = it.prediction
+    if prediction.split_column:
+        return f"as the column {prediction.split_column} says"
+    if group := prediction.group:
+        of = "the beginning of " if prediction.pieces else ""
+        return f"by {of}{' and '.join(group)}: all rows of one on one side"
+    if prediction.is_in_time:
+        return f"the last {it.spans.test_days} days"
+    return "the last rows of the file" if prediction.is_in_order else "by the hash of the key"
+
+
+def hardly_right(it: Proposal) -> str:
+    """A warning with the next step, if the proposed model is no more often right than the class of most rows."""
+    kind, model, found = it.prediction.task, it.trial.model, it.rehearsal
+    wrong = model.wrong if model else None
+    if kind not in ("binary", "multiclass") or wrong is None:
+        return ""
+    counts = np.unique(found.target_N[found.examples.parts.validation], return_counts=True)[1]
+    usual = float(counts.max() / counts.sum())
+    if 1 - wrong > usual:
+        return ""
+    more = "columns that tell more of it, or more rows"
+    lower = "a lower `threshold` under `prediction` of workload.yaml, which finds more of the rarer class, or "
+    return (
+        f"warning: on the rows that validate the model is right on {1 - wrong:.1%}, and so is always answering the "
+        f"class of most rows ({usual:.1%}). Next: {lower if kind == 'binary' else ''}{more}"
+    )
+
+
+def behind_rule(it: Proposal) -> str:
+    """A warning with the next step, if the rule to beat is nearer than the model on the rows that validate."""
+    rule, model = it.trial.rule, it.trial.model
+    if rule is None or model is None or rule.figure > model.figure:
+        return ""
+    step = "columns that tell more of the label, or more rows"
+    if it.series and not it.prediction.horizon_hours:
+        step = f"`--horizon-steps {it.series.of_a_day}`, which predicts the label from its past"
+    return (
+        f"warning: on the rows that validate {it.naive.rule} is nearer ({short(rule.figure)}) than the model "
+        f"({short(model.figure)}), which its gate would refuse. Next: {step}"
+    )
+
+
+def of_watching(it: Proposal) -> Iterator[str]:
+    """What monitors and gates will not be able to tell, and what a horizon would do."""
+    spans, found = it.spans, it.rehearsal
+    if not spans.is_rate_promised:
+        few = "not split by time"
+        if spans.test_days:
+            few = f"the monitors judge {spans.window_days} days together, a window, and {spans.windows} windows are few"
+        yield f"{few}: drift alarms may be wrong more often than declared"
+    if not spans.are_comparable:
+        yield (
+            f"a later model will be refused: the test rows are of {spans.test_days} days, and its comparison with the "
+            f"live model needs {FEWEST_BLOCKS}; raise test_days in workload.yaml once there are more days of rows"
+        )
+    if not found.has_history_of_errors:
+        until = "errors will not be watched, since the test rows are of one day"
+        if found.watches_errors:
+            until = "errors alarm only above the interval of the test error"
+        yield (
+            f"{until}: a bound needs the errors of earlier models in {FEWEST} times {found.error_windows} windows in a "
+            f"row, the file has {found.stretches} (more days of rows, a smaller window_days, or monitors.error_bound)"
+        )
+    if (least := found.least_watched_error) >= LEAST_SHOWN:
+        yield (
+            f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
+            "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"
+        )
+    if it.series and not it.prediction.horizon_hours:
+        steps = it.series.of_a_day
+        yield (
+            f"the rows are {it.series.step} apart: --horizon-steps {steps} would predict the label so many rows later, "
+            "from a history"
+        )
+
+
+def too_good(it: Proposal) -> Iterator[str]:
+    """A warning of a figure that may hardly be true, which names the column."""
+    model, rule = it.trial.model, it.trial.rule
+    said, figure = _column_alone(it), ""
+    if model and rule:
+        figure = f" ({short(model.figure)} on the rows that validate, {short(rule.figure)} for the rule to beat)"
+        if model.figure <= TOO_GOOD * rule.figure:
+            other = "do other rows of the same person or thing tell the outcome (--group)?"
+            said = said or f"no column alone tells it: {other}"
+    if said:
+        yield f"warning: too good to be true?{figure} {said}"
+
+
+def _column_alone(it: Proposal) -> str:
+    """A sentence on the column whose rule, on its own, is nearest to the answer; "" if none is near."""
+    examples, target_N = it.rehearsal.examples, it.rehearsal.target_N
+    if target_N.ndim > 1:
+        return ""
+    train, test = examples.parts.train, examples.parts.test
+    is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
+    usual, best = naive_error(target_N, train, test, is_class=is_class), ("", np.inf, False)
+    for name in it.features.columns:
+        if name not in examples.table.column_names:
+            continue
+        place_N, width, _ = binned(examples.table[name], train)
+        there_N = np.asarray(examples.table[name].is_valid()).astype(np.int64)
+        error, presence = (
+            rule_error(*one, target_N, train, test, is_class=is_class) for one in ((place_N, width), (there_N, 2))
+        )
+        if (least := min(error, presence)) < best[1]:
+            best = (name, least, presence <= AS_GOOD * error)
+    name, error, is_presence = best
+    if not usual or error > (NEARLY if is_class else NEARLY_AMOUNT) * usual:
+        return ""
+    what = f"whether {name} is filled" if is_presence else name
+    right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"
+    plain = f"the usual answer on {1 - usual:.1%}" if is_class else f"the usual answer by {usual:.3g}"
+    return f"{what} alone is {right}, {plain}: is it known at prediction time? (--leave-out {quote(name)})"
+
+
+def afterwards(it: Proposal) -> Iterator[str]:
+    """A warning for each feature that reads a time which lies after the event time wherever both are filled."""
+    rows, event_time = it.accepted, it.reading.event_time
+    for name in [each["calendar"] for each in it.features.derived if "calendar" in each and it.reading.is_in_time]:
+        if name == event_time or rows[name].type != rows[event_time].type:
+            continue  # a time with a zone and one without cannot be compared
+        is_later, is_same = (test(rows[name], rows[event_time]) for test in (pc.greater, pc.equal))
+        if pc.any(is_later).as_py() and pc.all(pc.or_(is_later, is_same)).as_py():
+            what = f"{name} is never before {event_time}: is it known at prediction time, and not only afterwards?"
+            yield f"warning: {what} (--leave-out {quote(name)})"
+
+
+def _of_missing(it: Proposal) -> Iterator[str]:
+    """Of the columns that a model reads, and those of the key. `_of_label` tells of rows without a label."""
+    others = {*it.reading.label_names, *(one.name for one in it.features.others)} - {*it.reading.key}
+    return empty_cells([column for column in it.reading.seen if column.name not in others])
+
+
+def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
+    """A sentence on the columns that have empty cells, the one with most of them first."""
+    some = sorted((column for column in seen if column.empty), key=lambda column: -column.empty)
+    if some:
+        shown = [f"{column.name} {share_of(column.empty, len(column.cells))}" for column in some[:SHOWN]]
+        more = [f"{len(some) - SHOWN} more columns"] * (len(some) > SHOWN)
+        yield f"empty cells, which are missing: {', '.join([*shown, *more])}"
+
+
+def _of_label(it: Proposal) -> Iterator[str]:
+    label, horizon_hours = it.reading.label, it.prediction.horizon_hours
     if label.empty and horizon_hours:
         held = "1 row holds" if label.empty == 1 else f"{label.empty:,} rows hold"
         yield (
@@ -83,7 +277,7 @@ def _of_label(label: Observed, horizon_hours: float, *, is_class: bool) -> Itera
             f"{without} no label: quarantined; with `required: false` on {label.name} in contract.yaml they are kept, "
             "and learnt from once their label comes"
         )
-    if not is_class:
+    if not isinstance(it.reading.kind, Classes):
         return
     values = counted(label.cells)
     rows = sum(count for _, count in values)
@@ -93,16 +287,11 @@ def _of_label(label: Observed, horizon_hours: float, *, is_class: bool) -> Itera
         yield f"{said}; of two classes `threshold` in workload.yaml moves the answer"
     rare = [f"{value!r} ({count})" for value, count in values if count < FEW_OF_A_CLASS]
     if rare:
-        yield f"few rows of the class {_first(rare)}: hardly anything can be learnt of it"
+        yield f"few rows of the class {first_of(rare)}: hardly anything can be learnt of it"
 
 
-def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
-    """A sentence on the columns that have empty cells, the one with most of them first."""
-    some = sorted((column for column in seen if column.empty), key=lambda column: -column.empty)
-    if some:
-        shown = [f"{column.name} {share_of(column.empty, len(column.cells))}" for column in some[:SHOWN]]
-        more = [f"{len(some) - SHOWN} more columns"] * (len(some) > SHOWN)
-        yield f"empty cells, which are missing: {', '.join([*shown, *more])}"
+def _numbers(values: Iterable[float]) -> str:
+    return first_of([f"{value:g}" for value in values])
 
 
 def of_column(column: Observed) -> Iterator[str]:
@@ -129,7 +318,7 @@ def of_column(column: Observed) -> Iterator[str]:
     if said := odd_zeros(column):
         yield f"{column.name}: {said}"
     if far := far_times(column.cells):
-        shown = _first([f"{value} ({many:,})" if many > 1 else f"{value}" for value, many in far])
+        shown = first_of([f"{value} ({many:,})" if many > 1 else f"{value}" for value, many in far])
         yield (
             f"{column.name}: far from all other times: {shown}; if they mean missing, `missingValues` of the column in "
             "contract.yaml says so, with `required: false`"
@@ -146,30 +335,8 @@ def spellings(seen: Sequence[Observed]) -> Iterator[str]:
             alike.setdefault(" ".join(value.lower().split()), []).append(f"{value!r} ({rows:,})")
         several = [" and ".join(words) for words in alike.values() if len(words) > 1]
         if several:
-            yield (
-                f"{column.name}: values that differ in capitals or spaces alone are different: {_first(several, '; ')}"
-            )
-
-
-def _repeated_images(rows: pa.Table, label: str, key: Sequence[str]) -> Iterator[str]:
-    """Sentences on images that come more than once, byte for byte: with different labels, then with the same."""
-
-    for image in (name for name in rows.column_names if pa.types.is_binary(rows[name].type)):
-        names = [" ".join(map(str, row.values())) for row in rows.select(list(key)).to_pylist()]
-        same: dict[bytes, list[int]] = {}
-        for at, cell in enumerate(rows[image]):
-            if cell.is_valid:
-                same.setdefault(sha256(cell.as_buffer()).digest(), []).append(at)
-        labels = rows[label].to_pylist()
-        # Groups of equal images whose labels differ. Each other repeat is a plain one.
-        apart = [places for places in same.values() if len({labels[at] for at in places}) > 1]
-        if apart:
-            pairs = [" and ".join(f"{names[at]} ({labels[at]!r})" for at in places[:SHOWN]) for places in apart]
-            shown = _first(pairs, "; ")
-            yield f"{image}: the same image with different labels, {len(apart):,}×: {shown}: no model is right on both"
-        if more := sum(map(len, same.values())) - len(same) - sum(len(places) - 1 for places in apart):
-            repeat = "1 image repeats" if more == 1 else f"{more:,} images repeat"
-            yield f"{image}: {repeat} another one of the same label: the same image may train and test"
+            shown = first_of(several, "; ")
+            yield f"{column.name}: values that differ in capitals or spaces alone are different: {shown}"
 
 
 def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
@@ -191,58 +358,31 @@ def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
         )
 
 
-def standing_still(
-    rows: pa.Table, columns: Sequence[str], *, key: Sequence[str], event_time: str, series: int
-) -> Iterator[str]:
-    """A sentence on each of these columns of numbers that stands still, with the longest time in which it does.
-
-    `series` is the number of entities in the rows."""
-
-    from millrace.features.as_of import entity_times
-
-    entity = [name for name in key if name != event_time]
-    [found] = entity_times([rows], entity=entity, event_time=event_time)
-    order_N = np.lexsort((found.time_N, found.entity_N))
-    for name in columns:
-        all_N = rows[name].to_numpy().astype(np.float64)[order_N]
-        # A missing number ends no run: a sensor that stands still may fail now and then.
-        known_N = ~np.isnan(all_N)
-        values_N, places_N = all_N[known_N], order_N[known_N]
-        long = _unusual_runs(values_N, found.entity_N[places_N])
-        if not long:
-            continue
-        start, count = max(long, key=lambda run: run[1])
-        first, last = (rows[event_time][int(places_N[at])].as_py() for at in (start, start + count - 1))
-        whose = ", ".join(f"{part} {rows[part][int(places_N[start])].as_py()}" for part in entity) if series > 1 else ""
-        more = len(long) - 1
-        others = f", and {more} more such {'time' if more == 1 else 'times'}" if more else ""
-        yield (
-            f"{name}: {values_N[start]:g} in {count:,} rows in a row{f' of {whose}' if whose else ''}, from "
-            f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}{others}: did the sensor stand still?"
-        )
+def _ranged(it: Proposal) -> list[Observed]:
+    return [column for column in it.reading.seen if it.contract.column(column.name).find(Range)]
 
 
-def _unusual_runs(values_N: npt.NDArray[np.float64], entity_N: npt.NDArray[Any]) -> list[tuple[int, int]]:
-    """Start and length of each run of equal numbers that is unusually long. No number may be NaN."""
+def _resting(it: Proposal) -> Iterator[str]:
+    if it.series is not None:
+        numbers = [column.name for column in _ranged(it) if column.is_number]
+        yield from without_rows(it.series, refused=len(it.refused))
+        key, event_time, entities = it.reading.key, it.reading.event_time, it.series.entities
+        yield from standing_still(it.accepted, numbers, key=key, event_time=event_time, series=entities)
 
-    if not len(values_N):
-        return []
-    # A run ends where the number or the entity changes. `_R` has one element for each run.
-    changes_N = (values_N[1:] != values_N[:-1]) | (entity_N[1:] != entity_N[:-1])
-    starts_R = np.concatenate([[0], np.flatnonzero(changes_N) + 1])
-    lengths_R = np.diff([*starts_R, len(values_N)])
-    if len(np.unique(values_N[starts_R])) < FEWEST_VALUES:
-        return []
-    # The usual length without the longest run, which would count as usual itself. Each run is repeated by its length,
-    # so the quantile is one of rows and not of runs.
-    longest = int(lengths_R.argmax())
-    others_R = np.delete(lengths_R, longest)
-    usual = float(np.quantile(np.repeat(others_R, others_R), USUAL))
-    found = []
-    for run in np.flatnonzero(lengths_R >= max(FEWEST_ROWS, LONGER * usual)):
-        same_R = values_N[starts_R] == values_N[starts_R[run]]
-        resting = int(lengths_R[same_R].sum() - lengths_R[run])
-        rests_at_zero = values_N[starts_R[run]] == 0 <= values_N[starts_R].min()
-        if not rests_at_zero and resting < RESTING * int(lengths_R.sum() - lengths_R[run]):
-            found.append((int(starts_R[run]), int(lengths_R[run])))
-    return found
+
+NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
+    lambda it: it.reading.notes,
+    lambda it: [it.division.said] if it.division else [],
+    too_good,
+    afterwards,
+    _of_missing,
+    _of_label,
+    lambda it: chain.from_iterable(map(of_column, _ranged(it))),
+    lambda it: equal_rows(it.accepted.drop_columns([LINE]), it.reading.key),
+    lambda it: equal_images(it.accepted, it.reading.label.name, it.reading.key),
+    lambda it: _gaps(it.rehearsal.examples.times_N) if it.reading.is_in_time else [],
+    lambda it: spellings(it.reading.seen),
+    lambda it: recodings([column for column in it.reading.seen if column.name in it.features.columns]),
+    _resting,
+)
+"""How the contract reads the file, and what is conspicuous in it."""

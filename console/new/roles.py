@@ -63,7 +63,6 @@ class Choices:
     """Columns that become features although they are of a person or give the label away."""
     image_size: str = ""
     """Height and width in pixels to which all images are scaled: `64x64`."""
-    owner: str = "me"
 
     @property
     def looks_ahead(self) -> bool:

@@ -86,6 +86,8 @@ LEAST_OF_PERSON = 1e5
 LEAST_SHOWN = 0.0005
 """A smaller share would be shown as 0.0%."""
 
+SHOWN = 5
+
 
 def words_of_no_amount(texts: pa.Array | pa.ChunkedArray) -> tuple[str, ...]:
     """The texts that are words of NO_AMOUNTS, each once, as they are written and in the order in which they come."""
@@ -119,6 +121,11 @@ def once(said: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     for name, sentence in said:
         names.setdefault(sentence, []).append(name)
     return [(", ".join(each), sentence) for sentence, each in names.items()]
+
+
+def first_of(words: Sequence[str], between: str = ", ") -> str:
+    """The first SHOWN words, and "…" for more of them."""
+    return between.join(words[:SHOWN]) + "…" * (len(words) > SHOWN)
 
 
 def share_of(many: int, of: int) -> str:

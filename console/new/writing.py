@@ -136,8 +136,8 @@ def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path
     training, prediction = folder / "training", proposal.prediction
     shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True)
-    if not proposal.source.path.is_dir() and not prediction.image_side:
-        with droppable(proposal.source, proposal.contract) as files:
+    if not proposal.reading.source.path.is_dir() and not prediction.image_side:
+        with droppable(proposal.reading.source, proposal.contract) as files:
             for file in files:
                 yield from write_pieces(file, proposal.contract, training, pieces, is_alone=len(files) == 1)
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,21 +56,6 @@ def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:
     assert sorted(path.name for path in Path("workloads/mine").iterdir()) == ["contract.yaml", "workload.yaml"]
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ([], r"test \(the last \d+ days\)"),
-        (["--rows-in-order", "--no-key"], r"test \(the last rows of the file\)"),
-        (["--no-event-time", "--no-key"], r"test \(by the hash of the key\)"),
-    ],
-)
-def test_it_says_how_the_test_rows_are_chosen(file: Path, options: list[str], said: str) -> None:
-    told = run("mine", "--from", "rows.csv", "--label", "outcome", *options)
-    assert told.exit_code == 0
-    assert re.search(said, told.stdout)
-    assert not re.search("(no|an) order of time", told.stdout)
-
-
 def test_a_text_without_its_list_takes_a_new_word_as_unknown(file: Path) -> None:
     run("mine", "--from", "rows.csv", "--label", "outcome")
     folder = Path("workloads/mine")
@@ -82,17 +66,6 @@ def test_a_text_without_its_list_takes_a_new_word_as_unknown(file: Path) -> None
     contract = check_fit(load_workload(folder), load_contract(folder))
     request = {"time": "2024-05-01T00:00:00", "level": 3, "site": "east"}
     assert check_row(request, contract.table("scoring")) == ()
-
-
-def test_of_refused_rows_each_reason_is_shown_and_how_many_are_not(file: Path) -> None:
-    lines = file.read_text().splitlines()
-    for at in (100, 101, 102, 103):
-        lines[at] = lines[at].replace(lines[at].split(",")[0], "soon")
-    lines[200] = "2024-03-09T07:00:00,4"
-    file.write_text("\n".join(lines))
-    told = run("mine", "--from", "rows.csv", "--label", "outcome").stdout
-    assert "475 rows keep the contract, 5 would be quarantined" in told
-    assert re.search(r"  line 101: time: .*\n.*  line 102: time: .*\n.*  line 201: .*4 cells.*\n.*  and 2 more\n", told)
 
 
 def test_readme_types_what_it_prints() -> None:

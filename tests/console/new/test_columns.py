@@ -14,11 +14,12 @@ import pytest
 
 from millrace.console.new.columns import Observed, observe
 from millrace.console.new.contract import column_of
+from millrace.console.new.duplicates import standing_still
 from millrace.console.new.features import calendar_parts
 from millrace.console.new.kinds import label_scale, likely_kind
 from millrace.console.new.marks import looks_marked
 from millrace.console.new.numbers import far_values
-from millrace.console.new.remarks import empty_cells, of_column, spellings, standing_still
+from millrace.console.new.remarks import empty_cells, of_column, spellings
 from millrace.console.new.times import looks_like_local_time
 from millrace.console.new.words import why_protected
 from tests.console.new.conftest import observed
@@ -131,7 +132,7 @@ TEXTS: Cells = {
     "codes": ["12B", "9B"],
     "minutes ago": ["45 m", "3 h ago"],
     **{f"numbers and {word}": ["1", "2"] * 5 + [word] * 3
-       for word in ("unknown", "Unknown", "N/a", "NONE", "not available", "--", "unbekannt")},
+       for word in ("?", "NA", "n/a", "NULL", "-", "unknown", "Unknown", "NONE", "not available", "--", "unbekannt")},
     "decimals and unknown": ["1.5", "-2"] * 5 + ["unknown"] * 3,
     "days and unknown": ["2024-05-01", "2024-05-02"] * 5 + ["unknown"] * 3,
     "one unknown": [*map(str, range(4000)), "unknown"],

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace.console.new.duplicates import copies, equal_rows, recodings
-from millrace.console.new.remarks import findings
+from millrace.console.new.duplicates import copies, equal_images, equal_rows, recodings
 from tests.console.new.conftest import observed
 
 NUMBERS = np.random.default_rng(0).normal(0, 1, 100).round(3).tolist()
@@ -75,8 +74,7 @@ def test_an_image_with_two_labels_is_told():
             "label": ["a", "b", "b", "b", "a"],
         }
     )
-    label = observed(rows["label"].to_pylist(), name="label")
-    said = findings([], label, rows, None, ["id"])
+    said = [*equal_images(rows, "label", ["id"])]
     assert "image: the same image with different labels, 1×: a/1 ('a') and b/1 ('b'): no model is right on both" in said
     assert "image: 1 image repeats another one of the same label: the same image may train and test" in said
-    assert not [line for line in findings([], label, rows.slice(1, 2), None, ["id"]) if line.startswith("image")]
+    assert not [*equal_images(rows.slice(1, 2), "label", ["id"])]

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from millrace.console.new.proposal import Proposal
-from millrace.console.new.too_good import too_good
+from millrace.console.new.remarks import too_good
 from millrace.messages.trial import Tried
 from tests.console.new.conftest import proposed, written
 from tests.entities import NAME, made_up
@@ -113,11 +113,12 @@ def test_a_figure_too_good_to_be_true_names_the_column(tmp_path: Path, column: s
         {"x": random.normal(0, 1, ROWS), **({column: cells[column]} if column else {}), "outcome": outcome}
     )
     found = proposed(written(tmp_path / "a.parquet", table), label="outcome", has_no_event_time=True)
-    good = replace(found.trial, tried=(figure("candidate", 0.06), figure("rival", 0.65)))
-    features = found.trial.chosen.features
-    assert said in too_good(good, found.rehearsal, features)
-    fair = replace(found.trial, tried=(figure("candidate", 0.5), figure("rival", 0.65)))
-    assert bool(too_good(fair, found.rehearsal, features)) is bool(column)
+    good, fair = (
+        replace(found, trial=replace(found.trial, tried=(figure("candidate", value), figure("rival", 0.65))))
+        for value in (0.06, 0.5)
+    )
+    assert said in "".join(too_good(good))
+    assert len([*too_good(fair)]) == bool(column)
 
 
 @pytest.mark.parametrize(("noise", "is_doubted"), [(0.1, True), (0.25, False)])

@@ -96,12 +96,6 @@ def test_rows_to_predict_are_of_those_with_a_past(as_csv: Writer, tmp_path: Path
     assert [row["site"] for row in rows] == ["old"] * 5
 
 
-def test_a_series_without_a_horizon_is_told_of_it(market: list[Row], as_csv: Writer) -> None:
-    found = proposed(as_csv(market))
-    assert found.series is not None
-    assert (found.series.step, found.prediction.has_history) == ("30 minutes", False)
-
-
 def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
     path = as_csv([{name: cell for name, cell in row.items() if name != "Half hour"} for row in market])
     found = proposed(path, is_in_order=True, has_no_key=True)
@@ -109,10 +103,3 @@ def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
     assert order == sorted(order)
     assert any("the last rows validate and test" in note for note in found.notes)
     assert found.prediction.derived == (), "a time that was made up has no calendar"
-
-
-def test_more_steps_are_walked_where_errors_could_not_be_watched_otherwise(market: list[Row], as_csv: Writer) -> None:
-    found = proposed(as_csv(market))
-    assert found.rehearsal.has_history_of_errors == (found.rehearsal.stretches >= 40)
-    assert found.spans.walk_forward_steps == found.rehearsal.walk_forward_steps
-    assert f"{found.rehearsal.stretches} such rows of windows are known from the walk forward" in found.workload_yaml

@@ -13,11 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
-from millrace.console.cli.new import _remarks
 from millrace.console.image_folder import find_images
 from millrace.console.new.declare import workload_document
 from millrace.console.new.files import read_folder
 from millrace.console.new.proposal import propose
+from millrace.console.new.remarks import remarks
 from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
@@ -100,7 +100,7 @@ def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
         for times in (0.2, 5)
     ]
     assert [bound is None for bound in bounds] == [True, False]
-    assert any(line.startswith("errors will not be watched where the model is wrong") for line in _remarks(found))
+    assert any(line.startswith("errors will not be watched where the model is wrong") for line in remarks(found))
     assert found.rehearsal.rows == (144, 48, 48)
 
 

@@ -67,16 +67,6 @@ def test_a_file_without_names_gets_them_from_the_person(market: list[Row], as_cs
     assert (found.accepted.num_rows, found.refused) == (len(market), ())
 
 
-@pytest.mark.parametrize("word", ["?", "NA", "n/a", "NULL", "nan", "-"])
-def test_words_for_nothing_are_taken_as_missing_and_said(market: list[Row], as_csv: Writer, word: str) -> None:
-    found = proposed(as_csv([row | {"price": row["price"] or word} for row in market]))
-    price = found.contract.column("price")
-    assert (price.kind, price.required) == ("float64", False)
-    assert f"price: 39 cells {word!r} taken as missing (2.0%)" in found.notes
-    assert price.missing_words == (word,)
-    assert (found.accepted["price"].null_count, found.refused) == (39, ())
-
-
 def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
     return [row | {name: make(at) for name, make in cells.items()} for at, row in enumerate(rows)]
 
@@ -189,7 +179,7 @@ def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row],
         "nothing": pa.nulls(len(market)),
     })  # fmt: skip
     found = proposed(written(tmp_path / "market.parquet", table), label="")
-    assert {one.name: one.reason for one in found.not_in_contract} == {
+    assert {one.name: one.reason for one in found.reading.left_out} == {
         "tags": "has the type struct<a: int64>, which the contract has no word for; give each field a column of its "
         "own",
         "huge": "has values that do not fit into a int64",

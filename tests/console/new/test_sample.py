@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.files.given import Given
-from millrace.console.new import sample
+from millrace.console.new import files
+from millrace.console.new.files import sampled
 from millrace.console.new.read import read_source
-from millrace.console.new.sample import sampled
 
 ROWS = 4_000
 
@@ -20,8 +20,8 @@ ROWS = 4_000
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of these tests count as large."""
-    monkeypatch.setattr(sample, "MOST_BYTES", 8_000)
-    monkeypatch.setattr(sample, "MOST_CELLS", 1_000)
+    monkeypatch.setattr(files, "MOST_BYTES", 8_000)
+    monkeypatch.setattr(files, "MOST_CELLS", 1_000)
 
 
 def given(path: Path) -> Given:

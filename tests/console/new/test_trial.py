@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from millrace.console.new.candidates import Candidate, candidates
 from millrace.console.new.declare import usual_family, workload_document
 from millrace.console.new.families import PartAtHand, with_intervals
 from millrace.console.new.features import Features
 from millrace.console.new.proposal import Proposal, propose
 from millrace.console.new.read import read_source
+from millrace.console.new.remarks import behind_rule, hardly_right
 from millrace.console.new.roles import Choices
 from millrace.console.new.times import Series
-from millrace.console.new.trial import Trial, run_trial
+from millrace.console.new.trial import Candidate, Trial, candidates, run_trial
 from millrace.console.new.writing import write
 from millrace.errors import ConfigurationError
 from millrace.messages.trial import Tried
@@ -184,15 +184,12 @@ def test_a_model_no_better_than_the_class_of_most_rows_is_warned_of(
     target_N = np.arange(len(tried.rehearsal.target_N)) % 5 == 0  # four in five rows are of one class
     found = tuple(one.model_copy(update={"wrong": wrong}) for one in tried.trial.tried)
     kind = replace(tried.guesses["kind"], value="binary")
-    proposal = replace(
-        tried,
-        trial=replace(tried.trial, tried=found),
-        guesses={**tried.guesses, "kind": kind},
-        rehearsal=replace(tried.rehearsal, target_N=target_N),
-    )
+    reading = replace(tried.reading, guesses={**tried.guesses, "kind": kind})
+    rehearsal = replace(tried.rehearsal, target_N=target_N)
+    proposal = replace(tried, trial=replace(tried.trial, tried=found), reading=reading, rehearsal=rehearsal)
     assert validated > 5
-    assert bool(proposal.hardly_right) is warns
-    assert ("threshold" in proposal.hardly_right) is warns
+    assert bool(hardly_right(proposal)) is warns
+    assert ("threshold" in hardly_right(proposal)) is warns
 
 
 @pytest.mark.parametrize(
@@ -205,8 +202,8 @@ def test_a_model_behind_the_rule_is_warned_of(rule: float, series: bool, step: s
     found = tuple(one.model_copy(update={"figure": figures.get(one.name, one.figure)}) for one in tried.trial.tried)
     hourly = Series(every_hours=1.0, entities=1) if series else None
     proposal = replace(tried, trial=replace(tried.trial, tried=found), series=hourly)
-    assert bool(proposal.behind_rule) is bool(step)
-    assert step in proposal.behind_rule
+    assert bool(behind_rule(proposal)) is bool(step)
+    assert step in behind_rule(proposal)
 
 
 @pytest.mark.parametrize("season", SEASONS)

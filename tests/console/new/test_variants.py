@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from millrace.console.new.proposal import Proposal
+from millrace.console.new.remarks import remarks
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, Writer, as_file, proposed
 from tests.console.new.test_columns import local
@@ -244,15 +245,8 @@ def _said(found: Proposal) -> list[str]:
     guesses = {
         what: (getattr(one.value, "name", one.value), one.reason, *one.others) for what, one in found.guesses.items()
     }
-    return [
-        *(f"{what}: {'; '.join(map(str, words))}" for what, words in guesses.items()),
-        *(f"no feature: {one.name}: {one.reason}" for one in found.no_features),
-        *(f"not in the contract: {one.name}: {one.reason}" for one in found.not_in_contract),
-        f"accepted {found.accepted.num_rows}, refused {len(found.refused)}",
-        *(f"{found.place(row.line or 0)}: {row.detail}" for row in found.refused[:3]),
-        *found.notes,
-        *found.rehearsal.skipped,
-    ]
+    return [*(f"{what}: {'; '.join(map(str, words))}" for what, words in guesses.items()),
+            *(f"no feature: {one.name}: {one.reason}" for one in found.features.others), *remarks(found)]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
