@@ -2,8 +2,6 @@
 
 A person's own one, as `millrace new` writes it, has none, and no model card yet; it may lie beside them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from millrace.workload.load import workload_folders

@@ -1,4 +1,4 @@
-"""Those who ask: a program that uses a workload's REST API with signatures, and callers who ask all the time."""
+"""Who asks: a person who types a command, a program with signatures, and callers who ask all the time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from typer.testing import CliRunner
 
+from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.decisions.record import Decision
+from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 
 
@@ -81,3 +85,16 @@ def create_caller(cloud: LocalCloud, names: WorkloadNames) -> Caller:
     given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="till-1")["Credentials"]
     keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
     return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
+
+
+def typed(*words: str) -> Any:
+    """What the command prints with --json; None if it is nothing."""
+    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def recorded(cloud: LocalCloud, names: WorkloadNames) -> tuple[Decision, ...]:
+    """All decisions that are in the lake."""
+    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
+    return read_days(s3, lake, names.workload, list(stored_days(s3, lake, names.workload))).decisions

@@ -11,9 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.names import WorkloadNames
 from millrace.state.climbing import Climbing
@@ -21,13 +19,13 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import create_caller, declare_api
+from tests.end_to_end.callers import create_caller, declare_api, typed
 from tests.registered import register, tell
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("2031-01-10T08:00:00+00:00")
 """Years after the machine's own time: what a function decides bears the time of the cloud, and no other."""
-KNOWN, REQUESTS, DAY = 11_500, 100, 48
+KNOWN, REQUESTS, DAY = 11_500, 40, 48
 REST_S = 300.0
 NEVER = "cron(0 7 1 1 ? 2199)"
 POLICY = """
@@ -54,14 +52,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
         yield cloud
 
 
-def types(*words: str) -> Any:
-    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout) if done.stdout else None
-
-
 def status(number: str) -> str:
-    return next(one["status"] for one in types("versions") if one["version"] == number)
+    return next(one["status"] for one in typed("versions") if one["version"] == number)
 
 
 def pointers(cloud: LocalCloud) -> Pointers:
@@ -110,7 +102,7 @@ def looks(cloud: LocalCloud) -> None:
 
 
 def ended(event: str) -> str:
-    found = [one for one in types("audit", "list") if one["event"] == event]
+    found = [one for one in typed("audit", "list") if one["event"] == event]
     return str(found[0]["details"]["because"])
 
 
@@ -146,7 +138,7 @@ def test_a_share_of_the_requests_decides(cloud: LocalCloud) -> None:
 
     # While version 5 answers a share, version 1 is brought back: the canary ends at once.
     comes(cloud, "5")
-    assert types("rollback", "--reason", "bad on holidays", "--wait") is not None
+    assert typed("rollback", "--reason", "bad on holidays", "--wait") is not None
     cloud.wait(timeout_s=REST_S)
     assert (live(cloud), pointers(cloud).canary, status("5")) == ("1", None, "registered")
     table = StateTable(cloud.client("dynamodb"), NAMES)

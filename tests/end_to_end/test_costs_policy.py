@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from typer.testing import CliRunner
 
 from millrace.aws.objects import read_object
 from millrace.console.cli.app import app
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.decisions.store import read_days, stored_days
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.policy import Costs
 from tests.electricity import changed_electricity, drop
+from tests.end_to_end.callers import recorded, typed
 from tests.end_to_end.test_decision_policy import ASKED, CLOCK, KNOWN, NAMES, SAMPLE, predict
 
 pytestmark = pytest.mark.night("by day both roads act alike by a cost, and a policy of a promised error is lived")
@@ -54,8 +53,7 @@ def test_the_cheaper_answer_acts_where_it_costs_less_than_a_person(cloud: LocalC
     assert any(one["value"] == 1 and one["confidence"] < 0.5 for one in said), "it costs more to miss it"
     # A file's rows are answered by another process, as a table.
     drop(cloud, "scoring/asked", pq.read_table(SAMPLE).slice(KNOWN, ASKED).drop_columns(["class"]))
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    kept = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
+    kept = recorded(cloud, NAMES)
     by_source = {
         source: sorted((one for one in kept if one.source == source), key=lambda one: one.event_time)
         for source in ("api", "batch")
@@ -73,8 +71,7 @@ def test_people_see_what_the_policy_saves(cloud: LocalCloud, tmp_path: Path) -> 
     assert costs is not None
     assert costs.by_policy.expected < min(costs.all_automated.expected, costs.all_reviewed)
     assert costs.all_reviewed == 1500
-    status = CliRunner().invoke(app, ["status", "--json"], catch_exceptions=False)
-    assert json.loads(status.stdout)[0]["automated"] == "up to an expected cost of 1.5 EUR"
+    assert typed("status")[0]["automated"] == "up to an expected cost of 1.5 EUR"
     done = CliRunner().invoke(app, ["report", "--output", str(tmp_path / "report.html")], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert "cost of 1,000 rows, EUR" in (tmp_path / "report.html").read_text()

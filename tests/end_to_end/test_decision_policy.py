@@ -11,19 +11,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.replay import archived
 from millrace.decisions.standing import CACHED_S
-from millrace.decisions.store import LocatedDecision, read_days, stored_days
+from millrace.decisions.store import LocatedDecision, read_days
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.state.versions import KeptPromise
 from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.end_to_end.callers import recorded, typed
 from tests.localcloud.waiting import until
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -71,9 +70,7 @@ def test_sure_answers_act_and_the_others_go_to_a_person(cloud: LocalCloud) -> No
         if one["reason"] in ("sure", "unsure"):
             assert (one["confidence"] >= threshold) is (one["reason"] == "sure")
     cloud.wait(timeout_s=REST_S)
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    days = list(stored_days(s3, lake, NAMES.workload))
-    stored = {one.id: one for one in read_days(s3, lake, NAMES.workload, days).decisions}
+    stored = {one.id: one for one in recorded(cloud, NAMES)}
     assert {name: (one.action, one.reason) for name, one in stored.items()} == {
         one["id"]: (one["action"], one["reason"]) for one in said
     }
@@ -84,8 +81,7 @@ def test_a_file_leads_to_the_same_actions_as_requests(cloud: LocalCloud) -> None
     """The held-out share is the same rows too."""
     asked = predict(cloud, "beside")
     drop(cloud, "scoring/asked", pq.read_table(SAMPLE).slice(KNOWN, ASKED).drop_columns(["class"]))
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    found = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
+    found = recorded(cloud, NAMES)
     batch = sorted((one for one in found if one.source == "batch"), key=lambda one: one.event_time)
     assert len(batch) == ASKED
     assert all((one.value is None) is (one.reason == "held_out") for one in batch)
@@ -121,21 +117,16 @@ def test_a_row_unlike_the_training_rows_goes_to_a_person_however_it_comes(cloud:
 
 
 def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:
-    def runs(*words: str) -> Any:
-        done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return json.loads(done.stdout)
-
     def reasons(call: str) -> set[str]:
         cloud.move_clock(cloud.now() + timedelta(seconds=CACHED_S + 1))  # what was read of the switch is older
         return {one["reason"] for one in predict(cloud, call, 20)} - {"held_out"}
 
-    assert runs("automate", "--pause", "--reason", "complaints")["paused"] is True
+    assert typed("automate", "--pause", "--reason", "complaints")["paused"] is True
     assert reasons("paused") == {"paused"}
-    assert "complaints" in runs("status")[0]["automated"]
-    assert runs("automate", "--resume")["paused"] is False
+    assert "complaints" in typed("status")[0]["automated"]
+    assert typed("automate", "--resume")["paused"] is False
     assert "paused" not in reasons("resumed")
-    assert [one["event"] for one in runs("audit", "list", "--limit", "2")] == [
+    assert [one["event"] for one in typed("audit", "list", "--limit", "2")] == [
         "automation.resumed",
         "automation.paused",
     ]
@@ -153,10 +144,8 @@ def test_late_labels_move_the_confidence_from_which_answers_act(cloud: LocalClou
     kept = KeptPromise.find(table, live.version)
     assert kept is not None
     assert kept.threshold != float(live.automate_from)
-    status = CliRunner().invoke(app, ["status", "--json"], catch_exceptions=False)
-    assert json.loads(status.stdout)[0]["automated"] == f"from a confidence of {kept.threshold:.3f} on"
-    done = CliRunner().invoke(app, ["audit", "list", "--json"], catch_exceptions=False)
-    (moved,) = [one for one in json.loads(done.stdout) if one["event"] == "automation.moved"]
+    assert typed("status")[0]["automated"] == f"from a confidence of {kept.threshold:.3f} on"
+    (moved,) = [one for one in typed("audit", "list") if one["event"] == "automation.moved"]
     assert moved["details"]["threshold"] == kept.threshold
     assert moved["details"]["learnt"] > WEEK / 2
 

@@ -25,13 +25,12 @@ from millrace.contract.kinds import as_json
 from millrace.decisions.portion import ROWS, send
 from millrace.decisions.record import Decision
 from millrace.decisions.standing import CACHED_S
-from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import Caller, declare_api
+from tests.end_to_end.callers import Caller, declare_api, recorded, typed
 from tests.end_to_end.conftest import REST_S, Witness
 from tests.localcloud.waiting import until
 from tests.receiver import Receiver, listening
@@ -80,12 +79,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Itera
         yield cloud
 
 
-def stored(cloud: LocalCloud) -> list[Decision]:
-    """The decisions in the lake."""
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    return list(read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions)
-
-
 def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
     """Rows behind those that the live version knows."""
     found = pq.read_table(SAMPLE).slice(KNOWN + first, count).drop_columns(["class"]).to_pylist()
@@ -121,7 +114,7 @@ def test_each_decision_acts_once_where_it_is_wanted(cloud: LocalCloud, receiver:
     assert receiver.acted.keys() == wanted["automated"]
     assert receiver.refused == 0
     by_id = {one["id"]: one for one in said}
-    kept = {one.id: one for one in stored(cloud)}
+    kept = {one.id: one for one in recorded(cloud, NAMES)}
     for name, document in receiver.acted.items():
         assert document["answer"]["value"] == by_id[name]["value"] == kept[name].value
         assert (document["action"], document["model_version"]) == ("automated", by_id[name]["model_version"])
@@ -144,13 +137,13 @@ def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud:
     """Its queue is made only now: nobody has sent anything again by hand."""
     cloud.client("sqs").create_queue(QueueName="not-there")
     cloud.wait(timeout_s=REST_S)
-    automated = {one.id for one in stored(cloud) if one.action == "automated"}
+    automated = {one.id for one in recorded(cloud, NAMES) if one.action == "automated"}
     assert {one["id"] for one in received(cloud, "not-there")} == automated
 
 
 def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: LocalCloud, receiver: Receiver) -> None:
     """Decided before the pause, and not taken yet."""
-    acts = next(one for one in stored(cloud) if one.action == "automated")
+    acts = next(one for one in recorded(cloud, NAMES) if one.action == "automated")
     late = [replace(acts, id=f"late-{number}") for number in range(3)]
     state = StateTable(cloud.client("dynamodb"), NAMES)
     Automation(is_paused=True, reason="complaints", by="ann", since=CLOCK).put(state)
@@ -186,7 +179,7 @@ def test_the_rows_of_a_file_act_as_requests_do(cloud: LocalCloud, receiver: Rece
     """More rows than a message refers to: each message is read by each consumer's own function."""
     known, many = set(receiver.acted), pq.read_table(SAMPLE).slice(KNOWN, ROWS + 100).drop_columns(["class"])
     drop(cloud, "scoring/asked", many)
-    found = [one for one in stored(cloud) if one.source == "batch"]
+    found = [one for one in recorded(cloud, NAMES) if one.source == "batch"]
     assert len(found) == len(many)
     automated = {one.id: one for one in found if one.action == "automated"}
     assert receiver.acted.keys() - known == automated.keys()
@@ -200,7 +193,7 @@ def test_the_rows_of_a_file_act_as_requests_do(cloud: LocalCloud, receiver: Rece
 def kept(cloud: LocalCloud, source: str) -> dict[str, Decision]:
     """The decisions in the lake that came so, by their ids."""
     cloud.wait(timeout_s=REST_S)
-    return {one.id: one for one in stored(cloud) if one.source == source}
+    return {one.id: one for one in recorded(cloud, NAMES) if one.source == source}
 
 
 def check_answered(cloud: LocalCloud, decisions: dict[str, Any], source: str) -> None:
@@ -208,9 +201,7 @@ def check_answered(cloud: LocalCloud, decisions: dict[str, Any], source: str) ->
     assert {(one.source, one.model_version, one.fallback) for one in decisions.values()} == {(source, "1", False)}
     assert all(one.value in (0, 1) and 0.5 <= one.output["confidence"] <= 1 for one in decisions.values())
     name = next(iter(decisions))
-    told = CliRunner().invoke(app, ["why", name, "--json"], catch_exceptions=False)
-    assert told.exit_code == 0, told.output
-    links = {one["what"]: one for one in json.loads(told.stdout)}
+    links = {one["what"]: one for one in typed("why", name)}
     assert links["decision"]["identity"] == name
     assert {one["state"] for one in links.values()} <= {"checked", "recorded"}
     assert "/training/known.parquet" in links["drop"]["identity"]

@@ -14,18 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.executions import executions
 from millrace.console.queries.reviews import list_waiting
-from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.end_to_end.callers import recorded, typed
 from tests.localcloud.waiting import until
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -61,19 +59,13 @@ def predict(cloud: LocalCloud, call: str, rows: pa.Table) -> list[dict[str, Any]
     return said
 
 
-def runs(*words: str) -> Any:
-    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
-
-
 def judge(cloud: LocalCloud, rows: pa.Table, name: str, *, days: int) -> None:
     """The labels of the rows come, a person accepts those that are held, and the monitor runs by its schedule."""
     cloud.wait(timeout_s=REST_S)  # until the decisions are stored
     drop(cloud, f"labels/{name}", rows.select(["timestamp", "class"]))
-    for one in [each for each in runs("labels") if each["status"] == "waiting"]:
+    for one in [each for each in typed("labels") if each["status"] == "waiting"]:
         assert "contradict answers" in one["because"] or "of no known decision" in one["because"]
-        runs("labels", "--accept", one["drop"], "--reason", "the world has turned")
+        typed("labels", "--accept", one["drop"], "--reason", "the world has turned")
         cloud.wait(timeout_s=REST_S)
     cloud.move_clock(CLOCK + timedelta(days=days))
     cloud.wait(timeout_s=REST_S)
@@ -90,8 +82,8 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
     asked = rows_of(0)
     turned = pc.subtract(pa.scalar(1, asked["class"].type), asked["class"])
     judge(cloud, asked.set_column(asked.column_names.index("class"), "class", turned), "against", days=15)
-    assert "naive rule answers" in runs("status")[0]["automated"]
-    (on,) = [one for one in runs("audit", "list") if one["event"].startswith("floor.")]
+    assert "naive rule answers" in typed("status")[0]["automated"]
+    (on,) = [one for one in typed("audit", "list") if one["event"].startswith("floor.")]
     assert (on["event"], on["details"]["below"]) == ("floor.on", True)
     assert on["details"]["own"] > on["details"]["rule"]
     assert "below-floor" in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
@@ -106,9 +98,7 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
         assert (one["action"], one["fallback"], one["answered_by"]) == ("fallback", True, "rule")
         assert one["model_version"] is None
     drop(cloud, "scoring/file", rows_of(2, 9).slice(8 * 48).drop_columns(["class"]))
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    stored = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
-    kept = [one for one in stored if one.id.startswith("second-") or one.source == "batch"]
+    kept = [one for one in recorded(cloud, NAMES) if one.id.startswith("second-") or one.source == "batch"]
     assert len(kept) == len(said) + 48
     for decision in kept:
         assert (decision.reason, decision.answered_by, decision.output) == ("below_floor", "rule", rule)
@@ -119,9 +109,9 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
     # On the labels as they were the version is better again.
     judge(cloud, rows_of(2, 9), "for", days=35)
 
-    assert runs("status")[0]["automated"] == "every answer within the policy's bounds"
+    assert typed("status")[0]["automated"] == "every answer within the policy's bounds"
     until(lambda: {one["reason"] for one in predict(cloud, f"c-{next(calls)}", rows_of(0, 1))} == {"within_bounds"})
-    found = [one["event"] for one in runs("audit", "list") if one["event"].startswith("floor.")]
+    found = [one["event"] for one in typed("audit", "list") if one["event"].startswith("floor.")]
     assert sorted(found) == ["floor.off", "floor.on"]
     assert "below-floor" not in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
 
@@ -140,8 +130,8 @@ def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(clo
     assert (refused["reason"], refused["evidence"]["drifted_labels"]) == ("drifted_labels", 0)
     since = datetime.fromisoformat(refused["evidence"]["drifted_since"])
     assert since.replace(tzinfo=None) - asked["timestamp"][0].as_py() < timedelta(days=7)
-    assert runs("status")[0]["automated"].endswith("until labels decide")
-    (on,) = [one for one in runs("audit", "list") if one["event"] == "floor.on" and not one["details"]["labels"]]
+    assert typed("status")[0]["automated"].endswith("until labels decide")
+    (on,) = [one for one in typed("audit", "list") if one["event"] == "floor.on" and not one["details"]["labels"]]
     assert on["actor"] == "guard"
     calls = iter(range(1000))
     until(lambda: {one["reason"] for one in predict(cloud, f"d-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
@@ -150,7 +140,7 @@ def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(clo
 
     judge(cloud, asked, "decisive", days=66)
 
-    assert not runs("status")[0]["automated"].endswith("until labels decide")
+    assert not typed("status")[0]["automated"].endswith("until labels decide")
     accepted = guarded("retrain.accepted")[-1]
     assert accepted["evidence"]["drifted_labels"] >= 140
     assert accepted["evidence"]["drifted_since"] == refused["evidence"]["drifted_since"]
@@ -175,7 +165,7 @@ def test_a_retraining_by_schedule_is_accepted_and_its_model_judged(cloud: LocalC
 
 def guarded(event: str) -> list[dict[str, Any]]:
     """What the guard has decided, in order of time."""
-    found = [one["details"] for one in runs("audit", "list") if one["event"] == event]
+    found = [one["details"] for one in typed("audit", "list") if one["event"] == event]
     return sorted(found, key=lambda one: str(one["evidence"]["as_of"]))
 
 

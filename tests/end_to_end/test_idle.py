@@ -12,16 +12,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 from millrace.aws.endpoints import find_endpoint
-from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.messages.audit import AuditEvent, EndpointStarted
 from millrace.names import VARIANT, WorkloadNames
 from millrace.state import audit
 from millrace.state.audit import Record
 from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.end_to_end.callers import typed
 from tests.end_to_end.test_sweep import sweeping
 from tests.mails import mails
 
@@ -84,12 +83,6 @@ def releases(cloud: LocalCloud) -> list[str]:
 def records(cloud: LocalCloud, event: AuditEvent) -> list[Record]:
     found = audit.read(cloud.client("dynamodb"), table=PLATFORM.audit_table, workload=NAMES.workload)
     return [one for one in found if one.event == event]
-
-
-def typed(*words: str) -> Any:
-    done = CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
 
 
 def in_alarm(cloud: LocalCloud) -> list[str]:

@@ -18,16 +18,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 from millrace.client import Client
-from millrace.console.cli.app import app
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from millrace.console.queries.decisions import explain_decision
 from millrace.console.queries.lineage import trace
 from millrace.names import WorkloadNames
-from tests.documentation.pages import typed
+from tests.documentation import pages
+from tests.end_to_end.callers import typed
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -37,6 +36,7 @@ KNOWN, LIVE = 70 * 48, 14 * 48
 CLOCK = datetime.fromisoformat("1996-07-31T08:00:00+00:00")
 REST_S = 300.0
 NAMES = WorkloadNames(platform=PLATFORM, workload="market")
+OWN = ("--workload", "market")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +118,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         began = time.monotonic()
         asked = ["new", "market", "--from", str(folder / "market.csv.gz"), "--build", str(folder), "--label", "Trend"]
         asked += ["--minutes", "0"]
-        done = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        said = json.loads(done.stdout)
+        said = typed(*asked)
         # A team with ten labels a day waits for no 168 of them.
         declared = folder / "workloads" / "market" / "workload.yaml"
         few = "  minimum_drifted_labels: 30\n  minimum_new_labels:"
@@ -231,8 +229,8 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
     swapped = {row["Half hour"]: "down" if row["Trend"] == "up" else "up" for row in rows[:: 48 // 12]}
     lines = ["Half hour;Trend", *(f"{as_written(at)};{trend}" for at, trend in swapped.items())]
     own.put("labels", "swapped.csv", "\n".join(lines).encode())
-    for held in [one for one in _typed("labels") if one["status"] == "waiting"]:
-        _typed("labels", "--accept", held["drop"], "--reason", "the world has turned")
+    for held in [one for one in typed("labels", *OWN) if one["status"] == "waiting"]:
+        typed("labels", "--accept", held["drop"], "--reason", "the world has turned", *OWN)
         own.cloud.wait(timeout_s=REST_S)
     own.cloud.move_clock(datetime.fromisoformat("1996-08-12T06:00:30+00:00"))
     own.cloud.wait(timeout_s=REST_S)
@@ -246,12 +244,6 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
     assert trained["snapshot"]["answer"]["joined"] == LIVE + len(swapped), "late labels become training rows"
 
 
-def _typed(*words: str) -> Any:
-    done = CliRunner().invoke(app, [*words, "--workload", "market", "--json"], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
-
-
 @pytest.mark.night("by day the first model of such a file goes live by the same commands")
 def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
     """In an empty folder, line by line; between the drops and the question a person waits."""
@@ -260,7 +252,7 @@ def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow([*list(rows[0])[:-1], "outcome"])
         writer.writerows(row.values() for row in rows)
-    *lines, question = typed("millrace new mine")
+    *lines, question = pages.typed("millrace new mine")
     elsewhere = {"MILLRACE_WORKLOADS": str(tmp_path / "workloads")}
     environment = {**os.environ, **elsewhere, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 

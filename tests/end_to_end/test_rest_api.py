@@ -16,10 +16,9 @@ from millrace.console.demo.electricity import STORY
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
-from millrace.decisions.store import read_days, stored_days
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi
-from tests.end_to_end.callers import Caller, create_caller, declare_api
+from tests.end_to_end.callers import Caller, create_caller, declare_api, recorded
 from tests.end_to_end.conftest import REST_S, control
 
 pytestmark = pytest.mark.night("by day the function and the local cloud's REST APIs are tested by themselves")
@@ -55,9 +54,7 @@ def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
 def kept(cloud: LocalCloud) -> dict[str, Any]:
     """The decisions in the lake by their ids."""
     cloud.wait(timeout_s=REST_S)
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    days = list(stored_days(s3, lake, NAMES.workload))
-    return {one.id: one for one in read_days(s3, lake, NAMES.workload, days).decisions}
+    return {one.id: one for one in recorded(cloud, NAMES)}
 
 
 def is_of(schema: str, said: object) -> bool:

@@ -15,11 +15,10 @@ import pytest
 
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.contract.kinds import as_json
-from millrace.decisions.store import read_days, stored_days
 from millrace.names import VARIANT
 from tests.climbing import NAMES, NEVER, live, shown
 from tests.electricity import REST_S, SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import Caller, create_caller, declare_api, meanwhile
+from tests.end_to_end.callers import Caller, create_caller, declare_api, meanwhile, recorded
 from tests.localcloud.waiting import until
 from tests.registered import register, tell
 
@@ -178,7 +177,6 @@ def test_no_call_fails_while_instances_come_and_go_and_versions_change(cloud: Lo
 
     # The live version has answered in the canary's place nowhere, and each call has become one decision.
     cloud.wait(timeout_s=REST_S)
-    s3, lake = cloud.client("s3"), NAMES.platform.bucket("lake")
-    kept = read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
+    kept = recorded(cloud, NAMES)
     assert {one.model_version for one in kept if one.phase == "canary"} == {"2"}
     assert len(kept) == len(load.told)

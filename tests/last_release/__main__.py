@@ -2,8 +2,6 @@
 
 A local cloud lives through fourteen months and is torn down, so that every machine has run."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

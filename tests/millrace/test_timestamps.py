@@ -1,7 +1,5 @@
 """Moments: one text each, in the order of time."""
 
-from __future__ import annotations
-
 import pytest
 
 from millrace.timestamps import format_utc, month, next_month, parse_utc

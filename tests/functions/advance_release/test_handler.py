@@ -1,7 +1,5 @@
 """The conclusion: pointers by compare-and-set, the package approved."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import boto3

@@ -1,7 +1,5 @@
 """The stream of the audit table becomes the chain of each workload."""
 
-from __future__ import annotations
-
 import json
 from copy import deepcopy
 from itertools import count

@@ -1,7 +1,5 @@
 """The budget function: one training at a time, within the month's money."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

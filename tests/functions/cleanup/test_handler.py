@@ -1,7 +1,5 @@
 """The closing function: what an execution held is free after its end."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

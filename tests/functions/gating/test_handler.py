@@ -1,7 +1,5 @@
 """The gating function: the report of the run against the workload's gates, and a record of it."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

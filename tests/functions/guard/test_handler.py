@@ -1,7 +1,5 @@
 """The guard: driven by a real alarm event, with the labels' table as Iceberg leaves it in Glue."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sys

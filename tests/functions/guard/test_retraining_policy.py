@@ -1,7 +1,5 @@
 """The guard's decision, every objection seen, and two years of alarms; of guards at once: tests/functions/guard."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 

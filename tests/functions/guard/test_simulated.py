@@ -1,7 +1,5 @@
 """The guard starts the retrainings that a simulation of the same declaration starts, request by request."""
 
-from __future__ import annotations
-
 import itertools
 import sys
 from dataclasses import replace

@@ -529,3 +529,11 @@ def test_a_message_of_several_drops_is_as_good_as_one_each(states: Any, wide: An
     url = boto3.client("sqs").get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
     (message,) = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
     assert message["Body"] == "{}"
+
+
+def test_drops_that_may_name_images_go_alone(
+    states: Any, load: Any, event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_HAS_IMAGES", "True")
+    load("intake")({"Records": records_of(event, "a", "b")})
+    assert drops_in(states) == [["a"], ["b"]]

@@ -1,7 +1,5 @@
 """A look at a version that answers copies: whatever its endpoint does, it only shows in what is known of it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

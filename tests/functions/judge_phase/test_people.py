@@ -1,7 +1,5 @@
 """What people are asked while a version stands on the phase `assisted`, and what of their answers counts."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

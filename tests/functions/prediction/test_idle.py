@@ -117,3 +117,12 @@ def test_a_bus_that_is_away_leaves_it_to_the_next_request(start: Any, state: Sta
     found = Asleep.find(state)
     assert found is not None
     assert found.asked is None
+
+
+def test_without_a_fallback_the_caller_is_told_when_to_come_again(start: Any, state: StateTable, wanted: Any) -> None:
+    predict = start(idle=True, fallback=False)
+    sleep(state)
+    answer = predict(request("prediction_http"))
+    assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "endpoint starts")
+    assert answer["headers"]["retry-after"] == "300"
+    assert len(wanted()) == 1

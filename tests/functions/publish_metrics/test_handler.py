@@ -15,6 +15,7 @@ from millrace.decisions.review import ReviewAnswer, label_item
 from millrace.functions.publish_metrics.metrics import metrics_of, staying
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.messages.monitor import (
+    ConceptReport,
     ErrorReport,
     FloorDay,
     FloorFound,
@@ -26,7 +27,7 @@ from millrace.messages.monitor import (
 from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
 from millrace.state.reviews import ReviewQueue
-from millrace.state.versions import ChangeStarts, FloorState, KeptPromise
+from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
 from millrace.workload.policy import Floor, Policy
 from tests.alarm import put_alarm
 
@@ -225,25 +226,6 @@ def test_the_guard_is_asked_again_while_an_alarm_stays(
     assert tuple(answer["alarms"]) == (("millrace-local-electricity-input-drift",) if asks else ())
 
 
-def test_an_alarm_that_is_added_is_published_and_asks_the_guard_again(
-    unlabelled: str, publish: Callable[[MonitorReport], dict[str, Any]]
-) -> None:
-    """One line in the table: its figure is in the answer and a metric, and its alarm is looked at."""
-    alarm(unlabelled, "ALARM")
-    late = report(0.4, None)
-    answer = publish(late.model_copy(update={"windows": (few_labels(late.windows[0]),)}))
-    assert answer["ratios"].items() >= {"input-drift": 0.4, "error": None, unlabelled: 1.5}.items()
-    assert (answer["ask_guard"], answer["alarms"]) == (True, [f"millrace-local-electricity-{unlabelled}"])
-    (metric,) = boto3.client("cloudwatch").list_metrics(Namespace="Millrace/local", MetricName="Unlabelled")["Metrics"]
-    assert metric["Dimensions"] == [{"Name": "Workload", "Value": "electricity"}]
-
-
-def few_labels(window: WindowReport) -> WindowReport:
-    """A quarter of the decisions has a label."""
-    assert window.error is not None
-    return window.model_copy(update={"error": window.error.model_copy(update={"labelled": 84})})
-
-
 @pytest.fixture
 def doubting(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
     """The function of a workload whose people look at labels that the model contradicts."""
@@ -279,3 +261,8 @@ def test_people_are_asked_about_the_first_labels_that_no_person_gave(
     assert {item.id for item in queue.waiting(most=9, now=RUN_AT)} == {"b", "c"}, (
         "a confirmed label is not asked about again"
     )
+
+
+def test_the_level_of_an_error_is_kept(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
+    publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
+    assert ConceptLevel.find(aws.state, "1") == ConceptLevel(version="1", level=0.1, as_of=RUN_AT)

@@ -1,7 +1,5 @@
 """The function that pulls: it copies what the other stage has signed and released, and nothing else."""
 
-from __future__ import annotations
-
 import gzip
 from dataclasses import replace
 

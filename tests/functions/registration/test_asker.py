@@ -1,7 +1,5 @@
 """Who asked for a training is who called, whatever the input of the run says."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """The registration function: one version per run, its digests checked and kept."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The smoke test: the challenger speaks HTTP, right or wrong."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

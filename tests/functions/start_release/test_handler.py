@@ -1,7 +1,5 @@
 """The opening function: lease, package, what stands."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from datetime import timedelta

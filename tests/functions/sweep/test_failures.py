@@ -1,7 +1,5 @@
 """A failed execution whose status event never came is told by the sweep; one that was told is not told again."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The sweep: what no running execution holds is free, whatever was lost on the way."""
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

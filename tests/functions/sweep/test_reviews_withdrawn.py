@@ -1,7 +1,5 @@
 """The sweep asks nobody any more about a version that has left the phase `assisted`."""
 
-from __future__ import annotations
-
 import shutil
 from datetime import timedelta
 

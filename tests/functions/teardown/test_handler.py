@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -196,3 +197,31 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
         "transform job scores",
     ]
     assert sagemaker.stopped == ["search", "ours", "drift", "scores"]
+
+
+def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, load, event):
+    events, scheduler, machine = boto3.client("events"), boto3.client("scheduler"), aws.names.machine_arn("train")
+    bus = aws.names.platform.bus
+    events.create_event_bus(Name=bus)
+    wanted = {("default", "drop"): aws.names.queue_arn("drops"), (bus, "first"): machine, (bus, "cleanup"): f"{ROLE}/f"}
+    for (where, rule), target in wanted.items():
+        events.put_rule(Name=rule, EventBusName=where, EventPattern=json.dumps({"source": ["millrace"]}))
+        events.put_targets(Rule=rule, EventBusName=where, Targets=[{"Id": "target", "Arn": target}])
+    whole = {
+        "ScheduleExpression": "cron(0 6 1 * ? *)",
+        "ScheduleExpressionTimezone": "UTC",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/k",
+    }
+    for name, target in (("train", machine), ("v2-train", machine.replace("electricity", "electricity-v2"))):
+        at = {"Arn": target, "RoleArn": f"{ROLE}/s", "Input": '{"cause": "x"}'}
+        scheduler.create_schedule(Name=f"{aws.names.prefix}-{name}", Target=at, **whole)
+    assert until_nothing(load("teardown"), event, "starters") == 1
+    states = {rule: events.describe_rule(Name=rule, EventBusName=where)["State"] for where, rule in wanted}
+    assert states == {"drop": "DISABLED", "first": "DISABLED", "cleanup": "ENABLED"}
+    after = scheduler.get_schedule(Name=f"{aws.names.prefix}-train")
+    assert after["State"] == "DISABLED"
+    assert {name: after[name] for name in whole} == whole, "an update that does not name a setting loses it"
+    target = {"Arn": machine, "RoleArn": f"{ROLE}/s", "Input": '{"cause": "x"}'}
+    assert {name: after["Target"][name] for name in target} == target
+    assert scheduler.get_schedule(Name=f"{aws.names.prefix}-v2-train")["State"] == "ENABLED"

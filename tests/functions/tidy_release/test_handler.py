@@ -1,7 +1,5 @@
 """After a release: the champion's and the previous version's models stay, older ones and their configurations go."""
 
-from __future__ import annotations
-
 import pytest
 
 from millrace.state.pointers import Pointers, Version

@@ -1,7 +1,5 @@
 """The tracking function: two events, one MLflow run, in a file."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 from concurrent.futures import ThreadPoolExecutor, wait

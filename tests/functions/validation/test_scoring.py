@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,16 +140,6 @@ def test_every_row_is_in_a_shard_or_in_quarantine(score: Score) -> None:
 
 
 @pytest.mark.usefixtures("champion")
-def test_the_bad_record_is_kept_with_its_place_and_reason(score: Score) -> None:
-    score(land(week()))
-    (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE])).to_pylist()
-    assert (row["line"], row["reason"]) == (102, "range")
-    assert "17.5" in row["detail"]
-    assert json.loads(row["raw"])["nswdemand"] == 17.5
-    assert row["quarantined_at"].replace(tzinfo=UTC) == datetime(1997, 1, 1, 8, 0, 12, tzinfo=UTC)
-
-
-@pytest.mark.usefixtures("champion")
 def test_a_row_of_the_far_future_is_refused_as_in_a_request(score: Score) -> None:
     """The drop came in January 1997."""
     head, first, second, *_ = week().decode().split("\n")
@@ -175,29 +164,6 @@ def test_without_a_champion_the_drop_is_held_and_not_read(score: Score) -> None:
     answer = score({"bucket": LANDING, "key": "electricity/scoring/never.csv"})
     assert (answer["outcome"], answer["parsed"], answer["rejected"]) == ("held", [], [])
     assert lake() == {}
-
-
-@pytest.mark.usefixtures("champion")
-def test_what_holds_no_rows_is_quarantined_whole(score: Score) -> None:
-    answer = score(land(b"\x1f\x8b rubbish"))
-    assert (answer["outcome"], reason_of(answer)) == ("rejected", "corrupt")
-    assert list(lake()) == [QUARANTINE.replace("refused", "drop")]
-
-
-@pytest.mark.usefixtures("champion")
-def test_a_drop_above_the_limit_is_refused_before_it_is_read(score: Score) -> None:
-    (rejected,) = score(land(bytes(2**20 + 1)))["rejected"]
-    assert (rejected["reason"], rejected["source_digest"]) == ("too_large", "")
-    (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE.replace("refused", "drop")])).to_pylist()
-    assert row["detail"] == "expected 1048576 bytes at most, got 1048577"
-
-
-@pytest.mark.usefixtures("champion")
-@pytest.mark.parametrize(
-    "gone", [{"version_id": "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"}, {"key": "electricity/scoring/x"}]
-)
-def test_an_object_that_is_gone_is_rejected(score: Score, gone: dict[str, str]) -> None:
-    assert reason_of(score(land(week()) | {"version_id": ""} | gone)) == "missing"
 
 
 @pytest.mark.usefixtures("champion")

@@ -1,7 +1,5 @@
 """The check of Parameters against botocore's models: every machine passes it, planted mistakes do not."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """Where a release preflights its version, and what the job is given."""
 
-from __future__ import annotations
-
 from millrace.infra.machines import release
 from tests.infra.machines.contexts import states_before
 

@@ -1,7 +1,5 @@
 """What the release machine promises, read from its definition."""
 
-from __future__ import annotations
-
 import math
 from typing import get_args
 

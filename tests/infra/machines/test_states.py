@@ -1,7 +1,5 @@
 """What every machine's definition is checked for when it is built."""
 
-from __future__ import annotations
-
 import pytest
 
 from millrace.infra.machines import states

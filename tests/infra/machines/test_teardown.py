@@ -1,7 +1,5 @@
 """What the teardown machine promises, read from its definition."""
 
-from __future__ import annotations
-
 from millrace.infra.machines import teardown
 
 

@@ -1,7 +1,5 @@
 """What the training machine promises, read from its definition."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import fields

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -196,28 +193,6 @@ def test_the_answers_of_another_version_are_not_held_against_the_champion(prepar
     assert DRIFT.ratio(report) is not None
 
 
-def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
-    places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 2)
-    for path in (places.root / "processing" / "decisions").rglob("*.jsonl"):
-        path.write_text("no decision\n")
-    report = watched(places)
-    assert [window.decisions for window in report.windows] == [0, 0]
-    assert [window.input and window.input.ratio for window in report.windows] == [None, None]
-    assert (report.unreadable, report.judged, RATIO_ALARMS["error"].ratio(report)) == (2, 0, None)
-
-
-def test_as_a_process(prepare: Prepare) -> None:
-    places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 1)
-    environment = os.environ | {"MILLRACE_ML_ROOT": str(places.root)}
-    command = [sys.executable, "-m", "millrace.jobs.monitoring"]
-    assert subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode == 0
-    assert (places.root / "processing" / "report" / "report.json").is_file()
-    (places.root / "processing" / "baseline" / "baseline.json").write_text("{}")
-    failed = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, capture_output=True)
-    assert failed.returncode == 1
-    assert "baseline.json" in (places.root / "output" / "message").read_text()
-
-
 def test_a_baseline_that_was_not_approved_is_not_judged_by(prepare: Prepare) -> None:
     places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 1)
     request = places.input("config") / "request.json"
@@ -243,3 +218,13 @@ def test_the_version_is_held_against_the_rule_on_the_newest_labels(
     assert [one.day for one in found.days] == [f"1997-01-{day:02}" for day in range(8, 15)]
     assert found.own == pytest.approx(1 / wrong, abs=0.01)
     assert 0.3 < found.rule < 0.48
+
+
+def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
+    places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 2)
+    for path in (places.root / "processing" / "decisions").rglob("*.jsonl"):
+        path.write_text("no decision\n")
+    report = watched(places)
+    assert [window.decisions for window in report.windows] == [0, 0]
+    assert [window.input and window.input.ratio for window in report.windows] == [None, None]
+    assert (report.unreadable, report.judged, RATIO_ALARMS["error"].ratio(report)) == (2, 0, None)

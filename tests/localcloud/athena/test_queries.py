@@ -193,3 +193,14 @@ def test_a_time_with_a_zone_cannot_be_unloaded(queries: Queries) -> None:
 def test_now_is_by_the_clouds_clock(queries: Queries, cloud: Cloud) -> None:
     ((now, today, same),) = queries.rows("select now(), current_date, now() = current_timestamp")
     assert (str(now)[:10], today, same) == (f"{cloud.clock.now():%Y-%m-%d}", f"{cloud.clock.now():%Y-%m-%d}", "true")
+
+
+def test_a_query_is_stopped(queries: Queries) -> None:
+    numbers = "unnest(sequence(1, 100000))"
+    long = f"select count(*) from {numbers} as a(x) cross join {numbers} as b(y) where x * y % 7 = 0"
+    query = queries.athena.start_query_execution(QueryString=long, WorkGroup=queries.database)["QueryExecutionId"]
+    queries.athena.stop_query_execution(QueryExecutionId=query)
+    status = queries.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+    assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
+    with pytest.raises(ClientError, match="Final query state: CANCELLED"):
+        queries.athena.get_query_results(QueryExecutionId=query)

@@ -1,7 +1,5 @@
 """Change sets as clients use them; the CDK's command line does in `tests/localcloud/test_cdk_cli.py`."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

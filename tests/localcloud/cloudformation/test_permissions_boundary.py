@@ -1,7 +1,5 @@
 """A permissions boundary would bind every call of its role; the local cloud does not decide it, and says so."""
 
-from __future__ import annotations
-
 import json
 
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import copy
 import io
 import json
@@ -382,3 +380,16 @@ def test_the_name_of_what_a_deleted_stack_has_left_is_taken(stack, client, fresh
     client("cloudformation").create_stack(StackName=made.name, TemplateBody=body)
     assert made.status == "ROLLBACK_COMPLETE"
     assert "already" in made.failure.lower()
+
+
+def test_an_export_changes_with_its_stack(client, stack, fresh):
+    export = fresh("export")
+
+    def exporting(name):
+        outputs = {"Out": {"Value": {"Fn::GetAtt": ["Queue", "Arn"]}, "Export": {"Name": export}}}
+        return {"Resources": {"Queue": queue(name)}, "Outputs": outputs}
+
+    for name in (fresh("queue"), fresh("queue")):
+        assert stack(exporting(name)).failure is None
+        values = {one["Name"]: one["Value"] for one in client("cloudformation").list_exports()["Exports"]}
+        assert values[export].endswith(name)

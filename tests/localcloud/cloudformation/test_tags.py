@@ -1,7 +1,5 @@
 """Tags of a template are on what its stack makes, by each service's own API."""
 
-from __future__ import annotations
-
 import json
 
 TAG = {"Key": "millrace:component", "Value": "platform"}

@@ -1,7 +1,5 @@
 """The event history of the local cloud: who started an execution, by the keys of the call."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 

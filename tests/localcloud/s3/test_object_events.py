@@ -97,3 +97,15 @@ def test_an_object_that_would_use_up_the_memory_is_refused_at_a_part(
     with pytest.raises(ClientError, match="EntityTooLarge"):
         client("s3").upload_fileobj(io.BytesIO(bytes(11 * 2**20)), bucket, "large", Config=parts)
     assert events() == []
+
+
+def test_ids_differ_and_sequencers_grow(client: Any, told: Any) -> None:
+    bucket, events = told
+    for _ in range(3):
+        client("s3").put_object(Bucket=bucket, Key="same", Body=b"x")
+    told_events = sorted(events(), key=lambda event: event["detail"]["object"]["sequencer"])
+    assert len({event["id"] for event in told_events}) == 3
+    assert len({event["detail"]["object"]["sequencer"] for event in told_events}) == 3
+    versions = client("s3").list_object_versions(Bucket=bucket)["Versions"]
+    latest = next(version["VersionId"] for version in versions if version["IsLatest"])
+    assert told_events[-1]["detail"]["object"]["version-id"] == latest

@@ -22,7 +22,7 @@ from millrace.contract.rules.length import Length
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
-from millrace.contract.validate import Validator, unlisted, validate
+from millrace.contract.validate import Validator, unlisted, validate, wrong_row_count
 from tests.fuzz import examples
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -143,6 +143,8 @@ def test_too_few_good_rows_refuse_the_drop() -> None:
     result = validate(table_of(rows), table)
     assert result.accepted.num_rows == 0
     assert [row.reason for row in result.refused] == ["row_count", "row_count", "duplicate_key"]
+    exactly = replace(table, maximum_rows=3)
+    assert [wrong_row_count(rows, exactly) is None for rows in (2, 3, 4)] == [False, True, False]
 
 
 def test_zero_has_one_key_whatever_its_sign() -> None:

@@ -1,7 +1,5 @@
 """When two answers count as the same."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

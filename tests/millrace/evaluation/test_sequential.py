@@ -1,7 +1,5 @@
 """The bounds against all paths of coins and against the normal theory, and what plans and draws promise."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 from random import Random

@@ -1,7 +1,5 @@
 """People decide rows with and without the answer of a version on the phase `assisted`."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -1,7 +1,5 @@
 """The rules of a release."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

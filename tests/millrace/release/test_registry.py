@@ -1,7 +1,5 @@
 """The registry on moto."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import boto3

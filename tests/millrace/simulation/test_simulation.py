@@ -1,7 +1,5 @@
 """Policies on histories that are small enough to follow by hand, and the oracle against every possible course."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import asdict, replace
 

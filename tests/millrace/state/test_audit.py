@@ -1,7 +1,5 @@
 """The audit table: added, never changed, in the order of time."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import boto3

@@ -1,7 +1,5 @@
 """A month reserves no more than its budget."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """A lease has one holder at a time."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from millrace.state.leases import Leases

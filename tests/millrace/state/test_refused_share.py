@@ -1,7 +1,5 @@
 """The share of refused rows against the usual one."""
 
-from __future__ import annotations
-
 import pytest
 
 from millrace.state.refused_share import RefusedRows

@@ -1,7 +1,5 @@
 """Accepted retrainings are counted by month."""
 
-from __future__ import annotations
-
 from millrace.state.retraining import Retrainings
 from millrace.timestamps import parse_utc
 

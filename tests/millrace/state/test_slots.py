@@ -1,7 +1,5 @@
 """Slots bound how many executions run at once."""
 
-from __future__ import annotations
-
 from millrace.state.slots import Slots
 
 A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu-west-1:123456789012:execution:m:b"

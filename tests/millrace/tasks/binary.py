@@ -1,7 +1,5 @@
 """The plant's label of two classes: whether the power is above 0."""
 
-from __future__ import annotations
-
 from tests.plant import PlantLabel
 
 PLANT = PlantLabel(

@@ -1,7 +1,5 @@
 """The plant's label an hour and two hours ahead: twice the power and 1, whose hours are alike."""
 
-from __future__ import annotations
-
 from tests.plant import PlantLabel
 
 PLANT = PlantLabel(

@@ -1,7 +1,5 @@
 """The plant's label of a number with an interval: twice the power and 1, whose noise has a deviation of 0.4."""
 
-from __future__ import annotations
-
 from tests.plant import PlantLabel
 
 PLANT = PlantLabel(

@@ -1,7 +1,5 @@
 """The plant's label of three classes: a low, a middle or a high power."""
 
-from __future__ import annotations
-
 from tests.plant import PlantLabel
 
 PLANT = PlantLabel(

@@ -1,7 +1,5 @@
 """The plant's labels of yes and no: whether the power is high, low, or above 0."""
 
-from __future__ import annotations
-
 from tests.plant import PlantLabel
 
 PLANT = PlantLabel(

@@ -1,7 +1,5 @@
 """The plant's label of a number: twice the power and 1."""
 
-from __future__ import annotations
-
 from tests.plant import PlantLabel
 
 PLANT = PlantLabel(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import resource
@@ -19,7 +18,7 @@ from localcloud.kernel import call_tracer, fork_server
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.forks import fork_servers
 from localcloud.kernel.processes import Process, signal_group, started_by_itself
-from localcloud.sagemaker.containers import REPOSITORY, Image, Images
+from localcloud.sagemaker.containers import Image, Images
 from localcloud.sagemaker.jobs.forked import LARGE, begin_fork_servers, forked
 from tests.localcloud.waiting import until
 
@@ -201,23 +200,3 @@ def is_running(process: int) -> bool:
     """Not as a zombie: where nothing reaps orphans they stay."""
     stat = Path(f"/proc/{process}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def read_at_import(source: str) -> list[int]:
-    """The lines that read the environment where a module is imported: all but the bodies of its functions."""
-    found: list[int] = []
-    left: list[ast.AST] = [ast.parse(source)]
-    while left:
-        node = left.pop()
-        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}:
-            found.append(node.lineno)
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            left += ast.iter_child_nodes(node)
-    return found
-
-
-def test_our_jobs_read_the_environment_only_when_they_are_called() -> None:
-    """Their modules are imported once, in a process that has none of a job's own variables."""
-    assert read_at_import("import os\nA = os.environ['A']\ndef f():\n    return os.environ['B']") == [2]
-    for path in sorted([*REPOSITORY.glob("jobs/**/*.py"), *REPOSITORY.glob("millrace/**/*.py")]):
-        assert read_at_import(path.read_text()) == [], path

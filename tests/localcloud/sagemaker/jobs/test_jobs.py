@@ -538,3 +538,13 @@ def test_a_path_outside_is_refused(processing: Any, sagemaker: Any) -> None:
     name = request["ProcessingJobName"]
     done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
     assert "below /opt/ml" in done["FailureReason"]
+
+
+def test_several_instances_are_stopped_together(training: Any, sagemaker: Any) -> None:
+    request = training(more=on(2), meet="yes", sleep="60")
+    sagemaker.create_training_job(**request)
+    name = request["TrainingJobName"]
+    until(lambda: sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] == "Training" or None)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    found = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert found["TrainingJobStatus"] == "Stopped"
