@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from millrace.console.pages.plot import Scale, element, together
+from millrace.console.pages.plot import Scale, element, places, together
 from millrace.console.pages.template import template
 from millrace.console.pictures import data_uri
 from millrace.console.presenters.contributions import contribution_rows
@@ -119,7 +119,7 @@ def _curve(name: str, values: Sequence[float | None]) -> Markup:
     low, high = min(numbers), max(numbers)
     x = Scale(low=0, high=max(len(values) - 1, 1), start=2, stop=WIDTH - 2)
     y = Scale(low=low, high=high if high > low else low + 1, start=HEIGHT - 4, stop=4)
-    points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in known)
+    points = places((x(at), y(value)) for at, value in known)
     said = f"{name}: {len(values)} values from {figure(low)} to {figure(high)}, the last {figure(numbers[-1])}"
     picture = element("polyline", points=points, class_="curve validation")
     svg = element("svg", picture, viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}", role="img", aria_label=said)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from millrace.console.pages.plot import Scale, element, short, ticks, together
+from millrace.console.pages.plot import Scale, element, places, short, ticks, together
 from millrace.console.pages.template import template
 from millrace.simulation.proposal import PolicyComparison, Row
 
@@ -58,7 +58,7 @@ def picture(found: PolicyComparison) -> Markup:
 def _line(row: Row, curve: Curve, days: Sequence[int], time: Scale, top: float, highest: float) -> Markup:
     """The line of one policy. `days` are those of the decisions."""
     scale = Scale(low=0.0, high=highest, start=top + LINE, stop=top + 10)
-    points = " ".join(f"{time(day):.1f},{scale(error):.1f}" for day, error in curve)
+    points = places((time(day), scale(error)) for day, error in curve)
     marks = [
         element(
             "circle",

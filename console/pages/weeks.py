@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from millrace.console.pages.plot import Scale, element, is_on, middle, short, ticks, time_axis, together
+from millrace.console.pages.plot import Frame, Scale, element, is_on, middle, places, short, ticks, time_axis, together
 from millrace.console.pages.template import decisions_path
 from millrace.console.presenters.monitor import monitor_run_before, worst_window
 from millrace.console.queries.monitoring import AlarmRaised, AlarmStays, ChampionPeriod, MonitoredWindow
@@ -100,6 +100,8 @@ WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0
 """Width of the chart and margins on both sides, in pixels."""
 PANEL, GAP, TOP, FOOT = 148.0, 52.0, 58.0, 74.0
 """Height of a panel, gap between panels, margin above, margin below."""
+FRAME = Frame(width=WIDTH, height=PANEL, left=LEFT, right=RIGHT, top=0, bottom=0)
+"""Of a panel, along its sides."""
 BAND = 22.0
 """Height of the band of versions, in pixels."""
 FAR = 8.0
@@ -225,7 +227,7 @@ def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Mar
     return element(
         "g",
         element("text", panel.title, x=LEFT, y=panel.top - 12, class_="title"),
-        *(_tick(scale, value) for value in scale.ticks() if abs(value - 1) > 1e-9),
+        *(FRAME.level(scale(value), f"{short(value)} ×") for value in scale.ticks() if abs(value - 1) > 1e-9),
         _bound(scale),
         *(_line([(middle(window, time), scale(value)) for window, value in row]) for row in _rows(known)),
         *(_ring(window, value, time, scale) for window, value in beside),
@@ -250,14 +252,6 @@ def _scale(values: Sequence[float], top: float) -> Scale:
     return Scale(low=0, high=most, start=top + PANEL, stop=top)
 
 
-def _tick(scale: Scale, value: float) -> Markup:
-    y = scale(value)
-    return together(
-        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"),
-        element("text", f"{short(value)} ×", x=LEFT - 8, y=y + 4, class_="axis end"),
-    )
-
-
 def _bound(scale: Scale) -> Markup:
     y = scale(1)
     return together(
@@ -279,7 +273,7 @@ def _rows(known: Sequence[tuple[MonitoredWindow, float]]) -> list[list[tuple[Mon
 
 
 def _line(points: Sequence[tuple[float, float]]) -> Markup:
-    return element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_="trace")
+    return element("polyline", points=places(points), class_="trace")
 
 
 def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,12 +12,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
+import pytest
+from moto import mock_aws
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.stepfunctions.models import Execution as MotoExecution
 from moto.stepfunctions.models import stepfunctions_backends
 
 from millrace.aws.objects import put_object
 from millrace.console.queries.executions import Execution
+from millrace.console.queries.money import work
 from millrace.console.queries.monitoring import MonitorRun
 from millrace.console.queries.report import JudgedModel, WorkloadReport
 from millrace.contract.reasons import Reason
@@ -59,6 +63,8 @@ from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests import builders
+from tests.console.conftest import read_stored
+from tests.credentials import KEYS
 from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
@@ -209,6 +215,20 @@ class StoredExecution(MotoExecution):
 
 def _answer(event: str, service: str, output: dict[str, Any]) -> dict[str, Any]:
     return {f"{event}EventDetails": {"resourceType": service, "resource": "x", "output": json.dumps(output)}}
+
+
+@contextmanager
+def running(**variables: str) -> Iterator[WorkloadReport]:
+    """The stored run as the stage `dev` of an account, whose keys the environment has."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {**KEYS, **variables}.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        # The bytes that are stored here are of no run: too many objects have no line of costs.
+        patch.setattr(work, "MOST_OBJECTS", 0)
+        report = read_stored(stage="dev")
+        store(report)
+        yield report
 
 
 def store(report: WorkloadReport) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from millrace.console.cli import options
@@ -19,7 +18,6 @@ from millrace.console.cli.app import app
 from millrace.console.cli.watch import ENDS, error_line, next_lines
 from millrace.console.environment import find_environment
 from millrace.console.presenters.audit_records import SENTENCES
-from millrace.console.queries.money import work
 from millrace.console.queries.monitoring import MonitoredWindow
 from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.console.queries.versions import state_of
@@ -27,8 +25,6 @@ from millrace.messages.audit import AuditEvent
 from millrace.state.asleep import Asleep
 from millrace.timestamps import parse_utc
 from tests.console import stored_cloud
-from tests.console.conftest import read_stored
-from tests.credentials import KEYS
 from tests.recorded import compare, compare_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded/commands"
@@ -62,14 +58,7 @@ COMMANDS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def stored() -> Iterator[WorkloadReport]:
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in {**KEYS, "COLUMNS": "400"}.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        # The bytes that are stored here are of no run: too many objects have no line of costs.
-        patch.setattr(work, "MOST_OBJECTS", 0)
-        report = read_stored(stage="dev")
-        stored_cloud.store(report)
+    with stored_cloud.running(COLUMNS="400") as report:
         yield report
 
 

@@ -1,19 +1,22 @@
 """The axis of event time: it spans what is drawn, and what the clock says is on it only if both are of one time."""
 
-import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from millrace.console.pages.plot import Scale, ticks, time_axis
-from millrace.console.pages.weeks import CHARACTER, LEFT, NONE_LIVE, RIGHT, WIDTH, weeks
+from millrace.console.pages.weeks import CHARACTER, LEFT, RIGHT, WIDTH, weeks
 from millrace.console.queries.monitoring import ChampionPeriod, staying_alarms
 from millrace.console.queries.report import WorkloadReport
 from tests.console.conftest import with_older_rows
+from tests.recorded import compare, compare_folder
 
 STOP = WIDTH - RIGHT
+RECORDED = Path(__file__).parents[1] / "recorded/charts"
 
 
 def days(scale: Scale) -> tuple[date, date]:
@@ -22,14 +25,6 @@ def days(scale: Scale) -> tuple[date, date]:
 
 def axis(report: WorkloadReport) -> tuple[date, date]:
     return days(time_axis(report.windows, report.champions, start=LEFT, stop=STOP))
-
-
-def diamonds(svg: str) -> list[float]:
-    return [float(x) for x in re.findall(r'<path d="M([\d.]+) [^"]+" class="mark over"', svg)]
-
-
-def flags(svg: str, kind: str) -> list[float]:
-    return [float(x) for x in re.findall(rf'<path d="M([\d.]+) [^"]+" class="{kind}"', svg)]
 
 
 def test_it_spans_the_windows_and_the_versions_of_their_time(report: WorkloadReport) -> None:
@@ -43,51 +38,6 @@ def test_versions_of_another_time_do_not_widen_it(past_report: WorkloadReport) -
     # Live from the first window until today: the windows keep half of the axis.
     long = ChampionPeriod(version="1", start=first, end=past_report.now.date())
     assert axis(replace(past_report, champions=(long,))) == (first, last + (last - first))
-
-
-def test_flags_stand_at_the_windows_of_their_alarms_if_the_clock_is_of_another_time(
-    past_report: WorkloadReport,
-) -> None:
-    svg = weeks(past_report, staying_alarms(past_report.names, past_report.runs))
-    [raised] = flags(svg, "flag")
-    # The first of the windows with the highest figure is the second one above its bound.
-    assert raised == diamonds(svg)[1]
-    assert ">input drift, raised 15 May 1997<" in svg
-    assert set(flags(svg, "stays")) <= set(diamonds(svg))
-    assert len(flags(svg, "stays")) == 3
-
-
-def test_flags_stand_at_the_day_of_the_clock_if_it_is_of_the_same_time(report: WorkloadReport) -> None:
-    svg = weeks(report)
-    scale = time_axis(report.windows, report.champions, start=LEFT, stop=STOP)
-    assert flags(svg, "flag") == [round(scale(date(1997, 5, 15).toordinal()), 1)]
-    assert ">input drift, 15 May<" in svg
-
-
-def test_an_alarm_on_old_rows_stands_at_them_though_the_axis_reaches_to_the_clock(
-    report: WorkloadReport, past_report: WorkloadReport
-) -> None:
-    """Rows of two years, all judged today."""
-    svg = weeks(replace(past_report, windows=(*past_report.windows, *report.windows)))
-    assert flags(svg, "flag") == [diamonds(svg)[1]]
-
-
-def test_of_many_flags_at_one_window_two_have_a_label(past_report: WorkloadReport) -> None:
-    svg = weeks(replace(past_report, alarms=past_report.alarms * 4))
-    assert len(flags(svg, "flag")) == 4
-    assert svg.count(">input drift, raised 15 May 1997<") == 2
-
-
-def test_a_band_without_a_number_is_a_sentence(report: WorkloadReport, past_report: WorkloadReport) -> None:
-    assert "decided by" in weeks(report)
-    assert NONE_LIVE not in weeks(report)
-    today = report.windows[-1].end
-    short = ChampionPeriod(version="1", start=today, end=today)
-    for found in (past_report, replace(report, champions=(short,))):
-        svg = weeks(found)
-        assert NONE_LIVE in svg
-        assert "decided by" not in svg
-        assert 'class="version' not in svg
 
 
 @pytest.mark.parametrize("length", [1, 5, 7, 20, 45, 61, 90, 181, 300, 400, 800, 2000, 9000])
@@ -114,19 +64,39 @@ def test_a_long_axis_has_some_of_the_months() -> None:
     assert labels[:4] == ["Jul 2024", "Oct", "Jan 2025", "Apr"]
 
 
-def test_the_label_of_the_highest_mark_stays_right_of_the_axis(past_report: WorkloadReport) -> None:
-    """`entfernung_km 5.6 ×` at the first window was cut off."""
-    ratios = {"input-drift": 5.64}
-    first, *others = (replace(each, ratios=each.ratios | {"input-drift": 0.5}) for each in past_report.windows)
-    high = replace(first, ratios=first.ratios | ratios, column="entfernung_km")
-    svg = weeks(replace(past_report, windows=(high, *others)))
-    [(x, kind)] = re.findall(r'<text x="([\d.]+)" y="[\d.]+" class="(note[^"]*)">entfernung_km 5.6 ×<', svg)
-    assert (kind, float(x) >= LEFT) == ("note", True)
-    long = replace(high, column="a" * 80)
-    assert f">{'a' * 49}… 5.6 ×<" in weeks(replace(past_report, windows=(long, *others)))
+def high(report: WorkloadReport, column: str) -> WorkloadReport:
+    """The first window is the highest one."""
+    first, *others = (replace(each, ratios=each.ratios | {"input-drift": 0.5}) for each in report.windows)
+    highest = replace(first, ratios=first.ratios | {"input-drift": 5.64}, column=column)
+    return replace(report, windows=(highest, *others))
+
+
+def short_lived(report: WorkloadReport) -> WorkloadReport:
+    today = report.windows[-1].end
+    return replace(report, champions=(ChampionPeriod(version="1", start=today, end=today),))
+
+
+CHARTS: Mapping[str, Callable[[WorkloadReport, WorkloadReport], WorkloadReport]] = {
+    "of the clock": lambda now, _: now,
+    "of another time": lambda _, past: past,
+    # Rows of two years, all judged today: the alarm stands at the old ones.
+    "of both": lambda now, past: replace(past, windows=(*past.windows, *now.windows)),
+    # Two have a label.
+    "four flags at a window": lambda _, past: replace(past, alarms=past.alarms * 4),
+    "no room for a version": lambda now, _: short_lived(now),
+    "a high mark at the left": lambda _, past: high(past, "entfernung_km"),
+    "a long name": lambda _, past: high(past, "a" * 80),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_the_chart_is_recorded(name: str, report: WorkloadReport, past_report: WorkloadReport) -> None:
+    found = CHARTS[name](report, past_report)
+    svg = weeks(found, staying_alarms(found.names, found.runs))
+    compare(RECORDED / f"{name.replace(' ', '-')}.svg", svg.replace("><", ">\n<"))
+    compare_folder(RECORDED, {f"{each.replace(' ', '-')}.svg" for each in CHARTS})
 
 
 def test_rows_of_two_months_ago_are_on_the_axis_of_the_clock(report: WorkloadReport) -> None:
     older = with_older_rows(report, timedelta(days=60))
     assert axis(older) == (report.champions[0].start, min(report.champions[-1].end, axis(older)[1]))
-    assert ">input drift, 15 May<" in weeks(older)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
-
-import pytest
 
 from millrace import errors
 from millrace.console.presenters.catalogue import outcome
@@ -16,6 +15,7 @@ from millrace.console.queries.executions import error_type, reason_of
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.runs import Run, RunDetail
 from millrace.console.queries.steps import Step
+from tests.recorded import compare
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SNAPSHOT = "SnapshotError: walk-forward step 3 got no validation rows"
@@ -41,86 +41,56 @@ def step(error: str, cause: Any, kind: str = "Task") -> Step:
     return Step(name="Training", kind=kind, entered=AT, outcome="failed", error=error, cause=json.dumps(cause))
 
 
-@pytest.mark.parametrize(
-    ("broken", "word"),
-    [
-        (step("States.TaskFailed", {"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"}), "same rows"),
-        (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "no rows"}), "same rows"),
-        (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "expected rows to pin, found none"}),
-         "drop the rows that it lacks"),
-        (step("WorkloadError", {"errorType": "WorkloadError", "errorMessage": "x"}), "same declaration"),
-        (step("States.TaskFailed", {"FailureReason": "AlgorithmError: WorkloadError: contract.yaml: label: expected a "
-                                                     "column, got 'x', exit code: 1"}), "contract.yaml"),
-        (step("AnswerError", {"errorType": "AnswerError", "errorMessage": "expected 3 rows"}), "same answers"),
-        (step("RolledBack", "an alarm", kind="Fail"), "on purpose"),
-    ],
-)  # fmt: skip
-def test_what_a_redrive_repeats_needs_a_new_run(broken: Step, word: str) -> None:
-    remedy = find_remedy(failed(), broken, short="f477")
-    assert remedy is not None
-    assert word in remedy.advice
-    assert remedy.words == ("rerun", "f477", "--new")
+def job(reason: str) -> dict[str, str]:
+    return {"FailureReason": f"AlgorithmError: {reason}"}
 
 
-def test_what_a_redrive_can_heal_is_redriven() -> None:
-    remedy = find_remedy(failed(), step("AccessDenied", {"errorType": "AccessDenied", "errorMessage": "no"}), short="f")
-    assert remedy is not None
-    assert remedy.words == ("rerun", "f")
-    killed = step("States.TaskFailed", {"FailureReason": "AlgorithmError: , exit code: 137"})
-    assert (remedy := find_remedy(failed(), killed, short="f")) is not None
-    assert remedy.words == ("rerun", "f")
-    old = find_remedy(failed(redrivable=False), None, short="f")
-    assert old is not None
-    assert ("too old" in old.advice, old.words) == (True, ("rerun", "f", "--new"))
+def of_function(kind: str, message: str) -> dict[str, str]:
+    return {"errorType": kind, "errorMessage": message}
+
+
+def of_child(cause: Any, error: str = "States.TaskFailed") -> dict[str, str]:
+    return {"ExecutionArn": "arn:x", "Error": error, "Cause": json.dumps(cause)}
+
+
+LABEL = "WorkloadError: contract.yaml: label: expected a column, got 'x', exit code: 1"
+ASTRAY = "TrainingError: epoch 0, step 3: expected a finite training loss, got nan"
+FAILURES: dict[str, tuple[str, Any]] = {
+    "a job without rows": ("States.TaskFailed", job(f"{SNAPSHOT}, exit code: 1")),
+    "a function without rows": ("SnapshotError", of_function("SnapshotError", "expected rows to pin, found none")),
+    "a function with another declaration": ("WorkloadError", of_function("WorkloadError", "x")),
+    "a job with another contract": ("States.TaskFailed", job(LABEL)),
+    "answers that are too few": ("AnswerError", of_function("AnswerError", "expected 3 rows")),
+    "a training that went astray": ("States.TaskFailed", job(ASTRAY)),
+    "a right that lacks": ("AccessDenied", of_function("AccessDenied", "no")),
+    "a container that was killed": ("States.TaskFailed", job(", exit code: 137")),
+    "a container that ended": ("States.TaskFailed", job(", exit code: 3")),
+    "a child without rows": ("States.TaskFailed", of_child(of_function("SnapshotError", "no rows"), "SnapshotError")),
+    "a child whose job had no rows": ("States.TaskFailed", of_child(job(f"{SNAPSHOT}, exit code: 1"))),
+}
+
+
+def test_why_it_failed_and_what_helps_is_recorded() -> None:
+    """A redrive only where it can heal. A new retraining would be a request, which cool-down may hold back."""
+    lines = []
+    for name, (error, cause) in FAILURES.items():
+        lines.append(f"{name}: {error_type(error, json.dumps(cause))}: {reason_of(json.dumps(cause))}")
+        for redrivable in (True, False):
+            remedy = find_remedy(failed(redrivable=redrivable), step(error, cause), short="f477")
+            assert remedy is not None
+            lines.append(f"    {'' if redrivable else 'too old: '}{' '.join(remedy.words)}: {remedy.advice}")
+    compare(Path(__file__).parents[1] / "recorded/remedies.txt", "\n".join(lines))
+
+
+def test_what_ended_on_purpose_is_not_redriven_and_what_is_good_needs_no_remedy() -> None:
+    ended = find_remedy(failed(), step("RolledBack", "an alarm", kind="Fail"), short="f477")
+    assert ended is not None
+    assert ended.words == ("rerun", "f477", "--new")
     assert find_remedy(failed(status="SUCCEEDED"), None, short="f") is None
-
-
-def test_a_training_that_went_astray_would_go_astray_again() -> None:
-    reason = "AlgorithmError: TrainingError: epoch 0, step 3: expected a finite training loss, got nan"
-    remedy = find_remedy(failed(), step("States.TaskFailed", {"FailureReason": reason}), short="f477")
-    assert remedy is not None
-    assert "learning rate" in remedy.advice
-    assert remedy.words == ("rerun", "f477", "--new")
 
 
 def test_each_error_of_the_table_is_one_of_ours() -> None:
     assert all(hasattr(errors, name) for name in UNHEALED)
-
-
-def test_a_container_that_said_nothing_is_explained() -> None:
-    killed = "the container was killed: out of memory, or ended by the platform (exit code 137)"
-    assert reason_of("AlgorithmError: , exit code: 137") == killed
-    assert reason_of(json.dumps({"FailureReason": "AlgorithmError: , exit code: 137"})) == killed
-    assert reason_of("AlgorithmError: , exit code: 3") == "the container ended without a message (exit code 3)"
-    assert reason_of("AlgorithmError: no rows, exit code: 1") == "AlgorithmError: no rows, exit code: 1"
-    assert error_type("States.TaskFailed", "AlgorithmError: , exit code: 137") == "States.TaskFailed"
-
-
-def test_the_failure_of_a_run_that_was_waited_for_is_its_own() -> None:
-    own = {"errorType": "SnapshotError", "errorMessage": "no rows"}
-    child = {"ExecutionArn": "arn:x", "Error": "SnapshotError", "Cause": json.dumps(own)}
-    assert reason_of(json.dumps(child)) == "SnapshotError: no rows"
-    assert error_type("States.TaskFailed", json.dumps(child)) == "SnapshotError"
-    job = {"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"}
-    child = {"ExecutionArn": "arn:x", "Error": "States.TaskFailed", "Cause": json.dumps(job)}
-    assert error_type("States.TaskFailed", json.dumps(child)) == "SnapshotError"
-
-
-@pytest.mark.parametrize("job", [{"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"},
-                                 {"errorType": "SnapshotError", "errorMessage": "no rows"}])  # fmt: skip
-def test_a_run_that_waited_for_another_starts_a_new_one_when_it_is_redriven(job: dict[str, str]) -> None:
-    """A new retraining would be a request of its own, which cool-down and new labels may hold back."""
-    child = {"ExecutionArn": "arn:x", "Error": "States.TaskFailed", "Cause": json.dumps(job)}
-    remedy = find_remedy(failed(), step("States.TaskFailed", child), short="f477")
-    assert remedy is not None
-    assert remedy.words == ("rerun", "f477")
-    assert remedy.advice.startswith(
-        "the run that it waited for failed, and redriven it starts a new one: the same rows"
-    )
-    assert "then start a new run" not in remedy.advice
-    old = find_remedy(failed(redrivable=False), step("States.TaskFailed", child), short="f477")
-    assert old is not None
-    assert old.words == ("rerun", "f477", "--new")
 
 
 def test_after_a_refusal_nothing_is_rerun(report: WorkloadReport) -> None:

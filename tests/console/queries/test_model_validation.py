@@ -41,6 +41,7 @@ from millrace.release.card import CARD_FILE
 from millrace.workload.load import load_workload
 from tests import builders
 from tests.archives import write_archive
+from tests.recorded import compare
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
@@ -204,100 +205,53 @@ def test_a_fine_candidate_passes_every_check(tmp_path: Path) -> None:
     assert is_valid(findings)
 
 
-FAULTS: dict[str, tuple[Parts, str, str]] = {
-    "a member more": (replace(FINE, extra={"data.pkl": b"x"}), "members", "data.pkl: expected one of"),
-    "a path outside": (replace(FINE, extra={"../escape": b"x"}), "members", r"\.\./escape: expected one of"),
-    "pickled weights": (
-        replace(FINE, weights=pickle.dumps({"w": [1.0]}, protocol=4)),
-        "plain data",
-        "begins as a pickle",
-    ),
-    "weights of another format": (replace(FINE, weights=b"weights"), "plain data", "expected safetensors"),
+FAULTS: dict[str, tuple[Parts, str]] = {
+    "a member more": (replace(FINE, extra={"data.pkl": b"x"}), "members"),
+    "a path outside": (replace(FINE, extra={"../escape": b"x"}), "members"),
+    "pickled weights": (replace(FINE, weights=pickle.dumps({"w": [1.0]}, protocol=4)), "plain data"),
+    "weights of another format": (replace(FINE, weights=b"weights"), "plain data"),
     "an operator of somebody's own": (
         replace(FINE, onnx=graph(WEIGHTS, operator="Run", domain="com.example")),
         "plain data",
-        r"expected operators of ONNX, got com.example.Run",
     ),
-    "weights in another file": (replace(FINE, onnx=outside(FINE.onnx)), "plain data", "expected weights inside"),
-    "a weight that is NaN": (
-        replace(FINE, weights=save({"w": spoilt(WEIGHTS, np.nan)})),
-        "finite weights",
-        "w: expected finite weights, 1 are not",
-    ),
-    "a number of the graph that is infinite": (
-        replace(FINE, onnx=graph(spoilt(WEIGHTS, np.inf))),
-        "finite weights",
-        "1 are not",
-    ),
-    "another contract": (replace(FINE, contract="c" * 64), "contract", "as contract.yaml is now, got cccc"),
-    "other features": (replace(FINE, features=FEATURES[::-1]), "contract", "features: expected"),
-    "another label": (
-        replace(FINE, label="price"),
-        "contract",
-        "label: expected binary class, as declared, got binary price",
-    ),
-    "an altered archive": (
-        replace(FINE, metadata={"artefact_digest": "0" * 64}),
-        "chain of digests",
-        "artefact_digest: expected 0000.*as the package says",
-    ),
-    "an altered report": (
-        replace(FINE, metadata={"evaluation_digest": "0" * 64}),
-        "chain of digests",
-        "evaluation_digest: expected 0000",
-    ),
-    "a package of other rows": (
-        replace(FINE, metadata={"data_digest": "0" * 64}),
-        "chain of digests",
-        "data_digest: expected 0000",
-    ),
-    "no signature": (replace(FINE, signed="version 1: there is none"), "signature", "version 1: there is none"),
-    "a signature of another graph": (
-        replace(FINE, signed={"model.onnx": "0" * 64}),
-        "signature",
-        r"model\.onnx: expected 0000.*, as it was signed",
-    ),
+    "weights in another file": (replace(FINE, onnx=outside(FINE.onnx)), "plain data"),
+    "a weight that is NaN": (replace(FINE, weights=save({"w": spoilt(WEIGHTS, np.nan)})), "finite weights"),
+    "a number of the graph that is infinite": (replace(FINE, onnx=graph(spoilt(WEIGHTS, np.inf))), "finite weights"),
+    "another contract": (replace(FINE, contract="c" * 64), "contract"),
+    "other features": (replace(FINE, features=FEATURES[::-1]), "contract"),
+    "another label": (replace(FINE, label="price"), "contract"),
+    "an altered archive": (replace(FINE, metadata={"artefact_digest": "0" * 64}), "chain of digests"),
+    "an altered report": (replace(FINE, metadata={"evaluation_digest": "0" * 64}), "chain of digests"),
+    "a package of other rows": (replace(FINE, metadata={"data_digest": "0" * 64}), "chain of digests"),
+    "no signature": (replace(FINE, signed="version 1: there is none"), "signature"),
+    "a signature of another graph": (replace(FINE, signed={"model.onnx": "0" * 64}), "signature"),
     "a gate that fails": (
         replace(FINE, report={**REPORT, "latency_ms": {"p50": 99, "p99": 9999, "rows": 1}}),
         "gates",
-        "latency: ",
     ),
-    "no verdict in the audit": (replace(FINE, judged=()), "gates", "expected a record `model.passed`"),
-    "a gate that was never judged": (
-        replace(FINE, judged=FINE.judged[:-1]),
-        "gates",
-        r"missing \['baseline'\]",
-    ),
-    "other answers": (replace(FINE, answers=0.01), "answers", "largest difference 1.00e-02"),
-    "answers that are no numbers": (replace(FINE, answers=float("nan")), "answers", "largest difference inf"),
-    "no record of its run": (replace(FINE, description=""), "records", "a description that names its run"),
-    "no model card": (replace(FINE, documents={BOM_FILE: b"{}"}), "documents", "card.json: expected one, got none"),
-    "no bill of materials": (
-        replace(FINE, documents={CARD_FILE: b"{}"}),
-        "documents",
-        "bom.cdx.json: expected one, got none",
-    ),
-    "an altered model card": (
-        replace(FINE, metadata={"card_digest": "0" * 64}),
-        "documents",
-        "card.json: expected digest 0000",
-    ),
+    "no verdict in the audit": (replace(FINE, judged=()), "gates"),
+    "a gate that was never judged": (replace(FINE, judged=FINE.judged[:-1]), "gates"),
+    "other answers": (replace(FINE, answers=0.01), "answers"),
+    "answers that are no numbers": (replace(FINE, answers=float("nan")), "answers"),
+    "no record of its run": (replace(FINE, description=""), "records"),
+    "no model card": (replace(FINE, documents={BOM_FILE: b"{}"}), "documents"),
+    "no bill of materials": (replace(FINE, documents={CARD_FILE: b"{}"}), "documents"),
+    "an altered model card": (replace(FINE, metadata={"card_digest": "0" * 64}), "documents"),
     "a card that is not kept": (
         replace(FINE, documents={BOM_FILE: b"{}"}, metadata={"card_digest": "0" * 64}),
         "documents",
-        "card.json: expected digest 0000",
     ),
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_refused_by_its_check(fault: str, tmp_path: Path) -> None:
-    parts, check, said = FAULTS[fault]
-    findings = validate(build(parts, tmp_path))
-    assert not is_valid(findings)
-    told = failed(findings)
-    assert check in told
-    assert re.search(said, told[check]), told[check]
+def test_each_fault_is_refused_by_its_check(tmp_path: Path) -> None:
+    lines = []
+    for fault, (parts, check) in FAULTS.items():
+        findings = validate(build(parts, tmp_path))
+        assert not is_valid(findings), fault
+        assert check in failed(findings), fault
+        lines += [fault, *(f"    {name}: {words}" for name, words in failed(findings).items())]
+    compare(Path(__file__).parents[1] / "recorded/faults.txt", re.sub("[0-9a-f]{64}", "…", "\n".join(lines)))
 
 
 def test_only_the_stage_local_does_without_a_model_card(tmp_path: Path) -> None:
@@ -312,7 +266,7 @@ def test_only_the_stage_local_does_without_a_model_card(tmp_path: Path) -> None:
 
 
 def test_every_check_has_a_fault() -> None:
-    assert {check for _, check, _ in FAULTS.values()} == {*OPENING, *CHECKS}
+    assert {check for _, check in FAULTS.values()} == {*OPENING, *CHECKS}
 
 
 def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:

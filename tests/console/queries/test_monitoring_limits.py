@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -35,6 +36,7 @@ from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.workload.load import load_workload
 from tests.console.conftest import NAMES, make_machines, make_stores, stage_of
+from tests.recorded import compare
 
 DECLARATION = Path("workloads/electricity/workload.yaml")
 ELECTRICITY = load_workload(Path("workloads/electricity"))
@@ -68,48 +70,43 @@ def test_a_version_with_bounds_on_enough_windows_has_no_limits(evaluation: Evalu
     assert find_limits(None) == ()
 
 
-def test_an_error_without_a_bound_is_not_watched(evaluation: Evaluation) -> None:
-    (limit,) = find_limits(watched(evaluation, bound=None))
-    assert limit.sentence == (
-        "error watching is off: no bound was set, 4 of the 40 stretches of 3 windows that a bound needs were there; "
-        "no rows from 1996-10-23 to 1996-11-20"
-    )
-    whole = evaluation.model_copy(update={"walk_forward": ()})
-    assert "no rows from" not in find_limits(watched(whole, bound=None))[0].why
-
-
-def test_a_bound_of_the_test_rows_is_told_with_what_it_takes(evaluation: Evaluation) -> None:
+def of_test_rows(evaluation: Evaluation) -> Watched:
     days = np.repeat(np.arange(28), 48)
     found = bound_of_days((np.arange(len(days)) % 5 == 0).astype(float), days, days=7, rate=0.01, is_share=True)
-    assert found is not None
     error = json.loads(TypeAdapter(ErrorBound).dump_json(found))
     bounds = MonitoringBounds.model_validate({"windows": PROMISED_WINDOWS, "run": SLICES, "error": error})
-    (limit,) = find_limits(replace(watched(evaluation), bounds=bounds))
-    assert f"{found.of(9):.2g} with ten labels" in limit.why
-    assert "4 of the 40 stretches" in limit.why
+    return replace(watched(evaluation), bounds=bounds)
 
 
-def test_a_history_without_an_error_has_no_bound_and_says_so(evaluation: Evaluation) -> None:
+def without_errors(evaluation: Evaluation) -> Watched:
     """Enough windows, each without an error: the bound is not set, and too few windows are not the cause."""
     right = week("1996-10-02", "1996-10-09").model_copy(update={"error": 0.0})
     length = ELECTRICITY.monitors.error_windows
     errors = [0.0] * (FEWEST + length)
     assert error_bound([errors], windows=length, rate=0.01) is None
     known = evaluation.model_copy(update={"walk_forward": (), "weekly_error": (right,) * len(errors)})
-    (limit,) = find_limits(watched(known, bound=None))
-    assert limit.why == "no bound was set, none of the 41 stretches of 3 windows had an error in each window"
-    drawn = find_limits(replace(watched(known, bound=None), workload=XRAY))[0].why
-    assert drawn == "no bound was set, no 2 windows in a row, drawn from the test rows, had an error in each"
+    return watched(known, bound=None)
 
 
-def test_a_rate_that_is_not_promised_is_told(evaluation: Evaluation) -> None:
-    (limit,) = find_limits(watched(evaluation, windows=34))
-    assert limit.what == "the false alarm rate is not promised"
-    assert limit.why == "0.01 for each window holds from 40 windows of history on, 34 were there"
-    (limit,) = find_limits(watched(evaluation, windows=20, run=8))
-    assert limit.why.endswith("20 were there, so bounds are widened to those of 1/2 of a window")
-    (limit,) = find_limits(replace(watched(evaluation), workload=XRAY))
-    assert limit.why == "the rows are not split by time, and random parts of whole entities stand for windows"
+LIMITED: Mapping[str, Callable[[Evaluation], Watched]] = {
+    "no bound": lambda known: watched(known, bound=None),
+    "no bound, no gap": lambda known: watched(known.model_copy(update={"walk_forward": ()}), bound=None),
+    "a bound of the test rows": of_test_rows,
+    "a history without an error": without_errors,
+    "random rows without an error": lambda known: replace(without_errors(known), workload=XRAY),
+    "few windows": lambda known: watched(known, windows=34),
+    "windows of slices": lambda known: watched(known, windows=20, run=8),
+    "random rows": lambda known: replace(watched(known), workload=XRAY),
+}
+
+
+def test_the_limits_of_a_version_are_recorded(evaluation: Evaluation) -> None:
+    lines = []
+    for name, made in LIMITED.items():
+        found = find_limits(made(evaluation))
+        assert found, name
+        lines += [name, *(f"    {limit.sentence}" for limit in found)]
+    compare(Path(__file__).parents[1] / "recorded/limits.txt", "\n".join(lines))
 
 
 def test_windows_without_labels_are_told(report: WorkloadReport) -> None:

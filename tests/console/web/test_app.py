@@ -21,14 +21,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from moto.stepfunctions.models import stepfunctions_backends
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
 from millrace.console.pages.template import decisions_path
-from millrace.console.queries.money import work
 from millrace.console.web.app import console_app
 from millrace.state.automation import Automation
 from millrace.state.table import StateTable
@@ -53,12 +51,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     copytree(ROOT / "workloads" / "electricity", folder / "electricity")
     (folder / "income").mkdir()
     (folder / "income" / "workload.yaml").write_text("name: <b>income</b>\n")
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in {**KEYS, "MILLRACE_WORKLOADS": str(folder)}.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        patch.setattr(work, "MOST_OBJECTS", 0)
-        stored_cloud.store(read_stored(stage="dev"))
+    with stored_cloud.running(MILLRACE_WORKLOADS=str(folder)):
         states, role = boto3.client("stepfunctions"), f"arn:aws:iam::{stored_cloud.PLATFORM.account}:role/machine"
         states.create_state_machine(name=stored_cloud.OTHER.machine("ingest"), definition="{}", roleArn=role)
         yield

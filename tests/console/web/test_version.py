@@ -8,35 +8,26 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
-from millrace.console.queries.money import work
 from millrace.console.queries.versions import registry_of
 from millrace.console.web.app import MOST_BYTES, console_app
 from millrace.release.askers import UNKNOWN
 from millrace.release.registry import ASKED_BY, Package
 from tests.console import stored_cloud
-from tests.console.conftest import read_stored
 from tests.console.web.served import Browser, half, send, serving
 from tests.console.web.test_app import text_of
 from tests.console.web.waiting_version import ASKER, NAMES, NIGHT, PATH, let_wait
-from tests.credentials import KEYS
 
 ME = "arn:aws:sts::123456789012:user/moto"
 """Whom moto's STS takes everybody for."""
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr(work, "MOST_OBJECTS", 0)
-    with mock_aws():
-        stored_cloud.store(read_stored(stage="dev"))
+def environment() -> Iterator[Environment]:
+    with stored_cloud.running():
         yield find_environment("dev", Path("build"))
 
 

@@ -6,30 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
-from moto import mock_aws
 
 from millrace.console.environment import find_environment
-from millrace.console.queries.money import work
 from millrace.console.queries.reviews import reviews_of
 from millrace.console.web.app import console_app
 from tests.console import stored_cloud
 from tests.console.browser import drive
-from tests.console.conftest import read_stored
 from tests.console.web.queue_of_items import NAMES, open_items
 from tests.console.web.served import serving
 from tests.console.web.waiting_version import let_wait
-from tests.credentials import KEYS
 
 
 def worked(number: int, folder: Path) -> dict[str, Any]:
     """What the browser saw, and what has become of the items."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name, value in KEYS.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        patch.setattr(work, "MOST_OBJECTS", 0)
-        stored_cloud.store(read_stored(stage="dev"))
+    with stored_cloud.running():
         role = f"arn:aws:iam::{NAMES.platform.account}:role/machine"
         boto3.client("stepfunctions").create_state_machine(name=NAMES.machine("ingest"), definition="{}", roleArn=role)
         environment = find_environment("dev", Path("build"))
