@@ -132,15 +132,6 @@ def test_a_query_beyond_the_workgroups_limit_is_cancelled(queries: Queries) -> N
     assert status["StateChangeReason"].startswith("Bytes scanned limit was exceeded")
 
 
-def test_pages_of_a_result(queries: Queries) -> None:
-    done = queries.end("select kind from loads order by timestamp")
-    first = queries.athena.get_query_results(QueryExecutionId=done["QueryExecutionId"], MaxResults=4)
-    rest = queries.athena.get_query_results(QueryExecutionId=done["QueryExecutionId"], NextToken=first["NextToken"])
-    rows = [row["Data"][0]["VarCharValue"] for page in (first, rest) for row in page["ResultSet"]["Rows"]]
-    assert rows == ["kind", "a", "b", "a", "b", "a", "b"]
-    assert "NextToken" not in rest
-
-
 def test_a_view_is_its_sql(queries: Queries) -> None:
     """As Athena keeps it. Its tables are of the view's own database, whoever asks."""
     sql = """with both as (select kind, count(*) as n from loads group by 1)

@@ -107,35 +107,6 @@ def test_the_clock_moves_a_breach_out_of_the_range(cloud: Cloud, client: Any, al
     assert (state(client, kept), state(client, forgotten)) == ("ALARM", "INSUFFICIENT_DATA")
 
 
-def test_two_of_three_periods(cloud: Cloud, client: Any, alarm: Any) -> None:
-    name = alarm(EvaluationPeriods=3, DatapointsToAlarm=2)
-    now = cloud.clock.now()
-    put(client, name, 0.0, Timestamp=now - timedelta(minutes=3))
-    put(client, name, 3.0, Timestamp=now - timedelta(minutes=2))
-    until(lambda: state(client, name) == "OK")
-    put(client, name, 3.0, Timestamp=now - timedelta(minutes=1))
-    until(lambda: state(client, name) == "ALARM")
-
-
-def test_percentiles_and_expressions(client: Any, alarm: Any, fresh: Any) -> None:
-    percentile = alarm(ExtendedStatistic="p90", Threshold=85.0)
-    put(client, percentile, *[float(n) for n in range(1, 101)])
-    namespace = fresh("Namespace")
-
-    def part(name: str) -> dict[str, Any]:
-        metric = {"Namespace": namespace, "MetricName": name}
-        return {"Id": name, "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}, "ReturnData": False}
-
-    ratio = alarm(
-        Metrics=[{"Id": "ratio", "Expression": "errors / calls", "ReturnData": True}, part("errors"), part("calls")],
-        Threshold=0.5,
-    )
-    data = [{"MetricName": "errors", "Value": 3.0}, {"MetricName": "calls", "Value": 4.0}]
-    client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
-    until(lambda: state(client, percentile) == "ALARM")
-    until(lambda: state(client, ratio) == "ALARM")
-
-
 def test_a_sum_that_is_low_so_far_is_no_breach_yet(cloud: Cloud, client: Any, alarm: Any) -> None:
     name = alarm(Statistic="Sum", ComparisonOperator="LessThanThreshold", Threshold=10.0, TreatMissingData="ignore")
     # Not in the last second of a minute, where the period would be over before the look.

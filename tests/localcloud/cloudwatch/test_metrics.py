@@ -158,3 +158,13 @@ def test_log_lines_become_metrics(cloud: Cloud, client: Any, fresh: Any) -> None
     assert {name: sum(result["Values"]) for name, result in found.items()} == {
         "with": 7.0, "without": 2.0, "calls": 1.0, "errors": 0.0
     }  # fmt: skip
+
+
+def test_get_metric_statistics_knows_percentiles(client: Any, hundred: str) -> None:
+    (point,) = client("cloudwatch").get_metric_statistics(
+        Namespace=hundred, MetricName="m", Period=300, StartTime=LONG_AGO, EndTime=LONG_AGO + timedelta(minutes=5),
+        Statistics=["Average"], ExtendedStatistics=["p90"],
+    )["Datapoints"]  # fmt: skip
+    assert point["Average"] == 50.5
+    assert point["ExtendedStatistics"]["p90"] == pytest.approx(90.1)
+    assert point["Timestamp"] == LONG_AGO

@@ -83,32 +83,6 @@ def settle(cloud: Cloud) -> None:
     until(lambda: not functions.pending(cloud))
 
 
-@pytest.mark.parametrize(
-    ("pattern", "fits", "does_not"),
-    [
-        ({"n": [{"numeric": [">", 1, "<=", 3]}]}, {"n": 3}, {"n": 4}),
-        ({"key": [{"prefix": "train/"}]}, {"key": "train/a"}, {"key": "score/a"}),
-        ({"key": [{"suffix": ".csv"}]}, {"key": "a.csv"}, {"key": "a.csv.gz"}),
-        ({"s": [{"anything-but": ["x", "y"]}]}, {"s": "z"}, {"s": "x"}),
-        ({"s": [{"anything-but": {"prefix": "x"}}]}, {"s": "zx"}, {"s": "xz"}),
-        ({"s": [{"exists": False}]}, {"t": 1}, {"s": None}),
-        ({"s": [{"exists": True}]}, {"s": "a"}, {}),
-        ({"s": ["a", None]}, {"s": None}, {"s": "b"}),
-        ({"a": {"b": ["c"]}}, {"a": {"b": ["x", "c"]}}, {"a": {"b": ["x"]}}),
-        ({"$or": [{"a": [1]}, {"b": [2]}]}, {"b": 2}, {"a": 2, "b": 1}),
-        ({"key": [{"wildcard": "*/scoring/*.csv"}]}, {"key": "w/scoring/x.csv"}, {"key": "w/x.csv"}),
-    ],
-)
-def test_patterns(cloud: Cloud, queue: Any, rule: Any, put: Any, pattern: Any, fits: Any, does_not: Any) -> None:
-    target = queue()
-    source = rule({"Arn": target.arn}, {"detail": pattern})
-    put(source, does_not)
-    put(source, fits)
-    assert json.loads(target.take()["Body"])["detail"] == fits
-    settle(cloud)
-    assert target.is_empty()
-
-
 def test_a_schedule_rule_and_a_disabled_rule_get_no_events(
     cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any
 ) -> None:

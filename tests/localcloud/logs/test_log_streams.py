@@ -68,27 +68,6 @@ def test_a_group_that_was_deleted_is_not_made_again_by_the_lines_of_before(logs:
     assert messages(logs, "/aws/lambda/removed") == ["two"]
 
 
-@pytest.mark.parametrize(
-    ("path", "group", "stream"),
-    [
-        ("jobs/training/a-job-0.log", "/aws/sagemaker/TrainingJobs", "a-job-0/algo-1"),
-        ("jobs/processing/a-job-0.log", "/aws/sagemaker/ProcessingJobs", "a-job-0/algo-1"),
-        ("jobs/transform/a-job-0.log", "/aws/sagemaker/TransformJobs", "a-job-0/algo-1"),
-        ("endpoints/an-endpoint/main-0.log", "/aws/sagemaker/Endpoints/an-endpoint", "main/i-0"),
-    ],
-)
-def test_jobs_and_endpoints_have_aws_groups_and_streams(
-    logs: Any, cloud: Any, path: str, group: str, stream: str
-) -> None:
-    write(cloud, path, "mine")
-    write(cloud, path.replace("a-job-0", "another").replace("an-endpoint", "another"), "another's")
-    prefix = stream.partition("/")[0] + "/"
-    assert messages(logs, group, logStreamNamePrefix=prefix) == ["mine"]
-    found = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
-    assert [each["logStreamName"] for each in found] == [stream]
-    assert messages(logs, group, logStreamNamePrefix="nobody/") == []
-
-
 def test_a_group_that_nobody_wrote_to_is_not_there(logs: Any) -> None:
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         messages(logs, "/aws/lambda/nobody")

@@ -12,7 +12,6 @@ import pytest
 
 from localcloud.kernel.cloud import Cloud
 from tests.localcloud.roles import allow, make_role
-from tests.localcloud.waiting import until
 
 
 @pytest.fixture
@@ -86,18 +85,6 @@ def test_at_fires_once_and_is_deleted(cloud: Cloud, client: Any, schedule: Any, 
     cloud.clock.move(due + timedelta(days=1))
     assert bodies() == []
     assert name not in [one["Name"] for one in client("scheduler").list_schedules()["Schedules"]]
-
-
-def test_rates_of_schedules_and_rules(cloud: Cloud, client: Any, schedule: Any, queue: Any, fresh: Any) -> None:
-    arn, bodies = queue
-    schedule("rate(2 hours)", arn, target={"Input": '"schedule"'})
-    rule = fresh("rule")
-    client("events").put_rule(Name=rule, ScheduleExpression="rate(3 hours)")
-    client("events").put_targets(Rule=rule, Targets=[{"Id": "q", "Arn": arn, "InputPath": "$.detail-type"}])
-    cloud.clock.move(cloud.clock.now() + timedelta(hours=6, minutes=1))
-    seen: list[str] = []
-    until(lambda: seen.extend(bodies()) or len(seen) >= 5)
-    assert sorted(seen) == ["Scheduled Event"] * 2 + ["schedule"] * 3
 
 
 def test_a_universal_target_is_an_api_call(cloud: Cloud, client: Any, schedule: Any, fresh: Any) -> None:

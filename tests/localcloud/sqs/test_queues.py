@@ -220,3 +220,13 @@ def test_no_message_is_lost_or_taken_twice(cloud: Cloud, fresh: Any) -> None:
         assert list(sending) + list(taking) == [None] * 8
     assert len(taken) == 600
     assert len(set(taken)) == 600
+
+
+def test_messages_come_in_batches_and_are_deleted(cloud: Cloud, client: Any, source: Any) -> None:
+    name, url, _ = source(BatchSize=5, MaximumBatchingWindowInSeconds=1)
+    entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(7)]
+    client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+    until(lambda: not any(name in line for line in queues.pending(cloud)))
+    seen = batches(cloud, name)
+    assert sorted(body for batch in seen for body in batch) == [str(n) for n in range(7)]
+    assert [len(batch) for batch in seen] == [5, 2]

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.stepfunctions.machines import pending
 from tests.localcloud.roles import allow, make_role
 from tests.localcloud.waiting import until
+
+ROLE = "arn:aws:iam::123456789012:role/machine"
 
 
 @pytest.fixture
@@ -352,3 +355,36 @@ def test_what_is_not_covered_is_refused_by_name(machine: Any, state: Any, more: 
     machine(
         {"A": {"Type": "Pass", "Result": {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "Resource": "ecs"}, "End": True}}
     )
+
+
+def test_machines_made_by_cloudformation_execute(client: Any, states: Any, fresh: Any) -> None:
+    definition = json.dumps({"StartAt": "A", "States": {"A": PASS}})
+    body = {
+        "Resources": {
+            "M": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {"DefinitionString": definition, "RoleArn": ROLE, "StateMachineName": fresh("cfn")},
+            }
+        },
+        "Outputs": {"Arn": {"Value": {"Ref": "M"}}},
+    }
+    stack = fresh("stack")
+    client("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(body))
+    outputs = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
+    started = states.start_execution(stateMachineArn=outputs[0]["OutputValue"])
+    assert closed(states, started["executionArn"])["status"] == "SUCCEEDED"
+
+
+def test_nameless_starts_get_names_of_their_own(machine: Any, run: Any) -> None:
+    arn = machine({"A": PASS})
+    assert run(arn)["name"] != run(arn)["name"]
+
+
+def test_moving_the_clock_ends_a_wait(machine: Any, states: Any, cloud: Any) -> None:
+    arn = machine({"A": {"Type": "Wait", "Seconds": 86_400, "End": True}})
+    started = states.start_execution(stateMachineArn=arn)["executionArn"]
+    time.sleep(0.1)
+    assert not any(started in line for line in pending(cloud))
+    assert states.describe_execution(executionArn=started)["status"] == "RUNNING"
+    cloud.clock.move(cloud.clock.now() + timedelta(days=1, seconds=1))
+    assert closed(states, started)["status"] == "SUCCEEDED"

@@ -548,3 +548,20 @@ def test_several_instances_are_stopped_together(training: Any, sagemaker: Any) -
     sagemaker.stop_training_job(TrainingJobName=name)
     found = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
     assert found["TrainingJobStatus"] == "Stopped"
+
+
+def test_sync_waits_and_returns_the_description(training: Any, machine: Any, run: Any, client: Any) -> None:
+    told = run(machine(TRAIN_SYNC, training()))
+    assert told["status"] == "SUCCEEDED", told
+    output = json.loads(told["output"])
+    assert output["TrainingJobStatus"] == "Completed"
+    assert output["ModelArtifacts"]["S3ModelArtifacts"].endswith("model.tar.gz")
+    assert isinstance(output["TrainingEndTime"], int)
+    events = client("stepfunctions").get_execution_history(executionArn=told["executionArn"])["events"]
+    assert [event["type"] for event in events] == [
+        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
+        "TaskStateExited", "ExecutionSucceeded",
+    ]  # fmt: skip
+    scheduled = events[2]["taskScheduledEventDetails"]
+    assert (scheduled["resourceType"], scheduled["resource"]) == ("sagemaker", "createTrainingJob.sync")
+    assert "TrainingJobName" in scheduled["parameters"]
