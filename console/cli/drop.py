@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millrace.console.cli.options import Json, Long, Sheet, Sql, TableName, Target, feeds
+from millrace.console.cli.options import Json, Long, Scale, Target, Within, feeds
 from millrace.console.cli.printing import show_json
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
-from millrace.console.files.grid import Inside
 from millrace.console.image_folder import find_images
 from millrace.contract.load import load_contract
 from millrace.tasks.catalogue import declare
 from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
-    from millrace.console.actions.drop import Content
+    from millrace.console.actions.drop import Dropped
     from millrace.console.environment import Environment
+    from millrace.console.files.given import Given
+    from millrace.console.files.grid import Inside
     from millrace.contract.schema import Contract, Feed
     from millrace.names import WorkloadNames
 
@@ -34,9 +35,7 @@ def drop(
     ],
     target: Target,
     json: Json,
-    sheet: Sheet,
-    table: TableName,
-    sql: Sql,
+    inside: Within,
     feed: Annotated[
         str,
         typer.Option(
@@ -44,10 +43,7 @@ def drop(
         ),
     ],
     name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
-    scale: Annotated[
-        bool,
-        typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true."),
-    ] = False,
+    scale: Scale = False,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Come back when all that it causes has ended; 1 if one failed or was refused."),
@@ -75,32 +71,26 @@ def drop(
     from millrace.console.queries.waiting import check_model, check_taken, lacks_model, tried_again
 
     known = drop.check(files, feed)
-    if output is not None:
-        if not wait or known != "scoring":
-            raise typer.BadParameter("expected --wait and --feed scoring beside it", param_hint="--output")
-        check_ending(output, ".csv", ".jsonl")
-    elif long:
+    if output is not None and not (wait and known == "scoring"):
+        raise typer.BadParameter("expected --wait and --feed scoring beside it", param_hint="--output")
+    if output is None and long:
         raise typer.BadParameter("expected --output beside it", param_hint="--long")
+    if output is not None:
+        check_ending(output, ".csv", ".jsonl")
     environment, names = target.find_deployed()
     check_taken(environment, names)
     if wait and known == "scoring":
         check_model(environment, names)
-    by = environment.identity() if known == "labels" else ""
-    s3, contract = environment.client("s3"), load_contract(workloads_folder() / names.workload)
-    inside, dropped, sent = Inside(sheet=sheet, table=table, sql=sql), list[drop.Dropped](), b""
+    contract = load_contract(workloads_folder() / names.workload)
     with given(files, inside) as opened:
         if len(opened) > 1 and (name or output):
             option = "--name" if name else "--output"
             raise typer.BadParameter(f"expected one file beside it, got {len(opened)}", param_hint=option)
-        for one in opened:
-            if one.path.is_dir() and (left_out := find_images(one.path).left_out):
-                typer.echo(f"warning: {left_out}", err=True)
-            # What is uploaded: the file itself, or a temporary file of images or of rows.
-            with drop.content_of(one, contract, known, inside, scale=scale) as content:
-                key = drop.landing_key(names, feed, name or content.name)
-                _warn(s3, names, contract, known, content, key)
-                dropped.append(drop.put(s3, names, content.path, feed=feed, key=key, by=by))
-                sent = content.plain.read_bytes() if output else b""
+        sent = [
+            _upload(environment, names, contract, known, one, inside, name=name, scale=scale, keeps=bool(output))
+            for one in opened
+        ]
+    dropped = [each for each, _ in sent]
     # A drop of the feed scoring waits in its queue until a model is live.
     waits = known == "scoring" and lacks_model(environment, names)
     when = f" once a model is live, and none is yet; until then it waits, {tried_again(names)}" if waits else ""
@@ -116,23 +106,41 @@ def drop(
         show_json(told if len(told) > 1 else told[0])
     if output is not None:
         uri = next((each.outcome.uri for each in found[0] if each.outcome.uri), "")
-        drop_id = dropped[0].drop_id
-        _write_answers(environment, names, contract, sent, uri=uri, drop_id=drop_id, output=output, long=long)
+        [(each, content)] = sent
+        _write_answers(environment, names, contract, content, uri=uri, drop_id=each.drop_id, output=output, long=long)
     require_success(names, [one for ended in found for one in ended])
 
 
-def _warn(s3: Any, names: WorkloadNames, contract: Contract, feed: Feed, content: Content, key: str) -> None:
-    """Print what the file becomes, whether it has labels that it should not have, and which object it replaces."""
+def _upload(
+    environment: Environment,
+    names: WorkloadNames,
+    contract: Contract,
+    feed: Feed,
+    file: Given,
+    inside: Inside,
+    *,
+    name: str,
+    scale: bool,
+    keeps: bool,
+) -> tuple[Dropped, bytes]:
+    """Upload the file, or a temporary one of images or of rows; what was dropped, and its rows if it `keeps` them."""
     from millrace.console.actions import drop
 
-    for note in content.notes:
-        typer.echo(note, err=True)
-    if labels := drop.labels_in(content.plain, contract, feed):
-        typer.echo(f"warning: {drop.unwanted(labels)}", err=True)
-    if before := drop.present(s3, names, key):
-        was = f"{before.size:,} bytes of {before.modified}"
-        instead = "" if feed == "scoring" else ", whose good rows take the place of the earlier ones; --name keeps both"
-        typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{instead}", err=True)
+    if file.path.is_dir() and (left_out := find_images(file.path).left_out):
+        typer.echo(f"warning: {left_out}", err=True)
+    s3, by = environment.client("s3"), environment.identity() if feed == "labels" else ""
+    with drop.content_of(file, contract, feed, inside, scale=scale) as content:
+        key = drop.landing_key(names, feed, name or content.name)
+        for note in content.notes:
+            typer.echo(note, err=True)
+        if labels := drop.labels_in(content.plain, contract, feed):
+            typer.echo(f"warning: {drop.unwanted(labels)}", err=True)
+        if before := drop.present(s3, names, key):
+            was = f"{before.size:,} bytes of {before.modified}"
+            kept = ", whose good rows take the place of the earlier ones; --name keeps both" * (feed != "scoring")
+            typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{kept}", err=True)
+        done = drop.put(s3, names, content.path, feed=feed, key=key, by=by)
+        return done, content.plain.read_bytes() if keeps else b""
 
 
 def _write_answers(

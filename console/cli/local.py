@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.console.cli.options import Build, Json, Stage, several_workloads
+from millrace.console.cli.printing import show_json
 from millrace.console.commands import command
 from millrace.errors import ConfigurationError, RunError, WorkloadError
 from millrace.workload.load import workload_folders, workloads_folder
@@ -80,7 +81,6 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
 
     A second `up` finds the first and deploys what has changed since in the app.
     Example: eval "$(millrace up --export)"; aws stepfunctions list-state-machines; millrace down."""
-    from millrace.console.cli.printing import show_json
     from millrace.console.local_cloud.lifecycle import start_instance
 
     # Wrong names, and contracts that the running cloud's tables do not take, are refused before anything is started.
@@ -279,7 +279,6 @@ def clock(
 
     Example: millrace clock --forward 30d. It stops after each day until all has ended that was due. A clock never goes
     back, and that of a stage on AWS cannot be moved."""
-    from millrace.console.cli.printing import show_json
     from millrace.console.environment import find_environment
 
     environment = find_environment("local", build)

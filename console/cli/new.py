@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli.options import Build, Json, Sheet, Sql, TableName, label_kinds, split_words
+from millrace.console.cli.options import Build, Json, Within, label_kinds, split_words
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
-from millrace.console.files.grid import Inside
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
@@ -132,7 +131,7 @@ class NewOptions:
         return Choices(**given | words | horizon | {"label": label, "labels": (label, *others) if others else ()})
 
 
-def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: TableName, sql: Sql) -> None:
+def new(options: NewOptions, build: Build, as_json: Json, inside: Within) -> None:
     """Propose a workload from a file of labelled rows: its contract, its declaration, and drops to begin with.
 
     Example: millrace new churn --from customers.csv --label left --key customer_id
@@ -155,7 +154,7 @@ def new(options: NewOptions, build: Build, as_json: Json, sheet: Sheet, table: T
 
     choices = options.choices()
     # Read, propose, write: nothing is written before the whole proposal stands.
-    inside, folder = Inside(sheet=sheet, table=table, sql=sql), options.drops or build / "drops" / options.name
+    folder = options.drops or build / "drops" / options.name
     check_free(options.name, workloads_folder(), folder, force=options.force)
     with given(options.files, inside) as opened, TemporaryDirectory() as temporary:
         _phase(1, "reading the file")
@@ -208,6 +207,7 @@ def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> Configur
 
 
 def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
+    from millrace.console.new.remarks import notes_of
 
     guesses = {
         what: {"value": getattr(guess.value, "name", guess.value), "reason": guess.reason, "others": guess.others}
@@ -220,7 +220,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "no_features": {one.name: one.reason for one in proposal.features.others},
         "may_be_missing": proposal.may_be_missing,
         "not_in_contract": {one.name: one.reason for one in proposal.reading.left_out},
-        "notes": proposal.notes,
+        "notes": notes_of(proposal),
         "accepted": proposal.accepted.num_rows,
         "refused": [asdict(row) for row in proposal.refused],
         "spans": asdict(proposal.spans),

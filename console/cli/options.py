@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import click
 import typer
 
+from millrace.console.files.grid import Inside
 from millrace.errors import MillraceError
 from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, STAGES, TUNE
 from millrace.workload.load import workload_folders, workloads_folder
@@ -196,15 +197,19 @@ Json = Annotated[
     typer.Option("--json", default_factory=lambda: False, show_default=False, help="Print JSON, for programs."),
 ]
 Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
-Sheet = Annotated[
-    str, typer.Option(default_factory=lambda: "", show_default="the first", help="The sheet of a workbook.")
+Scale = Annotated[
+    bool, typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true.")
 ]
-TableName = Annotated[
-    str, typer.Option("--table", default_factory=lambda: "", show_default="the only one", help="A table of SQLite.")
-]
-Sql = Annotated[
-    str, typer.Option("--sql", default_factory=lambda: "", show_default=False, help="A query of SQLite: its result.")
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Within(Inside):
+    """What of a workbook or a database is read."""
+
+    sheet: Annotated[str, typer.Option(show_default="the first", help="The sheet of a workbook.")] = ""
+    table: Annotated[str, typer.Option(show_default="the only one", help="A table of SQLite.")] = ""
+    sql: Annotated[str, typer.Option(show_default=False, help="A query of SQLite: its result.")] = ""
+
 
 Long = Annotated[
     bool,

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli.options import Long, Sheet, Sql, TableName, Target, Workload
+from millrace.console.cli.options import Long, Scale, Target, Within, Workload
 from millrace.console.cli.printing import show_rows
 from millrace.console.commands import command
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
-from millrace.console.files.grid import Inside, stop
+from millrace.console.files.grid import stop
 from millrace.console.image_folder import find_images
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
@@ -44,14 +45,9 @@ def predict(
         typer.Argument(help=f"{TABLES}; {ALSO}; an image, a folder of images; - for standard input."),
     ],
     target: Target,
-    sheet: Sheet,
-    table: TableName,
-    sql: Sql,
+    inside: Within,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each row.")] = False,
-    scale: Annotated[
-        bool,
-        typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true."),
-    ] = False,
+    scale: Scale = False,
     output: Annotated[
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
@@ -77,27 +73,22 @@ def predict(
         check_ending(output)
     environment, names = target.find_deployed()
     home = workloads_folder() / names.workload
-    contract = load_contract(home)
-    declared = load_workload(home)
+    contract, declared = load_contract(home), load_workload(home)
     prediction, acted = declared.prediction, declared.policy is not None
     task = declare(prediction, contract.label)
     fields: tuple[AnswerField, ...] = (*task.answer, *prediction.dates)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     ahead = KnownAhead.of(contract.table("scoring"), prediction)
     # The file, standard input as a file, images or rows put into a file; then the answers of the pieces one by one.
-    inside = Inside(sheet=sheet, table=table, sql=sql)
     with (
         given((file,), inside) as opened,
         content_of(_only(opened), contract, "scoring", inside, scale=scale) as content,
     ):
-        if file.is_dir() and (left_out := find_images(file).left_out):
-            print(f"warning: {left_out}", file=sys.stderr)
-        for note in content.notes:
+        left_out = find_images(file).left_out if file.is_dir() else ""
+        for note in (*[f"warning: {left_out}"] * bool(left_out), *content.notes):
             print(note, file=sys.stderr)
-        client, function = environment.client("lambda"), names.prediction
-        found = predict.predict(
-            client, function, content.plain, contract, histories=histories, ahead=ahead, explain=explain
-        )
+        ask = partial(predict.predict, environment.client("lambda"), names.prediction, content.plain, contract)
+        found = ask(histories=histories, ahead=ahead, explain=explain)
         # All of these are iterators: answers are counted, named and written as the pieces come back.
         answers = _Counted(found)
         rows = (
@@ -116,10 +107,10 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(named)
-    if answers.reasons[Reason.IMAGE] and not (scale or declares_scale(contract.table("scoring"))):
-        print(f"Refused images: {ADVICE[Reason.IMAGE]}", file=sys.stderr)
-    if answers.reasons[Reason.HISTORY]:
-        print(f"Refused without a past: {ADVICE[Reason.HISTORY]}", file=sys.stderr)
+    scales = scale or declares_scale(contract.table("scoring"))
+    for reason, said in ((Reason.IMAGE, "Refused images"), (Reason.HISTORY, "Refused without a past")):
+        if answers.reasons[reason] and not (scales and reason == Reason.IMAGE):
+            print(f"{said}: {ADVICE[reason]}", file=sys.stderr)
     _summarize(names, answers, why=lambda: why_fallback(environment, names))
 
 

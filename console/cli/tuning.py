@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json as json_text
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from millrace.console.cli.options import Build, Json, Stage, Target, workload_names
+from millrace.console.cli.printing import show_json, show_rows
+from millrace.errors import RunError
+from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +65,6 @@ def tune(
     Example: millrace tune --result last"""
     from millrace.console.actions import tune as action
     from millrace.console.queries.tunings import pinned_run, read_tuning
-    from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = target.find()
     folder = workloads_folder() / names.workload
@@ -83,22 +88,16 @@ def tune(
 
 def _parameter(text: str) -> tuple[str, Any]:
     """Name and value of `NAME=VALUE`. A value that is no JSON is a word. Raises RunError if the text has no `=`."""
-    import json
-
-    from millrace.errors import RunError
-
     name, equals, value = text.partition("=")
     if not equals:
         raise RunError(f"--parameter: expected NAME=VALUE, got {text!r}")
     try:
-        return name, json.loads(value)
+        return name, json_text.loads(value)
     except ValueError:
         return name, value
 
 
 def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:
-    import time
-
     from millrace.console.queries.tunings import read_tuning
 
     while (found := read_tuning(sagemaker, names, name)).status == "RUNNING":
@@ -107,9 +106,6 @@ def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:
 
 
 def _show(found: TuningJob, declared: Declaration, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from millrace.console.cli.printing import show_json, show_rows
 
     # `asdict` has the fields alone, and the best training is a property.
     if as_json:
@@ -199,11 +195,9 @@ def simulate(
         write_keys,
     )
     from millrace.console.actions.simulate import simulate as compared
-    from millrace.console.cli.printing import show_json, show_rows
     from millrace.console.pages.simulated import simulated_page
     from millrace.contract.load import load_contract
     from millrace.tasks import catalogue as tasks
-    from millrace.workload.load import load_workload, workloads_folder
 
     folder = workloads_folder() / workload
     declared = load_workload(folder)
@@ -221,22 +215,26 @@ def simulate(
     task = tasks.declare(declared.prediction, load_contract(folder).label)
     found = compared(declared, task, history, Prices(error=error_usd, training=price), stage)
     keys = keys_of(found.proposed, step)
-    document = _document(found)
     if as_json:
-        show_json({"rows": document, "proposed": lines_of(keys)})
+        show_json({"rows": _document(found), "proposed": lines_of(keys)})
     else:
-        days = f"chosen on the days before {found.judged_from}, judged on those from then on"
-        typer.echo(f"{found.tried} policies, {days}; a training costs {price:.2f}")
-        show_rows([{name: _shown(name, value) for name, value in row.items()} for row in document],
-                  as_json=False, nothing="")  # fmt: skip
-        if not any(row.kind == "declared" for row in found.rows):
-            typer.echo("The declared policy is not replayed: its bound is calibrated, or its schedule by the calendar.")
-        typer.echo(f"\nThe proposal's lines for {folder / 'workload.yaml'}:\n\n{lines_of(keys)}")
+        _tell(found, folder / "workload.yaml", price, lines_of(keys))
         page = build / f"simulation-{workload}.html"
         page.write_text(simulated_page(workload, found, usd_per_training=price, lines=lines_of(keys)), encoding="utf-8")
         typer.echo(f"\n{page}")
     if write:
         write_keys(folder / "workload.yaml", keys)
+
+
+def _tell(found: PolicyComparison, file: Path, price: float, lines: str) -> None:
+
+    days = f"chosen on the days before {found.judged_from}, judged on those from then on"
+    typer.echo(f"{found.tried} policies, {days}; a training costs {price:.2f}")
+    rows = [{name: _shown(name, value) for name, value in row.items()} for row in _document(found)]
+    show_rows(rows, as_json=False, nothing="")
+    if not any(row.kind == "declared" for row in found.rows):
+        typer.echo("The declared policy is not replayed: its bound is calibrated, or its schedule by the calendar.")
+    typer.echo(f"\nThe proposal's lines for {file}:\n\n{lines}")
 
 
 def _document(found: PolicyComparison) -> list[dict[str, Any]]:

@@ -43,8 +43,8 @@ TRIED_FIRST = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
-    """One column of the file."""
+class Profile:
+    """One column of the file: what every later step knows of it."""
 
     name: str
     kind: Kind
@@ -131,7 +131,7 @@ def observe(
     is_time: bool = False,
     form: CsvForm | None = None,
     classes: tuple[str, ...] = (),
-) -> Observed | LeftOut:
+) -> Profile | LeftOut:
     """The statistics of a column, or why the contract will not have it.
 
     - `typed_text`: its texts may mean numbers, written in `form`.
@@ -152,17 +152,17 @@ def observe(
         missing = tuple(word for word in MISSING if word not in classes)
 
         # A function, since `_of_text` types the cells a second time without words such as `unknown`.
-        def typed(known: pa.Array) -> Observed:
+        def typed(known: pa.Array) -> Profile:
             times = _times(name, known, time_format) if time_format else None
             is_read = times is not None and times.is_time and times.misfits <= _most_misfits(known)
             return times if times and (is_time or is_read) else _typed(name, known, typed_text, form or CsvForm())
 
         found = _of_text(name, texts, missing, typed)
-        if isinstance(found, Observed) and found.kind == "string" and (usual := _usual_word(texts, missing)):
+        if isinstance(found, Profile) and found.kind == "string" and (usual := _usual_word(texts, missing)):
             # `None` in nearly all cells beside words is one of them: on most days there is no holiday.
             found, classes = _of_text(name, texts, tuple(word for word in missing if word != usual), typed), (usual,)
         said = f"{', '.join(map(repr, classes))} taken as one of its classes" if classes else ""
-        found = _said(found, said) if isinstance(found, Observed) else found
+        found = _said(found, said) if isinstance(found, Profile) else found
     else:
         found = _of_values(name, flat)
     if isinstance(found, LeftOut):
@@ -178,7 +178,7 @@ def _usual_word(texts: pa.Array, missing: Sequence[str]) -> str:
     return next((word for word in words if 2 * pc.sum(pc.equal(texts, word)).as_py() > len(texts)), "")
 
 
-def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:
+def _of_values(name: str, cells: pa.Array) -> Profile | LeftOut:
 
     came = cells.type
     if pa.types.is_boolean(came):
@@ -203,7 +203,7 @@ def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:
     return LeftOut(name=name, reason=f"has the type {came}, which the contract has no word for{fields}")
 
 
-def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Observed | LeftOut:
+def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Profile | LeftOut:
     values, misfits = cast(cells, arrow_type(kind))
     if len(misfits) > MOST_MISFITS * len(cells):
         return LeftOut(name=name, reason=f"has values that do not fit into a {kind}")
@@ -211,8 +211,8 @@ def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Observed
 
 
 def _of_text(
-    name: str, cells: pa.Array, missing: tuple[str, ...], typed: Callable[[pa.Array], Observed]
-) -> Observed | LeftOut:
+    name: str, cells: pa.Array, missing: tuple[str, ...], typed: Callable[[pa.Array], Profile]
+) -> Profile | LeftOut:
     known = without(cells, missing)
     words = tuple(cells.filter(known.is_null()).drop_null().unique().to_pylist())
     if known.null_count == len(known):
@@ -228,12 +228,12 @@ def _of_text(
     return replace(_said(found, taken_as_missing(cells, words)), missing_words=words, own_words=own)
 
 
-def _said(found: Observed, more: str) -> Observed:
+def _said(found: Profile, more: str) -> Profile:
     """The same column with one more remark in `changed`."""
     return replace(found, changed="; ".join(filter(None, (found.changed, more))))
 
 
-def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Observed:
+def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Profile:
     """The column as booleans, numbers or times if its texts are such, else as text."""
     if typed_text and (kind := _plain_kind(known, form)):
         values, misfits = from_csv(known, Column(name=name, kind=kind), form)
@@ -254,7 +254,7 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Obser
     return _said(times, (typed_text and _nearly_numbers(known, form)) or looks_marked(known))
 
 
-def _marked(name: str, known: pa.Array, form: CsvForm) -> Observed | None:
+def _marked(name: str, known: pa.Array, form: CsvForm) -> Profile | None:
     """The column as numbers that have a unit, a currency or a clock beside them; None for other texts."""
     found = find_number_format(known, form)
     if found is None:
@@ -277,7 +277,7 @@ def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
     return cells.filter(is_number), cells.filter(pc.invert(is_number))
 
 
-def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | None:
+def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Profile | None:
     """The column as numbers if hardly any cell is no number; None for other columns and for codes."""
 
     numbers, others = _numbers(known, form)
@@ -333,7 +333,7 @@ def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
     return "int64" if all_match(plain, WHOLE) else "float64" if all_match(plain, DECIMAL) else None
 
 
-def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
+def _times(name: str, known: pa.Array, pattern: str = "") -> Profile:
     """The column as times in the one pattern that reads them, else as text with the reason.
 
     With a `pattern` only that one is tried, and it may leave any number of misfits."""
@@ -409,6 +409,6 @@ def _in_pattern(known: pa.Array, form: TimeFormat) -> pa.Array | None:
     return None if values.null_count == len(values) else values
 
 
-def _observed(name: str, kind: Kind, cells: Any, changed: str = "", **facts: Any) -> Observed:
+def _observed(name: str, kind: Kind, cells: Any, changed: str = "", **facts: Any) -> Profile:
     distinct = len(cells.drop_null().unique())
-    return Observed(name=name, kind=kind, cells=cells, distinct=distinct, changed=changed, **facts)
+    return Profile(name=name, kind=kind, cells=cells, distinct=distinct, changed=changed, **facts)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.console.files.grid import stop
-from millrace.console.new.columns import LeftOut, Observed
+from millrace.console.new.columns import LeftOut, Profile
 from millrace.console.new.keys import rank_of_names
 from millrace.console.new.numbers import finite_bounds, usual_bounds
 from millrace.console.new.read import Source
@@ -53,7 +53,7 @@ USUAL_SHARE = 0.95
 """Least share of the images that must have one size and encoding. The contract refuses the others."""
 
 
-def column_of(observed: Observed) -> Column:
+def column_of(observed: Profile) -> Column:
     """The contract's column, with rules that the observed cells keep and some slack."""
     column = Column(name=observed.name, kind=observed.kind, required=observed.is_complete, unit=observed.unit)
     if observed.kind == "string":
@@ -71,14 +71,14 @@ def relaxed(column: Column) -> Column:
     return replace(column, required=False, rules=tuple(one for one in column.rules if isinstance(one, Length)))
 
 
-def column_of_classes(observed: Observed) -> Column:
+def column_of_classes(observed: Profile) -> Column:
     """The column of a label that is a class: it takes the observed classes and nothing else."""
     classes = tuple(sorted(value for value, _ in counted(observed.cells)))
     rules = () if observed.kind == "boolean" else (Allowed(classes),)
     return Column(name=observed.name, kind=observed.kind, required=True, label=True, rules=rules)
 
 
-def why_no_feature(column: Column, observed: Observed) -> str:
+def why_no_feature(column: Column, observed: Profile) -> str:
     """Why the column is no feature: a model cannot take it, or would only learn the rows by heart. "" for a feature."""
     if observed.is_time:
         return "a time: see the calendars below"
@@ -100,17 +100,17 @@ def why_no_feature(column: Column, observed: Observed) -> str:
     return ""
 
 
-def _names_rows(observed: Observed) -> bool:
+def _names_rows(observed: Profile) -> bool:
     """Whether the whole numbers differ in each row, and name or count the rows."""
     return observed.kind == "int64" and observed.is_unique and bool(rank_of_names(observed))
 
 
-def is_free_text(column: Column, observed: Observed) -> bool:
+def is_free_text(column: Column, observed: Profile) -> bool:
     """Whether a model reads the words of this column. Texts of few values are categories, however long each is."""
     return observed.is_sentences and not column.allowed
 
 
-def _text(observed: Observed, column: Column) -> Column:
+def _text(observed: Profile, column: Column) -> Column:
 
     enough = observed.distinct * ROWS_PER_CATEGORY <= len(observed.cells) - observed.cells.null_count
     if observed.distinct <= MOST_CATEGORIES and enough:
@@ -119,7 +119,7 @@ def _text(observed: Observed, column: Column) -> Column:
     return replace(column, rules=(Length(maximum=max(16, LONGER * longest)),))
 
 
-def _number(observed: Observed, column: Column) -> Column:
+def _number(observed: Profile, column: Column) -> Column:
     low, high = usual_bounds(observed)
     whole = observed.kind == "int64"
     if whole and (_names_rows(observed) or (observed.is_nearly_unique and is_identifier(observed.name))):
@@ -156,7 +156,7 @@ def _rounded(bound: float, room: float, to: Any) -> float:
     return float(f"{to(bound / unit) * unit:.12g}")
 
 
-def _earliest(observed: Observed) -> date | datetime:
+def _earliest(observed: Profile) -> date | datetime:
     """EARLIER before the first time: older rows may still come, and 1900 or 1970 in place of a time are refused."""
     year: int = max(pc.min(observed.cells).as_py().year - EARLIER, 1)
     if observed.kind == "date":
@@ -166,7 +166,7 @@ def _earliest(observed: Observed) -> date | datetime:
 
 def observe_images(
     name: str, cells: pa.ChunkedArray, *, size: tuple[int, int] | None, where: str
-) -> tuple[Observed, Column] | LeftOut:
+) -> tuple[Profile, Column] | LeftOut:
     """The column of images with its rule, by the headers that the contract reads; LeftOut for other bytes.
 
     `size` is the height and the width in pixels to which all images are scaled, as PNG. Raises ConfigurationError if
@@ -192,7 +192,7 @@ def observe_images(
         stop(Path(where), name, expected, shown)
     rule = ImageFormat(encoding=encoding, shape=(found.channels, found.height, found.width), scale=size is not None)
     column = Column(name=name, kind="binary", required=True, rules=(rule,))
-    return Observed(name=name, kind="binary", cells=flat, distinct=len(flat.unique()), changed=changed), column
+    return Profile(name=name, kind="binary", cells=flat, distinct=len(flat.unique()), changed=changed), column
 
 
 def _header(cell: bytes) -> tuple[Encoding, ImageSize] | None:
@@ -232,7 +232,7 @@ def _scaled(cells: Sequence[bytes | None], size: tuple[int, int]) -> Iterator[by
         yield written.getvalue()
 
 
-def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
+def as_in_file(table: Table, seen: Sequence[Profile], source: Source) -> Table:
     """The table with how the file is written: names of columns, times, words for missing cells, and ignored columns.
 
     A word for a missing cell that came in one column holds in all, as the next file may have it elsewhere. Two
@@ -261,7 +261,7 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
     return replace(table, columns=columns, csv=source.csv, ignored=ignored).with_missing_values()
 
 
-def _words_of(column: Column, seen: Observed, words: tuple[str, ...]) -> tuple[str, ...]:
+def _words_of(column: Column, seen: Profile, words: tuple[str, ...]) -> tuple[str, ...]:
     if not column.label or seen.kind != "string":
         return (*words, *(word for word in seen.own_words if word not in words))
     classes = set(seen.cells.unique().to_pylist())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.console.new.columns import LeftOut, Observed
+from millrace.console.new.columns import LeftOut, Profile
 from millrace.console.new.words import SHOWN, first_of, repeated_rows
 
 REPEATED = 0.01
@@ -35,7 +35,7 @@ RESTING = 0.05
 In a column without negative numbers 0 is such a number, too: heating in summer."""
 
 
-def copies(columns: Sequence[Observed]) -> list[LeftOut]:
+def copies(columns: Sequence[Profile]) -> list[LeftOut]:
     """The columns that hold what an earlier one holds, cell by cell."""
     return [
         LeftOut(name=copy.name, reason=f"a copy of {first.name} (--keep {copy.name} takes it)")
@@ -45,16 +45,16 @@ def copies(columns: Sequence[Observed]) -> list[LeftOut]:
     ]
 
 
-def recodings(columns: Sequence[Observed]) -> Iterator[str]:
+def recodings(columns: Sequence[Profile]) -> Iterator[str]:
     """A sentence on columns of which each tells the others: `country` and `country_code`."""
     for first, others in _alike([column for column in columns if 2 * column.distinct <= len(column.cells)]):
         if said := [other.name for other in others if not _is_equal(first, other)]:
             yield f"{first.name} and {', '.join(said)} say the same: each value of one goes with one of the other"
 
 
-def _alike(columns: Sequence[Observed]) -> Iterator[tuple[Observed, list[Observed]]]:
+def _alike(columns: Sequence[Profile]) -> Iterator[tuple[Profile, list[Profile]]]:
     """The columns by which the rows fall into the same groups of equal cells: the first one, and the others."""
-    groups: dict[bytes, list[Observed]] = {}
+    groups: dict[bytes, list[Profile]] = {}
     for column in columns:
         if column.kind != "binary" and column.distinct > 1:
             # Values are numbered as they come first, so equal numbers are equal groups, whatever the values are.
@@ -63,7 +63,7 @@ def _alike(columns: Sequence[Observed]) -> Iterator[tuple[Observed, list[Observe
     return ((first, others) for first, *others in groups.values() if others)
 
 
-def _is_equal(first: Observed, other: Observed) -> bool:
+def _is_equal(first: Profile, other: Profile) -> bool:
     one, two = first.cells.drop_null(), other.cells.drop_null()
     if first.is_number and other.is_number:
         one, two = one.cast(pa.float64(), safe=False), two.cast(pa.float64(), safe=False)

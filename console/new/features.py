@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from millrace.console.image_folder import PARTS
-from millrace.console.new.columns import LeftOut, Observed
+from millrace.console.new.columns import LeftOut, Profile
 from millrace.console.new.contract import is_free_text, why_no_feature
 from millrace.console.new.duplicates import copies
 from millrace.console.new.times import Series, far_times
@@ -62,7 +62,7 @@ class Features:
     every_hours: float = 1.0
     """The distance of the rows of a series, in hours: the step of its horizons, with a history or without."""
 
-    def with_history(self, series: Series, seen: Sequence[Observed], contract: Table) -> Features:
+    def with_history(self, series: Series, seen: Sequence[Profile], contract: Table) -> Features:
         """The same features, and the past of all numbers among them; the label's too, where it is an input."""
         numbers = [column.name for column in seen if column.name in self.columns and column.is_number]
         stepped = replace(self, every_hours=series.every_hours)
@@ -99,7 +99,7 @@ class Features:
 
 
 def find_features(
-    seen: Sequence[Observed],
+    seen: Sequence[Profile],
     contract: Table,
     *,
     excluded: Sequence[str],
@@ -134,7 +134,7 @@ def find_features(
     return found.without([one for one in copies(read) if one.name not in keep])
 
 
-def calendar_parts(column: Observed) -> list[str]:
+def calendar_parts(column: Profile) -> list[str]:
     """The parts of the calendar that differ in these times and come again: of `hour`, `weekday` and `month`."""
 
     kind = pa.timestamp("us", column.cells.type.tz if pa.types.is_timestamp(column.cells.type) else None)
@@ -170,7 +170,7 @@ def _free(name: str, contract: Table) -> str:
     return name
 
 
-def says_part(column: Observed) -> bool:
+def says_part(column: Profile) -> bool:
     """Whether all words of the column are words for parts."""
     if column.kind != "string" or not 2 <= column.distinct <= len(PARTS):
         return False

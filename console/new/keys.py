@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.console.new.columns import MOST_MISFITS, Observed
+from millrace.console.new.columns import MOST_MISFITS, Profile
 from millrace.console.new.times import REGULAR, Places, hours_in_words
 from millrace.console.new.words import is_identifier, why_protected
 
@@ -71,7 +71,7 @@ class Panel:
 class Panels:
     """The panels that combinations of columns make of the rows."""
 
-    def __init__(self, columns: Sequence[Observed], event_time: Observed) -> None:
+    def __init__(self, columns: Sequence[Profile], event_time: Profile) -> None:
         """`columns` may be in a key. Those that differ in nearly every row are no entity of a series."""
         rows = len(event_time.cells)
         fit = [one for one in columns if not one.is_time and 1 < one.distinct <= rows / FEWEST_OF_ONE]
@@ -152,7 +152,7 @@ def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
     return pc.binary_join_element_wise(*[cell.cast(pa.string()) for cell in cells], "\x1f")
 
 
-def repeated_cells(*columns: Observed) -> int:
+def repeated_cells(*columns: Profile) -> int:
     """How many rows repeat the cells of an earlier row in these columns.
 
     Rows in which one of these cells is null do not count: they are quarantined anyway."""
@@ -160,7 +160,7 @@ def repeated_cells(*columns: Observed) -> int:
     return len(texts) - len(texts.unique())
 
 
-def rank_of_names(column: Observed) -> int:
+def rank_of_names(column: Profile) -> int:
     """How well a unique column names the rows, best first:
 
     - 1: it is called like an identifier
@@ -176,7 +176,7 @@ def rank_of_names(column: Observed) -> int:
     return 3 if column.kind == "int64" and _count(column) else 0
 
 
-def are_evenly_spaced(times: Observed) -> bool:
+def are_evenly_spaced(times: Profile) -> bool:
     """Whether REGULAR of the neighbours in time, or more, are equally far apart."""
     kind = pa.timestamp("us", getattr(times.cells.type, "tz", None))
     moments = np.sort(times.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy())
@@ -184,13 +184,13 @@ def are_evenly_spaced(times: Observed) -> bool:
     return bool(len(apart)) and bool(counts.max() >= REGULAR * counts.sum())
 
 
-def _are_codes(column: Observed) -> bool:
+def _are_codes(column: Profile) -> bool:
     """Whether each cell is one word with a digit in it."""
     known = column.cells.drop_null()
     return all(bool(pc.all(pc.match_substring_regex(known, pattern)).as_py()) for pattern in (CODE, DIGIT))
 
 
-def _count(column: Observed) -> bool:
+def _count(column: Profile) -> bool:
     """Whether the whole numbers have no large gaps, or grow from row to row."""
 
     # Dense: the numbers span less than twice as many values as there are rows.

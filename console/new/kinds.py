@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.console.new.columns import Observed
+from millrace.console.new.columns import Profile
 from millrace.console.new.contract import column_of, column_of_classes
 from millrace.console.new.read import NUMBER
 from millrace.console.new.words import MISSING, is_called, words_of_name
@@ -100,19 +100,19 @@ class Classes:
     calibration: str = "0.15"
     """The bound of the calibration gate; empty if an answer is no probability."""
 
-    def suits(self, column: Observed) -> bool:
+    def suits(self, column: Profile) -> bool:
         """Whether the column can be such a label."""
         kinds = ("string", "int64", "boolean") if self.most == 2 else ("string", "int64")
         return self.least <= column.distinct <= self.most and column.kind in kinds
 
-    def is_likely(self, column: Observed) -> bool:
+    def is_likely(self, column: Profile) -> bool:
         """Whether the column is taken for such a label if no `--kind` is given."""
         is_class = column.kind != "int64" or (
             column.distinct <= MOST_NUMBERED and (self.most == 2 or not counts(column))
         )
         return self.suits(column) and is_class
 
-    def reason(self, column: Observed) -> str:
+    def reason(self, column: Profile) -> str:
         """Why the column is taken for such a label."""
         if self.most == 2:
             return "the label has two values"
@@ -125,11 +125,11 @@ class Classes:
             return f"the label has {column.distinct} values that are words{order}"
         return f"the label has {column.distinct} values that are whole numbers, whose order is not used"
 
-    def settings(self, column: Observed) -> Mapping[str, Any]:  # noqa: ARG002 - all kinds are called alike
+    def settings(self, column: Profile) -> Mapping[str, Any]:  # noqa: ARG002 - all kinds are called alike
         """Further keys of `prediction` in workload.yaml, with their proposed values: `{"quantiles": [0.05, 0.95]}`."""
         return {}
 
-    def column(self, column: Observed, unit: str) -> Column:  # noqa: ARG002 - a class has no unit
+    def column(self, column: Profile, unit: str) -> Column:  # noqa: ARG002 - a class has no unit
         """The label's column in the contract."""
         return column_of_classes(column)
 
@@ -153,10 +153,10 @@ class Classes:
 class Flags(Classes):
     """Several labels of one row, each of them yes or no."""
 
-    def suits(self, column: Observed) -> bool:  # noqa: ARG002 - no column alone is several
+    def suits(self, column: Profile) -> bool:  # noqa: ARG002 - no column alone is several
         return False
 
-    def column(self, column: Observed, unit: str) -> Column:  # noqa: ARG002
+    def column(self, column: Profile, unit: str) -> Column:  # noqa: ARG002
         return Column(name=column.name, kind="boolean", required=True, label=True)
 
     def find_problem(self, values: Sequence[object]) -> str:
@@ -177,22 +177,22 @@ class Amounts:
     has_steps: bool = False
     """Whether the label is predicted at each step of the rows up to `--horizon-hours`."""
 
-    def suits(self, column: Observed) -> bool:
+    def suits(self, column: Profile) -> bool:
         return column.is_number and column.distinct > 2
 
-    def is_likely(self, column: Observed) -> bool:
+    def is_likely(self, column: Profile) -> bool:
         is_amount = column.kind == "float64" or column.distinct > MOST_NUMBERED or counts(column)
         return not self.has_interval and self.suits(column) and is_amount
 
-    def reason(self, column: Observed) -> str:
+    def reason(self, column: Profile) -> str:
         return f"the label is a number with {column.distinct:,} values"
 
-    def settings(self, column: Observed) -> Mapping[str, Any]:
+    def settings(self, column: Profile) -> Mapping[str, Any]:
         if self.has_interval:
             return {"quantiles": [0.05, 0.95]}
         return {"huber": TAIL_HUBER} if has_tail(column) else {}
 
-    def column(self, column: Observed, unit: str) -> Column:
+    def column(self, column: Profile, unit: str) -> Column:
         return replace(column_of(column), required=True, label=True, unit=unit or column.unit)
 
     def horizon(self, hours: float, every_hours: float) -> float | list[float]:
@@ -239,12 +239,12 @@ def described() -> str:
     return ", ".join(f"{name} ({kind.wanted.split(':')[0]})" for name, kind in LABEL_KINDS.items())
 
 
-def likely_kind(column: Observed) -> LabelKind | None:
+def likely_kind(column: Profile) -> LabelKind | None:
     """The kind for which the column is taken; None if it can be no label."""
     return next((kind for kind in KINDS if kind.is_likely(column)), None)
 
 
-def label_scale(column: Observed) -> Scale:
+def label_scale(column: Profile) -> Scale:
     """The scale on which a label is learnt: `log` if no number is negative, a few are far above the others, and their
     logarithms are more even."""
     known = _finite(column)
@@ -254,7 +254,7 @@ def label_scale(column: Observed) -> Scale:
     return "log" if abs(_skew(logarithms)) < skew else "identity"
 
 
-def _finite(column: Observed) -> npt.NDArray[np.float64]:
+def _finite(column: Profile) -> npt.NDArray[np.float64]:
     known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
     return known[np.isfinite(known)]
 
@@ -265,7 +265,7 @@ def _skew(values: npt.NDArray[np.float64]) -> float:
     return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation else 0.0
 
 
-def has_tail(column: Observed) -> bool:
+def has_tail(column: Profile) -> bool:
     """Whether a few numbers draw the mean far away from most of the others."""
     known = _finite(column)
     # Without a tail the mean is about as near to all numbers as the median, which is the nearest.
@@ -290,7 +290,7 @@ def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ..
     return tuple(came)
 
 
-def counts(column: Observed) -> bool:
+def counts(column: Profile) -> bool:
     """Whether whole numbers count something, by a word of their name (`visits_count`) or by how they lie."""
     if column.kind != "int64":
         return False
@@ -298,7 +298,7 @@ def counts(column: Observed) -> bool:
     return is_named or (not is_called(column.name, LABELS) and _lie_like_counts(column))
 
 
-def _lie_like_counts(column: Observed) -> bool:
+def _lie_like_counts(column: Profile) -> bool:
     known = column.cells.drop_null()
     low, high = pc.min_max(known).as_py().values()
     if column.distinct < FEWEST_COUNTED or low != 0 or high >= 2 * column.distinct:
@@ -311,7 +311,7 @@ def _lie_like_counts(column: Observed) -> bool:
     return bool(rises and falls and rows[-1] <= HARDLY_ANY * rows[usual] and usual <= high / 2)
 
 
-def as_flag(label: Observed) -> Observed | None:
+def as_flag(label: Profile) -> Profile | None:
     """The label as yes and no, if it is a column of true and false or of 0 and 1; else None."""
     if label.kind == "boolean":
         return label
@@ -320,7 +320,7 @@ def as_flag(label: Observed) -> Observed | None:
     return replace(label, kind="boolean", cells=label.cells.cast(pa.bool_()))
 
 
-def two_classes(label: Observed, cells: pa.ChunkedArray) -> Observed:
+def two_classes(label: Profile, cells: pa.ChunkedArray) -> Profile:
     """The label as two classes, if it is two whole numbers that are written as decimals (0.0 and 1.0); else itself.
 
     Programs that know no missing whole number write them so. Text stays as it is written."""

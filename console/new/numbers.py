@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.console.new.columns import Observed
+from millrace.console.new.columns import Profile
 
 USUAL = (0.01, 0.5, 0.99)
 """Quantiles: the lowest usual value, the middle, the highest usual value."""
@@ -46,14 +46,14 @@ ZEROS = 0.005
 """Zeros are reported from this share of the cells on, if they lie apart from all other values."""
 
 
-def far_values(observed: Observed) -> list[Any]:
+def far_values(observed: Profile) -> list[Any]:
     """The numbers that lie far from all others, ascending, if they are so few that they may well be mistakes."""
     found = all_far_values(observed)
     known = len(observed.cells) - observed.cells.null_count
     return found if len(found) <= max(FEW_FAR, MOST_FAR * known) else []
 
 
-def all_far_values(observed: Observed) -> list[Any]:
+def all_far_values(observed: Profile) -> list[Any]:
     """The numbers that lie far from all others, ascending. A gap lies between them and the others.
 
     Empty if one end has more than MOST_TOLD of the cells, which is a tail; MOST_MARKED, if they are all one number.
@@ -147,7 +147,7 @@ def _equal_at_the_end(ascending: npt.NDArray[np.float64], span: float) -> int:
     return count if first and count >= FEWEST_EQUAL and ascending[-1] - ascending[first - 1] > span else 0
 
 
-def usual_bounds(observed: Observed) -> tuple[Any, Any]:
+def usual_bounds(observed: Profile) -> tuple[Any, Any]:
     """The smallest and the largest number, without the numbers that lie far from all others."""
     far = far_values(observed)
     if not far:
@@ -167,7 +167,7 @@ def finite_bounds(cells: pa.Array) -> tuple[Any, Any]:
     return bounds["min"], bounds["max"]
 
 
-def few_below_zero(column: Observed) -> list[Any]:
+def few_below_zero(column: Profile) -> list[Any]:
     """The cells below 0, ascending, if they are few and stand apart from the others.
 
     Empty if `all_far_values` reports them already."""
@@ -205,7 +205,7 @@ def _stand_apart(below: Floats, known: Floats) -> bool:
     return mirrored >= NEAR * int((below >= -reach).sum()) + MORE
 
 
-def odd_zeros(column: Observed) -> str:
+def odd_zeros(column: Profile) -> str:
     """A question if 0 is frequent and lies apart from other values, so that it may mean missing; else ""."""
 
     if not column.is_number or column.distinct < 20:

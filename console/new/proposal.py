@@ -26,7 +26,6 @@ from millrace.console.new.files import typed_rows
 from millrace.console.new.read import Source
 from millrace.console.new.reading import OBSERVED_AT, ROW_ID, Reading, read
 from millrace.console.new.rehearsal import Rehearsal, rehearse
-from millrace.console.new.remarks import NOTES
 from millrace.console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
 from millrace.console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from millrace.console.new.times import Series, find_series
@@ -114,11 +113,6 @@ class Proposal(Draft):
     def may_be_missing(self) -> tuple[str, ...]:
         """The columns without a model that reads them which later files and requests may lack."""
         return tuple(one.name for one in self.features.others if not self.contract.column(one.name).required)
-
-    @cached_property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences on how the contract reads the file, and on what is conspicuous in it."""
-        return tuple(said for remark in NOTES for said in remark(self))
 
     @cached_property
     def workload_yaml(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from millrace.console.new.columns import LeftOut, Observed, few_rows, observe
+from millrace.console.new.columns import LeftOut, Profile, few_rows, observe
 from millrace.console.new.contract import as_in_file, column_of, observe_images, relaxed
 from millrace.console.new.keys import repeated_cells
 from millrace.console.new.kinds import LABEL_KINDS, LabelKind, own_classes, two_classes
@@ -46,7 +46,7 @@ class Reading:
 
     source: Source
     choices: Choices
-    seen: tuple[Observed, ...]
+    seen: tuple[Profile, ...]
     """The contract's columns, the generated ones included."""
     guesses: dict[str, Guess[Any]]
     """Keys: `label`, `kind`, `event time`, `key`, and `positive` if the label has two classes."""
@@ -72,8 +72,8 @@ class Reading:
         return has_rows and not any(column.find(ImageFormat) for column in self.contract.columns)
 
     @property
-    def label(self) -> Observed:
-        found: Observed = self.guesses["label"].value
+    def label(self) -> Profile:
+        found: Profile = self.guesses["label"].value
         return found
 
     @property
@@ -127,7 +127,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     guesses: dict[str, Guess[Any]] = {}
     guesser = Guesser(where=where, columns=seen)
     guesses["label"] = guesser.label(choices.label, choices.kind)
-    label: Observed = guesses["label"].value
+    label: Profile = guesses["label"].value
     guesses["kind"] = several_labels(choices) if choices.labels else guesser.kind(label, choices.kind)
     if guesses["kind"].value == "binary":
         guesses["positive"] = guesser.positive(label, choices.positive)
@@ -142,7 +142,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     else:
         # The time of the drop's object or of the request: any one moment stands for it here.
         moment = pa.scalar(datetime.combine(today, time(), UTC), arrow_type("timestamp_utc"))
-        made = Observed(name=AT, kind="timestamp_utc", cells=pa.repeat(moment, len(seen[0].cells)), distinct=1)
+        made = Profile(name=AT, kind="timestamp_utc", cells=pa.repeat(moment, len(seen[0].cells)), distinct=1)
         reason = "images have none: generated, that of the drop or of the request"
         seen, guesses["event time"] = (*seen, made), Guess(value=made, reason=reason)
     # The key may hold the event time that was generated or changed a line above, so the guesser needs the new columns.
@@ -163,12 +163,12 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     )
 
 
-def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], dict[str, Column], tuple[LeftOut, ...]]:
+def _observe(source: Source, choices: Choices) -> tuple[tuple[Profile, ...], dict[str, Column], tuple[LeftOut, ...]]:
     """The observed columns, the contract's columns of images by name, and the columns that the contract will not have.
 
     Raises ConfigurationError if `--time-format` reads no column, or if images have many sizes."""
 
-    seen: list[Observed] = []
+    seen: list[Profile] = []
     images: dict[str, Column] = {}
     left_out: list[LeftOut] = []
     for name in source.table.column_names:
@@ -176,7 +176,7 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
         if name in choices.leave_out:
             continue
         # Binary cells may be images, which come with their rule. Other columns get their rules later, in `_contract`.
-        found: Observed | LeftOut | tuple[Observed, Column]
+        found: Profile | LeftOut | tuple[Profile, Column]
         if pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
             found = observe_images(name, cells, size=choices.size, where=source.path.name)
         else:
@@ -192,7 +192,7 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
                 form=source.csv,
                 classes=own_classes(name, cells, choices.label),
             )
-        if isinstance(found, Observed) and name == choices.label and not choices.kind:
+        if isinstance(found, Profile) and name == choices.label and not choices.kind:
             found = two_classes(found, cells)
         if isinstance(found, tuple):
             observed, images[name] = found
@@ -206,12 +206,12 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
     return tuple(replace(one, repeats=repeats) for one in seen), images, tuple(left_out)
 
 
-def _may_repeat(seen: Sequence[Observed]) -> bool:
+def _may_repeat(seen: Sequence[Profile]) -> bool:
     """Whether a column tells most rows apart, but not all. Only then is the table searched for rows that come twice."""
     return any(2 * one.distinct >= len(one.cells) and not one.is_unique for one in seen)
 
 
-def _once_by_key(seen: Sequence[Observed], key: Sequence[str]) -> tuple[Observed, ...]:
+def _once_by_key(seen: Sequence[Profile], key: Sequence[str]) -> tuple[Profile, ...]:
     """The columns. If one column is the key by itself, all of its repeated cells count as repeated rows.
 
     Such a column tells rows apart, however often the file repeats a row."""
@@ -221,7 +221,7 @@ def _once_by_key(seen: Sequence[Observed], key: Sequence[str]) -> tuple[Observed
     )
 
 
-def _check_time_format(choices: Choices, seen: Sequence[Observed], where: str) -> None:
+def _check_time_format(choices: Choices, seen: Sequence[Profile], where: str) -> None:
     """Raises ConfigurationError if `--time-format` reads no column and no `--event-time` names the one to read."""
     if not choices.time_format or choices.event_time:
         return
@@ -232,7 +232,7 @@ def _check_time_format(choices: Choices, seen: Sequence[Observed], where: str) -
 
 
 def _contract(
-    seen: Sequence[Observed],
+    seen: Sequence[Profile],
     images: dict[str, Column],
     guesses: dict[str, Guess[Any]],
     choices: Choices,
@@ -262,13 +262,13 @@ def _contract(
 
 
 def with_event_time(
-    seen: tuple[Observed, ...],
+    seen: tuple[Profile, ...],
     guesser: Guesser,
     choices: Choices,
     where: str,
     today: date,
     notes: list[str],
-) -> tuple[tuple[Observed, ...], Guess[Observed]]:
+) -> tuple[tuple[Profile, ...], Guess[Profile]]:
     """The columns with the event time among them, and the guess of it; appends remarks to `notes`.
 
     A generated time is one more column, and dates become timestamps at midnight. Raises ConfigurationError if the file
@@ -289,7 +289,7 @@ def with_event_time(
         _refuse_taken(seen, OBSERVED_AT, option, where)
         notes.append(f"`{OBSERVED_AT}` is generated: {IN_ORDER if choices.is_in_order else AT_RANDOM}")
         cells = pa.repeat(pa.scalar(datetime.combine(today, time()), arrow_type("timestamp")), len(seen[0].cells))
-        made = Observed(name=OBSERVED_AT, kind="timestamp", cells=cells, distinct=1)
+        made = Profile(name=OBSERVED_AT, kind="timestamp", cells=cells, distinct=1)
         reason = (
             "the rows are in the order of time"
             if choices.is_in_order
@@ -314,7 +314,7 @@ def with_event_time(
     return seen, guess
 
 
-def _why_generated(columns: Sequence[Observed], label: Observed) -> str:
+def _why_generated(columns: Sequence[Profile], label: Profile) -> str:
     """Why no column is the key, with the option that takes the column that tells most rows apart."""
     fit = [one for one in columns if one is not label and one.is_nearly_complete and one.may_identify]
     rows, name = min(((repeated_cells(one), one.name) for one in fit if not one.is_sentences), default=(0, ""))
@@ -327,14 +327,14 @@ def _why_generated(columns: Sequence[Observed], label: Observed) -> str:
 
 
 def with_key(
-    seen: tuple[Observed, ...],
+    seen: tuple[Profile, ...],
     guesser: Guesser,
-    event_time: Observed,
-    label: Observed,
+    event_time: Profile,
+    label: Profile,
     choices: Choices,
     where: str,
     notes: list[str],
-) -> tuple[tuple[Observed, ...], Guess[tuple[str, ...]]]:
+) -> tuple[tuple[Profile, ...], Guess[tuple[str, ...]]]:
     """The columns with the key among them, and the guess of it; appends remarks to `notes`.
 
     A file in which no columns tell the rows apart gets a generated one. Raises ConfigurationError if a label that lies
@@ -359,13 +359,13 @@ def with_key(
     notes.append(
         f"`{ROW_ID}` is generated: of the file's digest and the line, or the prediction's id, by which labels find it"
     )
-    made = Observed(name=ROW_ID, kind="string", cells=pa.array(map(str, range(rows)), pa.string()), distinct=rows)
+    made = Profile(name=ROW_ID, kind="string", cells=pa.array(map(str, range(rows)), pa.string()), distinct=rows)
     reason = "you said so" if choices.has_no_key else f"generated: {_why_generated(seen, label)}"
     return (*seen, made), Guess(value=(ROW_ID,), reason=reason)
 
 
 def _found_key(
-    guesser: Guesser, event_time: Observed | None, label: Observed, choices: Choices
+    guesser: Guesser, event_time: Profile | None, label: Profile, choices: Choices
 ) -> Guess[tuple[str, ...]] | None:
     guess = guesser.key(choices.key, event_time, label, looks_around=choices.looks_ahead)
     if guess is not None or not choices.looks_ahead:
@@ -381,7 +381,7 @@ def _in_time(event_time: str) -> str:
     return f"--key {event_time}, with --key and another column before it where several rows have one time"
 
 
-def _with_local_time(error: ConfigurationError, event_time: Observed) -> ConfigurationError:
+def _with_local_time(error: ConfigurationError, event_time: Profile) -> ConfigurationError:
     """The error with the remark on daylight saving: an hour that comes twice keeps times from being a key."""
     if not (said := looks_like_local_time(event_time.cells)):
         return error
@@ -389,7 +389,7 @@ def _with_local_time(error: ConfigurationError, event_time: Observed) -> Configu
     return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
 
 
-def _refuse_taken(seen: tuple[Observed, ...], name: str, option: str, where: str) -> None:
+def _refuse_taken(seen: tuple[Profile, ...], name: str, option: str, where: str) -> None:
     if name in [column.name.lower() for column in seen]:
         expected = f"no column `{name}`, which this option makes (rename it)"
         raise ConfigurationError(where=where, field=option, expected=expected, came=name)

@@ -7,18 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from millrace.console.new.columns import Observed
+from millrace.console.new.columns import Profile
 from millrace.console.new.contract import column_of
 from millrace.console.new.duplicates import equal_images, equal_rows, recodings, standing_still
 from millrace.console.new.features import binned, naive_error, rule_error
 from millrace.console.new.kinds import Classes
 from millrace.console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
+from millrace.console.new.proposal import Proposal
 from millrace.console.new.spans import RARE
 from millrace.console.new.times import far_times, without_rows
 from millrace.console.new.words import LEAST_SHOWN, SHOWN, counted, first_of, once, share_of
@@ -28,9 +29,6 @@ from millrace.contract.violation import QuarantinedRow
 from millrace.evaluation.evidence import FEWEST_BLOCKS
 from millrace.monitoring.error import FEWEST
 from millrace.tasks.figures import short
-
-if TYPE_CHECKING:
-    from millrace.console.new.proposal import Proposal
 
 FEW_OF_A_CLASS = 50
 """A class of fewer rows is reported."""
@@ -56,7 +54,7 @@ AS_GOOD = 1.2
 
 def remarks(it: Proposal) -> Iterator[str]:
     """All that is said of a proposal, in this order: rows and columns, the notes, the parts, what is not watched."""
-    return chain.from_iterable(remark(it) for remark in (of_rows, of_columns, _notes, of_parts, of_watching))
+    return chain.from_iterable(remark(it) for remark in (of_rows, of_columns, notes_of, of_parts, of_watching))
 
 
 def is_long(reason: str) -> bool:
@@ -64,8 +62,9 @@ def is_long(reason: str) -> bool:
     return len(reason) > MOST_OF_A_CELL
 
 
-def _notes(it: Proposal) -> Iterable[str]:
-    return it.notes
+def notes_of(it: Proposal) -> tuple[str, ...]:
+    """How the contract reads the file, and what is conspicuous in it."""
+    return tuple(chain.from_iterable(remark(it) for remark in NOTES))
 
 
 def of_rows(it: Proposal) -> Iterator[str]:
@@ -254,7 +253,7 @@ def _of_missing(it: Proposal) -> Iterator[str]:
     return empty_cells([column for column in it.reading.seen if column.name not in others])
 
 
-def empty_cells(seen: Sequence[Observed]) -> Iterator[str]:
+def empty_cells(seen: Sequence[Profile]) -> Iterator[str]:
     """A sentence on the columns that have empty cells, the one with most of them first."""
     some = sorted((column for column in seen if column.empty), key=lambda column: -column.empty)
     if some:
@@ -294,7 +293,7 @@ def _numbers(values: Iterable[float]) -> str:
     return first_of([f"{value:g}" for value in values])
 
 
-def of_column(column: Observed) -> Iterator[str]:
+def of_column(column: Profile) -> Iterator[str]:
     # Few far numbers are left out of the range; more of them stay in it, and are only reported.
     # The range of a share is 0 to 1, whatever lies far in it.
     rules = column_of(column).rules if column.is_number else ()
@@ -325,7 +324,7 @@ def of_column(column: Observed) -> Iterator[str]:
         )
 
 
-def spellings(seen: Sequence[Observed]) -> Iterator[str]:
+def spellings(seen: Sequence[Profile]) -> Iterator[str]:
     """A sentence on each column with words that differ only in capitals and spaces."""
     for column in seen:
         if column.kind != "string" or column.distinct > MOST_SPELLED:
@@ -358,7 +357,7 @@ def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
         )
 
 
-def _ranged(it: Proposal) -> list[Observed]:
+def _ranged(it: Proposal) -> list[Profile]:
     return [column for column in it.reading.seen if it.contract.column(column.name).find(Range)]
 
 
@@ -385,4 +384,3 @@ NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
     lambda it: recodings([column for column in it.reading.seen if column.name in it.features.columns]),
     _resting,
 )
-"""How the contract reads the file, and what is conspicuous in it."""

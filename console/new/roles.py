@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
-from millrace.console.new.columns import MOST_MISFITS, Observed
+from millrace.console.new.columns import MOST_MISFITS, Profile
 from millrace.console.new.keys import Panel, Panels, are_evenly_spaced, rank_of_names, repeated_cells
 from millrace.console.new.kinds import FLAGS, LABEL_KINDS, LABELS, NEGATIVE, as_flag, described, likely_kind
 from millrace.console.new.read import Source
@@ -138,9 +138,9 @@ class Guesser:
 
     where: str
     """The file's name, for errors."""
-    columns: tuple[Observed, ...]
+    columns: tuple[Profile, ...]
 
-    def label(self, choice: str, kind: str) -> Guess[Observed]:
+    def label(self, choice: str, kind: str) -> Guess[Profile]:
         """The column that is to be predicted. Raises ConfigurationError with the candidates if no guess is safe."""
         if choice:
             return Guess(value=self._named("--label", choice), reason="you said so")
@@ -166,7 +166,7 @@ class Guesser:
         came = [f"{column.name} ({_describe(column)})" for column in self.columns[:MOST_SHOWN]]
         return self._stop("label", f"--label with {_kinds_wanted(kind)}", came or "no columns")
 
-    def kind(self, label: Observed, choice: str) -> Guess[str]:
+    def kind(self, label: Profile, choice: str) -> Guess[str]:
         """The kind of the label. Raises ConfigurationError if the label suits no kind, or not the chosen one."""
         suited = [name for name, kind in LABEL_KINDS.items() if kind.suits(label)]
         came = f"{label.name}, {_describe(label)}"
@@ -182,7 +182,7 @@ class Guesser:
         others = tuple(name for name in suited if name != likely.name)
         return Guess(value=likely.name, reason=f"{likely.reason(label)} (--kind says otherwise)", others=others)
 
-    def positive(self, label: Observed, choice: str) -> Guess[str | int | bool]:
+    def positive(self, label: Profile, choice: str) -> Guess[str | int | bool]:
         """The label's value that 1 stands for. Raises ConfigurationError if `choice` is no value of the label."""
         counts = counted(label.cells)
         known = [value for value, _ in counts]
@@ -207,7 +207,7 @@ class Guesser:
         reason = f"it is the rarer of the two ({rows:,} of {sum(rows for _, rows in counts):,} rows)"
         return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
 
-    def event_time(self, choice: str) -> Guess[Observed] | None:
+    def event_time(self, choice: str) -> Guess[Profile] | None:
         """The column of the moment that a row is about; None if no column holds times.
 
         Raises ConfigurationError if `choice` holds no times, or if several columns may be meant."""
@@ -236,7 +236,7 @@ class Guesser:
         return Guess(value=value, reason=reason, others=_without(_names(found), value))
 
     def key(
-        self, choice: Sequence[str], event_time: Observed | None, label: Observed, *, looks_around: bool = False
+        self, choice: Sequence[str], event_time: Profile | None, label: Profile, *, looks_around: bool = False
     ) -> Guess[tuple[str, ...]] | None:
         """The columns that identify a row; None if none were found.
 
@@ -296,7 +296,7 @@ class Guesser:
             reason += f"; a guess, as nothing says that {chosen.name} names a row (--no-key takes none)"
         return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(found), chosen))
 
-    def _fit(self, label: Observed) -> list[Observed]:
+    def _fit(self, label: Profile) -> list[Profile]:
         """The columns that may be in a key."""
         fit = [column for column in self.columns if column.is_nearly_complete and column.may_identify]
         return [column for column in fit if column is not label and not column.is_sentences]
@@ -309,7 +309,7 @@ class Guesser:
         names = tuple(",".join((*one.columns, one.event_time)) for one in others)
         return Guess(value=(*best.columns, best.event_time), reason=best.effect, others=names)
 
-    def _better(self, columns: list[Observed], event_time: Observed | None, label: Observed) -> str:
+    def _better(self, columns: list[Profile], event_time: Profile | None, label: Profile) -> str:
         """The key that keeps rows which the chosen one would quarantine, in words; "" without one."""
         if event_time is None or event_time not in columns:
             return ""
@@ -318,11 +318,11 @@ class Guesser:
             return ""
         return f", but {repeated:,} of {rows:,} rows repeat one and will be quarantined; better {keys[0]}"
 
-    def offers(self, event_time: Observed, label: Observed) -> list[str]:
+    def offers(self, event_time: Profile, label: Profile) -> list[str]:
         """The options that would make a series of the rows, the fitting one first, each with its effect."""
         return [str(panel) for panel in Panels(self._fit(label), event_time).nearest()]
 
-    def _named(self, option: str, name: str) -> Observed:
+    def _named(self, option: str, name: str) -> Profile:
         for column in self.columns:
             if column.name == name:
                 return column
@@ -338,7 +338,7 @@ def lacks_time(guesser: Guesser, choices: Choices) -> bool:
     return not is_said and not any(one.is_time or one.may_be_time for one in guesser.columns)
 
 
-def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around: bool) -> Guess[tuple[str, ...]]:
+def _of_unique_time(event_time: Profile, alone: list[Profile], *, looks_around: bool) -> Guess[tuple[str, ...]]:
     """The key of a file in which each event time comes once: the time of a series, else a column that names rows.
 
     Some day two rows may have one time, so a column of `alone` that names rows is better. Equal distances between the
@@ -364,7 +364,7 @@ def _kinds_wanted(kind: str) -> str:
     return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
 
 
-def _by_name(pairs: Sequence[tuple[Observed, int]]) -> list[tuple[str, int]]:
+def _by_name(pairs: Sequence[tuple[Profile, int]]) -> list[tuple[str, int]]:
     return [(column.name, repeated) for column, repeated in pairs]
 
 
@@ -378,7 +378,7 @@ def several_labels(choices: Choices) -> Guess[str]:
     return Guess(value=FLAGS.name, reason=f"{len(choices.labels)} columns of yes and no are the label")
 
 
-def one_of_several(column: Observed, where: str) -> Observed:
+def one_of_several(column: Profile, where: str) -> Profile:
     """The column as one of several labels. Raises ConfigurationError if it is not one of yes and no."""
     found = as_flag(column)
     if found is None:
@@ -388,15 +388,15 @@ def one_of_several(column: Observed, where: str) -> Observed:
     return found
 
 
-def _describe(column: Observed) -> str:
+def _describe(column: Profile) -> str:
     if column.distinct <= MOST_SHOWN and not column.is_time and column.kind != "binary":
         return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column.cells)) or "holds nothing"
     return f"a {column.kind} with {column.distinct:,} values"
 
 
-def _names(columns: Sequence[Observed]) -> tuple[str, ...]:
+def _names(columns: Sequence[Profile]) -> tuple[str, ...]:
     return tuple(column.name for column in columns)
 
 
-def _without(names: tuple[str, ...], taken: Observed) -> tuple[str, ...]:
+def _without(names: tuple[str, ...], taken: Profile) -> tuple[str, ...]:
     return tuple(name for name in names if name != taken.name)

@@ -22,8 +22,8 @@ from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object, split_uri
 from millrace.console.actions.edge import export_version, method_of
-from millrace.console.cli import export
 from millrace.console.cli.app import app
+from millrace.console.cli.models import verdicts
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.pinned_rows import read_pinned
@@ -262,11 +262,11 @@ def test_a_graph_of_elsewhere_is_quantized_by_its_operators(plant: Plant) -> Non
 
 
 def test_what_does_not_help_is_said_with_its_figure() -> None:
-    assert export.verdicts({"speed": 0.85, "size": 0.26}) == [
+    assert verdicts({"speed": 0.85, "size": 0.26}) == [
         "Eight bits make this model no faster: 0.85 times the speed of float32."
     ]
-    assert export.verdicts({"speed": 2.4, "size": 0.33}) == []
-    assert len(export.verdicts({"speed": 1.0, "size": 0.95})) == 2
+    assert verdicts({"speed": 2.4, "size": 0.33}) == []
+    assert len(verdicts({"speed": 1.0, "size": 0.95})) == 2
 
 
 def test_the_command_prints_both(

@@ -14,7 +14,7 @@ import pytest
 
 from millrace.console.files.given import given
 from millrace.console.files.grid import Inside
-from millrace.console.new.columns import Observed, observe
+from millrace.console.new.columns import Profile, observe
 from millrace.console.new.files import read_given
 from millrace.console.new.proposal import Proposal, propose
 from millrace.console.new.read import Source, read_source
@@ -80,8 +80,8 @@ def written(path: Path, table: pa.Table) -> Path:
     return path
 
 
-def observed(cells: Any, *, name: str = "x", typed_text: bool = False) -> Observed:
+def observed(cells: Any, *, name: str = "x", typed_text: bool = False) -> Profile:
     """A column of these cells, as a file would have it."""
     found = observe(name, pa.chunked_array([pa.array(cells)]), typed_text=typed_text)
-    assert isinstance(found, Observed)
+    assert isinstance(found, Profile)
     return found

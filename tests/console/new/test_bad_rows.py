@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from millrace.console.new.read import read_source
+from millrace.console.new.remarks import notes_of
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed
 
@@ -24,7 +25,7 @@ def test_a_line_that_is_no_object_is_quarantined(broken: list[str], market: list
     numbers = list(range(51, 51 + len(broken)))
     assert [row.line for row in found.refused] == numbers
     shown = ", ".join(map(str, numbers))
-    [said] = [note for note in found.notes if note.startswith("lines that are no JSON objects")]
+    [said] = [note for note in notes_of(found) if note.startswith("lines that are no JSON objects")]
     assert f" and will be quarantined, {len(broken)}: {shown} (" in said
 
 

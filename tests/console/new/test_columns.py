@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace.console.new.columns import Observed, observe
+from millrace.console.new.columns import Profile, observe
 from millrace.console.new.contract import column_of
 from millrace.console.new.duplicates import standing_still
 from millrace.console.new.features import calendar_parts
@@ -245,7 +245,7 @@ GROUPS: Mapping[str, Named] = {
 
 def told(name: str, cells: Any) -> Iterator[str]:
     found = observe(name, pa.chunked_array([pa.array(cells)]), typed_text=True)
-    assert isinstance(found, Observed)
+    assert isinstance(found, Profile)
     column, kind = column_of(found), likely_kind(found)
     yield f"{name}: {found.kind}, {found.distinct:,} values"
     yield f"missing {found.cells.null_count}, empty {found.empty}, misfits {found.misfits}"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from millrace.console.new.proposal import Proposal
-from millrace.console.new.remarks import too_good
+from millrace.console.new.remarks import notes_of, too_good
 from millrace.messages.trial import Tried
 from tests.console.new.conftest import proposed, written
 from tests.entities import NAME, made_up
@@ -77,7 +77,7 @@ def test_few_machines_are_named_and_not_held_back(tmp_path: Path) -> None:
     rows, label = made_up(1, planted=True, shape="ten machines")
     found = proposed(written(tmp_path / "a.parquet", rows.append_column("outcome", pa.array(label))), label="outcome")
     assert split_of(found)["by"] == "key_hash"
-    assert any(note.startswith(f"warning: rows of one {NAME} are alike") for note in found.notes)
+    assert any(note.startswith(f"warning: rows of one {NAME} are alike") for note in notes_of(found))
 
 
 def test_rows_without_a_name_whose_neighbours_are_alike_are_in_order(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_list_price_is_no_answer(tmp_path: Path, noise: float, is_doubted: boo
     listed = random.normal(100, 20, ROWS)
     rows = {"listed": listed, "x": random.normal(0, 1, ROWS), "price": listed + 20 * noise * random.normal(0, 1, ROWS)}
     found = proposed(written(tmp_path / "a.parquet", pa.table(rows)), label="price", has_no_event_time=True)
-    assert any("listed alone" in note for note in found.notes) is is_doubted
+    assert any("listed alone" in note for note in notes_of(found)) is is_doubted
 
 
 def test_a_time_that_is_never_before_the_event_is_doubted(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_time_that_is_never_before_the_event_is_doubted(tmp_path: Path) -> Non
     }
     table = pa.table(times | {"x": random.normal(0, 1, ROWS), "late": random.choice(["ja", "nein"], ROWS)})
     found = proposed(written(tmp_path / "a.parquet", table), label="late")
-    doubted = [one for one in found.notes if "--leave-out" in one]
+    doubted = [one for one in notes_of(found) if "--leave-out" in one]
     assert len(doubted) == 1
     assert "delivered at is never before timestamp" in doubted[0]
     assert found.guesses["positive"].value == "ja"

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace.console.new.columns import Observed, observe
+from millrace.console.new.columns import Profile, observe
+from millrace.console.new.remarks import notes_of
 from millrace.console.new.times import find_series, without_rows
 from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
@@ -25,10 +26,10 @@ Writer = Callable[..., Path]
 FIRST = datetime.fromisoformat("2020-01-01")
 
 
-def times(hours: list[float]) -> Observed:
+def times(hours: list[float]) -> Profile:
     cells = pa.chunked_array([pa.array([FIRST + timedelta(hours=hour) for hour in hours], pa.timestamp("us"))])
     found = observe("at", cells, typed_text=False)
-    assert isinstance(found, Observed)
+    assert isinstance(found, Profile)
     return found
 
 
@@ -101,5 +102,5 @@ def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
     found = proposed(path, is_in_order=True, has_no_key=True)
     order = found.accepted["_line"].to_pylist()
     assert order == sorted(order)
-    assert any("the last rows validate and test" in note for note in found.notes)
+    assert any("the last rows validate and test" in note for note in notes_of(found))
     assert found.prediction.derived == (), "a time that was made up has no calendar"

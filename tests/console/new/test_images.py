@@ -17,7 +17,7 @@ from millrace.console.image_folder import find_images
 from millrace.console.new.declare import workload_document
 from millrace.console.new.files import read_folder
 from millrace.console.new.proposal import propose
-from millrace.console.new.remarks import remarks
+from millrace.console.new.remarks import notes_of, remarks
 from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
@@ -113,7 +113,7 @@ def test_a_table_may_name_the_images(folder: Path, tmp_path: Path) -> None:
     found = proposed(tmp_path / "photos.csv", label="outcome")
     assert found.prediction.features == ("file", "load")
     assert found.prediction.image_side == 16
-    assert any("file names image files" in note for note in found.notes)
+    assert any("file names image files" in note for note in notes_of(found))
 
 
 def test_images_of_many_sizes_are_refused_or_scaled(folder: Path) -> None:
@@ -124,7 +124,7 @@ def test_images_of_many_sizes_are_refused_or_scaled(folder: Path) -> None:
     found = proposed(folder, image_size="12x20")
     assert "a PNG of 12 x 20 pixels, 3 x 8 bits" in found.contract.column("image").rules[0].expected
     assert not found.refused
-    assert any("scaled to 12 x 20 pixels" in note for note in found.notes)
+    assert any("scaled to 12 x 20 pixels" in note for note in notes_of(found))
 
 
 def test_a_few_that_are_no_such_image_are_told(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from millrace.console.new.proposal import propose
 from millrace.console.new.read import read_source
+from millrace.console.new.remarks import notes_of
 from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
@@ -60,7 +61,7 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     here = write(proposal, folder / "workloads", folder / "drops", pieces=0, force=False)
     assert (proposal.accepted.num_rows, proposal.refused) == (1500, ())
     assert here.drops[0].read_bytes() == path.read_bytes()
-    assert any("'_code' is called 'code'" in note for note in proposal.notes)
+    assert any("'_code' is called 'code'" in note for note in notes_of(proposal))
     return check_fit(load_workload(here.folder), check_contract(here.folder))
 
 
@@ -108,7 +109,7 @@ def test_a_class_that_is_called_none_is_one(
     rows, _ = ingest(path, known, "training")
     assert {row[label] for row in rows} == classes
     assert sum(row["Kind"] is None for row in rows) >= 15
-    assert any(f"{values[-1]!r} taken as" in note or "'none' taken as" in note for note in proposal.notes)
+    assert any(f"{values[-1]!r} taken as" in note or "'none' taken as" in note for note in notes_of(proposal))
 
 
 def test_the_contract_says_how_the_file_is_written(contract: Contract) -> None:
@@ -165,7 +166,9 @@ def test_times_that_no_month_has_are_counted_and_left_as_they_are(tmp_path: Path
     path = file(tmp_path / "own.csv", range(1500), *more)
     found = proposed(path, has_no_key=True)
     assert [row.line for row in found.refused] == [1502, 1503, 1504]
-    assert "3 rows with no time will be quarantined: '2/30/2023 1:00 AM', '2/30/2023 2:00 AM'" in " ".join(found.notes)
+    assert "3 rows with no time will be quarantined: '2/30/2023 1:00 AM', '2/30/2023 2:00 AM'" in " ".join(
+        notes_of(found)
+    )
     assert "2/30/2023 1:00 AM" in found.refused[0].detail
 
 

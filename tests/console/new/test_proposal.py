@@ -14,6 +14,7 @@ import pytest
 
 from millrace.console.new.kinds import LABEL_KINDS
 from millrace.console.new.read import read_source
+from millrace.console.new.remarks import notes_of
 from millrace.console.new.roles import FEWEST_ROWS, Guesser
 from millrace.console.new.writing import write
 from millrace.contract.csv_form import CsvForm
@@ -35,7 +36,7 @@ def test_other_separators_are_read_and_said(market: list[Row], as_csv: Writer, s
         proposed(as_csv(market, name="commas.csv")).contract, csv=CsvForm(delimiter=separator)
     )
     assert found.accepted.num_rows == len(market)
-    assert f"separated by {separator!r}" in found.notes[0]
+    assert f"separated by {separator!r}" in notes_of(found)[0]
 
 
 def test_json_lines_give_the_same_contract(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_what_no_model_reads_may_be_missing_and_hold_anything(
     found = proposed(path)
     assert found.may_be_missing == ("gender", "refund")
     assert found.refused == (), "the far value of a column that gives the label away"
-    assert not [note for note in found.notes if "refund" in note]
+    assert not [note for note in notes_of(found) if "refund" in note]
     here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
     table = load_contract(here.folder).rows
     for name in found.may_be_missing:

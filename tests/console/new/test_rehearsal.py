@@ -35,16 +35,6 @@ def test_yesterday_is_the_rule_where_it_is_right_more_often(as_csv: Writer) -> N
     assert proposed(as_csv(hours(lambda at: int(coins[at] == 0))), label="label").naive.lag_hours is None
 
 
-def test_the_class_of_most_rows_is_right_as_often_as_it_occurs(as_csv: Writer) -> None:
-    draws = np.random.default_rng(2).random(ROWS)
-    found = proposed(as_csv(hours(lambda at: "abc"[int(draws[at] > 0.7) + int(draws[at] > 0.9)])), label="label")
-    assert found.naive.lag_hours is None
-    assert found.naive.error == pytest.approx(0.3, abs=0.08)
-    assert "has the log loss 0." in found.naive.said
-    assert "the class of most rows is right on" in found.naive.said
-    assert "how often each class occurs, which has the log loss" in found.workload_yaml
-
-
 def test_a_model_worse_than_the_median_of_a_tail_is_refused(as_csv: Writer) -> None:
     amounts = np.random.default_rng(4).lognormal(6, 1.6, ROWS).round(2)
     found = proposed(as_csv(hours(lambda at: float(amounts[at]))), label="label", unit="EUR")

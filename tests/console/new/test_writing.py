@@ -13,13 +13,9 @@ import yaml
 
 from millrace.console.files.given import Given
 from millrace.console.new.writing import write, write_pieces
-from millrace.contract.odcs import check_contract
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
-from millrace.workload.declaration import Card, Workload
-from millrace.workload.fit import check_fit
-from millrace.workload.load import load_workload
 from tests.console.new.conftest import Row, proposed
 
 Writer = Callable[..., Path]
@@ -29,29 +25,6 @@ def declare(workloads: Path, *names: str) -> None:
     for name in names:
         (workloads / name).mkdir(parents=True)
         (workloads / name / "workload.yaml").touch()
-
-
-def test_the_workload_is_one_that_synthesis_takes(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
-    path = as_csv(market)
-    here = write(proposed(path), tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
-    workload = load_workload(here.folder)
-    contract = check_fit(workload, check_contract(here.folder))
-    assert workload.prediction.feature_columns == ("Day.of week", "weekend", "price", "demand", "Half hour")
-    assert workload.prediction.positive == "up"
-    assert workload.training.first_rows == 0.9 * len(market), "a drop with a few rows less starts a training too"
-    assert contract.labels.names == ("Half hour", "Trend", "prediction_id")
-    rows = sum(part.rows.num_rows for drop in here.drops for part in read_drop(drop, contract.rows))
-    assert rows == len(market)
-    asked = [part.rows for part in read_drop(here.to_predict, contract.table("scoring"))]
-    assert asked[0].num_rows == 5
-
-
-def test_what_a_model_card_needs_of_people_is_listed_and_not_made_up(market: list[Row], as_csv: Writer) -> None:
-    text = proposed(as_csv(market)).workload_yaml
-    _, listed = text.split("# card:")
-    names = [line.removeprefix("#   ").removesuffix(": ") for line in listed.splitlines()[1:]]
-    assert names == list(Card.model_fields)
-    assert Workload.model_validate(yaml.safe_load(text)).card is None
 
 
 def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
@@ -110,12 +83,6 @@ def test_drops_that_are_there_are_not_mixed_with_new_ones(market: list[Row], as_
         write(proposed(path), tmp_path / "b", tmp_path / "drops", pieces=2, force=False)
     again = write(proposed(path), tmp_path / "b", tmp_path / "drops", pieces=2, force=True)
     assert sorted((tmp_path / "drops" / "training").iterdir()) == sorted(again.drops)
-
-
-def test_the_drop_is_the_file_byte_for_byte(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
-    path = as_csv(market)
-    here = write(proposed(path), tmp_path / "a", tmp_path / "drops", pieces=0, force=False)
-    assert [(drop.name, drop.read_bytes()) for drop in here.drops] == [("market.csv", path.read_bytes())]
 
 
 def given(path: Path) -> Given:
