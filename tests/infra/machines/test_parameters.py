@@ -43,23 +43,6 @@ def test_every_parameters_block_is_what_the_api_takes(context, name, stage):
     }
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_every_task_has_a_retry_and_every_state_a_comment(context, name):
-    definition = MACHINES[name].definition(context("prod"))
-    assert all(state["Retry"] for state in tasks(definition).values())
-    assert all(state["Comment"] for state in definition["States"].values())
-
-
-@pytest.mark.parametrize("name", MACHINES)
-def test_every_state_is_reached_and_every_next_exists(context, name):
-    definition = MACHINES[name].definition(context("prod"))
-    states, targets = definition["States"], {definition["StartAt"]}
-    for state in states.values():
-        targets |= {state[key] for key in ("Next", "Default") if key in state}
-        targets |= {one["Next"] for one in [*state.get("Choices", []), *state.get("Catch", [])]}
-    assert targets == set(states)
-
-
 TRAINING, UPDATE = ("train", "Training"), ("release", "Update live in steps")
 
 MISTAKES = {

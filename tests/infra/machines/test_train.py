@@ -13,17 +13,6 @@ from millrace.jobs.training.job import _print
 from millrace.jobs.training.loop import Epoch
 
 
-@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
-def test_the_training_job_is_shut_in_and_encrypted(context, stage):
-    parameters = train.definition(context(stage))["States"]["Training"]["Parameters"]
-    assert parameters["EnableNetworkIsolation"] is True
-    assert parameters["VpcConfig"]["Subnets"] == ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]
-    assert parameters["OutputDataConfig"]["KmsKeyId"].startswith("arn:aws:kms")
-    assert parameters["TrainingJobName.$"] == states.NAME
-    assert ".$" not in parameters["CheckpointConfig"]
-    assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
-
-
 def test_several_instances_break_no_rule(context):
     """No workload that is shipped has several; its machine is held against the rules here."""
     several = context("prod", training={"instances": 2})
@@ -102,12 +91,6 @@ def test_a_job_without_an_instance_waits_as_long_as_another_job_lasts(context):
         (waits,) = [one for one in state["Retry"] if one["ErrorEquals"] == [jobs.QUOTA_ERROR]]
         average_s = waits["IntervalSeconds"] / 2 * waits["MaxAttempts"]  # full jitter
         assert (waits["BackoffRate"], average_s) == (1.0, 1800)
-
-
-@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
-def test_spot_waits_longer_than_it_runs(context, stage):
-    stopping = train.definition(context(stage))["States"]["Training"]["Parameters"]["StoppingCondition"]
-    assert stopping["MaxWaitTimeInSeconds"] >= stopping["MaxRuntimeInSeconds"]
 
 
 @pytest.mark.parametrize(

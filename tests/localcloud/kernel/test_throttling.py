@@ -116,12 +116,6 @@ def test_botocore_carries_a_burst(as_role: Any, burst: Any, waits: list[float], 
     assert (throttles.refused.total(), len(waits)) == (BURST, BURST)
 
 
-def test_adaptive_retries_carry_a_burst_too(as_role: Any, burst: Any, waits: list[float]) -> None:
-    throttles = burst("sagemaker:List*")
-    assert as_role("sagemaker", mode="adaptive").list_endpoints()["Endpoints"] == []
-    assert throttles.refused == {"sagemaker:ListEndpoints": BURST}
-
-
 def test_a_burst_that_is_too_long_is_an_error(as_role: Any, burst: Any, waits: list[float]) -> None:
     burst("sagemaker:*", 10)
     with pytest.raises(ClientError, match=r"reached max retries: 2"):

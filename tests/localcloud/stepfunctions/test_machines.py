@@ -117,13 +117,6 @@ def test_context_object(machine: Any, run: Any, states: Any) -> None:
     assert output["job"].endswith("-0")
 
 
-def test_a_task_is_made_by_the_machines_role(machine: Any, run: Any, role: Any) -> None:
-    ask = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sts:getCallerIdentity", "Parameters": {}, "End": True}
-    arn = role()
-    output = json.loads(run(machine({"A": ask}, role_arn=arn))["output"])
-    assert f"assumed-role/{arn.rpartition('/')[2]}/" in output["Arn"]
-
-
 def test_the_machines_role_must_allow_what_a_task_does(
     machine: Any, run: Any, role: Any, client: Any, fresh: Any
 ) -> None:
@@ -277,48 +270,6 @@ def test_aws_sdk_results_are_json_and_errors_have_the_services_name(machine: Any
         "End": True,
     }
     assert run(machine({"A": describe}))["error"] == "SageMaker.SageMakerException"
-
-
-def test_json_is_sent_as_text_where_an_api_takes_bytes(machine: Any, run: Any, client: Any, fresh: Any) -> None:
-    s3, bucket, body = client("s3"), fresh("bucket"), {"Contents": [{"Key": "a", "Size": 1}]}
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    put = {"Bucket": bucket, "Key": "a.json", "Body.$": "$"}
-    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:putObject", "Parameters": put, "End": True}
-    assert run(machine({"Put": task}), body)["status"] == "SUCCEEDED"
-    assert json.loads(s3.get_object(Bucket=bucket, Key="a.json")["Body"].read()) == body
-
-
-def test_sagemaker_is_called_by_aws_sdk_with_the_machines_role_and_every_field(
-    machine: Any, run: Any, role: Any, client: Any, fresh: Any
-) -> None:
-    name, taken = fresh("model"), fresh("taken")
-    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn = client("iam").create_role(RoleName=taken, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    reading = {"Effect": "Allow", "Action": ["ecr:*", "s3:*"], "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
-    client("iam").put_role_policy(RoleName=taken, PolicyName="reading", PolicyDocument=document)
-    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
-    create = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::aws-sdk:sagemaker:createModel",
-        "Parameters": {
-            "ModelName": name,
-            "ExecutionRoleArn": arn,
-            "EnableNetworkIsolation": True,
-            "PrimaryContainer": {"Image": image, "ModelDataUrl": "s3://nowhere/model.tar.gz"},
-        },
-        "End": True,
-    }
-    only = role({"Effect": "Allow", "Action": ["sagemaker:CreateModel"], "Resource": "*"})
-    refused = run(machine({"A": create}, role_arn=only))
-    assert "iam:PassRole" in refused["cause"], refused
-    told = run(machine({"A": create}))
-    assert told["status"] == "SUCCEEDED", told["cause"]
-    assert json.loads(told["output"])["ModelArn"].endswith(f":model/{name}")
-    assert client("sagemaker").describe_model(ModelName=name)["EnableNetworkIsolation"] is True
-    wrong = {**create, "Parameters": {**create["Parameters"], "Isolation": True}}
-    assert run(machine({"A": wrong}))["status"] == "FAILED"
 
 
 DISTRIBUTED = {

@@ -52,24 +52,6 @@ def test_a_mocked_result_goes_through_the_state(answer: Any) -> None:
     assert seen["afterResultPath"] == json.loads(found["output"])
 
 
-@pytest.mark.parametrize(("retries", "interval_s"), [(0, 2), (1, 4), (2, 8)])
-def test_a_retrier_with_an_attempt_left_takes_an_error(answer: Any, retries: int, interval_s: int) -> None:
-    found = answer(TASK, mock=error("Lambda.ServiceException"), stateConfiguration={"retrierRetryCount": retries})
-    assert (found["status"], found["error"], found["cause"]) == ("RETRIABLE", "Lambda.ServiceException", "a cause")
-    details = {"retryIndex": 0, "retryBackoffIntervalSeconds": interval_s}
-    assert found["inspectionData"]["errorDetails"] == details
-    assert "nextState" not in found
-
-
-@pytest.mark.parametrize(("name", "retries"), [("KeyError", 0), ("Lambda.ServiceException", 3)])
-def test_a_catcher_takes_what_is_not_retried(answer: Any, name: str, retries: int) -> None:
-    found = answer(TASK, mock=error(name), stateConfiguration={"retrierRetryCount": retries})
-    assert (found["status"], found["nextState"]) == ("CAUGHT_ERROR", "Clean up")
-    assert (found["error"], found["cause"]) == (name, "a cause")
-    assert json.loads(found["output"]) == {"x": 1, "failed": {"Error": name, "Cause": "a cause"}}
-    assert found["inspectionData"]["errorDetails"] == {"catchIndex": 0}
-
-
 def test_what_nothing_takes_fails(answer: Any) -> None:
     found = answer(TASK, mock=error("States.Timeout"))
     assert (found["status"], found["error"]) == ("FAILED", "States.Timeout")

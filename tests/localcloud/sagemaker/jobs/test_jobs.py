@@ -141,12 +141,6 @@ def test_training_follows_the_containers_contract(
     s3.head_object(Bucket=bucket, Key=f"models/{name}/output/output.tar.gz")
 
 
-def test_a_failure_is_told_in_the_containers_words(training: Any, train: Any) -> None:
-    done = train(training(fail="no rows left"))
-    assert done["TrainingJobStatus"] == "Failed"
-    assert done["FailureReason"] == "AlgorithmError: no rows left, exit code: 3"
-
-
 def test_a_job_that_needs_more_memory_than_it_may_take_is_killed(cloud: Any, training: Any, train: Any) -> None:
     jobs(cloud).most_mb, before = 200.0, jobs(cloud).most_mb
     request = training(eat_mb="400")
@@ -445,17 +439,6 @@ def test_names_of_refusals(training: Any, machine: Any, run: Any) -> None:
     assert told["error"] == "SageMaker.AmazonSageMakerException"
     assert "Error Code: ValidationException" in told["cause"]
     assert run(machine(TRAIN_SYNC, {**request, "Nonsense": 1}))["error"] == "States.Runtime"
-
-
-def test_a_retry_needs_a_name_of_its_own(training: Any, machine: Any, run: Any, sagemaker: Any, fresh: Any) -> None:
-    request = training(fail="no")
-    del request["TrainingJobName"]
-    prefix = fresh("retried")
-    request["TrainingJobName.$"] = f"States.Format('{prefix}-{{}}', $$.State.RetryCount)"
-    retry = [{"ErrorEquals": ["States.TaskFailed"], "IntervalSeconds": 1, "MaxAttempts": 1}]
-    assert run(machine(TRAIN_SYNC, request, Retry=retry))["error"] == "States.TaskFailed"
-    listed = sagemaker.list_training_jobs(NameContains=prefix)["TrainingJobSummaries"]
-    assert sorted(one["TrainingJobName"] for one in listed) == [f"{prefix}-0", f"{prefix}-1"]
 
 
 def test_a_redrive_trains_under_a_name_of_its_own(
