@@ -1,4 +1,4 @@
-"""The audit's chain against itself and the table: every byte, every link and every record counts."""
+"""Records of the audit, and its chain against itself and the table: every byte, link and record counts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from localcloud.kernel.patching import undone
 from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.console.environment import Environment
 from millrace.console.queries import audit as records
-from millrace.console.queries.audit import Head, Verified, audited_workloads, verify_chain
+from millrace.console.queries.audit import Head, Verified, audited_workloads, event_of, find_records, verify_chain
 from millrace.errors import EnvironmentNotFoundError
+from millrace.messages.audit import AuditEvent
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
@@ -139,7 +140,7 @@ def test_a_record_is_waited_for_however_long_the_first_reading_took(
 
 def test_records_that_keep_coming_are_for_the_next_verification(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reading finds a record that has no link yet, while those of the reading before have theirs."""
-    days, waiting = iter(range(5, 10)), []
+    days, waiting = iter(range(5, 10)), list[int]()
     table = records._table
 
     def growing(environment: Environment, workload: str) -> Any:
@@ -274,3 +275,15 @@ def test_every_workload_with_a_record_or_a_link_is_verified(audit: Audit) -> Non
     audit.link({"pk": {"S": "erased"}, "sk": {"S": "x"}}, ChangeKind.ADDED)
     assert audited_workloads(audit.environment) == [NAMES.workload, "erased", "gone"]
     assert json.dumps(verify_chain(audit.environment, "gone", patience_s=0).wrong[0].expected)
+
+
+def test_a_stage_without_the_table_is_told(audit: Audit) -> None:
+    audit.dynamodb.delete_table(TableName=TABLE)
+    with pytest.raises(EnvironmentNotFoundError, match=f"expected the table {TABLE} "):
+        find_records(audit.environment, NAMES)
+
+
+def test_an_event_is_known_by_its_name() -> None:
+    assert (event_of("release.live"), event_of("")) == (AuditEvent.RELEASE_LIVE, None)
+    with pytest.raises(EnvironmentNotFoundError, match=r"--event: expected one of model\.passed"):
+        event_of("live")
