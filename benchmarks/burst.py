@@ -33,7 +33,7 @@ from benchmarks import conclude
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, months
 from millrace.console.local_cloud.local_cloud import LocalCloud, started
-from millrace.functions.intake import arrivals
+from millrace.messages.ingest import SMALL_BYTES
 from millrace.state.claims import Claims
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
@@ -197,7 +197,7 @@ def simulate(drops: int, *, together: bool = True) -> Outcome:
     """The burst on the simulated clock; where they do not go `together`, none counts as small."""
     cloud = Cloud()
     intake, slots = intake_of(cloud)
-    with patch("millrace.functions.intake.arrivals.SMALL_BYTES", arrivals.SMALL_BYTES if together else 0):
+    with patch("millrace.functions.intake.arrivals.SMALL_BYTES", SMALL_BYTES if together else 0):
         live_through(cloud, intake, slots, drops)
     worked_on = Counter(drop for name in cloud.ended for drop in cloud.drops[name])
     return Outcome(
@@ -256,10 +256,9 @@ def intake_of(cloud: Cloud) -> tuple[Any, Slots]:
         describe_execution=cloud.describe_execution,
         exceptions=SimpleNamespace(ExecutionAlreadyExists=AlreadyExists),
     )
-    table = StateTable(client, NAMES)
-    slots = Slots(table)
-    module.STATES, module.SQS, module.SLOTS, module.CLAIMS = states, cloud, slots, Claims(table)
-    return module, slots
+    table, starts = StateTable(client, NAMES), module.EXECUTIONS
+    module.SQS, starts.slots, starts.claims, starts.states = cloud, Slots(table), Claims(table), states
+    return module, starts.slots
 
 
 def event_of(number: int) -> str:

@@ -35,7 +35,7 @@ from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.features import catalogue as encoders
 from millrace.functions.plan_windows.inputs import Inputs, first_day
-from millrace.messages.monitor import read_report
+from millrace.messages.monitor import MonitorRequest, WindowToJudge, read_report
 from millrace.monitoring.answers import held_answers
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
@@ -163,10 +163,10 @@ def run(s3: Any, labels: pa.Table, baseline: bytes, name: str) -> Run:
         in_a_row=1,
     )[-WEEKS:]
     champion = Version(package_arn="", version="1", model_name="", run="", baseline_uri="")
-    planned = Inputs(s3=s3, names=NAMES, run=name).write(
-        folder=HOME, windows=windows, labels=labels, champion=champion, promise=None, floor=None, asked={},
-        concept_level=0.0, registered_at=START, as_of=END,
-    )  # fmt: skip
+    judged = tuple(WindowToJudge(**vars(window)) for window in windows)
+    request = MonitorRequest(workload=NAMES.workload, as_of=END, model_version="1", windows=judged, registered_at=START)
+    inputs = Inputs(s3=s3, names=NAMES, run=name)
+    planned = inputs.write(request, folder=HOME, windows=windows, labels=labels, champion=champion)
     s3.meta.events.unregister("before-call.s3", unique_id=name)
     with TemporaryDirectory() as folder:
         root = Path(folder, "processing")

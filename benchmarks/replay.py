@@ -41,7 +41,7 @@ from millrace.console.queries.stored import find_object
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.contract.validate import validate
-from millrace.decisions import captured, lines, road, scored
+from millrace.decisions import captured, online, road, scored
 from millrace.decisions.absorption import FEWEST, absorb
 from millrace.decisions.endpoint import read_response, request_body, split_rejected
 from millrace.decisions.record import lines_by_date, object_key
@@ -178,7 +178,7 @@ def keep_requests(made: Made, sent: Sequence[Mapping[str, Any]], rng: np.random.
             captured.keep(client, contents)
             call = road.Call(ids=ids, workload=made.names.workload, phase="live", latency_ms=1.0, at=AT)
             decided = road.decide(answered, answer, inputs=inputs, prediction_spec=spec, call=call)
-            written += [one.line for one in lines.write(answered, decided)[0]]
+            written += [one.line for one in online.write_lines(answered, decided)[0]]
     days = lines_by_date(written)
     for day, found in days.items():
         for place in range(FEWEST):

@@ -17,6 +17,7 @@ MillraceError
 │   └── AnswerRangeError    the answer to one row has a number that is not finite or not in its range
 ├── EndpointRefusedError    an endpoint is missing or may not be called; waiting does not help
 ├── RequestRefusedError     an endpoint works, but its model refuses this request
+├── RefusedError            a call is refused as a whole: no row of it is answered
 ├── DecisionError           a line is not a decision
 ├── ReviewError             a person's answer does not suit the decision, or the decision is not this person's to answer
 ├── WithdrawalError         a withdrawal names no key and no drop of the tables
@@ -38,7 +39,7 @@ A bad row is never an exception. It is a value: a quarantined row with its reaso
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from millrace.contract.reasons import Reason
@@ -133,6 +134,14 @@ class EndpointRefusedError(MillraceError):
 
 class RequestRefusedError(MillraceError):
     """The container answered a request with 4xx. The endpoint works and takes other requests."""
+
+
+class RefusedError(MillraceError):
+    """A call is refused as a whole. `refusal` is the answer to it, a `decisions.road.Refusal`."""
+
+    def __init__(self, refusal: Any) -> None:
+        self.refusal = refusal
+        super().__init__(f"{refusal.error}: expected {refusal.expected}, got {refusal.came}")
 
 
 class DecisionError(MillraceError):

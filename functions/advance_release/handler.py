@@ -7,38 +7,29 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.errors import AskerUnknownError, ConflictError, OvertakenError
+from millrace.functions.room import Room
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
-from millrace.messages.envelope import StepInput, handles
+from millrace.messages.envelope import StepInput
 from millrace.messages.release import LiveState, ReleaseAdvanced
 from millrace.release.askers import NOBODY, UNKNOWN, Askers
 from millrace.release.promotion import LEASE_DAYS, check_not_refused, promote, roll_back, version_of
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
-from millrace.state.audit import Record, append
-from millrace.state.leases import Leases
-from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
+from millrace.state.pointers import Pointers, Version
 
-SETTINGS = Environment.parse()
-NAMES = SETTINGS.names
-LOGGER = Logger()
-DYNAMODB = boto3.client("dynamodb")
-STATE = StateTable(DYNAMODB, NAMES)
-POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
+ROOM = Room(Environment.parse(), __name__)
 SAGEMAKER, CLOUDWATCH = boto3.client("sagemaker"), boto3.client("cloudwatch")
-ASKERS = Askers(NAMES, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
-REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
+ASKERS = Askers(ROOM.names, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
+REGISTRY = Registry(SAGEMAKER, group=ROOM.names.package_group)
 LONGEST = timedelta(hours=12)
 """Longer than the update of an endpoint: SageMaker allows it 8 hours."""
 
 
-@LOGGER.inject_lambda_context
-@handles(StepInput[LiveState])
+@ROOM.handles(StepInput[LiveState])
 def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     """The revision of the pointers after the move, and how many requests the release's alarms have judged.
 
@@ -47,20 +38,20 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     before. Raises ConflictError too if the version was refused meanwhile: `cleanup` restores the one before."""
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
-    if not LEASES.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
+    if not ROOM.leases.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
     # Under the lease no other release changes pointers or endpoint, so both are looked at now.
     endpoint = served(call.state.live_config.name)
     requests = watched_requests(endpoint)
-    version = version_of(call.state, NAMES)
-    before = POINTERS.read()
+    version = version_of(call.state, ROOM.names)
+    before = ROOM.pointers.read()
     package = REGISTRY.describe(version.package_arn)
     check_not_refused(package)
     after = moved(call.state, before, version)
     # Mark it before the pointers move. If the execution is stopped in between, the registry no longer proves that no
     # version was ever live, so the new endpoint is not deleted as a leftover of a failed first release.
     REGISTRY.mark_live(package, execution=call.execution_arn)
-    written = before if after == before else POINTERS.move(after)
+    written = before if after == before else ROOM.pointers.move(after)
     live = VersionLive(
         version=version.version,
         revision=written.revision,
@@ -68,7 +59,7 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
         live_at=endpoint["LastModifiedTime"],
         endpoint_config=endpoint["EndpointConfigName"],
     )
-    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record(call, live))
+    ROOM.audit(*outcome(call, live), call)
     return ReleaseAdvanced(revision=written.revision, watched_requests=requests)
 
 
@@ -76,10 +67,10 @@ def served(config: str) -> Mapping[str, Any]:
     """The live endpoint as SageMaker describes it.
 
     Raises OvertakenError if it has another configuration than this release gave it."""
-    endpoint = find_endpoint(SAGEMAKER, NAMES.endpoint)
+    endpoint = find_endpoint(SAGEMAKER, ROOM.names.endpoint)
     came = endpoint["EndpointConfigName"] if endpoint else "nothing"
     if endpoint is None or came != config:
-        raise OvertakenError(f"endpoint {NAMES.endpoint}: expected it to serve {config} still, got {came}")
+        raise OvertakenError(f"endpoint {ROOM.names.endpoint}: expected it to serve {config} still, got {came}")
     return endpoint
 
 
@@ -115,22 +106,14 @@ def asked_by(execution_arn: str, *, said: str) -> str:
     return said if asker == NOBODY else f"{UNKNOWN} ({said} by its input)" if asker == UNKNOWN else asker
 
 
-def record(call: StepInput[LiveState], live: VersionLive) -> Record:
-    """The audit record of the release. That of a rollback also says who wanted it, why, and what it replaced."""
-    state, event, details = call.state, AuditEvent.RELEASE_LIVE, live
-    if state.rollback:
-        event = AuditEvent.RELEASE_ROLLED_BACK
-        details = VersionRolledBack(
-            **live.model_dump(),
-            by=asked_by(call.execution_arn, said=state.rollback.who),
-            reason=state.rollback.reason,
-            replaced=state.start_release.answer.previous_version,
-        )
-    return Record(
-        actor="advance_release",
-        execution_arn=call.execution_arn,
-        event=event,
-        as_of=state.as_of,
-        cause=state.cause,
-        details=details,
+def outcome(call: StepInput[LiveState], live: VersionLive) -> tuple[AuditEvent, VersionLive]:
+    """What the audit says of the release. That of a rollback also says who wanted it, why, and what it replaced."""
+    state = call.state
+    if state.rollback is None:
+        return AuditEvent.RELEASE_LIVE, live
+    return AuditEvent.RELEASE_ROLLED_BACK, VersionRolledBack(
+        **live.model_dump(),
+        by=asked_by(call.execution_arn, said=state.rollback.who),
+        reason=state.rollback.reason,
+        replaced=state.start_release.answer.previous_version,
     )

@@ -9,47 +9,32 @@ import json
 from uuid import uuid4
 
 import boto3
-from aws_lambda_powertools import Logger
 
+from millrace.functions.room import Room
 from millrace.messages.audit import AuditEvent, ReleaseFailed
-from millrace.messages.envelope import Event, Message, handles
+from millrace.messages.envelope import Event, Message
 from millrace.messages.execution import ExecutionEnded
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
 from millrace.release.idle import Sleep
 from millrace.release.leftovers import Leftovers
-from millrace.release.registry import Registry
 from millrace.release.restoration import Restoration, is_restoration
 from millrace.settings.environment import Environment
-from millrace.state.audit import Record, append
 from millrace.state.climbing import Climbing
-from millrace.state.leases import Leases
-from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots, pool_of
-from millrace.state.table import StateTable
 
-SETTINGS = Environment.parse()
-NAMES = SETTINGS.names
-LOGGER = Logger()
-SAGEMAKER, DYNAMODB = boto3.client("sagemaker"), boto3.client("dynamodb")
-STATE = StateTable(DYNAMODB, NAMES)
-LEASES, SLOTS, POINTERS = Leases(STATE), Slots(STATE), ReleasePointers(STATE)
+ROOM = Room(Environment.parse(), __name__)
+SAGEMAKER = boto3.client("sagemaker")
+SLOTS = Slots(ROOM.state)
 RESTORATION = Restoration(
     sagemaker=SAGEMAKER,
     scaling=boto3.client("application-autoscaling"),
     states=boto3.client("stepfunctions"),
-    names=NAMES,
+    names=ROOM.names,
 )
-LEFTOVERS = Leftovers(
-    sagemaker=SAGEMAKER,
-    cloudwatch=boto3.client("cloudwatch"),
-    names=NAMES,
-    leases=LEASES,
-    pointers=POINTERS,
-    registry=Registry(SAGEMAKER, group=NAMES.package_group),
-)
-SLEEP = Sleep(sagemaker=SAGEMAKER, dynamodb=DYNAMODB, names=NAMES, state=STATE, function="cleanup")
-OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
+LEFTOVERS = Leftovers(sagemaker=SAGEMAKER, cloudwatch=boto3.client("cloudwatch"), names=ROOM.names, state=ROOM.state)
+SLEEP = Sleep(sagemaker=SAGEMAKER, dynamodb=ROOM.dynamodb, names=ROOM.names, state=ROOM.state, function="cleanup")
+OF_DROPS = {ROOM.names.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
 """The machines that drops start, by their ARN."""
 
 
@@ -60,16 +45,15 @@ class Freed(Message):
     """Keys such as `slots#ingest-labels` and `lease#release`; then `endpoint …`, `alarm …` and `execution …`."""
 
 
-@LOGGER.inject_lambda_context
-@handles(Event[ExecutionEnded])
+@ROOM.handles(Event[ExecutionEnded])
 def handler(call: Event[ExecutionEnded]) -> Freed:
     """What was freed. The event may come twice; a second call finds nothing to do."""
     ended = call.detail
     freed = free(ended)
-    if ended.machine == NAMES.machine_arn("release"):
+    if ended.machine == ROOM.names.machine_arn("release"):
         freed += clean_up(call) if ended.status != "SUCCEEDED" else []
         SLEEP.end(cause=call.cause, as_of=call.as_of)
-    LOGGER.info("freed", extra={"execution": ended.execution_arn, "status": ended.status, "freed": freed})
+    ROOM.logger.info("freed", extra={"execution": ended.execution_arn, "status": ended.status, "freed": freed})
     return Freed(freed=tuple(freed))
 
 
@@ -79,10 +63,10 @@ def free(ended: ExecutionEnded) -> list[str]:
     An execution that a drop started has a slot and no lease. Any other execution has leases and no slot."""
     machine = OF_DROPS.get(ended.machine)
     if machine is None:
-        if ended.machine == NAMES.machine_arn("release"):
-            Climbing.remove(STATE, ended.execution_arn)
-            POINTERS.end_canary(ended.execution_arn)
-        return LEASES.free(ended.execution_arn)
+        if ended.machine == ROOM.names.machine_arn("release"):
+            Climbing.remove(ROOM.state, ended.execution_arn)
+            ROOM.pointers.end_canary(ended.execution_arn)
+        return ROOM.leases.free(ended.execution_arn)
     # Most drops are small, and have a slot of those that go together.
     feed = json.loads(ended.input or "{}").get("detail", {}).get("feed", "")
     return SLOTS.free(ended.execution_arn, likely=pool_of(machine, feed, is_together=True))
@@ -97,15 +81,7 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     failure = ReleaseFailed.model_validate(
         {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}
     )
-    record = Record(
-        actor="cleanup",
-        execution_arn=ended.execution_arn,
-        event=AuditEvent.RELEASE_FAILED,
-        as_of=call.as_of,
-        cause=call.cause,
-        details=failure,
-    )
-    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
+    ROOM.record(AuditEvent.RELEASE_FAILED, failure, by=ended.execution_arn, as_of=call.as_of, cause=call.cause)
     holder = f"cleanup {uuid4()}"
     if ended.error == TEARDOWN_ERROR:
         return LEFTOVERS.delete(holder=holder, as_of=call.as_of)
@@ -115,6 +91,6 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
         # Even if something could not be deleted: the sweep deletes it later, and the live version must not wait.
         started, cause = [], ended.execution_arn
         if not is_restoration(ended.input):
-            champion = POINTERS.champion()
+            champion = ROOM.pointers.champion()
             started = RESTORATION.restore(champion, who="cleanup", cause=cause, key=cause, as_of=call.as_of)
     return deleted + started

@@ -7,16 +7,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.decisions.portion import portions
 from millrace.decisions.standing import Switch
 from millrace.errors import ConsumerError, DocumentsRefusedError
+from millrace.functions.room import Room
 from millrace.settings.consumer import ConsumerSettings
-from millrace.state.table import StateTable
-from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,17 +29,15 @@ LONGEST_WAIT_S = 3600
 FIRST_HELD_S, LONGEST_HELD_S = 10, 900
 """In a pause a message comes again after 10 s, then each time after twice as long, up to SQS's longest delay. So it
 goes on after a pause within as long again, and within fifteen minutes; a pause of a week costs 700 calls a message."""
-SETTINGS = ConsumerSettings.parse()
-LOGGER = Logger()
+ROOM = Room(ConsumerSettings.parse(), __name__)
 SQS = boto3.client("sqs")
 S3 = boto3.client("s3")
-WORKLOAD = load_workload(SETTINGS.folder)
-CONSUMER = WORKLOAD.consumers[SETTINGS.consumer]
-SWITCH = Switch(StateTable(boto3.client("dynamodb"), SETTINGS.names)) if WORKLOAD.policy else None
-ACT = CONSUMER.connect(boto3.client, SETTINGS.platform)
+CONSUMER = ROOM.workload.consumers[ROOM.settings.consumer]
+SWITCH = Switch(ROOM.state) if ROOM.workload.policy else None
+ACT = CONSUMER.connect(boto3.client, ROOM.settings.platform)
 
 
-@LOGGER.inject_lambda_context
+@ROOM.logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     """Act on each message, and return those that the target has not taken."""
     failed = [record.message_id for record in SQSEvent(event).records if not takes(record)]
@@ -52,7 +48,7 @@ def takes(record: SQSRecord) -> bool:
     """Whether the target has taken the decisions of the message. If not, the message stays hidden for a while."""
     refused: DocumentsRefusedError | None = None
     try:
-        for documents in portions(S3, SETTINGS.names, CONSUMER, record.body):
+        for documents in portions(S3, ROOM.names, CONSUMER, record.body):
             # The switch is asked for each portion: a pause holds in the middle of a file too.
             if SWITCH and (stopped := SWITCH.stopped()) and any(map(acts, documents)):
                 hold(record, reason=stopped)
@@ -66,12 +62,12 @@ def takes(record: SQSRecord) -> bool:
     except (ConsumerError, BotoCoreError, ClientError) as error:
         tries = int(record.attributes.approximate_receive_count)
         wait_s = min(2**tries, LONGEST_WAIT_S)
-        LOGGER.warning(
+        ROOM.logger.warning(
             "decisions not taken",
             extra={"message_id": record.message_id, "reason": str(error), "tries": tries, "wait_s": wait_s},
         )
         SQS.change_message_visibility(
-            QueueUrl=SETTINGS.queue_url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=wait_s
+            QueueUrl=ROOM.settings.queue_url, ReceiptHandle=record.receipt_handle, VisibilityTimeout=wait_s
         )
         return False
     return True
@@ -87,9 +83,9 @@ def hold(record: SQSRecord, *, reason: str) -> None:
     given: Mapping[str, Any] = record["messageAttributes"]
     held = int(given.get("held", {}).get("stringValue", 0))
     delay_s = min(FIRST_HELD_S * 2 ** min(held, 10), LONGEST_HELD_S)
-    LOGGER.info("decisions held", extra={"message_id": record.message_id, "reason": reason, "delay_s": delay_s})
+    ROOM.logger.info("decisions held", extra={"message_id": record.message_id, "reason": reason, "delay_s": delay_s})
     SQS.send_message(
-        QueueUrl=SETTINGS.queue_url,
+        QueueUrl=ROOM.settings.queue_url,
         MessageBody=record.body,
         DelaySeconds=delay_s,
         MessageAttributes={"held": {"DataType": "Number", "StringValue": str(held + 1)}},

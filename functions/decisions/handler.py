@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 
 from millrace.aws.objects import at_once
@@ -19,9 +18,9 @@ from millrace.decisions.portion import send
 from millrace.decisions.record import Decision, check_input, lines_by_date, object_key
 from millrace.decisions.review import ReviewItem, item_of
 from millrace.errors import DecisionError
+from millrace.functions.room import Room
 from millrace.settings.environment import Environment
 from millrace.state.reviews import ReviewQueue
-from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,18 +28,16 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-SETTINGS = Environment.parse()
-LAKE = SETTINGS.names.platform.bucket("lake")
-WORKLOAD = load_workload(SETTINGS.folder)
-CONSUMERS = of_stage(WORKLOAD.consumers, SETTINGS.stage)
-LOGGER = Logger()
+ROOM = Room(Environment.parse(), __name__)
+LAKE = ROOM.names.platform.bucket("lake")
+CONSUMERS = of_stage(ROOM.workload.consumers, ROOM.settings.stage)
 S3 = boto3.client("s3")
 SQS = boto3.client("sqs") if CONSUMERS else None
-POLICY = WORKLOAD.policy
-REVIEWS = ReviewQueue(boto3.client("dynamodb"), SETTINGS.names) if POLICY else None
+POLICY = ROOM.workload.policy
+REVIEWS = ReviewQueue(ROOM.dynamodb, ROOM.names) if POLICY else None
 
 
-@LOGGER.inject_lambda_context
+@ROOM.logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     """Store the decisions, and return the messages with a line that is no decision.
 
@@ -57,7 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
             found = [decision for pairs in dates.values() for _, decision in pairs]
             items = list(reviewed(found, record))
         except DecisionError as error:
-            LOGGER.error("a message holds no decisions", extra={"message_id": message, "reason": str(error)})
+            ROOM.logger.error("a message holds no decisions", extra={"message_id": message, "reason": str(error)})
             failed.append(message)
             continue
         for day, pairs in dates.items():
@@ -70,7 +67,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     if REVIEWS:
         at_once(REVIEWS.open, waiting)
     if SQS is not None:
-        send(SQS, SETTINGS.names, CONSUMERS, decided)
+        send(SQS, ROOM.names, CONSUMERS, decided)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
@@ -96,7 +93,7 @@ def write(day: date, messages: Mapping[str, list[str]]) -> None:
     body = "".join(f"{line}\n" for lines in messages.values() for line in lines)
     S3.put_object(
         Bucket=LAKE,
-        Key=object_key(SETTINGS.workload, day, messages),
+        Key=object_key(ROOM.names.workload, day, messages),
         Body=body.encode(),
         ContentType="application/jsonlines",
     )

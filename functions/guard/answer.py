@@ -1,13 +1,11 @@
-"""The guard's decision as its answer and as an audit record."""
+"""The guard's decision as its answer."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from millrace.messages.audit import AuditEvent
 from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence
 from millrace.monitoring.retraining_policy import RetrainingDecision, RetrainingFacts, labels_wanted
-from millrace.state.audit import Record
 from millrace.timestamps import month
 from millrace.workload.declaration import Retraining
 
@@ -29,16 +27,4 @@ def decided(facts: RetrainingFacts, decision: RetrainingDecision, policy: Retrai
             spent_usd=round(facts.spent_usd, 2),
             projected_usd=round(facts.projected_usd, 2),
         ),
-    )
-
-
-def record(facts: RetrainingFacts, answer: RetrainingDecided, *, cause: str) -> Record:
-    """The audit record of the decision."""
-    return Record(
-        actor="guard",
-        execution_arn=facts.execution_arn,
-        event=AuditEvent.RETRAIN_ACCEPTED if answer.accepted else AuditEvent.RETRAIN_REFUSED,
-        as_of=facts.as_of,
-        cause=cause,
-        details=answer,
     )

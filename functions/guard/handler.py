@@ -7,48 +7,43 @@ from __future__ import annotations
 from datetime import timedelta
 
 import boto3
-from aws_lambda_powertools import Logger
 
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
-from millrace.functions.guard.answer import decided, record
+from millrace.functions.guard.answer import decided
 from millrace.functions.guard.evidence import Sources, gather
+from millrace.functions.room import Room
 from millrace.messages.audit import AuditEvent, FloorMoved
-from millrace.messages.envelope import StepInput, handles
+from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
 from millrace.monitoring.retraining_policy import OVERTAKEN, RetrainingDecision, RetrainingFacts, decide
 from millrace.settings.environment import Environment
-from millrace.state.audit import Record, append
-from millrace.state.leases import Leases
-from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
-from millrace.state.table import StateTable
 from millrace.state.versions import FloorState
-from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
-SETTINGS = Environment.parse()
-WORKLOAD = load_workload(SETTINGS.folder)
-LOGGER = Logger()
-DYNAMODB = boto3.client("dynamodb")
-STATE = StateTable(DYNAMODB, SETTINGS.names)
-LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
-LEASES, RETRAININGS = Leases(STATE), Retrainings(STATE)
+ROOM = Room(Environment.parse(), __name__)
+LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
+RETRAININGS = Retrainings(ROOM.state)
 SOURCES = Sources(
-    settings=SETTINGS, workload=WORKLOAD, state=STATE, lake=LAKE, glue=boto3.client("glue"), s3=boto3.client("s3")
+    settings=ROOM.settings,
+    workload=ROOM.workload,
+    state=ROOM.state,
+    lake=LAKE,
+    glue=boto3.client("glue"),
+    s3=boto3.client("s3"),
 )
 
 
-@LOGGER.inject_lambda_context
-@handles(StepInput[RetrainInput])
+@ROOM.handles(StepInput[RetrainInput])
 def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
     """Accepted or refused, why, the earliest next time, and the evidence."""
     facts, decision = settle(call)
-    answer = decided(facts, decision, WORKLOAD.retraining)
-    audit(record(facts, answer, cause=call.state.cause))
+    answer = decided(facts, decision, ROOM.workload.retraining)
+    ROOM.audit(AuditEvent.RETRAIN_ACCEPTED if answer.accepted else AuditEvent.RETRAIN_REFUSED, answer, call)
     if answer.trigger == "alarm" and not answer.accepted and answer.evidence.labels_wanted:
-        answer_by_rule(facts, cause=call.state.cause)
-    LOGGER.info(decision.sentence, extra=answer.model_dump(mode="json"))
+        answer_by_rule(facts, call)
+    ROOM.logger.info(decision.sentence, extra=answer.model_dump(mode="json"))
     return answer
 
 
@@ -61,8 +56,8 @@ def settle(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDe
     facts, decision = weigh(call)
     if not decision.accepted:
         return facts, decision
-    until = facts.as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not LEASES.take("retrain", holder=call.execution_arn, as_of=facts.as_of, expires_at=until):
+    until = facts.as_of + timedelta(hours=longest_hours(ROOM.workload))
+    if not ROOM.leases.take("retrain", holder=call.execution_arn, as_of=facts.as_of, expires_at=until):
         return facts, OVERTAKEN
     # Between the first reading and the lease, another execution may have been accepted and have ended. If this one is
     # refused now, it still has the lease for a moment: `cleanup` frees it when the machine has ended.
@@ -72,36 +67,25 @@ def settle(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDe
     return facts, decision
 
 
-def answer_by_rule(facts: RetrainingFacts, *, cause: str) -> None:
+def answer_by_rule(facts: RetrainingFacts, call: StepInput[RetrainInput]) -> None:
     """Let the naive rule answer until labels of the drifted period decide, if the workload declares so."""
-    policy, version = WORKLOAD.policy, ReleasePointers(STATE).champion()
-    if WORKLOAD.retraining.without_labels == "keep" or not (
+    policy, version = ROOM.workload.policy, ROOM.pointers.champion()
+    if ROOM.workload.retraining.without_labels == "keep" or not (
         policy and policy.floor and version and version.rule_answer
     ):
         return
-    known = FloorState.find(STATE, version.version)
+    known = FloorState.find(ROOM.state, version.version)
     has_decided = known and facts.drifted_since and known.labels_since(facts.drifted_since) >= policy.floor.labels
     if known and (known.below or has_decided):
         return
-    kept = Record(
-        actor="guard",
-        execution_arn=facts.execution_arn,
-        event=AuditEvent.FLOOR_ON,
-        as_of=facts.as_of,
-        cause=cause,
-        details=FloorMoved(version=version.version, below=True, before=False, labels=0, own=0, rule=0),
-    )
-    audit(kept)
+    moved = FloorMoved(version=version.version, below=True, before=False, labels=0, own=0, rule=0)
+    ROOM.audit(AuditEvent.FLOOR_ON, moved, call)
     days, at = known.days if known else (), facts.as_of
     state = FloorState(version=version.version, below=True, since=at, as_of=at, days=days, awaits_labels=True)
-    state.put(STATE)
-
-
-def audit(kept: Record) -> None:
-    append(DYNAMODB, table=SETTINGS.names.platform.audit_table, workload=SETTINGS.workload, record=kept)
+    state.put(ROOM.state)
 
 
 def weigh(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDecision]:
     """The facts as they are now, and the decision on them."""
     facts = gather(call, SOURCES)
-    return facts, decide(facts, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)
+    return facts, decide(facts, policy=ROOM.workload.retraining, budget=ROOM.workload.budget)

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import boto3
-from aws_lambda_powertools import Logger
 
 from millrace.contract.load import load_contract
 from millrace.contract.planned import as_planned
@@ -17,35 +16,30 @@ from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse
-from millrace.messages.envelope import StepInput, handles
+from millrace.functions.room import Room
+from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import LISTED, DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging, cut
 from millrace.settings.drop import DropEnvironment
-from millrace.state.pointers import ReleasePointers
-from millrace.state.table import StateTable
 
-SETTINGS = DropEnvironment.parse()
-NAMES = SETTINGS.names
-CONTRACT = load_contract(SETTINGS.folder)
-LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
-LAKE = NAMES.platform.bucket("lake")
-LOGGER = Logger()
+ROOM = Room(DropEnvironment.parse(), __name__)
+CONTRACT = load_contract(ROOM.settings.folder)
+LIMITS = Limits(file_bytes=ROOM.settings.drop_mb * 2**20)
+LAKE = ROOM.names.platform.bucket("lake")
 S3 = boto3.client("s3")
-POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
 
-@LOGGER.inject_lambda_context
-@handles(StepInput[IngestState])
+@ROOM.handles(StepInput[IngestState])
 def handler(call: StepInput[IngestState]) -> Ingested:
     """For each drop, how many rows were typed and how many are kept raw, or why it cannot be read as rows at all.
 
     Drops to score are held while no model is live."""
-    if call.state.detail.feed == "scoring" and POINTERS.champion() is None:
+    if call.state.detail.feed == "scoring" and ROOM.pointers.champion() is None:
         return Ingested(outcome="held")
     done = []
     for drop in call.state.drops(call.run):
         with TemporaryDirectory() as folder:
             done.append(ingest(drop, Path(folder)))
-        LOGGER.info("ingested", extra=done[-1].model_dump())
+        ROOM.logger.info("ingested", extra=done[-1].model_dump())
     parsed = tuple(one for one in done if isinstance(one, ParsedDrop))
     rejected = tuple(one for one in done if isinstance(one, RejectedDrop))
     return Ingested(outcome="parsed" if parsed else "rejected", parsed=parsed, rejected=rejected)
@@ -55,7 +49,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
     """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it."""
     raw, digest = folder / "raw", ""
     # `source` and `digest` grow more exact step by step, so that a refusal names what is known until then.
-    source = feed_of(drop, NAMES)
+    source = feed_of(drop, ROOM.names)
     quarantine = partial(QuarantineFile, raw, drop_id=drop.drop_id, as_of=drop.as_of)
     try:
         source = find(S3, drop, source)
@@ -65,7 +59,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             files = fetch_listed(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
             # In any order: a query that is run again names its files anew.
             digest = hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
-        origins = {path: origin_of(S3, source, each, drop, NAMES) for path, each in files.items()}
+        origins = {path: origin_of(S3, source, each, drop, ROOM.names) for path, each in files.items()}
         with quarantine(source=source.uri) as refused:
             table = CONTRACT.table(drop.feed)
             table = as_planned(table) if drop.feed == "scoring" else table
@@ -74,7 +68,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
         # The file is written anew with one record, of the whole drop: raw rows of the parts before do not count.
         with quarantine(source=source.uri) as refused:
             refused.add([whole_drop(error)])
-        key = object_key(SETTINGS.workload, drop.feed, as_of=drop.as_of, drop_id=drop.drop_id, part="drop")
+        key = object_key(ROOM.names.workload, drop.feed, as_of=drop.as_of, drop_id=drop.drop_id, part="drop")
         S3.upload_file(str(raw), LAKE, key)
         return RejectedDrop(
             drop_id=drop.drop_id,
@@ -86,7 +80,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             got=cut(error.got),
         )
     # Raw rows are staged too: validation quarantines them, unless the table has the drop's bytes already.
-    staging = Staging(names=NAMES, of=drop.drop_id)
+    staging = Staging(names=ROOM.names, of=drop.drop_id)
     S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
     if refused.rows:
         S3.upload_file(str(raw), LAKE, staging.unparsable)

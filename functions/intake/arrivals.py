@@ -1,4 +1,4 @@
-"""Reads S3's events about drops, groups the drops that go together, and makes the input of their execution.
+"""Reads S3's events about drops, groups the drops that go together, and starts their executions, each once.
 
 Small drops of one feed go together: they have one execution, one commit, one transform job.
 
@@ -9,20 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import boto3
+from botocore.exceptions import ClientError, HTTPClientError
 from pydantic import Field, ValidationError
 
 from millrace.contract.schema import FEEDS, Feed
-from millrace.errors import NoDropError
+from millrace.errors import ConflictError, NoDropError
+from millrace.functions.room import Room
 from millrace.messages.envelope import Message
-from millrace.messages.execution import FAILURES, ExecutionEnded
+from millrace.messages.execution import ENDED, FAILURES, ExecutionEnded
 from millrace.messages.ingest import LISTED, MOST_TOGETHER, SMALL_BYTES, bytes_in_json
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
-from millrace.state.claims import Start
-from millrace.state.slots import pool_of
+from millrace.settings.intake import IntakeSettings
+from millrace.state.claims import Claims, Start
+from millrace.state.slots import PREFIX, TOGETHER, Slots, pool_of
 
 GROUP_BYTES = 16 * 2**20
 """The most bytes of all drops of a group: one function reads them one by one."""
@@ -232,3 +237,147 @@ def one_by_one(start: Start) -> list[Start]:
         )
         for each in detail["objects"]
     ]
+
+
+MISSING_FOR = timedelta(minutes=1)
+"""Longer than from taking a slot to the start of its execution."""
+SLOW = timedelta(minutes=2)
+"""An execution of small drops that runs for longer gives its slot to the next group, and goes on without it. It may
+have a small file of millions of rows, and would fail after an hour."""
+
+
+class Executions:
+    """The executions of one workload that drops start."""
+
+    def __init__(self, room: Room[IntakeSettings]) -> None:
+        self._room, self._names, self.states = room, room.names, boto3.client("stepfunctions")
+        self.slots, self.claims = Slots(room.state), Claims(room.state)
+        missing = self.states.exceptions
+        self._not_started = missing.ExecutionDoesNotExist, missing.StateMachineDoesNotExist
+
+    def free_idle(self, *, now: datetime) -> None:
+        """Free the slots of executions that have ended, are slow, or were not started within MISSING_FOR.
+
+        The event of an end may be lost, and an intake may die before the start. The other groups of the feed would then
+        wait until the sweep."""
+        for held in self.slots.holdings():
+            try:
+                found = self.states.describe_execution(executionArn=held.holder)
+                is_slow = held.key.endswith(TOGETHER) and found["startDate"] + SLOW < now
+                if is_slow or found["status"] in ENDED:
+                    self.slots.free(held.holder, likely=held.key.removeprefix(PREFIX))
+            except self._not_started:
+                if held.missing_since is None:
+                    self.slots.mark_missing(held, as_of=now)
+                elif held.missing_since + MISSING_FOR <= now:
+                    self.slots.free_missing(held)
+
+    def start(self, group: Sequence[Arrival]) -> None:
+        """Start one execution for all drops of the group. A drop that is claimed already keeps the one that it has.
+
+        Raises ConflictError if every slot is taken. Also for drops to score while no model is live: their execution
+        would hold a slot until the first release. The function `cleanup` frees a slot when its execution ends."""
+        wanted = start_of(group, self._names)
+        if wanted.machine == "score" and self._room.pointers.champion() is None:
+            raise ConflictError(f"{self._names.machine(wanted.machine)}: expected a live model, there is none yet")
+        # The order is slot, claims, execution. If the function dies after the first, the sweep frees the slot. If it
+        # dies after the second, the next delivery of any message finds the claims and starts this very execution. No
+        # claim is ever taken over.
+        with self._slot(wanted):
+            is_new = self.claims.take(wanted, [each.drop_id for each in group], now=datetime.now(UTC))
+            if is_new:
+                self.run(wanted)
+        if is_new:
+            return
+        # Some drop is claimed already. Either this very group was claimed before, even if single claims are gone.
+        known = self.claims.group(wanted.name)
+        if not (known and known.pool == wanted.pool):  # a drop of a group that failed has a run of its own, in another
+            self.slots.free(self._names.execution_arn(wanted.machine, wanted.name), likely=wanted.pool)
+        if known:
+            self._begin(known)
+            return
+        # Or drops of it belong to other executions: these are started, if they have not been; the rest is a new group.
+        found = {each.drop_id: self.claims.execution_of(each.drop_id) for each in group}
+        for name in {name for name in found.values() if name}:
+            if other := self.claims.group(name):
+                self._begin(other)
+            else:
+                self._room.logger.info("known", extra={"execution": name})
+        rest = [each for each in group if not found[each.drop_id]]
+        if len(rest) == len(group):
+            raise ConflictError(f"{wanted.name}: expected the claim that was in the way, it was deleted since")
+        if rest:
+            self.start(rest)
+
+    def redo(self, run_name: str) -> None:
+        """Start an execution of its own for each drop of the failed execution, if it had several drops.
+
+        A repeated call starts none twice. Raises ConflictError if every slot is taken: the next delivery then finds the
+        executions that were started."""
+        group = self.claims.group(run_name)
+        for each in one_by_one(group) if group else ():
+            self.claims.take_apart(each, of=run_name, now=datetime.now(UTC))
+            self._begin(each)
+
+    def _begin(self, wanted: Start) -> None:
+        with self._slot(wanted):
+            self.run(wanted)
+
+    @contextmanager
+    def _slot(self, wanted: Start) -> Iterator[None]:
+        """A slot for the execution. It is freed if the block fails, unless the execution may run all the same.
+
+        In that case the next delivery finds the execution running, or the sweep finds that there is none. Raises
+        ConflictError if every slot is taken."""
+        holder = self._names.execution_arn(wanted.machine, wanted.name)
+        limit = self._room.settings.slots_together if wanted.pool.endswith(TOGETHER) else self._room.settings.slots
+        if not self.slots.take(wanted.pool, holder=holder, limit=limit):
+            raise ConflictError(f"{wanted.pool}: expected a free slot of {limit}, all are taken")
+        try:
+            yield
+        except Exception as error:
+            if not (is_answer_lost(error) or self._may_run(holder)):
+                self.slots.free(holder, likely=wanted.pool)
+            raise
+
+    def _may_run(self, holder: str) -> bool:
+        """Whether the execution runs, or nobody can say. An earlier delivery may have started it."""
+        try:
+            return self._is_running(holder)
+        except self._not_started:
+            return False
+        except Exception:
+            self._room.logger.exception("keeps its slot", extra={"execution": holder})
+            return True
+
+    def run(self, wanted: Start) -> None:
+        """Start the execution, once. If it was started before, it goes on, or it has ended and its slot is freed."""
+        holder = self._names.execution_arn(wanted.machine, wanted.name)
+        try:
+            self.states.start_execution(
+                stateMachineArn=self._names.machine_arn(wanted.machine), name=wanted.name, input=wanted.input
+            )
+        except self.states.exceptions.ExecutionAlreadyExists:
+            # If it has ended, `cleanup` has run already and will not free the slot that was taken now.
+            if not self._is_running(holder):
+                self.slots.free(holder, likely=wanted.pool)
+                self._room.logger.info("known", extra={"execution": wanted.name})
+                return
+        self._room.logger.info("started", extra={"execution": wanted.name})
+
+    def _is_running(self, execution_arn: str) -> bool:
+        """Whether the execution still runs, or will be redriven. If it has ended, its slot must be freed again."""
+        return self.states.describe_execution(executionArn=execution_arn)["status"] in ("RUNNING", "PENDING_REDRIVE")
+
+
+def is_answer_lost(error: Exception) -> bool:
+    """Whether AWS may have started the execution in spite of the error.
+
+    It surely has not if the very first answer was a refusal. A call without an answer is repeated by botocore, and the
+    repetition may be refused for another reason."""
+    # botocore counts its repetitions in the answer; an error of the server (5xx) may come after the start.
+    if isinstance(error, ClientError):
+        answer = error.response.get("ResponseMetadata", {})
+        is_certain = answer.get("HTTPStatusCode", 500) < 500 and not answer.get("RetryAttempts", 0)
+        return error.operation_name == "StartExecution" and not is_certain
+    return isinstance(error, HTTPClientError)

@@ -14,11 +14,14 @@ from millrace.aws.bus import put_event
 from millrace.decisions.jobs import Jobs
 from millrace.decisions.online import Asked, Decided, OnlineRoad
 from millrace.decisions.road import Refusal
+from millrace.errors import RefusedError
 from millrace.messages.events import JobDone, JobFailed
 from millrace.names import row_id_of
 from millrace.settings.prediction import JobsSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -51,26 +54,33 @@ def works_off(record: SQSRecord, function_arn: str) -> bool:
     job_id, tried = record.body, int(record.attributes.approximate_receive_count)
     if tried > SETTINGS.tries and not JOBS.is_waiting(job_id):
         return False
-    found = BROKEN if tried > SETTINGS.tries else decide(job_id)
     told = {"workload": SETTINGS.workload, "run": function_arn, "cause": job_id, "job": job_id}
-    if not isinstance(found, Refusal):
-        ROAD.keep(found)
-        uri = JOBS.end(job_id, {"status": "done", "result": found.document()})
-        put_event(EVENTS, SETTINGS.platform, JobDone(**told, uri=uri))
-        return True
+    try:
+        if tried > SETTINGS.tries:
+            raise RefusedError(BROKEN)
+        decided = decide(job_id)
+    except RefusedError as error:
+        fail(error.refusal, told, is_last=tried >= SETTINGS.tries)
+        return False
+    ROAD.keep(decided)
+    uri = JOBS.end(job_id, {"status": "done", "result": decided.document()})
+    put_event(EVENTS, SETTINGS.platform, JobDone(**told, uri=uri))
+    return True
+
+
+def fail(found: Refusal, told: Mapping[str, str], *, is_last: bool) -> None:
+    """Say that the job has no answer; at the last try in its result too."""
+    job_id = told["job"]
     LOGGER.error("a job without an answer", extra={"job": job_id, "expected": found.expected, "came": found.came})
-    if tried >= SETTINGS.tries:
+    if is_last:
         error = {name: asdict(found)[name] for name in ("error", "expected", "came", "where")}
         uri = JOBS.end(job_id, {"status": "failed", "error": error})
         put_event(EVENTS, SETTINGS.platform, JobFailed(**told, uri=uri, error=found.error))
-    return False
 
 
-def decide(job_id: str) -> Decided | Refusal:
+def decide(job_id: str) -> Decided:
     """The decisions on the rows of the job, not kept yet."""
     job = JOBS.read(job_id)
-    if isinstance(job, Refusal):
-        return job
     ids = [row_id_of(job.call_id, number) for number in range(len(job.rows))]
     # Completed by the time of the request, so that a job that comes again has the same rows.
     rows = ROAD.complete(job.rows, ids, job.at)

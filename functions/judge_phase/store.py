@@ -19,6 +19,8 @@ class ClimbStore:
     def __init__(self, s3: Any, names: WorkloadNames, *, version: str, run: str, phase: str) -> None:
         self._s3, self._bucket = s3, names.platform.bucket("lake")
         self._under = f"{names.workload}/{FOLDER}/{version}/{run}/{phase}/"
+        self.is_new = True
+        """Whether `read` has found no climb."""
 
     def read(self) -> tuple[Climb | None, list[TwoAnswers]]:
         """The climb as the last look has left it, None before the first; and all pairs, each once."""
@@ -34,6 +36,7 @@ class ClimbStore:
         at_once(read, [key for key in keys if key.endswith(".jsonl")])
         if (key := f"{self._under}{CLIMB_FILE}") not in keys:
             return None, list(found.values())
+        self.is_new = False
         climb = Climb.model_validate_json(read_object(self._s3, f"s3://{self._bucket}/{key}"))
         return climb, list(found.values())
 

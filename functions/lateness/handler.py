@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import boto3
-from aws_lambda_powertools import Logger
 
 from millrace.aws.bus import put_event
 from millrace.aws.metrics import publish
@@ -17,33 +16,29 @@ from millrace.datasets.newest import newest
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
 from millrace.functions.lateness.judgement import age_of_labels, age_of_rows
-from millrace.messages.envelope import ExecutionInput, handles
+from millrace.functions.room import Room
+from millrace.messages.envelope import ExecutionInput
 from millrace.messages.events import DataLate
 from millrace.messages.lateness import Age, Lateness
 from millrace.settings.environment import Environment
-from millrace.workload.load import load_workload
 
-SETTINGS = Environment.parse()
-NAMES = SETTINGS.names
-WORKLOAD = load_workload(SETTINGS.folder)
-PREDICTION_SPEC = WORKLOAD.prediction
-LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
-LOGGER = Logger()
+ROOM = Room(Environment.parse(), __name__)
+PREDICTION_SPEC = ROOM.workload.prediction
+LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 S3, EVENTS = boto3.client("s3"), boto3.client("events")
 
 
-@LOGGER.inject_lambda_context
-@handles(ExecutionInput)
+@ROOM.handles(ExecutionInput)
 def handler(call: ExecutionInput) -> Lateness:
     """The ages for which the contract or `workload.yaml` has a limit. Each is published as a metric.
 
     An age whose share is above 1 is also put as an event."""
     found = tuple(ages(call.as_of))
     for age in found:
-        publish({age.metric: age.share}, Workload=SETTINGS.workload)
+        publish({age.metric: age.share}, Workload=ROOM.names.workload)
         if age.is_late:
             put(age, cause=call.cause)
-    LOGGER.info("ages", extra={"ages": [age.model_dump(mode="json") for age in found]})
+    ROOM.logger.info("ages", extra={"ages": [age.model_dump(mode="json") for age in found]})
     return Lateness(ages=found)
 
 
@@ -51,7 +46,7 @@ def ages(as_of: datetime) -> Iterator[Age]:
     """The age of the rows and that of the labels, each only if it has a limit.
 
     Rows have no age before the first row has come."""
-    agreed, delay = LAKE.contract.freshness, WORKLOAD.monitors.label_delay_hours
+    agreed, delay = LAKE.contract.freshness, ROOM.workload.monitors.label_delay_hours
     if agreed and (at := newest_of("rows", agreed.column)):
         share = age_of_rows(at, as_of=as_of, hours=agreed.hours)
         yield Age(of="rows", newest=at, allowed_hours=agreed.hours, share=share)
@@ -59,7 +54,7 @@ def ages(as_of: datetime) -> Iterator[Age]:
     if delay:
         known = [at for table in PREDICTION_SPEC.label_tables if (at := newest_of(table, PREDICTION_SPEC.event_time))]
         share = age_of_labels(
-            stored_days(S3, NAMES.platform.bucket("lake"), NAMES.workload),
+            stored_days(S3, ROOM.names.platform.bucket("lake"), ROOM.names.workload),
             max(known, default=None),
             as_of=as_of,
             hours=delay,
@@ -77,11 +72,11 @@ def newest_of(name: str, column: str) -> datetime | None:
 def put(age: Age, *, cause: str) -> None:
     """Put the event `data.late` on the bus."""
     event = DataLate(
-        workload=SETTINGS.workload,
-        run=NAMES.function_arn("lateness"),
+        workload=ROOM.names.workload,
+        run=ROOM.names.function_arn("lateness"),
         cause=cause,
         of=age.of,
         newest=age.newest,
         allowed_hours=age.allowed_hours,
     )
-    put_event(EVENTS, NAMES.platform, event)
+    put_event(EVENTS, ROOM.names.platform, event)

@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.store import stored_objects
-from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import (
     REQUEST_FILE,
-    FloorNow,
     MonitorRequest,
-    PromiseNow,
     WindowsPlanned,
-    WindowToJudge,
 )
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
@@ -50,41 +45,14 @@ class Inputs:
 
     def write(
         self,
+        request: MonitorRequest,
         *,
         folder: Path,
         windows: tuple[Window, ...],
         labels: pa.Table | None,
         champion: Version,
-        promise: PromiseNow | None,
-        floor: FloorNow | None,
-        asked: Mapping[datetime, AskedLabels],
-        concept_level: float,
-        registered_at: datetime | None,
-        as_of: datetime,
     ) -> WindowsPlanned:
-        """Write the inputs, and return their URIs. A second run with the same name writes the same objects again.
-
-        `asked` has the labels that people were asked for, by the start of their window."""
-        request = MonitorRequest(
-            workload=self.names.workload,
-            as_of=as_of,
-            model_version=champion.version,
-            baseline_digest=champion.baseline_digest,
-            windows=tuple(
-                WindowToJudge(
-                    start=w.start,
-                    end=w.end,
-                    judge_input=w.judge_input,
-                    judge_error=w.judge_error,
-                    asked=asked.get(w.start),
-                )
-                for w in windows
-            ),
-            promise=promise,
-            floor=floor,
-            concept_level=concept_level,
-            registered_at=registered_at,
-        )
+        """Write the inputs, and return their URIs. A second run with the same name writes the same objects again."""
         self._put(f"config/{REQUEST_FILE}", request.model_dump_json(indent=1).encode())
         for name in ("workload.yaml", "contract.yaml"):
             self._put(f"config/{name}", (folder / name).read_bytes())

@@ -13,6 +13,8 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.decisions.road import Refusal
+from millrace.errors import RefusedError
+from millrace.functions.prediction.request import refused
 from millrace.settings.prediction import PredictionSettings
 from millrace.state.answered_requests import MOST_BYTES, AnsweredRequests, KeyedRequest
 from millrace.state.callers import CallerBuckets
@@ -68,31 +70,23 @@ class CallerGate:
             CallerBuckets(table, requests_per_s=self._per_s or 1, burst=self._burst or 1) if limited else None
         )
 
-    def refusal(self, caller: str | None, now: datetime) -> Refusal | None:
-        """The answer to a caller who has sent too much; None if he may ask.
+    def check(self, caller: str | None, now: datetime) -> None:
+        """Raise RefusedError for a caller who has sent too much.
 
         Nobody is refused because the table does not answer: it would stop all callers for the sake of one."""
         if self._buckets is None or caller is None:
-            return None
+            return
         try:
             wait_s = self._buckets.take(caller, now.timestamp())
         except (BotoCoreError, ClientError) as error:
             self._logger.error("the requests of callers are not counted", extra={"reason": str(error)})
-            return None
-        if not wait_s:
-            return None
-        return Refusal(
-            error="too many requests",
-            expected=f"{self._per_s} requests in a second, {self._burst} at once",
-            came="more",
-            where="caller",
-            status=429,
-            retry_after_s=max(1, math.ceil(wait_s)),
-        )
+            return
+        if wait_s:
+            expected = f"{self._per_s} requests in a second, {self._burst} at once"
+            after_s = max(1, math.ceil(wait_s))
+            raise refused("too many requests", expected, "more", "caller", 429, retry_after_s=after_s)
 
-    def once(
-        self, request: KeyedRequest, now: datetime, make: Callable[[], dict[str, Any] | Refusal]
-    ) -> dict[str, Any] | Refusal:
+    def once(self, request: KeyedRequest, now: datetime, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The answer that was given to the request before; else the one that `make` makes, which is kept.
 
         A refusal of `make` is not kept. If `make` fails, the request may be repeated after ANSWER_S."""
@@ -100,15 +94,19 @@ class CallerGate:
             begun = self._answered.begin(request, now)
         except (BotoCoreError, ClientError) as error:
             self._logger.error("the answered requests cannot be read", extra={"reason": str(error)})
-            return REFUSED["unknown"]
+            raise RefusedError(REFUSED["unknown"]) from error
         if isinstance(begun, bytes):
             found: dict[str, Any] = json.loads(zlib.decompress(begun))
             return found
         if begun != "begun":
-            return REFUSED[begun]
-        answer = make()
-        if isinstance(answer, Refusal) or (packed := pack(answer)) is None:
+            raise RefusedError(REFUSED[begun])
+        try:
+            answer = make()
+        except RefusedError:
             self._answered.give_up(request, now)
-            return answer
-        self._answered.finish(request, packed, now)
+            raise
+        if packed := pack(answer):
+            self._answered.finish(request, packed, now)
+        else:
+            self._answered.give_up(request, now)
         return answer

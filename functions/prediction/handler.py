@@ -14,15 +14,13 @@ from aws_lambda_powertools import Logger
 
 from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.online import Asked, OnlineRoad
-from millrace.decisions.road import Refusal
+from millrace.errors import RefusedError
 from millrace.functions.prediction import gate, jobs, request
 from millrace.names import row_id_of
 from millrace.settings.prediction import PredictionSettings
 from millrace.state.callers import owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from millrace.functions.prediction.lookups import Lookups
@@ -38,40 +36,41 @@ DESK = jobs.JobDesk(Jobs(boto3.client("s3"), SETTINGS.names), ROAD.sqs, QUEUE_UR
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The predictions and the rejected rows; of a job its id. Every decision is kept before this returns."""
-    now = datetime.now(UTC)
-    # The request as a whole: anything that is no request of this workload is refused with one error.
-    caller = request.caller(event)
-    refused = request.why_unsigned(event, caller) or GATE.refusal(caller, now)
-    if DESK and refused is None and jobs.is_lookup(event):
-        return request.reply(event, DESK.find(event, caller))
-    if refused is None and request.is_lookup(event):
-        return request.reply(event, lookups().answer(event, caller, now))
-    body = refused or request.body(event)
-    rows = body if isinstance(body, Refusal) else request.read_rows(body)
-    if isinstance(rows, Refusal):
-        return request.refuse(event, rows)
+    now, caller = datetime.now(UTC), request.caller(event)
+    try:
+        # Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones.
+        document, status = answer_to(event, context.aws_request_id, caller, now)
+        return request.answer(event, document, status=status)
+    except RefusedError as error:
+        return request.refuse(event, error.refusal)
+
+
+def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datetime) -> tuple[dict[str, Any], int]:
+    """The document of the answer, and its status in HTTP.
+
+    Raises RefusedError for what is no request of this workload, and if nobody may answer it."""
+    request.check_signed(event, caller)
+    GATE.check(caller, now)
+    if DESK and jobs.is_lookup(event):
+        return DESK.find(event, caller), 200
+    if request.is_lookup(event):
+        return lookups().answer(event, caller, now), 200
+    body = request.body(event)
+    rows = request.read_rows(body)
     explain = request.wants_explanations(body, len(rows), declared=ROAD.workload.explanations.rows > 0)
-    if isinstance(explain, Refusal):
-        return request.refuse(event, explain)
     repeatable = request.repeatable(event, caller)
-    if isinstance(repeatable, Refusal):
-        return request.refuse(event, repeatable)
-    # Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones.
-    call_id = request.call_id(body, repeatable.call_id if repeatable else context.aws_request_id, caller)
-    if isinstance(call_id, Refusal):
-        return request.refuse(event, call_id)
+    own_id = repeatable.call_id if repeatable else own_id
+    call_id = request.call_id(body, own_id, caller)
     if DESK and request.is_about_jobs(event):
-        job_id = repeatable.call_id if repeatable else context.aws_request_id
         of = {"owner": owner_of(caller or ""), "caller": caller, "at": now, "explain": explain}
-        job = Job(id=job_id, call_id=call_id, rows=rows, **of)
-        make: Callable[[], dict[str, Any] | Refusal] = partial(DESK.accept, job)
+        make = partial(DESK.accept, Job(id=own_id, call_id=call_id, rows=rows, **of))
         status = 202
     else:
         ids = [row_id_of(call_id, number) for number in range(len(rows))]
         whole = ROAD.complete(rows, ids, now)
         asked = Asked(rows=whole, ids=ids, at=now, source="api", caller=caller, explain=explain)
         make, status = partial(predict, asked, is_kept=repeatable is not None), 200
-    return request.reply(event, GATE.once(repeatable, now, make) if repeatable else make(), status=status)
+    return GATE.once(repeatable, now, make) if repeatable else make(), status
 
 
 @cache
@@ -82,15 +81,13 @@ def lookups() -> Lookups:
     return Lookups(SETTINGS.names, acts=ROAD.workload.policy is not None)
 
 
-def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any] | Refusal:
+def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any]:
     """The document of the answer, when its decisions are on the queue.
 
     `is_kept` says whether the answer is kept, for a caller who repeats the request."""
     decided = ROAD.decide(asked)
-    if isinstance(decided, Refusal):
-        return decided
     document = decided.document()
     if is_kept and gate.pack(document) is None:
-        return gate.TOO_LARGE
+        raise RefusedError(gate.TOO_LARGE)
     ROAD.keep(decided)
     return document

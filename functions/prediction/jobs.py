@@ -7,7 +7,6 @@ from typing import Any
 
 from millrace.aws import queues
 from millrace.decisions.jobs import Job, Jobs
-from millrace.decisions.road import Refusal
 from millrace.functions.prediction import request
 from millrace.settings.prediction import CALL_ID
 from millrace.state.callers import owner_of
@@ -25,13 +24,13 @@ class JobDesk:
         queues.send(self._sqs, self._queue_url, [job.id])
         return {"id": job.id, "status": "waiting"}
 
-    def find(self, event: Mapping[str, Any], caller: str | None) -> dict[str, Any] | Refusal:
+    def find(self, event: Mapping[str, Any], caller: str | None) -> dict[str, Any]:
         """The job that the path names. Another caller's is as one that there is not."""
         job_id = str(request.part(event, "pathParameters").get("id", ""))
         found = self._jobs.find(job_id, owner_of(caller)) if caller and CALL_ID.fullmatch(job_id) else None
         if found is None:
             expected = "the id of a job of yours, as its answer had it"
-            return Refusal(error="no job", expected=expected, came=job_id[:80], where="path", status=404)
+            raise request.refused("no job", expected, job_id[:80], "path", 404)
         return found
 
 

@@ -11,7 +11,6 @@ import boto3
 
 from millrace.decisions.record import Decision, iso
 from millrace.decisions.review import ReviewItem
-from millrace.decisions.road import Refusal
 from millrace.decisions.store import find_answered, stored_days
 from millrace.functions.prediction import request
 from millrace.names import WorkloadNames
@@ -30,14 +29,13 @@ class Lookups:
         self._names, self._acts = names, acts
         self._s3, self._queue = boto3.client("s3"), ReviewQueue(boto3.client("dynamodb"), names)
 
-    def answer(self, event: Mapping[str, Any], caller: str | None, now: datetime) -> dict[str, Any] | Refusal:
+    def answer(self, event: Mapping[str, Any], caller: str | None, now: datetime) -> dict[str, Any]:
         if request.is_about_reviews(event):
             return self._reviews(now)
         wanted = str(request.part(event, "pathParameters").get("id", ""))
-        days = _days(request.part(event, "queryStringParameters"), now.date())
-        return days if isinstance(days, Refusal) else self._decision(wanted, days, caller)
+        return self._decision(wanted, _days(request.part(event, "queryStringParameters"), now.date()), caller)
 
-    def _decision(self, wanted: str, days: tuple[date, date], caller: str | None) -> dict[str, Any] | Refusal:
+    def _decision(self, wanted: str, days: tuple[date, date], caller: str | None) -> dict[str, Any]:
         """The decision with this id about one of the days. Another caller's is as one that there is not."""
         bucket, workload, (first, last) = self._names.platform.bucket("lake"), self._names.workload, days
         located = None
@@ -47,7 +45,7 @@ class Lookups:
         decision = located.decision if located else None
         if decision is None or not decision.caller or owner_of(decision.caller) != owner_of(caller or ""):
             expected = f"the id of a decision of yours about {first} to {last}, recorded some minutes after its answer"
-            return Refusal(error="no decision", expected=expected, came=wanted[:80], where="path", status=404)
+            raise request.refused("no decision", expected, wanted[:80], "path", 404)
         return self._document(decision)
 
     def _document(self, decision: Decision) -> dict[str, Any]:
@@ -80,7 +78,7 @@ def _listed(item: ReviewItem) -> dict[str, str]:
     return {"id": item.id, "reason": item.reason, **times}
 
 
-def _days(given: Mapping[str, Any], today: date) -> tuple[date, date] | Refusal:
+def _days(given: Mapping[str, Any], today: date) -> tuple[date, date]:
     """The first and the last day of the search, by the parameters `from` and `to`."""
     try:
         last = date.fromisoformat(given.get("to") or today.isoformat())
@@ -91,4 +89,4 @@ def _days(given: Mapping[str, Any], today: date) -> tuple[date, date] | Refusal:
         pass
     expected = f"days as 1997-05-01, at most {MOST_DAYS} from the first to the last"
     came = ", ".join(f"{name}: {given[name]!s:.40}" for name in ("from", "to") if name in given)
-    return Refusal(error="days", expected=expected, came=came, where="query")
+    raise request.refused("days", expected, came, "query")

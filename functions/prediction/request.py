@@ -17,6 +17,7 @@ from typing import Any
 
 from millrace.decisions import strict_json
 from millrace.decisions.road import Refusal
+from millrace.errors import RefusedError
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
 from millrace.state.answered_requests import KeyedRequest
@@ -52,7 +53,7 @@ def part(event: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
 
 
 def body(event: Mapping[str, Any]) -> object:
-    """The document of the request; a Refusal if an HTTP body is no JSON."""
+    """The document of the request. Raises RefusedError if an HTTP body is no JSON."""
     # Called directly, the function gets the document itself as its event.
     if not is_http(event):
         return event
@@ -61,47 +62,47 @@ def body(event: Mapping[str, Any]) -> object:
         content = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text
         return strict_json.parse(content)
     except (*strict_json.UNREADABLE, binascii.Error) as error:
-        return Refusal(error="no JSON", expected="a JSON document", came=str(error), where="body")
+        raise refused("no JSON", "a JSON document", str(error), "body") from error
 
 
-def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
-    """The rows of `{"rows": [{column: value, …}, …]}`; a Refusal if there are none or too many."""
+def read_rows(document: object) -> tuple[Mapping[str, Any], ...]:
+    """The rows of `{"rows": [{column: value, …}, …]}`. Raises RefusedError if there are none or too many."""
     rows = document.get("rows") if isinstance(document, dict) else None
     if not isinstance(rows, list):
-        return _refusal("no rows", "an object with a list 'rows'", _kind(document), "body")
+        raise refused("no rows", "an object with a list 'rows'", _kind(document), "body")
     if not 1 <= len(rows) <= ROWS_PER_CALL:
         status = 413 if rows else 400
-        return _refusal("number of rows", f"1 to {ROWS_PER_CALL} rows", f"{len(rows)}", "rows", status)
+        raise refused("number of rows", f"1 to {ROWS_PER_CALL} rows", f"{len(rows)}", "rows", status)
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            return _refusal("a row is no object", "an object", _kind(row), f"rows[{number}]")
+            raise refused("a row is no object", "an object", _kind(row), f"rows[{number}]")
     return tuple(rows)
 
 
-def wants_explanations(document: object, rows: int, *, declared: bool) -> bool | Refusal:
+def wants_explanations(document: object, rows: int, *, declared: bool) -> bool:
     """Whether the answers to so many `rows` are to be explained, by the request's field `explain`.
 
-    A Refusal if that is not possible. `declared` says whether the workload has explanations."""
+    Raises RefusedError if that is not possible. `declared` says whether the workload has explanations."""
     wanted = document.get("explain", False) if isinstance(document, dict) else False
     if not isinstance(wanted, bool):
-        return _refusal("explain", "true or false", _kind(wanted), "explain")
+        raise refused("explain", "true or false", _kind(wanted), "explain")
     if wanted and not declared:
-        return _refusal("no explanations", "a workload that declares explanations", "explain: true", "explain")
+        raise refused("no explanations", "a workload that declares explanations", "explain: true", "explain")
     if wanted and rows > MOST_EXPLAINED:
-        return _refusal("number of explained rows", f"1 to {MOST_EXPLAINED} rows with explain", f"{rows}", "rows", 413)
+        raise refused("number of explained rows", f"1 to {MOST_EXPLAINED} rows with explain", f"{rows}", "rows", 413)
     return wanted
 
 
-def call_id(document: object, own: str, caller: str | None) -> str | Refusal:
+def call_id(document: object, own: str, caller: str | None) -> str:
     """The request's field `id` with a digest of id and caller: a repetition by him writes the same decisions.
 
     `own` without the field. So nobody can repeat the decisions of another caller, of a file, or of a request without
-    an id. Lambda's own API tells no caller: those who call by it are one. A Refusal for an id of another form."""
+    an id. Lambda's own API tells no caller: those who call by it are one. Raises RefusedError for another form."""
     given = document.get("id") if isinstance(document, dict) else None
     if given is None:
         return own
     if not isinstance(given, str) or not CALL_ID.fullmatch(given):
-        return _refusal("id", "1 to 64 letters, digits, '.', '_' or '-' of ASCII", f"{given!r:.80}", "id")
+        raise refused("id", "1 to 64 letters, digits, '.', '_' or '-' of ASCII", f"{given!r:.80}", "id")
     digest = hashlib.sha256(f"{owner_of(caller or '')}\n{given}".encode()).hexdigest()
     return f"{given}-{digest[:CALLER_DIGITS]}"
 
@@ -113,23 +114,22 @@ def caller(event: Mapping[str, Any]) -> str | None:
     return str(found) if found else None
 
 
-def why_unsigned(event: Mapping[str, Any], caller: str | None) -> Refusal | None:
-    """The answer to a request over HTTP without a caller; None for any other.
+def check_signed(event: Mapping[str, Any], caller: str | None) -> None:
+    """Raise RefusedError for a request over HTTP without a caller.
 
     API Gateway and the URL let none through. Should one be open by mistake, nobody is answered all the same."""
-    if not is_http(event) or caller is not None:
-        return None
-    return _refusal("no caller", "a request signed by an identity of IAM", "none", "signature", 403)
+    if is_http(event) and caller is None:
+        raise refused("no caller", "a request signed by an identity of IAM", "none", "signature", 403)
 
 
-def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | Refusal | None:
-    """The request by its header Idempotency-Key; None without the header. A Refusal for a key of another form."""
+def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | None:
+    """The request by its header Idempotency-Key; None without the header. Raises RefusedError for another form."""
     headers = part(event, "headers") if is_http(event) else {}
     key = next((value for name, value in headers.items() if name.lower() == "idempotency-key"), None)
     if key is None:
         return None
     if not KEY.fullmatch(key):
-        return _refusal("idempotency key", "1 to 255 characters of ASCII without spaces", f"{key!r:.80}", "header")
+        raise refused("idempotency key", "1 to 255 characters of ASCII without spaces", f"{key!r:.80}", "header")
     body = hashlib.sha256(str(event.get("body") or "").encode(errors="surrogatepass")).hexdigest()
     # One key may stand for a request and for a job: no key has a space.
     of = "jobs " if is_about_jobs(event) else ""
@@ -153,11 +153,6 @@ def answer(
     }
 
 
-def reply(event: Mapping[str, Any], document: Mapping[str, Any] | Refusal, *, status: int = 200) -> dict[str, Any]:
-    """The answer or the refusal."""
-    return refuse(event, document) if isinstance(document, Refusal) else answer(event, document, status=status)
-
-
 def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
     """The answer to a refused request: `error`, `expected`, `came` and `where`, as the serving container has them."""
     document = asdict(refusal)
@@ -166,8 +161,9 @@ def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
     return answer(event, document, status=document.pop("status"), headers=later)
 
 
-def _refusal(error: str, expected: str, came: str, where: str, status: int = 400) -> Refusal:
-    return Refusal(error=error, expected=expected, came=came, where=where, status=status)
+def refused(error: str, expected: str, came: str, where: str, status: int = 400, **later: int) -> RefusedError:
+    """The error for a call that is refused; `later` is `retry_after_s`."""
+    return RefusedError(Refusal(error=error, expected=expected, came=came, where=where, status=status, **later))
 
 
 def _kind(value: object) -> str:

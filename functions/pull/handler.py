@@ -6,29 +6,27 @@ import tempfile
 from pathlib import Path
 
 import boto3
-from aws_lambda_powertools import Logger
 
 from millrace.artefact.artefact import ARCHIVE, digest, read_archive
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import download, put_object, read_object
 from millrace.errors import ArtefactError
-from millrace.messages.envelope import StepInput, handles
+from millrace.functions.room import Room
+from millrace.messages.envelope import StepInput
 from millrace.messages.train import PinnedState, VersionPulled
 from millrace.release.promotion import check_not_refused
 from millrace.release.registry import Package, Registry
 from millrace.release.signatures import ORIGIN_FILE, SigningKey, check_signature
 from millrace.settings.pull import PullSettings
 
-SETTINGS = PullSettings.parse()
-NAMES, SOURCE = SETTINGS.names, SETTINGS.source
-LOGGER = Logger()
+ROOM = Room(PullSettings.parse(), __name__)
+SOURCE = ROOM.settings.source
 S3 = boto3.client("s3")
 REGISTRY = Registry(boto3.client("sagemaker"), group=SOURCE.package_group)
-KEY = SigningKey(boto3.client("kms"), SETTINGS.source_signing_key_arn)
+KEY = SigningKey(boto3.client("kms"), ROOM.settings.source_signing_key_arn)
 
 
-@LOGGER.inject_lambda_context
-@handles(StepInput[PinnedState])
+@ROOM.handles(StepInput[PinnedState])
 def handler(call: StepInput[PinnedState]) -> VersionPulled:
     """The copy of the version, under this stage's key. A repeated call copies the same.
 
@@ -40,7 +38,7 @@ def handler(call: StepInput[PinnedState]) -> VersionPulled:
     check_image(package)
     signed = check_signature(S3, KEY, SOURCE, package)
     where = f"version {package.version}"
-    url = NAMES.run_uri(call.run, "training", ARCHIVE)
+    url = ROOM.names.run_uri(call.run, "training", ARCHIVE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / ARCHIVE
         download(S3, package.model_data_url, path)
@@ -55,7 +53,7 @@ def handler(call: StepInput[PinnedState]) -> VersionPulled:
         put_object(S3, url, content)
     # Beside the copy lies the other stage's signature: registration signs its digest, too.
     origin = read_object(S3, SOURCE.run_uri(package.metadata["run"], SIGNATURE_FILE))
-    put_object(S3, NAMES.run_uri(call.run, ORIGIN_FILE), origin)
+    put_object(S3, ROOM.names.run_uri(call.run, ORIGIN_FILE), origin)
     return VersionPulled(version=package.version, model_data_url=url)
 
 
@@ -72,11 +70,11 @@ def find_released(arn: str) -> Package:
 
 def check_image(package: Package) -> None:
     """Raise ArtefactError unless both stages serve the version by the same image."""
-    expected, came = image_id(package.image), image_id(SETTINGS.inference_image)
+    expected, came = image_id(package.image), image_id(ROOM.settings.inference_image)
     if came != expected:
         raise ArtefactError(
             f"image: expected {expected}, by which version {package.version} was released, this stage has {came}; "
-            f"`make images STAGE={SETTINGS.stage}` of the same commit copies it"
+            f"`make images STAGE={ROOM.settings.stage}` of the same commit copies it"
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import boto3
-from aws_lambda_powertools import Logger
 
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object
@@ -13,41 +12,34 @@ from millrace.errors import ConflictError
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.functions.registration.chain import read_chain
 from millrace.functions.registration.documents import Documents
+from millrace.functions.room import Room
 from millrace.messages import delivery
-from millrace.messages.envelope import StepInput, handles
+from millrace.messages.envelope import StepInput
 from millrace.messages.train import JudgedState, VersionRegistered
 from millrace.release.askers import Askers
 from millrace.release.registry import ASKED_BY, Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.settings.registration import RegistrationSettings
-from millrace.state.leases import Leases
-from millrace.state.table import StateTable
-from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
-SETTINGS = RegistrationSettings.parse()
-NAMES = SETTINGS.names
-WORKLOAD = load_workload(SETTINGS.folder)
-LOGGER = Logger()
+ROOM = Room(RegistrationSettings.parse(), __name__)
 S3 = boto3.client("s3")
-LEASES = Leases(StateTable(boto3.client("dynamodb"), NAMES))
 SAGEMAKER = boto3.client("sagemaker")
-ASKERS = Askers(NAMES, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
-REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
-KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
+ASKERS = Askers(ROOM.names, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
+REGISTRY = Registry(SAGEMAKER, group=ROOM.names.package_group)
+KEY = SigningKey(boto3.client("kms"), ROOM.names.platform.signing_key_alias)
 DOCUMENTS = Documents(
     s3=S3,
     sagemaker=SAGEMAKER,
-    names=NAMES,
-    workload=WORKLOAD,
-    image=SETTINGS.inference_image,
-    evaluation_image=SETTINGS.processing_image,
-    key_arn=SETTINGS.key_arn,
+    names=ROOM.names,
+    workload=ROOM.workload,
+    image=ROOM.settings.inference_image,
+    evaluation_image=ROOM.settings.processing_image,
+    key_arn=ROOM.settings.key_arn,
 )
 
 
-@LOGGER.inject_lambda_context
-@handles(StepInput[JudgedState])
+@ROOM.handles(StepInput[JudgedState])
 def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     """The package's ARN and its version.
 
@@ -55,28 +47,28 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     Raises ArtefactError if the chain of digests does not hold or the model card has an empty field, and ConflictError
     if another run has the lease `train` by now."""
     # Take the lease once more: a run that failed has lost it, and after a redrive another run may have it.
-    until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not LEASES.take("train", holder=call.execution_arn, as_of=call.state.as_of, expires_at=until):
+    until = call.state.as_of + timedelta(hours=longest_hours(ROOM.workload))
+    if not ROOM.leases.take("train", holder=call.execution_arn, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of training, another run took it meanwhile")
     # Check the chain, write the documents, sign, register. A repeated call can do all of it again.
     url = call.state.training.model_data_url
-    report_uri = NAMES.run_uri(call.run, "evaluation", EVALUATION_FILE)
-    chain = read_chain(S3, NAMES, run=call.run, model_data_url=url)
+    report_uri = ROOM.names.run_uri(call.run, "evaluation", EVALUATION_FILE)
+    chain = read_chain(S3, ROOM.names, run=call.run, model_data_url=url)
     documents = DOCUMENTS.write(chain, run=call.run, model_data_url=url, verdicts=call.state.gating.answer.verdicts)
     metadata = {**chain.metadata, **documents, ASKED_BY: ASKERS.find(call.execution_arn)}
-    signed = signed_version(NAMES, run=call.run, members=chain.members, metadata=metadata)
-    put_object(S3, NAMES.run_uri(call.run, SIGNATURE_FILE), KEY.sign(signed))
+    signed = signed_version(ROOM.names, run=call.run, members=chain.members, metadata=metadata)
+    put_object(S3, ROOM.names.run_uri(call.run, SIGNATURE_FILE), KEY.sign(signed))
     candidate = Candidate(
         run=call.run,
-        image=SETTINGS.inference_image,
+        image=ROOM.settings.inference_image,
         model_data_url=url,
         evaluation_uri=report_uri,
-        instances=tuple(sorted(set(WORKLOAD.rollout.instance.values()))),
+        instances=tuple(sorted(set(ROOM.workload.rollout.instance.values()))),
         metadata=metadata,
     )
     package = REGISTRY.register(candidate)
     if not chain.evaluation.beside:
         # A first version: the lease `first` keeps other first trainings from starting until its release has the lease
         # `release`. EventBridge tries to start the release for `delivery.LONGEST`; after that the lease ends.
-        LEASES.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + delivery.LONGEST)
+        ROOM.leases.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + delivery.LONGEST)
     return VersionRegistered(package_arn=package.arn, version=package.version)

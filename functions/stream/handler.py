@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from millrace.aws import queues
 from millrace.decisions.online import Asked, OnlineRoad
-from millrace.decisions.road import Refusal
+from millrace.errors import RefusedError
 from millrace.functions.stream.record import RowRecord, dead_letter, read
 from millrace.settings.prediction import StreamSettings
 
@@ -32,9 +32,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     letters = [one for one in read_records if isinstance(one, str)]
     # Each row by the time at which its own record came: so a record that comes again, in whatever batch, is the same.
     rows = [row for one in records for row in ROAD.complete([one.row], [one.id], one.place.arrived)]
-    decided = ROAD.decide(Asked(rows=rows, ids=[one.id for one in records], at=datetime.now(UTC), source="stream"))
-    if isinstance(decided, Refusal):
-        LOGGER.error("records without an answer", extra={"records": len(rows), "expected": decided.expected})
+    try:
+        decided = ROAD.decide(Asked(rows=rows, ids=[one.id for one in records], at=datetime.now(UTC), source="stream"))
+    except RefusedError as error:
+        LOGGER.error("records without an answer", extra={"records": len(rows), "expected": error.refusal.expected})
         return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["kinesis"]["sequenceNumber"]}]}
     ROAD.keep(decided)
     letters += [dead_letter(records[one.row].place, one) for one in decided.rejected]

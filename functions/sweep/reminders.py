@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.aws.bus import put_event
 from millrace.messages.events import AlarmUnanswered
-from millrace.monitoring.alarms import starters
+from millrace.monitoring.alarms import reminded, starters
 from millrace.names import WorkloadNames
 from millrace.operations.alarms import runbook
 from millrace.state.retraining import Retrainings
@@ -21,14 +21,13 @@ ESCALATED = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Reminders:
-    """`cloudwatch` and `events` are boto3's clients. `alarms` are the names of the alarms that are looked at."""
+    """`cloudwatch` and `events` are boto3's clients."""
 
     cloudwatch: Any
     events: Any
     names: WorkloadNames
     state: StateTable
     owner: str
-    alarms: frozenset[str]
 
     def send(self, *, hours: float, cause: str, as_of: datetime) -> list[str]:
         """Put an event for each raised alarm whose reminder is due. Returns the alarms.
@@ -76,4 +75,4 @@ class Reminders:
         )
         found = [one for page in pages for one in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))]
         names = (one["AlarmName"].removeprefix(prefix) for one in found if one["StateValue"] == "ALARM")
-        return self.alarms.intersection(names)
+        return reminded().intersection(names)

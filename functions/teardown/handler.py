@@ -7,18 +7,14 @@ from __future__ import annotations
 from functools import cache
 
 import boto3
-from aws_lambda_powertools import Logger
 
+from millrace.functions.room import Room
 from millrace.functions.teardown import endpoints, running, starters, tables, versions
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
-from millrace.messages.envelope import handles
 from millrace.messages.teardown import TeardownStepDone, TeardownStepInput
 from millrace.settings.environment import Environment
-from millrace.state.audit import Record, append
 
-SETTINGS = Environment.parse()
-NAMES = SETTINGS.names
-LOGGER = Logger()
+ROOM = Room(Environment.parse(), __name__)
 CLIENT = cache(boto3.client)
 STEPS = {
     "starters": starters.disable,
@@ -29,20 +25,11 @@ STEPS = {
 }
 
 
-@LOGGER.inject_lambda_context
-@handles(TeardownStepInput)
+@ROOM.handles(TeardownStepInput)
 def handler(call: TeardownStepInput) -> TeardownStepDone:
     """The number of resources that the step found. They are gone or on their way, and the audit table lists them."""
-    found = STEPS[call.step](CLIENT, NAMES)
-    LOGGER.info("teardown", extra={"step": call.step, "found": found})
+    found = STEPS[call.step](CLIENT, ROOM.names)
+    ROOM.logger.info("teardown", extra={"step": call.step, "found": found})
     if found:
-        record = Record(
-            actor="teardown",
-            execution_arn=call.execution_arn,
-            event=AuditEvent.TEARDOWN_STEP,
-            as_of=call.state.as_of,
-            cause=call.state.cause,
-            details=ResourcesRemoved(step=call.step, found=tuple(found)),
-        )
-        append(CLIENT("dynamodb"), table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
+        ROOM.audit(AuditEvent.TEARDOWN_STEP, ResourcesRemoved(step=call.step, found=tuple(found)), call)
     return TeardownStepDone(found=len(found))

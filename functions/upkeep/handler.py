@@ -14,7 +14,6 @@ from functools import partial
 from typing import TypeVar
 
 import boto3
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 
 from millrace.aws.metrics import publish
@@ -24,14 +23,14 @@ from millrace.datasets.expiry import KEPT_DAYS, expire
 from millrace.datasets.tables import Lake
 from millrace.datasets.unreachable import delete_unreachable
 from millrace.decisions.absorption import Absorption, absorb
-from millrace.messages.envelope import ExecutionInput, Message, handles
+from millrace.functions.room import Room
+from millrace.messages.envelope import ExecutionInput, Message
 from millrace.names import TABLES
 from millrace.operations.alarms import DECISIONS_A_DAY, JOINED_A_DAY, WAITING_LINES
 from millrace.settings.environment import Environment
 
-SETTINGS = Environment.parse()
-LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
-LOGGER = Logger()
+ROOM = Room(Environment.parse(), __name__)
+LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 S3 = boto3.client("s3")
 Done = TypeVar("Done")
 
@@ -55,22 +54,21 @@ class Upkeep(Message):
     decisions: Absorption
 
 
-@LOGGER.inject_lambda_context
-@handles(ExecutionInput)
+@ROOM.handles(ExecutionInput)
 def handler(call: ExecutionInput) -> Upkeep:
     """Do the upkeep and say what was done. A table that does not exist yet has zeros.
 
     A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
     before, failures = call.as_of - timedelta(days=KEPT_DAYS), list[Exception]()
     tables = tuple(keep_up(table, before, failures) for table in TABLES)
-    lake, workload = SETTINGS.names.platform.bucket("lake"), SETTINGS.workload
+    lake, workload = ROOM.names.platform.bucket("lake"), ROOM.names.workload
     absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=call.as_of), failures)
     done = Upkeep(tables=tables, decisions=absorbed or Absorption())
     if done.decisions.waiting_bytes:
         publish({WAITING_LINES: done.decisions.waiting_bytes}, unit=MetricUnit.Bytes, Workload=workload)
     if done.decisions.most_a_day > JOINED_A_DAY:
         publish({DECISIONS_A_DAY: done.decisions.most_a_day}, unit=MetricUnit.Count, Workload=workload)
-    LOGGER.info("kept up", extra=done.model_dump())
+    ROOM.logger.info("kept up", extra=done.model_dump())
     if failures:
         raise failures[0]
     return done
@@ -81,7 +79,7 @@ def keep_up(table: str, before: datetime, failures: list[Exception]) -> KeptUp:
     expired = tried(table, partial(expire, LAKE, table, before=before), failures)
     deleted = tried(table, partial(delete_unreachable, LAKE, S3, table, before=before), failures)
     compacted = tried(table, partial(compact, LAKE, table), failures)
-    name = SETTINGS.names.table(table)
+    name = ROOM.names.table(table)
     return KeptUp(table=name, compacted=compacted or 0, expired=expired or 0, deleted=deleted or 0)
 
 
@@ -90,6 +88,6 @@ def tried(what: str, step: Callable[[], Done], failures: list[Exception]) -> Don
     try:
         return step()
     except Exception as error:  # of AWS, of Iceberg, of a file that cannot be read
-        LOGGER.exception(f"{what}: a step failed")
+        ROOM.logger.exception(f"{what}: a step failed")
         failures.append(error)
         return None

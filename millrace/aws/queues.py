@@ -49,3 +49,26 @@ def send(client: Any, queue_url: str, bodies: Iterable[str]) -> None:
                 break
         else:
             raise QueueError(f"{len(left)} of {len(batch)} messages refused {ATTEMPTS} times: {failed[0]}")
+
+
+def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[str]:
+    """The lines in order, packed into messages of at most `limit` bytes. Each message takes as many as it can."""
+    # A line takes one byte more than its length, for the line feed.
+    message: list[str] = []
+    size = 0
+    for line in lines:
+        if message and size + len(line) + 1 > limit:
+            yield "\n".join(message)
+            message, size = [], 0
+        message.append(line)
+        size += len(line) + 1
+    if message:
+        yield "\n".join(message)
+
+
+def send_lines(client: Any, queue_url: str, lines: Iterable[str]) -> None:
+    """Send every line. Raises QueueError if a line is refused: no prediction is answered without its decision.
+
+    Batches that were taken before a refused one stay on the queue. So their decisions are kept though the caller gets
+    an error. Readers count one decision for each id: if he repeats the request with its id, they are counted once."""
+    send(client, queue_url, messages(lines))

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.aws.objects import keys_below
 from millrace.decisions.road import Refusal
+from millrace.errors import RefusedError
 from millrace.messages.envelope import Moment
 from millrace.names import WorkloadNames
 
@@ -53,13 +54,14 @@ class Jobs:
         self._put(job.id, REQUEST, job.model_dump(mode="json", exclude={"rows"}) | {"rows": list(job.rows)})
         self._put(job.id, RESULT, {"owner": job.owner, "status": "waiting"})
 
-    def read(self, job_id: str) -> Job | Refusal:
-        """The job with this id, which exists; a Refusal if its request cannot be read."""
+    def read(self, job_id: str) -> Job:
+        """The job with this id, which exists. Raises RefusedError if its request cannot be read."""
         try:
             return Job.model_validate(self._get(job_id, REQUEST))
         except ValueError as error:  # no JSON, or not a Job
             expected = "a request as it was accepted, by the same release of the functions"
-            return Refusal(error="no request", expected=expected, came=str(error)[:MOST_SAID], where=REQUEST)
+            refusal = Refusal(error="no request", expected=expected, came=str(error)[:MOST_SAID], where=REQUEST)
+            raise RefusedError(refusal) from error
 
     def is_waiting(self, job_id: str) -> bool:
         return bool(self._get(job_id, RESULT)["status"] == "waiting")

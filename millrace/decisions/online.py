@@ -6,6 +6,7 @@ If no model answers, or the live version is below its floor, the declared fallba
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,18 +20,20 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace.aws import queues
 from millrace.aws.metrics import publish
+from millrace.aws.queues import MESSAGE_BYTES
 from millrace.contract.future import up_to
 from millrace.contract.kinds import FLOATS
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
-from millrace.decisions import captured, endpoint, lines, road
+from millrace.decisions import captured, endpoint, road
 from millrace.decisions.chain import Instead, answer_instead, answerers
 from millrace.decisions.known_pasts import KeyLookup
-from millrace.decisions.record import Decision, Source
+from millrace.decisions.record import Decision, Source, canonical, to_line
 from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
 from millrace.decisions.standing import Standing
-from millrace.errors import EndpointRefusedError, QueueError, RequestRefusedError
+from millrace.errors import EndpointRefusedError, QueueError, RefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.settings.prediction import RoadSettings
@@ -72,10 +75,19 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """The decision on a row and its line."""
+
+    row: Admitted
+    decision: Decision
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Decided:
     """What became of the rows. The decisions are not kept yet."""
 
-    written: Sequence[lines.Written]
+    written: Sequence[Written]
     rejected: Sequence[Rejected]
     """In the order of the rows."""
     acts: bool
@@ -125,20 +137,18 @@ class OnlineRoad:
         """The rows as the contract has them. One moment is the arrival of all: it fills generated times."""
         return road.complete(rows, self._table, self._histories, at=at, ids=ids)
 
-    def decide(self, asked: Asked) -> Decided | Refusal:
-        """The decision on each row, or why there is none; a Refusal if nobody may answer."""
+    def decide(self, asked: Asked) -> Decided:
+        """The decision on each row, or why there is none. Raises RefusedError if nobody may answer."""
         # Each row by the contract; event times are bounded by the arrival.
         table = up_to(self._table, self._spec, arrived=asked.at)
         if (rows := self._with_pasts(asked.rows)) is None:
             self.count("Unavailable", len(asked.rows))
-            return NO_PASTS
+            raise RefusedError(NO_PASTS)
         admitted, rejected = road.check_rows(rows, table, self._histories)
         # The model's answer to the rows that keep the contract. It may reject some of them too.
         started = time.perf_counter()
         canary = self._canary(asked.ids)
         answer = self._ask(admitted, asked, canary=canary)
-        if isinstance(answer, Refusal):
-            return answer
         call = road.Call(
             ids=asked.ids,
             workload=self._settings.workload,
@@ -157,7 +167,7 @@ class OnlineRoad:
         if self._s3 is not None:
             inputs, contents = self._long.split(inputs)
         decided = road.decide(answered, answer, inputs=inputs, prediction_spec=self._spec, call=call, acting=acting)
-        written, too_long = lines.write(answered, decided)
+        written, too_long = write_lines(answered, decided)
         # Explanations are answered and not kept: the model of a decision gives them again (`millrace why --explain`).
         found = zip((row.number for row in answered), answer.explanations, strict=False)
         return Decided(
@@ -173,7 +183,7 @@ class OnlineRoad:
         """Put the decisions on the queue, behind the images that they refer to, and count them."""
         if self._s3 is not None:
             captured.keep(self._s3, decided.contents)
-        lines.send(self.sqs, self._settings.decisions_queue_url, [one.line for one in decided.written])
+        queues.send_lines(self.sqs, self._settings.decisions_queue_url, [one.line for one in decided.written])
         if decided.rejected:
             self.count("RejectedRows", len(decided.rejected))
         if decided.acts:
@@ -200,14 +210,14 @@ class OnlineRoad:
         found = self._standing.canary() if self._invoke_canary and ids else None
         return found.version.version if found and found.draws(ids[0]) else None
 
-    def _ask(self, rows: list[Admitted], asked: Asked, *, canary: str | None) -> Answers | Refusal:
+    def _ask(self, rows: list[Admitted], asked: Asked, *, canary: str | None) -> Answers:
         """The canary's answer if it is drawn; else, or if it fails, the champion's; without any what the fallback says.
 
         The first of that may be the version before, while it is warm.
 
         Once a model has been live, an endpoint that is missing or may not be called is a fault that does not pass by
         itself: an alarm calls a person. An endpoint that is asleep starts. Meanwhile a request has the declared
-        fallback, a Refusal without one, and what can wait waits."""
+        fallback; without one it raises RefusedError, and what can wait waits."""
         if not rows:
             return Answers(model_version=None, outputs=())
         body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=asked.explain)
@@ -227,7 +237,7 @@ class OnlineRoad:
             if is_gone:
                 self.count("Unavailable", len(rows))
             if (asleep or is_gone) and (asked.source != "api" or not self._spec.fallback):
-                return endpoint.ASLEEP if asleep else endpoint.UNAVAILABLE
+                raise RefusedError(endpoint.ASLEEP if asleep else endpoint.UNAVAILABLE) from error
             if not asleep:  # an alarm watches the count, and nobody is called for what was declared
                 self.count("Fallbacks", len(rows))
             others = self._instead(rows)
@@ -336,3 +346,30 @@ def document(
 
 def _explained(decision: Decision, explanation: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return None if decision.reason == "held_out" else explanation
+
+
+def write_lines(
+    rows: Sequence[Admitted], decided: Sequence[Decision], *, limit: int = MESSAGE_BYTES
+) -> tuple[list[Written], list[Rejected]]:
+    """The decisions with their lines, and the rows with a line that is too long for a message.
+
+    A row with too long a line is not answered, since its decision cannot be kept. The others are answered."""
+    written = [
+        Written(row=row, decision=decision, line=to_line(decision)) for row, decision in zip(rows, decided, strict=True)
+    ]
+    # A line is ASCII, so its length is its bytes. A letter beyond ASCII takes seven: `\\u00e9`, as JSON inside JSON.
+    fitting = [one for one in written if len(one.line) <= limit]
+    if len(fitting) == len(written):
+        return written, []
+    return fitting, [_too_long(one, limit) for one in written if len(one.line) > limit]
+
+
+def _too_long(one: Written, limit: int) -> Rejected:
+    cells = json.loads(one.decision.input)
+    return Rejected(
+        row=one.row.number,
+        reason=Reason.TOO_LARGE,
+        column=max(cells, key=lambda name: len(canonical({name: cells[name]}))),
+        expected=f"a row whose decision takes {limit} bytes at most",
+        came=f"{len(one.line)} bytes, most of them in this column",
+    )

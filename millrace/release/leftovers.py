@@ -20,6 +20,7 @@ from millrace.release import release_alarms
 from millrace.release.registry import Registry
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 
 LEASE = timedelta(hours=1)
 """For how long the lease is taken: longer than a function may run. If it is not given back, later sweeps free it."""
@@ -32,18 +33,16 @@ class Leftovers:
     sagemaker: Any
     cloudwatch: Any
     names: WorkloadNames
-    leases: Leases
-    pointers: ReleasePointers
-    registry: Registry
+    state: StateTable
 
     def orphan(self) -> str | None:
         """The live endpoint, if the release pointers name no version and it may not be deleted. Else None.
 
         Its callers may still use it: the item of the pointers is lost, or a release was stopped just before it wrote
         the item. None while a release runs."""
-        if self.leases.find("release") is not None or not self._has_no_version():
+        if Leases(self.state).find("release") is not None or not self._has_no_version():
             return None
-        return None if self.registry.was_never_live() else self.names.endpoint
+        return None if self._was_never_live() else self.names.endpoint
 
     def delete(self, *, holder: str, as_of: datetime) -> list[str]:
         """Delete the leftovers and return what was deleted. Nothing is deleted while a release runs.
@@ -52,8 +51,9 @@ class Leftovers:
         the lease `release`."""
         if not any(self._find()):
             return []
+        leases = Leases(self.state)
         # A release that begins now would use the challenger that is deleted here, so it must wait for the lease.
-        if not self.leases.take("release", holder=holder, as_of=as_of, expires_at=as_of + LEASE):
+        if not leases.take("release", holder=holder, as_of=as_of, expires_at=as_of + LEASE):
             return []
         try:
             # Look again under the lease: a release may have begun and ended since.
@@ -62,7 +62,7 @@ class Leftovers:
             deleted = delete_each("endpoint", endpoints, delete, parameter="EndpointName", at_most=len(endpoints))
             release_alarms.delete(self.cloudwatch, alarms)
         finally:
-            self.leases.free(holder)
+            leases.free(holder)
         return [*deleted, *(f"alarm {name}" for name in alarms)]
 
     def _find(self) -> tuple[list[str], list[str]]:
@@ -74,12 +74,15 @@ class Leftovers:
             yield self.names.challenger
         # The first release has made the live endpoint and has ended before its version was live: nobody calls it. That
         # the pointers name no version does not prove this, since their item may be lost. The registry proves it.
-        if self._has_no_version() and self.registry.was_never_live():
+        if self._has_no_version() and self._was_never_live():
             yield self.names.endpoint
 
     def _has_no_version(self) -> bool:
         """Whether there is a live endpoint, not being changed, while the pointers name no live version."""
-        return self.pointers.champion() is None and self._is_final(self.names.endpoint)
+        return ReleasePointers(self.state).champion() is None and self._is_final(self.names.endpoint)
+
+    def _was_never_live(self) -> bool:
+        return Registry(self.sagemaker, group=self.names.package_group).was_never_live()
 
     def _is_final(self, endpoint: str) -> bool:
         """Whether the endpoint exists and SageMaker is not changing it."""

@@ -21,7 +21,7 @@ from millrace.evaluation.agreement import TOLERANCE, largest_difference
 from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
 from millrace.messages.monitor import BASELINE_FILE
-from millrace.messages.release import ModelState, ReleaseOutcome, SmokeTested, Turn
+from millrace.messages.release import ModelState, ReleaseInput, ReleaseOutcome, SmokeTested, Turn
 from millrace.names import WorkloadNames
 from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import PENDING, REJECTED, Package
@@ -50,6 +50,36 @@ def outcome_of(pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcom
     if pointers.newest >= int(version):
         return "done"
     return turn
+
+
+def opening(
+    given: ReleaseInput,
+    package: Package,
+    pointers: Pointers,
+    verdict: PromotionVerdict,
+    *,
+    turn: Turn,
+    is_served: bool,
+    sleeps: bool = False,
+) -> tuple[ReleaseOutcome, str]:
+    """What a release does next, and why its version is refused or outdated, for a person.
+
+    `is_served` says that a version to be restored is served already, `sleeps` that the live endpoint is asleep. A new
+    version is watched beside the one that serves: if it has its turn, it is `busy` until that one is awake."""
+    if verdict.refusal:
+        return "refused", verdict.refusal
+    if verdict.waits:
+        return "unapproved", ""
+    if given.rollback:  # compared with nothing: it brings back a version that was live
+        if turn != "open":
+            return turn, ""
+        return "done" if is_served else "asleep" if sleeps else "open", ""
+    outcome = outcome_of(pointers, package.version, turn=turn)
+    if outcome != "open":
+        return outcome, ""
+    if refusal := outdated_by(pointers, beside=package.metadata.get("beside", ""), was_live=package.was_live):
+        return "outdated", refusal
+    return ("busy" if sleeps else "open"), ""
 
 
 def version_of(state: ModelState, names: WorkloadNames) -> Version:

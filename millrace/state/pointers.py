@@ -121,6 +121,11 @@ class ReleasePointers:
         """The live version. None before the first release."""
         return self.read().champion
 
+    def put_canary(self, version: Version, *, share: float, execution: str) -> None:
+        """Let the version answer this share of the requests. Raises ConflictError as `move` does."""
+        canary = CanaryVersion(version=version, share=share, execution=execution)
+        self.move(replace(self.read(), canary=canary))
+
     def end_canary(self, execution: str) -> None:
         """Take the canary of this release out, if it is still there. Raises ConflictError as `move` does."""
         pointers = self.read()

@@ -27,17 +27,6 @@ LONG = {
     "millrace/workload/declaration.py": 524,
 }
 MOST_LINES_OF_A_HANDLER = 120
-LONG_HANDLERS = {
-    "functions/advance_release/handler.py": 136,
-    "functions/delivery/handler.py": 232,
-    "functions/intake/handler.py": 294,
-    "functions/judge_phase/handler.py": 248,
-    "functions/plan_windows/handler.py": 168,
-    "functions/publish_metrics/handler.py": 178,
-    "functions/start_release/handler.py": 271,
-    "functions/sweep/handler.py": 224,
-    "functions/validation/handler.py": 318,
-}
 
 
 def test_no_house_is_above_its_ceiling() -> None:
@@ -62,7 +51,7 @@ def test_code_is_counted_without_air_and_words() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "most", "known"),
-    [("*.py", MOST_LINES, LONG), ("functions/*/handler.py", MOST_LINES_OF_A_HANDLER, LONG_HANDLERS)],
+    [("*.py", MOST_LINES, LONG), ("functions/*/handler.py", MOST_LINES_OF_A_HANDLER, {})],
     ids=["file", "handler"],
 )
 def test_no_file_is_too_long(pattern: str, most: int, known: dict[str, int]) -> None:

@@ -42,9 +42,10 @@ START = """
 import importlib, json, os, sys
 name, _, handler = sys.argv[1].rpartition(".")
 module = importlib.import_module(name)
+settings = module.ROOM.settings if hasattr(module, "ROOM") else module.SETTINGS
 used = os.times()
 print(json.dumps({"cpu_s": used.user + used.system, "loaded": sorted(sys.modules),
-    "handler": callable(getattr(module, handler)), "rendered": module.SETTINGS.render()}))
+    "handler": callable(getattr(module, handler)), "rendered": settings.render()}))
 """
 
 

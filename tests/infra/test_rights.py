@@ -28,6 +28,11 @@ NEEDED = {
     ("millrace.state.table", "StateTable"): "dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem",
 }
 """What a function imports, and the actions of which it then needs one at least."""
+OF_ROOM = {
+    **dict.fromkeys(("audit", "record"), ("millrace.state.audit", "append")),
+    **dict.fromkeys(("state", "pointers", "leases"), ("millrace.state.table", "StateTable")),
+}
+"""What a function that takes this from its room imports by it."""
 DECLARED = {"consumers", "jobs", "pull", "stream"}
 """Functions that only a workload or a stage which declares them has."""
 BY_SECTION = {
@@ -69,6 +74,8 @@ def imported(source: str) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
             yield from ((str(node.module), alias.name) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value).lower().endswith("room"):
+            yield OF_ROOM.get(node.attr, ("", ""))
 
 
 @pytest.mark.parametrize("folder", FUNCTIONS, ids=lambda folder: folder.name)
@@ -94,6 +101,7 @@ def test_the_tests_see_what_is_there() -> None:
         "application-autoscaling:PutScalingPolicy"
     )
     assert ("millrace.aws.bus", "put_event") in set(imported("from millrace.aws.bus import put_event"))
+    assert ("millrace.state.audit", "append") in set(imported("ROOM.audit(event, details, call)"))
     everything = {one for folder in FUNCTIONS for path in folder.glob("*.py") for one in imported(path.read_text())}
     assert set(NEEDED) <= everything
     statement = {"Action": ["dynamodb:PutItem"], "Resource": ["arn:aws:dynamodb:::table/millrace-prod-state"]}

@@ -75,7 +75,7 @@ def put_table(aws, name, summaries, **metadata):
 @pytest.fixture
 def ahead(dropped):
     """The same where labels lie ahead."""
-    workload = sys.modules["millrace.functions.guard.handler"].WORKLOAD
+    workload = sys.modules["millrace.functions.guard.handler"].ROOM.workload
     later = workload.model_copy(update={"prediction": workload.prediction.model_copy(update={"horizon_hours": 24})})
     sources = replace(sys.modules["millrace.functions.guard.handler"].SOURCES, workload=later)
     sys.modules["millrace.functions.guard.handler"].SOURCES = sources
@@ -153,7 +153,7 @@ def at_once():
 def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, detail):
     """All have read that nobody retrains; the lease lets one through."""
     handler = load("guard")
-    client = sys.modules["millrace.functions.guard.handler"].DYNAMODB
+    client = sys.modules["millrace.functions.guard.handler"].ROOM.dynamodb
     client.meta.events.register("before-call.dynamodb.PutItem", at_once)
     # Made at its first use: two threads would make two, and what the one raises the other does not know.
     assert client.exceptions
@@ -177,7 +177,7 @@ OTHER = "arn:aws:states:eu-west-1:123456789012:execution:x:other"
 def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, load, event, freed, reason):
     """The other's run may even have ended by then: neither its lease nor its cool-down is passed over."""
     handler = load("guard")
-    events = sys.modules["millrace.functions.guard.handler"].DYNAMODB.meta.events
+    events = sys.modules["millrace.functions.guard.handler"].ROOM.dynamodb.meta.events
     as_of = parse_utc("1997-06-01T06:01:00Z")
 
     def overtake(**_):
@@ -220,10 +220,10 @@ SINCE = SAMPLE["timestamp"][60].as_py().replace(tzinfo=UTC)
 def declare(**changes):
     """The guard's workload declares these of its retraining, and a floor of 96 labels."""
     module = sys.modules["millrace.functions.guard.handler"]
-    retraining = module.WORKLOAD.retraining.model_copy(update=changes)
+    retraining = module.ROOM.workload.retraining.model_copy(update=changes)
     update = {"retraining": retraining, "policy": Policy(floor=Floor(labels=96))}
-    module.WORKLOAD = module.WORKLOAD.model_copy(update=update)
-    module.SOURCES = replace(module.SOURCES, workload=module.WORKLOAD)
+    module.ROOM.workload = module.ROOM.workload.model_copy(update=update)
+    module.SOURCES = replace(module.SOURCES, workload=module.ROOM.workload)
 
 
 def test_labels_of_the_drifted_period_are_weighed(drifted, event):

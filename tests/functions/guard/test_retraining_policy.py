@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.functions.guard.answer import decided, record
+from millrace.functions.guard.answer import decided
 from millrace.monitoring.retraining_policy import RetrainingFacts, decide
 from millrace.state.leases import Lease
 from millrace.state.retraining import LastRetraining
@@ -113,10 +113,3 @@ def test_a_table_made_anew_counts_from_zero():
 
 def test_a_redrive_gets_the_same_answer():
     assert answered(replace(FINE, last=last(0, run="me"))).accepted
-
-
-def test_the_record_says_who_what_and_why():
-    evidence, _ = OBJECTIONS["budget"]
-    kept = record(evidence, answered(evidence), cause="alarm-1")
-    assert (kept.event, kept.cause, kept.actor, kept.execution_arn) == ("retrain.refused", "alarm-1", "guard", "me")
-    assert kept.details.evidence.projected_usd == 0.2

@@ -31,7 +31,7 @@ def test_the_guard_and_a_simulation_start_the_same_retrainings(folder, aws, read
     workload, rng = load_workload(folder), np.random.default_rng(list(folder.name.encode()))
     retraining, guard, state = workload.retraining, load("guard"), aws.state
     module = sys.modules["millrace.functions.guard.handler"]
-    module.WORKLOAD, module.SOURCES = workload, replace(module.SOURCES, workload=workload)
+    module.ROOM.workload, module.SOURCES = workload, replace(module.SOURCES, workload=workload)
     monkeypatch.setattr("millrace.functions.guard.evidence.projected_usd", lambda _: USD)
     answers = []
 

@@ -245,7 +245,7 @@ def test_a_start_whose_answer_is_lost_keeps_its_slot(
     handler = load("intake")
     module = sys.modules["millrace.functions.intake.handler"]
     with monkeypatch.context() as lost:
-        lost.setattr(module, "STATES", Lost(module.STATES, error, takes=takes))
+        lost.setattr(module.EXECUTIONS, "states", Lost(module.EXECUTIONS.states, error, takes=takes))
         assert len(handler(event("intake"))["batchItemFailures"]) == 1
     assert len(slots(aws)) == 1
     assert handler(event("intake")) == {"batchItemFailures": []}
@@ -262,7 +262,7 @@ def test_an_error_before_the_start_keeps_the_slot_of_one_that_runs(
     def fail(*_: Any, **__: Any) -> bool:
         raise KeyError("claims")
 
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"].CLAIMS, "take", fail)
+    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"].EXECUTIONS.claims, "take", fail)
     assert len(handler(event("intake"))["batchItemFailures"]) == 1
     assert len(slots(aws)) == 1
 
@@ -273,7 +273,7 @@ def test_a_start_that_is_refused_at_once_frees_its_slot(
     handler = load("intake")
     module = sys.modules["millrace.functions.intake.handler"]
     error = refusal("AccessDeniedException", status=400, retries=0)
-    monkeypatch.setattr(module, "STATES", Lost(module.STATES, error, takes=False))
+    monkeypatch.setattr(module.EXECUTIONS, "states", Lost(module.EXECUTIONS.states, error, takes=False))
     assert len(handler(event("intake"))["batchItemFailures"]) == 1
     assert slots(aws) == []
 
@@ -342,12 +342,12 @@ def test_an_intake_that_dies_between_two_calls_loses_and_repeats_nothing(
     with monkeypatch.context() as patched:
         match at:
             case "slot":
-                patched.setattr(module.CLAIMS, "take", die)
+                patched.setattr(module.EXECUTIONS.claims, "take", die)
             case "claims":
-                patched.setattr(module, "run", die)
+                patched.setattr(module.EXECUTIONS, "run", die)
             case "execution" | "answer":
-                run = module.run
-                patched.setattr(module, "run", lambda wanted: (run(wanted), die()))
+                run = module.EXECUTIONS.run
+                patched.setattr(module.EXECUTIONS, "run", lambda wanted: (run(wanted), die()))
         with pytest.raises(Dies):
             wide({"Records": [a, b]})
     if at == "answer":
@@ -364,7 +364,9 @@ def test_without_the_claims_a_drop_would_be_in_two_executions(
     states: Any, wide: Any, event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"].CLAIMS, "take", lambda *_, **__: True)
+    monkeypatch.setattr(
+        sys.modules["millrace.functions.intake.handler"].EXECUTIONS.claims, "take", lambda *_, **__: True
+    )
     a, b = records_of(event, "a", "b")
     wide({"Records": [a, b]})
     wide({"Records": [b]})
@@ -416,7 +418,7 @@ def test_any_error_brings_back_the_messages_of_its_group_only_and_keeps_no_slot(
     states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module_of, handler = sys.modules, load("intake")
-    claims = module_of["millrace.functions.intake.handler"].CLAIMS
+    claims = module_of["millrace.functions.intake.handler"].EXECUTIONS.claims
     take = claims.take
 
     def fail(start: Any, *given: Any, **more: Any) -> bool:
@@ -444,7 +446,7 @@ def test_drops_whose_claims_are_deleted_one_by_one_have_had_their_execution(
     states.stop_execution(executionArn=arn)
     aws.slots.free(arn)
     prefix = gone.removeprefix("one ")
-    named = [f"{prefix}{key}" for key in sys.modules["millrace.functions.intake.handler"].STATE.items(prefix)]
+    named = [f"{prefix}{key}" for key in sys.modules["millrace.functions.intake.handler"].ROOM.state.items(prefix)]
     for key in named[:1] if gone.startswith("one") else named:
         item = {"pk": {"S": NAMES.workload}, "sk": {"S": key}}
         aws.dynamodb.delete_item(TableName=NAMES.platform.state_table, Key=item)
@@ -457,7 +459,7 @@ def test_drops_that_are_claimed_and_have_no_claim_wait(
 ) -> None:
     """The claim that was in the way was deleted in the meantime."""
     module, sent = sys.modules["millrace.functions.intake.handler"], Sent()
-    monkeypatch.setattr(module.CLAIMS, "take", lambda *_, **__: False)
+    monkeypatch.setattr(module.EXECUTIONS.claims, "take", lambda *_, **__: False)
     monkeypatch.setattr(module, "SQS", sent)
     assert wide({"Records": records_of(event, "a", "b")}) == {"batchItemFailures": []}
     assert (len(sent.messages), running(states), slots(aws)) == (1, [], [])

@@ -71,7 +71,7 @@ def test_where_labels_are_doubted_the_job_is_told_when_the_champion_was_register
     handler, told = load("plan_windows"), []
     module = sys.modules["millrace.functions.plan_windows.handler"]
     for policy in (None, Policy(label_errors_a_day=1)):
-        module.WORKLOAD = module.WORKLOAD.model_copy(update={"policy": policy})  # type: ignore[attr-defined]
+        module.ROOM.workload = module.ROOM.workload.model_copy(update={"policy": policy})  # type: ignore[attr-defined]
         planned = WindowsPlanned.model_validate(handler(event("plan_windows")))
         told.append(read_request(read(aws, planned.config_uri + "request.json")).registered_at)
     package = aws.sagemaker.describe_model_package(ModelPackageName=made["ModelPackageArn"])

@@ -139,7 +139,7 @@ def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(
 def floored(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
     """The function of a workload with a floor, of which 96 labels decide."""
     handler = sys.modules["millrace.functions.publish_metrics.handler"]
-    handler.WORKLOAD = handler.WORKLOAD.model_copy(  # type: ignore[attr-defined]
+    handler.ROOM.workload = handler.ROOM.workload.model_copy(  # type: ignore[attr-defined]
         update={"policy": Policy(floor=Floor(labels=96))}
     )
     return publish
@@ -230,7 +230,7 @@ def test_the_guard_is_asked_again_while_an_alarm_stays(
 def doubting(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
     """The function of a workload whose people look at labels that the model contradicts."""
     handler = sys.modules["millrace.functions.publish_metrics.handler"]
-    handler.WORKLOAD = handler.WORKLOAD.model_copy(  # type: ignore[attr-defined]
+    handler.ROOM.workload = handler.ROOM.workload.model_copy(  # type: ignore[attr-defined]
         update={"policy": Policy(label_errors_a_day=1)}
     )
     return publish

@@ -302,8 +302,10 @@ def test_a_registry_that_gives_no_answer_is_no_evidence(aws, sweep, live, regist
         def get_paginator(self, name):
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, name)
 
+        describe_endpoint = aws.sagemaker.describe_endpoint
+
     module = sys.modules["millrace.functions.sweep.handler"]
-    module.LEFTOVERS = replace(module.LEFTOVERS, registry=Registry(Refusing(), group=aws.names.package_group))
+    module.LEFTOVERS = replace(module.LEFTOVERS, sagemaker=Refusing())
     with pytest.raises(ClientError, match="Rate exceeded"):
         sweep()
     assert endpoints(aws) == [aws.names.endpoint]
@@ -408,7 +410,7 @@ def test_a_version_that_nobody_approves_in_time_is_refused(aws, sweep, monkeypat
     sweep()
     assert {one.version for one in registry.waiting()} == {"1", "2"}, "nobody has to approve one"
     module = sys.modules["millrace.functions.sweep.handler"]
-    module.SETTINGS = module.SETTINGS.model_copy(update={"approval": "person"})
+    module.ROOM.settings = module.ROOM.settings.model_copy(update={"approval": "person"})
     sweep()
     assert [one.version for one in registry.waiting()] == ["2"]
     assert registry.describe(made[0].arn).said == "nobody has approved it within 168 hours"

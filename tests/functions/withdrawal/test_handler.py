@@ -88,7 +88,7 @@ def test_a_label_file_is_taken_back_and_its_rows_have_their_labels_again(
     flipped = may.select(["timestamp"]).append_column("class", pa.array([1 - one for one in may["class"].to_pylist()]))
     ingest.run("labels", "flip.csv", csv(flipped), as_of="1997-08-01T06:00:00Z")
     handler = load("withdrawal")
-    prediction = sys.modules["millrace.functions.withdrawal.handler"].WORKLOAD.prediction
+    prediction = sys.modules["millrace.functions.withdrawal.handler"].ROOM.workload.prediction
     join_labels(lake, None, prediction, run="r")
     asked |= {"drop": "electricity/labels/flip.csv"}
     expected = {"rows": 0, "labels": may.num_rows, "relabelled": may.num_rows}

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from millrace.aws.queues import BATCH_BYTES, MESSAGE_BYTES, batches
-from millrace.decisions.lines import send, write
+from millrace.aws.queues import BATCH_BYTES, MESSAGE_BYTES, batches, send_lines
+from millrace.decisions.online import write_lines
 from millrace.decisions.record import Decision, canonical, from_line
 from millrace.decisions.road import Admitted, Rejected
 from millrace.errors import QueueError
@@ -38,13 +38,13 @@ def test_batches_keep_both_limits() -> None:
 
 def test_a_refused_message_is_sent_again() -> None:
     queue = Queue(failures=2)
-    send(queue, "url", ["a" * MESSAGE_BYTES, "b"])
+    send_lines(queue, "url", ["a" * MESSAGE_BYTES, "b"])
     assert sorted(queue.kept) == ["a" * MESSAGE_BYTES, "b"]
 
 
 def test_a_message_that_stays_refused_is_an_error() -> None:
     with pytest.raises(QueueError, match="refused 3 times: InternalError"):
-        send(Queue(failures=3), "url", ["a"])
+        send_lines(Queue(failures=3), "url", ["a"])
 
 
 def decided(text: str, number: int) -> tuple[Admitted, Decision]:
@@ -64,18 +64,18 @@ def decided(text: str, number: int) -> tuple[Admitted, Decision]:
 @pytest.mark.parametrize("text", ["x" * 1_300_000, "x" * 246_000, "é" * 36_000, '"' * 62_000])
 def test_a_row_whose_decision_no_message_holds_is_rejected_alone(text: str) -> None:
     rows = [decided("good", 0), decided(text, 5), decided("good", 7)]
-    written, rejected = write([row for row, _ in rows], [decision for _, decision in rows])
+    written, rejected = write_lines([row for row, _ in rows], [decision for _, decision in rows])
     assert [(one.row.number, from_line(one.line)) for one in written] == [(0, rows[0][1]), (7, rows[2][1])]
     expected = f"a row whose decision takes {MESSAGE_BYTES} bytes at most"
     came = rejected[0].came
     assert rejected == [Rejected(row=5, reason="too_large", column="note", expected=expected, came=came)]
     queue = Queue(failures=0)
-    send(queue, "url", [one.line for one in written])
+    send_lines(queue, "url", [one.line for one in written])
     assert [from_line(line) for body in queue.kept for line in body.split("\n")] == [rows[0][1], rows[2][1]]
 
 
 @pytest.mark.parametrize("text", ["x" * 240_000, "é" * 34_000])
 def test_a_long_row_whose_decision_fits_is_kept(text: str) -> None:
     row, decision = decided(text, 0)
-    written, rejected = write([row], [decision])
+    written, rejected = write_lines([row], [decision])
     assert ([one.decision for one in written], rejected) == ([decision], [])

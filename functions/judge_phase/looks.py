@@ -1,0 +1,146 @@
+"""One look at a version on a phase: gathers what has come since the last one, and has it judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from millrace.contract.load import load_contract
+from millrace.datasets.label_rows import labels_between
+from millrace.datasets.tables import Lake
+from millrace.decisions.record import Decision
+from millrace.decisions.review import item_of
+from millrace.functions.judge_phase.copies import Copies
+from millrace.functions.judge_phase.people import People
+from millrace.functions.judge_phase.store import ClimbStore
+from millrace.functions.room import Room
+from millrace.messages.climb import Climb, LookInput, Role, TwoAnswers
+from millrace.names import LIVE
+from millrace.release import assisted
+from millrace.release.climb import look, rung_of, wanted
+from millrace.release.ladder import PhaseVerdict
+from millrace.release.promotion import version_of
+from millrace.release.requests import NO_REQUESTS, newest, of_climb
+from millrace.settings.environment import Environment
+from millrace.state.reviews import ReviewQueue
+
+
+class Looks:
+    """The looks at the versions of one workload. `s3` is boto3's client."""
+
+    def __init__(self, room: Room[Environment], s3: Any) -> None:
+        self._room, self._workload = room, room.workload
+        runtime = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retries={"total_max_attempts": 2}))
+        self._lake = Lake(room.names, load_contract(room.settings.folder))
+        self._queue = ReviewQueue(room.dynamodb, room.names)
+        self._copies = Copies(s3, runtime, room.settings)
+        self._people = People(self._queue, self._workload, self._copies.task)
+
+    def with_people(
+        self, call: LookInput, store: ClimbStore, climb: Climb, pairs: Sequence[TwoAnswers], *, refused: str
+    ) -> tuple[Climb, PhaseVerdict]:
+        """The climb after this look and the verdict, by what people have decided with and without its answers."""
+        asked = self._workload.rollout.assisted
+        climb = self._people.read(climb, pairs)
+        most = assisted.room(climb, asked, call.at)
+        decided = self._copies.decided(climb, now=call.at, most=most) if most else ()
+        drawn = self._copies.find(decided, climb, (one.id for one in pairs), most=most, reviewed=True)
+        came, failed = self._copies.ask(drawn, climb)
+        climb = climb.model_copy(update={"failed": climb.failed + failed})
+        climb, verdict = assisted.look(climb, [*pairs, *came], asked=asked, now=call.at, refused=refused)
+        if verdict.answer == "not_yet":
+            climb = self._people.ask(climb, drawn, came, now=call.at)
+        # Behind the queue: a look that dies before has asked about rows that the next one draws again, and finds there.
+        store.add(came, at=call.at)
+        return climb, verdict
+
+    def with_labels(
+        self, call: LookInput, store: ClimbStore, climb: Climb, pairs: Sequence[TwoAnswers], *, refused: str
+    ) -> tuple[Climb, PhaseVerdict]:
+        """The climb after this look and the verdict, by the labels of pairs that were asked for, and by requests."""
+        is_canary, most = rung_of(call.phase).share, self._workload.rollout.shadow.copies
+        decided = self._copies.decided(climb, now=call.at, most=most, whole=is_canary)
+        if is_canary and store.is_new:
+            climb = climb.model_copy(update={"decided_before": newest(decided)})
+            # Kept before it answers: a look that dies behind this line is repeated, and counts its first requests.
+            store.write(climb)
+        self._answer_requests(call)
+        # 1. The answers of the challenger to rows that the live version has answered since.
+        came, failed = self._copies.ask(self._copies.find(decided, climb, (one.id for one in pairs), most=most), climb)
+        store.add(came, at=call.at)
+        climb, pairs = climb.model_copy(update={"failed": climb.failed + failed}), [*pairs, *came]
+        # 2. The labels of pairs that were asked for, and the verdict. A person's word goes before all labels.
+        requests = of_climb(decided, climb) if is_canary else NO_REQUESTS
+        errors, rollout = self._errors(climb, pairs), self._workload.rollout
+        climb, verdict = look(climb, pairs, errors, rollout=rollout, now=call.at, requests=requests, refused=refused)
+        if verdict.answer == "not_yet" and not is_canary:
+            self._ask(climb, pairs, call)
+        return climb, verdict
+
+    def _answer_requests(self, call: LookInput) -> None:
+        """Let a canary answer its share of the requests; once it is live, the one before it none. Unless it does so.
+
+        No other release moves the pointers meanwhile, since this one has the lease."""
+        pointers = self._room.pointers.read()
+        is_own = pointers.canary is not None and pointers.canary.execution == call.execution_arn
+        if rung_of(call.phase).share and not is_own:
+            version, share = version_of(call.state, self._room.names), self._workload.rollout.canary.share
+            self._room.pointers.put_canary(version, share=share, execution=call.execution_arn)
+        if call.phase == LIVE and pointers.canary is None and pointers.previous:
+            self._room.pointers.put_canary(pointers.previous, share=0.0, execution=call.execution_arn)
+
+    def _ask(self, climb: Climb, pairs: Sequence[TwoAnswers], call: LookInput) -> None:
+        """Put the pairs whose labels are asked for at this look into the queue, where a person may decide them.
+
+        Labels of the feed `labels` count too. Without a policy nobody answers a queue, and they alone do."""
+        if self._workload.policy is None:
+            return
+        by_id = {pair.id: pair for pair in pairs}
+        for place in wanted(climb):
+            if place.asked_at == call.at:
+                decision = self._decision(by_id[place.id], climb.live_role, climb)
+                item = item_of(decision, self._workload.policy.review, opened_at=call.at, reason="labels_wanted")
+                self._queue.open(item)
+
+    def _errors(self, climb: Climb, pairs: Sequence[TwoAnswers]) -> dict[str, tuple[float, float]]:
+        """How wrong the two answers to each pair were whose label was wanted and has come."""
+        from millrace.decisions.outcome_columns import join_decisions
+
+        names, spec, contract = {place.id for place in wanted(climb)}, self._workload.prediction, self._lake.contract
+        asked = [pair for pair in pairs if pair.id in names]
+        if not asked:
+            return {}
+        times = [pair.event_time for pair in asked]
+        rows = labels_between(self._lake, spec, min(times), max(times) + timedelta(seconds=1))
+        if rows is None:
+            return {}
+        labels, task = rows.to_pylist(), self._copies.task
+
+        def errors(role: Role) -> dict[str, float]:
+            decisions = [self._decision(pair, role, climb) for pair in asked]
+            outcomes = join_decisions(decisions, labels, prediction_spec=spec, table=contract.labels, task=task)
+            return {one.decision.id: one.error for one in outcomes if one.error is not None}
+
+        champion, challenger = errors("champion"), errors("challenger")
+        return {name: (champion[name], challenger[name]) for name in champion.keys() & challenger.keys()}
+
+    def _decision(self, pair: TwoAnswers, role: Role, climb: Climb) -> Decision:
+        """The answer of one of the two as a decision, which labels are joined with."""
+        return Decision(
+            id=pair.id,
+            workload=self._room.names.workload,
+            event_time=pair.event_time,
+            key=pair.key,
+            input=pair.input,
+            output=getattr(pair, role),
+            model_version=climb.version_of(role),
+            phase="live" if role == "champion" else climb.phase,
+            fallback=False,
+            latency_ms=0.0,
+            inferred_at=pair.inferred_at,
+            source=pair.source,
+        )

@@ -1,0 +1,77 @@
+"""What a function of a workload finds at its cold start: settings, names, declaration, log, items of state, audit.
+
+    ROOM = Room(Environment.parse(), __name__)
+
+    @ROOM.handles(StepInput[PinnedState])
+    def handler(call: StepInput[PinnedState]) -> GatesJudged: ...
+
+What a function does not ask for is not made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from millrace.messages.audit import AuditEvent
+from millrace.messages.envelope import Handler, InputT, Message, StepInput, handles
+from millrace.settings.environment import Environment
+from millrace.state.audit import Record, append
+from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
+
+if TYPE_CHECKING:
+    from millrace.workload.declaration import Workload
+
+SettingsT = TypeVar("SettingsT", bound=Environment)
+
+
+class Room(Generic[SettingsT]):
+    """The room of one function. `handler` is the name of its module, `millrace.functions.<function>.handler`."""
+
+    def __init__(self, settings: SettingsT, handler: str) -> None:
+        self.settings, self.names = settings, settings.names
+        self.logger, self.function = Logger(), handler.split(".")[-2]
+
+    @cached_property
+    def workload(self) -> Workload:
+        from millrace.workload.load import load_workload  # many functions start without it
+
+        return load_workload(self.settings.folder)
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """boto3's client."""
+        return boto3.client("dynamodb")
+
+    @cached_property
+    def state(self) -> StateTable:
+        return StateTable(self.dynamodb, self.names)
+
+    @cached_property
+    def pointers(self) -> ReleasePointers:
+        return ReleasePointers(self.state)
+
+    @cached_property
+    def leases(self) -> Leases:
+        return Leases(self.state)
+
+    def handles(self, message: type[InputT]) -> Callable[[Callable[[InputT], Message]], Handler]:
+        """The decorator that makes a Lambda handler of a function from message to message; its log names the call."""
+        return lambda function: self.logger.inject_lambda_context(handles(message)(function))
+
+    def audit(
+        self, event: AuditEvent, details: Message, call: StepInput[Any], *, as_of: datetime | None = None
+    ) -> None:
+        """Add a record of this function about the calling execution, by its time if no other is given."""
+        self.record(event, details, by=call.execution_arn, as_of=as_of or call.state.as_of, cause=call.state.cause)
+
+    def record(self, event: AuditEvent, details: Message, *, by: str, as_of: datetime, cause: str) -> None:
+        """Add a record of this function about the execution `by`, or the function that a person called."""
+        kept = Record(actor=self.function, execution_arn=by, event=event, as_of=as_of, cause=cause, details=details)
+        append(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload, record=kept)

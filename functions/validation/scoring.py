@@ -1,0 +1,88 @@
+"""Cuts the accepted rows of drops into the shards that the champion will score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from millrace.artefact.batch import CONTENT_TYPE
+from millrace.contract.future import up_to
+from millrace.datasets.past import read_around, read_past
+from millrace.datasets.quarantine import together
+from millrace.datasets.tables import Lake
+from millrace.errors import ConflictError
+from millrace.features import catalogue as encoders
+from millrace.features.known_ahead import KnownAhead
+from millrace.functions.room import Room
+from millrace.functions.validation.drops import FetchedDrop
+from millrace.functions.validation.plans import Plans
+from millrace.functions.validation.shards import Shards, stage, stage_with_past
+from millrace.messages.ingest import Staging
+from millrace.messages.score import Sharded, ShardedDrop
+from millrace.settings.validation import ValidationSettings
+
+
+class Scoring:
+    """What is to be scored of one workload. `s3` is boto3's client."""
+
+    def __init__(self, room: Room[ValidationSettings], lake: Lake, s3: Any) -> None:
+        self._room, self._lake, self._s3 = room, lake, s3
+        self._spec, self._table = room.workload.prediction, lake.contract.table("scoring")
+        time, hours = self._spec.event_time, self._spec.horizon_hours
+        self._plans = Plans(
+            ahead=KnownAhead.of(self._table, self._spec),
+            horizon_hours=hours,
+            read=partial(read_around, lake, self._table.names, event_time=time, reach_hours=hours),
+        )
+        self._histories = encoders.histories(encoders.declare(self._spec.features, self._table))
+
+    def shard(self, drops: Sequence[FetchedDrop], run: str) -> Sharded:
+        """The shards, and where the accepted rows of each drop are for the delivery.
+
+        Raises ConflictError if there is no champion any more."""
+        champion = self._room.pointers.champion()
+        if champion is None:
+            raise ConflictError("expected the champion that the drops were read for, there is none now")
+        # Shards are numbered through all drops of the run: each drop knows its first one and how many it has.
+        staging, bucket = Staging(names=self._room.names, of=run), self._room.names.platform.bucket("lake")
+
+        def put(number: int, body: bytes) -> None:
+            self._s3.put_object(Bucket=bucket, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)
+
+        shards = Shards(put, self._spec.inputs, limit=self._room.settings.shard_bytes)
+        done = tuple([self._shard(each, shards) for each in drops])
+        return Sharded(
+            drops=done,
+            accepted=sum(each.accepted for each in done),
+            shards_uri=staging.uri(staging.shards),
+            transformed_uri=staging.uri(staging.transformed),
+            model_name=champion.model_name,
+            model_version=champion.version,
+        )
+
+    def _shard(self, fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
+        """Cut the accepted rows of one drop into the next shards, and upload the rows for the delivery."""
+        drop, first, accepted = fetched.drop, shards.number, fetched.folder / "accepted"
+        fetched.quarantine_unparsable()
+        table = up_to(self._table, self._spec, arrived=drop.as_of)
+        given = fetched.parsed, table, accepted, shards, fetched.quarantine
+        if self._histories or self._plans.ahead.columns:
+            before = partial(read_past, self._lake, self._histories)
+            done = stage_with_past(*given, histories=self._histories, plans=self._plans, read_before=before)
+        else:
+            done = stage(*given)
+        self._s3.upload_file(str(accepted), fetched.bucket, fetched.staging.accepted)
+        return ShardedDrop(
+            drop_id=drop.drop_id,
+            as_of=drop.as_of,
+            source=drop.source,
+            source_digest=drop.source_digest,
+            accepted=done.rows,
+            quarantined=sum(done.refused.values()) + drop.unparsable,
+            reasons=together(done.refused, drop.reasons),
+            unlisted=done.unlisted,
+            first_shard=first,
+            # Without an accepted row, shards that were put before the number of rows was known to be wrong count not.
+            shards=shards.number - first if done.rows else 0,
+        )
