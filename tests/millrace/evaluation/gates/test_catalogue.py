@@ -58,6 +58,7 @@ DECLARED = Gates.model_validate(
     }
 )
 """Every gate of the catalogue, with bounds that GOOD keeps."""
+MEASURED = [name for name, gate in DECLARED.declared().items() if gate.evidence]
 NUMBERS = DECLARED.model_copy(
     update={
         **dict.fromkeys(("calibration", "selective", "recall", "precision", "auc", "mean_cost")),

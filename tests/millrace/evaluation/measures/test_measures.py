@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,11 @@ from sklearn.metrics import recall_score
 
 from millrace.datasets.split import Split
 from millrace.evaluation.bootstrap import successive
-from millrace.evaluation.evidence import GateEvidence
+from millrace.evaluation.evidence import Estimate, GateEvidence
 from millrace.evaluation.gates.bounds import Memorisation
-from millrace.evaluation.gates.catalogue import Gates
+from millrace.evaluation.gates.catalogue import Gates, judge_all
 from millrace.evaluation.gates.fairness import Fairness
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict, at_most
 from millrace.evaluation.gates.leakage import Leakage
 from millrace.evaluation.gates.plausibility import Plausibility
 from millrace.evaluation.gates.robustness import Robustness
@@ -31,6 +34,7 @@ from millrace.evaluation.measures.contenders import contenders
 from millrace.evaluation.measures.costs import costs_of
 from millrace.evaluation.measures.selective import automation, find_threshold
 from millrace.evaluation.measures.value import amounts
+from millrace.evaluation.report import Evaluation
 from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.tasks.binary import Binary
@@ -38,6 +42,8 @@ from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
 from millrace.workload.policy import Automate, Costs, Policy
+from tests.millrace.evaluation.gates.test_catalogue import DECLARED, MEASURED
+from tests.millrace.evaluation.gates.test_catalogue import report as good_report
 
 TRAIN, VALIDATION, TEST = 2000, 1000, 2000
 ROWS = TRAIN + VALIDATION + TEST
@@ -50,6 +56,11 @@ PARTS = Split(
     end=np.datetime64("2026-02-01"),
     is_in_time=False,
 )
+LEAST: dict[str, Any] = {
+    "latency": {"max_p99_ms": 50},
+    "baseline": {"kind": "base_rate", "margin": 0},
+    "non_inferiority": {"recent_days": 28, "margin": 0.02, "confidence": 0.95},
+}
 FEATURES = (Number(name="x"), Number(name="maybe", optional=True), Category(name="kind", words=("a", "b")))
 
 
@@ -106,21 +117,58 @@ def case() -> Case:
     return case_of(rows, (np.random.default_rng(1).random(ROWS) < p).astype(np.float32))
 
 
-def test_every_evidence_is_of_a_gate_with_a_measure() -> None:
-    for evidence in GateEvidence.__subclasses__():
-        assert evidence.gate in Gates.model_fields
-        assert callable(measure_of(evidence.gate))
+def test_each_evidence_has_the_name_of_its_gate_and_a_measure() -> None:
+    for name in MEASURED:
+        evidence = getattr(DECLARED, name).evidence
+        assert evidence.gate == name
+        assert callable(measure_of(name))
+
+
+class SureEvidence(GateEvidence):
+    gate = "sure"
+
+    share: Estimate
+
+
+class Sure(Gate):
+    """A gate that the product does not have."""
+
+    evidence = SureEvidence
+
+    at_most: Positive
+
+    def judge(self, report: Evaluation) -> Verdict:
+        found = report.of(SureEvidence)
+        measured = math.nan if found is None else found.share.value
+        return at_most("sure", measured, self.at_most, figure="sure answers", sentence=f"{measured:.1%} are sure")
+
+
+class MoreGates(Gates):
+    sure: Sure | None = None
+
+
+@pytest.mark.parametrize(
+    ("bound", "measured", "passes"), [(0.99, True, True), (0.01, True, False), (0.99, False, False)]
+)
+def test_a_gate_with_a_measure_is_its_file_its_line_and_its_measure(
+    case: Case, monkeypatch: pytest.MonkeyPatch, bound: float, measured: bool, passes: bool
+) -> None:
+    """Nothing else knows it: it is measured, written, read and judged, and refuses a report without its figure."""
+    file: Any = ModuleType("millrace.evaluation.measures.sure")
+    file.measure = lambda _, case: SureEvidence(share=case.bootstrap.mean(abs(case.output_TW[:, 0] - 0.5) > 0.4))
+    monkeypatch.setitem(sys.modules, file.__name__, file)
+    gates = MoreGates.model_validate(LEAST | {"sure": {"at_most": bound}})
+    found = measure(gates, case) if measured else {}
+    report = Evaluation.model_validate_json(good_report().model_copy(update=found).to_json())
+    verdicts = {one.name: one for one in judge_all(report, gates, against="baseline")}
+    assert verdicts["sure"].passed == passes
+    assert 0.01 < verdicts["sure"].measured < 0.99 or not measured
 
 
 def test_only_what_is_declared_is_measured(case: Case) -> None:
     """What costs time is paid for by who declares it."""
-    least: dict[str, Any] = {
-        "latency": {"max_p99_ms": 50},
-        "baseline": {"kind": "base_rate", "margin": 0},
-        "non_inferiority": {"recent_days": 28, "margin": 0.02, "confidence": 0.95},
-    }
-    assert measure(Gates.model_validate(least), case) == {}
-    found = measure(Gates.model_validate(least | {"memorisation": {"max_gap": 0.1}}), case)
+    assert measure(Gates.model_validate(LEAST), case) == {}
+    found = measure(Gates.model_validate(LEAST | {"memorisation": {"max_gap": 0.1}}), case)
     assert list(found) == ["memorisation"]
 
 
