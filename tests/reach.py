@@ -24,6 +24,7 @@ STARTED = {
     "infra/app.py": ("infra/deployer/*.py",),
     "console/local_cloud/lifecycle.py": ("infra/app.py", "localcloud/__main__.py"),
     "localcloud/deploy.py": ("localcloud/**/*.py",),
+    "millrace/evaluation/measures/catalogue.py": ("millrace/evaluation/measures/*.py",),
     "millrace/models/predictor.py": ("millrace/models/*/network.py",),
 }
 """Of a file what it starts in another process, or packs, without an import."""
@@ -56,15 +57,11 @@ def importers() -> Mapping[str, set[str]]:
 
 
 def _imported(file: str) -> Iterator[str]:
-    package = Path(file).parent.parts
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = (
-                ".".join((*package[: len(package) - node.level + 1], node.module or "")) if node.level else node.module
-            )
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _file_of(module: str, files: set[str]) -> str:
@@ -72,12 +69,8 @@ def _file_of(module: str, files: set[str]) -> str:
     parts = module.split(".")
     if parts[0] == "millrace" and parts[1:2] and parts[1] in LINKED:
         del parts[0]
-    for length in range(len(parts), 0, -1):
-        path = "/".join(parts[:length])
-        for found in (f"{path}.py", f"{path}/__init__.py"):
-            if found in files:
-                return found
-    return ""
+    paths = ("/".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((file for path in paths for file in (f"{path}.py", f"{path}/__init__.py") if file in files), "")
 
 
 def reached(changed: set[str]) -> set[str]:
@@ -95,11 +88,7 @@ def reached(changed: set[str]) -> set[str]:
     return {test for test in tests if test in (around if test.startswith(STORIES) else seen) or test.startswith(READ)}
 
 
-def main(base: str) -> None:
-    command = ["git", "diff", "--name-only", "--merge-base", base]
+if __name__ == "__main__":
+    command = ["git", "diff", "--name-only", "--merge-base", sys.argv[1]]
     changed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     print("\n".join(sorted(reached(set(changed)))))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
