@@ -27,5 +27,4 @@ def test_a_change_reaches_what_imports_starts_or_packs_it(changed: str, waits_fo
 
 
 def test_what_is_no_python_reaches_everything() -> None:
-    everything = reach.reached({"workloads/electricity/workload.yaml"})
-    assert {reach.STORY, "tests/end_to_end/test_shadow.py", "tests/localcloud/test_past.py"} <= everything
+    assert reach.reached({"workloads/electricity/workload.yaml"}) >= {reach.STORY, "tests/localcloud/test_past.py"}
