@@ -157,18 +157,12 @@ def test_a_gate_with_a_measure_is_its_file_its_line_and_its_measure(
     file.measure = lambda _, case: SureEvidence(share=case.bootstrap.mean(abs(case.output_TW[:, 0] - 0.5) > 0.4))
     monkeypatch.setitem(sys.modules, file.__name__, file)
     gates = MoreGates.model_validate(LEAST | {"sure": {"at_most": bound}})
-    report = good_report().model_copy(update=measure(gates, case) if measured else {})
+    assert list(found := measure(gates, case)) == ["sure"], "only what is declared is measured"
+    report = good_report().model_copy(update=found if measured else {})
     read = Evaluation.model_validate_json(report.to_json())
     sure = {one.name: one for one in judge_all(read, gates, against="baseline")}["sure"]
     assert sure.passed == passes
     assert 0.01 < sure.measured < 0.99 or not measured
-
-
-def test_only_what_is_declared_is_measured(case: Case) -> None:
-    """What costs time is paid for by who declares it."""
-    assert measure(Gates.model_validate(LEAST), case) == {}
-    gates = Gates.model_validate(LEAST | {"memorisation": {"max_gap": 0.1}})
-    assert list(measure(gates, case)) == ["memorisation"]
 
 
 def test_contenders_are_paired(case: Case) -> None:
@@ -225,17 +219,11 @@ def test_disparities_are_those_of_fairlearn_and_the_groups_those_of_scikit_learn
     found: Any = measure_of("fairness")(Fairness(columns=("sex",), **BARS), case)
     label, answer = case.test_targets > 0, case.output_TW[:, 0] >= 0.5
     women = np.array(case.test["sex"].to_pylist()) == "f"
-    selected = {who: answer[mask].mean() for who, mask in (("f", women), ("m", ~women))}
     recall = {who: recall_score(label[mask], answer[mask]) for who, mask in (("f", women), ("m", ~women))}
-    fall_out = {who: 1 - recall_score(~label[mask], ~answer[mask]) for who, mask in (("f", women), ("m", ~women))}
     figures = {one.measure: one.figure for one in found.disparities}
     for name in ("demographic_parity_difference", "demographic_parity_ratio", "equalized_odds_difference"):
         theirs = getattr(fairness_metrics, name)(label, answer, sensitive_features=case.test["sex"].to_pylist())
         assert figures[name].value == pytest.approx(theirs), name
-    assert figures["demographic_parity_difference"].value == pytest.approx(selected["m"] - selected["f"])
-    assert figures["demographic_parity_ratio"].value == pytest.approx(selected["f"] / selected["m"])
-    odds = max(abs(recall["m"] - recall["f"]), abs(fall_out["m"] - fall_out["f"]))
-    assert figures["equalized_odds_difference"].value == pytest.approx(odds)
     assert figures["error_difference"].value == pytest.approx(
         abs(case.errors[women].mean() - case.errors[~women].mean())
     )
@@ -445,17 +433,6 @@ def test_an_image_that_was_saved_anew_is_a_duplicate() -> None:
 
 def look(case: Case) -> Any:
     return plausibility.measure(Plausibility(), case)
-
-
-def test_two_classes_the_wrong_way_round_are_named(case: Case) -> None:
-    found = look(replace(case, output_TW=1 - case.output_TW))
-    assert found.exchanged == ("positive answered as other", "other answered as positive")
-    assert found.exchange_gain > 0.5
-
-
-def test_the_answer_that_never_changes_is_seen(case: Case) -> None:
-    assert look(replace(case, output_TW=np.full((TEST, 1), 0.3, np.float32))).constant_share == 1
-    assert math.isnan(look(replace(case, output_TW=np.full((TEST, 1), np.nan, np.float32))).constant_share)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1000.0, 0.4536, -1.0])
