@@ -157,7 +157,8 @@ def test_a_gate_with_a_measure_is_its_file_its_line_and_its_measure(
     file.measure = lambda _, case: SureEvidence(share=case.bootstrap.mean(abs(case.output_TW[:, 0] - 0.5) > 0.4))
     monkeypatch.setitem(sys.modules, file.__name__, file)
     gates = MoreGates.model_validate(LEAST | {"sure": {"at_most": bound}})
-    assert list(found := measure(gates, case)) == ["sure"], "only what is declared is measured"
+    found = measure(gates, case)
+    assert list(found) == ["sure"], "only what is declared is measured"
     report = good_report().model_copy(update=found if measured else {})
     read = Evaluation.model_validate_json(report.to_json())
     sure = {one.name: one for one in judge_all(read, gates, against="baseline")}["sure"]
