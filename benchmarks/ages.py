@@ -37,7 +37,7 @@ from millrace.datasets.journal import JOURNAL, JournalEntry, render
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL, DIGEST, ORIGIN, QUARANTINED, SEQUENCER, WRITTEN_BY
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.datasets.tables import SOURCE, Lake, NewDataFile
+from millrace.datasets.tables import Lake, NewDataFile
 from millrace.names import Platform, WorkloadNames
 from tests.millrace.datasets.conftest import make_places
 
@@ -125,7 +125,7 @@ def age(lake: Lake, folder: Path) -> None:
             rows = rows_of(first, min(20_000, expired - first), like)
             for start in range(0, rows.num_rows, 2**17):
                 part = rows.slice(start, 2**17)
-                file.add(part.append_column(SOURCE, pa.repeat("electricity/training/old", part.num_rows)))
+                file.add(part.append_column("_source", pa.repeat("electricity/training/old", part.num_rows)))
             with transaction.update_snapshot().fast_append() as append:
                 append.append_data_file(file.store())
     said = render(

@@ -23,7 +23,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
 from millrace.contract.validate import Validator
 from millrace.contract.violation import QuarantinedRow, key_text
-from millrace.datasets.past import columns_of
+from millrace.datasets.labelled_rows import columns_of
 from millrace.errors import AnswerError, DropError
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features.history import History

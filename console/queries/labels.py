@@ -1,13 +1,11 @@
 """The labels that came for decisions: which counts, which were replaced, who has learnt from which, which are doubted.
 
-A training reads the table of labels first: its rows then say which snapshot of the labels that was. So a version knows
-every drop up to that snapshot, and a drop every version whose rows came after it."""
+A version pins a snapshot of the labels: it knows every drop up to that, and a drop every version that pinned later."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,11 +25,11 @@ from millrace.console.queries.stored import data_files, read_metadata, rows_of_f
 from millrace.console.queries.versions import registry_of
 from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
-from millrace.contract.schema import ARRIVED, PREDICTION_ID
-from millrace.datasets.corrections import last_of_each
+from millrace.contract.schema import ARRIVED, PREDICTION_ID, SOURCE
 from millrace.datasets.journal import Journal, JournalEntry
-from millrace.datasets.notes import LABELS, LABELS_SNAPSHOT, REPLACED, WITHDRAWN, WITHDRAWN_DROP
-from millrace.datasets.tables import SOURCE
+from millrace.datasets.labels import last_of_each
+from millrace.datasets.notes import LABELS, REPLACED, WITHDRAWN, WITHDRAWN_DROP
+from millrace.datasets.versions import Pin
 from millrace.decisions.columns import of_decisions
 from millrace.decisions.labelled import SHAPE
 from millrace.decisions.outcome_columns import keys_of
@@ -250,17 +248,14 @@ def _changed(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: 
             yield rows_of_file(s3, uri)
 
 
-def learnt_drops(
-    environment: Environment, names: WorkloadNames, entries: Iterable[JournalEntry]
-) -> Iterator[LearntDrop]:
-    """The drops of labels that a dataset version has read; `entries` are those of its rows.
+def learnt_drops(environment: Environment, names: WorkloadNames, pin: Pin) -> Iterator[LearntDrop]:
+    """The drops of labels that a dataset version has pinned.
 
     Answers of the review queue are left out: each is a drop of its own, and the audit has its person."""
-    read = {int(entry.notes[LABELS_SNAPSHOT]) for entry in entries if LABELS_SNAPSHOT in entry.notes}
-    journal = _journal(environment, names, "labels") if read else None
+    journal = _journal(environment, names, "labels") if pin.labels is not None else None
     if journal is None:
         return
-    last = max((entry.place for entry in journal if entry.snapshot_id in read), default=-1)
+    last = _places(journal).get(pin.labels, -1)
     yield from (LearntDrop(entry=entry) for entry in _drops(journal) if entry.place <= last and REVIEW not in entry.key)
 
 
@@ -272,30 +267,29 @@ def find_learners(
     None for a label of no drop, such as a later row. `labels` are those of one decision, in the order in which they
     came."""
     came = _journal(environment, names, "labels") if labels else None
-    rows = _journal(environment, names, "rows") if came else None
+    rows = read_metadata(environment, names, "rows") if came else None
     if came is None or rows is None:
         return [None] * len(labels)
-    drops = {entry.key: entry for entry in _drops(came)}
-    places = {str(entry.snapshot_id): entry.place for entry in came}
-    read = [
-        (places.get(entry.notes[LABELS_SNAPSHOT], -1), entry.place) for entry in rows if LABELS_SNAPSHOT in entry.notes
-    ]
-    pinned = {str(entry.snapshot_id): entry.place for entry in rows}
-    trained = [
-        (int(package.version), pinned.get(package.metadata.get("snapshot_id", ""), -1))
+    drops, places = {entry.key: entry for entry in _drops(came)}, _places(came)
+    pinned = (
+        (int(package.version), Pin.of(rows, package.metadata.get("tag", "")))
         for package in registry_of(environment, names).all()
-    ]
+    )
+    trained = [(version, places.get(pin.labels, -1)) for version, pin in pinned if pin is not None]
     found: list[LearntDrop | None] = []
     later: dict[float, set[int]] = defaultdict(set)
     for label in reversed(labels):
         entry = drops.get(label.drop)
-        at = entry.place if entry else math.inf
-        since = min((place for of_labels, place in read if of_labels >= at), default=math.inf)
-        own = {number for number, place in trained if place >= since}
+        own = {number for number, place in trained if entry and place >= entry.place}
         versions = tuple(map(str, sorted(own - later[label.hours])))
         found.append(LearntDrop(entry=entry, versions=versions) if entry else None)
         later[label.hours] |= own
     return found[::-1]
+
+
+def _places(journal: Journal) -> dict[int | None, int]:
+    """The place of each snapshot."""
+    return {entry.snapshot_id: entry.place for entry in journal}
 
 
 def _drops(journal: Journal) -> Iterator[JournalEntry]:

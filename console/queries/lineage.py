@@ -32,7 +32,7 @@ from millrace.console.queries.stored import as_file, find_object, manifest_uris,
 from millrace.console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry
-from millrace.datasets.versions import data_digest
+from millrace.datasets.versions import Pin, data_digest
 from millrace.decisions.review import ReviewItem
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import LocatedDecision
@@ -175,21 +175,21 @@ class Chain:
         """The dataset version, its data files, and the drop of each of its journal entries."""
         tag, wanted = self.package.metadata["tag"], self.package.metadata["snapshot_id"]
         metadata = read_metadata(self.environment, self.names, "rows")
-        tagged = metadata.refs.get(tag) if metadata is not None else None
-        if metadata is None or tagged is None or str(tagged.snapshot_id) != wanted:
-            found = tagged.snapshot_id if tagged is not None else "nothing"
+        pin = Pin.of(metadata, tag) if metadata is not None else None
+        if metadata is None or pin is None or str(pin.rows) != wanted:
+            found = pin.rows if pin is not None else "nothing"
             yield broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {found}")
             return
         rows = f"{int(self.package.metadata['rows']):,} rows"
-        journal = Journal.of_metadata(metadata, partial(read_object, self.s3))
-        made = data_digest(journal, tagged.snapshot_id)
+        of_labels, read = read_metadata(self.environment, self.names, "labels"), partial(read_object, self.s3)
+        journal = Journal.of_metadata(metadata, read)
+        made = data_digest(journal, Journal.of_metadata(of_labels, read) if of_labels else None, pin)
         known = self.known("rows" if self.origin else "data")
         yield compared("dataset version", f"{tag} @ {wanted}", made, known, rows)
         yield self._files()
-        entries = journal.up_to(tagged.snapshot_id)
-        for entry in entries:
+        for entry in journal.up_to(pin.rows):
             yield from _drop(self.s3, entry)
-        for learnt in learnt_drops(self.environment, self.names, entries):
+        for learnt in learnt_drops(self.environment, self.names, pin):
             yield _file(self.s3, "labels", learnt.entry.uri, str(learnt.entry.digest), learnt.words)
 
     def _files(self) -> Link:

@@ -20,7 +20,7 @@ from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
-CONFIGURATION = ("workload.yaml", "contract.yaml", "schema.json")
+CONFIGURATION = ("workload.yaml", "contract.yaml", "schema.json", "labels.json")
 """The files of the run's configuration that the rows are read by."""
 
 
@@ -50,8 +50,8 @@ def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> 
         data.mkdir()
         for file in CONFIGURATION:
             download(s3, names.run_uri(run, "config", file), config / file)
-        for number, uri in enumerate(pinned_files(s3, names, run)):
-            download(s3, uri, data / f"{number}.parquet")
+        for uri in pinned_files(s3, names, run):
+            download(s3, uri, data / uri.rpartition("/")[2])
         workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
         table = read_rows(data, config / "schema.json", workload=workload, contract=contract, features=features)
         return PinnedRows(table=table, workload=workload, features=features)

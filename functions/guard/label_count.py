@@ -12,7 +12,7 @@ from typing import Any
 
 from millrace.aws.objects import read_object
 from millrace.datasets.journal import Journal, JournalEntry
-from millrace.datasets.notes import LABELS_SNAPSHOT, RELABELLED, REPLACED, WITHDRAWN_DROP
+from millrace.datasets.notes import LABELS_SNAPSHOT, REPLACED, WITHDRAWN_DROP
 
 
 def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
@@ -44,8 +44,8 @@ def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Itera
     newest = max((entry.place for entry in journal.present if entry.snapshot_id in pinned), default=None)
     if newest is None:
         return 0
-    # Only drops count, neither joined late labels nor what a withdrawal gave back.
-    dropped = [entry for entry in journal if not entry.notes.keys() & {LABELS_SNAPSHOT, RELABELLED}]
+    # Only drops count, no rows that were made of decisions.
+    dropped = [entry for entry in journal if LABELS_SNAPSHOT not in entry.notes]
 
     def rows(entry: JournalEntry) -> int:
         return entry.rows_added if lies_ahead else entry.rows_labelled

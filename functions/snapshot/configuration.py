@@ -2,10 +2,11 @@
 
 The files are below `s3://<artefacts>/<workload>/runs/<run>/`:
 
-    manifest.json                                the data files of the snapshot, for SageMaker
+    manifest.json                                the data files of rows and labels, for SageMaker
     config/run.json                              what the run was started with, and its digests
     config/workload.yaml, config/contract.yaml   the declaration and the contract of this moment
-    config/schema.json                           the Iceberg schema of the snapshot
+    config/schema.json                           the Iceberg schema of the rows
+    config/labels.json                           the Iceberg schema of the labels, and which data files have them
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def configure(
         gate=gate,
     )
     files = [(name, (folder / name).read_bytes()) for name in FILES]
-    files += [("schema.json", pin.schema.encode()), ("run.json", described.model_dump_json().encode())]
+    files += [("schema.json", pin.schema.encode()), ("labels.json", pin.labels.encode())]
+    files.append(("run.json", described.model_dump_json().encode()))
     return Configuration(run=described, manifest=pin.manifest, files=tuple(files))
 
 

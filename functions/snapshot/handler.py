@@ -9,7 +9,7 @@ from millrace.datasets.joined_labels import JoinedLabels, join_labels
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.label_change import label_change
 from millrace.datasets.tables import Lake
-from millrace.datasets.versions import pin, pinned
+from millrace.datasets.versions import HELD, pin, pinned
 from millrace.functions.room import Room
 from millrace.functions.snapshot.configuration import configure, write
 from millrace.messages.audit import AuditEvent
@@ -26,18 +26,16 @@ KNOWN = KnownRows(LAKE, ROOM.workload, ROOM.dynamodb)
 @ROOM.handles(StepInput[TrainInput])
 def handler(call: StepInput[TrainInput]) -> DatasetPinned:
     """The dataset version of the run, its digests and the URIs of its files. A repeated call gives the same version."""
-    # The order matters: late labels become rows first, then the snapshot with these rows gets its tag. In a repeated
-    # call the tag is there already, and labels that came since are left to the next run.
+    # The order matters: late labels bring rows first, then the snapshot with these rows gets its tag. A repeated call
+    # finds the tag, and leaves labels that came since to the next run.
     champion = ROOM.pointers.champion()
     is_pinned = pinned(LAKE, call.run) is not None
     corrections = judge(call, trained_by=champion.run if champion else "", is_pinned=is_pinned)
-    joined = JoinedLabels(rows=0, unmatched=0, refused=0)
-    if not is_pinned:
-        joined = join_labels(LAKE, S3, ROOM.workload.prediction, run=call.run, corrects=not corrections.is_held)
+    joined = JoinedLabels() if is_pinned else join_labels(LAKE, S3, ROOM.workload.prediction, run=call.run)
     KNOWN.refresh()
     made = configure(
         # Rows of a held run are no rows of its training: their tag has another name.
-        pin(LAKE, f"{call.run}-held" if corrections.is_held else call.run),
+        pin(LAKE, f"{call.run}{HELD}" if corrections.is_held else call.run),
         ROOM.settings.folder,
         LAKE.contract,
         given=call.state,
@@ -52,7 +50,6 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
         joined=joined.rows,
         unmatched=joined.unmatched,
         refused=joined.refused,
-        corrected=joined.corrected,
         corrections=corrections,
         manifest_uri=ROOM.names.run_uri(call.run, "manifest.json"),
         config_uri=ROOM.names.run_uri(call.run, "config", ""),

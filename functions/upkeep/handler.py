@@ -19,9 +19,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from millrace.aws.metrics import publish
 from millrace.contract.load import load_contract
 from millrace.datasets.compaction import compact
-from millrace.datasets.expiry import KEPT_DAYS, expire
+from millrace.datasets.expiry import KEPT_DAYS, delete_unreachable, expire
 from millrace.datasets.tables import Lake
-from millrace.datasets.unreachable import delete_unreachable
 from millrace.decisions.absorption import Absorption, absorb
 from millrace.functions.room import Room
 from millrace.messages.envelope import ExecutionInput, Message

@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.future import up_to
 from millrace.contract.schema import parsed_schema
 from millrace.contract.validate import Validator
+from millrace.datasets import label_evidence
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_change import compare_known
-from millrace.datasets.label_evidence import (
-    KnownAnswers,
-    answers_of,
-    error_figure,
-    label_figures,
-    sure_answers,
-    sure_parts,
-)
+from millrace.datasets.labels import places
 from millrace.datasets.new_rows import extremes, parts, rows_within
 from millrace.datasets.notes import ARRIVAL, LABELS, WITHDRAWN_DROP
-from millrace.datasets.relabelled_rows import places
 from millrace.datasets.tables import Lake
 from millrace.decisions.review import doubted_labels
 from millrace.decisions.scored import EPOCH, MOST_ROWS
@@ -195,16 +188,16 @@ class LabelJudge:
             return LabelBatch(labels=0)
         figures: dict[str, BatchFigure] = {}
         for name in spec.label_columns:
-            figures |= label_figures(name, rows[name].to_pylist())
+            figures |= label_evidence.label_figures(name, rows[name].to_pylist())
         answers, unanswered = self._answers(rows, contradicts, seed=seed)
         return LabelBatch(
             labels=rows.num_rows,
             contradicting=int(contradicts.sum()),
             contradicted=_whose(known.sources, journal),
             unanswered=unanswered,
-            figures=figures | (error_figure(answers) if answers else {}),
-            sure=sure_answers(answers) if answers else {},
-            parts=sure_parts(answers) if answers else {},
+            figures=figures | (label_evidence.error_figure(answers) if answers else {}),
+            sure=label_evidence.sure_answers(answers) if answers else {},
+            parts=label_evidence.sure_parts(answers) if answers else {},
         )
 
     def _accepted(self, drop: ParsedDrop, parsed: Path) -> pa.Table:
@@ -220,7 +213,7 @@ class LabelJudge:
 
     def _answers(
         self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str
-    ) -> tuple[KnownAnswers | None, int]:
+    ) -> tuple[label_evidence.KnownAnswers | None, int]:
         """The answers to the labelled rows of some days, and how many of all labels probably have neither one nor an
         earlier label; None and 0 if the labels do not say which days these are.
 
@@ -256,7 +249,7 @@ class LabelJudge:
             early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen, read, has_files)
             outcomes = join(read, labels, **joined, task=task)
             names = (*spec.key, spec.event_time)
-            answers = answers_of(outcomes, found.inputs, is_share=task.error_is_share, but_of=names)
+            answers = label_evidence.answers_of(outcomes, found.inputs, is_share=task.error_is_share, but_of=names)
         return answers, round(early * len(labels) / near_L.sum()) if near_L.any() else 0
 
     def _without_row(self, labels: pa.Table) -> pa.Table:

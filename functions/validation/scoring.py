@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.future import up_to
-from millrace.datasets.past import read_around, read_past
+from millrace.datasets.labelled_rows import read_around, read_past
 from millrace.datasets.quarantine import together
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
@@ -29,11 +29,11 @@ class Scoring:
     def __init__(self, room: Room[ValidationSettings], lake: Lake, s3: Any) -> None:
         self._room, self._lake, self._s3 = room, lake, s3
         self._spec, self._table = room.workload.prediction, lake.contract.table("scoring")
-        time, hours = self._spec.event_time, self._spec.horizon_hours
+        hours = self._spec.horizon_hours
         self._plans = Plans(
             ahead=KnownAhead.of(self._table, self._spec),
             horizon_hours=hours,
-            read=partial(read_around, lake, self._table.names, event_time=time, reach_hours=hours),
+            read=partial(read_around, lake, self._table.names, prediction=self._spec, reach_hours=hours),
         )
         self._histories = encoders.histories(encoders.declare(self._spec.features, self._table))
 
@@ -68,7 +68,7 @@ class Scoring:
         table = up_to(self._table, self._spec, arrived=drop.as_of)
         given = fetched.parsed, table, accepted, shards, fetched.quarantine
         if self._histories or self._plans.ahead.columns:
-            before = partial(read_past, self._lake, self._histories)
+            before = partial(read_past, self._lake, self._spec, self._histories)
             done = stage_with_past(*given, histories=self._histories, plans=self._plans, read_before=before)
         else:
             done = stage(*given)

@@ -14,8 +14,8 @@ from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import LINE, Table, parsed_schema
 from millrace.contract.validate import unlisted
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
+from millrace.datasets.labelled_rows import columns_of
 from millrace.datasets.new_rows import Quarantine, parts, screen
-from millrace.datasets.past import columns_of
 from millrace.datasets.quarantine import QuarantineFile
 
 if TYPE_CHECKING:

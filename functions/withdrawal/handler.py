@@ -6,9 +6,8 @@ from functools import partial
 
 from millrace.contract.load import load_contract
 from millrace.datasets.known_rows import KnownRows
-from millrace.datasets.relabelled_rows import restore_rows
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, by_key, withdraw
+from millrace.datasets.withdrawal import by_drop, by_key, withdraw, withdraw_labels
 from millrace.errors import WithdrawalError
 from millrace.functions.room import Room
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
@@ -54,13 +53,11 @@ def take_out(request: WithdrawalRequest) -> Withdrawn:
     """What became of the rows, or would become of them.
 
     Labels leave first: some are found by the rows, which must still be there if a retry is needed. The rows of a label
-    file get their earlier labels then."""
+    file have their earlier labels then."""
+    cause, is_preview = request.cause, request.is_preview
+    if request.drop.startswith(f"{ROOM.names.workload}/labels/"):
+        done = withdraw_labels(LAKE, request.drop, ROOM.workload.prediction, cause=cause, is_preview=is_preview)
+        return Withdrawn(labels=done.labels, rows=done.left, relabelled=done.relabelled)
     cells = by_drop(request.drop) if request.drop else by_key(LAKE, request.key)
-    gone = partial(withdraw, LAKE, cells=cells, cause=request.cause, is_preview=request.is_preview)
-    labels = gone("labels")
-    if not request.drop.startswith(f"{ROOM.names.workload}/labels/"):
-        return Withdrawn(labels=labels, rows=gone("rows"))
-    restored = restore_rows(
-        LAKE, request.drop, ROOM.workload.prediction, cause=request.cause, is_preview=request.is_preview
-    )
-    return Withdrawn(labels=labels, rows=restored.left, relabelled=restored.relabelled)
+    gone = partial(withdraw, LAKE, cells=cells, cause=cause, is_preview=is_preview)
+    return Withdrawn(labels=gone("labels"), rows=gone("rows"))

@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.datasets.examples import LABEL, horizon_of, read_examples
-from millrace.datasets.memory import rows_of
+from millrace.datasets.memory import row_files, rows_of
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
 from millrace.explanations.explained import Explained
 from millrace.features.catalogue import Features
@@ -29,7 +29,6 @@ from millrace.jobs.training.explanation import explain_model
 from millrace.jobs.training.likeness import check_held_out, measure_held_out
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs
-from millrace.jobs.training.memory import row_files
 from millrace.jobs.training.processes import ALONE, Processes
 from millrace.jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.messages.training_job import (

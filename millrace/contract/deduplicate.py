@@ -60,7 +60,7 @@ class SeenKeys:
         numbers = np.full(len(keys), -1, np.int64)
         if len(at):
             asked = keys if len(at) == len(keys) else keys.take(pa.array(at))
-            start, numbers[at] = self._table.size, self._table.add(*_integers(asked))
+            start, numbers[at] = self._table.size, self._table.add(*integers(asked))
             self._lines = _grown(self._lines, self._table.size)
             self._lines[start : self._table.size] = -1
         return numbers
@@ -166,7 +166,7 @@ def _grown(numbers: Numbers, size: int) -> Numbers:
     return numbers
 
 
-def _integers(keys: pa.Array) -> list[Numbers]:
+def integers(keys: pa.Array) -> list[Numbers]:
     """The keys as one column of integers; keys that are no numbers as two, the halves of a hash. No key is null."""
     import numpy as np
     import pyarrow as pa

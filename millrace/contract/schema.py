@@ -33,8 +33,10 @@ Generated = Literal["", "event_time", "row_order", "row_id", "prediction_id"]
 R = TypeVar("R", bound=Rule)
 PREDICTION_ID = "prediction_id"
 """The column in which a label may name its decision."""
+SOURCE = "_source"
+"""The column with the landing key that a row came from."""
 ARRIVED = "_arrived"
-"""The column with the time when a label's object came, in UTC: of two labels with the same key the later one counts."""
+"""The column with the time when the object of a row or label came, in UTC: of labels with one key the later counts."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,7 @@
 """The one way rows leave a table and come into it: a `Change`, with its notes in the journal, once.
 
 replaced version   the rows of the earlier version leave, those of the later one come
-corrected label    rows leave and come back with another label
-withdrawal         rows leave, or come back with the label that they had before
+withdrawal         rows or labels leave
 compaction         small data files leave, one file with the same rows comes"""
 
 from __future__ import annotations
@@ -70,15 +69,6 @@ class Attempt:
             io=self._iceberg.io,
             catalog=self._iceberg.catalog,
         )
-
-    def add_text_columns(self, *names: str) -> None:
-        """Give the table these columns, if it lacks them."""
-        from pyiceberg.types import StringType
-
-        if missing := [name for name in names if name not in self.table.schema().column_names]:
-            with self._begun().update_schema() as update:
-                for name in missing:
-                    update.add_column(name, StringType())
 
     def apply(self, change: Change) -> JournalEntry:
         """The entry of the change's snapshot.

@@ -11,26 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import RowsByReason
+from millrace.contract.schema import SOURCE
+from millrace.datasets import notes
 from millrace.datasets.changes import Attempt, Change, Turn, change
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
-from millrace.datasets.notes import (
-    ALIAS,
-    DIGEST,
-    LABELLED_BEFORE,
-    ORIGIN,
-    QUARANTINED,
-    REASONS,
-    REPLACED,
-    REPLACED_ROWS,
-    SEQUENCER,
-    SUPERSEDED,
-    UNLABELLED,
-    WITHDRAWN_DROP,
-    WRITTEN_BY,
-    is_later,
-)
-from millrace.datasets.tables import SOURCE, Lake
+from millrace.datasets.tables import Lake
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,8 +99,9 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     journal = Journal.of(iceberg)
     if (own := find_own(journal, source)) is not None:
         return own
-    placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
-    summary = {DIGEST: source.digest, ORIGIN: source.uri, WRITTEN_BY: source.written_by, **placed, **drop.notes}
+    summary = {notes.DIGEST: source.digest, notes.ORIGIN: source.uri, notes.WRITTEN_BY: source.written_by}
+    summary |= {notes.SEQUENCER: source.sequencer} if source.sequencer else {}
+    summary |= drop.notes
     earlier = find_commit(journal, source.digest, written_by=source.written_by)
     # The same bytes came before, and the table says so already.
     if earlier is not None and (earlier.written_by == source.written_by or find_alias(journal, source)):
@@ -124,16 +111,16 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     # The table has a later version of this object: the versions came in another order.
     if (later := find_later(journal, source)) is not None:
         if not is_recorded(journal, source):
-            attempt.apply(Change(notes=summary | {SUPERSEDED: later}))
+            attempt.apply(Change(notes=summary | {notes.SUPERSEDED: later}))
         return _superseded(attempt.table, later)
     # This is the latest version of its object: an earlier one leaves, unless its rows are these very bytes. Rows of
     # these bytes may have been refused beside the version that leaves: then they are judged again.
     replaces_rows = has_earlier(journal, source) and (earlier is None or earlier.key != source.key)
-    instead = {REPLACED: source.key} if replaces_rows else {}
+    instead = {notes.REPLACED: source.key} if replaces_rows else {}
     is_there = earlier is not None and not (instead and _lacks_rows(earlier))
     new = NewRows(file=None, quarantined={}) if is_there else drop.write(iceberg)
     if earlier is not None and new.file is None:
-        said = attempt.apply(_replacing(Change(notes=summary | {ALIAS: earlier.uri} | instead)))
+        said = attempt.apply(_replacing(Change(notes=summary | {notes.ALIAS: earlier.uri} | instead)))
         return replace(_result(attempt.table, earlier, source), rows_replaced=said.rows_replaced)
     # A later version without a good row replaces nothing: the rows of the earlier version stay.
     instead = instead if new.file is not None else {}
@@ -146,9 +133,9 @@ def _replacing(drop: Change) -> Change:
     """The change of a drop, by which the rows of the object that it replaces leave."""
     from pyiceberg.expressions import EqualTo
 
-    if REPLACED not in drop.notes:
+    if notes.REPLACED not in drop.notes:
         return drop
-    return replace(drop, remove=EqualTo(term=SOURCE, value=drop.notes[REPLACED]), removed_as=REPLACED_ROWS)
+    return replace(drop, remove=EqualTo(term=SOURCE, value=drop.notes[notes.REPLACED]), removed_as=notes.REPLACED_ROWS)
 
 
 def _others_since(journal: Journal, digest: str) -> bool:
@@ -159,10 +146,10 @@ def _others_since(journal: Journal, digest: str) -> bool:
 
 def _counted(new: NewRows) -> dict[str, str]:
     """The numbers of these rows, as entries of a snapshot's summary."""
-    reasons = {REASONS: json.dumps(new.quarantined)} if new.quarantined else {}
-    counts = {UNLABELLED: new.unlabelled, LABELLED_BEFORE: new.labelled_before}
+    reasons = {notes.REASONS: json.dumps(new.quarantined)} if new.quarantined else {}
+    counts = {notes.UNLABELLED: new.unlabelled, notes.LABELLED_BEFORE: new.labelled_before}
     noted = {name: str(rows) for name, rows in counts.items() if rows}
-    return {QUARANTINED: str(sum(new.quarantined.values())), **reasons, **noted}
+    return {notes.QUARANTINED: str(sum(new.quarantined.values())), **reasons, **noted}
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
@@ -186,7 +173,7 @@ def find_commit(journal: Journal, digest: str, *, written_by: str = "") -> Journ
 def _has_left(journal: Journal, entry: JournalEntry) -> bool:
     """Whether the rows of this commit were replaced by a later version of the object, or withdrawn with their drop."""
     later = (each.notes for each in journal.about(entry.key) if each.place > entry.place)
-    return any(entry.key in (notes.get(REPLACED), notes.get(WITHDRAWN_DROP)) for notes in later)
+    return any(entry.key in (each.get(notes.REPLACED), each.get(notes.WITHDRAWN_DROP)) for each in later)
 
 
 def find_own(journal: Journal, source: Source) -> Commit | None:
@@ -199,7 +186,7 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
     found = next(mine, None)
     if found is None:
         return None
-    duplicate_of = found.notes.get(ALIAS)
+    duplicate_of = found.notes.get(notes.ALIAS)
     first = _source_of_bytes(journal, duplicate_of, source.digest) if duplicate_of else None
     return Commit(
         snapshot_id=first.snapshot_id if first else found.snapshot_id,
@@ -209,7 +196,7 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
         reasons=found.reasons,
         duplicate_of=duplicate_of,
         refused_before=first.rows_refused if first else 0,
-        superseded_by=found.notes.get(SUPERSEDED),
+        superseded_by=found.notes.get(notes.SUPERSEDED),
         rows_replaced=found.rows_replaced,
     )
 
@@ -231,7 +218,7 @@ def find_later(journal: Journal, source: Source) -> str | None:
     if not source.sequencer:
         return None
     taken = _versions(journal, source.key)
-    later = (entry.uri for entry in taken if is_later(entry.notes.get(SEQUENCER, ""), source.sequencer))
+    later = (entry.uri for entry in taken if notes.is_later(entry.notes.get(notes.SEQUENCER, ""), source.sequencer))
     return next(later, None)
 
 
@@ -242,12 +229,12 @@ def has_earlier(journal: Journal, source: Source) -> bool:
 
 def _versions(journal: Journal, key: str) -> list[JournalEntry]:
     """The commits of all versions of the object that the table has taken, without the superseded ones."""
-    return [entry for entry in journal.about(key) if entry.key == key and SUPERSEDED not in entry.notes]
+    return [entry for entry in journal.about(key) if entry.key == key and notes.SUPERSEDED not in entry.notes]
 
 
 def is_recorded(journal: Journal, source: Source) -> bool:
     """Whether an entry of the table already says that this version is superseded."""
-    return any(SUPERSEDED in entry.notes and entry.uri == source.uri for entry in journal.about(source.key))
+    return any(notes.SUPERSEDED in entry.notes and entry.uri == source.uri for entry in journal.about(source.key))
 
 
 def rows_in(iceberg: IcebergTable) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.datasets.labels import LabelColumns
 from millrace.datasets.names import with_names
 from millrace.datasets.read import read_snapshot, times
 from millrace.datasets.row_files import RowFiles, rows_at_once, slices
@@ -96,6 +97,7 @@ def read_rows(
         event_time=prediction.event_time,
         key=prediction.key,
         optional=[*later, *extra, *beside, *(name for name in names if name not in required)],
+        labels=LabelColumns.of(prediction, workload.name),
         files=files,
     )
     return ahead.fill(table, table)

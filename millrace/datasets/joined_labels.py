@@ -1,4 +1,4 @@
-"""Joins labels with the decisions that they are about, as training rows."""
+"""Makes training rows of the decisions that labels are about. Such a row has no label: that is joined at reading."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
-from millrace.contract.schema import ARRIVED, LINE, PREDICTION_ID, parsed_schema
+from millrace.contract.schema import ARRIVED, LINE, PREDICTION_ID, SOURCE, parsed_schema
 from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
 from millrace.datasets.commits import commit
-from millrace.datasets.corrections import current
-from millrace.datasets.journal import Journal
-from millrace.datasets.new_rows import Source, existing_keys
+from millrace.datasets.journal import Journal, JournalEntry
+from millrace.datasets.labelled_rows import join, parts, portion, portions
+from millrace.datasets.labels import LabelColumns, current
+from millrace.datasets.new_rows import Source, between, extremes
 from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN, WRITTEN_BY
-from millrace.datasets.relabelled_rows import correct_rows, restore_keys
-from millrace.datasets.tables import SOURCE, Lake
+from millrace.datasets.tables import Lake
+from millrace.datasets.withdrawal import matching, take_out
 from millrace.decisions import captured
 from millrace.decisions.scored import MOST_ROWS, rows_by_day
 from millrace.decisions.store import stored_days
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.expressions import BooleanExpression
     from pyiceberg.table import Table as IcebergTable
 
     from millrace.workload.declaration import Prediction
@@ -43,69 +46,74 @@ GENERATED_DAYS = 90
 class JoinedLabels:
     """What became of the labels that were not in the rows yet, as numbers of labels."""
 
-    rows: int
-    """The labels that are training rows now."""
-    unmatched: int
+    rows: int = 0
+    """The labels whose decisions are training rows now."""
+    unmatched: int = 0
     """The labels without a decision; the next call looks at them again."""
-    refused: int
+    refused: int = 0
     """The labels with a decision about a row that the contract refuses. Their rows never come in."""
-    corrected: int = 0
-    """The rows with a label that a later one has replaced."""
 
 
-def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str, corrects: bool = True) -> JoinedLabels:
-    """What became of the labels. Two commits are made: one replaces corrected labels, one appends rows with new labels.
+def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -> JoinedLabels:
+    """What became of the labels, by one commit for about each `PORTION_ROWS` of them.
 
-    A label whose decision is known becomes a row: the input of the decision with the label. `LabelledDecisions` finds
-    the decision. A line that is no decision is left out, so its label stays unmatched and is counted. `s3` is boto3's
-    client."""
-    import pyarrow as pa
-
+    A label whose decision is known brings a row: the input of the decision. `LabelledDecisions` finds the decision. A
+    line that is no decision is left out, so its label stays unmatched and is counted. `s3` is boto3's client."""
     labels = lake.find("labels")
     snapshot = labels.current_snapshot() if labels is not None else None
     if labels is None or snapshot is None:
-        return JoinedLabels(rows=0, unmatched=0, refused=0)
-    # Of corrected labels only the latest counts, both in the rows that are there and in those that come now.
-    known = current(_read(labels, prediction_spec), prediction_spec.key, prediction_spec.label_columns)
-    # A training that is held for a person corrects nothing: the next one finds the same corrections again.
-    corrected = correct_rows(lake, known, prediction_spec, run=run, snapshot_id=snapshot.snapshot_id) if corrects else 0
-    waiting = _waiting(lake, known, prediction_spec)
-    del known  # millions of labels take hundreds of megabytes
-    rows, unmatched, refused = 0, waiting.num_rows, 0
-    if waiting.num_rows:
-        with TemporaryDirectory() as folder:
-            matched = list(_join(lake, prediction_spec, waiting, s3, Path(folder)))
-        found = pa.concat_tables([parsed_schema(lake.contract.rows).empty_table(), *matched]).sort_by(LINE)
-        unmatched -= found.num_rows
-        del matched
-        verdict = validate(found, lake.contract.rows)
-        rows, refused = verdict.accepted.num_rows, len(verdict.refused)
-        if rows:
-            _commit(lake, verdict.accepted, waiting.column(SOURCE), str(snapshot.snapshot_id), run)
-    left = _leave(lake, prediction_spec, run)
-    return JoinedLabels(rows=rows - left, unmatched=unmatched, refused=refused, corrected=corrected)
+        return JoinedLabels()
+    of, source = portions(JournalEntry.of(snapshot).rows_total), (str(snapshot.snapshot_id), run)
+    joined = JoinedLabels()
+    for number in range(of):
+        waiting = _waiting(lake, labels, prediction_spec, number, of)
+        if waiting.num_rows:
+            joined = _join_waiting(lake, prediction_spec, waiting, s3, source, joined)
+    _leave(lake, prediction_spec, run)
+    return joined
 
 
-def _read(labels: IcebergTable, prediction_spec: Prediction) -> pa.Table:
-    """All labels, with the columns that are looked at."""
-    needed = (*prediction_spec.key, prediction_spec.event_time, PREDICTION_ID, *prediction_spec.label_columns)
-    there = labels.schema().column_names
-    columns = dict.fromkeys(name for name in (*needed, SOURCE, ARRIVED) if name in there)
-    return labels.scan(selected_fields=tuple(columns)).to_arrow()
-
-
-def _waiting(lake: Lake, labels: pa.Table, prediction_spec: Prediction) -> pa.Table:
-    """The labels with keys that are not in the rows yet, in the order of the table. `labels` has one for each key."""
+def _waiting(lake: Lake, labels: IcebergTable, prediction_spec: Prediction, number: int, of: int) -> pa.Table:
+    """The labels of a portion with keys that are not in the rows yet, in the order of the table; one for each key."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # A label with a key in the rows was joined before, or its row came with a label: an anti-join by the key.
-    for keys in existing_keys(lake, "rows", lake.find("rows"), labels):
-        if keys.columns == prediction_spec.key:
-            held = pc.is_in(key_of(labels, keys.columns), value_set=keys.values)
-            labels = labels.filter(pa.array(~np.asarray(held.to_numpy(zero_copy_only=False), dtype=bool)))
-    return labels
+    key, values = prediction_spec.key, prediction_spec.label_columns
+    names = [*key, prediction_spec.event_time, PREDICTION_ID, *values, SOURCE, ARRIVED]
+    there = [name for name in names if name in labels.schema().column_names]
+    found = current(portion(labels, there, key, number=number, of=of), key, values)
+    rows = lake.find("rows")
+    if rows is None or rows.current_snapshot() is None or not found.num_rows:
+        return found
+    # A label with a key in the rows was joined before, or belongs to a row of a drop: an anti-join by the key.
+    own, is_held = key_of(found, key), np.zeros(found.num_rows, dtype=bool)
+    for part in parts(rows, key, between(key[0], extremes(found, key[0]))):
+        is_held |= pc.is_in(own, value_set=key_of(part, key).cast(own.type)).to_numpy(zero_copy_only=False)
+    return found.filter(pa.array(~is_held))
+
+
+def _join_waiting(
+    lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, source: tuple[str, str], before: JoinedLabels
+) -> JoinedLabels:
+    """What became of these labels, added to what became of others before."""
+    import pyarrow as pa
+
+    with TemporaryDirectory() as folder:
+        matched = list(_join(lake, prediction_spec, waiting, s3, Path(folder)))
+    found = pa.concat_tables([parsed_schema(lake.contract.rows).empty_table(), *matched]).sort_by(LINE)
+    del matched
+    unmatched = waiting.num_rows - found.num_rows
+    # The contract judges the row with its label.
+    verdict = validate(found, lake.contract.rows)
+    if verdict.accepted.num_rows:
+        rows = verdict.accepted.drop_columns(list(prediction_spec.label_columns))
+        _commit(lake, rows, waiting.column(SOURCE), *source)
+    return JoinedLabels(
+        rows=before.rows + verdict.accepted.num_rows,
+        unmatched=before.unmatched + unmatched,
+        refused=before.refused + len(verdict.refused),
+    )
 
 
 def _days_before(days: Collection[date], stored: Iterable[date]) -> set[date]:
@@ -178,48 +186,36 @@ def _rows_of(lake: Lake, prediction_spec: Prediction, labels: pa.Table, part: pa
     return pa.Table.from_pylist(rows, schema=parsed_schema(lake.contract.rows))
 
 
-def _commit(lake: Lake, rows: pa.Table, sources: pa.ChunkedArray, labels_snapshot: str, run: str) -> None:
+def _commit(lake: Lake, rows: pa.Table, sources: pa.ChunkedArray, snapshot_id: str, run: str) -> None:
     """Append the rows to `rows`. Each has the landing key of its label as its source.
 
-    The snapshot's digest is the digest of the rows, so a repeated call adds none of them twice."""
-    content = hashlib.sha256()
+    Keys that the table holds by then are left out, so a repeated call adds no row twice."""
+    content = hashlib.sha256(snapshot_id.encode())
     for part in rows.drop_columns([LINE]).to_batches(max_chunksize=DIGEST_ROWS):
         content.update("".join(f"{raw_row(row)}\n" for row in part.to_pylist()).encode())
     named = rows.append_column(SOURCE, sources.take(rows.column(LINE).combine_chunks()))
     source = Source(
-        uri=f"{lake.names.table('labels')}@{labels_snapshot}",
-        key="",
-        digest=content.hexdigest(),
-        written_by=run,
+        uri=f"{lake.names.table('labels')}@{snapshot_id}", key="", digest=content.hexdigest(), written_by=run
     )
-    commit(lake, "rows", named, source, notes={LABELS_SNAPSHOT: labels_snapshot})
+    commit(lake, "rows", named, source, notes={LABELS_SNAPSHOT: snapshot_id})
 
 
-def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> int:
-    """The number of rows that left again, because their labels were withdrawn while this run joined them.
+def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> None:
+    """Take rows of decisions out again whose labels have left, also while this run joined them.
 
     A withdrawal takes labels out of `labels` first, and rows out of `rows` then. This function looks at `labels` when
     its rows are in `rows`. So one of the two sees the rows, whoever comes first."""
-    import pyarrow.compute as pc
+    labels = lake.find("labels")
+    if labels is not None and any(WITHDRAWN in entry.notes for entry in Journal.of(labels)):
+        take_out(lake, "rows", partial(_unlabelled, lake, prediction_spec), {WRITTEN_BY: run})
 
-    labels, rows = lake.find("labels"), lake.find("rows")
-    if labels is None or rows is None:
-        return 0
-    # The snapshot of the labels that this run has read, by its own entry; a retry of the run finds it there too.
-    own = (entry.notes for entry in Journal.of(rows) if entry.notes.get(WRITTEN_BY) == run)
-    read = next((int(notes[LABELS_SNAPSHOT]) for notes in own if LABELS_SNAPSHOT in notes), None)
-    before = labels.snapshot_by_id(read) if read is not None else None
-    if before is None or before == labels.current_snapshot():
-        return 0
-    later = (entry.notes for entry in Journal.of(labels) if entry.place > (before.sequence_number or 0))
-    if not any(WITHDRAWN in notes for notes in later):
-        return 0
-    # Some labels were withdrawn since: those with keys that were there then and are not there now.
-    then = labels.scan(selected_fields=prediction_spec.key, snapshot_id=before.snapshot_id).to_arrow()
-    now = labels.scan(selected_fields=prediction_spec.key).to_arrow()
-    gone = then.filter(
-        pc.invert(pc.is_in(key_of(then, prediction_spec.key), value_set=key_of(now, prediction_spec.key)))
-    )
-    if not gone.num_rows:
-        return 0
-    return restore_keys(lake, gone, prediction_spec, run=run).left
+
+def _unlabelled(lake: Lake, prediction_spec: Prediction, rows: IcebergTable) -> BooleanExpression:
+    """The filter for the rows that were made of decisions and have no label any more."""
+    import pyarrow as pa
+    from pyiceberg.expressions import StartsWith
+
+    columns = LabelColumns.of(prediction_spec, lake.names.workload)
+    late = parts(rows, columns.read, StartsWith(term=SOURCE, value=columns.late))
+    gone = pa.concat_tables(part.filter(pa.array(~join(lake, columns, part).counts)) for part in late)
+    return matching(gone, columns.key)

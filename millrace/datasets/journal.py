@@ -22,23 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from millrace.aws.objects import key_of_version
 from millrace.contract.reasons import Reason, RowsByReason
-from millrace.datasets.notes import (
-    ALIAS,
-    COMPACTED,
-    DIGEST,
-    LABELLED_BEFORE,
-    LABELS,
-    ORIGIN,
-    QUARANTINED,
-    REASONS,
-    REPLACED,
-    REPLACED_ROWS,
-    SUPERSEDED,
-    UNLABELLED,
-    UNPARSABLE,
-    WITHDRAWN_DROP,
-    WRITTEN_BY,
-)
+from millrace.datasets import notes
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
@@ -104,16 +88,16 @@ class JournalEntry:
 
     @property
     def digest(self) -> str | None:
-        return self.notes.get(DIGEST)
+        return self.notes.get(notes.DIGEST)
 
     @property
     def written_by(self) -> str:
-        return self.notes.get(WRITTEN_BY, "")
+        return self.notes.get(notes.WRITTEN_BY, "")
 
     @property
     def uri(self) -> str:
         """The object and its version that the rows came from; empty for a snapshot that no object made."""
-        return self.notes.get(ORIGIN, "")
+        return self.notes.get(notes.ORIGIN, "")
 
     @property
     def key(self) -> str:
@@ -123,7 +107,7 @@ class JournalEntry:
     @property
     def rows_added(self) -> int:
         """The number of rows that came; 0 for a snapshot that only wrote data files anew."""
-        return 0 if COMPACTED in self.notes else int(self.notes.get(ADDED) or 0)
+        return 0 if notes.COMPACTED in self.notes else int(self.notes.get(ADDED) or 0)
 
     @property
     def rows_total(self) -> int:
@@ -131,47 +115,47 @@ class JournalEntry:
 
     @property
     def rows_quarantined(self) -> int:
-        return int(self.notes.get(QUARANTINED) or 0)
+        return int(self.notes.get(notes.QUARANTINED) or 0)
 
     @property
     def rows_labelled(self) -> int:
         """How many of the rows that came have their label."""
-        return self.rows_added - int(self.notes.get(UNLABELLED) or 0)
+        return self.rows_added - int(self.notes.get(notes.UNLABELLED) or 0)
 
     @property
     def labelled_before(self) -> int:
         """How many of the labels that came are of keys that had one already, so that they are no new labels."""
-        return int(self.notes.get(LABELLED_BEFORE) or 0)
+        return int(self.notes.get(notes.LABELLED_BEFORE) or 0)
 
     @property
     def unanswered(self) -> int:
         """How many of the labels that came were of no known decision, by the note of their batch."""
-        return int(json.loads(self.notes.get(LABELS) or "{}").get("unanswered", 0))
+        return int(json.loads(self.notes.get(notes.LABELS) or "{}").get("unanswered", 0))
 
     @property
     def rows_replaced(self) -> int:
         """How many rows of an earlier version of the object left for these."""
-        return int(self.notes.get(REPLACED_ROWS) or 0)
+        return int(self.notes.get(notes.REPLACED_ROWS) or 0)
 
     @property
     def rows_refused(self) -> int:
         """All refused rows: the quarantined ones, and the rows that could not be parsed."""
-        return self.rows_quarantined + int(self.notes.get(UNPARSABLE) or 0)
+        return self.rows_quarantined + int(self.notes.get(notes.UNPARSABLE) or 0)
 
     @property
     def reasons(self) -> RowsByReason:
         """The quarantined rows, by reason."""
-        return {Reason(name): rows for name, rows in json.loads(self.notes.get(REASONS) or "{}").items()}
+        return {Reason(name): rows for name, rows in json.loads(self.notes.get(notes.REASONS) or "{}").items()}
 
     @property
     def is_first(self) -> bool:
         """Whether the bytes were new, and not of an earlier version than the table's."""
-        return ALIAS not in self.notes and SUPERSEDED not in self.notes
+        return notes.ALIAS not in self.notes and notes.SUPERSEDED not in self.notes
 
     @property
     def concerns(self) -> frozenset[str]:
         """The landing keys that the entry is about: its own, one whose rows it replaced, one that was withdrawn."""
-        named = self.key, self.notes.get(REPLACED, ""), self.notes.get(WITHDRAWN_DROP, "")
+        named = self.key, self.notes.get(notes.REPLACED, ""), self.notes.get(notes.WITHDRAWN_DROP, "")
         return frozenset(filter(None, named))
 
 
@@ -217,9 +201,9 @@ class Expired:
         return JournalEntry.parse(json.loads(self._lines[begin:end]))
 
 
-_DIGEST = re.compile(f'"{re.escape(DIGEST)}":"([^"]*)'.encode())
+_DIGEST = re.compile(f'"{re.escape(notes.DIGEST)}":"([^"]*)'.encode())
 _KEY = re.compile(
-    rf'"(?:{re.escape(ORIGIN)}":"s3://[^/"]*/((?:[^"\\]|\\.)*)|(?:{re.escape(REPLACED)}|{re.escape(WITHDRAWN_DROP)})":'
+    rf'"(?:{re.escape(notes.ORIGIN)}":"s3://[^/"]*/((?:[^"\\]|\\.)*)|(?:{re.escape(notes.REPLACED)}|{re.escape(notes.WITHDRAWN_DROP)})":'
     r'"((?:[^"\\]|\\.)*))'.encode()
 )
 """Finds the landing keys of a line: the part of an object's URI behind the bucket (group 1), or a replaced or withdrawn

@@ -8,6 +8,7 @@ A scan decodes the entries of all manifests, for every drop. Their bounds never 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.types import NestedField
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEPT_FILES = 2**20
 """The data files whose bounds a process keeps, 16 bytes each: 16 MiB."""
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -40,6 +42,26 @@ def may_hold(iceberg: IcebergTable, column: str, low: Any, high: Any) -> bool:
         if bool(np.any((lows <= last) & (highs >= first))):
             return True
     return False
+
+
+def newest(table: IcebergTable, column: str) -> datetime | None:
+    """The newest time in the column by its bounds, in UTC; a time without a zone is taken for UTC. No row is read.
+
+    None if no row has a time, or if the table has no such column of times."""
+    from pyiceberg.conversions import from_bytes
+    from pyiceberg.types import TimestampType, TimestamptzType
+
+    if column not in table.schema().column_names:
+        return None
+    field = table.schema().find_field(column)
+    if not isinstance(field.field_type, TimestampType | TimestamptzType):
+        return None
+    # The upper bound of each data file, as bytes; of a time it is a number of microseconds since 1970.
+    bounds = (
+        task.file.upper_bounds.get(field.field_id) for task in table.scan().plan_files() if task.file.upper_bounds
+    )
+    found = [int(from_bytes(field.field_type, bound)) for bound in bounds if bound]
+    return EPOCH + timedelta(microseconds=max(found)) if found else None
 
 
 def _key(iceberg: IcebergTable, manifest: ManifestFile, field: NestedField) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Writes what is known of each key after a commit: its newest rows, read from the table as it is now.
+"""Writes what is known of each key after a commit: its newest rows with the labels that count, as they are now.
 
     snapshot of the mark   files a, b
     next snapshot          files a, b, c    rows of c came
@@ -12,7 +12,7 @@ looks at each snapshot since then, so it also finds the keys that a dead one has
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import as_json
+from millrace.datasets.labelled_rows import join
+from millrace.datasets.labels import LabelColumns
 from millrace.datasets.tables import Lake
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import entity_times
@@ -52,6 +54,8 @@ class KnownRows:
         self._lake, self._stored = lake, StoredKeys(client, lake.names)
         declared = encoders.declare(workload.prediction.features, lake.contract.table("scoring"))
         self._keyed = KeyedColumns.of(workload, encoders.histories(declared))
+        self._labels = LabelColumns.of(workload.prediction, lake.names.workload)
+        self._knows_labels = self._keyed is not None and bool({*self._keyed.columns} & {*self._labels.values})
 
     def refresh(self) -> int:
         """The number of keys that are written: all whose rows have changed since the last call.
@@ -65,7 +69,7 @@ class KnownRows:
             mark = None
         if mark and mark.place >= version.place:
             return 0
-        change = changed(iceberg, mark.snapshot_id, self._keyed) if mark else None
+        change = self._changed(iceberg, mark, self._keyed) if mark else None
         written = self._write(iceberg, version, change, self._keyed)
         # A mark that is further is of another writer. If that has read all keys, it did not see which ones this call
         # was about to write: they are read once more, as they are now.
@@ -79,11 +83,32 @@ class KnownRows:
         snapshot = iceberg.current_snapshot() if iceberg else None
         if iceberg is None or snapshot is None or not {*keyed.names} <= {*iceberg.schema().column_names}:
             return None
+        labels = self._lake.find("labels") if self._knows_labels else None
+        learnt = labels.current_snapshot() if labels else None
         return iceberg, RowsVersion(
             declared=keyed.digest,
             origin=str(iceberg.metadata.table_uuid),
-            place=snapshot.sequence_number or 0,
+            place=(snapshot.sequence_number or 0) + ((learnt.sequence_number or 0) if learnt else 0),
             snapshot_id=snapshot.snapshot_id,
+            labels_id=learnt.snapshot_id if learnt else 0,
+        )
+
+    def _changed(self, iceberg: IcebergTable, mark: RowsVersion, keyed: KeyedColumns) -> Changed | None:
+        """What has changed since the mark, in the rows and in their labels."""
+        import pyarrow as pa
+
+        labels = self._lake.find("labels") if self._knows_labels else None
+        found = changed(iceberg, mark.snapshot_id, keyed, keyed.names)
+        if labels is None or labels.current_snapshot() is None or found is None:
+            return found
+        told = changed(labels, mark.labels_id, keyed, (*self._labels.key, keyed.event_time, *self._labels.values))
+        if told is None:
+            return None
+        # A label has the time of its row if that is a part of the key.
+        is_dated = keyed.event_time in self._labels.key
+        rows = pa.concat_tables([found.rows, told.rows.cast(found.rows.schema)])
+        return Changed(
+            rows=rows, has_gone=found.has_gone or told.has_gone or (not is_dated and bool(told.rows.num_rows))
         )
 
     def _write(self, iceberg: IcebergTable, version: RowsVersion, change: Changed | None, keyed: KeyedColumns) -> int:
@@ -93,7 +118,11 @@ class KnownRows:
         def put(one: tuple[str, Cells]) -> bool:
             return self._stored.put(*one, version, now=now)
 
-        known = by_key(newest(_parts(iceberg, keyed, change), keyed), keyed)
+        names = tuple(dict.fromkeys((*keyed.names, *(self._labels.read if self._knows_labels else ()))))
+        rows = newest(_parts(iceberg, keyed, change, names), keyed)
+        if rows is not None and self._knows_labels:
+            rows = join(self._lake, self._labels, rows).joined()
+        known = by_key(rows, keyed)
         with ThreadPoolExecutor(WRITERS) as threads:
             # Some keys at a time: the cells of all keys together might not fit into memory.
             while some := list(islice(known, KEYS_AT_ONCE)):
@@ -133,8 +162,8 @@ class Changed:
         return max(FIRST_US, int(newest_K.min()) - keyed.hours_us)
 
 
-def changed(iceberg: IcebergTable, before: int, keyed: KeyedColumns) -> Changed | None:
-    """What has changed since the snapshot with the id `before`, in any snapshot.
+def changed(iceberg: IcebergTable, before: int, keyed: KeyedColumns, names: Sequence[str]) -> Changed | None:
+    """What has changed in these columns since the snapshot with the id `before`, in any snapshot.
 
     None if one of them has expired, or if more than AT_ONCE rows may have changed: then every key counts as changed."""
     import numpy as np
@@ -144,7 +173,7 @@ def changed(iceberg: IcebergTable, before: int, keyed: KeyedColumns) -> Changed 
     if files is None or sum(file.record_count for _, _, file in files) > AT_ONCE:
         return None
     place, has_gone = list(dict.fromkeys((*keyed.entity, keyed.event_time))), any(sign < 0 for _, sign, _ in files)
-    names = keyed.names if has_gone else place
+    names = list(dict.fromkeys(names)) if has_gone else place
     parts = [_rows_of(iceberg, [], names)]
     for step, sign, file in files:
         part = _rows_of(iceberg, [file], names)
@@ -203,8 +232,10 @@ def _within(rows: pa.Table, keyed: KeyedColumns) -> pa.Table:
     return rows.take(order[kept_N]).combine_chunks()
 
 
-def _parts(iceberg: IcebergTable, keyed: KeyedColumns, change: Changed | None) -> Iterator[pa.Table]:
-    """The table's rows of the keys that have changed, from as far back as they may be known; in parts."""
+def _parts(
+    iceberg: IcebergTable, keyed: KeyedColumns, change: Changed | None, names: tuple[str, ...]
+) -> Iterator[pa.Table]:
+    """These columns of the rows of the keys that have changed, from as far back as they may be known; in parts."""
     import numpy as np
     import pyarrow as pa
     from pyiceberg.expressions import AlwaysTrue, BooleanExpression, GreaterThanOrEqual
@@ -215,7 +246,7 @@ def _parts(iceberg: IcebergTable, keyed: KeyedColumns, change: Changed | None) -
     if change and not change.has_gone:
         time = pa.scalar(change.since_us(keyed), change.rows.schema.field(keyed.event_time).type).as_py()
         which = GreaterThanOrEqual(term=keyed.event_time, value=time.isoformat())
-    for batch in iceberg.scan(row_filter=which, selected_fields=keyed.names).to_arrow_batch_reader():
+    for batch in iceberg.scan(row_filter=which, selected_fields=names).to_arrow_batch_reader():
         part = pa.Table.from_batches([batch])
         if change:
             here, wanted = entity_times([part, change.rows], entity=keyed.entity, event_time=keyed.event_time)

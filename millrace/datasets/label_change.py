@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from millrace.contract.kinds import FLOATS
-from millrace.contract.schema import ARRIVED
-from millrace.datasets.corrections import current
+from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets.journal import JournalEntry
+from millrace.datasets.labelled_rows import join, portion, portions
+from millrace.datasets.labels import LabelColumns, current, differs, places
 from millrace.datasets.new_rows import extremes, rows_within
-from millrace.datasets.relabelled_rows import current_labels, differs, places, rows_to_correct
-from millrace.datasets.tables import SOURCE, Lake
+from millrace.datasets.tables import Lake
+from millrace.datasets.versions import Pin, pins
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
     from pyiceberg.table import Table as IcebergTable
-    from pyiceberg.table.snapshots import Snapshot
 
     from millrace.workload.declaration import Prediction
 
@@ -52,69 +52,77 @@ class LabelChange:
 
 
 def label_change(lake: Lake, prediction_spec: Prediction, *, trained_by: str, pinned_by: str = "") -> LabelChange:
-    """The labels that a training would have now, corrections that wait included, beside those of the run `trained_by`.
+    """The labels that a training would have now, beside those of the run `trained_by`.
 
-    Without such a run they are compared with the labels in the table. If the run `pinned_by` is given, its labels count
-    in place of those of now. By the triangle inequality the difference of the labels bounds how far an error can have
-    moved, so no model is needed."""
-    import pyarrow as pa
-
-    rows = lake.find("rows")
-    newest = rows.current_snapshot() if rows is not None else None
-    if rows is None or newest is None:
+    Without such a run they are compared with those of the newest version, or with the rows' own. If the run `pinned_by`
+    is given, its labels count in place of those of now. By the triangle inequality the difference of the labels bounds
+    how far an error can have moved, so no model is needed."""
+    rows, now = lake.find("rows"), Pin.of_now(lake)
+    if rows is None or now is None:
         return LabelChange()
-    here = _pinned(rows, pinned_by)
-    waiting = None if here else _waiting(lake, rows, prediction_spec)
-    here = here or newest
-    before = _pinned(rows, trained_by) or here
-    if before == here and waiting is None:
-        return LabelChange(labelled=JournalEntry.of(here).rows_total)
-    columns = (*prediction_spec.key, *prediction_spec.label_columns)
-    then, now = (
-        rows.scan(selected_fields=columns, snapshot_id=each.snapshot_id).to_arrow().select(columns)
-        for each in (before, here)
+    here = Pin.of(rows.metadata, pinned_by) or now
+    before = Pin.of(rows.metadata, trained_by) or _newest(rows, here, but=pinned_by)
+    snapshot = rows.snapshot_by_id(here.rows)
+    count = JournalEntry.of(snapshot).rows_total if snapshot is not None else 0
+    if before == here:
+        return LabelChange(labelled=count)
+    # A key falls to the same portion of both snapshots.
+    of = portions(count)
+    labels = (
+        [_labels_at(lake, rows, pin, prediction_spec, number, of) for pin in (before, here)] for number in range(of)
     )
-    if waiting is not None:
-        stays = places(now, waiting, prediction_spec.key) < 0
-        now = pa.concat_tables([now.filter(pa.array(stays)), waiting.select(columns).cast(now.schema)])
-    return compare(lake, prediction_spec, then, now)
+    return compare(lake, prediction_spec, labels)
 
 
-def _waiting(lake: Lake, rows: IcebergTable, prediction_spec: Prediction) -> pa.Table | None:
-    """The rows that the next training corrects; None if there are none."""
-    labels = current_labels(lake, prediction_spec)
-    if labels is None or not labels.num_rows:
-        return None
-    waiting = rows_to_correct(lake, rows, labels, prediction_spec)
-    return waiting if waiting.num_rows else None
+def _newest(rows: IcebergTable, here: Pin, *, but: str) -> Pin:
+    """The newest version, but not that one; without any, the rows of `here` with their own labels."""
+    others = [pin for tag, pin in pins(rows.metadata).items() if tag != but]
+    return others[-1] if others else Pin(rows=here.rows, labels=None)
 
 
-def compare(lake: Lake, prediction_spec: Prediction, then: pa.Table, now: pa.Table) -> LabelChange:
-    """The change of the labels of rows with the same key. A row without a label then has none that could change."""
+def _labels_at(lake: Lake, rows: IcebergTable, pin: Pin, prediction_spec: Prediction, number: int, of: int) -> pa.Table:
+    """The keys of a portion of the rows with the labels that counted by the pin."""
+    columns = LabelColumns.of(prediction_spec, lake.names.workload)
+    found = portion(rows, columns.read, columns.key, number=number, of=of, snapshot=pin.rows)
+    if pin.labels is not None:
+        found = join(lake, columns, found, labels_snapshot=pin.labels).joined()
+    return found.select((*columns.key, *columns.values))
+
+
+def compare(lake: Lake, prediction_spec: Prediction, labels: Iterable[Sequence[pa.Table]]) -> LabelChange:
+    """The change of the labels of rows with the same key, in portions of two tables each: then and now.
+
+    A row without a label then has none that could change."""
     import numpy as np
     import pyarrow as pa
 
     key, values = prediction_spec.key, prediction_spec.label_columns
-    at = places(now, then, key)
-    held = np.flatnonzero(at >= 0)
-    new, old = now.take(pa.array(held)), then.take(pa.array(at[held]))
-    labelled = np.logical_and.reduce([old.column(name).is_valid().to_numpy(zero_copy_only=False) for name in values])
-    corrected = differs(new, old, values) & labelled
-    share = float(corrected.sum() / max(1, labelled.sum()))
-    change = LabelChange(labelled=int(labelled.sum()), corrected=int(corrected.sum()), moved=share)
     name, *_ = values  # several labels are booleans
-    if lake.contract.rows.column(name).kind not in FLOATS:
-        return change
-    was, has = (part.column(name).to_numpy(zero_copy_only=False) for part in (old, new))
-    distance = _distance(was[labelled], has[labelled])
-    lost = np.flatnonzero(corrected & ~(np.isfinite(was) & np.isfinite(has)))
-    first = [{**new.select(key).slice(at, 1).to_pylist()[0], name: has[at], "before": was[at]} for at in lost[:1]]
-    return replace(
-        change,
-        moved=None if distance is None else max(share, distance),
-        unmeasured=len(lost),
-        first_unmeasured=", ".join(f"{column} {cell}" for cells in first for column, cell in cells.items()),
-    )
+    is_number = lake.contract.rows.column(name).kind in FLOATS
+    found, was, has = LabelChange(), list["Numbers"](), list["Numbers"]()
+    for then, now in labels:
+        at = places(now, then, key)
+        held = np.flatnonzero(at >= 0)
+        new, old = now.take(pa.array(held)), then.take(pa.array(at[held]))
+        whole = [old.column(name).is_valid().to_numpy(zero_copy_only=False) for name in values]
+        labelled = np.logical_and.reduce(whole)
+        corrected = differs(new, old, values) & labelled
+        both = (found.labelled + int(labelled.sum()), found.corrected + int(corrected.sum()))
+        found = replace(found, labelled=both[0], corrected=both[1])
+        if not is_number:
+            continue
+        before, after = (part.column(name).to_numpy(zero_copy_only=False) for part in (old, new))
+        lost = np.flatnonzero(corrected & ~(np.isfinite(before) & np.isfinite(after)))
+        if len(lost) and not found.unmeasured:
+            cells = new.select(key).slice(lost[0], 1).to_pylist()[0] | {name: after[lost[0]], "before": before[lost[0]]}
+            found = replace(found, first_unmeasured=", ".join(f"{column} {cell}" for column, cell in cells.items()))
+        found = replace(found, unmeasured=found.unmeasured + len(lost))
+        was.append(before[labelled])
+        has.append(after[labelled])
+    if not was:
+        return replace(found, moved=found.share)
+    distance = _distance(np.concatenate(was), np.concatenate(has))
+    return replace(found, moved=None if distance is None else max(found.share, distance))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +186,3 @@ def _distance(was: Numbers, has: Numbers) -> float | None:
     spread = float(np.abs(was[before] - was[before].mean()).sum()) if np.ptp(was[before]) else 0.0
     moved = distance / spread if spread else math.inf
     return moved if math.isfinite(moved) else None
-
-
-def _pinned(iceberg: IcebergTable, run: str) -> Snapshot | None:
-    """The snapshot that the run was trained on: its tag has the name of the run."""
-    return iceberg.snapshot_by_name(run) if run and run in iceberg.refs() else None

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from millrace.contract.schema import ARRIVED, PREDICTION_ID
-from millrace.datasets.corrections import current
-from millrace.datasets.tables import SOURCE
+from millrace.contract.schema import ARRIVED, PREDICTION_ID, SOURCE
+from millrace.datasets.labels import current
 from millrace.decisions.review import doubted_labels
 from millrace.timestamps import format_utc
 
@@ -44,17 +43,8 @@ def labels_between(lake: Lake, prediction_spec: Prediction, start: datetime, end
 
 def count_labels_since(lake: Lake, prediction_spec: Prediction, start: datetime) -> int:
     """How many rows with an event time from `start` on have a label: a late one, or one that they came with."""
-    import pyarrow.compute as pc
-
-    count = 0
-    for name in ("labels", "rows"):
-        found = _labels_of(lake, name, prediction_spec, start, None, also=(SOURCE,))
-        if found is not None and name == "rows" and not prediction_spec.horizon_hours:
-            # A row that was made of a late label names its drop: that label is counted already.
-            late = pc.starts_with(found[SOURCE], f"{lake.names.workload}/labels/")
-            found = found.filter(pc.invert(pc.fill_null(late, fill_value=False)))
-        count += found.num_rows if found is not None else 0
-    return count
+    found = (_labels_of(lake, name, prediction_spec, start) for name in ("labels", "rows"))
+    return sum(one.num_rows for one in found if one is not None)
 
 
 def _labels_of(
@@ -62,11 +52,9 @@ def _labels_of(
     name: str,
     prediction_spec: Prediction,
     start: datetime,
-    end: datetime | None,
-    *,
-    also: tuple[str, ...] = (),
+    end: datetime | None = None,
 ) -> pa.Table | None:
-    """The labels in the table `name`, with the columns `also`. Without `end` all from `start` on."""
+    """The labels in the table `name`. Without `end` all from `start` on."""
     import pyarrow.compute as pc
 
     table = lake.find(name)
@@ -81,8 +69,9 @@ def _labels_of(
     is_generated = lake.contract.labels.column(prediction_spec.event_time).is_generated
     until = None if is_generated or end is None else end + farthest
     inside = _inside(table.schema(), prediction_spec.event_time, start + nearest, until)
-    selected = tuple(column for column in [*wanted, *also, ARRIVED] if column in there)
-    needed = (*selected, SOURCE) if SOURCE in there and SOURCE not in selected else selected
+    beside = (ARRIVED, SOURCE) if name == "labels" else ()
+    selected = tuple(column for column in [*wanted, *beside[:1]] if column in there)
+    needed = tuple(column for column in [*wanted, *beside] if column in there)
     rows = table.scan(row_filter=inside, selected_fields=needed).to_arrow()
     # The table of labels keeps corrected labels as further rows: the latest of each key counts. Rows have no label yet
     # where all label columns are empty.

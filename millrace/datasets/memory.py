@@ -13,14 +13,16 @@ for each row, which are somewhat more than the estimate:
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.datasets.read import FIELD_ID, read_columns
-from millrace.errors import SnapshotError
+from millrace.datasets.read import FIELD_ID, PinnedFiles, read_columns
+from millrace.datasets.row_files import RowFiles
+from millrace.errors import SnapshotError, TrainingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,6 +91,36 @@ def check_memory(needed: RowMemory, *, memory: int | None = None) -> None:
     raise SnapshotError(f"{expected}, {came}, {row}; {advice}")
 
 
+def row_files(needed: RowMemory, folder: Path, *, processes: int, memory: int | None = None) -> RowFiles | None:
+    """None if the rows fit into memory, else files on the volume of `folder`.
+
+    Each of the machine's `processes` reads all rows. `memory` is in bytes; None means what the machine has. Raises
+    TrainingError if neither the memory nor the volume has room."""
+    memory = machine_memory() if memory is None else memory
+    if needed.bytes * processes <= memory:
+        return None
+    # In files the cells lie on the volume; keys, times, labels and places stay in memory.
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    kept, written = needed.kept_bytes * processes, needed.file_bytes * processes
+    came = f"{needed.rows:,} rows that take {_gb(needed.bytes * processes)} of memory"
+    if kept > memory or written > free:
+        fits = f"rows that fit into this machine's memory of {_gb(memory)}"
+        else_fits = (
+            f"whose keys, times and labels do with {_gb(kept)} and whose files of {_gb(written)} its volume holds"
+        )
+        each = f" in each of {processes} processes" if processes > 1 else ""
+        row = f"{needed.bytes / needed.rows:,.0f} bytes a row{each}, with {_gb(free)} free on the volume"
+        advice = "choose an instance with more memory or disk, fewer features or a shorter history"
+        raise TrainingError(f"expected {fits}, or {else_fits}, got {came} at least, {row}; {advice}")
+    print(f"{came} are mapped from files of {_gb(written)}: the machine has {_gb(memory)} of memory", flush=True)
+    return RowFiles(folder=folder)
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"
+
+
 def row_memory(
     folder: Path,
     schema: Path,
@@ -108,10 +140,13 @@ def row_memory(
     histories = tuple(spec for spec in signature if spec.kind == "history")
     rows, needed, kept, written = 0, 0, 0, 0
     # Four sums over the files: rows, bytes in memory, bytes in memory beside files, bytes in files.
-    for path in folder.rglob("*.parquet"):
+    pinned = PinnedFiles.find(folder, schema)
+    for path in pinned.rows:
         with pq.ParquetFile(path) as file:
             own = _own_names(file, names, {*columns, *labels})
-            count, known = file.metadata.num_rows, file.metadata.num_rows - _missing(file, own, labels)
+            count = file.metadata.num_rows
+            # A row without a label may get one that is pinned beside it.
+            known = count if pinned.labels else count - _missing(file, own, labels)
             sizes = {known_as: _column_bytes(file, name) for name, known_as in own.items()}
         whole, tensors = sum(sizes.values()) + count * _tensor_bytes(histories), known * _tensor_bytes(signature)
         rows += count

@@ -1,4 +1,4 @@
-"""Reads the rows of a pinned dataset version from its Parquet files.
+"""Reads the rows of a pinned dataset version from its Parquet files, and joins the labels that count by its pin.
 
 Columns are found by Iceberg's field ids, not by names: a column that was renamed has another name in the older files.
 """
@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
+from millrace.contract.schema import ARRIVED, SOURCE
+from millrace.datasets.labels import LabelColumns, RowLabels
 from millrace.datasets.row_files import RowFiles, rows_at_once
 from millrace.errors import SnapshotError
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+LABELS_AT_ONCE = 2**19
+"""The labels that are in memory at a time: rows are looked up once for each such part."""
 FIELD_ID = b"PARQUET:field_id"
 """The key under which Arrow has a column's field id in its metadata."""
 
@@ -31,9 +35,33 @@ class SchemaColumn:
     name: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PinnedFiles:
+    """The files of a version: those of its rows, and those of the labels that were there when it was pinned."""
+
+    rows: tuple[Path, ...]
+    labels: tuple[Path, ...]
+    label_columns: tuple[SchemaColumn, ...]
+
+    @classmethod
+    def find(cls, folder: Path, schema: Path) -> Self:
+        """All Parquet files below `folder`. The document `labels.json` beside `schema` says which ones have labels."""
+        document = schema.with_name("labels.json")
+        found = json.loads(document.read_bytes()) if document.exists() else {"files": [], "schema": None}
+        paths, named = sorted(path for path in folder.rglob("*.parquet") if path.is_file()), {*found["files"]}
+        return cls(
+            rows=tuple(path for path in paths if path.name not in named),
+            labels=tuple(path for path in paths if path.name in named),
+            label_columns=_columns(found["schema"]) if found["schema"] else (),
+        )
+
+
 def read_columns(schema: Path) -> tuple[SchemaColumn, ...]:
     """The columns of the Iceberg schema in `schema` (JSON, as Iceberg's specification writes it)."""
-    document = json.loads(schema.read_bytes())
+    return _columns(json.loads(schema.read_bytes()))
+
+
+def _columns(document: Mapping[str, Any]) -> tuple[SchemaColumn, ...]:
     return tuple(SchemaColumn(field_id=field["id"], name=field["name"]) for field in document["fields"])
 
 
@@ -45,57 +73,76 @@ def read_snapshot(
     event_time: str,
     key: Sequence[str],
     optional: Sequence[str] = (),
+    labels: LabelColumns | None = None,
     files: RowFiles | None = None,
 ) -> pa.Table:
     """The rows of all Parquet files below `folder`, with `columns`, key and event time, in the order of event time.
 
-    With `files` the cells lie in a file: in memory are keys and times, and a piece of the other cells at a time. An
-    `optional` column may be null; it is null in the rows of files that are older than the column.
+    With `labels`, these columns have the label that counts by the pinned labels, a part of which is in memory at a
+    time. With `files` the cells lie in a file: in memory are keys, times and labels, and a piece of the other cells at
+    a time. An `optional` column may be null; it is null in the rows of files that are older than the column.
 
     Raises SnapshotError if there is no file or no row, if a column is not in the schema, if a column that is not
     `optional` is null in some row, or if two rows have the same key."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     known = {column.name: column for column in read_columns(schema)}
     wanted = tuple(dict.fromkeys([*columns, *key, event_time]))
     if unknown := [name for name in wanted if name not in known]:
         raise SnapshotError(f"expected columns of {schema.name}, got {', '.join(unknown)}")
-    paths = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
-    if not paths:
+    found = PinnedFiles.find(folder, schema)
+    if not found.rows:
         raise SnapshotError(f"expected Parquet files below {folder}, found none")
-    asked = [known[name] for name in wanted]
+    joins = labels is not None and bool(found.label_columns)
+    asked = [known[name] for name in (*wanted, *((SOURCE, ARRIVED) if joins else ()))]
+    optional = (*optional, SOURCE, ARRIVED)
     if files is not None:
-        return _in_files(paths, asked, optional, key=key, order=_order(event_time, key), files=files)
-    # Sorted by the key first, so that equal keys are neighbours, whatever file they came from.
-    parts = [_read_part(path, asked, optional) for path in paths]
-    table = pa.concat_tables(parts, promote_options="permissive").sort_by([(name, "ascending") for name in key])
+        table = _in_files(found.rows, asked, optional, files=files)
+    else:
+        parts = [_read_part(path, asked, optional) for path in found.rows]
+        table = pa.concat_tables(parts, promote_options="permissive")
+    if labels is not None and joins:
+        table = _labelled(table, labels, found).select(wanted)
     _refuse_nulls(table, optional)
-    _refuse_duplicates(table, key)
-    return table.sort_by(_order(event_time, key)).combine_chunks()
+    order = _order(event_time, key)
+    few = table.select(list(dict.fromkeys(name for name, _ in order)))
+    # Sorted by the key, so that equal keys are neighbours, whatever file they came from.
+    _refuse_duplicates(few.sort_by([(name, "ascending") for name in key]), key)
+    if files is not None:
+        return files.in_order(table, pc.sort_indices(few, order).to_numpy().astype("int64"))
+    return table.sort_by(order).combine_chunks()
+
+
+def _labelled(table: pa.Table, columns: LabelColumns, files: PinnedFiles) -> pa.Table:
+    """The rows with the labels that count by the pinned ones."""
+    import pyarrow as pa
+
+    labels = RowLabels(table.select(columns.read), columns)
+    known = {column.name: column for column in files.label_columns}
+    asked = [known[name] for name in columns.read]
+    for path in files.labels:
+        for part in _read_pieces(path, asked, (*columns.values, ARRIVED), LABELS_AT_ONCE):
+            labels.add(part)
+    joined = labels.joined()
+    for name in columns.values:
+        table = table.set_column(table.schema.get_field_index(name), name, joined.column(name))
+    # A row that was made of a decision is none without its label.
+    stays = ~labels.is_late | labels.counts
+    return table if stays.all() else table.filter(pa.array(stays))
 
 
 def _in_files(
-    paths: Sequence[Path],
-    columns: Sequence[SchemaColumn],
-    optional: Sequence[str],
-    *,
-    key: Sequence[str],
-    order: Sequence[tuple[str, str]],
-    files: RowFiles,
+    paths: Sequence[Path], columns: Sequence[SchemaColumn], optional: Sequence[str], *, files: RowFiles
 ) -> pa.Table:
-    """As `read_snapshot`, with the rows in files: first in the order in which they are read, then by event time."""
+    """The rows of the files in the order in which they are read, as a table with its cells in a file."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     none = pa.concat_tables([_read_none(path, columns, optional) for path in paths], promote_options="permissive")
     pieces = chain([none], *(_read_pieces(path, columns, optional) for path in paths))
     # A file may lack a column or hold a narrower type. Each piece is put behind an empty table of the common types, so
     # that all pieces have the same types.
-    table = files.write(pa.concat_tables([none, piece], promote_options="permissive") for piece in pieces)
-    _refuse_nulls(table, optional)
-    few = table.select(list(dict.fromkeys(name for name, _ in order)))
-    _refuse_duplicates(few.sort_by([(name, "ascending") for name in key]), key)
-    return files.in_order(table, pc.sort_indices(few, order).to_numpy().astype("int64"))
+    return files.write(pa.concat_tables([none, piece], promote_options="permissive") for piece in pieces)
 
 
 def _order(event_time: str, key: Sequence[str]) -> list[tuple[str, str]]:
@@ -129,13 +176,18 @@ def _read_none(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[s
         return _renamed(file.schema_arrow.empty_table(), _own_names(path, file, columns, optional), columns)
 
 
-def _read_pieces(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> Iterator[pa.Table]:
+def _read_pieces(
+    path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str], rows: int = 0
+) -> Iterator[pa.Table]:
+    """The rows of the file, so many at a time; without a number, as many as fit into memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         own, held = _own_names(path, file, columns, optional), file.metadata
-        size = rows_at_once(sum(held.row_group(n).total_byte_size for n in range(held.num_row_groups)), held.num_rows)
+        size = rows or rows_at_once(
+            sum(held.row_group(n).total_byte_size for n in range(held.num_row_groups)), held.num_rows
+        )
         for batch in file.iter_batches(size, columns=list(own.values())):
             yield _renamed(pa.Table.from_batches([batch]), own, columns)
 

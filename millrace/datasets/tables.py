@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import Kind
-from millrace.contract.schema import ARRIVED, Contract, Table, arrow_schema
+from millrace.contract.schema import ARRIVED, SOURCE, Contract, Table, arrow_schema
 from millrace.errors import WorkloadError
 from millrace.names import WorkloadNames
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table as IcebergTable
 
-SOURCE = "_source"
-"""The column with the landing key that a row came from."""
 PROPERTIES = {
     "format-version": "2",
     "write.delete.mode": "copy-on-write",
@@ -51,7 +49,6 @@ class Lake:
         """The Glue catalogue, opened at its first use.
 
         It is given the region: otherwise pyiceberg asks S3 for it and waits for seconds."""
-        from millrace.datasets.column_names import read_names_whole
         from millrace.datasets.iceberg import Catalog, S3FileIO
 
         if self._catalog is None:
@@ -101,11 +98,15 @@ class Lake:
         return self.names.lake_uri("iceberg", self.names.table(table))
 
     def schema(self, table: str) -> pa.Schema:
-        """The schema of the table: the contract's columns, SOURCE, and for `labels` also ARRIVED."""
+        """The schema of the table: the contract's columns, SOURCE and ARRIVED.
+
+        A row may lack its label, even a required one: a row that was made of a decision has its label in `labels`."""
         import pyarrow as pa
 
-        schema = arrow_schema(self.contract_of(table)).append(pa.field(SOURCE, pa.string()))
-        return schema.append(pa.field(ARRIVED, pa.timestamp("us", "UTC"))) if table == "labels" else schema
+        labels = {column.name for column in self.contract_of(table).columns if column.label and table == "rows"}
+        schema = arrow_schema(self.contract_of(table))
+        columns = [field.with_nullable(True) if field.name in labels else field for field in schema]
+        return pa.schema([*columns, pa.field(SOURCE, pa.string()), pa.field(ARRIVED, pa.timestamp("us", "UTC"))])
 
     def contract_of(self, table: str) -> Table:
         return self.contract.rows if table == "rows" else self.contract.labels
@@ -136,6 +137,21 @@ def _end_unless_throttled(response: tuple[Any, dict[str, Any]] | None, **_: Any)
     A throttled commit has not arrived for certain, so it may be sent again."""
     code = response[1].get("Error", {}).get("Code") if response else None
     return None if code == "ThrottlingException" else False
+
+
+def read_names_whole() -> None:
+    """Let pyiceberg's filters name a column with a dot, such as `No.`, by its whole name.
+
+    pyiceberg takes the dot for the path to a field of a struct, and a contract's columns are never nested. A second
+    call changes nothing."""
+    from pyiceberg.io import pyarrow
+
+    # pyiceberg has no setting for it, so one private method of its visitor is replaced.
+    pyarrow._ConvertToArrowExpression._get_field_name = _whole_name  # type: ignore[assignment,method-assign]
+
+
+def _whole_name(_: Any, term: Any) -> str:
+    return str(term.ref().field.name)
 
 
 class NewDataFile:

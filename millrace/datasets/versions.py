@@ -1,11 +1,14 @@
-"""Pins dataset versions: a version is a tagged snapshot, with what a job needs to read exactly its rows."""
+"""Pins dataset versions: a snapshot of the rows and one of the labels, with what a job needs to read exactly these.
+
+The snapshot of the rows has a tag. A property of the same table says which snapshot of the labels belongs to the tag,
+so both are pinned by one commit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from millrace.datasets.changes import try_commit, until_won
 from millrace.datasets.journal import ADDED, Journal
@@ -15,33 +18,72 @@ from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
-    from pyiceberg.table.snapshots import Snapshot
+    from pyiceberg.table.metadata import TableMetadata
+
+
+HELD = "-held"
+"""How the tag of rows ends that no training reads: it is held until a person accepts what has become of the labels."""
+LABELS_OF = "millrace.labels-of."
+"""The property of `rows` with the snapshot of `labels` that a tag has pinned is named so, with the tag behind it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """The two snapshots of a version."""
+
+    rows: int
+    labels: int | None
+    """None if there were no labels yet."""
+
+    @classmethod
+    def of(cls, rows: TableMetadata, tag: str) -> Self | None:
+        """The pin with this tag; None if there is none."""
+        if tag not in rows.refs or tag == "main":
+            return None
+        labels = rows.properties.get(f"{LABELS_OF}{tag}")
+        return cls(rows=rows.refs[tag].snapshot_id, labels=int(labels) if labels else None)
+
+    @classmethod
+    def of_now(cls, lake: Lake) -> Self | None:
+        """The current snapshots; None without rows."""
+        tables = [lake.find(table) for table in ("rows", "labels")]
+        rows, labels = (table.current_snapshot() if table is not None else None for table in tables)
+        return cls(rows=rows.snapshot_id, labels=labels.snapshot_id if labels else None) if rows else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetVersion:
-    """One pinned snapshot of `rows`."""
+    """A pinned snapshot of `rows` with one of `labels`."""
 
     snapshot_id: int
     tag: str
     rows: int
     data_digest: str
-    """SHA-256 of all that was committed up to this snapshot, in order: the sources' digests and numbers of rows."""
+    """SHA-256 of all that was committed up to these snapshots, in order: the sources' digests and numbers of rows."""
     manifest: str
     """The list of data files, as JSON in the form of SageMaker's ManifestFile."""
     schema: str
-    """The Iceberg schema, as JSON."""
+    """The Iceberg schema of the rows, as JSON."""
+    labels: str
+    """What `pinned_labels.PinnedLabels` reads: the Iceberg schema of the labels and the names of their files."""
+
+
+def pins(rows: TableMetadata) -> dict[str, Pin]:
+    """The pins of all trainings by their tags, in the order of their rows."""
+    found = {tag: pin for tag in rows.refs if not tag.endswith(HELD) and (pin := Pin.of(rows, tag))}
+    places = {snapshot.snapshot_id: snapshot.sequence_number or 0 for snapshot in rows.snapshots}
+    return dict(sorted(found.items(), key=lambda one: places[one[1].rows]))
 
 
 def pinned(lake: Lake, tag: str) -> DatasetVersion | None:
     """The version that has this tag already, or None."""
     iceberg = lake.find("rows")
-    snapshot = iceberg.snapshot_by_name(tag) if iceberg is not None else None
-    return _describe(iceberg, snapshot, tag) if iceberg is not None and snapshot is not None else None
+    found = Pin.of(iceberg.metadata, tag) if iceberg is not None else None
+    return _describe(lake, iceberg, found, tag) if iceberg is not None and found is not None else None
 
 
 def pin(lake: Lake, tag: str) -> DatasetVersion:
-    """The current snapshot of `rows`, tagged as a version. If the tag exists already, the version that has it.
+    """The current snapshots of `rows` and `labels`, tagged as a version, or the version that has the tag already.
 
     Raises SnapshotError if there are no rows, or if delete files would have to be applied. Raises ConflictError if
     other writers win every time."""
@@ -52,12 +94,14 @@ def pin(lake: Lake, tag: str) -> DatasetVersion:
         if done := pinned(lake, tag):
             return done
         iceberg = lake.find("rows")
-        snapshot = iceberg.current_snapshot() if iceberg is not None else None
-        if iceberg is None or snapshot is None:
+        now = Pin.of_now(lake)
+        if iceberg is None or now is None:
             raise SnapshotError(f"{lake.names.table('rows')}: expected rows to pin, found none")
-        found = _describe(iceberg, snapshot, tag)
+        found = _describe(lake, iceberg, now, tag)
         transaction = iceberg.transaction()
-        ManageSnapshots(transaction).create_tag(snapshot.snapshot_id, tag).commit()
+        if now.labels is not None:
+            transaction.set_properties({f"{LABELS_OF}{tag}": str(now.labels)})
+        ManageSnapshots(transaction).create_tag(now.rows, tag).commit()
         try:
             return found if try_commit(transaction) else None
         except ValueError:  # the snapshot is gone: others came since, and it expired
@@ -66,32 +110,43 @@ def pin(lake: Lake, tag: str) -> DatasetVersion:
     return until_won(commit, f"{lake.names.table('rows')}: expected the tag {tag}")
 
 
-def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> DatasetVersion:
-    # The schema of this snapshot, which may be older than the table's.
-    schema = iceberg.schemas()[snapshot.schema_id or 0]
-    files = sorted(_data_files(iceberg, snapshot))
+def _describe(lake: Lake, rows: IcebergTable, pin: Pin, tag: str) -> DatasetVersion:
+    files, schema = _data_files(rows, pin.rows), _schema(rows, pin.rows)
+    if not files:
+        raise SnapshotError(f"{rows.name()}: expected data files in snapshot {pin.rows}, found none")
+    labels = lake.find("labels") if pin.labels is not None else None
+    of_labels: list[tuple[str, int]] = []
+    document: dict[str, Any] = {"schema": None, "files": []}
+    if labels is not None and pin.labels is not None:
+        of_labels = _data_files(labels, pin.labels)
+        names = [path.rpartition("/")[2] for path, _ in of_labels]
+        document = {"schema": json.loads(_schema(labels, pin.labels)), "files": names}
     return DatasetVersion(
-        snapshot_id=snapshot.snapshot_id,
+        snapshot_id=pin.rows,
         tag=tag,
-        rows=sum(rows for _, rows in files),
-        data_digest=data_digest(Journal.of(iceberg), snapshot.snapshot_id),
-        manifest=manifest([path for path, _ in files]),
-        schema=schema.model_dump_json(),
+        rows=sum(count for _, count in files),
+        data_digest=data_digest(Journal.of(rows), Journal.of(labels) if labels is not None else None, pin),
+        manifest=manifest([path for path, _ in (*files, *of_labels)]),
+        schema=schema,
+        labels=json.dumps(document),
     )
 
 
-def _data_files(iceberg: IcebergTable, snapshot: Snapshot) -> list[tuple[str, int]]:
+def _schema(iceberg: IcebergTable, snapshot_id: int) -> str:
+    """The schema of this snapshot, which may be older than the table's."""
+    return iceberg.scan(snapshot_id=snapshot_id).projection().model_dump_json()
+
+
+def _data_files(iceberg: IcebergTable, snapshot_id: int) -> list[tuple[str, int]]:
     """Each data file of the snapshot, with its number of rows.
 
-    Raises SnapshotError for a snapshot with delete files, since a job reads whole files, and for one without data."""
-    files = []
-    for task in iceberg.scan(snapshot_id=snapshot.snapshot_id).plan_files():
+    Raises SnapshotError for a snapshot with delete files, since a job reads whole files."""
+    files: list[tuple[str, int]] = []
+    for task in iceberg.scan(snapshot_id=snapshot_id).plan_files():
         if task.delete_files:
             raise SnapshotError(f"{task.file.file_path}: expected no delete files, found {len(task.delete_files)}")
         files.append((task.file.file_path, task.file.record_count))
-    if not files:
-        raise SnapshotError(f"{iceberg.name()}: expected data files in snapshot {snapshot.snapshot_id}, found none")
-    return files
+    return sorted(files)
 
 
 def manifest(uris: list[str]) -> str:
@@ -106,12 +161,18 @@ def manifest(uris: list[str]) -> str:
     return json.dumps([{"prefix": bucket}, *(uri.removeprefix(bucket) for uri in uris)])
 
 
-def data_digest(journal: Journal, snapshot_id: int) -> str:
-    """SHA-256 of all that was committed up to the snapshot, in order: the sources' digests and numbers of rows."""
+def data_digest(rows: Journal, labels: Journal | None, pin: Pin) -> str:
+    """SHA-256 of all that was committed up to the two snapshots, in order: the sources' digests and numbers of rows."""
+    committed = _committed(rows, pin.rows)
+    if labels is not None and pin.labels is not None:
+        committed += ["labels", *_committed(labels, pin.labels)]
+    return hashlib.sha256("\n".join(committed).encode()).hexdigest()
+
+
+def _committed(journal: Journal, snapshot_id: int) -> list[str]:
     # Duplicates, and snapshots that only wrote data files anew, are left out.
-    committed = [
+    return [
         f"{entry.digest}:{entry.notes.get(ADDED, '0')}"
         for entry in journal.up_to(snapshot_id)
         if ALIAS not in entry.notes and COMPACTED not in entry.notes
     ]
-    return hashlib.sha256("\n".join(committed).encode()).hexdigest()

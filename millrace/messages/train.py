@@ -104,8 +104,6 @@ class DatasetPinned(Message):
     """Late labels whose decision was not found."""
     refused: int = 0
     """Late labels whose row the contract refuses."""
-    corrected: int = 0
-    """Rows whose label was replaced by a later one."""
     corrections: Corrections = Corrections()
     manifest_uri: str
     """SageMaker's manifest of the snapshot's data files."""

@@ -2,7 +2,8 @@
 
     key#3f2a…  = {"declared": {"S": "1c9e…"}, "origin": {"S": "9b1d…"}, "place": {"N": "17"},
                   "rows": {"B": zlib of {"timestamp": ["2013-01-01T00:00:00", …], "pm2.5": [129.0, …], …}}}
-    mark       = {"declared": …, "origin": …, "place": {"N": "17"}, "snapshot": {"N": "4821940093718391"}}
+    mark       = {"declared": …, "origin": …, "place": {"N": "17"}, "snapshot": {"N": "4821940093718391"},
+                  "labels": {"N": "0"}}
 
 `place` is the sequence number of the snapshot from which the rows were read. An item is only replaced by one of a later
 snapshot, so a writer that comes late changes nothing. The item of a key whose rows have left stays for a day without
@@ -48,8 +49,10 @@ class RowsVersion(Item, key="mark", only_if=NEWER):
     origin: str
     """The id of the Iceberg table, which another table of the same name would not have."""
     place: int
-    """The sequence number of the snapshot."""
+    """The sequence number of the snapshot, and with labels the sum with that of the labels: it only rises."""
     snapshot_id: int = field(metadata={"attribute": "snapshot"})
+    labels_id: int = field(metadata={"attribute": "labels"})
+    """The snapshot of the labels; 0 if none are known of a key."""
 
     def is_like(self, other: RowsVersion) -> bool:
         """Whether both are of one table and one declaration, so that their places can be compared."""

@@ -17,6 +17,7 @@ from pyiceberg.table import Table
 
 from millrace.contract.violation import raw_row
 from millrace.datasets.journal import ADDED, Journal, JournalEntry
+from millrace.datasets.versions import Pin
 from millrace.infra.bundles import closure
 from tests.end_to_end.conftest import Lived
 
@@ -46,8 +47,8 @@ def test_the_package_names_every_link(package: dict[str, Any]) -> None:
     assert len(set(links.values())) == len(LINKS)
 
 
-def test_data(lived: Lived, rows: Table, package: dict[str, Any]) -> None:
-    """The tagged snapshot: what it was committed from is in S3 with those digests, and it has the rows trained on."""
+def test_data(lived: Lived, rows: Table, catalog: GlueCatalog, package: dict[str, Any]) -> None:
+    """The pinned snapshots: what they were committed from is in S3 with those digests, and they have what was read."""
     known = package["CustomerMetadataProperties"]
     snapshot = rows.snapshot_by_name(known["tag"])
     assert snapshot is not None
@@ -57,11 +58,16 @@ def test_data(lived: Lived, rows: Table, package: dict[str, Any]) -> None:
     for entry in Journal.of(rows).up_to(snapshot.snapshot_id):
         lines.append(f"{entry.digest}:{entry.notes[ADDED]}")
         assert came_from(lived, rows, entry) == entry.digest
-    assert sha256("\n".join(lines).encode()) == known["data_digest"]
     trained_on = rows.scan(snapshot_id=snapshot.snapshot_id)
     assert trained_on.to_arrow().num_rows == int(known["rows"])
-    prefix, *keys = json.loads(lived.read(lived.names.run_uri(known["run"], "manifest.json")))
     files = {task.file.file_path for task in trained_on.plan_files()}
+    pin = Pin.of(rows.metadata, known["tag"])
+    if pin and pin.labels:
+        labels = catalog.load_table((lived.names.platform.database, lived.names.table("labels")))
+        lines += ["labels", *(f"{entry.digest}:{entry.notes[ADDED]}" for entry in Journal.of(labels).up_to(pin.labels))]
+        files |= {task.file.file_path for task in labels.scan(snapshot_id=pin.labels).plan_files()}
+    assert sha256("\n".join(lines).encode()) == known["data_digest"]
+    prefix, *keys = json.loads(lived.read(lived.names.run_uri(known["run"], "manifest.json")))
     assert {prefix["prefix"] + key for key in keys} == files
 
 
@@ -79,8 +85,8 @@ def came_from(lived: Lived, table: Table, entry: JournalEntry) -> str:
         if manifest.added_snapshot_id == snapshot.snapshot_id
         for entry in manifest.fetch_manifest_entry(table.io)
     ]
-    (rows,) = [lived.parquet(uri).drop_columns(["_source"]).to_pylist() for uri in added]
-    return sha256("".join(f"{raw_row(row)}\n" for row in rows).encode())
+    (rows,) = [lived.parquet(uri).drop_columns(["class", "_source", "_arrived"]).to_pylist() for uri in added]
+    return sha256(source.rpartition("@")[2].encode() + "".join(f"{raw_row(row)}\n" for row in rows).encode())
 
 
 @pytest.mark.parametrize(("link", "file"), [("contract", "contract.yaml"), ("config", "workload.yaml")])

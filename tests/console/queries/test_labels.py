@@ -17,8 +17,8 @@ from millrace.console.queries.lineage import trace
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from tests.millrace.datasets import conftest
-from tests.millrace.datasets.test_corrections import NEW, OLD, drop_labels
 from tests.millrace.datasets.test_joined_labels import SAMPLE, decision, keep
+from tests.millrace.datasets.test_labels import NEW, OLD, drop_labels
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
 
-from millrace.datasets.newest import newest
+from millrace.datasets.key_ranges import newest
 from millrace.decisions.record import prefix
 from millrace.functions.lateness.judgement import age_of_labels, age_of_rows
 

@@ -19,7 +19,7 @@ from millrace.contract.ahead import Ahead
 from millrace.contract.row import check_row_with_past, repeated
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.validate import validate
-from millrace.datasets.past import columns_of
+from millrace.datasets.labelled_rows import columns_of
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead, requiring_known

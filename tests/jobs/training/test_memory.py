@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.datasets.memory import RowMemory, check_memory, machine_memory, rows_of
+from millrace.datasets.memory import RowMemory, check_memory, machine_memory, row_files, rows_of
 from millrace.errors import SnapshotError, TrainingError
 from millrace.jobs.runtime import TrainingPlaces
-from millrace.jobs.training.memory import row_files
 from millrace.jobs.training.setting import read_setting
 from tests.jobs.conftest import REPOSITORY, Snapshot
 from tests.jobs.run_document import run_document

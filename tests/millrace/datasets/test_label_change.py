@@ -28,7 +28,7 @@ def compared(names: WorkloadNames, then: list[float | None], now: list[float | N
         {"timestamp": pa.array([99], pa.timestamp("us")), label: pa.array([7], after.schema.field(label).type)}
     )
     after = pa.concat_tables([more, after.take(pa.array(range(len(then) - 1, -1, -1)))])
-    return compare(Lake(names, load_contract(WORKLOADS / workload)), spec, before, after)
+    return compare(Lake(names, load_contract(WORKLOADS / workload)), spec, [(before, after)])
 
 
 @pytest.mark.parametrize(

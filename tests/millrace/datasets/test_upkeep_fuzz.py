@@ -17,10 +17,9 @@ from localcloud.kernel.cloud import Cloud
 from millrace.datasets import compaction, expiry
 from millrace.datasets.commits import Commit, commit
 from millrace.datasets.compaction import compact
-from millrace.datasets.expiry import expire
+from millrace.datasets.expiry import delete_unreachable, expire
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
-from millrace.datasets.unreachable import delete_unreachable
 from millrace.datasets.versions import pin
 from millrace.datasets.withdrawal import by_drop, withdraw
 from millrace.names import WorkloadNames

@@ -14,10 +14,9 @@ import pytest
 from millrace.contract.schema import Table
 from millrace.datasets.commits import commit, rows_in
 from millrace.datasets.examples import label_of
-from millrace.datasets.past import read_past
+from millrace.datasets.labelled_rows import read_past
 from millrace.datasets.read import read_snapshot
 from millrace.datasets.tables import Lake
-from millrace.datasets.versions import pin
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from millrace.errors import WithdrawalError
 from millrace.features.history import History
@@ -29,24 +28,6 @@ from tests.millrace.datasets.test_commits import committed, rows, source
 def moment(lake: Lake, place: int) -> str:
     at = rows(0)["timestamp"][place].as_py()
     return str(at.isoformat())
-
-
-def test_a_row_is_gone_from_the_next_version_and_in_the_one_before(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), source("a.parquet"))
-    before = pin(lake, "before")
-    cells = by_key(lake, {"timestamp": moment(lake, 3)})
-    assert withdraw(lake, "rows", cells, cause="r") == 1
-    assert withdraw(lake, "rows", cells, cause="r") == 1, "a retry says the same"
-    after = pin(lake, "after")
-    assert (before.rows, after.rows) == (48, 47)
-    assert before.data_digest != after.data_digest
-    expected = rows(0).drop_columns(["_line"])
-    found = committed(lake).drop_columns(["_source"]).sort_by("timestamp")
-    assert found["timestamp"].to_pylist() == [at for n, at in enumerate(expected["timestamp"].to_pylist()) if n != 3]
-    iceberg = lake.find("rows")
-    assert iceberg is not None
-    assert iceberg.scan(snapshot_id=before.snapshot_id).to_arrow().num_rows == 48
-    assert withdraw(lake, "rows", cells, cause="another") == 0
 
 
 def test_bytes_whose_rows_have_left_come_again_once(lake: Lake) -> None:
@@ -73,7 +54,7 @@ def test_a_row_is_gone_from_the_past_of_later_rows_and_from_the_labels_of_earlie
     taken = rows(0)["nswdemand"][3].as_py()
 
     def seen() -> tuple[list[float | None], list[bool]]:
-        before = read_past(lake, [past], scored)
+        before = read_past(lake, prediction, [past], scored)
         assert before is not None
         without_itself = before.filter(pc.less(before["timestamp"], scored["timestamp"][0]))
         steps = past.add_steps(scored, without_itself)["past"].to_pylist()[0]

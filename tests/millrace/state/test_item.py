@@ -43,7 +43,7 @@ ITEMS: tuple[Item, ...] = (
     Lease(name="train", holder="arn:x", as_of=AT, expires_at=AT),
     Claim(drop="5d7c", execution="77fe"),
     Start(machine="ingest", pool="p", name="77fe", input="{}"),
-    RowsVersion(declared="1c9e", origin="9b1d", place=17, snapshot_id=4821940093718391),
+    RowsVersion(declared="1c9e", origin="9b1d", place=17, snapshot_id=4821940093718391, labels_id=0),
     HeldBatch(object=DROP, because=("a", "b"), labels=48, held_at=AT),
 )
 AGAIN = {StoredChoice, UnansweredAlarm, Cursor, RowsVersion}
