@@ -38,7 +38,7 @@ def table(queue_url: str) -> StoredKeys:
     keyed = keyed_of()
     hours = [NOON - timedelta(hours=back) for back in range(KNOWN_HOURS, 0, -1)]
     cells = {name: [hour_of(at)[name] for at in hours] for name in ("timestamp", *PAST)}
-    version = RowsVersion(declared=keyed.digest, origin="t", place=1, snapshot_id=1)
+    version = RowsVersion(declared=keyed.digest, origin="t", place=1, snapshot_id=1, labels_id=0)
     assert stored.put(keyed.key_of({}), cells, version, now=datetime(2013, 1, 3, tzinfo=UTC))
     return stored
 
