@@ -177,8 +177,7 @@ class Chain:
         metadata = read_metadata(self.environment, self.names, "rows")
         pin = Pin.of(metadata, tag) if metadata is not None else None
         if metadata is None or pin is None or str(pin.rows) != wanted:
-            found = pin.rows if pin is not None else "nothing"
-            yield broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {found}")
+            yield broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {pin.rows if pin else 'nothing'}")
             return
         rows = f"{int(self.package.metadata['rows']):,} rows"
         of_labels, read = read_metadata(self.environment, self.names, "labels"), partial(read_object, self.s3)
@@ -198,8 +197,9 @@ class Chain:
         if (content := find_object(self.s3, uri)) is None:
             return broken("data files", uri, MISSING)
         keys = [split_uri(one)[1] for one in manifest_uris(content)]
-        bucket, folder = split_uri(self.names.lake_uri("iceberg", self.names.table("rows"), "data", ""))
-        if gone := sorted(set(keys) - set(keys_below(self.s3, bucket, folder))):
+        folders = [self.names.lake_uri("iceberg", self.names.table(name), "data", "") for name in ("rows", "labels")]
+        there = {key for folder in folders for key in keys_below(self.s3, *split_uri(folder))}
+        if gone := sorted(set(keys) - there):
             return broken("data files", uri, f"{len(gone)} of {len(keys)} are gone, first {gone[0]}")
         return checked("data files", uri, f"{len(keys)} files, all there")
 
