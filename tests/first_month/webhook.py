@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
@@ -28,8 +27,6 @@ class Chat:
     url: str
     authority: Path
     """The certificate that a client must trust, as a PEM file."""
-    lines: list[str] = field(default_factory=list)
-    """What was posted, in order."""
     _context: ssl.SSLContext
     _folder: Path
 
@@ -45,12 +42,10 @@ class Chat:
 def chat(folder: Path) -> Iterator[Chat]:
     """The certificate is valid at the beginning."""
     write_certificates(folder)
-    lines: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            lines.append(str(json.loads(body)["text"]))
+            self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
             self.end_headers()
 
@@ -70,7 +65,7 @@ def chat(folder: Path) -> Iterator[Chat]:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()
         url = f"https://127.0.0.1:{server.server_address[1]}/hook"
-        yield Chat(url=url, authority=folder / "authority.pem", lines=lines, _context=context, _folder=folder)
+        yield Chat(url=url, authority=folder / "authority.pem", _context=context, _folder=folder)
         server.shutdown()
         thread.join()
 

@@ -107,16 +107,6 @@ def test_the_range_of_a_file_is_in_its_footer(lake: Lake, tmp_path: Path) -> Non
     assert len(all_keys.values) == 480
 
 
-def test_two_writers_at_once_lose_nothing(lake: Lake) -> None:
-    def write(number: int) -> int:
-        own = Lake(lake.names, lake.contract)
-        return commit(own, "rows", rows(48 * number), source(f"{number}.parquet")).rows_added
-
-    with ThreadPoolExecutor(4) as threads:
-        assert sum(threads.map(write, range(4))) == 4 * 48
-    assert committed(lake).num_rows == 4 * 48
-
-
 def test_writers_who_take_turns_lose_no_attempt(lake: Lake) -> None:
     attempts, turn = Counter[int](), Lock()
 
@@ -143,14 +133,6 @@ def test_two_writers_of_the_same_bytes_bring_them_once(lake: Lake) -> None:
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(write, ("a.parquet", "b.parquet"))) == [0, 48]
     assert committed(lake).num_rows == 48
-
-
-def test_a_commit_whose_answer_is_lost_lands_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit(lake, "rows", rows(0), source("a.parquet"))
-    lose_the_answer_once(lake, monkeypatch)
-    late = commit(lake, "rows", rows(48), source("b.parquet"))
-    assert (late.rows_added, late.rows_total) == (48, 96)
-    assert committed(lake).num_rows == 96, "every manifest is still there"
 
 
 def test_without_the_look_at_the_summary_a_lost_answer_doubles_the_rows(

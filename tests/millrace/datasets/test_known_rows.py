@@ -176,6 +176,30 @@ def test_late_rows_corrections_and_withdrawals_land_right_whatever_commits_are_m
             assert refresh(keyed, cloud) == 0, "the second time nothing has changed"
 
 
+def test_a_label_is_known_of_its_key_as_long_as_it_counts(keyed: Lake, cloud: Any) -> None:
+    """Of a rule that repeats labels. A late label and its withdrawal write its own key alone."""
+    rule: dict[str, Any] = {"fallback": ("rule",)}
+    drop(keyed, [row("a", 1, 0), row("a", 1, 1), row("b", 1, 0)], "first")
+    assert refresh(keyed, cloud, **rule) == 2
+    label = {name: row("a", 1, 0)[name] for name in ("city", "meter", "at")} | {"price": 5.0, "_line": 1}
+    table, key = pa.Table.from_pylist([label], schema=parsed_schema(keyed.contract.labels)), "electricity/labels/a"
+    came = Source(uri=f"s3://l/{key}", key=key, digest="l", written_by="l", arrived=datetime.now(UTC))
+    commit(keyed, "labels", table, came)
+    assert refresh(keyed, cloud, **rule) == 2, "the first labels: every key"
+    assert prices(keyed, cloud) == [[1.0], [5.0, 1.0]]
+    withdraw(keyed, "labels", by_drop(key), cause="w")
+    assert (refresh(keyed, cloud, **rule), refresh(keyed, cloud, **rule)) == (1, 0)
+    assert prices(keyed, cloud) == [[1.0], [1.0, 1.0]]
+
+
+def prices(lake: Lake, cloud: Any) -> list[list[float]]:
+    columns = KeyedColumns.of(workload(fallback=("rule",)), histories())
+    assert columns is not None
+    there = stored(lake, cloud)
+    found = there.find(sorted(there.keys()), declared=columns.digest)
+    return sorted((list(cells["price"]) for cells in found.values() if cells), key=len)
+
+
 def test_a_compaction_changes_no_key(keyed: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         drop(keyed, [row("a", 1, number), row("b", 1, number)], f"d{number}")
