@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from millrace.decisions.record import Decision, iso
+from millrace.decisions.record import to_document
 from millrace.decisions.review import ReviewItem
 from millrace.decisions.store import find_answered, stored_days
 from millrace.functions.prediction import request
@@ -46,21 +46,7 @@ class Lookups:
         if decision is None or not decision.caller or owner_of(decision.caller) != owner_of(caller or ""):
             expected = f"the id of a decision of yours about {first} to {last}, recorded some minutes after its answer"
             raise request.refused("no decision", expected, wanted[:80], "path", 404)
-        return self._document(decision)
-
-    def _document(self, decision: Decision) -> dict[str, Any]:
-        return {
-            "id": decision.id,
-            "event_time": iso(decision.event_time),
-            "key": dict(decision.key),
-            **decision.told,
-            "model_version": decision.model_version,
-            **({"action": decision.action, "reason": decision.reason} if self._acts else {}),
-            "source": decision.source,
-            "answered_by": decision.answered_by,
-            "inferred_at": iso(decision.inferred_at),
-            "caller": decision.caller,
-        }
+        return to_document(decision, acts=self._acts)
 
     def _reviews(self, now: datetime) -> dict[str, Any]:
         """The state of the queue, without a row and without an answer of the model."""

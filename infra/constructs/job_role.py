@@ -9,14 +9,22 @@ from constructs import Construct
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.role import role_of
 from millrace.infra.context import Context
-from millrace.infra.iam import alarms, key, log_groups, network, registry
-from millrace.infra.iam.resource import Statement
+from millrace.infra.iam import alarms, key, log_groups, registry
+from millrace.infra.iam.resource import Statement, every
 
 ACCEPTED = {
     "CKV_AWS_109": "The permission that it gives away is SageMaker's own, to use the job's network interface",
     "CKV_AWS_111": "What it writes everywhere are network interfaces, which have no name before the job has them",
 }
-"""Findings of checkov in `network.attach_interfaces`, and why they are accepted."""
+"""Findings of checkov in `attach_interfaces`, and why they are accepted."""
+
+INTERFACES = (
+    "CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface",
+    "DeleteNetworkInterfacePermission", "DescribeDhcpOptions", "DescribeNetworkInterfaces",
+    "DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs",
+)  # fmt: skip
+"""Actions on network interfaces, which SageMaker's roles need on `*`:
+https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
 
 
 def job_role(
@@ -42,7 +50,7 @@ def job_role(
             log_groups.write_jobs(context.names, groups),
             alarms.put_metrics([f"/aws/sagemaker/{kind}" for kind in kinds]),
             *(statement for image in images for statement in registry.pull(context.names, image)),
-            network.attach_interfaces(),
+            attach_interfaces(),
             key.use(context.key_arn, statements),
             *([key.encrypt(context.key_arn)] if "Endpoints" not in kinds else []),
             key.lend(context.key_arn),
@@ -50,3 +58,8 @@ def job_role(
         ],
     )
     acknowledge(role.resource, ACCEPTED)
+
+
+def attach_interfaces() -> Statement:
+    """Make and delete the network interface of a job."""
+    return every("ec2", because="They are made with the job; SageMaker asks for all").may(*INTERFACES)

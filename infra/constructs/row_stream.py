@@ -12,9 +12,9 @@ from millrace.infra.constructs.function import Function
 from millrace.infra.constructs.queue import dead_letters
 from millrace.infra.constructs.rule import Rule
 from millrace.infra.context import Context
-from millrace.infra.iam import queues, streams
+from millrace.infra.iam import queues
 from millrace.infra.iam.buckets import keep_given_up
-from millrace.infra.iam.resource import Statement
+from millrace.infra.iam.resource import Statement, every, resource
 from millrace.names import GIVEN_UP, ROWS
 from millrace.operations.dead_letters import dead
 from millrace.settings.prediction import StreamSettings
@@ -68,7 +68,7 @@ class RowStream(Construct):
                 dead_letters_url=context.platform.queue_url(dead_name),
             ),
             statements=[
-                *streams.read(names.stream_arn),
+                *read_stream(names.stream_arn),
                 queues.send(dead_arn),
                 *keep_given_up(context.platform),
                 *statements,
@@ -105,3 +105,14 @@ class RowStream(Construct):
         rule = Rule(self, "given-up", context=context, pattern=pattern, bus=None)
         rule.to_queue(dead_arn)
         rule.node.add_dependency(letters)
+
+
+def read_stream(stream_arn: str) -> tuple[Statement, ...]:
+    """What Lambda's poller needs to feed a function from the stream.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html"""
+    actions = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
+    return (
+        resource("kinesis", stream_arn).may(*actions),
+        every("kinesis", because="ListStreams takes no resource").may("ListStreams"),
+    )

@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
 from millrace.decisions import absorbed, jobs
+from millrace.decisions.record import FIELDS
 from millrace.infra.constructs.decision_view import DecisionView
 from millrace.infra.constructs.external_table import ExternalTable, Partition
 from millrace.infra.constructs.function import Function
@@ -45,34 +46,22 @@ JOB_TRIES = 5
 JOBS_AT_ONCE = 10
 """Jobs that the endpoint gets at once at most, beside requests."""
 SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
-ACTED = ",action:string,reason:string,source:string"
-CHAIN = ",answered_by:string"
-WITHHELD = ",withheld:struct<model_version:string,output:map<string,string>>"
-CALLED = ",caller:string"
 
 
-def decision_columns(
-    *,
-    acted: bool,
-    chain: bool = False,
-    floor: bool = False,
-    called: bool = False,
-    dates: tuple[AnswerField, ...] = (),
-) -> dict[str, str]:
+def decision_columns(*, dates: tuple[AnswerField, ...] = (), **has: bool) -> dict[str, str]:
     """Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
 
-    `acted` says whether lines have an action: by a policy, or since the endpoint may be asleep. With a `chain` a
-    line may say who answered in place of the model, with a `floor` also what the model said. `called` says whether it
+    `has` is by `LineField.needs`. `acted`: lines have an action, by a policy, or since the endpoint may be asleep. With
+    a `chain` a line may say who answered in place of the model, with a `floor` also what the model said. `called`: it
     has a REST API, so that callers are asked for; lines name the callers of the function's URL as well. `dates` say
     for when an answer is."""
-    dated = "".join(f",{field.name}:{athena_type(field)}" for field in dates)
-    instead = f"{CHAIN if chain else ''}{WITHHELD if floor else ''}"
+    told = [one for one in FIELDS if one.under == "millrace" and one.kind.athena and has.get(one.needs, not one.needs)]
+    ours = [f"{one.name}:{one.kind.athena}" for one in told]
+    dated = [f"{field.name}:{athena_type(field)}" for field in dates]
     return {
         "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
         "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
-        "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
-        "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>"
-        f"{ACTED if acted else ''}{instead}{CALLED if called else ''}{dated}>",
+        "millrace": f"struct<{','.join([*ours, *dated])}>",
         "eventversion": "string",
     }
 

@@ -15,55 +15,28 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.decisions.record import ACTIONS, ANSWERERS, REASONS, SOURCES
+from millrace.decisions import record
 from millrace.messages.envelope import Message, Moment
-from millrace.tasks.answer import MOMENT
-from millrace.workload.rollout import PHASES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIELDS: Mapping[str, str] = {
-    "id": "eventMetadata.eventId",
-    "event_time": "millrace.event_time",
-    "inferred_at": "eventMetadata.inferenceTime",
-    "input": "captureData.endpointInput.data",
-    "input_digest": "millrace.input_digest",
-    "output": "captureData.endpointOutput.data",
-    "model_version": "millrace.model_version",
-    "phase": "millrace.phase",
-    "fallback": "millrace.fallback",
-    "latency_ms": "millrace.latency_ms",
-    "action": "millrace.action",
-    "reason": "millrace.reason",
-    "source": "millrace.source",
-}
+FIELDS: Mapping[str, str] = {one.name: one.place for one in record.FIELDS if one.column == "cell"}
 """The columns of a file that have a field of the line each. Null if the line has no such field."""
-OBJECTS = ("key", "watched", "withheld")
+OBJECTS = tuple(one.name for one in record.FIELDS if one.column == "object")
 """The columns that have an object of the line each, as its JSON. `key` is null if `record.to_line` wrote no such line:
 its other fields may then be of any kind."""
 NEEDED = ("id", "event_time", "inferred_at")
 """Each line of a file has these fields."""
 COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys((*FIELDS, *OBJECTS), "string"),
-    "fallback": "boolean",
-    "latency_ms": "double",
-    "line": "string",
+    **{one.name: one.kind.athena for one in record.FIELDS if one.column == "cell"},
+    **dict.fromkeys((*OBJECTS, "line"), "string"),
 }
 """The columns of a file with their types in Athena."""
 ENDING = ".absorbed"
-_TEXT = r'"(?:[^"\\]|\\.)*"'
-_OURS = re.compile(
-    (
-        rf'"millrace":\{{(?:"action":"(?:{"|".join(ACTIONS)})",)?(?:"answered_by":"(?:{"|".join(ANSWERERS)})",)?'
-        rf'(?:"caller":{_TEXT},)?"event_time":"[^"\\]*","fallback":(?:true|false),"input_digest":"[0-9a-f]{{64}}",'
-        rf'"key":(\{{.*\}}),"latency_ms":-?[0-9][-+.0-9eE]*,"model_version":(?:null|{_TEXT}),'
-        rf'"phase":"(?:{"|".join(PHASES)})",(?:"{MOMENT}":(?:{_TEXT}|\[{_TEXT}(?:,{_TEXT})*\]),)?'
-        rf'(?:"reason":"(?:{"|".join(REASONS)})",)?(?:"source":"(?:{"|".join(SOURCES)})",)?'
-        rf'(?:"watched":(\{{{_TEXT}:-?[0-9][-+.0-9eE]*(?:,{_TEXT}:-?[0-9][-+.0-9eE]*)*\}}),)?'
-        rf'(?:"withheld":(\{{.*\}}),)?"workload":{_TEXT}\}}\}}$'
-    ).encode()
-)
+_CELLS = [f'"{one.name}":{one.kind.pattern},' for one in record.WRITTEN]
+_EACH = [f"(?:{cell})?" if one.is_optional else cell for one, cell in zip(record.WRITTEN, _CELLS, strict=True)]
+_OURS = re.compile(rf'"millrace":\{{{"".join(_EACH)[:-1]}\}}\}}$'.encode())
 """What `record.to_line` writes under "millrace", with the OBJECTS. A quote inside of a text has a backslash before it,
 so that no text looks like a field."""
 

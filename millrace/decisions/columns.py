@@ -29,7 +29,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, parse_cell
-from millrace.decisions import absorbed, scored
+from millrace.decisions import absorbed, record, scored
 from millrace.decisions.record import Decision, canonical
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import (
@@ -47,20 +47,12 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT, WATCHED = "input.", "output.", "watched."
 """Before the name of a cell of the input, of a field of the answer and of a measure."""
-TIME = pa.timestamp("us", "UTC")
+TIME, TIMES = pa.timestamp("us", "UTC"), ("event_time", "inferred_at")
+KINDS = {"boolean": pa.bool_(), "double": pa.float64()}
 PLAIN: Mapping[str, pa.DataType] = {
-    "input": pa.string(),
-    "id": pa.string(),
-    "inferred_at": TIME,
-    "action": pa.string(),
-    "event_time": TIME,
-    "fallback": pa.bool_(),
-    "key": pa.string(),
-    "latency_ms": pa.float64(),
-    "model_version": pa.string(),
-    "reason": pa.string(),
-    "source": pa.string(),
-    "withheld": pa.string(),
+    one.name: TIME if one.name in TIMES else KINDS.get(one.kind.athena, pa.string())
+    for one in sorted(record.FIELDS, key=lambda field: field.place)
+    if one.column and one.name not in {"input_digest", "output", "phase", "watched"}
 }
 """Fields of `Decision` that have a column. `key` and `withheld` are JSON."""
 READ = tuple(name for name in (*absorbed.FIELDS, *absorbed.OBJECTS) if name != "phase")

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,12 +17,17 @@ from typing import Any
 from millrace.aws.deletion import delete_each
 from millrace.aws.endpoints import CHANGING, find_endpoint
 from millrace.names import WorkloadNames
-from millrace.release import release_alarms
 from millrace.release.registry import Registry
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 
+OF_A_RELEASE = re.compile(r"v\d+-\w+-\d+-\d+-live-(errors|latency)")
+"""The names of these alarms, without the workload's prefix: `v2-1f0e4a-0-0-live-errors`.
+
+They have the name of the live endpoint configuration and what is watched."""
+MOST = 100
+"""The most alarms in one call of DeleteAlarms."""
 LEASE = timedelta(hours=1)
 """For how long the lease is taken: longer than a function may run. If it is not given back, later sweeps free it."""
 
@@ -60,14 +66,15 @@ class Leftovers:
             endpoints, alarms = self._find()
             delete = self.sagemaker.delete_endpoint
             deleted = delete_each("endpoint", endpoints, delete, parameter="EndpointName", at_most=len(endpoints))
-            release_alarms.delete(self.cloudwatch, alarms)
+            if alarms:
+                self.cloudwatch.delete_alarms(AlarmNames=alarms)
         finally:
             leases.free(holder)
         return [*deleted, *(f"alarm {name}" for name in alarms)]
 
     def _find(self) -> tuple[list[str], list[str]]:
         """The names of the endpoints and of the alarms that are left."""
-        return list(self._endpoints()), release_alarms.find(self.cloudwatch, self.names.prefix)
+        return list(self._endpoints()), self._alarms()
 
     def _endpoints(self) -> Iterator[str]:
         if self._is_final(self.names.challenger):
@@ -76,6 +83,16 @@ class Leftovers:
         # the pointers name no version does not prove this, since their item may be lost. The registry proves it.
         if self._has_no_version() and self._was_never_live():
             yield self.names.endpoint
+
+    def _alarms(self) -> list[str]:
+        """Those that a release made for the time of its rollout, at most as many as one call deletes."""
+        # A prefix alone could find the alarms of another workload, hence OF_A_RELEASE.
+        prefix = self.names.prefix
+        pages = self.cloudwatch.get_paginator("describe_alarms").paginate(
+            AlarmNamePrefix=f"{prefix}-v", AlarmTypes=["MetricAlarm"]
+        )
+        found = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+        return [name for name in found if OF_A_RELEASE.fullmatch(name.removeprefix(f"{prefix}-"))][:MOST]
 
     def _has_no_version(self) -> bool:
         """Whether there is a live endpoint, not being changed, while the pointers name no live version."""

@@ -7,7 +7,7 @@ prediction function checks by the same contract and the same limits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import INTEGERS, TIMES, Kind
 from millrace.contract.row import MOST_ENTRIES
@@ -17,7 +17,7 @@ from millrace.contract.rules.length import Length
 from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.decisions.record import AnsweredBy, Source
+from millrace.decisions.record import ANSWERERS, TEXT, TIME, VERSION, api_fields
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
@@ -51,9 +51,6 @@ FIELDS: Mapping[FieldKind, Document] = {
     "share": {"type": "number", "minimum": 0, "maximum": 1},
     "text": {"type": "string"},
 }
-TEXT: Document = {"type": "string"}
-TIME: Document = {"type": "string", "format": "date-time"}
-VERSION: Document = {**TEXT, "nullable": True, "description": "null for a fallback"}
 NAMED: Document = {"name": "id", "in": "path", "required": True, "schema": TEXT}
 SIGNED = "sigv4"
 """The security scheme of every operation: Signature Version 4."""
@@ -184,20 +181,10 @@ def _job() -> Document:
 
 
 def _decision(workload: Workload, contract: Contract) -> Document:
-    acted = {"action": TEXT, "reason": TEXT} if workload.policy else {}
-    answerer = {"type": "string", "nullable": True, "enum": [*get_args(AnsweredBy), None]}
-    return _object(
-        id=TEXT,
-        event_time=TIME,
-        key={"type": "object"},
-        **_fields(workload, contract),
-        model_version=VERSION,
-        **acted,
-        source={"type": "string", "enum": [*get_args(Source)]},
-        answered_by=answerer,
-        inferred_at=TIME,
-        caller=TEXT,
-    )
+    found: Document = {}
+    for one in api_fields(acts=workload.policy is not None):
+        found |= _fields(workload, contract) if one.name == "output" else {one.name: one.api}
+    return _object(**found)
 
 
 def _reviews() -> Document:
@@ -321,7 +308,7 @@ def _prediction(workload: Workload, contract: Contract) -> Document:
     known = {"id": TEXT, "row": {"type": "integer"}, **_fields(workload, contract), "model_version": VERSION}
     prediction = _object(**known, phase=TEXT, fallback={"type": "boolean"}, **acted)
     # Only of a fallback that somebody answered, and only if it is asked for.
-    others: Document = {"answered_by": {"type": "string", "enum": [*get_args(AnsweredBy)]}}
+    others: Document = {"answered_by": {"type": "string", "enum": [*ANSWERERS]}}
     if workload.explanations.rows:
         others["explanation"] = {"type": "object", "nullable": True}
     return {**prediction, "properties": {**prediction["properties"], **others}}

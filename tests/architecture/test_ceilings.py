@@ -20,7 +20,6 @@ LONG = {
     "infra/machines/release.py": 409,
     "infra/stacks/training.py": 498,
     "millrace/contract/load.py": 456,
-    "millrace/decisions/record.py": 416,
     "millrace/files/cast.py": 421,
     "millrace/files/csv.py": 404,
     "millrace/state/reviews.py": 467,

@@ -25,6 +25,7 @@ from millrace.evaluation.gates.gate import Gate
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.features.catalogue import ENCODERS
+from millrace.infra.machines.preflight import PREFLIGHT_MINUTES
 from millrace.infra.options import Options
 from millrace.messages.audit import DETAILS
 from millrace.messages.envelope import Message
@@ -48,7 +49,7 @@ from millrace.operations.alarms import (
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
 from millrace.operations.notices import NOTICES
 from millrace.tasks.catalogue import TASKS
-from millrace.workload import release_cost, training_cost
+from millrace.workload import training_cost
 from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
 from millrace.workload.load import load_workload
 from millrace.workload.places import models_in
@@ -329,9 +330,7 @@ def costs() -> str:
         "a training run, at most": [projected_usd(training_cost.usages(workload, stage)) for stage in stages],
         "the endpoint's smallest fleet, a month": fleet,
         "two monitor runs, at most": [2 * usd for usd in hourly],
-        "the preflight of a release, at most": [
-            projected_usd(release_cost.usages(workload, stage)) for stage in stages
-        ],
+        "the preflight of a release, at most": [usd * PREFLIGHT_MINUTES / 60 for usd in hourly],
     }
     written = [(what, *(f"{usd:.2f}" for usd in each)) for what, each in rows.items()]
     return table((f"what (list price × {REGION_FACTOR})", "dev", "prod"), written)

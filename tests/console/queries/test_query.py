@@ -23,7 +23,7 @@ from millrace.errors import QueryError
 from millrace.infra.stacks.serving import decision_columns
 from tests.console.conftest import NAMES
 
-DECISIONS = decision_columns(acted=False)
+DECISIONS = decision_columns()
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
