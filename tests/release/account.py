@@ -244,7 +244,6 @@ def account(
             patch,
             MILLRACE_APPROVAL=approval,
             MILLRACE_WORKLOADS=str(folders["live"].parent),
-            POWERTOOLS_LOG_LEVEL="CRITICAL",
         )
         patch.setattr(boto3, "DEFAULT_SESSION", None)
         cache_lookups()
