@@ -61,6 +61,7 @@ def register(plant: Plant, artefact: Artefact, root: Path, *, known: str = "") -
     schema = write_data(root / "ml" / "data", rows)
     files = {
         NAMES.run_uri(RUN, "config", "schema.json"): schema.read_bytes(),
+        NAMES.run_uri(RUN, "config", "labels.json"): json.dumps({"schema": None, "files": []}).encode(),
         NAMES.lake_uri("rows", "a.parquet"): (root / "ml" / "data" / "00000.parquet").read_bytes(),
         NAMES.run_uri(RUN, "manifest.json"): json.dumps([{"prefix": NAMES.lake_uri("")}, "rows/a.parquet"]).encode(),
     }
