@@ -14,8 +14,7 @@ from millrace.contract.schema import Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.catalogue import FORMATS, named
 from millrace.files.parsed import Limits
-from millrace.files.sniff import format_in
-from millrace.files.unpack import unpacked
+from millrace.files.sniff import format_in, unpacked
 
 
 def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:
