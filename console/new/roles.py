@@ -54,7 +54,7 @@ class Choices:
     has_no_group: bool = False
     """Whether rows are not to be searched for it."""
     horizon_steps: int = 0
-    """The horizon in rows of an entity, if not in hours; `with_hours` turns it into hours."""
+    """The horizon in rows of an entity, if not in hours; `proposal` turns it into hours."""
     known: tuple[str, ...] = ()
     """Columns whose cells are known ahead, such as promotions."""
     leave_out: tuple[str, ...] = ()

@@ -136,7 +136,7 @@ class Replay:
     action: str
     """What was done with the answer, and why: `automated: sure`; empty without a policy."""
     action_again: str
-    """The same by the policy that held, as far as the audit says it (`policy_then`)."""
+    """The same by the policy that held, as far as the audit says it."""
 
 
 def replay_decision(environment: Environment, names: WorkloadNames, wanted: str) -> Replay:

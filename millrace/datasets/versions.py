@@ -65,7 +65,7 @@ class DatasetVersion:
     schema: str
     """The Iceberg schema of the rows, as JSON."""
     labels: str
-    """What `pinned_labels.PinnedLabels` reads: the Iceberg schema of the labels and the names of their files."""
+    """What `read.PinnedFiles` reads: the Iceberg schema of the labels and the names of their files."""
 
 
 def pins(rows: TableMetadata) -> dict[str, Pin]:

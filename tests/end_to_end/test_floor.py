@@ -147,9 +147,9 @@ def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(clo
 
 
 def test_a_retraining_by_schedule_is_accepted_and_its_model_judged(cloud: LocalCloud) -> None:
-    """The cool-down is over, and further rows have come with their label."""
+    """The cool-down is over, and further rows have come with their label; the alarm is looked at again at eight."""
     drop(cloud, "training/further", rows_of(8, 14))
-    cloud.move_clock(datetime.fromisoformat("1997-05-01T08:00:00+00:00"))
+    cloud.move_clock(datetime.fromisoformat("1997-05-01T07:30:00+00:00"))
     cloud.wait(timeout_s=REST_S)
     accepted = guarded("retrain.accepted")[-1]
     assert (accepted["trigger"], accepted["evidence"]["as_of"]) == ("schedule", "1997-05-01T07:00:00Z")
