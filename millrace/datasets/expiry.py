@@ -62,11 +62,8 @@ def oldest(lake: Lake, iceberg: IcebergTable, before: datetime) -> list[int]:
     """The ids of the oldest snapshots that were replaced before `before`, at most MOST_AT_ONCE; not of pinned ones.
 
     Who pins a snapshot of the labels says so in the other table, some seconds after it was the current one."""
-    named = {ref.snapshot_id for ref in iceberg.metadata.refs.values()}
-    rows = lake.find("rows")
-    named |= (
-        {pin.labels for pin in pins(rows.metadata).values() if pin.labels is not None} if rows is not None else set()
-    )
+    pinned = pins(rows.metadata).values() if (rows := lake.find("rows")) is not None else ()
+    named = {*(ref.snapshot_id for ref in iceberg.metadata.refs.values()), *(pin.labels for pin in pinned)}
     old = [
         snapshot.snapshot_id
         for snapshot, later in pairwise(iceberg.metadata.snapshots)

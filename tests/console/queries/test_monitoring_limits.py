@@ -38,7 +38,6 @@ from millrace.workload.load import load_workload
 from tests.console.conftest import NAMES, make_machines, make_stores, stage_of
 from tests.recorded import compare
 
-DECLARATION = Path("workloads/electricity/workload.yaml")
 ELECTRICITY = load_workload(Path("workloads/electricity"))
 XRAY = load_workload(Path("workloads/xray"))
 WEEKS = ["1996-10-02", "1996-10-09", "1996-10-16", "1996-10-23", "1996-11-20", "1996-11-27"]
