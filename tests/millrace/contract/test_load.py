@@ -65,27 +65,6 @@ def test_reading_needs_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "is_good"),
-    [
-        ("part", {"of": "cell", "place": 2}, True),
-        ("part", {"of": "cell", "tag": "red"}, False),
-        ("part", {"of": "period", "place": 2}, False),
-        ("part", {"of": "cell"}, False),
-        ("numberFormat", {"units": {"%": 1}}, True),
-        ("numberFormat", {"units": {"%": 0}}, False),
-    ],
-)
-def test_a_column_says_how_its_numbers_are_written(folder: Path, name: str, value: Any, is_good: bool) -> None:
-    change(folder, lambda d: column(d, 3).update(customProperties=[{"property": name, "value": value}]))
-    if is_good:
-        found = load_contract(folder).rows.columns[3]
-        assert bool(found.part) or bool(found.number_format)
-        return
-    with pytest.raises(WorkloadError):
-        load_contract(folder)
-
-
 def test_the_digest_follows_the_words_not_the_layout(folder: Path) -> None:
     before = load_contract(folder).digest
     path = folder / "contract.yaml"
@@ -95,24 +74,22 @@ def test_the_digest_follows_the_words_not_the_layout(folder: Path) -> None:
     assert load_contract(folder).digest != before
 
 
+def options(document: dict[str, Any], number: int, table: int = 0, **changes: Any) -> None:
+    column(document, number, table)["logicalTypeOptions"].update(changes)
+
+
 WRONG: dict[str, Change] = {
     "apiVersion": lambda d: d.update(apiVersion="v2.2.2"),
     "status": lambda d: d.update(status=5),
     "schema.rows, column `timestamp`, logicalType": lambda d: column(d, 0).update(logicalType="datetime"),
     "schema.rows, column `day_of_week`, physicalType": lambda d: column(d, 1).update(physicalType="TINY"),
-    "schema.rows, column `day_of_week`, quality.0.arguments.validValues": lambda d: column(d, 1)["quality"][0][
-        "arguments"
-    ].update(validValues=["a"]),
     "schema.rows, column `day_of_week`, quality.0": lambda d: column(d, 1)["quality"][0].update(mustBe=3),
-    "schema.rows, column `period`, format": lambda d: column(d, 2)["logicalTypeOptions"].update(format="f4"),
-    "schema.rows, column `period`, minimum": lambda d: column(d, 2)["logicalTypeOptions"].update(minimum=True),
+    "schema.rows, column `period`, minimum": lambda d: options(d, 2, minimum=True),
     "schema.rows, properties": lambda d: column(d, 2).update(name="timestamp"),
     "schema": lambda d: d["schema"][1].update(name="truth"),
     "schema.rows": lambda d: column(d, 8).pop("customProperties"),
-    "schema.labels, column `prediction_id`": lambda d: column(d, 2, 1)["logicalTypeOptions"].update(pattern="("),
-    "schema.rows, quality.0": lambda d: d["schema"][0].update(
-        quality=[{"type": "sql", "query": "SELECT 1", "mustBe": 1}]
-    ),
+    "schema.labels, column `prediction_id`": lambda d: options(d, 2, 1, pattern="("),
+    "schema.rows, quality.0": lambda d: d["schema"][0].update(quality=[{"type": "sql", "mustBe": 1, "query": "x"}]),
 }
 
 
@@ -128,30 +105,23 @@ def test_a_wrong_word_stops_at_synth(field: str, folder: Path) -> None:
     assert "expected" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "5", "a: !!timestamp x", "a: !!bool maybe", "a: !!int ''"])
-def test_a_file_that_is_no_contract(text: str, folder: Path) -> None:
-    (folder / "contract.yaml").write_text(text)
-    with pytest.raises(
-        WorkloadError, match=r"electricity/contract.yaml: (\(file\)|line 2, column 1): expected (YAML|a mapping), got"
-    ):
-        load_contract(folder)
-    (folder / "contract.yaml").unlink()
-    with pytest.raises(WorkloadError, match="expected a file"):
-        load_contract(folder)
+def custom(value: dict[str, Any], **values: Any) -> None:
+    value["customProperties"] = [{"property": name, "value": each} for name, each in values.items()]
 
 
 def in_files(document: dict[str, Any], **values: Any) -> None:
-    properties = [{"property": name, "value": value} for name, value in values.items()]
-    document["schema"][0]["customProperties"] = properties
+    custom(document["schema"][0], **values)
+
+
+def more(document: dict[str, Any], table: int, **column: Any) -> None:
+    """One more column."""
+    custom(column, **column.pop("custom", {}))
+    document["schema"][table]["properties"].append(column)
 
 
 def unique_together(document: dict[str, Any], *names: str) -> None:
     rule = {"metric": "duplicateValues", "arguments": {"properties": list(names)}, "mustBe": 0}
     document["schema"][0]["quality"] = [rule]
-
-
-def generate(document: dict[str, Any], value: object) -> None:
-    column(document, 0)["customProperties"] = [{"property": "generated", "value": value}]
 
 
 def list_columns(document: dict[str, Any], *label: str) -> None:
@@ -166,7 +136,7 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
         in_files(document, csv={"delimiter": ";", "decimal": ","}, missingValues=["NA"], ignoredColumns=["remark"])
         column(document, 0).update(physicalName="Seen At")
         column(document, 0)["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm"}
-        column(document, 1).update({"customProperties": [{"property": "missingValues", "value": ["-"]}]})
+        custom(column(document, 1), missingValues=["-"])
 
     change(folder, say)
     rows = check_contract(folder).rows
@@ -203,56 +173,44 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
         (
             lambda d: (
                 in_files(d, missingValues=["up"]),
-                d["schema"][0]["properties"].append(
-                    {
-                        "name": "trend",
-                        "logicalType": "string",
-                        "quality": [
-                            {
-                                "type": "library",
-                                "metric": "invalidValues",
-                                "arguments": {"validValues": ["up"]},
-                                "mustBe": 0,
-                            }
-                        ],
-                    }
-                ),
+                more(d, 0, name="a", logicalType="string", enum=["up"]),
             ),
-            r"schema\.rows, column `trend`, missingValues: expected words that are no values of .*own, got \['up'\]",
+            r"schema\.rows, column `a`, missingValues: expected words that are no values of .*own, got \['up'\]",
         ),
         (
-            lambda d: (
-                in_files(d, missingValues=["NA", "0", "False"]),
-                d["schema"][0]["properties"].append({"name": "sold", "logicalType": "boolean"}),
-            ),
+            lambda d: (in_files(d, missingValues=["NA", "0", "False"]), more(d, 0, name="sold", logicalType="boolean")),
             r"column `sold`, missingValues: expected words that are no values of .*own, got \['0', 'False'\]",
         ),
         (
-            lambda d: d["schema"][1]["properties"].append(
-                {
-                    "name": "id",
-                    "logicalType": "string",
-                    "customProperties": [{"property": "generated", "value": "row_id"}],
-                }
-            ),
+            lambda d: more(d, 1, name="id", logicalType="string", custom={"generated": "row_id"}),
             r"schema\.labels: expected no generated row_id",
+        ),
+        (
+            lambda d: more(d, 0, name="id", logicalType="string", custom={"generated": "prediction_id"}),
+            r"schema\.rows: expected the property prediction_id, which fills it",
         ),
         (
             lambda d: column(d, 0, 1).update(logicalType="string", physicalType="STRING", logicalTypeOptions={}),
             r"schema\.labels, column `timestamp`: expected a timestamp, as in schema\.rows, got 'a string'",
         ),
         (
-            lambda d: column(d, 1).update(customProperties=[{"property": "input", "value": "true"}]),
+            lambda d: custom(column(d, 1), input="true"),
             r"schema\.rows, column `day_of_week`, input: expected true or false, got 'true'",
         ),
         (
-            lambda d: column(d, 1).update(customProperties=[{"property": "ahead", "value": {"column": "period"}}]),
+            lambda d: custom(column(d, 1), ahead={"column": "period"}),
             r"schema\.rows, column `day_of_week`, ahead: expected a column of this table and hours above 0",
         ),
+        (lambda d: custom(column(d, 3), part={"of": "cell", "tag": "red"}), "part: expected a tag on a boolean"),
+        (lambda d: custom(column(d, 3), part={"of": "period", "place": 2}), "names, physical names and ignored"),
+        (lambda d: custom(column(d, 3), numberFormat={"units": {"%": 0}}), "numberFormat: expected"),
         (lambda d: unique_together(d, "nope"), r"schema\.rows, quality\.0: expected .* each once, got \['nope'\]"),
         (lambda d: unique_together(d, "period", "period"), r"each once, got \['period', 'period'\]"),
-        (lambda d: generate(d, ["row_id"]), r"column `timestamp`, generated: expected event_time"),
-        (lambda d: generate(d, {"row_id": 1}), r"column `timestamp`, generated: expected event_time"),
+        (lambda d: custom(column(d, 0), generated=["row_id"]), r"column `timestamp`, generated: expected event_time"),
+        (
+            lambda d: custom(column(d, 0), generated={"row_id": 1}),
+            r"column `timestamp`, generated: expected event_time",
+        ),
         (lambda d: list_columns(d, "class", "outcome"), r"csv: expected .* each once, .*twice: \['outcome'\]"),
     ],
 )

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.parts import read_part
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Column, Table
-from millrace.files.sniff import read_drop
+from tests.millrace.files.conftest import as_json_lines, parse, taken
 
 TABLE = Table(
     name="rows",
@@ -43,57 +38,29 @@ CASES: list[tuple[Any, Any, list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "request"])
-def test_each_column_has_its_part(form: str, tmp_path: Path) -> None:
+def test_each_column_has_its_part() -> None:
     rows = [{"k": at, "hues": hues, "path": path} for at, (hues, path, _) in enumerate(CASES)]
-    assert read(rows, form, tmp_path) == [wanted for _, _, wanted in CASES]
+    wanted = {at: dict(zip(TABLE.names[1:], cells, strict=True)) for at, (_, _, cells) in enumerate(CASES)}
+    assert [*taken(rows, TABLE).values()] == [wanted] * 4
 
 
-def read(rows: list[dict[str, Any]], form: str, folder: Path, table: Table = TABLE) -> list[list[Any]]:
-    """The cells of the columns beside `k`."""
-    if form == "request":
-        asked = [as_declared(row, table) for row in rows]
-        assert [check_row(row, table) for row in asked] == [()] * len(rows)
-        return [[row[name] for name in table.names[1:]] for row in asked]
-    parts = list(read_drop(write_rows(rows, form, folder), table))
-    assert [row for part in parts for row in part.unparsable] == []
-    found = [row for part in parts for row in part.rows.to_pylist()]
-    return [[row[name] for name in table.names[1:]] for row in found]
-
-
-def write_rows(rows: list[dict[str, Any]], form: str, folder: Path) -> Path:
-    path = folder / f"drop.{form}"
-    if form == "csv":
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    elif form == "jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
-
-
-@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet", "request"])
-def test_zero_and_one_are_false_and_true(form: str, tmp_path: Path) -> None:
+def test_zero_and_one_are_false_and_true() -> None:
     table = Table(name="rows", columns=(Column(name="k", kind="int64"), Column(name="damp", kind="boolean")))
-    rows: list[dict[str, Any]] = [{"k": 0, "damp": 1}, {"k": 1, "damp": 0}, {"k": 2, "damp": None}]
-    assert read(rows, form, tmp_path, table) == [[True], [False], [None]]
+    found = taken([{"k": at, "damp": damp} for at, damp in enumerate((1, 0, None))], table)
+    assert [*found.values()] == [{0: {"damp": True}, 1: {"damp": False}, 2: {"damp": None}}] * 4
 
 
 @pytest.mark.parametrize(
     ("hues", "path"), [(3, "[1]"), ("red", "[x]"), ("red", 7), ("red", "[1, 2, 3, 4]"), ("red", [1, 2, 3, 4])]
 )
-def test_another_cell_is_of_a_wrong_type(hues: Any, path: Any, tmp_path: Path) -> None:
+def test_another_cell_is_of_a_wrong_type(hues: Any, path: Any) -> None:
     row = {"k": 0, "hues": hues, "path": path}
     assert {one.reason for one in check_row(as_declared(row, TABLE), TABLE)} == {"type"}
-    (tmp_path / "drop.jsonl").write_text(json.dumps(row) + "\n")
-    [part] = read_drop(tmp_path / "drop.jsonl", TABLE)
+    part = parse(as_json_lines([row]), TABLE)
     assert (part.rows.num_rows, [one.reason for one in part.unparsable]) == (0, ["type"])
 
 
-def test_a_file_needs_the_cell_or_the_columns(tmp_path: Path) -> None:
+def test_a_file_needs_the_cell_or_the_columns() -> None:
     """A request may have the columns themselves, as `to_predict.jsonl` has."""
     row = {"k": 1, "hue_red": True, "hue_blue": 0, "at_1": 1, "at_2": 2, "at_3": None}
     assert check_row(as_declared(row, TABLE), TABLE) == ()

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.schema import Column
 from millrace.datasets.commits import commit
-from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
 from millrace.errors import WorkloadError
+from tests.millrace.datasets.test_commits import committed, rows, source
 
-SAMPLE = Path(__file__).parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
 GONE = ["vicprice", "day_of_week"]
-
-
-def rows(first: int) -> pa.Table:
-    part = pq.read_table(SAMPLE).slice(first, 48)
-    return part.append_column("_line", pa.array(np.arange(1, 49)))
-
-
-def source(name: str) -> Source:
-    return Source(uri=f"s3://landing/{name}?versionId=1", key=name, digest=name, written_by=f"run-{name}")
 
 
 def changed(lake: Lake, **tables: Any) -> Lake:
@@ -48,10 +35,8 @@ def with_kind(lake: Lake, name: str, kind: Any) -> Lake:
     return changed(lake, rows=replace(lake.contract.rows, columns=columns))
 
 
-def committed(lake: Lake) -> pa.Table:
-    found = lake.find("rows")
-    assert found is not None
-    return found.scan().to_arrow().sort_by("timestamp")
+def table(lake: Lake) -> pa.Table:
+    return committed(lake).sort_by("timestamp")
 
 
 def test_rows_come_in_after_columns_went(lake: Lake) -> None:
@@ -60,29 +45,27 @@ def test_rows_come_in_after_columns_went(lake: Lake) -> None:
     late = commit(less, "rows", rows(24).drop_columns(GONE), source("b"))
     assert (late.rows_added, late.rows_quarantined) == (24, 24), "the keys of the table are compared as before"
     for name in GONE:
-        assert [cell is None for cell in committed(lake)[name].to_pylist()] == [False] * 48 + [True] * 24
+        assert [cell is None for cell in table(lake)[name].to_pylist()] == [False] * 48 + [True] * 24
     assert pin(less, "t").rows == 72
     back = commit(lake, "rows", rows(96), source("c"))
     assert back.rows_added == 48
-    assert committed(lake)["vicprice"].null_count == 24, "a column that comes back is filled again"
+    assert table(lake)["vicprice"].null_count == 24, "a column that comes back is filled again"
 
 
 def test_a_required_column_that_went_becomes_optional(lake: Lake) -> None:
     commit(lake, "rows", rows(0), source("a"))
-    found = lake.find("rows")
-    assert found is not None
-    with found.update_schema(allow_incompatible_changes=True) as update:
+    with lake.open("rows").update_schema(allow_incompatible_changes=True) as update:
         update.update_column("vicprice", required=True)
     assert lake.open("rows").schema().find_field("vicprice").required, "the contract has it yet"
     late = commit(without_columns(lake), "rows", rows(48).drop_columns(GONE), source("b"))
     assert late.rows_added == 48
-    assert committed(lake)["vicprice"].null_count == 48
+    assert table(lake)["vicprice"].null_count == 48
 
 
 def test_a_column_that_came_is_empty_in_older_rows(lake: Lake) -> None:
     commit(without_columns(lake), "rows", rows(0).drop_columns(GONE), source("a"))
     commit(lake, "rows", rows(48), source("b"))
-    assert [cell is None for cell in committed(lake)["vicprice"].to_pylist()] == [True] * 48 + [False] * 48
+    assert [cell is None for cell in table(lake)["vicprice"].to_pylist()] == [True] * 48 + [False] * 48
 
 
 @pytest.mark.parametrize("first", ["int32", "int64"])
@@ -95,7 +78,7 @@ def test_whole_numbers_may_become_wider_and_never_narrower(lake: Lake, first: An
     commit(before, "rows", cells, source("a"))
     after = with_kind(before, "count", other)
     commit(after, "rows", rows(48).append_column("count", counts), source("b"))
-    found = committed(after)["count"]
+    found = table(after)["count"]
     assert (found.type, pc.sum(found).as_py()) == (pa.int64(), 2 * sum(range(48)))
 
 

@@ -23,9 +23,8 @@ from pyiceberg.table.snapshots import Snapshot
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets import commits, new_rows
-from millrace.datasets.commits import Commit, NewDrop, commit, commit_together, find_commit, rows_in
+from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
 from millrace.datasets.iceberg import MERGING, begin
-from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, existing_in_range_of, existing_keys
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, withdraw
@@ -43,15 +42,11 @@ def source(name: str, digest: str = "") -> Source:
 
 
 def committed(lake: Lake) -> pa.Table:
-    iceberg = lake.find("rows")
-    assert iceberg is not None
-    return iceberg.scan().to_arrow()
+    return lake.open("rows").scan().to_arrow()
 
 
-def test_rows_are_committed_once_with_their_source(lake: Lake) -> None:
-    first = commit(lake, "rows", rows(0), source("a.parquet"))
-    assert (first.rows_added, first.rows_total, first.duplicate_of) == (48, 48, None)
-    assert commit(lake, "rows", rows(0), source("a.parquet")) == first, "a retry of the same run changes nothing"
+def test_rows_have_their_source(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), source("a.parquet"))
     table = committed(lake)
     assert table.drop_columns([SOURCE, ARRIVED]).cast(pq.read_schema(SAMPLE)).equals(pq.read_table(SAMPLE).slice(0, 48))
     assert set(table[SOURCE].to_pylist()) == {"a.parquet"}
@@ -59,9 +54,7 @@ def test_rows_are_committed_once_with_their_source(lake: Lake) -> None:
 
 def test_every_page_of_a_data_file_has_its_checksum_and_its_field_ids(lake: Lake, names: Any, cloud: Any) -> None:
     commit(lake, "rows", rows(0), source("a.parquet"))
-    found = lake.find("rows")
-    assert found is not None
-    (task,) = found.scan().plan_files()
+    (task,) = lake.open("rows").scan().plan_files()
     key = task.file.file_path.removeprefix(f"s3://{names.platform.bucket('lake')}/")
     assert key.startswith("electricity/iceberg/electricity_rows/data/")
     data = cloud.client("s3").get_object(Bucket=names.platform.bucket("lake"), Key=key)["Body"].read()
@@ -72,39 +65,15 @@ def test_every_page_of_a_data_file_has_its_checksum_and_its_field_ids(lake: Lake
         pq.read_table(pa.BufferReader(bytes(flipped)), page_checksum_verification=True)
 
 
-def test_the_same_bytes_under_another_key_bring_no_rows(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), source("a.parquet", "digest"))
-    again = commit(lake, "rows", rows(0), source("b.parquet", "digest"))
-    assert (again.rows_added, again.rows_total) == (0, 48)
-    assert again.duplicate_of == "s3://landing/a.parquet?versionId=1"
-    assert commit(lake, "rows", rows(0), source("b.parquet", "digest")) == again
-    iceberg = lake.find("rows")
-    assert iceberg is not None
-    assert len(iceberg.metadata.snapshots) == 2, "the alias is recorded once"
-
-
-def test_a_key_that_came_since_the_validation_is_refused(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), source("a.parquet"))
-    late = commit(lake, "rows", rows(24), source("b.parquet"))
-    assert (late.rows_added, late.rows_quarantined, late.rows_total) == (24, 24, 72)
-    assert commit(lake, "rows", rows(24), source("b.parquet")) == late, "as the snapshot's summary says"
-
-
-def test_held_keys_are_read_in_the_range_of_the_drop_only(lake: Lake) -> None:
+def test_held_keys_are_read_in_the_range_of_the_drop_only(lake: Lake, tmp_path: Path) -> None:
     commit(lake, "rows", rows(0, 480), source("a.parquet"))
     (keys,) = existing_keys(lake, "rows", lake.find("rows"), rows(470, 48))
     assert (keys.columns, len(keys.values)) == (("timestamp",), 10)
-
-
-def test_the_range_of_a_file_is_in_its_footer(lake: Lake, tmp_path: Path) -> None:
-    commit(lake, "rows", rows(0, 480), source("a.parquet"))
-    pq.write_table(rows(470, 48), tmp_path / "drop", row_group_size=20)
-    (found,) = existing_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "drop")
-    (expected,) = existing_keys(lake, "rows", lake.find("rows"), rows(470, 48))
-    assert found.values.equals(expected.values)
-    pq.write_table(rows(470, 48), tmp_path / "mute", write_statistics=False)
-    (all_keys,) = existing_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "mute")
-    assert len(all_keys.values) == 480
+    # The range of a file is in its footer.
+    for statistics, found in ((True, 10), (False, 480)):
+        pq.write_table(rows(470, 48), tmp_path / "drop", row_group_size=20, write_statistics=statistics)
+        (held,) = existing_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "drop")
+        assert len(held.values) == found
 
 
 def test_writers_who_take_turns_lose_no_attempt(lake: Lake) -> None:
@@ -161,16 +130,6 @@ def lose_the_answer_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glue, "update_table", update_table)
 
 
-def test_the_digest_is_found_among_many(lake: Lake) -> None:
-    for number in range(3):
-        commit(lake, "rows", rows(48 * number), replace(source(f"{number}"), digest=f"d{number}"))
-    iceberg = lake.find("rows")
-    assert iceberg is not None
-    found = find_commit(Journal.of(iceberg), "d1")
-    assert found is not None
-    assert (found.written_by, found.rows_added, rows_in(iceberg)) == ("run-1", 48, 144)
-
-
 def version(number: int, *, name: str = "a.parquet", digest: str = "") -> Source:
     """The version with this number of an object; its sequencers are of S3's different lengths."""
     sequencer = f"00{number}" + "0" * number
@@ -189,44 +148,71 @@ def corrected(number: int = 48) -> pa.Table:
     return given.set_column(given.schema.get_field_index("nswprice"), "nswprice", pa.array([0.5] * number))
 
 
-@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-def test_the_later_version_of_an_object_wins_in_whatever_order_they_come(lake: Lake, order: tuple[int, int]) -> None:
-    commit(lake, "rows", rows(96), version(1, name="b.parquet"))
-    given = {1: rows(0), 2: corrected(40)}
-    done = {number: commit(lake, "rows", given[number], version(number)) for number in order}
-    table = committed(lake)
-    assert (table.num_rows, done[order[1]].rows_total) == (88, 88)
-    mine = table.filter(pa.compute.equal(table[SOURCE], "a.parquet"))
-    assert mine["nswprice"].to_pylist() == [0.5] * 40
-    later = "s3://landing/a.parquet?versionId=2" if order == (2, 1) else None
-    assert (done[1].superseded_by, done[1].rows_added) == (later, 0 if later else 48)
-    assert (done[2].superseded_by, done[2].rows_added, done[2].rows_quarantined) == (None, 40, 0)
-    assert (done[1].rows_replaced, done[2].rows_replaced) == (0, 48 if order == (1, 2) else 0)
-    before = len(lake.open("rows").metadata.snapshots)
-    assert commit(lake, "rows", given[order[1]], version(order[1])) == done[order[1]], "a retry changes nothing"
-    assert len(lake.open("rows").metadata.snapshots) == before
+A, B, A2, OVER = rows(0), rows(96), corrected(40), rows(24)
+SCENARIOS: dict[str, tuple[list[tuple[pa.Table, Source, tuple[int, int, int, int], str]], list[pa.Table]]] = {
+    "the same bytes under another key bring no rows": (
+        [(A, source("a", "d"), (48, 0, 48, 0), ""), (A, source("b", "d"), (0, 0, 48, 0), source("a").uri)],
+        [A],
+    ),
+    "a key that came since the validation is refused": (
+        [(A, source("a"), (48, 0, 48, 0), ""), (OVER, source("b"), (24, 24, 72, 0), "")],
+        [A, OVER.slice(24)],
+    ),
+    "the later version takes the place of the earlier one": (
+        [
+            (B, version(1, name="b.parquet"), (48, 0, 48, 0), ""),
+            (A, version(1), (48, 0, 96, 0), ""),
+            (A2, version(2), (40, 0, 88, 48), ""),
+        ],
+        [B, A2],
+    ),
+    "the earlier version comes later": (
+        [(A2, version(2), (40, 0, 40, 0), ""), (A, version(1), (0, 0, 40, 0), version(2).uri)],
+        [A2],
+    ),
+    "a version that goes back to earlier bytes is the latest all the same": (
+        [
+            (A, version(1, digest="first"), (48, 0, 48, 0), ""),
+            (A2, version(2), (40, 0, 40, 48), ""),
+            (A, version(3, digest="first"), (48, 0, 48, 40), ""),
+        ],
+        [A],
+    ),
+    "the same bytes as a later version are a duplicate and keep the order": (
+        [
+            (A, version(1, digest="same"), (48, 0, 48, 0), ""),
+            (A, version(3, digest="same"), (0, 0, 48, 0), version(1).uri),
+            (A2, version(2), (0, 0, 48, 0), version(3).uri),
+        ],
+        [A],
+    ),
+    "a version without new rows takes nobody's place": (
+        [
+            (B, version(1, name="b.parquet"), (48, 0, 48, 0), ""),
+            (A, version(1), (48, 0, 96, 0), ""),
+            (B, version(2), (0, 48, 96, 0), ""),
+        ],
+        [A, B],
+    ),
+    "without a sequencer the first version keeps its rows": (
+        [(A, version(1), (48, 0, 48, 0), ""), (A2, replace(version(2), sequencer=""), (0, 40, 48, 0), "")],
+        [A],
+    ),
+}
+"""Of each commit the rows added, refused, in all and replaced, and the source that came before it; the rows then."""
 
 
-def test_a_version_that_goes_back_to_earlier_bytes_is_the_latest_all_the_same(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), version(1, digest="first"))
-    commit(lake, "rows", corrected(), version(2))
-    back = commit(lake, "rows", rows(0), version(3, digest="first"))
-    assert (back.rows_added, back.duplicate_of, back.rows_total) == (48, None, 48)
-    assert prices(lake) == sorted(rows(0)["nswprice"].to_pylist())
-
-
-def test_the_same_bytes_as_a_later_version_are_a_duplicate_and_keep_the_order(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), version(1, digest="same"))
-    assert commit(lake, "rows", rows(0), version(3, digest="same")).duplicate_of is not None
-    late = commit(lake, "rows", corrected(), version(2))
-    assert late.superseded_by == "s3://landing/a.parquet?versionId=3"
-
-
-def test_a_version_without_new_rows_takes_nobodys_place(lake: Lake) -> None:
-    commit(lake, "rows", rows(96), version(1, name="b.parquet"))
-    commit(lake, "rows", rows(0), version(1))
-    empty = commit(lake, "rows", rows(96), version(2))
-    assert (empty.rows_added, empty.rows_quarantined, empty.rows_total) == (0, 48, 96)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_becomes_of_drops_and_versions(lake: Lake, name: str) -> None:
+    steps, left = SCENARIOS[name]
+    for given, of, expected, before in steps:
+        done = commit(lake, "rows", given, of)
+        assert (done.rows_added, done.rows_quarantined, done.rows_total, done.rows_replaced) == expected
+        assert (done.duplicate_of or done.superseded_by or "") == before
+        snapshots = len(lake.open("rows").metadata.snapshots)
+        assert commit(lake, "rows", given, of) == done, "a retry of the same run changes nothing"
+        assert len(lake.open("rows").metadata.snapshots) == snapshots
+    assert prices(lake) == sorted(price for table in left for price in table["nswprice"].to_pylist())
 
 
 def test_a_replacement_of_withdrawn_rows_is_committed(lake: Lake) -> None:
@@ -258,22 +244,10 @@ def test_a_correction_with_the_bytes_of_another_file_takes_the_place_of_its_earl
     assert len(lake.open("rows").metadata.snapshots) - snapshots == (0 if order.index("a2") < order.index("a1") else 1)
 
 
-def test_the_same_bytes_under_a_later_version_keep_their_rows(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), version(1, digest="same"))
-    again = commit(lake, "rows", rows(0), version(2, digest="same"))
-    assert (again.duplicate_of, again.rows_added, again.rows_total) == (version(1).uri, 0, 48)
-
-
 def test_versions_that_are_committed_at_once_leave_the_latest(lake: Lake) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: commit(lake, "rows", corrected(40 + n), version(n)), range(1, 5)))
     assert committed(lake).num_rows == 44
-
-
-def test_without_a_sequencer_the_first_version_keeps_its_rows(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), version(1))
-    second = commit(lake, "rows", corrected(), replace(version(2), sequencer=""))
-    assert (second.rows_added, second.rows_quarantined) == (0, 48)
 
 
 def commit_group(lake: Lake, folder: Path, given: list[tuple[pa.Table, Source]]) -> list[Commit]:
@@ -323,16 +297,6 @@ def test_drops_together_are_one_commit_and_a_snapshot_each(
     assert len(made) == 1, "and writes nothing"
 
 
-def test_a_commit_of_several_drops_whose_answer_is_lost_lands_once(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit(lake, "rows", rows(0), source("a.parquet"))
-    lose_the_answer_once(lake, monkeypatch)
-    done = commit_group(lake, tmp_path, [(rows(48), source("b.parquet")), (rows(96), source("c.parquet"))])
-    assert [one.rows_added for one in done] == [48, 48]
-    assert committed(lake).num_rows == 144
-
-
 def test_groups_that_are_committed_at_once_lose_nothing(lake: Lake, tmp_path: Path) -> None:
     def write(number: int) -> list[Commit]:
         own, folder = Lake(lake.names, lake.contract), tmp_path / str(number)
@@ -349,14 +313,12 @@ def test_groups_that_are_committed_at_once_lose_nothing(lake: Lake, tmp_path: Pa
 def test_manifests_are_merged_and_each_row_stays_in_its_snapshot(lake: Lake) -> None:
     """Also those of a table that was made before; every earlier snapshot can still be read."""
     commit(lake, "rows", rows(0), source("first.parquet"))
-    iceberg = lake.find("rows")
-    assert iceberg is not None
+    iceberg = lake.open("rows")
     with iceberg.transaction() as former:
         former.remove_properties(*MERGING)
     number = 2 * int(MERGING["commit.manifest.min-count-to-merge"])
     done = [commit(lake, "rows", rows(48 + at, 1), source(f"{at}.parquet")) for at in range(number)]
-    iceberg = lake.find("rows")
-    assert iceberg is not None
+    iceberg = lake.open("rows")
     current = iceberg.current_snapshot()
     assert current is not None
     assert len(current.manifests(iceberg.io)) < number / 2
@@ -371,8 +333,7 @@ def test_the_metadata_of_a_transaction_is_that_of_pyiceberg(lake: Lake) -> None:
     """After each of its changes: rows, a note without rows, a replaced drop, properties."""
     for at in range(3):
         commit(lake, "rows", rows(at * 10, 10), source(f"{at}.parquet"))
-    iceberg = lake.find("rows")
-    assert iceberg is not None
+    iceberg = lake.open("rows")
     ours = begin(iceberg)
     theirs = Transaction(iceberg)
 
@@ -397,14 +358,9 @@ def test_the_metadata_of_a_transaction_is_that_of_pyiceberg(lake: Lake) -> None:
         pass
     same(10)
     ours.commit_transaction()
-    found = lake.find("rows")
-    assert found is not None
-    assert [one.summary["note"] for one in found.metadata.snapshots[3:] if one.summary] == [
-        "one",
-        "two",
-        "gone",
-        "last",
-    ]
+    found = lake.open("rows")
+    said = [one.summary["note"] for one in found.metadata.snapshots[3:] if one.summary]
+    assert said == ["one", "two", "gone", "last"]
     assert found.scan().to_arrow().num_rows == 20
 
 

@@ -1,15 +1,23 @@
-"""Files as people write them, by a writer that knows nothing of the readers."""
+"""Files as people write them, by writers that know nothing of the readers, and what becomes of their rows."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from millrace.contract.schema import Table
+from millrace.contract.kinds import parse_cell
+from millrace.contract.row import as_declared, check_row
+from millrace.contract.schema import LINE, Table
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import read_drop
@@ -30,17 +38,52 @@ def write_time(at: datetime, words: list[str]) -> str:
     return "".join(at.strftime(forms[word]) if word in forms else word.strip("'") for word in words)
 
 
-@pytest.fixture(scope="session")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
+def parse(data: bytes, table: Table, limits: Limits | None = None, origin: Origin | None = None) -> Parsed:
     """The rows of a file with these bytes, all parts as one."""
-
-    def run(data: bytes, table: Table, limits: Limits | None = None, origin: Origin | None = None) -> Parsed:
-        path: Path = tmp_path_factory.mktemp("drop") / "drop"
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "drop")
         path.write_bytes(data)
         parts = list(read_drop(path, table, limits, origin))
-        return Parsed(
-            rows=pa.concat_tables([part.rows for part in parts]),
-            unparsable=tuple(row for part in parts for row in part.unparsable),
-        )
+    rows = pa.concat_tables([part.rows for part in parts])
+    return Parsed(rows=rows, unparsable=tuple(row for part in parts for row in part.unparsable))
 
-    return run
+
+@pytest.fixture(scope="session")
+def read() -> Read:
+    return parse
+
+
+def as_csv(rows: list[dict[str, Any]]) -> bytes:
+    writer = csv.DictWriter(sink := io.StringIO(), list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return sink.getvalue().encode()
+
+
+def as_json_lines(rows: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def as_parquet(rows: list[dict[str, Any]], **stored: pa.Array) -> bytes:
+    """`stored` are the cells of columns that have a type of their own."""
+    table = pa.Table.from_pylist([{name: row[name] for name in row if name not in stored} for row in rows])
+    for name, cells in stored.items():
+        table = table.append_column(name, cells)
+    pq.write_table(table, sink := io.BytesIO())
+    return sink.getvalue()
+
+
+WRITERS: dict[str, Callable[..., bytes]] = {"csv": as_csv, "jsonl": as_json_lines, "parquet": as_parquet}
+
+
+def taken(rows: list[dict[str, Any]], table: Table, **stored: pa.Array) -> dict[str, dict[Any, dict[str, Any]]]:
+    """The rows that are taken, by their first cell: of a file of each format, and of a request."""
+    first, *names = table.names
+    found: dict[str, list[dict[str, Any]]] = {}
+    for form, write in WRITERS.items():
+        data = write(rows, **stored) if form == "parquet" else write(rows)
+        found[form] = parse(data, table).rows.drop_columns([LINE]).to_pylist()
+    asked = [as_declared(row, table) for row in rows]
+    good = [row for row in asked if not check_row(row, table)]
+    found["request"] = [{c.name: parse_cell(row.get(c.name), c.kind) for c in table.columns} for row in good]
+    return {form: {row[first]: {name: row[name] for name in names} for row in rows} for form, rows in found.items()}

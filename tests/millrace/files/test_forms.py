@@ -143,6 +143,8 @@ def _needs_quotes(rows: list[tuple[Any, ...]], form: CsvForm) -> bool:
         ("-,5", CsvForm(decimal=","), -0.5),
         ("1,5e3", CsvForm(decimal=","), 1500.0),
         ("1.234", CsvForm(decimal=",", thousands="."), 1234.0),
+        ("nan(1)", CsvForm(), None),
+        ("-NaN(x)", CsvForm(), None),
     ],
 )
 def test_a_number_is_one_in_its_form_only(text: str, form: CsvForm, value: float | None, read: Read) -> None:
@@ -151,9 +153,10 @@ def test_a_number_is_one_in_its_form_only(text: str, form: CsvForm, value: float
         columns=(Column(name="x", kind="float64"), Column(name="k", kind="string")),
         csv=replace(form, delimiter="|"),
     )
-    parsed = read(f"x|k\n{text}|a\n0|b\n".encode(), table)
-    assert parsed.rows["x"].to_pylist() == ([value, 0] if value is not None else [0])
-    assert [row.reason for row in parsed.unparsable] == (["type"] if value is None else [])
+    for neighbour in ("", "half|c\n"):  # a bad one is searched for in another way
+        parsed = read(f"x|k\n{text}|a\n0|b\n{neighbour}".encode(), table)
+        assert parsed.rows["x"].to_pylist() == ([value, 0] if value is not None else [0])
+        assert [row.line for row in parsed.unparsable] == [2] * (value is None) + [4] * bool(neighbour)
 
 
 def test_a_byte_that_the_encoding_does_not_have_costs_its_line(read: Read) -> None:

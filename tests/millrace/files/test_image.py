@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from io import BytesIO
@@ -11,17 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image as Picture
 
-from millrace.contract.load import load_contract
-from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import MOST_BYTES, ImageFormat, describe, read_jpeg
 from millrace.contract.rules.image_end import is_cut_off
 from millrace.contract.rules.jpeg import SCANS
 from millrace.contract.schema import Column, Table
 from millrace.contract.validate import validate
-from millrace.errors import DropError, WorkloadError
+from millrace.errors import DropError
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import read_drop
@@ -45,16 +41,7 @@ def png(side: int = 4) -> bytes:
     return file.getvalue()
 
 
-def no_object(key: str, version_id: str) -> bytes:
-    raise DropError(Reason.MISSING, expected=f"{key} at {version_id}", got="nothing: it is gone")
-
-
-def origin(name: str = "scans/a17.png", objects: dict[tuple[str, str], bytes] | None = None) -> Origin:
-    def fetch(key: str, version_id: str) -> bytes:
-        found = (objects or {}).get((key, version_id))
-        return no_object(key, version_id) if found is None else found
-
-    return Origin(name=name, at=AT, digest="ab" * 32, fetch=fetch)
+ORIGIN = Origin(name="scans/a17.png", at=AT, digest="ab" * 32, fetch=lambda key, version_id: b"")
 
 
 def read(
@@ -62,7 +49,7 @@ def read(
 ) -> list[Parsed]:
     path = folder / "drop"
     path.write_bytes(content)
-    return list(read_drop(path, table, Limits(**limits), of or origin()))
+    return list(read_drop(path, table, Limits(**limits), of or ORIGIN))
 
 
 def test_a_lone_image_is_one_row_named_by_the_object(tmp_path: Path) -> None:
@@ -107,35 +94,20 @@ def test_an_image_that_is_more_than_a_cell_holds_is_too_large(tmp_path: Path) ->
         read(png() + bytes(MOST_BYTES), tmp_path)
 
 
-@pytest.mark.parametrize("named", [3, 4])
-def test_a_manifest_of_too_many_objects_is_refused_before_any_is_fetched(named: int, tmp_path: Path) -> None:
+def manifest(named: int, word: str = "version_id") -> bytes:
+    return "".join(f'{{"id": "{n}", "scan": {{"object": "{n}", "{word}": "v"}}}}\n' for n in range(named)).encode()
+
+
+def test_a_manifest_of_too_many_objects_is_refused_before_any_is_fetched(tmp_path: Path) -> None:
     fetched: list[str] = []
-
-    def fetch(key: str, version_id: str) -> bytes:
-        fetched.append(key)
-        return png()
-
-    lines = [{"id": f"{n}", "scan": {"object": f"{n}", "version_id": "v"}} for n in range(named)]
-    drop = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    of = Origin(name="m", at=AT, digest="", fetch=fetch)
-    if named == 3:
-        assert sum(part.rows.num_rows for part in read(drop, tmp_path, of=of, objects=3, block_bytes=64)) == 3
-        return
+    of = Origin(name="m", at=AT, digest="", fetch=lambda key, _: fetched.append(key) or png())  # type: ignore[func-returns-value]
     with pytest.raises(DropError, match="too_large: expected 3 objects at most, got 4"):
-        read(drop, tmp_path, of=of, objects=3, block_bytes=64)
+        read(manifest(4), tmp_path, of=of, objects=3, block_bytes=64)
     assert fetched == []
-
-
-def test_a_manifest_whose_names_are_in_escapes_fetches_no_more(tmp_path: Path) -> None:
-    fetched: list[str] = []
-
-    def fetch(key: str, version_id: str) -> bytes:
-        fetched.append(key)
-        return png()
-
-    lines = [f'{{"id": "{n}", "scan": {{"object": "{n}", "version\\u005fid": "v"}}}}\n' for n in range(5)]
-    of = Origin(name="m", at=AT, digest="", fetch=fetch)
-    parts = read("".join(lines).encode(), tmp_path, of=of, objects=3)
+    assert sum(part.rows.num_rows for part in read(manifest(3), tmp_path, of=of, objects=3, block_bytes=64)) == 3
+    fetched.clear()
+    # Names in escapes are not counted beforehand.
+    parts = read(manifest(5, "version\\u005fid"), tmp_path, of=of, objects=3)
     assert len(fetched) == 3
     refused = [row for part in parts for row in part.unparsable]
     assert [row.violations[0].reason for row in refused] == ["too_large"] * 2
@@ -148,12 +120,6 @@ def test_a_value_nested_deep_costs_its_row(depth: int, tmp_path: Path) -> None:
     assert (part.rows["id"].to_pylist(), [row.line for row in part.unparsable]) == (["b"], [1])
 
 
-def jpeg(*, progressive: bool) -> bytes:
-    made = BytesIO()
-    Picture.new("RGB", (16, 16), "red").save(made, "JPEG", progressive=progressive)
-    return made.getvalue()
-
-
 @pytest.mark.parametrize("filler", [b"\xff", b"\xff\x01", b"\xff\xe1\0\0", b"\xff\xe1\0\2"], ids=repr)
 def test_an_image_of_fillers_alone_is_looked_through_at_once(filler: bytes) -> None:
     started = time.process_time()
@@ -163,19 +129,10 @@ def test_an_image_of_fillers_alone_is_looked_through_at_once(filler: bytes) -> N
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_of_many_scans_is_no_image(progressive: bool) -> None:
-    rule, plain = ImageFormat(encoding="jpeg", shape=(3, 16, 16)), jpeg(progressive=progressive)
+    Picture.new("RGB", (16, 16), "red").save(made := BytesIO(), "JPEG", progressive=progressive)
+    rule, plain = ImageFormat(encoding="jpeg", shape=(3, 16, 16)), made.getvalue()
     start = plain.rindex(b"\xff\xda")
     more = SCANS - plain.count(b"\xff\xda")
     most, one_more = (plain[:start] + plain[start:-2] * count + plain[-2:] for count in (more + 1, more + 2))
     assert [list(rule.of_cell(cell)) for cell in (plain, most)] == [[], []]
     assert list(rule.of_cell(one_more)) == ["a JPEG of 16 x 16 pixels, 3 x 8 bits, at most 4194304 bytes, 100 scans"]
-
-
-def test_what_the_prediction_s_id_fills_needs_that_column(tmp_path: Path) -> None:
-    column = {"name": "id", "logicalType": "string"}
-    filled = column | {"customProperties": [{"property": "generated", "value": "prediction_id"}]}
-    label = {"name": "y", "logicalType": "boolean", "customProperties": [{"property": "role", "value": "label"}]}
-    tables = [{"name": "rows", "properties": [column, label]}, {"name": "labels", "properties": [filled, label]}]
-    (tmp_path / "contract.yaml").write_text(yaml.safe_dump({"schema": tables}))
-    with pytest.raises(WorkloadError, match="prediction_id, which fills it"):
-        load_contract(tmp_path)
