@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.localcloud.resources import Resources
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -18,7 +19,12 @@ def client(cloud: Cloud) -> Callable[[str], Any]:
     return cloud.client
 
 
+@pytest.fixture(scope="module")
+def aws(cloud: Cloud) -> Resources:
+    return Resources(cloud=cloud)
+
+
 @pytest.fixture
-def fresh() -> Callable[..., str]:
+def fresh(aws: Resources) -> Callable[..., str]:
     """A name nobody else uses: `fresh("queue")` is `queue-1f0c9a52`."""
-    return lambda prefix="test": f"{prefix}-{uuid.uuid4().hex[:8]}"
+    return aws.fresh

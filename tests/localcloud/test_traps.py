@@ -49,7 +49,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - of a task that is over, its token is called invalid
   redrive: what_was_stopped_goes_on_and_old_tokens_are_over
 - an error name `States.*` cannot leave a Parallel state
-  machines: a_states_error_leaves_a_parallel_state_under_its_name
+  machines: a_nested_failure_fails_the_task_with_its_description
 - waits and time limits follow the machine's clock
   machines: moving_the_clock_ends_a_wait
 - results of aws-sdk tasks hold datetime objects

@@ -24,7 +24,7 @@ from millrace.infra.constructs.rest_api import with_integrations
 from millrace.workload.ends import EndJobs
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi
-from tests.localcloud.roles import allow, make_role
+from tests.localcloud.resources import allow, make_role
 
 SOURCE = """
 import json, time

@@ -250,13 +250,3 @@ def test_refusals(client: Any, endpoint: str) -> None:
     resource = register(client, endpoint)
     with pytest.raises(ClientError, match="covers target tracking of"):
         track(client, resource, 10, "SageMakerVariantProvisionedConcurrencyUtilization")
-
-
-def test_an_instance_type_does_not_change_under_autoscaling(client: Any, endpoint: str, fresh: Any) -> None:
-    register(client, endpoint)
-    sagemaker, other = client("sagemaker"), fresh("config")
-    variant = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint)["ProductionVariants"][0]
-    changed = {**variant, "InstanceType": "ml.c7i.xlarge"}
-    sagemaker.create_endpoint_config(EndpointConfigName=other, ProductionVariants=[changed])
-    with pytest.raises(ClientError, match="registered for autoscaling"):
-        sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=other)

@@ -20,7 +20,7 @@ from localcloud.awslambda import functions
 from localcloud.awslambda.pools import WORKERS_PER_FUNCTION
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.forks import fork_servers
-from tests.localcloud.roles import allow, make_role
+from tests.localcloud.resources import allow, make_role
 from tests.localcloud.waiting import until
 from tests.processes import parent
 
@@ -99,15 +99,6 @@ def call(client: Callable[[str], Any]) -> Callable[..., Any]:
         return payload
 
     return invoke
-
-
-def test_a_worker_is_reused(cloud: Cloud, make: Any, call: Any) -> None:
-    name = make()
-    first = call(name, {"n": 1})
-    second = call(name, {"n": 2})
-    assert first["pid"] == second["pid"]
-    assert second["echo"] == {"n": 2}
-    assert functions.cold_starts(cloud)[name] == 1
 
 
 def test_environment_is_the_functions_own(make: Any, call: Any, role: str) -> None:

@@ -192,14 +192,6 @@ def test_each_resource_is_told_among_the_events(stack, client, fresh):
     assert of_resources == [("One", created), ("Two", created), ("One", updated), ("Two", deleted)]
 
 
-def test_asking_for_the_outputs_of_a_failed_stack_makes_nothing(stack, client, fresh):
-    name = fresh("queue")
-    cluster = {"Type": "AWS::ECS::Cluster", "Properties": {}}
-    template = {"Resources": {"Queue": queue(name), "C": cluster}, "Outputs": {"Url": {"Value": {"Ref": "Queue"}}}}
-    assert stack(template).status == "ROLLBACK_COMPLETE"
-    assert name not in str(client("sqs").list_queues())
-
-
 def test_a_failed_update_goes_back_to_the_state_before(stack, client, fresh):
     name = fresh("queue")
     stack({"Queue": queue(name, VisibilityTimeout=10)})
@@ -334,26 +326,6 @@ def test_an_availability_zone_lies_in_the_region(stack, client):
     made = stack({"Zone": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
     answer = client("ssm").get_parameter(Name=made.physical("Zone"))
     assert answer["Parameter"]["Value"] == "eu-west-1b"
-
-
-def test_a_policy_with_a_condition_is_kept_whole(client, stack, fresh):
-    """moto ignores the condition and would refuse everything."""
-    name = fresh("bucket")
-    deny = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": f"arn:aws:s3:::{name}/*",
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
-    document = {"Version": "2012-10-17", "Statement": [deny]}
-    policy = {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": document}
-    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}, "DeletionPolicy": "Retain"}
-    made = stack({"Bucket": bucket, "Policy": {"Type": "AWS::S3::BucketPolicy", "Properties": policy}})
-    assert made.status == "CREATE_COMPLETE", made.failure
-    assert json.loads(client("s3").get_bucket_policy(Bucket=name)["Policy"]) == document
-    client("s3").put_object(Bucket=name, Key="a", Body=b"1")
-    assert client("s3").get_object(Bucket=name, Key="a")["Body"].read() == b"1"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import ACCOUNT
-from tests.localcloud.roles import allow, make_role
+from tests.localcloud.resources import allow, make_role
 
 MACHINE = '{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}'
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.cloudwatch import metrics
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.roles import make_role, zipped
+from tests.localcloud.resources import make_role, zipped
 
 LONG_AGO = datetime(1997, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.dynamodb import streams
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.roles import allow, make_role, zipped
+from tests.localcloud.resources import allow, make_role, zipped
 from tests.localcloud.waiting import until
 
 SOURCE = """

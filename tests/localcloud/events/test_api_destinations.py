@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.localcloud.roles import allow, make_role
+from tests.localcloud.resources import allow, make_role
 from tests.localcloud.waiting import until
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from localcloud.kernel import api_models, quotas
 from localcloud.sns import subscriptions as notifications
 from localcloud.sqs import queues as messages
 from localcloud.stepfunctions import payloads
-from tests.localcloud.waiting import until
+from tests.localcloud.resources import Resources
 
 LOCAL = Path(quotas.__file__).resolve().parents[1]
 
@@ -27,48 +25,14 @@ ECHO = "def handler(event, context):\n    return 'x' * event['bytes'] if isinsta
 
 
 @pytest.fixture(scope="module")
-def trusted(cloud: Any) -> Callable[..., str]:
-    """The ARN of a role that this service may take, and that may do everything."""
-
-    def make(service: str) -> str:
-        trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        arn = cloud.client("iam").create_role(RoleName=service, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-        everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-        cloud.client("iam").put_role_policy(RoleName=service, PolicyName="p", PolicyDocument=json.dumps(everything))
-        return str(arn)
-
-    return make
+def function(aws: Resources) -> str:
+    return aws.function(ECHO, Timeout=20)
 
 
 @pytest.fixture(scope="module")
-def function(cloud: Any, trusted: Any) -> str:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", ECHO)
-    cloud.client("lambda").create_function(
-        FunctionName="echo", Runtime="python3.13", Role=trusted("lambda"), Handler="app.handler", Timeout=20,
-        Code={"ZipFile": buffer.getvalue()},
-    )  # fmt: skip
-    return "echo"
-
-
-@pytest.fixture(scope="module")
-def machine(cloud: Any, trusted: Any) -> Callable[..., dict[str, Any]]:
-    states, role = cloud.client("stepfunctions"), trusted("states")
-
+def machine(aws: Resources) -> Callable[..., dict[str, Any]]:
     def run(state: dict[str, Any], given: Any = None) -> dict[str, Any]:
-        steps = {"A": state if "Next" in state else {"End": True, **state}, "Z": {"Type": "Succeed"}}
-        made = states.create_state_machine(
-            name=f"m{len(states.list_state_machines()['stateMachines'])}",
-            definition=json.dumps({"StartAt": "A", "States": steps}),
-            roleArn=role,
-        )
-        started = states.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(given or {}))
-        arn = started["executionArn"]
-        until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
-        ended: dict[str, Any] = states.describe_execution(executionArn=arn)
-        return ended
+        return aws.run({"A": state if "Next" in state else {"End": True, **state}, "Z": {"Type": "Succeed"}}, given)
 
     return run
 

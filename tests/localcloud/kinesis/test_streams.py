@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.kinesis import streams
-from tests.localcloud.roles import allow, make_role, zipped
+from tests.localcloud.resources import allow, make_role, zipped
 from tests.localcloud.waiting import until
 
 SOURCE = """

@@ -146,29 +146,6 @@ def test_what_stands_beside_the_resources_is_looked_at_too(tmp_path, section, ga
         ledger(tmp_path)
 
 
-def test_states_tasks_and_functions_of_a_machine_are_found():
-    inner = {"StartAt": "B", "States": {"B": {"Type": "Pass", "Parameters": {"a.$": "States.UUID()"}, "End": True}}}
-    task = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::sagemaker:createTrainingJob.sync",
-        "Parameters": {"TrainingJobName.$": "States.Format('{}-{}', $.a, States.Hash($.b, 'SHA-1'))"},
-        "Retry": [{"ErrorEquals": ["States.ALL"]}],
-        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}],
-    }
-    states = {
-        "A": {**task, "Next": "D"},
-        "D": {"Type": "Map", "ItemProcessor": inner, "Next": "E"},
-        "E": {"Type": "Parallel", "Branches": [inner], "Next": "F"},
-        "F": {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint", "Next": "C"},
-        "C": {"Type": "Succeed"},
-    }
-    template = {"Resources": machine(states)}
-    assert names(template, "state") == {"Task", "Map", "Parallel", "Pass", "Succeed", "Retry", "Catch"}
-    assert {"StartAt", "Next", "ErrorEquals", "ItemProcessor", "Branches"} <= names(template, "state field")
-    assert names(template, "task") == {"sagemaker:createTrainingJob.sync", "aws-sdk:sagemaker:describeEndpoint"}
-    assert names(template, "intrinsic function") == {"States.UUID", "States.Format", "States.Hash"}
-
-
 def test_a_distributed_map_is_told_apart():
     processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "StartAt": "B", "States": {"B": {"Type": "Succeed"}}}
     template = {"Resources": machine({"A": {"Type": "Map", "ItemProcessor": processor, "End": True}})}
@@ -192,15 +169,3 @@ def test_policy_features_are_found():
     assert row_of(Feature(group="condition key", name="aws:PrincipalTag/team"))[0] is Status.EXECUTED
     operator = "ForAnyValue:StringLikeIfExists"
     assert row_of(Feature(group="condition operator", name=operator))[0] is Status.EXECUTED
-
-
-def test_how_a_key_is_decided_is_told():
-    assert row_of(Feature(group="condition key", name="aws:SecureTransport"))[1].startswith("True: the loopback")
-    assert row_of(Feature(group="condition key", name="s3:prefix")) == (Status.EXECUTED, "")
-
-
-def test_time_limits_are_found():
-    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "HeartbeatSeconds": 5, "End": True}}
-    template = {"Resources": machine(states)}
-    assert "HeartbeatSeconds" in names(template, "state")
-    assert "TimeoutSeconds" not in names(template, "state")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -96,12 +95,6 @@ def test_assets_whose_dockerfiles_lie_alike_are_two_images(tmp_path: Path) -> No
     assert found["a"].root != found["b"].root
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in REPOSITORY.glob("containers/*/Dockerfile")))
-def test_our_own_images_can_be_built(name: str, tmp_path: Path) -> None:
-    made = Images(workspace=tmp_path).find(tiny_images.uri(name))
-    assert list((made.root / "opt/program").rglob("__main__.py"))
-
-
 def test_the_process_sees_its_image_and_not_the_repository(tmp_path: Path) -> None:
     images = Images(workspace=tmp_path / "workspace", repository=tiny_images.write(tmp_path / "repository"))
     made = images.find(tiny_images.uri("train"))
@@ -115,61 +108,6 @@ def test_the_process_sees_its_image_and_not_the_repository(tmp_path: Path) -> No
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
     told = subprocess.run([sys.executable, "-c", look], env=bare, cwd="/", capture_output=True, check=True)
     assert json.loads(told.stdout) == [False, True]
-
-
-RUN = """
-import json, pathlib, sys, threading, time
-from localcloud.sagemaker.containers import images
-from localcloud.sagemaker.endpoints.endpoint import endpoints
-from localcloud.kernel.server import running
-from tests.localcloud import tiny_images
-workspace = pathlib.Path(sys.argv[1])
-with running(workspace / "cloud") as cloud:
-    images(cloud).repository = tiny_images.write(workspace / "repository")
-    sagemaker = cloud.client("sagemaker")
-    role = cloud.client("iam").create_role(
-        RoleName="r", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com"))["Role"]["Arn"]
-    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
-    cloud.client("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps(policy))
-    sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": tiny_images.uri("serve")})
-    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[
-        {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}])
-    sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
-    sagemaker.create_training_job(TrainingJobName="j", RoleArn=role, HyperParameters={"sleep": "60"},
-        AlgorithmSpecification={"TrainingImage": tiny_images.uri("train"), "TrainingInputMode": "File"},
-        OutputDataConfig={"S3OutputPath": "s3://nowhere/o"}, StoppingCondition={"MaxRuntimeInSeconds": 600},
-        ResourceConfig={"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1})
-    while endpoints(cloud)["e"].busy or not (workspace / "cloud/jobs/training/j/model/told.json").exists():
-        time.sleep(0.01)
-    print("ready", flush=True)
-    threading.Event().wait()
-"""
-
-
-def below(workspace: Path) -> list[int]:
-    """The processes that were given a folder of this workspace."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if f"MILLRACE_ML_ROOT={workspace}".encode() in variables:
-            found.append(int(folder.name))
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
-def test_no_process_is_left_when_the_cloud_stops(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", RUN, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n", process.communicate()[1].decode()
-        assert len(below(tmp_path)) == 3
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=15)
-    assert below(tmp_path) == []
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.roles import make_role
+from tests.localcloud.resources import make_role
 
 DIGEST = "sha256:" + "a" * 64
 

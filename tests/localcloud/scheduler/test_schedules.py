@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.roles import allow, make_role
+from tests.localcloud.resources import allow, make_role
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from localcloud.awslambda import functions
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.roles import make_role, zipped
+from tests.localcloud.resources import make_role, zipped
 from tests.localcloud.waiting import until
 
 

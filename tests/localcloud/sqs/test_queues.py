@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.sqs import queues
-from tests.localcloud.roles import make_role, zipped
+from tests.localcloud.resources import make_role, zipped
 from tests.localcloud.waiting import LIMIT_S, until
 
 SOURCE = """

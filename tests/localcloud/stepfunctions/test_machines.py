@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,56 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.stepfunctions.machines import pending
-from tests.localcloud.roles import allow, make_role
+from tests.localcloud.resources import Resources, allow, closed
 from tests.localcloud.waiting import until
 
 ROLE = "arn:aws:iam::123456789012:role/machine"
-
-
-@pytest.fixture
-def states(client: Callable[[str], Any]) -> Any:
-    return client("stepfunctions")
-
-
-@pytest.fixture
-def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., str]:
-    """A role that Step Functions may take, with the given statements (everything when there are none)."""
-
-    def make(*statements: dict[str, Any]) -> str:
-        return make_role(client("iam"), fresh("role"), "states", *(statements or [allow("*")]))
-
-    return make
-
-
-@pytest.fixture
-def machine(states: Any, role: Callable[..., str], fresh: Callable[..., str]) -> Callable[..., str]:
-    """The ARN of a machine made of the given states; the first one is its start."""
-
-    def make(steps: dict[str, Any], *, role_arn: str | None = None, **more: Any) -> str:
-        definition = {"StartAt": next(iter(steps)), "States": steps, **more}
-        arn: str = states.create_state_machine(
-            name=fresh("machine"), definition=json.dumps(definition), roleArn=role_arn or role()
-        )["stateMachineArn"]
-        return arn
-
-    return make
-
-
-@pytest.fixture
-def run(states: Any) -> Callable[..., dict[str, Any]]:
-    """Start a machine and return what Describe says when it is closed."""
-
-    def start(arn: str, given: Any = None, **more: Any) -> dict[str, Any]:
-        started = states.start_execution(stateMachineArn=arn, input=json.dumps(given or {}), **more)
-        return closed(states, started["executionArn"])
-
-    return start
-
-
-def closed(states: Any, arn: str) -> dict[str, Any]:
-    until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
-    told: dict[str, Any] = states.describe_execution(executionArn=arn)
-    return told
 
 
 def history(states: Any, arn: str) -> list[dict[str, Any]]:
@@ -94,39 +47,8 @@ def test_stopping_an_execution_that_has_ended_changes_nothing(machine: Any, run:
     assert "error" not in states.describe_execution(executionArn=ended["executionArn"])
 
 
-def test_context_object(machine: Any, run: Any, states: Any) -> None:
-    fields = {
-        "id.$": "$$.Execution.Id",
-        "name.$": "$$.Execution.Name",
-        "input.$": "$$.Execution.Input",
-        "start.$": "$$.Execution.StartTime",
-        "role.$": "$$.Execution.RoleArn",
-        "redrives.$": "$$.Execution.RedriveCount",
-        "state.$": "$$.State.Name",
-        "entered.$": "$$.State.EnteredTime",
-        "machine.$": "$$.StateMachine.Name",
-        "job.$": "States.Format('{}-{}', States.Hash($$.Execution.Name,'SHA-1'), $$.Execution.RedriveCount)",
-    }
-    arn = machine({"A": {"Type": "Pass", "Parameters": fields, "End": True}})
-    told = run(arn, {"x": 1}, name="known")
-    output = json.loads(told["output"])
-    assert output["id"] == told["executionArn"]
-    assert (output["name"], output["input"], output["redrives"], output["state"]) == ("known", {"x": 1}, 0, "A")
-    assert output["start"].endswith("Z")
-    assert output["entered"].endswith("Z")
-    assert output["job"].endswith("-0")
-
-
-def test_the_machines_role_must_allow_what_a_task_does(
-    machine: Any, run: Any, role: Any, client: Any, fresh: Any
-) -> None:
-    table = fresh("table")
-    client("dynamodb").create_table(
-        TableName=table,
-        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+def test_the_machines_role_must_allow_what_a_task_does(aws: Resources) -> None:
+    table = aws.table("k")
     put = {
         "Type": "Task",
         "Resource": "arn:aws:states:::dynamodb:putItem",
@@ -134,10 +56,9 @@ def test_the_machines_role_must_allow_what_a_task_does(
         "End": True,
     }
     resource = f"arn:aws:dynamodb:eu-west-1:123456789012:table/{table}"
-    allowed = role({"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": resource})
-    assert run(machine({"A": put}, role_arn=allowed))["status"] == "SUCCEEDED"
-    denied = role({"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": resource})
-    assert run(machine({"A": put}, role_arn=denied))["error"] == "DynamoDB.AccessDeniedException"
+    allowed, denied = (aws.role("states", allow(f"dynamodb:{name}", resource)) for name in ("PutItem", "GetItem"))
+    assert aws.run(aws.machine({"A": put}, role=allowed))["status"] == "SUCCEEDED"
+    assert aws.run(aws.machine({"A": put}, role=denied))["error"] == "DynamoDB.AccessDeniedException"
 
 
 def test_time_limit_of_a_machine(machine: Any, run: Any, states: Any) -> None:
@@ -147,20 +68,12 @@ def test_time_limit_of_a_machine(machine: Any, run: Any, states: Any) -> None:
     assert history(states, told["executionArn"])[-1]["type"] == "ExecutionTimedOut"
 
 
-def test_status_changes_are_told_on_the_bus(machine: Any, run: Any, client: Any, fresh: Any) -> None:
-    sqs, name = client("sqs"), fresh("heard")
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = machine({"A": PASS})
-    pattern = {"source": ["aws.states"], "detail": {"stateMachineArn": [arn]}}
-    client("events").put_rule(Name=name, EventPattern=json.dumps(pattern))
-    target = f"arn:aws:sqs:eu-west-1:123456789012:{name}"
-    client("events").put_targets(Rule=name, Targets=[{"Id": "q", "Arn": target}])
-    told = run(arn, {"x": 1})
-    details = []
-    while len(details) < 2:
-        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=2)
-        assert "Messages" in answer
-        details += [json.loads(message["Body"])["detail"] for message in answer["Messages"]]
+def test_status_changes_are_told_on_the_bus(aws: Resources) -> None:
+    arn = aws.machine({"A": PASS})
+    queue = aws.heard(source=["aws.states"], detail={"stateMachineArn": [arn]})
+    told = aws.run(arn, {"x": 1})
+    details: list[dict[str, Any]] = []
+    until(lambda: len(details.extend(one["detail"] for one in queue.bodies()) or details) == 2)
     by_status = {detail["status"]: detail for detail in details}
     assert set(by_status) == {"RUNNING", "SUCCEEDED"}
     assert by_status["SUCCEEDED"]["executionArn"] == told["executionArn"]
@@ -169,15 +82,14 @@ def test_status_changes_are_told_on_the_bus(machine: Any, run: Any, client: Any,
     assert by_status["RUNNING"]["stopDate"] is None
 
 
+NESTED = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "End": True}
+
+
 @pytest.mark.parametrize(("pattern", "read"), [(".sync", json.loads), (".sync:2", lambda output: output)])
 def test_nested_executions(machine: Any, run: Any, pattern: str, read: Any) -> None:
     inner = machine({"A": {"Type": "Pass", "Result": {"y": 2}, "End": True}})
-    nested = {
-        "Type": "Task",
-        "Resource": f"arn:aws:states:::states:startExecution{pattern}",
-        "Parameters": {"StateMachineArn": inner, "Input": {"x.$": "$.x"}},
-        "End": True,
-    }
+    resource = f"arn:aws:states:::states:startExecution{pattern}"
+    nested = {**NESTED, "Resource": resource, "Parameters": {"StateMachineArn": inner, "Input": {"x.$": "$.x"}}}
     output = json.loads(run(machine({"A": nested}), {"x": 1})["output"])
     assert read(output["Output"]) == {"y": 2}
     assert output["Status"] == "SUCCEEDED"
@@ -185,47 +97,15 @@ def test_nested_executions(machine: Any, run: Any, pattern: str, read: Any) -> N
 
 def test_a_nested_failure_fails_the_task_with_its_description(machine: Any, run: Any) -> None:
     inner = machine({"A": {"Type": "Fail", "Error": "Mine", "Cause": "because"}})
-    nested = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::states:startExecution.sync:2",
-        "Parameters": {"StateMachineArn": inner},
-        "End": True,
-    }
-    told = run(machine({"A": nested}))
+    nested = {**NESTED, "Parameters": {"StateMachineArn": inner}}
+    told = run({"A": nested})
     assert told["error"] == "States.TaskFailed"
     assert json.loads(told["cause"])["Error"] == "Mine"
-
-
-def test_a_states_error_leaves_a_parallel_state_under_its_name(machine: Any, run: Any) -> None:
-    inner = machine({"A": {"Type": "Fail", "Error": "Mine"}})
-    nested = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::states:startExecution.sync:2",
-        "Parameters": {"StateMachineArn": inner},
-        "End": True,
-    }
-    branch = {"StartAt": "N", "States": {"N": nested}}
+    # Under its name it leaves a Parallel state.
     caught = {"ErrorEquals": ["States.TaskFailed"], "Next": "Z"}
+    branch = {"StartAt": "N", "States": {"N": nested}}
     both = {"Type": "Parallel", "Branches": [branch], "Catch": [caught], "End": True}
-    told = run(machine({"P": both, "Z": {"Type": "Pass", "Result": "caught", "End": True}}))
-    assert told.get("output") == '"caught"'
-
-
-def test_a_token_is_waited_for_and_its_cause_is_kept(machine: Any, states: Any, client: Any, fresh: Any) -> None:
-    sqs = client("sqs")
-    url = sqs.create_queue(QueueName=fresh("approval"))["QueueUrl"]
-    ask = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-        "Parameters": {"QueueUrl": url, "MessageBody": {"token.$": "$$.Task.Token"}},
-        "End": True,
-    }
-    started = states.start_execution(stateMachineArn=machine({"A": ask}))["executionArn"]
-    message = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
-    token = json.loads(message["Body"])["token"]
-    states.send_task_failure(taskToken=token, error="Refused", cause="too dear")
-    told = closed(states, started)
-    assert (told["error"], told["cause"]) == ("Refused", "too dear")
+    assert run({"P": both, "Z": {"Type": "Pass", "Result": "caught", "End": True}}).get("output") == '"caught"'
 
 
 def test_a_token_times_out_by_the_clock(machine: Any, states: Any, client: Any, fresh: Any, cloud: Any) -> None:

@@ -14,61 +14,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.stepfunctions.executions import executions
-from tests.localcloud.roles import allow, make_role
-from tests.localcloud.waiting import until
+from tests.localcloud.resources import Resources, closed
 
 
 @pytest.fixture
-def states(client: Callable[[str], Any]) -> Any:
-    return client("stepfunctions")
-
-
-@pytest.fixture
-def table(client: Any, fresh: Callable[..., str]) -> str:
+def table(aws: Resources) -> str:
     """A table in which a machine counts what it does; it fails while the item `open` is missing."""
-    name = fresh("table")
-    client("dynamodb").create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return name
+    return aws.table("k")
 
 
 @pytest.fixture
-def machine(states: Any, client: Any, fresh: Callable[..., str]) -> Callable[..., str]:
-    """The ARN of a machine of the given states; the first one is its start."""
-    role = make_role(client("iam"), fresh("role"), "states", allow("*"))
-
-    def make(steps: dict[str, Any], *, kind: str = "STANDARD", **more: Any) -> str:
-        made: str = states.create_state_machine(
-            name=fresh("machine"),
-            roleArn=role,
-            definition=json.dumps({"StartAt": next(iter(steps)), "States": steps, **more}),
-            type=kind,
-        )["stateMachineArn"]
-        return made
-
-    return make
-
-
-@pytest.fixture
-def start(states: Any, machine: Callable[..., str]) -> Callable[..., str]:
+def start(aws: Resources) -> Callable[..., str]:
     """The ARN of an execution of a machine of the given states, when it is closed."""
-
-    def run(steps: dict[str, Any], **more: Any) -> str:
-        execution: str = states.start_execution(stateMachineArn=machine(steps, **more))["executionArn"]
-        closed(states, execution)
-        return execution
-
-    return run
-
-
-def closed(states: Any, arn: str) -> dict[str, Any]:
-    until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
-    told: dict[str, Any] = states.describe_execution(executionArn=arn)
-    return told
+    return lambda steps, **more: str(aws.run(aws.machine(steps, **more))["executionArn"])
 
 
 def redriven(states: Any, arn: str) -> dict[str, Any]:
@@ -194,28 +152,6 @@ def test_the_context_keeps_its_times_and_counts_retries_anew(
     assert "RedriveTime" not in heard[0]["execution"]
 
 
-def test_branches_and_iterations_that_succeeded_are_not_run_again(
-    start: Any, states: Any, client: Any, table: str
-) -> None:
-    good = {"StartAt": "A", "States": {"A": count(table, "a", End=True)}}
-    bad = {"StartAt": "D", "States": {"D": {"Type": "Wait", "Seconds": 1, "Next": "G"}, "G": gate(table, End=True)}}
-    loop = {
-        "Type": "Map",
-        "ItemsPath": "$.items",
-        "MaxConcurrency": 1,
-        "ItemProcessor": {"StartAt": "I", "States": {"I": count(table, "i", Next="H"), "H": gate(table, End=True)}},
-        "End": True,
-    }
-    items = {"Type": "Pass", "Result": {"items": [1, 2]}, "Next": "L"}
-    arn = start({"P": {"Type": "Parallel", "Branches": [good, bad], "Next": "S"}, "S": items, "L": loop})
-    assert counts(client, table) == {"a": 1}
-    open_gate(client, table)
-    states.redrive_execution(executionArn=arn)
-    assert closed(states, arn)["status"] == "SUCCEEDED"
-    assert counts(client, table) == {"a": 1, "i": 2}
-    client("dynamodb").delete_item(TableName=table, Key={"k": {"S": "open"}})
-
-
 def test_a_parallel_in_a_loop_is_taken_turn_by_turn(start: Any, states: Any, client: Any, table: str) -> None:
     """The second turn fails: its branch that succeeded keeps its own output, not that of the first turn."""
     told = {"Type": "Pass", "Parameters": {"turn.$": "$.n"}, "End": True}
@@ -261,21 +197,6 @@ def test_a_map_goes_on_with_the_iteration_that_failed(start: Any, states: Any, c
     assert [types.count(f"MapIteration{what}") for what in ("Started", "Succeeded")] == [1, 2]
 
 
-def test_a_state_that_was_tried_again_keeps_its_last_try(start: Any, states: Any, client: Any, table: str) -> None:
-    """Each try of a Parallel runs all its branches; after the second failure the second output is kept."""
-    now = {"Type": "Pass", "Parameters": {"try.$": "$$.State.EnteredTime"}, "End": True}
-    late = {"D": {"Type": "Wait", "Seconds": 1, "Next": "G"}, "G": gate(table, End=True)}
-    branches = [{"StartAt": "T", "States": {"T": now}}, {"StartAt": "D", "States": late}]
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
-    arn = start({"P": {"Type": "Parallel", "Branches": branches, "Retry": retry, "End": True}})
-    events = states.get_execution_history(executionArn=arn)["events"]
-    exited = [json.loads(event["stateExitedEventDetails"]["output"]) for event in events
-              if event.get("stateExitedEventDetails", {}).get("name") == "T"]  # fmt: skip
-    assert len(exited) == 2
-    open_gate(client, table)
-    assert json.loads(redriven(states, arn)["output"])[0] == exited[1] != exited[0]
-
-
 def test_a_result_that_was_too_large_runs_all_branches_again(start: Any, states: Any, client: Any, table: str) -> None:
     """AWS's exception: after States.DataLimitExceeded the branches that succeeded run again too."""
     large = {"Type": "Pass", "Parameters": {"text": "x" * 150_000}, "End": True}
@@ -285,15 +206,6 @@ def test_a_result_that_was_too_large_runs_all_branches_again(start: Any, states:
     told = redriven(states, arn)
     assert (told["status"], told["error"]) == ("FAILED", "States.DataLimitExceeded")
     assert counts(client, table) == {"a": 2}
-
-
-def test_a_fail_state_fails_again_at_once(start: Any, states: Any) -> None:
-    arn = start({"F": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}})
-    told = redriven(states, arn)
-    assert (told["status"], told["error"], told["cause"]) == ("FAILED", "Broken", "on purpose")
-    assert since_redrive(states, arn) == ["ExecutionFailed"]
-    (_, number, before) = history(states, arn)[-1]
-    assert before == number - 1
 
 
 def test_what_was_stopped_goes_on_and_old_tokens_are_over(machine: Any, states: Any, client: Any, table: str) -> None:
@@ -329,18 +241,6 @@ def test_what_was_stopped_goes_on_and_old_tokens_are_over(machine: Any, states: 
         states.send_task_success(taskToken="nobody's", output="{}")
     states.send_task_success(taskToken=new, output='{"answer": 1}')
     assert json.loads(closed(states, arn)["output"]) == {"answer": 1}
-
-
-def test_the_time_limit_of_the_machine_begins_anew(start: Any, states: Any, cloud: Any) -> None:
-    arn = start(
-        {"W": {"Type": "Wait", "Seconds": 9, "Next": "Z"}, "Z": {"Type": "Pass", "End": True}}, TimeoutSeconds=1
-    )
-    assert closed(states, arn)["status"] == "TIMED_OUT"
-    states.redrive_execution(executionArn=arn)
-    assert closed(states, arn)["status"] == "TIMED_OUT"
-    kinds = [kind for kind, _, _ in history(states, arn)]
-    assert kinds.count("WaitStateEntered") == 1
-    assert kinds[-2:] == ["ExecutionRedriven", "ExecutionTimedOut"]
 
 
 def test_a_nested_execution_is_started_anew(start: Any, machine: Any, states: Any, client: Any, table: str) -> None:

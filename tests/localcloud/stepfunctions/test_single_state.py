@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.stepfunctions.error_names import matches
+from tests.localcloud.resources import Resources, allow
 
 RETRY = {"ErrorEquals": ["Lambda.ServiceException"], "IntervalSeconds": 2, "MaxAttempts": 3, "BackoffRate": 2}
 CATCH = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.failed", "Next": "Clean up"}
@@ -186,17 +187,10 @@ def test_a_part_of_a_result_is_enough_where_only_what_is_there_is_checked(answer
     assert answer(DESCRIBE, mock={"result": '{"EndpointName": 1}', "fieldValidationMode": "NONE"})["output"]
 
 
-def test_without_a_mock_the_call_is_made_with_the_role(answer: Any, client: Any, fresh: Any) -> None:
-    role = fresh("role")
-    trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn = client("iam").create_role(RoleName=role, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+def test_without_a_mock_the_call_is_made_with_the_role(answer: Any, aws: Resources) -> None:
     state = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets", "Parameters": {}, "End": True}
-    assert answer(state, roleArn=arn)["error"] == "S3.AccessDeniedException"
-    allowed = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    client("iam").put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=document)
-    assert "Buckets" in json.loads(answer(state, roleArn=arn)["output"])
+    assert answer(state, roleArn=aws.role("states"))["error"] == "S3.AccessDeniedException"
+    assert "Buckets" in json.loads(answer(state, roleArn=aws.role("states", allow("s3:ListAllMyBuckets")))["output"])
 
 
 @pytest.mark.parametrize(

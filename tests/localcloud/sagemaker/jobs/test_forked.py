@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,16 +116,6 @@ def test_it_has_what_a_process_by_itself_has(cloud: Cloud, image: Image, tmp_pat
     assert (environment["JOB"], one["folder"]) == ("a", str(tmp_path / "a" / "home" / "tmp"))
 
 
-def test_jobs_do_not_know_of_one_another(cloud: Cloud, image: Image, tmp_path: Path) -> None:
-    names = ("a", "b", "c")
-    jobs = [started(cloud, image, tmp_path / name, name) for name in names]
-    assert [job.wait(60) for job in jobs] == [0, 0, 0]
-    found = [told(tmp_path / name) for name in names]
-    assert [one["arguments"] for one in found] == [["a"], ["b"], ["c"]]
-    assert len({one["random"] for one in found}) == len({one["pid"] for one in found}) == 3
-    assert len({json.dumps(one["environment"], sort_keys=True) for one in found}) == 3
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_its_group_ends_it(cloud: Cloud, image: Image, tmp_path: Path, number: signal.Signals) -> None:
     job = started(cloud, image, tmp_path / "a", "sleep")
@@ -176,24 +164,6 @@ time.sleep(600)
         assert is_running(server)
         process.kill()
     until(lambda: not is_running(server), limit_s=30)
-
-
-def test_the_cloud_knows_the_seconds_that_forks_have_used(cloud: Cloud, image: Image, tmp_path: Path) -> None:
-    """A server that is told to end waits for its programs, so that their processor's time is its own."""
-    (image.root / "opt/program/busy.py").write_text("import time\nwhile time.process_time() < 1: pass")
-    busy = replace(image, entrypoint=("python", "-m", "busy"))
-    job = started(cloud, busy, tmp_path / "a")
-    server = server_of(cloud, busy)
-    before = used_s()
-    signal_group(server, signal.SIGTERM)
-    assert server.wait(60) == job.wait(60) == 0
-    assert used_s() - before >= 1
-
-
-def used_s() -> float:
-    """The processor's seconds of all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def is_running(process: int) -> bool:

@@ -21,7 +21,7 @@ from localcloud.sagemaker.jobs.limits import instance_mb
 from millrace.infra.machines import jobs as jobs_of_train
 from tests.infra.machines.contexts import context_of
 from tests.localcloud import tiny_images
-from tests.localcloud.roles import allow, make_role
+from tests.localcloud.resources import allow, make_role
 from tests.localcloud.waiting import until
 
 
@@ -259,15 +259,6 @@ def processing(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..
     return make
 
 
-def test_processing_that_fails(processing: Any, sagemaker: Any, client: Any, bucket: str) -> None:
-    client("s3").put_object(Bucket=bucket, Key="rows/a.txt", Body=b"1\n2\n3\n")
-    request = processing(CODE="4")
-    sagemaker.create_processing_job(**request)
-    name = request["ProcessingJobName"]
-    done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
-    assert done["FailureReason"].endswith("exit code: 4")
-
-
 @pytest.fixture
 def transform(
     bucket: str, role: str, fresh: Callable[..., str], sagemaker: Any, client: Any
@@ -461,17 +452,6 @@ def test_a_redrive_trains_under_a_name_of_its_own(
     assert refused["error"] == "SageMaker.ResourceInUseException"
 
 
-def test_stopping_the_execution_stops_the_job(training: Any, machine: Any, client: Any, sagemaker: Any) -> None:
-    states, request = client("stepfunctions"), training(sleep="30")
-    started = states.start_execution(stateMachineArn=machine(TRAIN_SYNC, request))["executionArn"]
-    name = request["TrainingJobName"]
-    until(lambda: sagemaker.list_training_jobs(NameContains=name)["TrainingJobSummaries"])
-    states.stop_execution(executionArn=started)
-    assert states.describe_execution(executionArn=started)["status"] == "ABORTED"
-    done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
-    assert done["TrainingJobStatus"] == "Stopped"
-
-
 def test_stopping_the_execution_while_it_creates_the_job_stops_the_job(
     training: Any, machine: Any, client: Any, sagemaker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,16 +501,6 @@ def test_a_path_outside_is_refused(processing: Any, sagemaker: Any) -> None:
     name = request["ProcessingJobName"]
     done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
     assert "below /opt/ml" in done["FailureReason"]
-
-
-def test_several_instances_are_stopped_together(training: Any, sagemaker: Any) -> None:
-    request = training(more=on(2), meet="yes", sleep="60")
-    sagemaker.create_training_job(**request)
-    name = request["TrainingJobName"]
-    until(lambda: sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] == "Training" or None)
-    sagemaker.stop_training_job(TrainingJobName=name)
-    found = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
-    assert found["TrainingJobStatus"] == "Stopped"
 
 
 def test_sync_waits_and_returns_the_description(training: Any, machine: Any, run: Any, client: Any) -> None:
