@@ -13,7 +13,8 @@ import pytest
 
 from localcloud.cloudwatch.alarms import Alarms
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.waiting import LIMIT_S, until
+from tests.localcloud.resources import Resources
+from tests.localcloud.waiting import until
 
 
 @pytest.fixture
@@ -41,23 +42,12 @@ def alarm(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[.
 
 
 @pytest.fixture
-def told(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[[], dict[str, Any]]:
-    """Gives the next alarm event on the default bus; earlier ones of other tests are passed over."""
-    name, sqs = fresh("told"), client("sqs")
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    client("events").put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.cloudwatch"]}))
-    arn = f"arn:aws:sqs:{cloud.region}:123456789012:{name}"
-    client("events").put_targets(Rule=name, Targets=[{"Id": "q", "Arn": arn}])
+def told(aws: Resources) -> Callable[[str], dict[str, Any]]:
+    """Gives the next event of an alarm on the default bus; those of others are passed over."""
+    queue = aws.heard(source=["aws.cloudwatch"])
 
     def next_for(alarm_name: str) -> dict[str, Any]:
-        deadline = time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline:
-            for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2).get("Messages", []):
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                event: dict[str, Any] = json.loads(message["Body"])
-                if event["detail"]["alarmName"] == alarm_name:
-                    return event
-        raise AssertionError(f"no event of {alarm_name}")
+        return until(lambda: next((one for one in queue.bodies() if one["detail"]["alarmName"] == alarm_name), {}))
 
     return next_for
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -13,32 +11,15 @@ import pytest
 from localcloud.awslambda import functions
 from localcloud.events import rules, targets
 from localcloud.kernel.cloud import Cloud
+from tests.localcloud.resources import Queue, Resources, allow, document
 from tests.localcloud.waiting import until
 
 ACCOUNT_ARN = "eu-west-1:123456789012"
 
 
-class Queue:
-    def __init__(self, sqs: Any, name: str, **attributes: str) -> None:
-        self._sqs = sqs
-        self.url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        self.arn = f"arn:aws:sqs:{ACCOUNT_ARN}:{name}"
-
-    def take(self, *, wait_s: int = 10) -> dict[str, Any]:
-        answer = self._sqs.receive_message(
-            QueueUrl=self.url, WaitTimeSeconds=wait_s, MessageAttributeNames=["All"], AttributeNames=["All"]
-        )
-        (message,) = answer["Messages"]
-        self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-        return dict(message)
-
-    def is_empty(self) -> bool:
-        return not self._sqs.receive_message(QueueUrl=self.url).get("Messages")
-
-
 @pytest.fixture
-def queue(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., Queue]:
-    return lambda suffix="", **attributes: Queue(client("sqs"), fresh("queue") + suffix, **attributes)
+def queue(aws: Resources) -> Callable[..., Queue]:
+    return aws.queue
 
 
 @pytest.fixture
@@ -74,9 +55,8 @@ def test_only_aws_speaks_for_its_services(cloud: Cloud, client: Callable[[str], 
     answer = client("events").put_events(Entries=entries)
     assert answer["FailedEntryCount"] == 1
     assert [entry.get("ErrorCode") for entry in answer["Entries"]] == [None, "NotAuthorizedForSourceException", None]
-    assert {target.take()["MessageId"], target.take()["MessageId"]}
     settle(cloud)
-    assert target.is_empty()
+    assert len(target.bodies()) == 2
 
 
 def settle(cloud: Cloud) -> None:
@@ -96,8 +76,8 @@ def test_a_schedule_rule_and_a_disabled_rule_get_no_events(
     put(rule({"Arn": control.arn}))
     assert control.take()
     settle(cloud)
-    assert scheduled.is_empty()
-    assert disabled.is_empty()
+    assert not scheduled.messages()
+    assert not disabled.messages()
 
 
 def test_rendered_input_reaches_a_fifo_queue_with_its_group(queue: Any, rule: Any, put: Any) -> None:
@@ -112,9 +92,9 @@ def test_rendered_input_reaches_a_fifo_queue_with_its_group(queue: Any, rule: An
 
 def test_topic_and_bus_pass_it_on(client: Any, queue: Any, rule: Any, put: Any, fresh: Any) -> None:
     behind_topic, behind_bus = queue(), queue()
-    topic = client("sns").create_topic(
-        Name=fresh("topic"), Attributes={"Policy": allow("sns:Publish", "events.amazonaws.com")}
-    )["TopicArn"]
+    topic = client("sns").create_topic(Name=fresh("topic"), Attributes={"Policy": open_to("sns:Publish", "events")})[
+        "TopicArn"
+    ]
     client("sns").subscribe(
         TopicArn=topic, Protocol="sqs", Endpoint=behind_topic.arn, Attributes={"RawMessageDelivery": "true"}
     )
@@ -131,19 +111,12 @@ def test_topic_and_bus_pass_it_on(client: Any, queue: Any, rule: Any, put: Any, 
 
 
 def test_a_function_is_invoked_and_its_failure_stays_with_it(
-    cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: Any, rule: Any, put: Any, aws: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("localcloud.awslambda.asynchronous.RETRY_WAITS_S", (0.05, 0.05))
-    buffer, name, dead = io.BytesIO(), fresh("function"), queue()
-    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda"))["Role"]["Arn"]
-    client("iam").put_role_policy(RoleName=name, PolicyName="dead", PolicyDocument=allow("sqs:SendMessage"))
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", "def handler(e, c): raise KeyError(e['detail']['a'])")
-    arn = client("lambda").create_function(
-        FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
-        Code={"ZipFile": buffer.getvalue()}, DeadLetterConfig={"TargetArn": dead.arn},
-    )["FunctionArn"]  # fmt: skip
-    source = rule({"Arn": arn})
+    dead, source = queue(), "def handler(e, c): raise KeyError(e['detail']['a'])"
+    name = aws.function(source, allow("sqs:SendMessage"), DeadLetterConfig={"TargetArn": dead.arn})
+    source = rule({"Arn": f"arn:aws:lambda:{ACCOUNT_ARN}:function:{name}"})
     client("lambda").add_permission(
         FunctionName=name, StatementId="events", Action="lambda:InvokeFunction", Principal="events.amazonaws.com",
         SourceArn=f"arn:aws:events:{ACCOUNT_ARN}:rule/{source}",
@@ -159,9 +132,9 @@ def test_a_bus_without_its_key_delivers_to_its_dead_letters_unless_they_need_the
     cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any, cause: str
 ) -> None:
     target, open_dead = queue(), queue(SqsManagedSseEnabled="true")
-    kms, opening = client("kms"), allow("kms:*", "events.amazonaws.com")
+    kms, opening = client("kms"), open_to("kms:*", "events")
     key = kms.create_key(Policy=opening)["KeyMetadata"]["KeyId"]
-    closed_dead = queue(KmsMasterKeyId=key, Policy=allow("sqs:SendMessage", "events.amazonaws.com"))
+    closed_dead = queue(KmsMasterKeyId=key, Policy=open_to("sqs:SendMessage", "events"))
     for dead in (open_dead, closed_dead):
         bus = fresh("bus")
         client("events").create_event_bus(Name=bus, KmsKeyIdentifier=key, DeadLetterConfig={"Arn": dead.arn})
@@ -173,14 +146,14 @@ def test_a_bus_without_its_key_delivers_to_its_dead_letters_unless_they_need_the
         if cause == "disabled":
             kms.disable_key(KeyId=key)
         else:
-            kms.put_key_policy(KeyId=key, PolicyName="default", Policy=allow("kms:*", "sns.amazonaws.com"))
+            kms.put_key_policy(KeyId=key, PolicyName="default", Policy=open_to("kms:*", "sns"))
         put(source, {"a": 2}, bus)
         settle(cloud)
-        assert target.is_empty()
+        assert not target.messages()
     told = open_dead.take()
     assert json.loads(told["Body"])["detail"] == {"a": 2}
     assert told["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
-    assert closed_dead.is_empty()
+    assert not closed_dead.messages()
 
 
 def test_what_cannot_be_delivered_goes_to_the_targets_dead_letters(queue: Any, rule: Any, put: Any) -> None:
@@ -202,18 +175,13 @@ def test_a_state_machine_needs_a_role(queue: Any, rule: Any, put: Any) -> None:
     assert dead.take()["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
 
 
-def test_a_state_machine_is_started_twice(
-    cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any
-) -> None:
-    iam, role = client("iam"), fresh("role")
-    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust("events", "states"))["Role"]["Arn"]
-    iam.put_role_policy(RoleName=role, PolicyName="start", PolicyDocument=allow("states:StartExecution"))
-    definition = '{"StartAt": "a", "States": {"a": {"Type": "Pass", "End": true}}}'
-    machine = client("stepfunctions").create_state_machine(name=fresh("m"), definition=definition, roleArn=arn)
-    source = rule({"Arn": machine["stateMachineArn"], "RoleArn": arn, "InputPath": "$.detail"})
+def test_a_state_machine_is_started_twice(client: Any, cloud: Cloud, rule: Any, put: Any, aws: Resources) -> None:
+    machine = aws.machine({"a": {"Type": "Pass", "End": True}})
+    role = aws.role("events", allow("states:StartExecution"))
+    source = rule({"Arn": machine, "RoleArn": role, "InputPath": "$.detail"})
     ids = {put(source, {"n": n}) for n in range(2)}
     settle(cloud)
-    started = client("stepfunctions").list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    started = client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
     assert {execution["name"].split("_")[0] for execution in started} == ids
 
 
@@ -238,14 +206,6 @@ def test_retries_are_bounded(cloud: Cloud, queue: Any, rule: Any, put: Any, monk
     assert message["MessageAttributes"]["EXHAUSTED_RETRY_CONDITION"]["StringValue"] == "MaximumRetryAttempts"
 
 
-def allow(action: str, service: str = "") -> str:
-    """A policy of a role; of a resource when it names a service."""
-    principal = {"Principal": {"Service": service}} if service else {}
-    statement = {"Effect": "Allow", "Action": action, "Resource": "*", **principal}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-def trust(*services: str) -> str:
-    principal = {"Service": [f"{service}.amazonaws.com" for service in services]}
-    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+def open_to(action: str, service: str) -> str:
+    """A policy of a resource."""
+    return document(allow(action, Principal={"Service": f"{service}.amazonaws.com"}))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +16,7 @@ from localcloud.kernel.throttling import Throttles
 from localcloud.kernel.transport import connect
 from millrace.infra.machines import calls, jobs, states
 from tests.localcloud.control import control
-from tests.localcloud.waiting import until
+from tests.localcloud.resources import Resources, allow
 
 CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "cloudwatch": ("describe_alarms", {}, "Throttling"),
@@ -36,25 +33,6 @@ CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
 """A call of each service, and the code of its refusal."""
 BURST = 2
 """Throttled calls in a row; botocore's modes try three times or more."""
-
-
-@pytest.fixture(scope="module")
-def keys(cloud: Cloud) -> Callable[..., dict[str, str]]:
-    def make(service: str) -> dict[str, str]:
-        return cloud.role_environment(role(cloud, service), "throttled")
-
-    return make
-
-
-def role(cloud: Cloud, service: str) -> str:
-    """The ARN of a role that this service may take, and that may do everything."""
-    trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document, iam = json.dumps({"Version": "2012-10-17", "Statement": [trust]}), cloud.client("iam")
-    found = [one["Arn"] for one in iam.list_roles()["Roles"] if one["RoleName"] == service]
-    arn = found[0] if found else iam.create_role(RoleName=service, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    iam.put_role_policy(RoleName=service, PolicyName="p", PolicyDocument=json.dumps(everything))
-    return str(arn)
 
 
 @pytest.fixture
@@ -78,21 +56,15 @@ def burst(cloud: Cloud) -> Iterator[Callable[[str], Throttles]]:
 
 
 @pytest.fixture(scope="module")
-def as_role(cloud: Cloud, keys: Any) -> Callable[..., Any]:
+def as_role(cloud: Cloud, aws: Resources) -> Callable[..., Any]:
     """A client with a role's keys."""
-    found = keys("lambda")
+    found = cloud.role_environment(aws.role("lambda", allow("*")), "throttled")
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
     def make(service: str, **retries: Any) -> Any:
-        client = boto3.client(
-            service,
-            endpoint_url=cloud.endpoint_url,
-            region_name=cloud.region,
-            aws_access_key_id=found["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=found["AWS_SECRET_ACCESS_KEY"],
-            aws_session_token=found["AWS_SESSION_TOKEN"],
-            config=Config(retries=retries),
-        )
-        return connect(client, cloud.application)
+        where = {"endpoint_url": cloud.endpoint_url, "region_name": cloud.region}
+        keys = {name.lower(): found[name] for name in names}
+        return connect(boto3.client(service, **where, **keys, config=Config(retries=retries)), cloud.application)
 
     return make
 
@@ -138,42 +110,20 @@ def test_a_burst_is_begun_from_outside(cloud: Cloud, as_role: Any, waits: list[f
 
 
 @pytest.fixture(scope="module")
-def run(cloud: Cloud) -> Callable[..., dict[str, Any]]:
-    """What Describe says of an execution of a machine of one task, when it is closed."""
-    client, arn = cloud.client("stepfunctions"), role(cloud, "states")
-
-    def start(name: str, state: dict[str, Any]) -> dict[str, Any]:
-        definition = json.dumps({"StartAt": "A", "States": {"A": {**state, "End": True}}})
-        machine = client.create_state_machine(name=name, definition=definition, roleArn=arn)["stateMachineArn"]
-        started = client.start_execution(stateMachineArn=machine)["executionArn"]
-        until(lambda: client.describe_execution(executionArn=started)["status"] != "RUNNING")
-        ended: dict[str, Any] = client.describe_execution(executionArn=started)
-        return ended
-
-    return start
-
-
-@pytest.fixture(scope="module")
-def tasks(cloud: Cloud, run: Any) -> dict[str, tuple[str, dict[str, Any]]]:
+def tasks(aws: Resources) -> dict[str, tuple[str, dict[str, Any]]]:
     """By integration the call that is throttled, and a task with the Retry that our machines have."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", "def handler(event, context):\n    return 1\n")
-    cloud.client("lambda").create_function(
-        FunctionName="one", Runtime="python3.13", Role=role(cloud, "lambda"), Handler="app.handler",
-        Code={"ZipFile": buffer.getvalue()},
-    )  # fmt: skip
-    inner = run("inner", {"Type": "Pass"})["stateMachineArn"]
+    function = aws.function("def handler(event, context):\n    return 1\n")
+    inner = aws.machine({"A": {"Type": "Pass", "End": True}})
     entry = {"Source": "s", "DetailType": "d", "Detail": {"a": 1}, "EventBusName": "default"}
     image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
     model = {
         "ModelName": "one",
-        "ExecutionRoleArn": role(cloud, "sagemaker"),
+        "ExecutionRoleArn": aws.role("sagemaker", allow("*")),
         "PrimaryContainer": {"Image": image, "ModelDataUrl": "s3://nowhere/model.tar.gz"},
     }
     every = ("States.TaskFailed",)
     return {
-        "lambda:invoke": ("lambda:Invoke", task("lambda:invoke", {"FunctionName": "one"}, states.TRANSIENT)),
+        "lambda:invoke": ("lambda:Invoke", task("lambda:invoke", {"FunctionName": function}, states.TRANSIENT)),
         "events:putEvents": ("events:PutEvents", task("events:putEvents", {"Entries": [entry]}, every)),
         "states:startExecution.sync:2": (
             "stepfunctions:StartExecution",
@@ -206,18 +156,13 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_machine_carries_a_burst_by_its_retry(run: Any, burst: Any, tasks: Any, name: str) -> None:
+def test_a_machine_carries_a_burst_by_its_retry_and_without_fails_by_its_name(
+    aws: Resources, burst: Any, tasks: Any, name: str
+) -> None:
     call, state = tasks[name]
-    throttles = burst(call, 1)
-    ended = run(f"with-{call.replace(':', '-')}", state)
-    assert ended["status"] == "SUCCEEDED", ended.get("cause")
-    assert throttles.refused == {call: 1}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_without_a_retry_a_throttled_task_fails_by_its_name(run: Any, burst: Any, tasks: Any, name: str) -> None:
-    call, state = tasks[name]
-    burst(call, 1)
-    ended = run(f"without-{call.replace(':', '-')}", {key: state[key] for key in state if key != "Retry"})
-    assert (ended["status"], ended["error"]) == ("FAILED", NAMES[name])
+    for given, status in ((state, "SUCCEEDED"), ({key: state[key] for key in state if key != "Retry"}, "FAILED")):
+        throttles = burst(call, 1)
+        ended = aws.run({"A": {**given, "End": True}})
+        assert (ended["status"], throttles.refused) == (status, {call: 1}), ended.get("cause")
+    assert ended["error"] == NAMES[name]
     assert "xceeded" in ended["cause"]

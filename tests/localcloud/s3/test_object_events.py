@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,29 +13,21 @@ from botocore.exceptions import ClientError
 from localcloud.awslambda import functions
 from localcloud.kernel.cloud import Cloud
 from localcloud.s3 import install
+from tests.localcloud.resources import Resources
+from tests.localcloud.waiting import until
 
 
 @pytest.fixture
-def told(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) -> tuple[str, Callable[[], list[Any]]]:
-    """A versioned bucket and a function that gives the events told about it so far."""
-    bucket, rule = fresh("bucket"), fresh("rule")
-    s3, sqs = client("s3"), client("sqs")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": cloud.region})
+def told(cloud: Cloud, aws: Resources) -> tuple[str, Callable[[], list[Any]]]:
+    """A versioned bucket, and what gives the events about it so far."""
+    bucket, s3 = aws.bucket(), aws.client("s3")
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
-    url = sqs.create_queue(QueueName=rule)["QueueUrl"]
-    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}}
-    client("events").put_rule(Name=rule, EventPattern=json.dumps(pattern))
-    arn = f"arn:aws:sqs:{cloud.region}:123456789012:{rule}"
-    client("events").put_targets(Rule=rule, Targets=[{"Id": "q", "Arn": arn}])
+    queue = aws.heard(source=["aws.s3"], detail={"bucket": {"name": [bucket]}})
 
     def events() -> list[Any]:
-        while functions.pending(cloud):
-            pass
-        found = []
-        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            found += [json.loads(message["Body"]) for message in messages]
-        return found
+        until(lambda: not functions.pending(cloud))
+        return queue.bodies()
 
     return bucket, events
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.localcloud.resources import make_role
+from tests.localcloud.resources import Resources
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -78,45 +78,30 @@ def test_refusals(register: Any, sagemaker: Any, group: str) -> None:
         register(ModelPackageGroupName="nobody")
 
 
-def test_a_model_of_a_package_that_is_gone_is_refused_and_not_there(
-    register: Any, sagemaker: Any, fresh: Callable[..., str], client: Callable[[str], Any]
-) -> None:
-    package, name = register(), fresh("model")
-    role = make_role(client("iam"), name, "sagemaker")
-    sagemaker.delete_model_package(ModelPackageName=package)
-    with pytest.raises(ClientError, match="does not exist"):
-        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"ModelPackageName": package})
-    with pytest.raises(ClientError, match="Could not find model"):
-        sagemaker.describe_model(ModelName=name)
+def test_only_an_approved_package_that_is_there_becomes_a_model(register: Any, sagemaker: Any, aws: Resources) -> None:
+    package, name, role = register(), aws.fresh("model"), aws.role("sagemaker")
 
+    def make(**container: Any) -> None:
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
 
-def test_only_an_approved_package_becomes_a_model(
-    register: Any, sagemaker: Any, fresh: Callable[..., str], client: Callable[[str], Any]
-) -> None:
-    package, name = register(), fresh("model")
-    role = make_role(client("iam"), name, "sagemaker")
-    container = {"ModelPackageName": package}
     for status in ("PendingManualApproval", "Rejected"):
         sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus=status)
         with pytest.raises(ClientError, match=f"is {status}, expected Approved"):
-            sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+            make(ModelPackageName=package)
     with pytest.raises(ClientError, match="Expected Image or ModelPackageName"):
-        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"Environment": {}})
+        make(Environment={})
+    gone = register()
+    sagemaker.delete_model_package(ModelPackageName=gone)
+    with pytest.raises(ClientError, match="does not exist"):
+        make(ModelPackageName=gone)
+    with pytest.raises(ClientError, match="Could not find model"):
+        sagemaker.describe_model(ModelName=name)
     sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
-    sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+    make(ModelPackageName=package)
 
 
-def test_approval_is_told_on_the_bus(register: Any, sagemaker: Any, group: str, client: Any, fresh: Any) -> None:
-    sqs, name = client("sqs"), fresh("heard")
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    pattern = {
-        "source": ["aws.sagemaker"],
-        "detail-type": ["SageMaker Model Package State Change"],
-        "detail": {"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved"]},
-    }
-    client("events").put_rule(Name=name, EventPattern=json.dumps(pattern))
-    target = {"Id": "q", "Arn": f"arn:aws:sqs:eu-west-1:123456789012:{name}"}
-    client("events").put_targets(Rule=name, Targets=[target])
+def test_approval_is_told_on_the_bus(register: Any, sagemaker: Any, group: str, aws: Resources) -> None:
+    detail = {"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved"]}
+    queue = aws.heard(**{"detail-type": ["SageMaker Model Package State Change"], "detail": detail})
     sagemaker.update_model_package(ModelPackageArn=register(), ModelApprovalStatus="Approved")
-    message = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
-    assert json.loads(message["Body"])["detail"]["ModelPackageVersion"] == 1
+    assert json.loads(queue.take()["Body"])["detail"]["ModelPackageVersion"] == 1

@@ -11,29 +11,19 @@ from typing import Any
 import pytest
 
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.resources import allow, make_role
+from tests.localcloud.resources import Resources, allow
 
 
 @pytest.fixture
-def queue(client: Callable[[str], Any], fresh: Callable[..., str]) -> tuple[str, Callable[[], list[Any]]]:
+def queue(aws: Resources) -> tuple[str, Callable[[], list[Any]]]:
     """ARN of a queue, and what was sent there so far, in order."""
-    name = fresh("queue")
-    url = client("sqs").create_queue(QueueName=name)["QueueUrl"]
-
-    def bodies() -> list[Any]:
-        found = []
-        while messages := client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-                found.append(json.loads(message["Body"]))
-        return found
-
-    return f"arn:aws:sqs:eu-west-1:123456789012:{name}", bodies
+    queue = aws.queue()
+    return queue.arn, queue.bodies
 
 
 @pytest.fixture
-def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
-    return make_role(client("iam"), fresh("role"), "scheduler", allow(["sqs:SendMessage", "ssm:PutParameter"]))
+def role(aws: Resources) -> str:
+    return aws.role("scheduler", allow(["sqs:SendMessage", "ssm:PutParameter"]))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.sqs import queues
-from tests.localcloud.resources import make_role, zipped
+from tests.localcloud.resources import Resources, allow
 from tests.localcloud.waiting import LIMIT_S, until
 
 SOURCE = """
@@ -30,67 +30,61 @@ def handler(event, context):
 
 
 @pytest.fixture
-def source(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., Any]:
-    """Makes a queue with dead letters after two receives and a function behind it."""
+def source(aws: Resources) -> Callable[..., Any]:
+    """Makes a queue with dead letters after two receives and a function behind it; their name and URLs."""
 
     def make(attributes: dict[str, str] | None = None, *, polls: bool = True, **mapping: Any) -> Any:
-        name, sqs = fresh("source"), client("sqs")
-        dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-        redrive = {"deadLetterTargetArn": f"arn:aws:sqs:{cloud.region}:123456789012:{name}-dead", "maxReceiveCount": 2}
-        url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(redrive), **(attributes or {})})[
-            "QueueUrl"
-        ]
-        polling = {"Effect": "Allow" if polls else "Deny", "Action": "sqs:*", "Resource": "*"}
-        role = make_role(client("iam"), name, "lambda", polling)
-        client("lambda").create_function(
-            FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
-            Code={"ZipFile": zipped(SOURCE)}, Timeout=10,
-        )  # fmt: skip
-        client("lambda").create_event_source_mapping(
-            EventSourceArn=f"arn:aws:sqs:{cloud.region}:123456789012:{name}",
-            FunctionName=name,
-            FunctionResponseTypes=["ReportBatchItemFailures"],
-            **mapping,
+        dead = aws.queue()
+        redrive = json.dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": 2})
+        queue = aws.queue(RedrivePolicy=redrive, **(attributes or {}))
+        name = aws.function(SOURCE, allow("sqs:*", Effect="Allow" if polls else "Deny"))
+        aws.client("lambda").create_event_source_mapping(
+            EventSourceArn=queue.arn, FunctionName=name, FunctionResponseTypes=["ReportBatchItemFailures"], **mapping
         )
-        return name, url, dead
+        return name, queue.url, dead.url
 
     return make
 
 
-def batches(cloud: Cloud, name: str) -> list[list[str]]:
-    log = cloud.workspace / "logs" / "functions" / f"{name}.log"
-    lines = log.read_text().splitlines() if log.exists() else []
-    return [json.loads(line.removeprefix("BATCH ")) for line in lines if line.startswith("BATCH ")]
+@pytest.fixture
+def batches(aws: Resources) -> Callable[[str], list[list[str]]]:
+    return lambda name: aws.printed(name, "BATCH")
 
 
-def test_a_batch_ends_before_its_payload_would_be_too_large(cloud: Cloud, client: Any, source: Any) -> None:
+def test_a_batch_ends_before_its_payload_would_be_too_large(
+    cloud: Cloud, client: Any, source: Any, batches: Any
+) -> None:
     name, url, _ = source(BatchSize=1000, MaximumBatchingWindowInSeconds=1)
     for number in range(32):
         client("sqs").send_message(QueueUrl=url, MessageBody=f"{number:02}" + "x" * 240_000)
-    until(lambda: not any(name in line for line in queues.pending(cloud)))
-    seen = batches(cloud, name)
+    until(lambda: not any(url.rpartition("/")[2] in line for line in queues.pending(cloud)))
+    seen = batches(name)
     assert sorted(body[:2] for batch in seen for body in batch) == [f"{number:02}" for number in range(32)]
     assert all(sum(map(len, batch)) < 6 * 2**20 for batch in seen)
 
 
-def test_only_what_failed_comes_back_then_it_is_a_dead_letter(cloud: Cloud, client: Any, source: Any) -> None:
+def test_only_what_failed_comes_back_then_it_is_a_dead_letter(
+    cloud: Cloud, client: Any, source: Any, batches: Any
+) -> None:
     name, url, dead = source(BatchSize=10)
     client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
     entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(["good", "bad"])]
     client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
     (message,) = client("sqs").receive_message(QueueUrl=dead, WaitTimeSeconds=10)["Messages"]
     assert message["Body"] == "bad"
-    assert sorted(body for batch in batches(cloud, name) for body in batch) == ["bad", "bad", "good"]
+    assert sorted(body for batch in batches(name) for body in batch) == ["bad", "bad", "good"]
 
 
-def test_a_failed_batch_is_visible_again_by_the_clock(cloud: Cloud, client: Any, source: Any) -> None:
+def test_a_failed_batch_is_visible_again_by_the_clock(cloud: Cloud, client: Any, source: Any, batches: Any) -> None:
     name, url, _ = source({"VisibilityTimeout": "3600"})
     client("sqs").send_message(QueueUrl=url, MessageBody="everything")
-    until(lambda: any(name in line for line in queues.retries(cloud)))
-    assert len(batches(cloud, name)) == 1
-    assert not any(name in line for line in queues.pending(cloud)), "nobody waits for a retry that the clock brings"
+    until(lambda: any(url.rpartition("/")[2] in line for line in queues.retries(cloud)))
+    assert len(batches(name)) == 1
+    assert not any(url.rpartition("/")[2] in line for line in queues.pending(cloud)), (
+        "nobody waits for a retry that the clock brings"
+    )
     cloud.clock.move(cloud.clock.now() + timedelta(hours=2))
-    until(lambda: len(batches(cloud, name)) == 2)
+    until(lambda: len(batches(name)) == 2)
 
 
 def test_a_message_older_than_the_retention_is_gone(cloud: Cloud, client: Any, fresh: Any) -> None:
@@ -135,7 +129,9 @@ def test_a_mapping_is_listed_by_the_name_and_by_the_arn_of_its_function(client: 
     assert not client("lambda").list_event_source_mappings(FunctionName=f"{name}-2")["EventSourceMappings"]
 
 
-def test_a_disabled_mapping_is_disabled_when_it_receives_no_more(cloud: Cloud, client: Any, source: Any) -> None:
+def test_a_disabled_mapping_is_disabled_when_it_receives_no_more(
+    cloud: Cloud, client: Any, source: Any, batches: Any
+) -> None:
     """Before that it is `Disabling`: its poller may still take a message."""
     name, url, _ = source()
     (mapping,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
@@ -151,9 +147,9 @@ def test_a_disabled_mapping_is_disabled_when_it_receives_no_more(cloud: Cloud, c
     for body in "xyz":
         client("sqs").send_message(QueueUrl=url, MessageBody=body)
     time.sleep(0.7)
-    assert batches(cloud, name) == []
+    assert batches(name) == []
     client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-    until(lambda: batches(cloud, name) == [["x", "y", "z"]])
+    until(lambda: batches(name) == [["x", "y", "z"]])
 
 
 def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
@@ -182,7 +178,7 @@ def test_settings_that_aws_refuses_and_other_sources_are_refused(
 ) -> None:
     name, _, _ = source()
     (made,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-    given = {"EventSourceArn": f"arn:aws:sqs:eu-west-1:123456789012:{name}", "FunctionName": name, **settings}
+    given = {"EventSourceArn": made["EventSourceArn"], "FunctionName": name, **settings}
     with pytest.raises(ClientError, match=named):
         client("lambda").create_event_source_mapping(**given)
     known = client("lambda").meta.service_model.operation_model("UpdateEventSourceMapping").input_shape.members
@@ -222,11 +218,11 @@ def test_no_message_is_lost_or_taken_twice(cloud: Cloud, fresh: Any) -> None:
     assert len(set(taken)) == 600
 
 
-def test_messages_come_in_batches_and_are_deleted(cloud: Cloud, client: Any, source: Any) -> None:
+def test_messages_come_in_batches_and_are_deleted(cloud: Cloud, client: Any, source: Any, batches: Any) -> None:
     name, url, _ = source(BatchSize=5, MaximumBatchingWindowInSeconds=1)
     entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(7)]
     client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
-    until(lambda: not any(name in line for line in queues.pending(cloud)))
-    seen = batches(cloud, name)
+    until(lambda: not any(url.rpartition("/")[2] in line for line in queues.pending(cloud)))
+    seen = batches(name)
     assert sorted(body for batch in seen for body in batch) == [str(n) for n in range(7)]
     assert [len(batch) for batch in seen] == [5, 2]

@@ -21,7 +21,7 @@ from localcloud.sagemaker.jobs.limits import instance_mb
 from millrace.infra.machines import jobs as jobs_of_train
 from tests.infra.machines.contexts import context_of
 from tests.localcloud import tiny_images
-from tests.localcloud.resources import allow, make_role
+from tests.localcloud.resources import Resources, allow, make_role
 from tests.localcloud.waiting import until
 
 
@@ -324,44 +324,25 @@ def test_a_record_that_the_model_refuses_fails_the_transform(transform: Any) -> 
 
 
 @pytest.fixture
-def machine_of(client: Any, fresh: Callable[..., str]) -> Callable[[dict[str, Any]], str]:
+def machine_of(aws: Resources) -> Callable[[dict[str, Any]], str]:
     """The ARN of a machine of the given states; the first one is its start."""
-    may = allow(["sagemaker:*", "events:*", "iam:PassRole"])
-    role_arn = make_role(client("iam"), fresh("machine"), "states", may)
-
-    def make(steps: dict[str, Any]) -> str:
-        arn: str = client("stepfunctions").create_state_machine(
-            name=fresh("machine"),
-            roleArn=role_arn,
-            definition=json.dumps({"StartAt": next(iter(steps)), "States": steps}),
-        )["stateMachineArn"]
-        return arn
-
-    return make
+    role_arn = aws.role("states", allow(["sagemaker:*", "events:*", "iam:PassRole"]))
+    return lambda steps: aws.machine(steps, role=role_arn)
 
 
 @pytest.fixture
 def machine(machine_of: Any) -> Callable[..., str]:
     """The ARN of a machine of one task that trains `.sync` with the given parameters."""
     task = {"Type": "Task", "End": True}
-    return lambda resource, parameters, **more: machine_of(
-        {"T": {**task, "Resource": resource, "Parameters": parameters, **more}}
-    )
+    return lambda resource, parameters: machine_of({"T": {**task, "Resource": resource, "Parameters": parameters}})
 
 
 TRAIN_SYNC = "arn:aws:states:::sagemaker:createTrainingJob.sync"
 
 
 @pytest.fixture
-def run(client: Any) -> Callable[[str], dict[str, Any]]:
-    def start(arn: str) -> dict[str, Any]:
-        states = client("stepfunctions")
-        execution = states.start_execution(stateMachineArn=arn)["executionArn"]
-        until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
-        told: dict[str, Any] = states.describe_execution(executionArn=execution)
-        return told
-
-    return start
+def run(aws: Resources) -> Callable[[str], dict[str, Any]]:
+    return aws.run
 
 
 def test_sync_fails_with_the_job_as_cause(training: Any, machine: Any, run: Any) -> None:
@@ -472,20 +453,12 @@ def test_stopping_the_execution_while_it_creates_the_job_stops_the_job(
     assert done["TrainingJobStatus"] == "Stopped"
 
 
-def test_state_changes_are_told_on_the_bus(training: Any, train: Any, client: Any, fresh: Any) -> None:
-    sqs, name, request = client("sqs"), fresh("heard"), training()
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    pattern = {
-        "source": ["aws.sagemaker"],
-        "detail-type": ["SageMaker Training Job State Change"],
-        "detail": {"TrainingJobStatus": ["Completed"], "TrainingJobName": [request["TrainingJobName"]]},
-    }
-    client("events").put_rule(Name=name, EventPattern=json.dumps(pattern))
-    target = {"Id": "q", "Arn": f"arn:aws:sqs:eu-west-1:123456789012:{name}"}
-    client("events").put_targets(Rule=name, Targets=[target])
+def test_state_changes_are_told_on_the_bus(training: Any, train: Any, aws: Resources) -> None:
+    request = training()
+    detail = {"TrainingJobStatus": ["Completed"], "TrainingJobName": [request["TrainingJobName"]]}
+    queue = aws.heard(**{"detail-type": ["SageMaker Training Job State Change"], "detail": detail})
     train(request)
-    message = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]
-    assert isinstance(json.loads(message["Body"])["detail"]["TrainingEndTime"], int)
+    assert isinstance(json.loads(queue.take()["Body"])["detail"]["TrainingEndTime"], int)
 
 
 def test_an_unknown_image_fails_the_job(training: Any, train: Any) -> None:
