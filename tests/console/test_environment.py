@@ -43,13 +43,6 @@ def test_a_place_without_workloads_is_told(tmp_path: Path, monkeypatch: pytest.M
             find_environment("local", tmp_path).names(word)
 
 
-def test_the_only_workload_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
-    declare(tmp_path, "gas")
-    assert find_environment("local", tmp_path).names("").workload == "gas"
-
-
 def test_of_several_workloads_the_only_deployed_one_needs_no_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,26 +96,12 @@ def declare(folder: Path, *workloads: str) -> None:
         (folder / name / "workload.yaml").touch()
 
 
-def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    monkeypatch.setenv("MILLRACE_LOCAL_SECRET", "hush")
-    environment = find_environment("local", tmp_path)
-    assert environment.cloud == LocalCloud(endpoint_url="http://localhost:1", secret="hush")
-    assert environment.client("s3").meta.endpoint_url == "http://localhost:1"
-
-
 @pytest.mark.parametrize(
     ("stage", "told"), [("local", "start one with `millrace up`"), ("test", "expected one of .*'prod'.*, got 'test'")]
 )
 def test_no_place_is_told(tmp_path: Path, stage: str, told: str) -> None:
     with pytest.raises(EnvironmentNotFoundError, match=told):
         find_environment(stage, tmp_path)
-
-
-def test_an_unknown_workload_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    with pytest.raises(EnvironmentNotFoundError, match=r"expected one of \[.*'electricity'.*\].*, got 'gas'"):
-        find_environment("local", tmp_path).names("gas")
 
 
 def test_a_cloud_whose_process_has_gone_is_told(tmp_path: Path) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.console.actions.simulate import check_prices, declared_policy, keys_of, lines_of, write_keys
+from millrace.console.actions.simulate import declared_policy, keys_of, write_keys
 from millrace.errors import RunError, WorkloadError
 from millrace.simulation.simulation import RetrainingPolicy
 from millrace.workload.load import load_workload
-from millrace.workload.policy import Costs
 from tests.electricity import HOME
 
 BY_ERROR = RetrainingPolicy(train_days=56, error_bound=0.25, error_windows=2, cool_down_days=28)
@@ -61,18 +60,3 @@ def test_a_section_on_one_line_is_refused(folder: Path) -> None:
     path.write_text(path.read_text().replace("budget:\n  monthly_usd: 50", "budget: {monthly_usd: 50}"))
     with pytest.raises(RunError, match="section budget"):
         write_keys(path, {("budget", "monthly_usd"): 9})
-
-
-def test_the_lines_say_what_goes() -> None:
-    assert "  # no schedule" in lines_of(keys_of(BY_ERROR, 7)).splitlines()
-    assert "  schedule: rate(1 day)" in lines_of(keys_of(replace(BY_ERROR, every_days=1), 7)).splitlines()
-
-
-def test_a_simulation_without_a_price_of_errors_is_refused_before_it_trains() -> None:
-    workload = load_workload(HOME)
-    with pytest.raises(RunError, match="--usd-per-error"):
-        check_prices(workload, None)
-    check_prices(workload, 0.0)
-    costs = Costs.model_validate({"review": 1, "false_positive": 5, "false_negative": 5})
-    priced = workload.prediction.model_copy(update={"costs": costs})
-    check_prices(workload.model_copy(update={"prediction": priced}), None)

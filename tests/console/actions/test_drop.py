@@ -111,20 +111,6 @@ def test_a_file_to_score_that_has_the_label_is_told(tmp_path: Path, name: str) -
             list(read_drop(path, contract.table("scoring")))
 
 
-@pytest.mark.parametrize("content", [b"timestamp,nswprice\n", b"\x89PNG\r\n\x1a\n", b"{not json", b"PAR1", b"\xff\xfe"])
-def test_a_file_without_it_or_without_names_is_not(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "any"
-    path.write_bytes(content)
-    assert drop.labels_in(path, load_contract(Path("workloads/electricity")), "scoring") == ()
-
-
-def test_a_label_that_lies_ahead_is_a_column_like_any_other(tmp_path: Path) -> None:
-    contract, path = load_contract(Path("workloads/air_quality")), tmp_path / "rows.csv"
-    assert contract.label.is_input
-    path.write_text(f"{contract.label.name_in_file}\n")
-    assert drop.labels_in(path, contract, "scoring") == ()
-
-
 def test_a_bucket_without_versions_is_told(s3: Any, file: Path) -> None:
     s3.put_bucket_versioning(Bucket=NAMES.platform.bucket("landing"), VersioningConfiguration={"Status": "Suspended"})
     try:

@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from typer.testing import CliRunner
 
 from millrace.artefact.artefact import Artefact, digest, read_archive, write_archive
 from millrace.artefact.edge import with_graph
@@ -21,15 +20,12 @@ from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object, split_uri
-from millrace.console.actions.edge import export_version, method_of
-from millrace.console.cli.app import app
-from millrace.console.cli.models import verdicts
+from millrace.console.actions.edge import export_version
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.pinned_rows import read_pinned
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode
-from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
@@ -251,35 +247,3 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it(plant: Plant) -> None:
     made = Model(with_graph(artefact, quantize(fold(artefact.onnx), "dynamic", tensors), "dynamic"))
     alone = {name: value[:1] for name, value in tensors.items()}
     np.testing.assert_array_equal(made.outputs(alone), made.outputs(tensors)[:1])
-
-
-def test_a_graph_of_elsewhere_is_quantized_by_its_operators(plant: Plant) -> None:
-    artefact = good(plant)
-    elsewhere = replace(artefact, description=replace(artefact.description, family="brought"))
-    assert (method_of(artefact), method_of(elsewhere)) == (FAMILIES["feedforward"].int8, "dynamic")
-    model = onnx.load_model_from_string(artefact.onnx)
-    model.graph.node.append(helper.make_node("Conv", ["x", "x"], ["unused"]))
-    assert method_of(replace(elsewhere, onnx=model.SerializeToString())) == "static"
-
-
-def test_what_does_not_help_is_said_with_its_figure() -> None:
-    assert verdicts({"speed": 0.85, "size": 0.26}) == [
-        "Eight bits make this model no faster: 0.85 times the speed of float32."
-    ]
-    assert verdicts({"speed": 2.4, "size": 0.33}) == []
-    assert len(verdicts({"speed": 1.0, "size": 0.95})) == 2
-
-
-def test_the_command_prints_both(
-    environment: Environment, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    register(plant, good(plant), tmp_path)
-    monkeypatch.setattr("millrace.console.environment.find_environment", lambda *_: environment)
-    monkeypatch.setattr("millrace.console.queries.executions.require_deployed", lambda *_: None)
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(plant.folder.parent))
-    words = ["export", "1", "--int8", "--output", str(tmp_path / "edge"), "--workload", "plant"]
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "120"})
-    assert done.exit_code == 0, done
-    assert "times the speed" in done.stdout
-    assert "dynamic quantization" in done.stdout
-    assert done.stdout.rstrip().endswith("version 1 in int8")

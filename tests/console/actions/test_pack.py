@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat, read_png
 from millrace.contract.schema import Column, Contract, Feed, Table
 from millrace.contract.validate import validate
-from millrace.errors import DropError, RunError
-from millrace.files.origin import Origin
+from millrace.errors import RunError
 from millrace.files.sniff import read_drop
 
 
@@ -71,14 +69,6 @@ def test_images_to_score_need_no_class(folder: Path) -> None:
     assert [row["id"] for row in rows(folder, contract(), "scoring")] == ["0/c", "1/a", "1/b", "d"]
 
 
-def test_the_parts_of_a_published_split_are_kept(folder: Path) -> None:
-    (folder / "train").mkdir()
-    for name in ("0", "1"):
-        (folder / name).rename(folder / "train" / name)
-    found = rows(folder, contract(Column(name="split", kind="string", required=True)), "training")
-    assert next((row["id"], row["split"], row["sick"]) for row in found) == ("train/0/c", "train", "0")
-
-
 @pytest.mark.parametrize(
     ("declared", "feed", "told"),
     [
@@ -103,12 +93,6 @@ def test_a_folder_without_classes_trains_nothing(folder: Path, tmp_path: Path) -
     (tmp_path / "photos.parquet").mkdir()
     with pytest.raises(RunError, match="expected images, got no images"):
         rows(tmp_path / "photos.parquet", contract(), "scoring")
-
-
-def test_a_file_is_dropped_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / f"{datetime.now(UTC):%Y}.csv"
-    with packed(path, contract(), "training") as file:
-        assert file == path
 
 
 @pytest.mark.parametrize(("asked", "declared"), [(True, False), (False, True)], ids=["asked", "declared"])
@@ -139,24 +123,3 @@ def test_images_of_other_sizes_are_not_scaled_unasked(folder: Path) -> None:
     )
     assert row.violations[0].expected.startswith("a PNG of 4 x 4 pixels")
     assert '"id": "1/large"' in row.raw, "the name of the file"
-
-
-@pytest.mark.parametrize("declared", [False, True])
-def test_one_image_is_scaled_where_the_contract_says_so(declared: bool, tmp_path: Path) -> None:
-    Image.new("RGB", (9, 7), (200, 10, 10)).save(tmp_path / "a17.jpg", "jpeg")
-    table, at = contract().table("scoring"), datetime(2026, 1, 1, tzinfo=UTC)
-    with packed(tmp_path / "a17.jpg", contract(scale=declared), "scoring") as file:
-        origin = Origin(name=file.name, at=at, digest="x", fetch=lambda *_: b"")
-        if declared:
-            [part] = read_drop(file, table, origin=origin)
-            assert part.rows["id"].to_pylist() == ["a17"]
-            assert not validate(part.rows, table).refused
-        else:
-            with pytest.raises(DropError, match=r"expected a PNG of 4 x 4 .*, got a JPEG of 7 x 9 pixels, 3 x 8 bits"):
-                list(read_drop(file, table, origin=origin))
-
-
-def test_only_images_are_scaled(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("a\n1\n")
-    with packed(tmp_path / "rows.csv", contract(), "training", scale=True) as file:
-        assert file == tmp_path / "rows.csv"

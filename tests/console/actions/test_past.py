@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.actions.predict import RowAnswer, predict
+from millrace.console.actions.predict import predict
 from millrace.contract.load import load_contract
 from millrace.decisions.road import check_rows
 from millrace.features import catalogue
@@ -96,12 +96,6 @@ def test_a_line_may_hold_its_past_itself(tmp_path: Path) -> None:
     found = list(predict(function, "f", alone, CONTRACT, histories=HISTORIES))
     assert [(answer.reason, answer.column) for answer in found] == [(None, None)] * 5 + [("type", "history")]
     assert function.rows == whole
-
-
-def test_without_a_history_nothing_is_sent_of_other_rows(tmp_path: Path) -> None:
-    function = Function()
-    found: list[RowAnswer] = list(predict(function, "f", written(tmp_path / "rows.parquet", SAMPLE), CONTRACT))
-    assert {answer.column for answer in found} == {"history"}
 
 
 def test_after_a_repeated_hour_only_the_repeat_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,30 +13,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from millrace.console.actions.drop import packed
-from millrace.console.actions.predict import _sendable, class_names, open_file, predict, schema, with_class
+from millrace.console.actions.predict import class_names, predict
 from millrace.contract.load import load_contract
-from millrace.contract.rules.image import ImageFormat
-from millrace.contract.schema import Column, Table
 from millrace.decisions.road import check_rows
 from millrace.errors import AnswerError, DropError
 from millrace.functions.prediction.request import read_rows
 from millrace.tasks.binary import Binary
-from millrace.tasks.catalogue import declare
-from millrace.workload.load import load_workload
 
 CONTRACT = load_contract(Path("workloads/electricity"))
 COLUMNS = CONTRACT.table("scoring").names
 
 
-IMAGES = (
-    Column(name="id", kind="string", required=True),
-    Column(name="sick", kind="boolean", label=True),
-    Column(name="at", kind="timestamp_utc", required=True, generated="event_time"),
-    Column(name="scan", kind="binary", required=True, rules=(ImageFormat(encoding="png", shape=(1, 4, 4)),)),
-)
 WHY = {"explains": "log odds of 1", "contributions": [{"column": "period", "contribution": 1.5}]}
 
 
@@ -107,13 +94,6 @@ def test_pieces_of_a_thousand_in_the_order_of_the_file(tmp_path: Path) -> None:
     assert function.calls[0][1]["timestamp"] == "1997-01-01T00:30:00"
 
 
-@pytest.mark.parametrize(("fallback", "phase"), [(False, "live"), (True, None)])
-def test_a_fallback_is_of_no_phase(fallback: bool, phase: str | None, tmp_path: Path) -> None:
-    path = parquet(tmp_path / "rows.parquet", rows(1))
-    [answer] = predict(Function(fallback=fallback), "f", path, CONTRACT)
-    assert answer.phase == phase
-
-
 def test_each_format_asks_the_same(tmp_path: Path) -> None:
     few = rows(3)
     texts = [{**row, "timestamp": row["timestamp"].isoformat()} for row in few]
@@ -176,40 +156,6 @@ def test_a_labelled_file_is_asked_without_its_labels(tmp_path: Path, ending: str
     assert all(label not in row for row in function.calls[0])
 
 
-def test_of_several_labels_none_is_asked_about(tmp_path: Path) -> None:
-    columns = tuple(replace(each, label=each.label or each.name == "transfer") for each in CONTRACT.rows.columns)
-    several = replace(CONTRACT, rows=replace(CONTRACT.rows, columns=columns))
-    function, path = Function(), tmp_path / "rows.csv"
-    path.write_text("\n".join([",".join([*COLUMNS, "class"]), *(f"{line(row)},1" for row in rows(2))]))
-    assert len(list(predict(function, "f", path, several))) == 2
-    assert [row.keys() & {"transfer", "class"} for row in function.calls[0]] == [set(), set()]
-
-
-@pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_a_label_is_known_by_its_name_in_files_too(tmp_path: Path, ending: str) -> None:
-    """The contract calls it `classlabel`, the files `Truth`."""
-    columns = tuple(replace(each, physical_name="Truth") if each.label else each for each in CONTRACT.rows.columns)
-    renamed = replace(CONTRACT, rows=replace(CONTRACT.rows, columns=columns))
-    function, path = Function(), tmp_path / f"rows.{ending}"
-    if ending == "csv":
-        path.write_text("\n".join([",".join([*COLUMNS, "Truth"]), *(f"{line(row)},1" for row in rows(2))]))
-    else:
-        texts = [{**row, "timestamp": row["timestamp"].isoformat(), "Truth": 1} for row in rows(2)]
-        path.write_text("\n".join(map(json.dumps, texts)))
-    assert [answer.reason for answer in predict(function, "f", path, renamed)] == [None, None]
-    assert all(not {"Truth", CONTRACT.label.name} & row.keys() for row in function.calls[0])
-
-
-def test_a_lone_image_is_a_row_whose_key_is_its_name(tmp_path: Path) -> None:
-    path, content = tmp_path / "a17.png", io.BytesIO()
-    Image.new("L", (4, 4), 7).save(content, "png")
-    path.write_bytes(content.getvalue())
-    contract = replace(CONTRACT, rows=Table(name="rows", columns=IMAGES, keys=(("id",),)))
-    opened = open_file(path, contract, tmp_path)
-    (row,) = pq.read_table(opened.typed).to_pylist()
-    assert (row["id"], row["scan"], row["at"].date()) == ("a17", content.getvalue(), datetime.now(UTC).date())
-
-
 def test_a_file_that_is_none_asks_nothing(tmp_path: Path) -> None:
     function = Function()
     (tmp_path / "rows.csv").write_text("price,demand\n1,2\n")
@@ -240,32 +186,6 @@ def test_explained_rows_go_in_small_pieces(tmp_path: Path) -> None:
     assert next(iter(predict(function, "f", path, CONTRACT))).explanation is None
 
 
-def test_an_answer_is_known_by_the_key_of_its_row(tmp_path: Path) -> None:
-    """Refused before the call or by the function, too."""
-    good = rows(4)
-    lines = [
-        line(good[0]),
-        line(good[1], nswprice="dear"),
-        line(good[2], nswdemand=17.5),
-        line(good[3], nswprice="inf"),
-    ]
-    answers = list(predict(Function(), "f", csv(tmp_path / "rows.csv", lines), CONTRACT))
-    assert [answer.reason for answer in answers] == [None, "type", "range", "not_finite"]
-    assert [answer.key for answer in answers] == [str(row["timestamp"]) for row in good]
-
-
-def test_an_image_of_a_folder_is_known_by_its_name(tmp_path: Path) -> None:
-    names = ("north/a.png", "b.png")
-    contract = replace(CONTRACT, rows=Table(name="rows", columns=IMAGES, keys=(("id",),)))
-    for name in names:
-        (tmp_path / "scans" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (4, 4), 7).save(tmp_path / "scans" / name)
-    with packed(tmp_path / "scans", contract, "scoring") as path:
-        opened = open_file(path, contract, tmp_path)
-        found = {row.key for row in _sendable(opened)}
-    assert found == {"north/a", "b"}
-
-
 def label(*allowed: str | int, kind: str = "string") -> Any:
     return SimpleNamespace(kind=kind, allowed=allowed)
 
@@ -283,23 +203,3 @@ def label(*allowed: str | int, kind: str = "string") -> Any:
 )
 def test_each_value_has_the_contracts_word(positive: str | int | bool, column: Any, names: dict[int, str]) -> None:
     assert class_names(Binary(positive=positive), column) == names
-
-
-def test_another_task_has_none() -> None:
-    folder = Path("workloads/air_quality")
-    column = load_contract(folder).label
-    assert class_names(declare(load_workload(folder).prediction, column), column) == {}
-
-
-def test_the_word_stands_behind_its_value() -> None:
-    names = {1: "Yes", 0: "No"}
-    answered = with_class({"line": 2, "value": 0, "probability": 0.2}, names)
-    assert list(answered.items()) == [("line", 2), ("value", 0), ("class", "No"), ("probability", 0.2)]
-    assert with_class({"line": 3, "value": None}, names) == {"line": 3, "value": None, "class": None}
-    assert with_class({"line": 2, "value": 0}, {}) == {"line": 2, "value": 0}
-
-
-def test_a_file_of_answers_names_the_class_beside_its_number() -> None:
-    names = schema(Binary(positive="yes").answer, named=True).names
-    assert names[names.index("value") + 1] == "class"
-    assert "class" not in schema(Binary(positive="yes").answer).names

@@ -13,7 +13,7 @@ from moto import mock_aws
 from millrace.console.actions.teardown import destroy_command, left, teardown, teardown_machines, unprotect
 from millrace.console.environment import Environment
 from millrace.console.local_cloud import lifecycle
-from millrace.errors import LocalCloudError, RunError
+from millrace.errors import RunError
 from millrace.names import JOB_LOGS, Platform
 from tests.credentials import set_credentials
 from tests.signing_key import create_signing_key
@@ -55,40 +55,12 @@ def test_only_the_stage_s_own_teardown_machines_are_found(environment: Environme
     assert [arn.rsplit(":", 1)[1] for arn in teardown_machines(environment)] == ["millrace-dev-income-teardown"]
 
 
-def test_where_nothing_is_deployed_it_says_so_and_tells_the_command(environment: Environment) -> None:
-    lines: list[str] = []
-    teardown(environment, said=lines.append)
-    assert lines == [
-        "millrace-dev: no teardown machine is deployed: its stacks do not exist",
-        f"to destroy the stacks: {COMMAND}",
-    ]
-
-
 def test_it_destroys_only_when_it_is_told_to(environment: Environment, cdk: Path) -> None:
     teardown(environment, said=lambda _: None)
     assert not (cdk / "asked").exists()
     teardown(environment, said=lambda _: None, destroys=True)
     assert (cdk / "asked").read_text().splitlines() == [COMMAND]
     assert " ".join(destroy_command(PLATFORM)) == COMMAND
-
-
-def test_the_cdk_of_the_build_folder_will_do(
-    environment: Environment, cdk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(lifecycle, "CDK", (cdk / "cdk",))
-    teardown(environment, said=lambda _: None, destroys=True)
-    assert (cdk / "asked").read_text().splitlines() == [COMMAND]
-
-
-def test_without_a_cdk_nothing_begins(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(lifecycle, "CDK", (Path("/nowhere/cdk"),))
-    make_machine("millrace-dev-income-teardown")
-    lines: list[str] = []
-    with pytest.raises(LocalCloudError, match="expected it at /nowhere/cdk or `cdk` on the PATH, got neither"):
-        teardown(environment, said=lines.append, destroys=True)
-    assert lines == []
 
 
 def test_a_failed_destruction_is_an_error(environment: Environment, cdk: Path) -> None:
@@ -145,10 +117,3 @@ def test_protection_is_taken_from_the_stages_own_stacks() -> None:
     environment = Environment(platform=PLATFORM, client=lambda _: stacks)
     unprotect(environment, lambda name: name.startswith(f"{PLATFORM.prefix}-"))
     assert stacks.lifted == ["millrace-dev-income-train"]
-
-
-def test_an_mlflow_server_is_not_ours_to_list(environment: Environment) -> None:
-    """One of any name may be recorded in, and other stages may share it: nothing asks SageMaker for one."""
-    asked: list[str] = []
-    left(Environment(platform=PLATFORM, client=lambda service: asked.append(service) or boto3.client(service)))
-    assert "sagemaker" not in asked

@@ -11,8 +11,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from millrace.console.actions.tune import check_weights, job_parts, own_run, tune, tuning_request
-from millrace.console.cli.tuning import lines_for
+from millrace.console.actions.tune import check_weights, job_parts, tune, tuning_request
 from millrace.console.environment import Environment
 from millrace.console.queries.tunings import list_tunings, pinned_run, read_tuning
 from millrace.errors import RunError
@@ -121,20 +120,6 @@ def test_a_model_to_start_from_that_is_not_deployed_is_refused_before_it_costs(
     check_weights(WORKLOAD, deployed)
     check_weights(
         changed, train.definition(context("dev", training={"weights": INITIAL}))["States"]["Training"]["Parameters"]
-    )
-
-
-def test_it_is_known_on_what_it_was_trained(deployed: dict[str, Any]) -> None:
-    run = own_run("tune-1", deployed, FOLDER, SOURCE)
-    assert (run.run, run.data_digest, run.contract_digest, run.rows) == ("tune-1", "rows", "contract", 9)
-    assert run.config_digest != SOURCE.config_digest
-    image = {"TrainingImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-dev-training@sha256:abc"}
-    assert own_run("tune-1", {"AlgorithmSpecification": image}, FOLDER, SOURCE).code_digest == "abc"
-
-
-def test_the_best_is_offered_as_lines_of_the_declaration() -> None:
-    assert lines_for(WORKLOAD, {"hidden": [16], "epochs": 4}).startswith(
-        "training:\n  parameters: {hidden: [16], epochs: 4, batch_size: 256, learning_rate: 0.002,"
     )
 
 

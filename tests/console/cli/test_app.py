@@ -5,25 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import version
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from typer.testing import CliRunner
 
 from millrace.console.cli import app as cli
-
-
-def test_no_default_is_shown_as_dynamic() -> None:
-    names = [command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback]
-    shown = [name for name in names if "(dynamic)" in CliRunner().invoke(cli.app, [name, "--help"]).output]
-    assert len(names) > 15
-    assert shown == []
-
-
-def test_the_version_is_the_package_s() -> None:
-    done = CliRunner().invoke(cli.app, ["--version"])
-    assert (done.exit_code, done.output) == (0, f"millrace {version('millrace')}\n")
 
 
 @pytest.mark.parametrize(
@@ -57,25 +43,6 @@ def test_each_command_has_an_example() -> None:
     for command in cli.app.registered_commands:
         assert command.callback is not None
         assert "Example" in (command.callback.__doc__ or ""), command.callback.__name__
-
-
-def test_each_command_of_a_group_has_an_example() -> None:
-    commands = [command for group in cli.app.registered_groups for command in group.typer_instance.registered_commands]
-    assert commands
-    for command in commands:
-        assert command.callback is not None
-        assert "Example" in (command.callback.__doc__ or ""), command.callback.__name__
-
-
-def test_an_error_is_one_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:
-    from millrace.errors import EnvironmentNotFoundError
-
-    def fail() -> None:
-        raise EnvironmentNotFoundError("expected an environment, got none")
-
-    monkeypatch.setattr(cli, "app", fail)
-    with pytest.raises(SystemExit, match=r"^millrace: expected an environment, got none$"):
-        cli.typed()
 
 
 def test_a_shell_that_names_a_dead_cloud_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

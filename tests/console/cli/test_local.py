@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,21 +16,12 @@ from pathlib import Path
 import boto3
 import pytest
 import typer
-import yaml
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from millrace.aws.workload_stacks import deployed_workloads
 from millrace.console.cli import app as cli
-from millrace.console.cli.local import _next
-from millrace.console.environment import local_environment
-from millrace.console.local_cloud.lifecycle import Instance, _command, find_instance
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.local_cloud.lifecycle import _command, find_instance
 from millrace.console.local_cloud.processes import WORKER
-from millrace.contract.load import load_contract
-from millrace.names import ROOMS
-from millrace.state.pointers import ReleasePointers
-from tests.console.queries.test_table_files import put_table
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 300.0
@@ -109,116 +99,12 @@ def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
         stranger.kill()
 
 
-@pytest.mark.night("by day a cloud is stopped; a killed one is a rare event of one laptop")
-def test_of_a_cloud_that_was_killed_the_next_one_says_that_what_it_held_is_gone(build: Path) -> None:
-    first = millrace("up", "--empty", "--json", "--build", str(build))
-    assert "has gone" not in first.stderr
-    pid = json.loads(first.stdout)["pid"]
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: find_instance(build) is None, "a killed cloud to be noticed")
-    said = f"The local cloud that ran here, process {pid}, has gone, and with it all rows, models and decisions.\n"
-    assert said in millrace("up", "--empty", "--build", str(build)).stderr
-    assert "has gone" not in millrace("up", "--empty", "--build", str(build)).stderr
-
-
-@pytest.mark.night("by day a cloud is stopped; a killed one is a rare event of one laptop")
-def test_an_interrupt_on_the_way_leaves_nothing(build: Path) -> None:
-    program = [sys.executable, "-m", "millrace.console.cli", "up", "--build", str(build)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(program, cwd=ROOT, start_new_session=True, **quiet) as process:
-        until(lambda: (build / "up.json").is_file() and find_instance(build) is not None, "a cloud under way")
-        instance = find_instance(build)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(WAIT_S) == 128 + signal.SIGINT
-    assert instance is not None
-    assert _command(instance.pid) == ""
-    assert not (build / "up.json").exists()
-
-
-def test_what_did_not_run_is_not_an_error(tmp_path: Path) -> None:
-    folder = tmp_path / "nothing"
-    done = CliRunner().invoke(cli.app, ["down", "--build", str(folder)])
-    assert (done.exit_code, done.output) == (0, f"No local cloud ran for {folder}.\n")
-    assert not folder.exists()
-
-
 def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
     """Process numbers are used again: this test's own is not taken for a cloud, nor ended."""
     (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:1", "pid": os.getpid()}))
     assert find_instance(tmp_path) is None
     told("down", "--build", str(tmp_path))
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.night("by day a cloud is deployed into at its start")
-def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: Path) -> None:
-    """Else `cdk bootstrap` would find a bucket of the name that it wants."""
-    address = json.loads(told("up", "--empty", "--json", "--build", str(build)))["endpoint_url"]
-    stacks = LocalCloud(endpoint_url=address, secret="").client("cloudformation").describe_stacks
-    assert stacks()["Stacks"] == []
-    told("up", "--workload", "electricity", "--build", str(build))
-    found = {stack["StackName"]: stack["StackStatus"] for stack in stacks()["Stacks"]}
-    assert set(found.values()) == {"CREATE_COMPLETE"}
-    assert found.keys() > {"CDKToolkit", "millrace-local-platform"}
-
-
-def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for folder in ("gas", "xray", "power"):
-        (tmp_path / folder / "sample").mkdir(parents=True)
-        (tmp_path / folder / "workload.yaml").touch()
-    (tmp_path / "gas" / "sample").rmdir()
-    drops = tmp_path / "my build" / "drops" / "gas" / "training"
-    drops.mkdir(parents=True)
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
-    cloud = LocalCloud(endpoint_url="http://localhost:1", secret="")
-    instance = Instance(cloud=cloud, pid=1, folder=tmp_path / "my build" / "up")
-    role = "arn:aws:iam::123456789012:role/machine"
-    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
-    with mock_aws():
-        states = boto3.client("stepfunctions", region_name="eu-west-1")
-        monkeypatch.setattr(LocalCloud, "client", lambda *_: states)
-        for workload in ("gas", "xray"):
-            name = f"millrace-local-{workload}-ingest"
-            states.create_state_machine(name=name, definition=definition, roleArn=role)
-        monkeypatch.setattr(ReleasePointers, "champion", lambda _: None)
-        proposed = _next(instance, empty=False, workloads=())
-        monkeypatch.setattr(ReleasePointers, "champion", lambda _: "version 1")
-        later = _next(instance, empty=False, workloads=())
-        own = _next(instance, empty=False, workloads=("xray",))
-    assert [line.strip() for line in later.splitlines()[2:]] == [
-        *("millrace runs --workload gas", "millrace runs --workload xray", "millrace down")
-    ], "what has a live version has had its rows"
-    assert "gas" not in own, "nothing of workloads that another `up` deployed"
-    assert [line.strip() for line in proposed.splitlines()[2:]] == [
-        f"for piece in '{drops}'/*; do millrace drop \"$piece\" --workload gas --feed training --wait; done",
-        "millrace runs --workload gas",
-        f"aws s3 cp --recursive {tmp_path}/xray/sample s3://{PLATFORM.bucket('landing')}/xray/training/",
-        "millrace runs --workload xray",
-        "millrace down",
-    ]
-    assert "cdk deploy --all" in _next(instance, empty=True, workloads=())
-    assert "create-event-bus" not in _next(instance, empty=True, workloads=())
-    monkeypatch.setattr("millrace.console.environment.declared_bus", lambda _: "company")
-    assert "  aws events create-event-bus --name company\n  cdk deploy" in _next(instance, empty=True, workloads=())
-
-
-@pytest.mark.night("a cloud of its own; by day the comparison of types is tested by itself")
-def test_a_type_that_the_table_does_not_take_is_refused_before_a_deployment(build: Path, tmp_path: Path) -> None:
-    told("up", "--empty", "--build", str(build))
-    instance = find_instance(build)
-    assert instance is not None
-    put_table(local_environment(instance.cloud), load_contract(ROOT / "workloads" / "electricity"))
-    shutil.copytree(ROOT / "workloads" / "electricity", tmp_path / "workloads" / "electricity")
-    contract = tmp_path / "workloads" / "electricity" / "contract.yaml"
-    document = yaml.safe_load(contract.read_text())
-    document["schema"][0]["properties"][1].update(logicalType="number", physicalType="DOUBLE", quality=[])
-    contract.write_text(yaml.safe_dump(document))
-    words = ("up", "--workload", "electricity", "--build", str(build))
-    done = millrace(*words, MILLRACE_WORKLOADS=str(tmp_path / "workloads"))
-    assert (done.returncode, done.stdout) == (1, "")
-    [line] = done.stderr.splitlines()
-    assert line.startswith("millrace: electricity/contract.yaml, rows: day_of_week: expected a int32, as the table")
-    assert not instance.cloud.deployments()
 
 
 def test_an_unknown_workload_is_refused_before_a_cloud_starts(tmp_path: Path) -> None:
@@ -303,36 +189,3 @@ def test_no_workload_is_removed_unasked_nor_one_that_is_not_deployed(tmp_path: P
     words = ["down", "--stage", "dev", "--workload", workload, "--build", str(tmp_path)]
     assert re.search(said, str(CliRunner().invoke(cli.app, words, input="y\n").exception))
     assert boto3.client("cloudformation").describe_stacks()["Stacks"]
-
-
-@pytest.mark.night("a cloud of its own; by day teardown and the refusals of removal are tested")
-def test_a_workload_whose_folder_is_gone_is_reported_and_removed_and_the_others_stay(
-    build: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "workloads"
-    for workload in ("electricity", "income"):
-        shutil.copytree(ROOT / "workloads" / workload, folder / workload)
-    own = {"MILLRACE_WORKLOADS": str(folder)}
-    up = ("up", "--build", str(build))
-    assert "has no folder" not in millrace(*up, **own).stderr
-    (folder / "income").rename(tmp_path / "income")
-    assert f"income is deployed and has no folder in {folder}/" in millrace(*up, **own).stderr
-    removed = told("down", "--workload", "income", "--yes", "--build", str(build), **own)
-    assert [line for line in removed.splitlines() if line.endswith(": deleted")] == [
-        f"millrace-local-income-{room}: deleted" for room in ROOMS
-    ]
-    assert "is still there" not in removed
-    instance = find_instance(build)
-    assert instance is not None
-    assert deployed_workloads(instance.cloud.client("cloudformation"), PLATFORM) == ["electricity"]
-    assert "has no folder" not in millrace(*up, **own).stderr
-    (tmp_path / "income").rename(folder / "income")
-    assert millrace(*up, **own).returncode == 0, "it can be deployed again"
-    removed = told("down", "--workload", "income", "--yes", "--build", str(build), **own)
-    assert f"{folder}/income/ is still there: the next deployment of all workloads deploys income again" in removed
-
-
-def test_an_unknown_stage_is_told(tmp_path: Path) -> None:
-    done = millrace("down", "--stage", "test", "--build", str(tmp_path))
-    assert done.returncode == 1
-    assert "--stage: expected one of" in done.stderr

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
-from millrace.console.cli import options
 from millrace.console.cli.app import app
-from millrace.console.cli.watch import ENDS, error_line, next_lines
+from millrace.console.cli.watch import ENDS, next_lines
 from millrace.console.environment import find_environment
 from millrace.console.presenters.audit_records import SENTENCES
-from millrace.console.queries.monitoring import MonitoredWindow
 from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.console.queries.versions import state_of
 from millrace.messages.audit import AuditEvent
@@ -109,32 +105,6 @@ def test_the_screen_stays_while_nobody_answers() -> None:
     assert once == twice == seen[1:]
     assert first == again
     assert first.startswith(f"{seen[0][1]}; not answered since: Could not connect")
-
-
-def test_an_error_without_a_bound_is_shown_as_it_is() -> None:
-    window = MonitoredWindow(
-        start=date(1997, 5, 7),
-        end=date(1997, 5, 14),
-        decisions=336,
-        rows=336,
-        ratios={"error": None},
-        column="",
-        error=None,
-        mean_error=0.1726,
-        version="1",
-        labelled=168,
-        answered=336,
-    )
-    assert error_line((window,)) == "0.1726, without a bound; 168 of 336 labels of 1997-05-07"
-    assert error_line((replace(window, mean_error=None, labelled=2),)).startswith("not known; 2 of 336")
-    above = replace(window, error=1.1, error_bound=0.15, ratios={"error": 1.1})
-    assert "1.10 × bound" in error_line((above,))
-
-
-def test_runs_are_completed_by_their_names() -> None:
-    context: Any = SimpleNamespace(params={"stage": "dev"})
-    assert [help_ for _, help_ in options.runs(context, "251ee4")] == ["train, SUCCEEDED"]
-    assert options.runs(context, "none such") == []
 
 
 def test_the_report_reads_what_was_stored(stored: WorkloadReport) -> None:

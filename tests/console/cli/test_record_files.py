@@ -83,13 +83,6 @@ def test_bytes_are_base64_in_text(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == rows
 
 
-def test_many_rows_go_in_groups(tmp_path: Path) -> None:
-    many = ({"line": number, "reason": "r", "at": None} for number in range(25_000))
-    assert export(many, tmp_path / "rows.parquet", SCHEMA) == 25_000
-    file = pq.ParquetFile(tmp_path / "rows.parquet")
-    assert (file.metadata.num_rows, file.metadata.num_row_groups) == (25_000, 3)
-
-
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
 def test_an_error_leaves_what_was_there(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"rows{ending}"

@@ -6,7 +6,6 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from millrace.console.cli import app as cli
-from millrace.contract.reasons import Reason
-from millrace.contract.violation import QuarantinedRow, RuleViolation
-from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import MillraceError, RunError
-from millrace.names import EVERY_MACHINE, MACHINES, TUNE, drop_id_of
+from millrace.names import MACHINES, drop_id_of
 from millrace.state.claims import Claims, Start
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.console.conftest import NAMES, PASS
-from tests.external_models import logistic, write
 from tests.localcloud.waiting import until
 from tests.state_table import create_table
 
@@ -68,25 +63,6 @@ def refused(*words: str) -> str:
     done = typed(*words)
     assert isinstance(done.exception, MillraceError), done
     return str(done.exception)
-
-
-def test_runs_are_listed_and_filtered(machine: Callable[..., str], ran: Callable[..., str]) -> None:
-    assert told("runs", "--machine", "monitor") == "No monitor run of electricity yet.\n"
-    good = ran(NAMES.machine_arn("ingest"), {"detail": {"objects": [{"key": "electricity/labels/may.csv"}]}})
-    bad = ran(machine("train", {"F": FAIL}))
-    table = told("runs")
-    assert table.split()[:7] == ["run", "machine", "status", "outcome", "started", "seconds", "about"]
-    assert good.rpartition(":")[2][:8] in table
-    assert "labels/may.csv" in table
-    rows = json.loads(told("runs", "--status", "failed", "--json"))
-    assert [(row["arn"], row["machine"], row["about"], row["redrives"]) for row in rows] == [
-        (bad, "train", "command", 0)
-    ]
-    assert rows[0]["run"] == bad.rpartition(":")[2]
-    assert len(json.loads(told("runs", "--limit", "1", "--json"))) == 1
-    said = refused("runs", "--machine", "all")
-    assert "--machine: expected one of" in said
-    assert all(name in said for name in (*EVERY_MACHINE, TUNE))
 
 
 def test_a_failed_run_is_shown_and_goes_on(machine: Callable[..., str], ran: Callable[..., str]) -> None:
@@ -185,29 +161,6 @@ def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[...
     machine("retrain", {"A": PASS})
 
 
-GATED = {
-    "passed": True,
-    "verdicts": [
-        {"name": "simple", "passed": True, "is_warning": True, "measured": -1, "bound": 0, "sentence": "they only tie"}
-    ],
-}
-
-
-def test_a_model_that_a_gate_warns_of_is_registered_with_a_warning(machine: Callable[..., str]) -> None:
-    answers = {"gating": GATED, "registration": {"package_arn": "arn:p/3", "version": "3"}}
-    given = {name: {"answer": answer} for name, answer in answers.items()}
-    machine("train", {"Judge": {**PASS, "Result": given}})
-    done = typed("train", "--wait")
-    assert done.exit_code == 0, done.exception
-    assert done.stderr.endswith(" s: registered version 3\nwarning: the gate simple warns: they only tie\n")
-    line = "registered version 3; warning: the gate simple warns: they only tie"
-    assert line in told("runs", "--machine", "train", "--limit", "1")
-    shown = told("show", done.stdout.split()[1])
-    assert "\nregistered version 3\nwarning: the gate simple warns: they only tie\n" in shown
-    assert json.loads(typed("train", "--wait", "--json").stdout)["ended"][0]["outcome"] == line
-    machine("train", {"A": PASS})
-
-
 COMMITTED = {
     "feed": "training",
     "table": "electricity_rows",
@@ -222,60 +175,6 @@ COMMITTED = {
     "duplicate_of": "",
     "has_champion": True,
 }
-
-
-def test_a_drop_of_which_most_rows_are_refused_is_listed_with_the_reason(
-    tmp_path: Path, cloud: Any, machine: Callable[..., str], ran: Callable[..., str]
-) -> None:
-    name, committed = "d1", {"drops": [{"drop_id": "d1", **COMMITTED}]}
-    s3, bucket = cloud.client("s3"), NAMES.platform.bucket("lake")
-    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    as_of = datetime(1997, 5, 2, tzinfo=UTC)
-    wrong = RuleViolation(reason=Reason.TYPE, column="price", expected="a float64", got="'unknown'")
-    above = RuleViolation(reason=Reason.RANGE, column="demand", expected="<= 1", got="17.5")
-    with QuarantineFile(tmp_path / "refused", drop_id=name, source="s3://l/electricity/a.csv", as_of=as_of) as refused:
-        broken = {2: (wrong,), 3: (wrong, above)}
-        refused.add([QuarantinedRow(line=at, violations=each, key="a17", raw="") for at, each in broken.items()])
-    key = object_key("electricity", "training", as_of=as_of, drop_id=name, part="unparsable")
-    s3.put_object(Bucket=bucket, Key=key, Body=(tmp_path / "refused").read_bytes())
-    given = {"cause": "c", "as_of": as_of.isoformat(), "detail": {"feed": "training"}}
-    step = {**PASS, "Result": {"answer": committed}, "ResultPath": "$.validation"}
-    ran(machine("ingest", {"Commit": step}), given, name=name)
-    warning = "66% of the rows refused, most by type: price: expected a float64, got 'unknown'"
-    listed = told("runs", "--machine", "ingest", "--limit", "1")
-    assert f"1 accepted, 2 quarantined (type 2); warning: {warning}" in listed
-    assert f"\n1 accepted, 2 quarantined (type 2)\nwarning: {warning}\n" in told("show", name)
-    table = told("quarantine").splitlines()
-    assert table[-1].split()[:4] == ["electricity/a.csv", "3", "a17", "type"]
-    assert [line.split()[-2:] for line in table[-2:]] == [["float64", "'unknown'"], ["range", "demand"]]
-
-
-@pytest.mark.parametrize("moment", ["tomorrow", "1997-05-15", "1997-05-15T06:00:00"])
-def test_a_moment_that_is_none_is_told(moment: str) -> None:
-    assert f"--as-of: expected a moment" in refused("train", "--as-of", moment)  # noqa: F541
-    assert f"got {moment!r}" in refused("train", "--as-of", moment)
-
-
-def test_an_external_model_is_put_and_followed(tmp_path: Path, cloud: Any, machine: Callable[..., str]) -> None:
-    """The machine here only ends: what it is started with is looked at."""
-    machine("train", {"A": PASS})
-    s3, bucket = cloud.client("s3"), NAMES.platform.bucket("artefacts")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    folder = write(tmp_path / "good", logistic())
-    done = typed("register", str(folder), "--as-of", "1997-05-15T06:00:00Z", "--wait")
-    assert done.exit_code == 0, done.exception
-    name = done.stdout.split()[1]
-    assert done.stderr.startswith(f"train {name[:8]} (an external model): SUCCEEDED, ")
-    given = json.loads(told("show", name, "--json"))["input"]
-    digest = given["external_model"]["digest"]
-    assert given["external_model"]["uri"] == f"s3://{bucket}/electricity/external/{digest}/"
-    content = s3.get_object(Bucket=bucket, Key=f"electricity/external/{digest}/model.onnx")["Body"].read()
-    assert content == (folder / "model.onnx").read_bytes()
-    strange = write(tmp_path / "strange", logistic(end="Run", domain="com.example"))
-    assert "expected operators of ONNX, got com.example.Run" in refused("register", str(strange))
-    assert "expected inputs" in refused("register", str(write(tmp_path / "names", logistic(name="x"))))
-    assert "FOLDER: expected a folder with model.onnx" in refused("register", str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
@@ -402,12 +301,3 @@ def test_the_id_of_a_drop_stands_for_the_run_that_has_it(
     assert json.loads(told("show", again["arn"], "--json"))["input"] == given
     assert "or the id of a drop of the last 30 days, got" in refused("show", ids["c"])
     assert "or the id of a drop" in refused("show", ids["a"][:8])
-
-
-def test_no_command_prints_escapes_where_there_is_no_terminal(ran: Callable[..., str]) -> None:
-    """For logs and pipes: neither colour nor a line that is written over."""
-    done = typed("train", "--wait")
-    assert done.exit_code == 0 or isinstance(done.exception, RunError)
-    for text in (done.stdout, done.stderr, told("runs"), told("show", json.loads(told("runs", "--json"))[0]["run"])):
-        assert "\x1b" not in text
-        assert "\r" not in text

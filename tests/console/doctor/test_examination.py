@@ -12,10 +12,8 @@ from moto.cloudformation.models import cloudformation_backends
 from millrace.console.doctor.checks import Check
 from millrace.console.doctor.examination import BOOTSTRAP, examine, is_good
 from millrace.names import MACHINES, Platform, WorkloadNames
-from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
-from tests.console.conftest import make_machines, make_stores, stage_of
+from tests.console.conftest import make_machines, stage_of
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
@@ -69,11 +67,6 @@ def test_an_account_with_all_is_good(account: None, repository: Path) -> None:
     assert checks["bootstrap stack"].found == "version 28"
 
 
-def test_an_old_bootstrap_is_not_enough(account: None, repository: Path) -> None:
-    boto3.client("ssm").put_parameter(Name=BOOTSTRAP, Value="3", Type="String")
-    assert found("dev", repository)["bootstrap stack"].verdict == "missing"
-
-
 def test_a_stack_that_was_rolled_back_is_named(account: None, repository: Path) -> None:
     boto3.client("cloudformation").create_stack(StackName="millrace-dev-electricity-training", TemplateBody=EMPTY)
     assert found("dev", repository)["stacks of electricity"].verdict == "ok"
@@ -103,17 +96,6 @@ def test_who_is_sent_the_alarms_of_a_deployed_stage_is_said(account: None, repos
     boto3.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
     heard = found("dev", repository)["notifications"]
     assert (heard.verdict, heard.found, heard.advice) == ("ok", "team@example.com", "")
-
-
-def test_a_live_version_without_its_endpoint_is_missing_something(account: None, repository: Path) -> None:
-    make_machines(stage_of(DEV), NAMES, *MACHINES)
-    make_stores(stage_of(DEV))
-    assert "endpoint of electricity" not in found("dev", repository), "no version is live"
-    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
-    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers().with_live(live))
-    check = found("dev", repository)["endpoint of electricity"]
-    assert (check.verdict, check.found) == ("missing", "its endpoint is gone")
-    assert check.advice.startswith("millrace rollback --restore --workload electricity --stage dev")
 
 
 def test_quotas_that_cannot_be_listed_are_unknown(account: None, repository: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,15 +74,6 @@ def test_what_is_not_listed_and_what_cannot_be_raised_is_said() -> None:
     assert "cannot be raised" in judge(NEED, fixed).advice
 
 
-def test_a_new_account_is_told_what_to_ask_for() -> None:
-    needs = required_instances([WORKLOAD], "prod")
-    new = ServiceQuotas({need.quota: 0.0 for need in needs} | {"Concurrent executions": 10.0}, {})
-    checks = list(check_quotas(new, needs))
-    assert Counter(check.verdict for check in checks) == {"missing": 5, "ok": 1}
-    grown = ServiceQuotas({}, {need.quota: 20.0 for need in needs} | {"Concurrent executions": 1000.0})
-    assert Counter(check.verdict for check in check_quotas(grown, needs)) == {"ok": 6}
-
-
 def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
     needs = required_instances([WORKLOAD], "prod")
     across = {"Number of instances across all processing jobs": 1.0, "Number of instances across active endpoints": 2.0}
@@ -92,15 +82,6 @@ def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
     found = {name: (checks[name].needed, checks[name].verdict) for name in across}
     assert list(found.values()) == [("1, at most 3", "ok"), ("5, at most 9", "missing")]
     assert len(checks) == 8
-
-
-@pytest.mark.parametrize(
-    ("workloads", "needed", "verdict"), [(1, "20, at most 100", "ok"), (50, "363, at most 1423", "missing")]
-)
-def test_functions_at_once_grow_with_the_workloads(workloads: int, needed: str, verdict: str) -> None:
-    account = ServiceQuotas({"Concurrent executions": 300.0}, {})
-    (check,) = check_quotas(account, [], workloads=workloads)
-    assert (check.needed, check.verdict) == (needed, verdict)
 
 
 def test_who_may_not_list_quotas_is_told_so() -> None:

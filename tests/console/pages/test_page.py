@@ -15,13 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.console.pages.page import PageLink, page
+from millrace.console.pages.page import page
 from millrace.console.pages.summary import accepted_rows, changes, summary
 from millrace.console.pages.template import POLICY
-from millrace.console.pages.timeline import timeline
-from millrace.console.queries.monitoring import MonitoredWindow
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.words import figure
 from tests.console.pages.variants import LATER, VARIANTS, also, bare, released, rolled_back
 from tests.recorded import compare, compare_folder
 
@@ -101,62 +98,6 @@ def test_what_it_is_given_is_escaped(report: WorkloadReport) -> None:
     assert "&#34;&amp;&lt;b&gt;" in html
 
 
-def test_the_pages_of_other_workloads_are_linked_where_there_are_several(report: WorkloadReport) -> None:
-    links = [PageLink(workload=name, file=f"{name}.html") for name in ("electricity", "mine")]
-    html = page(report, links=links)
-    assert re.findall(r'<a href="([^"]+)">(\w+)</a>', html) == [("mine.html", "mine")]
-    assert "<nav" not in page(report)
-
-
-def test_each_window_has_its_figures_under_the_pointer(report: WorkloadReport) -> None:
-    html = page(report)
-    figures = [value for window in report.windows for value in (*window.ratios.values(), window.error)]
-    assert html.count("× bound") >= sum(value is not None for value in figures) > 20
-
-
-def test_an_alarming_window_differs_by_shape_not_only_by_colour(report: WorkloadReport) -> None:
-    over = sum((ratio or 0) > 1 for window in report.windows for ratio in window.ratios.values())
-    assert len(re.findall(r'<path d="[^"]+" class="mark over"', page(report))) == over > 0
-
-
-def test_an_alarm_that_stays_is_a_flag_of_its_own(report: WorkloadReport) -> None:
-    html = page(report)
-    assert (html.count('class="stays"'), html.count('class="flag"')) == (3, 1)
-
-
-def test_links_of_one_kind_are_one_card_and_a_broken_one_has_its_own(report: WorkloadReport) -> None:
-    assert page(report).count("<strong>drop</strong>") == 1
-    assert page(VARIANTS["broken link"](report)).count("<strong>drop</strong>") == 3
-
-
-def test_no_line_is_drawn_over_windows_that_are_not_known(report: WorkloadReport) -> None:
-    def lines(windows: tuple[MonitoredWindow, ...]) -> int:
-        return page(replace(report, windows=windows)).count('class="trace"')
-
-    without = replace(report.windows[4], ratios={**report.windows[4].ratios, "input-drift": None})
-    assert lines((*report.windows[:4], without, *report.windows[5:])) == lines(report.windows) + 1
-    unknown = VARIANTS["windows without figures"](report)
-    assert "mark over" not in page(replace(unknown, champions=(), alarms=()))
-
-
-def test_a_figure_that_rounds_to_zero_has_no_sign() -> None:
-    assert [figure(value) for value in (-0.0, -1e-7, 0.0, -0.25)] == ["0.000", "0.000", "0.000", "-0.250"]
-
-
-def test_a_rollback_differs_from_a_release_by_its_mark(report: WorkloadReport) -> None:
-    def tones(found: WorkloadReport) -> set[str]:
-        return {entry.tone for entry in timeline(found)}
-
-    assert tones(VARIANTS["rollback"](report)) == {"watch"}
-    assert tones(replace(bare(report), runs=tuple(report.of("release")))) == {"good"}
-
-
-def test_withdrawals_stand_between_the_runs_before_and_after_them(report: WorkloadReport) -> None:
-    entries = timeline(VARIANTS["withdrawn rows"](report))
-    assert len(entries) == len(timeline(report)) + 2
-    assert [at for at, entry in enumerate(entries) if "withdrawn" in entry.what] == [2, len(entries) - 1]
-
-
 def test_rows_that_left_for_a_later_version_are_not_counted_twice(report: WorkloadReport) -> None:
     first, *others = [drop for drop in report.drops if drop.feed == "training"]
     later = replace(first, replaced=first.accepted)
@@ -177,12 +118,6 @@ def test_recent_decisions_of_the_live_version_are_told_only_where_they_are_worse
 def numbers(sentences: list[str]) -> Iterator[str]:
     for sentence in sentences:
         yield from re.findall(r"Version (\d) was released", sentence)
-
-
-def test_the_newest_three_changes_are_told(report: WorkloadReport) -> None:
-    moves = [released(report, version=str(n), previous=str(n - 1), after=LATER * n) for n in range(3, 8)]
-    # The first sentence is about the alarm and the release after it; that of the live version is told elsewhere.
-    assert list(numbers(changes(also(report, *moves))[1:])) == ["4", "5", "6"]
 
 
 def test_the_release_of_the_live_version_and_a_restored_endpoint_are_not_told_again(report: WorkloadReport) -> None:

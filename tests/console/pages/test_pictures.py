@@ -153,9 +153,3 @@ def test_without_figures_there_is_no_picture() -> None:
     begun = Climb(version="2", champion="1", phase="assisted", since=END)
     assert (str(explanations(None)), sure(), came(), rungs([begun])) == ("", "", "", ())
     assert [one.picture for one in rungs([climb("shadow", "stop", "ends after 28 days")])] == [""]
-
-
-def test_what_is_right_as_often_as_it_says_lies_on_the_diagonal() -> None:
-    places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', sure(*((x, x, 10) for x in (0.5, 0.75, 1.0))))
-    (x0, y0), (x1, y1), (x2, y2) = (map(float, place) for place in places)
-    assert (y1 - y0) / (x1 - x0) == pytest.approx((y2 - y1) / (x2 - x1), rel=0.02)

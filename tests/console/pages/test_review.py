@@ -13,9 +13,7 @@ import pytest
 from millrace.console.pages.review import review_page
 from millrace.console.queries.reviews import Question, ShownItem, Waiting
 from millrace.console.queries.stored import Unread
-from millrace.console.web.session import text_of
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Column
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Policy
@@ -95,22 +93,3 @@ def test_of_many_classes_one_is_typed() -> None:
 @pytest.mark.parametrize(("workload", "keys"), [("electricity", "01"), ("income", "12")])
 def test_a_class_that_is_a_digit_is_its_own_key(workload: str, keys: str) -> None:
     assert list(question(workload).keys) == list(keys)
-
-
-def test_several_labels_are_ticked() -> None:
-    asked = question("electricity", labels=("damp", "mould"))
-    labels = replace(
-        asked.labels, columns=(*asked.labels.columns, *(Column(name=n, kind="boolean") for n in ("damp", "mould")))
-    )
-    page = html("electricity", replace(asked, labels=labels))
-    assert re.findall(r'type="checkbox" name="value" value="(\w+)" data-key="(\d)"', page) == [
-        ("damp", "1"),
-        ("mould", "2"),
-    ]
-    assert text_of(["mould"], asked) == "damp=no, mould=yes"
-
-
-def test_each_horizon_has_its_field() -> None:
-    asked = question("air_quality", horizons_hours=(1.0, 24.0))
-    assert html("air_quality", asked).count('name="value"') == 2
-    assert text_of(["61", "64.5"], asked) == "61, 64.5"

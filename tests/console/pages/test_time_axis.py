@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from millrace.console.pages.plot import Scale, ticks, time_axis
 from millrace.console.pages.weeks import CHARACTER, LEFT, RIGHT, WIDTH, weeks
 from millrace.console.queries.monitoring import ChampionPeriod, staying_alarms
 from millrace.console.queries.report import WorkloadReport
-from tests.console.conftest import with_older_rows
 from tests.recorded import compare, compare_folder
 
 STOP = WIDTH - RIGHT
@@ -53,17 +52,6 @@ def test_labels_have_room(first: date, length: int) -> None:
     assert len(set(years)) == len(years)
 
 
-def test_a_short_axis_has_days() -> None:
-    scale = Scale(low=date(2024, 12, 18).toordinal(), high=date(2025, 1, 15).toordinal(), start=LEFT, stop=STOP)
-    assert [label for _, label in ticks(scale)] == ["18 Dec 2024", "25 Dec", "1 Jan 2025", "8 Jan", "15 Jan"]
-
-
-def test_a_long_axis_has_some_of_the_months() -> None:
-    scale = Scale(low=date(2024, 7, 1).toordinal(), high=date(2026, 11, 24).toordinal(), start=LEFT, stop=STOP)
-    labels = [label for _, label in ticks(scale)]
-    assert labels[:4] == ["Jul 2024", "Oct", "Jan 2025", "Apr"]
-
-
 def high(report: WorkloadReport, column: str) -> WorkloadReport:
     """The first window is the highest one."""
     first, *others = (replace(each, ratios=each.ratios | {"input-drift": 0.5}) for each in report.windows)
@@ -95,8 +83,3 @@ def test_the_chart_is_recorded(name: str, report: WorkloadReport, past_report: W
     svg = weeks(found, staying_alarms(found.names, found.runs))
     compare(RECORDED / f"{name.replace(' ', '-')}.svg", svg.replace("><", ">\n<"))
     compare_folder(RECORDED, {f"{each.replace(' ', '-')}.svg" for each in CHARTS})
-
-
-def test_rows_of_two_months_ago_are_on_the_axis_of_the_clock(report: WorkloadReport) -> None:
-    older = with_older_rows(report, timedelta(days=60))
-    assert axis(older) == (report.champions[0].start, min(report.champions[-1].end, axis(older)[1]))

@@ -8,11 +8,9 @@ import pytest
 from millrace.console.pages.page import page
 from millrace.console.pages.summary import summary
 from millrace.console.pages.timeline import timeline
-from millrace.console.presenters.catalogue import outcome
-from millrace.console.presenters.monitor import EXPLANATIONS
 from millrace.console.queries.monitoring import raised_alarms
 from millrace.console.queries.report import WorkloadReport
-from millrace.monitoring.alarms import RATIO_ALARMS, exceeded, ratios
+from millrace.monitoring.alarms import RATIO_ALARMS, exceeded
 from tests.console.conftest import renewed
 
 
@@ -21,18 +19,6 @@ def added(report: WorkloadReport, unlabelled: str) -> WorkloadReport:
     """The report as if the alarm `unlabelled` had been raised where the real one was."""
     found = renewed(report)
     return replace(found, alarms=tuple(replace(alarm, name=unlabelled) for alarm in found.alarms))
-
-
-def test_an_explanation_is_for_an_alarm_of_the_table() -> None:
-    assert set(EXPLANATIONS) <= set(RATIO_ALARMS)
-
-
-def test_the_outcome_of_a_monitor_run_has_its_figure(added: WorkloadReport, unlabelled: str) -> None:
-    run, judged = added.of("monitor")[-1], added.monitor_runs[-1]
-    published = {**run.output["publish_metrics"]["answer"], "ratios": ratios(judged.report)}
-    told = outcome(replace(run, output={**run.output, "publish_metrics": {"answer": published}})).text
-    figure = RATIO_ALARMS[unlabelled].ratio(judged.report)
-    assert {"error 0.868 × its bound", f"share without a label {figure:.3g} × its bound"} <= set(told.split(", "))
 
 
 def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
@@ -82,20 +68,3 @@ def test_a_figure_that_stays_above_raises_no_second_alarm(report: WorkloadReport
     ]
     raised = [alarm.at for alarm in raised_alarms(report.names, (), runs)]
     assert raised == [first.started, report.monitor_runs[3].started]
-
-
-def test_the_page_has_its_chart_with_a_mark_for_each_window(added: WorkloadReport, unlabelled: str) -> None:
-    html = page(added)
-    assert "Unlabelled, ratio to its bound: the share of decisions without a label" in html
-    known = sum(window.ratios[unlabelled] is not None for window in added.windows)
-    assert len(re.findall(r"share without a label [\d.]+ × bound", html)) == known > 5
-
-
-def test_a_window_of_another_year_than_its_judgement_has_its_year(
-    report: WorkloadReport, past_report: WorkloadReport
-) -> None:
-    def why(found: WorkloadReport) -> str:
-        return next(entry.detail for entry in timeline(found) if entry.what == "Alarm: input drift")
-
-    assert why(report).endswith(", from 7 May to 14 May")
-    assert why(past_report).endswith(", from 7 May to 14 May 1995")

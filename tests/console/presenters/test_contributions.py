@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from millrace.console.presenters.contributions import because, contribution_rows
+from millrace.console.presenters.contributions import contribution_rows
 
 WHY = {
     "explains": "log odds of fan",
@@ -14,12 +14,6 @@ WHY = {
         {"column": "load", "value": "7", "contribution": 0.5},
     ],
 }
-
-
-def test_a_line_names_the_largest() -> None:
-    assert because(WHY) == "demand -3 h 0.41 +2, note late -1.25, open true +1.5, …"
-    assert because({"contributions": WHY["contributions"][:1]}) == "demand -3 h 0.41 +2"  # type: ignore[index]
-    assert because(None) == ""
 
 
 def test_a_table_goes_from_the_reference_to_the_row() -> None:

@@ -12,7 +12,6 @@ from typing import Any, get_args
 import pytest
 
 from millrace.console.presenters.catalogue import outcome, run_title, titled
-from millrace.console.presenters.ingest import PRESENTER
 from millrace.console.presenters.monitor import NOT_JUDGED
 from millrace.console.presenters.presenter import Outcome
 from millrace.console.presenters.release import NOT_RELEASED
@@ -148,22 +147,6 @@ def test_each_drop_of_a_run_has_an_outcome_of_its_own(report: WorkloadReport) ->
     refused = outcome(of_drop(run, "b"))
     assert (refused.is_refused, refused.look) == (True, ("quarantine", "--drop", "training/b.csv"))
     assert of_drop(run, "another") == run
-
-
-def test_rows_that_are_too_few_are_told_once_for_all_drops(report: WorkloadReport) -> None:
-    few = {"feed": "training", **FEW}
-    changes = [
-        {"rows_accepted": 0, "rows_quarantined": 9, "rows_total": 40},
-        {"rows_accepted": 48, "rows_total": 88},
-        *({"rows_total": 88} | BYTES for _ in range(2)),
-    ]
-    run = grouped(report, *(few | change for change in changes))
-    found = outcome(run)
-    assert f"{found.text}; {found.detail}; {found.warning}".count("no training yet") == 1
-    assert "no training yet" in outcome(of_drop(run, "3")).text, "asked for one drop it is said of that one"
-    summary = PRESENTER.summary(run, report)
-    assert summary
-    assert "no training yet" not in summary.detail
 
 
 def test_every_reason_has_its_words() -> None:

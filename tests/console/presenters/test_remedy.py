@@ -82,13 +82,6 @@ def test_why_it_failed_and_what_helps_is_recorded() -> None:
     compare(Path(__file__).parents[1] / "recorded/remedies.txt", "\n".join(lines))
 
 
-def test_what_ended_on_purpose_is_not_redriven_and_what_is_good_needs_no_remedy() -> None:
-    ended = find_remedy(failed(), step("RolledBack", "an alarm", kind="Fail"), short="f477")
-    assert ended is not None
-    assert ended.words == ("rerun", "f477", "--new")
-    assert find_remedy(failed(status="SUCCEEDED"), None, short="f") is None
-
-
 def test_each_error_of_the_table_is_one_of_ours() -> None:
     assert all(hasattr(errors, name) for name in UNHEALED)
 

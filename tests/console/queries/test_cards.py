@@ -20,7 +20,7 @@ from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests import builders
 from tests.console.conftest import NAMES, make_stores, stage_of
-from tests.millrace.release.test_card import external, records
+from tests.millrace.release.test_card import records
 
 BUCKET = NAMES.platform.bucket("artefacts")
 CARD_OF_OURS = card_of(records())
@@ -74,12 +74,3 @@ def test_the_page_shows_use_figures_gates_and_digests_and_runs_nothing(environme
     overview = found.card.model_overview.model_copy(update={"model_owner": "<script>alert(1)</script>"})
     card = found.card.model_copy(update={"model_overview": overview})
     assert "<script" not in card_page(replace(found, card=card))
-
-
-def test_the_page_of_an_external_model_has_no_training(environment: Environment) -> None:
-    content = card_of(external()).to_json()
-    registered("a", content, card_digest=digest(content.encode()))
-    page = card_page(read_card(environment, NAMES))
-    assert "Trained elsewhere, on rows that are not known" in page
-    assert "training image" not in page
-    assert "training image" in card_page(replace(read_card(environment, NAMES), card=CARD_OF_OURS))

@@ -17,8 +17,8 @@ from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
 from millrace.console.queries.money import month
 from millrace.console.queries.money import work as monthly
-from millrace.console.queries.money.endpoint import HOURS_PER_MONTH, Fleet, endpoint_lines, find_idle, live_fleet
-from millrace.console.queries.money.month import BESIDE, MonthCost, find_cost, query_lines
+from millrace.console.queries.money.endpoint import HOURS_PER_MONTH, find_idle, live_fleet
+from millrace.console.queries.money.month import MonthCost, find_cost, query_lines
 from millrace.console.queries.money.work import (
     BUCKETS,
     CostLine,
@@ -39,7 +39,6 @@ from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
 from tests.console.conftest import make_machines, make_stores, stage_of
 from tests.infra.conftest import ELECTRICITY, synthesized
-from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 DEV = WorkloadNames(platform=Platform(stage="dev", account=ACCOUNT, region=REGION), workload="electricity")
@@ -61,15 +60,6 @@ def environment(account: None) -> Environment:
 
 def lines_of(found: MonthCost, what: str) -> list[CostLine]:
     return [line for line in found.lines if line.what == what]
-
-
-def test_each_machine_that_runs_jobs_is_in_the_cost_of_a_month() -> None:
-    resources = {
-        name: [str(state.get("Resource")) for state in all_states(define(context_of())).values()]
-        for name, define in DEFINITIONS.items()
-    }
-    with_jobs = {name for name, found in resources.items() if any("Job.sync" in each for each in found)}
-    assert with_jobs == {"train", "release", *BESIDE}
 
 
 def test_without_a_month_it_is_the_last_one_with_a_run(environment: Environment) -> None:
@@ -178,25 +168,6 @@ def test_a_scheduled_query_costs_what_athena_read_and_ten_megabytes_at_least() -
     assert line.usd == pytest.approx(5.0 * (3_000_000_000 + 10 * 2**20) / 1e12, rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("created", "hours", "since"),
-    [
-        (datetime(1997, 4, 1, tzinfo=UTC), 720.0, None),
-        (datetime(1997, 5, 30, tzinfo=UTC), 24.0, datetime(1997, 5, 30, tzinfo=UTC)),
-    ],
-    ids=["before the month", "within it"],
-)
-def test_an_endpoint_that_was_made_within_the_month_says_since_when(
-    created: datetime, hours: float, since: datetime | None
-) -> None:
-    fleet = Fleet(instance="ml.m5.large", count=2, created=created)
-    first, end = datetime(1997, 5, 1, tzinfo=UTC), datetime(1997, 5, 31, tzinfo=UTC)
-    (line,) = endpoint_lines(fleet, first, end, [])
-    assert (line.count, line.since) == (2 * hours, since)
-    assert line.usd == pytest.approx(hours * fleet.usd_per_hour)
-    assert endpoint_lines(fleet, first, first - timedelta(days=40), []) == ()
-
-
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
     found = read(synthesized("dev", [ELECTRICITY], tmp_path_factory.mktemp("standing")))
@@ -225,12 +196,6 @@ def test_it_is_at_most_three_dollars_and_ten_cents_line_by_line(stacks: list[Sta
     assert sum(line.usd or 0 for line in lines) <= MOST_USD
     # The control: with a dashboard that is not free it would be above.
     assert sum(line.usd or 0 for line in standing(deployed | {"dashboards": 1})) > MOST_USD
-
-
-def test_dashboards_beyond_the_free_ones_are_shared() -> None:
-    """Five in the account, of which two are paid: each workload has its fifth of these."""
-    (shared,) = standing({"dashboards": 2 / 5})
-    assert round(shared.usd or 0, 2) == 1.20
 
 
 @pytest.mark.parametrize(

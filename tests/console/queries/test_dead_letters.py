@@ -17,8 +17,6 @@ from moto import mock_aws
 from millrace.console.environment import Environment
 from millrace.console.queries.dead_letters import (
     ATTEMPTS,
-    ConsumerQueue,
-    find_consumers,
     put_back,
     read_dead_letters,
     redrive,
@@ -40,18 +38,6 @@ def queue(name: str, messages: int = 0) -> str:
     for number in range(messages):
         sqs.send_message(QueueUrl=url, MessageBody=f"{number}")
     return url
-
-
-def test_each_has_what_waits_and_what_is_dead(environment: Environment) -> None:
-    assert find_consumers(environment, NAMES) == ()
-    for name, waiting, dead in (("crm", 2, 1), ("desk", 0, 0)):
-        queue(NAMES.queue(f"consumer-{name}"), waiting)
-        queue(NAMES.queue(f"consumer-{name}-dead"), dead)
-    queue(f"{NAMES.queue('drops')}")
-    assert find_consumers(environment, NAMES) == (
-        ConsumerQueue(consumer="crm", waiting=2, dead=1),
-        ConsumerQueue(consumer="desk", waiting=0, dead=0),
-    )
 
 
 def test_only_a_deployed_consumer_has_dead_letters(environment: Environment) -> None:

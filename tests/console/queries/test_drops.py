@@ -6,13 +6,7 @@ from datetime import timedelta
 from millrace.console.queries.drops import Drop, ReasonCount, Row, count_reasons, find_drops
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.report import WorkloadReport
-from tests.console.executions import rejected, together
-
-
-def test_the_rows_of_a_drop_are_counted(report: WorkloadReport) -> None:
-    found = {drop.name: (drop.accepted, drop.quarantined) for drop in report.drops}
-    assert found["scoring/week.csv"] == (335, 1)
-    assert found["labels/1997-05.csv"] == (1488, 48)
+from tests.console.executions import together
 
 
 def test_files_that_were_processed_side_by_side_are_in_the_order_of_their_names(report: WorkloadReport) -> None:
@@ -23,11 +17,6 @@ def test_files_that_were_processed_side_by_side_are_in_the_order_of_their_names(
     assert [drop.name for drop in find_drops([later, second], {})] != [
         drop.name for drop in find_drops([first, second], {})
     ]
-
-
-def test_a_drop_that_was_rejected_whole_says_why(report: WorkloadReport) -> None:
-    (drop,) = find_drops([rejected(report.of("ingest")[0])], {})
-    assert (drop.rejected, drop.accepted, drop.snapshot) == ("foreign", 0, "")
 
 
 def test_each_drop_of_a_run_is_one(report: WorkloadReport) -> None:

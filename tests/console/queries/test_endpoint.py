@@ -22,8 +22,7 @@ from millrace.console.queries.money.endpoint import (
     find_utilisation,
     sleeps_of,
 )
-from millrace.console.queries.money.month import Traffic, advise_callers, traffic_of
-from millrace.console.queries.money.work import CostLine
+from millrace.console.queries.money.month import Traffic, traffic_of
 from millrace.decisions.record import Decision, canonical
 from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped, VersionLive
 from millrace.messages.envelope import Message
@@ -31,7 +30,6 @@ from millrace.names import VARIANT, WorkloadNames
 from millrace.state.audit import Record
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
-from millrace.workload.rollout import Idle
 from tests import builders
 from tests.credentials import KEYS
 
@@ -169,23 +167,3 @@ def test_the_endpoint_could_cost_less(changed: dict[str, float], begins: list[st
     found = [*advise(WORKLOAD, "dev", FLEET, replace(QUIET, **changed), hosting=HOSTING)]
     assert len(found) == len(begins)
     assert all(said.startswith(begin) for said, begin in zip(found, begins, strict=True))
-
-
-def test_one_of_two_instances_could_go_and_one_that_sleeps_is_not_told_to() -> None:
-    rollout = WORKLOAD.rollout.model_copy(update={"idle": Idle(stop_after_hours=8)})
-    asleep = WORKLOAD.model_copy(update={"rollout": rollout})
-    one, smaller = advise(asleep, "prod", replace(FLEET, count=2), QUIET, hosting=HOSTING)
-    assert one.startswith("one instance would save 201.48 USD a month")
-    assert "rollout.instance.prod" in smaller
-    # The cheapest type that endpoints can have has no smaller one: `ml.t3.medium` is for jobs alone.
-    least = replace(FLEET, instance="ml.t2.medium")
-    assert [*advise(asleep, "dev", least, QUIET, hosting=HOSTING)] == []
-
-
-def test_what_callers_could_do_has_its_price() -> None:
-    many = Traffic(predictions=1000, calls=100, together=50, repeated=250)
-    lines = [CostLine(what=what, count=1, unit="", usd=usd) for what, usd in (("endpoint", 100), ("functions", 2))]
-    together, again = advise_callers(many, lines)
-    assert "saves 1.0000 USD" in together
-    assert "0.5000 USD of functions, and 25.00 USD" in again
-    assert [*advise_callers(replace(many, together=1, repeated=2), lines)] == []

@@ -57,12 +57,6 @@ def test_an_execution_is_read_from_its_history() -> None:
     assert found.seconds == pytest.approx(11.678)
 
 
-def test_the_events_that_it_put_and_the_executions_that_it_started_are_known() -> None:
-    found = read(TOLD["events"])
-    assert len(found.events) == 1
-    assert [child.split(":")[6] for child in found.children] == ["millrace-local-electricity-train"]
-
-
 def test_a_failed_execution_has_no_output_but_an_error() -> None:
     failure = {"error": "States.TaskFailed", "cause": "the guard is broken"}
     last = TOLD["events"][-1]
@@ -114,8 +108,3 @@ def test_a_cause_that_is_a_document_is_cut_to_its_reason(error: str, cause: str,
         "executionFailedEventDetails": {"error": error, "cause": cause},
     }
     assert read([*TOLD["events"][:-1], failed], "FAILED").failure == failure
-
-
-def test_a_running_execution_ends_where_it_began() -> None:
-    found = read(TOLD["events"][:1], "RUNNING")
-    assert (found.output, found.failure, found.events, found.children) == ({}, "", [], [])

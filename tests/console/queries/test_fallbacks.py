@@ -44,11 +44,6 @@ def put_log(environment: Environment, *entries: tuple[str, str, str]) -> None:
     logs.put_log_events(logGroupName=GROUP, logStreamName="a", logEvents=events)
 
 
-def test_before_a_release_no_model_is_live(environment: Environment) -> None:
-    create_table(environment.client("dynamodb"), PLATFORM.state_table)
-    assert why_fallback(environment, NAMES) == "no model is live yet, and neither a training nor a release runs"
-
-
 def test_before_a_release_what_is_on_its_way_to_one_is_named(environment: Environment) -> None:
     create_table(environment.client("dynamodb"), PLATFORM.state_table)
     states = environment.client("stepfunctions")
@@ -69,13 +64,6 @@ def test_the_last_reason_of_the_live_version_is_told_and_not_that_its_circuit_is
     )
     said = "version 3 is live, but its endpoint gave no answer: ModelError: 400: unknown field 'x'"
     assert why_fallback(environment, NAMES) == said
-
-
-def test_an_open_circuit_is_told_where_nothing_else_is(environment: Environment) -> None:
-    create_table(environment.client("dynamodb"), PLATFORM.state_table)
-    put_live(environment)
-    put_log(environment, (SAID, "AnswerError", f"{OPEN} since 12:00"))
-    assert why_fallback(environment, NAMES).endswith(f"AnswerError: {OPEN} since 12:00")
 
 
 def test_without_the_right_to_read_either_may_be(environment: Environment) -> None:

@@ -104,10 +104,6 @@ def test_what_is_found_for_a_decision_does_not_depend_on_the_others(
         assert find_labels(environment, lake.names, [one]) == {one.id: together[one.id]}
 
 
-def test_before_the_first_label_there_is_none(environment: Environment, lake: Lake) -> None:
-    assert told(environment, lake, 1)[0][1] == []
-
-
 def test_why_and_decisions_show_them(
     environment: Environment,
     lake: Lake,

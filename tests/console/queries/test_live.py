@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from millrace.console.pages.summary import summary
-from millrace.console.queries.live import Automates, LivePeriod, live_periods
+from millrace.console.queries.live import live_periods
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.versions import newer_rows_of_rule
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided, VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
 from millrace.state.audit import Record
-from millrace.state.automation import Automation
-from millrace.workload.policy import Automate, Costs, Policy
 
 DAY = timedelta(days=1)
 START = datetime(1997, 5, 1, tzinfo=UTC)
@@ -60,40 +56,6 @@ def test_periods_follow_each_other_whatever_the_order_of_the_records() -> None:
     ]
     assert live_periods(reversed(RECORDS)) == found
     assert live_periods([]) == []
-
-
-def test_a_period_has_its_people_and_its_configuration() -> None:
-    first, second, third = live_periods(RECORDS)
-    nobody = {"approved_by": "", "approval": "", "rolled_back_by": "", "rollback": ""}
-    assert vars(first) == nobody | {
-        "version": "1", "since": START, "until": START + 4 * DAY, "endpoint_config": "v1-1-live", "execution": "first",
-        "revision": 1,
-    }  # fmt: skip
-    assert (second.approved_by, second.approval, second.execution) == (ANN, "as good on our wards", "second")
-    assert (third.rolled_back_by, third.rollback) == (ANN, "worse since Tuesday")
-    assert third.endpoint_config == "v1-3-live"
-
-
-@pytest.mark.parametrize("removed", [False, True])
-def test_without_a_teardown_the_last_one_is_live_still(removed: bool) -> None:
-    last: LivePeriod = live_periods(RECORDS if removed else RECORDS[:5])[-1]
-    assert (last.until is None) is not removed
-
-
-COSTS = Policy(automate=Automate(costs=Costs(false_positive=5, false_negative=40, review=2.5, currency="EUR")))
-
-
-@pytest.mark.parametrize(
-    ("is_live", "threshold", "words"),
-    [
-        (True, 2.5, "up to an expected cost of 2.5 EUR"),
-        (False, None, "nothing: no version is live yet"),
-        (True, None, "nothing: the live version was evaluated with other costs"),
-    ],
-)
-def test_with_costs_an_amount_is_told(is_live: bool, threshold: float | None, words: str) -> None:
-    found = Automates(policy=COSTS, threshold=threshold, is_live=is_live, switch=Automation(), floor=None)
-    assert found.words == words
 
 
 def test_the_rule_is_better_on_the_rows_of_a_later_model(report: WorkloadReport) -> None:

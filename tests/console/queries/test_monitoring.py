@@ -17,7 +17,6 @@ from millrace.console.queries.monitoring import (
     find_rejected,
     probability,
     served_windows,
-    windows,
 )
 from millrace.console.queries.report import WorkloadReport
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
@@ -29,12 +28,6 @@ from tests.console.conftest import stage_of
 
 QUIET = ServedReport(fallback=1, review=30, reasons={"unsure": 30, "asleep": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)
 OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"asleep": 48, "unsure": 30}})
-
-
-def test_without_a_bound_the_error_has_no_ratio(report: WorkloadReport) -> None:
-    bare = windows([replace(run, error_bound=None) for run in report.monitor_runs])
-    assert {window.error for window in bare} == {None}
-    assert [window.ratios for window in bare] == [window.ratios for window in report.windows]
 
 
 def record(event: AuditEvent, details: Message, day: int) -> Record:

@@ -14,28 +14,19 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from millrace.console.doctor.examination import _monitors
-from millrace.console.environment import Environment
-from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.monitoring import MonitoringBounds, MonitorRun
 from millrace.console.queries.monitoring_limits import (
-    MOST_READ,
     Watched,
     find_limits,
     find_unjudged,
-    missing_labels,
-    read_champion,
 )
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.queries.versions import state_of
-from millrace.evaluation.report import EVALUATION_FILE, Evaluation, FrozenErrors, WindowError
+from millrace.evaluation.report import Evaluation, FrozenErrors, WindowError
 from millrace.messages.monitor import InputReport, MonitorReport, WindowReport
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_bound
-from millrace.names import WorkloadNames
-from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.workload.load import load_workload
-from tests.console.conftest import NAMES, make_machines, make_stores, stage_of
+from tests.console.conftest import NAMES, make_stores, stage_of
 from tests.recorded import compare
 
 ELECTRICITY = load_workload(Path("workloads/electricity"))
@@ -62,11 +53,6 @@ def watched(
 ) -> Watched:
     bounds = MonitoringBounds.model_validate({"windows": windows, "run": run, "error": bound and {"bound": bound}})
     return Watched(bounds=bounds, evaluation=evaluation, workload=ELECTRICITY)
-
-
-def test_a_version_with_bounds_on_enough_windows_has_no_limits(evaluation: Evaluation) -> None:
-    assert find_limits(watched(evaluation)) == ()
-    assert find_limits(None) == ()
 
 
 def of_test_rows(evaluation: Evaluation) -> Watched:
@@ -106,60 +92,6 @@ def test_the_limits_of_a_version_are_recorded(evaluation: Evaluation) -> None:
         assert found, name
         lines += [name, *(f"    {limit.sentence}" for limit in found)]
     compare(Path(__file__).parents[1] / "recorded/limits.txt", "\n".join(lines))
-
-
-def test_windows_without_labels_are_told(report: WorkloadReport) -> None:
-    first, *others = report.windows
-    found = missing_labels([replace(first, labelled=0, decisions=336), *others])
-    assert found is not None
-    assert found.why.startswith(f"1 of {len(report.windows)} windows, {first.start} to {first.end}, 336 decisions")
-    assert missing_labels([replace(window, labelled=1) for window in report.windows]) is None
-
-
-@pytest.fixture
-def deployed(evaluation: Evaluation, account: None) -> Environment:
-    """An account in which a version of `electricity` is live whose error has no bound."""
-    names = WorkloadNames(platform=PLATFORM, workload="electricity")
-    found = stage_of()
-    make_stores(found, "artefacts")
-    bucket = names.platform.bucket("artefacts")
-    for uri, body in (
-        (names.run_uri("run-1", "baseline.json"), '{"windows": 40, "error": null}'),
-        (names.run_uri("run-1", "evaluation", EVALUATION_FILE), evaluation.to_json()),
-        (
-            names.run_uri("run-1", "config", "workload.yaml"),
-            Path("workloads/electricity/workload.yaml").read_text(),
-        ),
-    ):
-        found.client("s3").put_object(Bucket=bucket, Key=uri.split("/", 3)[3], Body=body)
-    live = Version(package_arn="arn:p/1", version="1", model_name="m", run="run-1", baseline_uri="")
-    ReleasePointers(state_of(found, names)).move(Pointers(champion=live))
-    make_machines(found, names, "ingest", "monitor")
-    return found
-
-
-def test_the_doctor_tells_it_of_each_deployed_workload(deployed: Environment) -> None:
-    declared = load_workload(Path("workloads/electricity"))
-    assert list(_monitors(deployed, [declared.model_copy(update={"name": "gas"})])) == []
-    (check,) = _monitors(deployed, [declared])
-    assert (check.name, check.verdict) == ("monitors of electricity", "unknown")
-    assert check.found.startswith("error watching is off: no bound was set, 4 of the 40 stretches")
-
-
-def test_a_version_whose_files_are_gone_has_no_limits(deployed: Environment) -> None:
-    (names,) = deployed.deployed()
-    uri = names.run_uri("run-1", "baseline.json")
-    deployed.client("s3").delete_object(Bucket=names.platform.bucket("artefacts"), Key=uri.split("/", 3)[3])
-    assert find_limits(read_champion(deployed, names)) == ()
-
-
-def test_a_declaration_of_an_earlier_form_stops_nothing(deployed: Environment) -> None:
-    (names,) = deployed.deployed()
-    uri = names.run_uri("run-1", "config", "workload.yaml")
-    deployed.client("s3").put_object(
-        Bucket=names.platform.bucket("artefacts"), Key=uri.split("/", 3)[3], Body=b"name: electricity\nretired: 1\n"
-    )
-    assert read_champion(deployed, names) is None
 
 
 LAKE = NAMES.platform.bucket("lake")
@@ -220,11 +152,3 @@ def test_decisions_after_their_window_was_judged(s3: Any, report: WorkloadReport
     assert limit.sentence.startswith("late decisions are not judged: 3 decisions, 1997-01-02 to 1997-01-02: ")
     gone = replace(run, manifest_uri=f"s3://{LAKE}/expired.json")
     assert find_unjudged(s3, NAMES, [gone], is_whole=True) == ()
-
-
-def test_very_many_objects_are_counted_and_not_read(s3: Any, report: WorkloadReport) -> None:
-    run = judged(s3, report)
-    for number in range(MOST_READ + 1):
-        keep(s3, "1994-06-01", str(number))
-    (limit,) = find_unjudged(s3, NAMES, [run], is_whole=True)
-    assert limit.why.startswith("301 objects with decisions, 1994-06-01 to 1994-06-01")

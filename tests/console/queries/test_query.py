@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.console.queries.query import decisions_sql, find_tables, price, quarantine_sql, run_query
+from millrace.console.queries.query import decisions_sql, price, quarantine_sql, run_query
 from millrace.datasets.quarantine import COLUMNS
 from millrace.decisions import absorbed
 from millrace.errors import QueryError
@@ -117,11 +115,6 @@ def test_an_answer_has_rows_types_bytes_and_its_price(environment: Environment) 
     assert price(12_345_678) == pytest.approx(13e6 * 5 / 1e12)
 
 
-def test_a_time_keeps_its_zone(environment: Environment) -> None:
-    [row] = run_query(environment, "select timestamp '2026-01-02 03:04:05 UTC' as at").rows.to_pylist()
-    assert row["at"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
 def test_the_sql_of_decisions_shows_the_last_line_of_an_id(environment: Environment) -> None:
     rows = run_query(environment, decisions_sql(NAMES, first=None, last=None, limit=50)).rows.to_pylist()
     assert [(row["id"], json.loads(row["output"])["value"]) for row in rows] == [("c", 0.5), ("b", 0.75), ("a", 0.25)]
@@ -137,34 +130,6 @@ def test_the_sql_of_the_quarantine_has_its_filters(environment: Environment) -> 
     assert reasons() == ["type", "range"], "by their lines"
     assert reasons(drop="week.csv", reason="range") == ["range"]
     assert reasons(limit=1) == ["type"]
-
-
-def test_an_unknown_table_names_those_that_there_are(environment: Environment) -> None:
-    with pytest.raises(QueryError) as failed:
-        run_query(environment, "select * from rows_of_mine")
-    assert str(failed.value) == (
-        "TABLE_NOT_FOUND: Table 'awsdatacatalog.millrace_local.rows_of_mine' does not exist. "
-        "The tables of millrace_local are: electricity_decisions, electricity_decisions_absorbed, "
-        "electricity_quarantine"
-    )
-
-
-def test_an_unknown_column_names_those_of_the_tables_in_the_query(environment: Environment) -> None:
-    with pytest.raises(QueryError) as failed:
-        run_query(environment, "select resaon from electricity_quarantine")
-    told = str(failed.value)
-    assert told.startswith("COLUMN_NOT_FOUND: Column 'resaon' cannot be resolved")
-    assert re.search(r"\. The columns of electricity_quarantine are: .*\breason\b", told)
-    assert "electricity_decisions" not in told
-
-
-def test_a_part_that_a_query_must_name_is_told(environment: Environment) -> None:
-    make_table(environment.client("glue"), "curves", DECISIONS, JSON_SERDE, {"type": "injected"}, "run")
-    with pytest.raises(
-        QueryError, match=r"^CONSTRAINT_VIOLATION: .* column run, .* Say which it reads: WHERE run = '…'"
-    ):
-        run_query(environment, "select * from electricity_curves")
-    assert not run_query(environment, "select * from electricity_curves where run = 'x'").rows.num_rows
 
 
 @pytest.mark.parametrize(
@@ -190,12 +155,6 @@ def test_the_command_prints_a_table_and_says_the_cost(typed: Any) -> None:
     assert "and 1 more" in few.stderr
 
 
-def test_the_command_prints_json(typed: Any) -> None:
-    said = json.loads(typed("select max(line) as line from electricity_quarantine", "--json").stdout)
-    assert said["rows"] == [{"line": 7}]
-    assert said["bytes_scanned"] > 0
-
-
 def test_the_command_writes_files(typed: Any, tmp_path: Path) -> None:
     csv, parquet = tmp_path / "rows.csv", tmp_path / "rows.parquet"
     sql = "select line, date, current_date as today from electricity_quarantine order by line"
@@ -207,21 +166,6 @@ def test_the_command_writes_files(typed: Any, tmp_path: Path) -> None:
         ["7", "1997-05-01"],
     ]
     assert "expected a file that ends with one of .csv" in str(typed(sql, "--csv", str(parquet)).exception)
-
-
-def test_an_answer_without_rows_says_so(typed: Any) -> None:
-    done = typed("select line from electricity_quarantine where line > 100")
-    assert done.stdout.strip() == "No row."
-    assert "no rows" in done.stderr
-
-
-def test_without_sql_the_tables_are_listed(typed: Any, environment: Environment) -> None:
-    assert "electricity_quarantine" in typed().stdout
-    assert [one.table for one in find_tables(environment, workload="income")] == []
-    decisions = next(one for one in find_tables(environment) if one.table == "electricity_decisions")
-    assert decisions.columns == (*DECISIONS, "date")
-    assert {"electricity_decisions", "electricity_quarantine"} <= set(typed("show tables").stdout.split())
-    assert "free of charge" in typed("describe electricity_decisions").stderr
 
 
 def test_an_interrupted_command_stops_its_query(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

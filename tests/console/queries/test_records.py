@@ -13,14 +13,12 @@ import pytest
 from millrace.console.demo.electricity import STORY
 from millrace.console.environment import Environment
 from millrace.console.queries.decisions import find_days, find_decision
-from millrace.console.queries.drops import ReasonCount, read_file, reasons_of
-from millrace.console.queries.executions import Execution
+from millrace.console.queries.drops import read_file
 from millrace.console.queries.lineage import trace
-from millrace.console.queries.versions import decision_on, find_versions, status_of
+from millrace.console.queries.versions import decision_on, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import object_key, to_line
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided
@@ -31,7 +29,6 @@ from millrace.timestamps import parse_utc
 from tests import builders
 from tests.console.conftest import make_stores, stage_of
 
-CANDIDATE = builders.candidate()
 NAMES = STORY.names
 LAKE = NAMES.platform.bucket("lake")
 DAY = date(1997, 5, 1)
@@ -175,38 +172,3 @@ def test_an_approval_comes_last_of_a_version_that_went_live() -> None:
     for by, said in (("x/cho", "refused by cho: no"), (own, "the shadow refused it: worse by 127 labels")):
         assert decision_on(package(3, "Rejected", changed_by=by), records, own_roles=NAMES.sessions) == said
     assert decision_on(package(4, "PendingManualApproval"), records, own_roles=NAMES.sessions) == ""
-
-
-def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(environment: Environment) -> None:
-    """It has no run: nothing is known of its making."""
-    container = {"Image": "i", "ModelDataUrl": "s3://b/m"}
-    environment.client("sagemaker").create_model_package(
-        ModelPackageGroupName=NAMES.package_group,
-        ModelApprovalStatus="PendingManualApproval",
-        InferenceSpecification={"Containers": [container], "SupportedContentTypes": ["application/json"]},
-    )
-    (found,) = find_versions(environment, NAMES)
-    assert (found.version, found.status, found.run, found.trained_at) == ("1", "registered", "", None)
-    put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
-    last = list(trace(environment, NAMES, "call-0"))[-1]
-    assert (last.state, last.detail) == ("broken", "its metadata has no run, tag, snapshot_id, rows, gate")
-
-
-def test_the_reasons_of_a_run_name_what_was_wrong_most_often(environment: Environment, tmp_path: Path) -> None:
-    as_of = "1997-05-02T00:00:00Z"
-    wrong = [(Reason.TYPE, "price", "'dear'"), *[(Reason.TYPE, "discount", "'unknown'")] * 2, (Reason.RANGE, "n", "9")]
-    rows = [
-        QuarantinedRow(line=line, violations=(violation(reason, column, "a", got),), raw="")
-        for line, (reason, column, got) in enumerate(wrong, 2)
-    ]
-    key = quarantine_key("electricity", "training", as_of=parse_utc(as_of), drop_id="run-1", part="unparsable")
-    content = quarantined(tmp_path, rows, source="s3://landing/electricity/training/a.csv")
-    environment.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
-    given, at = {"as_of": as_of, "detail": {"feed": "training"}}, parse_utc(as_of)
-    run = Execution(
-        arn="arn:r", name="run-1", machine="ingest", status="SUCCEEDED", started=at, stopped=at, input=given, output={}
-    )
-    assert reasons_of(environment.client("s3"), NAMES, run) == (
-        ReasonCount(reason="type", rows=3, example="discount: expected a, got 'unknown'"),
-        ReasonCount(reason="range", rows=1, example="n: expected a, got 9"),
-    )

@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from localcloud.logs.log_streams import log_streams
-from millrace.console.queries.steps import Call, Step, plainly, read_epoch, read_function, read_log
-from millrace.messages.training_job import KEPT_LOSS, TRAIN_LOSS, VALIDATION_LOSS, printed
-from millrace.names import Platform, WorkloadNames
-from millrace.workload.load import load_workload, workloads_folder
+from millrace.console.queries.steps import Call, Step, plainly, read_log
 
 MINE, OTHERS = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
@@ -82,14 +79,6 @@ def test_the_lines_of_a_job(logs: Any, cloud: Any, kind: str, action: str, param
     assert [line.text for line in log.lines] == ["epoch=0", "killed"]
 
 
-def test_what_writes_no_log_has_none(logs: Any, cloud: Any) -> None:
-    now = cloud.clock.now()
-    assert read_log(logs, step(now, "events", "putEvents")).group == ""
-    assert read_log(logs, Step(name="C", kind="Choice", entered=now)).lines == []
-    nobody = read_log(logs, step(now, "lambda", "invoke", FunctionName="arn:aws:lambda:r:1:function:nobody"))
-    assert (nobody.group, nobody.lines) == ("/aws/lambda/nobody", [])
-
-
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -110,22 +99,3 @@ def test_what_writes_no_log_has_none(logs: Any, cloud: Any) -> None:
 )
 def test_a_line_as_a_person_reads_it(line: str, told: str) -> None:
     assert plainly(line) == told
-
-
-def test_a_training_job_tells_its_last_epoch(logs: Any, cloud: Any) -> None:
-    names = WorkloadNames(platform=Platform(stage="local", account="1", region="eu-west-1"), workload="electricity")
-    assert read_epoch(logs, names, "job-7") == ""
-    for epoch, loss in ((0, 0.75), (1, 0.5)):
-        metrics = printed({TRAIN_LOSS: 0.6, VALIDATION_LOSS: loss, KEPT_LOSS: 0.5})
-        write(cloud, "jobs/training/job-7.log", f"epoch={epoch} {metrics} seconds=0.1")
-    write(cloud, "jobs/training/job-7.log", "the weights are written")
-    most = load_workload(workloads_folder() / "electricity").training.family_parameters().epochs
-    assert read_epoch(logs, names, "job-7") == f"epoch 2 of at most {most}, validation loss 0.5"
-
-
-def test_of_a_function_the_last_lines_are_shown(logs: Any, cloud: Any) -> None:
-    assert read_function(logs, "millrace-none", most=2) is None
-    write(cloud, "functions/told.log", "first", "second", "third")
-    found = read_function(logs, "told", most=2)
-    assert found is not None
-    assert [line.text for line in found.lines] == ["second", "third"]

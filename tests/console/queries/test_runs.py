@@ -211,11 +211,3 @@ def test_of_a_child_it_is_told_that_its_parent_stays(
     Follower(states=states, names=NAMES, poll_s=0.01).end_of(failed.arn)
     again = start_again(states, find_run(states, NAMES, "child"))
     assert describe_run(states, NAMES, find_run(states, NAMES, again.arn)).parent == ""
-
-
-def test_a_run_that_does_not_come_is_told(states: Any) -> None:
-    follower = Follower(states=states, names=NAMES, poll_s=0.01)
-    started = Start(machine="ingest", pool="ingest-training", name="nobody", input="{}")
-    for named in (None, started):  # not noted, or noted and not started
-        with pytest.raises(RunError, match=r"expected a run within 0 s, got none: .*electricity-drops-dead"):
-            follower.wait_for(lambda named=named: named, limit_s=0.05)  # type: ignore[misc]

@@ -97,11 +97,6 @@ def test_a_record_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
     assert [(row["id"], row["refused"]) for row in found] == [("a", None), (None, "type")]
 
 
-def test_a_file_that_was_refused_whole_has_no_rows(tmp_path: Path) -> None:
-    (path := tmp_path / "sent.csv").write_text("nothing\n")
-    assert scored_rows(path, CONTRACT, None, [refused(None)]) == []
-
-
 def test_each_step_of_a_forecast_is_a_row_on_request(tmp_path: Path) -> None:
     (path := tmp_path / "sent.jsonl").write_text('{"id": "a", "value": [0]}\n{"id": "b"}\n')
     days = ["2026-11-26T06:00:00Z", "2026-11-27T06:00:00Z"]

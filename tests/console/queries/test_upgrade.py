@@ -15,7 +15,6 @@ from millrace.console.cli.app import app
 from millrace.console.environment import Environment
 from millrace.console.queries import upgrade
 from millrace.console.queries.upgrade import compare, find_changes
-from millrace.errors import RunError
 from millrace.names import Platform
 
 REGION = "eu-west-1"
@@ -78,9 +77,3 @@ def test_a_refusal_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["upgrade", "--stage", "dev"])
     assert done.exit_code == 1
     assert "s: T (AWS::DynamoDB::Table) is removed" in done.output
-
-
-def test_a_version_that_does_not_synthesize_the_stage_says_why(tmp_path: Path) -> None:
-    wrong = Environment(platform=Platform(stage="dev", account="1", region=REGION), client=boto3.client)
-    with pytest.raises(RunError, match="the stage dev is not synthesized: context: account: expected a text of 12"):
-        find_changes(wrong, tmp_path)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.console.doctor.examination import _drops
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
-from millrace.console.queries.waiting import check_taken, queue_length
+from millrace.console.queries.waiting import check_taken
 from millrace.errors import RunError
 from millrace.names import MACHINES, WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder
@@ -58,16 +56,3 @@ def test_drops_are_not_taken(environment: Callable[..., Environment], state: str
         check_taken(environment(state), NAMES)
     (check,) = _drops(environment(state), [load_workload(workloads_folder() / "electricity")])
     assert (check.verdict, check.found) == ("missing", "switched off")
-
-
-def test_a_message_counts_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "x")
-    with mock_aws():
-        sqs = boto3.client("sqs", region_name="eu-west-1")
-        url = sqs.create_queue(QueueName="drops")["QueueUrl"]
-        assert queue_length(sqs, url) == 0
-        for body, delay_s in (("worked on", 0), ("waits", 0), ("delayed", 60)):
-            sqs.send_message(QueueUrl=url, MessageBody=body, DelaySeconds=delay_s)
-        assert len(sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)["Messages"]) == 1
-        assert queue_length(sqs, url) == 3

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
 from millrace.console.sagemaker.captures import ANSWER, read
 from millrace.console.sagemaker.verdict import Verdict, errors, judge_captures, read_rows
 from millrace.errors import ConfigurationError
@@ -84,25 +82,6 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, field: str, came: Any) -
     assert str(found.value.came).startswith(str(came))
 
 
-def test_columns_must_fit_the_row(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError) as found:
-        read([write(tmp_path / "a.jsonl", [PUBLISHED])], columns=("x", "y"))
-    assert (found.value.field, found.value.came) == ("endpointInput.data", 12)
-    with pytest.raises(ConfigurationError) as found:
-        read([str(tmp_path / "none")])
-    assert found.value.field == "PATH"
-
-
-def test_a_name_for_two_cells_and_a_handful_of_training_rows_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", [capture(n, QUIET_DAY, "1,2") for n in range(400)])
-    with pytest.raises(ConfigurationError, match="each name once"):
-        read([path], columns=("x", "x"))
-    few = tmp_path / "train.csv"
-    few.write_text("x,y\n1,2\n")
-    with pytest.raises(ConfigurationError, match="20 at least"):
-        read_rows(str(few)).reference(read([path], columns=("x", "y")))
-
-
 def test_a_label_that_has_not_come_leaves_the_others_as_they_are(tmp_path: Path) -> None:
     """As a class it made classes of all: a probability is none of them, so each answer counted as wrong."""
     path = write(tmp_path / "a.jsonl", [capture(n, QUIET_DAY, "1,2", "0.9") for n in range(5)])
@@ -171,19 +150,3 @@ def test_an_error_that_grew_is_seen_with_labels(tmp_path: Path, stream: Stream) 
     assert not any(worse[: first - 1])
     assert all(worse[first:])
     assert verdict.doubts == ()
-
-
-def test_the_command_prints_the_verdict(tmp_path: Path, stream: Stream) -> None:
-    write(tmp_path / "captures.jsonl", captures_of(stream(*CHANGED)))
-    words = ["sagemaker", "captures", str(tmp_path), "--columns", ",".join(INPUTS), "--since", "1997-05-04"]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.exception
-    assert "drift: in 2 of 2 windows: vicprice, vicdemand, transfer" in result.output
-    document = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
-    assert [set(window["drifted"]) for window in document["windows"]] == [ALIVE, ALIVE]
-
-
-def test_too_few_captures_are_refused(tmp_path: Path, stream: Stream) -> None:
-    with pytest.raises(ConfigurationError) as found:
-        verdict_of(tmp_path, stream("1996-06-01", "1996-06-04"))
-    assert (found.value.field, found.value.came) == ("rows", "96 and 48")

@@ -15,18 +15,12 @@ from typer.testing import CliRunner
 
 from benchmarks.bias import differences, figures, ours, random_table
 from millrace.console.cli.app import app
-from millrace.console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
+from millrace.console.sagemaker.clarify import AnalysisConfig, analyse
 from millrace.errors import ConfigurationError
 from millrace.evaluation.measures.bias import POST_TRAINING, PRE_TRAINING, GroupRows, value_of
 
 RECORDED = Path(__file__).parent / "smclarify.jsonl"
 """What smclarify 0.5 said of the first tables of `benchmarks.bias`, which compares a thousand."""
-PUBLISHED = """{"post_training_bias_metrics": {"label": "target", "label_value_or_threshold": "1", "facets": {
-    "feature_2": [{"value_or_threshold": "1", "metrics": [
-        {"name": "DI", "description": "Disparate Impact (DI)", "value": 0.711340206185567},
-        {"name": "DCR", "description": "Difference in Conditional Rejections (DCR)", "value": -0.34782608695652184}
-    ]}]}}}"""
-"""The example of the developer guide (Get the Analysis Results)."""
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -63,15 +57,6 @@ def test_the_gates_measures_are_the_same_by_other_names() -> None:
     assert max(abs(found["RD"]), abs(found["SD"])) == pytest.approx(
         fairlearn.equalized_odds_difference(*three, sensitive_features=facet_N)
     )
-
-
-def test_the_published_analysis_is_read_and_written_as_it_came() -> None:
-    analysis = Analysis.model_validate_json(PUBLISHED)
-    assert {key[1:]: one.value for key, one in analysis.figures()} == {
-        ("feature_2", "1", "DI"): 0.711340206185567,
-        ("feature_2", "1", "DCR"): -0.34782608695652184,
-    }
-    assert json.loads(analysis.model_dump_json(exclude_unset=True)) == json.loads(PUBLISHED)
 
 
 def written(folder: Path, **changes: Any) -> list[str]:
@@ -111,12 +96,3 @@ def test_a_configuration_that_does_not_fit_the_rows_is_refused(changes: dict[str
     with pytest.raises(ConfigurationError) as found:
         analyse(pa.table(table["columns"]), AnalysisConfig.model_validate(table["config"] | changes), where="rows.csv")
     assert (found.value.where, found.value.field, found.value.came) == ("rows.csv", field, came)
-
-
-def test_the_containers_other_name_of_a_metric_is_known() -> None:
-    table = random_table(0)
-    methods = {"post_training_bias": {"methods": ["DCAcc"]}}
-    analysis = analyse(
-        pa.table(table["columns"]), AnalysisConfig.model_validate(table["config"] | {"methods": methods}), where="t"
-    )
-    assert {key[3] for key, _ in analysis.figures()} == {"DCA"}

@@ -180,12 +180,6 @@ def test_the_published_loop_becomes_a_label(tmp_path: Path) -> None:
     ]
 
 
-def test_what_the_caller_gave_names_the_decision(tmp_path: Path) -> None:
-    given = {"id": "a17", "at": "2020-06-01T00:00:00Z", "prediction_id": "r-0-17"}
-    rows = from_a2i(loop_of(tmp_path, inputContent=given), COLUMNS).rows
-    assert rows == [given | {"label": "use lambda to turn your notebook"}]
-
-
 @pytest.mark.parametrize(
     ("said", "label"),
     [
@@ -211,11 +205,3 @@ def test_loops_without_one_answer_are_left_out_and_bad_ones_named(tmp_path: Path
             from_a2i(loop_of(tmp_path, **changes), COLUMNS)
         assert found.value.field == field
         assert found.value.where.endswith("output.json")
-
-
-def test_the_command_writes_labels(tmp_path: Path) -> None:
-    output = tmp_path / "labels.jsonl"
-    words = ["sagemaker", "a2i", *loop_of(tmp_path), "--output", str(output), "--label", "text", "--key", "loop"]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.exception
-    assert json.loads(output.read_text())["loop"] == "human-loop-name"

@@ -13,16 +13,9 @@ from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.sagemaker.constraints import constraints_of
-from millrace.console.sagemaker.lines import parsed
 from millrace.console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
-from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import Baseline, of_windows
 from tests.console.sagemaker.conftest import INPUTS, Stream, captures_of, csv_of
-
-
-def even(count: int) -> list[float]:
-    return [(n + 0.5) / count for n in range(count)]
-
 
 PUBLISHED: dict[str, Any] = {
     "version": 0.0,
@@ -95,14 +88,6 @@ def test_the_published_statistics_go_through_and_back() -> None:
     assert back["features"][1] == PUBLISHED["features"][1]
 
 
-def test_buckets_alone_are_read_as_spread_over_their_width() -> None:
-    document = json.loads(json.dumps(PUBLISHED))
-    del document["features"][0]["numerical_statistics"]["distribution"]["kll"]["sketch"]
-    back = statistics_of_known(Statistics.model_validate(document).known("statistics.json"), 100_000)
-    found = back["features"][0]["numerical_statistics"]
-    assert (found["mean"], found["std_dev"]) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.2887, abs=0.01))
-
-
 def _shape(value: Any) -> Any:
     """The keys, without what lies in a list of figures."""
     if isinstance(value, dict):
@@ -168,34 +153,3 @@ def test_captures_are_judged_by_statistics_and_violations_are_written(tmp_path: 
     assert found["quiet"] == []
     assert {one["feature_name"] for one in found["changed"]} == {"vicprice", "vicdemand", "transfer"}
     assert {one["constraint_check_type"] for one in found["changed"]} == {"baseline_drift_check"}
-
-
-@pytest.mark.parametrize(
-    ("document", "field"),
-    [
-        ({"features": []}, "dataset"),
-        (
-            {"dataset": {"item_count": 1}, "features": [{"name": "x", "inferred_type": "Text"}]},
-            "features.0.inferred_type",
-        ),
-        ([], "JSON"),
-    ],
-)
-def test_a_file_that_has_no_statistics_is_named(document: Any, field: str) -> None:
-    with pytest.raises(ConfigurationError) as found:
-        parsed("statistics.json", json.dumps(document), Statistics)
-    assert (found.value.where, found.value.field) == ("statistics.json", field)
-
-
-def test_statistics_without_a_distribution_are_refused() -> None:
-    with pytest.raises(ConfigurationError) as found:
-        Statistics.model_validate({"dataset": {"item_count": 1}, "features": []}).known("statistics.json")
-    assert found.value.field == "features"
-
-
-def test_a_value_of_a_higher_level_stands_for_more_rows() -> None:
-    document = json.loads(json.dumps(PUBLISHED))
-    kll = document["features"][0]["numerical_statistics"]["distribution"]["kll"]
-    kll["sketch"]["data"] = [[0.0] * 100, [], [], [1.0] * 100]
-    back = statistics_of_known(Statistics.model_validate(document).known("statistics.json"), 9_000)
-    assert back["features"][0]["numerical_statistics"]["mean"] == pytest.approx(8 / 9, abs=0.01)

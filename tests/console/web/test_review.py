@@ -61,20 +61,6 @@ def labels() -> list[dict[str, Any]]:
     return [label for file in label_files() for label in file]
 
 
-def test_an_item_is_shown_as_a_person_reads_it(browser: Browser) -> None:
-    shown = browser.ask(PATH)
-    assert hidden(shown.text, "decision") == "r-1"
-    assert re.search(r"<th scope=\"row\">age</th><td>31", shown.text)
-    assert "&lt;b&gt;bachelors&lt;/b&gt;" in shown.text
-    assert re.findall(r'<button name="value" value="([^"]+)" data-key="(\d)"', shown.text) == [
-        ("&lt;=50K", "1"),
-        ("&gt;50K", "2"),
-    ]
-    assert "0.625" in shown.text or "62" in shown.text
-    # Reading the page again takes no other item.
-    assert hidden(browser.ask(PATH).text, "decision") == "r-1"
-
-
 def test_an_answer_leads_to_the_next_item_and_becomes_a_label(browser: Browser, environment: Environment) -> None:
     following = send(browser, browser.ask(PATH), value=">50K")
     assert hidden(following.text, "decision") == "r-2"
@@ -166,9 +152,3 @@ def test_the_next_item_is_read_ahead_and_given_back_in_the_end(browser: Browser,
     held = reviews_of(environment, NAMES).queue.next(by="ben", now=datetime.now(UTC))
     assert held
     assert held.item.id == "r-1"
-
-
-def test_the_script_is_ours_and_served_as_one(browser: Browser) -> None:
-    answer = browser.ask("/static/review.js")
-    assert (answer.status, answer.headers["content-type"].partition(";")[0]) == (200, "text/javascript")
-    assert re.findall(r"<script[^>]*>", browser.ask(PATH).text) == ['<script src="/static/review.js" defer>']

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.versions import registry_of
 from millrace.console.web.app import MOST_BYTES, console_app
-from millrace.release.askers import UNKNOWN
 from millrace.release.registry import ASKED_BY, Package
 from tests.console import stored_cloud
 from tests.console.web.served import Browser, half, send, serving
 from tests.console.web.test_app import text_of
-from tests.console.web.waiting_version import ASKER, NAMES, NIGHT, PATH, let_wait
-
-ME = "arn:aws:sts::123456789012:user/moto"
-"""Whom moto's STS takes everybody for."""
+from tests.console.web.waiting_version import NAMES, PATH, let_wait
 
 
 @pytest.fixture
@@ -56,14 +49,6 @@ def test_a_form_beyond_every_note_and_a_cut_one_are_no_failure(
     assert [record for record in caplog.records if record.exc_info] == []
 
 
-def test_the_overview_says_what_waits_and_leads_to_its_page(environment: Environment, browser: Browser) -> None:
-    let_wait(environment)
-    page = browser.ask("/").text
-    assert f'<a href="{PATH}">decide</a>' in page
-    assert "asked for by assumed-role/Makers/bob" in page
-    assert "Version 3 waits for approval" in page
-
-
 def test_the_page_has_what_a_person_needs_to_decide(environment: Environment, browser: Browser) -> None:
     let_wait(environment)
     html = browser.ask(PATH).text
@@ -94,23 +79,6 @@ def test_a_person_decides_once(environment: Environment, browser: Browser, act: 
     assert kept(environment).said == "as good on our wards"
 
 
-@pytest.mark.parametrize(
-    ("asked_by", "reason", "told"),
-    [
-        (ME, " ", "expected a sentence for the audit table"),
-        (ME, "mine", "expected another person than who asked"),
-        (UNKNOWN, "may be mine", "nobody knows who asked for its training"),
-    ],
-)
-def test_what_is_wrong_with_an_approval_is_said(
-    environment: Environment, browser: Browser, asked_by: str, reason: str, told: str
-) -> None:
-    let_wait(environment, asked_by=asked_by)
-    assert 'value="approve"' not in browser.ask(PATH).text
-    assert told in send(browser, browser.ask(PATH), PATH, act="approve", reason=reason).text
-    assert kept(environment).approval == "PendingManualApproval"
-
-
 def test_a_form_without_the_console_s_token_or_with_another_act_decides_nothing(
     environment: Environment, browser: Browser
 ) -> None:
@@ -132,11 +100,3 @@ def test_an_asker_who_was_edited_is_seen(environment: Environment, browser: Brow
     page = text_of(browser.ask(PATH).text)
     assert "▲ Its signature: cannot be read: version 3: asked_by: expected" in page
     assert browser.ask("/electricity/versions/9").status == 404
-
-
-def test_the_command_lists_who_asked_and_how_the_named_rows_were_answered(environment: Environment) -> None:
-    let_wait(environment)
-    words = ["versions", "--json", "--stage", "dev", "--workload", "electricity"]
-    found = json.loads(CliRunner().invoke(app, words).stdout)
-    (waits,) = [one for one in found if one["status"] == "waits"]
-    assert (waits["version"], waits["asked_by"], waits["named_rows"]) == ("3", ASKER, [NIGHT.model_dump()])
