@@ -11,10 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from millrace.console.actions.start import start
 from millrace.console.environment import Environment
+from millrace.console.queries.documents import find_package
 from millrace.console.queries.runs import Run, input_of, list_runs
 from millrace.console.queries.versions import climbing_version, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError
@@ -39,9 +38,9 @@ class Started:
 def approve(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
     """The version, which is released now.
 
-    Raises ConfigurationError for an empty reason and for a version that does not exist. Raises ConflictError for a
-    version about which a person has decided or need not decide, for one that is or was live or is older than the live
-    one, and for an identity that may not approve it (`objection_to`)."""
+    Raises ConfigurationError for an empty reason, EnvironmentNotFoundError for a version that does not exist. Raises
+    ConflictError for a version about which a person has decided or need not decide, for one that is or was live or is
+    older than the live one, and for an identity that may not approve it (`objection_to`)."""
     package = _undecided(environment, names, version, reason=reason)
     who = environment.identity()
     if objection := objection_to(who, own_roles=names.sessions, asked_by=package.asked_by):
@@ -80,10 +79,10 @@ def release(environment: Environment, names: WorkloadNames, version: str, *, rea
 
 
 def _never_live(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
-    where = "approve, refuse or release"
     if not reason.strip():
+        where = "approve, refuse or release"
         raise ConfigurationError(where=where, field="--reason", expected="a sentence for the audit table", came=reason)
-    package = find_package(environment, names, version, where=where)
+    package = find_package(environment, names, version)
     pointers = ReleasePointers(state_of(environment, names)).read()
     if package.was_live or outcome_of(pointers, package.version, turn="open") != "open":
         raise ConflictError(f"version {version}: expected one that waits, it or a newer one is or was live")
@@ -99,17 +98,6 @@ def _undecided(environment: Environment, names: WorkloadNames, version: str, *, 
     if not needs_approval(environment, names):
         raise ConflictError(f"version {version}: nobody has to approve it (rollout.approval of {names.workload})")
     return package
-
-
-def find_package(environment: Environment, names: WorkloadNames, version: str, *, where: str) -> Package:
-    """The version in the registry. Raises ConfigurationError if there is none of this number."""
-    try:
-        return registry_of(environment, names).describe(names.package_arn(version))
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
-            raise
-        expected = f"a version of {names.package_group} (`millrace versions` lists them)"
-        raise ConfigurationError(where=where, field="the version", expected=expected, came=version) from None
 
 
 def releases(environment: Environment, names: WorkloadNames) -> set[str]:
@@ -151,8 +139,8 @@ def roll_back(
 
     Raises ConflictError if there is no version to go back to, if the version was never live, and if a release runs. The
     machine checks the same again.
-    Raises ConfigurationError for an empty reason, for a version that does not exist, and for a version given together
-    with `restores`."""
+    Raises ConfigurationError for an empty reason and for a version given together with `restores`, and
+    EnvironmentNotFoundError for one that does not exist."""
     if not reason.strip():
         raise ConfigurationError(
             where=COMMAND, field="--reason", expected="a sentence for the audit table", came=reason
@@ -165,7 +153,7 @@ def roll_back(
     state = state_of(environment, names)
     _refuse_running(states, Leases(state).find("release"), Climbing.find(state))
     target = rollback_target(pointers, to, restores=restores)
-    check_proven(find_package(environment, names, target, where=COMMAND), pointers)
+    check_proven(find_package(environment, names, target), pointers)
     who = environment.identity()
     rollback = Rollback(reason=reason, who=who, to=target, restores=restores)
     # The name shows what was started: `1a2b3c4d-rollback-to-3` or `1a2b3c4d-restore-3`.

@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
+from millrace.aws.errors import is_absent
 from millrace.aws.workload_stacks import deployed_workloads
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.lifecycle import find_cdk
@@ -93,13 +94,8 @@ def destroy_command(platform: Platform) -> list[str]:
 
 def left(environment: Environment) -> list[Left]:
     """Resources of the environment that still exist and cost something, as each service lists them."""
-    return [
-        *_buckets(environment),
-        *_tables(environment),
-        *_key(environment),
-        *_signing_key(environment),
-        *_job_logs(environment),
-    ]
+    looks = (_buckets, _tables, _key, _signing_key, _job_logs)
+    return [one for look in looks for one in look(environment)]
 
 
 def _begin(states: Any, machine: str) -> str:
@@ -161,13 +157,7 @@ def _is_there(call: Callable[..., Any], **named: Any) -> dict[str, Any] | None:
     try:
         answer: dict[str, Any] = call(**named)
     except ClientError as error:
-        if error.response["Error"]["Code"] in {
-            "404",
-            "NoSuchBucket",
-            "ResourceNotFoundException",
-            "ResourceNotFound",
-            "NotFoundException",
-        }:
+        if is_absent(error) or error.response["Error"]["Code"] in ("404", "NotFoundException"):
             return None
         raise
     return answer

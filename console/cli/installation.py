@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from millrace.console.cli.options import Build, Json, Stage, several_workloads, workload_names
+from millrace.console.cli.options import Build, Json, Stage, flag, several_workloads, workload_names
 from millrace.console.cli.printing import show
 
 Folder = Annotated[Path, typer.Argument(file_okay=False, help="The new folder; its name is that of the project.")]
@@ -56,9 +56,7 @@ Workloads = Annotated[
 ]
 All = Annotated[
     bool,
-    typer.Option(
-        "--all", default_factory=lambda: False, show_default=False, help="Play every story, one after another."
-    ),
+    flag("--all", "Play every story, one after another."),
 ]
 
 

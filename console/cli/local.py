@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Build, Json, Stage, several_workloads
+from millrace.console.cli.options import Build, Json, Stage, flag, several_workloads
 from millrace.console.cli.printing import show_json
 from millrace.console.commands import command
 from millrace.errors import ConfigurationError, RunError, WorkloadError
@@ -34,21 +34,8 @@ if TYPE_CHECKING:
 UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
 """Variables of the shell that would mix another account's credentials with those of the local cloud."""
 
-Empty = Annotated[
-    bool,
-    typer.Option(
-        "--empty",
-        default_factory=lambda: False,
-        show_default=False,
-        help="Only the cloud: nothing is bootstrapped or deployed.",
-    ),
-]
-Export = Annotated[
-    bool,
-    typer.Option(
-        "--export", default_factory=lambda: False, show_default=False, help='Print only what `eval "$(…)"` takes.'
-    ),
-]
+Empty = Annotated[bool, flag("--empty", "Only the cloud: nothing is bootstrapped or deployed.")]
+Export = Annotated[bool, flag("--export", 'Print only what `eval "$(…)"` takes.')]
 
 Workloads = Annotated[
     list[str] | None,
@@ -65,15 +52,7 @@ Removed = Annotated[
     ),
 ]
 
-Yes = Annotated[
-    bool,
-    typer.Option(
-        "--yes",
-        default_factory=lambda: False,
-        show_default=False,
-        help="Without a confirmation; of a stage on AWS run `cdk destroy` too.",
-    ),
-]
+Yes = Annotated[bool, flag("--yes", "Without a confirmation; of a stage on AWS run `cdk destroy` too.")]
 
 
 def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Workloads = None) -> None:

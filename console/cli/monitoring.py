@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Json, Target
+from millrace.console.cli.options import Json, Target, flag, text
 from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, start_run
 from millrace.console.commands import command
@@ -269,23 +269,11 @@ Queue = Annotated[
     ),
 ]
 Redrive = Annotated[
-    bool,
-    typer.Option(
-        "--redrive",
-        default_factory=lambda: False,
-        show_default=False,
-        help="Let SQS move the messages of QUEUE back to the queue that they came from.",
-    ),
+    bool, flag("--redrive", "Let SQS move the messages of QUEUE back to the queue that they came from.")
 ]
 Delete = Annotated[
     str,
-    typer.Option(
-        "--delete",
-        metavar="ID",
-        default_factory=lambda: "",
-        show_default=False,
-        help="Delete this message of QUEUE, which no function will ever take; its body is shown once more.",
-    ),
+    text("Delete this message of QUEUE, which no function will ever take; its body is shown once more.", metavar="ID"),
 ]
 
 

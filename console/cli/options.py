@@ -80,35 +80,32 @@ def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def flag(name: str, help_: str) -> Any:
+    """A switch that is off unless it is typed. It may stand before a parameter without a default."""
+    return typer.Option(name, default_factory=lambda: False, show_default=False, help=help_)
+
+
+def text(help_: str, *names: str, value: Any = "", shown: str | bool = False, **more: Any) -> Any:
+    """An option with a value. It may stand before a parameter without a default; help shows the default as `shown`."""
+    return typer.Option(*names, default_factory=lambda: value, show_default=shown, help=help_, **more)
+
+
 Build = Annotated[
-    Path,
-    typer.Option(
-        default_factory=lambda: Path("build"),
-        show_default="build",
-        help="Everything that this machine writes lies below this folder.",
-    ),
+    Path, text("Everything that this machine writes lies below this folder.", value=Path("build"), shown="build")
 ]
 Stage = Annotated[
     str,
-    typer.Option(
-        default_factory=lambda: "local",
-        show_default="local",
+    text(
+        "local (the cloud that `millrace up` keeps running), else dev, prod or one of your own (in the account of your "
+        "credentials).",
+        value="local",
+        shown="local",
         envvar="MILLRACE_STAGE",
         autocompletion=stages,
-        help="local (the cloud that `millrace up` keeps running), else dev, prod or one of your own (in the account of "
-        "your credentials).",
     ),
 ]
-Workload = Annotated[
-    str,
-    typer.Option(
-        default_factory=lambda: "",
-        show_default="the only one that is deployed",
-        envvar="MILLRACE_WORKLOAD",
-        autocompletion=workload_names,
-        help="A folder of workloads/.",
-    ),
-]
+OF_WORKLOAD: dict[str, Any] = {"envvar": "MILLRACE_WORKLOAD", "autocompletion": workload_names}
+Workload = Annotated[str, text("A folder of workloads/.", shown="the only one that is deployed", **OF_WORKLOAD)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,10 +189,7 @@ def several_workloads(default: str, help_: str) -> Any:
     return typer.Option("--workload", show_default=default, autocompletion=workload_names, help=help_)
 
 
-Json = Annotated[
-    bool,
-    typer.Option("--json", default_factory=lambda: False, show_default=False, help="Print JSON, for programs."),
-]
+Json = Annotated[bool, flag("--json", "Print JSON, for programs.")]
 Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
 Scale = Annotated[
     bool, typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true.")

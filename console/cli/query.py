@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Build, Json, Stage, workload_names
+from millrace.console.cli.options import Build, Json, Stage, text, workload_names
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.words import count
 
@@ -23,13 +23,7 @@ Sql = Annotated[
 
 Listed = Annotated[
     str,
-    typer.Option(
-        "--workload",
-        default_factory=lambda: "",
-        show_default="all",
-        autocompletion=workload_names,
-        help="Whose tables are listed; SQL names its tables itself.",
-    ),
+    text("Whose tables are listed; SQL names its tables itself.", shown="all", autocompletion=workload_names),
 ]
 
 

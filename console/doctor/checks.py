@@ -40,6 +40,13 @@ class Check:
     """What to do about it; empty if nothing has to be done."""
 
 
+def judged(name: str, needed: str, found: str, verdict: Verdict | bool, advice: str = "") -> Check:
+    """A check with its advice, unless it is ok. `verdict` may say whether the requirement is met."""
+    if isinstance(verdict, bool):
+        verdict = "ok" if verdict else "missing"
+    return Check(name=name, needed=needed, found=found, verdict=verdict, advice="" if verdict == "ok" else advice)
+
+
 HTTPS = 443
 EVERYWHERE = "0.0.0.0/0"
 EVERY_PROTOCOL = "-1"
@@ -70,17 +77,12 @@ def _subnet(client: Any, subnet: str, service: str) -> Check:
         for one in endpoints
         if one["VpcEndpointType"] == "Gateway" and table["RouteTableId"] in one.get("RouteTableIds", [])
     ]
-    if gateways:
-        return _check(subnet, f"{gateways[0]} in {table['RouteTableId']}", "ok")
-    if other := _other_way(table, endpoints):
-        return _check(
-            subnet, f"none, but {other}", "unknown", "a gateway endpoint costs nothing; see that this leads there"
-        )
-    found = f"none in {table['RouteTableId']}"
-    create = (
-        f"aws ec2 create-vpc-endpoint --vpc-id {vpc} --service-name {service} --route-table-ids {table['RouteTableId']}"
-    )
-    return _check(subnet, found, "missing", create)
+    name, needed, where = f"network {subnet}", "a gateway endpoint of S3 in its route table", table["RouteTableId"]
+    if other := "" if gateways else _other_way(table, endpoints):
+        advice = "a gateway endpoint costs nothing; see that this leads there"
+        return judged(name, needed, f"none, but {other}", "unknown", advice)
+    create = f"aws ec2 create-vpc-endpoint --vpc-id {vpc} --service-name {service} --route-table-ids {where}"
+    return judged(name, needed, f"{gateways[0] if gateways else 'none'} in {where}", bool(gateways), create)
 
 
 def _table(client: Any, subnet: str, vpc: str) -> Mapping[str, Any]:
@@ -98,21 +100,12 @@ def _other_way(table: Mapping[str, Any], endpoints: list[Mapping[str, Any]]) -> 
     return next(iter([*interfaces, *routes]), "")
 
 
-def _check(subnet: str, found: str, verdict: Verdict, advice: str = "") -> Check:
-    needed = "a gateway endpoint of S3 in its route table"
-    return Check(name=f"network {subnet}", needed=needed, found=found, verdict=verdict, advice=advice)
-
-
 def _group(client: Any, group: str) -> Check:
     let = client.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissionsEgress"]
     is_open = any(_leads_to_s3(one) for one in let)
-    return Check(
-        name=f"network {group}",
-        needed=f"out on {HTTPS} to S3's prefix list or everywhere",
-        found="let out" if is_open else "held back",
-        verdict="ok" if is_open else "missing",
-        advice="" if is_open else f"allow TCP {HTTPS} out to the prefix list of S3: its addresses are not in the VPC",
-    )
+    needed, found = f"out on {HTTPS} to S3's prefix list or everywhere", "let out" if is_open else "held back"
+    advice = f"allow TCP {HTTPS} out to the prefix list of S3: its addresses are not in the VPC"
+    return judged(f"network {group}", needed, found, is_open, advice)
 
 
 def _leads_to_s3(permission: Mapping[str, Any]) -> bool:
@@ -154,13 +147,9 @@ def _of_account(settings: Mapping[str, Any]) -> Check:
     # The call replaces all settings of the account, so the present ones are repeated in it.
     whole = json.dumps({**settings, **{default: [GRANT] for default in DEFAULTS}})
     command = f"aws lakeformation put-data-lake-settings --data-lake-settings {shlex.quote(whole)}"
-    return Check(
-        name="Lake Formation",
-        needed=f"{EVERYONE} by default",
-        found=f"not in {', '.join(off)}" if off else "as needed",
-        verdict="missing" if off else "ok",
-        advice=f"{BY_WHOM}, until the stage is deployed: {command}" if off else "",
-    )
+    found = f"not in {', '.join(off)}" if off else "as needed"
+    advice = f"{BY_WHOM}, until the stage is deployed: {command}"
+    return judged("Lake Formation", f"{EVERYONE} by default", found, not off, advice)
 
 
 def _of_database(name: str, database: Mapping[str, Any]) -> Check:
@@ -172,13 +161,9 @@ def _of_database(name: str, database: Mapping[str, Any]) -> Check:
         f"aws lakeformation grant-permissions --principal DataLakePrincipalIdentifier={EVERYONE} --permissions ALL "
         f"--resource {shlex.quote(json.dumps({'Database': {'Name': name}}))}"
     )
-    return Check(
-        name="Lake Formation",
-        needed=f"{EVERYONE} by default",
-        found="as needed" if is_good else f"not in {OF_TABLES} of database {name}",
-        verdict="ok" if is_good else "unknown",
-        advice="" if is_good else f"{BY_WHOM}, unless our roles are granted there, so and for each table: {grant}",
-    )
+    found = "as needed" if is_good else f"not in {OF_TABLES} of database {name}"
+    advice = f"{BY_WHOM}, unless our roles are granted there, so and for each table: {grant}"
+    return judged("Lake Formation", f"{EVERYONE} by default", found, "ok" if is_good else "unknown", advice)
 
 
 def _lets_in(settings: Mapping[str, Any], default: str) -> bool:

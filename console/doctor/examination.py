@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.console.doctor.checks import Check, Verdict, check_lake_formation, check_network
+from millrace.console.doctor.checks import Check, Verdict, check_lake_formation, check_network, judged
 from millrace.console.doctor.quotas import check_quotas, count_roles, count_rules, declared_aside, required_instances
 from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.alarm_states import MAIL_LOG, find_receivers
@@ -71,14 +71,14 @@ def is_good(checks: Sequence[Check]) -> bool:
 
 def _machine(build: Path) -> Iterator[Check]:
     found = sys.version_info[:2]
-    yield _check("Python", f">= {_dotted(PYTHON)}", _dotted(found), good=found >= PYTHON, advice="make setup")
+    yield judged("Python", f">= {_dotted(PYTHON)}", _dotted(found), found >= PYTHON, "make setup")
     for library, extra in LIBRARIES.items():
         yield _library(library, extra)
     # The build folder may not exist yet. The nearest parent that exists lies on the same disk.
     there = next(folder for folder in (build.resolve(), *build.resolve().parents) if folder.exists())
     free_gb = shutil.disk_usage(there).free / 2**30
     enough = free_gb >= DISK_GB
-    yield _check("disk", f"{DISK_GB} GB free", f"{free_gb:.0f} GB at {there}", good=enough, advice="make room")
+    yield judged("disk", f"{DISK_GB} GB free", f"{free_gb:.0f} GB at {there}", enough, "make room")
 
 
 def _library(library: str, extra: str) -> Check:
@@ -87,43 +87,34 @@ def _library(library: str, extra: str) -> Check:
     except PackageNotFoundError:
         found = ""
     advice = f"pip install -c millrace/constraints.txt '.{f'[{extra}]' if extra else ''}'"
-    return _check(f"package {library}", "installed", found or "not installed", good=bool(found), advice=advice)
+    return judged(f"package {library}", "installed", found or "not installed", bool(found), advice)
 
 
 def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     # Port 0 lets the system choose a free port.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        yield _check("ports", "a free one on loopback", f"{probe.getsockname()[1]}", good=True)
+        yield judged("ports", "a free one on loopback", f"{probe.getsockname()[1]}", True)
     try:
         environment = find_environment("local", build)
         url = str(environment.client("sts").meta.endpoint_url)
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=2):
-            yield _check("local cloud", "up", url, good=True)
+            yield judged("local cloud", "up", url, True)
     except (MillraceError, OSError) as error:
-        yield _check("local cloud", "up", str(error), good=False, advice="millrace up")
+        yield judged("local cloud", "up", str(error), False, "millrace up")
         return
     yield from _stage(environment, workloads)
-    yield Check(
-        name="quotas",
-        needed="-",
-        found="not covered here",
-        verdict="unknown",
-        advice="the local cloud has none: ask for dev or prod with --stage",
-    )
+    advice = "the local cloud has none: ask for dev or prod with --stage"
+    yield judged("quotas", "-", "not covered here", "unknown", advice)
 
 
 def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     session = boto3.Session()
     region = session.region_name
-    yield _check(
-        "region", "AWS_REGION or the profile's", region or "none", good=bool(region), advice="export AWS_REGION=…"
-    )
+    yield judged("region", "AWS_REGION or the profile's", region or "none", bool(region), "export AWS_REGION=…")
     keys = session.get_credentials()
     method = "none" if keys is None else keys.method
-    yield _check(
-        "credentials", "of the account", method, good=keys is not None, advice="aws configure sso, or a profile"
-    )
+    yield judged("credentials", "of the account", method, keys is not None, "aws configure sso, or a profile")
     yield _cdk(build)
     # Without them no call to AWS can be made.
     if not region or keys is None:
@@ -131,7 +122,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     try:
         environment = find_environment(stage, build)
     except (ClientError, BotoCoreError, MillraceError) as error:
-        yield _check("credentials", "that AWS takes", str(error), good=False, advice="sign in again")
+        yield judged("credentials", "that AWS takes", str(error), False, "sign in again")
         return
     for name, look in (("clock", _clock), ("bootstrap stack", _bootstrap), ("images", _images)):
         yield from _describe(name, partial(look, environment))
@@ -164,7 +155,7 @@ def _cdk(build: Path) -> Check:
     """Whether `cdk` is installed, which deploys. `make setup` puts it below the build folder."""
     ours = build / "node" / "node_modules" / ".bin" / "cdk"
     found = str(ours) if ours.is_file() else shutil.which("cdk") or ""
-    return _check("cdk", "installed", found or "not installed", good=bool(found), advice="make setup")
+    return judged("cdk", "installed", found or "not installed", bool(found), "make setup")
 
 
 def _describe(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -172,18 +163,14 @@ def _describe(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]
     try:
         yield from look()
     except (ClientError, BotoCoreError) as error:
-        yield Check(
-            name=name, needed="an answer of AWS", found=str(error), verdict="unknown", advice="ask who may look"
-        )
+        yield judged(name, "an answer of AWS", str(error), "unknown", "ask who may look")
 
 
 def _clock(environment: Environment) -> Iterator[Check]:
     """How far this machine's clock is off, by the date of AWS's answer: its time is in each request's signature."""
     headers = environment.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
     skew_s = abs((environment.now() - parsedate_to_datetime(headers["date"])).total_seconds())
-    yield _check(
-        "clock", f"within {SKEW_S} s", f"{skew_s:.0f} s off", good=skew_s <= SKEW_S, advice="set the clock by NTP"
-    )
+    yield judged("clock", f"within {SKEW_S} s", f"{skew_s:.0f} s off", skew_s <= SKEW_S, "set the clock by NTP")
 
 
 def _bootstrap(environment: Environment) -> Iterator[Check]:
@@ -194,9 +181,7 @@ def _bootstrap(environment: Environment) -> Iterator[Check]:
         found = 0
     came = f"version {found}" if found else "not there"
     advice = f"cdk bootstrap -c stage={environment.platform.stage}"
-    yield _check(
-        "bootstrap stack", f"version >= {BOOTSTRAP_VERSION}", came, good=found >= BOOTSTRAP_VERSION, advice=advice
-    )
+    yield judged("bootstrap stack", f"version >= {BOOTSTRAP_VERSION}", came, found >= BOOTSTRAP_VERSION, advice)
 
 
 def _images(environment: Environment) -> Iterator[Check]:
@@ -209,7 +194,7 @@ def _images(environment: Environment) -> Iterator[Check]:
         noted = list(environment.listed("ssm", "get_parameters_by_path", "Parameters", Path=path))
         newest = max(noted, key=lambda one: one["LastModifiedDate"])["Value"] if noted else "none"
         advice = f"make images STAGE={platform.stage} (after the platform stack)"
-        yield _check(f"image {image}", f"a digest below {path}", newest[:19], good=bool(noted), advice=advice)
+        yield judged(f"image {image}", f"a digest below {path}", newest[:19], bool(noted), advice)
 
 
 def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
@@ -219,7 +204,7 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
     platform, stage = f"{environment.platform.prefix}-platform", environment.platform.stage
     deploy = "millrace up" if stage == "local" else f"cdk deploy {platform} -c stage={stage}"
     status = found.get(platform, "not there")
-    yield _check("platform stack", "deployed", status, good=status in GOOD, advice=deploy)
+    yield judged("platform stack", "deployed", status, status in GOOD, deploy)
     stacks = {
         workload.name: {
             name: status
@@ -234,9 +219,9 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
         came = ", ".join(bad) or (f"{len(mine)} stacks" if mine else "not deployed")
         # If another workload has stacks, this one may be left out on purpose. If none has any, all are missing.
         if not mine and any(stacks.values()):
-            yield Check(name=f"stacks of {workload}", needed="-", found=came, verdict="absent", advice=advice)
+            yield judged(f"stacks of {workload}", "-", came, "absent", advice)
         else:
-            yield _check(f"stacks of {workload}", "deployed", came, good=bool(mine) and not bad, advice=advice)
+            yield judged(f"stacks of {workload}", "deployed", came, bool(mine) and not bad, advice)
 
 
 def _deployed(environment: Environment, workloads: Sequence[Workload]) -> Iterator[WorkloadNames]:
@@ -249,9 +234,7 @@ def _drops(environment: Environment, workloads: Sequence[Workload]) -> Iterator[
     """A check for each deployed workload whose drops are not taken."""
     for names in _deployed(environment, workloads):
         if is_switched_off(environment, names):
-            yield _check(
-                f"drops of {names.workload}", "taken", "switched off", good=False, advice=switched_on_by(names)
-            )
+            yield judged(f"drops of {names.workload}", "taken", "switched off", False, switched_on_by(names))
 
 
 def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
@@ -262,16 +245,14 @@ def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Itera
         is_live = ReleasePointers(state_of(environment, names)).champion() is not None
         if is_live and find_asleep(environment, names) is None and (lost := lost_endpoint(environment, names)):
             came, _, advice = lost.partition(": ")
-            yield _check(f"endpoint of {names.workload}", "in service", came, good=False, advice=advice)
+            yield judged(f"endpoint of {names.workload}", "in service", came, False, advice)
         if idle := find_idle(environment, names, live_fleet(environment, names)):
-            yield Check(
-                name=f"endpoint of {names.workload}",
-                needed=f"a request in {IDLE_DAYS} days",
-                found=idle.sentence,
-                verdict="unknown",
-                advice="let it sleep (rollout.idle), or, if nobody needs it: "
-                f"aws sagemaker delete-endpoint --endpoint-name {idle.endpoint}",
+            advice = (
+                "let it sleep (rollout.idle), or, if nobody needs it: "
+                f"aws sagemaker delete-endpoint --endpoint-name {idle.endpoint}"
             )
+            needed = f"a request in {IDLE_DAYS} days"
+            yield judged(f"endpoint of {names.workload}", needed, idle.sentence, "unknown", advice)
 
 
 def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
@@ -286,13 +267,9 @@ def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Itera
         waiting = [f"{one.endpoint}, not confirmed" for one in receivers if not one.is_confirmed]
         stage = environment.platform.stage
         subscribe = f'"alarm_email": {{"{stage}": "<address>"}} in cdk.json, then deploy'
-        yield Check(
-            name="notifications",
-            needed="somebody who is sent alarms",
-            found=", ".join(heard or waiting) or "nobody",
-            verdict="ok" if heard else "unknown",
-            advice="" if heard else "the owner of the address confirms it" if waiting else subscribe,
-        )
+        found, advice = ", ".join(heard or waiting) or "nobody", "the owner of the address confirms it"
+        verdict: Verdict = "ok" if heard else "unknown"
+        yield judged("notifications", "somebody who is sent alarms", found, verdict, advice if waiting else subscribe)
 
 
 def _labels(workloads: Sequence[Workload]) -> Iterator[Check]:
@@ -300,32 +277,20 @@ def _labels(workloads: Sequence[Workload]) -> Iterator[Check]:
     for workload in workloads:
         rate = workload.monitors.held_labels
         learnt = f"turned slowly, up to {SLOWLY:.0%} of a year's are learnt, or {HIDDEN:.0%} of files of new labels"
-        judged = f"{rate:.2g} of clean files are held; {learnt}"
-        yield Check(
-            name=f"labels of {workload.name}",
-            needed="judged before they are learnt",
-            found=judged if rate else "not judged: whoever may write to labels/ can turn the model",
-            verdict="ok" if rate else "unknown",
-            advice="" if rate else "declare monitors.held_labels",
-        )
+        seen = f"{rate:.2g} of clean files are held; {learnt}"
+        found = seen if rate else "not judged: whoever may write to labels/ can turn the model"
+        verdict: Verdict = "ok" if rate else "unknown"
+        needed, advice = "judged before they are learnt", "declare monitors.held_labels"
+        yield judged(f"labels of {workload.name}", needed, found, verdict, advice)
 
 
 def _monitors(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
     """A check for each thing that the monitors of a live version cannot watch. It never stops a newcomer."""
     for names in _deployed(environment, workloads):
         for limit in read_limits(environment, names):
-            yield Check(
-                name=f"monitors of {names.workload}",
-                needed="bounds on drift and error",
-                found=limit.sentence,
-                verdict="unknown",
-                advice="`millrace monitor` shows the windows; a training on more history calibrates anew",
-            )
-
-
-def _check(name: str, needed: str, found: str, *, good: bool, advice: str = "") -> Check:
-    verdict: Verdict = "ok" if good else "missing"
-    return Check(name=name, needed=needed, found=found, verdict=verdict, advice="" if good else advice)
+            advice = "`millrace monitor` shows the windows; a training on more history calibrates anew"
+            name = f"monitors of {names.workload}"
+            yield judged(name, "bounds on drift and error", limit.sentence, "unknown", advice)
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from millrace.console.doctor.checks import Check, Verdict
+from millrace.console.doctor.checks import Check, Verdict, judged
 from millrace.console.environment import Environment
 from millrace.console.stages import declared_stages, is_production
 from millrace.operations.notices import NOTICES
@@ -37,7 +37,7 @@ def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
     # The stage's own roles are counted as free again, since `needed` counts them anew.
     free = summary["RolesQuota"] - summary["Roles"] + own
     needed = ROLES_OF_STAGE + ROLES_OF_WORKLOAD * workloads
-    yield _check("IAM roles", needed, free, "ask for more: quota L-FE177D64 of iam")
+    yield _room("IAM roles", needed, free, "ask for more: quota L-FE177D64 of iam")
 
 
 def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
@@ -51,7 +51,7 @@ def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
     for bus in sorted(buses):
         rules = environment.listed("events", "list_rules", "Rules", EventBusName=bus)
         foreign = sum(not rule["Name"].startswith(prefix) for rule in rules)
-        yield _check(f"rules of bus {bus}", needed, most - foreign, "ask for more: quota Rules of events")
+        yield _room(f"rules of bus {bus}", needed, most - foreign, "ask for more: quota Rules of events")
 
 
 def _most_rules(environment: Environment) -> int:
@@ -63,15 +63,8 @@ def _most_rules(environment: Environment) -> int:
     return int(quota.value) if quota else MOST_RULES
 
 
-def _check(name: str, needed: int, free: int, advice: str) -> Check:
-    is_met = free >= needed
-    return Check(
-        name=name,
-        needed=f"{needed} free",
-        found=f"{free} free",
-        verdict="ok" if is_met else "missing",
-        advice="" if is_met else advice,
-    )
+def _room(name: str, needed: int, free: int, advice: str) -> Check:
+    return judged(name, f"{needed} free", f"{free} free", free >= needed, advice)
 
 
 PROCESSING = {"train": "evaluates", "monitor": "watches", "release": "starts a version before its release"}
@@ -112,39 +105,18 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     rollout, name = workload.rollout, workload.name
     least, most = rollout.least_instances(production=is_production(stage)), rollout.max_instances
     training, serving = workload.training.instance[stage], rollout.instance[stage]
-    fleets = f"two fleets of {least} to {most} in an update, and the challenger"
-    return (
-        Need(
-            quota=f"{training} for spot training job usage",
-            least=0,
-            most=workload.training.instances,
-            reason=f"{name} trains",
-        ),
-        Need(
-            quota=f"{training} for training job usage",
-            least=workload.training.instances,
-            most=workload.training.instances,
-            reason=f"{name} trains on demand when no spot instance comes",
-        ),
-        Need(
-            quota=f"{serving} for processing job usage",
-            least=1,
-            most=len(PROCESSING),
-            reason=f"{name} {', '.join(PROCESSING.values())}",
-        ),
-        Need(
-            quota=f"{serving} for transform job usage",
-            least=1,
-            most=SCORING,
-            reason=f"{name} scores files, {SCORING} runs at once",
-        ),
-        Need(
-            quota=f"{serving} for endpoint usage",
-            # Two fleets during an update, and one instance for the challenger.
-            least=2 * least + 1,
-            most=2 * most + 1,
-            reason=f"{name}: {fleets}",
-        ),
+    count, fleets = workload.training.instances, f"two fleets of {least} to {most} in an update, and the challenger"
+    # Two fleets during an update, and one instance for the challenger.
+    rows = (
+        (training, "spot training job", 0, count, f"{name} trains"),
+        (training, "training job", count, count, f"{name} trains on demand when no spot instance comes"),
+        (serving, "processing job", 1, len(PROCESSING), f"{name} {', '.join(PROCESSING.values())}"),
+        (serving, "transform job", 1, SCORING, f"{name} scores files, {SCORING} runs at once"),
+        (serving, "endpoint", 2 * least + 1, 2 * most + 1, f"{name}: {fleets}"),
+    )
+    return tuple(
+        Need(quota=f"{instance} for {use} usage", least=fewest, most=all_at_once, reason=reason)
+        for instance, use, fewest, all_at_once, reason in rows
     )
 
 
@@ -226,13 +198,8 @@ def check_quotas(client: Any, required: Sequence[Need], *, workloads: int = 1, a
         functions = find_quotas(client, "lambda")
     except ClientError as error:
         came = error.response["Error"]
-        yield Check(
-            name="quotas",
-            needed="to list them (servicequotas:List…)",
-            found=f"{came['Code']}: {came['Message']}",
-            verdict="unknown",
-            advice="allow it, or look into the Service Quotas console",
-        )
+        needed, advice = "to list them (servicequotas:List…)", "allow it, or look into the Service Quotas console"
+        yield judged("quotas", needed, f"{came['Code']}: {came['Message']}", "unknown", advice)
         return
     for need in required:
         yield judge(need, sagemaker.get(need.quota.lower()))

@@ -9,7 +9,7 @@ import pytest
 from millrace.console.actions.approve import approve, refuse, release
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of, state_of
-from millrace.errors import ConfigurationError, ConflictError
+from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
 from millrace.settings.release import ReleaseSettings
 from millrace.state.climbing import Climbing
 from tests.console.actions.test_rollback import NAMES, NOW, candidate
@@ -83,7 +83,7 @@ def test_who_asked_for_the_training_or_may_have_does_not_approve_its_version(
     ("version", "reason", "error", "told"),
     [
         ("2", "again", ConflictError, "it or a newer one is or was live"),
-        ("7", "none such", ConfigurationError, "expected a version of"),
+        ("7", "none such", EnvironmentNotFoundError, "expected a registered version"),
         ("2", " ", ConfigurationError, "--reason"),
     ],
 )
