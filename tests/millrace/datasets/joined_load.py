@@ -33,14 +33,15 @@ from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
 from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
-from millrace.decisions.record import Decision, canonical, prefix, to_line
-from millrace.decisions.scored import ScoredDay, delivered_key, reference_key
+from millrace.decisions.record import canonical, prefix, to_line
+from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.functions.validation import labels
 from millrace.messages.ingest import ParsedDrop
 from millrace.names import Platform, WorkloadNames
 from millrace.state.held_labels import Contradictions, HeldLabels
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
+from tests import builders
 
 HOME = Path(__file__).parents[3] / "workloads" / "electricity"
 SPEC = load_workload(HOME).prediction
@@ -90,7 +91,7 @@ def _ids(number: int, day: pa.Table, layout: Layout) -> list[str]:
 def _put(s3: Any, lake: Lake, number: int, day: pa.Table, layout: Layout) -> None:
     bucket, date = lake.names.platform.bucket("lake"), (START + timedelta(days=number)).date()
     if layout == "scored":
-        _put_scored(s3, bucket, f"{number:032x}", date, day.drop_columns(["class"]))
+        put_scored(s3, lake, f"{number:032x}", day.drop_columns(["class"]))
         return
     bodies = list(_bodies(number, day))
     if layout == "lines":
@@ -116,31 +117,31 @@ def _bodies(number: int, day: pa.Table) -> Iterator[bytes]:
             at = row["timestamp"]
             cells = row | {"timestamp": at.isoformat()}
             del cells["class"]
-            decision = Decision(
-                id=name, workload="electricity", event_time=at.replace(tzinfo=UTC), key={"timestamp": at.isoformat()},
-                input=canonical(cells), output={"value": 1, "probability": 0.7, "confidence": 0.7}, model_version="1",
-                phase="live", fallback=False, latency_ms=3.0, inferred_at=at.replace(tzinfo=UTC) + timedelta(seconds=1),
+            decision = builders.decision(
+                id=name, event_time=at.replace(tzinfo=UTC), key={"timestamp": at.isoformat()}, input=canonical(cells),
+                output={"value": 1, "probability": 0.7, "confidence": 0.7},
+                inferred_at=at.replace(tzinfo=UTC) + timedelta(seconds=1),
             )  # fmt: skip
             lines.append(to_line(decision) + "\n")
         yield "".join(lines).encode()
 
 
-def _put_scored(s3: Any, bucket: str, drop: str, date: Any, rows: pa.Table) -> None:
-    for name, cells in {
-        "value": np.ones(len(rows), np.int64),
-        "model_version": ["1"] * len(rows),
-        "row_number": np.arange(2, len(rows) + 2),
-    }.items():
+def put_scored(s3: Any, lake: Lake, drop: str, rows: pa.Table) -> None:
+    """A file of answers about these rows, with a reference to it in the folder of each of their days."""
+    bucket, numbers = lake.names.platform.bucket("lake"), np.arange(2, len(rows) + 2)
+    beside = {"value": np.ones(len(rows), np.int64), "model_version": ["1"] * len(rows), "row_number": numbers}
+    for name, cells in beside.items():
         rows = rows.append_column(name, pa.array(cells))
     pq.write_table(rows, sink := pa.BufferOutputStream())
     s3.put_object(Bucket=bucket, Key=delivered_key("electricity", drop), Body=sink.getvalue().to_pybytes())
-    known = ScoredDay(
-        source="s3://landing/a.csv", source_digest="", run="9c2e", first_shard=0, shards=1, rows=len(rows),
-        inferred_at=datetime(2026, 1, 1, tzinfo=UTC), phase="live", key=SPEC.key, event_time=SPEC.event_time,
-        answer=("value",),
-    )  # fmt: skip
-    key = reference_key("electricity", date, drop)
-    s3.put_object(Bucket=bucket, Key=key, Body=known.model_dump_json().encode())
+    for date, count in rows_by_day(rows[SPEC.event_time]).items():
+        known = ScoredDay(
+            source="s3://landing/a.csv", source_digest="", run="9c2e", first_shard=0, shards=1, rows=count,
+            inferred_at=datetime(2026, 1, 1, tzinfo=UTC), phase="live", key=SPEC.key, event_time=SPEC.event_time,
+            answer=("value",),
+        )  # fmt: skip
+        key = reference_key("electricity", date, drop)
+        s3.put_object(Bucket=bucket, Key=key, Body=known.model_dump_json().encode())
 
 
 def done_in_a_process(stage: str, what: Literal["join", "judge"]) -> dict[str, Any]:

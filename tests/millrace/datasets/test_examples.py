@@ -72,44 +72,29 @@ def made(table: pa.Table, workload: Workload) -> Examples:
     return examples(table, workload=workload, features=features(workload))
 
 
-def test_the_label_is_the_value_of_the_same_entity_some_hours_later() -> None:
-    table = series()
-    labels = label_of(table, declared().prediction).to_pylist()
+@pytest.mark.parametrize("hours", [(24,), (1, 5, 24)])
+def test_the_label_is_that_of_the_same_entity_some_hours_later(hours: tuple[int, ...]) -> None:
+    """With several horizons a list of them, and null where one is missing."""
+    quantiles = {"prediction__task": "forecast", "prediction__quantiles": [0.1, 0.9]} if hours[1:] else {}
+    horizon = [*hours] if hours[1:] else hours[0]
+    workload = declared(prediction__label={"column": "load", "horizon_hours": horizon}, **quantiles)
+    table, wanted = series(), list[Any]()
     by_key = {(row["city"], row["at"]): row["load"] for row in table.to_pylist()}
-    wanted = [by_key.get((row["city"], row["at"] + timedelta(hours=24))) for row in table.to_pylist()]
-    assert labels == wanted
-    assert None in labels
-
-
-def test_labels_at_several_horizons_are_lists_and_none_where_one_is_missing() -> None:
-    workload = declared(
-        prediction__task="forecast",
-        prediction__quantiles=[0.1, 0.9],
-        prediction__label={"column": "load", "horizon_hours": [1, 5, 24]},
-    )
-    table = series()
-    by_key = {(row["city"], row["at"]): row["load"] for row in table.to_pylist()}
-    wanted = []
     for row in table.to_pylist():
-        cells = [by_key.get((row["city"], row["at"] + timedelta(hours=hours))) for hours in (1, 5, 24)]
-        wanted.append(None if None in cells else cells)
+        cells = [by_key.get((row["city"], row["at"] + timedelta(hours=hour))) for hour in hours]
+        wanted.append(None if None in cells else cells if hours[1:] else cells[0])
     assert label_of(table, workload.prediction).to_pylist() == wanted
-    found = made(table, workload)
     # Before a part a whole day is left out, the farthest horizon: no label of one part is a row of the next.
-    last = found.times_N[found.parts.train][-1]
-    assert found.times_N[found.parts.validation][0] - last > np.timedelta64(24, "h")
-    assert found.table.num_rows == sum(one is not None for one in wanted) - 5 - 5
+    found, later = made(table, workload), np.timedelta64(24, "h")
+    assert found.times_N[found.parts.train].max() + later < found.parts.validation_from
+    assert found.times_N[found.parts.validation].max() + later < found.parts.test_from
+    assert found.times_N[found.parts.validation].min() == found.parts.validation_from
 
 
 def test_several_labels_are_a_list_and_none_where_one_is_missing() -> None:
     workload = declared(prediction__task="multilabel", prediction__label=["wet", "dry"], prediction__features=["heat"])
     table = pa.table({"wet": [True, False, None, None], "dry": [False, None, True, None]})
     assert label_of(table, workload.prediction).to_pylist() == [[True, False], None, None, None]
-
-
-def test_a_label_without_a_horizon_is_the_rows_own() -> None:
-    workload = declared(prediction__label="load")
-    assert label_of(series(), workload.prediction).to_pylist() == series()["load"].to_pylist()
 
 
 def test_rows_without_a_label_or_without_a_whole_past_are_no_examples() -> None:
@@ -122,34 +107,22 @@ def test_rows_without_a_label_or_without_a_whole_past_are_no_examples() -> None:
         made(series("a").slice(0, 20), declared())
 
 
-def test_no_part_has_a_label_that_lies_in_the_next_one() -> None:
-    found = made(series(), declared())
-    later = np.timedelta64(24, "h")
-    assert found.times_N[found.parts.train].max() + later < found.parts.validation_from
-    assert found.times_N[found.parts.validation].max() + later < found.parts.test_from
-    assert found.times_N[found.parts.validation].min() == found.parts.validation_from
+def test_a_label_of_the_rows_own_leaves_out_no_row() -> None:
     plain = made(series(), declared(prediction__label="load"))
     assert plain.times_N[plain.parts.train].max() + np.timedelta64(1, "h") == plain.parts.validation_from
 
 
-@pytest.mark.parametrize("horizon", [1, 24])
-def test_the_label_is_in_no_input_of_its_row(horizon: int) -> None:
-    """`load` is another number each hour, so a label that is read too early would be among the row's inputs."""
-    workload = declared(prediction__label={"column": "load", "horizon_hours": horizon})
-    found = made(series("a"), workload)
-    tensors = catalogue.encode(features(workload), found.table)
-    labels = found.table[LABEL].to_numpy()
-    for tensor in tensors.values():
-        assert not (tensor.reshape(len(labels), -1)[:, :6] == labels[:, None]).any()
-    shifted = labels - horizon
-    assert (tensors["past"][:, -1, 0] == shifted).all(), "the control: one horizon earlier it is the last step"
+def divided(split: dict[str, Any], **changes: Any) -> Workload:
+    """Not by time, so without days of its parts."""
+    without_days = dict.fromkeys(("validation_days", "test_days", "walk_forward_steps"), 0)
+    return declared(
+        **{f"training__{name}": value for name, value in without_days.items()}, training__split=split, **changes
+    )
 
 
 def test_a_column_names_the_parts_and_rows_of_no_part_are_left_out() -> None:
     split = {"by": "column", "column": "part", "validation": "val"}
-    workload = declared(
-        training__split=split, training__validation_days=0, training__test_days=0, training__walk_forward_steps=0
-    )
+    workload = divided(split)
     names = ["test", "train", "val", "other", "train"]
     table = series()
     table = table.append_column("part", pa.array([names[row % 5] for row in range(table.num_rows)]))
@@ -169,25 +142,18 @@ def test_rows_without_a_part_are_left_out_or_divided_by_their_key() -> None:
     given = pa.array([["train", "val", "test", None][number % 4] for number in range(rows.num_rows)])
     table = rows.append_column("part", given)
     by_column = {"by": "column", "column": "part", "validation": "val"}
-    without_days = {"training__validation_days": 0, "training__test_days": 0, "training__walk_forward_steps": 0}
-    left_out = made(table, declared(training__split=by_column, **without_days))
+    left_out = made(table, divided(by_column))
     assert left_out.table["part"].null_count == 0
     absent = {"by": "key_hash", "validation_share": 0.3, "test_share": 0.3}
-    divided = made(table, declared(training__split=by_column | {"absent": absent}, **without_days))
-    assert divided.table.num_rows > left_out.table.num_rows
-    for part, name in ((divided.parts.train, "train"), (divided.parts.validation, "val"), (divided.parts.test, "test")):
-        assert set(divided.part(part)["part"].to_pylist()) == {name, None}
+    whole = made(table, divided(by_column | {"absent": absent}))
+    assert whole.table.num_rows > left_out.table.num_rows
+    for part, name in ((whole.parts.train, "train"), (whole.parts.validation, "val"), (whole.parts.test, "test")):
+        assert set(whole.part(part)["part"].to_pylist()) == {name, None}
 
 
 def test_the_last_rows_test_though_all_are_of_one_day() -> None:
     split = {"by": "row_order", "validation_share": 0.2, "test_share": 0.1}
-    workload = declared(
-        training__split=split,
-        training__validation_days=0,
-        training__test_days=0,
-        training__walk_forward_steps=0,
-        prediction__label="load",
-    )
+    workload = divided(split, prediction__label="load")
     rows = series("a").slice(0, 15)  # the past of the first five is too short
     found = made(rows, workload)
     parts = [
@@ -203,16 +169,6 @@ def test_an_entity_keeps_its_part_whatever_others_come() -> None:
     assert abs((parts == 2).mean() - 0.2) < 0.02
     assert abs((parts == 1).mean() - 0.1) < 0.02
     np.testing.assert_array_equal(parts_by_hash(keys[::-1], validation_share=0.1, test_share=0.2), parts[::-1])
-    split = {"by": "key_hash", "validation_share": 0.3, "test_share": 0.3}
-    workload = declared(
-        training__split=split, training__validation_days=0, training__test_days=0, training__walk_forward_steps=0
-    )
-    found = made(series("abcdefghijklmnopqrst"), workload)
-    cities = [
-        set(found.part(part)["city"].to_pylist())
-        for part in (found.parts.train, found.parts.validation, found.parts.test)
-    ]
-    assert sum(map(len, cities)) == len(set.union(*cities)) == 20
 
 
 @pytest.mark.parametrize(
@@ -229,15 +185,7 @@ def test_an_entity_keeps_its_part_whatever_others_come() -> None:
 def test_no_entity_stands_on_two_sides(split: dict[str, Any], entity: tuple[str, ...], seed: int) -> None:
     """Neither of the three parts, nor of the blocks that intervals draw, whatever the order of the rows."""
     rng, rows = np.random.default_rng(seed), 600
-    workload = declared(
-        prediction__label="load",
-        prediction__key=["visit"],
-        prediction__features=["heat"],
-        training__split=split,
-        training__validation_days=0,
-        training__test_days=0,
-        training__walk_forward_steps=0,
-    )
+    workload = divided(split, prediction__label="load", prediction__key=["visit"], prediction__features=["heat"])
     patients, has_ward = rng.integers(0, 60, rows).astype(str), rng.random(rows) < 0.9
     table = pa.table(
         {

@@ -23,11 +23,11 @@ from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import withdraw
 from millrace.decisions.record import Decision, canonical, prefix, to_line
-from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.millrace.datasets.joined_load import put_scored
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 AIR = Path(__file__).parents[3] / "workloads" / "air_quality"
@@ -72,9 +72,7 @@ def inputs(number: int) -> pa.Table:
 
 
 def rows(lake: Lake) -> pa.Table:
-    iceberg = lake.find("rows")
-    assert iceberg is not None
-    return iceberg.scan().to_arrow().sort_by("timestamp")
+    return lake.open("rows").scan().to_arrow().sort_by("timestamp")
 
 
 def test_labels_with_their_decisions_are_rows_as_they_were_scored(lake: Lake, cloud: Any) -> None:
@@ -86,38 +84,16 @@ def test_labels_with_their_decisions_are_rows_as_they_were_scored(lake: Lake, cl
     assert found.drop_columns(BESIDE).cast(inputs(96).schema).equals(inputs(96))
     assert found["class"].null_count == 96, "labels stay in their table"
     assert set(found["_source"].to_pylist()) == {"electricity/labels/0-120.csv"}
-    labels, table = lake.find("labels"), lake.find("rows")
-    assert labels is not None
-    assert table is not None
-    noted = table.current_snapshot().summary[LABELS_SNAPSHOT]  # type: ignore[union-attr,index]
-    assert noted == str(labels.current_snapshot().snapshot_id)  # type: ignore[union-attr]
+    snapshot = lake.open("rows").current_snapshot()
+    assert snapshot is not None
+    assert snapshot.summary is not None
+    assert snapshot.summary[LABELS_SNAPSHOT] == str(lake.open("labels").metadata.current_snapshot_id)
 
 
 def test_labels_of_a_scored_file_are_rows_as_they_were_scored(lake: Lake, cloud: Any) -> None:
     """By key and time, and by the id of the decision. The file has many more rows than there are labels."""
-    s3, bucket, drop = cloud.client("s3"), lake.names.platform.bucket("lake"), "9f86d081"
-    given = SAMPLE.slice(0, 480).drop_columns(["class"])
-    beside = {"value": [1] * 480, "model_version": ["1"] * 480, "row_number": list(range(2, 482))}
-    for name, cells in beside.items():
-        given = given.append_column(name, pa.array(cells))
-    pq.write_table(given, sink := pa.BufferOutputStream())
-    s3.put_object(Bucket=bucket, Key=delivered_key("electricity", drop), Body=sink.getvalue().to_pybytes())
-    for day, count in rows_by_day(given["timestamp"]).items():
-        known = ScoredDay(
-            source="s3://landing/a.csv",
-            source_digest="",
-            run="9c2e",
-            first_shard=0,
-            shards=1,
-            rows=count,
-            inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
-            phase="live",
-            key=PREDICTION_SPEC.key,
-            event_time=PREDICTION_SPEC.event_time,
-            answer=("value",),
-        )
-        body = known.model_dump_json().encode()
-        s3.put_object(Bucket=bucket, Key=reference_key("electricity", day, drop), Body=body)
+    s3, drop = cloud.client("s3"), "9f86d081"
+    put_scored(s3, lake, drop, inputs(480))
     label(lake, 0, 50, ids=[None] * 48 + [f"{drop}-50", f"{drop}-999"])
     assert join_labels(lake, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=49, unmatched=1, refused=0)
     assert rows(lake).drop_columns(BESIDE).cast(inputs(49).schema).equals(inputs(49))
@@ -179,12 +155,6 @@ def test_a_prediction_id_outranks_the_key(lake: Lake, cloud: Any) -> None:
     assert rows(lake)["vicprice"].to_pylist() == [0.9]
 
 
-def test_an_unknown_prediction_id_stays_unmatched(lake: Lake, cloud: Any) -> None:
-    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 1).to_pylist()])
-    label(lake, 0, 1, ["never"])
-    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").unmatched == 1
-
-
 def test_a_row_that_the_contract_refuses_does_not_come_in(lake: Lake, cloud: Any) -> None:
     good, bad = SAMPLE.slice(0, 2).to_pylist()
     keep(cloud, lake, [decision(good), decision(bad, vicprice=7.0)])
@@ -217,17 +187,13 @@ def air(names: WorkloadNames) -> Lake:
 def hourly(row: dict[str, Any], name: str = "") -> Decision:
     """As it was requested, with the hours before it."""
     plain = {key: cell.isoformat() if isinstance(cell, datetime) else cell for key, cell in row.items()}
-    return Decision(
+    return builders.decision(
         id=name or f"p-{plain['timestamp']}",
         workload="air_quality",
         event_time=row["timestamp"].replace(tzinfo=UTC),
         key={"timestamp": plain["timestamp"]},
         input=canonical(plain | {"history": [{"timestamp": "2013-01-01T00:00:00", "pm2.5": 1.0}]}),  # type: ignore[dict-item]
         output={"value": 90.0},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
         inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 

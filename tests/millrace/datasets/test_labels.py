@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,13 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.aws.objects import download
-from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
-from millrace.contract.validate import validate
 from millrace.datasets import compaction, joined_labels, labelled_rows, labels, new_rows, read
-from millrace.datasets.commits import commit, commit_once
+from millrace.datasets.commits import Commit, commit, commit_once
 from millrace.datasets.expiry import delete_unreachable, expire
-from millrace.datasets.joined_labels import JoinedLabels, join_labels
+from millrace.datasets.joined_labels import join_labels
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.labels import LabelColumns, RowLabels, current
@@ -33,7 +30,7 @@ from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import LABELS_OF, DatasetVersion, pin
-from millrace.datasets.withdrawal import WithdrawnLabels, by_drop, by_key, matching, withdraw, withdraw_labels
+from millrace.datasets.withdrawal import WithdrawnLabels, by_drop, by_key, withdraw, withdraw_labels
 from tests.millrace.datasets.test_joined_labels import PREDICTION_SPEC, SAMPLE, decision, keep
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,8 +55,6 @@ def drop_labels(
     part = SAMPLE.slice(first, len(classes)).select(["timestamp"])
     columns = {"timestamp": part["timestamp"], "class": pa.array(classes, pa.int32())}
     table = pa.table({**columns, "prediction_id": pa.nulls(len(classes), pa.string()), "_line": range(len(classes))})
-    parsed = folder / f"{name.replace('/', '-')}-{day}.parquet"
-    pq.write_table(table.cast(parsed_schema(lake.contract.labels)), parsed)
     key = f"electricity/labels/{name}.csv"
     source = Source(
         uri=f"s3://landing/{key}?versionId={day}",
@@ -69,15 +64,22 @@ def drop_labels(
         sequencer=sequencer,
         arrived=FIRST + timedelta(days=day),
     )
+    done = drop_file(lake, "labels", folder, table, source)
+    return done.rows_added, done.rows_quarantined
+
+
+def drop_file(lake: Lake, name: str, folder: Path, rows: pa.Table, source: Source) -> Commit:
+    """As the validation function commits a file of typed rows."""
+    contract = lake.contract_of(name)
+    pq.write_table(rows.cast(parsed_schema(contract)), folder / "parsed")
 
     @contextmanager
     def quarantine() -> Iterator[QuarantineFile]:
         with QuarantineFile(folder / "refused", drop_id="r", source=source.uri, as_of=FIRST) as refused:
             yield refused
 
-    new = RowsInFile(lake, "labels", lake.contract.labels, parsed=parsed, source=source, quarantine=quarantine)
-    done = commit_once(lake, "labels", source, new.write)
-    return done.rows_added, done.rows_quarantined
+    new = RowsInFile(lake, name, contract, parsed=folder / "parsed", source=source, quarantine=quarantine)
+    return commit_once(lake, name, source, new.write)
 
 
 def drop_rows(lake: Lake, number: int, *, day: int) -> None:
@@ -117,21 +119,16 @@ def test_a_drop_notes_how_many_of_its_labels_are_of_keys_that_had_one(
 
 def noted(lake: Lake, name: str) -> int:
     """What the last commit of the drop says."""
-    table = lake.find("labels")
-    assert table is not None
-    return Journal.of(table).about(f"electricity/labels/{name}.csv")[-1].labelled_before
+    return Journal.of(lake.open("labels")).about(f"electricity/labels/{name}.csv")[-1].labelled_before
 
 
 def stored(lake: Lake) -> list[int]:
-    table = lake.find("labels")
-    assert table is not None
-    return sorted(table.scan().to_arrow()["class"].to_pylist())
+    return sorted(lake.open("labels").scan().to_arrow()["class"].to_pylist())
 
 
 def learnt(lake: Lake, version: DatasetVersion | None = None) -> list[int | None]:
     """The labels of the rows as a training has them: by the version, or now."""
-    table, columns = lake.find("rows"), LabelColumns.of(PREDICTION_SPEC, "electricity")
-    assert table is not None
+    table, columns = lake.open("rows"), LabelColumns.of(PREDICTION_SPEC, "electricity")
     found = table.scan(snapshot_id=version.snapshot_id if version else None).to_arrow().sort_by("timestamp")
     pinned = table.metadata.properties.get(f"{LABELS_OF}{version.tag}") if version else None
     labels = labelled_rows.join(lake, columns, found, labels_snapshot=int(pinned) if pinned else None)
@@ -143,22 +140,6 @@ def counted(lake: Lake) -> list[int]:
     found = labels_between(lake, PREDICTION_SPEC, datetime(1996, 1, 1, tzinfo=UTC), datetime(1998, 1, 1, tzinfo=UTC))
     assert found is not None
     return found.sort_by("timestamp")["class"].to_pylist()
-
-
-@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-def test_the_label_that_arrived_later_counts_in_both_orders(
-    lake: Lake, cloud: Any, tmp_path: Path, order: tuple[int, int]
-) -> None:
-    values = {1: [OLD], 2: [NEW]}
-    for day in order:
-        assert drop_labels(lake, tmp_path, f"day{day}", values[day], day=day) == (1, 0)
-    assert stored(lake) == [OLD, NEW], "both are kept"
-    assert counted(lake) == [NEW]
-    keep(cloud, lake, [decision(SAMPLE.slice(0, 1).to_pylist()[0])])
-    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
-        rows=1, unmatched=0, refused=0
-    )
-    assert learnt(lake) == [NEW]
 
 
 def test_a_correction_that_the_model_has_chosen_is_learnt_and_judges_no_model(
@@ -184,6 +165,7 @@ def test_without_the_order_of_arrival_the_last_ingested_would_count(
     """The negative control."""
     drop_labels(lake, tmp_path, "later", [NEW], day=2)
     drop_labels(lake, tmp_path, "earlier", [OLD], day=1)
+    assert (stored(lake), counted(lake)) == ([OLD, NEW], [NEW])
     monkeypatch.setattr(labels, "arrivals", lambda found: np.arange(found.num_rows)[::-1])
     assert counted(lake) == [OLD]
 
@@ -206,57 +188,23 @@ def test_a_label_that_says_the_same_again_is_a_duplicate(lake: Lake, tmp_path: P
     assert counted(lake) == [OLD, NEW]
 
 
-def test_two_lines_of_one_file_are_no_correction(lake: Lake, tmp_path: Path) -> None:
-    """Nobody knows which of them is the later: the first counts, as of rows."""
-    parsed = tmp_path / "twice.parquet"
-    drop_labels(lake, tmp_path, "a", [OLD], day=1)
-    table = pq.read_table(tmp_path / "a-1.parquet")
-    pq.write_table(pa.concat_tables([table, table.set_column(1, "class", pa.array([NEW], pa.int32()))]), parsed)
-    result = validate(pq.read_table(parsed), lake.contract.labels)
-    assert (result.accepted["class"].to_pylist(), len(result.refused)) == ([OLD], 1)
-
-
 def test_a_label_without_a_value_corrects_nothing() -> None:
     days = pa.array([FIRST, FIRST + timedelta(days=1), FIRST], pa.timestamp("us", "UTC"))
     table = pa.table({"id": ["a", "a", "b"], "class": pa.array([1, None, None], pa.int32()), "_arrived": days})
     assert current(table, ["id"], ["class"])["class"].to_pylist() == [1, None]
 
 
-def test_entities_of_several_columns_are_told_apart() -> None:
-    from pyiceberg.expressions import Or
-
-    found = matching(pa.table({"machine": ["a", "b"], "n": [1, 2]}), ("machine", "n"))
-    assert isinstance(found, Or)
-    assert len(re.findall(r"machine", str(found))) == 2
-
-
-def test_the_contract_says_what_a_correction_may_change() -> None:
-    contract = load_contract(Path(__file__).parents[3] / "workloads" / "electricity")
-    assert labels.value_columns(contract.labels) == ("class",)
-
-
 def test_rows_without_a_label_are_counted_by_the_file_itself(lake: Lake, tmp_path: Path) -> None:
     columns = tuple(
         replace(column, required=column.required and not column.label) for column in lake.contract.rows.columns
     )
-    contract = replace(lake.contract, rows=replace(lake.contract.rows, columns=columns))
-    lake = Lake(lake.names, contract)
+    lake = Lake(lake.names, replace(lake.contract, rows=replace(lake.contract.rows, columns=columns)))
     given = SAMPLE.slice(0, 48).append_column("_line", pa.array(np.arange(48)))
-    labels = pa.array([None] * 5 + given["class"].to_pylist()[5:], pa.int32())
-    given = given.set_column(given.schema.get_field_index("class"), "class", labels)
-    pq.write_table(given.cast(parsed_schema(contract.rows)), tmp_path / "parsed")
+    classes = pa.array([None] * 5 + given["class"].to_pylist()[5:], pa.int32())
+    given = given.set_column(given.schema.get_field_index("class"), "class", classes)
     source = Source(uri="s3://landing/a.parquet?versionId=1", key="a.parquet", digest="a", written_by="a")
-
-    @contextmanager
-    def quarantine() -> Iterator[QuarantineFile]:
-        with QuarantineFile(tmp_path / "refused", drop_id="r", source=source.uri, as_of=FIRST) as refused:
-            yield refused
-
-    new = RowsInFile(lake, "rows", contract.rows, parsed=tmp_path / "parsed", source=source, quarantine=quarantine)
-    assert commit_once(lake, "rows", source, new.write).rows_added == 48
-    table = lake.find("rows")
-    assert table is not None
-    (entry,) = Journal.of(table)
+    assert drop_file(lake, "rows", tmp_path, given, source).rows_added == 48
+    (entry,) = Journal.of(lake.open("rows"))
     assert (entry.rows_added, entry.rows_labelled) == (48, 43)
 
 

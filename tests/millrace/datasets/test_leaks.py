@@ -82,12 +82,6 @@ def test_a_label_is_that_of_the_horizon_and_no_nearer() -> None:
     np.testing.assert_array_equal(is_other_N, found.times_N + DAY > CUT)
 
 
-def test_no_training_row_has_a_label_of_the_held_out_days() -> None:
-    found = made(FEATURES, is_changed=False)
-    assert (found.times_N[found.parts.train] + DAY < found.parts.validation_from).all()
-    assert (found.times_N[found.parts.validation] + DAY < found.parts.test_from).all()
-
-
 @pytest.mark.parametrize(("lag_hours", "is_known"), [(24, True), (23, False)])
 def test_the_naive_rule_knows_no_more_than_the_model(lag_hours: int, is_known: bool) -> None:
     """Its answer is the value of the row's own hour; with a shorter lag, which synth refuses, a later one."""

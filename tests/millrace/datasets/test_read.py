@@ -138,25 +138,3 @@ def test_a_flipped_byte_is_noticed(tmp_path: Path, schema: Path) -> None:
 def test_times_are_microseconds_whatever_the_column(kind: pa.DataType) -> None:
     table = pa.table({"at": pa.chunked_array([pa.array([START]).cast(kind), pa.array([START]).cast(kind)])})
     assert times(table, "at").tolist() == [START, START]
-
-
-def test_a_table_that_iceberg_wrote_and_renamed_is_read(tmp_path: Path) -> None:
-    from pyiceberg.catalog.memory import InMemoryCatalog
-    from pyiceberg.schema import Schema
-    from pyiceberg.types import DoubleType, IntegerType, NestedField, TimestampType
-
-    catalog = InMemoryCatalog("local", warehouse=f"file://{tmp_path}/data")
-    catalog.create_namespace("n")
-    columns = (("at", TimestampType()), ("cost", DoubleType()), ("label", IntegerType()))
-    fields = [NestedField(number, name, kind, required=False) for number, (name, kind) in enumerate(columns, start=1)]
-    table = catalog.create_table("n.rows", Schema(*fields))
-    for hours in ([3, 1], [2, 4]):
-        name = table.schema().find_field(2).name
-        values = {"at": [START + timedelta(hours=h) for h in hours], name: [h / 10 for h in hours], "label": [1, 0]}
-        table.append(pa.table(values, schema=table.schema().as_arrow()))
-        if name == "cost":
-            with table.update_schema() as update:
-                update.rename_column("cost", "price")
-    (tmp_path / "schema.json").write_text(table.schema().model_dump_json())
-    assert read(tmp_path, tmp_path / "schema.json")["price"].to_pylist() == [0.1, 0.2, 0.3, 0.4]
-    catalog.close()

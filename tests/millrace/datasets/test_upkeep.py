@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from pyiceberg.manifest import ManifestContent, ManifestFile
-from pyiceberg.table.snapshots import Snapshot
 
 from millrace.datasets import changes, compaction, expiry, journal
 from millrace.datasets.commits import commit, find_commit
 from millrace.datasets.compaction import compact
 from millrace.datasets.expiry import delete_unreachable, expire, oldest, reachable
-from millrace.datasets.journal import JOURNAL, Expired, Journal, JournalEntry, render
+from millrace.datasets.journal import Expired, Journal, JournalEntry, render
 from millrace.datasets.notes import ORIGIN, REPLACED, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
@@ -39,9 +38,7 @@ def fill(lake: Lake, drops: int, *, first: int = 0) -> None:
 
 
 def table(lake: Lake) -> Any:
-    found = lake.find("rows")
-    assert found is not None
-    return found
+    return lake.open("rows")
 
 
 def stored(lake: Lake, cloud: Any) -> set[str]:
@@ -70,27 +67,6 @@ def test_without_the_file_the_same_bytes_would_come_in_again(lake: Lake, monkeyp
     expire(lake, "rows", before=now())
     monkeypatch.setattr(journal, "read_expired", lambda *_: Expired())
     assert find_commit(Journal.of(table(lake)), "0.parquet") is None
-
-
-def test_a_version_of_an_object_is_placed_after_its_snapshots_have_expired(lake: Lake) -> None:
-    second = replace(source("a.csv", "second"), uri="s3://landing/a.csv?versionId=2", sequencer="00B")
-    commit(lake, "rows", rows(0, 4), second)
-    fill(lake, 1, first=9)
-    expire(lake, "rows", before=now())
-    first = replace(source("a.csv", "first"), uri="s3://landing/a.csv?versionId=1", sequencer="00A", written_by="late")
-    assert commit(lake, "rows", rows(0, 4), first).superseded_by == second.uri
-    third = replace(source("a.csv", "third"), uri="s3://landing/a.csv?versionId=3", sequencer="00C", written_by="new")
-    assert commit(lake, "rows", rows(4, 4), third).rows_added == 4
-    assert committed(lake).num_rows == 8, "the rows of the second version have left"
-
-
-def test_a_withdrawal_is_known_after_its_snapshot_has_expired(lake: Lake) -> None:
-    fill(lake, 2)
-    assert withdraw(lake, "rows", by_drop("0.parquet"), cause="person") == 4
-    fill(lake, 1, first=2)
-    expire(lake, "rows", before=now())
-    assert withdraw(lake, "rows", by_drop("0.parquet"), cause="person") == 4
-    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")).rows_added == 4
 
 
 def test_snapshots_expire_the_oldest_first_some_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,19 +282,3 @@ def test_an_expired_snapshot_is_found_by_a_key_of_any_kind() -> None:
     for key in (odd, "electricity/a.csv", "none"):
         assert expired.about(key) == [entry for entry in entries if key in entry.concerns]
     assert [entry.place for entry in expired.about(odd)] == [0, 2]
-
-
-def test_a_process_reads_the_file_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    properties, read = {JOURNAL: f"s3://lake/{lake.names.platform.stage}"}, []
-
-    def reading(uri: str) -> bytes:
-        read.append(uri)
-        return render([JournalEntry.of(Snapshot(snapshot_id=1, manifest_list="x"))])
-
-    first = journal.read_expired(properties, reading)
-    assert journal.read_expired(properties, reading) is first
-    assert len(read) == 1
-    for number in range(journal.FILES_KNOWN):
-        journal.read_expired({JOURNAL: f"s3://lake/{number}"}, reading)
-    journal.read_expired(properties, reading)
-    assert len(read) == 2 + journal.FILES_KNOWN, "the oldest was put aside"

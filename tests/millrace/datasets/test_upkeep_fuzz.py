@@ -81,16 +81,14 @@ def told(answer: object) -> object:
 
 
 def content(lake: Lake) -> pa.Table:
-    found = lake.find("rows")
-    assert found is not None
-    table = found.scan().to_arrow()
+    table = lake.open("rows").scan().to_arrow()
     return table.sort_by([("timestamp", "ascending"), ("_source", "ascending")])
 
 
 @pytest.mark.parametrize(
     ("seed", "number_of"),
     [
-        (0, 15),
+        (0, 30),
         *(pytest.param(each, 40, marks=pytest.mark.night("by day one history of eight")) for each in range(1, 8)),
     ],
 )
@@ -110,7 +108,4 @@ def test_a_table_that_is_kept_up_answers_as_one_that_never_was(
         before = pin(kept, "before").data_digest
         keep_up(kept, s3, drawn)
         assert pin(kept, "after").data_digest == before
-    found, other = kept.find("rows"), plain.find("rows")
-    assert found is not None
-    assert other is not None
-    assert len(found.metadata.snapshots) < len(other.metadata.snapshots)
+    assert len(kept.open("rows").metadata.snapshots) < len(plain.open("rows").metadata.snapshots)

@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from millrace.contract.schema import Table
 from millrace.datasets.commits import commit, rows_in
-from millrace.datasets.examples import label_of
-from millrace.datasets.labelled_rows import read_past
 from millrace.datasets.read import read_snapshot
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from millrace.errors import WithdrawalError
-from millrace.features.history import History
-from millrace.workload.load import load_workload
-from tests.millrace.datasets.conftest import WORKLOAD
 from tests.millrace.datasets.test_commits import committed, rows, source
 
 
@@ -43,30 +37,6 @@ def test_bytes_whose_rows_have_left_come_again_once(lake: Lake) -> None:
     assert (first.rows_added, first.rows_total) == (48, 48), "a retry of the first run says what it did then"
     assert rows_in(lake.open("rows")) == 96
     assert commit(lake, "rows", rows(48), source("copy.parquet", digest="good.parquet")).duplicate_of is not None
-
-
-def test_a_row_is_gone_from_the_past_of_later_rows_and_from_the_labels_of_earlier_ones(lake: Lake) -> None:
-    """As scoring reads the past, and as the next training looks up a label ahead."""
-    commit(lake, "rows", rows(0), source("a.parquet"))
-    past = History(name="past", history=("nswdemand",), entity=(), event_time="timestamp", steps=2, every_hours=0.5)
-    prediction = load_workload(WORKLOAD).prediction.model_copy(update={"horizon_hours": 1.0})
-    scored = rows(0).slice(4, 1)
-    taken = rows(0)["nswdemand"][3].as_py()
-
-    def seen() -> tuple[list[float | None], list[bool]]:
-        before = read_past(lake, prediction, [past], scored)
-        assert before is not None
-        without_itself = before.filter(pc.less(before["timestamp"], scored["timestamp"][0]))
-        steps = past.add_steps(scored, without_itself)["past"].to_pylist()[0]
-        there = committed(lake).sort_by("timestamp").combine_chunks()
-        return steps, label_of(there, prediction).is_valid().to_pylist()[:3]
-
-    assert seen()[0][0] == pytest.approx(taken)
-    assert seen()[1] == [True, True, True]
-    withdraw(lake, "rows", by_key(lake, {"timestamp": moment(lake, 3)}), cause="r")
-    steps, labelled = seen()
-    assert steps[0] is None
-    assert labelled == [True, False, True]
 
 
 def test_a_table_that_is_not_there_or_has_no_such_row_is_not_touched(lake: Lake) -> None:
