@@ -102,12 +102,6 @@ def test_a_cell_of_another_kind_is_read_as_the_line_alone_is(decision: Decision)
         assert found.unreadable == 0
 
 
-def test_the_latest_decision_of_an_id_counts_wherever_it_lies() -> None:
-    for bodies in ([[LINE], [to_line(LATER)]], [[to_line(LATER)], [LINE]]):
-        for found in (read(*bodies), read(bodies[0], absorbed_bodies=[bodies[1]])):
-            assert found.table.column("latency_ms").to_pylist() == [3.0]
-
-
 def test_of_two_decisions_of_one_time_the_greater_counts() -> None:
     twins = [to_line(replace(DECISION, output={"value": value, "probability": 0.5})) for value in (0, 1)]
     for lines in (twins, twins[::-1]):

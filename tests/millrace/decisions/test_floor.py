@@ -28,21 +28,24 @@ def days(*figures: tuple[float, float], labels: int = 48) -> list[FloorDay]:
     ]
 
 
-def test_too_few_labels_change_nothing() -> None:
-    for below in (False, True):
-        assert judge(days((48, 0)), below=below, floor=FLOOR, is_share=True).below is below
-        assert judge(days((0, 48)), below=below, floor=FLOOR, is_share=True).below is below
-
-
 @pytest.mark.parametrize(
-    ("own", "rule", "from_above", "from_below"),
-    [(30, 20, True, True), (21, 20, False, True), (20, 20, False, True), (19, 20, False, True), (17, 20, False, False)],
+    ("own", "rule", "labels", "from_above", "from_below"),
+    [
+        (48, 0, 48, False, True),
+        (0, 48, 48, False, True),
+        (30, 20, 96, True, True),
+        (21, 20, 96, False, True),
+        (19, 20, 96, False, True),
+        (17, 20, 96, False, False),
+    ],
 )
-def test_to_and_fro_need_the_margin(own: int, rule: int, from_above: bool, from_below: bool) -> None:
+def test_to_and_fro_need_labels_and_the_margin(
+    own: int, rule: int, labels: int, from_above: bool, from_below: bool
+) -> None:
     """The margin of 96 labels is 1.92 wrong answers."""
-    came = days((own / 2, rule / 2), (own / 2, rule / 2))
-    assert judge(came, below=False, floor=FLOOR, is_share=True).below is from_above
-    assert judge(came, below=True, floor=FLOOR, is_share=True).below is from_below
+    came = days(*[(own / 2, rule / 2)] * 2, labels=labels // 2)
+    found = [judge(came, below=below, floor=FLOOR, is_share=True).below for below in (False, True)]
+    assert found == [from_above, from_below]
 
 
 def test_the_version_comes_back_only_if_it_is_better_on_many_labels_too() -> None:
@@ -62,12 +65,9 @@ def test_the_margin_of_amounts_is_a_share_of_the_rules_figure() -> None:
         assert judge(days((own, 100), labels=96), below=False, floor=FLOOR, is_share=False).below is below
 
 
-def test_only_the_newest_days_count_and_are_kept() -> None:
+def test_the_newest_days_count_and_are_kept_and_one_that_comes_again_counts_once() -> None:
     found = judge(days((48, 0), (48, 0), (0, 20), (0, 20)), below=True, floor=FLOOR, is_share=True)
     assert (found.below, [one.day for one in found.days]) == (False, ["1997-01-03", "1997-01-04"])
-
-
-def test_a_day_that_comes_again_counts_once() -> None:
     first, second = days((1, 2), (3, 4))
     assert together([first, second], [second]) == [first, second]
 

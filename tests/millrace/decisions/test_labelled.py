@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,13 +14,12 @@ import pyarrow as pa
 import pytest
 
 from millrace.contract.kinds import Kind, arrow_type
-from millrace.datasets.label_evidence import MOST_CLASSES, QUARTERS, answers_of, sure_parts
+from millrace.datasets.label_evidence import answers_of
 from millrace.decisions import labelled
 from millrace.decisions.columns import ColumnShape, of_decisions
 from millrace.decisions.labelled import SHAPE, LabelledDecisions
 from millrace.decisions.outcome_columns import join, join_decisions
 from millrace.decisions.record import Decision, Withheld, canonical, to_line
-from millrace.monitoring.label_batch import SURE, SureAnswers
 from millrace.tasks.binary import Binary
 from tests import builders
 from tests.fuzz import examples
@@ -177,27 +175,4 @@ def test_the_answers_to_labels_are_those_of_decisions_at_hand(tmp_path: Path, mo
         confidences = [None if np.isnan(one) else one for one in answers.confidence.tolist()]
         ours = zip(answers.answer, answers.error.tolist(), confidences, strict=True)
         assert sorted(map(str, ours)) == sorted(map(str, said))
-        sure = [(one.decision.output["confidence"] or 0) >= SURE for one in told]
-        cells = [json.loads(one.decision.input)["a"] for one in told]
-        parts = {f"a {part}": [s and c for s, c in zip(sure, chosen, strict=True)] for part, chosen in parts_of(cells)}
-        expected = {
-            part: SureAnswers(
-                rows=sum(chosen), wrong=sum(c and one.error >= 1 / 2 for c, one in zip(chosen, told, strict=True))
-            )
-            for part, chosen in parts.items()
-        }
-        assert sure_parts(answers) == expected
     assert answered > 20
-
-
-def parts_of(cells: list[Any]) -> list[tuple[str, list[bool]]]:
-    """The parts of a column by its definition, and which rows are in each."""
-    if all(type(cell) in (int, float) for cell in cells):
-        bounds = sorted({float(bound) for bound in np.quantile(np.array(cells, float), QUARTERS)})
-        lows, highs = [-np.inf, *bounds], [*bounds, np.inf]
-        words = [*(f"up to {bound:.4g}" for bound in bounds), f"above {bounds[-1]:.4g}"]
-        return [
-            (word, [low < cell <= high for cell in cells]) for word, low, high in zip(words, lows, highs, strict=True)
-        ]
-    texts = {str(cell) for cell in cells}
-    return [(text, [str(cell) == text for cell in cells]) for text in texts] if len(texts) <= MOST_CLASSES else []

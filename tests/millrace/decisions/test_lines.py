@@ -29,20 +29,14 @@ class Queue:
         return {"Failed": [{"Id": entry["Id"], "Code": "InternalError"} for entry in refused]}
 
 
-def test_batches_keep_both_limits() -> None:
+def test_batches_keep_both_limits_and_what_is_refused_is_sent_again_and_not_for_ever() -> None:
     bodies = ["x" * MESSAGE_BYTES] * 9 + ["y"] * 25
     packed = list(batches(bodies))
     assert [body for batch in packed for body in batch] == bodies
     assert all(len(batch) <= 10 and sum(map(len, batch)) <= BATCH_BYTES for batch in packed)
-
-
-def test_a_refused_message_is_sent_again() -> None:
     queue = Queue(failures=2)
     send_lines(queue, "url", ["a" * MESSAGE_BYTES, "b"])
     assert sorted(queue.kept) == ["a" * MESSAGE_BYTES, "b"]
-
-
-def test_a_message_that_stays_refused_is_an_error() -> None:
     with pytest.raises(QueueError, match="refused 3 times: InternalError"):
         send_lines(Queue(failures=3), "url", ["a"])
 

@@ -45,16 +45,6 @@ def test_the_promise_is_kept_while_the_stream_changes(seed: int) -> None:
     assert abs(still_wrong[late].mean() - PROMISED) < 0.008
 
 
-def test_a_fixed_threshold_would_break_it() -> None:
-    """What the rule is for: the threshold of good times, kept in bad ones."""
-    generator = np.random.default_rng(0)
-    odds = np.abs(generator.normal(0, 2.5, 20_000))
-    wrong = generator.random(len(odds)) < 1 / (1 + np.exp(odds - 0.8))
-    assert wrong[1 / (1 + np.exp(-odds)) >= 0.93].mean() > 0.06
-    acted, seen = lived(np.full(20_000, 0.8), seed=0, start=0.93)
-    assert seen[acted].mean() < 0.057
-
-
 @given(
     st.none() | st.floats(LEAST, MOST),
     st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from([0.0, 1.0])), max_size=60),

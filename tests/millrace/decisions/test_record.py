@@ -72,19 +72,8 @@ def test_a_number_that_json_cannot_hold_is_no_line(number: float) -> None:
     for field in ({"latency_ms": number}, {"output": {"value": number}}, {"key": {"a": number}}):
         with pytest.raises(ValueError, match="JSON compliant"):
             to_line(replace(DECISION, **field))
-
-
-def test_what_the_model_said_comes_back() -> None:
-    withheld = Withheld(model_version="3", output=DECISION.output)
-    answered = {"model_version": None, "fallback": True, "action": "fallback", "reason": "below_floor"}
-    decision = replace(DECISION, **answered, answered_by="rule", withheld=withheld)
-    said = decision.as_said
-    assert (said.model_version, said.output, said.fallback, said.withheld) == ("3", DECISION.output, False, None)
-    assert DECISION.as_said == DECISION
-
-
-def test_without_a_policy_a_line_says_nothing_of_an_action() -> None:
-    assert not {"action", "reason", "source"} & set(json.loads(to_line(DECISION))["millrace"])
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical({"nswprice": number})
 
 
 def test_has_the_shape_of_data_capture() -> None:
@@ -138,11 +127,6 @@ def test_a_wrong_line_says_which_field(path: str, value: object, field: str) -> 
 def test_what_is_no_object_is_no_decision(line: str) -> None:
     with pytest.raises(DecisionError):
         from_line(line)
-
-
-def test_no_number_that_is_not_finite() -> None:
-    with pytest.raises(ValueError, match="JSON compliant"):
-        canonical({"nswprice": float("nan")})
 
 
 def filed(*lines: str) -> dict[date, list[str]]:

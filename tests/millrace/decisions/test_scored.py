@@ -19,12 +19,7 @@ from millrace.decisions.columns import of_decisions, read_folder, read_parts
 from millrace.decisions.labelled import SHAPE
 from millrace.decisions.record import canonical, prefix
 from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
-from millrace.decisions.store import (
-    find_decision,
-    read_days,
-    rows_of,
-    stored_objects,
-)
+from millrace.decisions.store import find_decision, read_days, rows_of, stored_objects
 from tests import builders
 
 BUCKET, WORKLOAD, DROP = "lake", "shop", "9f86d0-81"
@@ -122,16 +117,12 @@ def test_a_row_is_found_by_its_id_with_its_long_cells(delivered: Any) -> None:
         assert find_decision(delivered, BUCKET, WORKLOAD, wanted, among) is None
 
 
-def test_before_its_references_a_file_has_no_decision(client: Any) -> None:
+def test_a_file_without_references_has_no_decision_and_one_that_is_gone_is_counted(client: Any) -> None:
     client.put_object(Bucket=BUCKET, Key=delivered_key(WORKLOAD, DROP), Body=parquet(table()))
     assert read_days(client, BUCKET, WORKLOAD, [TODAY]).decisions == ()
     assert find_decision(client, BUCKET, WORKLOAD, f"{DROP}-2", [TODAY]) is None
-
-
-def test_a_file_that_is_gone_is_counted(delivered: Any) -> None:
-    delivered.delete_object(Bucket=BUCKET, Key=delivered_key(WORKLOAD, DROP))
-    found = read_days(delivered, BUCKET, WORKLOAD, [TODAY, TOMORROW])
-    assert (found.decisions, found.unreadable) == ((), 2)
+    client.put_object(Bucket=BUCKET, Key=reference_key(WORKLOAD, TODAY, "gone"), Body=KNOWN.model_dump_json().encode())
+    assert read_days(client, BUCKET, WORKLOAD, [TODAY, TOMORROW]).unreadable == 1
 
 
 def test_of_a_long_file_about_so_many_rows_are_read_and_no_hour_is_left_out(client: Any) -> None:
@@ -145,15 +136,8 @@ def test_of_a_long_file_about_so_many_rows_are_read_and_no_hour_is_left_out(clie
     found = read_days(client, BUCKET, WORKLOAD, days, most_scored=200).decisions
     assert 150 <= len(found) <= 250
     assert {one.event_time.hour for one in found} == {*range(24)}
-    parts = read_parts(
-        client,
-        BUCKET,
-        WORKLOAD,
-        days,
-        shape=SHAPE,
-        most_scored=200,
-        wanted=lambda rows: pc.less(rows["row_number"], 20),
-    )
+    chosen: Any = {"most_scored": 200, "wanted": lambda rows: pc.less(rows["row_number"], 20)}
+    parts = read_parts(client, BUCKET, WORKLOAD, days, shape=SHAPE, **chosen)
     ids = [name for part in parts for name in part.column("id").to_pylist()]
     assert ids == [f"{DROP}-{number}" for number in range(14, 20)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,24 +59,20 @@ def go_live(table: StateTable, live: Version) -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    ("found", "threshold"),
     [
-        {},
-        {"promised_error": "0.05"},
-        {"promised_error": "0.1", "automate_from": "0.7"},
+        ({}, None),
+        ({"promised_error": "0.05"}, None),
+        ({"promised_error": "0.1", "automate_from": "0.7"}, None),
+        ({"promised_error": "0.01", "automate_from": "0.9"}, 0.9),
     ],
-    ids=["from before", "none found", "weaker promise"],
+    ids=["from before", "none found", "weaker promise", "stricter promise"],
 )
-def test_a_version_without_a_threshold_for_the_promise_automates_nothing(
-    found: dict[str, str], table: StateTable
+def test_a_version_automates_by_a_threshold_for_the_promise(
+    found: dict[str, str], threshold: float | None, table: StateTable
 ) -> None:
     go_live(table, version(1, **found))
-    assert Standing(PROMISE, table).acting("1").threshold is None
-
-
-def test_the_threshold_of_a_stricter_promise_counts(table: StateTable) -> None:
-    go_live(table, version(1, promised_error="0.01", automate_from="0.9"))
-    assert Standing(PROMISE, table).acting("1").threshold == 0.9
+    assert Standing(PROMISE, table).acting("1").threshold == threshold
 
 
 def test_a_version_acts_by_the_costs_that_it_was_evaluated_with(table: StateTable) -> None:
@@ -94,39 +90,26 @@ def test_a_version_acts_by_the_costs_that_it_was_evaluated_with(table: StateTabl
     assert thresholds(false_negative=41) == [None] * 4
 
 
-def test_the_switch_is_seen_within_ten_seconds(table: StateTable) -> None:
+def stopped(table: StateTable) -> tuple[Clock, Callable[[], list[str | None]]]:
+    """A clock, and what who decides and who only acts on decisions see then."""
     clock = Clock()
-    standing = Standing(PROMISE, table, clock=clock)
-    assert standing.acting("1").stopped is None
+    standing, switch = Standing(PROMISE, table, clock=clock), Switch(table, clock=clock)
+    return clock, lambda: [standing.acting("1").stopped, switch.stopped()]
+
+
+def test_the_switch_is_seen_within_ten_seconds_and_nothing_is_automated_unread(client: Any, table: StateTable) -> None:
+    clock, seen = stopped(table)
+    assert seen() == [None, None]
     Automation(is_paused=True, reason="complaints", by="ann", since=AT).put(table)
-    clock.seconds = CACHED_S - 0.1
-    assert standing.acting("1").stopped is None
-    clock.seconds = CACHED_S
-    assert standing.acting("1").stopped == "paused"
-    Automation(by="ann", since=AT).put(table)
-    clock.seconds = 2 * CACHED_S
-    assert standing.acting("1").stopped is None
-
-
-def test_nothing_is_automated_while_the_state_cannot_be_read(client: Any, table: StateTable) -> None:
-    clock = Clock()
-    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
-    standing = Standing(PROMISE, table, clock=clock)
-    assert standing.acting("1").stopped is None
+    for seconds, expected in ((CACHED_S - 0.1, None), (CACHED_S, "paused")):
+        clock.seconds = seconds
+        assert seen() == [expected] * 2
     client.delete_table(TableName=PLATFORM.state_table)
-    clock.seconds = CACHED_S
-    assert standing.acting("1").stopped == "state_unknown"
-    create_table(client, PLATFORM.state_table)
     clock.seconds = 2 * CACHED_S
-    assert standing.acting("1").stopped is None
-
-
-def test_labels_move_the_threshold_of_the_version_that_they_are_about(table: StateTable) -> None:
-    go_live(table, version(1, promised_error="0.05", automate_from="0.75"))
-    go_live(table, version(2, promised_error="0.05", automate_from="0.8125"))
-    KeptPromise(version="2", threshold=0.9, as_of=AT).put(table)
-    standing = Standing(PROMISE, table)
-    assert [standing.acting(one).threshold for one in ("1", "2")] == [0.75, 0.9]
+    assert seen() == ["state_unknown"] * 2
+    create_table(client, PLATFORM.state_table)
+    clock.seconds = 3 * CACHED_S
+    assert seen() == [None, None]
 
 
 def test_a_rollback_brings_no_withdrawn_promise_back(table: StateTable) -> None:
@@ -145,19 +128,6 @@ def test_the_secret_of_the_held_out_share_is_drawn_once(table: StateTable) -> No
     assert len(first) >= 64
     other = StateTable(boto3.client("dynamodb", region_name="eu-west-1"), replace(NAMES, workload="income"))
     assert Standing(Policy(held_out=0.1), other).acting("1").secret != first
-
-
-def test_who_makes_no_decision_sees_the_switch_within_ten_seconds(client: Any, table: StateTable) -> None:
-    clock = Clock()
-    switch = Switch(table, clock=clock)
-    seen = [switch.stopped()]
-    Automation(is_paused=True, reason="", by="ann", since=AT).put(table)
-    for seconds in (CACHED_S - 0.1, CACHED_S):
-        clock.seconds = seconds
-        seen.append(switch.stopped())
-    client.delete_table(TableName=PLATFORM.state_table)
-    clock.seconds = 2 * CACHED_S
-    assert [*seen, switch.stopped()] == [None, None, "paused", "state_unknown"]
 
 
 def test_a_version_below_its_floor_is_seen_within_ten_seconds_and_stays_so_unread(
@@ -181,9 +151,4 @@ def test_a_version_below_its_floor_is_seen_within_ten_seconds_and_stays_so_unrea
     go_live(table, version(2))
     FloorState(version="1", below=True, since=AT, as_of=AT, days=days).put(table)
     assert (below(), standing.rule_answer()) == ([True, False], None), "the newer version has beaten the rule"
-
-
-def test_without_a_policy_nothing_is_acted_on(table: StateTable) -> None:
-    go_live(table, version(1, rule_answer='{"value":1}'))
-    standing = Standing(None, table)
-    assert (standing.acting("1"), standing.rule_answer()) == (None, {"value": 1})
+    assert (Standing(None, table).acting("1"), Standing(None, table).rule_answer()) == (None, None)

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from threading import Barrier
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from localcloud.kernel.patching import undone
@@ -124,43 +122,11 @@ def test_writers_at_once_do_not_fork_the_chain(s3: Any, same: bool) -> None:
         assert [key for key in keys if key in own] == own, "the order of a batch stays"
 
 
-def test_without_the_lock_of_the_local_cloud_two_writers_get_one_number(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control: moto's own PutObject looks first and writes then."""
-    response: Any = import_module("moto.s3.responses").S3Response
-    model: Any = import_module("moto.s3.models").S3Backend
-    begun, look = Barrier(2, timeout=5), model.get_object
-
-    def late(self: Any, *given: Any, **named: Any) -> Any:
-        found = look(self, *given, **named)
-        begun.wait()
-        return found
-
-    def put(_: int) -> bool:
-        try:
-            s3.put_object(Bucket=BUCKET, Key="k", Body=b"", ChecksumAlgorithm="SHA256", IfNoneMatch="*")
-        except ClientError:
-            return False
-        return True
-
-    monkeypatch.setattr(response, "put_object", response.put_object.__wrapped__)
-    monkeypatch.setattr(model, "get_object", late)
-    with ThreadPoolExecutor(2) as writers:
-        assert list(writers.map(put, range(2))) == [True, True]
-
-
-def reads_of(s3: Any) -> list[str]:
-    """The keys of the objects that are read from now on."""
-    reads: list[str] = []
-    s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: reads.append(params["Key"]))
-    return reads
-
-
 def test_what_is_older_than_the_change_is_not_read(s3: Any) -> None:
     for n in range(5):
         chain(s3).extend([change(n)])
-    reads = reads_of(s3)
+    reads: list[str] = []
+    s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: reads.append(params["Key"]))
     late = datetime.now(UTC) + audit_chain.SKEW + timedelta(seconds=5)
     assert chain(s3).extend([replace(change(9), at=late)]) == 1
     assert reads == [link_key("electricity", 5)]

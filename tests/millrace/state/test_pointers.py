@@ -8,9 +8,7 @@ from dataclasses import replace
 import pytest
 
 from millrace.errors import ConflictError
-from millrace.state.pointers import KEY, Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
-from tests.millrace.state.conftest import NAMES
+from millrace.state.pointers import Pointers, ReleasePointers, Version
 
 
 def version(number: int) -> Version:
@@ -28,16 +26,6 @@ def test_pointers_come_back_as_written(table):
     written = pointers.move(Pointers(champion=version(2), previous=version(1), highest=3))
     assert written.revision == 1
     assert pointers.read() == written
-
-
-def test_an_item_without_the_highest_version_has_that_of_its_pointers(client, table):
-    pointers = ReleasePointers(table)
-    pointers.move(Pointers(champion=version(1), previous=version(2)))
-    key = {"pk": {"S": NAMES.workload}, "sk": {"S": KEY}}
-    client.update_item(TableName=NAMES.platform.state_table, Key=key, UpdateExpression="REMOVE highest")
-    assert pointers.read().highest == 0
-    assert pointers.read().newest == 2
-    assert pointers.read().with_live(version(1)).highest == 2
 
 
 def test_a_write_on_an_old_revision_loses(table):
@@ -62,10 +50,3 @@ def test_of_two_promotions_at_once_one_wins(table):
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(promote, range(2, 10))) == 1
     assert pointers.read().revision == 2
-
-
-def test_workloads_do_not_share_items(client, table):
-    pointers = ReleasePointers(table)
-    other = ReleasePointers(StateTable(client, replace(NAMES, workload="income")))
-    pointers.move(Pointers(champion=version(1)))
-    assert other.champion() is None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -31,10 +32,14 @@ ITEM_0 = ReviewItem(
 )
 
 
-def test_the_oldest_waits_in_whatever_place(queue: ReviewQueue) -> None:
+def test_items_come_by_priority_then_by_time_and_the_oldest_waits_in_whatever_place(queue: ReviewQueue) -> None:
     assert queue.oldest(now=AT) is None
-    for number, priority in ((3, 1), (1, 3), (2, 2)):
+    for number, priority in ((3, 2), (1, 3), (2, 2), (4, 1)):
         queue.open(numbered(number, priority=priority))
+    taken = [held(queue.next(by="ann", now=AT)) for _ in range(4)]
+    assert [one.item.id for one in taken] == ["r-4", "r-2", "r-3", "r-1"]
+    assert queue.next(by="ben", now=AT) is None
+    assert all(map(queue.release, taken))
     assert queue.oldest(now=AT) == AT + timedelta(minutes=1)
     first = held(queue.take("r-1", by="ann", now=AT))
     queue.escalate(first, note="", now=AT)
@@ -74,15 +79,12 @@ def test_an_item_that_waits_gets_another_answer_unless_somebody_has_it(queue: Re
     assert queue.exchange(shown, now=AT)
     again = held(queue.next(by="ann", now=AT))
     assert again.item == replace(shown, priority=ITEM_0.priority)
+    queue.release(again)
+    assert queue.exchange(replace(ITEM_0, reason="assisted_blind", output=None), now=AT)
+    again = held(queue.next(by="ann", now=AT))
+    assert (again.item.is_blind, again.item.output) == (True, None)
     queue.answer(again, answer("ann"), label="{}")
     assert not queue.exchange(ITEM_0, now=AT + timedelta(hours=1))
-
-
-def test_an_item_becomes_blind(queue: ReviewQueue) -> None:
-    queue.open(ITEM_0)
-    assert queue.exchange(replace(ITEM_0, reason="assisted_blind", output=None), now=AT)
-    found = held(queue.next(by="ann", now=AT)).item
-    assert (found.is_blind, found.output) == (True, None)
 
 
 def test_an_item_that_is_withdrawn_waits_no_more_unless_it_has_waited_before(queue: ReviewQueue) -> None:
@@ -139,14 +141,6 @@ def test_an_item_is_opened_once_and_comes_back_as_it_was(queue: ReviewQueue) -> 
     assert not queue.open(replace(ITEM_0, opened_at=AT + LEASE, reason="paused"))
     assert queue.find(["r-0", "r-0", "other"]) == {"r-0": ITEM_0}
     assert (queue.count(most=10, now=AT), queue.waiting(most=5, now=AT)) == (1, [ITEM_0])
-
-
-def test_items_come_by_priority_then_by_time(queue: ReviewQueue) -> None:
-    for number, priority in ((3, 2), (1, 3), (2, 2), (4, 1)):
-        queue.open(numbered(number, priority=priority))
-    order = [held(queue.next(by="ann", now=AT)).item.id for _ in range(4)]
-    assert order == ["r-4", "r-2", "r-3", "r-1"]
-    assert queue.next(by="ben", now=AT) is None
 
 
 def test_a_lease_ends_and_then_its_holder_answers_no_more(queue: ReviewQueue) -> None:
@@ -252,8 +246,9 @@ class DiedError(Exception):
     """The process has ended at this call."""
 
 
-def dies_at(client: Any, call: str, number: int) -> Callable[[], None]:
-    """Let the client raise DiedError in place of its `number`th call of this kind. Returns what lets it live again."""
+@contextmanager
+def dying(client: Any, call: str, number: int) -> Iterator[None]:
+    """Let the client raise DiedError in place of its `number`th call of this kind within the block."""
     calls = iter(range(1, 99))
 
     def die(**_: Any) -> None:
@@ -261,14 +256,14 @@ def dies_at(client: Any, call: str, number: int) -> Callable[[], None]:
             raise DiedError
 
     client.meta.events.register(f"before-call.dynamodb.{call}", die, unique_id="die")
-    return lambda: client.meta.events.unregister(f"before-call.dynamodb.{call}", unique_id="die")
+    with pytest.raises(DiedError):
+        yield
+    client.meta.events.unregister(f"before-call.dynamodb.{call}", unique_id="die")
 
 
 def test_an_opening_that_dies_is_made_up_for(queue: ReviewQueue, client: Any) -> None:
-    lives = dies_at(client, "PutItem", 2)
-    with pytest.raises(DiedError):
+    with dying(client, "PutItem", 2):
         queue.open(ITEM_0)
-    lives()
     assert queue.next(by="ann", now=AT) is None
     assert not queue.open(ITEM_0)
     assert held(queue.next(by="ann", now=AT)).item == ITEM_0
@@ -278,10 +273,8 @@ def test_an_opening_that_dies_is_made_up_for(queue: ReviewQueue, client: Any) ->
 def test_an_answer_that_dies_is_given_once_in_the_end(queue: ReviewQueue, client: Any, call: str, number: int) -> None:
     queue.open(ITEM_0)
     mine = held(queue.next(by="ann", now=AT))
-    lives = dies_at(client, call, number)
-    with pytest.raises(DiedError):
+    with dying(client, call, number):
         queue.answer(mine, answer(), label="{}")
-    lives()
     later = AT + LEASE + timedelta(minutes=1)
     if found := queue.next(by="ben", now=later):
         assert call != "DeleteItem"
@@ -296,24 +289,19 @@ def test_an_answer_that_dies_is_given_once_in_the_end(queue: ReviewQueue, client
 def test_the_mark_of_an_answer_that_was_never_written_goes(queue: ReviewQueue, client: Any) -> None:
     queue.open(ITEM_0)
     mine = held(queue.next(by="ann", now=AT))
-    lives = dies_at(client, "UpdateItem", 2)
-    with pytest.raises(DiedError):
+    with dying(client, "UpdateItem", 2):
         queue.answer(mine, answer(), label="{}")
-    lives()
-    queue.end_expired(now=AT + STALE, most=9)
-    assert f"{DONE}r-0" in sorts(client)
-    queue.end_expired(now=AT + STALE + timedelta(seconds=1), most=9)
-    assert f"{DONE}r-0" not in sorts(client)
+    for seconds, is_there in ((0, True), (1, False)):
+        queue.end_expired(now=AT + STALE + timedelta(seconds=seconds), most=9)
+        assert (f"{DONE}r-0" in sorts(client)) is is_there
 
 
 @pytest.mark.parametrize(("call", "number"), [("PutItem", 1), ("DeleteItem", 1)])
 def test_an_escalation_that_dies_loses_nothing(queue: ReviewQueue, client: Any, call: str, number: int) -> None:
     queue.open(ITEM_0)
     mine = held(queue.next(by="ann", now=AT))
-    lives = dies_at(client, call, number)
-    with pytest.raises(DiedError):
+    with dying(client, call, number):
         queue.escalate(mine, note="odd", now=AT)
-    lives()
     later = AT + LEASE + timedelta(minutes=1)
     found = queue.next(by="ben", now=later) or queue.next(by="ben", now=later)
     assert held(found).item.note == "odd"
@@ -324,10 +312,8 @@ def test_an_escalation_that_dies_loses_nothing(queue: ReviewQueue, client: Any, 
 def test_an_undo_that_dies_leaves_the_answer(queue: ReviewQueue, client: Any) -> None:
     queue.open(ITEM_0)
     queue.answer(held(queue.next(by="ann", now=AT)), answer(), label="{}")
-    lives = dies_at(client, "UpdateItem", 1)
-    with pytest.raises(DiedError):
+    with dying(client, "UpdateItem", 1):
         queue.undo("r-0", by="ann", now=AT)
-    lives()
     assert queue.next(by="ben", now=AT + LEASE + LEASE) is None
     assert [item.answer for item, _ in queue.answered()] == [answer()]
 

@@ -1,0 +1,169 @@
+"""Leases, slots, turns and the start of a stopped endpoint: each has its holder, and no more than there may be."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+import pytest
+
+from millrace.state.asleep import Asleep
+from millrace.state.leases import Leases
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
+from millrace.state.turns import TURN_S, Turns
+from millrace.timestamps import parse_utc
+
+NOW = parse_utc("1997-06-01T06:00:00Z")
+A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu-west-1:123456789012:execution:m:b"
+
+
+def test_a_lease_has_one_holder_until_it_expires(table):
+    leases = Leases(table)
+    later = NOW + timedelta(hours=1)
+    assert leases.take("retrain", holder=A, as_of=NOW, expires_at=later)
+    assert leases.take("retrain", holder=A, as_of=NOW, expires_at=later)
+    assert not leases.take("retrain", holder=B, as_of=NOW + timedelta(minutes=59), expires_at=later)
+    assert leases.find("retrain").holder == A
+    assert leases.take("retrain", holder=B, as_of=later, expires_at=later + timedelta(hours=1))
+
+
+def test_free_releases_only_what_the_holder_has(table):
+    leases, until = Leases(table), NOW + timedelta(hours=1)
+    for name, holder in (("retrain", A), ("train", A), ("release", B)):
+        assert leases.take(name, holder=holder, as_of=NOW, expires_at=until)
+    assert leases.free(A) == ["lease#retrain", "lease#train"]
+    assert leases.find("retrain") is None
+    assert leases.free(A) == []
+    assert leases.find("release").holder == B
+
+
+def test_a_lease_that_has_passed_on_is_not_freed(table):
+    """Between the reading and the deletion another execution took the lease that had expired."""
+    leases, until = Leases(table), NOW + timedelta(hours=1)
+    leases.take("train", holder=A, as_of=NOW, expires_at=until)
+
+    class Slow:
+        def items(self, prefix):
+            found = table.items(prefix)
+            assert leases.take("train", holder=B, as_of=until, expires_at=until + timedelta(hours=1))
+            return found
+
+        delete = table.delete
+
+    assert Leases(Slow()).free(A) == []
+    assert leases.find("train").holder == B
+
+
+def test_slots_are_bounded_and_asking_twice_takes_one(table):
+    slots = Slots(table)
+    assert slots.take("ingest", holder=A, limit=2)
+    assert slots.take("ingest", holder=A, limit=2)
+    assert slots.take("ingest", holder=B, limit=2)
+    assert not slots.take("ingest", holder="c", limit=2)
+    assert slots.take("ingest", holder=B, limit=2)
+
+
+def test_free_releases_only_the_holders_slot(table):
+    slots = Slots(table)
+    assert slots.free(A) == []
+    slots.take("ingest", holder=A, limit=2)
+    slots.take("ingest", holder=B, limit=2)
+    assert slots.free(A) == ["slots#ingest"]
+    assert slots.free(A) == []
+    assert not slots.take("ingest", holder=A, limit=1)
+    assert slots.free(B) == ["slots#ingest"]
+    assert slots.take("ingest", holder=A, limit=1)
+
+
+def test_a_slot_is_freed_wherever_it_is_taken(table):
+    slots = Slots(table)
+    slots.take("ingest-labels", holder=A, limit=2)
+    slots.take("ingest-training", holder=B, limit=2)
+    assert slots.free(B, likely="ingest-training") == ["slots#ingest-training"]
+    assert slots.free(A, likely="ingest-training") == ["slots#ingest-labels"]
+    assert slots.free(A, likely="ingest-labels") == []
+
+
+def test_a_table_has_one_turn_until_it_ends(table: StateTable) -> None:
+    turns = Turns(table)
+    assert turns.take("rows", holder="a", now_s=0.0)
+    assert turns.take("rows", holder="a", now_s=1.0)
+    assert not turns.take("rows", holder="b", now_s=1.0 + TURN_S - 0.1)
+    assert turns.take("labels", holder="b", now_s=1.0)
+    assert turns.take("rows", holder="b", now_s=1.0 + TURN_S)
+
+
+def test_only_the_holder_ends_a_turn(table: StateTable) -> None:
+    turns = Turns(table)
+    turns.take("rows", holder="a", now_s=0.0)
+    turns.take("rows", holder="b", now_s=TURN_S)
+    turns.end("rows", holder="a")
+    assert not turns.take("rows", holder="c", now_s=TURN_S)
+    turns.end("rows", holder="b")
+    assert turns.take("rows", holder="c", now_s=TURN_S)
+
+
+def test_a_block_has_its_turn_alone_and_passes_it_on(table: StateTable) -> None:
+    turns, came = Turns(table), list[str]()
+    waits = Event()
+
+    def second() -> None:
+        waits.set()
+        with turns.turn("rows", holder="b"):
+            came.append("b")
+
+    thread = Thread(target=second)
+    with turns.turn("rows", holder="a"):
+        thread.start()
+        waits.wait()
+        came.append("a")
+    thread.join()
+    assert came == ["a", "b"]
+
+
+def test_a_block_that_fails_passes_its_turn_on(table: StateTable) -> None:
+    turns = Turns(table)
+    with pytest.raises(ValueError, match="lost"), turns.turn("rows", holder="a"):
+        raise ValueError("lost")
+    assert turns.take("rows", holder="b", now_s=0.0)
+
+
+def test_who_has_waited_for_too_long_goes_on_and_ends_no_turn(table: StateTable) -> None:
+    turns = Turns(table)
+    with turns.turn("rows", holder="a"):
+        with turns.turn("rows", holder="b", patience_s=0.0):
+            pass
+        assert table.get("turn#rows")["holder"] == {"S": "a"}
+
+
+AT = datetime(1997, 6, 2, 6, 12, 8, tzinfo=UTC)
+SLEEP = Asleep(version="3", config="config-3", instance="ml.m5.large", instances=2, since=AT - timedelta(hours=9))
+
+
+def test_one_of_many_has_to_start_it(table: StateTable) -> None:
+    assert not Asleep.ask(table, AT), "one that is not asleep"
+    SLEEP.put(table)
+    with ThreadPoolExecutor(16) as pool:
+        assert sorted(pool.map(lambda _: Asleep.ask(table, AT), range(64))) == [False] * 63 + [True]
+    assert Asleep.find(table) == replace(SLEEP, asked=AT)
+
+
+def test_who_could_not_start_it_takes_back_only_his_own_word(table: StateTable) -> None:
+    SLEEP.put(table)
+    assert Asleep.ask(table, AT)
+    Asleep.take_back(table, AT - timedelta(seconds=1))
+    assert not Asleep.ask(table, AT)
+    Asleep.take_back(table, AT)
+    assert Asleep.ask(table, AT)
+
+
+def test_a_start_that_is_noted_late_leaves_a_newer_sleep(table: StateTable) -> None:
+    newer = replace(SLEEP, since=AT)
+    newer.put(table)
+    SLEEP.remove(table)
+    assert Asleep.find(table) == newer
+    newer.remove(table)
+    assert Asleep.find(table) is None
