@@ -36,12 +36,6 @@ def game(outputs: Any, row: list[float], *, task: Task | None = None) -> Game:
     )
 
 
-def product(tensors: Tensors) -> npt.NDArray[Any]:
-    """x0 x1 + 2 x2: the product is shared by halves."""
-    x = tensors["numbers"].astype(np.float64)
-    return (x[:, 0] * x[:, 1] + 2 * x[:, 2])[:, None]
-
-
 def tangled(tensors: Tensors) -> npt.NDArray[Any]:
     x = tensors["numbers"].astype(np.float64)
     return (np.tanh(x @ np.sin(np.arange(x.shape[1]))) + x[:, 0] * np.maximum(x[:, 3], x[:, 5]))[:, None]
@@ -80,12 +74,6 @@ def test_a_probability_is_taken_apart_in_log_odds() -> None:
 
     found = explain(game(sigmoid, [1.0, 1.0, 1.0], task=Binary()))
     assert found.contributions == pytest.approx([1.0, -2.0, 0.0])
-
-
-def test_a_row_that_is_its_reference_has_no_contributions() -> None:
-    found = explain(game(product, [0.0, 0.0, 0.0]))
-    assert not found.contributions.any()
-    assert found.document(explains="value", method="shapley")["contributions"] == []
 
 
 def test_a_document_lists_the_largest_first_and_sums_the_others() -> None:

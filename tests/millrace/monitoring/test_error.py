@@ -20,14 +20,10 @@ def lowest_of(errors: list[float], windows: int) -> list[float]:
     return [min(each) for each in stretches_of([errors], windows)]
 
 
-def test_the_smallest_of_windows_in_a_row() -> None:
-    assert lowest_of([0.3, 0.1, 0.2, 0.4], 3) == [0.1, 0.1]
-    assert lowest_of([0.3, 0.1], 3) == []
-
-
 def test_too_few_stretches_set_no_bound() -> None:
     assert error_bound([[0.1] * 41], windows=3, rate=0.01) is None
     assert error_bound([[0.1] * 30, [0.2] * 14], windows=3, rate=0.01) is not None
+    assert stretches_of([[0.3, 0.1, 0.2, 0.4], [0.5]], 3) == ((0.3, 0.1, 0.2), (0.1, 0.2, 0.4))
 
 
 def test_the_bound_keeps_its_rate_on_errors_that_remember() -> None:
@@ -88,28 +84,6 @@ def test_errors_that_do_not_vary_set_no_bound_or_themselves() -> None:
     assert always is not None
     assert {each.rows for each in always.by_rows} == {*SIZES}
     assert [each.bound for each in always.by_rows] == pytest.approx([1.0] * len(SIZES))
-
-
-def test_equal_errors_stay_below_their_bound() -> None:
-    """However their sum is rounded, in the monitor by Python and here by numpy."""
-    bound = drawn_bound(np.full(300, 0.1), rows=40, windows=2, rate=0.01)
-    assert bound is not None
-    for rows in range(SIZES[0], 400):
-        limit = bound.of(rows)
-        assert limit is not None
-        assert sum([0.1] * rows) / rows <= limit
-
-
-def test_a_larger_table_needs_no_more_draws() -> None:
-    errors = (np.random.default_rng(1).random(400) < 0.05).astype(float)
-    largest = drawn_bound(errors, rows=SIZES[-1], windows=2, rate=0.01)
-    assert drawn_bound(errors, rows=10**9, windows=2, rate=0.01) == largest
-
-
-def test_a_rise_alarms() -> None:
-    found = error_bound([[0.1 + 0.02 * (week % 5) for week in range(60)]], windows=3, rate=0.01)
-    assert found is not None
-    assert 0.1 < found.bound < 0.35
 
 
 @pytest.mark.parametrize(

@@ -39,15 +39,18 @@ def test_a_model_that_is_sure_of_some_rows_lets_others_be_asked_for() -> None:
     assert chance_N[2:] == pytest.approx(np.full(46, 8 / 46))
 
 
+def asked(random: np.random.Generator, expected_N: Floats, error_N: Floats, many: int) -> tuple[Floats, Floats, Floats]:
+    """The errors of rows that are asked for, what was expected of all, and their chances."""
+    chance_N, chosen_N = choose(expected_N, many, random)
+    return np.where(chosen_N, error_N, np.nan), expected_N, np.where(chosen_N, chance_N, 0.0)
+
+
 def judged(world: str, run: int, many: int = MANY) -> tuple[LiveError | None, float]:
     random = np.random.default_rng(run)
     expected_N, error_N = calibrated(random)
     if world == "wrong where sure":
         error_N = np.where(expected_N < 0.1, random.random(ROWS) < 0.4, error_N).astype(float)
-    chance_N, chosen_N = choose(expected_N, many, random)
-    known_N = np.where(chosen_N, error_N, np.nan)
-    found = live_error(known_N, expected_N, np.where(chosen_N, chance_N, 0.0), EACH, is_share=True)
-    return found, float(error_N.mean())
+    return live_error(*asked(random, expected_N, error_N, many), EACH, is_share=True), float(error_N.mean())
 
 
 @pytest.mark.parametrize("many", [MANY, 2 * MANY])
@@ -60,23 +63,6 @@ def test_intervals_hold_the_error_though_labels_were_chosen(world: str, many: in
     assert abs(estimates.mean()) < 3 * estimates.std() / np.sqrt(len(estimates))
 
 
-def test_chosen_labels_tell_more_than_as_many_that_are_drawn_evenly() -> None:
-    rows, labels, widths = 5000, 300, list[tuple[float, float]]()
-    for run in range(50):
-        random = np.random.default_rng(run)
-        expected_N, error_N = calibrated(random, rows)
-        found = []
-        for said_N in (expected_N, np.zeros(rows)):
-            chance_N, chosen_N = choose(said_N, labels, random)
-            known_N = np.where(chosen_N, error_N, np.nan)
-            one = live_error(known_N, said_N, np.where(chosen_N, chance_N, 0.0), np.arange(rows), is_share=True)
-            assert one is not None
-            found.append(one.high - one.low)
-        widths.append((found[0], found[1]))
-    chosen, even = np.mean(widths, axis=0)
-    assert chosen < 0.9 * even
-
-
 @pytest.mark.parametrize(("expected", "many"), [(0.03, 21), (0.03, 70), (0.01, 70)])
 def test_intervals_hold_an_error_that_is_rare(expected: float, many: int) -> None:
     """Most sets of labels have no error at all: then no more is known than of as many tosses of a coin."""
@@ -85,9 +71,7 @@ def test_intervals_hold_an_error_that_is_rare(expected: float, many: int) -> Non
         random = np.random.default_rng(run)
         expected_N = random.beta(1, 1 / expected - 1, ROWS)
         error_N = (random.random(ROWS) < expected_N).astype(float)
-        chance_N, chosen_N = choose(expected_N, many, random)
-        known_N, chance_N = np.where(chosen_N, error_N, np.nan), np.where(chosen_N, chance_N, 0.0)
-        found = live_error(known_N, expected_N, chance_N, EACH, is_share=True)
+        found = live_error(*asked(random, expected_N, error_N, many), EACH, is_share=True)
         held.append(found is not None and found.low <= error_N.mean() <= found.high)
     assert np.mean(held) >= 0.93
 
@@ -127,9 +111,8 @@ def test_without_the_chances_the_same_labels_mislead() -> None:
     """Rows were chosen where the model is unsure: taken for a plain sample they show twice the error."""
     random = np.random.default_rng(1)
     expected_N, error_N = calibrated(random)
-    _, chosen_N = choose(expected_N, MANY, random)
-    assert error_N[chosen_N].mean() > 1.5 * error_N.mean()
-    known_N = np.where(chosen_N, error_N, np.nan)
+    known_N, *_ = asked(random, expected_N, error_N, MANY)
+    assert np.nanmean(known_N) > 1.5 * error_N.mean()
     plain = live_error(known_N, np.zeros(ROWS), None, EACH, is_share=True)
     assert plain is not None
     assert plain.low > error_N.mean()
@@ -175,9 +158,7 @@ def test_labels_contradict_a_model_whose_world_has_changed(drift: bool, least: f
         expected_N, error_N = calibrated(random)
         if drift:  # a third of the rows has the opposite label
             error_N = np.where(EACH % 3 == 0, 1 - error_N, error_N)
-        chance_N, chosen_N = choose(expected_N, MANY, random)
-        known_N = np.where(chosen_N, error_N, np.nan)
-        seen.append(contradict(known_N, expected_N, np.where(chosen_N, chance_N, 0.0), EACH))
+        seen.append(contradict(*asked(random, expected_N, error_N, MANY), EACH))
     assert least <= np.mean(seen) <= most
 
 

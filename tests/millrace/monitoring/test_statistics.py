@@ -38,7 +38,6 @@ CATEGORICAL = {
     ),
 }
 COLUMNS: dict[ValueKind, dict[str, tuple[np.ndarray, np.ndarray]]] = {"numeric": NUMERIC, "categorical": CATEGORICAL}
-SAMPLING = 1.6 / np.sqrt(3000)
 
 
 def kolmogorov_smirnov(u: np.ndarray, v: np.ndarray) -> float:
@@ -112,20 +111,6 @@ def test_a_sketch_agrees_with_the_raw_rows(name: str, kind: ValueKind, case: str
     assert measured(name, u, v) == pytest.approx(REFERENCES[name, kind](u, v), abs=error, rel=0.02)
 
 
-@pytest.mark.parametrize("name", ["kolmogorov_smirnov", "wasserstein"])
-def test_missing_rows_do_not_change_the_other_statistics(name: str) -> None:
-    u, v = NUMERIC["same"]
-    holes = np.where(np.arange(len(u)) % 10 == 0, np.nan, u)
-    assert measured(name, holes, v) == pytest.approx(REFERENCES[name, "numeric"](u[~np.isnan(holes)], v), abs=0.01)
-    assert measured(name, u, np.concatenate([v, np.full(500, np.nan)])) == pytest.approx(measured(name, u, v))
-
-
-@pytest.mark.parametrize("case", NUMERIC)
-def test_the_distance_at_the_edges_is_never_above_the_exact_one(case: str) -> None:
-    u, v = NUMERIC[case]
-    assert measured("kolmogorov_smirnov", u, v) <= of_values(kolmogorov_smirnov)(u, v) + 2e-5
-
-
 def test_values_far_outside_are_unseen_and_those_just_outside_are_not() -> None:
     u = NUMERIC["normal"][0]
     assert measured("unseen", u, u[:500]) == 0
@@ -152,5 +137,5 @@ def test_a_like_window_errs_by_the_largest_bin_at_most() -> None:
     again = RNG.lognormal(0, 1.5, size=3000)
     cells_B = np.diff(np.append(bins.first_cells, CELLS))
     resolution = bins.reference(1).bins[cells_B > 1].max()  # the largest share of rows in a bin of more than one cell
-    assert kolmogorov_smirnov(u, again) - measured("kolmogorov_smirnov", u, again) <= resolution + SAMPLING / 4
+    assert kolmogorov_smirnov(u, again) - measured("kolmogorov_smirnov", u, again) <= resolution + 0.4 / np.sqrt(3000)
     assert 0 < resolution <= 4 / BINS

@@ -31,13 +31,6 @@ def test_a_window_is_complete_at_its_last_moment_and_not_before() -> None:
     assert planned(NEW_YEAR + WEEK - timedelta(seconds=1)) == ()
 
 
-def test_later_runs_follow_on_and_bring_the_windows_before() -> None:
-    windows = planned(NEW_YEAR + 8 * WEEK, input_weeks=4, error_weeks=4)
-    assert [w.start for w in windows] == [NEW_YEAR + k * WEEK for k in range(2, 8)]
-    assert [w.judge_input for w in windows] == [False] * 2 + [True] * 4
-    assert [w.judge_error for w in windows] == [False] * 2 + [True] * 4
-
-
 def test_windows_whose_labels_are_late_are_looked_at_again() -> None:
     windows = planned(NEW_YEAR + 5 * WEEK, input_weeks=5, error_weeks=2)
     assert [w.start for w in windows] == [NEW_YEAR + k * WEEK for k in range(5)]

@@ -13,6 +13,7 @@ from millrace.tasks.regression import Regression
 from millrace.workload.rollout import Assisted
 
 SINCE = datetime(1997, 1, 1, tzinfo=UTC)
+MULTI = Multilabel(labels=("damp", "mould"), thresholds=(0.5, 0.5))
 CLIMB = Climb(version="2", champion="1", phase="assisted", since=SINCE)
 
 
@@ -32,28 +33,18 @@ def look(found, *, days=1.0, refused="", **asked):
 
 
 @pytest.mark.parametrize(
-    ("counts", "answer"),
+    ("counts", "given", "answer"),
     [
-        ({"blind": 120, "blind_agreed": 118}, "go_on"),
-        ({"blind": 40, "blind_agreed": 24}, "stop"),
-        ({"blind": 20, "blind_agreed": 19}, "not_yet"),
-        ({"shown": 200, "shown_agreed": 200}, "not_yet"),  # whoever sees an answer agrees
-        ({}, "not_yet"),
+        ({"blind": 120, "blind_agreed": 118}, {}, "go_on"),
+        ({"blind": 40, "blind_agreed": 24}, {}, "stop"),
+        ({"blind": 20, "blind_agreed": 19}, {}, "not_yet"),
+        ({"shown": 200, "shown_agreed": 200}, {}, "not_yet"),  # whoever sees an answer agrees
+        ({"shown": 200, "shown_agreed": 200}, {"days": 28}, "stop"),
+        ({"blind": 120, "blind_agreed": 120}, {"refused": "wrong wards"}, "stop"),
     ],
 )
-def test_answers_given_without_seeing_the_versions_decide(counts, answer):
-    assert look(climb(**counts)).answer == answer
-
-
-def test_no_answer_is_no_pass():
-    verdict = look(climb(shown=200, shown_agreed=200), days=28)
-    assert verdict.answer == "stop"
-    assert "0 of 0 blind" in verdict.because
-
-
-def test_a_person_goes_before_all_answers():
-    verdict = look(climb(blind=120, blind_agreed=120), refused="wrong wards")
-    assert (verdict.answer, verdict.because) == ("stop", "wrong wards")
+def test_answers_given_without_seeing_the_versions_decide(counts, given, answer):
+    assert look(climb(**counts), **given).answer == answer
 
 
 def test_a_day_has_so_many_rows():
@@ -75,23 +66,10 @@ def test_a_share_of_the_rows_is_blind_and_stays_so():
     ("task", "answer", "said", "within", "agreed"),
     [
         (Binary(positive="ill"), 1, "ill", 0.0, True),
-        (Binary(positive="ill"), 1, "well", 0.0, False),
         (Regression(), 61.0, 64.5, 4.0, True),
         (Regression(), 61.0, 64.5, 3.0, False),
-        (
-            Multilabel(labels=("damp", "mould"), thresholds=(0.5, 0.5)),
-            [1, 0],
-            {"mould": False, "damp": True},
-            0.0,
-            True,
-        ),
-        (
-            Multilabel(labels=("damp", "mould"), thresholds=(0.5, 0.5)),
-            [1, 0],
-            {"mould": True, "damp": True},
-            0.0,
-            False,
-        ),
+        (MULTI, [1, 0], {"mould": False, "damp": True}, 0.0, True),
+        (MULTI, [1, 0], {"mould": True, "damp": True}, 0.0, False),
     ],
 )
 def test_people_agree_with_an_answer_like_theirs(task, answer, said, within, agreed):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import PLAN_PAIRS, look, wanted
-from millrace.release.ladder import PhaseVerdict, Traffic
+from millrace.release.ladder import Traffic
 from millrace.release.requests import Requests
 from millrace.workload.rollout import Canary, Rollout, Shadow
 
@@ -116,20 +116,6 @@ def test_versions_that_hardly_differ_need_no_label_with_a_margin():
     assert verdict.answer == "not_yet"
 
 
-def test_a_persons_word_goes_before_all_labels():
-    first, _ = look(climb(), pairs(480), {}, rollout=by(FREE), now=after(10))
-    found, verdict = look(
-        first,
-        pairs(480),
-        labels(first, RIGHT),
-        rollout=by(FREE),
-        now=after(10.1),
-        refused="ann has refused it: wrong wards",
-    )
-    assert verdict == PhaseVerdict(answer="stop", because="ann has refused it: wrong wards")
-    assert found.looks[-1].because == verdict.because
-
-
 def test_a_canary_goes_on_by_its_requests_without_a_label():
     ended = Requests(challenger=Traffic(requests=1000, errors=1, timed=900), live=Traffic(requests=9000, timed=9000))
     asked = by(FREE, Canary(requests=1000))
@@ -138,19 +124,21 @@ def test_a_canary_goes_on_by_its_requests_without_a_label():
     assert wanted(found)
 
 
+def test_what_a_person_or_the_labels_say_against_it_stops_a_version():
+    first, _ = look(climb(phase="canary"), pairs(480), {}, rollout=by(FREE), now=after(10))
+    for errors, refused, because in ((RIGHT, "wrong wards", "wrong wards"), (WRONG, "", "worse")):
+        given = {"rollout": by(FREE), "now": after(10.1), "refused": refused}
+        found, verdict = look(first, pairs(480), labels(first, errors), **given)
+        assert (verdict.answer, because in verdict.because) == ("stop", True)
+        assert found.looks[-1].because == verdict.because
+
+
 def test_a_canary_whose_answers_change_is_stopped_if_that_is_judged():
     for most, answer in ((None, "not_yet"), (0.05, "stop")):
         asked = by(FREE, Canary(max_changed=most))
         _, verdict = look(climb(phase="canary"), pairs(480), {}, rollout=asked, now=after(1))
         assert verdict.answer == answer
     assert "96 of 480 requests changed" in verdict.because
-
-
-def test_labels_that_say_worse_stop_a_canary():
-    first, _ = look(climb(phase="canary"), pairs(480), {}, rollout=by(FREE), now=after(1))
-    _, verdict = look(first, pairs(480), labels(first, WRONG), rollout=by(FREE), now=after(1.1))
-    assert verdict.answer == "stop"
-    assert "worse" in verdict.because
 
 
 def test_few_labels_bring_a_version_back_that_is_live_however_often_the_two_differ():

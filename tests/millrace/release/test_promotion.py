@@ -31,6 +31,7 @@ def version(number):
     )  # fmt: skip
 
 
+SECOND_LIVE = Pointers(champion=version(2), previous=version(1), highest=2)
 PACKAGE = Package(
     arn="p/3", version="3", image="i", model_data_url="s3://b/m", approval="PendingManualApproval",
     decided_at=parse_utc("1997-01-01T00:00:00Z"), changed_by="", said="", metadata={},
@@ -41,28 +42,58 @@ def promoted(pointers, one):
     return promote(pointers, one, replaced=pointers.champion.version if pointers.champion else NONE)
 
 
-def test_versions_follow_each_other_and_the_one_before_is_kept():
-    first = promoted(Pointers(), version(1))
-    assert (first.champion, first.previous) == (version(1), None)
-    second = promoted(first, version(2))
-    assert (second.champion, second.previous) == (version(2), version(1))
+def moved(pointers, *course):
+    """The pointers after a course of releases (3) and of rollbacks to a version (-1)."""
+    for number in course:
+        one = version(abs(number))
+        replaced = pointers.champion.version if pointers.champion else NONE
+        pointers = promoted(pointers, one) if number > 0 else roll_back(pointers, one, replaced=replaced)
+    return pointers
 
 
-def test_numbers_are_compared_as_numbers():
-    ninth = promoted(Pointers(), version(9))
-    assert promoted(ninth, version(10)).champion == version(10)
-    with pytest.raises(ConflictError, match="version 10 is live already"):
-        promoted(promoted(ninth, version(10)), version(9))
+@pytest.mark.parametrize(
+    ("course", "champion", "previous", "done", "late"),
+    [
+        ((1,), 1, None, 1, 2),
+        ((1, 2), 2, 1, 2, 3),
+        ((9, 10), 10, 9, 9, 11),
+        ((1, 2, -1), 1, 2, 2, 3),
+        ((1, 2, 3, -1, -2), 2, 1, 3, 4),
+        ((1, 2, -1, 3), 3, 1, 2, 4),
+    ],
+)
+def test_pointers_follow_a_course_and_what_was_live_comes_back_by_a_person_only(course, champion, previous, done, late):
+    """Numbers are compared as numbers; a late event finds `done`, and a redriven release loses."""
+    pointers = moved(Pointers(), *course)
+    assert (pointers.champion, pointers.previous) == (version(champion), previous and version(previous))
+    for turn in ("open", "busy"):
+        assert [outcome_of(pointers, str(number), turn=turn) for number in (done, late)] == ["done", turn]
+    if done != champion:
+        with pytest.raises(ConflictError, match=f"version {max(course)} is live already"):
+            promoted(pointers, version(done))
+    assert promoted(pointers, version(late)).champion == version(late)
 
 
-def test_a_version_that_began_beside_another_one_is_not_promoted():
-    """Its release lost its lease, another version went live, and somebody redrives it."""
-    second = promoted(promoted(Pointers(), version(1)), version(2))
-    with pytest.raises(ConflictError, match="release of version 3: expected 1 live as it began, got 2"):
-        promote(second, version(3), replaced="1")
-    with pytest.raises(ConflictError, match="expected none live as it began, got 2"):
-        promote(second, version(3), replaced=NONE)
-    assert promote(second, version(2), replaced="1") == second, "its own second time"
+@pytest.mark.parametrize(
+    ("move", "number", "replaced", "told"),
+    [
+        (promote, 3, "1", "release of version 3: expected 1 live as it began, got 2"),
+        (promote, 3, NONE, "expected none live as it began, got 2"),
+        (promote, 2, "1", ""),
+        (roll_back, 1, "3", "expected version 3 live, got 2"),
+        (roll_back, 2, "1", ""),
+    ],
+)
+def test_a_move_loses_if_another_version_is_live_than_as_it_began_and_its_own_second_time_changes_nothing(
+    move, number, replaced, told
+):
+    if told:
+        with pytest.raises(ConflictError, match=told):
+            move(SECOND_LIVE, version(number), replaced=replaced)
+    else:
+        made_anew = replace(version(number), model_name="m-anew") if move is roll_back else version(number)
+        found = move(SECOND_LIVE, made_anew, replaced=replaced)
+        assert (found.champion, found.previous) == (made_anew, SECOND_LIVE.previous)
 
 
 @pytest.mark.parametrize(
@@ -83,37 +114,9 @@ def test_a_version_is_released_beside_the_one_that_it_was_compared_with(live, be
     assert bool(outdated_by(pointers, beside=beside, was_live=was_live)) is is_outdated
 
 
-SECOND_LIVE = promoted(promoted(Pointers(), version(1)), version(2))
-
-
-def test_a_rollback_does_not_undo_what_came_since():
-    with pytest.raises(ConflictError, match="expected version 2 live, got 3"):
-        roll_back(promoted(SECOND_LIVE, version(3)), version(1), replaced="2")
-    with pytest.raises(ConflictError, match="expected version 2 live, got none"):
-        roll_back(Pointers(), version(1), replaced="2")
-
-
-def test_a_version_that_was_rolled_back_comes_back_by_a_person_only():
-    back = roll_back(SECOND_LIVE, version(1), replaced="2")
-    assert outcome_of(back, "2", turn="open") == "done"
-    with pytest.raises(ConflictError, match="version 2 is live already, or was"):
-        promoted(back, version(2))
-    assert promoted(back, version(3)).champion == version(3)
-    assert rollback_target(back, None) == "2"
-
-
-def test_a_version_that_two_rollbacks_left_behind_does_not_come_back_by_a_late_event():
-    third = promoted(SECOND_LIVE, version(3))
-    back = roll_back(roll_back(third, version(1), replaced="3"), version(2), replaced="1")
-    assert (back.champion, back.previous) == (version(2), version(1))
-    assert outcome_of(back, "3", turn="open") == "done"
-    with pytest.raises(ConflictError, match="version 3 is live already, or was"):
-        promoted(back, version(3))
-    assert promoted(back, version(4)).champion == version(4)
-
-
 def test_where_a_rollback_goes():
     assert (rollback_target(SECOND_LIVE, None), rollback_target(SECOND_LIVE, "1")) == ("1", "1")
+    assert rollback_target(SECOND_LIVE, None, restores=True) == "2"
     for pointers, asked, told in (
         (Pointers(), None, "expected a live version, there is none"),
         (promoted(Pointers(), version(1)), None, "expected a version before 1, there is none"),
@@ -165,21 +168,6 @@ def test_who_lets_a_version_be_released(approval, changed_by, asked_by, mode, ex
     assert expected in ("goes on" if said == "approved by " else said)
 
 
-@pytest.mark.parametrize(
-    ("live", "turn", "outcome"),
-    [
-        (None, "open", "open"),
-        (None, "busy", "busy"),
-        (1, "busy", "busy"),
-        (2, "open", "done"),
-        (10, "busy", "done"),
-    ],
-)
-def test_an_event_that_came_late_is_done(live, turn, outcome):
-    pointers = promoted(Pointers(), version(live)) if live else Pointers()
-    assert outcome_of(pointers, "2", turn=turn) == outcome
-
-
 def sample(*values):
     return Sample(rows=({},) * len(values), answers=tuple({"value": value} for value in values))
 
@@ -200,10 +188,3 @@ def sample(*values):
 def test_a_probe_needs_the_version_all_rows_and_the_same_answers(came, expected, version, passed):
     answers = SampleAnswers(model_version="2", answers=tuple({"value": value} for value in came))
     assert judge_smoke_test(answers, sample(*expected), version=version).passed is passed
-
-
-def test_a_restored_version_has_its_new_model_and_the_same_previous_one():
-    made_anew = replace(version(2), model_name="m-anew")
-    restored = roll_back(SECOND_LIVE, made_anew, replaced="2")
-    assert (restored.champion, restored.previous) == (made_anew, SECOND_LIVE.previous)
-    assert rollback_target(SECOND_LIVE, None, restores=True) == "2"

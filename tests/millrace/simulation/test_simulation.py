@@ -111,11 +111,6 @@ def test_the_oracle_is_the_cheapest_of_all_courses():
         assert oracle(replay).usd == pytest.approx(min(every))
 
 
-def test_declared_costs_count_instead_of_errors():
-    costly = replace(aging(), costs_KVD=aging().errors_KVD * 100)
-    assert course(RetrainingPolicy(), of=costly).usd == 100 * course(RetrainingPolicy()).usd
-
-
 def test_a_part_begins_with_a_version_of_its_own():
     part = aging().part(4, 12)
     assert (part.first, part.days, part.versions) == ("2026-01-05", 8, 8)
