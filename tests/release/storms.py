@@ -23,7 +23,7 @@ from millrace.timestamps import month, parse_utc
 from tests.functions.cold_start import NAMES
 from tests.release.account import Account
 from tests.release.sequences import HOUR
-from tests.release.world import Execution, World
+from tests.release.world import ACCIDENTS, Execution, World
 
 EVENT = json.loads((Path(__file__).resolve().parents[2] / "events" / "budget.json").read_text())
 CHANGES = {
@@ -168,7 +168,6 @@ def storm(made: Account, seed: int, **changes: Any) -> list[str]:
 
 def do(world: Storm, name: str) -> None:
     chance, alarm = world.chance, {"alarmName": NAMES.alarm("input-drift"), "state": {"value": "ALARM"}}
-    running = [one for one in world.running() if one.machine == "retrain"]
     if name in ("alarm", "alarms at once"):
         for number in range(chance.randint(2, 6) if name == "alarms at once" else 1):
             ask(world, alarm if number % 2 else {"alarms": [NAMES.alarm("error")]})
@@ -182,25 +181,15 @@ def do(world: Storm, name: str) -> None:
     elif name == "kill training":
         if world.training:
             world.kill(world.executions[sorted(world.training)[0].rpartition(":")[2]], loses_answer=False)
-    elif name.startswith("kill") and running:
-        world.kill(chance.choice(running), loses_answer="lost" in name)
-    elif name == "time out" and running:
-        world.end(chance.choice(running), "TIMED_OUT", None)
-    elif name == "redrive":
-        ended = [one for one in world.executions.values() if one.machine == "retrain" and one.status not in GOOD]
-        if ended:
-            world.redrive(chance.choice(ended))
-    elif name == "lose an event":
-        world.lost += 1
-    elif name == "double an event":
-        world.doubled += 1
+    elif name in ACCIDENTS:
+        own = [one for one in world.executions.values() if one.machine == "retrain"]
+        world.befall(
+            name,
+            [one for one in own if one.status == "RUNNING"],
+            [one for one in own if one.status not in ("RUNNING", "SUCCEEDED")],
+        )
     elif name == "bad luck":
         world.faulty = chance.choice((0.0, 0.1, 0.3))
-    elif name == "sweep":
-        world.call("sweep", {"cause": "c", "as_of": world.now(), "detail": {"workload": "w", "schedule": "sweep"}})
-
-
-GOOD = ("RUNNING", "SUCCEEDED")
 
 
 def ask(world: Storm, detail: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import io
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -34,6 +34,7 @@ from tests.release import interpreter
 from tests.release.sagemaker import HandCloud
 
 FUNCTIONS = ("start_release", "smoke_test", "advance_release", "tidy_release", "judge_phase", "cleanup", "sweep")
+ACCIDENTS = ("kill", "kill, answer lost", "time out", "redrive", "lose an event", "double an event", "sweep")
 LONGEST_S = 75 * 24 * 3600
 SWEEP_S = 7200
 """Twice the deployed interval: most of the time is the sweeps'."""
@@ -206,6 +207,21 @@ class World:
         one.run += 1
         self.note(f"{one.name} is redriven in {one.state}")
         self._go_on(one, 0)
+
+    def befall(self, name: str, running: Sequence[Execution], ended: Sequence[Execution]) -> None:
+        """Let one of the ACCIDENTS happen, to one of these executions where it is about one."""
+        if name.startswith("kill") and running:
+            self.kill(self.chance.choice(running), loses_answer="lost" in name)
+        elif name == "time out" and running:
+            self.end(self.chance.choice(running), "TIMED_OUT", None)
+        elif name == "redrive" and ended:
+            self.redrive(self.chance.choice(ended))
+        elif name == "lose an event":
+            self.lost += 1
+        elif name == "double an event":
+            self.doubled += 1
+        elif name == "sweep":
+            self.call("sweep", {"cause": "c", "as_of": self.now(), "detail": {"workload": "w", "schedule": "sweep"}})
 
     def describe(self, one: Execution) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from millrace.consumers.event import EventBus
 from millrace.consumers.mail import Mail
+from millrace.consumers.queue import Queue
 from millrace.consumers.table import ItemTable
 from millrace.decisions.portion import document
 from millrace.errors import ConsumerError
@@ -53,23 +54,46 @@ def test_an_item_for_each_id_and_the_newest_counts() -> None:
 
 
 def test_a_bus_gets_an_event_for_each_decision() -> None:
-    events, sqs = boto3.client("events"), boto3.client("sqs")
+    events = boto3.client("events")
     events.create_event_bus(Name="orders")
     events.create_archive(ArchiveName="all", EventSourceArn=PLATFORM.arn("events", "event-bus/orders"))
     EventBus(to="event", bus="orders").connect(boto3.client, PLATFORM)(DOCUMENTS)
     assert events.describe_archive(ArchiveName="all")["EventCount"] == len(DOCUMENTS)
-    assert sqs
 
 
-def test_a_refused_event_fails_all() -> None:
-    class Events:
-        def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
-            assert len(Entries) <= 10
-            assert json.loads(Entries[0]["Detail"])["id"] == "r-0"
-            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+@pytest.mark.parametrize("queue", ["orders", "arn:aws:sqs:eu-west-1:210987654321:orders.fifo"])
+def test_a_queue_gets_a_message_for_each_decision(queue: str) -> None:
+    """A queue of another account that drops repetitions gets a name of each for that."""
+    target, (account, name) = Target(), f"{PLATFORM.account}:{queue}".split(":")[-2:]
+    Queue(to="queue", queue=queue).connect(lambda _: target, PLATFORM)(DOCUMENTS)
+    assert [json.loads(one["MessageBody"]) for one in target.entries] == DOCUMENTS
+    assert target.urls == {f"https://sqs.eu-west-1.amazonaws.com/{account}/{name}"}
+    named = {one.get("MessageDeduplicationId") for one in target.entries}
+    assert len(named) == len(DOCUMENTS) if name.endswith(".fifo") else named == {None}
 
-    with pytest.raises(ConsumerError, match="ThrottlingException"):
-        EventBus(to="event", bus="orders").connect(lambda _: Events(), PLATFORM)(DOCUMENTS)
+
+class Target:
+    """SQS and EventBridge as far as they are called: they refuse the last entry of each call if `refuses`."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses, self.entries, self.urls = refuses, list[dict[str, str]](), set[str]()
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        assert len(Entries) <= 10
+        self.urls.add(QueueUrl)
+        self.entries += Entries
+        return {"Failed": [{"Id": Entries[-1]["Id"], "Code": "InternalError"}]} if self.refuses else {}
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert len(Entries) <= 10
+        assert json.loads(Entries[0]["Detail"])["id"] == "r-0"
+        return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalError"}]}
+
+
+@pytest.mark.parametrize("consumer", [Queue(to="queue", queue="orders"), EventBus(to="event", bus="orders")])
+def test_what_is_refused_fails_all(consumer: Queue | EventBus) -> None:
+    with pytest.raises(ConsumerError, match="InternalError"):
+        consumer.connect(lambda _: Target(refuses=True), PLATFORM)(DOCUMENTS)
 
 
 def test_a_mail_lists_the_ids() -> None:

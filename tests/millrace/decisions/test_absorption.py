@@ -146,7 +146,8 @@ def test_the_lines_of_finished_days_become_a_file_and_are_deleted_a_night_later(
     assert lake.listed() == sorted([*few, reference, f"{WORKLOAD}/decisions/absorbed/date=1997-01-01/0000.parquet"])
     assert lake.stored.rows == dict(sorted([*dict.fromkeys(keys, 2).items(), *dict.fromkeys(few).items()]))
     assert list(stored_days(lake.client, BUCKET, WORKLOAD)) == list(DAYS)
-    assert lake.night(1) == Absorption()
+    several(lake, "c", day=NIGHT.date())
+    assert lake.night(0) == Absorption(), "today is not over"
 
 
 def test_lines_stay_until_a_night_has_passed(lake: Lake, tmp_path: Path) -> None:
