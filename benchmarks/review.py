@@ -38,7 +38,7 @@ from localcloud.kernel.patching import undone
 from millrace.decisions.answered import DROPPING, Reviews
 from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.state import audit
-from millrace.state.reviews import ITEM, PAGE, SPREAD, ReviewQueue, _place, _to_item
+from millrace.state.reviews import ITEM, PAGE, SPREAD, ReviewQueue, _place
 from millrace.state.table import StateTable
 from millrace.timestamps import format_utc, parse_utc
 from tests.functions.cold_start import NAMES
@@ -155,7 +155,7 @@ def first_of(waiting: int) -> tuple[float, int]:
     for number in range(waiting):
         one = item(number)
         place = {"id": {"S": one.id}, "expires_at": {"S": format_utc(one.expires_at)}}
-        table.put_item({**state._key(f"{ITEM}{one.id}"), **_to_item(one, _place(one))})
+        table.put_item({**state._key(f"{ITEM}{one.id}"), **one.attributes, "place": {"S": _place(one)}})
         table.put_item({**state._key(_place(one)), **place})
     queue, calls = ReviewQueue(dynamodb, NAMES), list[str]()
     dynamodb.meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))

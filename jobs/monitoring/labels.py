@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 from millrace.decisions.columns import objects
 from millrace.decisions.floor import DAY, EPOCH
 from millrace.decisions.outcome_columns import Outcomes
-from millrace.decisions.review import INPUT_BYTES
-from millrace.messages.asked_labels import LabelAsked, LabelWanted
+from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked, LabelWanted
 from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
 from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.live_error import FEWEST, STRETCHES, LiveError, choose, contradict, live_error, recalibrate

@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.contract.schema import PREDICTION_ID
 from millrace.decisions.record import ActionReason, Answered, Decision, Scalar, Source, canonical
 from millrace.errors import ReviewError
+from millrace.messages.asked_labels import INPUT_BYTES
+from millrace.state.item import TEXT, TEXT_IF_ANY, Form, Item
 from millrace.tasks.answer import CONFIDENCE
+from millrace.timestamps import format_utc, parse_utc
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table
@@ -54,10 +57,6 @@ PRIORITY: Mapping[ReviewReason, int] = {
 """The smallest goes first. What sends every row to a person, such as a pause, comes after what is about single rows."""
 PRIORITIES = 1 + max(PRIORITY.values())
 """How many there are, ESCALATED among them."""
-INPUT_BYTES = 200 * 1024
-"""An input that is longer stays in the lake: an item of DynamoDB has 400 KB at most.
-
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 LabelValue = Scalar | Mapping[str, Scalar] | tuple[Scalar, ...]
 """The label that a person gives: one value; by column if a row has several labels; one for each of several horizons."""
 
@@ -76,31 +75,45 @@ class ReviewAnswer:
     """With what it was given: `terminal`, `web`, `label-studio user 10`."""
 
 
+def _answer_from_json(text: str) -> ReviewAnswer:
+    fields = json.loads(text)
+    return ReviewAnswer(**fields | {"value": value_from_json(fields["value"]), "at": parse_utc(fields["at"])})
+
+
+def answer_to_json(answer: ReviewAnswer) -> str:
+    """The answer as its item has it; conditions of writes compare it."""
+    fields = vars(answer) | {"value": value_to_json(answer.value), "at": format_utc(answer.at)}
+    return json.dumps(fields, sort_keys=True)
+
+
+WORD, JSON = {"form": TEXT}, {"form": Form(json.loads, json.dumps)}
+
+
 @dataclass(frozen=True, kw_only=True)
-class ReviewItem:
+class ReviewItem(Item, key="item#{id}"):
     """A decision that waits for a person, or has waited."""
 
     id: str
     """The decision's id."""
-    reason: ReviewReason
+    reason: ReviewReason = field(metadata=WORD)
     priority: int
     opened_at: datetime
-    event_time: datetime
+    event_time: datetime = field(metadata={"form": Form(parse_utc, datetime.isoformat)})
     expires_at: datetime
-    key: Mapping[str, Scalar]
+    key: Mapping[str, Scalar] = field(metadata=JSON)
     input: str
     """The row as canonical JSON; empty if it is longer than INPUT_BYTES."""
-    output: Mapping[str, Answered] | None
+    output: Mapping[str, Answered] | None = field(default=None, metadata=JSON)
     """The model's answer; None if the person must not know it."""
-    model_version: str | None
-    source: Source
-    note: str = ""
+    model_version: str | None = None
+    source: Source = field(metadata=WORD)
+    note: str = field(default="", metadata={"form": TEXT_IF_ANY})
     """What a person has said who passed it on."""
-    status: Status = "waiting"
-    answer: ReviewAnswer | None = None
+    status: Status = field(default="waiting", metadata=WORD)
+    answer: ReviewAnswer | None = field(default=None, metadata={"form": Form(_answer_from_json, answer_to_json)})
     dropped_at: datetime | None = None
     """When the answer's label was dropped; None before."""
-    drop: str = ""
+    drop: str = field(default="", metadata={"form": TEXT_IF_ANY})
     """The drop that has the label, with those of other answers."""
 
     @property
@@ -133,19 +146,13 @@ def item_of(
 
     `reason` is why; None: the decision's own, whose action is `review`."""
     reason = reason or decision.reason
-    opened_at = opened_at.replace(microsecond=0)
-    return ReviewItem(
-        id=decision.id,
-        reason=reason,
-        priority=PRIORITY[reason],
+    return _item(
+        decision,
+        reason,
+        version=decision.model_version,
         opened_at=opened_at,
-        event_time=decision.event_time,
         expires_at=opened_at + timedelta(hours=review.hours),
-        key=decision.key,
-        input=decision.input if len(decision.input.encode()) <= INPUT_BYTES else "",
         output=None if reason in BLIND else decision.output,
-        model_version=decision.model_version,
-        source=decision.source,
     )
 
 
@@ -153,18 +160,30 @@ def label_item(
     wanted: LabelAsked, reason: ReviewReason, *, version: str, opened_at: datetime, expires_at: datetime
 ) -> ReviewItem:
     """The item of a decision of this version whose label the monitor wants from a person."""
+    return _item(wanted, reason, version=version, opened_at=opened_at, expires_at=expires_at)
+
+
+def _item(
+    of: Decision | LabelAsked,
+    reason: ReviewReason,
+    *,
+    version: str | None,
+    opened_at: datetime,
+    expires_at: datetime,
+    output: Mapping[str, Answered] | None = None,
+) -> ReviewItem:
     return ReviewItem(
-        id=wanted.id,
+        id=of.id,
         reason=reason,
         priority=PRIORITY[reason],
         opened_at=opened_at.replace(microsecond=0),
-        event_time=wanted.event_time,
+        event_time=of.event_time,
         expires_at=expires_at.replace(microsecond=0),
-        key=wanted.key,
-        input=wanted.input,
-        output=None,
+        key=of.key,
+        input=of.input if len(of.input.encode()) <= INPUT_BYTES else "",
+        output=output,
         model_version=version,
-        source=wanted.source,
+        source=of.source,
     )
 
 

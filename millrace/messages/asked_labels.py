@@ -7,6 +7,11 @@ from typing import Any
 from millrace.decisions.record import Source
 from millrace.messages.envelope import Message, Moment
 
+INPUT_BYTES = 200 * 1024
+"""An input that is longer stays in the lake: an item of DynamoDB has 400 KB at most.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
 
 class AskedLabels(Message):
     """The labels that people were asked for: {"until": "1997-05-22T06:00:00Z", "chances": {"r-0-17": 0.31}}."""

@@ -36,13 +36,13 @@ class Asleep(Item, key="asleep"):
     def ask(cls, table: StateTable, at: datetime) -> bool:
         """Note that it is wanted. True for the caller who has to start it: nobody else has asked within START."""
         unasked = "attribute_exists(pk) AND (attribute_not_exists(asked) OR asked <= :before)"
-        return table.update(cls.key(), "SET asked = :at", unasked, at=at, before=at - START)
+        return table.update(cls.sort_key(), "SET asked = :at", unasked, at=at, before=at - START)
 
     @classmethod
     def take_back(cls, table: StateTable, at: datetime) -> None:
         """Note that the caller who asked at this time could not start it."""
-        table.update(cls.key(), "REMOVE asked", "asked = :at", at=at)
+        table.update(cls.sort_key(), "REMOVE asked", "asked = :at", at=at)
 
     def remove(self, table: StateTable) -> None:
         """Remove the item, unless the endpoint was stopped again since."""
-        table.delete(self.key(), "since = :since", since=self.since)
+        table.delete(self.sort_key(), "since = :since", since=self.since)

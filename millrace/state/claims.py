@@ -64,7 +64,7 @@ class Claims:
         It is all or nothing: nothing is written if any drop is claimed already, even by the same execution.
         Raises ConflictError if another transaction writes one of the items at the same time."""
         claim = {"execution": start.name} | delete_after(now + KEPT_FOR)
-        return self._table.put_new(_group(start, now) | {Claim.key(each): claim for each in drop_ids})
+        return self._table.put_new(_group(start, now) | {Claim.sort_key(each): claim for each in drop_ids})
 
     def take_apart(self, start: Start, *, of: str, now: datetime) -> None:
         """Claim one drop anew for an execution of its own, after the execution `of`, which had several drops, failed.
@@ -74,7 +74,7 @@ class Claims:
         [(key, group)] = _group(start, now).items()
         self._table.put(key, group)
         taken = "SET execution = :own", "execution = :of"
-        self._table.update(Claim.key(start.name), *taken, own=start.name, of=of)
+        self._table.update(Claim.sort_key(start.name), *taken, own=start.name, of=of)
 
     def find(self, drop_id: str) -> Start | None:
         """The execution that has claimed the drop, with its input. None without a claim, or if its group is deleted."""
@@ -92,4 +92,4 @@ class Claims:
 
 
 def _group(start: Start, now: datetime) -> dict[str, Mapping[str, Value]]:
-    return {Start.key(start.name): start.attributes | delete_after(now + GROUP_KEPT_FOR)}
+    return {Start.sort_key(start.name): start.attributes | delete_after(now + GROUP_KEPT_FOR)}

@@ -32,4 +32,4 @@ class Climbing(Item, key="climb"):
     @classmethod
     def remove(cls, table: StateTable, execution: str) -> None:
         """Remove the item, unless another execution has put one since."""
-        table.delete(cls.key(), "execution = :own", own=execution)
+        table.delete(cls.sort_key(), "execution = :own", own=execution)

@@ -59,7 +59,7 @@ class HeldLabels:
 
     def find(self, drop_id: str) -> HeldBatch | None:
         """The batch; None if it was never held."""
-        item = self._table.get(HeldBatch.key() + drop_id)
+        item = self._table.get(HeldBatch.sort_key() + drop_id)
         return HeldBatch.parse(item) if item else None
 
     def every(self) -> list[HeldBatch]:
@@ -71,14 +71,16 @@ class HeldLabels:
         values = batch.attributes
         fields = ", ".join(f"#{name} = :{name}" for name in values)
         self._table.update(
-            HeldBatch.key() + batch.object.drop_id, f"SET {fields}", f"{NEW} OR #status = :status", **values
+            HeldBatch.sort_key() + batch.object.drop_id, f"SET {fields}", f"{NEW} OR #status = :status", **values
         )
 
     def decide(self, drop_id: str, status: HeldStatus, *, by: str, reason: str) -> bool:
         """Whether the batch waited, and has this status now."""
         decided = "SET #status = :now, decided_by = :by, reason = :reason"
         values: dict[str, Value] = {"now": status, "by": by, "reason": reason}
-        return self._table.update(HeldBatch.key() + drop_id, decided, "#status = :waiting", waiting="waiting", **values)
+        return self._table.update(
+            HeldBatch.sort_key() + drop_id, decided, "#status = :waiting", waiting="waiting", **values
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,14 +67,14 @@ class Item:
         cls._of, cls._only_if = named.removesuffix("}"), only_if
 
     @classmethod
-    def key(cls, of: Any = "") -> str:
+    def sort_key(cls, of: Any = "") -> str:
         """The sort key of the item of this value of the field that the key names."""
         return cls._prefix + (str(_fields(cls)[cls._of].form.write(of)) if cls._of else "")
 
     @classmethod
     def find(cls, table: StateTable, of: Any = "") -> Self | None:
         """The item; None without one."""
-        found = table.get(cls.key(of))
+        found = table.get(cls.sort_key(of))
         return cls.parse(found, of) if found else None
 
     @classmethod
@@ -106,7 +106,7 @@ class Item:
         """Write the whole item. Returns False, and writes nothing, if the kind's condition fails."""
         found = self.attributes
         compared = {name: found[name] for name in re.findall(r":(\w+)", self._only_if)}
-        return table.put(self.key(getattr(self, self._of, "")), found, self._only_if, **compared)
+        return table.put(self.sort_key(getattr(self, self._of, "")), found, self._only_if, **compared)
 
 
 class Stored(NamedTuple):

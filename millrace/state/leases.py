@@ -69,7 +69,7 @@ class Leases:
     def holdings(self) -> list[Holding]:
         """Every lease that is held, even if it has expired."""
         return [
-            Holding(key=Lease.key(name), holder=lease.holder, missing_since=lease.missing_since)
+            Holding(key=Lease.sort_key(name), holder=lease.holder, missing_since=lease.missing_since)
             for name, lease in Lease.every(self._table).items()
         ]
 

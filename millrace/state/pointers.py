@@ -10,12 +10,11 @@ second gets ConflictError.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from millrace.errors import ConflictError
-from millrace.state.table import Attribute, StateTable, Value, attribute
-
-KEY = "release"
+from millrace.state.item import NEW, Form, Item
+from millrace.state.table import Attribute, StateTable, attribute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +67,42 @@ class CanaryVersion:
         return int.from_bytes(drawn) < self.share * 2**64
 
 
+def _read_version(found: dict[str, Attribute]) -> Version:
+    # After the rollback of a deployment, this code may read what newer code has written. It leaves out unknown fields.
+    known = {one.name for one in fields(Version)}
+    return Version(**{name: value["S"] for name, value in found.items() if name in known})
+
+
+def _write_version(version: Version) -> Attribute:
+    return {"M": {name: attribute(value) for name, value in asdict(version).items()}}
+
+
+def _read_canary(found: dict[str, Attribute]) -> CanaryVersion:
+    version, share = _read_version(found["version"]["M"]), float(found["share"]["N"])
+    return CanaryVersion(version=version, share=share, execution=found["execution"]["S"])
+
+
+def _write_canary(canary: CanaryVersion) -> Attribute:
+    share, version = {"N": repr(canary.share)}, _write_version(canary.version)
+    return {"M": {"share": share, "execution": {"S": canary.execution}, "version": version}}
+
+
+VERSION = {"form": Form(_read_version, _write_version)}
+
+
 @dataclass(frozen=True, kw_only=True)
-class Pointers:
+class Pointers(Item, key="release"):
     """The live version, and what a release must know of earlier ones."""
 
-    champion: Version | None = None
+    champion: Version | None = field(default=None, metadata=VERSION)
     """The live version. None before the first release."""
-    previous: Version | None = None
+    previous: Version | None = field(default=None, metadata=VERSION)
     """The version that was live before: a rollback returns to it."""
     highest: int = 0
-    """The highest number of a version that was ever live. 0 before the first release, and in old items."""
+    """The highest number of a version that was ever live. 0 before the first release."""
     revision: int = 0
     """How often the pointers were written."""
-    canary: CanaryVersion | None = None
+    canary: CanaryVersion | None = field(default=None, metadata={"form": Form(_read_canary, _write_canary)})
     """None unless a release is in the phase `canary`."""
 
     @property
@@ -108,14 +130,7 @@ class ReleasePointers:
 
     def read(self) -> Pointers:
         """The pointers as stored. Before the first release there is no version, and the revision is 0."""
-        item = self._table.get(KEY)
-        return Pointers(
-            champion=_version(item.get("champion")),
-            previous=_version(item.get("previous")),
-            highest=int(item.get("highest", {"N": "0"})["N"]),
-            revision=int(item.get("revision", {"N": "0"})["N"]),
-            canary=_canary(item.get("canary")),
-        )
+        return Pointers.find(self._table) or Pointers()
 
     def champion(self) -> Version | None:
         """The live version. None before the first release."""
@@ -136,40 +151,11 @@ class ReleasePointers:
         """Write the pointers over the revision that was read, `pointers.revision`. Returns them with the next revision.
 
         Raises ConflictError if another write came since."""
-        item: dict[str, Value] = {"revision": pointers.revision + 1, "highest": pointers.highest}
-        for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
-            if version:
-                item[role] = {"M": _attributes(version)}
-        if canary := pointers.canary:
-            told = {"share": {"N": repr(canary.share)}, "execution": {"S": canary.execution}}
-            item["canary"] = {"M": told | {"version": {"M": _attributes(canary.version)}}}
         # Compare and set: the write is refused if the stored revision is not the one that was read. Before the first
         # write there is no item to compare with.
-        is_current = "revision = :revision"
-        if pointers.revision == 0:
-            is_current = f"attribute_not_exists(pk) OR {is_current}"
-        if not self._table.put(KEY, item, is_current, revision=pointers.revision):
+        written = replace(pointers, revision=pointers.revision + 1)
+        is_current = "revision = :revision" if pointers.revision else f"{NEW} OR revision = :revision"
+        if not self._table.put(Pointers.sort_key(), written.attributes, is_current, revision=pointers.revision):
             expected = f"expected revision {pointers.revision}, it has moved"
             raise ConflictError(f"{self._table.workload}: release pointers: {expected}")
-        return replace(pointers, revision=pointers.revision + 1)
-
-
-def _canary(attribute: Attribute | None) -> CanaryVersion | None:
-    if attribute is None:
-        return None
-    found = attribute["M"]
-    version = _version(found["version"])
-    assert version is not None
-    return CanaryVersion(version=version, share=float(found["share"]["N"]), execution=found["execution"]["S"])
-
-
-def _version(attribute: Attribute | None) -> Version | None:
-    if attribute is None:
-        return None
-    # After the rollback of a deployment, this code may read what newer code has written. It leaves out unknown fields.
-    known = {field.name for field in fields(Version)}
-    return Version(**{name: value["S"] for name, value in attribute["M"].items() if name in known})
-
-
-def _attributes(version: Version) -> dict[str, Attribute]:
-    return {name: attribute(value) for name, value in asdict(version).items()}
+        return written

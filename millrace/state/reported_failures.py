@@ -24,4 +24,4 @@ class ReportedFailure(Item, key="reported#{execution_arn}"):
     def forget(self, table: StateTable) -> None:
         """Delete the note."""
         # The condition keeps a note that was written since: the execution was redriven and has failed again.
-        table.delete(self.key(self.execution_arn), "as_of <= :as_of", as_of=self.as_of)
+        table.delete(self.sort_key(self.execution_arn), "as_of <= :as_of", as_of=self.as_of)

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 from millrace.decisions.review import (
@@ -39,15 +39,14 @@ from millrace.decisions.review import (
     ReviewAnswer,
     ReviewItem,
     Status,
-    value_from_json,
-    value_to_json,
+    answer_to_json,
 )
 from millrace.names import WorkloadNames
 from millrace.state.item import NEW
-from millrace.state.table import DELETE_AFTER, Attribute, Spread, StateTable, Value
+from millrace.state.table import DELETE_AFTER, Attribute, Spread, StateTable, Value, attribute
 from millrace.timestamps import format_utc, parse_utc
 
-ITEM, WAIT, DONE = "item#", "wait#", "done#"
+ITEM, WAIT, DONE = ReviewItem.sort_key(), "wait#", "done#"
 LEASE = timedelta(minutes=15)
 """For so long a person has an item without an answer."""
 STALE = timedelta(hours=1)
@@ -95,11 +94,11 @@ class ReviewQueue:
     def open(self, item: ReviewItem) -> bool:
         """Whether the item was opened now. A decision is opened once, whatever has become of it since."""
         place = _place(item)
-        if self._table.put(f"{ITEM}{item.id}", _to_item(item, place), NEW):
+        if self._table.put(f"{ITEM}{item.id}", item.attributes | {"place": attribute(place)}, NEW):
             return self._put_place(place, item)
         known = self._table.get(f"{ITEM}{item.id}")
         if known.get("status") == {"S": "waiting"}:
-            self._put_place(known["place"]["S"], _from_item(known))
+            self._put_place(known["place"]["S"], ReviewItem.parse(known, item.id))
         return False
 
     def exchange(self, item: ReviewItem, *, now: datetime) -> bool:
@@ -133,7 +132,7 @@ class ReviewQueue:
         """Let the item that is held have reason and answer of `item`, if it still waits.
 
         One of the phase `assisted` notes what it had before; with that it has nothing to note."""
-        fields = _to_item(item, held.place)
+        fields = item.attributes
         values: dict[str, Value] = {
             name: fields[name] for name in ("reason", "model_version", "output") if name in fields
         }
@@ -161,8 +160,9 @@ class ReviewQueue:
         found: dict[str, ReviewItem] = {}
         wanted = [f"{ITEM}{each}" for each in dict.fromkeys(ids)]
         for first in range(0, len(wanted), BATCH):
-            items = self._table.find(wanted[first : first + BATCH])
-            found |= {item.id: item for item in map(_from_item, items.values())}
+            for sort, item in self._table.find(wanted[first : first + BATCH]).items():
+                name = sort.removeprefix(ITEM)
+                found[name] = ReviewItem.parse(item, name)
         return found
 
     def count(self, *, most: int, now: datetime) -> int:
@@ -219,7 +219,7 @@ class ReviewQueue:
             WAITS,
             status="answered",
             waiting="waiting",
-            answer=_answer_to_json(answer),
+            answer=answer_to_json(answer),
             label=label,
             until=_until(answer.at),
         )
@@ -258,8 +258,7 @@ class ReviewQueue:
 
     def undo(self, decision_id: str, *, by: str, now: datetime) -> Held | None:
         """The item again, its answer taken back; None unless the answer is this person's and not dropped yet."""
-        known = self._table.get(f"{ITEM}{decision_id}")
-        item = _from_item(known) if known else None
+        known, item = self._find(decision_id)
         if item is None or item.answer is None or item.answer.by != by:
             return None
         # The place first, leased: whoever meets it before the answer is taken back finds nothing that waits.
@@ -283,9 +282,9 @@ class ReviewQueue:
     def answered(self) -> Iterator[tuple[ReviewItem, str]]:
         """Each item with an answer whose label was not dropped for certain, and the body of its label."""
         for _, done in self._table.in_order(DONE, page=1000):
-            known = self._table.get(f"{ITEM}{done['id']['S']}")
-            if known and "label" in known:
-                yield _from_item(known), known["label"]["S"]
+            known, item = self._find(done["id"]["S"])
+            if item and "label" in known:
+                yield item, known["label"]["S"]
 
     def begin_drop(self, item: ReviewItem, *, drop: str, now: datetime) -> str:
         """The drop that has the label of this answer; empty if it may not be dropped: taken back, or in another drop.
@@ -300,7 +299,7 @@ class ReviewQueue:
             "SET dropped_at = :now, #drop = :drop",
             f"{IS_ANSWERED} AND {is_begun}",
             answered="answered",
-            answer=_answer_to_json(item.answer),
+            answer=answer_to_json(item.answer),
             drop=item.drop or drop,
             now=item.dropped_at or now,
         )
@@ -342,8 +341,7 @@ class ReviewQueue:
         )
         if not leased:
             return None
-        known = self._table.get(f"{ITEM}{place['id']['S']}")
-        item = _from_item(known) if known else None
+        known, item = self._find(place["id"]["S"])
         if item and item.status == "waiting" and item.expires_at <= now:
             item = self._end(item, now) or item
         if item and item.status == "waiting" and known["place"]["S"] == sort:
@@ -357,9 +355,13 @@ class ReviewQueue:
 
     def _end(self, item: ReviewItem, now: datetime) -> ReviewItem | None:
         """The item without an answer, its time being over; None if it does not wait any more."""
-        ended = self._leave(item.id, "unanswered", now)
-        known = self._table.get(f"{ITEM}{item.id}")
-        return _from_item(known) if ended or known else None
+        self._leave(item.id, "unanswered", now)
+        return self._find(item.id)[1]
+
+    def _find(self, decision_id: str) -> tuple[dict[str, Attribute], ReviewItem | None]:
+        """The item's attributes, `place` and `label` among them, and the item."""
+        known = self._table.get(f"{ITEM}{decision_id}")
+        return known, ReviewItem.parse(known, decision_id) if known else None
 
     def _leave(self, decision_id: str, status: Status, now: datetime) -> bool:
         """Whether the item has this status now and no longer waits."""
@@ -388,65 +390,3 @@ def _place(item: ReviewItem, *, priority: int | None = None) -> str:
 
 def _until(now: datetime) -> int:
     return int((now + KEPT).timestamp())
-
-
-def _to_item(item: ReviewItem, place: str) -> dict[str, Value]:
-    return {
-        "id": item.id,
-        "place": place,
-        "priority": item.priority,
-        "reason": item.reason,
-        "opened_at": item.opened_at,
-        "event_time": item.event_time.isoformat(),
-        "expires_at": item.expires_at,
-        "key": json.dumps(item.key),
-        "input": item.input,
-        "source": item.source,
-        "status": item.status,
-        **({"output": json.dumps(item.output)} if item.output is not None else {}),
-        **({"model_version": item.model_version} if item.model_version is not None else {}),
-    }
-
-
-def _from_item(found: dict[str, Attribute]) -> ReviewItem:
-    text = {name: value["S"] for name, value in found.items() if "S" in value}
-    return ReviewItem(
-        id=text["id"],
-        reason=cast("Any", text["reason"]),
-        priority=int(found["priority"]["N"]),
-        opened_at=parse_utc(text["opened_at"]),
-        event_time=parse_utc(text["event_time"]),
-        expires_at=parse_utc(text["expires_at"]),
-        key=json.loads(text["key"]),
-        input=text["input"],
-        output=json.loads(text["output"]) if "output" in text else None,
-        model_version=text.get("model_version"),
-        source=cast("Any", text["source"]),
-        note=text.get("note", ""),
-        status=cast("Any", text["status"]),
-        answer=_answer_from_json(text["answer"]) if "answer" in text else None,
-        dropped_at=parse_utc(text["dropped_at"]) if "dropped_at" in text else None,
-        drop=text.get("drop", ""),
-    )
-
-
-def _answer_to_json(answer: ReviewAnswer) -> str:
-    fields = {
-        "value": value_to_json(answer.value),
-        "by": answer.by,
-        "at": format_utc(answer.at),
-        "seconds": answer.seconds,
-        "source": answer.source,
-    }
-    return json.dumps(fields, sort_keys=True)
-
-
-def _answer_from_json(text: str) -> ReviewAnswer:
-    fields = json.loads(text)
-    return ReviewAnswer(
-        value=value_from_json(fields["value"]),
-        by=fields["by"],
-        at=parse_utc(fields["at"]),
-        seconds=fields["seconds"],
-        source=fields["source"],
-    )

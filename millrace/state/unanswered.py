@@ -30,13 +30,13 @@ class UnansweredAlarm(Item, key="unanswered#{alarm}", only_if=NEW):
 
     def remind(self, table: StateTable) -> None:
         """Count a reminder."""
-        table.update(self.key(self.alarm), "SET told = :told", "attribute_exists(pk)", told=self.told + 1)
+        table.update(self.sort_key(self.alarm), "SET told = :told", "attribute_exists(pk)", told=self.told + 1)
 
     def acknowledge(self, table: StateTable, *, by: str) -> None:
         """Note who has acknowledged the alarm, also before the sweep has found it raised."""
         self.put(table)
-        table.update(self.key(self.alarm), "SET #by = :by", by=by)
+        table.update(self.sort_key(self.alarm), "SET #by = :by", by=by)
 
     def end(self, table: StateTable) -> None:
         """The alarm is over."""
-        table.delete(self.key(self.alarm), "attribute_exists(pk)")
+        table.delete(self.sort_key(self.alarm), "attribute_exists(pk)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.messages.ingest import DropObject
 from millrace.messages.monitor import FloorDay
 from millrace.state.asleep import Asleep
@@ -16,6 +17,7 @@ from millrace.state.held_labels import HeldBatch
 from millrace.state.item import Item
 from millrace.state.known_keys import RowsVersion
 from millrace.state.leases import Lease
+from millrace.state.pointers import CanaryVersion, Pointers, Version
 from millrace.state.reported_failures import ReportedFailure
 from millrace.state.retraining import LastRetraining
 from millrace.state.table import StateTable
@@ -27,6 +29,7 @@ from millrace.timestamps import parse_utc
 AT, TEXT = parse_utc("1997-06-01T06:00:00Z"), "1997-06-01T06:00:00Z"
 DAY = FloorDay(day="1997-05-30", labels=48, own=31, rule=14)
 DROP = DropObject(key="electricity/labels/june.csv", drop_id="5d7c")
+LIVE = Version(package_arn="p/3", version="3", model_name="m", run="r", baseline_uri="s3://b/b")
 ITEMS: tuple[Item, ...] = (
     ConceptLevel(version="3", level=0.1 + 0.2, as_of=AT),
     ChangeStarts(version="3", since={"error": AT}, as_of=AT),
@@ -44,6 +47,21 @@ ITEMS: tuple[Item, ...] = (
     Claim(drop="5d7c", execution="77fe"),
     Start(machine="ingest", pool="p", name="77fe", input="{}"),
     RowsVersion(declared="1c9e", origin="9b1d", place=17, snapshot_id=4821940093718391, labels_id=0),
+    Pointers(champion=LIVE, highest=3, canary=CanaryVersion(version=LIVE, share=0.1, execution="arn:x")),
+    ReviewItem(
+        id="r-0",
+        reason="unsure",
+        priority=2,
+        opened_at=AT,
+        event_time=AT + timedelta(microseconds=1),
+        expires_at=AT,
+        key={"shop": 7},
+        input="{}",
+        output={"value": 1, "confidence": 0.6},
+        model_version=None,
+        source="api",
+        answer=ReviewAnswer(value=("a", 1.5), by="ann", at=AT, seconds=3.0, source="web"),
+    ),
     HeldBatch(object=DROP, because=("a", "b"), labels=48, held_at=AT),
 )
 AGAIN = {StoredChoice, UnansweredAlarm, Cursor, RowsVersion}
