@@ -1,53 +1,40 @@
 """Drops that come all at once: each has its effect, none becomes a dead letter: `python -m benchmarks.burst`.
 
 10,000 on a simulated clock, of which every tenth event comes twice: the intake's own code and the slots' own
-conditions, between a queue, a table and a machine in memory; once as they go together, once each alone. Then 500 for
-real, in the local cloud, whose clock is moved while all that is left waits in the queue. `python -m
-benchmarks.burst 100` takes 100 for the second part.
+conditions, between a queue, a table and a machine in memory; once as they go together, once each alone.
+`benchmarks.small_drops` is for real.
 """
 
 from __future__ import annotations
 
 import heapq
 import importlib
-import io
 import json
 import os
 import random
-import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import pyarrow.parquet as pq
-
 from benchmarks import conclude
-from millrace.console.demo.electricity import STORY
-from millrace.console.demo.months import SAMPLE, months
-from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.messages.ingest import SMALL_BYTES
 from millrace.state.claims import Claims
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests.functions.cold_start import CONTEXT, NAMES
 
-SIMULATED, REAL, SEED = 10_000, 500, 7
+SIMULATED, SEED = 10_000, 7
 FASTER = 5.0
 """At least so many times sooner than each alone the simulated burst is over."""
 EXECUTION_S, FURTHER_S = (5.0, 25.0), 0.5
 """Of a simulated execution, at least and at most; and for each drop beyond its first."""
 VISIBILITY_S, RECEIVES, BATCH, WINDOW_S = 180, 20, 25, 5
 """Of the queue of drops: `infra/stacks/ingestion.py`."""
-REAL_S = 3600.0
-STEP = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,126 +256,23 @@ def event_of(number: int) -> str:
     return json.dumps(body | {"id": str(number)})
 
 
-def run(drops: int) -> Outcome:
-    """The burst in the local cloud; each drop has one row."""
-    with (
-        tempfile.TemporaryDirectory(prefix="millrace-burst-") as folder,
-        started(Path(folder), clock=STORY.start, workloads=[STORY.workload]) as cloud,
-    ):
-        begun = cloud.now()
-        put_rows(cloud, drops)
-        settle(cloud, drops)
-        return look(cloud, hours=(cloud.now() - begun) / timedelta(hours=1))
-
-
-def put_rows(cloud: LocalCloud, drops: int) -> None:
-    """Drop the first rows of the sample, each as a file."""
-    (month,) = months(SAMPLE, "1996-05", "1996-05")
-    s3, bucket = cloud.client("s3"), STORY.names.platform.bucket("landing")
-
-    def put(number: int) -> None:
-        sink = io.BytesIO()
-        pq.write_table(month.rows.slice(number, 1), sink)
-        s3.put_object(Bucket=bucket, Key=f"{STORY.workload}/training/{number}.parquet", Body=sink.getvalue())
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(put, range(drops)))
-
-
-def settle(cloud: LocalCloud, drops: int) -> None:
-    """Until all is done, or REAL_S are over: the clock moves while nothing works but the queue."""
-    end, shown = time.monotonic() + REAL_S, 0.0
-    while moving := cloud.running():
-        if time.monotonic() > end:
-            print(f"not all of {drops} drops within {REAL_S:.0f} s, still moving: {moving[:5]}", flush=True)
-            return
-        if all("messages in" in line for line in moving):
-            cloud.move_clock(cloud.now() + STEP)
-        if time.monotonic() - shown > 30:
-            shown = time.monotonic()
-            print(f"{count(cloud)['SUCCEEDED']} executions for some of {drops} drops", flush=True)
-        time.sleep(0.2)
-
-
-def executions(cloud: LocalCloud) -> list[dict[str, Any]]:
-    pages = cloud.client("stepfunctions").get_paginator("list_executions")
-    listed = pages.paginate(stateMachineArn=STORY.names.machine_arn("ingest"))
-    return [one for page in listed for one in page["executions"]]
-
-
-def count(cloud: LocalCloud) -> Counter[str]:
-    return Counter(one["status"] for one in executions(cloud))
-
-
-def look(cloud: LocalCloud, *, hours: float) -> Outcome:
-    """What is there at the end; an effect is a drop whose row is in the table, by its execution's own words."""
-    states, sqs = cloud.client("stepfunctions"), cloud.client("sqs")
-    ends = [states.describe_execution(executionArn=one["executionArn"]) for one in executions(cloud)]
-    for end in ends:
-        if end["status"] != "SUCCEEDED":
-            print(f"{end['status']}: {end.get('error')}: {end.get('cause', '')[:300]}", flush=True)
-    outputs = [json.loads(end["output"]) for end in ends if end["status"] == "SUCCEEDED"]
-    of_all = [answer for output in outputs if "validation" in output for answer in drops_in(output)]
-    answers = [answer for answer in of_all if answer["feed"] == "training"]
-    dead = 0
-    for url in sqs.list_queues()["QueueUrls"]:
-        if url.endswith("-dead"):
-            found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-            dead += int(found["Attributes"]["ApproximateNumberOfMessages"])
-    committed = [answer for answer in answers if answer["rows_accepted"] == 1]
-    in_table = max((answer["rows_total"] for answer in answers), default=0)
-    held = Slots(StateTable(cloud.client("dynamodb"), STORY.names)).holdings()
-    sources = {answer["source"] for answer in committed}
-    return Outcome(
-        effects=min(len(sources), in_table),
-        repeated=max(len(committed), in_table) - len(sources),
-        executions=len(ends),
-        dead=dead,
-        held=len(held),
-        hours=hours,
-    )
-
-
-def drops_in(output: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(output["validation"]["answer"]["drops"])
-
-
-def verdict(*, simulated: Outcome, alone: Outcome, real: Outcome, drops: int = REAL) -> dict[str, Any]:
-    """The result: every drop has one effect, in all bursts; no dead letter, no slot that is held still; and the drops
+def verdict(*, simulated: Outcome, alone: Outcome) -> dict[str, Any]:
+    """The result: every drop has one effect, in both bursts; no dead letter, no slot that is held still; and the drops
     that go together are through sooner than each alone."""
-    whole = [(simulated, SIMULATED), (alone, SIMULATED), (real, drops)]
-    holds = all((one.effects, one.repeated, one.dead, one.held) == (expected, 0, 0, 0) for one, expected in whole)
-    figure, bar = simulated.effects + real.effects, SIMULATED + drops
-    faster = alone.hours / simulated.hours
-    return {
-        "name": "burst",
-        "figure": figure,
-        "unit": f"effects of {bar} drops",
-        "bar": bar,
-        "dead": simulated.dead + real.dead,
-        "effects_per_drop": round(figure / bar, 4),
-        "executions_per_drop": round(simulated.executions / SIMULATED, 3),
-        "executions_per_drop_for_real": round(real.executions / drops, 3),
-        "hours": round(simulated.hours, 2),
-        "hours_alone": round(alone.hours, 2),
-        "times_faster": round(faster, 1),
-        "holds": holds and faster >= FASTER,
-    }
+    expected, faster = (SIMULATED, 0, 0, 0), alone.hours / simulated.hours
+    whole = all((one.effects, one.repeated, one.dead, one.held) == expected for one in (simulated, alone))
+    figures = {"figure": simulated.effects, "unit": f"effects of {SIMULATED} drops", "bar": SIMULATED}
+    executions = {"executions_per_drop": round(simulated.executions / SIMULATED, 3), "dead": simulated.dead}
+    hours = {"hours": round(simulated.hours, 2), "hours_alone": round(alone.hours, 2), "times_faster": round(faster, 1)}
+    return {"name": "burst", **figures, **executions, **hours, "holds": whole and faster >= FASTER}
 
 
 def main() -> None:
     """Print what became of the bursts; exits with 1 where a drop has no effect or two or became a dead letter, or where
     those that go together are not so much faster."""
-    drops = int(sys.argv[1]) if len(sys.argv) > 1 else REAL
-    began = time.monotonic()
-    simulated = simulate(SIMULATED)
-    print(f"simulated: {simulated}, {time.monotonic() - began:.0f} s", flush=True)
-    alone = simulate(SIMULATED, together=False)
-    print(f"each alone: {alone}", flush=True)
-    began = time.monotonic()
-    real = run(drops)
-    print(f"real: {real}, {time.monotonic() - began:.0f} s", flush=True)
-    conclude(verdict(simulated=simulated, alone=alone, real=real, drops=drops))
+    simulated, alone = simulate(SIMULATED), simulate(SIMULATED, together=False)
+    print(f"together: {simulated}\neach alone: {alone}", flush=True)
+    conclude(verdict(simulated=simulated, alone=alone))
 
 
 if __name__ == "__main__":

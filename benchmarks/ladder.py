@@ -5,13 +5,11 @@ JSON. The streams are in `streams/pairs.py`.
 
 Labels are 1 to 30 days late, the challenger's wins soonest. In some cells a fifth never comes: any, or those of
 pairs in which the challenger is less sure. Verdicts are asked for after each label. No bound was chosen on these
-streams. Beside it stand rules as published (`peers/rollouts.py`), on daily accuracies of 30 days with all labels, and
-the bet on each label that an always-valid rule takes."""
+streams."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import conclude
-from benchmarks.peers import rollouts
 from benchmarks.streams.pairs import A_DAY, DIFFER, Day, Stream, real_days
 from millrace.evaluation.sequential import (
     BETS,
@@ -30,7 +27,6 @@ from millrace.evaluation.sequential import (
     Bounds,
     Pair,
     Plan,
-    bet,
     choose,
     evidence_above,
     first_crossing,
@@ -42,7 +38,6 @@ from millrace.release.ladder import LATENCY_ERROR, LEVELS, MORE_OFTEN, SLOWER, S
 LATEST = 30
 POWER, LABELS, REQUESTS, LABELS_TWO = 0.8, 170, 3400, 42
 MEDIAN, MOST, SLOW_WITHIN, CLEAN = 330, 850, 3000, 0.01
-PEER_DAYS = 30
 CONTROL = "one a day, each alone"
 """Labels of a week that are taken for independent: this has to promote too often, else the streams prove nothing."""
 Floats = npt.NDArray[np.float64]
@@ -222,26 +217,6 @@ def cells() -> list[Cell]:
     ]
 
 
-def peers(days: list[Day], keep: float, candidates: int) -> list[dict[str, Any]]:
-    """What rules as published promote on the same kinds of streams, with every label at once."""
-    found = []
-    for stream_days, gain in ((1, 0.0), (7, 0.0), (1, 0.01), (7, 0.01), (1, -0.01), (1, -0.02)):
-        rng = np.random.default_rng(77)
-        cell = Cell(name="peers", stream_days=stream_days, block_days=1, gain=gain)
-        promoted = {"argo": 0, "kayenta": 0, "bet on each label": 0}
-        for _ in range(candidates):
-            ours, theirs, labels = np.zeros(PEER_DAYS), np.zeros(PEER_DAYS), []
-            for day, (_, won, _, both) in zip(range(PEER_DAYS), _stream(days, keep, cell, rng), strict=False):
-                ours[day], theirs[day] = (both + sum(won)) / A_DAY, (both + len(won) - sum(won)) / A_DAY
-                labels += [[1] if one else [-1] for one in won]
-            promoted["argo"] += rollouts.argo(ours, theirs)
-            promoted["kayenta"] += rollouts.kayenta(ours, theirs)
-            promoted["bet on each label"] += max(bet(labels), default=0.0) >= -math.log(ERROR)
-        shares = {name: count / candidates for name, count in promoted.items()}
-        found.append({"stream_days": stream_days, "gain": gain} | shares)
-    return found
-
-
 def grown(hits: Any, trials: Any, null: Any, ratios: Any) -> Floats:
     """`evidence_above` for arrays."""
     total = np.full(np.broadcast(hits, trials).shape, -np.inf)
@@ -301,7 +276,7 @@ def _slow(rng: np.random.Generator, candidates: int, share: float, times: float,
     return np.concatenate(out)[:candidates]
 
 
-def verdict(found: list[Judged], canary: dict[str, float], candidates: int, beside: Any = ()) -> dict[str, Any]:
+def verdict(found: list[Judged], canary: dict[str, float], candidates: int) -> dict[str, Any]:
     """The bars. A false verdict may be two standard errors of the simulation more frequent than promised."""
     most = ERROR + 2 * (ERROR * (1 - ERROR) / candidates) ** 0.5
     rows = []
@@ -322,7 +297,7 @@ def verdict(found: list[Judged], canary: dict[str, float], candidates: int, besi
         and canary["slow_95"] <= SLOW_WITHIN and canary["clean_stopped"] <= CLEAN
     )  # fmt: skip
     holds = within and all(row["holds"] for row in rows)
-    return {"name": "ladder", "holds": holds, "cells": rows, "canary": canary, "peers": list(beside)}
+    return {"name": "ladder", "holds": holds, "cells": rows, "canary": canary}
 
 
 def _row(one: Judged, *, holds: bool) -> dict[str, Any]:
@@ -344,9 +319,7 @@ def main() -> None:
             f" labels {one.mean_labels:.0f} of {one.horizon}, {one.median_days:.0f} days",
             flush=True,
         )
-    canary, beside = canaries(candidates), peers(days, keep, candidates // 4)
-    print(canary, *beside, sep="\n", flush=True)
-    conclude(verdict(found, canary, candidates, beside))
+    conclude(verdict(found, canaries(candidates), candidates))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ turns in one process. The container itself, a process of its own, is asked the s
 from __future__ import annotations
 
 import http.client
-import socket
 import sys
 import tempfile
 import time
@@ -25,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import conclude
-from benchmarks.serving import FEATURES, started, write_model
+from benchmarks.serving import FEATURES, container, free_port, write_model
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers
 from millrace.artefact.inference import Model
@@ -136,11 +135,8 @@ def same(one: Path, other: Path) -> None:
 
 def peak_mb(root: Path, pieces: list[bytes]) -> float:
     """Of the container, one worker, when it has answered the shards; `root` stands for /opt/ml."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    variables = {"MILLRACE_ML_ROOT": str(root), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
-    variables |= {"SAGEMAKER_BIND_TO_PORT": str(port), "SAGEMAKER_BATCH": "true"}
-    with started([sys.executable, "-m", "millrace.jobs.serving", "serve"], port, **variables) as process:
+    port = free_port()
+    with container(root, port, SAGEMAKER_BATCH="true") as process:
         for piece in pieces:
             connection = http.client.HTTPConnection("127.0.0.1", port)
             connection.request("POST", "/invocations", piece, {"content-type": CONTENT_TYPE})

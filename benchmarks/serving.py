@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -83,6 +83,19 @@ def started(arguments: list[str], port: int, **variables: str) -> Iterator[int]:
             process.send_signal(signal.SIGKILL)
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+def container(root: Path, port: int, **variables: str) -> AbstractContextManager[int]:
+    """The process id of the serving container, of one worker; `root` stands for /opt/ml."""
+    command = [sys.executable, "-m", "millrace.jobs.serving", "serve"]
+    own = {"MILLRACE_ML_ROOT": str(root), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
+    return started(command, port, **own, SAGEMAKER_BIND_TO_PORT=str(port), **variables)
+
+
 def cpu_s(pid: int) -> float:
     """CPU time of a process so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -138,20 +151,8 @@ def main() -> None:
         folder = Path(scratch)
         write_model(folder / "model")
         subprocess.run([compiler, "-O2", "-o", folder / "echo", Path(__file__).with_name("echo.c")], check=True)
-        ports = []
-        for _ in range(2):
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                ports.append(free.getsockname()[1])
-        ours = open_.enter_context(
-            started(
-                [sys.executable, "-m", "millrace.jobs.serving", "serve"],
-                ports[0],
-                MILLRACE_ML_ROOT=scratch,
-                MILLRACE_BIND="127.0.0.1",
-                MILLRACE_WORKERS="1",
-                SAGEMAKER_BIND_TO_PORT=str(ports[0]),
-            )
-        )
+        ports = free_port(), free_port()
+        ours = open_.enter_context(container(folder, ports[0]))
         echo = open_.enter_context(started([str(folder / "echo"), str(ports[1])], ports[1]))
         rounds = [(cost_us(ours, ports[0]), cost_us(echo, ports[1])) for _ in range(ROUNDS)]
         resident_mb = int(Path(f"/proc/{ours}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20

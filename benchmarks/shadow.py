@@ -14,7 +14,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ import numpy as np
 
 from benchmarks import conclude
 from benchmarks.prediction import CONTEXT, ENVIRONMENT, EVENT, Queue
-from benchmarks.serving import FEATURES, REPOSITORY, started, write_model
+from benchmarks.serving import FEATURES, REPOSITORY, container, free_port, write_model
 from millrace.functions.judge_phase.copies import ROWS
 
 BAR_RATIO = 1.05
@@ -98,23 +97,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as open_:
         write_model(Path(scratch) / "model")
-        ports = []
-        for _ in range(2):
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                ports.append(free.getsockname()[1])
-        served = [
-            open_.enter_context(
-                started(
-                    [sys.executable, "-m", "millrace.jobs.serving", "serve"],
-                    port,
-                    MILLRACE_ML_ROOT=scratch,
-                    MILLRACE_BIND="127.0.0.1",
-                    MILLRACE_WORKERS="1",
-                    SAGEMAKER_BIND_TO_PORT=str(port),
-                )
-            )
-            for port in ports
-        ]
+        ports = free_port(), free_port()
+        served = [open_.enter_context(container(Path(scratch), port)) for port in ports]
         looking = subprocess.Popen([sys.executable, "-m", "benchmarks.shadow", str(ports[1])], cwd=REPOSITORY)
         open_.callback(looking.wait)
         open_.callback(looking.kill)

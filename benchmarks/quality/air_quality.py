@@ -9,8 +9,6 @@ The floor is the better one of "as it is now" and ridge regression on the last 2
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import conclude
+from benchmarks.quality import Figure, arguments, conclude_set, measured
 from benchmarks.quality.trained import Part, train_workload
 
 SEEDS = (0, 1, 2)
@@ -63,36 +61,34 @@ def floor(rows: pa.Table, ahead: int) -> dict[str, dict[str, float]]:
     }
 
 
-def reached(rows: pa.Table, ahead: int, family: str) -> dict[str, Any]:
-    """Mean and spread over the seeds, beside floor and bar."""
+def reached(rows: pa.Table, ahead: int, family: str) -> list[Figure]:
+    """Over the seeds, beside floor and bar."""
     prediction: dict[str, Any] = {"label": {"column": "pm2.5", "horizon_hours": ahead}}
     prediction |= {"huber": 0.1} if ahead == 1 else {}
-    found = []
-    for seed in SEEDS:
-        training = DAYS | ({"family": family, "parameters": {}} if family else {})
-        trained = train_workload(
-            "air_quality",
-            rows,
-            parameters={"seed": seed} | (SHORT if ahead == 1 and not family else {}),
-            prediction=prediction,
-            training=training,
+    training = DAYS | ({"family": family, "parameters": {}} if family else {})
+    recipe = SHORT if ahead == 1 and not family else {}
+
+    def measure(seed: int) -> dict[str, float]:
+        given: dict[str, Any] = {"parameters": {"seed": seed} | recipe, "prediction": prediction, "training": training}
+        trained = train_workload("air_quality", rows, **given)
+        return judged(trained.test) | {"seconds": trained.seconds}
+
+    found, simple = measured(SEEDS, measure, of=f"t+{ahead}"), floor(rows, ahead).values()
+    least = {name: min(one[name] for one in simple) for name in BARS[ahead]}
+    return [
+        found.figure(
+            f"air_quality t+{ahead}, {name}", name, bar, floor=least[name], rival=least[name], less_is_better=True
         )
-        found.append(judged(trained.test) | {"seconds": trained.seconds})
-        print(f"t+{ahead}, seed {seed}:", {name: round(value, 2) for name, value in found[-1].items()}, flush=True)
-    mean = {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-    spread = {name: float(np.ptp([one[name] for one in found])) for name in found[0]}
-    holds = all(mean[name] <= bound for name, bound in BARS[ahead].items())
-    return {"floor": floor(rows, ahead), "mean": mean, "spread": spread, "bar": BARS[ahead], "holds": holds}
+        for name, bar in BARS[ahead].items()
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = arguments(__doc__)
     parser.add_argument("--family", default="")
     given = parser.parse_args()
     rows = pq.read_table(given.data / "beijing_pm25" / "beijing_pm25.parquet")
-    result = {f"t+{ahead}": reached(rows, ahead, given.family) for ahead in BARS}
-    conclude({**result, "holds": all(one["holds"] for one in result.values())})
+    conclude_set("air_quality", [one for ahead in BARS for one in reached(rows, ahead, given.family)])
 
 
 if __name__ == "__main__":

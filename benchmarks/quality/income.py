@@ -7,16 +7,14 @@ columns of 0 and 1, and gradient-boosted trees. Seconds are of the whole job, fr
 
 from __future__ import annotations
 
-import argparse
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks import conclude
+from benchmarks.quality import arguments, conclude_set, measured
 from benchmarks.quality.trained import WORKLOADS, train_workload
 from millrace.tasks import metrics
 from millrace.workload.load import load_workload
@@ -90,24 +88,25 @@ def _score(p_N: np.ndarray, target_N: np.ndarray) -> tuple[float, float]:
 
 def main() -> None:
     """Train once per seed; exits with 1 where a mean misses its bar."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    rows = table(parser.parse_args().data / "adult")
-    figures = []
-    for seed in SEEDS:
-        before = sum(os.times()[:4])
+    rows = table(arguments(__doc__).parse_args().data / "adult")
+
+    def measure(seed: int) -> dict[str, float]:
         trained = train_workload("income", rows, parameters={"seed": seed})
-        cpu_s = sum(os.times()[:4]) - before
-        held = _score(trained.validation.output_NW[:, 0], trained.validation.target_N)
         accuracy, auc = _score(trained.test.output_NW[:, 0], trained.test.target_N)
-        figures.append({"accuracy": accuracy, "auc": auc, "seconds": trained.seconds, "cpu_s": cpu_s})
-        told = {name: round(value, 4) for name, value in figures[-1].items()}
-        print(seed, told, "validation", [round(value, 4) for value in held], flush=True)
-    mean = {name: round(float(np.mean([one[name] for one in figures])), 4) for name in figures[0]}
-    spread = {name: round(float(np.ptp([one[name] for one in figures])), 4) for name in figures[0]}
-    bar = {"accuracy": ACCURACY, "auc": AUC, "seconds": MOST_S}
-    holds = mean["accuracy"] >= ACCURACY and mean["auc"] >= AUC and mean["seconds"] <= MOST_S
-    conclude({"name": "income", "floors": floors(rows), "mean": mean, "spread": spread, "bar": bar, "holds": holds})
+        return {"accuracy": accuracy, "auc": auc, "seconds": trained.seconds}
+
+    found, simple = measured(SEEDS, measure, of="income"), floors(rows)
+    figures = [
+        found.figure(
+            f"income, {name}",
+            name,
+            bar,
+            floor=simple["logistic"][place],
+            rival=max(both[place] for both in simple.values()),
+        )
+        for place, (name, bar) in enumerate({"accuracy": ACCURACY, "auc": AUC}.items())
+    ]
+    conclude_set("income", [*figures, found.figure("income, seconds", "seconds", MOST_S, less_is_better=True)])
 
 
 if __name__ == "__main__":

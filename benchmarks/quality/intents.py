@@ -9,7 +9,6 @@ The floor is TF-IDF and a linear SVM on the same rows, refusing by its largest m
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks import conclude
+from benchmarks.quality import arguments, conclude_set, measured
 from benchmarks.quality.trained import Part, train_workload
 
 SEEDS = (0, 1, 2)
@@ -80,20 +79,20 @@ def floor(rows: pa.Table) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    rows = table(parser.parse_args().data / "clinc150" / "clinc150.parquet")
-    figures: list[dict[str, float]] = []
-    for seed in SEEDS:
+    rows = table(arguments(__doc__).parse_args().data / "clinc150" / "clinc150.parquet")
+
+    def measure(seed: int) -> dict[str, float]:
         trained = train_workload("intents", rows, parameters={"seed": seed})
         classes = [str(name) for name in trained.model.description.task.classes]  # type: ignore[attr-defined]
-        figures.append(score(classes, trained.validation, trained.test) | {"seconds": trained.seconds})
-        print(seed, {name: round(value, 4) for name, value in figures[-1].items()}, flush=True)
-    mean = {name: float(np.mean([one[name] for one in figures])) for name in figures[0]}
-    spread = {name: float(np.ptp([one[name] for one in figures])) for name in figures[0]}
-    holds = mean["accuracy"] >= ACCURACY and mean["recall"] >= RECALL and mean["refused"] <= MOST_REFUSED
-    bar = {"accuracy": ACCURACY, "recall": RECALL, "refused": MOST_REFUSED}
-    conclude({"floor": floor(rows), "mean": mean, "spread": spread, "bar": bar, "holds": holds})
+        return score(classes, trained.validation, trained.test) | {"seconds": trained.seconds}
+
+    found, simple = measured(SEEDS, measure, of="intents"), floor(rows)
+    figures = [
+        found.figure(f"intents, {name}", name, bar, floor=simple[name], rival=simple[name])
+        for name, bar in {"accuracy": ACCURACY, "recall": RECALL}.items()
+    ]
+    refused = found.figure("intents, refused in scope", "refused", MOST_REFUSED, less_is_better=True)
+    conclude_set("intents", [*figures, refused])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ without their texts.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks import conclude
+from benchmarks.quality import arguments, conclude_set, measured
 from benchmarks.quality.trained import Part, Trained, train_workload
 from millrace.features import catalogue as encoders
 
@@ -85,40 +84,28 @@ def linear(train: pa.Table, test: Part) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    path = parser.parse_args().data / "womens_clothing" / "womens_clothing.parquet"
-    figures: list[dict[str, float]] = []
-    for split in range(SPLITS):
+    path = arguments(__doc__).parse_args().data / "womens_clothing" / "womens_clothing.parquet"
+    texts = [{"name": name, "encoder": "text"} for name in TEXTS]
+
+    def measure(split: int) -> dict[str, float]:
         rows = table(path, split)
-        texts = [{"name": name, "encoder": "text"} for name in TEXTS]
         fused = train_workload("reviews", rows, parameters={"seed": split})
         alone = train_workload("reviews", rows, parameters={"seed": split}, prediction={"features": texts})
         named = pa.table({name: fused.test.rows[name] for name in TEXTS})
         tested = set(zip(*(named[name].to_pylist() for name in TEXTS), strict=True))
         kept = [pair not in tested for pair in zip(*(rows[name].to_pylist() for name in TEXTS), strict=True)]
-        figures.append(
-            {
-                "fused": auc(fused.test.output_NW[:, 0], fused.test.target_N),
-                "text": auc(alone.test.output_NW[:, 0], alone.test.target_N),
-                "table": without_texts(fused),
-                "linear": linear(rows.filter(pa.array(kept)), fused.test),
-                "seconds": fused.seconds,
-            }
-        )
-        print(split, {name: round(value, 4) for name, value in figures[-1].items()}, flush=True)
-    mean = {name: float(np.mean([one[name] for one in figures])) for name in figures[0]}
-    spread = {name: float(np.ptp([one[name] for one in figures])) for name in figures[0]}
-    above = {"linear": mean["fused"] - mean["linear"], "text": mean["fused"] - mean["text"]}
-    holds = above["linear"] >= BELOW_LINEAR and above["text"] >= 0
-    conclude(
-        {
-            "mean": mean,
-            "spread": spread,
-            "fused_above": above,
-            "bar": {"linear": BELOW_LINEAR, "text": 0},
-            "holds": holds,
+        area = auc(fused.test.output_NW[:, 0], fused.test.target_N)
+        return {
+            "linear": area - linear(rows.filter(pa.array(kept)), fused.test),
+            "text": area - auc(alone.test.output_NW[:, 0], alone.test.target_N),
+            "table": area - without_texts(fused),
+            "seconds": fused.seconds,
         }
+
+    found = measured(range(SPLITS), measure, of="reviews, above")
+    bars = {"linear": BELOW_LINEAR, "text": 0}
+    conclude_set(
+        "reviews", [found.figure(f"reviews, fused above {name}, auc", name, bar) for name, bar in bars.items()]
     )
 
 

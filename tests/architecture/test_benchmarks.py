@@ -15,7 +15,7 @@ import torch
 
 import benchmarks
 from benchmarks import conclude
-from benchmarks.burst import REAL, SIMULATED, Outcome
+from benchmarks.burst import SIMULATED, Outcome
 from benchmarks.exchangeable import Kept as Acts
 from benchmarks.false_alarms import Cell as Window
 from benchmarks.false_alarms import Found
@@ -28,7 +28,7 @@ from benchmarks.unlabelled import Window as Slice
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_expectations": 40.0}
 FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
-BURSTS = [Outcome(effects=drops, repeated=0, executions=1, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
+BURST = Outcome(effects=SIMULATED, repeated=0, executions=1, dead=0, held=0, hours=1.0)
 ABOVE = Held(name="a stream", accuracy=0.75, alone=0.7, below=0.01, worst=-0.01, below_alone=0.2, worst_alone=-0.1)
 KEPT = Kept(name="a stream", error=0.05, coverage=0.45, hindsight=0.5, far=0.1)
 EQUAL = Judged(
@@ -46,7 +46,6 @@ LADDER = {"found": [EQUAL, BETTER, WEEK], "canary": CANARY, "candidates": 2000}
 PEERS = {"MAPIE": Acts(broken=0.0, coverage=0.3), "score-select": Acts(broken=0.2, coverage=0.5)}
 EXCHANGEABLE = {"few rows": PEERS | {"ours": Acts(broken=0.03, coverage=0.4)}}
 DECISIONS = {"written_us": 30.0, "bare_us": 15.0, "absorbed_us": 8.0, "whole_us": 30.0, "added_mb": 200.0}
-REPLAYED = {"family": "cnn", "decisions": 5_000, "alone": 40, "other": 0}
 RETRAINED = {"accuracy": 0.775, "retrainings": 16, "regret": {25: 1.2, 50: 1.25}, "seconds": 1.0}
 STREAMS = {"abrupt": True, "gradual": True, "recurring": True, "inputs": True, "none": False}
 CONTRADICTED = {"none": 0.08, "covariate": 0.07, "concept": 1.0}
@@ -64,7 +63,7 @@ STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "firs
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
     "bias": {"tables": 1000, "compared": 33_000, "different": 0, "refused": 80},
-    "burst": {"simulated": BURSTS[0], "alone": replace(BURSTS[0], hours=5.0), "real": BURSTS[1]},
+    "burst": {"simulated": BURST, "alone": replace(BURST, hours=5.0)},
     "company": {"found": [FAMILY]},
     "consumers": {"made": 10_000, "lost": 0, "twice": 0, "failed": 100},
     "decisions": DECISIONS,
@@ -81,7 +80,6 @@ HELD: dict[str, dict[str, Any]] = {
     "monitor_run": {"rows": 1_000_000, "young": RUN, "old": RUN},
     "prediction": {"cpu_us": 10.0},
     "promise": {"found": [KEPT]},
-    "replay": {"models": [REPLAYED, REPLAYED], "wanted": 10_000},
     "retraining": {"electricity": RETRAINED, "streams": STREAMS},
     "review_page": {"items_a_minute": 200.0},
     "review": {"lost": 0, "twice": 0, "first_s": 0.2, "failed": 9},
@@ -103,11 +101,11 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("ages", {"warm": 2.1}),
     ("bias", {"different": 1}),
     ("bias", {"compared": 19_999}),
-    ("burst", {"simulated": replace(BURSTS[0], effects=SIMULATED - 1)}),
-    ("burst", {"simulated": replace(BURSTS[0], repeated=1)}),
-    ("burst", {"real": replace(BURSTS[1], dead=1)}),
-    ("burst", {"real": replace(BURSTS[1], held=1)}),
-    ("burst", {"alone": replace(BURSTS[0], hours=4.9)}),
+    ("burst", {"simulated": replace(BURST, effects=SIMULATED - 1)}),
+    ("burst", {"simulated": replace(BURST, repeated=1)}),
+    ("burst", {"alone": replace(BURST, hours=5.0, dead=1)}),
+    ("burst", {"simulated": replace(BURST, held=1)}),
+    ("burst", {"alone": replace(BURST, hours=4.9)}),
     ("company", {"found": [FAMILY | {"different": 1}]}),
     ("company", {"found": [FAMILY | {"times": 1.31}]}),
     ("consumers", {"made": 9_999}),
@@ -155,8 +153,6 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("entities", {"wrong": 1}),
     ("promise", {"found": [KEPT, replace(KEPT, far=0.11)]}),
     ("promise", {"found": [replace(KEPT, coverage=0.39)]}),
-    ("replay", {"models": [REPLAYED, REPLAYED | {"other": 1}]}),
-    ("replay", {"models": [REPLAYED, REPLAYED | {"decisions": 4_999}]}),
     ("retraining", {"electricity": None}),
     ("retraining", {"electricity": RETRAINED | {"accuracy": 0.769}}),
     ("retraining", {"electricity": RETRAINED | {"retrainings": 17}}),

@@ -27,4 +27,7 @@ def test_a_change_reaches_what_imports_starts_or_packs_it(changed: str, waits_fo
 
 
 def test_what_is_no_python_reaches_everything() -> None:
-    assert reach.reached({"workloads/electricity/workload.yaml"}) >= {reach.STORY, "tests/localcloud/test_past.py"}
+    assert reach.reached({"workloads/electricity/workload.yaml"}) >= {
+        reach.STORY,
+        "tests/localcloud/test_foreign_app.py",
+    }
