@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,8 @@ pytestmark = pytest.mark.night("AWS's own command line over a whole deployment; 
 ROOT = Path(__file__).resolve().parents[2]
 PREDICTION = "millrace-local-electricity-prediction:live"
 INGEST = "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest"
-SCORE = INGEST.replace("-ingest", "-score")
+
+
 WAIT_S = 300.0
 
 
@@ -140,18 +140,6 @@ def test_a_second_up_deploys_what_was_edited(person: Person) -> None:
     described = person.ask(f"aws stepfunctions describe-state-machine --state-machine-arn {INGEST}")
     assert json.loads(described["definition"])["Comment"].startswith("Edited, drops of electricity")
     assert len(person.ask(said("aws stepfunctions"))["executions"]) == 1, "what was there before the edit stays"
-
-
-@pytest.mark.night("the CDK's command line once more")
-def test_the_cdks_command_line_deploys_what_was_edited(person: Person) -> None:
-    """Only that: to what `up` has deployed it has nothing to add."""
-    person.edit("infra/machines/score.py", 'f"Score drops of', 'f"Edited, drops of')
-    told = person.try_typing(said("cdk deploy") + " --require-approval never 2>&1").stdout
-    done = re.findall(r"^.*✅ +(\S+)(.*)$", told, re.M)
-    assert [name for name, remark in done if "no changes" not in remark] == ["millrace-local-electricity-scoring"], told
-    assert len(done) == len(person.ask("aws cloudformation describe-stacks")["Stacks"]) - 1
-    described = person.ask(f"aws stepfunctions describe-state-machine --state-machine-arn {SCORE}")
-    assert json.loads(described["definition"])["Comment"].startswith("Edited, drops of electricity")
 
 
 def test_an_edit_that_is_wrong_is_told_and_the_cloud_goes_on(person: Person) -> None:

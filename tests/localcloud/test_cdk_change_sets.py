@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.localcloud.cdk_account import INGEST, Account, Copy, account_below, edited
+from tests.localcloud.cdk_account import ASSETS, INGEST, Account, Copy, account_below, edited, retained
+from tests.localcloud.control import control
 
 pytestmark = pytest.mark.night("by day change sets are tested by themselves")
 
@@ -35,6 +36,8 @@ def test_every_stack_is_made_by_a_change_set(account: Account) -> None:
     account.cdk(*DEPLOY, "--app", str(account.whole))
     assert set(account.stacks().values()) == {"CREATE_COMPLETE"}
     assert account.answer()["error"] == "number of rows"
+    # The roles of the bootstrap did it: IAM is enforced for them as for every role.
+    assert control(account.endpoint_url, "denials", secret=account.secret) == []
 
 
 def test_what_differs_is_told_by_a_change_set(account: Account, changed: Path) -> None:
@@ -90,3 +93,6 @@ def test_a_deployment_that_fails_is_told_with_its_reason(account: Account) -> No
 def test_the_whole_is_destroyed(account: Account) -> None:
     account.cdk("destroy", "--all", "--force", "--app", str(account.whole))
     assert set(account.stacks()) == {"CDKToolkit"}
+    buckets = [one["Name"] for one in account.client("s3").list_buckets()["Buckets"]]
+    assert sorted(buckets) == sorted([ASSETS, *retained(account.whole, "AWS::S3::Bucket", "BucketName")])
+    assert account.client("lambda").list_functions()["Functions"] == []

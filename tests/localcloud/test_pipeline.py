@@ -14,9 +14,8 @@ from millrace.infra.options import options_of
 from millrace.infra.rules.assembly import read
 from millrace.infra.settings import settings_for
 from tests.infra.conftest import EVERY_OPTION, every_section, synthesized
-from tests.localcloud.cdk_account import account_below
+from tests.localcloud.cdk_account import account_below, lighten
 from tests.localcloud.control import control
-from tests.localcloud.test_cdk_cli import lighten
 
 pytestmark = pytest.mark.night("by day its policies are compared with what CloudFormation's handlers need")
 

@@ -131,7 +131,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - keys are handed out for a role that does not exist
   assume_role: a_role_that_does_not_exist_is_not_assumed
 - a real `cdk deploy` and `cdk destroy` fail
-  cdk_cli: destroyed_by_the_command_line_only_the_data_is_left
+  cdk_change_sets: the_whole_is_destroyed
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +18,6 @@ from botocore.credentials import Credentials
 from localcloud.apigateway.signatures import why_invalid
 from localcloud.iam.service_permissions import ACCOUNT
 from localcloud.kernel.cloud import Cloud
-from millrace.contract.load import load_contract
-from millrace.infra.constructs.rest_api import with_integrations
-from millrace.workload.ends import EndJobs
-from millrace.workload.load import load_workload
-from millrace.workload.openapi import openapi
 from tests.localcloud.resources import allow, make_role
 
 SOURCE = """
@@ -38,7 +32,8 @@ def handler(event, context):
     return {"statusCode": 200 + len(body.get("rows", [])), "headers": {"x-own": "1"}, "body": json.dumps(event)}
 """
 REGION = "eu-west-1"
-INCOME = Path(__file__).resolve().parents[3] / "workloads" / "income"
+
+
 ROWS = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "maxItems": 1}}}
 
 
@@ -223,22 +218,6 @@ def test_nobody_is_answered_without_a_right_signature(api: Api) -> None:
         (403, "INVALID_SIGNATURE"),
         (403, "INVALID_SIGNATURE"),
     ]
-
-
-def test_no_operation_of_a_workload_answers_without_a_signature(cloud: Cloud, client: Callable[[str], Any]) -> None:
-    workload = load_workload(INCOME).model_copy(update={"jobs": EndJobs()})
-    named = openapi(workload, load_contract(INCOME))
-    request = {"type": "object"}
-    operations = [(method.upper(), path) for path, methods in named["paths"].items() for method in methods]
-    assert len(operations) == 5
-    gateway, body = client("apigateway"), with_integrations(named, uri="arn:aws:apigateway:none", request=request)
-    made = gateway.create_rest_api(name="income")["id"]
-    gateway.put_rest_api(restApiId=made, mode="overwrite", body=json.dumps(body).encode())
-    gateway.create_deployment(restApiId=made, stageName="v1")
-    api = Api(cloud=cloud, name="income", id=made, keys=Credentials("none", "none"))
-    for method, path in operations:
-        status, _, told = api.send(method, path.format(id="a"), {} if method == "POST" else None, sign=False)
-        assert (status, told["error"]) == (403, "MISSING_AUTHENTICATION_TOKEN")
 
 
 def test_an_operation_that_asks_for_no_signature_answers_everybody_as_on_aws(api: Api) -> None:

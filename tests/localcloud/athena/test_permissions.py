@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.iam.roles import as_role
 from tests.localcloud.athena.conftest import Queries
+from tests.localcloud.resources import Resources, allow
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
 
-TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 ACCOUNT = "eu-west-1:123456789012"
 GRANTS: dict[str, tuple[list[str], list[str]]] = {
     "workgroup": (
@@ -35,26 +34,12 @@ SQL = "select count(kind) from loads join runs on runs.value = 1 where run = 'on
 
 
 @pytest.fixture
-def client(cloud: Cloud, fresh: Callable[..., str]) -> Callable[..., Any]:
+def client(cloud: Cloud, aws: Resources) -> Callable[..., Any]:
     """Athena with the keys of a role that has all of the grants but one."""
 
     def make(but: str = "") -> Any:
-        statements = [
-            {"Effect": "Allow", "Action": actions, "Resource": resources}
-            for name, (actions, resources) in GRANTS.items()
-            if name != but
-        ]
-        iam, name = cloud.client("iam"), fresh("role")
-        trust, policy = ({"Version": "2012-10-17", "Statement": each} for each in ([TRUST], statements))
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
-        keys = cloud.role_environment(role, "session")
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-        return boto3.client(
-            "athena",
-            region_name="eu-west-1",
-            endpoint_url=cloud.endpoint_url,
-            **{key.lower(): keys[key] for key in names},
+        return as_role(
+            cloud, aws.role("lambda", *(allow(*given) for name, given in GRANTS.items() if name != but)), "athena"
         )
 
     return make

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,7 @@ from localcloud.awslambda import functions
 from localcloud.awslambda.pools import WORKERS_PER_FUNCTION
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.forks import fork_servers
-from tests.localcloud.resources import allow, make_role
+from tests.localcloud.resources import Resources, allow
 from tests.localcloud.waiting import until
 from tests.processes import parent
 
@@ -56,36 +54,15 @@ def handler(event, context):
 """
 
 
-def zipped(**files: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return buffer.getvalue()
+@pytest.fixture
+def role(aws: Resources) -> str:
+    return aws.role("lambda", allow(["sts:*", "sqs:*"]))
 
 
 @pytest.fixture
-def role(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
-    return make_role(client("iam"), fresh("role"), "lambda", allow(["sts:*", "sqs:*"]))
-
-
-@pytest.fixture
-def make(client: Callable[[str], Any], fresh: Callable[..., str], role: str) -> Callable[..., str]:
+def make(aws: Resources, role: str) -> Callable[..., str]:
     """Creates a function and gives its name."""
-
-    def create(source: str = SOURCE, **settings: Any) -> str:
-        name = fresh("function")
-        client("lambda").create_function(
-            FunctionName=name,
-            Runtime="python3.13",
-            Role=role,
-            Handler="app.handler",
-            Code=settings.pop("Code", {"ZipFile": zipped(**{"app.py": source})}),
-            **{"Timeout": 10, "MemorySize": 256, **settings},
-        )
-        return name
-
-    return create
+    return lambda source=SOURCE, **settings: aws.function(source, Role=role, **settings)
 
 
 @pytest.fixture
@@ -200,20 +177,17 @@ def test_lines_of_workers_do_not_run_into_each_other(cloud: Cloud, make: Any, ca
 
 
 def test_asynchronous_failure_is_tried_three_times_then_kept(
-    cloud: Cloud, make: Any, client: Any, fresh: Any, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, make: Any, client: Any, aws: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("localcloud.awslambda.asynchronous.RETRY_WAITS_S", (0.05, 0.05))
-    sqs = client("sqs")
-    urls = {kind: sqs.create_queue(QueueName=fresh(kind))["QueueUrl"] for kind in ("dead", "failed")}
-    arns = {kind: f"arn:aws:sqs:eu-west-1:123456789012:{url.rsplit('/', 1)[1]}" for kind, url in urls.items()}
-    name = make(DeadLetterConfig={"TargetArn": arns["dead"]})
+    letters, failures = aws.queue(), aws.queue()
+    name = make(DeadLetterConfig={"TargetArn": letters.arn})
     client("lambda").put_function_event_invoke_config(
-        FunctionName=name, DestinationConfig={"OnFailure": {"Destination": arns["failed"]}}
+        FunctionName=name, DestinationConfig={"OnFailure": {"Destination": failures.arn}}
     )
     answer = client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b'{"do": "raise"}')
     assert answer["StatusCode"] == 202
-    (dead,) = sqs.receive_message(QueueUrl=urls["dead"], WaitTimeSeconds=10, MessageAttributeNames=["All"])["Messages"]
-    (failed,) = sqs.receive_message(QueueUrl=urls["failed"], WaitTimeSeconds=10)["Messages"]
+    dead, failed = letters.take(), failures.take()
     assert json.loads(dead["Body"]) == {"do": "raise"}
     assert dead["MessageAttributes"]["ErrorMessage"]["StringValue"] == "bad None"
     record = json.loads(failed["Body"])
@@ -223,15 +197,9 @@ def test_asynchronous_failure_is_tried_three_times_then_kept(
     until(lambda: not functions.pending(cloud))
 
 
-def test_a_role_that_lambda_may_not_assume_is_refused(client: Any, fresh: Any) -> None:
-    principal = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    trust = json.dumps({"Version": "2012-10-17", "Statement": [principal]})
-    role = client("iam").create_role(RoleName=fresh("role"), AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+def test_a_role_that_lambda_may_not_assume_is_refused(aws: Resources) -> None:
     with pytest.raises(ClientError, match="cannot be assumed by Lambda"):
-        client("lambda").create_function(
-            FunctionName=fresh("function"), Runtime="python3.13", Role=role, Handler="app.handler",
-            Code={"ZipFile": zipped(**{"app.py": SOURCE})},
-        )  # fmt: skip
+        aws.function(SOURCE, Role=aws.role("sagemaker"))
 
 
 def test_a_role_that_trusts_lambda_no_more_starts_no_process(client: Any, make: Any, call: Any, role: str) -> None:

@@ -1,4 +1,4 @@
-"""Change sets as clients use them; the CDK's command line does in `tests/localcloud/test_cdk_cli.py`."""
+"""Change sets as clients use them; the CDK's command line does in `tests/localcloud/test_cdk_change_sets.py`."""
 
 import json
 

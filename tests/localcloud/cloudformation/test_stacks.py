@@ -181,17 +181,6 @@ def test_what_is_retained_except_on_create_blocks_no_second_attempt(stack, clien
     assert first in str(client("sqs").list_queues())
 
 
-def test_each_resource_is_told_among_the_events(stack, client, fresh):
-    first, second = fresh("queue"), fresh("queue")
-    made = stack({"One": queue(first), "Two": queue(second)})
-    stack({"One": queue(first, VisibilityTimeout=9)})
-    events = client("cloudformation").describe_stack_events(StackName=made.name)["StackEvents"]
-    told = [(one["LogicalResourceId"], one["ResourceStatus"]) for one in reversed(events)]
-    of_resources = [one for one in told if one[0] != made.name]
-    created, updated, deleted = "CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"
-    assert of_resources == [("One", created), ("Two", created), ("One", updated), ("Two", deleted)]
-
-
 def test_a_failed_update_goes_back_to_the_state_before(stack, client, fresh):
     name = fresh("queue")
     stack({"Queue": queue(name, VisibilityTimeout=10)})
@@ -300,18 +289,6 @@ def test_a_new_version_has_the_new_code_and_the_alias_follows(stack, client):
     assert live == latest
     listed = client("lambda").list_versions_by_function(FunctionName=name)["Versions"]
     assert [one["Version"] for one in listed] == ["$LATEST", second]
-
-
-def test_a_value_is_imported_from_another_stack(client, stack, fresh):
-    export, other = fresh("export"), fresh("other")
-    outputs = {"Out": {"Value": {"Ref": "Queue"}, "Export": {"Name": export}}}
-    body = json.dumps({"Resources": {"Queue": queue(fresh())}, "Outputs": outputs})
-    client("cloudformation").create_stack(StackName=other, TemplateBody=body)
-    value = {"Fn::ImportValue": {"Fn::Sub": export}}
-    made = stack({"Parameter": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
-    assert made.status == "CREATE_COMPLETE", made.failure
-    missing = stack({"Parameter": {"Type": "AWS::SSM::Parameter", "Properties": {"Value": {"Fn::ImportValue": "no"}}}})
-    assert "no export named no" in missing.failure
 
 
 def test_resources_that_refer_to_each_other_are_refused(stack):

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.cloudwatch import metrics
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.resources import make_role, zipped
+from tests.localcloud.resources import Resources
 
 LONG_AGO = datetime(1997, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -123,8 +123,8 @@ def test_a_metric_without_a_time_happens_now_by_the_clouds_clock(cloud: Cloud, c
     assert sum(ask(client, [query], now - timedelta(hours=1), now + timedelta(minutes=1))["q"]["Values"]) == 3.0
 
 
-def test_log_lines_become_metrics(cloud: Cloud, client: Any, fresh: Any) -> None:
-    namespace, name = fresh("Namespace"), fresh("function")
+def test_log_lines_become_metrics(cloud: Cloud, client: Any, aws: Resources) -> None:
+    namespace = aws.fresh("Namespace")
     line = {
         "_aws": {
             "CloudWatchMetrics": [
@@ -142,10 +142,7 @@ def test_log_lines_become_metrics(cloud: Cloud, client: Any, fresh: Any) -> None
         f"import json, time\ndef handler(e, c):\n    line = {line!r}\n"
         "    line['_aws']['Timestamp'] = int(time.time() * 1000)\n    print(json.dumps(line))\n"
     )
-    role = make_role(client("iam"), name, "lambda")
-    client("lambda").create_function(
-        FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler", Code={"ZipFile": zipped(source)}
-    )
+    name = aws.function(source)
     assert "FunctionError" not in client("lambda").invoke(FunctionName=name)
     now = cloud.clock.now()
     queries = [

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
 import pytest
 
+from tests.localcloud.resources import Resources
+
 WRITERS = 8
 
 
 @pytest.fixture
-def table(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
-    name = fresh("table")
-    client("dynamodb").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-    )
-    return name
+def table(aws: Resources) -> str:
+    return aws.table("pk")
 
 
 @pytest.fixture(autouse=True)
@@ -64,16 +58,9 @@ def test_without_the_lock_several_are_made(client: Any, table: str, monkeypatch:
     assert winners(client("dynamodb"), table) > 1
 
 
-def test_a_transaction_and_reads_of_what_is_not_there_go_at_once(client: Any, fresh: Callable[..., str]) -> None:
+def test_a_transaction_and_reads_of_what_is_not_there_go_at_once(client: Any, aws: Resources) -> None:
     """With a sort key, as of the state table."""
-    dynamodb, table = client("dynamodb"), fresh("table")
-    keys = {"pk": "HASH", "sk": "RANGE"}
-    dynamodb.create_table(
-        TableName=table,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
-    )
+    dynamodb, table = client("dynamodb"), aws.table("pk", "sk")
 
     def key(name: str) -> dict[str, Any]:
         return {"pk": {"S": name}, "sk": {"S": "lease"}}

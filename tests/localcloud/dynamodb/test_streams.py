@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.dynamodb import streams
-from localcloud.kernel.cloud import Cloud
-from tests.localcloud.resources import allow, make_role, zipped
+from tests.localcloud.resources import Resources, allow
 from tests.localcloud.waiting import until
 
 SOURCE = """
@@ -31,23 +29,14 @@ def handler(event, context):
 class Table:
     """A table with a stream, and a function to feed."""
 
-    def __init__(self, cloud: Cloud, client: Callable[[str], Any], name: str, *, reads: bool = True) -> None:
-        self.cloud, self.name, self._dynamodb, self._lambda = cloud, name, client("dynamodb"), client("lambda")
-        made = self._dynamodb.create_table(
-            TableName=name,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
-        )
-        self.stream = made["TableDescription"]["LatestStreamArn"]
+    def __init__(self, aws: Resources, *, reads: bool = True) -> None:
+        self.cloud, self._dynamodb, self._lambda = aws.cloud, aws.client("dynamodb"), aws.client("lambda")
+        self.table = aws.table("pk", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+        described = self._dynamodb.describe_table(TableName=self.table)["Table"]
+        self.stream = described["LatestStreamArn"]
         actions = [f"dynamodb:{one}" for one in streams.ACTIONS if reads or one != "GetRecords"]
-        reading = (allow(actions, self.stream), allow("dynamodb:ListStreams"))
-        role = make_role(client("iam"), name, "lambda", *reading)
-        self._lambda.create_function(
-            FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
-            Code={"ZipFile": zipped(SOURCE)}, Timeout=10,
-        )  # fmt: skip
+        self.name = aws.function(SOURCE, allow(actions, self.stream), allow("dynamodb:ListStreams"))
+        self.logged = partial(aws.printed, self.name)
 
     def feed(self, **settings: Any) -> str:
         made = self._lambda.create_event_source_mapping(
@@ -60,15 +49,10 @@ class Table:
 
     def put(self, *keys: str) -> None:
         for key in keys:
-            self._dynamodb.put_item(TableName=self.name, Item={"pk": {"S": key}})
+            self._dynamodb.put_item(TableName=self.table, Item={"pk": {"S": key}})
 
     def remove(self, key: str) -> None:
-        self._dynamodb.delete_item(TableName=self.name, Key={"pk": {"S": key}})
-
-    def logged(self, word: str) -> list[Any]:
-        log = self.cloud.workspace / "logs" / "functions" / f"{self.name}.log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [json.loads(line.removeprefix(f"{word} ")) for line in lines if line.startswith(f"{word} ")]
+        self._dynamodb.delete_item(TableName=self.table, Key={"pk": {"S": key}})
 
     def batches(self) -> list[list[str]]:
         found: list[list[str]] = self.logged("BATCH")
@@ -76,8 +60,8 @@ class Table:
 
 
 @pytest.fixture
-def table(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) -> Table:
-    return Table(cloud, client, fresh("stream"))
+def table(aws: Resources) -> Table:
+    return Table(aws)
 
 
 def done(table: Table, records: int) -> bool:
@@ -116,9 +100,9 @@ def test_from_the_latest_on_what_was_there_is_left_out(table: Table) -> None:
     assert table.batches() == [["INSERT b"]]
 
 
-def test_a_role_that_may_not_read_gets_no_mapping(cloud: Cloud, client: Any, fresh: Any) -> None:
+def test_a_role_that_may_not_read_gets_no_mapping(aws: Resources) -> None:
     with pytest.raises(ClientError, match="does not have permissions to call GetRecords on DynamoDB"):
-        Table(cloud, client, fresh("stream"), reads=False).feed()
+        Table(aws, reads=False).feed()
 
 
 @pytest.mark.parametrize(

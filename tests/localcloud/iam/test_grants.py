@@ -26,15 +26,6 @@ def case(given: dict[str, Any], action: str, resource: str, **context: str) -> C
     return Case(request=request, of_role=(json.dumps(given),))
 
 
-def test_a_policy_is_its_actions_on_its_resources() -> None:
-    given = policy(allow(["s3:GetObject", "s3:PutObject"], ["a", "b"]), allow("s3:ListBucket", "a"))
-    found = [(grant.statement, grant.action, grant.resource) for grant in grants(given)]
-    assert found == [
-        (0, "s3:GetObject", "a"), (0, "s3:GetObject", "b"), (0, "s3:PutObject", "a"), (0, "s3:PutObject", "b"),
-        (1, "s3:ListBucket", "a"),
-    ]  # fmt: skip
-
-
 def test_one_permission_goes_and_the_others_stay() -> None:
     given = policy(allow(["s3:GetObject", "s3:PutObject"], ["a", "b"]), allow("s3:ListBucket", "a"))
     for taken in grants(given):

@@ -1,6 +1,5 @@
 import contextlib
 import io
-import json
 
 import boto3
 import pytest
@@ -8,18 +7,15 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from localcloud.kernel.trust import check_trust
+from tests.localcloud.resources import allow as statement
+from tests.localcloud.resources import document
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 
 
-def document(*statements):
-    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
 def allow(action, resource="*", **condition):
-    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
-    return statement | ({"Condition": condition} if condition else {})
+    return statement(action, resource, **({"Condition": condition} if condition else {}))
 
 
 def deny(action, resource="*", **condition):
@@ -27,38 +23,30 @@ def deny(action, resource="*", **condition):
 
 
 @pytest.fixture
-def role(cloud, fresh):
+def role(cloud, aws):
     """Make a role with the statements; gives a factory of clients with its keys."""
 
-    def make(*statements, service="lambda.amazonaws.com", name=None, boundary=None):
-        iam, name = cloud.client("iam"), name or fresh("role")
-        trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-        extra = {"PermissionsBoundary": boundary} if boundary else {}
-        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust), **extra)
-        if statements:
-            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(*statements))
-        environment = cloud.role_environment(made["Role"]["Arn"], "session")
+    def make(*statements, service="lambda", boundary=None):
+        arn = aws.role(service, *statements)
+        if boundary:
+            cloud.client("iam").put_role_permissions_boundary(
+                RoleName=arn.rpartition("/")[2], PermissionsBoundary=boundary
+            )
+        keys = cloud.role_environment(arn, "session")
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
         def client(service_name):
-            return boto3.client(
-                service_name,
-                aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-                aws_session_token=environment["AWS_SESSION_TOKEN"],
-            )
+            return boto3.client(service_name, **{name.lower(): keys[name] for name in names})
 
-        client.arn = made["Role"]["Arn"]
-        client.name = name
+        client.arn = arn
         return client
 
     return make
 
 
 @pytest.fixture
-def bucket(cloud, fresh):
-    name = fresh("bucket")
-    place = {"LocationConstraint": REGION}
-    cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=place)
+def bucket(cloud, aws):
+    name = aws.bucket()
     for key in ("in/a", "in/secret/b", "out/c"):
         cloud.client("s3").put_object(Bucket=name, Key=key, Body=b"1")
     return name
@@ -192,7 +180,7 @@ def test_a_table_of_the_catalogue_needs_catalogue_database_and_table(role):
 
 
 def test_a_role_is_passed_only_with_permission(role):
-    job_role = role(service="sagemaker.amazonaws.com").arn
+    job_role = role(service="sagemaker").arn
     create = {"ModelName": "m", "ExecutionRoleArn": job_role, "PrimaryContainer": {"Image": "i"}}
     may = allow("sagemaker:CreateModel")
     with Refused() as why:
@@ -250,14 +238,8 @@ def test_a_prefix_limits_what_is_listed(role, bucket):
         s3.list_objects_v2(Bucket=bucket)
 
 
-def test_leading_keys_limit_a_table(role, cloud, fresh):
-    table = fresh("table")
-    cloud.client("dynamodb").create_table(
-        TableName=table,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
+def test_leading_keys_limit_a_table(role, aws):
+    table = aws.table("pk", "sk")
     own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "mine#*"}}
     arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
     actions = [f"dynamodb:{name}" for name in ("PutItem", "Query", "BatchGetItem", "BatchWriteItem")]
@@ -403,7 +385,7 @@ def test_tags_and_the_encryption_context_are_conditions(role, key):
 
 
 def test_a_service_assumes_only_a_role_that_trusts_it(cloud, role):
-    arn = role(service="lambda.amazonaws.com").arn
+    arn = role().arn
     check_trust(arn, "lambda.amazonaws.com")
     with pytest.raises(PermissionError, match=r"does not let states\.amazonaws\.com"):
         cloud.role_environment(arn, "session", service="states.amazonaws.com")

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud import tiny_images
+from tests.localcloud.resources import Resources
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/training@sha256:{'0' * 64}"
@@ -25,16 +25,8 @@ def statement(*actions: str, on: str = "*", **condition: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def role(cloud: Cloud, fresh: Callable[..., str]) -> Make:
-    def make(*statements: dict[str, Any], service: str) -> str:
-        iam, name = cloud.client("iam"), fresh("role")
-        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=tiny_images.trust(service))["Role"]["Arn"]
-        if statements:
-            document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-            iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
-        return str(arn)
-
-    return make
+def role(aws: Resources) -> Make:
+    return lambda *statements, service: aws.role(service.partition(".")[0], *statements)
 
 
 @pytest.fixture
@@ -96,9 +88,7 @@ def test_a_machine_needs_the_rules_of_its_tasks_and_its_log(cloud: Cloud, role: 
     assert make(rules, statement(*DELIVERY))["stateMachineArn"]
 
 
-def test_a_job_needs_its_image_its_network_and_its_volume(
-    cloud: Cloud, role: Make, key: str, fresh: Callable[..., str]
-) -> None:
+def test_a_job_needs_its_image_its_network_and_its_volume(cloud: Cloud, role: Make, key: str, aws: Resources) -> None:
     """One after the other is given; only with all of it SageMaker takes the job."""
     mine = {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/TrainingJobs"}}
     steps = [
@@ -118,7 +108,7 @@ def test_a_job_needs_its_image_its_network_and_its_volume(
 
     def make(*statements: dict[str, Any]) -> Any:
         return cloud.client("sagemaker").create_training_job(
-            TrainingJobName=fresh("job"),
+            TrainingJobName=aws.fresh("job"),
             RoleArn=role(*statements, service="sagemaker.amazonaws.com"),
             AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
             OutputDataConfig={"S3OutputPath": "s3://nowhere/o", "KmsKeyId": key},
@@ -147,16 +137,10 @@ def test_a_model_needs_its_image(cloud: Cloud, role: Make, fresh: Callable[..., 
 
 
 def test_a_table_under_a_customer_key_needs_it_of_each_caller(
-    cloud: Cloud, role: Make, key: str, fresh: Callable[..., str]
+    cloud: Cloud, role: Make, key: str, aws: Resources
 ) -> None:
-    table = fresh("table")
-    cloud.client("dynamodb").create_table(
-        TableName=table,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
-    )
+    encrypted = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
+    table = aws.table("pk", SSESpecification=encrypted)
 
     def get(*statements: dict[str, Any]) -> Any:
         arn = role(statement("dynamodb:GetItem"), *statements, service="lambda.amazonaws.com")

@@ -14,8 +14,8 @@ from localcloud.iam.identity import Identity
 from localcloud.iam.recording import Allowed, Recording, read
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud import tiny_images
 from tests.localcloud.control import control
+from tests.localcloud.resources import Resources, allow
 
 
 @pytest.fixture
@@ -27,13 +27,8 @@ def on(cloud: Cloud) -> Iterator[Callable[[], list[Allowed]]]:
 
 
 @pytest.fixture
-def role(cloud: Cloud, fresh: Callable[..., str]) -> str:
-    iam, name = cloud.client("iam"), fresh("role")
-    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com"))
-    statement = {"Effect": "Allow", "Action": ["sqs:CreateQueue", "sqs:SendMessage"], "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
-    return str(arn["Role"]["Arn"])
+def role(aws: Resources) -> str:
+    return aws.role("lambda", allow(["sqs:CreateQueue", "sqs:SendMessage"]))
 
 
 def send(cloud: Cloud, role: str, queue: str) -> None:

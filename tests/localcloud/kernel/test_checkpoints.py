@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import urllib.error
-import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +18,7 @@ from localcloud.kernel.cloud import ACCOUNT, REGION
 from millrace.console.local_cloud.local_cloud import LocalCloud, find_cloud, start_cloud
 from millrace.console.local_cloud.processes import Processes
 from tests.checkpoints import Checkpoint, call, checkpoint, end_life
+from tests.localcloud.resources import allow, make_role, zipped
 from tests.localcloud.waiting import until
 
 START = datetime(1997, 1, 1, tzinfo=UTC)
@@ -47,7 +46,7 @@ def cloud(build: Path) -> Iterator[LocalCloud]:
 @pytest.fixture(scope="module")
 def filled(cloud: LocalCloud, build: Path) -> Checkpoint:
     """A bucket, a table, a queue whose messages a function takes, a machine that calls it and an alarm."""
-    arn = make_role(cloud)
+    arn = make_role(cloud.client("iam"), "r", "lambda states", allow("*"))
     cloud.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     cloud.client("s3").put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
     cloud.client("s3").put_object(Bucket="bucket", Key="large", Body=LARGE)
@@ -59,11 +58,8 @@ def filled(cloud: LocalCloud, build: Path) -> Checkpoint:
     )
     cloud.client("glue").create_database(DatabaseInput={"Name": "d"})
     cloud.client("sqs").create_queue(QueueName="q")
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as files:
-        files.writestr("f.py", SOURCE)
     cloud.client("lambda").create_function(
-        FunctionName="f", Role=arn, Runtime="python3.11", Handler="f.handler", Code={"ZipFile": archive.getvalue()}
+        FunctionName="f", Role=arn, Runtime="python3.11", Handler="app.handler", Code={"ZipFile": zipped(SOURCE)}
     )
     cloud.client("lambda").create_event_source_mapping(
         EventSourceArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:q", FunctionName="f"
@@ -78,16 +74,6 @@ def filled(cloud: LocalCloud, build: Path) -> Checkpoint:
     (build / "beside.txt").write_text("as it was")
     live(cloud)
     return checkpoint(cloud, "filled", build, [build / "beside.txt"])
-
-
-def make_role(cloud: LocalCloud) -> str:
-    principal = {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]}
-    trust = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
-    allow = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    iam = cloud.client("iam")
-    role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", **trust}))
-    iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", **allow}))
-    return str(role["Role"]["Arn"])
 
 
 def live(cloud: LocalCloud) -> None:
@@ -173,13 +159,6 @@ def test_a_state_goes_on_from_another_and_both_stand(cloud: LocalCloud, filled: 
         end_life(cloud, build)
         one.restore()
         assert state(cloud) == wanted
-
-
-def test_an_end_that_nobody_is_up_for_ends_no_later_life(cloud: LocalCloud, filled: Checkpoint, build: Path) -> None:
-    for _ in range(2):
-        end_life(cloud, build)
-    filled.restore()
-    live(cloud)
 
 
 def test_no_checkpoint_is_made_under_a_name_that_is_taken(cloud: LocalCloud, filled: Checkpoint) -> None:

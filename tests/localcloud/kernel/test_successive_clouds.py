@@ -3,12 +3,10 @@ of moto."""
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import sys
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.awslambda.pools import WORKERS_PER_FUNCTION
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.server import running
-from tests.localcloud import tiny_images
+from tests.localcloud.resources import allow, make_role, zipped
 from tests.localcloud.waiting import until
 
 NOT_OURS = {"instances_tracked", "_instances", "request_count"}
@@ -63,26 +61,13 @@ EVERYTHING = alone(
 )  # fmt: skip
 
 
-def role(cloud: Cloud) -> str:
-    services = ["lambda.amazonaws.com", "states.amazonaws.com"]
-    trust = tiny_images.trust(services[0]).replace(json.dumps(services[0]), json.dumps(services))
-    arn = cloud.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-    allow = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    cloud.client("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=document)
-    return str(arn)
-
-
 def fill(cloud: Cloud) -> dict[str, Any]:
     """A bit of everything that goes on by itself; returns the input of the machine `m`."""
-    arn, sqs = role(cloud), cloud.client("sqs")
+    arn, sqs = make_role(cloud.client("iam"), "r", "lambda states", allow("*")), cloud.client("sqs")
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", SLEEPING)
     cloud.client("lambda").create_function(
         FunctionName="f", Runtime="python3.13", Role=arn, Handler="app.handler", Timeout=900, MemorySize=512,
-        Code={"ZipFile": buffer.getvalue()},
+        Code={"ZipFile": zipped(SLEEPING)},
     )  # fmt: skip
     source = "arn:aws:sqs:eu-west-1:123456789012:work"
     sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "900"})

@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.control import SECRET_HEADER, SECRET_VARIABLE, secret_file
+from tests.localcloud.resources import Resources
 
 ORIGIN = {"Origin": "http://evil.example"}
 PREFLIGHT = {**ORIGIN, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization"}
@@ -41,11 +42,8 @@ def signed(cloud: Cloud, path: str, service: str = "s3") -> dict[str, str]:
 
 
 @pytest.fixture
-def bucket(cloud: Cloud, fresh: Any) -> str:
-    name = fresh("bucket")
-    place = {"LocationConstraint": "eu-west-1"}
-    cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=place)
-    return str(name)
+def bucket(aws: Resources) -> str:
+    return aws.bucket()
 
 
 @pytest.mark.parametrize(

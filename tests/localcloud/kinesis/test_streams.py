@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.kernel.cloud import Cloud
 from localcloud.kinesis import streams
-from tests.localcloud.resources import allow, make_role, zipped
+from tests.localcloud.resources import Resources, allow
 from tests.localcloud.waiting import until
 
 SOURCE = """
@@ -40,24 +39,18 @@ DEFAULTS: dict[str, Any] = {"StartingPosition": "TRIM_HORIZON", "FunctionRespons
 class Fed:
     """A stream, and a function to feed. Records of one partition key are of one shard."""
 
-    def __init__(
-        self, cloud: Cloud, client: Callable[[str], Any], name: str, *, reads: bool = True, lists: bool = True
-    ) -> None:
-        self.cloud, self.name, self._client = cloud, name, client
-        client("kinesis").create_stream(StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"})
-        self.arn = f"arn:aws:kinesis:eu-west-1:123456789012:stream/{name}"
-        url = client("sqs").create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-        self.dead_url, self.dead_arn = url, f"arn:aws:sqs:eu-west-1:123456789012:{name}-dead"
+    def __init__(self, aws: Resources, *, reads: bool = True, lists: bool = True) -> None:
+        self.cloud, self.stream, self._client = aws.cloud, aws.fresh("rows"), aws.client
+        aws.client("kinesis").create_stream(StreamName=self.stream, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+        self.arn = f"arn:aws:kinesis:eu-west-1:123456789012:stream/{self.stream}"
+        self.letters, self.bucket = aws.queue(), aws.bucket()
+        self.dead_arn, self.bucket_arn = self.letters.arn, f"arn:aws:s3:::{self.bucket}"
         actions = [f"kinesis:{one}" for one in streams.ACTIONS if reads or one != "GetRecords"]
-        client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        self.bucket_arn = f"arn:aws:s3:::{name}"
         rights = [allow(actions, self.arn), allow("kinesis:ListStreams"), allow("sqs:SendMessage", self.dead_arn)]
         rights += [allow("s3:PutObject", f"{self.bucket_arn}/aws/lambda/*")]
         rights += [allow("s3:ListBucket", self.bucket_arn)] if lists else []
-        client("lambda").create_function(
-            FunctionName=name, Runtime="python3.13", Role=make_role(client("iam"), name, "lambda", *rights),
-            Handler="app.handler", Code={"ZipFile": zipped(SOURCE)}, Timeout=10,
-        )  # fmt: skip
+        self.name = aws.function(SOURCE, *rights)
+        self.logged, self.dead = partial(aws.printed, self.name), self.letters.bodies
 
     def feed(self, **settings: Any) -> str:
         made = self._client("lambda").create_event_source_mapping(
@@ -70,12 +63,7 @@ class Fed:
     def put(self, *words: str, keyed: bool = False) -> None:
         """With `keyed` each record has a partition key of its first letter; without, all have one."""
         entries = [{"Data": word.encode(), "PartitionKey": word[0] if keyed else "one"} for word in words]
-        self._client("kinesis").put_records(StreamName=self.name, Records=entries)
-
-    def logged(self, word: str) -> list[Any]:
-        log = self.cloud.workspace / "logs" / "functions" / f"{self.name}.log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return [json.loads(line.removeprefix(f"{word} ")) for line in lines if line.startswith(f"{word} ")]
+        self._client("kinesis").put_records(StreamName=self.stream, Records=entries)
 
     def batches(self) -> list[list[str]]:
         found: list[list[str]] = self.logged("BATCH")
@@ -84,20 +72,16 @@ class Fed:
     def rests(self) -> bool:
         return bool(self.batches()) and not self.cloud.part(streams.Streams).pending()
 
-    def dead(self) -> list[dict[str, Any]]:
-        asked = {"QueueUrl": self.dead_url, "MaxNumberOfMessages": 10}
-        return [json.loads(one["Body"]) for one in self._client("sqs").receive_message(**asked).get("Messages", [])]
-
     def kept(self) -> dict[str, dict[str, Any]]:
         """The invocation records in the bucket, by their keys."""
         s3 = self._client("s3")
-        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=self.name).get("Contents", [])]
-        return {key: json.loads(s3.get_object(Bucket=self.name, Key=key)["Body"].read()) for key in keys}
+        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
+        return {key: json.loads(s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()) for key in keys}
 
 
 @pytest.fixture
-def fed(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) -> Fed:
-    return Fed(cloud, client, fresh("rows"))
+def fed(aws: Resources) -> Fed:
+    return Fed(aws)
 
 
 def test_records_come_in_order_with_their_place_and_time(fed: Fed) -> None:
@@ -155,8 +139,8 @@ def test_a_bucket_gets_the_records_too(fed: Fed) -> None:
     assert [base64.b64decode(one["kinesis"]["data"]) for one in records] == [b"a", b"breaks"]
 
 
-def test_a_role_that_may_not_list_the_bucket_loses_the_records(cloud: Cloud, client: Any, fresh: Any) -> None:
-    fed = Fed(cloud, client, fresh("rows"), lists=False)
+def test_a_role_that_may_not_list_the_bucket_loses_the_records(aws: Resources) -> None:
+    fed = Fed(aws, lists=False)
     fed.put("breaks")
     fed.feed(MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": fed.bucket_arn}})
     until(fed.rests)
@@ -174,10 +158,10 @@ def test_a_record_that_is_too_old_is_given_up_unseen(fed: Fed) -> None:
 
 
 def test_a_role_that_may_not_read_gets_no_mapping_and_a_setting_without_cover_is_refused(
-    cloud: Cloud, client: Any, fresh: Any, fed: Fed
+    aws: Resources, fed: Fed
 ) -> None:
     with pytest.raises(ClientError, match="does not have permissions to call GetRecords on Kinesis"):
-        Fed(cloud, client, fresh("rows"), reads=False).feed()
+        Fed(aws, reads=False).feed()
     for settings, why in (
         ({"TumblingWindowInSeconds": 30}, "TumblingWindowInSeconds is not covered"),
         ({"ParallelizationFactor": 11}, "less than or equal to 10"),

@@ -151,21 +151,3 @@ def test_a_distributed_map_is_told_apart():
     template = {"Resources": machine({"A": {"Type": "Map", "ItemProcessor": processor, "End": True}})}
     assert "Map (DISTRIBUTED)" in names(template, "state")
     assert row_of(Feature(group="state", name="Map (DISTRIBUTED)"))[0] is Status.NOT_COVERED
-
-
-def test_policy_features_are_found():
-    statement = {
-        "Effect": "Deny",
-        "NotAction": "s3:*",
-        "NotResource": "*",
-        "Condition": {"ForAnyValue:StringLikeIfExists": {"aws:PrincipalTag/team": "a"}},
-    }
-    passing = {"Effect": "Allow", "Action": ["iam:PassRole", "s3:GetObject"], "Resource": "*"}
-    policy = {"PolicyDocument": {"Statement": [statement, passing]}}
-    template = {"Resources": {"P": {"Type": "AWS::IAM::ManagedPolicy", "Properties": policy}}}
-    features = {"identity policy", "Deny", "NotAction", "NotResource", "Action", "Resource", "iam:PassRole"}
-    assert names(template, "policy feature") == features
-    assert names(template, "call") == {"s3:GetObject"}
-    assert row_of(Feature(group="condition key", name="aws:PrincipalTag/team"))[0] is Status.EXECUTED
-    operator = "ForAnyValue:StringLikeIfExists"
-    assert row_of(Feature(group="condition operator", name=operator))[0] is Status.EXECUTED

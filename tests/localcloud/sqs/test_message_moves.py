@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.localcloud.resources import Resources
+
 
 @pytest.fixture
-def queues(cloud: Any, client: Any, fresh: Any) -> tuple[str, str, str]:
+def queues(aws: Resources) -> tuple[str, str, str]:
     """URLs of a queue and of its dead letters, and the ARN of the latter; one receive is enough to be dead."""
-    name = fresh("moved")
-    dead = client("sqs").create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-    arn = f"arn:aws:sqs:{cloud.region}:123456789012:{name}-dead"
-    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
-    url = client("sqs").create_queue(QueueName=name, Attributes={"RedrivePolicy": policy, "VisibilityTimeout": "0"})
-    return url["QueueUrl"], dead, arn
+    dead = aws.queue()
+    policy = json.dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": 1})
+    return aws.queue(RedrivePolicy=policy, VisibilityTimeout="0").url, dead.url, dead.arn
 
 
 def received(client: Any, url: str) -> list[dict[str, Any]]:
@@ -48,7 +47,7 @@ def test_a_queue_that_takes_no_dead_letters_moves_nothing(client: Any, queues: t
     url, _, arn = queues
     client("sqs").send_message(QueueUrl=url, MessageBody="one")
     with pytest.raises(ClientError, match="Dead Letter Queue"):
-        client("sqs").start_message_move_task(SourceArn=arn.removesuffix("-dead"))
+        client("sqs").start_message_move_task(SourceArn=arn.rpartition(":")[0] + ":" + url.rpartition("/")[2])
     with pytest.raises(ClientError, match="does not exist"):
         client("sqs").start_message_move_task(SourceArn=f"{arn}-not")
     assert [one["Body"] for one in received(client, url)] == ["one"]

@@ -61,40 +61,6 @@ def test_what_nothing_takes_fails(answer: Any) -> None:
     assert "$.x" in found["cause"]
 
 
-def test_a_state_of_a_whole_machine(answer: Any) -> None:
-    machine = {"StartAt": "A", "States": {"A": TASK, "Done": {"Type": "Fail", "Error": "Mine", "Cause": "because"}}}
-    assert answer(machine, stateName="A", mock={"result": '{"Payload": 1}'})["nextState"] == "Done"
-    found = answer(machine, stateName="Done", inspectionLevel="INFO")
-    assert (found["status"], found["error"], found["cause"]) == ("FAILED", "Mine", "because")
-    assert "inspectionData" not in found
-    with pytest.raises(ClientError, match="State not found in definition: B"):
-        answer(machine, stateName="B")
-
-
-def test_a_context_replaces_the_one_of_the_test(answer: Any) -> None:
-    context = json.dumps({"Execution": {"Name": "mine"}})
-    found = answer(TASK, mock={"result": '{"Payload": 1}'}, context=context)
-    assert json.loads(found["inspectionData"]["afterParameters"])["Payload"]["run"] == "mine"
-
-
-@pytest.mark.parametrize(
-    ("state", "following"),
-    [
-        (
-            {"Type": "Choice", "Choices": [{"Variable": "$.x", "NumericEquals": 1, "Next": "One"}], "Default": "B"},
-            "One",
-        ),
-        ({"Type": "Choice", "Choices": [{"Variable": "$.x", "NumericEquals": 2, "Next": "Two"}], "Default": "B"}, "B"),
-        ({"Type": "Pass", "Next": "B"}, "B"),
-        ({"Type": "Wait", "Seconds": 0, "Next": "B"}, "B"),
-        ({"Type": "Succeed"}, None),
-    ],
-)
-def test_states_without_a_call(answer: Any, state: dict[str, Any], following: str | None) -> None:
-    found = answer(state)
-    assert (found["status"], found.get("nextState")) == ("SUCCEEDED", following)
-
-
 DESCRIBE = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint", "End": True}
 
 
@@ -149,10 +115,6 @@ def test_an_error_of_an_iteration_is_one_of_the_map(answer: Any, name: str, stat
     assert (found["status"], found["error"], found["cause"]) == (status, name, "a cause")
     without = {key: value for key, value in EACH.items() if key not in ("Retry", "Catch")}
     assert (answer(without, DROPS, mock=error(name))["status"]) == "FAILED"
-
-
-def test_a_map_without_its_items_fails(answer: Any) -> None:
-    assert answer(EACH, {"x": 1}, mock={"result": "[]"})["status"] != "SUCCEEDED"
 
 
 @pytest.mark.parametrize(

@@ -147,16 +147,6 @@ def test_another_instance_type_and_a_higher_count_need_no_step_by_hand(
     assert scaled(client, context) == [(2, 4)]
 
 
-def test_what_scaling_has_set_is_kept_where_nothing_changed(
-    live: Any, update: Any, sagemaker: Any, client: Any, context: Context
-) -> None:
-    live("ml.m5.xlarge", 3)
-    run, entered = update()
-    assert run["status"] == "SUCCEEDED", run["cause"]
-    assert "Stop scaling" not in entered
-    assert (fleet(sagemaker, context), scaled(client, context)) == (("ml.m5.xlarge", 3), [(2, 4)])
-
-
 def test_a_fleet_that_is_scaling_is_waited_for(
     live: Any, update: Any, sagemaker: Any, client: Any, context: Context
 ) -> None:

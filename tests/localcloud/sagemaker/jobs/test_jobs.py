@@ -220,46 +220,6 @@ def test_spot_needs_a_waiting_time(training: Any, sagemaker: Any, train: Any) ->
 
 
 @pytest.fixture
-def processing(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., dict[str, Any]]:
-    def make(**environment: str) -> dict[str, Any]:
-        name = fresh("process")
-        return {
-            "ProcessingJobName": name,
-            "AppSpecification": {"ImageUri": tiny_images.uri("process"), "ContainerArguments": ["--rows", "x"]},
-            "RoleArn": role,
-            "ProcessingResources": {
-                "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
-            },
-            "ProcessingInputs": [
-                {
-                    "InputName": "rows",
-                    "S3Input": {
-                        "S3Uri": f"s3://{bucket}/rows/",
-                        "S3DataType": "S3Prefix",
-                        "S3InputMode": "File",
-                        "LocalPath": "/opt/ml/processing/input",
-                    },
-                }
-            ],
-            "ProcessingOutputConfig": {
-                "Outputs": [
-                    {
-                        "OutputName": "count",
-                        "S3Output": {
-                            "S3Uri": f"s3://{bucket}/out/{name}",
-                            "LocalPath": "/opt/ml/processing/output",
-                            "S3UploadMode": "EndOfJob",
-                        },
-                    }
-                ]
-            },
-            "Environment": environment,
-        }
-
-    return make
-
-
-@pytest.fixture
 def transform(
     bucket: str, role: str, fresh: Callable[..., str], sagemaker: Any, client: Any
 ) -> Callable[..., dict[str, Any]]:
@@ -467,11 +427,16 @@ def test_an_unknown_image_fails_the_job(training: Any, train: Any) -> None:
     assert "nobody" in train(request)["FailureReason"]
 
 
-def test_a_path_outside_is_refused(processing: Any, sagemaker: Any) -> None:
-    request = processing()
-    request["ProcessingInputs"][0]["S3Input"]["LocalPath"] = str(Path("/etc/here"))
-    sagemaker.create_processing_job(**request)
-    name = request["ProcessingJobName"]
+def test_a_path_outside_is_refused(sagemaker: Any, bucket: str, role: str, fresh: Any) -> None:
+    rows = {"S3Uri": f"s3://{bucket}/rows/", "S3DataType": "S3Prefix", "LocalPath": str(Path("/etc/here"))}
+    name, cluster = fresh("process"), {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    sagemaker.create_processing_job(
+        ProcessingJobName=name,
+        AppSpecification={"ImageUri": tiny_images.uri("process")},
+        RoleArn=role,
+        ProcessingResources={"ClusterConfig": cluster},
+        ProcessingInputs=[{"InputName": "rows", "S3Input": rows}],
+    )
     done = ended(sagemaker.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name)
     assert "below /opt/ml" in done["FailureReason"]
 
