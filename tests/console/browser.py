@@ -1,7 +1,5 @@
 """The browser of `make static`, driven by a script of ours that prints what it saw as JSON."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

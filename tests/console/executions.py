@@ -1,7 +1,5 @@
 """Runs of the stored report with other answers of their functions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The run of electricity.json as a stage `dev` on moto: what commands that read find in a real account."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager

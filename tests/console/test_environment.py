@@ -1,7 +1,5 @@
 """Which environment a command works in, and what is said when there is none."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A recorded output that changed is seen."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

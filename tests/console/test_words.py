@@ -1,7 +1,5 @@
 """How the console writes times and spans of time."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 from millrace.console.words import age, days, span

@@ -1,7 +1,5 @@
 """A person approves a version, or refuses it: another one than who asked for its training."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """A proposal in workload.yaml: keys change, are added and go; all other lines stay; a bad value changes nothing."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

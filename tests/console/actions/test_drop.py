@@ -1,7 +1,5 @@
 """A file put into the landing bucket: what is refused before, what lies there after."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """An edge package of a plant's version: the graph, its digests and the comparison on the test rows of its run."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

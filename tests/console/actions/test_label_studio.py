@@ -1,7 +1,5 @@
 """Numbers come back from Label Studio as they were typed, however many digits they have."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

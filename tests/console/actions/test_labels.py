@@ -1,7 +1,5 @@
 """A batch of labels that was held is accepted by a person, and learnt by one run."""
 
-from __future__ import annotations
-
 import pytest
 
 from millrace.console.actions.labels import decide

@@ -1,7 +1,5 @@
 """A folder of images becomes one Parquet file, which ingestion reads by the contract."""
 
-from __future__ import annotations
-
 from io import BytesIO
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A file through the prediction function of a workload that reads the past: the rows before are taken from the file."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

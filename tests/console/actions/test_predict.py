@@ -1,7 +1,5 @@
 """A file through the prediction function: pieces, order, refusals; the function is the real one."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

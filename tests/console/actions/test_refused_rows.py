@@ -1,7 +1,5 @@
 """Refused rows come back as the dropped file had them, so that they can be mended and dropped."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """A workload goes with its machine and its stacks, and the others stay; in a real local cloud: test_local.py."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """A rollback as an operator starts it: which version, what the machine is given, and what is refused before."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any

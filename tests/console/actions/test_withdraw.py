@@ -1,7 +1,5 @@
 """Of a dropped object its key is found by the end that a person types."""
 
-from __future__ import annotations
-
 import pytest
 
 from millrace.console.actions.withdraw import find_drop

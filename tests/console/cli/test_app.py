@@ -1,7 +1,5 @@
 """What the process `millrace` says of itself, and of an error."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """How far the clock is to be moved."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any

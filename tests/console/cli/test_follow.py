@@ -1,7 +1,5 @@
 """What is said of a run that has ended, to the one who dropped one of its drops."""
 
-from __future__ import annotations
-
 import sys
 from types import SimpleNamespace
 from typing import NoReturn

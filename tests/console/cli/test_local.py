@@ -1,7 +1,5 @@
 """The background cloud: found again, exported, noticed when gone, ended whole; with an app in test_aws_cli.py."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

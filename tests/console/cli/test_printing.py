@@ -1,7 +1,5 @@
 """A table shows each value as it is, whatever characters a file brought."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime

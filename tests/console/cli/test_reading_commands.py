@@ -1,7 +1,5 @@
 """What each command that reads prints of the stored cloud, as a table and as JSON: recorded in ../recorded/commands."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Rows as a file: whole or not at all."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator

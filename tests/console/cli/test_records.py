@@ -1,7 +1,5 @@
 """What the commands on models and records say of words that they cannot use; a whole cloud tests what they do."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 
 import pytest

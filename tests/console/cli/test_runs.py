@@ -1,7 +1,5 @@
 """`runs`, `show`, `rerun`, `train`, `retrain`, `drop` as a person types them, on small machines that run."""
 
-from __future__ import annotations
-
 import json
 import signal
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """`millrace validate` on an archive: what it prints and with which status it ends."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

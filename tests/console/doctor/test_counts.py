@@ -1,7 +1,5 @@
 """Roles and rules that an account has left, for a stage that is new and for one that is there already."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What the doctor says of an account that has nothing, and of one that has all; of this machine."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

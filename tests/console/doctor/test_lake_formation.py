@@ -1,7 +1,5 @@
 """Whether IAM alone decides about what the deployment makes in the Data Catalog, and what to type where it does not."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from typing import Any

@@ -1,7 +1,5 @@
 """Whether a network of the account's own leads to S3: by which route table, and past its security group."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

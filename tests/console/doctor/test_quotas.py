@@ -1,7 +1,5 @@
 """What the workloads need, and what the account grants."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What retraining cost and brought, by the stored run."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

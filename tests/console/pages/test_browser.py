@@ -1,7 +1,5 @@
 """The page in a real browser whose every name leads nowhere: it opens whole, asks for nothing, complains of nothing."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -2,8 +2,6 @@
 
 Its words are in tests/console/recorded/pages: the whole page, and for each variant what it has instead."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Each picture as SVG, in tests/console/recorded/pictures: what is drawn where, for figures that are told beside it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The page of one item for each kind of answer and of cell."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace

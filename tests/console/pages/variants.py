@@ -1,7 +1,5 @@
 """The stored report with other contents: each kind of thing that a page can show."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta

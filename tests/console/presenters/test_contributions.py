@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from millrace.console.presenters.contributions import contribution_rows
 
 WHY = {

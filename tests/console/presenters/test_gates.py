@@ -1,7 +1,5 @@
 """A gate's figure against its bound, in the direction in which it passes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

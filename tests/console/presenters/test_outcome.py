@@ -2,8 +2,6 @@
 
 The words of each are in tests/console/recorded/outcomes.txt. Here is what decides: refused or not, and what now."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path

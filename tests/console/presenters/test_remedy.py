@@ -1,7 +1,5 @@
 """What is proposed after a failure: a redrive only where it can heal."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime

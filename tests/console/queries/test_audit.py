@@ -1,7 +1,5 @@
 """Records of the audit, and its chain against itself and the table: every byte, link and record counts."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The card of a version is the one that the registry names; the page says what it says."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The table of costs: which jobs belong to a month, what a month costs while nothing happens, an idle endpoint."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """What waits for consumers and what was given up; the way back into the stream is whole in end_to_end/test_ends.py."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

@@ -1,7 +1,5 @@
 """The endpoint in money: hours and sleeps, what callers asked, how much of it they used, and what would cost less."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path

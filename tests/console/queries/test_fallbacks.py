@@ -1,7 +1,5 @@
 """A fallback is explained: no version is live, or the live one's endpoint failed for a reason that its log names."""
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

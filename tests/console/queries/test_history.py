@@ -1,7 +1,5 @@
 """Steps read from histories as AWS writes them: links, retries, redrives, branches."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """The model that a training started from is a link of the chain: digested again, and broken where it is another one."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 

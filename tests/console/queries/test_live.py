@@ -1,7 +1,5 @@
 """Which version was live when, what acts by itself, and a version that is worse than its naive rule."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """A candidate that is fine passes every check; each check refuses the one fault that it is for, and no other does."""
 
-from __future__ import annotations
-
 import io
 import json
 import pickle

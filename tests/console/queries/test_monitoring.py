@@ -1,7 +1,5 @@
 """Windows from several reports, who answered their rows, and the champion of each day."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """What the monitors of a version cannot watch, and decisions that no monitor run judges: of which windows, and why."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace

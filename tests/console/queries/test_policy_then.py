@@ -1,7 +1,5 @@
 """Which policy a decision is judged by again: what the audit says of the time at which it was made."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """Decisions, quarantined rows, versions and cost on moto: what wins, what is filtered, what is told of odd things."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import replace
 from datetime import UTC, date, datetime

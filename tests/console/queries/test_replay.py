@@ -1,7 +1,5 @@
 """What a replay compares, and what it says is missing; the stories compare real versions."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime

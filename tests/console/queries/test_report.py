@@ -1,7 +1,5 @@
 """The report of a workload of which little or nothing exists yet, on moto."""
 
-from __future__ import annotations
-
 import pytest
 
 from millrace.console.environment import Environment

@@ -1,7 +1,5 @@
 """The log of a step: the lines of its invocation or of its job, and no others."""
 
-from __future__ import annotations
-
 import json
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """Runs listed, found and told, on machines that run."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime

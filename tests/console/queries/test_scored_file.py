@@ -1,7 +1,5 @@
 """Each row of a scored file stands beside its answer, or the reason why it has none."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

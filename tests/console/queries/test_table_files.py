@@ -1,7 +1,5 @@
 """A contract that a table does not take is refused before it is deployed, by the check that a drop would stop at."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What an upgrade would change, by the templates of a deployed stack and of the installed version."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Captures as an endpoint's data capture writes them, made of the real stream of electricity."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Captured calls are read as AWS writes them, and judged: quiet months do not alarm, a change does, by its columns."""
 
-from __future__ import annotations
-
 import base64
 import json
 from datetime import datetime

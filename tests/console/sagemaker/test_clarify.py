@@ -1,7 +1,5 @@
 """Clarify's bias metrics: equal to its library's on recorded tables, by its own configuration and in its own form."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

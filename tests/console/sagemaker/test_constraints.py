@@ -1,7 +1,5 @@
 """Model Monitor's constraints: a published file goes through and back, and captures are judged by its rules."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

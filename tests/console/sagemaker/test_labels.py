@@ -1,7 +1,5 @@
 """Labels of Ground Truth and A2I become rows of the feed `labels`, and such rows a manifest that is read again."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Model Monitor's files: theirs go through ours and back, ours say what rows say, captures are judged by them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

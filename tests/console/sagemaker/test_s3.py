@@ -1,7 +1,5 @@
 """Each command reads `s3://…` as it reads a path on disk."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Items that wait for a person at the workload income, on moto."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """A console served at a real socket of this machine, and a browser as far as it keeps a cookie."""
 
-from __future__ import annotations
-
 import http.client
 import re
 import socket

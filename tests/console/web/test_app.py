@@ -1,7 +1,5 @@
 """The pages over a real socket, on the stored run: live, and whole where a part of them cannot be read."""
 
-from __future__ import annotations
-
 import html
 import json
 import os

@@ -1,7 +1,5 @@
 """The console in a real browser: what some people could not use, and the review by its keys."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

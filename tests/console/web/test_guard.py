@@ -1,7 +1,5 @@
 """Who gets an answer of the console, over a real socket; and that each refusal is the guard's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 

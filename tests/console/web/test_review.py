@@ -1,7 +1,5 @@
 """A person works through the queue by plain forms over a real socket, as a browser without scripts does."""
 
-from __future__ import annotations
-
 import json
 import re
 import threading

@@ -1,7 +1,5 @@
 """A person approves or refuses a version on its page, by a plain form over a real socket."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Version 3 of the stored run's workload, which waits for a person: registered, judged, signed."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """The stored run of electricity and a queue of decisions of income, worked through in a browser by worked.mjs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
