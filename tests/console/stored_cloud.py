@@ -25,30 +25,11 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets import quarantine
 from millrace.decisions.record import object_key, to_line
-from millrace.messages.audit import (
-    AlarmAcknowledged,
-    AuditEvent,
-    AutomationMoved,
-    AutomationSwitched,
-    EndpointStarted,
-    EndpointStopped,
-    FloorMoved,
-    HeldLabelsDecided,
-    PhaseEnded,
-    ReleaseFailed,
-    ResourcesRemoved,
-    ReviewAnswered,
-    ReviewEscalated,
-    ReviewUnanswered,
-    RowsWithdrawn,
-    VersionDecided,
-    VersionLive,
-    VersionRolledBack,
-)
+from millrace.messages.audit import DETAILS, AuditEvent, VersionLive
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import WindowsPlanned
-from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence
-from millrace.messages.train import Corrections, GatesJudged, GateVerdict
+from millrace.messages.retrain import RetrainingDecided
+from millrace.messages.train import GatesJudged
 from millrace.monitoring.alarms import exceeded, monitor_alarms
 from millrace.monitoring.calibration import SLICES
 from millrace.names import MACHINES, Platform, WorkloadNames
@@ -72,105 +53,12 @@ SECOND = timedelta(seconds=1)
 OTHER = replace(NAMES, workload="income")
 """Of its audit alone: a record of each event."""
 AT = parse_utc("1997-06-01T06:00:00Z")
-SIZE = GateVerdict(name="size", passed=True, measured=0.05, bound=10.0, sentence="small enough")
-WARNED = SIZE.model_copy(update={"name": "simple", "is_warning": True, "sentence": "a line is better"})
-REFUSED = GateVerdict(
-    name="calibration", passed=False, measured=0.08, bound=0.05, sentence="off", figure="expected calibration error"
-)
-EVIDENCE = RetrainingEvidence(
-    as_of=AT, last_started_at=None, new_labels=0, runs_this_month=0, spent_usd=0.0, projected_usd=0.62
-)
 PERSON = "arn:aws:sts::123456789012:assumed-role/Operators/ann"
-LIVE = VersionLive(version="2", revision=3, watched_requests=48, live_at=AT, endpoint_config="v2-live")
-STOPPED = {"version": "3", "instance": "ml.m5.large", "instances": 2, "stopped_at": parse_utc("1997-06-01T18:50:00Z")}
-UNANSWERED = ReviewUnanswered(decision="r-0-17", reason="unsure")
-ANSWERED = ReviewAnswered(**UNANSWERED.model_dump(), by=PERSON, value="1", seconds=12.4, source="terminal")
-HELD_LABELS = HeldLabelsDecided(
-    drop="electricity/labels/june.csv",
-    drop_id="5d7c39d7b8804f07",
-    labels=1488,
-    because=("1488 of 1488 labels contradict known ones; 20 may",),
-    by=PERSON,
-    reason="turned around",
+EVERY_EVENT = tuple(
+    (AuditEvent(each["event"]), DETAILS[AuditEvent(each["event"])].model_validate(each["details"]))
+    for each in json.loads(Path(__file__).with_name("every_event.json").read_text())
 )
-WITHDRAWN = RowsWithdrawn(by=PERSON, reason="a typing error", pseudonym="5d7c39d7" * 8, drop="", rows=1, labels=0)
-
-
-def _retraining(accepted: bool, sentence: str, earliest: str | None = None) -> RetrainingDecided:
-    decided = {"accepted": accepted, "reason": "accepted" if accepted else "cool_down", "trigger": "alarm"}
-    return RetrainingDecided.model_validate(
-        {**decided, "sentence": sentence, "earliest_next": earliest, "evidence": EVIDENCE}
-    )
-
-
-def _failed(error: str | None, cause: str | None) -> ReleaseFailed:
-    return ReleaseFailed(status="TIMED_OUT", error=error, cause=cause, input=None)
-
-
-SEEN = {"pairs": 812, "differing": 71, "labels": 61}
-EVERY_EVENT: tuple[tuple[AuditEvent, Message], ...] = (
-    (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE,))),
-    (AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=(SIZE, WARNED))),
-    (AuditEvent.MODEL_REFUSED, GatesJudged(passed=False, verdicts=(SIZE, REFUSED))),
-    (AuditEvent.RELEASE_APPROVED, VersionDecided(version="2", by=PERSON, reason="as good on our wards")),
-    (AuditEvent.RELEASE_REFUSED, VersionDecided(version="3", by=PERSON, reason="errs on the new wards")),
-    *(
-        (event, PhaseEnded(version="2", champion="1", phase="shadow", because="by 61 labels", since=AT, **SEEN))
-        for event in (AuditEvent.PHASE_PASSED, AuditEvent.PHASE_STOPPED)
-    ),
-    (
-        AuditEvent.RELEASE_LIVE,
-        VersionLive(version="2", revision=3, watched_requests=48, live_at=AT, endpoint_config="v2-live"),
-    ),
-    (
-        AuditEvent.RELEASE_ROLLED_BACK,
-        VersionRolledBack(
-            version="1",
-            revision=4,
-            watched_requests=0,
-            live_at=AT + SECOND,
-            endpoint_config="v1-live",
-            by=PERSON,
-            reason="complaints",
-            replaced="2",
-        ),
-    ),
-    (AuditEvent.RELEASE_FAILED, _failed("Smoke", '{"errorMessage": "no", "errorType": "X"}')),
-    (AuditEvent.RELEASE_FAILED, _failed(None, None)),
-    (AuditEvent.RETRAIN_ACCEPTED, _retraining(True, "48 labels")),
-    (AuditEvent.RETRAIN_REFUSED, _retraining(False, "35 days of cool-down", "1997-06-19T00:02:00Z")),
-    (AuditEvent.TEARDOWN_STEP, ResourcesRemoved(step="endpoints", found=("endpoint a", "alarm b"))),
-    (AuditEvent.TEARDOWN_STEP, ResourcesRemoved(step="endpoints", found=("a", "b", "c", "d", "e"))),
-    (
-        AuditEvent.LABELS_CORRECTED,
-        Corrections(rows=96, labelled=96, share=1.0, moved=1.0, bound=0.05, is_held=True),
-    ),
-    (AuditEvent.ROWS_WITHDRAWN, WITHDRAWN),
-    (AuditEvent.LABELS_ACCEPTED, HELD_LABELS.model_copy(update={"reason": "a new tariff"})),
-    (AuditEvent.LABELS_REFUSED, HELD_LABELS),
-    (AuditEvent.AUTOMATION_PAUSED, AutomationSwitched(by=PERSON, reason="complaints")),
-    (AuditEvent.AUTOMATION_RESUMED, AutomationSwitched(by=PERSON, reason="")),
-    (
-        AuditEvent.AUTOMATION_MOVED,
-        AutomationMoved(
-            version="3", promised_error=0.05, threshold=0.93, before=0.9134, learnt=336, acted=120, wrong=9
-        ),
-    ),
-    (AuditEvent.FLOOR_ON, FloorMoved(version="3", below=True, before=False, labels=96, own=0.31, rule=0.24)),
-    (AuditEvent.ENDPOINT_STOPPED, EndpointStopped(**STOPPED)),
-    (
-        AuditEvent.ENDPOINT_STARTED,
-        EndpointStarted(
-            **STOPPED, asked_at=parse_utc("1997-06-02T06:12:08Z"), started_at=parse_utc("1997-06-02T06:12:31Z")
-        ),
-    ),
-    (AuditEvent.FLOOR_OFF, FloorMoved(version="3", below=False, before=True, labels=1344, own=0.21, rule=0.24)),
-    (AuditEvent.ALARM_ACKNOWLEDGED, AlarmAcknowledged(alarm="error", by=PERSON, reason="a meter is replaced")),
-    (AuditEvent.REVIEW_ANSWERED, ANSWERED),
-    (AuditEvent.REVIEW_UNDONE, ANSWERED),
-    (AuditEvent.REVIEW_ESCALATED, ReviewEscalated(**UNANSWERED.model_dump(), by=PERSON, note="a new district")),
-    (AuditEvent.REVIEW_UNANSWERED, UNANSWERED),
-)
+"""Of each event a record at least, with its details."""
 
 
 class StoredExecution(MotoExecution):

@@ -1,9 +1,11 @@
 """The stored report with other contents: each kind of thing that a page can show."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from math import nan
+from pathlib import Path
 from typing import Any
 
 from millrace.console.pages.timeline import timeline
@@ -12,26 +14,8 @@ from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.monitoring_limits import Limit
 from millrace.console.queries.report import WorkloadReport
-from millrace.evaluation.evidence import (
-    AnswerBin,
-    AutomationEvidence,
-    ColumnImportance,
-    Contender,
-    CostEvidence,
-    CostFigures,
-    Estimate,
-    ExampleContribution,
-    ExampleExplanation,
-    ExplanationEvidence,
-    ForecastExample,
-    PartFigures,
-    TruthByAnswer,
-)
-from millrace.evaluation.gates.fairness import Disparity, FairnessEvidence, GroupFigures
-from millrace.evaluation.gates.leakage import FeatureLeak, LeakageEvidence
-from millrace.evaluation.gates.robustness import PerturbedFigures, RobustnessEvidence
-from millrace.evaluation.gates.slices import SliceFigures, SlicesEvidence
-from millrace.evaluation.report import ErrorMeaning, NaiveFigures
+from millrace.evaluation.evidence import Estimate, ForecastExample, PartFigures
+from millrace.evaluation.report import ErrorMeaning, Evaluation, NaiveFigures
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.monitor import ErrorReport
 from millrace.messages.train import GateVerdict
@@ -44,10 +28,6 @@ UNKNOWN = dict.fromkeys(RATIO_ALARMS)
 LATER = timedelta(days=60)
 """From the release of version 2 to what a variant adds; the model of 1 July was refused before."""
 PARTS = ("runs", "models", "monitor_runs", "windows", "champions", "alarms", "drops", "lineage", "usage")
-BINS = tuple(
-    AnswerBin(rows=30, value=value, truth_low=value - 4, truth=value + 2, truth_high=value + 9)
-    for value in (10.0, 20.0, 30.0)
-)
 FORECAST = ForecastExample(
     at="2026-05-01T06:00:00",
     entity="<north>",
@@ -206,68 +186,12 @@ def worse(report: WorkloadReport) -> WorkloadReport:
 
 
 def with_evidence(report: WorkloadReport) -> WorkloadReport:
-    scores = {"error": near(0.25)}
-    contenders = (
-        Contender(who="candidate", name="this model", rows=900, scores={"error": near(0.2)}),
-        Contender(who="simple", name="boosted trees", rows=900, scores=scores, improvements={"error": near(0.05)}),
-    )
-    slices = (
-        SliceFigures(column="region", value="<north>", rows=300, error=near(0.1)),
-        SliceFigures(column="region", value="south", rows=590, error=near(0.3)),
-        SliceFigures(column="region", value="west", rows=10),
-    )
-    groups = (GroupFigures(column="sex", value="f", rows=400, error=0.2, selection_rate=0.111, true_positive_rate=0.7),)
-    apart = Disparity(
-        column="sex", measure="demographic_parity_ratio", figure=near(0.9), lowest="f (0.111)", highest="m (0.120)"
-    )
-    damaged = (PerturbedFigures(damage="5% missing cells", error=near(0.21), rise=near(0.01)),)
-    acting = AutomationEvidence(
-        promised_error=0.05, threshold=0.83, calibration_rows=900, coverage=near(0.614), error=near(0.041)
-    )
-    costs = CostEvidence(
-        digest="c0" * 32,
-        currency="EUR",
-        review=2,
-        coverage=near(0.614),
-        by_policy=CostFigures(expected=905.4, measured=near(950.6)),
-        all_automated=CostFigures(expected=1405.2, measured=near(1450.0)),
-        all_reviewed=2000,
-    )
-    return live(
-        report,
-        automation=acting,
-        costs=costs,
-        contenders=contenders,
-        slices=SlicesEvidence(slices=slices),
-        fairness=FairnessEvidence(groups=groups, disparities=(apart,)),
-        robustness=RobustnessEvidence(damaged=damaged),
-        leakage=LeakageEvidence(features=(FeatureLeak(column="price", explained=0.444),), duplicates=0.0),
-        explanations=explained(("cell", 2.0, "7"), ("cell", -1.0, "red")),
-        truth_by_answer=(TruthByAnswer(name="", quantiles=(0.1, 0.9), bins=BINS),),
-    )
-
-
-def explained(*parts: tuple[str, float, str]) -> ExplanationEvidence:
-    contributions = tuple(
-        ExampleContribution(column="x", place="-1 h", value=value, kind=kind, contribution=contribution)  # type: ignore[arg-type]
-        for kind, contribution, value in parts
-    )
-    example = ExampleExplanation(
-        explains="value", output=8.66404, answer="8.664", contributions=contributions, image="", size=(8, 4)
-    )
-    rise = Estimate(value=0.302, low=0.2, high=0.4)
-    columns = (ColumnImportance(column="<price>", mean=1.5, rise=rise), ColumnImportance(column="noise", mean=0.01))
-    return ExplanationEvidence(
-        method="integrated gradients",
-        rows=32,
-        completeness_error=0.01,
-        columns=columns,
-        places=(),
-        endpoint_difference=0.1,
-        endpoint_standard_error=0.0,
-        endpoint_ms=3.0,
-        example=example,
-    )
+    """With all that gates may have measured, as evidence.json holds it."""
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    measured = json.loads(Path(__file__).with_name("evidence.json").read_text())
+    whole = Evaluation.model_validate(json.loads(report.live.evaluation.to_json()) | measured)
+    return live(report, **{name: getattr(whole, name) for name in measured})
 
 
 def of_forecast(report: WorkloadReport) -> WorkloadReport:

@@ -16,32 +16,11 @@ from millrace.files.sniff import read_drop
 from millrace.workload.load import workloads_folder
 
 COLUMNS = Columns(key="id", event_time="at", label="label")
-SPECIES = """{"source-ref": "s3://AWSDOC-EXAMPLE-BUCKET/example_image.jpg", "species": "0", "species-metadata":
-{"class-name": "dog", "confidence": 0.00, "type": "groundtruth/image-classification",
-"job-name": "identify-animal-species", "human-annotated": "yes", "creation-date": "2018-10-18T22:18:13.527256"}}"""
-MOOD = """{"source": "The food was delicious", "mood": "1", "mood-metadata": {"class-name": "positive",
-"confidence": 0.8, "type": "groundtruth/text-classification", "job-name": "label-sentiment",
-"human-annotated": "yes", "creation-date": "2020-10-18T22:18:13.527256"}}"""
-SEVERAL = """{"source-ref": "s3://AWSDOC-EXAMPLE-BUCKET/example_image.jpg", "image-label-attribute-name": [1, 0],
-"image-label-attribute-name-metadata": {"job-name": "labeling-job/image-label-attribute-name",
-"class-map": {"1": "bicycle", "0": "person", "8": "clothing"}, "human-annotated": "yes",
-"creation-date": "2020-02-27T21:36:25.000201", "confidence-map": {"1": 0.95, "0": 0.77},
-"type": "groundtruth/image-classification-multilabel"}}"""
+PUBLISHED = json.loads(Path(__file__).with_name("published_labels.json").read_text())
+"""The examples of the developer guide (Classification Job Output, Output Data From Custom Task Types)."""
+SPECIES, MOOD, SEVERAL = (json.dumps(PUBLISHED[name]) for name in ("species", "mood", "several"))
 CLASSES = '"class-map": {"1": "bicycle", "0": "person", "8": "clothing"}'
-"""The examples of the developer guide (Classification Job Output), each on a line of its own."""
-LOOP: dict[str, Any] = {
-    "flowDefinitionArn": "arn:aws:sagemaker:us-west-2:111122223333:flow-definition/flow-definition-name",
-    "humanAnswers": [
-        {
-            "answerContent": {"transcription": "use lambda to turn your notebook"},
-            "submissionTime": "2020-06-18T17:08:26.246Z",
-            "workerId": "ef7294f850a3d9d1",  # pragma: allowlist secret (an example of the published format)
-        }
-    ],
-    "humanLoopName": "human-loop-name",
-    "inputContent": {"start_time": 948.51, "end_time": 950.27},
-}
-"""The example of the developer guide (Output Data From Custom Task Types)."""
+LOOP: dict[str, Any] = PUBLISHED["loop"]
 
 
 def manifest_of(folder: Path, *lines: str) -> list[str]:

@@ -23,17 +23,8 @@ OBJECTS = {
     **{f"capture/AllTraffic/2026/11/26/0{n}/x.jsonl": "\n".join(CALLS[n * 100 : n * 100 + 100]) for n in range(6)},
     "capture/AllTraffic/_SUCCESS": "",
     "capture/AllTraffic-2/2026/11/26/00/x.jsonl": capture(0, DAY, "1,2,3"),
-    "train.csv": "a,b,label\n" + "".join(f"{a},{b},0\n" for a, b in ROWS),
     "scans/manifests/output/output.manifest": SPECIES.replace("\n", " "),
     "a2i/flow/2026/11/26/08/00/00/loop/output.json": json.dumps(LOOP),
-    "clarify.json": json.dumps(
-        {
-            "label": "b",
-            "label_values_or_threshold": [1],
-            "facet": {"name_or_index": "a", "value_or_threshold": [1]},
-            "methods": {"pre_training_bias": {"methods": ["CI"]}},
-        }
-    ),
 }
 
 
@@ -64,36 +55,12 @@ def test_one_object_is_read() -> None:
     assert getattr(result.exception, "where", "") == "s3://bucket/capture/AllTraffic-2/2026/11/26/00/x.jsonl:1"
 
 
-def test_baselines_and_constraints_are_read(tmp_path: Path) -> None:
-    client = boto3.client("s3", region_name="us-east-1")
-    result = run("monitor", "s3://bucket/train.csv", "--output", str(tmp_path))
-    assert result.exit_code == 0, result.exception
-    for name in ("statistics", "constraints"):
-        client.upload_file(str(tmp_path / f"{name}.json"), "bucket", f"baseline/{name}.json")
-    for baseline in ("s3://bucket/train.csv", "s3://bucket/baseline/statistics.json"):
-        words = ("--baseline", baseline, "--label", "label", "--json")
-        result = run("captures", "s3://bucket/capture/AllTraffic", *words)
-        assert result.exit_code == 0, result.exception
-        assert not any(window["drifted"] for window in json.loads(result.stdout)["windows"])
-    files = [f"s3://bucket/baseline/{name}.json" for name in ("constraints", "statistics")]
-    words = ("--constraints", files[0], "--statistics", files[1], "--label", "label", "--json")
-    result = run("violations", "s3://bucket/capture/AllTraffic", *words)
-    assert result.exit_code == 0, result.exception
-    assert {row["feature"] for row in json.loads(result.stdout)} == {"label"}
-
-
 def test_labels_are_read_and_their_folder_is_made(tmp_path: Path) -> None:
     for words in (("ground-truth", "s3://bucket/scans/manifests/output/"), ("a2i", "s3://bucket/a2i/flow")):
         output = tmp_path / words[0] / "labels.jsonl"
         result = run(*words, "--output", str(output))
         assert result.exit_code == 0, result.exception
         assert len(output.read_text().splitlines()) == 1
-
-
-def test_rows_and_a_configuration_are_read() -> None:
-    result = run("clarify", "s3://bucket/train.csv", "--config", "s3://bucket/clarify.json", "--json")
-    assert result.exit_code == 0, result.exception
-    assert [row["metric"] for row in json.loads(result.stdout)] == ["CI"]
 
 
 @pytest.mark.parametrize("path", ["s3://bucket/nothing", "s3://bucket", "s3://bucket/capture/All"])
