@@ -26,15 +26,6 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
 
 
-@dataclass(frozen=True, kw_only=True)
-class Started:
-    """A release that the approval has started."""
-
-    machine: str
-    name: str
-    """The name of the execution."""
-
-
 def approve(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
     """The version, which is released now.
 
@@ -107,13 +98,13 @@ def releases(environment: Environment, names: WorkloadNames) -> set[str]:
 
 def find_release(
     environment: Environment, names: WorkloadNames, package_arn: str, known: Collection[str]
-) -> Started | None:
+) -> Run | None:
     """The newest release of the version that is none of the `known` ones; None until SageMaker's event has come."""
     states = environment.client("stepfunctions")
     for run in list_runs(states, names, machine="release", limit=10):
         given = input_of(states, run.arn) if run.name not in known else None
         if isinstance(given, dict) and (given.get("detail") or {}).get("package_arn") == package_arn:
-            return Started(machine="release", name=run.name)
+            return run
     return None
 
 

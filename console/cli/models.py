@@ -19,8 +19,8 @@ from millrace.tasks.figures import words
 from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
+    from millrace.console.queries.alarms import Limit
     from millrace.console.queries.model_validation import Finding
-    from millrace.console.queries.monitoring_limits import Limit
     from millrace.console.queries.versions import CallTimes, ModelVersion
     from millrace.evaluation.report import Evaluation
 
@@ -37,9 +37,9 @@ def versions(target: Target, as_json: Json) -> None:
     `registered` was not released, `refused` did not pass a gate (it has no number) or a person refused it. A first
     model must beat its naive rule; a later one is compared with the live version too. Below the table it says what the
     monitors of the live version cannot watch."""
+    from millrace.console.queries.alarms import read_limits
     from millrace.console.queries.live import find_climb, sentence_of
     from millrace.console.queries.money.endpoint import find_asleep, words_of
-    from millrace.console.queries.monitoring_limits import read_limits
     from millrace.console.queries.runs import SHORT
     from millrace.console.queries.versions import find_versions, read_call_times, read_evaluation
 

@@ -18,9 +18,8 @@ from millrace.tasks.figures import short
 if TYPE_CHECKING:
     from datetime import date
 
-    from millrace.console.queries.alarm_states import AlarmState, Receiver
+    from millrace.console.queries.alarms import AlarmState, Limit, Receiver, Watched
     from millrace.console.queries.monitoring import MonitoredWindow, ServedWindow
-    from millrace.console.queries.monitoring_limits import Limit, Watched
     from millrace.names import WorkloadNames
 
 
@@ -52,9 +51,14 @@ def alarms(
 
     Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
     from millrace.console.actions.audited import acknowledge as note
-    from millrace.console.queries.alarm_states import MAIL_LOG, find_alarm_states, find_receivers
+    from millrace.console.queries.alarms import (
+        MAIL_LOG,
+        find_alarm_states,
+        find_receivers,
+        find_unjudged,
+        read_champion,
+    )
     from millrace.console.queries.monitoring import find_monitor_runs, windows
-    from millrace.console.queries.monitoring_limits import find_unjudged, read_champion
     from millrace.console.queries.versions import state_of
     from millrace.state.unanswered import UnansweredAlarm
 
@@ -134,8 +138,8 @@ def monitor(
     Example: millrace monitor --limit 8
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
+    from millrace.console.queries.alarms import find_unjudged, read_champion
     from millrace.console.queries.monitoring import find_monitor_runs, find_rejected, windows
-    from millrace.console.queries.monitoring_limits import find_unjudged, read_champion
 
     if start:
         start_run("monitor", target, as_of=as_of, wait=wait, as_json=json)
@@ -173,7 +177,7 @@ def _show_windows(
     from millrace.console.queries.monitoring import served_windows
 
     # Windows without decisions have no figures, so they are only counted.
-    filled, empty = _split(judged)
+    filled, empty = ([one for one in judged if bool(one.decisions) is is_filled] for is_filled in (True, False))
     shown = filled[-limit:] if limit else filled
     nothing = NOTHING if empty else NONE_RAN.format(start=command(names, "monitor", "--start"))
     served = {(one.window.start, one.window.end): one for one in served_windows(filled, rejected=rejected)}
@@ -188,13 +192,6 @@ def _show_windows(
     if empty:
         many = count(len(empty), "window").capitalize()
         print(f"\n{many} without decisions, {empty[0].start} to {empty[-1].end}.")
-
-
-def _split(
-    judged: tuple[MonitoredWindow, ...],
-) -> tuple[tuple[MonitoredWindow, ...], tuple[MonitoredWindow, ...]]:
-    """The windows with decisions, and the windows without."""
-    return tuple(one for one in judged if one.decisions), tuple(one for one in judged if not one.decisions)
 
 
 def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
@@ -251,7 +248,7 @@ def _labelled(window: MonitoredWindow) -> str:
 
 
 def _limits(watched: Watched | None, judged: tuple[MonitoredWindow, ...]) -> tuple[Limit, ...]:
-    from millrace.console.queries.monitoring_limits import find_limits, missing_labels
+    from millrace.console.queries.alarms import find_limits, missing_labels
 
     labels = missing_labels(judged)
     return (*find_limits(watched), *((labels,) if labels else ()))

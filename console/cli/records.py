@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -198,7 +198,7 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
     for day in find_days(environment, names, first=days["first"], last=days["last"]):
         for uri, lines in day.unreadable.items():
             print(f"{uri}: {count(lines, 'line')} of it cannot be read as decisions", file=sys.stderr)
-        yield from chain(reversed(day.decisions))
+        yield from reversed(day.decisions)
 
 
 def _rows(environment: Environment, names: WorkloadNames, found: Iterator[Decision]) -> Iterator[dict[str, Any]]:

@@ -93,14 +93,10 @@ def _short(arn: str) -> str:
 
 def _steps(steps: list[Step]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (
-        ("state", "left"),
-        ("", "left"),
-        ("entered", "left"),
-        ("seconds", "right"),
-        ("tries", "right"),
-    ):
-        table.add_column(name, justify="right" if justify == "right" else "left")
+    for name in ("state", "", "entered"):
+        table.add_column(name)
+    for name in ("seconds", "tries"):
+        table.add_column(name, justify="right")
     for step in steps:
         seconds = "" if step.seconds is None else f"{step.seconds:.1f}"
         tries = str(step.tries) if step.tries > 1 else ""

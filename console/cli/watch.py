@@ -20,7 +20,7 @@ from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
-    from millrace.console.queries.alarm_states import AlarmState
+    from millrace.console.queries.alarms import AlarmState
     from millrace.console.queries.live import WorkloadState
     from millrace.console.queries.monitoring import MonitoredWindow
     from millrace.names import WorkloadNames

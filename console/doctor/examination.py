@@ -18,10 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.console.doctor.checks import Check, Verdict, check_lake_formation, check_network, judged
 from millrace.console.doctor.quotas import check_quotas, count_roles, count_rules, declared_aside, required_instances
 from millrace.console.environment import Environment, find_environment
-from millrace.console.queries.alarm_states import MAIL_LOG, find_receivers
+from millrace.console.queries.alarms import MAIL_LOG, find_receivers, read_limits
 from millrace.console.queries.live import lost_endpoint
 from millrace.console.queries.money.endpoint import IDLE_DAYS, find_asleep, find_idle, live_fleet
-from millrace.console.queries.monitoring_limits import read_limits
 from millrace.console.queries.versions import state_of
 from millrace.console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError

@@ -23,10 +23,10 @@ from millrace.console.pages.timeline import timeline
 from millrace.console.pages.weeks import weeks
 from millrace.console.presenters import gates
 from millrace.console.presenters.catalogue import titled
+from millrace.console.queries.alarms import missing_labels
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.link import Link
 from millrace.console.queries.monitoring import ServedWindow, served_windows, staying_alarms
-from millrace.console.queries.monitoring_limits import missing_labels
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation

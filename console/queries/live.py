@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.aws.endpoints import BROKEN, find_endpoint
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.console.queries.alarm_states import AlarmState, find_alarm_states
+from millrace.console.queries.alarms import AlarmState, find_alarm_states
 from millrace.console.queries.audit import find_records
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.money.endpoint import find_asleep, words_of

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from millrace.console.environment import Environment
+from millrace.console.queries.alarms import Limit, find_limits, find_unjudged, read_watched
 from millrace.console.queries.audit import Withdrawal, find_withdrawals
 from millrace.console.queries.decisions import newest_decision
 from millrace.console.queries.documents import Epoch, read_epochs
@@ -31,7 +32,6 @@ from millrace.console.queries.monitoring import (
     read_monitor_runs,
     windows,
 )
-from millrace.console.queries.monitoring_limits import Limit, find_limits, find_unjudged, read_watched
 from millrace.console.queries.stored import Unread, part
 from millrace.console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from millrace.evaluation.report import ErrorMeaning, Evaluation

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.table.metadata import TableMetadata
 
-    from millrace.console.environment import Environment
     from millrace.contract.schema import Contract
-    from millrace.names import WorkloadNames
 
 
 def find_object(client: Any, uri: str) -> bytes | None:

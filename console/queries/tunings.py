@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from millrace.aws.errors import is_not_found
+from millrace.console.queries.executions import list_executions
 from millrace.console.queries.stored import find_object
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
@@ -132,9 +133,8 @@ def pinned_run(environment: Any, names: WorkloadNames, run: str = "") -> Run:
 
     A run that the month's budget refused has pinned its rows all the same. Raises RunError if no run has."""
     s3, states = environment.client("s3"), environment.client("stepfunctions")
-    pages = states.get_paginator("list_executions").paginate(stateMachineArn=names.machine_arn("train"))
     # Newest first. Not every run has pinned rows: a run may have failed before that.
-    candidates = [run] if run else (one["name"] for page in pages for one in page["executions"])
+    candidates = [run] if run else (one["name"] for one in list_executions(states, names, "train") or ())
     for name in candidates:
         if (content := find_object(s3, names.run_uri(name, "config", "run.json"))) is not None:
             return Run.model_validate_json(content)

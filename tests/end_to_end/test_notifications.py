@@ -13,7 +13,7 @@ from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, Month, months
 from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud
-from millrace.console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
+from millrace.console.queries.alarms import Receiver, find_alarm_states, find_receivers
 from millrace.console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
 from millrace.errors import EnvironmentNotFoundError
 from millrace.monitoring.alarms import monitor_alarms

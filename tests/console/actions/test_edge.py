@@ -147,22 +147,6 @@ def test_a_package_that_errs_more_is_refused_and_nothing_is_written(
     assert wide["compared"]["loss"] > 1
 
 
-def test_without_int8_the_graph_answers_as_the_version_s(
-    environment: Environment, plant: Plant, tmp_path: Path
-) -> None:
-    artefact = good(plant)
-    register(plant, artefact, tmp_path)
-    document = export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
-    made = with_graph(artefact, (tmp_path / "edge" / "model.onnx").read_bytes())
-    assert document["digests"]["model.onnx"] == made.description.digests.onnx
-    assert document["model_digest"] == read_archive(tmp_path / "model.tar.gz").digest
-    tensors = encode(artefact.description.features, plant_rows("binary").slice(0, 40))
-    np.testing.assert_allclose(Model(made).outputs(tensors), Model(artefact).outputs(tensors), rtol=0, atol=1e-6)
-    assert (document["precision"], document["compared"]) == ("float32", None)
-    with pytest.raises(ArtefactError, match="expected a folder that is empty or not there"):
-        export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
-
-
 ALONE = """
 import importlib.abc, runpy, sys
 from pathlib import Path

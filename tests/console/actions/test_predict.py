@@ -174,16 +174,6 @@ def test_a_function_that_fails_is_an_error(tmp_path: Path, function: Function, t
         list(predict(function, "f", parquet(tmp_path / "rows.parquet", rows(3)), CONTRACT))
 
 
-def test_explained_rows_go_in_small_pieces(tmp_path: Path) -> None:
-    path = parquet(tmp_path / "rows.parquet", rows(10))
-    function = Function()
-    answers = list(predict(function, "f", path, CONTRACT, explain=True))
-    assert [len(call) for call in function.calls] == [8, 2]
-    assert [answer.explanation for answer in answers] == [WHY] * 10
-    assert "explanation" not in answers[0].output
-    assert next(iter(predict(function, "f", path, CONTRACT))).explanation is None
-
-
 def label(*allowed: str | int, kind: str = "string") -> Any:
     return SimpleNamespace(kind=kind, allowed=allowed)
 

@@ -89,14 +89,6 @@ def test_a_stray_quote_that_would_join_two_refused_rows_is_an_error(tmp_path: Pa
     assert written(content, [4], tmp_path / "rows.csv") == b'id,text\n3,c"\n'
 
 
-def test_what_the_contract_takes_for_csv_is_csv(tmp_path: Path) -> None:
-    content = b'{"x": 1}|1\n"q\nr"|x\n'
-    form = {"delimiter": "|", "columns": ("id", "text")}
-    assert written(content, [2], tmp_path / "rows.csv", **form) == b'"q\nr"|x\n'
-    late = b"\n" * 70_000 + b"id,text\nb,x\n"
-    assert written(late, [70_002], tmp_path / "rows.csv") == late
-
-
 def test_a_contract_that_divides_the_file_otherwise_loses_nothing_silently(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="by the contract as it is now none begins in line 3"):
         written(b'id,text\na,"b\nc"\n', [3], tmp_path / "rows.csv")

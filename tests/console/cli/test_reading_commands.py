@@ -14,10 +14,7 @@ from millrace.console.cli.watch import ENDS, next_lines
 from millrace.console.environment import find_environment
 from millrace.console.presenters.audit_records import SENTENCES
 from millrace.console.queries.report import WorkloadReport, read_report
-from millrace.console.queries.versions import state_of
 from millrace.messages.audit import AuditEvent
-from millrace.state.asleep import Asleep
-from millrace.timestamps import parse_utc
 from tests.console import stored_cloud
 from tests.recorded import compare, compare_folder
 
@@ -76,17 +73,6 @@ def test_each_recorded_output_is_of_a_command() -> None:
 
 def test_every_event_has_a_record_and_a_sentence() -> None:
     assert set(SENTENCES) == set(AuditEvent) == {event for event, _ in stored_cloud.EVERY_EVENT}
-
-
-def test_the_screen_says_that_the_endpoint_is_asleep() -> None:
-    environment = find_environment("dev", Path("build"))
-    state = state_of(environment, stored_cloud.NAMES)
-    since = parse_utc("1997-06-30T18:50:00Z")
-    asleep = Asleep(version="2", config="c", instance="ml.m5.large", instances=1, since=since)
-    asleep.put(state)
-    assert "version 2, asleep since 1997-06-30 18:50" in printed("watch", "--once")
-    asleep.remove(state)
-    assert "asleep" not in printed("watch", "--once")
 
 
 def test_the_screen_stays_while_nobody_answers() -> None:

@@ -6,10 +6,9 @@ import pytest
 
 from millrace.console.pages.balance import balance_of
 from millrace.console.pages.page import page
-from millrace.console.queries.money.month import Gain, gain_of
+from millrace.console.queries.money.month import Gain
 from millrace.console.queries.money.work import Job
 from millrace.console.queries.report import WorkloadReport
-from millrace.evaluation.evidence import CostEvidence, CostFigures, Estimate
 from millrace.evaluation.report import ChampionComparison
 
 COMPARED = ChampionComparison(
@@ -66,24 +65,3 @@ def test_a_gain_is_a_difference_of_errors_times_their_price() -> None:
     worse = COMPARED.model_copy(update={"challenger_error": 0.4})
     # A worse version pays for nothing, and amounts of another currency are not set off.
     assert "pay for" not in replace(GAIN, compared=worse).words(1.0) + replace(GAIN, currency="EUR").words(1.0)
-
-
-def test_costs_by_class_have_the_mean_of_the_wrong_answers(report: WorkloadReport) -> None:
-    evaluation = next(one.evaluation for one in report.models if one.version.version == "2")
-    assert evaluation is not None
-    error = evaluation.metrics["error"]
-    assert error is not None
-    each = CostFigures(expected=0.0, measured=Estimate(value=3000 * error, low=0.0, high=1.0))
-    costs = CostEvidence(
-        digest="d",
-        currency="EUR",
-        review=2.0,
-        coverage=each.measured,
-        by_policy=each,
-        all_automated=each,
-        all_reviewed=1,
-    )
-    found = gain_of(evaluation.model_copy(update={"costs": costs}), 0.05)
-    assert found is not None
-    assert (found.price, found.currency) == (pytest.approx(3.0), "EUR")
-    assert gain_of(evaluation.model_copy(update={"champion": None}), 0.05) is None

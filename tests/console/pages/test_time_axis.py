@@ -26,19 +26,6 @@ def axis(report: WorkloadReport) -> tuple[date, date]:
     return days(time_axis(report.windows, report.champions, start=LEFT, stop=STOP))
 
 
-def test_it_spans_the_windows_and_the_versions_of_their_time(report: WorkloadReport) -> None:
-    assert axis(report) == (report.champions[0].start, report.champions[-1].end)
-    assert axis(replace(report, champions=())) == (report.windows[0].start, report.windows[-1].end)
-
-
-def test_versions_of_another_time_do_not_widen_it(past_report: WorkloadReport) -> None:
-    first, last = past_report.windows[0].start, past_report.windows[-1].end
-    assert axis(past_report) == (first, last)
-    # Live from the first window until today: the windows keep half of the axis.
-    long = ChampionPeriod(version="1", start=first, end=past_report.now.date())
-    assert axis(replace(past_report, champions=(long,))) == (first, last + (last - first))
-
-
 @pytest.mark.parametrize("length", [1, 5, 7, 20, 45, 61, 90, 181, 300, 400, 800, 2000, 9000])
 @pytest.mark.parametrize("first", [date(2024, 7, 1), date(2024, 7, 13), date(2023, 12, 31)])
 def test_labels_have_room(first: date, length: int) -> None:

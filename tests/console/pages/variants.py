@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from millrace.console.pages.timeline import timeline
+from millrace.console.queries.alarms import Limit
 from millrace.console.queries.audit import Withdrawal, find_withdrawals
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution
-from millrace.console.queries.monitoring_limits import Limit
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import Estimate, ForecastExample, PartFigures
 from millrace.evaluation.report import ErrorMeaning, Evaluation, NaiveFigures

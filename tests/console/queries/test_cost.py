@@ -23,7 +23,6 @@ from millrace.console.queries.money.work import (
     Job,
     find_ready,
     metrics_of,
-    mlflow_lines,
     standing,
     storage_lines,
 )
@@ -220,40 +219,6 @@ def test_a_function_that_is_kept_ready_costs_by_its_memory(snapstart: str | None
                 stubber.add_client_error("get_provisioned_concurrency_config", none, http_status_code=404)
         lines = standing(find_ready(client, DEV))
     assert round(sum(line.usd or 0 for line in lines), 2) == usd
-
-
-SERVER = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/shared"
-
-
-@pytest.mark.parametrize(
-    ("uri", "size", "state", "usd"),
-    [
-        (SERVER, "Small", "Active", [0.642 * HOURS_PER_MONTH]),
-        (SERVER, "Small", "Inactive", [0]),
-        (SERVER, "Large", "Active", [None]),
-        ("arn:aws:sagemaker:eu-west-1:123456789012:mlflow-app/app-ABC", "", "", [0]),
-        ("sqlite:////build/mlflow.db", "", "", []),
-        (None, "", "", []),
-    ],
-    ids=["server", "stopped server", "unknown size", "app", "file", "no tracking"],
-)
-def test_the_mlflow_that_runs_are_recorded_in_costs_by_the_hour(
-    uri: str | None, size: str, state: str, usd: list[float | None]
-) -> None:
-    """Moto knows neither Apps nor servers."""
-    clients: dict[str, Any] = {name: boto3.client(name, **KEYS) for name in ("lambda", "sagemaker")}
-    with Stubber(clients["lambda"]) as functions, Stubber(clients["sagemaker"]) as sagemaker:
-        if uri is None:
-            functions.add_client_error("get_function_configuration", "ResourceNotFoundException", http_status_code=404)
-        else:
-            variables = {"Environment": {"Variables": {"MILLRACE_TRACKING_URI": uri}}}
-            functions.add_response("get_function_configuration", variables, {"FunctionName": DEV.function("tracking")})
-        if size:
-            described = {"TrackingServerSize": size, "IsActive": state}
-            sagemaker.add_response("describe_mlflow_tracking_server", described, {"TrackingServerName": "shared"})
-        lines = mlflow_lines(Environment(platform=DEV.platform, client=clients.__getitem__), DEV)
-    assert [line.usd for line in lines] == pytest.approx(usd)
-    assert {line.billed for line in lines} <= {"monthly for all"}
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ from millrace.console.local_cloud.local_cloud import PLATFORM, REGION
 from millrace.console.queries.decisions import Day
 from millrace.console.queries.money.endpoint import (
     Fleet,
-    Utilisation,
-    advise,
     endpoint_lines,
     find_utilisation,
     sleeps_of,
@@ -90,9 +88,7 @@ def test_what_was_awake_and_what_was_saved_are_the_whole_period() -> None:
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 WORKLOAD = load_workload(Path("workloads/electricity"))
 MAY = datetime(1997, 5, 1, tzinfo=UTC)
-HOSTING = {"ml.m5.large", "ml.m5.xlarge", "ml.t2.medium"}
 FLEET = Fleet(instance="ml.m5.xlarge", count=1, created=MAY)
-QUIET = Utilisation(hours=744, busy=0.0, busiest=0.001, silent=700, stoppable=600)
 
 
 def asked(second: float, price: float, **changed: Any) -> Decision:
@@ -150,18 +146,3 @@ def test_hours_without_a_request_after_the_first_eight_could_be_saved() -> None:
     assert (found.busy, found.busiest) == (pytest.approx(0.01 / 48), pytest.approx(0.01 / 2))
     # Ten hours before it, thirteen after it: two and five of them lie behind the eighth.
     assert found.stoppable == 7
-
-
-@pytest.mark.parametrize(
-    ("changed", "begins"),
-    [
-        ({}, ["rollout.idle: {stop_after_hours: 8} would have saved 165.60 USD", "ml.m5.large would save 100.74 USD"]),
-        ({"stoppable": 10}, ["ml.m5.large"]),
-        ({"busiest": 0.2, "stoppable": 10}, []),
-    ],
-    ids=["hardly used", "no long pauses", "busy"],
-)
-def test_the_endpoint_could_cost_less(changed: dict[str, float], begins: list[str]) -> None:
-    found = [*advise(WORKLOAD, "dev", FLEET, replace(QUIET, **changed), hosting=HOSTING)]
-    assert len(found) == len(begins)
-    assert all(said.startswith(begin) for said, begin in zip(found, begins, strict=True))

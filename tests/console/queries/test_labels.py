@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
-from millrace.console.cli.options import Target
 from millrace.console.environment import Environment
 from millrace.console.queries.labels import find_labels
-from millrace.console.queries.lineage import trace
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from tests.millrace.datasets import conftest
-from tests.millrace.datasets.test_joined_labels import SAMPLE, decision, keep
+from tests.millrace.datasets.test_joined_labels import SAMPLE, decision
 from tests.millrace.datasets.test_labels import NEW, OLD, drop_labels
 
 if TYPE_CHECKING:
@@ -102,34 +97,3 @@ def test_what_is_found_for_a_decision_does_not_depend_on_the_others(
     assert together["a"] == together["b"]
     for one in (first, second):
         assert find_labels(environment, lake.names, [one]) == {one.id: together[one.id]}
-
-
-def test_why_and_decisions_show_them(
-    environment: Environment,
-    lake: Lake,
-    cloud: Cloud,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    [row] = SAMPLE.slice(0, 1).to_pylist()
-    keep(cloud, lake, [decision(row)])
-    drop_labels(lake, tmp_path, "a", [OLD], day=1)
-    drop_labels(lake, tmp_path, "b", [NEW], day=2)
-    links = list(trace(environment, lake.names, decision(row).id))
-    labels = [(link.what, link.identity, link.detail) for link in links if link.what.startswith("label")]
-    assert labels == [
-        ("label, replaced", str(OLD), "arrived 2026-01-02 00:00, in electricity/labels/a.csv"),
-        ("label", str(NEW), "arrived 2026-01-03 00:00, in electricity/labels/b.csv"),
-    ]
-    monkeypatch.setattr(Target, "find_deployed", lambda _: (environment, lake.names))
-    done = CliRunner().invoke(app, ["decisions", "--labels", "--json"])
-    assert done.exit_code == 0, done.output
-    shown = json.loads(done.stdout)
-    assert (shown["label"], shown["replaced_labels"]) == (NEW, [OLD])
-    assert "label" not in json.loads(CliRunner().invoke(app, ["decisions", "--json"]).stdout)
-    printed = CliRunner().invoke(app, ["decisions", "--sql", "--from", "1997-05-01"]).stdout
-    assert "FROM electricity_decisions\n      WHERE date >= '1997-05-01'" in printed
-    assert (
-        "FROM electricity_quarantine\nWHERE reason = 'range'"
-        in CliRunner().invoke(app, ["quarantine", "--sql", "--reason", "range"]).stdout
-    )

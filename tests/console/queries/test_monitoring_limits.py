@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from millrace.console.queries.monitoring import MonitoringBounds, MonitorRun
-from millrace.console.queries.monitoring_limits import (
+from millrace.console.queries.alarms import (
     Watched,
     find_limits,
     find_unjudged,
 )
+from millrace.console.queries.monitoring import MonitoringBounds, MonitorRun
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.report import Evaluation, FrozenErrors, WindowError
 from millrace.messages.monitor import InputReport, MonitorReport, WindowReport

@@ -4,24 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from millrace.aws.objects import put_object
-from millrace.console.demo.electricity import STORY
-from millrace.console.environment import Environment
-from millrace.console.queries.decisions import acted_then, acting_then
+from millrace.console.queries.decisions import acting_then
 from millrace.messages.audit import AuditEvent, AutomationMoved, AutomationSwitched, FloorMoved
 from millrace.messages.envelope import Message
 from millrace.release.registry import Package
 from millrace.state.audit import Record
 from millrace.workload.policy import Automate, Policy
 from tests.console.queries.test_replay import DECISION
-from tests.credentials import set_credentials
-from tests.state_table import create_table
-
-FOLDER, NAMES = STORY.folder, STORY.names
 
 DAY, START = timedelta(days=1), datetime(1997, 6, 1, tzinfo=UTC)
 POLICY = Policy(automate=Automate(promised_error=0.05))
@@ -88,40 +79,3 @@ def test_a_version_without_a_threshold_for_the_promise_has_none() -> None:
     decision = replace(DECISION, inferred_at=START)
     assert acting_then(POLICY, weaker, (), decision, secret="").threshold is None
     assert acting_then(POLICY, PACKAGE, (), decision, secret="").threshold == 0.8
-
-
-@pytest.mark.parametrize(("confidence", "action"), [(0.9, "automated: sure"), (0.7, "review: unsure")])
-def test_the_policy_is_that_of_the_version_s_run(
-    confidence: float, action: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_credentials(monkeypatch)
-    declared = (
-        FOLDER / "workload.yaml"
-    ).read_text() + "\npolicy: {automate: {promised_error: 0.05}, held_out: 0.0001}\n"
-    with mock_aws():
-        s3 = boto3.client("s3")
-        where: Any = {"LocationConstraint": "eu-west-1"}
-        s3.create_bucket(Bucket=NAMES.platform.bucket("artefacts"), CreateBucketConfiguration=where)
-        for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
-            create_table(boto3.client("dynamodb"), table)
-        put_object(s3, NAMES.run_uri("r", "config", "workload.yaml"), declared.encode())
-        put_object(s3, NAMES.run_uri("r", "config", "contract.yaml"), (FOLDER / "contract.yaml").read_bytes())
-        found = acted_then(
-            Environment(platform=NAMES.platform, client=boto3.client),
-            NAMES,
-            PACKAGE,
-            replace(DECISION, key={"timestamp": "1997-05-01T00:00:00"}, reason="sure"),
-            output={"value": 1, "confidence": confidence},
-            watched={},
-        )
-        nothing = acted_then(
-            Environment(platform=NAMES.platform, client=boto3.client),
-            NAMES,
-            PACKAGE,
-            DECISION,
-            output={},
-            watched={},
-        )
-    assert found is not None
-    assert f"{found.action}: {found.reason}" == action
-    assert nothing is None, "of a workload without a policy"

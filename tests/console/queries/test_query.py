@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,7 +16,6 @@ from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.query import decisions_sql, price, quarantine_sql, run_query
 from millrace.datasets.quarantine import COLUMNS
 from millrace.decisions import absorbed
-from millrace.errors import QueryError
 from millrace.infra.stacks.serving import decision_columns
 from tests.console.conftest import NAMES
 
@@ -132,19 +130,6 @@ def test_the_sql_of_the_quarantine_has_its_filters(environment: Environment) -> 
     assert reasons(limit=1) == ["type"]
 
 
-@pytest.mark.parametrize(
-    ("sql", "words"),
-    [
-        ("selec 1", "line 1:"),
-        ("select nothing from electricity_decisions", "COLUMN_NOT_FOUND: Column 'nothing'"),
-        ("drop table electricity_decisions", "got DROP"),
-    ],
-)
-def test_an_error_is_athenas_own(environment: Environment, sql: str, words: str) -> None:
-    with pytest.raises(QueryError, match=words):
-        run_query(environment, sql)
-
-
 def test_the_command_prints_a_table_and_says_the_cost(typed: Any) -> None:
     done = typed("select reason, line from electricity_quarantine order by line")
     assert done.exit_code == 0, done.output
@@ -153,19 +138,6 @@ def test_the_command_prints_a_table_and_says_the_cost(typed: Any) -> None:
     assert "0.00005 USD" in done.stderr
     few = typed("select line from electricity_quarantine", "--limit", "1")
     assert "and 1 more" in few.stderr
-
-
-def test_the_command_writes_files(typed: Any, tmp_path: Path) -> None:
-    csv, parquet = tmp_path / "rows.csv", tmp_path / "rows.parquet"
-    sql = "select line, date, current_date as today from electricity_quarantine order by line"
-    done = typed(sql, "--csv", str(csv), "--parquet", str(parquet))
-    assert done.exit_code == 0, done.output
-    assert pq.read_table(parquet).column("line").to_pylist() == [3, 7]
-    assert [one.split(",")[:2] for one in csv.read_text().splitlines()[1:]] == [
-        ["3", "1997-05-01"],
-        ["7", "1997-05-01"],
-    ]
-    assert "expected a file that ends with one of .csv" in str(typed(sql, "--csv", str(parquet)).exception)
 
 
 def test_an_interrupted_command_stops_its_query(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from typer.testing import CliRunner
 
-from millrace.console.cli.app import app
 from millrace.console.environment import Environment
 from millrace.console.queries import upgrade
 from millrace.console.queries.upgrade import compare, find_changes
@@ -67,11 +65,3 @@ def test_the_installed_version_is_compared_with_what_is_deployed(
         ("ours", "T", "replaced"),
         ("more", upgrade.WHOLE, "made"),
     }
-
-
-def test_a_refusal_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("millrace.console.environment.find_environment", lambda *_: None)
-    monkeypatch.setattr(upgrade, "find_changes", lambda *_: [*compare("s", {"T": table()}, {}, REGION)])
-    done = CliRunner().invoke(app, ["upgrade", "--stage", "dev"])
-    assert done.exit_code == 1
-    assert "s: T (AWS::DynamoDB::Table) is removed" in done.output

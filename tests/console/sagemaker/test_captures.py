@@ -121,14 +121,6 @@ def test_training_rows_are_a_baseline_in_any_order(tmp_path: Path, stream: Strea
     assert all(drifted(verdict)[-4:])
 
 
-def test_captures_that_never_were_like_the_training_rows_drift_in_every_window(tmp_path: Path, stream: Stream) -> None:
-    trained = tmp_path / "train.csv"
-    rows = [row | {"nswprice": row["nswprice"] + 1} for row in stream("1996-05-07", "1996-12-01")]
-    trained.write_text(csv_of(rows, ("class", *INPUTS)))
-    verdict = verdict_of(tmp_path, stream(*QUIET), trained)
-    assert all(window.drifted == ("nswprice",) for window in verdict.windows)
-
-
 def test_an_error_that_grew_is_seen_with_labels(tmp_path: Path, stream: Stream) -> None:
     """Of every tenth answer wrong, to every third from 1 March on; the inputs do not change."""
     rows = stream(*QUIET)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.sagemaker.constraints import Constraints, category_distance, judge_by, numeric_distance
-from tests.console.sagemaker.conftest import INPUTS, Stream, capture, captures_of, csv_of
+from tests.console.sagemaker.conftest import capture
 
 PUBLISHED = Path(__file__).with_name("published_monitor.json")
 """`constraints.json`, `statistics.json` and `constraint_violations.json` of tests/data/monitor in
@@ -132,39 +132,3 @@ def test_the_distance_of_categories_is_the_greatest_difference_of_a_share() -> N
     assert category_distance({"a": 50, "b": 50}, {"a": 1, "c": 3}, is_robust=False) == pytest.approx(0.75)
     assert category_distance({"a": 50, "b": 50}, {"a": 1, "c": 3}, is_robust=True) == 0
     assert category_distance({}, {"a": 1}, is_robust=False) == 0
-
-
-def test_an_execution_of_theirs_is_repeated_on_a_real_stream(tmp_path: Path, stream: Stream) -> None:
-    """Quiet months lie as far from their training rows as the month in which three columns come alive.
-
-    So a threshold of 0.1 for all columns alarms in both."""
-    (tmp_path / "train.csv").write_text(csv_of(stream("1996-05-07", "1996-12-01"), ("class", *INPUTS)))
-    words = ["sagemaker", "monitor", str(tmp_path / "train.csv"), "--output", str(tmp_path)]
-    assert CliRunner().invoke(app, words).exit_code == 0
-    options = [word for one in ("constraints", "statistics") for word in (f"--{one}", str(tmp_path / f"{one}.json"))]
-    drifted = {}
-    for first, last in (("1997-01-01", "1997-02-01"), ("1997-05-03", "1997-05-25")):
-        calls = list(captures_of(stream(first, last), answers=lambda _: "0.1"))
-        rows = run(tmp_path, calls, *options, "--label", "class")
-        drifted[first] = {row["feature"] for row in rows if row["check"] == "baseline_drift_check"}
-        assert {row["feature"] for row in rows if row["check"] == "data_type_check"} == {"class"}
-    assert {"vicprice", "vicdemand", "transfer"} <= drifted["1997-05-03"]
-    assert drifted["1997-01-01"] & {"nswprice", "nswdemand"}
-
-
-@pytest.mark.parametrize(
-    ("document", "field"),
-    [
-        ({}, "features"),
-        ({"features": [{"name": "x", "inferred_type": "Text"}]}, "features.0.inferred_type"),
-        (
-            {"features": [], "monitoring_config": {"distribution_constraints": {"comparison_threshold": "low"}}},
-            "monitoring_config.distribution_constraints.comparison_threshold",
-        ),
-    ],
-)
-def test_a_file_that_has_no_constraints_is_named(tmp_path: Path, document: Any, field: str) -> None:
-    (tmp_path / "c.jsonl").write_text(capture(1, DAY, "1"))
-    words = ["sagemaker", "violations", str(tmp_path / "c.jsonl"), *write(tmp_path, constraints=document)]
-    error = CliRunner().invoke(app, words).exception
-    assert (getattr(error, "where", ""), getattr(error, "field", "")) == (str(tmp_path / "constraints.json"), field)

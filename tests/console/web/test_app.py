@@ -199,12 +199,3 @@ def test_the_command_serves_this_machine_until_it_is_interrupted(tmp_path: Path)
             other.connect(("127.0.0.2", browser.port))
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
-
-
-def test_a_taken_port_is_said() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        program = [sys.executable, "-m", "millrace.console.cli", "console", "--port", str(taken.getsockname()[1])]
-        settings = {**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
-        done = subprocess.run(program, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "--port: expected a free port" in done.stderr
