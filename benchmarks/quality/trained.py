@@ -21,7 +21,7 @@ from millrace.features import catalogue as encoders
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.training.job import train
 from millrace.workload.load import load_workload
-from tests.jobs.synthetic import write_snapshot
+from tests.jobs.conftest import write_snapshot
 
 if TYPE_CHECKING:
     import numpy as np

@@ -29,7 +29,7 @@ from millrace.names import IMAGES
 from tests import builders
 from tests.archives import write_archive
 from tests.external_models import SIGNATURE, logistic, write
-from tests.jobs.conftest import elec2, training_root, write_snapshot
+from tests.jobs.conftest import elec2, training_root, write_elec2
 from tests.jobs.synthetic import write_shop
 
 UNTIL = datetime(1996, 9, 1)  # noqa: DTZ001 - the sample's times are UTC without saying so
@@ -91,7 +91,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def snapshot_into(folder: Path) -> Any:
-    snapshot = write_snapshot(folder, elec2(UNTIL))
+    snapshot = write_elec2(folder, UNTIL)
     path = snapshot.config / "workload.yaml"
     workload = yaml.safe_load(path.read_text())
     workload["training"] |= {"walk_forward_steps": 0}

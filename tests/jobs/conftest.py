@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from filelock import FileLock
 
 from localcloud.kernel.forks import READ_AT_IMPORT, Fork
@@ -33,7 +34,6 @@ COLUMNS = ("timestamp", "day_of_week", "period", "nswprice", "nswdemand", "vicpr
 CHILD = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """The environment of a job's process: one thread, as in the tests' own processes."""
 INTERPRETER = (sys.executable, "-W", "error")
-FIELD_IDS = {name: number for number, name in enumerate((*COLUMNS, "_source"), start=1)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,45 +54,39 @@ def elec2(until: datetime) -> pa.Table:
     return table.append_column("_source", pa.array(["electricity/training/x.csv"] * len(table)))
 
 
-def write_part(table: pa.Table, path: Path, *, old_names: Mapping[str, str] | None = None) -> None:
-    """One data file as Iceberg writes it, with field ids; `old_names` says how columns were called then."""
-    fields = [
-        pa.field(
-            (old_names or {}).get(field.name, field.name),
-            field.type,
-            metadata={"PARQUET:field_id": str(FIELD_IDS[field.name])},
-        )
-        for field in table.schema
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = pa.table([column.combine_chunks() for column in table.columns], schema=pa.schema(fields))
-    pq.write_table(part, path, write_page_checksum=True)
-
-
-def write_schema(path: Path) -> None:
-    kinds = {"timestamp": "timestamp", "day_of_week": "int", "class": "int", "_source": "string"}
-    fields = [
-        {"id": number, "name": name, "required": False, "type": kinds.get(name, "double")}
-        for name, number in FIELD_IDS.items()
-    ]
-    path.write_text(json.dumps({"type": "struct", "schema-id": 0, "fields": fields}))
-
-
-def write_snapshot(folder: Path, table: pa.Table, **words: Any) -> Snapshot:
-    """The rows in one file per month, in nested folders, and the run's configuration; `words` go into run.json."""
-    snapshot = Snapshot(data=folder / "data", config=folder / "config")
-    months = pc.strftime(table["timestamp"], format="%Y-%m")
-    # Iceberg promises no order among files or rows.
-    for month in reversed(months.unique().to_pylist()):
-        part = table.filter(pc.equal(months, month))
-        write_part(part.take(list(reversed(range(len(part))))), snapshot.data / "data" / f"{month}" / "00000-0.parquet")
+def write_snapshot(
+    folder: Path, table: pa.Table, declared: dict[str, Any], document: dict[str, Any], **run: Any
+) -> Snapshot:
+    """A run's files as the train machine leaves them; `run` goes into run.json."""
+    snapshot = Snapshot(data=folder / "data", config=folder / "config" / document["name"])
     snapshot.config.mkdir(parents=True)
-    write_schema(snapshot.config / "schema.json")
-    for name in ("workload.yaml", "contract.yaml"):
-        shutil.copy(WORKLOAD / name, snapshot.config)
-    run = run_document(**{"rows": len(table), "as_of": "1997-01-01T00:00:00Z"} | words)
-    (snapshot.config / "run.json").write_text(json.dumps(run))
+    ids = {name: number for number, name in enumerate(table.column_names, start=1)}
+    fields = [field.with_metadata({"PARQUET:field_id": str(ids[field.name])}) for field in table.schema]
+    # Iceberg promises no order among files or rows.
+    mixed = pa.table(table.columns, schema=pa.schema(fields)).take(np.arange(len(table))[::-1]).combine_chunks()
+    for number in range(3):
+        path = snapshot.data / "data" / f"{number}" / "00000-0.parquet"
+        path.parent.mkdir(parents=True)
+        at = [part * len(table) // 3 for part in (number, number + 1)]
+        pq.write_table(mixed.slice(at[0], at[1] - at[0]), path, write_page_checksum=True)
+    columns = [{"id": number, "name": name} for name, number in ids.items()]
+    (snapshot.config / "schema.json").write_text(json.dumps({"type": "struct", "fields": columns}))
+    (snapshot.config / "contract.yaml").write_text(yaml.safe_dump(declared))
+    (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(document))
+    words = run_document(**{"rows": len(table), "as_of": "2020-06-01T00:00:00Z"} | run)
+    (snapshot.config / "run.json").write_text(json.dumps(words))
     return snapshot
+
+
+def declared_in(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The documents of a workload's folder: contract.yaml and workload.yaml."""
+    contract, workload = (yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in ("contract", "workload"))
+    return contract, workload
+
+
+def write_elec2(folder: Path, until: datetime, **run: Any) -> Snapshot:
+    """A run's files of the sample's rows before a moment."""
+    return write_snapshot(folder, elec2(until), *declared_in(WORKLOAD), **{"as_of": "1997-01-01T00:00:00Z"} | run)
 
 
 def training_root(root: Path, snapshot: Snapshot, **hyperparameters: str) -> Path:
@@ -155,19 +149,9 @@ def training_at() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def make_snapshot() -> Callable[..., Snapshot]:
-    """Writes the sample's rows before a moment as a run's files."""
-
-    def make(folder: Path, until: datetime, **words: Any) -> Snapshot:
-        return write_snapshot(folder, elec2(until), **words)
-
-    return make
-
-
-@pytest.fixture(scope="session")
 def snapshot_1996(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """7 May to 31 December 1996."""
-    return write_snapshot(tmp_path_factory.mktemp("snapshot-1996"), elec2(datetime.fromisoformat("1997-01-01")))
+    return write_elec2(tmp_path_factory.mktemp("snapshot-1996"), datetime.fromisoformat("1997-01-01"))
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +163,7 @@ def training_1996(run_job: RunJob, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained-1996"
     with FileLock(f"{folder}.lock"):
         if not (folder / "output.txt").exists():
-            snapshot = write_snapshot(folder / "snapshot", elec2(datetime.fromisoformat("1997-01-01")))
+            snapshot = write_elec2(folder / "snapshot", datetime.fromisoformat("1997-01-01"))
             ended = run_job("millrace.jobs.training", training_root(folder, snapshot), "train")
             assert ended.code == 0, ended.output
             (folder / "output.txt").write_text(ended.output)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
 
-from tests.jobs.conftest import Snapshot
-from tests.jobs.run_document import run_document
+from tests.jobs.conftest import Snapshot, write_snapshot
 
 ROWS = 1500
 CITIES = tuple(f"city {number:02}" for number in range(20))
@@ -156,22 +152,3 @@ def workload(task: str, **changes: Any) -> dict[str, Any]:
 def write_shop(folder: Path, task: str, **changes: Any) -> Snapshot:
     """A run's files of the shop, as the train machine leaves them; `changes` go into workload.yaml."""
     return write_snapshot(folder, make_rows(task), contract(task), workload(task, **changes))
-
-
-def write_snapshot(folder: Path, table: pa.Table, declared: dict[str, Any], document: dict[str, Any]) -> Snapshot:
-    """A run's files of any workload: its rows, contract and workload.yaml."""
-    snapshot = Snapshot(data=folder / "data", config=folder / "config" / document["name"])
-    for path in (snapshot.data, snapshot.config):
-        path.mkdir(parents=True)
-    fields = [
-        field.with_metadata({"PARQUET:field_id": str(number)}) for number, field in enumerate(table.schema, start=1)
-    ]
-    part = pa.table(table.columns, schema=pa.schema(fields))
-    pq.write_table(part, snapshot.data / "0.parquet", write_page_checksum=True)
-    columns = [{"id": number, "name": name} for number, name in enumerate(table.column_names, start=1)]
-    (snapshot.config / "schema.json").write_text(json.dumps({"type": "struct", "fields": columns}))
-    (snapshot.config / "contract.yaml").write_text(yaml.safe_dump(declared))
-    (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(document))
-    run = run_document(rows=table.num_rows, as_of="2020-06-01T00:00:00Z")
-    (snapshot.config / "run.json").write_text(json.dumps(run))
-    return snapshot

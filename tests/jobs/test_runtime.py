@@ -14,7 +14,6 @@ from millrace.jobs.runtime import (
     Stopped,
     StopSignal,
     TrainingPlaces,
-    ml_root,
     run,
 )
 
@@ -43,12 +42,6 @@ def end(error: Exception | None) -> int:
     if not child:
         run(job)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def test_a_container_finds_its_files_where_sagemaker_puts_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ml_root() == root
-    monkeypatch.delenv("MILLRACE_ML_ROOT")
-    assert ml_root() == Path("/opt/ml")
 
 
 @pytest.mark.parametrize("error", [SnapshotError("no rows"), ZeroDivisionError("division by zero")])

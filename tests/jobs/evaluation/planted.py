@@ -5,9 +5,7 @@ The label follows how far the load is from 0, so a line is no rival: `near` is r
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,9 @@ from onnx import TensorProto, helper
 from safetensors.numpy import save
 
 from millrace.artefact.artefact import Artefact, digest
-from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
-from millrace.jobs.evaluation.job import evaluate
-from millrace.jobs.runtime import ProcessingPlaces
 from millrace.workload.load import load_workload
-from tests.archives import write_archive
-from tests.jobs.run_document import run_document
-from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
+from tests.plant import Plant, plant_label, plant_model, plant_rows, write_plant
 
 FEATURES = ("load", "extra", "kind", "open")
 TIMES: dict[str, float] = {"binary": 8.0, "multiclass": 8.0, "regression": 1.0}
@@ -100,8 +93,6 @@ def write_judged_plant(root: Path, task: str, **changed: Any) -> Plant:
 
 def far_rows(task: str, *, seed: int = 0, noise: float = 0.1) -> pa.Table:
     """The plant's rows whose label follows how far the load is from 0."""
-    from tests.plant import plant_label
-
     rows, rng = plant_rows(task, seed=seed), np.random.default_rng(seed + 100)
     far = np.abs(rows["load"].to_numpy()) - EDGE + rng.normal(0, noise, len(rows))
     return with_column(rows, "truth", plant_label(task).labels(far * 2))
@@ -134,8 +125,6 @@ def linear(weights: Sequence[float], bias: Sequence[float], *, times: float = 1.
 
 def good(task: str) -> Graph:
     """A model that has understood the plant."""
-    from tests.plant import plant_label
-
     return linear(*plant_label(task).weights)
 
 
@@ -169,25 +158,3 @@ def model(plant: Plant, rows: pa.Table, graph: Graph) -> Artefact:
     digests = dataclasses.replace(base.description.digests, weights=digest(packed), onnx=digest(serialized))
     description = dataclasses.replace(base.description, digests=digests)
     return dataclasses.replace(base, description=description, weights=packed, onnx=serialized)
-
-
-Evaluate = Callable[..., Evaluation]
-
-
-def evaluated(
-    root: Path, plant: Plant, rows: pa.Table, candidate: Artefact, *, champion: Artefact | None = None, **run: Any
-) -> Evaluation:
-    """The report that the evaluation job writes; `run` goes into run.json."""
-    places = root / "ml" / "processing"
-    schema = write_data(places / "data", rows)
-    (places / "config").mkdir()
-    shutil.move(schema, places / "config")
-    for name in ("workload.yaml", "contract.yaml"):
-        shutil.copy(plant.folder / name, places / "config")
-    (places / "config" / "run.json").write_text(json.dumps(run_document(**{"as_of": "2026-05-02T00:00:00Z"} | run)))
-    for name, one in (("model", candidate), ("champion", champion)):
-        if one:
-            (places / name).mkdir()
-            write_archive(places / name / "model.tar.gz", one)
-    evaluate(ProcessingPlaces(root=root / "ml"), champion_version="1")
-    return Evaluation.model_validate_json((places / "evaluation" / "evaluation.json").read_bytes())

@@ -17,10 +17,8 @@ from millrace.evaluation.gates.gate import Verdict
 from millrace.evaluation.gates.value import ValueEvidence
 from tests.jobs.evaluation.planted import (
     EDGE,
-    FEATURES,
     GATES,
     Graph,
-    evaluated,
     far_rows,
     good,
     linear,
@@ -28,6 +26,7 @@ from tests.jobs.evaluation.planted import (
     with_column,
     write_judged_plant,
 )
+from tests.jobs.processing import evaluated, plant_snapshot
 from tests.millrace.evaluation.gates.test_catalogue import MEASURED
 from tests.plant import plant_label
 
@@ -54,9 +53,10 @@ class Planted:
     """Whether no other gate refuses it."""
 
 
-def flipped(rows: Rows, share: float) -> Rows:
-    """With a share of the labels turned round."""
+def flipped(rows: Rows, share: float, *, since: float = 0.0) -> Rows:
+    """With a share of the labels turned round, of the rows after the part `since` of all."""
     turn = np.random.default_rng(1).random(len(rows)) < share
+    turn[: round(since * len(rows))] = False
     labels = [
         ("off" if one == "on" else "on") if is_turned else one
         for one, is_turned in zip(rows["truth"].to_pylist(), turn, strict=True)
@@ -86,62 +86,6 @@ def rarely_far_in_b(rows: Rows) -> Rows:
     return with_column(with_column(rows, "load", load), "truth", np.where(seen > EDGE, "on", "off").tolist())
 
 
-def numbered(rows: Rows) -> Rows:
-    """`extra` is the number of the row, and a fifth of the labels is turned round."""
-    return with_column(flipped(rows, 0.2), "extra", np.arange(len(rows), dtype=float))
-
-
-def repeated(rows: Rows) -> Rows:
-    """The last month repeats the month before in every feature."""
-    found, size = rows, 28 * 48
-    for name in FEATURES:
-        cells = rows[name].to_pylist()
-        found = with_column(found, name, cells[:-size] + cells[-3 * size : -2 * size])
-    return with_column(
-        found, "truth", rows["truth"].to_pylist()[:-size] + rows["truth"].to_pylist()[-3 * size : -2 * size]
-    )
-
-
-def by_heart(rows: Rows) -> Graph:
-    """It looks up the label of the first half of the rows by their number, and is good on all others."""
-    known = len(rows) // 2
-    label = np.array([one == "on" for one in rows["truth"].to_pylist()])
-    table = np.where(label, 40.0, -40.0).astype(np.float32)
-    table[known:] = 0
-    nodes = (
-        helper.make_node("Gather", ["numbers", "second"], ["number"], axis=1),
-        helper.make_node("Cast", ["number"], ["any"], to=7),
-        helper.make_node("Clip", ["any", "least", "most"], ["place"]),
-        helper.make_node("Gather", ["table", "place"], ["heart"], axis=0),
-        helper.make_node("MatMul", ["far", "weights"], ["product"]),
-        helper.make_node("Add", ["product", "heart"], ["raw"]),
-    )
-    places = {"second": [1], "least": 0, "most": len(rows) - 1}
-    constants = {name: np.array(value, np.int64) for name, value in places.items()}
-    return Graph(nodes=nodes, constants={**constants, "weights": np.array([[2.0]], np.float32), "table": table})
-
-
-SIZE = 700
-"""Rows and columns of the slow model's matrix: its product takes some five times the bar of 2 ms, once a call."""
-
-
-def slow(_: Rows) -> Graph:
-    """A large product that counts for nothing; of the first row, or the runtime would compute it beforehand."""
-    inner = good("binary")
-    nodes = (
-        helper.make_node("Gather", ["far", "first"], ["one"], axis=0),
-        helper.make_node("Add", ["large", "one"], ["moved"]),
-        helper.make_node("MatMul", ["moved", "large"], ["squared"]),
-        helper.make_node("ReduceMax", ["squared"], ["most"], keepdims=0),
-        helper.make_node("Mul", ["most", "nothing"], ["none"]),
-        inner.nodes[0],
-        helper.make_node("Add", ["product", "bias"], ["sum"]),
-        helper.make_node("Add", ["sum", "none"], ["raw"]),
-    )
-    constants = {"large": np.full((SIZE, SIZE), 1e-4, np.float32), "nothing": np.array(0, np.float32)}
-    return Graph(nodes=nodes, constants=inner.constants | constants)
-
-
 def only_extra(_: Rows) -> Graph:
     """Weights that nobody trained: it follows a number that means nothing."""
     nodes = (
@@ -153,24 +97,6 @@ def only_extra(_: Rows) -> Graph:
     return Graph(nodes=nodes, constants={**constants, "second": np.array([1], np.int64)})
 
 
-def jagged(_: Rows) -> Graph:
-    """Right on the rows as they are, by a rule of the load's fine digits that a little noise destroys."""
-    inner = good("binary")
-    nodes = (
-        helper.make_node("Mul", ["x", "thousand"], ["fine"]),
-        helper.make_node("Sin", ["fine"], ["wave"]),
-        helper.make_node("MatMul", ["wave", "weights"], ["raw"]),
-    )
-    return Graph(
-        nodes=nodes, constants={"weights": inner.constants["weights"], "thousand": np.array([1000], np.float32)}
-    )
-
-
-def of_fine_digits(rows: Rows) -> Rows:
-    wave = np.sin(rows["load"].to_numpy().astype(np.float32) * np.float32(1000))
-    return with_column(rows, "truth", np.where(wave > 0, "on", "off").tolist())
-
-
 def exchanged(task: str) -> Graph:
     """The first two classes have each other's place."""
     weights, bias = plant_label(task).weights
@@ -178,24 +104,23 @@ def exchanged(task: str) -> Graph:
     return linear([weights[place] for place in order], [bias[place] for place in order])
 
 
-def never_sure(rows: Rows) -> Rows:
-    return flipped(rows, 0.25)
-
-
 BAD = {
     "random": Planted(gate="baseline", graph=only_extra),
-    "random, by the simple model": Planted(gate="simple", graph=only_extra),
-    "random, by its value": Planted(gate="value", graph=only_extra),
     "constant": Planted(gate="plausibility", graph=lambda _: linear([0], [1.0])),
     "infinite weights": Planted(gate="finite_weights", graph=lambda _: linear([np.inf], [0])),
-    "not a number": Planted(gate="plausibility", graph=lambda _: linear([np.nan], [0])),
     "leaked label": Planted(gate="leakage", rows=leaked),
-    "tested on what it was trained on": Planted(gate="leakage", rows=repeated, alone=True),
-    "slow": Planted(gate="latency", graph=slow, bars={"latency": {"max_p99_ms": 2}}, alone=True),
     "worse on one slice": Planted(gate="slices", rows=bad_for_fans),
     "wrong class order": Planted(gate="plausibility", graph=lambda _: linear([-8.0], [0])),
     "wrong order of several classes": Planted(
         gate="plausibility", task="multiclass", graph=lambda _: exchanged("multiclass")
+    ),
+    "worth nothing": Planted(gate="value", graph=only_extra),
+    "no better than a line": Planted(gate="simple", graph=only_extra),
+    "off at full load": Planted(gate="cases", graph=lambda _: linear([-8.0], [0])),
+    "never sure enough": Planted(gate="selective", rows=lambda rows: flipped(rows, 0.25)),
+    "worse on later rows": Planted(gate="memorisation", rows=lambda rows: flipped(rows, 0.4, since=0.8)),
+    "breaks under noise": Planted(
+        gate="robustness", bars={"robustness": {"noise": 1.0, "missing": 0.1, "max_rise": 0.1}}, alone=True
     ),
     "finds few": Planted(gate="recall", graph=lambda _: linear([8.0], [-16.0])),
     "cries wolf": Planted(gate="precision", graph=lambda _: linear([8.0], [16.0])),
@@ -204,20 +129,13 @@ BAD = {
         gate="mean_cost",
         bars={"mean_cost": {"false_positive": 1, "false_negative": 20, "at_most": 0.2, "threshold": 0.999}},
     ),
-    "off at full load": Planted(gate="cases", graph=lambda _: linear([-8.0], [0])),
     "stale data": Planted(gate="freshness", run={"as_of": "2026-07-01T00:00:00Z"}, alone=True),
     "unfair": Planted(gate="fairness", rows=rarely_far_in_b, alone=True),
     "overconfident": Planted(
         gate="calibration", rows=lambda rows: flipped(rows, 0.2), graph=lambda _: linear([800.0], [0])
     ),
-    "never sure enough": Planted(gate="selective", rows=never_sure, graph=lambda _: linear([1.0], [0])),
-    "memorised": Planted(gate="memorisation", rows=numbered, graph=by_heart),
-    "breaks under noise": Planted(gate="robustness", rows=of_fine_digits, graph=jagged),
     "wrong unit": Planted(
         gate="plausibility", task="regression", graph=lambda _: linear(*plant_label("regression").weights, times=1000)
-    ),
-    "wrong unit, the other way": Planted(
-        gate="plausibility", task="regression", graph=lambda _: linear(*plant_label("regression").weights, times=0.001)
     ),
 }
 
@@ -230,18 +148,14 @@ def refused(verdicts: tuple[Verdict, ...]) -> dict[str, str]:
 def test_the_good_model_passes_every_gate(tmp_path: Path, task: str) -> None:
     """Without this, whatever is refused below says nothing."""
     plant, rows = write_judged_plant(tmp_path, task), far_rows(task)
-    report = evaluated(tmp_path, plant, rows, model(plant, rows, good(task)))
+    report = evaluated(tmp_path, plant_snapshot(tmp_path, plant, rows), model(plant, rows, good(task)))
     verdicts = judge_all(report, plant.workload.gates, against="baseline")
     assert refused(verdicts) == {}
     assert [one.who for one in report.contenders] == ["candidate", "naive", "simple"]
 
 
 def test_every_gate_that_has_a_measure_refuses_a_planted_model() -> None:
-    assert set(MEASURED) <= {planted.gate for planted in BAD.values()}
-
-
-def test_the_good_model_is_held_against_every_gate_that_has_a_measure() -> None:
-    assert set(MEASURED) <= set(GATES)
+    assert set(MEASURED) <= {planted.gate for planted in BAD.values()} & set(GATES)
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -249,7 +163,8 @@ def test_a_planted_bad_model_is_refused(tmp_path: Path, case: str) -> None:
     planted = BAD[case]
     plant = write_judged_plant(tmp_path, planted.task, **planted.bars)
     rows = planted.rows(far_rows(planted.task))
-    report = evaluated(tmp_path, plant, rows, model(plant, rows, planted.graph(rows)), **planted.run)
+    snapshot = plant_snapshot(tmp_path, plant, rows, **planted.run)
+    report = evaluated(tmp_path, snapshot, model(plant, rows, planted.graph(rows)))
     found = refused(judge_all(report, plant.workload.gates, against="baseline"))
     assert planted.gate in found
     if planted.alone:
@@ -274,7 +189,8 @@ def test_truly_better_models_are_let_through(tmp_path: Path, task: str) -> None:
         plant, rows = write_judged_plant(root, task), far_rows(task, seed=seed)
         weights, bias = plant_label(task).weights
         weak = linear([one * 0.5 for one in weights], [one - 0.3 for one in bias])
-        report = evaluated(root, plant, rows, model(plant, rows, good(task)), champion=model(plant, rows, weak))
+        snapshot = plant_snapshot(root, plant, rows)
+        report = evaluated(root, snapshot, model(plant, rows, good(task)), model(plant, rows, weak))
         verdicts = judge_all(report, plant.workload.gates, against="non_inferiority")
         value = report.of(ValueEvidence)
         assert value is not None

@@ -185,14 +185,6 @@ def test_a_promise_is_learnt_from_windows_whose_labels_have_come(prepare: Prepar
     assert report.threshold > report.before == 0.5
 
 
-def test_the_answers_of_another_version_are_not_held_against_the_champion(prepare: Prepare) -> None:
-    report = watched(prepare(datetime(1997, 1, 1, tzinfo=UTC), 3, version="0"))
-    assert [window.error and (window.error.error, window.error.settled) for window in report.windows] == [
-        (None, True)
-    ] * 3
-    assert DRIFT.ratio(report) is not None
-
-
 def test_a_baseline_that_was_not_approved_is_not_judged_by(prepare: Prepare) -> None:
     places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 1)
     request = places.input("config") / "request.json"
@@ -218,13 +210,3 @@ def test_the_version_is_held_against_the_rule_on_the_newest_labels(
     assert [one.day for one in found.days] == [f"1997-01-{day:02}" for day in range(8, 15)]
     assert found.own == pytest.approx(1 / wrong, abs=0.01)
     assert 0.3 < found.rule < 0.48
-
-
-def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
-    places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 2)
-    for path in (places.root / "processing" / "decisions").rglob("*.jsonl"):
-        path.write_text("no decision\n")
-    report = watched(places)
-    assert [window.decisions for window in report.windows] == [0, 0]
-    assert [window.input and window.input.ratio for window in report.windows] == [None, None]
-    assert (report.unreadable, report.judged, RATIO_ALARMS["error"].ratio(report)) == (2, 0, None)

@@ -33,7 +33,7 @@ from millrace.artefact.external import ExternalModel, RunDigests
 from millrace.artefact.inference import Model
 from millrace.console.queries.executions import error_type, failure_of
 from millrace.contract.load import load_contract
-from millrace.errors import MillraceError, SettingsError
+from millrace.errors import MillraceError
 from millrace.features import catalogue as encoders
 from millrace.jobs.preflight.container import SERVE
 from millrace.jobs.preflight.job import check_version
@@ -374,11 +374,3 @@ def test_a_version_that_answers_as_evaluated_leaves_its_record(preflight: Prefli
     assert record == {
         "model_version": "3", "sample_digest": digest(sample), "instance": "ml.m5.large", "rows": 4,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["MILLRACE_MODEL_VERSION", "MILLRACE_MODEL_DIGEST", "MILLRACE_INSTANCE"])
-def test_a_setting_that_is_missing_is_named(name: str) -> None:
-    given = dict.fromkeys(("MILLRACE_MODEL_VERSION", "MILLRACE_MODEL_DIGEST", "MILLRACE_INSTANCE"), "x")
-    assert PreflightSettings.read(given).port == 8080
-    with pytest.raises(SettingsError, match=name):
-        PreflightSettings.read(given | {name: ""})

@@ -14,7 +14,6 @@ from millrace.artefact.artefact import read_folder
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import MOST
 from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.http import BadRequest
 from millrace.jobs.serving.settings import Settings
 from tests import builders
 
@@ -59,15 +58,6 @@ def test_answers_with_value_probability_and_confidence(application: Application,
         assert prediction["value"] == int(p >= 0.5)
         assert prediction["confidence"] == pytest.approx(max(p, 1 - p), abs=1e-7)
     assert {prediction["value"] for prediction in document["predictions"]} == {0, 1}
-
-
-def test_lines_are_answered_line_by_line_with_their_ids(application: Application, row: Any) -> None:
-    given = [{"id": f'a"{number}'} | row(number) for number in range(3)]
-    [answer] = application.answer([builders.invocation("\n".join(map(json.dumps, given)).encode(), content_type=LINES)])
-    assert answer.content_type == LINES
-    found = [json.loads(line) for line in answer.body.decode().splitlines()]
-    assert [line["id"] for line in found] == ['a"0', 'a"1', 'a"2']
-    assert found[0].keys() == {"id", "value", "probability", "confidence", "model_version"}
 
 
 @pytest.mark.parametrize(("what", "bad"), [("answer", np.nan), ("answer", np.nextafter(1, 2)), ("measure", np.inf)])
@@ -173,12 +163,6 @@ def test_ping_has_an_empty_body_and_batch_transform_is_told_what_suits(applicati
         "BatchStrategy": "MULTI_RECORD",
         "MaxPayloadInMB": 6,
     }
-
-
-def test_bytes_that_are_no_request_are_refused_in_the_same_words(application: Application) -> None:
-    answer = application.refuse(BadRequest(431, "headers of at most 16384 bytes", "more"))
-    assert answer.status == 431
-    assert json.loads(answer.body)["expected"] == "headers of at most 16384 bytes"
 
 
 def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.artefact.artefact import read_folder
@@ -62,20 +61,6 @@ rows = st.lists(
 def stream(*found: dict[str, Any], schema: pa.Schema = SCHEMA) -> bytes:
     cells = [{"row_number": number, **row} for number, row in enumerate(found, 5)]
     return write_stream([pa.RecordBatch.from_pylist(cells, schema=schema)])
-
-
-@given(rows)
-def test_the_bits_are_those_of_json(found: list[dict[str, Any]]) -> None:
-    arrow = READER.read(stream(*found), CONTENT_TYPE)
-    text = READER.read(json.dumps({"rows": found}).encode(), "application/json")
-    assert arrow.tensors is not None
-    expected = READER.tensors(text.values)
-    assert arrow.tensors.keys() == expected.keys()
-    for name, tensor in expected.items():
-        np.testing.assert_array_equal(arrow.tensors[name], tensor)
-        assert arrow.tensors[name].dtype == tensor.dtype
-    assert arrow.numbers is not None
-    assert arrow.numbers.to_pylist() == list(range(5, 5 + len(found)))
 
 
 TEXT_PRICE = SCHEMA.set(3, pa.field("price", pa.string()))
@@ -181,12 +166,3 @@ def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> No
     predictions = json.loads(together[0].body)["predictions"]
     for name in ("value", "probability", "confidence"):
         assert table[name].to_pylist() == [one[name] for one in predictions]
-
-
-def test_more_rows_than_json_may_hold(model_1996: Any) -> None:
-    model = Model(read_folder(model_1996))
-    application = Application(model, Settings(model_version="3", batch=True))
-    columns = {name: np.linspace(0, 1, 60_000) for name in model.description.columns}
-    body = write_stream(pa.table({"row_number": np.arange(60_000), **columns}).to_batches())
-    (answer,) = application.answer([builders.invocation(body, CONTENT_TYPE)])
-    assert read_answers(answer.body, model_version="3", fields=Binary().answer).num_rows == 60_000

@@ -85,16 +85,6 @@ def test_a_request_with_a_corrupt_image_has_an_answer_to_every_other_row(applica
     assert second["rejected"]["came"] == CUT_IS
 
 
-@pytest.mark.parametrize(
-    ("cell", "came"), [("?", "1 characters that are no base64"), ("Z2c=", "2 bytes that begin with b'gg'"), (7, "7")]
-)
-def test_what_is_no_image_is_told_in_words(application: Application, cell: object, came: str) -> None:
-    [answer] = application.answer(
-        [builders.invocation(json.dumps({"rows": [{"scan": cell, "age": 3}]}).encode(), JSON)]
-    )
-    assert json.loads(answer.body)["predictions"][0]["rejected"]["came"] == came
-
-
 def test_an_answer_says_what_is_watched_of_its_image(application: Application) -> None:
     [answer] = application.answer([as_json(GOOD[0], CUT, GOOD[2])])
     found = json.loads(answer.body)["predictions"]
@@ -127,21 +117,3 @@ def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("millrace.features.image.decode", counting)
     found = RowReader(FEATURES, arrow=True).read(as_stream(*GOOD).body, CONTENT_TYPE)
     assert len(found) == len(decoded) == 3
-
-
-@pytest.mark.parametrize("encoding", ["raw", "png"])
-def test_rows_that_can_be_decoded_have_the_bits_of_encode(encoding: Any) -> None:
-    image = Image(name="scan", encoding=encoding, shape=(1, 4, 4))
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 16), dtype=np.uint8)
-    cells = [row.tobytes() for row in pixels] if encoding == "raw" else GOOD
-    whole = pa.table({"scan": pa.array(cells, pa.binary()), "age": [1.0, 2.0, 3.0]})
-    bad = pa.table({"scan": pa.array([cells[0], b"x", cells[2]], pa.binary()), "age": [1.0, 2.0, 3.0]})
-    features = (image, Number(name="age"))
-    expected = encoders.encode(features, whole)
-    for table, kept in ((whole, [0, 1, 2]), (bad, [0, 2])):
-        tensors, taken = encoders.encode_taken(features, table)
-        assert np.flatnonzero(taken["scan"]).tolist() == kept
-        for name, tensor in expected.items():
-            np.testing.assert_array_equal(tensors[name], tensor[kept])
-            assert tensors[name].dtype == tensor.dtype
-    assert encoders.encode_taken(features, whole.slice(0, 0))[0]["scan"].shape == (0, 1, 4, 4)

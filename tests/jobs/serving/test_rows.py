@@ -22,12 +22,6 @@ def body(*rows: object) -> bytes:
     return json.dumps({"rows": rows}).encode()
 
 
-def test_values_come_in_the_order_of_the_model() -> None:
-    found = READER.read(body({"b": 2, "a": 1.5}, {"a": -1, "b": 1e300 * 0}), JSON)
-    assert found.values == [(1.5, 2), (-1, 0.0)]
-    assert found.ids is None
-
-
 def sent(rows: list[object], others: object) -> bytes:
     return json.dumps({"rows": rows, "others": others}).encode()
 
@@ -171,21 +165,3 @@ def test_categories_and_missing_cells_become_tensors() -> None:
     assert tensors["numbers"][0].tolist() == [2.5]
     assert math.isnan(tensors["numbers"][1, 0])
     assert [(name, value.dtype) for name, value in tensors.items()] == [("numbers", "float32"), ("categories", "int64")]
-
-
-@pytest.mark.parametrize(
-    ("field", "cell", "expected"),
-    [
-        ("hue", 1, "text"),
-        ("hue", [], "text"),
-        ("new", None, "true or false"),
-        ("new", 1, "true or false"),
-        ("n", "2", "a finite number of float32"),
-        ("n", True, "a finite number of float32"),
-    ],
-)
-def test_a_cell_that_no_column_stands_for_costs_its_own_row(field: str, cell: object, expected: str) -> None:
-    row = {"n": 1, "hue": "red", "new": True}
-    found = ENCODED.read(json.dumps({"rows": [row | {field: cell}, row]}).encode(), JSON)
-    assert {place: (one["column"], one["expected"]) for place, one in found.rejected.items()} == {0: (field, expected)}
-    assert len(found.values) == 1

@@ -120,13 +120,6 @@ def test_starts_fast_and_small(server: Running) -> None:
     assert server.first_ping_s < 5  # measured 0.35 s; the machine of the tests may be busy
 
 
-def test_answers_with_its_version(server: Running) -> None:
-    status, document = server.ask(ROW)
-    assert status == 200
-    assert document["model_version"] == "3"
-    assert document["predictions"][0]["value"] in (0, 1)
-
-
 def test_a_request_may_come_byte_by_byte_and_several_at_once(server: Running) -> None:
     request = post(json.dumps({"rows": [ROW]}).encode())
     with server.connect() as client:

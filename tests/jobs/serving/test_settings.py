@@ -3,28 +3,7 @@ from __future__ import annotations
 import pytest
 
 from millrace.errors import SettingsError
-from millrace.jobs.serving.settings import MB, Settings
-
-
-def test_variables_of_sagemaker_and_of_ours_are_read() -> None:
-    settings = Settings.read(
-        {
-            "SAGEMAKER_BIND_TO_PORT": "9000",
-            "SAGEMAKER_MAX_PAYLOAD_IN_MB": "50",
-            "MILLRACE_BIND": "127.0.0.1",
-            "MILLRACE_WORKERS": "3",
-            "MILLRACE_MODEL_VERSION": "17",
-            "MILLRACE_MODEL_DIGEST": "ab12",
-        }
-    )
-    assert settings == Settings(
-        model_version="17",
-        model_digest="ab12",
-        port=9000,
-        bind="127.0.0.1",
-        workers=3,
-        max_body_bytes=50 * MB,
-    )
+from millrace.jobs.serving.settings import Settings
 
 
 def test_a_registered_version_is_not_served_without_its_digest() -> None:

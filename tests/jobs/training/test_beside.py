@@ -67,14 +67,6 @@ def test_what_a_killed_fork_left_is_made_here(tmp_path: Path) -> None:
         assert shared.results() == (7,)
 
 
-def test_what_a_call_raises_is_raised_here() -> None:
-    def fail() -> int:
-        raise ValueError("no such step")
-
-    with beside([fail], processes=2) as shared, pytest.raises(ValueError, match="no such step"):
-        shared.results()
-
-
 def test_no_fork_is_left_behind(tmp_path: Path) -> None:
     def sleep() -> None:
         (tmp_path / str(os.getpid())).touch()

@@ -18,8 +18,8 @@ from millrace.jobs.training.history import MOST_VERSIONS, span
 from millrace.jobs.training.job import train
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.training import Training
-from tests.jobs.conftest import training_root
-from tests.jobs.synthetic import contract, make_rows, workload, write_snapshot
+from tests.jobs.conftest import training_root, write_snapshot
+from tests.jobs.synthetic import contract, make_rows, workload
 
 STEP = 11
 """So many days apart one version learns from the days of a walk-forward model."""

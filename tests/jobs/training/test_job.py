@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,13 +15,11 @@ from safetensors.numpy import load_file
 
 from millrace.artefact.artefact import digest, read_folder
 from millrace.datasets.split import Split
-from millrace.errors import TrainingError
 from millrace.jobs.runtime import TrainingPlaces
 from millrace.jobs.training.setting import read_setting, with_hyperparameters
 from millrace.workload.load import load_workload
-from tests.jobs.conftest import CHILD
+from tests.jobs.conftest import CHILD, write_elec2
 
-# pytest puts this folder's conftest in reach of its fixtures only.
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -50,11 +47,6 @@ def test_statistics_are_those_of_the_training_days_only(model_1996: Path, snapsh
     assert weights["network.mean_F"][2] == pytest.approx(seen.mean(), rel=1e-5)
     assert weights["network.scale_F"][2] == pytest.approx(1 / seen.std(), rel=1e-5)
     assert weights["network.mean_F"][2] != pytest.approx(prices[stamps < np.datetime64("1997-01-01")].mean(), rel=1e-4)
-
-
-def test_columns_without_a_value_in_1996_are_off(model_1996: Path) -> None:
-    scale_F = load_file(model_1996 / "weights.safetensors")["network.scale_F"]
-    assert (scale_F == 0).tolist() == [False, False, False, False, True, True, True]
 
 
 def test_walk_forward_models_have_not_seen_what_they_are_judged_on(model_1996: Path) -> None:
@@ -86,40 +78,6 @@ def test_the_models_of_earlier_days_are_the_same_beside_the_training_and_after_i
     assert len(beside) == 4
 
 
-def test_tells_its_figures_on_standard_output(training_1996: Path) -> None:
-    assert "epoch=0 train_loss=0." in (training_1996 / "output.txt").read_text()
-    assert not (training_1996 / "output" / "failure").exists()
-    assert not list(training_1996.glob("checkpoints/*"))
-
-
-@pytest.mark.night("by day the loop goes on from one checkpoint, and another training's is refused")
-def test_a_stopped_job_goes_on_and_gives_the_same_model(
-    tmp_path: Path, snapshot_1996: Any, model_1996: Path, run_job: Any, training_at: Any
-) -> None:
-    """The declared epochs are said once more, as hyperparameters are: the walk forward has no part in the model."""
-    root = training_at(tmp_path / "ml", snapshot_1996, epochs="30")
-    with subprocess.Popen(
-        [sys.executable, "-m", "millrace.jobs.training", "train"],
-        cwd=REPOSITORY,
-        env={**CHILD, "MILLRACE_ML_ROOT": str(root), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        next(line for line in process.stdout if line.startswith("epoch=1 "))
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
-    assert process.returncode == 143
-    assert "stopped: in epoch" in rest
-    assert not (root / "model").exists()
-    assert not (root / "output" / "failure").exists()
-    ended = run_job("millrace.jobs.training", root)
-    assert ended.code == 0, ended.output
-    assert "epoch=0 " not in ended.output
-    for name in ("weights.safetensors", "model.onnx"):
-        assert (root / "model" / name).read_bytes() == (model_1996 / name).read_bytes()
-
-
 @pytest.mark.parametrize(
     "changed", ["data_digest", "config_digest", "code_digest", "parameters", "features", "split", "task"]
 )
@@ -148,10 +106,8 @@ def test_a_checkpoint_is_of_the_very_training(
     assert setting.identity(setting.features, parts) == setting.identity(setting.features, parts)
 
 
-def test_a_snapshot_that_is_too_short_fails_and_says_why(
-    tmp_path: Path, make_snapshot: Any, run_job: Any, training_at: Any
-) -> None:
-    root = training_at(tmp_path / "ml", make_snapshot(tmp_path / "short", datetime.fromisoformat("1996-06-15")))
+def test_a_snapshot_that_is_too_short_fails_and_says_why(tmp_path: Path, run_job: Any, training_at: Any) -> None:
+    root = training_at(tmp_path / "ml", write_elec2(tmp_path / "short", datetime.fromisoformat("1996-06-15")))
     ended = run_job("millrace.jobs.training", root)
     assert ended.code == 1
     failure = (root / "output" / "failure").read_text()
@@ -178,12 +134,6 @@ def test_hyperparameters_of_the_job_change_those_of_the_declaration() -> None:
     assert found["batch_size"] == declared.training.parameters["batch_size"]
     assert changed.walk_forward_steps == 0
     assert with_hyperparameters(declared, {"workload": "electricity", "run": "train-1"}) is declared
-
-
-def test_a_hyperparameter_that_the_family_does_not_take_is_refused() -> None:
-    declared = load_workload(REPOSITORY / "workloads" / "electricity")
-    with pytest.raises(TrainingError, match="hyperparameters: epochs: Input should be greater than or equal to 1"):
-        with_hyperparameters(declared, {"epochs": "0"})
 
 
 def test_no_cloud_is_in_reach() -> None:

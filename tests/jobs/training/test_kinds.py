@@ -27,8 +27,7 @@ from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
 from tests.jobs import kinds
-from tests.jobs.conftest import Snapshot
-from tests.jobs.synthetic import write_snapshot
+from tests.jobs.conftest import Snapshot, write_snapshot
 
 GIVEN = {
     "scans": (kinds.scans, kinds.scans_contract, kinds.scans_workload),

@@ -12,7 +12,6 @@ from millrace.features.signature import TensorSpec
 from millrace.jobs.training import loss
 from millrace.jobs.training.loss import Loss
 from millrace.models.feedforward.declaration import Feedforward
-from millrace.models.parameters import CLASS_LOSSES
 from millrace.models.predictor import build
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
@@ -46,13 +45,6 @@ def test_classes_of_different_size_count_alike() -> None:
     assert torch.equal(given.training(RAW_NW, LABELS), given.validation(RAW_NW, LABELS))
 
 
-def test_two_classes_of_different_size_count_alike() -> None:
-    target_N = (LABELS > 0).float()
-    given, bce = losses(Binary(), target_N, class_balance=True), functional.binary_cross_entropy_with_logits
-    of_class = [bce(RAW_NW[target_N == k, 0], target_N[target_N == k]) for k in (0, 1)]
-    torch.testing.assert_close(given.training(RAW_NW[:, :1], target_N), torch.stack(of_class).mean())
-
-
 def test_a_class_that_does_not_occur_has_no_weight() -> None:
     given = losses(THREE, LABELS.clamp(max=1), class_balance=True)
     assert given.class_weights is not None
@@ -84,11 +76,6 @@ def test_each_of_several_labels_is_smoothed_as_the_only_one_is() -> None:
     torch.testing.assert_close(given.training(RAW_NW[:, :2], target_NP), torch.stack(of_label).mean())
 
 
-def test_several_labels_have_no_classes_to_balance() -> None:
-    with pytest.raises(WorkloadError, match="class_balance: expected no such parameter for the task multilabel"):
-        Feedforward(class_balance=True).suits(Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5)), ())
-
-
 def test_probabilities_are_judged_by_the_log_loss_whatever_trained_them() -> None:
     for task, target_N in ((Binary(), (LABELS > 0).float()), (THREE, LABELS)):
         other = replace(task.objective, loss="mse_loss")
@@ -96,10 +83,6 @@ def test_probabilities_are_judged_by_the_log_loss_whatever_trained_them() -> Non
         assert torch.equal(
             predictor.log_loss(raw_NW, target_N), losses(task, target_N).predictor.loss(raw_NW, target_N)
         )
-
-
-def test_every_loss_of_classes_can_be_smoothed_and_balanced() -> None:
-    assert set(loss.BY_ROW) == set(CLASS_LOSSES)
 
 
 @pytest.mark.parametrize("more", [{}, {"class_balance": True, "label_smoothing": 0.1}])

@@ -34,8 +34,7 @@ from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests import wordllama
 from tests.archives import write_archive
-from tests.jobs.conftest import Ended, Snapshot
-from tests.jobs.synthetic import write_snapshot
+from tests.jobs.conftest import Ended, Snapshot, write_snapshot
 
 INTENTS = Path(__file__).resolve().parents[3] / "workloads" / "intents"
 TRAINING, OTHERS = 600, 300

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,33 +105,6 @@ def test_two_processes_lose_what_one_loses(
     weights, others = (load_file(each / "model" / "weights.safetensors") for each in (root, of_two))
     for name in weights:
         torch.testing.assert_close(weights[name], others[name], rtol=1e-2, atol=1e-3)
-
-
-@pytest.mark.night("by day one process goes on from a checkpoint")
-def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
-    snapshot: Any, training_at: Any, run_job: Any, of_two: Path, tmp_path: Path
-) -> None:
-    root = training_at(tmp_path / "ml", snapshot)
-    with subprocess.Popen(
-        [sys.executable, "-m", "millrace.jobs.training", "train"],
-        cwd=REPOSITORY,
-        env={"PATH": os.environ["PATH"], "MILLRACE_ML_ROOT": str(root), "PYTHONUNBUFFERED": "1", "SM_NUM_GPUS": "2"},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        next(line for line in process.stdout if line.startswith("epoch=1 "))
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
-    assert process.returncode == 143, rest
-    assert rest.count("stopped: in epoch") == 2
-    assert not (root / "model").exists()
-    assert not (root / "output" / "failure").exists()
-    ended = run_job("millrace.jobs.training", root, "train", SM_NUM_GPUS="2")
-    assert ended.code == 0, ended.output
-    assert "epoch=0 " not in ended.output
-    name = "weights.safetensors"
-    assert (root / "model" / name).read_bytes() == (of_two / "model" / name).read_bytes()
 
 
 @pytest.mark.night("by day the failure of one process is told")

@@ -19,7 +19,7 @@ from millrace.jobs.training.job import train
 from millrace.jobs.training.setting import read_setting
 from millrace.models import moments
 from tests.jobs import kinds, synthetic
-from tests.jobs.conftest import CHILD, REPOSITORY, Snapshot, training_root
+from tests.jobs.conftest import CHILD, REPOSITORY, Snapshot, training_root, write_snapshot
 
 HOURS = 300_000
 BESIDE_MB = 200
@@ -61,19 +61,19 @@ def scans(folder: Path) -> Snapshot:
     document = kinds.scans_workload()
     document["training"]["parameters"] |= {"epochs": 1}
     document["training"]["split"] = {"by": "key_hash", "validation_share": 0.2, "test_share": 0.2}
-    return synthetic.write_snapshot(folder, kinds.scans(), kinds.scans_contract(), document)
+    return write_snapshot(folder, kinds.scans(), kinds.scans_contract(), document)
 
 
 def notes(folder: Path) -> Snapshot:
     document = kinds.notes_workload()
     document["training"]["parameters"] |= {"epochs": 1}
-    return synthetic.write_snapshot(folder, kinds.notes(), kinds.notes_contract(), document)
+    return write_snapshot(folder, kinds.notes(), kinds.notes_contract(), document)
 
 
 def load(folder: Path) -> Snapshot:
     document = kinds.load_workload()
     document["training"] |= {"family": "multiscale", "parameters": {"hidden": [8], "epochs": 1, "batch_size": 64}}
-    return synthetic.write_snapshot(folder, kinds.load(), kinds.load_contract(), document)
+    return write_snapshot(folder, kinds.load(), kinds.load_contract(), document)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_rows_in_files_take_a_part_of_the_room(tmp_path: Path) -> None:
     })  # fmt: skip
     document = kinds.load_workload()
     document["prediction"]["features"][1]["hours"] = 96
-    snapshot = synthetic.write_snapshot(tmp_path / "snapshot", table, kinds.load_contract(), document)
+    snapshot = write_snapshot(tmp_path / "snapshot", table, kinds.load_contract(), document)
     ended = read_limited(snapshot, str(tmp_path / "files"))
     assert ended.returncode == 0, ended.stderr
     rows, size = map(int, ended.stdout.split()[-2:])

@@ -18,7 +18,7 @@ from millrace.jobs.training import loop
 from millrace.jobs.training.loader import PIECE, PIECE_BYTES, Batch, Resident, Streamed, place
 from millrace.jobs.training.loop import Trained, TrainingInputs, train
 from millrace.jobs.training.processes import Processes
-from millrace.jobs.training.step import WARM, Compute, Step, set_rate
+from millrace.jobs.training.step import WARM, Compute, Step
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary
@@ -129,11 +129,6 @@ def test_a_network_that_no_compiler_takes_is_computed_as_it_is(
     assert capsys.readouterr().out == "the network is not compiled: Unsupported: a loop\n"
 
 
-def test_what_a_gpu_computes_in_half_precision_a_processor_does_not() -> None:
-    half = dataclasses.replace(INPUTS, precision="bfloat16", is_compiled=True)
-    assert_equal(train(half), train(INPUTS))
-
-
 def test_rows_that_do_not_fit_are_streamed_to_the_same_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert_equal(train(INPUTS, room=100), train(INPUTS))
     assert "are streamed to the device" in capsys.readouterr().out
@@ -164,15 +159,6 @@ def test_batches_to_come_are_gathered_by_another_thread() -> None:
     assert len(list(batches)) == 5
     assert threading.get_ident() not in gathered_by
     assert len(gathered_by) == 6
-
-
-def test_the_rate_of_a_captured_step_keeps_its_place() -> None:
-    weight = torch.nn.Parameter(torch.zeros(1))
-    optimiser = torch.optim.AdamW([weight], lr=torch.tensor(0.1), capturable=False, fused=True)
-    before = optimiser.param_groups[0]["lr"]
-    set_rate(optimiser, 0.05)
-    assert optimiser.param_groups[0]["lr"] is before
-    assert float(before) == pytest.approx(0.05)
 
 
 def test_few_rows_of_large_inputs_are_judged_at_once() -> None:

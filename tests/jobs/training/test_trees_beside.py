@@ -17,8 +17,8 @@ from millrace.features import catalogue as encoders
 from millrace.jobs.evaluation.job import evaluate
 from millrace.jobs.runtime import ProcessingPlaces
 from tests.archives import write_archive
-from tests.jobs.conftest import Snapshot
-from tests.jobs.synthetic import contract, make_rows, workload, write_snapshot
+from tests.jobs.conftest import Snapshot, write_snapshot
+from tests.jobs.synthetic import contract, make_rows, workload
 
 PARAMETERS = {"hidden": [32], "epochs": 12, "batch_size": 64, "learning_rate": 0.01, "label_scale": "log"}
 
@@ -61,16 +61,6 @@ def test_each_part_and_a_linear_model_stand_beside_the_answer(mean: tuple[Snapsh
     assert own < (beside["network alone"] + beside["trees alone"]) / 2, "an error of a mean is below the mean of errors"
     assert found.explanations is not None
     assert found.metrics["r2"] > 0.8  # type: ignore[operator]
-
-
-def test_no_answer_leaves_the_declared_bounds(mean: tuple[Snapshot, Artefact]) -> None:
-    """Also of rows far beyond those of the training."""
-    _, artefact = mean
-    rows = make_rows("regression").slice(0, 200)
-    rows = rows.set_column(rows.column_names.index("load"), "load", pa.array(np.geomspace(1e-3, 1e9, 200)))
-    outputs = Model(artefact).outputs(encoders.encode(artefact.description.features, rows))
-    assert outputs.min() >= 0
-    assert outputs.max() <= 40
 
 
 def test_trees_alone_are_a_model_too(run_job: Any, training_at: Any, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from millrace.datasets.examples import Examples, read_examples
 from millrace.errors import SnapshotError
 from millrace.features import catalogue as encoders
 from millrace.workload.load import read_workload
-from tests.jobs.synthetic import ROWS, contract, make_rows, workload, write_snapshot
+from tests.jobs.conftest import write_snapshot
+from tests.jobs.synthetic import ROWS, contract, make_rows, workload
 
 UNLABELLED = 300
 

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from millrace.evaluation.bootstrap import BLOCKS, Bootstrap, days, entities, successive
 from millrace.evaluation.evidence import FEWEST_BLOCKS
@@ -51,23 +50,6 @@ def test_a_block_is_a_day_or_an_entity() -> None:
     assert entities(many).tolist() == [number % 40 for number in range(120)]
     assert entities(["a", "b"] * 50).tolist() == successive(100).tolist(), "two entities are too few to draw from"
     assert entities(list(range(1000))).tolist() == successive(1000).tolist()
-
-
-@pytest.mark.night("coverage over sixty draws; by day the interval of a mean covers what is true")
-def test_the_interval_of_an_auc_covers_what_is_true() -> None:
-    """Of two normal classes one apart it is Φ(1/√2); days go together, as a whole day's scores are moved."""
-    rng, truth, covered, widths = np.random.default_rng(0), norm.cdf(1 / math.sqrt(2)), 0, []
-    block_N = np.repeat(np.arange(60), 12)
-    for _ in range(60):
-        label_N = rng.integers(0, 2, len(block_N)).astype(np.float32)
-        score_N = rng.normal(label_N, 1)
-        found = Bootstrap(block_N).figures(lambda rows, p=score_N, y=label_N: {"auc": auc(p[rows], y[rows])})["auc"]
-        assert found.value == pytest.approx(auc(score_N, label_N))
-        covered += found.low <= truth <= found.high
-        widths.append(found.high - found.low)
-    assert covered >= 53, "of 60, 95 % of them or so"
-    usual = 2 * 1.96 * math.sqrt(truth * (1 - truth) * 1.2 / (len(block_N) / 2))
-    assert np.median(widths) < usual, "and they are not wide for that"
 
 
 def test_a_figure_of_too_few_blocks_or_of_no_draw_has_no_interval() -> None:

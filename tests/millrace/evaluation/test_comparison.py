@@ -16,20 +16,6 @@ def drawn(rng: np.random.Generator, accuracy: float) -> np.ndarray:
     return (rng.random(len(TIMES)) >= np.repeat(by_day, 48)).astype(float)
 
 
-@pytest.mark.night("coverage over 300 draws; by day single bounds are on the right side")
-def test_the_bound_holds_as_often_as_it_says_where_days_hang_together() -> None:
-    """1 - 0.95 of the bounds of two equally good models lie above 0, not far more as when rows were drawn singly."""
-    rng = np.random.default_rng(0)
-    above = by_rows = 0
-    for _ in range(300):
-        one, other = drawn(rng, 0.8), drawn(rng, 0.8)
-        above += compare(one, other, days(TIMES), confidence=0.95).lower_bound > 0
-        difference = one - other
-        by_rows += difference.mean() - 1.645 * difference.std() / len(TIMES) ** 0.5 > 0
-    assert above / 300 == pytest.approx(0.05, abs=0.045)
-    assert by_rows / 300 > 0.12
-
-
 @pytest.mark.parametrize(("of_days", "is_known"), [(1, False), (4, False), (5, True)])
 def test_rows_of_a_few_days_have_no_bound(of_days: int, is_known: bool) -> None:
     """Of one day the bound would be the difference itself."""

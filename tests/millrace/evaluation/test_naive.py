@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from millrace.errors import SnapshotError
 from millrace.evaluation.naive.base_rate import BaseRate
-from millrace.evaluation.naive.catalogue import NAIVE_RULES, naive_figures, suiting
+from millrace.evaluation.naive.catalogue import NAIVE_RULES, naive_figures
 from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS, LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.tasks.binary import Binary
@@ -67,11 +66,6 @@ def answer_of(answer: NaiveAnswer, place: int) -> Any:
     return answer.output_TW[answer.rows_T[:place].sum()]
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_no_task_is_without_a_rule(task: Any) -> None:
-    assert suiting(task)
-
-
 @pytest.mark.parametrize("kind", NAIVE_RULES)
 def test_every_rule_answers_some_task_and_is_judged(kind: str) -> None:
     rule = NAIVE_RULES[kind].model_validate({"kind": kind, "margin": 0.1, **DECLARED.get(kind, {})})
@@ -116,11 +110,6 @@ def test_the_label_of_a_day_before_is_the_forecast() -> None:
 def test_rows_without_a_day_before_them_do_not_count() -> None:
     found = naive_figures(DAY_BEFORE, rows([1, 1, 0], [0, 24, 30], slice(1, 3)), Binary())
     assert (found.rows, found.metrics["error"]) == (1, 0.0)
-
-
-def test_without_any_such_row_there_is_no_baseline() -> None:
-    with pytest.raises(SnapshotError, match="got none"):
-        naive_figures(DAY_BEFORE, rows([1, 1], [0, 5], slice(1, 2)), Binary())
 
 
 def test_each_entity_has_its_own_yesterday() -> None:

@@ -114,11 +114,6 @@ def test_a_rule_that_looks_back_asks_for_a_past(workload: str, kind: str) -> Non
     assert refused.hours == (declared.gates.baseline.label_age_hours if kind == "look_back" else 0)
 
 
-def test_every_step_has_a_sentence() -> None:
-    for kind in NextStep.model_fields["kind"].annotation.__args__:
-        assert NextStep.model_validate({"kind": kind, "words": ["x"]}).sentence
-
-
 def test_answers_that_are_cut_ask_for_the_logarithm() -> None:
     cut = {"bound": 0.0, "is_lower": True, "share": 0.12, "label_share": 0.0}
     step = advised(verdict("cut_answers", is_warning=True), cut_answers=[cut])

@@ -10,7 +10,7 @@ from scipy.stats import binom, t
 
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.gates.catalogue import judge_all
-from millrace.evaluation.reuse import factor, student
+from millrace.evaluation.reuse import student
 from tests.millrace.evaluation.gates.test_catalogue import DECLARED, report
 
 DAYS, MARGIN, RISK = 28, 0.02, 0.05
@@ -51,13 +51,6 @@ def test_many_candidates_on_the_same_days_are_promoted_falsely_in_one_of_twenty_
 
 def test_without_the_count_a_third_of_the_cases_are_promoted_falsely() -> None:
     assert promoted_falsely(are_counted=False, alike=0.0) > CASES / 3
-
-
-def test_the_risks_of_all_candidates_sum_to_that_of_the_gate() -> None:
-    blocks = 1_000_000
-    risks = [t.sf(t.isf(RISK, blocks) * factor(number, risk=RISK, blocks=blocks), blocks) for number in range(1, 200)]
-    assert 0.99 * RISK < sum(risks) < RISK
-    assert risks[0] == pytest.approx(RISK / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("freedom", [9, 27, 199])

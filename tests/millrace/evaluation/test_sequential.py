@@ -2,7 +2,6 @@
 
 import math
 from itertools import product
-from random import Random
 
 import numpy as np
 import pytest
@@ -23,41 +22,6 @@ from millrace.evaluation.sequential import (
 
 POINT = plan(disagreement=0.05, gain=0.01, requests_a_day=100.0)
 """One point at 5 % of answers that differ, one label a block."""
-
-
-def normal_bounds(spent_K):
-    """The bounds of a group-sequential test of a Brownian motion at looks 1/K … 1, by numerical integration.
-
-    Armitage, McPherson and Rowe 1969. `spent_K` is the error spent up to each look."""
-    looks, step = len(spent_K), 0.002
-    grid = np.arange(-2500, 2501) * step
-    density, bounds, done = None, [], 0.0
-    for look, spent in enumerate(spent_K):
-        jump = norm.pdf(grid, scale=looks**-0.5)
-        density = jump if density is None else np.convolve(density, jump, mode="same") * step
-        tail = density[::-1].cumsum()[::-1] * step
-        place = int(np.searchsorted(-tail, -(spent - done)))
-        density, done = np.where(np.arange(len(grid)) < place, density, 0), spent
-        bounds.append(grid[place] / math.sqrt((look + 1) / looks))
-    return bounds
-
-
-def spent_by_lan_and_demets(kind, looks=5, error=0.025):
-    t = np.arange(1, looks + 1) / looks
-    return (
-        2 - 2 * norm.cdf(norm.ppf(1 - error / 2) / np.sqrt(t))
-        if kind == "obf"
-        else error * np.log(1 + (math.e - 1) * t)
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "published"),
-    [("obf", [4.877, 3.357, 2.680, 2.290, 2.031]), ("pocock", [2.438, 2.427, 2.410, 2.397, 2.386])],
-)
-def test_the_reference_has_the_published_bounds(kind, published):
-    # Five looks, two-sided error of 5 %, spending functions of Lan and DeMets (Jennison and Turnbull 2000; gsDesign).
-    assert normal_bounds(spent_by_lan_and_demets(kind)) == pytest.approx(published, abs=0.01)
 
 
 @pytest.mark.parametrize("sizes", [(1,) * 14, (3, 1, 2, 3, 1, 0, 3, 2, 1, 3, 3, 1, 2, 3), (7, 5, 7, 1) * 3])
@@ -89,16 +53,6 @@ def test_a_bet_on_a_fair_game_keeps_its_mean(null):
             blocks = [labels[n : n + size] for n in range(0, 10, size)]
             mean += share * math.exp(bet(blocks, null=null)[-1])
         assert mean == pytest.approx(1.0, abs=1e-9)
-
-
-def test_the_power_is_that_of_simulated_labels():
-    found, mean = power(POINT.horizon, share=0.6)
-    random, takes = Random(5), []
-    for _ in range(1000):
-        place = first_crossing([[1 if random.random() < 0.6 else -1] for _ in range(POINT.horizon)], POINT.horizon)
-        takes.append(POINT.horizon if place is None else place + 1)
-    assert found == pytest.approx(sum(one < POINT.horizon for one in takes) / 1000, abs=0.04)
-    assert mean == pytest.approx(np.mean(takes), abs=4)
 
 
 @pytest.mark.parametrize(
