@@ -47,7 +47,7 @@ def sorted_levels(output_NW: Floats) -> npt.NDArray[np.float64]:
     import numpy as np
 
     levels_NPL: npt.NDArray[np.float64] = np.sort(
-        output_NW.astype(np.float64).reshape(len(output_NW), -1, LEVELS), axis=2
+        output_NW.astype(np.float64).reshape(len(output_NW), output_NW.shape[1] // LEVELS, LEVELS), axis=2
     )
     return levels_NPL
 

@@ -16,6 +16,7 @@ from millrace.jobs.evaluation.job import evaluate
 from millrace.jobs.external_model.job import make_archive
 from millrace.jobs.runtime import ProcessingPlaces
 from tests.external_models import logistic, write
+from tests.jobs.processing import processing
 
 
 @pytest.fixture
@@ -23,11 +24,8 @@ def archived(tmp_path: Path, snapshot_1996: Any) -> Any:
     """Runs the job on a graph; /opt/ml is a folder of the test's own."""
 
     def run(model: onnx.ModelProto, approved: str = "") -> ProcessingPlaces:
-        home = tmp_path / "processing"
+        places, home = processing(tmp_path, snapshot_1996), tmp_path / "processing"
         write(home / "external_model", model)
-        for name in ("data", "config"):
-            (home / name).symlink_to(getattr(snapshot_1996, name))
-        places = ProcessingPlaces(root=tmp_path)
         make_archive(places, approved=approved or external.read(home / "external_model").digest)
         return places
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,15 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.load import load_contract
-from millrace.decisions.record import Decision, canonical, to_line
+from millrace.decisions.record import Decision, canonical
 from millrace.features import catalogue
-from millrace.jobs.monitoring.job import monitor
-from millrace.jobs.runtime import ProcessingPlaces
-from millrace.messages.monitor import MonitorReport, read_report
+from millrace.messages.monitor import MonitorReport
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.jobs.monitoring.monitored import monitored, weeks
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "air_quality"
 WORKLOAD = load_workload(FOLDER)
@@ -66,30 +64,19 @@ def plain(row: Row) -> dict[str, Any]:
 
 def report(folder: Path, change: Change = dict) -> MonitorReport:
     """Of two weeks of hourly decisions whose truth came as later rows."""
-    root = folder / "processing"
-    for name in ("config", "baseline", "decisions", "labels"):
-        (root / name).mkdir(parents=True)
     calm = np.random.default_rng(0).normal(60, 5, 60).tolist()
     known = build(BEFORE, workload=WORKLOAD, features=FEATURES, error=error_bound([calm], windows=3, rate=0.01))
-    (root / "baseline" / "baseline.json").write_text(known.to_json())
     hours = [LIVE + hour * HOUR for hour in range(WEEKS * 7 * 24)]
-    (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(asked(at, change))}\n" for at in hours))
     truth = [{name: ROWS[at + DAY][name] for name in ("timestamp", "pm2.5")} for at in hours]
     table = pa.Table.from_pylist(truth, schema=SAMPLE.schema.remove(0).insert(0, SAMPLE.schema.field(0)))
-    pq.write_table(table.select(["timestamp", "pm2.5"]), root / "labels" / "labels.parquet")
-    for name in ("workload.yaml", "contract.yaml"):
-        (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
-    starts = [LIVE.replace(tzinfo=UTC) + timedelta(weeks=week) for week in range(WEEKS)]
-    windows = [{"start": at.isoformat(), "end": (at + timedelta(weeks=1)).isoformat()} for at in starts]
-    request = {
-        "workload": "air_quality",
-        "as_of": (starts[-1] + timedelta(weeks=1)).isoformat(),
-        "model_version": "1",
-        "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
-    }
-    (root / "config" / "request.json").write_text(json.dumps(request))
-    monitor(ProcessingPlaces(root=folder))
-    return read_report((root / "report" / "report.json").read_bytes())
+    return monitored(
+        folder,
+        FOLDER,
+        baseline=known.to_json(),
+        decisions=[asked(at, change) for at in hours],
+        labels=table.select(["timestamp", "pm2.5"]),
+        windows=weeks(LIVE.replace(tzinfo=UTC), WEEKS),
+    )
 
 
 def test_the_means_of_a_requests_past_are_watched_beside_its_own_columns(tmp_path: Path) -> None:

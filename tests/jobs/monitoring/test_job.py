@@ -18,13 +18,11 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.decisions.columns import ColumnShape, of_decisions
-from millrace.decisions.record import Decision, canonical, to_line
+from millrace.decisions.record import Decision, canonical
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import declare
 from millrace.jobs.monitoring.decisions import served
-from millrace.jobs.monitoring.job import monitor
 from millrace.jobs.runtime import ProcessingPlaces
-from millrace.messages.monitor import MonitorReport, read_report
 from millrace.messages.served import ServedReport
 from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
@@ -32,11 +30,12 @@ from millrace.monitoring.error import error_bound
 from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.jobs.monitoring.monitored import WEEK, prepared, report_of
+from tests.jobs.monitoring.monitored import weeks as windows_of
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "workloads" / "electricity"
 DRIFT = RATIO_ALARMS["input-drift"]
-WEEK = timedelta(days=7)
 SOME_BOUND = error_bound([[0.1 + 0.02 * (week % 5) for week in range(60)]], windows=3, rate=0.01)
 Prepare = Callable[..., ProcessingPlaces]
 
@@ -72,58 +71,31 @@ def prepare(tmp_path: Path) -> Prepare:
         weeks: int,
         *,
         wrong: int = 10,
-        version: str = "1",
         labels_until: datetime | None = None,
-        promise: dict[str, float] | None = None,
-        floor: dict[str, Any] | None = None,
+        **request: Any,
     ) -> ProcessingPlaces:
-        root = tmp_path / "processing"
-        for name in ("config", "baseline", "decisions", "labels"):
-            (root / name).mkdir(parents=True)
-        workload = load_workload(FOLDER)
-        windows = [
-            {"start": (start + k * WEEK).isoformat(), "end": (start + (k + 1) * WEEK).isoformat()} for k in range(weeks)
-        ]
-        asked = {
-            "workload": "electricity",
-            "as_of": (start + weeks * WEEK).isoformat(),
-            "model_version": "1",
-            "promise": promise,
-            "floor": floor,
-            "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
-        }
-        (root / "config" / "request.json").write_text(json.dumps(asked))
-        for name in ("workload.yaml", "contract.yaml"):
-            (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
-        if floor:
-            with (root / "config" / "workload.yaml").open("a") as declared:
-                declared.write("policy: {floor: {labels: 300, return_labels: 300}}\n")
+        workload, rows = load_workload(FOLDER), rows_between(start, start + weeks * WEEK)
         history = rows_between(datetime(1996, 1, 1, tzinfo=UTC), datetime(1997, 1, 1, tzinfo=UTC))
         features = declare(workload.prediction.features, load_contract(FOLDER).rows)
-        baseline = build(history, workload=workload, features=features, error=SOME_BOUND)
-        (root / "baseline" / "baseline.json").write_text(baseline.to_json())
-        rows = rows_between(start, start + weeks * WEEK)
-        lines = [
-            to_line(decide(number, row, number % wrong == 0, version)) for number, row in enumerate(rows.to_pylist())
-        ]
-        for place in (0, 1):
-            folder = root / "decisions" / f"date={place}"
-            folder.mkdir()
-            (folder / "x.jsonl").write_text("".join(f"{line}\n" for line in lines[place::2]))
-        known = rows_between(start, labels_until or start + weeks * WEEK).select(["timestamp", "class"])
-        pq.write_table(known, root / "labels" / "labels.parquet")
-        return ProcessingPlaces(root=tmp_path)
+        places = prepared(
+            tmp_path,
+            FOLDER,
+            baseline=build(history, workload=workload, features=features, error=SOME_BOUND).to_json(),
+            decisions=[decide(n, row, n % wrong == 0, "1") for n, row in enumerate(rows.to_pylist())],
+            labels=rows_between(start, labels_until or start + weeks * WEEK).select(["timestamp", "class"]),
+            windows=windows_of(start, weeks),
+            **request,
+        )
+        if request.get("floor"):
+            with (places.input("config") / "workload.yaml").open("a") as declared:
+                declared.write("policy: {floor: {labels: 300, return_labels: 300}}\n")
+        return places
 
     return made
 
 
-def watched(places: ProcessingPlaces) -> MonitorReport:
-    monitor(places)
-    return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
-
-
 def test_quiet_weeks_and_the_week_that_three_columns_come_alive(prepare: Prepare) -> None:
-    report = watched(prepare(datetime(1997, 4, 9, tzinfo=UTC), 5))
+    report = report_of(prepare(datetime(1997, 4, 9, tzinfo=UTC), 5))
     inputs = [window.input for window in report.windows]
     assert [one is not None and one.ratio is not None and one.ratio > 1 for one in inputs] == [False] * 3 + [True] * 2
     # Each row a call of its own day's second: 48 calls of 3 ms a day.
@@ -153,7 +125,7 @@ def test_a_window_says_who_answered_and_how_fast() -> None:
 
 
 def test_the_error_of_three_windows_in_a_row(prepare: Prepare) -> None:
-    report = watched(prepare(datetime(1997, 1, 1, tzinfo=UTC), 4, wrong=2))
+    report = report_of(prepare(datetime(1997, 1, 1, tzinfo=UTC), 4, wrong=2))
     errors = [window.error for window in report.windows]
     assert [one and one.error for one in errors] == [0.5] * 4
     assert [one is not None and one.ratio is not None and one.ratio > 1 for one in errors] == [False, False, True, True]
@@ -162,7 +134,7 @@ def test_the_error_of_three_windows_in_a_row(prepare: Prepare) -> None:
 
 def test_windows_wait_for_their_labels(prepare: Prepare) -> None:
     start = datetime(1997, 1, 1, tzinfo=UTC)
-    report = watched(prepare(start, 4, labels_until=start + 2 * WEEK + timedelta(days=5)))
+    report = report_of(prepare(start, 4, labels_until=start + 2 * WEEK + timedelta(days=5)))
     errors = [window.error for window in report.windows]
     assert [one is not None and one.settled for one in errors] == [True, True, False, False]
     assert report.error_cursor == start + 2 * WEEK
@@ -179,7 +151,7 @@ def test_a_promise_is_learnt_from_windows_whose_labels_have_come(prepare: Prepar
     """One acting answer in ten is wrong where one in twenty was promised: fewer act from now on."""
     start = datetime(1997, 1, 1, tzinfo=UTC)
     promise = {"promised_error": 0.05, "threshold": 0.5}
-    report = watched(prepare(start, 4, labels_until=start + 2 * WEEK + timedelta(days=5), promise=promise)).promise
+    report = report_of(prepare(start, 4, labels_until=start + 2 * WEEK + timedelta(days=5), promise=promise)).promise
     assert report is not None
     assert (report.learnt, report.acted, report.wrong) == (672, 672, 68)
     assert report.threshold > report.before == 0.5
@@ -193,7 +165,7 @@ def test_a_baseline_that_was_not_approved_is_not_judged_by(prepare: Prepare) -> 
     for digest, is_approved in ((baseline, True), ("0" * 64, False)):
         request.write_text(json.dumps(given | {"baseline_digest": digest}))
         with nullcontext() if is_approved else pytest.raises(ArtefactError, match="approved"):
-            monitor(places)
+            report_of(places)
 
 
 @pytest.mark.parametrize(("below", "wrong", "expected"), [(False, 2, True), (True, 10, False), (True, 2, True)])
@@ -204,7 +176,7 @@ def test_the_version_is_held_against_the_rule_on_the_newest_labels(
     start = datetime(1997, 1, 1, tzinfo=UTC)
     rule = {"value": 0, "probability": 0.4, "confidence": 0.6}
     floor = {"rule": rule, "below": below, "days": []}
-    found = watched(prepare(start, 2, wrong=wrong, floor=floor)).floor
+    found = report_of(prepare(start, 2, wrong=wrong, floor=floor)).floor
     assert found is not None
     assert (found.below, found.before, found.labels) == (expected, below, 336)
     assert [one.day for one in found.days] == [f"1997-01-{day:02}" for day in range(8, 15)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,23 +12,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.load import load_contract
-from millrace.decisions.record import Decision, canonical, to_line
+from millrace.decisions.record import Decision, canonical
 from millrace.features.catalogue import declare
-from millrace.jobs.monitoring.job import monitor
 from millrace.jobs.runtime import ProcessingPlaces
-from millrace.messages.monitor import MonitorReport, read_report
+from millrace.messages.monitor import MonitorReport
 from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
 from millrace.tasks.catalogue import TASKS
 from tests import builders
+from tests.jobs.monitoring.monitored import WEEK, prepared, report_of, weeks
 from tests.plant import DAYS, START, Plant, plant_output, plant_rows, write_plant
 
-WEEK = timedelta(days=7)
 FIRST = START.replace(tzinfo=UTC) + timedelta(days=DAYS - 28)
 
 
@@ -74,30 +71,17 @@ def make_given(plant: Plant) -> Given:
 
 def prepare(folder: Path, given: Given, changes: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> ProcessingPlaces:
     """Folders of a job over the last four weeks; every other answer is wrong."""
-    plant, recent, root = given.plant, given.recent, folder / "processing"
-    for name in ("config", "baseline", "decisions", "labels"):
-        (root / name).mkdir(parents=True)
-    (root / "baseline" / "baseline.json").write_text(given.baseline)
+    plant, recent = given.plant, given.recent
     asked = recent.drop_columns(list(plant.workload.prediction.label_columns))
-    decisions = [
-        decided(number, changes(row), value)
-        for number, (row, value) in enumerate(zip(asked.to_pylist(), given.answers, strict=True))
-    ]
-    (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(one)}\n" for one in decisions))
-    labels = recent.select(["at", "site", *plant.workload.prediction.label_columns])
-    pq.write_table(labels, root / "labels" / "labels.parquet")
-    for name in ("workload.yaml", "contract.yaml"):
-        (root / "config" / name).write_bytes((plant.folder / name).read_bytes())
-    starts = [FIRST + k * WEEK for k in range(4)]
-    windows = [{"start": at.isoformat(), "end": (at + WEEK).isoformat()} for at in starts]
-    request = {
-        "workload": "plant",
-        "as_of": (FIRST + 4 * WEEK).isoformat(),
-        "model_version": "1",
-        "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
-    }
-    (root / "config" / "request.json").write_text(json.dumps(request))
-    return ProcessingPlaces(root=folder)
+    rows = enumerate(zip(asked.to_pylist(), given.answers, strict=True))
+    return prepared(
+        folder,
+        plant.folder,
+        baseline=given.baseline,
+        decisions=[decided(number, changes(row), value) for number, (row, value) in rows],
+        labels=recent.select(["at", "site", *plant.workload.prediction.label_columns]),
+        windows=weeks(FIRST, 4),
+    )
 
 
 def decided(number: int, row: dict[str, Any], value: Any) -> Decision:
@@ -113,18 +97,13 @@ def decided(number: int, row: dict[str, Any], value: Any) -> Decision:
     )
 
 
-def watched(places: ProcessingPlaces) -> MonitorReport:
-    monitor(places)
-    return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
-
-
 @pytest.fixture(scope="module", params=TASKS)
 def as_before(
     request: pytest.FixtureRequest, given: Callable[[str], Given], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Given, MonitorReport]:
     """Of each task what the job reports of rows that have not changed."""
     plant = given(request.param)
-    return plant, watched(prepare(tmp_path_factory.mktemp("as-before"), plant))
+    return plant, report_of(prepare(tmp_path_factory.mktemp("as-before"), plant))
 
 
 def test_the_error_is_the_tasks_and_alarms_above_its_bound(as_before: tuple[Given, MonitorReport]) -> None:
@@ -152,7 +131,7 @@ def test_a_column_of_each_encoder_that_changes_alarms(
     tmp_path: Path, given: Callable[[str], Given], column: str, value: Any
 ) -> None:
     places = prepare(tmp_path, given("binary"), lambda row: row | {column: value})
-    found = watched(places).windows[0].input
+    found = report_of(places).windows[0].input
     assert found is not None
     assert found.ratio is not None
     assert found.ratio > 1
@@ -164,7 +143,7 @@ def test_a_champion_of_other_features_is_watched_by_its_own(tmp_path: Path, give
     places = prepare(tmp_path, given("binary"), lambda row: row | {"load": 3.0})
     now = write_plant(tmp_path / "now", "binary", ["extra"])
     (places.root / "processing/config/workload.yaml").write_bytes((now.folder / "workload.yaml").read_bytes())
-    found = watched(places).windows[0].input
+    found = report_of(places).windows[0].input
     assert found is not None
     assert found.ratio is not None
     assert found.ratio > 1

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.artefact.artefact import Artefact, read_folder
@@ -23,34 +22,30 @@ from millrace.console.actions.edge import write_int8
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.datasets.examples import read_examples
-from millrace.decisions.record import Decision, canonical, to_line
+from millrace.decisions.record import Decision, canonical
 from millrace.errors import ArtefactError, WorkloadError
-from millrace.evaluation.agreement import largest_difference
-from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
-from millrace.evaluation.sample import Sample
 from millrace.explanations.shapley import METHOD
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
 from millrace.functions.delivery.joining import join
-from millrace.jobs.evaluation.job import evaluate
-from millrace.jobs.monitoring.job import monitor
-from millrace.jobs.runtime import ProcessingPlaces, StopSignal, TrainingPlaces
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.serving.application import Application
 from millrace.jobs.serving.settings import Settings
 from millrace.jobs.training.job import train
 from millrace.jobs.training.setting import read_setting
-from millrace.messages.monitor import read_report
 from millrace.messages.score import delivered_schema, delivered_types
 from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.fit import check_fit
-from millrace.workload.load import load_workload, read_workload
+from millrace.workload.load import load_workload
 from tests import builders
-from tests.archives import write_archive
+from tests.jobs.conftest import Snapshot
+from tests.jobs.monitoring.monitored import monitored
 from tests.jobs.novelties.count import Count
 from tests.jobs.novelties.linear import Linear
 from tests.jobs.novelties.weekday import Weekday
+from tests.jobs.processing import evaluated
 from tests.jobs.synthetic import make_rows, write_shop
 
 COLUMNS = ("load", "hue", "city", "open", "at")
@@ -94,12 +89,19 @@ def artefact(folder: Path) -> Artefact:
     return read_folder(folder)
 
 
-def test_it_learns_rates(artefact: Artefact) -> None:
-    description, rows = artefact.description, make_rows("count").slice(1300)
-    target_N = description.task.targets(rows["sold"])
-    figures = description.task.metrics(Model(artefact).outputs(encoders.encode(description.features, rows)), target_N)
-    of_mean = description.task.metrics(np.full((len(rows), 1), target_N.mean(), np.float32), target_N)
-    assert figures["loss"] < of_mean["loss"] - 0.15  # type: ignore[operator]
+@pytest.fixture
+def report(artefact: Artefact, folder: Path, tmp_path: Path) -> Evaluation:
+    """Of the evaluation job, with the model as its own champion."""
+    snapshot = Snapshot(data=folder.parents[1] / "data", config=folder.parents[1] / "config" / "shop")
+    return evaluated(tmp_path / "evaluation", snapshot, artefact, artefact)
+
+
+def test_it_learns_rates_and_is_evaluated_beside_its_champion(report: Evaluation, artefact: Artefact) -> None:
+    assert (report.task, report.error.name, report.reliability) == ("count", "mean absolute error", ())
+    assert set(report.metrics) == set(report.naive.metrics) == {"error", "loss"}
+    assert report.metrics["loss"] < report.naive.metrics["loss"] - 0.15  # type: ignore[operator]
+    assert report.champion is not None
+    assert report.champion.difference == report.champion.lower_bound == 0
     assert len(artefact.description.walk_forward) == 1
 
 
@@ -124,35 +126,6 @@ def answered(application: Application, body: bytes, content_type: str) -> bytes:
     [answer] = application.answer([builders.invocation(body, content_type)])
     assert answer.status == 200, answer.body
     return answer.body
-
-
-@pytest.fixture
-def evaluated(artefact: Artefact, folder: Path, tmp_path: Path) -> Path:
-    """What the evaluation job leaves, with the model as its own champion."""
-    snapshot, places = folder.parents[1], ProcessingPlaces(root=tmp_path / "evaluation")
-    root = places.root / "processing"
-    for name in ("model", "champion"):
-        (root / name).mkdir(parents=True)
-        write_archive(root / name / "model.tar.gz", artefact)
-    (root / "data").symlink_to(snapshot / "data")
-    (root / "config").symlink_to(snapshot / "config" / "shop")
-    evaluate(places, champion_version="1")
-    return root
-
-
-def test_it_is_evaluated_beside_its_champion(evaluated: Path) -> None:
-    report = Evaluation.model_validate_json((evaluated / "evaluation" / "evaluation.json").read_bytes())
-    assert (report.task, report.error.name, report.reliability) == ("count", "mean absolute error", ())
-    assert set(report.metrics) == set(report.naive.metrics) == {"error", "loss"}
-    assert report.champion is not None
-    assert report.champion.difference == report.champion.lower_bound == 0
-    gates = read_workload(evaluated / "config" / "workload.yaml").gates
-    for against in ("baseline", "non_inferiority"):
-        verdicts = judge_all(report, gates, against=against)
-        assert passed(verdicts), [verdict.sentence for verdict in verdicts]
-    sample = Sample.model_validate_json((evaluated / "evaluation" / "sample.json").read_bytes())
-    assert largest_difference(sample.answers, sample.answers) == 0
-    assert sample.answers[0].keys() == {"value", "rate", "likeliest"}
 
 
 def test_it_is_explained_by_its_answers(artefact: Artefact) -> None:
@@ -205,25 +178,19 @@ def test_its_answers_are_delivered(artefact: Artefact, folder: Path) -> None:
     assert delivered_types(task)["likeliest"] == "string"
 
 
-def test_it_is_watched_and_its_error_is_its_own(evaluated: Path, tmp_path: Path) -> None:
-    places = ProcessingPlaces(root=tmp_path / "monitoring")
-    root, recent = places.root / "processing", make_rows("count").slice(1500 - 84)
-    for name in ("decisions", "labels"):
-        (root / name).mkdir(parents=True)
-    (root / "baseline").symlink_to(evaluated / "baseline")
-    (root / "config").mkdir()
-    for path in (evaluated / "config").iterdir():
-        (root / "config" / path.name).write_bytes(path.read_bytes())
+@pytest.mark.usefixtures("report")
+def test_it_is_watched_and_its_error_is_its_own(folder: Path, tmp_path: Path) -> None:
+    recent = make_rows("count").slice(1500 - 84)
     first, last = (recent["at"][at].as_py().replace(tzinfo=UTC) for at in (0, -1))
     window = {"start": first.isoformat(), "end": (last + timedelta(hours=2)).isoformat()}
-    request = {"workload": "shop", "as_of": window["end"], "model_version": "1"}
-    request["windows"] = [window | {"judge_input": True, "judge_error": True}]
-    (root / "config" / "request.json").write_text(json.dumps(request))
-    lines = [to_line(decided(number, row)) for number, row in enumerate(recent.to_pylist())]
-    (root / "decisions" / "x.jsonl").write_text("\n".join(lines))
-    pq.write_table(recent.select(["at", "sold"]), root / "labels" / "labels.parquet")
-    monitor(places)
-    (found,) = read_report((root / "report" / "report.json").read_bytes()).windows
+    (found,) = monitored(
+        tmp_path / "monitoring",
+        folder.parents[1] / "config" / "shop",
+        baseline=(tmp_path / "evaluation" / "processing" / "baseline" / "baseline.json").read_text(),
+        decisions=[decided(number, row) for number, row in enumerate(recent.to_pylist())],
+        labels=recent.select(["at", "sold"]),
+        windows=[window],
+    ).windows
     assert found.error is not None
     assert found.error.error == 2.0
     assert found.input is not None

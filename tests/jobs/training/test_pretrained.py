@@ -24,17 +24,14 @@ from millrace.artefact.pretrained import VECTORS, PretrainedFile
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.datasets.examples import LABEL, Examples, read_examples
-from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
 from millrace.features.tokens import FIRST, Tokens
-from millrace.jobs.evaluation.job import evaluate
-from millrace.jobs.runtime import ProcessingPlaces
 from millrace.jobs.serving.rows import RowReader
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests import wordllama
-from tests.archives import write_archive
 from tests.jobs.conftest import Ended, Snapshot, write_snapshot
+from tests.jobs.processing import evaluated
 
 INTENTS = Path(__file__).resolve().parents[3] / "workloads" / "intents"
 TRAINING, OTHERS = 600, 300
@@ -165,13 +162,7 @@ def test_a_request_has_the_answer_of_its_row_in_a_table(frozen: Trained) -> None
 
 
 def test_it_is_evaluated_and_explained_like_any_other(frozen: Trained, tmp_path: Path) -> None:
-    places = tmp_path / "processing"
-    shutil.copytree(frozen.snapshot.data, places / "data")
-    shutil.copytree(frozen.snapshot.config, places / "config")
-    (places / "model").mkdir()
-    write_archive(places / "model" / "model.tar.gz", frozen.artefact)
-    evaluate(ProcessingPlaces(root=tmp_path), champion_version="1")
-    found = Evaluation.model_validate_json((places / "evaluation" / "evaluation.json").read_bytes())
+    found = evaluated(tmp_path, frozen.snapshot, frozen.artefact)
     assert found.metrics["error"] == pytest.approx(1 - frozen.accuracy)
     assert found.explanations is not None
     assert found.explanations.endpoint_difference < 0.9

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,9 @@ import pytest
 
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
-from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
-from millrace.jobs.evaluation.job import evaluate
-from millrace.jobs.runtime import ProcessingPlaces
-from tests.archives import write_archive
 from tests.jobs.conftest import Snapshot, write_snapshot
+from tests.jobs.processing import evaluated
 from tests.jobs.synthetic import contract, make_rows, workload
 
 PARAMETERS = {"hidden": [32], "epochs": 12, "batch_size": 64, "learning_rate": 0.01, "label_scale": "log"}
@@ -48,13 +44,7 @@ def mean(run_job: Any, training_at: Any, tmp_path_factory: pytest.TempPathFactor
 
 def test_each_part_and_a_linear_model_stand_beside_the_answer(mean: tuple[Snapshot, Artefact], tmp_path: Path) -> None:
     snapshot, artefact = mean
-    places = tmp_path / "processing"
-    shutil.copytree(snapshot.data, places / "data")
-    shutil.copytree(snapshot.config, places / "config")
-    (places / "model").mkdir()
-    write_archive(places / "model" / "model.tar.gz", artefact)
-    evaluate(ProcessingPlaces(root=tmp_path), champion_version="1")
-    found = Evaluation.model_validate_json((places / "evaluation" / "evaluation.json").read_bytes())
+    found = evaluated(tmp_path, snapshot, artefact)
     beside = {one.name: one.scores["error"].value for one in found.contenders if one.who == "beside"}
     assert set(beside) == {"network alone", "trees alone", "linear"}
     own = found.contenders[0].scores["error"].value

@@ -152,6 +152,11 @@ def test_answers_have_the_declared_fields_and_pass_their_own_check(case: Case) -
         assert athena_type(field).startswith("array<") == (field.length > 0) == pa.types.is_list(column.type)
 
 
+def test_no_rows_have_no_answers(case: Case) -> None:
+    """All rows of a request may be rejected."""
+    assert {len(column) for column in case.task.answers(case.output_NW[:0]).values()} == {0}
+
+
 def test_json_brings_a_float32_back_exactly(case: Case) -> None:
     fields, answers = case.task.answer, case.task.answers(case.output_NW)
     read = [json.loads(f"{{{template(fields) % one}}}") for one in cells(answers, fields)]
