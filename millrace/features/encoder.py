@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -138,7 +138,10 @@ class OneColumn:
     def to_arrow(self, name: str, rows: Rows) -> pa.Array:
         import pyarrow as pa
 
-        return pa.array([row[name] for row in rows], pa.type_for_alias(self.arrow))
+        cells = [row[name] for row in rows]
+        if self.arrow == "float64":
+            cells = as_floats(cells)
+        return pa.array(cells, pa.type_for_alias(self.arrow))
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """One part, the cell as a whole; every entry comes from it."""
@@ -154,3 +157,8 @@ class OneColumn:
 
     def summarise(self, rows: pa.Table) -> pa.Table:
         return rows.select(self.watched)
+
+
+def as_floats(cells: Iterable[float | None]) -> list[float | None]:
+    """The numbers as floats: pyarrow refuses a whole number of more digits than a float has."""
+    return [None if cell is None else float(cell) for cell in cells]

@@ -13,6 +13,7 @@ from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.errors import WorkloadError
 from millrace.features.as_of import time_us
 from millrace.features.calendar import times_to_arrow
+from millrace.features.encoder import as_floats
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
 
@@ -196,7 +197,7 @@ class History:
         if name == self.event_time:
             return times_to_arrow([row[name] for row in rows])
         if name != self.name:
-            return pa.array([row[name] for row in rows], pa.float64())
+            return pa.array(as_floats(row[name] for row in rows), pa.float64())
         steps = np.concatenate([self.encode_one(row).reshape(-1) for row in rows])
         return self._column(steps)
 

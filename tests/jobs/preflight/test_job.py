@@ -214,38 +214,17 @@ NO_ARCHIVE = r"ArtefactError: .*model\.tar\.gz: expected a tar\.gz, got"
 BROKEN_ARCHIVES = {
     "no archive": ({"rewrite": lambda _: b"<html>not found</html>"}, NO_ARCHIVE),
     "an archive cut off": ({"rewrite": lambda whole: whole[: len(whole) // 2]}, NO_ARCHIVE),
-    "an archive cut off in its header": ({"rewrite": lambda whole: whole[:3]}, NO_ARCHIVE),
-    "a foreign member": (
-        {"change": with_member("run.sh", b"")},
-        r"ArtefactError: run\.sh: expected one of history\.json, model\.json, model\.onnx, weights\.safetensors",
-    ),
 }
 BROKEN_ARTEFACTS = {
-    "a missing member": (
-        {"change": without("weights.safetensors")},
-        r"expected a server, got one that ended with exit code 1 after .*: ArtefactError: .*missing weights",
-    ),
     "a digest of other bytes": (
         {"change": with_member("history.json", b"[1]")},
         r"one that ended with exit code 1 after .* s: ArtefactError: .*expected the members that were approved, digest",
     ),
-    "an unreadable description": (
-        {"change": with_member("model.json", b'{"family": "gru"}'), "approves_the_change": True},
-        r"ArtefactError: .*model\.json: expected a description of a model, got KeyError\('parameters'\)",
-    ),
 }
 BROKEN_GRAPHS = {
-    "a graph cut off": (
-        {"make": lambda: truncated(artefact_of(logistic()))},
-        r"ArtefactError: model\.onnx: expected a graph that can be run, got .*[Pp]rotobuf parsing failed",
-    ),
     "a graph with other inputs": (
         {"make": lambda: artefact_of(logistic(name="x"))},
         r"ArtefactError: model\.onnx: expected inputs .*numbers.*got .*x",
-    ),
-    "a graph of an opset to come": (
-        {"make": lambda: artefact_of(another_opset(logistic(), 99))},
-        r"ArtefactError: model\.onnx: expected a graph that can be run, got .*[Oo]pset 99",
     ),
     "answers that are no numbers": (
         {"make": lambda: artefact_of(logistic(end="Sqrt"))},
@@ -261,21 +240,9 @@ BROKEN_IMAGES = {
         {"command": (sys.executable, "-m", "millrace.served", "serve")},
         r"-m millrace\.served serve: expected a server, got one that ended .* code 1 .*: No module named millrace",
     ),
-    "a program that is not there": (
-        {"command": ("pithon", "-m", "millrace.jobs.serving", "serve")},
-        r"PreflightError: pithon -m millrace\.jobs\.serving serve: expected a program of the image, got .*No such file",
-    ),
-    "a package that is not there": (
-        {"command": python("import onnxruntime_of_another_image")},
-        r"ended with exit code 1 after .*: ModuleNotFoundError: No module named 'onnxruntime_of_another_image'",
-    ),
     "another port": (
         {"command": python(LISTENS_ELSEWHERE), "start_s": 3},
         r"/ping on port \d+: expected 200 within 3 s of the start, got no connection: .* listens on port \d+",
-    ),
-    "a slow start": (
-        {"command": python("import time; time.sleep(60)"), "start_s": 0.5},
-        r"/ping on port \d+: expected 200 within 0\.5 s of the start, got no connection: .* listens on no port",
     ),
     "a ping that is refused": (
         {"command": answers(b"", ping=503), "start_s": 1},
@@ -294,14 +261,9 @@ BROKEN_IMAGES = {
         r'/invocations: expected status 200, got 500: \{"error": "the server failed"\}',
     ),
     "no JSON": ({"command": answers(b"<html>")}, r"/invocations: expected JSON, got '<html>'"),
-    "no object": ({"command": answers(b"[]")}, r"/invocations: expected an object with answers, got \[\]"),
     "another version": (
         {"command": answers(b'{"model_version": "2", "predictions": []}')},
         r"/invocations: expected answers of version '3', got '2'",
-    ),
-    "answers that are no list": (
-        {"command": answers(b'{"model_version": "3", "predictions": null}')},
-        r"/invocations: expected predictions, a list of objects, got None",
     ),
     "answers that are no objects": (
         {"command": answers(b'{"model_version": "3", "predictions": ["a", "b", "c", "d"]}')},
@@ -315,10 +277,6 @@ BROKEN_IMAGES = {
         {"command": answers(json.dumps({"model_version": "3", "predictions": [{"value": 0}] * 4}).encode())},
         r"row 1 of 4: expected the fields \['confidence', 'probability', 'value'\], got \['value'\]",
     ),
-    "a transform that does not start": (
-        {"command": as_transform("raise SystemExit('no room for batches')")},
-        r" as a transform job: expected a server, got .* exit code 1 after .* s: no room for batches",
-    ),
     "a transform that takes JSON alone": (
         {"command": as_transform("del os.environ['SAGEMAKER_BATCH']")},
         r"/invocations of a transform job: expected status 200, got 415: .*application/vnd\.apache\.arrow\.stream",
@@ -326,10 +284,6 @@ BROKEN_IMAGES = {
     "a transform whose answers are no stream": (
         {"command": as_transform("batch.write_answers = lambda *_, **__: b'{}'")},
         r"/invocations of a transform job: expected an Arrow stream, got b'\{\}'",
-    ),
-    "a transform of another version": (
-        {"command": as_transform("os.environ['MILLRACE_MODEL_VERSION'] = '2'")},
-        r"/invocations of a transform job: expected model '3', got '2'",
     ),
     "a transform that mixes up its rows": (
         {"command": as_transform(OTHER_ORDER)},

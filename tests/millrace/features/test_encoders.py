@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.kinds import KINDS
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
@@ -20,6 +21,8 @@ from millrace.features.boolean import Boolean
 from millrace.features.category import MOST_WORDS, Category
 from millrace.features.encoder import Encoder
 from millrace.features.number import Number
+from millrace.jobs.preflight.stream import as_stream
+from millrace.jobs.serving.rows import RowReader
 from millrace.workload.declaration import FeatureForm
 from tests.fuzz import examples
 from tests.millrace.features.conftest import CASES, FORMS, Case
@@ -95,6 +98,25 @@ def test_a_row_alone_has_the_bits_that_it_has_among_others(case: Case, encoder: 
     alone = one_by_one(encoder, case.as_json(cells))
     assert (together.dtype, together.shape) == (np.dtype(encoder.spec.dtype), (len(cells), *encoder.spec.shape))
     assert bits(together) == bits(alone)
+
+
+@QUICK
+@given(data=st.data())
+def test_a_request_and_the_stream_of_a_shard_give_the_same_bits(
+    case: Case, encoder: Encoder, data: st.DataObject
+) -> None:
+    cells = data.draw(st.lists(case.cells, min_size=1, max_size=12))
+    fitted = encoder.fit(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
+    beside = {"at": "2024-01-01T00:00:00", "a": 1.5, "b": None}  # what a history's own row brings
+    rows = [{name: (beside | {"x": cell})[name] for name in fitted.inputs} for cell in case.as_json(cells)]
+    reader = RowReader((fitted,), arrow=True)
+    of_json = reader.tensors(reader.read(json.dumps({"rows": rows}).encode(), "application/json").values)
+    of_arrow = reader.read(as_stream(rows, (fitted,)), CONTENT_TYPE)
+    assert (of_arrow.rejected, of_arrow.numbers) == ({}, pa.array(range(1, len(rows) + 1)))
+    assert of_arrow.tensors is not None
+    for name, tensor in of_json.items():
+        assert of_arrow.tensors[name].dtype == tensor.dtype
+        assert bits(of_arrow.tensors[name]) == bits(tensor)
 
 
 @QUICK
