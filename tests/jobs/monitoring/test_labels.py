@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from millrace.jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
+from millrace.jobs.monitoring.labels import Answered, judge_errors, parts, wanted, weighted
 from millrace.jobs.monitoring.shifts import shifts
 from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import DriftFinding, WindowToJudge
+from millrace.monitoring.error import ErrorBound
 from tests import builders
 from tests.outcomes import outcomes_of
 
@@ -170,3 +171,22 @@ def test_the_input_tells_what_was_never_seen_from_another_mix() -> None:
         ("out_of_support", ("vicprice", "transfer")),
         ("covariate_shift", ("period",)),
     ]
+
+
+def test_a_window_of_two_rows_has_no_figure_where_hundreds_are_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single error of two is above any bound; where each window has a few rows, it is judged."""
+    monkeypatch.setitem(globals(), "ROWS", 2)
+    windows = [answered(seed=seed) for seed in range(20)]
+    few = next(one for one in windows if one.error and one.error.error > 0)
+    bound = ErrorBound(bound=0.4, windows=1, stretches=((0.3,), (0.4,)))
+    for usual_rows, is_judged in ((300, False), (4, True)):
+        (report,) = judge_errors([few], bound, as_of=few.window.end, columns=(), usual_rows=usual_rows)
+        assert (report.ratio is not None and report.ratio > 1) is is_judged
+
+
+def test_numbers_with_many_values_are_cut_into_quarters_and_other_values_are_parts_of_their_own() -> None:
+    found = parts([*[None] * 5, *range(40)])
+    assert {name: rows_N.sum() for name, rows_N in found.items()} == dict(zip(found, (10, 10, 10, 10, 5), strict=True))
+    assert found[""].tolist() == [True] * 5 + [False] * 40
+    few = {name: rows_N.tolist() for name, rows_N in parts(["a", None, "a"]).items()}
+    assert few == {"": [False, True, False], "a": [True, False, True]}

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
@@ -36,12 +35,6 @@ def test_hour_weekday_and_month_count_from_one() -> None:
     assert when.spec.cardinalities == (25, 8, 13)
 
 
-def test_several_features_share_the_tensor() -> None:
-    found = catalogue.declare([Feature(name="when", calendar="at"), Feature(name="again", calendar="seen")], TABLE)
-    assert [spec.shape for spec in catalogue.signature(found)] == [(6,)]
-    assert catalogue.inputs(found) == ("at", "seen")
-
-
 @pytest.mark.parametrize(
     ("feature", "said"),
     [
@@ -53,13 +46,6 @@ def test_several_features_share_the_tensor() -> None:
 def test_what_is_no_calendar_is_refused(feature: Feature, said: str) -> None:
     with pytest.raises(WorkloadError, match=said):
         declared(feature)
-
-
-def test_parts_are_those_of_a_calendar() -> None:
-    with pytest.raises(ValidationError, match="parts of a calendar only"):
-        Feature(name="when", parts=("hour",))
-    with pytest.raises(ValidationError, match="month"):
-        Feature(name="when", calendar="at", parts=("year",))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"])

@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from millrace.contract import kinds
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.errors import ArtefactError, WorkloadError
@@ -83,17 +82,8 @@ def test_an_encoder_that_cannot_encode_its_feature_is_refused(feature: Feature, 
         catalogue.declare([feature], TABLE)
 
 
-def test_a_column_that_is_not_there_is_refused() -> None:
-    with pytest.raises(WorkloadError, match=r"prediction\.features: expected columns, got 'price, load'"):
-        catalogue.declare([Feature(name="past", history=("price", "n", "load"), hours=3)], TABLE)
-
-
 def test_an_unknown_encoder_or_field_of_a_document_is_refused() -> None:
     with pytest.raises(ArtefactError, match=r"expected an encoder of number, category, boolean, .*, got 'smell'"):
         catalogue.from_documents([{"encoder": "smell", "name": "n"}])
     with pytest.raises(ArtefactError, match="expected the fields of number"):
         catalogue.from_documents([{"encoder": "number", "name": "n", "scale": 2}])
-
-
-def test_the_largest_number_of_a_tensor_is_what_a_contract_allows() -> None:
-    assert np.finfo(np.float32).max == kinds.FLOAT32_MAX

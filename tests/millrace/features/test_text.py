@@ -45,11 +45,6 @@ def test_a_misspelt_word_shares_ngrams_of_characters_in_short_texts_only() -> No
     assert not encoded(long, "weather") & encoded(long, "wheather")
 
 
-def test_the_order_of_words_matters() -> None:
-    for encoder in (fitted(REQUESTS), fitted(LONG)):
-        assert encoded(encoder, "dog bites man") != encoded(encoder, "man bites dog")
-
-
 def test_a_missing_and_an_empty_text_have_no_ids() -> None:
     encoder = fitted(REQUESTS)
     found = encoder.encode(pa.table({"text": [None, "", "book"]}))

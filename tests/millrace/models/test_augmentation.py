@@ -56,13 +56,6 @@ def test_a_move_by_whole_pixels_repeats_the_edge() -> None:
     torch.testing.assert_close(moved[:, :, -2:, 3:], x[:, :, -1:, :-3].expand(-1, -1, 2, -1), rtol=0, atol=1e-5)
 
 
-def test_a_move_comes_after_turn_and_size() -> None:
-    """It is by as many pixels to the same side, however the image was turned."""
-    turned = at(images(), angle=0.5, size=1.2)
-    moved = at(images(), angle=0.5, size=1.2, right=2, down=1)
-    torch.testing.assert_close(moved[:, :, 1:, 2:], turned[:, :, :-1, :-2], rtol=0, atol=1e-5)
-
-
 def test_each_image_has_draws_of_its_own_within_the_bounds() -> None:
     torch.manual_seed(0)
     one = images()[:1].expand(64, -1, -1, -1)

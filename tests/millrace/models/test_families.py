@@ -208,12 +208,6 @@ def test_the_graph_has_one_of_eight_bits(family: str, exported: bytes, predictor
     np.testing.assert_allclose(output, of(predictor, rows), rtol=0, atol=0.1)
 
 
-def test_the_temperature_is_part_of_the_answer(exported: bytes, predictor: Predictor) -> None:
-    warm = run(exported, predictor, make_rows())
-    predictor.temperature.fill_(1.0)
-    assert np.abs(run(exported, predictor, make_rows()) - warm).max() > 1e-3
-
-
 def test_a_column_that_never_varied_in_training_has_no_say(family: str, exported: bytes, predictor: Predictor) -> None:
     takes(family, NUMBERS)
     before, changed = run(exported, predictor, make_rows()), make_rows()
@@ -256,10 +250,6 @@ def test_a_number_far_beyond_those_of_the_training_has_a_finite_answer(
             rows[name] = np.where(np.isnan(value), value, np.float32(far))
     assert np.isfinite(run(exported, predictor, rows)).all()
     assert np.isfinite(of(predictor, rows)).all()
-
-
-def test_the_same_seed_gives_the_same_network(family: str, predictor: Predictor) -> None:
-    np.testing.assert_array_equal(of(fitted(family), make_rows()), of(predictor, make_rows()))
 
 
 FORECAST = Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0, 2.0))
@@ -442,10 +432,3 @@ def test_inputs_that_a_family_cannot_take_stop_at_synth(
 ) -> None:
     with pytest.raises(WorkloadError, match=expected):
         FAMILIES[name]().accepts(signature, Binary())
-
-
-def test_a_state_comes_back_as_a_checkpoint_keeps_it(family: str, predictor: Predictor) -> None:
-    """A plain dictionary, without what torch notes beside it."""
-    again = build(FAMILIES[family](), signature_of(family), OBJECTIVE)
-    again.load_state_dict({name: value.clone() for name, value in predictor.state_dict().items()})
-    np.testing.assert_array_equal(of(again.eval(), make_rows()), of(predictor, make_rows()))

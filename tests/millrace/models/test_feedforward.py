@@ -92,15 +92,6 @@ def test_a_column_of_which_nothing_is_known_has_no_say() -> None:
         assert np.isfinite(before).all()
 
 
-def test_numbers_that_are_required_stay_nan(variant: str) -> None:
-    required = TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=(False,) * 7)
-    rows = np.nan_to_num(make_rows()["numbers"])
-    predictor = build(Feedforward(**VARIANTS[variant]), (required,), Binary().objective)
-    predictor.fit(of_torch({"numbers": rows}), TARGET_N.float())
-    rows[0, 1] = np.nan
-    assert np.isnan(of(predictor.eval(), {"numbers": rows})[0, 0])
-
-
 def test_pieces_end_where_a_tree_splits() -> None:
     """The reference encoding of the paper, cut at both ends: a new extreme is no more than the greatest one known."""
     x_N = np.random.default_rng(0).gamma(2, 50, 4000).astype(np.float32)
@@ -147,14 +138,3 @@ def test_an_answer_of_heads_is_the_same_bits_in_whatever_company_its_row_comes(o
     for size in (2, 3, 7, 15, 16, 50, ROWS):
         for found, expected in zip(answered(size), alone, strict=True):
             np.testing.assert_array_equal(found, expected, err_msg=f"{size} rows at a time")
-
-
-def test_heads_begin_with_one_factor_per_cell() -> None:
-    """Of each head, for all outputs that say the same cell; no two heads begin alike."""
-    network = build(Feedforward(**VARIANTS["all"]), SIGNATURES[0], MULTICLASS.objective).network
-    assert sum(network.spans) == network.width
-    factors_KI = network.hidden[0].before_KI.detach()
-    cells = torch.split(factors_KI, list(network.spans), dim=1)
-    assert len(cells) == 7 + 1 + 3  # numbers, whether one is missing, categories
-    assert all(torch.equal(cell, cell[:, :1].expand_as(cell)) for cell in cells)
-    assert len(factors_KI.unique(dim=0)) == 4

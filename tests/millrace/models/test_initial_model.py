@@ -109,16 +109,3 @@ def test_a_text_that_the_model_does_not_read_is_refused() -> None:
     given = initial("transformer", predictor("transformer"), features=(Number(name="n"),))
     with pytest.raises(ArtefactError, match="expected a model that reads note by tokens, got n by number"):
         given.encoders((Tokens(name="note"),), FAMILIES["transformer"]())
-
-
-def test_weights_alone_are_taken_by_their_names_and_shapes() -> None:
-    parameters, source, own = FAMILIES["gru"](), predictor("gru", seed=1), predictor("gru", CLASSES)
-    alone = replace(initial("gru", source), description=None)
-    alone.apply(own.network, parameters)
-    expected = trunk(source, parameters)
-    for name, value in trunk(own, parameters).items():
-        torch.testing.assert_close(value, expected[name], rtol=0, atol=0, msg=name)
-    with pytest.raises(ArtefactError, match=r"training.weights: .*: expected \[.*\], got no such tensor"):
-        alone.apply(predictor("cnn").network, FAMILIES["cnn"]())
-    with pytest.raises(ArtefactError, match=r"training\.weights: expected safetensors, got "):
-        replace(alone, weights=b"a pickle").apply(own.network, parameters)

@@ -130,18 +130,6 @@ def test_the_graph_answers_alike_however_many_rows_come_together(task: Task) -> 
         np.testing.assert_array_equal(some, every[:count])
 
 
-def test_the_answer_is_the_mean_of_both() -> None:
-    tensors, signal = rows(0)
-    of_table = {spec.name: tensors[spec.name] for spec in SIGNATURE[:2]}
-    found = {}
-    for trees in ("none", "mean", "alone"):
-        torch.manual_seed(0)
-        predictor = build(Feedforward(trees=trees), SIGNATURE[:2], Binary().objective).eval()
-        predictor.fit(of_table, targets(Binary(), signal))
-        found[trees] = answers(predictor, of_table)
-    np.testing.assert_array_equal(found["mean"], (found["none"] + found["alone"]) / 2)
-
-
 def test_the_graph_answers_for_each_part_too() -> None:
     """The released model's parts stand beside it in the comparison."""
     tensors, signal = rows(0)

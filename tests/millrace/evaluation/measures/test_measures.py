@@ -280,11 +280,6 @@ def test_of_an_entity_one_row_counts_for_the_promise(case: Case) -> None:
     assert few.threshold is None
 
 
-def test_no_threshold_is_found_where_none_keeps_the_promise() -> None:
-    rng = np.random.default_rng(0)
-    assert find_threshold(rng.random(1000), (rng.random(1000) < 0.3).astype(float), error=0.05, risk=0.05) is None
-
-
 def test_a_policy_has_the_threshold_of_its_promised_error(case: Case) -> None:
     found = automation(Policy(automate=Automate(promised_error=0.1)), case)
     gate: Any = measure_of("selective")(Selective(max_error=0.1, min_coverage=0.3), case)
