@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from millrace.artefact import external
-from millrace.artefact.external import ExternalModel, RunDigests
+from millrace.artefact.artefact import Digests
+from millrace.artefact.external import ExternalModel
 from millrace.artefact.inference import Model
 from millrace.aws.objects import split_uri
 from millrace.console.presenters.remedy import UNHEALED
@@ -171,7 +172,7 @@ def read_model(folder: Path, workload: Path) -> ExternalModel:
     external.check_output(found, task)
     label = declared.prediction.label
     # Loads the graph as an endpoint would; the session itself is not needed.
-    Model(external.artefact_of(found, features=features, task=task, label=label, links=RunDigests()))
+    Model(external.artefact_of(found, features=features, task=task, label=label, links=Digests()))
     return found
 
 

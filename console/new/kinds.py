@@ -16,8 +16,7 @@ from millrace.console.new.contract import column_of, column_of_classes
 from millrace.console.new.read import NUMBER
 from millrace.console.new.words import MISSING, is_called, words_of_name
 from millrace.contract.schema import Column
-from millrace.evaluation.naive.base_rate import BaseRate
-from millrace.evaluation.naive.median import Median
+from millrace.evaluation.naive.constant import BaseRate, Median
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.models.parameters import Scale

@@ -41,9 +41,8 @@ from millrace.evaluation.naive.rule import NaiveAnswer
 from millrace.evaluation.next_step import learning_of
 from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import encode
-from millrace.jobs.evaluation.examples import forecast_examples
+from millrace.jobs.evaluation.details import cut_answers, find_mistakes, forecast_examples, truth_by_answer
 from millrace.jobs.evaluation.explanations import explanations
-from millrace.jobs.evaluation.mistakes import find_mistakes
 from millrace.jobs.evaluation.rows import (
     SplitRows,
     answered,
@@ -55,7 +54,6 @@ from millrace.jobs.evaluation.rows import (
     read_rows,
 )
 from millrace.jobs.evaluation.sample import write_sample
-from millrace.jobs.evaluation.truth_by_answer import cut_answers, truth_by_answer
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from millrace.artefact import external
-from millrace.artefact.artefact import ARCHIVE, Artefact, write_archive
-from millrace.artefact.external import RunDigests
+from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, write_archive
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.contract.load import load_contract
@@ -65,9 +64,7 @@ def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
         places.input("data"), config / "schema.json", workload=workload, contract=contract, features=features
     )
     tensors = encoders.encode(features, examples.table.slice(0, TRIED_ROWS))
-    links = RunDigests(
-        data=run.data_digest, contract=run.contract_digest, config=run.config_digest, code=run.code_digest
-    )
+    links = Digests(**run.digests)
 
     def made(rows_per_pass: RowsPerPass) -> Artefact:
         return external.artefact_of(

@@ -57,13 +57,13 @@ class Digests:
 
     The first four are copied from the run, as its run.json has them."""
 
-    data: str
-    contract: str
-    config: str
-    code: str
-    weights: str
-    """Of weights.safetensors."""
-    onnx: str
+    data: str = ""
+    contract: str = ""
+    config: str = ""
+    code: str = ""
+    weights: str = ""
+    """Of weights.safetensors; empty until the model is made."""
+    onnx: str = ""
     """Of model.onnx."""
 
 

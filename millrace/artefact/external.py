@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,29 +113,19 @@ def check_output(model: ExternalModel, task: Task) -> None:
         raise ArtefactError(f"{SIGNATURE}: output: expected {_say([expected])} for {task.kind}, got {_say([came])}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunDigests:
-    """The digests of the run that registers the model, as its run.json has them."""
-
-    data: str = ""
-    contract: str = ""
-    config: str = ""
-    code: str = ""
-
-
 def artefact_of(
     model: ExternalModel,
     *,
     features: Features,
     task: Task,
     label: str,
-    links: RunDigests,
+    links: Digests,
     rows_per_pass: RowsPerPass | None = None,
 ) -> Artefact:
     """The artefact of the external model, like the one that a training writes, so that all later steps are the same.
 
-    It has no training curves and no models of earlier days, its temperature is 1, and its weights are the tensors of
-    the graph."""
+    `links` are the digests of the run that registers it. The artefact has no training curves and no models of earlier
+    days, its temperature is 1, and its weights are the tensors of the graph."""
     from safetensors.numpy import save
 
     weights = save(graph.weights(graph.parse(model.onnx)))
@@ -147,14 +137,7 @@ def artefact_of(
             task=task,
             label=label,
             temperature=1.0,
-            digests=Digests(
-                data=links.data,
-                contract=links.contract,
-                config=links.config,
-                code=links.code,
-                weights=digest(weights),
-                onnx=digest(model.onnx),
-            ),
+            digests=replace(links, weights=digest(weights), onnx=digest(model.onnx)),
             torch="",
             rows_per_pass=rows_per_pass or RowsPerPass(),
             walk_forward=(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.features.catalogue import signature
 from millrace.features.free_text import FreeText
-from millrace.features.tensors.catalogue import ENTRIES
+from millrace.features.tensors import ENTRIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt

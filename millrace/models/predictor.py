@@ -1,12 +1,13 @@
 """A network together with what turns its raw numbers into an answer: temperature, activation, and the label's scale.
 
 Boosted trees may stand beside the network: the answer is then the plain mean of both answers, or that of the trees
-alone. Axes: N rows, W numbers per row."""
+alone. Axes: N rows, P horizons, Q quantiles, W numbers per row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,6 @@ from torch.nn import functional
 from millrace.features.signature import Signature
 from millrace.models.label_scale import LabelScale, correcting_factor
 from millrace.models.likeness import Likeness, entering, last_layer
-from millrace.models.losses import loss_function
 from millrace.models.parameters import Parameters
 from millrace.models.trees import Rows, Trees
 from millrace.tasks.task import Objective
@@ -101,7 +101,7 @@ class Predictor(nn.Module):
         target_N = self._target(target_N)
         # With one number per row the loss takes (N), the shape of the targets.
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
-        loss: Tensor = loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
+        loss: Tensor = _loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
         return loss
 
     def log_loss(self, raw_NW: Tensor, target_N: Tensor) -> Tensor:
@@ -143,3 +143,23 @@ def build(
     predictor.is_trees_alone = parameters.trees == "alone"
     predictor.likeness = Likeness(network) if measures_likeness else None
     return predictor
+
+
+def pinball(raw_NW: Tensor, target: Tensor, quantiles: tuple[float, ...]) -> Tensor:
+    """The mean pinball loss over rows, horizons and quantiles (Koenker and Bassett 1978).
+
+    The true quantiles have the smallest loss. For the quantile 0.9, an answer that is 1 too low costs 0.9, and one that
+    is 1 too high costs 0.1. `target` is (N), or (N, P) for several horizons. `raw_NW` then has the quantiles horizon
+    after horizon."""
+    count = len(quantiles)
+    short_NPQ = target.reshape(len(raw_NW), -1, 1) - raw_NW.reshape(len(raw_NW), -1, count)
+    q_Q = raw_NW.new_tensor(quantiles)
+    return torch.maximum(q_Q * short_NPQ, (q_Q - 1) * short_NPQ).mean()
+
+
+OWN = {"pinball": pinball}
+
+
+def _loss_function(name: str) -> Any:
+    """The loss of this name. Raises AttributeError if neither this module nor torch has one."""
+    return OWN.get(name) or getattr(functional, name)

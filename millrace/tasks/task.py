@@ -45,7 +45,7 @@ class Objective:
     """What the network is trained on. Loss and activation are names, so that this module needs no torch."""
 
     loss: str
-    """A function of `millrace.models.losses` or `torch.nn.functional`.
+    """A function of `millrace.models.predictor` or `torch.nn.functional`.
 
     It takes the network's output and the target, and returns the mean loss of the rows."""
     activation: str

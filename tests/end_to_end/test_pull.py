@@ -20,8 +20,7 @@ import pytest
 from aws_cdk import assertions
 
 from millrace.artefact import external
-from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
-from millrace.artefact.external import RunDigests
+from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, read_archive
 from millrace.aws.objects import download, read_object
 from millrace.console.actions.start import read_model
 from millrace.console.local_cloud.local_cloud import (
@@ -225,7 +224,7 @@ def test_what_dev_has_released_may_be_refused_by_the_gates_here(dev: Dev, versio
         features=external.features_of(opposite, workload, contract),
         task=tasks.declare(workload.prediction, contract.label),
         label=workload.prediction.label,
-        links=RunDigests(data="1" * 64, contract=contract.digest, config="2" * 64, code="3" * 64),
+        links=Digests(data="1" * 64, contract=contract.digest, config="2" * 64, code="3" * 64),
     )
     before = live(dev.cloud)
     number = dev.release(artefact, "5e0a").version

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, at_most, scaled, unknown, worst
 from millrace.evaluation.report import Evaluation
-from millrace.features.tensors.catalogue import ENTRIES
+from millrace.features.tensors import ENTRIES
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature

@@ -12,7 +12,7 @@ import numpy as np
 from millrace.datasets.split import spread
 from millrace.evaluation.gates.robustness import PerturbedFigures, RobustnessEvidence
 from millrace.features.catalogue import encode, signature
-from millrace.features.tensors.catalogue import ENTRIES
+from millrace.features.tensors import ENTRIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -43,7 +43,7 @@ def _figures(case: Case, name: str, tensors: Tensors) -> PerturbedFigures:
 def _damaged(gate: Robustness, case: Case) -> Iterator[tuple[str, Tensors]]:
     """The name of each declared damage, and the tensors of the test rows with that damage.
 
-    Each kind of tensor says itself what noise and emptying do to its entries (`millrace/features/tensors`)."""
+    Each kind of tensor says itself what noise and emptying do to its entries (`millrace/features/tensors.py`)."""
     specs = {spec.name: spec for spec in signature(case.features)}
     if gate.noise is not None:
         rng, spread = np.random.default_rng(SEED), _spread(case)

@@ -1,4 +1,4 @@
-"""The naive rules of a workload's gate `baseline`. Add a rule: one file with its class, and its name in `NaiveRule`."""
+"""The naive rules of a workload's gate `baseline`. Add a rule: a file with its class, and its name in `NaiveRule`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import Field
 
-from millrace.evaluation.naive.base_rate import BaseRate
-from millrace.evaluation.naive.mean import Mean
-from millrace.evaluation.naive.median import Median
+from millrace.evaluation.naive.constant import BaseRate, Mean, Median
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.evaluation.report import NaiveFigures

@@ -4,18 +4,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from millrace.datasets.split import spread
 from millrace.evaluation.simple.boosted_trees import BoostedTrees
 from millrace.evaluation.simple.linear import Linear
-from millrace.evaluation.simple.matrix import matrix
-from millrace.evaluation.simple.model import MOST_ROWS, SimpleModel
+from millrace.evaluation.simple.matrix import Matrix, matrix
 from millrace.features.catalogue import encode, signature
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from millrace.evaluation.evidence import Who
     from millrace.evaluation.measures.case import AnsweredCase, Case
+    from millrace.tasks.task import Floats, Task
+
+MOST_ROWS = 50_000
+"""The most training rows that a simple model is fitted on, spread evenly: enough for a model of this size."""
+
+
+class SimpleModel(Protocol):
+    """One kind of simple model. Equal rows give equal answers: whatever is random has a fixed seed."""
+
+    @staticmethod
+    def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
+        """The answers (T, W), in the form of the task, of a model that is fitted on the training rows."""
+        ...
+
 
 SIMPLE: dict[str, type[SimpleModel]] = {
     "linear": Linear,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.features.tensors.catalogue import ENTRIES
+from millrace.features.tensors import ENTRIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -22,6 +22,7 @@ from onnx import helper
 from millrace.artefact import external
 from millrace.artefact.artefact import (
     Artefact,
+    Digests,
     digest,
     digest_of,
     digests_of,
@@ -29,7 +30,7 @@ from millrace.artefact.artefact import (
     read_members,
     write_archive,
 )
-from millrace.artefact.external import ExternalModel, RunDigests
+from millrace.artefact.external import ExternalModel
 from millrace.artefact.inference import Model
 from millrace.console.queries.executions import error_type, failure_of
 from millrace.contract.load import load_contract
@@ -58,7 +59,7 @@ def artefact_of(model: onnx.ModelProto) -> Artefact:
         features=external.features_of(given, workload, contract),
         task=tasks.declare(workload.prediction, contract.label),
         label=workload.prediction.label,
-        links=RunDigests(),
+        links=Digests(),
     )
 
 

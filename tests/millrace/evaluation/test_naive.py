@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.catalogue import NAIVE_RULES, naive_figures
+from millrace.evaluation.naive.constant import BaseRate
 from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS, LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.tasks.binary import Binary

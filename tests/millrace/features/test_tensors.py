@@ -9,9 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from millrace.features.signature import TensorKind, TensorSpec
-from millrace.features.tensors.catalogue import ENTRIES
-from millrace.features.tensors.categories import CategoryEntries
-from millrace.features.tensors.entries import Entries
+from millrace.features.tensors import ENTRIES, CategoryEntries, Entries
 
 ROWS: dict[TensorKind, tuple[TensorSpec, npt.NDArray[Any]]] = {
     "numbers": (

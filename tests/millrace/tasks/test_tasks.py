@@ -315,7 +315,7 @@ def test_the_ends_of_an_interval_never_cross() -> None:
 def test_the_pinball_loss_is_smallest_at_the_quantiles_of_the_targets() -> None:
     import torch
 
-    from millrace.models.losses import pinball
+    from millrace.models.predictor import pinball
 
     target_N = torch.from_numpy(np.random.default_rng(0).normal(size=20_001).astype(np.float32))
     quantiles = (0.05, 0.5, 0.95)

@@ -19,7 +19,7 @@ from millrace.evaluation.gates.parts import Parts
 from millrace.evaluation.gates.slices import Slices
 from millrace.evaluation.gates.value import NumberWorth
 from millrace.evaluation.measures.contenders import scores
-from millrace.evaluation.naive.base_rate import BaseRate
+from millrace.evaluation.naive.constant import BaseRate
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.binary import Binary
 

@@ -1,4 +1,4 @@
-"""The naive rule `base_rate`: it always answers how often each class occurs."""
+"""The naive rules that give every row the same answer: how often each class occurs, the median, or the mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from millrace.evaluation.evidence import Measure
 from millrace.evaluation.gates.gate import Verdict, at_least
-from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate, mean_answer, number
+from millrace.evaluation.naive.rule import (
+    LabelledRows,
+    NaiveAnswer,
+    NaiveGate,
+    as_output,
+    constant_answer,
+    mean_answer,
+    number,
+)
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -41,3 +49,39 @@ class BaseRate(NaiveGate):
         )
         figure = "log loss saved against the base rate"
         return at_least("baseline", measured, self.margin, figure=figure, unit="%", sentence=sentence)
+
+
+class Median(NaiveGate):
+    """Answers each row with the median of the labels before the test days.
+
+    No constant has a smaller absolute error on those labels, and the error of a number, of an interval and of a
+    forecast is absolute. If a few labels are very large, the mean is far above most labels: a model that beats the mean
+    may still be worse than the median."""
+
+    kind: Literal["median"]
+
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Whether the task predicts a number."""
+        return not task.error_is_share
+
+    def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
+        import numpy as np
+
+        return constant_answer(np.median(as_output(rows.target_N[: rows.test.start], task), axis=0), rows)
+
+
+class Mean(NaiveGate):
+    """Answers each row with the mean of the labels before the test days.
+
+    It is easy to beat if a few labels are very large."""
+
+    kind: Literal["mean"]
+
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Whether the task predicts a number."""
+        return not task.error_is_share
+
+    def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
+        return mean_answer(rows, task)

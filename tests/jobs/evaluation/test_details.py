@@ -1,7 +1,8 @@
-"""What came by what was answered: the bins against plain counts."""
+"""Mistakes and what came by what was answered, against plain counts."""
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,18 @@ from millrace.contract.schema import Column
 from millrace.evaluation.evidence import TruthByAnswer
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
-from millrace.jobs.evaluation.truth_by_answer import FEWEST_ROWS, MOST_BINS, cut_answers, truth_by_answer
+from millrace.jobs.evaluation.details import (
+    FEWEST_ROWS,
+    MOST_BINS,
+    MOST_MISTAKES,
+    cut_answers,
+    find_mistakes,
+    truth_by_answer,
+)
+from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
+from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from tests.millrace.evaluation.test_next_step import DECLARED, REPORT
 
@@ -87,3 +97,32 @@ def test_few_rows_have_few_bins_and_rows_without_a_number_none() -> None:
     target_T[:6] = np.nan
     assert [one.rows for one in found(Regression(), answer_T[:, None], target_T)[0].bins] == [39]
     assert found(Regression(), answer_T[:19, None], answer_T[:19]) == ()
+
+
+def case(task: Any, output_TW: Any, target_T: Any) -> Any:
+    return SimpleNamespace(task=task, output_TW=output_TW, test_targets=target_T)
+
+
+def test_of_several_classes_the_most_frequent_pairs_are_named() -> None:
+    words = tuple("abcdefg")
+    target_T = RNG.integers(0, 7, 3000)
+    output_TW = RNG.random((3000, 7)).astype(np.float32)
+    output_TW[np.arange(3000), target_T] += 0.5
+    output_TW[target_T == 2, 4] += 0.7
+    kinds = find_mistakes(case(Multiclass(classes=words), output_TW, target_T))
+    answered = [words[place] for place in output_TW.argmax(axis=1)]
+    counts = Counter((words[true], said) for true, said in zip(target_T, answered, strict=True) if words[true] != said)
+    assert [one.rows for one in kinds] == [rows for _, rows in counts.most_common(MOST_MISTAKES)]
+    assert all(counts[one.truth, one.answered] == one.rows for one in kinds)
+    assert (kinds[0].truth, kinds[0].answered) == ("c", "e")
+    assert kinds[0].of == int((target_T == 2).sum())
+
+
+def test_of_two_classes_the_threshold_counts() -> None:
+    output_TW = np.array([[0.4], [0.4], [0.2], [0.9]], np.float32)
+    target_T = np.array([1, 0, 1, 0], np.float32)
+    kinds = find_mistakes(case(Binary(positive="yes", threshold=0.3), output_TW, target_T))
+    assert {(one.truth, one.answered, one.rows, one.of) for one in kinds} == {
+        ("not yes", "yes", 2, 2),
+        ("yes", "not yes", 1, 2),
+    }
