@@ -24,7 +24,7 @@ from scipy import stats
 from benchmarks import conclude
 from millrace.monitoring.baseline import of_windows
 from millrace.monitoring.sketch import sketch
-from millrace.monitoring.statistics.catalogue import STATISTICS, statistics_for
+from millrace.monitoring.statistics import STATISTICS, statistics_for
 
 BAR, MOST_BYTES, MOST_MORE_MB = 500 / 4.88, 2000, 1.0
 KEPT = 1_000

@@ -28,7 +28,7 @@ from millrace.messages.envelope import Message, Moment
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from millrace.monitoring.statistics.catalogue import ValueKind
+    from millrace.monitoring.statistics import ValueKind
 
 ANSWER = "prediction"
 """The column of the answers, which are watched as the inputs are."""

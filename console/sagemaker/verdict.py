@@ -27,7 +27,7 @@ from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import FEWEST, ErrorBound, drawn_bound, error_bound
 from millrace.monitoring.judgement import Judgement, judge
 from millrace.monitoring.sketch import Sketch, kind_of, sketch
-from millrace.monitoring.statistics.catalogue import ValueKind
+from millrace.monitoring.statistics import ValueKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

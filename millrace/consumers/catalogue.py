@@ -7,11 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from millrace.consumers.event import EventBus
-from millrace.consumers.mail import Mail
 from millrace.consumers.postgres import Postgres
-from millrace.consumers.queue import Queue
-from millrace.consumers.table import ItemTable
+from millrace.consumers.targets import EventBus, ItemTable, Mail, Queue
 from millrace.consumers.webhook import Webhook
 
 Kind = Queue | EventBus | Mail | Webhook | ItemTable | Postgres

@@ -33,17 +33,24 @@ class Switch:
 
     def stopped(self) -> Stopped | None:
         """Why nothing may act now; None if it may."""
-        now = self._clock()
-        if self._read_at is None or now - self._read_at >= CACHED_S:
-            self._read_at = now
-            try:
-                self._stopped = "paused" if Automation.read(self._table).is_paused else None
-            except (BotoCoreError, ClientError):
-                self._stopped = "state_unknown"
+        self._refresh()
         return self._stopped
 
+    def _refresh(self) -> None:
+        now = self._clock()
+        if self._read_at is not None and now - self._read_at < CACHED_S:
+            return
+        self._read_at = now
+        try:
+            self._read()
+        except (BotoCoreError, ClientError):
+            self._stopped = "state_unknown"
 
-class Standing:
+    def _read(self) -> None:
+        self._stopped = "paused" if Automation.read(self._table).is_paused else None
+
+
+class Standing(Switch):
     """The versions of one workload and its policy as they stand now."""
 
     def __init__(
@@ -54,11 +61,9 @@ class Standing:
         float_keys: Iterable[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`float_keys` as `Acting` has them. `clock` gives seconds that never go back."""
-        self._policy, self._clock = policy, clock
-        self._table, self._float_keys = table, frozenset(float_keys)
-        self._read_at: float | None = None
-        self._stopped: Stopped | None = None
+        """`float_keys` as `Acting` has them."""
+        super().__init__(table, clock=clock)
+        self._policy, self._float_keys = policy, frozenset(float_keys)
         # What was read last counts as long as nothing newer can be read.
         self._pointers, self._secret = Pointers(), ""
         self._kept: dict[str, KeptPromise | None] = {}
@@ -100,30 +105,16 @@ class Standing:
         champion = self._pointers.champion
         return json.loads(champion.rule_answer) if champion and champion.rule_answer else None
 
-    def _refresh(self) -> None:
-        now = self._clock()
-        if self._read_at is not None and now - self._read_at < CACHED_S:
-            return
-        self._read_at = now
-        try:
-            self._read()
-        except (BotoCoreError, ClientError):
-            self._stopped = "state_unknown"
-
     def _read(self) -> None:
         policy, table = self._policy, self._table
         pointers = ReleasePointers(table).read()
         if policy:
-            paused = Automation.read(table).is_paused
-            secret = self._secret or (held_out_secret(table) if policy.held_out else "")
+            super()._read()
+            self._secret = self._secret or (held_out_secret(table) if policy.held_out else "")
             versions = [one.version for one in pointers.answering]
             kept = {one: KeptPromise.find(table, one) for one in versions if policy.promised_error}
             floors = {one: FloorState.find(table, one) for one in versions if policy.floor}
-            self._stopped, self._kept, self._secret = (
-                "paused" if paused else None,
-                kept,
-                secret,
-            )  # pragma: allowlist secret
+            self._kept = kept
             self._below = {one: floor is not None and floor.below for one, floor in floors.items()}
         self._pointers = pointers
 

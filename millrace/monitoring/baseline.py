@@ -35,9 +35,8 @@ from millrace.monitoring.calibration import (
 )
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import ErrorBound
-from millrace.monitoring.histogram import Counts
 from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, Sketch, kind_of, sketch
-from millrace.monitoring.statistics.catalogue import STATISTICS
+from millrace.monitoring.statistics import STATISTICS, Counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.monitoring.histogram import Counts
 from millrace.monitoring.sketch import Sketch
-from millrace.monitoring.statistics.catalogue import STATISTICS, calibrated_for, statistics_for
+from millrace.monitoring.statistics import STATISTICS, Counts, calibrated_for, statistics_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.errors import ConfigurationError
-from millrace.monitoring.histogram import Counts
-from millrace.monitoring.statistics.catalogue import ValueKind
+from millrace.monitoring.statistics import Counts, ValueKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

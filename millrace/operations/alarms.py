@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from millrace.consumers.catalogue import queue_of
 from millrace.names import AUDIT_CHAIN, JOBS, ROWS, VARIANT, Platform, WorkloadNames
@@ -128,43 +128,76 @@ def enough(formula: str) -> str:
     return f"IF(m1 >= {LEAST_REQUESTS}, {formula}, 0)"
 
 
+VISIBLE, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"
+LATE_S = 1800
+"""After so many seconds whatever waits in a queue is late."""
+
+
+def _of_queues(
+    metric: str, *queues: str, severity: Severity, description: str, threshold: float
+) -> OperationsAlarm[Any]:
+    """The alarm on queues of a workload or a stage, by their names there."""
+    return OperationsAlarm(
+        severity=severity,
+        description=description,
+        metrics=lambda names: tuple(_queue(metric, names.queue(name)) for name in queues),
+        threshold=threshold,
+    )
+
+
+def _dead(*queues: str, description: str) -> OperationsAlarm[Any]:
+    """The alarm on the dead letters of these queues."""
+    return _of_queues(VISIBLE, *map(dead, queues), severity="act", description=description, threshold=0)
+
+
+def _late(*queues: str, description: str) -> OperationsAlarm[Any]:
+    """The alarm on these queues, if something has been in one for LATE_S."""
+    return _of_queues(AGE, *queues, severity="look", description=description, threshold=LATE_S)
+
+
+def _own(
+    metric: str, severity: Severity, description: str, *, statistic: str = "Maximum", **bound: Any
+) -> OperationsAlarm[WorkloadNames]:
+    """The alarm on a metric that functions of the workload publish."""
+    return OperationsAlarm(
+        severity=severity,
+        description=description,
+        metrics=lambda names: (own_metric(names, metric, statistic),),
+        **bound,
+    )
+
+
 ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
-    "dead-letters": OperationsAlarm(
-        severity="act",
-        description="a message is in a dead-letter queue: a drop or a decision was given up",
-        metrics=lambda names: tuple(
-            _queue("ApproximateNumberOfMessagesVisible", names.queue(dead(name))) for name in DEAD_LETTERS
-        ),
+    "dead-letters": _dead(
+        *DEAD_LETTERS, description="a message is in a dead-letter queue: a drop or a decision was given up"
     ),
-    "oldest-drop": OperationsAlarm(
-        severity="look",
-        description="a drop has been in its queue for half an hour without being taken or put back",
-        metrics=lambda names: (_queue("ApproximateAgeOfOldestMessage", names.queue("drops")),),
-        threshold=1800,
+    "oldest-drop": _late(
+        "drops", description="a drop has been in its queue for half an hour without being taken or put back"
     ),
-    "refused-drops": OperationsAlarm(
-        severity="act",
-        description="every row of a drop was refused: its sender writes something else than the contract says",
-        metrics=lambda names: (own_metric(names, REFUSED_DROPS, "Sum"),),
+    "refused-drops": _own(
+        REFUSED_DROPS,
+        "act",
+        "every row of a drop was refused: its sender writes something else than the contract says",
+        statistic="Sum",
     ),
-    "refused-share": OperationsAlarm(
-        severity="look",
-        description="a larger share of a drop's rows was refused than is declared, and than three times the usual one",
-        metrics=lambda names: (own_metric(names, REFUSED_SHARE, "Maximum"),),
+    "refused-share": _own(
+        REFUSED_SHARE,
+        "look",
+        "a larger share of a drop's rows was refused than is declared, and than three times the usual one",
         threshold=1,
     ),
-    "waiting-lines": OperationsAlarm(
-        severity="look",
-        description="two nights in a row left lines of decisions: more are written than a night makes into files",
-        metrics=lambda names: (own_metric(names, WAITING_LINES, "Maximum"),),
+    "waiting-lines": _own(
+        WAITING_LINES,
+        "look",
+        "two nights in a row left lines of decisions: more are written than a night makes into files",
         period_s=86400,
         periods=2,
         needed=2,
     ),
-    "many-decisions": OperationsAlarm(
-        severity="look",
-        description="a day had more decisions than a training a week joins, if each of them gets a label",
-        metrics=lambda names: (own_metric(names, DECISIONS_A_DAY, "Maximum"),),
+    "many-decisions": _own(
+        DECISIONS_A_DAY,
+        "look",
+        "a day had more decisions than a training a week joins, if each of them gets a label",
         threshold=JOINED_A_DAY,
         period_s=86400,
     ),
@@ -186,10 +219,11 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         ),
     ),
     # One request that was too slow gets a fallback too. So it takes two of the twelve periods of an hour.
-    "fallbacks": OperationsAlarm(
-        severity="act",
-        description="the endpoint gave no answer: callers got the declared fallback, in two periods of an hour",
-        metrics=lambda names: (own_metric(names, "Fallbacks", "Sum"),),
+    "fallbacks": _own(
+        "Fallbacks",
+        "act",
+        "the endpoint gave no answer: callers got the declared fallback, in two periods of an hour",
+        statistic="Sum",
         periods=12,
         needed=2,
     ),
@@ -222,11 +256,8 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         needed=3,
     ),
     # If fewer decisions are written than made, nothing else tells: nothing fails, and the queue keeps them for 14 days.
-    "late-decisions": OperationsAlarm(
-        severity="look",
-        description="a decision has been in its queue for half an hour: more are made than are written",
-        metrics=lambda names: (_queue("ApproximateAgeOfOldestMessage", names.queue("decisions")),),
-        threshold=1800,
+    "late-decisions": _late(
+        "decisions", description="a decision has been in its queue for half an hour: more are made than are written"
     ),
 }
 """The alarms on the live endpoint, by name. They notify nobody themselves; the composite alarm `SERVING` does."""
@@ -246,49 +277,34 @@ def consumer_alarms(consumers: Iterable[str]) -> dict[str, OperationsAlarm[Workl
     if not own:
         return {}
     return {
-        "dead-consumers": OperationsAlarm(
-            severity="act",
-            description="a consumer has not taken decisions for hours: they are in its dead letters",
-            metrics=lambda names: tuple(
-                _queue("ApproximateNumberOfMessagesVisible", names.queue(dead(name))) for name in own
-            ),
+        "dead-consumers": _dead(
+            *own, description="a consumer has not taken decisions for hours: they are in its dead letters"
         ),
-        "late-consumers": OperationsAlarm(
-            severity="look",
+        "late-consumers": _late(
+            *own,
             description="decisions have been in the queue of a consumer for half an hour: it is down, or too slow",
-            metrics=lambda names: tuple(_queue("ApproximateAgeOfOldestMessage", names.queue(name)) for name in own),
-            threshold=1800,
         ),
     }
 
 
 STREAM_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
-    "dead-rows": OperationsAlarm(
-        severity="act",
-        description="a record of the stream has no decision: it is no row of the contract, or was given up",
-        metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(ROWS))),),
+    "dead-rows": _dead(
+        ROWS, description="a record of the stream has no decision: it is no row of the contract, or was given up"
     ),
     "late-rows": OperationsAlarm(
         severity="look",
         description="a record of the stream waits for its decision for half an hour",
         metrics=lambda names: (_iterator_age(names.function("stream")),),
-        threshold=1800 * 1000,
+        threshold=LATE_S * 1000,
     ),
 }
 """The alarms of each workload with a stream, by name. The stream keeps a record for a day."""
 
 
 JOB_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
-    "dead-jobs": OperationsAlarm(
-        severity="act",
-        description="nobody could answer a job: its caller reads that it has failed",
-        metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(JOBS))),),
-    ),
-    "late-jobs": OperationsAlarm(
-        severity="look",
-        description="a job has been in its queue for half an hour: more are left than are worked off",
-        metrics=lambda names: (_queue("ApproximateAgeOfOldestMessage", names.queue(JOBS)),),
-        threshold=1800,
+    "dead-jobs": _dead(JOBS, description="nobody could answer a job: its caller reads that it has failed"),
+    "late-jobs": _late(
+        JOBS, description="a job has been in its queue for half an hour: more are left than are worked off"
     ),
 }
 """The alarms of each workload with jobs, by name."""
@@ -296,10 +312,10 @@ JOB_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
 
 REVIEW_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     # The sweep publishes the metric each hour while something waits. A sweep that starts late leaves out an hour.
-    "late-reviews": OperationsAlarm(
-        severity="act",
-        description="a decision has waited for a person for longer than `policy.review.alarm_hours`",
-        metrics=lambda names: (own_metric(names, REVIEW_AGE, "Maximum"),),
+    "late-reviews": _own(
+        REVIEW_AGE,
+        "act",
+        "a decision has waited for a person for longer than `policy.review.alarm_hours`",
         threshold=1,
         period_s=3600,
         periods=2,
@@ -324,10 +340,8 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
         periods=3,
         needed=2,
     ),
-    UNDELIVERED: OperationsAlarm(
-        severity="act",
-        description="an event reached neither its machine or function nor the topic of alarms or the chat",
-        metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(EVENTS))),),
+    UNDELIVERED: _dead(
+        EVENTS, description="an event reached neither its machine or function nor the topic of alarms or the chat"
     ),
     # A stream keeps a record for a day, so an alarm after an hour is in time. If Lambda may not read the stream, the
     # function is not called and has no IteratorAge. So the sweep counts the links, and publishes a lag as AUDIT_AGE.

@@ -6,6 +6,7 @@ section of the same name in docs/runbooks.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,12 +63,13 @@ def _ours(
     description: str,
     sentence: str,
     only: Mapping[str, Any] | None = None,
-    **fields: str,
+    **renamed: str,
 ) -> Notice:
     """The notice of events of the stage's own bus.
 
-    `only` limits it to events with these values in their detail. `fields` says which field of the detail each word of
-    the sentence is. Raises ValueError if one of the events has no such field."""
+    `only` limits it to events with these values in their detail. A `<word>` of the sentence is a field of the detail,
+    by its own name or as it is `renamed`. Raises ValueError if one of the events has no such field."""
+    fields = {word: renamed.get(word, word) for word in re.findall(r"<(\w+)>", sentence)}
     for one in kinds:
         if unknown := sorted({*fields.values(), *(only or {})} - one.model_fields.keys()):
             raise ValueError(f"{one.detail_type}: expected fields among {sorted(one.model_fields)}, got {unknown}")
@@ -77,7 +79,7 @@ def _ours(
         description=description,
         pattern=lambda _: {"source": [SOURCE], "detail-type": [one.detail_type for one in kinds], **detail},
         is_ours=True,
-        paths={word: f"$.detail.{field}" for word, field in {"workload": "workload", **fields}.items()},
+        paths={word: f"$.detail.{field}" for word, field in fields.items()},
         sentence=sentence,
     )
 
@@ -106,10 +108,6 @@ NOTICES: dict[str, Notice] = {
         description="a run failed, timed out or was stopped, and AWS's event of it never came",
         sentence="<status>: run <name> of <machine>, at <ended>; AWS has not told it. "
         "Look: millrace show <name> --workload <workload>",
-        name="name",
-        machine="machine",
-        status="status",
-        ended="ended",
     ),
     # The guard refuses a retraining; any other training is refused by its own function `budget`.
     "spent-budget": _ours(
@@ -128,8 +126,6 @@ NOTICES: dict[str, Notice] = {
         description="more labels are corrected than the workload allows; the training did not start",
         sentence="HELD: a training of <workload>, <corrected> of <labelled> labels are corrected. "
         "Look: millrace runs --machine train --workload <workload>",
-        corrected="corrected",
-        labelled="labelled",
     ),
     "rejected-drop": _ours(
         DropRejected,
@@ -137,7 +133,6 @@ NOTICES: dict[str, Notice] = {
         description="a drop could not become rows; it is quarantined whole",
         sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
         key="source",
-        reason="reason",
     ),
     "held-labels": _ours(
         DatasetCommitted,
@@ -155,7 +150,6 @@ NOTICES: dict[str, Notice] = {
         description="the newest row is older than the contract allows",
         sentence="LATE: rows of <workload>, the newest of <newest>, <hours> hours allowed. "
         "Look: millrace runs --machine ingest --workload <workload>",
-        newest="newest",
         hours="allowed_hours",
     ),
     "late-labels": _ours(
@@ -165,7 +159,6 @@ NOTICES: dict[str, Notice] = {
         description="decisions wait for labels longer than the workload allows",
         sentence="LATE: labels of <workload>, the newest of <newest>, <hours> hours allowed. "
         "Look: millrace monitor --workload <workload>",
-        newest="newest",
         hours="allowed_hours",
     ),
     "orphaned-endpoint": _ours(
@@ -174,7 +167,6 @@ NOTICES: dict[str, Notice] = {
         description="the live endpoint serves a version that the state table does not name",
         sentence="ORPHANED: endpoint <endpoint> of <workload>, the state table names no live version; it stays. "
         "Look: millrace versions --workload <workload>",
-        endpoint="endpoint",
     ),
     "unanswered-alarm": _ours(
         AlarmUnanswered,
@@ -182,9 +174,6 @@ NOTICES: dict[str, Notice] = {
         only={"urgency": ["reminder"]},
         description="an alarm is raised for long, and nobody has acted on it",
         sentence="STILL RAISED: alarm <alarm> of <workload>, for <hours> hours. Look: <runbook>",
-        alarm="alarm",
-        hours="hours",
-        runbook="runbook",
     ),
     "escalated-alarm": _ours(
         AlarmUnanswered,
@@ -193,11 +182,6 @@ NOTICES: dict[str, Notice] = {
         description="an alarm is raised for very long: its owner is called, until somebody acts or acknowledges it",
         sentence="ESCALATED to <owner>: alarm <alarm> of <workload> is raised for <hours> hours, reminder <reminder>. "
         'Look: <runbook>, then millrace alarms --acknowledge <alarm> --workload <workload> --reason "..."',
-        owner="owner",
-        alarm="alarm",
-        hours="hours",
-        reminder="reminder",
-        runbook="runbook",
     ),
     "refused-model": _ours(
         ModelRefused,
@@ -205,8 +189,6 @@ NOTICES: dict[str, Notice] = {
         description="a gate refused a trained model; the live version stays",
         sentence="REFUSED: a model of <workload>, trained by <reason>; who is live stays. "
         "Look: millrace versions --workload <workload>. <advice>",
-        reason="reason",
-        advice="advice",
     ),
     "wanted-approval": _ours(
         ApprovalWanted,
@@ -214,7 +196,6 @@ NOTICES: dict[str, Notice] = {
         description="a version has passed its gates and waits for a person",
         sentence="APPROVE OR REFUSE: version <version> of <workload>, within <hours> hours. "
         'Look: millrace card <version> --workload <workload>, then millrace approve <version> --reason "..."',
-        version="version",
         hours="approval_hours",
     ),
     "refused-release": _ours(
@@ -223,8 +204,6 @@ NOTICES: dict[str, Notice] = {
         description="a version is not released: a person refused it, or another one is live than it was compared with",
         sentence="NOT RELEASED: version <version> of <workload>, <refusal>. "
         "Look: millrace versions --workload <workload>",
-        version="version",
-        refusal="refusal",
     ),
     "untidy-release": _ours(
         ReleaseUntidy,
@@ -232,8 +211,6 @@ NOTICES: dict[str, Notice] = {
         description="a version is live, and what older ones have left could not be deleted",
         sentence="UNTIDY: a release of <workload> is live and has not deleted what older ones left, <error>. "
         "Look: millrace show <run>",
-        error="error",
-        run="run",
     ),
 }
 """The notices, by the name of their rule as `Platform.rule` takes it."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from millrace.errors import ArtefactError
@@ -127,8 +128,7 @@ class Registry:
 
     def all(self) -> Iterator[Package]:
         """Every package, the newest first."""
-        for summary in self._listed():
-            yield self.describe(summary["ModelPackageArn"])
+        return (self.describe(one["ModelPackageArn"]) for one in self._listed())
 
     def was_never_live(self) -> bool:
         """Whether the registry proves that no version ever went live: it has versions, and none was live."""
@@ -179,18 +179,11 @@ class Registry:
         )
         return (summary for page in pages for summary in page["ModelPackageSummaryList"])
 
-    def _arns(self, newest: int) -> list[str]:
-        answer = self._client.list_model_packages(
-            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending", MaxResults=newest
-        )
-        return [summary["ModelPackageArn"] for summary in answer["ModelPackageSummaryList"]]
-
     def _of_run(self, run: str) -> Package | None:
         """The package that an earlier attempt of the run has made. None if there is none.
 
         It is among the newest packages, since runs of a workload follow each other."""
-        packages = (self.describe(arn) for arn in self._arns(3))
-        return next((package for package in packages if package.metadata.get("run") == run), None)
+        return next((package for package in islice(self.all(), 3) if package.metadata.get("run") == run), None)
 
     def _create(self, candidate: Candidate, metadata: dict[str, str]) -> Package:
         answer = self._client.create_model_package(

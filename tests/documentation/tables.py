@@ -33,7 +33,7 @@ from millrace.messages.events import EVENTS, BusEvent
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.monitoring.alarms import every_monitor_alarm
-from millrace.monitoring.statistics.catalogue import STATISTICS
+from millrace.monitoring.statistics import STATISTICS
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
@@ -232,7 +232,7 @@ def statistics() -> str:
             code(name),
             ", ".join(one.kinds),
             f"{one.fixed_bound:g}" if one.fixed_bound is not None else "calibrated",
-            _module(one.distance),
+            summary(one.distance),
         )
         for name, one in STATISTICS.items()
     ]

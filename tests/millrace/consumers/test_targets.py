@@ -12,10 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from millrace.consumers.event import EventBus
-from millrace.consumers.mail import Mail
-from millrace.consumers.queue import Queue
-from millrace.consumers.table import ItemTable
+from millrace.consumers.targets import EventBus, ItemTable, Mail, Queue
 from millrace.decisions.portion import document
 from millrace.errors import ConsumerError
 from millrace.names import Platform

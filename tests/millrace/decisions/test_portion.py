@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from millrace.aws.queues import MESSAGE_BYTES
-from millrace.consumers.queue import Queue
+from millrace.consumers.targets import Queue
 from millrace.decisions.portion import MOST, bodies, document, send
 from millrace.names import Platform, WorkloadNames
 from tests.millrace.decisions.test_record import DECISION

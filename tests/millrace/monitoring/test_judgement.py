@@ -14,7 +14,7 @@ from millrace.features.catalogue import Features
 from millrace.features.number import Number
 from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
-from millrace.monitoring.statistics.catalogue import STATISTICS
+from millrace.monitoring.statistics import STATISTICS
 from millrace.workload.declaration import Workload
 
 Cut = Callable[[datetime, datetime], pa.Table]

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from millrace.monitoring.sketch import BINS, CELLS, NumericSketch, sketch
-from millrace.monitoring.statistics.catalogue import STATISTICS, ValueKind, statistics_for
+from millrace.monitoring.statistics import STATISTICS, ValueKind, statistics_for
 
 RNG = np.random.default_rng(7)
 N = 20_000

@@ -1,1 +1,0 @@
-"""The statistics, one per file; `millrace.monitoring.statistics.catalogue` lists them."""
