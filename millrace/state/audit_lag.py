@@ -20,15 +20,23 @@ from typing import Any
 from millrace.names import WorkloadNames
 from millrace.state.audit import count
 from millrace.state.audit_chain import AuditChain
+from millrace.state.item import Item
 from millrace.state.table import StateTable
-from millrace.timestamps import parse_utc
 
-ITEM = "audit-chain"
 EVERY = timedelta(hours=3)
 """The least time between two counts. Each count reads all of the workload's records in the audit table."""
 KEPT = timedelta(hours=24)
 """How long a stream keeps a record: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 NONE = timedelta()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditNote(Item, key="audit-chain"):
+    """The last count."""
+
+    records: int
+    lost: int
+    as_of: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,25 +53,24 @@ class AuditLag:
 
         Nothing is counted until the last note is EVERY old. A record that the stream no longer keeps is reported once
         more and then counts as lost; `millrace audit verify` names it."""
-        noted = self.state.get(ITEM)
-        if not noted:
+        noted = AuditNote.find(self.state)
+        if noted is None:
             self._note(lost=0, as_of=as_of)
             return NONE
-        age = as_of - parse_utc(noted["as_of"]["S"])
+        age = as_of - noted.as_of
         # Too early: records of the last hours may be on their way to the chain, and a count reads many items.
         if age < EVERY:
             return NONE
         # As long as links are missing the note stays, so `age` grows and the lag with it.
-        records, lost = int(noted["records"]["N"]), int(noted["lost"]["N"])
-        missing = records - lost - self.chain.length()
+        missing = noted.records - noted.lost - self.chain.length()
         if missing <= 0:
-            self._note(lost=lost, as_of=as_of)
+            self._note(lost=noted.lost, as_of=as_of)
             return NONE
         # The missing records were in the table by the time of the note, so the stream has dropped them by now.
         if age > KEPT + EVERY:
-            self._note(lost=lost + missing, as_of=as_of)
+            self._note(lost=noted.lost + missing, as_of=as_of)
         return age
 
     def _note(self, *, lost: int, as_of: datetime) -> None:
         records = count(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload)
-        self.state.put(ITEM, {"records": records, "lost": lost, "as_of": as_of})
+        AuditNote(records=records, lost=lost, as_of=as_of).put(self.state)

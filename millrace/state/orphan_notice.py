@@ -11,11 +11,17 @@ from typing import Any
 from millrace.aws.bus import put_event
 from millrace.messages.events import EndpointOrphaned
 from millrace.names import WorkloadNames
+from millrace.state.item import Item
 from millrace.state.table import StateTable
-from millrace.timestamps import parse_utc
 
-ITEM = "orphan-notice"
 EVERY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrphanNoted(Item, key="orphan-notice"):
+    """The last event."""
+
+    as_of: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +34,11 @@ class OrphanNotice:
 
     def send(self, endpoint: str, *, cause: str, as_of: datetime) -> None:
         """Put the event, unless one was put in the last day. Raises QueueError if the bus refuses it."""
-        last = self.state.get(ITEM)
-        if last and as_of - parse_utc(last["as_of"]["S"]) < EVERY:
+        last = OrphanNoted.find(self.state)
+        if last and as_of - last.as_of < EVERY:
             return
         run = self.names.function_arn("sweep")
         event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
         put_event(self.events, self.names.platform, event)
         # Written after the event: if this write fails, the next sweep sends the event once more.
-        self.state.put(ITEM, {"as_of": as_of})
+        OrphanNoted(as_of=as_of).put(self.state)

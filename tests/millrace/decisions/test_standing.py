@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.decisions.standing import CACHED_S, Standing, Switch
 from millrace.messages.monitor import FloorDay
-from millrace.names import Platform, WorkloadNames
 from millrace.state.automation import Automation
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.state.versions import FloorState, KeptPromise
 from millrace.workload.policy import Automate, Costs, Floor, Policy
+from tests.millrace.state.conftest import NAMES, client, table
 from tests.state_table import create_table
 
-PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+__all__ = ["client", "table"]
+PLATFORM = NAMES.platform
 PROMISE = Policy(automate=Automate(promised_error=0.05))
 AT = datetime(1997, 6, 1, 6, tzinfo=UTC)
-
-
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        found = boto3.client("dynamodb", region_name="eu-west-1")
-        create_table(found, PLATFORM.state_table)
-        yield found
-
-
-@pytest.fixture
-def table(client: Any) -> StateTable:
-    return StateTable(client, NAMES)
 
 
 class Clock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
@@ -13,32 +12,13 @@ import pytest
 from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features import catalogue as encoders
 from millrace.features.boolean import Boolean
-from millrace.features.catalogue import Features
 from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.monitoring.baseline import Baseline, build, of_windows, random_windows
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.constant import Constant
-from millrace.monitoring.error import error_bound
 from millrace.workload.declaration import Workload
-
-Cut = Callable[[datetime, datetime], pa.Table]
-START, END = datetime.fromisoformat("1996-01-01"), datetime.fromisoformat("1997-01-01")
-
-
-def numbers(workload: Workload) -> Features:
-    """All features of electricity are."""
-    return tuple(Number(name=name) for name in workload.prediction.feature_columns)
-
-
-@pytest.fixture(scope="module")
-def baseline(between: Cut, workload: Workload) -> Baseline:
-    return build(
-        between(START, END),
-        workload=workload,
-        features=numbers(workload),
-        error=error_bound([[0.1 + 0.01 * (k % 7) for k in range(50)]], windows=3, rate=0.01),
-    )
+from tests.millrace.monitoring.conftest import END, START, Cut, numbers
 
 
 def test_what_it_says_of_1996(baseline: Baseline) -> None:

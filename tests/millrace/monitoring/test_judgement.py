@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,32 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from millrace.features.catalogue import Features
-from millrace.features.number import Number
-from millrace.monitoring.baseline import Baseline, build
+from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.judgement import judge
 from millrace.monitoring.statistics import STATISTICS
-from millrace.workload.declaration import Workload
+from tests.millrace.monitoring.conftest import Cut
 
-Cut = Callable[[datetime, datetime], pa.Table]
 NEW_YEAR = datetime.fromisoformat("1997-01-01")
 WEEK = timedelta(days=7)
-
-
-def numbers(workload: Workload) -> Features:
-    """All features of electricity are."""
-    return tuple(Number(name=name) for name in workload.prediction.feature_columns)
-
-
-@pytest.fixture(scope="module")
-def baseline(between: Cut, workload: Workload) -> Baseline:
-    """Of 1996 only."""
-    return build(
-        between(datetime.fromisoformat("1996-01-01"), NEW_YEAR),
-        workload=workload,
-        features=numbers(workload),
-        error=None,
-    )
 
 
 def test_january_to_april_do_not_alarm(baseline: Baseline, between: Cut) -> None:

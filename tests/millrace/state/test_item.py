@@ -9,6 +9,7 @@ from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.messages.ingest import DropObject
 from millrace.messages.monitor import FloorDay
 from millrace.state.asleep import Asleep
+from millrace.state.audit_lag import AuditNote
 from millrace.state.automation import Automation
 from millrace.state.claims import Claim, Start
 from millrace.state.climbing import Climbing
@@ -17,6 +18,7 @@ from millrace.state.held_labels import HeldBatch
 from millrace.state.item import Item
 from millrace.state.known_keys import RowsVersion
 from millrace.state.leases import Lease
+from millrace.state.orphan_notice import OrphanNoted
 from millrace.state.pointers import CanaryVersion, Pointers, Version
 from millrace.state.reported_failures import ReportedFailure
 from millrace.state.retraining import LastRetraining
@@ -44,6 +46,8 @@ ITEMS: tuple[Item, ...] = (
     ReportedFailure(execution_arn="arn:x", as_of=AT),
     LastRetraining(execution_arn="arn:x", started_at=AT, labels_total=9, counted_month="1997-06", runs_in_month=1),
     Lease(name="train", holder="arn:x", as_of=AT, expires_at=AT),
+    AuditNote(records=18, lost=1, as_of=AT),
+    OrphanNoted(as_of=AT),
     Claim(drop="5d7c", execution="77fe"),
     Start(machine="ingest", pool="p", name="77fe", input="{}"),
     RowsVersion(declared="1c9e", origin="9b1d", place=17, snapshot_id=4821940093718391, labels_id=0),
