@@ -9,7 +9,6 @@ from millrace.console.files.table_file import TableFile
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Table
 from millrace.files.pages import check_footer
-from millrace.files.parquet import unit_of_int96
 
 
 def _column_names(file: Path, _: CsvForm) -> list[str]:
@@ -25,6 +24,8 @@ def _write_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path
     Ignored columns are left out: they say nothing, and Arrow may not be able to take rows of them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from millrace.files.parquet import unit_of_int96
 
     check_footer(dropped)
     metadata = pq.read_metadata(dropped)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 
 from millrace.contract.load import load_contract
-from millrace.datasets.joined_labels import JoinedLabels, join_labels
+from millrace.datasets.decision_rows import JoinedLabels, join_labels
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.label_change import label_change
 from millrace.datasets.tables import Lake

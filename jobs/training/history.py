@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pyarrow as pa
 
-from millrace.datasets.examples import LABEL, examples, horizon_of
+from millrace.datasets.examples import examples, horizon_of
 from millrace.datasets.split import Split, split_at
 from millrace.errors import SnapshotError
 from millrace.evaluation.measures.costs import cost_by_row
@@ -43,7 +43,7 @@ def write_history(places: TrainingPlaces, stop: StopSignal) -> None:
     with pa.memory_map(str(places.channel(DATA_CHANNEL) / ROWS_FILE)) as file:
         table = pa.ipc.open_file(file).read_all()
     found = examples(table, workload=setting.workload, features=setting.features)
-    rows = TrainingRows(examples=found, target_N=setting.task.targets(found.table[LABEL]), files=None)
+    rows = setting.with_targets(found)
     train_days, step = tuple(json.loads(given[TRAIN_DAYS])), int(given[STEP_DAYS])
     first, days = span(found.times_N, setting.workload.training, step)
     day_N = (found.times_N.astype("datetime64[D]") - first).astype(np.int64)

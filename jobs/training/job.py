@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import save
 
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
-from millrace.datasets.examples import LABEL, horizon_of, read_examples
-from millrace.datasets.memory import row_files, rows_of
+from millrace.datasets.examples import horizon_of
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
 from millrace.explanations.explained import Explained
 from millrace.features.catalogue import Features
@@ -32,8 +31,6 @@ from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs
 from millrace.jobs.training.processes import ALONE, Processes
 from millrace.jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.messages.training_job import (
-    CONFIG_CHANNEL,
-    DATA_CHANNEL,
     KEPT_ERROR,
     KEPT_LOSS,
     TRAIN_LOSS,
@@ -68,20 +65,8 @@ def _trained(
 ) -> Artefact | None:
     """Train all models of the job. Returns the artefact, or None without an exporter for its graph."""
     setting = read_setting(places)
-    data, schema = places.channel(DATA_CHANNEL), places.channel(CONFIG_CHANNEL) / "schema.json"
-    # Whether the rows fit into memory is known from the footers of their files, before any row is read.
-    needed = rows_of(data, schema, setting.workload, setting.features)
-    files = row_files(needed, places.model, processes=together.local_size, memory=memory)
-    examples = read_examples(
-        data,
-        schema,
-        workload=setting.workload,
-        contract=setting.contract,
-        features=setting.features,
-        files=files,
-    )
-    rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]), files=files)
-    parts = examples.parts
+    rows = setting.read_rows(places, processes=together.local_size, memory=memory)
+    parts = rows.examples.parts
     # The encoders learn from the training rows alone: validation and test rows are as new to them as to the network.
     fitted = setting.fit(rows.part(parts.train))
     inputs = setting.inputs(rows, fitted, parts)
@@ -96,7 +81,7 @@ def _trained(
     more = [*earlier, *_other_seeds(setting, rows, fitted, inputs, stop, together)]
     # The further models are trained in forks where processors are free. With rows in files they are trained one after
     # the other: side by side they would fill the volume with tensors of their own.
-    processes = loop.trainings_at_once(inputs, together) if more and files is None else 1
+    processes = loop.trainings_at_once(inputs, together) if more and rows.files is None else 1
     with beside(more, processes=processes) as more_models:
         trained = loop.train(
             replace(inputs, measures_likeness=setting.measures_likeness),

@@ -19,7 +19,8 @@ from millrace.artefact.artefact import digest
 from millrace.contract.load import load_contract
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Contract
-from millrace.datasets.examples import Examples
+from millrace.datasets.examples import LABEL, Examples, read_examples
+from millrace.datasets.memory import row_files, rows_of
 from millrace.datasets.row_files import RowFiles, slices
 from millrace.datasets.split import Split
 from millrace.errors import TrainingError
@@ -30,7 +31,7 @@ from millrace.jobs.training.initial_model import initial_model
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
 from millrace.jobs.training.pretrained import pretrained_vectors
-from millrace.messages.training_job import CONFIG_CHANNEL
+from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.training_run import Run, read_run
 from millrace.models.catalogue import FAMILIES
 from millrace.models.initial_model import InitialModel
@@ -100,6 +101,22 @@ class Setting:
         fitted = encoders.fit(self.features, rows)
         parameters = self.workload.training.family_parameters()
         return self.initial.encoders(fitted, parameters) if self.initial else fitted
+
+    def read_rows(self, places: TrainingPlaces, *, processes: int, memory: int | None) -> TrainingRows:
+        """The pinned rows: in memory, or in files where they do not fit. Each of the machine's `processes` reads them.
+
+        Raises TrainingError if there is room nowhere, and SnapshotError as `read_examples` does."""
+        data, schema = places.channel(DATA_CHANNEL), places.channel(CONFIG_CHANNEL) / "schema.json"
+        # Whether the rows fit is known from the footers of their files, before any row is read.
+        needed = rows_of(data, schema, self.workload, self.features)
+        files = row_files(needed, places.model, processes=processes, memory=memory)
+        examples = read_examples(
+            data, schema, workload=self.workload, contract=self.contract, features=self.features, files=files
+        )
+        return self.with_targets(examples, files)
+
+    def with_targets(self, examples: Examples, files: RowFiles | None = None) -> TrainingRows:
+        return TrainingRows(examples=examples, target_N=self.task.targets(examples.table[LABEL]), files=files)
 
     def identity(self, fitted: Features, parts: Split) -> str:
         """A digest of everything that decides the weights. No training goes on from a checkpoint with another one."""

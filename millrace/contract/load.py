@@ -16,9 +16,9 @@ from typing import Any, NoReturn, TypeVar
 
 import yaml
 
-from millrace.contract.ahead import Ahead, read_ahead
+from millrace.contract.ahead import read_ahead
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
-from millrace.contract.freshness import AllowedAge, read_freshness
+from millrace.contract.freshness import read_freshness
 from millrace.contract.kinds import NUMBERS, TIMES, Kind
 from millrace.contract.number_format import NumberFormat, read_number_format
 from millrace.contract.parts import CellPart, read_part
@@ -154,7 +154,7 @@ class _Reader:
             rows=rows,
             labels=replace(labels, ignored=(*labels.ignored, *others)),
             digest=digest(document),
-            freshness=self._freshness(document.get("slaProperties") or []),
+            freshness=self._read("slaProperties", document.get("slaProperties") or [], read_freshness),
         )
         self._check_labels(contract)
         return contract
@@ -165,9 +165,6 @@ class _Reader:
             return read(value)
         except ValueError as error:
             self._stop(field, str(error), value)
-
-    def _freshness(self, agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
-        return self._read("slaProperties", agreements, read_freshness)
 
     def _check_labels(self, contract: Contract) -> None:
         """Check the labels of both tables: one label or several booleans, the same in both, and each can find its row.
@@ -217,7 +214,7 @@ class _Reader:
             keys=tuple(dict.fromkeys(key for key in keys if key)),
             minimum_rows=rows.minimum_rows,
             maximum_rows=rows.maximum_rows,
-            csv=self._csv_form(f"{at}.csv", custom.get("csv", {})),
+            csv=self._read(f"{at}.csv", custom.get("csv", {}), read_csv_form),
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
         )
         # In this order: the names in `csv` are known before they are translated, and missing numbers are read as `csv`
@@ -257,9 +254,6 @@ class _Reader:
             self._stop(field, "physical names of the columns, each once", f"twice: {twice}")
         return replace(table.csv, columns=listed)
 
-    def _csv_form(self, field: str, value: object) -> CsvForm:
-        return self._read(field, value, read_csv_form)
-
     def _words(self, field: str, value: object, *, as_they_are: bool = False) -> tuple[str, ...]:
         return self._read(field, value, lambda words: read_words(words, as_they_are=as_they_are))
 
@@ -272,18 +266,16 @@ class _Reader:
         self._read(field, value, lambda _: found.check(kind))
         return found
 
-    def _part(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> CellPart | None:
-        part = self._read(field, custom["part"], read_part) if "part" in custom else None
+    def _part(self, field: str, kind: Kind, part: CellPart | None) -> CellPart | None:
         if part and kind not in (("boolean",) if part.tag else NUMBERS):
-            self._stop(field, "a tag on a boolean, or a place on a number", f"{custom['part']} on a {kind}")
+            came = "a tag" if part.tag else "a place"
+            self._stop(field, "a tag on a boolean, or a place on a number", f"{came} on a {kind}")
         return part
 
-    def _number_format(self, field: str, kind: Kind, custom: Mapping[str, Any]) -> NumberFormat | None:
-        if "numberFormat" not in custom:
-            return None
-        if kind not in NUMBERS:
+    def _number_format(self, field: str, kind: Kind, form: NumberFormat | None) -> NumberFormat | None:
+        if form and kind not in NUMBERS:
             self._stop(field, "a column of numbers", f"a {kind}")
-        return self._read(field, custom["numberFormat"], read_number_format)
+        return form
 
     def _missing_words(
         self, field: str, value: object, of_table: tuple[str, ...], kind: Kind, rules: Sequence[Rule]
@@ -315,6 +307,11 @@ class _Reader:
         for word in RULE_PROPERTIES:
             if word in custom:
                 declaration.add(word, f"{field}.customProperties.{word}", custom[word])
+
+        def own(word: str, read: Callable[[Any], Found]) -> Found | None:
+            given = custom.get(word)
+            return None if given is None else self._read(f"{field}.customProperties.{word}", given, read)
+
         if custom.get("role", "label") not in ROLES:
             self._stop(f"{field}.customProperties.role", " or ".join(ROLES), custom["role"])
         # Each rule takes its words; `close` refuses the words that are left.
@@ -330,14 +327,16 @@ class _Reader:
             generated=self._generated(field, kind, custom.get("generated")),
             physical_name=self._physical_name(field, prop),
             time_format=time_format,
-            part=self._part(f"{field}.customProperties.part", kind, custom),
-            number_format=self._number_format(f"{field}.customProperties.numberFormat", kind, custom),
+            part=self._part(f"{field}.customProperties.part", kind, own("part", read_part)),
+            number_format=self._number_format(
+                f"{field}.customProperties.numberFormat", kind, own("numberFormat", read_number_format)
+            ),
             missing_words=self._missing_words(
                 f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, kind, rules
             ),
-            is_input=self._truth(f"{field}.customProperties.input", custom.get("input", False)),
+            is_input=bool(own("input", _truth)),
             unit=str(custom.get("unit", "")),
-            ahead=self._ahead(f"{field}.customProperties.ahead", custom.get("ahead")),
+            ahead=own("ahead", read_ahead),
             rules=rules,
         )
 
@@ -349,14 +348,6 @@ class _Reader:
         if unknown := sorted(custom.keys() - set(known)):
             self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))
         return custom
-
-    def _truth(self, field: str, value: object) -> bool:
-        if not isinstance(value, bool):
-            self._stop(field, "true or false", value)
-        return value
-
-    def _ahead(self, field: str, value: object) -> Ahead | None:
-        return None if value is None else self._read(field, value, read_ahead)
 
     def _generated(self, field: str, kind: Kind, value: Any) -> Generated:
         if value is None:
@@ -449,6 +440,12 @@ class _Reader:
 
     def _stop(self, field: str, expected: str, came: object) -> NoReturn:
         raise WorkloadError(where=self.where, field=field, expected=expected, came=came)
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
 
 
 def _primary_key(properties: Sequence[dict[str, Any]]) -> tuple[str, ...]:

@@ -28,14 +28,14 @@ class Commit:
     """What became of a drop."""
 
     snapshot_id: int
-    rows_added: int
     rows_total: int
     """The rows of the table after the commit."""
-    rows_quarantined: int
+    rows_added: int = 0
+    rows_quarantined: int = 0
     """The rows that were refused by the contract, or for a key that the table holds; 0 for bytes that it had before."""
-    reasons: RowsByReason
+    reasons: RowsByReason = field(default_factory=dict)
     """The quarantined rows, by reason."""
-    duplicate_of: str | None
+    duplicate_of: str | None = None
     """The URI of the source that brought the same bytes before; None if the bytes are new."""
     refused_before: int = 0
     """How many rows of that source were refused when it came."""
@@ -188,15 +188,23 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
         return None
     duplicate_of = found.notes.get(notes.ALIAS)
     first = _source_of_bytes(journal, duplicate_of, source.digest) if duplicate_of else None
-    return Commit(
+    return replace(
+        _own_result(found, rows_total=found.rows_total),
         snapshot_id=first.snapshot_id if first else found.snapshot_id,
-        rows_added=found.rows_added,
-        rows_total=found.rows_total,
-        rows_quarantined=found.rows_quarantined,
-        reasons=found.reasons,
         duplicate_of=duplicate_of,
         refused_before=first.rows_refused if first else 0,
         superseded_by=found.notes.get(notes.SUPERSEDED),
+    )
+
+
+def _own_result(found: JournalEntry, *, rows_total: int) -> Commit:
+    """The result of the drop that this commit brought."""
+    return Commit(
+        snapshot_id=found.snapshot_id,
+        rows_total=rows_total,
+        rows_added=found.rows_added,
+        rows_quarantined=found.rows_quarantined,
+        reasons=found.reasons,
         rows_replaced=found.rows_replaced,
     )
 
@@ -245,16 +253,11 @@ def rows_in(iceberg: IcebergTable) -> int:
 
 def _result(iceberg: IcebergTable, found: JournalEntry, source: Source) -> Commit:
     """The result of a drop by the commit `found`: its own, or the one that brought the same bytes before."""
-    mine = found.written_by == source.written_by
+    total = rows_in(iceberg)
+    if found.written_by == source.written_by:
+        return _own_result(found, rows_total=total)
     return Commit(
-        snapshot_id=found.snapshot_id,
-        rows_added=found.rows_added if mine else 0,
-        rows_total=rows_in(iceberg),
-        rows_quarantined=found.rows_quarantined if mine else 0,
-        reasons=found.reasons if mine else {},
-        duplicate_of=None if mine else found.uri,
-        refused_before=0 if mine else found.rows_refused,
-        rows_replaced=found.rows_replaced if mine else 0,
+        snapshot_id=found.snapshot_id, rows_total=total, duplicate_of=found.uri, refused_before=found.rows_refused
     )
 
 
@@ -262,15 +265,7 @@ def _superseded(iceberg: IcebergTable, later: str) -> Commit:
     """The result of a version for which the table has a later one."""
     current = iceberg.current_snapshot()
     assert current is not None
-    return Commit(
-        snapshot_id=current.snapshot_id,
-        rows_added=0,
-        rows_total=rows_in(iceberg),
-        rows_quarantined=0,
-        reasons={},
-        duplicate_of=None,
-        superseded_by=later,
-    )
+    return Commit(snapshot_id=current.snapshot_id, rows_total=rows_in(iceberg), superseded_by=later)
 
 
 def _lacks_rows(found: JournalEntry) -> bool:

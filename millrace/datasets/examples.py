@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from millrace.datasets.labels import LabelColumns
 from millrace.datasets.names import with_names
 from millrace.datasets.read import read_snapshot, times
@@ -18,10 +23,6 @@ from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times, times_us
 from millrace.features.known_ahead import KnownAhead
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
     from millrace.contract.schema import Contract
     from millrace.features.catalogue import Features
     from millrace.workload.declaration import Prediction, Workload
@@ -107,8 +108,6 @@ def examples(table: pa.Table, *, workload: Workload, features: Features, files: 
     """The rows of `table` that have a label and a past, with their split. `table` is in the order of event time.
 
     Raises SnapshotError if there is no such row."""
-    import numpy as np
-
     # Histories and labels are looked up among all rows. Only then rows are left out: they may be the past of others.
     label = label_of(table, workload.prediction)
     keep = label.is_valid().to_numpy(zero_copy_only=False)
@@ -138,8 +137,6 @@ def _kept(
     rows: pa.Table, keep_N: npt.NDArray[np.bool_], features: Features, before: pa.Table | None = None
 ) -> pa.Table:
     """The rows to keep, with the past of each history; the past may lie in rows that are not kept, and in `before`."""
-    import pyarrow as pa
-
     whole = encoders.add_histories(features, rows, before)
     return whole if keep_N.all() else whole.filter(pa.array(keep_N)).combine_chunks()
 
@@ -148,8 +145,6 @@ def _kept_pieces(
     table: pa.Table, keep_N: npt.NDArray[np.bool_], features: Features, event_time: str
 ) -> Iterator[pa.Table]:
     """As `_kept`, in pieces: one stretch of the rows after the other, in the order of event time."""
-    import numpy as np
-
     # The past of a row takes four bytes for each step and column: a piece is cut by what it becomes, not by what it is.
     time_N = times_us(table[event_time])
     reach_us = max((round(history.hours * HOUR_US) for history in encoders.histories(features)), default=0)
@@ -177,9 +172,6 @@ def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
     """The label of each row: its own, or the one of the same entity's row exactly `horizon_hours` later; else null.
 
     With several labels or horizons it is a list of them, and null if one of them is missing."""
-    import numpy as np
-    import pyarrow as pa
-
     if prediction.labels:
         return _together([table[name].combine_chunks() for name in prediction.labels])
     own = table[prediction.label].combine_chunks()
@@ -196,9 +188,6 @@ def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
 
 def _together(columns: Sequence[pa.Array]) -> pa.Array:
     """The cells of each row as a list; null if one of them is null."""
-    import numpy as np
-    import pyarrow as pa
-
     whole = np.logical_and.reduce([np.asarray(one.is_valid()) for one in columns])
     count, width = len(whole), len(columns)
     # Column after column, then taken row by row.
@@ -212,8 +201,6 @@ def entities_of(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
     """The number of each row's entity (`Workload.entity`), the same for all rows that a split keeps together.
 
     If nothing but the event time tells rows apart, each row has a number of its own."""
-    import numpy as np
-
     if not workload.entity:
         return np.arange(table.num_rows)
     table = _named(table, workload)
@@ -230,8 +217,6 @@ def _named(table: pa.Table, workload: Workload) -> pa.Table:
 
 def horizon_of(prediction: Prediction) -> np.timedelta64:
     """How far ahead of a row its label lies; with several horizons the farthest."""
-    import numpy as np
-
     return np.timedelta64(round(prediction.horizon_hours * HOUR_US), "us")
 
 
@@ -250,10 +235,6 @@ def _divided(table: pa.Table, workload: Workload, files: RowFiles | None) -> Exa
 
 def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
     """The part of each row by the workload's split: 0 training, 1 validation, 2 test, -1 none."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     division = workload.training.split
     if division.by == "column":
         names = pa.array([division.train, division.validation, division.test])
@@ -274,10 +255,6 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
 
 def _parts_by_hash(table: pa.Table, division: ByGroup | ByKeyHash, workload: Workload) -> npt.NDArray[np.int64]:
     """The part of each row by the hash of its entity, so an entity is in one part; of its key if it has no name."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     from millrace.contract.deduplicate import key_of
 
     own = workload.prediction.key

@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from millrace.contract.kinds import as_json
 from millrace.datasets.labelled_rows import join
 from millrace.datasets.labels import LabelColumns
@@ -142,8 +144,6 @@ class Changed:
     """Whether a row has left, which may have been the newest of its key."""
 
     def keys(self, keyed: KeyedColumns) -> set[str]:
-        import numpy as np
-
         [times] = entity_times([self.rows], entity=keyed.entity, event_time=keyed.event_time)
         firsts = np.unique(times.entity_N, return_index=True)[1]
         return {keyed.key_of(row) for row in self.rows.take(firsts).to_pylist()}
@@ -152,8 +152,6 @@ class Changed:
         """No known row of the keys is older than this, in microseconds since 1970.
 
         The newest row of a key is one that came, or a later one."""
-        import numpy as np
-
         if self.has_gone:
             return FIRST_US
         [times] = entity_times([self.rows], entity=keyed.entity, event_time=keyed.event_time)
@@ -166,7 +164,6 @@ def changed(iceberg: IcebergTable, before: int, keyed: KeyedColumns, names: Sequ
     """What has changed in these columns since the snapshot with the id `before`, in any snapshot.
 
     None if one of them has expired, or if more than AT_ONCE rows may have changed: then every key counts as changed."""
-    import numpy as np
     import pyarrow as pa
 
     files = _files_since(iceberg, before)
@@ -207,8 +204,6 @@ def newest(parts: Iterable[pa.Table], keyed: KeyedColumns) -> pa.Table | None:
 
 def by_key(rows: pa.Table | None, keyed: KeyedColumns) -> Iterator[tuple[str, Cells]]:
     """Each key with its rows. `rows` are in the order of the key, then of the time."""
-    import numpy as np
-
     if rows is None:
         return
     [times] = entity_times([rows], entity=keyed.entity, event_time=keyed.event_time)
@@ -220,8 +215,6 @@ def by_key(rows: pa.Table | None, keyed: KeyedColumns) -> Iterator[tuple[str, Ce
 
 
 def _within(rows: pa.Table, keyed: KeyedColumns) -> pa.Table:
-    import numpy as np
-
     [times] = entity_times([rows], entity=keyed.entity, event_time=keyed.event_time)
     order = np.lexsort((times.time_N, times.entity_N))
     entity_N, time_N = times.entity_N[order], times.time_N[order]
@@ -236,7 +229,6 @@ def _parts(
     iceberg: IcebergTable, keyed: KeyedColumns, change: Changed | None, names: tuple[str, ...]
 ) -> Iterator[pa.Table]:
     """These columns of the rows of the keys that have changed, from as far back as they may be known; in parts."""
-    import numpy as np
     import pyarrow as pa
     from pyiceberg.expressions import AlwaysTrue, BooleanExpression, GreaterThanOrEqual
 

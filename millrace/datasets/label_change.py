@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from millrace.contract.kinds import FLOATS
 from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets.journal import JournalEntry
@@ -18,8 +21,6 @@ from millrace.datasets.tables import Lake
 from millrace.datasets.versions import Pin, pins
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
     from pyiceberg.table import Table as IcebergTable
 
@@ -93,7 +94,6 @@ def compare(lake: Lake, prediction_spec: Prediction, labels: Iterable[Sequence[p
     """The change of the labels of rows with the same key, in portions of two tables each: then and now.
 
     A row without a label then has none that could change."""
-    import numpy as np
     import pyarrow as pa
 
     key, values = prediction_spec.key, prediction_spec.label_columns
@@ -143,7 +143,6 @@ def compare_known(
     """The labels beside those in the first of the tables that has the key.
 
     The labels of an earlier version of the same object count too."""
-    import numpy as np
     import pyarrow as pa
 
     contradicts, is_open = np.zeros(labels.num_rows, dtype=bool), np.ones(labels.num_rows, dtype=bool)
@@ -174,8 +173,6 @@ def _distance(was: Numbers, has: Numbers) -> float | None:
     """The mean absolute difference of numbers, as a share of their mean distance from their mean before.
 
     Numbers that are not finite, then or now, are left out. None if the others were all equal and differ now."""
-    import numpy as np
-
     before, both = np.isfinite(was), np.isfinite(was) & np.isfinite(has)
     # Sums of numbers near the end of floating point would be infinite.
     largest = max(np.abs(was[before]).max(initial=0.0), np.abs(has[both]).max(initial=0.0)) or 1.0

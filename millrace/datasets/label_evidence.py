@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from millrace.monitoring.label_batch import ERROR, EVEN, EVERY, SURE, BatchFigure, SureAnswers
 from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
 
     from millrace.decisions.outcome_columns import Outcomes, Places
@@ -52,8 +53,6 @@ class LabelCells:
 
     def add(self, cells: Sequence[Any]) -> None:
         """Further cells; None for a missing one."""
-        import numpy as np
-
         if self._numbers is not None:
             is_number = all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
             self._numbers = [*self._numbers, np.asarray(cells, np.float64)] if is_number else None
@@ -63,8 +62,6 @@ class LabelCells:
 
     def parts(self) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
         """The words of each part, and which cells are in it."""
-        import numpy as np
-
         if self._numbers is not None:
             numbers = np.concatenate(self._numbers)
             bounds = np.unique(np.quantile(numbers, QUARTERS))
@@ -82,8 +79,6 @@ def answers_of(
     """The answers whose error is known; None without any. `inputs` and the places are those of `LabelledDecisions`.
 
     The columns are those of the first answer's row, without `but_of`."""
-    import numpy as np
-
     from millrace.decisions.columns import OUTPUT
     from millrace.decisions.labelled import PLACE
 
@@ -110,8 +105,6 @@ def answers_of(
 
 def label_figures(name: str, values: Sequence[Any]) -> dict[str, BatchFigure]:
     """The share of each class among the labels of a column, or the mean of numbers."""
-    import numpy as np
-
     if not values:
         return {}
     if all(isinstance(value, float) for value in values):
@@ -137,8 +130,6 @@ def error_figure(answers: KnownAnswers) -> dict[str, BatchFigure]:
 
 def sure_answers(answers: KnownAnswers) -> dict[str, SureAnswers]:
     """By answer, how many of those of which the model was sure are wrong by the labels; and of all likely ones."""
-    import numpy as np
-
     sure, wrong = _sure(answers)
     given = np.asarray(answers.answer, dtype=str)
     classes = np.unique(given[sure]).tolist()

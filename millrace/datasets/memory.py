@@ -20,14 +20,14 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from millrace.datasets.read import FIELD_ID, PinnedFiles, read_columns
 from millrace.datasets.row_files import RowFiles
 from millrace.errors import SnapshotError, TrainingError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from millrace.features.catalogue import Features
     from millrace.features.signature import Signature
     from millrace.workload.declaration import Workload
@@ -134,8 +134,6 @@ def row_memory(
 
     `index` are the columns of key and time. Text counts as its file holds it. Rows without a label become no tensors.
     Sizes of the signature that are not known before the rows are read count as nothing."""
-    import pyarrow.parquet as pq
-
     names = {column.field_id: column.name for column in read_columns(schema)}
     histories = tuple(spec for spec in signature if spec.kind == "history")
     rows, needed, kept, written = 0, 0, 0, 0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
+import pyarrow.compute as pc
 
 PIECE, SIGN = r"[\pL\pN]+", r"[^\pL\pN\s]+"
 """Letters and digits, and what is between them: other signs, but no space."""
@@ -16,8 +15,6 @@ def with_names(table: pa.Table, columns: Sequence[str], pieces: int) -> pa.Table
     """The table with the first pieces of the column's texts in place of the whole; as it is for 0.
 
     A text without more pieces behind them is missing. The first two of `scans/S00123/9.dcm` are `scans/S00123`."""
-    import pyarrow.compute as pc
-
     if not pieces:
         return table
     name = f"(?:{SIGN})?{PIECE}(?:{SIGN}{PIECE}){{{pieces - 1}}}"

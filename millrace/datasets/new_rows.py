@@ -10,6 +10,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from millrace.contract.deduplicate import Keys, key_beside, key_of
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import ARRIVED, SOURCE, Table
@@ -309,7 +311,6 @@ def rows_within(
 
 def _count_among(rows: pa.Table, held: Sequence[Keys]) -> int:
     """How many of the rows have one of these keys."""
-    import numpy as np
     import pyarrow.compute as pc
 
     found = np.zeros(rows.num_rows, dtype=bool)

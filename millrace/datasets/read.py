@@ -10,18 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets.labels import LabelColumns, RowLabels
 from millrace.datasets.row_files import RowFiles, rows_at_once
 from millrace.errors import SnapshotError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 LABELS_AT_ONCE = 2**19
 """The labels that are in memory at a time: rows are looked up once for each such part."""
@@ -84,9 +84,6 @@ def read_snapshot(
 
     Raises SnapshotError if there is no file or no row, if a column is not in the schema, if a column that is not
     `optional` is null in some row, or if two rows have the same key."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     known = {column.name: column for column in read_columns(schema)}
     wanted = tuple(dict.fromkeys([*columns, *key, event_time]))
     if unknown := [name for name in wanted if name not in known]:
@@ -116,8 +113,6 @@ def read_snapshot(
 
 def _labelled(table: pa.Table, columns: LabelColumns, files: PinnedFiles) -> pa.Table:
     """The rows with the labels that count by the pinned ones."""
-    import pyarrow as pa
-
     labels = RowLabels(table.select(columns.read), columns)
     known = {column.name: column for column in files.label_columns}
     asked = [known[name] for name in columns.read]
@@ -136,8 +131,6 @@ def _in_files(
     paths: Sequence[Path], columns: Sequence[SchemaColumn], optional: Sequence[str], *, files: RowFiles
 ) -> pa.Table:
     """The rows of the files in the order in which they are read, as a table with its cells in a file."""
-    import pyarrow as pa
-
     none = pa.concat_tables([_read_none(path, columns, optional) for path in paths], promote_options="permissive")
     pieces = chain([none], *(_read_pieces(path, columns, optional) for path in paths))
     # A file may lack a column or hold a narrower type. Each piece is put behind an empty table of the common types, so
@@ -152,17 +145,12 @@ def _order(event_time: str, key: Sequence[str]) -> list[tuple[str, str]]:
 
 def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
     """The cells of a column without nulls as datetime64[us]; in UTC if the column has a time zone."""
-    import numpy as np
-    import pyarrow as pa
-
     moments = table[name].combine_chunks().cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     found: npt.NDArray[np.datetime64] = np.from_dlpack(moments).view(np.dtype("datetime64[us]"))
     return found
 
 
 def _read_part(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         own = _own_names(path, file, columns, optional)
         return _renamed(file.read(columns=list(own.values())), own, columns)
@@ -170,8 +158,6 @@ def _read_part(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[s
 
 def _read_none(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:
     """An empty table with the types that the columns have in this file."""
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(path) as file:
         return _renamed(file.schema_arrow.empty_table(), _own_names(path, file, columns, optional), columns)
 
@@ -180,9 +166,6 @@ def _read_pieces(
     path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str], rows: int = 0
 ) -> Iterator[pa.Table]:
     """The rows of the file, so many at a time; without a number, as many as fit into memory."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         own, held = _own_names(path, file, columns, optional), file.metadata
         size = rows or rows_at_once(
@@ -208,8 +191,6 @@ def _own_names(
 
 def _renamed(table: pa.Table, own: Mapping[str, str], columns: Sequence[SchemaColumn]) -> pa.Table:
     """The table with the present names of the columns, and nulls in columns that it lacks."""
-    import pyarrow as pa
-
     names = [column.name for column in columns]
     return pa.table({name: table[own[name]] if name in own else pa.nulls(table.num_rows) for name in names})
 
@@ -227,8 +208,6 @@ def _refuse_nulls(table: pa.Table, optional: Sequence[str]) -> None:
 
 def _refuse_duplicates(table: pa.Table, key: Sequence[str]) -> None:
     """Raise SnapshotError if two rows have the same key. `table` is in the order of `key`."""
-    import pyarrow.compute as pc
-
     # Equal keys are neighbours: each column is compared with itself, shifted by one row.
     same = None
     for name in key:

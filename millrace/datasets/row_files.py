@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
 
 ROWS, PIECE_BYTES = 65_536, 2**24
 """The most rows that are held in memory at once, and the most bytes of them."""
@@ -29,8 +30,6 @@ class RowFiles:
 
     def write(self, pieces: Iterable[pa.Table]) -> pa.Table:
         """The pieces, one after the other, as one table with its cells in a file. There is at least one piece."""
-        import pyarrow as pa
-
         with self._file() as file:
             writer = None
             for piece in pieces:
@@ -50,8 +49,6 @@ class RowFiles:
 
     def write_arrays(self, pieces: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
         """The arrays of the pieces, one after the other, each with its cells in a file. There is at least one piece."""
-        import numpy as np
-
         with ExitStack() as stack:
             files: dict[str, Any] = {}
             rows = 0
@@ -88,9 +85,6 @@ def _taken(batches: Sequence[pa.RecordBatch], rows_B: npt.NDArray[np.int64]) -> 
     """The rows with the numbers `rows_B`, in this order.
 
     They are taken batch by batch: Arrow's own `take` on a table would first copy all batches of a column into one."""
-    import numpy as np
-    import pyarrow as pa
-
     # The batch of each row; then the rows in the order of their batches, in which they are taken.
     starts = np.cumsum([0, *(len(batch) for batch in batches)])
     batch_B = np.searchsorted(starts, rows_B, side="right") - 1

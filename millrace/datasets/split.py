@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Unpack
 
+import numpy as np
+import numpy.typing as npt
+
 from millrace.errors import SnapshotError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from millrace.workload.training import Days
 
     Times = npt.NDArray[np.datetime64]
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 def spread(rows: slice, most: int) -> npt.NDArray[np.int64]:
     """The indices of at most `most` of these rows, spread evenly over them, rising."""
-    import numpy as np
-
     count = rows.stop - rows.start
     return np.unique(np.linspace(rows.start, rows.stop - 1, min(count, most)).astype(np.int64))
 
@@ -51,8 +49,6 @@ def split(times_N: Times, *, horizon: np.timedelta64 | None = None, **lengths: U
 
     A day is a calendar day of event time. With a `horizon`, rows with a label that lies in the next part are left out.
     Raises SnapshotError if one of the parts has no rows."""
-    import numpy as np
-
     end = times_N[-1].astype("datetime64[D]") + np.timedelta64(1, "D")
     return split_at(times_N, end, horizon=horizon, **lengths)
 
@@ -62,8 +58,6 @@ def without_strays(times_N: Times, *, days: int) -> slice:
 
     Few are 1 in 100, and one in any case. Otherwise a date that is wrong by years, such as 9999-12-31 after 1996-12-31,
     would be the last day of all, and the days before it would be empty."""
-    import numpy as np
-
     gaps = np.flatnonzero(np.diff(times_N) > np.timedelta64(max(days, 1), "D"))
     # Of all gaps, the last one near the start and the first one near the end count: what lies outside is left out.
     few = max(1, len(times_N) // 100)
@@ -82,8 +76,6 @@ def split_at(
     horizon: np.timedelta64 | None = None,
 ) -> Split:
     """As `split`, for the rows before `end`, which is a midnight. Later rows are in none of the parts."""
-    import numpy as np
-
     test_from = end - np.timedelta64(test_days, "D")
     validation_from = test_from - np.timedelta64(validation_days, "D")
     first, second, last = (int(at) for at in np.searchsorted(times_N, [validation_from, test_from, end]))
@@ -115,8 +107,6 @@ def split_by_parts(parts_N: Parts, times_N: Times) -> tuple[npt.NDArray[np.int64
 
     A part is 0 for training, 1 for validation, 2 for test; any other number is no part. Within a part the rows keep
     their order. Raises SnapshotError if a part has no rows."""
-    import numpy as np
-
     counts = [int((parts_N == part).sum()) for part in range(3)]
     for name, rows in zip(("training", "validation", "test"), counts, strict=True):
         if rows == 0:
@@ -138,8 +128,6 @@ def split_by_parts(parts_N: Parts, times_N: Times) -> tuple[npt.NDArray[np.int64
 
 def parts_by_order(rows: int, *, validation_share: float, test_share: float) -> Parts:
     """The part of each of `rows` rows in order: 0 for training, 1 for validation, 2 for test. The last rows test."""
-    import numpy as np
-
     test, validation = (round(rows * share) for share in (test_share, validation_share))
     return np.repeat(np.arange(3), [rows - validation - test, validation, test])
 
@@ -148,8 +136,6 @@ def parts_by_hash(keys: Iterable[str], *, validation_share: float, test_share: f
     """The part of each key: 0 for training, 1 for validation, 2 for test.
 
     A key has the same part for ever, whatever other keys there are."""
-    import numpy as np
-
     # Eight bytes of the hash make a number from 0 to 1. [0, test) is test, [test, test + validation) is validation, the
     # rest is training.
     edges = (test_share, test_share + validation_share)
@@ -180,8 +166,6 @@ def earlier_splits(
 
     The last one ends where the test days of `parts` begin. A step is skipped, with a reason, if fewer than a third of
     the training rows lie before its days, or if its own validation or test days have no rows: data may have gaps."""
-    import numpy as np
-
     found, trained = [], parts.train.stop - parts.train.start
     for back in range(steps, 0, -1):
         end = parts.test_from - np.timedelta64(lengths["test_days"] * (back - 1), "D")
@@ -210,8 +194,6 @@ class RowWindow:
 
 def windows(times_N: Times, *, start: np.datetime64, end: np.datetime64, days: int) -> list[RowWindow]:
     """The windows of `days` days in [start, end), counted back from `end`. Windows without rows are left out."""
-    import numpy as np
-
     # Counted back, so that the last window is whole. A remainder of less than a window is at the start, in no window.
     count = int((end - start) // np.timedelta64(days, "D"))
     edges = [end - np.timedelta64(days * back, "D") for back in range(count, -1, -1)]

@@ -7,7 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, INTEGERS, NUMBERS, Kind, arrow_type, from_base64, to_float
@@ -15,9 +19,6 @@ from millrace.contract.number_format import NumberFormat
 from millrace.contract.parts import cells_of
 from millrace.contract.schema import Column
 from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, WEEKDAYS, TimeFormat
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 DAY_US = 86_400_000_000
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -68,9 +69,6 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
     """The typed column, and the positions of texts that are not of its type (null there).
 
     Spaces around a cell do not count. An empty cell and a word for missing cells are null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     trimmed = pc.ascii_trim_whitespace(cells)
     nothing = pa.array(["", *column.missing_words])
     known = pc.if_else(pc.is_in(trimmed, value_set=nothing), pa.scalar(None, pa.string()), trimmed)
@@ -94,8 +92,6 @@ def own_texts(cells: Sequence[Any], columns: Sequence[Column]) -> Iterator[tuple
     """The texts that each of these columns has of cells that they share: lists, or texts as CSV has them.
 
     A missing cell is null in all columns; each different text is split once."""
-    import pyarrow as pa
-
     # A list cannot be looked up: it counts as a text that no other cell has.
     texts = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
     keys = [at if isinstance(cell, list) else cell for at, cell in enumerate(texts)]
@@ -119,9 +115,6 @@ def _own_texts(cell: Any, columns: Sequence[Column]) -> list[str | None]:
 
 def numbers_in_format(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     """As `numbers_from_text`, for texts in the column's own format: `12 %`, `1.234,56 €`, `1h 20m`."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     # Each different text once, by the reader that requests use.
     words, form = cells.dictionary_encode(), column.number_format or NumberFormat()
     plain = pa.array([_plain(word, form) for word in words.dictionary.to_pylist()], pa.string()).take(words.indices)
@@ -146,8 +139,6 @@ def numbers_from_text(cells: pa.Array, column: Column) -> tuple[pa.Array, list[i
 
 def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     """As `from_csv`, for texts in JSON: times may also be in ISO 8601, and spaces count."""
-    import pyarrow.compute as pc
-
     if column.time_format:
         cells = pc.coalesce(from_format(cells, column.time_format, column.kind), cells)
     return from_text(cells, column.kind)
@@ -155,10 +146,6 @@ def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
 
 def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
     """The numbers, of any type, with null for a number that stands for a missing cell."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not column.missing_numbers:
         return cells
     if column.kind in INTEGERS and pa.types.is_integer(cells.type):
@@ -179,9 +166,6 @@ def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
 
 def without_times(cells: pa.Array, column: Column) -> pa.Array:
     """The typed column, with null for a time that stands for a missing cell."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not column.missing_times:
         return cells
     missing = pc.is_in(cells, value_set=pa.array(sorted(column.missing_times), cells.type))
@@ -190,9 +174,6 @@ def without_times(cells: pa.Array, column: Column) -> pa.Array:
 
 def without_words(cells: pa.Array, column: Column) -> pa.Array:
     """The texts, with null for a word that stands for a missing cell."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not column.missing_words:
         return cells
     missing = pc.is_in(cells, value_set=pa.array(column.missing_words, cells.type))
@@ -201,9 +182,6 @@ def without_words(cells: pa.Array, column: Column) -> pa.Array:
 
 def from_format(cells: pa.Array, form: TimeFormat, kind: Kind) -> pa.Array:
     """The texts in ISO 8601, with null for a text of another form: `TimeFormat.to_iso` for many texts at once."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     # The expression has a group for each field, in the order of the fields. `zero` and `first` stand for a field that
     # is not in the pattern; they are null where the text has another form.
     found = pc.extract_regex(cells, pattern=f"^(?:{form.form})$")
@@ -230,9 +208,6 @@ def from_format(cells: pa.Array, form: TimeFormat, kind: Kind) -> pa.Array:
 
 
 def _month(texts: dict[str, pa.Array]) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     for field, names in (("month_name", MONTHS), ("short_month_name", SHORT_MONTHS)):
         if field in texts:
             number = pc.index_in(texts[field], value_set=pa.array(names), skip_nulls=True)
@@ -243,9 +218,6 @@ def _month(texts: dict[str, pa.Array]) -> pa.Array:
 
 
 def _hour(texts: dict[str, pa.Array], zero: pa.Array) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if "half" not in texts:
         return texts.get("hour", zero)
     # 12 AM is 0, 1 AM is 1, 12 PM is 12, 1 PM is 13.
@@ -255,16 +227,11 @@ def _hour(texts: dict[str, pa.Array], zero: pa.Array) -> pa.Array:
 
 
 def _two(texts: pa.Array) -> pa.Array:
-    import pyarrow.compute as pc
-
     return pc.utf8_lpad(texts, width=2, padding="0")
 
 
 def _plain_numbers(cells: pa.Array, form: CsvForm) -> pa.Array:
     """The numbers as JSON writes them, with null for a text that is no number in this form: `1.234,5` is `1234.5`."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     is_number = pc.match_substring_regex(cells, form.number)
     plain = pc.if_else(is_number, cells, pa.scalar(None, pa.string()))
     if form.thousands:
@@ -276,17 +243,12 @@ def _read_again(cells: pa.Array, rewritten: pa.Array, kind: Kind) -> tuple[pa.Ar
     """The typed column from its rewritten texts, and the positions of misfits.
 
     A text that could not be rewritten is a misfit too."""
-    import pyarrow.compute as pc
-
     typed, wrong = from_text(rewritten, kind)
     return typed, sorted({*wrong, *_positions(pc.and_(pc.is_valid(cells), pc.is_null(rewritten)))})
 
 
 def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
     """The typed column, and the positions of texts that are not of its type (null there)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if kind == "string":
         return cells, []
     if kind == "binary":
@@ -317,10 +279,6 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
 
 def cast(cells: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, list[int]]:
     """The column in the type `wanted`, and the positions of cells that are not of this type (null there)."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
         return _within_calendar(pc.cast(cells, wanted), [])
     except pa.ArrowInvalid:
@@ -337,10 +295,6 @@ def _outside(cells: pa.Array, wanted: pa.DataType) -> pa.Array | None:
 
     None for other types: there `_misfits` has to search, which takes half a minute for a million cells if all of them
     are wrong."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_integer(wanted) and (pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type)):
         limits = np.iinfo(wanted.to_pandas_dtype())
         if pa.types.is_integer(cells.type):
@@ -367,9 +321,6 @@ def _within_calendar(cells: pa.Array, wrong: list[int]) -> tuple[pa.Array, list[
     """The column with null for dates and times outside of the years 1 to 9999 in UTC, and `wrong` with their positions.
 
     Arrow holds such times, Python does not. Columns of other types stay as they are."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_date32(cells.type):
         numbers, first, last = cells.view(pa.int32()), FIRST_DAY, LAST_DAY
     elif pa.types.is_timestamp(cells.type):
@@ -388,9 +339,6 @@ def _misfits(cells: pa.Array, wanted: pa.DataType, start: int) -> list[int]:
 
     The column is halved again and again, which is quick if there are few misfits. With 8 cells and a misfit at 5, the
     casts are 0-7, 0-3 (good), 4-7, 4-5, 4 (good), 5 (found), 6-7 (good)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
         pc.cast(cells, wanted)
         return []
@@ -402,8 +350,6 @@ def _misfits(cells: pa.Array, wanted: pa.DataType, start: int) -> list[int]:
 
 
 def _from_base64(cells: pa.Array) -> tuple[pa.Array, list[int]]:
-    import pyarrow as pa
-
     values: list[bytes | None] = []
     wrong = []
     for position, text in enumerate(cells.to_pylist()):
@@ -416,6 +362,4 @@ def _from_base64(cells: pa.Array) -> tuple[pa.Array, list[int]]:
 
 
 def _positions(mask: Any) -> list[int]:
-    import numpy as np
-
     return [int(at) for at in np.flatnonzero(mask.to_numpy(zero_copy_only=False))]

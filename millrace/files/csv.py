@@ -19,11 +19,10 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line, truncate
 from millrace.errors import DropError
-from millrace.files.cast import from_csv, own_texts
 from millrace.files.file_format import FileFormat
 from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
 from millrace.files.origin import Origin
-from millrace.files.parsed import Limits, Parsed, check_header, keys_of, note_wrong_type
+from millrace.files.parsed import Limits, Parsed, check_header, note_wrong_type, without_wrong
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,8 +51,8 @@ class _Block:
     rest: bytes = b""
     """The lines of a record that continues in the next block."""
 
-    def refuse(self, line: int, violations: Sequence[RuleViolation], raw: bytes, *, key: str = "") -> None:
-        row = QuarantinedRow(line=line, violations=tuple(violations), key=key, raw=raw_text(raw))
+    def refuse(self, line: int, violations: Sequence[RuleViolation], raw: bytes) -> None:
+        row = QuarantinedRow(line=line, violations=tuple(violations), raw=raw_text(raw))
         self.unparsable.append(row)
 
 
@@ -356,8 +355,9 @@ def _in_words(error: Exception, text: str) -> str:
 
 def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     """The records in the contract's types. A record with a cell of another type is quarantined."""
-    import numpy as np
     import pyarrow as pa
+
+    from millrace.files.cast import from_csv
 
     schema = parsed_schema(table)
     if not found.lines:
@@ -372,16 +372,14 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
             note_wrong_type(wrong, at, column, cells[at].as_py().strip(BLANK))
     arrays = [columns.get(name, pa.nulls(len(found.lines), schema.field(name).type)) for name in table.names]
     rows = pa.Table.from_arrays([*arrays, pa.array(found.lines, pa.int64())], schema=schema)
-    for at, key in keys_of(rows, wrong, table):
-        found.refuse(found.lines[at], wrong[at], found.raw[at], key=key)
-    good = np.ones(len(found.lines), dtype=bool)
-    good[list(wrong)] = False
-    kept = rows if good.all() else rows.filter(pa.array(good))
-    return Parsed(rows=kept, unparsable=tuple(sorted(found.unparsable, key=lambda row: row.line or 0)))
+    texts = found.raw
+    return without_wrong(rows, wrong, table, raw=lambda at: raw_text(texts[at]), unparsable=found.unparsable)
 
 
 def _own_cells(found: _Block, header: list[str], table: Table) -> Iterator[tuple[Column, pa.Array]]:
     """Each column of the contract that the file has, with its cells as texts."""
+    from millrace.files.cast import own_texts
+
     for name, cells in zip(header, found.columns, strict=True):
         if name in table.shared:
             yield from own_texts(cells.to_pylist(), table.shared[name])

@@ -13,12 +13,11 @@ from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type, has_json_ty
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, of_line, truncate
-from millrace.files.cast import from_json
 from millrace.files.file_format import FileFormat
 from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, at_most, check_objects, fetch_objects
 from millrace.files.origin import Origin, image_columns
-from millrace.files.parsed import Limits, Parsed, keys_of, note_wrong_type
+from millrace.files.parsed import Limits, Parsed, note_wrong_type, without_wrong
 from millrace.spelling import LONGEST, did_you_mean
 
 if TYPE_CHECKING:
@@ -149,17 +148,14 @@ def _typed(
         for at in misfits:
             note_wrong_type(wrong, at, column, cells[at])
     rows = pa.Table.from_arrays([*arrays, pa.array(numbers, pa.int64())], schema=schema)
-    for at, key in keys_of(rows, wrong, table):
-        text = raw_text(raw[numbers[at]])
-        unparsable.append(QuarantinedRow(line=numbers[at], violations=tuple(wrong[at]), key=key, raw=text))
-    good = pa.array([at for at in range(len(numbers)) if at not in wrong], pa.int64())
-    kept = rows.take(good) if wrong else rows
-    return Parsed(rows=kept, unparsable=tuple(sorted(unparsable, key=lambda row: row.line or 0)))
+    return without_wrong(rows, wrong, table, raw=lambda at: raw_text(raw[numbers[at]]), unparsable=unparsable)
 
 
 def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     """The typed column, and the positions of values that are not of its type (null there)."""
     import pyarrow as pa
+
+    from millrace.files.cast import from_json
 
     if column.number_format or column.kind == "boolean":
         cells = [cell if column.means_missing(cell) else column.number_of(cell) for cell in cells]

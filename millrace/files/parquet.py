@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, NUMBERS, TIMES, Kind, arrow_type
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
+from millrace.contract.violation import RuleViolation, raw_row, truncate
 from millrace.errors import DropError
 from millrace.files.cast import (
     cast,
@@ -24,14 +29,10 @@ from millrace.files.cast import (
     without_times,
     without_words,
 )
-from millrace.files.file_format import FileFormat
 from millrace.files.origin import Origin
 from millrace.files.pages import check_footer, pages_of
-from millrace.files.parsed import Limits, Parsed, check_header, keys_of, note_wrong_type
+from millrace.files.parsed import Limits, Parsed, check_header, note_wrong_type, without_wrong
 from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MAGIC = b"PAR1"
 """The first and the last bytes of a file."""
@@ -41,8 +42,6 @@ NAN = "NaN"
 
 def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
     """The file in parts. Checksums of pages are verified if the file has them. Raises DropError as `read_drop` does."""
-    import pyarrow as pa
-
     with path.open("rb") as file:
         file.seek(-min(len(MAGIC), path.stat().st_size), 2)
         if file.read() != MAGIC:
@@ -55,8 +54,6 @@ def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> I
 
 def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     """The file in parts, once it has passed all checks of its size and of its columns."""
-    import pyarrow.parquet as pq
-
     # Each check makes the next step safe: the footer before pyarrow reads it, the schema before its columns are looked
     # up, the pages before any of them is unpacked.
     check_footer(path)
@@ -101,10 +98,6 @@ def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
     `read` are the columns that are read. INT96 holds nanoseconds of any day, Arrow only those of 1678 to 2262: in
     nanoseconds a time outside of these years would be read as another one. Raises DropError for a file that needs both
     units."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     names = [name for name in read if name in _in_int96(metadata)]
     if not names:
         return "us"
@@ -215,9 +208,6 @@ def _is_binary(stored: pa.DataType) -> bool:
 
 def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
     """The batch in the contract's types; `first` is the number of its first row. Rows with misfits are quarantined."""
-    import numpy as np
-    import pyarrow as pa
-
     schema, lines = parsed_schema(table), np.arange(first, first + batch.num_rows)
     places = {table.name_of[name]: place for place, name in enumerate(batch.schema.names)}
     shared = {
@@ -239,24 +229,13 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
         for at in misfits:
             note_wrong_type(wrong, at, column, _value(cells[at]))
     rows = pa.Table.from_arrays([*arrays, pa.array(lines, pa.int64())], schema=schema)
-    if not wrong:
-        return Parsed(rows=rows, unparsable=())
-    keep = np.ones(batch.num_rows, dtype=bool)
-    keep[list(wrong)] = False
-    unparsable = tuple(
-        QuarantinedRow(line=first + at, violations=tuple(wrong[at]), key=key, raw=raw_row(_values(batch, at)))
-        for at, key in keys_of(rows, wrong, table)
-    )
-    return Parsed(rows=rows.filter(pa.array(keep)), unparsable=unparsable)
+    return without_wrong(rows, wrong, table, raw=lambda at: raw_row(_values(batch, at)))
 
 
 def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     """The typed column, and the positions of cells that are not of its type.
 
     Texts may be words for missing cells, or times."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_floating(cells.type) and NAN in column.missing_words:
         cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
     if _is_text(cells.type):
@@ -304,12 +283,7 @@ def _value(cell: pa.Scalar) -> Any:
 
 def _unread(cells: pa.Array) -> pa.Array:
     """The texts as bytes, as they are in the file: only a cast from bytes finds texts that are no UTF-8."""
-    import pyarrow as pa
-
     if pa.types.is_string(cells.type):
         return cells.cast(pa.binary())
     is_large = pa.types.is_large_string(cells.type) or pa.types.is_string_view(cells.type)
     return cells.cast(pa.large_binary()) if is_large else cells
-
-
-FORMAT = FileFormat(names=("Parquet",), read=read, begins=lambda head: head.startswith(MAGIC))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import MOST_VIOLATIONS, QuarantinedRow, RuleViolation, key_texts, truncate
 from millrace.errors import DropError
 from millrace.spelling import did_you_mean
@@ -105,14 +105,28 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     return [name or "" for name in found]
 
 
-def keys_of(rows: pa.Table, wrong: Iterable[int], table: Table) -> Iterator[tuple[int, str]]:
-    """The positions `wrong` of the bad rows in ascending order, each with the row's key.
+def without_wrong(
+    rows: pa.Table,
+    wrong: Mapping[int, list[RuleViolation]],
+    table: Table,
+    *,
+    raw: Callable[[int], str],
+    unparsable: Iterable[QuarantinedRow] = (),
+) -> Parsed:
+    """The typed rows without those at the positions `wrong`, which join the `unparsable` ones in the order of the file.
 
-    A key is empty if one of its cells could not be read."""
+    `raw` is the text of the row at a position. A row's key is empty if one of its cells could not be read."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    order = sorted(wrong)
-    return zip(order, key_texts(rows.take(pa.array(order, pa.int64())), table), strict=True)
+    order = pa.array(sorted(wrong), pa.int64())
+    keys, lines = key_texts(rows.take(order), table), rows.column(LINE)
+    refused = [
+        QuarantinedRow(line=lines[at].as_py(), violations=tuple(wrong[at]), key=key, raw=raw(at))
+        for at, key in zip(order.to_pylist(), keys, strict=True)
+    ]
+    kept = rows.filter(pc.invert(pc.is_in(pa.array(range(rows.num_rows), pa.int64()), order))) if wrong else rows
+    return Parsed(rows=kept, unparsable=tuple(sorted([*unparsable, *refused], key=lambda row: row.line or 0)))
 
 
 def note_wrong_type(wrong: dict[int, list[RuleViolation]], at: int, column: Column, value: object) -> None:

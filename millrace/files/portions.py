@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.contract.reasons import Reason
 from millrace.errors import DropError
 from millrace.files.pages import DELTA_LENGTHS, DELTA_PREFIXES, Page
 from millrace.files.parsed import Limits
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
 
 LENGTH_BYTES = 64
 """An upper bound of what a page holds of a cell beside the cell's bytes: its length, its level."""
@@ -74,8 +73,6 @@ def rows_at_once(texts: Mapping[str, list[Page]], words: Collection[str], limits
 
 def _most_held(pages: list[Page], rows: int, *, has_words: bool) -> int:
     """The most bytes that the cells of so many consecutive rows may have, by the sizes of their pages."""
-    import numpy as np
-
     # A cell that repeats a word or parts of earlier cells may be as large as all that it can repeat. Such cells are
     # counted one by one, and their pages as 0.
     repeated = 0 if has_words else max(page.words_size for page in pages)
@@ -97,8 +94,6 @@ def parts_of(
 
     `most` has the most bytes of a cell, by column. Raises DropError `too_large` for a larger cell, and if all cells
     together have more than `limits.decoded_bytes`."""
-    import pyarrow as pa
-
     waiting: list[pa.RecordBatch] = []
     row, total, held = 1, 0, 0
     for batch in batches:
@@ -128,9 +123,6 @@ def _row_sizes(batch: pa.RecordBatch, most: Mapping[str, int], row: int) -> npt.
     """The bytes of each row's texts. `row` is the number of the first row.
 
     Raises DropError for a cell that is too large."""
-    import numpy as np
-    import pyarrow as pa
-
     sizes = np.zeros(batch.num_rows, np.int64)
     for name, cell in most.items():
         cells = batch.column(batch.schema.get_field_index(name))
@@ -149,17 +141,12 @@ def _row_sizes(batch: pa.RecordBatch, most: Mapping[str, int], row: int) -> npt.
 
 def _lengths(cells: pa.Array) -> pa.Array:
     """The bytes of each cell of texts or bytes. Arrow cannot count those of its view types, so views are cast."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     is_view = pa.types.is_string_view(cells.type) or pa.types.is_binary_view(cells.type)
     return pc.binary_length(cells.cast(pa.large_binary()) if is_view else cells)
 
 
 def _cuts(sizes: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
     """The start and the end of each piece of at most `most` bytes, or of one larger row."""
-    import numpy as np
-
     ends, start = np.cumsum(sizes), 0
     while start < len(sizes):
         before = int(ends[start - 1]) if start else 0
@@ -169,7 +156,5 @@ def _cuts(sizes: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
 
 
 def _without_words(batch: pa.RecordBatch) -> pa.RecordBatch:
-    import pyarrow as pa
-
     plain = [cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells for cells in batch.columns]
     return pa.RecordBatch.from_arrays(plain, names=batch.schema.names)

@@ -12,7 +12,7 @@ from millrace.console.queries.labels import find_labels
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from tests.millrace.datasets import conftest
-from tests.millrace.datasets.test_joined_labels import SAMPLE, decision
+from tests.millrace.datasets.test_decision_rows import SAMPLE, decision
 from tests.millrace.datasets.test_labels import NEW, OLD, drop_labels
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from millrace.state.versions import ChangeStarts, FloorState
 from millrace.timestamps import parse_utc
 from millrace.workload.load import workloads_folder
 from millrace.workload.policy import Floor, Policy
-from tests.millrace.datasets.test_joined_labels import SAMPLE, label
+from tests.millrace.datasets.test_decision_rows import SAMPLE, label
 
 
 @pytest.fixture

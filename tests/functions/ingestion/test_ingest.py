@@ -26,7 +26,7 @@ from millrace.state.held_labels import HeldLabels
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.millrace.datasets.conftest import WORKLOAD
-from tests.millrace.datasets.test_joined_labels import decision, keep
+from tests.millrace.datasets.test_decision_rows import decision, keep
 
 
 def parquet(table: pa.Table) -> bytes:

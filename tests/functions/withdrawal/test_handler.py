@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from localcloud.kernel.cloud import Cloud
-from millrace.datasets.joined_labels import join_labels
+from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError, WithdrawalError
 from millrace.names import WorkloadNames

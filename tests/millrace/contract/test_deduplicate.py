@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.deduplicate import SeenKeys, _HashTable, duplicates, key_of, repeated
+from millrace.contract.deduplicate import SeenKeys, _HashTable
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.validate import Validator
 from tests.fuzz import examples
@@ -66,18 +66,6 @@ def test_equal_keys_have_the_same_number(kind: str, parts: list[list[int | None]
     assert len(set(number_of.values())) == len(number_of)
 
 
-@settings(max_examples=examples(60), deadline=None)
-@given(part=st.lists(st.none() | st.integers(0, 8), max_size=14))
-def test_repeats_within_a_part(part: list[int | None]) -> None:
-    rows = pa.table({"k": pa.array(part, pa.int64()), LINE: range(1, len(part) + 1)})
-    good = np.ones(len(part), dtype=bool)
-    found = repeated(rows, good, {("k",): SeenKeys().number(rows["k"].combine_chunks(), good)})
-    expected = [(at, part.index(n) + 1) for at, n in enumerate(part) if n is not None and n in part[:at]]
-    assert [(at, each.got) for at, each in found.items()] == [
-        (at, f"{part[at]}, first on line {n}") for at, n in expected
-    ]
-
-
 def test_a_table_of_many_keys_is_that_of_a_dictionary() -> None:
     """More than a block, in parts for which it grows several times, a third of them for the first time."""
     keys = np.random.default_rng(7).permutation(np.arange(150_000) // 3) * 2**33
@@ -93,13 +81,6 @@ def test_keys_that_meet_in_one_slot_are_told_apart() -> None:
     keys = np.concatenate([[-1, -2, -3], np.arange(50)[::-1]])
     assert table.add(keys).tolist() == list(range(53))
     assert table.add(keys[::-1]).tolist() == list(range(53))[::-1]
-
-
-def test_a_key_of_several_columns_is_said_by_its_columns() -> None:
-    rows = pa.table({"machine": ["PRESS-A", "B", "PRESS-A"], "n": [27, 1, 27], "_line": [1, 2, 3]})
-    key, good, seen = ("machine", "n"), np.ones(3, dtype=bool), SeenKeys()
-    found = duplicates(rows, good, key, None, seen, seen.number(key_of(rows, key), good))
-    assert [(at, each.got) for at, each in found.items()] == [(2, "machine='PRESS-A', n=27, first on line 1")]
 
 
 def test_a_refused_row_keeps_no_key_from_others() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from millrace.contract.row import as_declared, check_row, check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
 from millrace.contract.time_format import TimeFormat
-from millrace.decisions.road import Admitted, check_rows, complete, warnings
+from millrace.decisions.road import Admitted, check_rows, warnings
 from millrace.errors import RefusedError
 from millrace.features import catalogue
 from millrace.functions.prediction.request import body
@@ -117,14 +116,6 @@ def test_what_neither_the_contract_nor_the_files_have_is_refused(
 ) -> None:
     row = as_declared({"row_id": "a", "at": "7/4/2024 13:05", "sky": "grey"} | changed, IN_FILES)
     assert [(found.reason, found.expected) for found in check_row(row, IN_FILES)][:1] == [(reason, expected)]
-
-
-def test_a_request_gets_the_id_of_its_decision_and_its_time() -> None:
-    at = datetime(2024, 7, 4, tzinfo=UTC)
-    timed = replace(IN_FILES, columns=(IN_FILES.columns[0], replace(IN_FILES.columns[1], generated="row_order")))
-    first, own = complete([{}, {"row_id": "mine", "Seen At": "7/3/2024 1:00"}], timed, at=at, ids=["c-0", "c-1"])
-    assert first == {"row_id": "c-0", "at": "2024-07-04T00:00:00"}
-    assert own == {"row_id": "mine", "at": "2024-07-03T01:00:00"}
 
 
 def test_a_field_that_comes_twice_in_a_body_is_refused() -> None:

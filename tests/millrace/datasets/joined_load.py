@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.datasets.commits import commit
-from millrace.datasets.joined_labels import join_labels
+from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin

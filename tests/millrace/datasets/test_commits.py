@@ -18,9 +18,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Transaction
-from pyiceberg.table.snapshots import Snapshot
 
-from millrace.contract.reasons import Reason
 from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
@@ -362,18 +360,3 @@ def test_the_metadata_of_a_transaction_is_that_of_pyiceberg(lake: Lake) -> None:
     said = [one.summary["note"] for one in found.metadata.snapshots[3:] if one.summary]
     assert said == ["one", "two", "gone", "last"]
     assert found.scan().to_arrow().num_rows == 20
-
-
-def test_a_group_copies_no_former_snapshot(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pyiceberg copies all of them, each time that it looks at the metadata."""
-    for at in range(5):
-        commit(lake, "rows", rows(at, 1), source(f"before-{at}"))
-    copied: list[int] = []
-    whole = Snapshot.__deepcopy__
-    monkeypatch.setattr(Snapshot, "__deepcopy__", lambda one, memo=None: copied.append(1) or whole(one, memo))
-    drops = [
-        NewDrop(source=source(str(at)), write=lambda _: NewRows(file=None, quarantined={Reason.TYPE: 1}))
-        for at in range(3)
-    ]
-    commit_together(lake, "rows", drops)
-    assert len(copied) <= 4 * len(drops) + 5, "one for each change, and once all of them when it is committed"

@@ -46,21 +46,10 @@ def dropped(cells: list[tuple[str, bytes | None]], encoding: Encoding, folder: P
     return accepted, pq.read_table(folder / "refused")
 
 
-@pytest.mark.parametrize("encoding", ["png", "jpeg"])
-def test_an_image_that_is_cut_off_is_quarantined_with_its_reason(encoding: Encoding, tmp_path: Path) -> None:
-    """A refused row does not use up its key."""
-    good = noise(encoding)
-    cut = good[: len(good) - 100]
-    accepted, refused = dropped([("a", cut), ("a", good), ("b", None), ("c", good)], encoding, tmp_path)
-    assert accepted == [2, 3, 4]
-    (row,) = refused.select(["line", "reason", "column_name", "expected", "got"]).to_pylist()
-    assert row == {
-        "line": 1,
-        "reason": "image",
-        "column_name": "scan",
-        "expected": f"{encoding.upper()} data of 12 x 12 pixels",
-        "got": f"{len(cut)} bytes that are cut off",
-    }
+def test_an_image_that_is_cut_off_does_not_use_up_its_key(tmp_path: Path) -> None:
+    good = noise("jpeg")
+    accepted, refused = dropped([("a", good[:-100]), ("a", good), ("b", None)], "jpeg", tmp_path)
+    assert (accepted, refused["reason"].to_pylist()) == ([2, 3], ["image"])
 
 
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])

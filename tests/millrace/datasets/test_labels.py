@@ -19,10 +19,10 @@ import pytest
 
 from millrace.aws.objects import download
 from millrace.contract.schema import parsed_schema
-from millrace.datasets import compaction, joined_labels, labelled_rows, labels, new_rows, read
+from millrace.datasets import compaction, decision_rows, labelled_rows, labels, new_rows, read
 from millrace.datasets.commits import Commit, commit, commit_once
+from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.expiry import delete_unreachable, expire
-from millrace.datasets.joined_labels import join_labels
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.labels import LabelColumns, RowLabels, current
@@ -31,7 +31,7 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import LABELS_OF, DatasetVersion, pin
 from millrace.datasets.withdrawal import WithdrawnLabels, by_drop, by_key, withdraw, withdraw_labels
-from tests.millrace.datasets.test_joined_labels import PREDICTION_SPEC, SAMPLE, decision, keep
+from tests.millrace.datasets.test_decision_rows import PREDICTION_SPEC, SAMPLE, decision, keep
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = 0, 1
@@ -219,7 +219,7 @@ def test_every_version_has_the_labels_of_its_time(
     monkeypatch.setattr(labelled_rows, "PORTION_ROWS", 4)
     monkeypatch.setattr(read, "LABELS_AT_ONCE", 3)
     history = History(lake, cloud.client("s3"), tmp_path, random.Random(seed))
-    monkeypatch.setattr(joined_labels, "_join", history.join)
+    monkeypatch.setattr(decision_rows, "_join", history.join)
     for day in range(1, 14):
         history.go_on(day)
     for version, expected in history.pinned:
@@ -295,7 +295,7 @@ class History:
             delete_unreachable(self.lake, self.s3, table, before=before, grace=timedelta(0))
 
     def pin(self, day: int) -> None:
-        joined_labels.join_labels(self.lake, None, PREDICTION_SPEC, run=f"{day}")
+        decision_rows.join_labels(self.lake, None, PREDICTION_SPEC, run=f"{day}")
         found = {name: self.lake.find(name) for name in ("rows", "labels")}
         there = {name: table.scan().to_arrow().to_pylist() if table else [] for name, table in found.items()}
         if there["rows"]:
@@ -354,7 +354,7 @@ def test_a_label_file_that_is_withdrawn_says_what_becomes_of_its_rows(lake: Lake
     own = learnt(lake)
     drop_labels(lake, tmp_path, "a", [OLD], day=2, first=3)
     drop_labels(lake, tmp_path, "flip", [*(1 - one for one in own), NEW, NEW], day=3)  # type: ignore[operator]
-    joined_labels.join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    decision_rows.join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     before = pin(lake, "v1")
     done = withdraw_labels(lake, FLIP, PREDICTION_SPEC, cause="w")
     assert done == WithdrawnLabels(labels=5, relabelled=4, left=1)

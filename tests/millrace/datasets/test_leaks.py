@@ -64,6 +64,7 @@ def moved(features: catalogue.Features) -> list[str]:
     old, new = (early(found, features) for found in (before, after))
     pairs = [(i, j) for i, j in zip(here, there, strict=True) if before.times_N[i] <= CUT]
     rows = tuple(np.array(pairs).T)
+    assert len(pairs) > 3000, "enough to notice a leak"
     return [name for name in old if not np.array_equal(old[name][rows[0]], new[name][rows[1]], equal_nan=True)]
 
 
@@ -76,12 +77,6 @@ def test_an_encoder_that_reads_one_hour_ahead_is_noticed() -> None:
     assert moved(ahead) == ["history"]
 
 
-def test_a_label_is_that_of_the_horizon_and_no_nearer() -> None:
-    found = made(FEATURES, is_changed=True)
-    is_other_N = found.table[LABEL].to_numpy() == OTHER
-    np.testing.assert_array_equal(is_other_N, found.times_N + DAY > CUT)
-
-
 @pytest.mark.parametrize(("lag_hours", "is_known"), [(24, True), (23, False)])
 def test_the_naive_rule_knows_no_more_than_the_model(lag_hours: int, is_known: bool) -> None:
     """Its answer is the value of the row's own hour; with a shorter lag, which synth refuses, a later one."""
@@ -92,9 +87,3 @@ def test_the_naive_rule_knows_no_more_than_the_model(lag_hours: int, is_known: b
     naive = gate.answer(rows, Regression())
     own_T = found.part(found.parts.test)["pm2.5"].to_numpy(zero_copy_only=False).astype(np.float32)
     assert np.array_equal(naive.output_TW[:, 0], own_T[naive.rows_T]) is is_known
-
-
-def test_the_examples_are_many_enough_to_notice_a_leak() -> None:
-    found = made(FEATURES, is_changed=False)
-    assert (found.times_N <= CUT).sum() > 3000
-    assert found.table.num_rows > 4000

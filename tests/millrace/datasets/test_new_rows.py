@@ -65,27 +65,9 @@ def test_only_texts_of_few_words_come_as_a_dictionary(tmp_path: Path) -> None:
     assert not pa.types.is_dictionary(large.schema.field("text").type)
 
 
-def test_too_few_good_rows_refuse_all(tmp_path: Path) -> None:
-    table = Table(name="t", columns=TABLE.columns, keys=TABLE.keys, minimum_rows=81)
-    rows, _, refused = screened(written(tmp_path / "parsed", 101, 10), tmp_path, table)
-    assert (rows, refused.num_rows) == (0, 101)
-    assert refused["reason"].to_pylist().count("row_count") == 80
-
-
 def test_an_empty_file(tmp_path: Path) -> None:
     pq.write_table(parsed_schema(TABLE).empty_table(), tmp_path / "parsed")
     assert screened(tmp_path / "parsed", tmp_path)[0] == 0
-
-
-def test_refused_rows_are_written_a_few_thousand_at_a_time(tmp_path: Path) -> None:
-    violation = RuleViolation(reason=Reason.TYPE, column="k", expected="a number", got="'a'")
-    rows = [QuarantinedRow(line=line, violations=(violation, violation), raw="a") for line in range(50_000)]
-    with QuarantineFile(
-        tmp_path / "refused", drop_id="r", source="s", as_of=datetime(1997, 1, 1, tzinfo=UTC)
-    ) as refused:
-        refused.add(rows)
-    assert (refused.rows, pq.read_metadata(tmp_path / "refused").num_row_groups) == (50_000, 7)
-    assert pq.read_table(tmp_path / "refused")["line"].to_pylist() == list(range(50_000))
 
 
 def test_refused_rows_of_long_texts_are_written_fewer_at_a_time() -> None:

@@ -53,6 +53,12 @@ def test_numbers_with_decimals(kind: str) -> None:
     assert found == dict.fromkeys(TEXTS, expected) | {"parquet": [None, 2, None, None]}
 
 
+def test_a_whole_number_that_no_float_holds_is_missing_in_no_column_of_floats() -> None:
+    """2**53 + 1 would be 2**53."""
+    table, cells = table_of("int64", words=(str(2**53 + 1),)), [2**53]
+    assert verdicts(table, cells, pa.array(cells, pa.float64())) == dict.fromkeys(EVERY, cells)
+
+
 def test_what_is_missing_is_found_before_it_is_rounded() -> None:
     """Of a column of 32 bits -999.00001 is the number nearest to -999, and 1e-50 is nearest to 0."""
     cells = [-999.00001, 1e-50, -999.0, 2.5]

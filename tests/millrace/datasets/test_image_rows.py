@@ -15,7 +15,7 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import commit
-from millrace.datasets.joined_labels import GENERATED_DAYS, JoinedLabels, join_labels
+from millrace.datasets.decision_rows import GENERATED_DAYS, JoinedLabels, join_labels
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.decisions import captured

@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
 from millrace.contract.schema import ARRIVED, LINE, PREDICTION_ID, SOURCE, parsed_schema
@@ -75,7 +77,6 @@ def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -
 
 def _waiting(lake: Lake, labels: IcebergTable, prediction_spec: Prediction, number: int, of: int) -> pa.Table:
     """The labels of a portion with keys that are not in the rows yet, in the order of the table; one for each key."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 

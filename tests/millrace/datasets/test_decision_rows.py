@@ -13,9 +13,9 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
-from millrace.datasets import joined_labels, labelled_rows
+from millrace.datasets import decision_rows, labelled_rows
 from millrace.datasets.commits import commit
-from millrace.datasets.joined_labels import JoinedLabels, join_labels
+from millrace.datasets.decision_rows import JoinedLabels, join_labels
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.labels import LabelColumns
 from millrace.datasets.new_rows import Source
@@ -117,7 +117,7 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     s3, key = cloud.client("s3"), {"timestamp": SAMPLE["timestamp"][3].as_py()}
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
     label(lake, 0, 48)
-    write, leave = joined_labels._commit, joined_labels._leave
+    write, leave = decision_rows._commit, decision_rows._leave
 
     def write_beside(*given: Any) -> None:
         if moment == "after the commit":
@@ -130,17 +130,17 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     def die(*_: Any) -> int:
         raise TimeoutError
 
-    monkeypatch.setattr(joined_labels, "_commit", write_beside)
+    monkeypatch.setattr(decision_rows, "_commit", write_beside)
     if moment == "dies behind it":
-        monkeypatch.setattr(joined_labels, "_leave", die)
+        monkeypatch.setattr(decision_rows, "_leave", die)
         with pytest.raises(TimeoutError):
             join_labels(lake, s3, PREDICTION_SPEC, run="r1")
         assert rows(lake).num_rows == 48, "the withdrawn row is in"
     else:
         assert join_labels(lake, s3, PREDICTION_SPEC, run="r1").rows in (47, 48)
         assert rows(lake).num_rows == 47
-    monkeypatch.setattr(joined_labels, "_commit", write)
-    monkeypatch.setattr(joined_labels, "_leave", leave)
+    monkeypatch.setattr(decision_rows, "_commit", write)
+    monkeypatch.setattr(decision_rows, "_leave", leave)
     join_labels(lake, s3, PREDICTION_SPEC, run="r1")
     assert join_labels(lake, s3, PREDICTION_SPEC, run="r2") == JoinedLabels(rows=0, unmatched=0, refused=0)
     assert rows(lake).num_rows == 47
