@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -66,16 +67,31 @@ def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -
     if labels is None or snapshot is None:
         return JoinedLabels()
     of, source = portions(JournalEntry.of(snapshot).rows_total), (str(snapshot.snapshot_id), run)
+    by_day = of > 1 and _is_by_day(labels, prediction_spec)
     joined = JoinedLabels()
     for number in range(of):
-        waiting = _waiting(lake, labels, prediction_spec, number, of)
+        waiting = _waiting(lake, labels, prediction_spec, number, of, by_day=by_day)
         if waiting.num_rows:
             joined = _join_waiting(lake, prediction_spec, waiting, s3, source, joined)
     _leave(lake, prediction_spec, run)
     return joined
 
 
-def _waiting(lake: Lake, labels: IcebergTable, prediction_spec: Prediction, number: int, of: int) -> pa.Table:
+def _is_by_day(labels: IcebergTable, prediction_spec: Prediction) -> bool:
+    """Whether a portion has the labels of some days, so that no decision is read for two portions.
+
+    The labels of a key have one day if it has the event time. A day with more labels than a portion is divided."""
+    time, days = prediction_spec.event_time, Counter[date]()
+    if time not in prediction_spec.key:
+        return False
+    for part in parts(labels, [time]):
+        days.update(rows_by_day(part.column(time)))
+    return portions(max(days.values(), default=0)) == 1
+
+
+def _waiting(
+    lake: Lake, labels: IcebergTable, prediction_spec: Prediction, number: int, of: int, *, by_day: bool
+) -> pa.Table:
     """The labels of a portion with keys that are not in the rows yet, in the order of the table; one for each key."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -83,7 +99,8 @@ def _waiting(lake: Lake, labels: IcebergTable, prediction_spec: Prediction, numb
     key, values = prediction_spec.key, prediction_spec.label_columns
     names = [*key, prediction_spec.event_time, PREDICTION_ID, *values, SOURCE, ARRIVED]
     there = [name for name in names if name in labels.schema().column_names]
-    found = current(portion(labels, there, key, number=number, of=of), key, values)
+    by = (prediction_spec.event_time,) if by_day else key
+    found = current(portion(labels, there, by, number=number, of=of, by_day=by_day), key, values)
     rows = lake.find("rows")
     if rows is None or rows.current_snapshot() is None or not found.num_rows:
         return found

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from millrace.contract.deduplicate import integers, key_of
 from millrace.contract.schema import SOURCE
 from millrace.datasets.labels import LabelColumns, RowLabels
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from millrace.features.history import History
     from millrace.workload.declaration import Prediction
 
+MIX = np.uint64(0x9E3779B97F4A7C15)
+"""An odd factor that spreads numbers over 64 bits (Fibonacci hashing, Knuth, TAOCP 3, 6.4)."""
 PORTION_ROWS = 1_000_000
 """About how many keys of a table are held in memory at a time."""
 
@@ -78,24 +82,29 @@ def portion(
     number: int,
     of: int,
     snapshot: int | None = None,
+    by_day: bool = False,
 ) -> pa.Table:
     """One of the portions of the table: the rows whose key falls to it, so a key is in the same portion of each table.
 
-    The table is read whole for each."""
+    The table is read whole for each. `by_day` divides by the days of the key, which is a time."""
     import pyarrow as pa
 
-    return pa.concat_tables(in_portion(part, key, number, of) for part in parts(iceberg, names, snapshot=snapshot))
+    found = (in_portion(part, key, number, of, by_day=by_day) for part in parts(iceberg, names, snapshot=snapshot))
+    return pa.concat_tables(found)
 
 
-def in_portion(rows: pa.Table, key: tuple[str, ...], number: int, of: int) -> pa.Table:
+def in_portion(rows: pa.Table, key: tuple[str, ...], number: int, of: int, *, by_day: bool = False) -> pa.Table:
     """Those of the rows whose key falls to the portion; each does for one portion of one."""
     import pyarrow as pa
 
     if of == 1:
         return rows
     keys = key_of(rows, key)
+    keys = keys.cast(pa.date32()) if by_day else keys
     rows, keys = rows.filter(keys.is_valid()), keys.drop_null()
-    return rows.filter(pa.array(integers(keys)[0] % of == number))
+    # Numbers are mixed: times are whole seconds, and all of them would fall to one portion.
+    mixed = (integers(keys)[0].view(np.uint64) * MIX) >> np.uint64(32)
+    return rows.filter(pa.array(mixed % np.uint64(of) == number))
 
 
 def columns_of(histories: Sequence[History]) -> list[str]:

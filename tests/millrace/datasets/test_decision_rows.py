@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -258,3 +259,21 @@ def test_no_decision_becomes_an_object(lake: Lake, cloud: Any, monkeypatch: pyte
     assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
         rows=48, unmatched=0, refused=0
     )
+
+
+def test_labels_in_portions_read_each_decision_once(lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A portion has the labels of some days, and looks at the decisions of these days alone."""
+    monkeypatch.setattr(labelled_rows, "PORTION_ROWS", 48)
+    s3, read = cloud.client("s3"), Counter[str]()
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 192).to_pylist()])
+    label(lake, 0, 192)
+    s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: read.update([params["Key"]]))
+    assert join_labels(lake, s3, PREDICTION_SPEC, run="r") == JoinedLabels(rows=192, unmatched=0, refused=0)
+    assert [times for key, times in read.items() if "/decisions/" in key] == [1] * 4
+
+
+def test_portions_are_alike_though_all_keys_are_whole_seconds() -> None:
+    """Times are numbers of microseconds: each of these is a multiple of 4."""
+    sizes = [labelled_rows.in_portion(inputs(192), ("timestamp",), number, 4).num_rows for number in range(4)]
+    assert sum(sizes) == 192
+    assert min(sizes) > 30
