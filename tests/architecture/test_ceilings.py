@@ -20,7 +20,6 @@ LONG = {
     "infra/machines/release.py": 409,
     "infra/stacks/training.py": 498,
     "millrace/contract/load.py": 456,
-    "millrace/files/cast.py": 421,
     "millrace/files/csv.py": 404,
     "millrace/workload/declaration.py": 524,
 }
