@@ -24,6 +24,7 @@ from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
 from millrace.datasets.iceberg import MERGING, begin
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, existing_in_range_of, existing_keys
+from millrace.datasets.notes import is_later
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, withdraw
 
@@ -360,3 +361,11 @@ def test_the_metadata_of_a_transaction_is_that_of_pyiceberg(lake: Lake) -> None:
     said = [one.summary["note"] for one in found.metadata.snapshots[3:] if one.summary]
     assert said == ["one", "two", "gone", "last"]
     assert found.scan().to_arrow().num_rows == 20
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "later"),
+    [("00A12", "00A1", True), ("00A1", "00A12", False), ("00A10", "00A1", False), ("00b", "00A1", True)],
+)
+def test_a_shorter_sequencer_is_filled_up_with_zeros(one: str, other: str, later: bool) -> None:
+    assert is_later(one, other) is later
