@@ -1,6 +1,7 @@
 """Makes the code of a Lambda function: a bundle with the import closure of its handler, a layer with its packages.
 
-Both are folders below `build/`, named by a digest of their sources, so an unchanged one is never made again.
+Both are folders below `build/`, named by a digest of their sources, so an unchanged one is never made again. A new one
+drops those beside it that nobody has used for some days.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import ast
 import compileall
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +32,8 @@ PRUNED = (
     "**/tests", "**/*.pyi",
 )  # fmt: skip
 """Paths that no function imports. Lambda's own runtime has boto3 and its dependencies."""
+UNUSED_S = 3 * 86400
+"""A folder into which nobody has looked for so long is dropped. A function of the local cloud looks at its start."""
 OF_THE_PLATFORM = ("audit_chain",)
 """Functions that all workloads share. Their bundles have no declaration."""
 
@@ -47,7 +53,7 @@ def bundle(
     on_host = platform == "host"
     folder = _build(repository) / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
     # Made in a folder of another name and renamed at the end: a folder of this name is always complete.
-    if not folder.is_dir():
+    if not _in_use(folder):
         unfinished = _unfinished(folder)
         for place, file in files.items():
             target = unfinished / place
@@ -90,7 +96,7 @@ def layer(
     ).hexdigest()
     digest = digest if compiler is None else _compiled(digest, compiler)
     folder = _build(repository) / "layers" / digest[:16]
-    if not folder.is_dir():
+    if not _in_use(folder):
         unfinished = _unfinished(folder)
         target = unfinished / "python"
         target.mkdir()
@@ -116,8 +122,17 @@ def _unfinished(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
 
 
+def _in_use(folder: Path) -> bool:
+    """Whether the folder exists. If so, it counts as used now."""
+    try:
+        os.utime(folder)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _finish(unfinished: Path, folder: Path) -> None:
-    """Rename the finished folder in one step. If another process was first, that one's folder stays."""
+    """Rename the finished folder in one step, and drop unused ones. If another process was first, its folder stays."""
     unfinished.chmod(0o755)
     try:
         unfinished.rename(folder)
@@ -125,6 +140,11 @@ def _finish(unfinished: Path, folder: Path) -> None:
         if not folder.is_dir():
             raise
         shutil.rmtree(unfinished)
+    for other in folder.parent.iterdir():
+        # Renamed first: a folder of its name is always complete. Another process may be dropping it, too.
+        with suppress(OSError):
+            if time.time() - other.stat().st_atime > UNUSED_S:
+                shutil.rmtree(other.rename(other.with_name(f".{other.name}-unused")))
 
 
 def _install(requirements: Path, constraints: Path, target: Path, platform: str, python: str) -> None:

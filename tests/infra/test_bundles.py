@@ -74,6 +74,22 @@ def test_a_changed_file_makes_another_bundle(tmp_path: Path, monkeypatch: pytest
     assert bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64") != first
 
 
+def test_a_new_bundle_drops_those_that_nobody_used_for_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
+    handler.parent.mkdir(parents=True)
+    made = []
+    for value in "ABC":
+        handler.write_text(f"{value} = 1\n")
+        made.append(bundle(tmp_path, "one", workload=None, platform="manylinux2014_aarch64"))
+        os.utime(made[-1][0], (0, 0))
+    assert [Path(folder).exists() for folder, _ in made] == [False, False, True], "each drops the old one before it"
+    assert bundle(tmp_path, "one", workload=None, platform="manylinux2014_aarch64") == made[-1], "it is used again"
+    handler.write_text("D = 1\n")
+    assert Path(bundle(tmp_path, "one", workload=None, platform="manylinux2014_aarch64")[0]).exists()
+    assert Path(made[-1][0]).exists()
+
+
 def test_the_declaration_stands_in_its_place_wherever_its_folder_lies(tmp_path: Path) -> None:
     elsewhere = tmp_path / "here" / "electricity"
     shutil.copytree(ROOT / "workloads" / "electricity", elsewhere)
