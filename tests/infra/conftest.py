@@ -4,16 +4,18 @@ They are synthesized once for all processes of a test run; nobody writes into th
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+import sys
+import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from aws_cdk.assertions import Template
 from filelock import FileLock
 
 from millrace.infra.app import build
@@ -36,21 +38,22 @@ EVERY_OPTION: dict[str, Any] = {
     "released_to": [{"account": "210987654321", "stage": "prod"}],
 }
 """Every option that adds something, but for `pulls_from`, whose machine has a role more."""
+SOURCES = ("millrace", "functions", "infra", "jobs", "containers", "workloads", "tests/infra/conftest.py")
+KEPT_S = 24 * 3600
+"""Shorter than unused bundles are kept, which an assembly names."""
 
 
 @pytest.fixture(scope="session")
-def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def assemblies() -> dict[str, Path]:
     """The folder of the cloud assembly by stage; its only workload is `electricity`."""
-    return {
-        stage: shared(stage, [ELECTRICITY], tmp_path_factory, f"assembly-{stage}") for stage in ("local", "dev", "prod")
-    }
+    return {stage: shared(stage, [ELECTRICITY], f"assembly-{stage}") for stage in ("local", "dev", "prod")}
 
 
 @pytest.fixture(scope="session")
 def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cloud assembly of `dev` with every other workload and every option that adds something."""
+    """The cloud assembly of `dev` with every other workload, an MLflow and every option that adds something."""
     options = options_of({"dev": EVERY_OPTION}, "dev")
-    return shared("dev", every_section(tmp_path_factory), tmp_path_factory, "other-workloads", options)
+    return shared("dev", every_section(tmp_path_factory), "other-workloads", options, "app")
 
 
 def every_section(factory: pytest.TempPathFactory) -> list[Path]:
@@ -76,21 +79,38 @@ def deployer_assembly(assemblies: dict[str, Path], tmp_path_factory: pytest.Temp
 def shared(
     stage: str,
     workloads: Sequence[Path],
-    factory: pytest.TempPathFactory,
     name: str,
     options: Options | None = None,
+    tracking: str = "",
 ) -> Path:
-    """The assembly that the first process to come here makes; the others wait for it."""
-    base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    """The assembly that the first process to come here makes; the others wait for it, and later runs of a day find it
+    as long as no source has changed."""
+    folder = SUITE / "build" / "assemblies" / f"{name}-{sources()}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            synthesized(stage, workloads, folder.with_suffix(".part"), options).rename(folder)
+            for other in folder.parent.iterdir():
+                if other.is_dir() and time.time() - other.stat().st_mtime > KEPT_S:
+                    shutil.rmtree(other)
+            synthesized(stage, workloads, folder.with_suffix(".part"), options, tracking).rename(folder)
     return folder
 
 
-def synthesized(stage: str, workloads: Sequence[Path], folder: Path, options: Options | None = None) -> Path:
-    settings = settings_for(stage, account="123456789012", region="eu-west-1", options=options)
+@cache
+def sources() -> str:
+    """A digest of everything that decides on an assembly."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted(path for part in SOURCES for path in ((SUITE / part), *(SUITE / part).rglob("*"))):
+        if path.suffix in (".py", ".yaml", ".json", ".txt") and "sample" not in path.parts:
+            digest.update(f"{path.relative_to(SUITE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def synthesized(
+    stage: str, workloads: Sequence[Path], folder: Path, options: Options | None = None, tracking: str = ""
+) -> Path:
+    place = {"account": "123456789012", "region": "eu-west-1"}
+    settings = settings_for(stage, **place, options=options, tracking=tracking)
     build(settings, workloads=workloads, outdir=str(folder)).synth()
     return folder
 
@@ -105,15 +125,6 @@ def templates(assemblies: dict[str, Path]) -> dict[str, dict[str, dict[str, Any]
         }
         for stage, folder in assemblies.items()
     }
-
-
-def roles_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every role of the stage: its name without stage and workload, such as `snapshot`, and its properties."""
-    for template in templates[stage].values():
-        for resource in template["Resources"].values():
-            if resource["Type"] == "AWS::IAM::Role":
-                role = resource["Properties"]
-                yield role["RoleName"].removeprefix(f"millrace-{stage}-").removeprefix("electricity-"), role
 
 
 def statements_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -> dict[str, list[dict[str, Any]]]:
@@ -133,9 +144,3 @@ def statements_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -
             owner = name.removeprefix(f"millrace-{stage}-").removeprefix("electricity-")
             found[owner] = policy["PolicyDocument"]["Statement"]
     return found
-
-
-@pytest.fixture(scope="session")
-def template_of(templates: dict[str, dict[str, dict[str, Any]]]) -> Callable[[str, str], Template]:
-    """A stack of a stage as `aws_cdk.assertions` takes it: `template_of("prod", "electricity-serving")`."""
-    return cache(lambda stage, stack: Template.from_json(templates[stage][f"millrace-{stage}-{stack}"]))

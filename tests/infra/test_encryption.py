@@ -5,7 +5,6 @@ acts in a role's name is asked for its rights by the local cloud (`tests/end_to_
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -196,10 +195,6 @@ def refused(use: Use, key: Mapping[str, Any]) -> list[str]:
     return [one.action for one in requests if verdict([json.dumps(key)], one, with_principal=True) != "Allow"]
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 @pytest.fixture(params=["dev", "prod"])
 def stage(request: pytest.FixtureRequest, templates: dict[str, Templates]) -> Templates:
     found: Templates = templates[request.param]
@@ -276,30 +271,3 @@ def test_the_key_lets_in_only_services_of_this_account(stage: Templates) -> None
         strange = {name: value.replace(ACCOUNT, "999999999999") for name, value in use.context.items()}
         foreign = Use(kind=use.kind, where=use.where, who=use.who, actions=use.actions, context=strange)
         assert refused(foreign, key) == list(use.actions), use.kind
-
-
-def test_no_statement_of_the_key_is_spare(stage: Templates) -> None:
-    """Without a statement, or a principal or action of it, some use is refused. The account's lets its roles in."""
-    found, key = list(uses(stage)), key_policy(stage)
-    for less, what in fewer(key):
-        assert any(refused(use, less) for use in found), what
-
-
-def fewer(key: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """The policy less one service or one action of one statement, and what was taken away."""
-    for place, statement in enumerate(key["Statement"]):
-        name = statement["Sid"]
-        if "AWS" in statement["Principal"]:
-            continue
-        for part in ("Action", "Principal"):
-            values = _listed(statement["Action"] if part == "Action" else next(iter(statement["Principal"].values())))
-            for value in values:
-                less = copy.deepcopy(dict(key))
-                left = [one for one in values if one != value]
-                if not left:
-                    del less["Statement"][place]
-                elif part == "Action":
-                    less["Statement"][place]["Action"] = left
-                else:
-                    less["Statement"][place]["Principal"] = {"Service": left}
-                yield less, f"{name}: {part} {value}"

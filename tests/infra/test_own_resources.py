@@ -137,20 +137,3 @@ def test_a_key_of_another_region_is_refused() -> None:
     said = r"stages\.dev\.key_arn: expected a key of the stage's region eu-central-1, got 'arn:aws:kms:eu-west-1:"
     with pytest.raises(ConfigurationError, match=said):
         settings_for("dev", account="123456789012", region="eu-central-1", options=options)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("permissions_boundary", "boundary"),
-        ("key_arn", "alias/mine"),
-        ("network", {"subnets": ["subnet-0a1b2c3d"], "security_group": "sg-0a1b2c3d"}),
-        ("network", {"subnets": ["subnet-0a1b2c3d", "vpc-0a1b2c3d"], "security_group": "sg-0a1b2c3d"}),
-        ("network", {"subnets": ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]}),
-        ("event_bus", "default"),
-        ("event_bus", BUS),
-    ],
-)
-def test_what_cannot_be_is_named(key: str, value: object) -> None:
-    with pytest.raises(ConfigurationError, match=f"stages.dev.{key}"):
-        options_of({"dev": {key: value}}, "dev")

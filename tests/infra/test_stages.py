@@ -12,7 +12,7 @@ import pytest
 from millrace.errors import ConfigurationError, WorkloadError
 from millrace.infra.app import build
 from millrace.infra.options import declared_options, options_of
-from millrace.infra.rules.assembly import Stack, given, listed, read, text
+from millrace.infra.rules.assembly import Stack, given, read, text
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
@@ -128,16 +128,3 @@ def test_two_stages_of_an_account_share_no_metric_and_no_log_group(assemblies: d
     assert {metric for metric in dev & prod if len(metric) > 2} == set()
     groups = (names(read(assemblies[stage]), "AWS::Logs::LogGroup", "LogGroupName") for stage in ("dev", "prod"))
     assert set.intersection(*groups) == set()
-
-
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_functions_publish_in_the_namespace_of_their_stage(assemblies: dict[str, Path], stage: str) -> None:
-    functions = [one for stack in read(assemblies[stage]) for one in stack.resources("AWS::Lambda::Function")]
-    published = [one.properties.get("Environment", {}).get("Variables", {}) for one in functions]
-    assert {one["POWERTOOLS_METRICS_NAMESPACE"] for one in published if one} == {f"Millrace/{stage}"}
-    roles = [one for stack in read(assemblies[stage]) for one in stack.resources("AWS::IAM::Role")]
-    policies = [one for role in roles for one in role.properties.get("Policies", ())]
-    statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
-    conditions = [one["Condition"]["StringEquals"] for one in statements if "cloudwatch:PutMetricData" in one["Action"]]
-    allowed = {name for one in conditions for name in listed(one["cloudwatch:namespace"])}
-    assert {name for name in allowed if not name.startswith("/aws/")} == {f"Millrace/{stage}"}

@@ -8,10 +8,8 @@ import pytest
 
 from millrace.errors import ConfigurationError
 from millrace.infra import machines
-from millrace.infra.machines.parameters import checked, problems
-from millrace.names import DEPLOYMENT_TAG, MODEL_ROLE
+from millrace.infra.machines.parameters import checked
 
-STAGES = ("local", "dev", "prod")
 MODULES = [
     importlib.import_module(f"millrace.infra.machines.{found.name}")
     for found in pkgutil.iter_modules(machines.__path__)
@@ -21,26 +19,6 @@ MACHINES = {module.__name__.rpartition(".")[2]: module for module in MODULES if 
 
 def tasks(definition):
     return {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
-
-
-@pytest.mark.parametrize("name", MACHINES)
-def test_a_teardown_knows_every_job_by_its_tag_and_model_by_its_role(context, name):
-    given = context()
-    found = [(task["Resource"], task["Parameters"]) for task in tasks(MACHINES[name].definition(given)).values()]
-    own = {"Key": DEPLOYMENT_TAG, "Value": given.names.prefix}
-    assert [resource for resource, one in found if "Job.sync" in resource and own not in one["Tags"]] == []
-    models = {one["ExecutionRoleArn"] for _, one in found if "ExecutionRoleArn" in one}
-    assert models <= {given.names.role_arn(MODEL_ROLE)}
-
-
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("name", MACHINES)
-def test_every_parameters_block_is_what_the_api_takes(context, name, stage):
-    found = tasks(MACHINES[name].definition(context(stage)))
-    assert found
-    assert {task: list(problems(state["Resource"], state["Parameters"])) for task, state in found.items()} == {
-        task: [] for task in found
-    }
 
 
 TRAINING, UPDATE = ("train", "Training"), ("release", "Update live in steps")

@@ -5,13 +5,12 @@ from typing import get_args
 
 import pytest
 
-from millrace.errors import EndpointChangingError, WorkloadError
+from millrace.errors import WorkloadError
 from millrace.functions.start_release.request import label_of
 from millrace.infra.machines import endpoints, release, release_alarms
 from millrace.infra.machines.endpoints import SHORT, EndpointKind
 from millrace.infra.rules import history
 from millrace.infra.rules.assembly import Machine
-from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, STAGE_ALARMS
 from millrace.workload.rollout import Idle
 from tests.infra.machines.contexts import states_before
 
@@ -25,16 +24,6 @@ def test_no_traffic_before_the_probe_has_passed(context):
         if "millrace-prod-electricity" in str(states[name].get("Parameters", {}).get("EndpointName"))
     }
     assert {states[name]["Parameters"]["EndpointName"] for name in touching} == {"millrace-prod-electricity-challenger"}
-
-
-def test_an_endpoint_that_slept_is_made_by_the_configuration_that_it_had(context):
-    """Not by one of a version that has not answered yet."""
-    definition = release.definition(context())
-    states = definition["States"]
-    assert states["Asleep"]["Parameters"] == {"name.$": "$.start_release.answer.sleeping_config"}
-    assert (states["Asleep"]["ResultPath"], states["Asleep"]["Next"]) == ("$.live_config", "Create live")
-    assert states["Create live"]["Parameters"]["EndpointConfigName.$"] == "$.live_config.name"
-    assert [one["Next"] for one in states["Live before?"]["Choices"]] == ["Live", "Live"]
 
 
 def test_the_old_fleet_stays_until_the_alarms_have_judged_the_new_one(context, workload):
@@ -75,52 +64,12 @@ def test_a_step_is_at_most_half_of_any_fleet(instances):
     assert math.ceil(instances * endpoints.step_percent(instances) / 100) <= instances / 2
 
 
-def test_no_state_waits_for_an_answer_that_nothing_sends(context):
-    definition = str(release.definition(context()))
-    assert ("waitForTaskToken" in definition, "Task.Token" in definition) == (False, False)
-
-
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
     prefix = f"millrace-{stage}-" + 24 * "w"
     for kind in get_args(EndpointKind):
         assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-{kind[:SHORT]}") <= 63
     assert len(f"{prefix}-challenger") <= 63
-
-
-@pytest.mark.parametrize(("stage", "seconds"), [("prod", 120), ("local", 1)])
-def test_a_change_of_an_endpoint_is_looked_at_for_as_long_as_it_may_last(context, stage, seconds):
-    attempts = 8 * 3600 // 120
-    start = release.definition(context(stage))["States"]["Start release"]
-    *_, changing = start["Retry"]
-    assert changing == {
-        "ErrorEquals": [EndpointChangingError.__name__],
-        "IntervalSeconds": seconds,
-        "MaxAttempts": attempts,
-        "BackoffRate": 1,
-    }
-    deployment = release.definition(context("prod"))["States"]["Update live"]["Parameters"]["DeploymentConfig"]
-    longest_s = deployment["BlueGreenUpdatePolicy"]["MaximumExecutionTimeoutInSeconds"]
-    assert longest_s <= release.CHANGE_S == 480 * 60
-
-
-def test_no_alarm_is_on_the_errors_of_a_function_that_waits_by_them(context):
-    names = context().names
-    watched = [metric for alarm in (ALARMS | ENDPOINT_ALARMS).values() for metric in alarm.metrics(names)]
-    watched += [metric for alarm in STAGE_ALARMS.values() for metric in alarm.metrics(names.platform)]
-    of_errors = [metric.dimensions["FunctionName"] for metric in watched if metric.name == "Errors"]
-    assert of_errors
-    assert names.function("start_release") not in of_errors
-
-
-def test_a_live_version_stays_live_when_tidying_fails_and_a_notice_is_sent(context):
-    states = release.definition(context())["States"]
-    tidy, notice = states["Tidy release"], states["Not tidied"]
-    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Live", ["Not tidied"])
-    assert (notice["Next"], states["Keep release.untidy"]["Next"]) == ("Live", "Live")
-    (entry,) = notice["Parameters"]["Entries"]
-    assert entry["DetailType"] == "release.untidy"
-    assert entry["Detail"]["error.$"] == f"{tidy['Catch'][0]['ResultPath']}.Error"
 
 
 @pytest.mark.parametrize("phases", [("live",), ("shadow", "assisted", "canary", "live")])

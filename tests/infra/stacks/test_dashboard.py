@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,12 +36,6 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Charts:
     (board,) = (one.properties for stack in stacks for one in stack.resources("AWS::CloudWatch::Dashboard"))
     assert board["DashboardName"] == NAMES.dashboard
     return list(json.loads(board["DashboardBody"])["widgets"])
-
-
-def test_no_stage_has_dashboards_unasked(assemblies: dict[str, Path]) -> None:
-    kinds = {one.kind for folder in assemblies.values() for stack in read(folder) for one in stack.resources()}
-    assert "AWS::CloudWatch::Alarm" in kinds
-    assert "AWS::CloudWatch::Dashboard" not in kinds
 
 
 def metrics(charts: Charts) -> Iterator[tuple[list[Any], dict[str, Any]]]:

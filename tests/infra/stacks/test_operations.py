@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import assertions
 from aws_cdk.assertions import Annotations, Match
 from moto.events.models import EventPattern
 
 from localcloud.cloudwatch.alarm_evaluation import Rule, judge
 from localcloud.cloudwatch.composite_alarms import holds
 from localcloud.cloudwatch.metric_math import Frame, evaluate
-from millrace.errors import ConfigurationError
 from millrace.infra.app import build, warn_of_no_receiver
 from millrace.infra.constructs.notifications import CHAT_ALONE, alarm_notices
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
 from millrace.monitoring.alarms import FLOOR, monitor_alarms
-from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames
+from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
     ENDPOINT_ALARMS,
@@ -41,7 +38,6 @@ from millrace.operations.alarms import (
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 from millrace.operations.notices import NOTICES
 from millrace.workload.load import load_workload
-from millrace.workload.prices import usd_per_hour
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = ("local", "dev", "prod")
@@ -49,7 +45,6 @@ OF_WORKLOADS = ALARMS | ENDPOINT_ALARMS | monitor_alarms(None)
 
 Template = dict[str, Any]
 Templates = dict[str, dict[str, Template]]
-TemplateOf = Callable[[str, str], assertions.Template]
 
 
 def of_type(template: Template, kind: str) -> dict[str, Template]:
@@ -223,55 +218,6 @@ def test_every_dead_letter_queue_has_its_entry(templates: Templates, stage: str)
     assert readers == {one.reader for one in DEAD_LETTERS.values()}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_eventbridge_may_publish_without_a_condition(template_of: TemplateOf, stage: str) -> None:
-    """AWS says no account and no rule with it; the key names the topic instead."""
-    platform, topic = template_of(stage, "platform"), names_of(stage).platform.alarm_topic_arn
-    publish = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sns:Publish",
-        "Condition": Match.absent(),
-    }
-    platform.has_resource_properties("AWS::SNS::TopicPolicy", allows(publish))
-    named = Match.object_equals({"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}})
-    platform.has_resource_properties("AWS::KMS::Key", allows({"Sid": "Notices", "Condition": named}, of="KeyPolicy"))
-    platform.all_resources("AWS::Events::Rule", {"DependsOn": Match.array_with(["AlarmsPolicy"])})
-
-
-def allows(statement: dict[str, Any], *, of: str = "PolicyDocument") -> dict[str, Any]:
-    """A policy with such a statement."""
-    return {of: {"Statement": Match.array_with([Match.object_like(statement)])}}
-
-
-def test_an_address_is_subscribed_where_the_stage_has_one(templates: Templates) -> None:
-    subscribed = {
-        stage: [
-            one["Endpoint"]
-            for one in of_type(templates[stage][f"millrace-{stage}-platform"], "AWS::SNS::Subscription").values()
-        ]
-        for stage in STAGES
-    }
-    assert subscribed == {"local": ["operator@example.com"], "dev": [], "prod": []}
-    named = settings_for("prod", account="123456789012", region="eu-west-1", alarm_email="team@example.com")
-    assert named.alarm_email == "team@example.com"
-    with pytest.raises(ConfigurationError, match="alarm_email: expected an e-mail address"):
-        settings_for("prod", account="123456789012", region="eu-west-1", alarm_email="team")
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_budget_counts_what_has_the_tag_of_the_deployment(templates: Templates, stage: str) -> None:
-    """What machines make is tagged by them, what stacks make by their stack."""
-    names, workload = names_of(stage), load_workload(ROOT / "workloads" / "electricity")
-    (found,) = of_type(templates[stage][f"{names.prefix}-monitoring"], "AWS::Budgets::Budget").values()
-    assert found["Budget"]["CostFilters"] == {"TagKeyValue": [f"user:{DEPLOYMENT_TAG}${names.prefix}"]}
-    serving = usd_per_hour(workload.rollout.instance[stage]) * (2 if stage == "prod" else 1) * 730
-    limit = found["Budget"]["BudgetLimit"]
-    assert (limit["Amount"], limit["Unit"]) == (pytest.approx(workload.budget.monthly_usd + serving, abs=0.01), "USD")
-    sent = {one["Notification"]["NotificationType"]: one for one in found["NotificationsWithSubscribers"]}
-    assert {kind: one["Notification"]["Threshold"] for kind, one in sent.items()} == {"ACTUAL": 80, "FORECASTED": 100}
-
-
 def test_a_budget_with_other_notifications_has_another_name(templates: Templates) -> None:
     """They replace it, and what is made beside the old one cannot have its name: here they go to another topic."""
     digests = set()
@@ -281,33 +227,6 @@ def test_a_budget_with_other_notifications_has_another_name(templates: Templates
         assert re.fullmatch(rf"{prefix}-[0-9a-f]{{8}}", found["Budget"]["BudgetName"])
         digests.add(found["Budget"]["BudgetName"][-8:])
     assert len(digests) == len(STAGES)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_stack_of_a_workload_has_its_tags(assemblies: dict[str, Path], stage: str) -> None:
-    manifest = json.loads((assemblies[stage] / "manifest.json").read_text())["artifacts"]
-    names = names_of(stage)
-    tags = {
-        name: one["properties"].get("tags", {})
-        for name, one in manifest.items()
-        if "templateFile" in one.get("properties", {})
-    }
-    wanted = {"millrace:workload": "electricity", DEPLOYMENT_TAG: names.prefix, OWNER_TAG: "energy-ml"}
-    lacking = {name for name, found in tags.items() if not wanted.items() <= found.items()}
-    assert lacking == {f"millrace-{stage}-platform", f"millrace-{stage}-audit"}
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_budgets_of_this_account_alone_may_publish(template_of: TemplateOf, stage: str) -> None:
-    platform, budgets = template_of(stage, "platform"), "budgets.amazonaws.com"
-    condition = {
-        "StringEquals": {"aws:SourceAccount": "123456789012"},
-        "ArnLike": {"aws:SourceArn": "arn:aws:budgets::123456789012:*"},
-    }
-    publish = {"Principal": {"Service": budgets}, "Condition": Match.object_equals(condition)}
-    platform.has_resource_properties("AWS::SNS::TopicPolicy", allows(publish))
-    producers = {"Sid": "Producers", "Principal": {"Service": Match.array_with([budgets])}}
-    platform.has_resource_properties("AWS::KMS::Key", allows(producers, of="KeyPolicy"))
 
 
 @pytest.fixture(scope="module")
@@ -364,13 +283,6 @@ def test_the_synthesis_warns_of_a_stage_whose_alarms_nobody_is_sent(chosen: dict
     said = [str(one.entry) for one in Annotations.from_stack(stack).find_warning("*", Match.any_value())]
     assert len(said) == (0 if chosen else 1)
     assert all('"alarm_email": {"prod": "<address>"}' in one and "millrace-prod-alarms" in one for one in said)
-
-
-@pytest.mark.parametrize("webhook", ["https://chat.example.com/hooks/secret", "a b"])
-def test_a_url_is_no_name_of_a_secret(webhook: str) -> None:
-    with pytest.raises(ConfigurationError, match="alarm_webhook: expected the name of a secret") as refused:
-        settings_for("prod", account="123456789012", region="eu-west-1", alarm_webhook=webhook)
-    assert webhook not in str(refused.value)
 
 
 @pytest.mark.parametrize(

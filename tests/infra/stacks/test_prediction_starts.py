@@ -46,39 +46,6 @@ def provisioned() -> Template:
     return serving({"provisioned": 2})
 
 
-@pytest.mark.parametrize(
-    ("stage", "moves"),
-    [("local", "LambdaAllAtOnce"), ("dev", "LambdaAllAtOnce"), ("prod", "LambdaCanary10Percent10Minutes")],
-)
-def test_requests_move_to_another_version_as_the_stage_says(template_of: Any, stage: str, moves: str) -> None:
-    prefix, platform, made = (
-        f"millrace-{stage}",
-        template_of(stage, "platform"),
-        template_of(stage, "electricity-serving"),
-    )
-    (role,) = platform.find_resources("AWS::IAM::Role", {"Properties": {"RoleName": f"{prefix}-mover"}}).values()
-    (trusted,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-    assert trusted["Principal"] == {"Service": "codedeploy.amazonaws.com"}
-    platform.has_resource_properties(
-        "AWS::CodeDeploy::Application", {"ApplicationName": prefix, "ComputePlatform": "Lambda"}
-    )
-    group = {
-        "ApplicationName": prefix,
-        "DeploymentGroupName": f"{prefix}-electricity-prediction",
-        "DeploymentConfigName": f"CodeDeployDefault.{moves}",
-        "ServiceRoleArn": f"arn:aws:iam::123456789012:role/{prefix}-mover",
-        "DeploymentStyle": {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"},
-        "AlarmConfiguration": {"Enabled": True, "Alarms": [{"Name": f"{prefix}-electricity-prediction-errors"}]},
-        "AutoRollbackConfiguration": {"Enabled": True, "Events": Match.array_with(["DEPLOYMENT_STOP_ON_ALARM"])},
-    }
-    made.has_resource_properties("AWS::CodeDeploy::DeploymentGroup", group)
-    policy = {"ApplicationName": prefix, "DeploymentGroupName": group["DeploymentGroupName"]}
-    made.has_resource("AWS::Lambda::Alias", {"UpdatePolicy": {"CodeDeployLambdaAliasUpdate": policy}})
-    monitoring = template_of(stage, "electricity-monitoring")
-    alarms = monitoring.find_resources("AWS::CloudWatch::Alarm").values()
-    assert group["AlarmConfiguration"]["Alarms"][0]["Name"] in {one["Properties"]["AlarmName"] for one in alarms}
-
-
 def test_only_the_prediction_function_has_reserved_concurrency() -> None:
     made = serving({"provisioned": 2}, prediction_reserved=2)
     reserved = {"ReservedConcurrentExecutions": 2, "FunctionName": "millrace-dev-electricity-prediction"}

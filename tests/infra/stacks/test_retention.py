@@ -115,15 +115,3 @@ def test_nothing_stays_as_it_is_for_ever(templates: dict[str, Templates]) -> Non
             assert ("ExpirationInDays" in rule) != ("Transitions" in rule), (bucket, rule)
     (logs,) = rules(templates["prod"])["access-logs"]
     assert (logs["ExpirationInDays"], logs["NoncurrentVersionExpiration"]) == (365, {"NoncurrentDays": 1})
-
-
-@pytest.mark.parametrize(("stage", "mode", "days"), [("local", "GOVERNANCE", 1), ("prod", "COMPLIANCE", 365)])
-def test_the_bucket_of_the_audit_is_locked(stage: str, mode: str, days: int, templates: dict[str, Templates]) -> None:
-    (platform,) = (one for name, one in templates[stage].items() if name.endswith("-platform"))
-    buckets = [one["Properties"] for one in platform["Resources"].values() if one["Type"] == "AWS::S3::Bucket"]
-    locked = {one["BucketName"]: one for one in buckets if "ObjectLockEnabled" in one}
-    assert set(locked) == {f"millrace-{stage}-audit-123456789012-eu-west-1"}
-    (audit,) = locked.values()
-    assert audit["ObjectLockEnabled"] is True
-    retention = {"DefaultRetention": {"Mode": mode, "Days": days}}
-    assert audit["ObjectLockConfiguration"] == {"ObjectLockEnabled": "Enabled", "Rule": retention}

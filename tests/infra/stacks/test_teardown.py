@@ -139,16 +139,3 @@ def test_a_failed_first_deployment_leaves_no_name_that_the_next_one_needs(templa
             others = {one for one in set(found) - protected if not says_where(found[one], protected)}
             assert others <= set(found[key]["DependsOn"]), f"{name}: {key}"
         assert bool(protected) == (name == f"millrace-{stage}-platform")
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_what_is_kept(templates: Templates, stage: str) -> None:
-    platform = templates[stage][f"millrace-{stage}-platform"]["Resources"].values()
-    kept = {one["Type"] for one in platform if one.get("DeletionPolicy", "Delete") != "Delete"}
-    assert kept == {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::KMS::Alias"}
-    rules = {
-        one["Properties"]["BucketName"].split("-")[2]: one["Properties"]["LifecycleConfiguration"]["Rules"]
-        for one in platform
-        if one["Type"] == "AWS::S3::Bucket"
-    }
-    assert all("AbortIncompleteMultipartUpload" in found[0] for found in rules.values())
