@@ -47,10 +47,6 @@ class StageSettings:
     """Seconds between two looks at an endpoint that is being made."""
     bake_s: int
     """Seconds for which the release's alarms watch a new fleet before the old one goes."""
-    lateness_schedule: str
-    """When the age of rows and labels is judged. In the local cloud once a month, as its clock is moved by months."""
-    upkeep_schedule: str
-    """When the tables are kept up. In the local cloud once a month, too."""
     decision_window_s: int
     """Seconds for which decisions are gathered before they are written."""
     tracking: Tracking
@@ -201,8 +197,6 @@ def settings_for(
             audit_lock_days=1,
             poll_s=1,
             bake_s=1,
-            lateness_schedule="cron(0 5 1 * ? *)",
-            upkeep_schedule="cron(30 3 1 * ? *)",
             decision_window_s=0,
             tracking="file",
             tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
@@ -226,8 +220,6 @@ def settings_for(
             audit_lock_days=365 if production else 30,
             poll_s=60,
             bake_s=600,
-            lateness_schedule="cron(0 5 * * ? *)",
-            upkeep_schedule="cron(30 3 * * ? *)",
             decision_window_s=20,
             tracking=recorded,
             tracking_uri=mlflow_arn,

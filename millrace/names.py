@@ -46,8 +46,6 @@ JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processi
 https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
 STARTING_QUEUES = {"drops": "intake"}
 """The queues whose messages start machines, each with the function that reads it. A teardown switches them off."""
-SCHEDULED_FUNCTIONS = ("sweep", "lateness", "upkeep")
-"""The functions that a schedule calls, without a machine. A teardown switches their schedules off."""
 STAGE_TAG = "millrace:stage"
 WORKLOAD_TAG, COMPONENT_TAG = "millrace:workload", "millrace:component"
 DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from millrace.names import MACHINES, SCHEDULED_FUNCTIONS, STARTING_QUEUES, WorkloadNames
+from millrace.names import MACHINES, STARTING_QUEUES, WorkloadNames
 
 KEPT = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
 OPTIONAL = ("GroupName", "ScheduleExpressionTimezone", "KmsKeyArn", "Description", "StartDate", "EndDate")
@@ -22,12 +22,11 @@ def disable(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
 
     Decisions are still written, and executions that end are still cleaned up."""
     machines = [names.machine_arn(machine) for machine in MACHINES]
-    functions = [names.function_arn(function) for function in SCHEDULED_FUNCTIONS]
     queues = [names.queue_arn(queue) for queue in STARTING_QUEUES]
     # Rules on AWS's events are on the account's default bus, rules on our own events on the stage's bus.
     return [
         *_rules(client("events"), [*machines, *queues], ("default", names.platform.bus)),
-        *_schedules(client("scheduler"), [*machines, *functions], f"{names.prefix}-"),
+        *_schedules(client("scheduler"), names),
         *(found for queue in queues for found in _mappings(client("lambda"), queue)),
     ]
 
@@ -44,10 +43,13 @@ def _rules(events: Any, targets: list[str], buses: tuple[str, ...]) -> Iterator[
                     yield f"rule {rule}"
 
 
-def _schedules(scheduler: Any, targets: list[str], prefix: str) -> Iterator[str]:
-    pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=prefix, State="ENABLED")
+def _schedules(scheduler: Any, names: WorkloadNames) -> Iterator[str]:
+    """Disable the schedules that start our machines or call our functions. Another workload's have a dash more."""
+    machines = [names.machine_arn(machine) for machine in MACHINES]
+    pages = scheduler.get_paginator("list_schedules").paginate(NamePrefix=f"{names.prefix}-", State="ENABLED")
     for one in [summary for page in pages for summary in page["Schedules"]]:
-        if one["Target"]["Arn"] in targets:
+        target = one["Target"]["Arn"]
+        if target in machines or target == names.function_arn(target.rpartition("-")[2]):
             # A list has summaries only, and an update must repeat the whole schedule.
             whole = scheduler.get_schedule(Name=one["Name"], GroupName=one["GroupName"])
             given = {name: whole[name] for name in OPTIONAL if name in whole}

@@ -76,6 +76,17 @@ def absorb_decisions(names: WorkloadNames) -> list[Statement]:
     ]
 
 
+def read_absorbed(names: WorkloadNames) -> Statement:
+    """Read which lines of decisions were absorbed."""
+    named = "Absorbed lines are named in the folder of any day"
+    return resource("s3", LAKE.arn(names, ABSORBED), because=named).may("GetObject")
+
+
+def file_of_each_run(names: WorkloadNames, file: str) -> Resource:
+    one_file = "One file in the folder of each run, which is named by its execution"
+    return resource("s3", ARTEFACTS.arn(names, f"runs/*/{file}"), because=one_file)
+
+
 def audit_chains(platform: Platform) -> list[Statement]:
     """Find, read and add links of every workload's audit chain. The bucket's policy lets nobody put a link twice."""
     links = resource(

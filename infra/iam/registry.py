@@ -17,6 +17,10 @@ def versions(names: WorkloadNames) -> Resource:
     return resource("sagemaker", names.package_arn("*"), because=COUNTED)
 
 
+def find_versions() -> Statement:
+    return every("sagemaker", because="ListModelPackages takes no resource").may("ListModelPackages")
+
+
 def refuse(names: WorkloadNames) -> Statement:
     """Refuse versions, and change nothing else of their approval.
 

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
 from millrace.infra.constructs.external_table import EARLIEST, ExternalTable, Partition
 from millrace.infra.constructs.function import Function
-from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.queue import Queue, feed
 from millrace.infra.constructs.role import machines_role
 from millrace.infra.constructs.rule import Rule
 from millrace.infra.constructs.schedule import Schedule
-from millrace.infra.iam import iceberg, queues, state_table, step_functions
-from millrace.infra.iam.buckets import LAKE, LANDING, absorb_decisions
+from millrace.infra.iam import queues, state_table, step_functions
 from millrace.infra.machines import ingest, query
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.execution import FAILURES
-from millrace.names import QUERY, TABLES
-from millrace.settings.drop import DropEnvironment
-from millrace.settings.environment import Environment
+from millrace.names import QUERY
 from millrace.settings.intake import IntakeSettings
-from millrace.settings.validation import ValidationSettings
 from millrace.workload.fit import check_fit
 
 RECEIVES = 20
 """Deliveries of one drop before it is a dead letter: an hour of AWS's errors. Waiting for a free slot costs none."""
-TABLE_MEMORY_MB = 3008
 GATHERED, GATHERED_LOCALLY = {"batch": 25, "window_s": 5}, {"batch": 10, "window_s": 0}
 """Drops that come within the window of seconds go together, and a single drop waits until the window ends.
 
@@ -37,8 +29,6 @@ Without a window Lambda takes the drops that are there, 10 at most.
 https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
 REFUSED_SINCE = "2026-01-01"
 """First date of the table of refused rows, which lie under the day of their drop. Before it there was no stage."""
-REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
-"""Folders of the lake for refused rows."""
 
 
 class IngestionStack(WorkloadStack):
@@ -52,17 +42,8 @@ class IngestionStack(WorkloadStack):
         # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
         has_images = bool(image_columns(contract.rows))
         self._intake(has_images=has_images)
-        self._ingestion(["objects"] if has_images else [])
-        self._validation()
-        self._withdrawal()
-        self._upkeep()
-        Machine(
-            self,
-            "ingest",
-            context=self.context,
-            definition=ingest.definition(self.context),
-            statements=ingest.statements(self.context),
-        )
+        self.functions()
+        self.machine(ingest)
         if self.context.workload.queries:
             self._queries()
         ExternalTable(
@@ -129,9 +110,7 @@ class IngestionStack(WorkloadStack):
     def _queries(self) -> None:
         """The machine of the scheduled queries, and the schedule of each."""
         context = self.context
-        machine = Machine(
-            self, QUERY, context=context, definition=query.definition(context), statements=query.statements(context)
-        )
+        machine = self.machine(query)
         for name, declared in context.workload.queries.items():
             schedule = Schedule(
                 self,
@@ -141,88 +120,3 @@ class IngestionStack(WorkloadStack):
                 target=step_functions.machines(context.names, QUERY).may("StartExecution"),
             )
             schedule.node.add_dependency(machine)
-
-    def _ingestion(self, images: Sequence[str]) -> None:
-        names = self.context.names
-        Function(
-            self,
-            "ingestion",
-            context=self.context,
-            description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
-            settings=DropEnvironment(**self.context.environment()),
-            statements=[
-                LANDING.read_versions(names, *FEEDS, *images),
-                LANDING.read(names, *FEEDS, *images),
-                LANDING.find(names, "scoring", *images),
-                LAKE.write(names, "staging", *REFUSED),
-                state_table.own_items(names).may("GetItem"),
-            ],
-            timeout_s=900,
-            memory_mb=TABLE_MEMORY_MB,
-        )
-
-    def _validation(self) -> None:
-        names = self.context.names
-        Function(
-            self,
-            "validation",
-            context=self.context,
-            description="Typed rows are judged; the good ones are committed to their table or cut into shards",
-            role="tables",
-            settings=ValidationSettings(**self.context.environment()),
-            statements=[
-                LAKE.read(names, "staging", "iceberg", "decisions", "predictions"),
-                LAKE.find(names, "decisions"),
-                LAKE.write(names, "staging", "iceberg", *REFUSED),
-                iceberg.tables(names, *TABLES).may("GetTable", "CreateTable", "UpdateTable"),
-                iceberg.remove_manifests(names, *TABLES),
-                state_table.own_items(names).may("GetItem", "UpdateItem"),
-                *state_table.write_known_keys(names, self.context.workload.known_keys),
-            ],
-            timeout_s=900,
-            memory_mb=TABLE_MEMORY_MB,
-        )
-
-    def _withdrawal(self) -> None:
-        names = self.context.names
-        Function(
-            self,
-            "withdrawal",
-            context=self.context,
-            description="Rows that a person withdraws leave the tables, with a record of who and why",
-            role="tables",
-            settings=Environment(**self.context.environment()),
-            statements=[
-                LAKE.read(names, "iceberg"),
-                LAKE.write(names, "iceberg"),
-                iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
-                iceberg.remove_manifests(names, *TABLES),
-                state_table.append_audit(names),
-                state_table.own_items(names).may("GetItem", "PutItem"),
-                *state_table.write_known_keys(names, self.context.workload.known_keys),
-            ],
-            timeout_s=900,
-            memory_mb=TABLE_MEMORY_MB,
-        )
-
-    def _upkeep(self) -> None:
-        context, names = self.context, self.context.names
-        function = Function(
-            self,
-            "upkeep",
-            context=context,
-            description="Small files of the tables become few, old snapshots expire, lines of decisions become files",
-            settings=Environment(**context.environment()),
-            keeps_events=True,
-            statements=[
-                LAKE.find(names, "iceberg"),
-                LAKE.read(names, "iceberg"),
-                LAKE.write(names, "iceberg"),
-                iceberg.delete_files(names, *TABLES),
-                iceberg.tables(names, *TABLES).may("GetTable", "UpdateTable"),
-                *absorb_decisions(names),
-            ],
-            timeout_s=900,
-            memory_mb=TABLE_MEMORY_MB,
-        )
-        Schedule.of_function(function, context=context, expression=context.settings.upkeep_schedule)

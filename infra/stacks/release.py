@@ -6,22 +6,17 @@ from typing import Any
 
 from aws_cdk import aws_events as events
 
-from millrace.infra.constructs.function import Function
 from millrace.infra.constructs.job_role import job_role
 from millrace.infra.constructs.log_group import log_group
-from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.rule import Rule, pattern_of
-from millrace.infra.iam import alarms, bus, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
+from millrace.infra.iam import step_functions
 from millrace.infra.iam.buckets import ARTEFACTS, LAKE
 from millrace.infra.machines import release
 from millrace.infra.machines.watching import judges, watching
 from millrace.infra.stacks.workload import WorkloadStack
-from millrace.messages.climb import FOLDER
 from millrace.messages.events import EndpointWanted, ModelRegistered
 from millrace.names import MODEL_ROLE, WorkloadNames
 from millrace.release.registry import APPROVED, REJECTED
-from millrace.settings.environment import Environment
-from millrace.settings.release import ReleaseSettings
 
 DECIDED = events.CfnRule.InputTransformerProperty(
     input_paths_map={"id": "$.id", "time": "$.time", "package": "$.detail.ModelPackageArn"},
@@ -59,16 +54,13 @@ class ReleaseStack(WorkloadStack):
         context, names = self.context, self.context.names
         self._endpoint_logs()
         self._model_role()
-        self._functions()
         if judges(context):
-            self._judge_phase()
-        Machine(
-            self,
-            "release",
-            context=context,
-            definition=release.definition(context),
-            statements=release.statements(context),
-        )
+            self.function("judge_phase")
+        stops = "A rollback stops the release of a version that is only watched"
+        stop = step_functions.executions(names, "release", because=stops).may("StopExecution")
+        self.function("start_release", statements=[stop] if watching(context) else [], approval=context.approval)
+        self.functions("judge_phase", "start_release")
+        self.machine(release)
         Rule(
             self,
             "registered",
@@ -109,117 +101,4 @@ class ReleaseStack(WorkloadStack):
                 LAKE.find(names, "staging"),
                 LAKE.write(names, "staging"),
             ],
-        )
-
-    def _judge_phase(self) -> None:
-        context, names = self.context, self.context.names
-        Function(
-            self,
-            "judge_phase",
-            context=context,
-            description="Judges a version in a phase of its release by what is known of it",
-            role=self.room,
-            settings=Environment(**context.environment()),
-            statements=[
-                state_table.own_items(names).may("GetItem", "PutItem", "DeleteItem"),
-                state_table.append_audit(names),
-                registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
-                sagemaker_endpoints.challenger(names).may("InvokeEndpoint"),
-                iceberg.tables(names, *context.workload.prediction.label_tables).may("GetTable"),
-                LAKE.find(names, "decisions", FOLDER),
-                LAKE.read(names, "decisions", "predictions", "iceberg", FOLDER, *self.kept_inputs),
-                LAKE.write(names, FOLDER),
-                *([state_table.reviews(names).may(*self._asks_people())] if context.workload.policy else []),
-            ],
-            timeout_s=600,
-            memory_mb=2048,
-        )
-
-    def _asks_people(self) -> tuple[str, ...]:
-        """The actions on the queue: people are asked; in `assisted` items also get another answer, and are read."""
-        more = (
-            ("UpdateItem", "DeleteItem", "BatchGetItem") if "assisted" in self.context.workload.rollout.phases else ()
-        )
-        return ("GetItem", "PutItem", *more)
-
-    def _functions(self) -> None:
-        context, names = self.context, self.context.names
-        watches, climbs = bool(watching(context)), "A rollback stops the release of a version that is only watched"
-        environment, items = (
-            Environment(**context.environment()),
-            state_table.own_items(names).may("GetItem", "PutItem"),
-        )
-        Function(
-            self,
-            "start_release",
-            context=context,
-            description="The release's lease, its package and signature, and what stands already",
-            role=self.room,
-            settings=ReleaseSettings(**context.environment(), approval=context.approval),
-            statements=[
-                state_table.own_items(names).may("Query", "GetItem", "PutItem", "DeleteItem"),
-                state_table.append_audit(names),
-                # Update: a version whose approval does not count waits again.
-                registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
-                ARTEFACTS.read(names, "runs"),
-                ARTEFACTS.find(names, "runs"),
-                key.verify(context.signing_key_arn),
-                sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
-                sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
-                *(
-                    [bus.put_events(names, EndpointWanted), state_table.own_items(names).may("UpdateItem")]
-                    if context.workload.rollout.idle
-                    else []
-                ),
-                *(
-                    [step_functions.executions(names, "release", because=climbs).may("StopExecution")]
-                    if watches
-                    else []
-                ),
-            ],
-        )
-        Function(
-            self,
-            "smoke_test",
-            context=context,
-            description="Real rows to the challenger, the answers as evaluated",
-            role=self.room,
-            settings=environment,
-            statements=[
-                ARTEFACTS.read(names, "runs"),
-                sagemaker_endpoints.challenger(names).may("InvokeEndpoint"),
-            ],
-            timeout_s=90,
-        )
-        Function(
-            self,
-            "advance_release",
-            context=context,
-            description="Move the release pointers, mark the package",
-            role=self.room,
-            settings=environment,
-            statements=[
-                items,
-                state_table.append_audit(names),
-                registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
-                sagemaker_endpoints.live(names).may("DescribeEndpoint"),
-                alarms.read_metrics(),
-                *step_functions.askers(names, "release"),
-            ],
-        )
-        Function(
-            self,
-            "tidy_release",
-            context=context,
-            description="Delete models and configurations before the previous version's",
-            role=self.room,
-            settings=environment,
-            statements=[
-                state_table.own_items(names).may("GetItem"),
-                *sagemaker_endpoints.list_released(names),
-                sagemaker_endpoints.both(names).may("DescribeEndpoint"),
-                sagemaker_endpoints.configs(names).may("DeleteEndpointConfig"),
-                sagemaker_endpoints.models(names).may("DeleteModel"),
-            ],
-            timeout_s=300,
         )

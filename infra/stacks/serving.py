@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.contract.load import load_contract
-from millrace.decisions import absorbed, jobs
+from millrace.decisions import absorbed, captured, jobs
 from millrace.decisions.record import FIELDS
 from millrace.infra.constructs.decision_view import DecisionView
 from millrace.infra.constructs.external_table import ExternalTable, Partition
@@ -218,7 +218,11 @@ class ServingStack(WorkloadStack):
         return [
             asked.may("InvokeEndpoint"),
             queues.send(queue.arn),
-            *([LAKE.write(names, *kept)] if (kept := self.kept_inputs) else []),
+            *(
+                [LAKE.write(names, *kept)]
+                if (kept := captured.kept_folders(load_contract(self.context.folder).table("scoring")))
+                else []
+            ),
             state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             *state_table.read_known_keys(names, self.context.workload.known_keys),
             *([bus.put_events(names, EndpointWanted)] if self.context.workload.rollout.idle else []),

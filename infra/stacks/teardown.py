@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from millrace.infra.constructs.function import Function
-from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.role import machines_role
 from millrace.infra.iam import (
     alarms,
@@ -62,12 +61,7 @@ class TeardownStack(WorkloadStack):
             ],
             timeout_s=300,
         )
-        Machine(
-            self,
-            "teardown",
-            context=context,
-            definition=teardown.definition(context),
-        )
+        self.machine(teardown)
 
     def _starters(self) -> Iterator[Statement]:
         """The rights of the step `starters`. A schedule is replaced as a whole: its role is passed, its key is used."""

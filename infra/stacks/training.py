@@ -12,61 +12,34 @@ from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_ssm as ssm
 
-from millrace.artefact.signing import SIGNATURE_FILE
-from millrace.contract.load import load_contract
-from millrace.decisions import captured
 from millrace.infra.bundles import closure
-from millrace.infra.constructs.function import Function
 from millrace.infra.constructs.job_role import job_role
-from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.rule import Rule, pattern_of
 from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.iam import (
-    alarms,
-    bus,
     functions,
-    iceberg,
     key,
     registry,
-    sagemaker_endpoints,
     sharing,
-    state_table,
-    step_functions,
 )
-from millrace.infra.iam.buckets import ARTEFACTS, LAKE, LANDING, find_audit_chain, one_object
-from millrace.infra.iam.resource import Resource, Statement, every, policy, resource
+from millrace.infra.iam.buckets import ARTEFACTS, LAKE, one_object
+from millrace.infra.iam.resource import Statement, policy, resource
 from millrace.infra.machines import retrain, train
 from millrace.infra.stacks.mlflow import MLFLOW_ARN
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.events import (
-    AlarmUnanswered,
     BusEvent,
     DatasetCommitted,
-    EndpointOrphaned,
-    EndpointWanted,
     ModelRefused,
     ModelRegistered,
     RetrainRequested,
-    RunUnheard,
 )
 from millrace.messages.execution import ENDED, UNWANTED
 from millrace.monitoring.alarms import starters
-from millrace.names import IMAGES, JOB_ROLE, MACHINES, TABLES
-from millrace.release.bom import BOM_FILE
-from millrace.release.card import CARD_FILE
+from millrace.names import IMAGES, JOB_ROLE, MACHINES, Platform, WorkloadNames
 from millrace.release.idle import START_SCHEDULE
-from millrace.settings.environment import Environment
-from millrace.settings.pull import PullSettings
-from millrace.settings.registration import RegistrationSettings
-from millrace.settings.release import ReleaseSettings
-from millrace.settings.snapshot import SnapshotSettings
-from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import SUITE
-
-SNAPSHOT_MEMORY_MB = 3008
-SWEEP = "rate(1 hour)"
-
 
 REQUESTED = events.CfnRule.InputTransformerProperty(
     input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
@@ -95,12 +68,10 @@ class TrainingStack(WorkloadStack):
         )
         self.pretrained_uri = self._pretrained_uri()
         self._jobs()
-        self._snapshot()
+        self._functions()
         self._train()
         self._pull()
         self._retrain()
-        self._cleanup()
-        self._sweep()
         if self.context.settings.tracking != "none":
             self._tracking()
 
@@ -143,90 +114,31 @@ class TrainingStack(WorkloadStack):
         asset = assets.Asset(self, "pretrained", path=str(path), asset_hash=digest, asset_hash_type=custom)
         return asset.s3_object_url
 
-    def _snapshot(self) -> None:
-        context, names = self.context, self.context.names
-        images = [captured.FOLDER] if captured.long_columns(load_contract(context.folder).rows) else []
-        Function(
-            self,
-            "snapshot",
-            context=context,
-            description="A training run gets its rows, labels that came late included, and its configuration",
-            settings=SnapshotSettings(**context.environment(), code_digest=self._code_digest()),
-            statements=[
-                LAKE.read(names, "iceberg", "decisions", "predictions", *images),
-                LAKE.find(names, "decisions"),
-                LAKE.write(names, "iceberg"),
-                ARTEFACTS.write(names, "runs"),
-                iceberg.tables(names, *TABLES).may("GetTable"),
-                iceberg.tables(names, "rows").may("UpdateTable"),
-                iceberg.remove_manifests(names, "rows"),
-                state_table.own_items(names).may("GetItem"),
-                state_table.append_audit(names),
-                *state_table.write_known_keys(names, context.workload.known_keys),
-            ],
-            timeout_s=900,
-            memory_mb=SNAPSHOT_MEMORY_MB,
+    def _functions(self) -> None:
+        """The functions of the room. Executions that end are cleaned up, and those that end without an event are found.
+
+        The sweep also gets the events of failures that did come: so it knows which ones were reported already."""
+        context, images = self.context, self.context.images
+        self.function("snapshot", code_digest=self._code_digest())
+        self.function(
+            "registration",
+            inference_image=images["inference"],
+            processing_image=images["processing"],
+            key_arn=context.key_arn,
         )
+        sweep = self.function("sweep", approval=context.approval)
+        self.functions("snapshot", "registration", "sweep", "tracking", sharing.PULL)
+        self._ends("cleanup", ENDED).to_function(context.names.function_arn("cleanup"))
+        self._ends("failed-runs", UNWANTED).to_function(sweep.arn)
+        idle = context.workload.rollout.idle
+        if idle and idle.start_at:
+            target = functions.invoke(sweep.arn)
+            start = Schedule(self, START_SCHEDULE, context=context, expression=idle.start_at, target=target)
+            start.node.add_dependency(sweep)
 
     def _train(self) -> None:
-        context, names, items = self.context, self.context.names, state_table.own_items(self.context.names)
-        environment = context.environment()
-        Function(
-            self,
-            "budget",
-            context=context,
-            description="One training at a time, within the month's budget",
-            role=self.room,
-            settings=Environment(**environment),
-            statements=[items.may("GetItem", "PutItem", "UpdateItem")],
-        )
-        Function(
-            self,
-            "gating",
-            context=context,
-            description="The evaluation report against the workload's gates",
-            role=self.room,
-            settings=Environment(**environment),
-            statements=[
-                ARTEFACTS.read(names, "runs"),
-                items.may("GetItem"),
-                state_table.append_audit(names),
-                state_table.read_audit(names),
-            ],
-        )
-        Function(
-            self,
-            "registration",
-            context=context,
-            description="A model that passed becomes a version, its chain of digests checked and signed",
-            settings=RegistrationSettings(
-                **environment,
-                inference_image=context.images["inference"],
-                processing_image=context.images["processing"],
-                key_arn=context.key_arn,
-            ),
-            statements=[
-                # To make a model card under the key, beside GenerateDataKey: what CloudFormation's handler needs.
-                # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
-                key.describe(context.key_arn),
-                key.lend(context.key_arn),
-                ARTEFACTS.read(names, "runs"),
-                *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE, SIGNATURE_FILE)),
-                key.sign(context.signing_key_arn),
-                items.may("PutItem"),
-                *self._registry(),
-                *step_functions.askers(names, "train", "retrain"),
-            ],
-            timeout_s=300,
-            memory_mb=1024,
-        )
-        Machine(
-            self,
-            "train",
-            context=context,
-            definition=train.definition(context, pretrained=self.pretrained_uri),
-            statements=train.statements(context),
-        )
+        context, names = self.context, self.context.names
+        self.machine(train, pretrained=self.pretrained_uri)
         self._ours(
             "first-training",
             DatasetCommitted,
@@ -237,60 +149,28 @@ class TrainingStack(WorkloadStack):
 
     def _pull(self) -> None:
         """The function that copies versions of another stage, if the stage's owner names one."""
-        context, names = self.context, self.context.names
-        if (source := context.settings.options.pulls_from) is None:
+        if (source := self.context.settings.options.pulls_from) is None:
             return
-        settings = PullSettings(
-            **context.environment(),
-            inference_image=context.images["inference"],
+        stage = Platform(stage=source.stage, account=source.account, region=self.context.platform.region)
+        there = WorkloadNames(platform=stage, workload=self.context.workload.name)
+        self.function(
+            sharing.PULL,
+            inference_image=self.context.images["inference"],
             source_account=source.account,
             source_stage=source.stage,
             source_signing_key_arn=source.signing_key_arn,
-        )
-        Function(
-            self,
-            sharing.PULL,
-            context=context,
-            description="A released version of another stage, checked and copied",
-            settings=settings,
             statements=[
-                registry.versions(settings.source).may("DescribeModelPackage"),
-                ARTEFACTS.find(settings.source, "runs"),
-                ARTEFACTS.read(settings.source, "runs"),
+                registry.versions(there).may("DescribeModelPackage"),
+                ARTEFACTS.find(there, "runs"),
+                ARTEFACTS.read(there, "runs"),
                 resource("kms", source.key_arn).may("Decrypt"),
                 key.verify(source.signing_key_arn),
-                ARTEFACTS.write(names, "runs"),
             ],
-            timeout_s=300,
-            memory_mb=1024,
         )
 
     def _retrain(self) -> None:
         context, names = self.context, self.context.names
-        tables = ("labels", "rows")
-        Function(
-            self,
-            "guard",
-            context=context,
-            description="May a retraining start: lease, cool-down, runs, budget, labels",
-            role=self.room,
-            settings=Environment(**context.environment()),
-            statements=[
-                state_table.own_items(names).may("GetItem", "PutItem"),
-                state_table.append_audit(names),
-                iceberg.tables(names, *tables).may("GetTable"),
-                LAKE.read(names, "iceberg"),
-            ],
-            timeout_s=300,
-            memory_mb=1024,
-        )
-        Machine(
-            self,
-            "retrain",
-            context=context,
-            definition=retrain.definition(context),
-            statements=retrain.statements(context),
-        )
+        self.machine(retrain)
         machine = names.machine_arn("retrain")
         Rule(
             self,
@@ -316,117 +196,17 @@ class TrainingStack(WorkloadStack):
                 target=resource("states", machine).may("StartExecution"),
             )
 
-    def _cleanup(self) -> None:
-        context, names = self.context, self.context.names
-        prefixed, listed = "DescribeAlarms by prefix takes no resource", "ListModelPackages takes no resource"
-        function = Function(
-            self,
-            "cleanup",
-            context=context,
-            description="Free what an execution held when it has ended",
-            role=self.room,
-            settings=Environment(**context.environment()),
-            keeps_events=True,
-            statements=[
-                state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-                sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
-                sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
-                sagemaker_endpoints.find_scaling(),
-                step_functions.machines(names, "release").may("StartExecution"),
-                state_table.append_audit(names),
-                every("sagemaker", because=listed).may("ListModelPackages"),
-                registry.versions(names).may("DescribeModelPackage"),
-                alarms.describe(because=prefixed),
-                alarms.of_releases(names).may("DeleteAlarms"),
-            ],
-        )
-        self._ends("cleanup", ENDED).to_function(function.arn)
-
-    def _sweep(self) -> None:
-        """The function that finds executions which ended without an event.
-
-        It calls `cleanup` for each of them, reports failures, and deletes what releases have left behind. It also gets
-        the events of failures that did come: so it knows which ones were reported already."""
-        context, names = self.context, self.context.names
-        by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
-        listed = "ListModelPackages takes no resource"
-        idle, append = context.workload.rollout.idle, state_table.append_audit(names)
-        # Answers whose label nobody has dropped, and decisions that nobody has answered in time.
-        reviews = [
-            state_table.reviews(names).may("Query", "GetItem", "UpdateItem", "DeleteItem"),
-            append,
-            LANDING.write(names, "labels/review"),
-        ]
-        # An endpoint that nobody asks: its scaling goes with it, and the alarms of the scaling.
-        sleep = [
-            alarms.read_metrics(),
-            sagemaker_endpoints.scalable_targets(names).may("DeregisterScalableTarget"),
-            alarms.of_scaling(names).may("DeleteAlarms"),
-        ]
-        function = Function(
-            self,
-            "sweep",
-            context=context,
-            description="Each hour: free what no running execution holds",
-            role=self.room,
-            settings=ReleaseSettings(**context.environment(), approval=context.approval),
-            keeps_events=True,
-            statements=[
-                state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-                step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
-                step_functions.machines(names, *MACHINES).may("ListExecutions"),
-                step_functions.machines(names, "release").may("StartExecution"),
-                functions.invoke(names.function_arn("cleanup")),
-                sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
-                sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
-                sagemaker_endpoints.find_scaling(),
-                every("sagemaker", because=listed).may("ListModelPackages"),
-                registry.versions(names).may("DescribeModelPackage"),
-                *([registry.refuse(names)] if context.approval == "person" else []),
-                bus.put_events(
-                    names, EndpointOrphaned, AlarmUnanswered, RunUnheard, *([EndpointWanted] if idle else [])
-                ),
-                alarms.describe(because=prefixed),
-                alarms.of_releases(names).may("DeleteAlarms"),
-                state_table.read_audit(names),
-                find_audit_chain(names),
-                *(reviews if context.workload.policy else []),
-                *([*sleep, append] if idle else []),
-            ],
-            timeout_s=120,
-        )
-        self._ends("failed-runs", UNWANTED).to_function(function.arn)
-        # In the local cloud, a clock that is moved by a year would call it nine thousand times.
-        Schedule.of_function(function, context=context, expression=SWEEP, is_on=context.platform.stage != "local")
-        if idle and idle.start_at:
-            target = functions.invoke(names.function_arn("sweep"))
-            start = Schedule(self, START_SCHEDULE, context=context, expression=idle.start_at, target=target)
-            start.node.add_dependency(function)
-
     def _tracking(self) -> None:
-        context, names = self.context, self.context.names
-        run_ids = self._file_of_each_run(RUN_ID_FILE)
-        tracking_uri = context.settings.tracking_uri
+        context, names, tracking_uri = self.context, self.context.names, self.context.settings.tracking_uri
         if context.settings.makes_mlflow:
             parameter = context.platform.parameter(MLFLOW_ARN)
             tracking_uri = ssm.StringParameter.value_for_string_parameter(self, parameter)
-        function = Function(
-            self,
+        is_file = context.settings.tracking == "file"
+        function = self.function(
             "tracking",
-            context=context,
-            description="Record runs in MLflow; never in the way of a run",
-            role=self.room,
-            settings=TrackingSettings(**context.environment(), tracking_uri=tracking_uri),
-            keeps_events=True,
-            statements=[
-                ARTEFACTS.read(names, "runs"),
-                ARTEFACTS.find(names, "runs"),
-                run_ids.may("PutObject"),
-                *self._mlflow(tracking_uri),
-            ],
-            timeout_s=120,
-            memory_mb=1024,
-            requirements="requirements.txt" if context.settings.tracking == "file" else "requirements-managed.txt",
+            statements=self._mlflow(tracking_uri),
+            more={"requirements": "requirements.txt" if is_file else "requirements-managed.txt"},
+            tracking_uri=tracking_uri,
         )
         Rule(
             self,
@@ -460,22 +240,6 @@ class TrainingStack(WorkloadStack):
         """A rule on the platform's bus, for events of this class and workload."""
         pattern = pattern_of(event, workload=self.context.names.workload, **fields)
         return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus)
-
-    def _file_of_each_run(self, file: str) -> Resource:
-        one_file = "One file in the folder of each run, which is named by its execution"
-        return resource("s3", ARTEFACTS.arn(self.context.names, f"runs/*/{file}"), because=one_file)
-
-    def _registry(self) -> list[Statement]:
-        names = self.context.names
-        return [
-            registry.group(names).may("CreateModelPackage"),
-            registry.versions(names).may("CreateModelPackage", "DescribeModelPackage"),
-            registry.cards(names).may("CreateModelCard", "AddTags"),
-            every("sagemaker", because="ListModelPackages takes no resource").may("ListModelPackages"),
-            # The registry looks at the image of a version in the name of who registers it:
-            # https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
-            registry.repository(names, "inference").may("BatchGetImage", "DescribeImages"),
-        ]
 
     def _mlflow(self, tracking_uri: str) -> list[Statement]:
         """The rights on an MLflow App or server of SageMaker. A file needs none.

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from types import ModuleType
+from typing import Any, ClassVar
 
 import aws_cdk as cdk
 from constructs import Construct
 
-from millrace.contract.load import load_contract
-from millrace.decisions import captured
+from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.role import write_roles
+from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.constructs.tags import tag
 from millrace.infra.context import context_of
+from millrace.infra.iam.resource import Statement
+from millrace.infra.iam.rights import statements_of
 from millrace.infra.settings import StageSettings
 from millrace.names import WorkloadNames
+from millrace.settings.declaration import Declared
 from millrace.workload.declaration import Workload
+from millrace.workload.load import SUITE
+
+
+@cache
+def declarations() -> Mapping[str, Declared]:
+    """What the functions declare beside their handlers, by their folders."""
+    folders = sorted(path.parent.name for path in SUITE.glob("millrace/functions/*/declaration.py"))
+    return {name: import_module(f"millrace.functions.{name}.declaration").DECLARED for name in folders}
 
 
 class WorkloadStack(cdk.Stack):
@@ -56,11 +71,44 @@ class WorkloadStack(cdk.Stack):
         write_roles(self)
         tag(self, self.context.tags)
 
-    @property
-    def kept_inputs(self) -> tuple[str, ...]:
-        """The folder of images that decisions name; () if the contract has no column of them."""
-        table = load_contract(self.context.folder).table("scoring")
-        return (captured.FOLDER,) if captured.long_columns(table) else ()
+    def function(
+        self, name: str, *, statements: Sequence[Statement] = (), more: Mapping[str, Any] | None = None, **settings: Any
+    ) -> Function:
+        """The function as `functions/<name>/declaration.py` declares it, with these settings and rights besides.
+
+        `more` are arguments of `Function` that no declaration knows."""
+        context, declared = self.context, declarations()[name]
+        function = Function(
+            self,
+            name,
+            context=context,
+            description=declared.description,
+            role=declared.role or None,
+            settings=declared.settings(**context.environment(), **settings),
+            statements=[*statements_of(context, declared.rights(context)), *statements],
+            keeps_events=declared.keeps_events,
+            timeout_s=declared.timeout_s,
+            memory_mb=declared.memory_mb,
+            **more or {},
+        )
+        if declared.schedule:
+            is_on = context.platform.stage != "local" or bool(declared.local_schedule)
+            local = context.platform.stage == "local" and declared.local_schedule
+            Schedule.of_function(function, context=context, expression=local or declared.schedule, is_on=is_on)
+        return function
+
+    def machine(self, module: ModuleType, **more: str) -> Machine:
+        """The state machine that a module of `infra/machines` defines."""
+        statements = module.statements(self.context) if hasattr(module, "statements") else ()
+        definition = module.definition(self.context, **more)
+        name = module.__name__.rpartition(".")[2]
+        return Machine(self, name, context=self.context, definition=definition, statements=statements)
+
+    def functions(self, *but: str) -> None:
+        """Every function that is declared for this room and needed, but for these."""
+        for name, declared in declarations().items():
+            if declared.room == self.room and name not in but and declared.is_needed(self.context):
+                self.function(name)
 
     def build(self) -> None:
         """Make the room's resources from `self.context`."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from millrace.contract.reasons import Reason, RowsByReason
-from millrace.contract.schema import Feed
+from millrace.contract.schema import FEEDS, Feed
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ COLUMNS = {
 PART_VIOLATIONS, PART_CHARACTERS = 16_384, 8 * 2**20
 """A part is written as soon as it has so many violations, or so many characters of raw rows."""
 FIELDS = ("reason", "column_name", "expected", "got")
+REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
+"""Folders of the lake for refused rows."""
 PARTS = ("drop", "unparsable", "refused", "undecodable")
 """The steps that quarantine rows, each in a file of its own."""
 

@@ -28,6 +28,11 @@ def long_columns(table: Table) -> tuple[str, ...]:
     return tuple(column.name for column in table.columns if column.kind == "binary")
 
 
+def kept_folders(table: Table) -> tuple[str, ...]:
+    """The folder of the images that decisions name; () if the table has no column of them."""
+    return (FOLDER,) if long_columns(table) else ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class LongCells:
     """Columns whose cells are kept beside the decisions, and the place where they are kept."""

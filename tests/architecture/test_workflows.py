@@ -140,30 +140,6 @@ def test_there_is_disk_for_the_images_before_they_are_built() -> None:
     assert "make images" in (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
 
 
-def test_the_bases_are_looked_up_every_week_and_proposed() -> None:
-    workflow = read(ROOT / ".github" / "workflows" / "patch.yml")
-    triggers = workflow[True]  # YAML reads the key `on` as a boolean
-    assert re.fullmatch(r"\d+ \d+ \* \* \d", triggers["schedule"][0]["cron"])
-    run = "\n".join(step.get("run", "") for step in steps(workflow))
-    assert run.index("make bases") < run.index("git diff --quiet containers/bases.json") < run.index("gh pr create")
-
-
-def test_validate_takes_what_the_pipeline_gives_it() -> None:
-    from typer.main import get_command
-
-    from millrace.console.cli.app import app
-
-    (words,) = [one for one in commands(ROOT / ".github" / "workflows" / "validate-model.yml") if "validate" in one]
-    words = words[words.index("validate") : words.index("|")]
-    command = get_command(app).commands["validate"]  # type: ignore[attr-defined]
-    context = command.make_context("validate", words[1:])
-    assert (context.params["candidate"], context.params["stage"], context.params["json"]) == (
-        "$VERSION",
-        "$STAGE",
-        True,
-    )
-
-
 def test_every_change_is_checked_tested_and_synthesized_for_all_stages() -> None:
     jobs = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
     assert jobs["synth"]["strategy"]["matrix"]["stage"] == ["local", "dev", "prod"]

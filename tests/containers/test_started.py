@@ -30,7 +30,6 @@ from tests import builders
 from tests.archives import write_archive
 from tests.external_models import SIGNATURE, logistic, write
 from tests.jobs.conftest import elec2, training_root, write_elec2
-from tests.jobs.synthetic import write_shop
 
 UNTIL = datetime(1996, 9, 1)  # noqa: DTZ001 - the sample's times are UTC without saying so
 QUICK = {"epochs": 2, "hidden": [8]}
@@ -210,18 +209,6 @@ def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images
     assert probabilities == pytest.approx([one["probability"] for one in sample["answers"]], abs=1e-5)
 
 
-@pytest.mark.night("by day the images train and serve electricity")
-def test_the_images_train_and_serve_three_classes(images: dict[str, Image], tmp_path: Path) -> None:
-    root = training_root(tmp_path / "ml", write_shop(tmp_path, "multiclass", training={"walk_forward_steps": 0}))
-    code, output = ended(start(images["training"], root, "train"))
-    assert code == 0, output
-    rows = [{"load": None, "hue": "red", "city": "nowhere", "open": True}]
-    with serving(images["inference"], root) as port:
-        [prediction] = asked(port, "/invocations", json.dumps({"rows": rows}).encode())["predictions"]
-    assert prediction.keys() == {"value", "confidence"}
-    assert prediction["value"] in {"low", "mid", "high"}
-
-
 @contextmanager
 def serving(image: Image, root: Path) -> Iterator[int]:
     """A server on loopback, alive; its port. It is stopped with SIGTERM, as SageMaker does."""
@@ -264,56 +251,6 @@ def copies(name: str) -> list[str]:
     """The COPY instructions of an image, each as it stands, over as many lines as it has."""
     text = (REPOSITORY / "containers" / name / "Dockerfile").read_text().replace("\\\n", "\\")
     return [line.replace("\\", "\\\n") for line in text.splitlines() if line.startswith("COPY ")]
-
-
-FAST = ("/opt/requirements/", "/opt/program/millrace/jobs/")
-"""Where the copies go that are left out of an image in turn; each of the others costs a job that runs for seconds."""
-
-
-@pytest.mark.parametrize(
-    ("name", "left_out"),
-    [
-        pytest.param(
-            name,
-            one,
-            id=f"{name}: {one.split()[-1]}",
-            marks=[pytest.mark.night("by day one copy of each kind is left out, and the start fails")]
-            * (one.split()[-1] not in FAST),
-        )
-        for name in IMAGES
-        for one in copies(name)
-    ],
-)
-def test_an_image_without_one_of_its_copies_fails(run: Run, name: str, left_out: str, tmp_path: Path) -> None:
-    """Its build, where packages are missing; else the job, whose inputs are those that it has just done well with."""
-    repository = without(name, left_out, tmp_path / "repository")
-    if "requirements.txt" in left_out:
-        with pytest.raises(FileNotFoundError, match=r"requirements\.txt"):
-            image_of(name, tmp_path, repository=repository)
-        return
-    image = image_of(name, tmp_path, repository=repository)
-    failed = [output for root, words, module in jobs_of(name, run) for output in failure(image, root, words, module)]
-    assert failed
-    assert all("Error" in output or "No module named" in output for output in failed)
-
-
-def jobs_of(name: str, run: Run) -> list[tuple[Path, list[str], str]]:
-    """The jobs that the image is for: folder, arguments, module."""
-    return {
-        "training": [(run.training, ["train"], "millrace.jobs.training")],
-        "processing": [
-            (run.external, [], "millrace.jobs.external_model"),
-            (run.drift, [], "millrace.jobs.monitoring"),
-            (run.evaluation, [], "millrace.jobs.evaluation"),
-        ],
-        # It starts `millrace.jobs.serving` itself.
-        "inference": [(run.preflight, [], "millrace.jobs.preflight")],
-    }[name]
-
-
-def failure(image: Image, root: Path, words: list[str], module: str) -> list[str]:
-    code, output = ended(start(image, root, *words, module=module))
-    return [output] if code else []
 
 
 def without(name: str, left_out: str, repository: Path) -> Path:

@@ -38,6 +38,13 @@ EVERY_OPTION: dict[str, Any] = {
     "released_to": [{"account": "210987654321", "stage": "prod"}],
 }
 """Every option that adds something, but for `pulls_from`, whose machine has a role more."""
+OWN: dict[str, Any] = {
+    "permissions_boundary": "arn:aws:iam::123456789012:policy/boundary",
+    "network": {"subnets": ["subnet-0a1b2c3d", "subnet-1a2b3c4d"], "security_group": "sg-0a1b2c3d"},
+    "key_arn": "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
+    "event_bus": "company",
+}
+"""What an account has already: a boundary, a network, a key and a bus instead of the platform's own."""
 SOURCES = ("millrace", "functions", "infra", "jobs", "containers", "workloads", "tests/infra/conftest.py")
 KEPT_S = 24 * 3600
 """Shorter than unused bundles are kept, which an assembly names."""
@@ -54,6 +61,12 @@ def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cloud assembly of `dev` with every other workload, an MLflow and every option that adds something."""
     options = options_of({"dev": EVERY_OPTION}, "dev")
     return shared("dev", every_section(tmp_path_factory), "other-workloads", options, "app")
+
+
+@pytest.fixture(scope="session")
+def own_resources() -> Path:
+    """The cloud assembly of `dev` in an account that has all that it may have already."""
+    return shared("dev", [ELECTRICITY], "own-resources", options_of({"dev": OWN}, "dev"))
 
 
 def every_section(factory: pytest.TempPathFactory) -> list[Path]:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,6 @@ from millrace.infra.app import build, check_bases, refuse_missing_images
 from millrace.infra.options import Options
 from millrace.infra.settings import settings_for
 from millrace.workload.load import SUITE as ROOT
-from millrace.workload.load import load_workload
 
 SETTINGS = settings_for("dev", account="123456789012", region="eu-west-1")
 BASE = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
@@ -171,16 +169,6 @@ def test_a_checkout_knows_which_digests_the_account_lacks(ecr: Any, root: Path) 
     assert images.missing_digests(elsewhere, images.image_tags(root, elsewhere)) == {}, "not the caller's account"
 
 
-def test_an_unchanged_image_is_not_built_again_and_a_changed_one_is(ecr: Any, root: Path, tmp_path: Path) -> None:
-    first = images.publish(root, ecr, found(root))
-    assert images.publish(root, ecr, found(root)) == first
-    changed = root / "millrace" / "jobs" / "serving" / "rows.py"
-    changed.write_text(f"{changed.read_text()}# another\n")
-    second = images.publish(root, ecr, found(root))
-    assert {name for name in first if first[name] != second[name]} == {"inference"}
-    assert sum(call["words"][0] == "buildx" for call in told(tmp_path)) == len(images.IMAGES) + 1
-
-
 def test_an_image_that_sagemaker_would_refuse_is_refused(ecr: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIA", "application/vnd.oci.image.index.v1+json")
     with pytest.raises(ConfigurationError, match=r"expected application/vnd\.docker.*got.*oci\.image\.index"):
@@ -213,19 +201,6 @@ def test_the_templates_name_the_parameters_of_their_commit(tmp_path: Path) -> No
     assert not re.search(r"millrace-dev-(training|processing|inference):", whole)
 
 
-def synthesize(folder: Path, **context: str) -> dict[str, list[str]]:
-    """What the app says against each stack of one workload in `dev`, as the command line of the CDK calls it."""
-    given = {
-        "CDK_CONTEXT_JSON": json.dumps({"stage": "dev", "workloads": "electricity"} | context),
-        "CDK_DEFAULT_ACCOUNT": "123456789012",
-        "CDK_DEFAULT_REGION": "eu-west-1",
-        "CDK_OUTDIR": str(folder),
-        "CDK_VALIDATION": "false",
-    }
-    subprocess.run([sys.executable, "-m", "millrace.infra.app"], cwd=ROOT, env={**os.environ, **given}, check=True)
-    return errors_in(folder)
-
-
 def errors_in(folder: Path) -> dict[str, list[str]]:
     stacks = {path.name.split(".")[0]: json.loads(path.read_text()) for path in folder.glob("*.metadata.json")}
     return {
@@ -251,45 +226,6 @@ def test_a_missing_digest_is_an_error_that_says_what_writes_it(ecr: Any, tmp_pat
     refuse_missing_images(app, SETTINGS)
     app.synth()
     assert not any(errors_in(tmp_path / "with").values())
-
-
-@pytest.mark.night("two more syntheses; by day a missing digest is an error")
-def test_another_key_than_the_deployed_one_is_an_error(ecr: Any, tmp_path: Path) -> None:
-    """The repositories of images keep theirs. Before the first deployment there is none."""
-    first, second = (f"arn:aws:kms:eu-west-1:123456789012:key/{letter * 8}" for letter in "ab")
-    images.run(ROOT, "dev")
-    boto3.client("ssm").put_parameter(Name="/millrace-dev/key-arn", Value=first, Type="String")
-    said = {
-        key: synthesize(tmp_path / key[-8:], stages=json.dumps({"dev": {"key_arn": key}}))["millrace-dev-platform"]
-        for key in (first, second)
-    }
-    assert said[first] == []
-    assert said[second] == [
-        f"stages.dev.key_arn: expected {first}, under which the stage was made, got {second}; "
-        "repositories keep their key, so another one is for another stage"
-    ]
-
-
-def test_the_module_is_what_make_calls() -> None:
-    """`make images` asks for credentials before anything else; here there are none."""
-    given = {"PATH": os.environ["PATH"], "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"}
-    done = subprocess.run(
-        [sys.executable, "-m", "millrace.infra.images", "--stage", "dev"],
-        cwd=ROOT,
-        env=given,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode != 0
-    assert "NoCredentials" in done.stderr
-
-
-def test_a_workload_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "workloads" / "electricity", tmp_path / "workloads" / "electricity")
-    (tmp_path / "workloads" / "broken").mkdir()
-    (tmp_path / "workloads" / "broken" / "workload.yaml").write_text("name: [")
-    expected = load_workload(ROOT / "workloads" / "electricity").training.instance["dev"]
-    assert aws_images.training_instances("dev") == {expected}
 
 
 def test_a_base_without_a_digest_is_named_and_one_with_is_not(

@@ -24,8 +24,7 @@ from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
 from millrace.workload.load import SUITE, workload_folders
 from tests.consumers import with_consumers
-from tests.infra.conftest import ELECTRICITY
-from tests.infra.test_own_resources import OWN
+from tests.infra.conftest import ELECTRICITY, OWN
 
 EXACT = re.compile(r"(AwsSolutions|Serverless)-(?!IAM[45]$)\w+(\[.+\])?")
 """A finding on a wildcard names the wildcard: the bare id would cover them all."""

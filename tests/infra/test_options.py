@@ -8,7 +8,7 @@ import pytest
 
 from millrace.errors import ConfigurationError
 from millrace.infra.options import Options, options_of
-from tests.infra.test_own_resources import OWN
+from tests.infra.conftest import OWN
 
 NETWORK: dict[str, Any] = OWN["network"]
 ONE: str = NETWORK["subnets"][0]

@@ -1,0 +1,30 @@
+"""How the function `ingestion` is deployed."""
+
+from collections.abc import Iterator
+
+from millrace.contract.load import load_contract
+from millrace.contract.schema import FEEDS
+from millrace.datasets.quarantine import REFUSED
+from millrace.files.origin import image_columns
+from millrace.settings.declaration import Declared, Deployment, Right
+from millrace.settings.drop import DropEnvironment
+
+
+def rights(given: Deployment) -> Iterator[Right]:
+    # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
+    images = ["objects"] if image_columns(load_contract(given.folder).rows) else []
+    yield Right("buckets.LANDING.read_versions", *FEEDS, *images)
+    yield Right("buckets.LANDING.read", *FEEDS, *images)
+    yield Right("buckets.LANDING.find", "scoring", *images)
+    yield Right("buckets.LAKE.write", "staging", *REFUSED)
+    yield Right("state_table.own_items", may="GetItem")
+
+
+DECLARED = Declared(
+    room="ingestion",
+    description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
+    settings=DropEnvironment,
+    timeout_s=900,
+    memory_mb=3008,
+    rights=rights,
+)

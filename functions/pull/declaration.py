@@ -1,0 +1,13 @@
+"""How the function `pull` is deployed."""
+
+from millrace.settings.declaration import Declared, Right
+from millrace.settings.pull import PullSettings
+
+DECLARED = Declared(
+    room="training",
+    description="A released version of another stage, checked and copied",
+    settings=PullSettings,
+    timeout_s=300,
+    memory_mb=1024,
+    rights=lambda _: [Right("buckets.ARTEFACTS.write", "runs")],
+)

@@ -1,0 +1,19 @@
+"""How the function `tracking` is deployed."""
+
+from millrace.settings.declaration import Declared, Right
+from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
+
+DECLARED = Declared(
+    room="training",
+    role="training",
+    description="Record runs in MLflow; never in the way of a run",
+    settings=TrackingSettings,
+    keeps_events=True,
+    timeout_s=120,
+    memory_mb=1024,
+    rights=lambda _: [
+        Right("buckets.ARTEFACTS.read", "runs"),
+        Right("buckets.ARTEFACTS.find", "runs"),
+        Right("buckets.file_of_each_run", RUN_ID_FILE, may="PutObject"),
+    ],
+)

@@ -1,0 +1,66 @@
+"""How a function is deployed, as `functions/<name>/declaration.py` declares it beside the handler.
+
+    DECLARED = Declared(
+        room="training",
+        description="One training at a time, within the month's budget",
+        rights=lambda _: [Right("state_table.own_items", may="GetItem PutItem")],
+    )
+
+The stack of the room makes every function that is declared for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from millrace.settings.environment import Environment
+
+if TYPE_CHECKING:
+    from millrace.names import WorkloadNames
+    from millrace.workload.declaration import Workload
+    from millrace.workload.rollout import Approval
+
+
+class Deployment(Protocol):
+    """What a declaration may depend on: the workload, and who approves its versions in the stage."""
+
+    @property
+    def workload(self) -> Workload: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def names(self) -> WorkloadNames: ...
+    @property
+    def approval(self) -> Approval: ...
+
+
+class Right:
+    """What a function may do: `of` names a function in `infra/iam`, which gets the workload's names and `given`.
+
+    It makes a statement, or resources on which the actions `may` are allowed: `"GetItem PutItem"`."""
+
+    def __init__(self, of: str, *given: object, may: str = "", **more: str) -> None:
+        self.of, self.given, self.may, self.more = of, given, may.split(), more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """A function of every workload, or of those for which it `is_needed`."""
+
+    room: str
+    """The stack that makes it."""
+    description: str
+    rights: Callable[[Deployment], Iterable[Right]]
+    role: str = ""
+    """The owner of the role that it shares (see `Role` in `infra/constructs`). Empty: it has a role of its own."""
+    settings: type[Environment] = Environment
+    timeout_s: int = 30
+    memory_mb: int = 512
+    keeps_events: bool = False
+    """It is called asynchronously: an event that fails three times goes to the dead letters."""
+    schedule: str = ""
+    local_schedule: str = ""
+    """In the local cloud, whose clock is moved by months. Empty: it is switched off there."""
+    is_needed: Callable[[Deployment], bool] = lambda _: True
