@@ -1,10 +1,10 @@
 """How the function `budget` is deployed."""
 
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 
 DECLARED = Declared(
     room="training",
     role="training",
     description="One training at a time, within the month's budget",
-    rights=lambda _: [Right("state_table.own_items", may="GetItem PutItem UpdateItem")],
+    rights=lambda _: [Grant("state_table.own_items", may="GetItem PutItem UpdateItem")],
 )

@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 
 from millrace.consumers.catalogue import of_stage, queue_of
-from millrace.settings.declaration import Declared, Deployment, Right
+from millrace.settings.declaration import Declared, Deployment, Grant
 from millrace.settings.drop import DropEnvironment
 
 
-def rights(given: Deployment) -> Iterator[Right]:
-    yield Right("buckets.LAKE.read", "staging")
+def rights(given: Deployment) -> Iterator[Grant]:
+    yield Grant("buckets.LAKE.read", "staging")
     # The live version may refuse rows that keep today's contract: they are quarantined.
-    yield Right("buckets.LAKE.write", "predictions", "decisions", "quarantine/feed=scoring")
+    yield Grant("buckets.LAKE.write", "predictions", "decisions", "quarantine/feed=scoring")
     if policy := given.workload.policy:
         # Which answers act is in the state, and decisions that wait for a person come into the queue.
-        yield Right("state_table.own_items", may="GetItem PutItem" if policy.held_out else "GetItem")
-        yield Right("state_table.reviews", may="GetItem PutItem")
+        yield Grant("state_table.own_items", may="GetItem PutItem" if policy.held_out else "GetItem")
+        yield Grant("state_table.reviews", may="GetItem PutItem")
     for one in of_stage(given.workload.consumers, given.names.platform.stage):
-        yield Right("queues.send", given.names.queue_arn(queue_of(one)))
+        yield Grant("queues.send", given.names.queue_arn(queue_of(one)))
 
 
 DECLARED = Declared(

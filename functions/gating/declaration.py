@@ -1,15 +1,15 @@
 """How the function `gating` is deployed."""
 
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 
 DECLARED = Declared(
     room="training",
     role="training",
     description="The evaluation report against the workload's gates",
     rights=lambda _: [
-        Right("buckets.ARTEFACTS.read", "runs"),
-        Right("state_table.own_items", may="GetItem"),
-        Right("state_table.append_audit"),
-        Right("state_table.read_audit"),
+        Grant("buckets.ARTEFACTS.read", "runs"),
+        Grant("state_table.own_items", may="GetItem"),
+        Grant("state_table.append_audit"),
+        Grant("state_table.read_audit"),
     ],
 )

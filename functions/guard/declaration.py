@@ -1,6 +1,6 @@
 """How the function `guard` is deployed."""
 
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 
 DECLARED = Declared(
     room="training",
@@ -9,9 +9,9 @@ DECLARED = Declared(
     timeout_s=300,
     memory_mb=1024,
     rights=lambda _: [
-        Right("state_table.own_items", may="GetItem PutItem"),
-        Right("state_table.append_audit"),
-        Right("iceberg.tables", "labels", "rows", may="GetTable"),
-        Right("buckets.LAKE.read", "iceberg"),
+        Grant("state_table.own_items", may="GetItem PutItem"),
+        Grant("state_table.append_audit"),
+        Grant("iceberg.tables", "labels", "rows", may="GetTable"),
+        Grant("buckets.LAKE.read", "iceberg"),
     ],
 )

@@ -6,18 +6,18 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import REFUSED
 from millrace.files.origin import image_columns
-from millrace.settings.declaration import Declared, Deployment, Right
+from millrace.settings.declaration import Declared, Deployment, Grant
 from millrace.settings.drop import DropEnvironment
 
 
-def rights(given: Deployment) -> Iterator[Right]:
+def rights(given: Deployment) -> Iterator[Grant]:
     # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
     images = ["objects"] if image_columns(load_contract(given.folder).rows) else []
-    yield Right("buckets.LANDING.read_versions", *FEEDS, *images)
-    yield Right("buckets.LANDING.read", *FEEDS, *images)
-    yield Right("buckets.LANDING.find", "scoring", *images)
-    yield Right("buckets.LAKE.write", "staging", *REFUSED)
-    yield Right("state_table.own_items", may="GetItem")
+    yield Grant("buckets.LANDING.read_versions", *FEEDS, *images)
+    yield Grant("buckets.LANDING.read", *FEEDS, *images)
+    yield Grant("buckets.LANDING.find", "scoring", *images)
+    yield Grant("buckets.LAKE.write", "staging", *REFUSED)
+    yield Grant("state_table.own_items", may="GetItem")
 
 
 DECLARED = Declared(

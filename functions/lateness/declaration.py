@@ -2,7 +2,7 @@
 
 from millrace.contract.load import load_contract
 from millrace.messages.events import DataLate
-from millrace.settings.declaration import Declared, Deployment, Right
+from millrace.settings.declaration import Declared, Deployment, Grant
 
 
 def tables(given: Deployment) -> list[str]:
@@ -23,9 +23,9 @@ DECLARED = Declared(
     local_schedule="cron(0 5 1 * ? *)",
     is_needed=lambda given: bool(tables(given)),
     rights=lambda given: [
-        Right("iceberg.tables", *tables(given), may="GetTable"),
-        Right("buckets.LAKE.find", "decisions"),
-        Right("buckets.LAKE.read", "iceberg"),
-        Right("bus.put_events", DataLate),
+        Grant("iceberg.tables", *tables(given), may="GetTable"),
+        Grant("buckets.LAKE.find", "decisions"),
+        Grant("buckets.LAKE.read", "iceberg"),
+        Grant("bus.put_events", DataLate),
     ],
 )

@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator
 
-from millrace.settings.declaration import Declared, Deployment, Right
+from millrace.settings.declaration import Declared, Deployment, Grant
 
 
-def rights(given: Deployment) -> Iterator[Right]:
+def rights(given: Deployment) -> Iterator[Grant]:
     policy = given.workload.policy
     # Which labels people were asked for stands in the report of the run that chose them.
     asks = policy is not None and policy.labels_a_day is not None
-    yield Right("state_table.own_items", may="GetItem Query")
-    yield Right("step_functions.machines", "ingest", may="StartExecution")
-    yield Right("iceberg.tables", *given.workload.prediction.label_tables, may="GetTable")
-    yield Right("buckets.LAKE.find", "decisions")
-    yield Right("buckets.read_absorbed")
-    yield Right("buckets.LAKE.read", "iceberg", *(["monitor"] if asks else []))
+    yield Grant("state_table.own_items", may="GetItem Query")
+    yield Grant("step_functions.machines", "ingest", may="StartExecution")
+    yield Grant("iceberg.tables", *given.workload.prediction.label_tables, may="GetTable")
+    yield Grant("buckets.LAKE.find", "decisions")
+    yield Grant("buckets.read_absorbed")
+    yield Grant("buckets.LAKE.read", "iceberg", *(["monitor"] if asks else []))
     if policy is not None and policy.label_errors_a_day is not None:
         # The time of its registration says which labels the champion may have learnt.
-        yield Right("registry.versions", may="DescribeModelPackage")
-    yield Right("buckets.LAKE.write", "windows")
+        yield Grant("registry.versions", may="DescribeModelPackage")
+    yield Grant("buckets.LAKE.write", "windows")
 
 
 DECLARED = Declared(

@@ -1,6 +1,6 @@
 """How the function `pull` is deployed."""
 
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 from millrace.settings.pull import PullSettings
 
 DECLARED = Declared(
@@ -9,5 +9,5 @@ DECLARED = Declared(
     settings=PullSettings,
     timeout_s=300,
     memory_mb=1024,
-    rights=lambda _: [Right("buckets.ARTEFACTS.write", "runs")],
+    rights=lambda _: [Grant("buckets.ARTEFACTS.write", "runs")],
 )

@@ -3,7 +3,7 @@
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 from millrace.settings.registration import RegistrationSettings
 
 DECLARED = Declared(
@@ -15,19 +15,19 @@ DECLARED = Declared(
     rights=lambda _: [
         # To make a model card under the key, beside GenerateDataKey: what CloudFormation's handler needs.
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
-        Right("key.describe"),
-        Right("key.lend"),
-        Right("buckets.ARTEFACTS.read", "runs"),
-        *(Right("buckets.file_of_each_run", file, may="PutObject") for file in (BOM_FILE, CARD_FILE, SIGNATURE_FILE)),
-        Right("key.sign"),
-        Right("state_table.own_items", may="PutItem"),
-        Right("registry.group", may="CreateModelPackage"),
-        Right("registry.versions", may="CreateModelPackage DescribeModelPackage"),
-        Right("registry.cards", may="CreateModelCard AddTags"),
-        Right("registry.find_versions"),
+        Grant("key.describe"),
+        Grant("key.lend"),
+        Grant("buckets.ARTEFACTS.read", "runs"),
+        *(Grant("buckets.file_of_each_run", file, may="PutObject") for file in (BOM_FILE, CARD_FILE, SIGNATURE_FILE)),
+        Grant("key.sign"),
+        Grant("state_table.own_items", may="PutItem"),
+        Grant("registry.group", may="CreateModelPackage"),
+        Grant("registry.versions", may="CreateModelPackage DescribeModelPackage"),
+        Grant("registry.cards", may="CreateModelCard AddTags"),
+        Grant("registry.find_versions"),
         # The registry looks at the image of a version in the name of who registers it:
         # https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
-        Right("registry.repository", "inference", may="BatchGetImage DescribeImages"),
-        Right("step_functions.askers", "train", "retrain"),
+        Grant("registry.repository", "inference", may="BatchGetImage DescribeImages"),
+        Grant("step_functions.askers", "train", "retrain"),
     ],
 )

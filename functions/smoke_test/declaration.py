@@ -1,6 +1,6 @@
 """How the function `smoke_test` is deployed."""
 
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 
 DECLARED = Declared(
     room="release",
@@ -8,7 +8,7 @@ DECLARED = Declared(
     description="Real rows to the challenger, the answers as evaluated",
     timeout_s=90,
     rights=lambda _: [
-        Right("buckets.ARTEFACTS.read", "runs"),
-        Right("sagemaker_endpoints.challenger", may="InvokeEndpoint"),
+        Grant("buckets.ARTEFACTS.read", "runs"),
+        Grant("sagemaker_endpoints.challenger", may="InvokeEndpoint"),
     ],
 )

@@ -3,7 +3,7 @@
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 from millrace.settings.snapshot import SnapshotSettings
 
 DECLARED = Declared(
@@ -13,21 +13,21 @@ DECLARED = Declared(
     timeout_s=900,
     memory_mb=3008,
     rights=lambda given: [
-        Right(
+        Grant(
             "buckets.LAKE.read",
             "iceberg",
             "decisions",
             "predictions",
             *captured.kept_folders(load_contract(given.folder).rows),
         ),
-        Right("buckets.LAKE.find", "decisions"),
-        Right("buckets.LAKE.write", "iceberg"),
-        Right("buckets.ARTEFACTS.write", "runs"),
-        Right("iceberg.tables", *TABLES, may="GetTable"),
-        Right("iceberg.tables", "rows", may="UpdateTable"),
-        Right("iceberg.remove_manifests", "rows"),
-        Right("state_table.own_items", may="GetItem"),
-        Right("state_table.append_audit"),
-        Right("state_table.write_known_keys", given.workload.known_keys),
+        Grant("buckets.LAKE.find", "decisions"),
+        Grant("buckets.LAKE.write", "iceberg"),
+        Grant("buckets.ARTEFACTS.write", "runs"),
+        Grant("iceberg.tables", *TABLES, may="GetTable"),
+        Grant("iceberg.tables", "rows", may="UpdateTable"),
+        Grant("iceberg.remove_manifests", "rows"),
+        Grant("state_table.own_items", may="GetItem"),
+        Grant("state_table.append_audit"),
+        Grant("state_table.write_known_keys", given.workload.known_keys),
     ],
 )

@@ -4,42 +4,42 @@ from collections.abc import Iterator
 
 from millrace.messages.events import AlarmUnanswered, EndpointOrphaned, EndpointWanted, RunUnheard
 from millrace.names import MACHINES
-from millrace.settings.declaration import Declared, Deployment, Right
+from millrace.settings.declaration import Declared, Deployment, Grant
 from millrace.settings.release import ReleaseSettings
 
 
-def rights(given: Deployment) -> Iterator[Right]:
+def rights(given: Deployment) -> Iterator[Grant]:
     idle = given.workload.rollout.idle
-    yield Right("state_table.own_items", may="Query GetItem PutItem UpdateItem DeleteItem")
+    yield Grant("state_table.own_items", may="Query GetItem PutItem UpdateItem DeleteItem")
     named = "An execution names itself or is named by a digest"
-    yield Right("step_functions.executions", *MACHINES, because=named, may="DescribeExecution")
-    yield Right("step_functions.machines", *MACHINES, may="ListExecutions")
-    yield Right("step_functions.machines", "release", may="StartExecution")
-    yield Right("functions.invoke", given.names.function_arn("cleanup"))
-    yield Right("sagemaker_endpoints.both", may="DescribeEndpoint DeleteEndpoint")
-    yield Right("sagemaker_endpoints.configs", may="DescribeEndpointConfig")
-    yield Right("sagemaker_endpoints.find_scaling")
-    yield Right("registry.find_versions")
-    yield Right("registry.versions", may="DescribeModelPackage")
+    yield Grant("step_functions.executions", *MACHINES, because=named, may="DescribeExecution")
+    yield Grant("step_functions.machines", *MACHINES, may="ListExecutions")
+    yield Grant("step_functions.machines", "release", may="StartExecution")
+    yield Grant("functions.invoke", given.names.function_arn("cleanup"))
+    yield Grant("sagemaker_endpoints.both", may="DescribeEndpoint DeleteEndpoint")
+    yield Grant("sagemaker_endpoints.configs", may="DescribeEndpointConfig")
+    yield Grant("sagemaker_endpoints.find_scaling")
+    yield Grant("registry.find_versions")
+    yield Grant("registry.versions", may="DescribeModelPackage")
     if given.approval == "person":
-        yield Right("registry.refuse")
+        yield Grant("registry.refuse")
     wanted = [EndpointWanted] if idle else []
-    yield Right("bus.put_events", EndpointOrphaned, AlarmUnanswered, RunUnheard, *wanted)
-    yield Right("alarms.describe", because="DescribeAlarms takes no resource")
-    yield Right("alarms.of_releases", may="DeleteAlarms")
-    yield Right("state_table.read_audit")
-    yield Right("buckets.find_audit_chain")
+    yield Grant("bus.put_events", EndpointOrphaned, AlarmUnanswered, RunUnheard, *wanted)
+    yield Grant("alarms.describe", because="DescribeAlarms takes no resource")
+    yield Grant("alarms.of_releases", may="DeleteAlarms")
+    yield Grant("state_table.read_audit")
+    yield Grant("buckets.find_audit_chain")
     if given.workload.policy:
         # Answers whose label nobody has dropped, and decisions that nobody has answered in time.
-        yield Right("state_table.reviews", may="Query GetItem UpdateItem DeleteItem")
-        yield Right("buckets.LANDING.write", "labels/review")
+        yield Grant("state_table.reviews", may="Query GetItem UpdateItem DeleteItem")
+        yield Grant("buckets.LANDING.write", "labels/review")
     if given.workload.policy or idle:
-        yield Right("state_table.append_audit")
+        yield Grant("state_table.append_audit")
     if idle:
         # An endpoint that nobody asks: its scaling goes with it, and the alarms of the scaling.
-        yield Right("alarms.read_metrics")
-        yield Right("sagemaker_endpoints.scalable_targets", may="DeregisterScalableTarget")
-        yield Right("alarms.of_scaling", may="DeleteAlarms")
+        yield Grant("alarms.read_metrics")
+        yield Grant("sagemaker_endpoints.scalable_targets", may="DeregisterScalableTarget")
+        yield Grant("alarms.of_scaling", may="DeleteAlarms")
 
 
 DECLARED = Declared(

@@ -1,6 +1,6 @@
 """How the function `tidy_release` is deployed."""
 
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 
 DECLARED = Declared(
     room="release",
@@ -8,10 +8,10 @@ DECLARED = Declared(
     description="Delete models and configurations before the previous version's",
     timeout_s=300,
     rights=lambda _: [
-        Right("state_table.own_items", may="GetItem"),
-        Right("sagemaker_endpoints.list_released"),
-        Right("sagemaker_endpoints.both", may="DescribeEndpoint"),
-        Right("sagemaker_endpoints.configs", may="DeleteEndpointConfig"),
-        Right("sagemaker_endpoints.models", may="DeleteModel"),
+        Grant("state_table.own_items", may="GetItem"),
+        Grant("sagemaker_endpoints.list_released"),
+        Grant("sagemaker_endpoints.both", may="DescribeEndpoint"),
+        Grant("sagemaker_endpoints.configs", may="DeleteEndpointConfig"),
+        Grant("sagemaker_endpoints.models", may="DeleteModel"),
     ],
 )

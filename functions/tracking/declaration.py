@@ -1,6 +1,6 @@
 """How the function `tracking` is deployed."""
 
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 
 DECLARED = Declared(
@@ -12,8 +12,8 @@ DECLARED = Declared(
     timeout_s=120,
     memory_mb=1024,
     rights=lambda _: [
-        Right("buckets.ARTEFACTS.read", "runs"),
-        Right("buckets.ARTEFACTS.find", "runs"),
-        Right("buckets.file_of_each_run", RUN_ID_FILE, may="PutObject"),
+        Grant("buckets.ARTEFACTS.read", "runs"),
+        Grant("buckets.ARTEFACTS.find", "runs"),
+        Grant("buckets.file_of_each_run", RUN_ID_FILE, may="PutObject"),
     ],
 )

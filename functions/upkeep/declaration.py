@@ -1,7 +1,7 @@
 """How the function `upkeep` is deployed."""
 
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 
 DECLARED = Declared(
     room="ingestion",
@@ -12,11 +12,11 @@ DECLARED = Declared(
     schedule="cron(30 3 * * ? *)",
     local_schedule="cron(30 3 1 * ? *)",
     rights=lambda _: [
-        Right("buckets.LAKE.find", "iceberg"),
-        Right("buckets.LAKE.read", "iceberg"),
-        Right("buckets.LAKE.write", "iceberg"),
-        Right("iceberg.delete_files", *TABLES),
-        Right("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
-        Right("buckets.absorb_decisions"),
+        Grant("buckets.LAKE.find", "iceberg"),
+        Grant("buckets.LAKE.read", "iceberg"),
+        Grant("buckets.LAKE.write", "iceberg"),
+        Grant("iceberg.delete_files", *TABLES),
+        Grant("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
+        Grant("buckets.absorb_decisions"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from millrace.datasets.quarantine import REFUSED
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 from millrace.settings.validation import ValidationSettings
 
 DECLARED = Declared(
@@ -13,12 +13,12 @@ DECLARED = Declared(
     timeout_s=900,
     memory_mb=3008,
     rights=lambda given: [
-        Right("buckets.LAKE.read", "staging", "iceberg", "decisions", "predictions"),
-        Right("buckets.LAKE.find", "decisions"),
-        Right("buckets.LAKE.write", "staging", "iceberg", *REFUSED),
-        Right("iceberg.tables", *TABLES, may="GetTable CreateTable UpdateTable"),
-        Right("iceberg.remove_manifests", *TABLES),
-        Right("state_table.own_items", may="GetItem UpdateItem"),
-        Right("state_table.write_known_keys", given.workload.known_keys),
+        Grant("buckets.LAKE.read", "staging", "iceberg", "decisions", "predictions"),
+        Grant("buckets.LAKE.find", "decisions"),
+        Grant("buckets.LAKE.write", "staging", "iceberg", *REFUSED),
+        Grant("iceberg.tables", *TABLES, may="GetTable CreateTable UpdateTable"),
+        Grant("iceberg.remove_manifests", *TABLES),
+        Grant("state_table.own_items", may="GetItem UpdateItem"),
+        Grant("state_table.write_known_keys", given.workload.known_keys),
     ],
 )

@@ -1,7 +1,7 @@
 """How the function `withdrawal` is deployed."""
 
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 
 DECLARED = Declared(
     room="ingestion",
@@ -10,12 +10,12 @@ DECLARED = Declared(
     timeout_s=900,
     memory_mb=3008,
     rights=lambda given: [
-        Right("buckets.LAKE.read", "iceberg"),
-        Right("buckets.LAKE.write", "iceberg"),
-        Right("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
-        Right("iceberg.remove_manifests", *TABLES),
-        Right("state_table.append_audit"),
-        Right("state_table.own_items", may="GetItem PutItem"),
-        Right("state_table.write_known_keys", given.workload.known_keys),
+        Grant("buckets.LAKE.read", "iceberg"),
+        Grant("buckets.LAKE.write", "iceberg"),
+        Grant("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
+        Grant("iceberg.remove_manifests", *TABLES),
+        Grant("state_table.append_audit"),
+        Grant("state_table.own_items", may="GetItem PutItem"),
+        Grant("state_table.write_known_keys", given.workload.known_keys),
     ],
 )

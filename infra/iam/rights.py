@@ -9,13 +9,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from millrace.infra.iam.resource import Resource, Statement
-from millrace.settings.declaration import Right
+from millrace.settings.declaration import Grant
 
 if TYPE_CHECKING:
     from millrace.infra.context import Context
 
 
-def statements_of(context: Context, rights: Iterable[Right]) -> Iterator[Statement]:
+def statements_of(context: Context, rights: Iterable[Grant]) -> Iterator[Statement]:
     """The statements of these rights of a function of the workload.
 
     Raises ModuleNotFoundError or AttributeError for a right that no module beside this one has."""

@@ -3,7 +3,7 @@
     DECLARED = Declared(
         room="training",
         description="One training at a time, within the month's budget",
-        rights=lambda _: [Right("state_table.own_items", may="GetItem PutItem")],
+        rights=lambda _: [Grant("state_table.own_items", may="GetItem PutItem")],
     )
 
 The stack of the room makes every function that is declared for it."""
@@ -36,7 +36,7 @@ class Deployment(Protocol):
     def approval(self) -> Approval: ...
 
 
-class Right:
+class Grant:
     """What a function may do: `of` names a function in `infra/iam`, which gets the workload's names and `given`.
 
     It makes a statement, or resources on which the actions `may` are allowed: `"GetItem PutItem"`."""
@@ -52,7 +52,7 @@ class Declared:
     room: str
     """The stack that makes it."""
     description: str
-    rights: Callable[[Deployment], Iterable[Right]]
+    rights: Callable[[Deployment], Iterable[Grant]]
     role: str = ""
     """The owner of the role that it shares (see `Role` in `infra/constructs`). Empty: it has a role of its own."""
     settings: type[Environment] = Environment

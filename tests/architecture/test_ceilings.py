@@ -18,7 +18,6 @@ LONG = {
     "console/new/columns.py": 414,
     "console/new/roles.py": 403,
     "infra/machines/release.py": 409,
-    "infra/stacks/training.py": 498,
     "millrace/contract/load.py": 456,
     "millrace/files/csv.py": 404,
     "millrace/workload/declaration.py": 524,

@@ -58,15 +58,15 @@ def assemblies() -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cloud assembly of `dev` with every other workload, an MLflow and every option that adds something."""
+    """The cloud assembly of `dev` with every other workload and every option that adds something."""
     options = options_of({"dev": EVERY_OPTION}, "dev")
-    return shared("dev", every_section(tmp_path_factory), "other-workloads", options, "app")
+    return shared("dev", every_section(tmp_path_factory), "other-workloads", options)
 
 
 @pytest.fixture(scope="session")
 def own_resources() -> Path:
-    """The cloud assembly of `dev` in an account that has all that it may have already."""
-    return shared("dev", [ELECTRICITY], "own-resources", options_of({"dev": OWN}, "dev"))
+    """The cloud assembly of `dev` in an account that has all that it may have already, but for an MLflow."""
+    return shared("dev", [ELECTRICITY], "own-resources", options_of({"dev": OWN}, "dev"), "app")
 
 
 def every_section(factory: pytest.TempPathFactory) -> list[Path]:

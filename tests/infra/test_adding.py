@@ -12,10 +12,10 @@ FUNCTION = {
     "functions/count_rows/handler.py": "def handler(event, context):\n    return {}\n",
     "functions/count_rows/requirements.txt": "aws-lambda-powertools\npydantic\npyyaml\n",
     "functions/count_rows/declaration.py": """
-from millrace.settings.declaration import Declared, Right
+from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="training", description="Rows are counted", schedule="rate(1 day)", keeps_events=True,
-    rights=lambda given: [Right("buckets.LAKE.read", "iceberg"), Right("state_table.own_items", may="GetItem")],
+    rights=lambda given: [Grant("buckets.LAKE.read", "iceberg"), Grant("state_table.own_items", may="GetItem")],
 )
 """,
 }

@@ -37,17 +37,6 @@ class Use:
     """Condition values that the service is known to send; nothing else is in the request."""
 
 
-BY_THE_CALLER = {
-    "AWS::Athena::WorkGroup": "Athena writes results with the permissions of who runs the query",
-    "AWS::DynamoDB::Table": "DynamoDB uses the key with the permissions of who reads or writes an item",
-    "AWS::S3::Bucket": "S3 uses the key with the permissions of who gets or puts an object",
-    "AWS::Lambda::Function": "Lambda reads a function's variables in the name of its role",
-    "AWS::Scheduler::Schedule": "Scheduler reads a schedule's input in the name of its role",
-    "AWS::ECR::Repository": "ECR makes grants for itself with the permissions of who makes the repository",
-}
-"""Types under the key that no service writes to on its own account; `test_permissions.py` asks their callers."""
-
-
 def resources(templates: Templates, kind: str) -> Iterator[tuple[str, Resource]]:
     """Properties of every resource of a type, with the place where it stands."""
     for stack, template in templates.items():
@@ -227,29 +216,6 @@ def test_receivers_let_their_senders_in(stage: Templates) -> None:
         topic = [text.replace('{"Ref": "Alarms"}', json.dumps(arn)) for text in texts]
         request = Request(action=action, resources=(arn,), context=context, principal=(use.who,))
         assert verdict(topic, request, with_principal=True) == "Allow", f"{use.where}: {use.kind}"
-
-
-def test_every_type_under_the_key_is_looked_at(stage: Templates) -> None:
-    """A new type must say who uses the key for it."""
-    under_key = {
-        resource["Type"]
-        for template in stage.values()
-        for resource in template["Resources"].values()
-        if resource["Type"] not in ("AWS::IAM::Role", "AWS::KMS::Key")
-        and any("kms" in name.lower() for name in _names(resource.get("Properties", {})))
-    }
-    looked_at = {"AWS::Events::EventBus", "AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::SQS::Queue"}
-    assert under_key == looked_at | set(BY_THE_CALLER)
-
-
-def _names(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield name
-            yield from _names(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _names(inner)
 
 
 def test_what_aws_writes_to_a_bucket_lies_under_s3s_own_key(stage: Templates) -> None:

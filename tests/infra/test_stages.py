@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from millrace.errors import ConfigurationError, WorkloadError
 from millrace.infra.app import build
 from millrace.infra.options import declared_options, options_of
-from millrace.infra.rules.assembly import Stack, given, read, text
+from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
@@ -94,37 +93,3 @@ def test_what_runs_beside_the_cdk_reads_the_same_file(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": {"staging": {"like": "prod"}}}}))
     assert declared_options("staging").like == "prod"
-
-
-def metrics(value: Any) -> Iterator[tuple[str, ...]]:
-    """Every metric of alarms and dashboards in a template: namespace, name, then the names and values of dimensions."""
-    match value:
-        case {"Fn::Join": _}:
-            yield from metrics(text(value))
-        case {"Namespace": str(namespace), "MetricName": name}:
-            yield (
-                namespace,
-                name,
-                *(part for one in value.get("Dimensions", ()) for part in (one["Name"], str(given(one, "Value")))),
-            )
-        case {"metrics": [*charted], "view": _}:
-            yield from (tuple(part for part in one if isinstance(part, str)) for one in charted)
-        case dict():
-            for one in value.values():
-                yield from metrics(one)
-        case list():
-            for one in value:
-                yield from metrics(one)
-        case str() if '"MetricName"' in value or '"widgets"' in value:
-            yield from metrics(json.loads(value))
-
-
-def test_two_stages_of_an_account_share_no_metric_and_no_log_group(assemblies: dict[str, Path]) -> None:
-    """But the metrics of the whole account, which have no dimension."""
-    dev, prod = (
-        {metric for stack in read(assemblies[stage]) for metric in metrics(stack.template)} for stage in ("dev", "prod")
-    )
-    assert {metric[1] for metric in dev} >= {"InputDrift", "Fallbacks", "AuditAge", "RefusedShare"}
-    assert {metric for metric in dev & prod if len(metric) > 2} == set()
-    groups = (names(read(assemblies[stage]), "AWS::Logs::LogGroup", "LogGroupName") for stage in ("dev", "prod"))
-    assert set.intersection(*groups) == set()

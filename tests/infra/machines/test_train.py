@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from millrace.infra.machines import monitor, release, score, train
+from millrace.infra.machines import train
 from millrace.infra.rules.assembly import Stack
 from millrace.infra.rules.catalogue import findings
 from millrace.jobs.training.job import _print
@@ -43,19 +43,6 @@ def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):
         "kept:loss": [kept.validation_loss],
         "kept:error": [kept.validation_error],
     }
-
-
-@pytest.mark.parametrize("machine", [train, monitor, score, release])
-def test_nothing_follows_a_job_but_a_look_at_its_status(context, machine):
-    found = machine.definition(context())["States"]
-    started = [name for name, state in found.items() if state.get("Resource", "").endswith("Job.sync")]
-    assert started
-    for name in started:
-        path = f"{found[name]['ResultPath']}.status"
-        assert found[name]["ResultSelector"]["status.$"].endswith("JobStatus")
-        look = found[found[name]["Next"]]
-        assert (look["Choices"][0]["Variable"], look["Choices"][0]["StringEquals"]) == (path, "Completed")
-        assert found[look["Default"]]["Type"] == "Fail"
 
 
 @pytest.mark.parametrize(

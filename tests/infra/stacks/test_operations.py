@@ -12,9 +12,7 @@ import pytest
 from aws_cdk.assertions import Annotations, Match
 from moto.events.models import EventPattern
 
-from localcloud.cloudwatch.alarm_evaluation import Rule, judge
 from localcloud.cloudwatch.composite_alarms import holds
-from localcloud.cloudwatch.metric_math import Frame, evaluate
 from millrace.infra.app import build, warn_of_no_receiver
 from millrace.infra.constructs.notifications import CHAT_ALONE, alarm_notices
 from millrace.infra.rules.assembly import Stack, read
@@ -26,18 +24,14 @@ from millrace.operations.alarms import (
     ALARMS,
     ENDPOINT_ALARMS,
     JOB_ALARMS,
-    LEAST_REQUESTS,
     REVIEW_ALARMS,
     SERVING,
     STAGE_ALARMS,
     STREAM_ALARMS,
-    UNDELIVERED,
     consumer_alarms,
-    runbook,
 )
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 from millrace.operations.notices import NOTICES
-from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = ("local", "dev", "prod")
@@ -83,7 +77,7 @@ def catalogue() -> set[str]:
 
 
 def declared() -> set[str]:
-    """Those that a workload with consumers or a stream has besides: `test_consumers.py` and `test_stream.py`."""
+    """Those that a workload with consumers, a stream or jobs has besides."""
     return {*consumer_alarms(["orders"]), *STREAM_ALARMS, *JOB_ALARMS}
 
 
@@ -102,84 +96,6 @@ def test_each_has_a_runbook() -> None:
         *REVIEW_ALARMS,
         FLOOR,
     }
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: str) -> None:
-    found, names = deployed(templates, stage), names_of(stage)
-    for name, alarm in (*OF_WORKLOADS.items(), *STAGE_ALARMS.items()):
-        wanted = alarm.metrics(names.platform if name in STAGE_ALARMS else names)  # type: ignore[arg-type]
-        stats = [query["MetricStat"] for query in found[name]["Metrics"] if "MetricStat" in query]
-        assert [
-            (
-                one["Metric"]["Namespace"],
-                one["Metric"]["MetricName"],
-                {each["Name"]: each["Value"] for each in one["Metric"].get("Dimensions", [])},
-            )
-            for one in stats
-        ] == [(one.namespace, one.name, dict(one.dimensions)) for one in wanted]
-        assert next(query["Id"] for query in found[name]["Metrics"] if query.get("ReturnData") is not False) == (
-            "m0" if len(wanted) == 1 else "judged"
-        )
-        assert [(one["Stat"], one["Period"]) for one in stats] == [(one.statistic, alarm.period_s) for one in wanted]
-        assert found[name]["AlarmDescription"].endswith(f"({alarm.severity}; {runbook(name)})")
-        assert found[name]["TreatMissingData"] == ("ignore" if name in monitor_alarms(None) else "notBreaching")
-        # Rules tell of alarms. What tells that a rule could not is told by CloudWatch itself.
-        said = [found[name].get(key, []) for key in ("AlarmActions", "OKActions")]
-        assert said == [[names.platform.alarm_topic_arn] if name == UNDELIVERED else [], []]
-        assert not name.startswith("v")
-    gate = load_workload(ROOT / "workloads" / "electricity").gates.latency
-    assert found["endpoint-latency"]["Threshold"] == gate.max_p99_ms * 1000
-
-
-HOUR = [None] * 11
-FEW, MANY = LEAST_REQUESTS - 1, LEAST_REQUESTS
-
-
-@pytest.mark.parametrize(
-    ("name", "periods", "expected"),
-    [
-        ("endpoint-errors", [(0, MANY), (0, MANY), (1.0, MANY)], "OK"),
-        ("endpoint-errors", [(0.04, MANY)] * 3, "OK"),
-        ("endpoint-errors", [(0.2, MANY), (0, MANY), (0.2, MANY)], "ALARM"),
-        ("endpoint-errors", [(0.2, FEW), (0.2, FEW), (0.2, FEW)], "OK"),
-        ("endpoint-latency", [(9e9, MANY), (9e9, MANY), None], "OK"),
-        ("endpoint-latency", [(9e9, MANY), (0, MANY), (9e9, MANY)], "OK"),
-        ("endpoint-latency", [(9e9, MANY)] * 3, "ALARM"),
-        ("endpoint-latency", [(9e9, 1)] * 3, "OK"),
-        ("fallbacks", [*HOUR, (1,)], "OK"),
-        ("fallbacks", [*HOUR[:-1], (1,), (1,)], "ALARM"),
-        ("fallbacks", [(1,), *HOUR[1:], (1,)], "ALARM"),
-        ("prediction-errors", [(1, 0)], "ALARM"),
-        ("prediction-errors", [(0, 48)], "ALARM"),
-        ("prediction-errors", [(0, 0)], "OK"),
-        ("oldest-drop", [(1800,)], "OK"),
-        ("oldest-drop", [(1801,)], "ALARM"),
-        ("late-decisions", [(1800,)], "OK"),
-        ("late-decisions", [(1801,)], "ALARM"),
-    ],
-)
-def test_few_bad_samples_of_the_endpoint_raise_nothing(
-    templates: Templates, name: str, periods: list[tuple[float, ...] | None], expected: str
-) -> None:
-    """Judged as the local cloud does; the last value is of the newest period."""
-    found = deployed(templates, "prod")[name]
-    rule = Rule(
-        comparison=found["ComparisonOperator"],
-        threshold=found["Threshold"],
-        evaluation_periods=found["EvaluationPeriods"],
-        datapoints_to_alarm=found["DatapointsToAlarm"],
-        missing=found["TreatMissingData"],
-    )
-    starts = [300.0 * index for index in range(len(periods))]
-    metrics = [query["Id"] for query in found["Metrics"] if "MetricStat" in query]
-    series = {
-        query: {at: values[index] for at, values in zip(starts, periods, strict=True) if values}
-        for index, query in enumerate(metrics)
-    }
-    (formula,) = [query.get("Expression", "m0") for query in found["Metrics"] if query.get("ReturnData")]
-    value = evaluate(formula, Frame(series=series, metrics=metrics, timeline=starts, period_s=300))
-    assert judge(rule, [(at, value.get(at)) for at in starts], "OK").state == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from localcloud.kernel.cloud import Cloud
-from millrace.infra.stacks.ingestion import TABLE_MEMORY_MB
-from millrace.infra.stacks.training import SNAPSHOT_MEMORY_MB
+from millrace.functions.snapshot.declaration import DECLARED as SNAPSHOT
+from millrace.functions.validation.declaration import DECLARED as VALIDATION
 from millrace.names import WorkloadNames
 from tests.millrace.datasets import joined_load
 from tests.state_table import create_table
@@ -25,7 +25,7 @@ def test_two_million_decisions_and_labels_are_joined_in_the_functions_memory(
     joined_load.fill(cloud.client("s3"), joined_load.lake_of(stage), ROWS)
     found = joined_load.done_in_a_process(stage, "join")
     assert (found["rows"], found["unmatched"]) == (ROWS, 0)
-    assert found["peak_mb"] <= SNAPSHOT_MEMORY_MB
+    assert found["peak_mb"] <= SNAPSHOT.memory_mb
 
 
 @pytest.mark.night("some minutes; by day answers are read in parts")
@@ -36,4 +36,4 @@ def test_the_labels_of_five_days_are_judged_in_the_functions_memory(names: Workl
     found = joined_load.done_in_a_process(stage, "judge")
     assert (found["labels"], found["error"]) == (JUDGED, JUDGED)
     assert found["parts"]
-    assert found["peak_mb"] <= TABLE_MEMORY_MB
+    assert found["peak_mb"] <= VALIDATION.memory_mb
