@@ -18,7 +18,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.examples import read_examples
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
-from millrace.messages.training_run import read_run
+from millrace.messages.training_run import PINNED, read_run
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import read_workload
 
@@ -64,7 +64,7 @@ def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
         places.input("data"), config / "schema.json", workload=workload, contract=contract, features=features
     )
     tensors = encoders.encode(features, examples.table.slice(0, TRIED_ROWS))
-    links = Digests(**run.digests)
+    links = Digests(**{what: getattr(run, f"{what}_digest") for what in PINNED})
 
     def made(rows_per_pass: RowsPerPass) -> Artefact:
         return external.artefact_of(

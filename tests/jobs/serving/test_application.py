@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -205,17 +203,6 @@ def test_a_request_with_explain_says_what_each_column_added(application: Applica
         assert added == pytest.approx(found["output"] - found["base"], abs=1e-4)
         assert {"nswprice", "nswdemand"} <= {one["column"] for one in found["contributions"]}
         assert (found["method"], found["standard_error"]) == ("shapley", 0.0)
-
-
-def test_a_model_without_a_reference_answers_without_an_explanation(model: Model, row: Any) -> None:
-    lesser = copy.copy(model)
-    lesser.description = dataclasses.replace(model.description, explained=None)
-    [answer] = Application(lesser, Settings()).answer(
-        [builders.invocation(json.dumps({"rows": [row(1)], "explain": True}).encode())]
-    )
-    [prediction] = json.loads(answer.body)["predictions"]
-    assert prediction["explanation"] is None
-    assert 0 < prediction["probability"] < 1
 
 
 @pytest.mark.parametrize(("explain", "count", "status"), [(1, 1, 400), (True, 9, 413), (False, 9, 200), (True, 8, 200)])

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.features.boolean import Boolean
-from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.jobs.serving.refusals import Refused
 from millrace.jobs.serving.rows import MAX_ROWS, RowReader
@@ -148,20 +146,3 @@ def test_nothing_but_a_refusal_is_ever_raised(document: object) -> None:
         with suppress(Refused):
             found = READER.read(content, content_type)
             assert all(math.isfinite(value) for row in found.values for value in row)
-
-
-ENCODED = RowReader((
-    Number(name="n", optional=True),
-    Category(name="hue", words=("red", "blue"), optional=True),
-    Boolean(name="new"),
-))  # fmt: skip
-
-
-def test_categories_and_missing_cells_become_tensors() -> None:
-    """A word that training did not know is as a missing one."""
-    body = b'{"rows": [{"new": true, "hue": "blue", "n": 2.5}, {"n": null, "hue": "green", "new": false}]}'
-    tensors = ENCODED.tensors(ENCODED.read(body, JSON).values)
-    assert tensors["categories"].tolist() == [[2, 2], [0, 1]]
-    assert tensors["numbers"][0].tolist() == [2.5]
-    assert math.isnan(tensors["numbers"][1, 0])
-    assert [(name, value.dtype) for name, value in tensors.items()] == [("numbers", "float32"), ("categories", "int64")]

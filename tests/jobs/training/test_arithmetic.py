@@ -26,11 +26,6 @@ def test_a_dense_layer_uses_each_weight_once_per_row() -> None:
     assert multiplications(Over(nn.Linear(30, 7, bias=False)), {"x": torch.zeros(16, 30)}) == 16 * 30 * 7
 
 
-def test_a_convolution_uses_its_weights_at_every_pixel() -> None:
-    layer = nn.Conv2d(3, 8, 3, padding=1, bias=False)
-    assert multiplications(Over(layer), {"x": torch.zeros(4, 3, 10, 12)}) == 4 * 10 * 12 * 8 * 3 * 9
-
-
 def test_a_recurrent_layer_uses_its_weights_at_every_step() -> None:
     layer = nn.GRU(5, 6, batch_first=True)
     assert multiplications(Over(layer), {"x": torch.zeros(4, 9, 5)}) == 4 * 9 * 3 * 6 * (5 + 6)

@@ -36,20 +36,3 @@ def test_stays_in_bounds_where_no_temperature_is_best() -> None:
     logit_N = np.array([-1.0, 1.0, 2.0])
     assert of_two(logit_N, np.array([0.0, 1.0, 1.0])) == pytest.approx(BOUNDS[0])
     assert of_two(logit_N, np.array([1.0, 0.0, 0.0])) == pytest.approx(BOUNDS[1])
-
-
-def test_three_classes_have_one_temperature_too() -> None:
-    rng = np.random.default_rng(0)
-    raw_NW = rng.normal(0, 2, (3000, 3))
-    p_NW = np.exp(raw_NW / 2.5)
-    p_NW /= p_NW.sum(axis=1, keepdims=True)
-    label_N = (rng.random((3000, 1)) > p_NW.cumsum(axis=1)).sum(axis=1)
-
-    def loss(log_temperature: float) -> float:
-        z_NW = raw_NW / np.exp(log_temperature)
-        return float(np.mean(np.log(np.exp(z_NW).sum(axis=1)) - z_NW[np.arange(3000), label_N]))
-
-    expected = np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded", options={"xatol": 1e-10}).x)
-    found = fit_temperature(torch.from_numpy(raw_NW), torch.from_numpy(label_N), functional.cross_entropy)
-    assert found == pytest.approx(expected, rel=1e-4)
-    assert found == pytest.approx(2.5, rel=0.15)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 from safetensors.torch import save
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, digest, read_archive
@@ -124,18 +123,3 @@ def test_without_its_channel_the_job_says_so(artefact: Artefact, tmp_path: Path)
     (tmp_path / "input" / "config" / "inputdataconfig.json").write_text("{}")
     with pytest.raises(SettingsError, match="weights: expected a channel of this name"):
         initial_model(places, training(digest=f"sha256:{came}"))
-
-
-@pytest.mark.parametrize(
-    ("source", "digest"),
-    [
-        ("s3://models/1/weights.pkl", "0" * 64),
-        ("s3://models/1/.safetensors", "0" * 64),
-        ("file:///model.tar.gz", "0" * 64),
-        (URI, "0" * 63),
-        (URI, ""),
-    ],
-)
-def test_what_names_no_archive_and_no_digest_is_no_declaration(source: str, digest: str) -> None:
-    with pytest.raises(ValidationError):
-        InitialWeights.model_validate({"from": source, "digest": f"sha256:{digest}"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from datetime import UTC, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +14,25 @@ import pyarrow as pa
 import pytest
 
 from millrace.artefact.artefact import Artefact, read_folder
-from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_answers, write_stream
-from millrace.artefact.edge import ExportedVersion, with_graph
+from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
-from millrace.artefact.int8 import fold
-from millrace.console.actions.edge import write_int8
-from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
-from millrace.datasets.examples import read_examples
 from millrace.decisions.record import Decision, canonical
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.report import Evaluation
 from millrace.explanations.shapley import METHOD
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
-from millrace.functions.delivery.joining import join
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.serving.application import Application
 from millrace.jobs.serving.settings import Settings
 from millrace.jobs.training.job import train
-from millrace.jobs.training.setting import read_setting
-from millrace.messages.score import delivered_schema, delivered_types
 from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests import builders
 from tests.jobs.conftest import Snapshot
-from tests.jobs.monitoring.monitored import monitored
 from tests.jobs.novelties.count import Count
 from tests.jobs.novelties.linear import Linear
 from tests.jobs.novelties.weekday import Weekday
@@ -145,56 +136,6 @@ def test_it_is_explained_by_its_answers(artefact: Artefact) -> None:
         found = one["explanation"]
         added = sum(part["contribution"] for part in found["contributions"]) + found["others"]
         assert added == pytest.approx(found["output"] - found["base"], abs=1e-4)
-
-
-def test_it_is_a_package_of_eight_bits(artefact: Artefact, folder: Path, tmp_path: Path) -> None:
-    setting = read_setting(TrainingPlaces(root=folder.parent))
-    rows = read_examples(
-        folder.parents[1] / "data",
-        folder.parents[1] / "config" / "shop" / "schema.json",
-        workload=setting.workload,
-        contract=setting.contract,
-        features=artefact.description.features,
-    )
-    folded = with_graph(artefact, fold(artefact.onnx))
-    source = ExportedVersion(workload="shop", version="1", model_digest=artefact.digest)
-    told = write_int8(tmp_path / "edge", folded, source, rows, max_loss=0.05)
-    assert (told["precision"], told["method"]) == ("int8", "dynamic")
-
-
-def test_its_answers_are_delivered(artefact: Artefact, folder: Path) -> None:
-    rows, task = make_rows("count").slice(1300).select(COLUMNS), artefact.description.task
-    contract = load_contract(folder.parents[1] / "config" / "shop")
-    answers = task.answers(Model(artefact).outputs(encoders.encode(artefact.description.features, rows)))
-    lines = pa.array(range(1, len(rows) + 1), pa.int64())
-    body = write_answers(lines, answers, model_version="1", fields=task.answer)
-    found = read_answers(body, model_version="1", fields=task.answer)
-    schema = delivered_schema(contract, task)
-    accepted = rows.append_column("_line", lines).combine_chunks().to_batches()
-    table = pa.Table.from_batches(
-        join(accepted, [found], fields=task.answer, schema=schema, model_version="1", refuse=pytest.fail)
-    )
-    assert table["rate"].to_pylist() == answers["rate"].tolist()
-    assert delivered_types(task)["likeliest"] == "string"
-
-
-@pytest.mark.usefixtures("report")
-def test_it_is_watched_and_its_error_is_its_own(folder: Path, tmp_path: Path) -> None:
-    recent = make_rows("count").slice(1500 - 84)
-    first, last = (recent["at"][at].as_py().replace(tzinfo=UTC) for at in (0, -1))
-    window = {"start": first.isoformat(), "end": (last + timedelta(hours=2)).isoformat()}
-    (found,) = monitored(
-        tmp_path / "monitoring",
-        folder.parents[1] / "config" / "shop",
-        baseline=(tmp_path / "evaluation" / "processing" / "baseline" / "baseline.json").read_text(),
-        decisions=[decided(number, row) for number, row in enumerate(recent.to_pylist())],
-        labels=recent.select(["at", "sold"]),
-        windows=[window],
-    ).windows
-    assert found.error is not None
-    assert found.error.error == 2.0
-    assert found.input is not None
-    assert {finding.column for finding in found.input.findings} == set(COLUMNS)
 
 
 def decided(number: int, row: dict[str, Any]) -> Decision:

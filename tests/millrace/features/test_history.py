@@ -48,11 +48,6 @@ def test_the_steps_end_at_the_row_itself_and_are_nan_where_nothing_is_known() ->
     np.testing.assert_array_equal(found[..., 1], found[..., 0] * 10)
 
 
-def test_a_step_takes_the_latest_row_within_its_width() -> None:
-    found = PAST.encode(PAST.add_steps(rows(("a", 0, 1), ("a", 0.9, 2), ("a", 1.2, 3), ("a", 2.5, 4))))
-    np.testing.assert_array_equal(found[-1, :, 0], [1, 3, 4])
-
-
 def brute(here: list[tuple[int, int]], there: list[tuple[int, int]], distance: int, tolerance: int) -> list[int]:
     """The definition of `as_of`, row by row."""
     found = []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
-from millrace.features.text import BUCKETS, SHORT_TEXT, WORD_BUCKETS, Text
+from millrace.features.text import SHORT_TEXT, Text
 from millrace.workload.declaration import Feature
 
 REQUESTS = ["Book a table for two", "book a flight to Oslo", "what is the weather in Oslo?"]
@@ -29,15 +28,6 @@ def test_the_ids_of_a_text_are_the_same_for_ever() -> None:
     assert Text(name="text").ids("No, no") == [7317, 5581, 44141, 33927, 30718, 62378, 39255, 63651, 65359]
 
 
-def test_words_lie_below_all_other_ngrams() -> None:
-    encoder = fitted([*REQUESTS])
-    for text in REQUESTS:
-        ids = encoder.ids(text)
-        words = len(dict.fromkeys(text.lower().replace("?", " ?").split()))
-        assert [one < WORD_BUCKETS for one in ids] == [place < words for place in range(len(ids))]
-        assert 0 < min(ids) <= max(ids) < BUCKETS
-
-
 def test_a_misspelt_word_shares_ngrams_of_characters_in_short_texts_only() -> None:
     short, long = fitted(REQUESTS), fitted(LONG)
     assert (short.is_short, long.is_short) == (True, False)
@@ -49,17 +39,6 @@ def test_a_missing_and_an_empty_text_have_no_ids() -> None:
     encoder = fitted(REQUESTS)
     found = encoder.encode(pa.table({"text": [None, "", "book"]}))
     assert found.any(axis=1).tolist() == [False, False, True]
-
-
-def test_length_and_share_of_unknown_words_are_watched() -> None:
-    encoder = fitted(REQUESTS)
-    assert encoder.watched == ("text.length", "text.unknown")
-    rows = pa.table({"text": ["book a table", "book an xylophone", None]})
-    found = encoder.summarise(rows)
-    assert found["text.length"].to_pylist() == [3, 3, 0]
-    np.testing.assert_allclose(found["text.unknown"], [0, 2 / 3, 0])
-    measured = catalogue.measure((encoder,), catalogue.encode((encoder,), rows))
-    assert {name: values.tolist() for name, values in measured.items()} == found.to_pydict()
 
 
 def test_a_text_that_is_called_like_a_joined_tensor_is_refused() -> None:

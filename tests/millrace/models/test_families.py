@@ -189,12 +189,6 @@ def test_the_graph_holds_every_weight_by_name_and_nothing_of_this_machine(
     assert b"site-packages" not in exported
 
 
-def test_the_folded_graph_answers_alike(exported: bytes, predictor: Predictor) -> None:
-    folded = fold(with_weights(exported, predictor.state_dict()))
-    assert not any(node.op_type == "BatchNormalization" for node in onnx.load_model_from_string(folded).graph.node)
-    np.testing.assert_allclose(run(folded, None, make_rows(5)), of(predictor, make_rows(5)), rtol=0, atol=1e-5)
-
-
 def test_the_graph_has_one_of_eight_bits(family: str, exported: bytes, predictor: Predictor) -> None:
     rows = {spec.name: make_rows(5)[spec.name] for spec in signature_of(family)}
     whole = with_weights(exported, predictor.state_dict())
@@ -292,17 +286,6 @@ def test_nan_stays_nan_where_nothing_may_be_missing(family: str) -> None:
     predictor.fit(of_torch(rows), torch.zeros(ROWS))
     rows["numbers"][0, 1] = np.nan
     assert np.isnan(of(predictor.eval(), rows)[0, 0])
-
-
-def test_a_regression_is_trained_on_standardised_targets_and_answers_in_their_unit(family: str) -> None:
-    predictor = build(FAMILIES[family](), signature_of(family), Regression().objective)
-    target_N = torch.linspace(1000, 3000, ROWS)
-    predictor.fit(of_torch(make_rows()), target_N)
-    assert float(predictor.label.location) == pytest.approx(2000)
-    assert float(predictor.label.scale) == pytest.approx(float(target_N.std(correction=0)))
-    raw_NW = ((target_N - 2000) / predictor.label.scale)[:, None]
-    assert float(predictor.loss(raw_NW, target_N)) == pytest.approx(0, abs=1e-12)
-    np.testing.assert_allclose(predictor.answer(raw_NW)[:, 0].numpy(), target_N.numpy(), rtol=1e-6)
 
 
 def test_an_export_that_fails_says_why() -> None:

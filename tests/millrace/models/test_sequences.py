@@ -18,7 +18,6 @@ from millrace.models.transformer.declaration import Transformer
 from millrace.tasks.binary import Binary
 
 ROWS, IDS = 64, 30
-TITLE = TensorSpec(name="title", dtype="int64", shape=(4,), cardinalities=(IDS,))
 NOTE = TensorSpec(name="note", dtype="int64", shape=(8,), cardinalities=(IDS,))
 PAST = TensorSpec(name="past", dtype="float32", shape=(6, 2))
 NUMBERS = TensorSpec(name="numbers", dtype="float32", shape=(2,), optional=(False, False))
@@ -82,23 +81,6 @@ def test_an_ngram_that_no_training_text_has_counts_nothing() -> None:
     np.testing.assert_array_equal(answers(predictor, new), answers(predictor, known))
     new["note"][:, -1] = 1
     assert np.abs(answers(predictor, new) - answers(predictor, known)).max() > 1e-4
-
-
-@pytest.mark.parametrize(
-    ("parameters", "signature"),
-    [(Bag(), (TITLE, NOTE, NUMBERS)), (Bag(hidden=8), (NOTE,)), (Transformer(), (PAST, NUMBERS))],
-    ids=["two texts and numbers", "hidden units", "history"],
-)
-def test_each_input_has_a_say_and_the_graph_answers_as_torch(parameters: Parameters, signature: Signature) -> None:
-    predictor = fitted(parameters, signature)
-    given = rows(signature, seed=1)
-    found = answers(predictor, given)
-    session = onnxruntime.InferenceSession(export(predictor, signature), providers=["CPUExecutionProvider"])
-    [output] = session.run(["output"], {name: value.numpy() for name, value in given.items()})
-    np.testing.assert_allclose(output, found, rtol=0, atol=1e-5)
-    for name, value in given.items():
-        changed = given | {name: value.flip(0)}
-        assert np.abs(answers(predictor, changed) - found).max() > 1e-4, name
 
 
 def test_the_order_of_pieces_matters_to_a_transformer_and_not_to_a_bag() -> None:

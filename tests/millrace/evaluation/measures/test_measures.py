@@ -314,19 +314,6 @@ def test_the_costs_are_those_of_the_answers_that_act_and_of_a_person_for_the_oth
     assert (found.all_reviewed, found.currency, found.digest) == (1000, "EUR", COSTS.digest)
 
 
-def test_the_costs_of_several_classes_are_those_of_the_matrix(case: Case) -> None:
-    rng = np.random.default_rng(4)
-    p_TK = rng.dirichlet(np.full(3, 0.5), TEST).astype(np.float32)
-    target = rng.integers(0, 3, ROWS)
-    costs = ((0.0, 2.0, 4.0), (9.0, 0.0, 1.0), (7.0, 3.0, 0.0))
-    classes = case_of(table(), target, Multiclass(classes=("a", "b", "c"), costs=costs), output=p_TK)
-    found = costs_of(Policy(automate=Automate(costs=Costs(wrong=1, review=1))), classes)
-    assert found is not None
-    said = (p_TK.astype(np.float64) @ np.array(costs)).argmin(axis=1)
-    measured = np.array(costs)[target[PARTS.test], said]
-    assert found.all_automated.measured.value == pytest.approx(1000 * measured.mean())
-
-
 # Robustness, memorisation
 
 
