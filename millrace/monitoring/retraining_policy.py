@@ -79,17 +79,16 @@ def decide(facts: RetrainingFacts, *, policy: Retraining, budget: Budget) -> Ret
     Cool-down and labels do not hold back a person's command."""
     # After a redrive, the cool-down that this execution has begun itself must not refuse it.
     if facts.last.execution_arn == facts.execution_arn:
-        return _accepted("accepted before, requested again after a redrive")
+        return _decision(RetrainingReason.ACCEPTED, "accepted before, requested again after a redrive")
     if facts.alarms and not {*facts.alarms} & {*policy.alarms}:
-        sentence = f"the alarm {', '.join(facts.alarms)} is not in retraining.alarms"
-        return RetrainingDecision(reason=RetrainingReason.ALARM, sentence=sentence)
+        return _decision(RetrainingReason.ALARM, f"the alarm {', '.join(facts.alarms)} is not in retraining.alarms")
     found = list(_objections(facts, policy, budget))
     if facts.trigger != "command":
         found += _objections_to_programs(facts, policy)
     if found:
         # An objection without a time counts as one that ends now: it is named only if no other objection lasts longer.
         return max(found, key=lambda objection: objection.earliest_next or facts.as_of)
-    return _accepted(f"{facts.new_labels} new labels, nothing against it")
+    return _decision(RetrainingReason.ACCEPTED, f"{facts.new_labels} new labels, nothing against it")
 
 
 def labels_wanted(facts: RetrainingFacts, policy: Retraining) -> int:
@@ -97,28 +96,27 @@ def labels_wanted(facts: RetrainingFacts, policy: Retraining) -> int:
     return max(0, policy.drifted_labels - facts.drifted_labels) if facts.drifted_since else 0
 
 
-def _accepted(sentence: str) -> RetrainingDecision:
-    return RetrainingDecision(reason=RetrainingReason.ACCEPTED, sentence=sentence)
+def _decision(reason: RetrainingReason, sentence: str, earliest: datetime | None = None) -> RetrainingDecision:
+    return RetrainingDecision(reason=reason, sentence=sentence, earliest_next=earliest)
 
 
 def _objections(facts: RetrainingFacts, policy: Retraining, budget: Budget) -> Iterator[RetrainingDecision]:
     """Those that hold back a person too."""
     if not facts.has_champion:
-        sentence = "there is no champion yet: start train, not retrain"
-        yield RetrainingDecision(reason=RetrainingReason.NO_CHAMPION, sentence=sentence)
+        yield _decision(RetrainingReason.NO_CHAMPION, "there is no champion yet: start train, not retrain")
     lease = facts.lease
     if lease and lease.holder != facts.execution_arn and lease.expires_at > facts.as_of:
         sentence = f"{lease.holder} retrains since {format_utc(lease.as_of)}"
-        yield RetrainingDecision(reason=RetrainingReason.RUNNING, sentence=sentence, earliest_next=lease.expires_at)
+        yield _decision(RetrainingReason.RUNNING, sentence, lease.expires_at)
     at, later = month(facts.as_of), next_month(facts.as_of)
     if (runs := facts.last.runs_in(at)) >= policy.maximum_runs_per_month:
         sentence = f"{runs} retrainings in {at}, at most {policy.maximum_runs_per_month} a month"
-        yield RetrainingDecision(reason=RetrainingReason.RUNS_PER_MONTH, sentence=sentence, earliest_next=later)
+        yield _decision(RetrainingReason.RUNS_PER_MONTH, sentence, later)
     if facts.spent_usd + facts.projected_usd > budget.monthly_usd:
         sentence = f"{facts.spent_usd:.2f} USD reserved in {at}, this run up to {facts.projected_usd:.2f} USD, at most "
         sentence += f"{budget.monthly_usd:.2f} USD a month"
         ever = None if facts.projected_usd > budget.monthly_usd else later
-        yield RetrainingDecision(reason=RetrainingReason.BUDGET, sentence=sentence, earliest_next=ever)
+        yield _decision(RetrainingReason.BUDGET, sentence, ever)
 
 
 def _objections_to_programs(facts: RetrainingFacts, policy: Retraining) -> Iterator[RetrainingDecision]:
@@ -126,11 +124,11 @@ def _objections_to_programs(facts: RetrainingFacts, policy: Retraining) -> Itera
     started = facts.last.started_at
     if started and (earliest := started + timedelta(days=policy.cool_down_days)) > facts.as_of:
         sentence = f"last retraining {format_utc(started)}, {policy.cool_down_days} days of cool-down"
-        yield RetrainingDecision(reason=RetrainingReason.COOL_DOWN, sentence=sentence, earliest_next=earliest)
+        yield _decision(RetrainingReason.COOL_DOWN, sentence, earliest)
     if facts.drifted_since and (wanted := labels_wanted(facts, policy)):
         began = f"{format_utc(facts.drifted_since)}, when the drift began"
         sentence = f"{facts.drifted_labels} labels of rows since {began}; {wanted} more required"
-        yield RetrainingDecision(reason=RetrainingReason.DRIFTED_LABELS, sentence=sentence)
+        yield _decision(RetrainingReason.DRIFTED_LABELS, sentence)
     if facts.new_labels < policy.minimum_new_labels:
         sentence = f"{facts.new_labels} labels since the last retraining, at least {policy.minimum_new_labels} required"
-        yield RetrainingDecision(reason=RetrainingReason.NEW_LABELS, sentence=sentence)
+        yield _decision(RetrainingReason.NEW_LABELS, sentence)

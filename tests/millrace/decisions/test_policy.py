@@ -14,8 +14,7 @@ import pytest
 from millrace.contract.kinds import FLOATS, Kind, arrow_type
 from millrace.contract.row import check_row
 from millrace.contract.schema import Column, Table
-from millrace.decisions.held_out import are_held_out, is_held_out
-from millrace.decisions.policy import REASONS, Acting, act, act_all
+from millrace.decisions.policy import REASONS, Acting, act, act_all, are_held_out, is_held_out
 from millrace.decisions.record import ActionReason
 from millrace.decisions.review import PRIORITY
 from millrace.decisions.road import complete

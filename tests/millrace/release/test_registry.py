@@ -29,6 +29,7 @@ def registry(monkeypatch):
 
 
 def test_a_run_registers_one_version_however_often_it_asks(registry):
+    assert not registry.was_never_live(), "an empty registry proves nothing"
     first = registry.register(CANDIDATE)
     assert registry.register(CANDIDATE) == first
     assert (first.version, first.approval) == ("1", "PendingManualApproval")
