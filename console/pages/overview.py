@@ -242,20 +242,13 @@ def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
     if isinstance(state.unapproved, Unread):
         yield OpenPoint(workload=workload, what="Versions that a person approves", detail=state.unapproved.words)
     for one in () if isinstance(state.unapproved, Unread) else state.unapproved:
-        yield OpenPoint(
-            workload=workload,
-            what=f"Version {one.version} waits for approval",
-            detail=waits(one, state.now),
-            href=version_path(workload, one.version),
-            link="decide",
-        )
+        what, href = f"Version {one.version} waits for approval", version_path(workload, one.version)
+        yield OpenPoint(workload=workload, what=what, detail=waits(one, state.now), href=href, link="decide")
     if isinstance(state.runs, RecentRuns):
         for run in state.runs.failed:
             yield OpenPoint(workload=workload, what=f"{titled(names, run)} failed {age(state.now - run.started)} ago",
                           detail=run.failure, command=command(names, "rerun", run.name[:SHORT]))  # fmt: skip
     for alarm in state.alarms if not isinstance(state.alarms, Unread) else ():
-        yield OpenPoint(
-            workload="" if alarm.is_of_stage else workload,
-            what=f"Alarm {spelled(alarm.name)} since {alarm.since:%Y-%m-%d %H:%M} UTC",
-            detail=f"What to do: {alarm.runbook}" if alarm.runbook else "",
-        )
+        what = f"Alarm {spelled(alarm.name)} since {alarm.since:%Y-%m-%d %H:%M} UTC"
+        detail = f"What to do: {alarm.runbook}" if alarm.runbook else ""
+        yield OpenPoint(workload="" if alarm.is_of_stage else workload, what=what, detail=detail)

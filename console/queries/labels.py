@@ -276,6 +276,13 @@ def find_learners(
         for package in registry_of(environment, names).all()
     )
     trained = [(version, places.get(pin.labels, -1)) for version, pin in pinned if pin is not None]
+    return learnt_from(labels, drops, trained)
+
+
+def learnt_from(
+    labels: Sequence[KnownLabel], drops: Mapping[str, JournalEntry], trained: Sequence[tuple[int, int]]
+) -> list[LearntDrop | None]:
+    """The same by the drops' entries, and by the versions that were trained, each with the place of its newest drop."""
     found: list[LearntDrop | None] = []
     later: dict[float, set[int]] = defaultdict(set)
     for label in reversed(labels):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from millrace.console.environment import Environment
-from millrace.console.queries.labels import find_labels
+from millrace.console.queries.labels import KnownLabel, find_labels, learnt_from
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
 from tests.millrace.datasets import conftest
@@ -97,3 +98,12 @@ def test_what_is_found_for_a_decision_does_not_depend_on_the_others(
     assert together["a"] == together["b"]
     for one in (first, second):
         assert find_labels(environment, lake.names, [one]) == {one.id: together[one.id]}
+
+
+def test_a_version_has_learnt_from_the_label_that_was_the_last_when_it_was_trained() -> None:
+    """Of each horizon by itself; a label of no drop, such as a later row, has no learners."""
+    drops: Any = {name: SimpleNamespace(place=place) for place, name in enumerate("abc")}
+    came = [("a", 0), ("b", 0), ("c", 24), ("row", 0)]
+    labels = [KnownLabel(value=1, counts=False, arrived=None, drop=drop, hours=hours) for drop, hours in came]
+    found = learnt_from(labels, drops, [(1, 0), (2, 1), (3, 2)])
+    assert [one and one.versions for one in found] == [("1",), ("2", "3"), ("3",), None]
