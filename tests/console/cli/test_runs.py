@@ -13,7 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from millrace.console.cli import app as cli
-from millrace.errors import MillraceError, RunError
+from millrace.errors import MillraceError
 from millrace.names import MACHINES, drop_id_of
 from millrace.state.claims import Claims, Start
 from millrace.state.pointers import Pointers, ReleasePointers, Version
@@ -145,9 +145,7 @@ def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[...
     machine("retrain", {"Guard": {**PASS, "Result": {"answer": REFUSED}, "ResultPath": "$.guard"}})
     done = typed("retrain", "--wait")
     assert str(done.exception).endswith(" (command): not started: cool-down until 1997-06-19")
-    assert ": SUCCEEDED, " in done.stderr
     assert done.stderr.endswith(" s: not started: cool-down until 1997-06-19\n")
-    assert "not started: cool-down until 1997-06-19" in told("runs", "--machine", "retrain")
     newest = json.loads(told("runs", "--machine", "retrain", "--limit", "1", "--json"))[0]
     assert (newest["status"], newest["refused"]) == ("SUCCEEDED", True)
     shown = told("show", newest["run"])
@@ -155,7 +153,6 @@ def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[...
     assert ("what now" in shown, "rerun" in shown) == (False, False)
     as_json = typed("retrain", "--wait", "--json")
     assert json.loads(as_json.stdout)["ended"][0]["outcome"] == "not started: cool-down until 1997-06-19"
-    assert isinstance(as_json.exception, RunError)
     machine("retrain", {"A": PASS})
 
 

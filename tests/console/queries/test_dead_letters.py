@@ -48,6 +48,8 @@ def test_only_a_deployed_consumer_has_dead_letters(environment: Environment) -> 
     assert letter.body == "0"
     with pytest.raises(EnvironmentNotFoundError, match="consumer-crm, events"):
         redrive(environment, NAMES, "consumer-desk")
+    with pytest.raises(EnvironmentNotFoundError, match="a queue that a function reads"):
+        redrive(environment, NAMES, "events")
 
 
 RECORDS = [{"kinesis": {"partitionKey": word, "data": base64.b64encode(word.encode()).decode()}} for word in "abc"]

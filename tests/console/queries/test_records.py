@@ -143,6 +143,8 @@ def test_where_a_version_stands() -> None:
     found = [status_of(one, pointers, needs_person=True) for one in (*new, *old)]
     assert found == ["waits", "refused", "registered", "live", "previous", "retired"]
     assert status_of(new[0], pointers, needs_person=False) == "registered"
+    newer = replace(live, version="5")
+    assert status_of(new[0], Pointers(champion=newer, previous=before), needs_person=True) == "registered"
 
 
 def test_an_approval_comes_last_of_a_version_that_went_live() -> None:
@@ -167,6 +169,7 @@ def test_an_approval_comes_last_of_a_version_that_went_live() -> None:
     records.append(replace(records[0], event=AuditEvent.PHASE_STOPPED, details=ended))
     own = f"{NAMES.sessions}release/judge_phase"
     assert decision_on(package(3, "Approved", was_live=True), records, own_roles=NAMES.sessions) == "approved by ann: r"
+    assert decision_on(package(3, "Rejected", was_live=True), records, own_roles=NAMES.sessions) == "approved by ann: r"
     for by, said in (("x/cho", "refused by cho: no"), (own, "the shadow refused it: worse by 127 labels")):
         assert decision_on(package(3, "Rejected", changed_by=by), records, own_roles=NAMES.sessions) == said
     assert decision_on(package(4, "PendingManualApproval"), records, own_roles=NAMES.sessions) == ""

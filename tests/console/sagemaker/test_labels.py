@@ -79,36 +79,12 @@ def test_a_bad_line_of_a_manifest_is_named(tmp_path: Path, line: str, field: str
     assert (found.value.where, found.value.field) == (f"{tmp_path}/output.manifest:2", field)
 
 
-def test_labels_become_a_manifest_and_labels_again_which_the_feed_takes(tmp_path: Path) -> None:
-    """The contract of the shipped workload xray reads what comes out, without a refused row."""
-    rows = [
-        {"id": "test-17", "at": "2024-01-01T00:00:00Z", "label": 1, "prediction_id": "r-0-17"},
-        {"id": "test-18", "at": "2024-01-02T00:00:00Z", "label": 0, "prediction_id": "r-0-18"},
-    ]
-    (tmp_path / "labels.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    for words in (
-        ["manifest", "labels.jsonl", "--prefix", "s3://b/scans", "--ending", ".png", "--output", "a.manifest"],
-        ["ground-truth", "a.manifest", "--index", "--output", "again.jsonl"],
-    ):
-        places = [str(tmp_path / word) if word.endswith((".jsonl", ".manifest")) else word for word in words]
-        result = CliRunner().invoke(app, ["sagemaker", *places])
-        assert result.exit_code == 0, result.exception
-    line = json.loads((tmp_path / "a.manifest").read_text().splitlines()[0])
-    assert (line["source-ref"], line["label"]) == ("s3://b/scans/test-17.png", 1)
-    assert line["label-metadata"]["class-name"] == "1"
-    again = tmp_path / "again.jsonl"
-    assert [json.loads(line) for line in again.read_text().splitlines()] == rows
-    parts = list(read_drop(again, load_contract(workloads_folder() / "xray").labels, Limits()))
-    assert sum(part.rows.num_rows for part in parts) == 2
-    assert [row for part in parts for row in part.unparsable] == []
-
-
-def through(folder: Path, name: str, content: str) -> tuple[list[dict[str, Any]], str]:
+def through(folder: Path, name: str, content: str, *given: str) -> tuple[list[dict[str, Any]], str]:
     """The labels of a file after a manifest was made of them and read again, and what the first command said."""
     (folder / name).write_text(content)
     said = []
     for words in (
-        ["manifest", name, "--output", "a.manifest"],
+        ["manifest", name, *given, "--output", "a.manifest"],
         ["ground-truth", "a.manifest", "--index", "--output", "again.jsonl"],
     ):
         places = [str(folder / word) if word in (name, "a.manifest", "again.jsonl") else word for word in words]
@@ -116,6 +92,23 @@ def through(folder: Path, name: str, content: str) -> tuple[list[dict[str, Any]]
         assert result.exit_code == 0, result.exception
         said.append(result.stdout)
     return [json.loads(line) for line in (folder / "again.jsonl").read_text().splitlines()], said[0]
+
+
+def test_labels_become_a_manifest_and_labels_again_which_the_feed_takes(tmp_path: Path) -> None:
+    """The contract of the shipped workload xray reads what comes out, without a refused row."""
+    rows = [
+        {"id": "test-17", "at": "2024-01-01T00:00:00Z", "label": 1, "prediction_id": "r-0-17"},
+        {"id": "test-18", "at": "2024-01-02T00:00:00Z", "label": 0, "prediction_id": "r-0-18"},
+    ]
+    content = "".join(f"{json.dumps(row)}\n" for row in rows)
+    given = ("--prefix", "s3://b/scans", "--ending", ".png")
+    assert through(tmp_path, "labels.jsonl", content, *given)[0] == rows
+    line = json.loads((tmp_path / "a.manifest").read_text().splitlines()[0])
+    found = (line["source-ref"], line["label"], line["label-metadata"]["class-name"])
+    assert found == ("s3://b/scans/test-17.png", 1, "1")
+    parts = list(read_drop(tmp_path / "again.jsonl", load_contract(workloads_folder() / "xray").labels, Limits()))
+    assert sum(part.rows.num_rows for part in parts) == 2
+    assert [row for part in parts for row in part.unparsable] == []
 
 
 def test_labels_come_back_from_a_manifest_as_they_were_written(tmp_path: Path) -> None:
