@@ -184,4 +184,4 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.ENDPOINT_STARTED: _started,
     AuditEvent.ALARM_ACKNOWLEDGED: _acknowledged,
 }
-"""By event: the sentence on details of the class that DETAILS has for the event."""
+"""By event: the sentence on details of the class of the event's details."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
+from typing import Self
 
 from millrace.messages.envelope import Message, Moment
 from millrace.messages.execution import Unwanted
@@ -13,39 +13,6 @@ from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import Corrections, GatesJudged
 from millrace.messages.withdrawal import Withdrawn
 from millrace.workload.rollout import Phase
-
-
-class AuditEvent(StrEnum):
-    """What was decided or done."""
-
-    MODEL_PASSED = "model.passed"
-    MODEL_REFUSED = "model.refused"
-    RELEASE_APPROVED = "release.approved"
-    RELEASE_REFUSED = "release.refused"
-    PHASE_PASSED = "phase.passed"
-    PHASE_STOPPED = "phase.stopped"
-    RELEASE_LIVE = "release.live"
-    RELEASE_ROLLED_BACK = "release.rolled_back"
-    RELEASE_FAILED = "release.failed"
-    RETRAIN_ACCEPTED = "retrain.accepted"
-    RETRAIN_REFUSED = "retrain.refused"
-    TEARDOWN_STEP = "teardown.step"
-    ROWS_WITHDRAWN = "rows.withdrawn"
-    LABELS_CORRECTED = "labels.corrected"
-    LABELS_ACCEPTED = "labels.accepted"
-    LABELS_REFUSED = "labels.refused"
-    AUTOMATION_PAUSED = "automation.paused"
-    AUTOMATION_RESUMED = "automation.resumed"
-    AUTOMATION_MOVED = "automation.moved"
-    REVIEW_ANSWERED = "review.answered"
-    REVIEW_UNDONE = "review.undone"
-    REVIEW_ESCALATED = "review.escalated"
-    REVIEW_UNANSWERED = "review.unanswered"
-    FLOOR_ON = "floor.on"
-    FLOOR_OFF = "floor.off"
-    ENDPOINT_STOPPED = "endpoint.stopped"
-    ENDPOINT_STARTED = "endpoint.started"
-    ALARM_ACKNOWLEDGED = "alarm.acknowledged"
 
 
 class VersionDecided(Message):
@@ -240,34 +207,41 @@ class AlarmAcknowledged(Message):
     """In the person's words."""
 
 
-DETAILS: Mapping[AuditEvent, type[Message]] = {
-    AuditEvent.MODEL_PASSED: GatesJudged,
-    AuditEvent.MODEL_REFUSED: GatesJudged,
-    AuditEvent.RELEASE_APPROVED: VersionDecided,
-    AuditEvent.RELEASE_REFUSED: VersionDecided,
-    AuditEvent.PHASE_PASSED: PhaseEnded,
-    AuditEvent.PHASE_STOPPED: PhaseEnded,
-    AuditEvent.RELEASE_LIVE: VersionLive,
-    AuditEvent.RELEASE_ROLLED_BACK: VersionRolledBack,
-    AuditEvent.RELEASE_FAILED: ReleaseFailed,
-    AuditEvent.RETRAIN_ACCEPTED: RetrainingDecided,
-    AuditEvent.RETRAIN_REFUSED: RetrainingDecided,
-    AuditEvent.TEARDOWN_STEP: ResourcesRemoved,
-    AuditEvent.ROWS_WITHDRAWN: RowsWithdrawn,
-    AuditEvent.LABELS_CORRECTED: Corrections,
-    AuditEvent.LABELS_ACCEPTED: HeldLabelsDecided,
-    AuditEvent.LABELS_REFUSED: HeldLabelsDecided,
-    AuditEvent.AUTOMATION_PAUSED: AutomationSwitched,
-    AuditEvent.AUTOMATION_RESUMED: AutomationSwitched,
-    AuditEvent.AUTOMATION_MOVED: AutomationMoved,
-    AuditEvent.REVIEW_ANSWERED: ReviewAnswered,
-    AuditEvent.REVIEW_UNDONE: ReviewAnswered,
-    AuditEvent.REVIEW_ESCALATED: ReviewEscalated,
-    AuditEvent.REVIEW_UNANSWERED: ReviewUnanswered,
-    AuditEvent.FLOOR_ON: FloorMoved,
-    AuditEvent.FLOOR_OFF: FloorMoved,
-    AuditEvent.ENDPOINT_STOPPED: EndpointStopped,
-    AuditEvent.ENDPOINT_STARTED: EndpointStarted,
-    AuditEvent.ALARM_ACKNOWLEDGED: AlarmAcknowledged,
-}
-"""The class of the details of each event."""
+class AuditEvent(StrEnum):
+    """What was decided or done, and the class of a record's details of it."""
+
+    details: type[Message]
+
+    def __new__(cls, value: str, details: type[Message] = Message) -> Self:
+        made = str.__new__(cls, value)
+        made._value_, made.details = value, details
+        return made
+
+    MODEL_PASSED = "model.passed", GatesJudged
+    MODEL_REFUSED = "model.refused", GatesJudged
+    RELEASE_APPROVED = "release.approved", VersionDecided
+    RELEASE_REFUSED = "release.refused", VersionDecided
+    PHASE_PASSED = "phase.passed", PhaseEnded
+    PHASE_STOPPED = "phase.stopped", PhaseEnded
+    RELEASE_LIVE = "release.live", VersionLive
+    RELEASE_ROLLED_BACK = "release.rolled_back", VersionRolledBack
+    RELEASE_FAILED = "release.failed", ReleaseFailed
+    RETRAIN_ACCEPTED = "retrain.accepted", RetrainingDecided
+    RETRAIN_REFUSED = "retrain.refused", RetrainingDecided
+    TEARDOWN_STEP = "teardown.step", ResourcesRemoved
+    ROWS_WITHDRAWN = "rows.withdrawn", RowsWithdrawn
+    LABELS_CORRECTED = "labels.corrected", Corrections
+    LABELS_ACCEPTED = "labels.accepted", HeldLabelsDecided
+    LABELS_REFUSED = "labels.refused", HeldLabelsDecided
+    AUTOMATION_PAUSED = "automation.paused", AutomationSwitched
+    AUTOMATION_RESUMED = "automation.resumed", AutomationSwitched
+    AUTOMATION_MOVED = "automation.moved", AutomationMoved
+    REVIEW_ANSWERED = "review.answered", ReviewAnswered
+    REVIEW_UNDONE = "review.undone", ReviewAnswered
+    REVIEW_ESCALATED = "review.escalated", ReviewEscalated
+    REVIEW_UNANSWERED = "review.unanswered", ReviewUnanswered
+    FLOOR_ON = "floor.on", FloorMoved
+    FLOOR_OFF = "floor.off", FloorMoved
+    ENDPOINT_STOPPED = "endpoint.stopped", EndpointStopped
+    ENDPOINT_STARTED = "endpoint.started", EndpointStarted
+    ALARM_ACKNOWLEDGED = "alarm.acknowledged", AlarmAcknowledged

@@ -9,7 +9,7 @@ Many classes take their fields from the message of a step: `DatasetCommitted` is
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from millrace.messages.envelope import Message, Moment
 from millrace.messages.execution import Unwanted
@@ -19,12 +19,20 @@ from millrace.messages.score import Delivered
 from millrace.messages.train import BudgetRefusal, TrainingReason
 
 SOURCE = "millrace"
+EVENTS: dict[str, type[BusEvent]] = {}
+"""The class of each event, by detail type."""
 
 
 class BusEvent(Message):
     """The fields that the detail of every event has."""
 
     detail_type: ClassVar[str]
+
+    def __init_subclass__(cls, detail_type: str = "", **config: Any) -> None:
+        super().__init_subclass__(**config)
+        if detail_type:  # else it has fields that several events share
+            cls.detail_type = detail_type
+            EVENTS[detail_type] = cls
 
     workload: str
     run: str
@@ -33,24 +41,18 @@ class BusEvent(Message):
     """The `cause` of that execution or call."""
 
 
-class DatasetCommitted(BusEvent, Committed):
+class DatasetCommitted(BusEvent, Committed, detail_type="dataset.committed"):
     """A drop's rows are in a table."""
 
-    detail_type = "dataset.committed"
 
-
-class DropRejected(BusEvent, RejectedDrop):
+class DropRejected(BusEvent, RejectedDrop, detail_type="drop.rejected"):
     """A drop could not become rows at all. It is quarantined whole."""
 
-    detail_type = "drop.rejected"
 
-
-class DataLate(BusEvent):
+class DataLate(BusEvent, detail_type="data.late"):
     """Rows are older than the contract allows, or the labels of decisions are overdue.
 
     `run` is the ARN of the function `lateness`."""
-
-    detail_type = "data.late"
 
     of: Literal["rows", "labels"]
     newest: Moment | None
@@ -58,10 +60,8 @@ class DataLate(BusEvent):
     allowed_hours: float
 
 
-class TrainingRefused(BusEvent):
+class TrainingRefused(BusEvent, detail_type="training.refused"):
     """A training did not start."""
-
-    detail_type = "training.refused"
 
     reason: BudgetRefusal
     projected_usd: float
@@ -85,28 +85,22 @@ class ModelJudged(BusEvent):
     """One sentence for each gate: `passed: size: model.tar.gz is 0.050 MB; at most 10.0 MB allowed`."""
 
 
-class ModelRefused(ModelJudged):
+class ModelRefused(ModelJudged, detail_type="model.refused"):
     """A gate refused the model."""
-
-    detail_type = "model.refused"
 
     advice: str = ""
     """The step that may help, with its command; empty if none is known."""
 
 
-class ModelRegistered(ModelJudged):
+class ModelRegistered(ModelJudged, detail_type="model.registered"):
     """The model passed every gate and is a version of the registry."""
-
-    detail_type = "model.registered"
 
     package_arn: str
     version: str
 
 
-class ModelReleased(BusEvent):
+class ModelReleased(BusEvent, detail_type="model.released"):
     """A version is live."""
-
-    detail_type = "model.released"
 
     package_arn: str
     version: str
@@ -115,10 +109,8 @@ class ModelReleased(BusEvent):
     """Requests to its fleet while the release's alarms watched it."""
 
 
-class ApprovalWanted(BusEvent):
+class ApprovalWanted(BusEvent, detail_type="approval.wanted"):
     """A version has passed its gates and waits for a person."""
-
-    detail_type = "approval.wanted"
 
     package_arn: str
     version: str
@@ -126,10 +118,8 @@ class ApprovalWanted(BusEvent):
     """After so many hours it is refused."""
 
 
-class ReleaseRefused(BusEvent):
+class ReleaseRefused(BusEvent, detail_type="release.refused"):
     """A version is not released: a person has refused it, or it was compared with another version than the live one."""
-
-    detail_type = "release.refused"
 
     package_arn: str
     version: str
@@ -139,39 +129,31 @@ class ReleaseRefused(BusEvent):
     """What is wrong and what to do, for a person."""
 
 
-class ReleaseUntidy(BusEvent):
+class ReleaseUntidy(BusEvent, detail_type="release.untidy"):
     """A version is live, but models and configurations of older versions could not be deleted."""
-
-    detail_type = "release.untidy"
 
     error: str
     """The error of the function `tidy_release`."""
 
 
-class EndpointOrphaned(BusEvent):
+class EndpointOrphaned(BusEvent, detail_type="endpoint.orphaned"):
     """The live endpoint serves a version that the state table does not name. `run` is the ARN of the sweep."""
-
-    detail_type = "endpoint.orphaned"
 
     endpoint: str
     """The endpoint's name."""
 
 
-class EndpointWanted(BusEvent):
+class EndpointWanted(BusEvent, detail_type="endpoint.wanted"):
     """The live endpoint was stopped since nobody asked it, and now a request or a schedule asks for it.
 
     `run` is the ARN of the function that found it so."""
 
-    detail_type = "endpoint.wanted"
-
     endpoint: str
     """The endpoint's name."""
 
 
-class AlarmUnanswered(BusEvent):
+class AlarmUnanswered(BusEvent, detail_type="alarm.unanswered"):
     """An alarm is raised for long, and nobody has acted on it. `run` is the ARN of the sweep."""
-
-    detail_type = "alarm.unanswered"
 
     alarm: str
     """The name without the workload's prefix."""
@@ -188,10 +170,8 @@ class AlarmUnanswered(BusEvent):
     """Where it is written what to do."""
 
 
-class RunUnheard(BusEvent):
+class RunUnheard(BusEvent, detail_type="run.unheard"):
     """An execution did not end well, and Step Functions' event of it never came. `run` is the ARN of the sweep."""
-
-    detail_type = "run.unheard"
 
     name: str
     """The name of the execution that ended."""
@@ -202,12 +182,10 @@ class RunUnheard(BusEvent):
     """When it ended."""
 
 
-class RetrainRequested(BusEvent):
+class RetrainRequested(BusEvent, detail_type="retrain.requested"):
     """Alarms were in ALARM before a monitor run and still are.
 
     CloudWatch reports changes of state only, so its event does not start `retrain` again. This event does."""
-
-    detail_type = "retrain.requested"
 
     alarms: tuple[str, ...]
     """The names of the alarms."""
@@ -223,22 +201,16 @@ class RetrainDecision(BusEvent):
     evidence: RetrainingEvidence
 
 
-class RetrainAccepted(RetrainDecision):
+class RetrainAccepted(RetrainDecision, detail_type="retrain.accepted"):
     """The guard let a retraining start."""
 
-    detail_type = "retrain.accepted"
 
-
-class RetrainRefused(RetrainDecision):
+class RetrainRefused(RetrainDecision, detail_type="retrain.refused"):
     """The guard refused a retraining."""
 
-    detail_type = "retrain.refused"
 
-
-class ScoresDelivered(BusEvent, Delivered):
+class ScoresDelivered(BusEvent, Delivered, detail_type="scores.delivered"):
     """The predictions of a scoring drop are in the lake."""
-
-    detail_type = "scores.delivered"
 
 
 class JobEnded(BusEvent):
@@ -250,43 +222,11 @@ class JobEnded(BusEvent):
     """The result in the lake."""
 
 
-class JobDone(JobEnded):
+class JobDone(JobEnded, detail_type="job.done"):
     """A caller's job has its result."""
 
-    detail_type = "job.done"
 
-
-class JobFailed(JobEnded):
+class JobFailed(JobEnded, detail_type="job.failed"):
     """Nobody could answer a caller's job."""
 
-    detail_type = "job.failed"
-
     error: str
-
-
-EVENTS: dict[str, type[BusEvent]] = {
-    event.detail_type: event
-    for event in (
-        DatasetCommitted,
-        DropRejected,
-        DataLate,
-        TrainingRefused,
-        ModelRefused,
-        ModelRegistered,
-        ModelReleased,
-        ApprovalWanted,
-        ReleaseRefused,
-        ReleaseUntidy,
-        EndpointOrphaned,
-        EndpointWanted,
-        AlarmUnanswered,
-        RunUnheard,
-        RetrainRequested,
-        RetrainAccepted,
-        RetrainRefused,
-        ScoresDelivered,
-        JobDone,
-        JobFailed,
-    )
-}
-"""The class of each event, by detail type."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from millrace.messages.audit import DETAILS, AuditEvent
+from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import Message
 from millrace.timestamps import format_utc, parse_utc
 
@@ -36,7 +36,7 @@ class Record:
     cause: str
     """The `cause` of the execution."""
     details: Message
-    """The evidence. Its class is the one of the event in DETAILS."""
+    """The evidence, of the class of the event's details."""
     key: str = field(default="", compare=False)
     """The sort key. Empty for a record that was not read from the table."""
 
@@ -49,10 +49,10 @@ class Record:
 def append(client: Any, *, table: str, workload: str, record: Record) -> str:
     """Add the record to the table and return its sort key. The same record a second time adds nothing.
 
-    `client` is boto3's DynamoDB client. Raises ValueError if the details are not of the event's class in DETAILS: no
-    reader could ever parse them."""
-    if not isinstance(record.details, DETAILS[record.event]):
-        expected, came = DETAILS[record.event].__name__, type(record.details).__name__
+    `client` is boto3's DynamoDB client. Raises ValueError if the details are not of the event's class: no reader
+    could ever parse them."""
+    if not isinstance(record.details, record.event.details):
+        expected, came = record.event.details.__name__, type(record.details).__name__
         raise ValueError(f"audit record {record.event}: expected details {expected}, got {came}")
     fields = {
         "actor": record.actor,
@@ -118,6 +118,6 @@ def _record(row: dict[str, str]) -> Record:
         event=event,
         as_of=parse_utc(row["as_of"]),
         cause=row["cause"],
-        details=DETAILS[event].model_validate_json(row["details"]),
+        details=event.details.model_validate_json(row["details"]),
         key=row["sk"],
     )

@@ -51,7 +51,7 @@ CATALOGUES = (
     Catalogue("notice", "", "NOTICES", "millrace/operations/notices.py", "Notice", "infra/stacks/test_operations.py"),
     Catalogue("event on the bus", "", "EVENTS", "millrace/messages/events.py", "BusEvent",
               "infra/machines/test_events.py"),
-    Catalogue("audit record", "", "DETAILS", "millrace/messages/audit.py", "Message",
+    Catalogue("audit record", "", "AuditEvent", "millrace/messages/audit.py", "Message",
               "millrace/state/test_audit.py"),
     Catalogue("machine", "infra/machines/<x>.py", "MACHINES", "millrace/names.py", "define",
               "infra/machines/test_edges.py"),

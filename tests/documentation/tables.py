@@ -27,7 +27,7 @@ from millrace.evaluation.naive.rule import NaiveGate
 from millrace.features.catalogue import ENCODERS
 from millrace.infra.machines.preflight import PREFLIGHT_MINUTES
 from millrace.infra.options import Options
-from millrace.messages.audit import DETAILS
+from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import Message
 from millrace.messages.events import EVENTS, BusEvent
 from millrace.models.catalogue import FAMILIES
@@ -300,8 +300,8 @@ def events() -> str:
 def audit() -> str:
     """The records by their details; events with the same details share a row."""
     events: dict[type[Message], list[str]] = {}
-    for event, kind in DETAILS.items():
-        events.setdefault(kind, []).append(code(event.value))
+    for event in AuditEvent:
+        events.setdefault(event.details, []).append(code(event.value))
     rows = [
         (", ".join(names), summary(kind), ", ".join(map(code, kind.model_fields))) for kind, names in events.items()
     ]

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.messages.audit import DETAILS, AuditEvent, ResourcesRemoved
+from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.state.audit import Record, append, read
 from millrace.timestamps import parse_utc
 from tests.credentials import set_credentials
@@ -50,7 +50,3 @@ def test_details_of_another_class_are_refused(table):
     with pytest.raises(ValueError, match=r"retrain.refused: expected details RetrainingDecided, got ResourcesRemoved"):
         append(table, table="audit", workload="w", record=replace(RECORD, event=AuditEvent.RETRAIN_REFUSED))
     assert keys(table) == []
-
-
-def test_every_event_has_the_class_of_its_details():
-    assert set(DETAILS) == set(AuditEvent)
