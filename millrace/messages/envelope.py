@@ -19,8 +19,9 @@ from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from millrace.errors import SettingsError
 from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ class StepResult(Message, Generic[MessageT]):
     """The answer of an earlier step. The state has it under the step's name: {"budget": {"answer": {…}}}."""
 
     answer: MessageT
+
+
+def read_message(message: type[MessageT], text: str | bytes, where: str) -> MessageT:
+    """The message in the text of a file. Raises SettingsError, which names the field, if the text does not fit."""
+    try:
+        return message.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(file)"
+        raise SettingsError(where=where, field=field, expected=first["msg"], came=first["input"]) from None
 
 
 InputT = TypeVar("InputT", bound=Message)

@@ -13,11 +13,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from millrace.errors import SettingsError
 from millrace.messages.asked_labels import AskedLabels, LabelErrorReport, LabelWanted
-from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
+from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult, read_message
 from millrace.messages.feedback import FeedbackReport
 from millrace.messages.served import ServedReport
 
@@ -374,21 +373,9 @@ class MonitorReport(Message):
 
 def read_request(text: str | bytes) -> MonitorRequest:
     """The request in the text. Raises SettingsError, which names the field, if the text does not fit."""
-    try:
-        return MonitorRequest.model_validate_json(text)
-    except ValidationError as error:
-        raise _settings_error(REQUEST_FILE, error) from None
+    return read_message(MonitorRequest, text, REQUEST_FILE)
 
 
 def read_report(text: str | bytes) -> MonitorReport:
     """The report in the text. Raises SettingsError, which names the field, if the text does not fit."""
-    try:
-        return MonitorReport.model_validate_json(text)
-    except ValidationError as error:
-        raise _settings_error(REPORT_FILE, error) from None
-
-
-def _settings_error(where: str, error: ValidationError) -> SettingsError:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "(file)"
-    return SettingsError(where=where, field=field, expected=first["msg"], came=first["input"])
+    return read_message(MonitorReport, text, REPORT_FILE)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from millrace.errors import SettingsError
+from millrace.messages.envelope import Message, read_message
 from millrace.messages.train import GateBaseline, TrainingReason
 
 PINNED = ("data", "contract", "config", "code")
 """What a run pins by a SHA-256. The model that the run makes must name the same digests."""
 
 
-class Run(BaseModel):
+class Run(Message):
     """One training run. Unknown fields are ignored, since newer code may write more of them.
 
     {"run": "7c1b2f0e-first", "snapshot_id": 4821940093718391, "tag": "7c1b2f0e-first", "data_digest": "dddd…",
      "contract_digest": "cccc…", "config_digest": "ffff…", "code_digest": "eeee…", "rows": 11424,
      "as_of": "1997-01-01T00:10:00Z", "reason": "first", "gate": "baseline"}"""
-
-    model_config = ConfigDict(defer_build=True, extra="ignore", frozen=True)
 
     run: str
     """The name of the train execution."""
@@ -59,10 +55,6 @@ def read_run(path: Path) -> Run:
 
     Raises SettingsError, which says field, expected and came, if the file cannot be read or does not fit."""
     try:
-        return Run.model_validate(json.loads(path.read_bytes()))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(where=path.name, field=field, expected=first["msg"], came=first["input"]) from None
-    except (OSError, ValueError) as error:
+        return read_message(Run, path.read_bytes(), path.name)
+    except OSError as error:
         raise SettingsError(where=str(path), field="(file)", expected="JSON", came=str(error)) from None

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 
@@ -264,7 +265,7 @@ class Prediction(Section):
             for feature in self.features
         ):
             keys = ", ".join(key for key in Feature.model_fields if key not in SET_BY_PREDICTION)
-            raise ValueError(f"features: expected the keys {keys} only")
+            raise FieldError(field="features", expected=f"the keys {keys} only", came=" or ".join(SET_BY_PREDICTION))
         looks_around = self.horizon_hours > 0 or any(feature.history for feature in self.features)
         if looks_around and self.event_time not in self.key:
             # Without the event time in the key an entity has one row only: none before it and none after it.
@@ -451,31 +452,26 @@ class Workload(Section):
         return self.rollout.approval or ("person" if production or is_high else "none")
 
     @model_validator(mode="after")
-    def _high_risk_has_a_policy(self) -> Workload:
+    def _parts_fit_each_other(self) -> Workload:
+        for field, expected, came in self._misfits():
+            raise FieldError(field=field, expected=expected, came=came)
+        return self
+
+    def _misfits(self) -> Iterator[tuple[str, str, object]]:
         policy = self.policy
         if self.card and self.card.risk == "high" and not (policy and (policy.automate or policy.review_above)):
             expected = "automate or review_above, since a person decides some answers where card.risk is high"
-            raise FieldError(field="policy", expected=expected, came="held_out alone" if policy else "nothing")
-        return self
-
-    @model_validator(mode="after")
-    def _floor_is_declared(self) -> Workload:
-        if self.retraining.without_labels == "floor" and not (self.policy and self.policy.floor):
+            yield "policy", expected, "held_out alone" if policy else "nothing"
+        if self.retraining.without_labels == "floor" and not (policy and policy.floor):
             expected = "keep, or floor beside policy.floor, which says how many labels decide"
-            raise FieldError(field="retraining.without_labels", expected=expected, came="floor")
-        return self
-
-    @model_validator(mode="after")
-    def _assisted_asks_people(self) -> Workload:
-        if "assisted" not in self.rollout.phases:
-            return self
-        if self.policy is None:
-            expected = "a policy beside the phase assisted, since people answer its review queue"
-            raise FieldError(field="policy", expected=expected, came="nothing")
-        if not TASKS[self.prediction.task].error_is_share and not self.rollout.assisted.within:
-            expected = f"how near an answer is that people agree with, for the task {self.prediction.task}"
-            raise FieldError(field="rollout.assisted.within", expected=expected, came=0)
-        return self
+            yield "retraining.without_labels", expected, "floor"
+        if "assisted" in self.rollout.phases:
+            if policy is None:
+                expected = "a policy beside the phase assisted, since people answer its review queue"
+                yield "policy", expected, "nothing"
+            if not TASKS[self.prediction.task].error_is_share and not self.rollout.assisted.within:
+                expected = f"how near an answer is that people agree with, for the task {self.prediction.task}"
+                yield "rollout.assisted.within", expected, 0
 
     @model_validator(mode="after")
     def _costs_choose_the_answer(self) -> Workload:

@@ -17,13 +17,6 @@ def refused(message: str) -> Callable[..., None]:
     return call
 
 
-def test_the_first_are_deleted_and_the_rest_wait() -> None:
-    deleted: list[str] = []
-    found = delete_each("model", iter("abc"), lambda *, Name: deleted.append(Name), parameter="Name", at_most=2)
-    assert found == ["model a", "model b"]
-    assert deleted == ["a", "b"]
-
-
 def test_what_is_gone_already_counts_as_deleted() -> None:
     call = refused('Could not find model "a".')
     assert delete_each("model", ["a"], call, parameter="Name", at_most=2) == ["model a"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millrace.errors import SettingsError
-from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport, read_report, read_request
+from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport, read_report
 from millrace.monitoring.alarms import RATIO_ALARMS
 
 DRIFT, ERROR = RATIO_ALARMS["input-drift"], RATIO_ALARMS["error"]
@@ -64,10 +64,6 @@ def test_the_error_waits_for_labels_and_gives_up_at_last() -> None:
     assert report(window(0, error=None)).error_cursor is None
 
 
-def test_round_trip_and_damage() -> None:
-    found = report(window(0))
-    assert read_report(found.model_dump_json()) == found
+def test_damage_is_named() -> None:
     with pytest.raises(SettingsError, match=r"report.json: as_of"):
-        read_report(found.model_dump_json().replace('"as_of"', '"asof"'))
-    with pytest.raises(SettingsError, match=r"request.json"):
-        read_request("{")
+        read_report(report(window(0)).model_dump_json().replace('"as_of"', '"asof"'))
