@@ -5,13 +5,12 @@
     @ROOM.handles(StepInput[PinnedState])
     def handler(call: StepInput[PinnedState]) -> GatesJudged: ...
 
-What a function does not ask for is not made."""
+A function that reads the declaration has a `WorkloadRoom`; many start without it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import boto3
@@ -32,34 +31,16 @@ SettingsT = TypeVar("SettingsT", bound=Environment)
 
 
 class Room(Generic[SettingsT]):
-    """The room of one function. `handler` is the name of its module, `millrace.functions.<function>.handler`."""
+    """The room of one function. `handler` is the name of its module, `millrace.functions.<function>.handler`.
+
+    All of it is made at the cold start, which no request waits for."""
 
     def __init__(self, settings: SettingsT, handler: str) -> None:
         self.settings, self.names = settings, settings.names
         self.logger, self.function = Logger(), handler.split(".")[-2]
-
-    @cached_property
-    def workload(self) -> Workload:
-        from millrace.workload.load import load_workload  # many functions start without it
-
-        return load_workload(self.settings.folder)
-
-    @cached_property
-    def dynamodb(self) -> Any:
-        """boto3's client."""
-        return boto3.client("dynamodb")
-
-    @cached_property
-    def state(self) -> StateTable:
-        return StateTable(self.dynamodb, self.names)
-
-    @cached_property
-    def pointers(self) -> ReleasePointers:
-        return ReleasePointers(self.state)
-
-    @cached_property
-    def leases(self) -> Leases:
-        return Leases(self.state)
+        self.dynamodb: Any = boto3.client("dynamodb")
+        self.state = StateTable(self.dynamodb, self.names)
+        self.pointers, self.leases = ReleasePointers(self.state), Leases(self.state)
 
     def handles(self, message: type[InputT]) -> Callable[[Callable[[InputT], Message]], Handler]:
         """The decorator that makes a Lambda handler of a function from message to message; its log names the call."""
@@ -75,3 +56,13 @@ class Room(Generic[SettingsT]):
         """Add a record of this function about the execution `by`, or the function that a person called."""
         kept = Record(actor=self.function, execution_arn=by, event=event, as_of=as_of, cause=cause, details=details)
         append(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload, record=kept)
+
+
+class WorkloadRoom(Room[SettingsT]):
+    """The room of a function that reads the declaration."""
+
+    def __init__(self, settings: SettingsT, handler: str) -> None:
+        from millrace.workload.load import load_workload  # many functions start without it
+
+        super().__init__(settings, handler)
+        self.workload: Workload = load_workload(settings.folder)

@@ -9,6 +9,7 @@ from millrace.decisions.record import Decision
 from millrace.jobs.serving.http import Head
 from millrace.jobs.serving.server import Request
 from millrace.release.registry import Candidate
+from millrace.state.pointers import Version
 from millrace.tasks.binary import Binary
 
 
@@ -24,6 +25,12 @@ def candidate(**given: Any) -> Candidate:
     """A model that a training run offers."""
     usual = {"run": "run-1", "image": "i", "model_data_url": "s3://b/m", "evaluation_uri": "s3://b/e"}
     return Candidate(**usual | {"instances": ("ml.m5.large",), "metadata": {}} | given)
+
+
+def version(number: int | str = "3", **given: Any) -> Version:
+    """A version that was live."""
+    usual = {"package_arn": f"p/{number}", "version": str(number), "model_name": "m", "run": "r", "baseline_uri": ""}
+    return Version(**usual | given)
 
 
 def description(**given: Any) -> Description:

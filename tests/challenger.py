@@ -11,13 +11,16 @@ import pytest
 
 
 @contextmanager
-def answering(patch: pytest.MonkeyPatch, answer: Callable[[str, bytes], tuple[int, bytes]]) -> Iterator[None]:
-    """Within the block `answer` gives status and body to the path and body of each call of an endpoint."""
+def answering(patch: pytest.MonkeyPatch, answer: Callable[[str, bytes], tuple[int, bytes]]) -> Iterator[str]:
+    """Within the block `answer` gives status and body to the path and body of each call of an endpoint, and behind them
+    the code of an error. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            status, body = answer(self.path, self.rfile.read(int(self.headers["content-length"])))
+            status, body, *code = answer(self.path, self.rfile.read(int(self.headers["content-length"])))
             self.send_response(status)
+            for one in filter(None, code):
+                self.send_header("x-amzn-errortype", one)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -28,9 +31,10 @@ def answering(patch: pytest.MonkeyPatch, answer: Callable[[str, bytes], tuple[in
     server = ThreadingHTTPServer(("localhost", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://localhost:{server.server_address[1]}")
+    url = f"http://localhost:{server.server_address[1]}"
+    patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
     try:
-        yield
+        yield url
     finally:
         server.shutdown()
         server.server_close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import StepInput
 from millrace.messages.train import BudgetChecked, BudgetRefusal, ChampionModel, PinnedState
 from millrace.settings.environment import Environment
@@ -15,7 +15,7 @@ from millrace.state.pointers import Version
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import longest_hours, usages
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 BUDGET = MonthlyBudget(ROOM.state)
 
 

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.decisions.portion import portions
 from millrace.decisions.standing import Switch
 from millrace.errors import ConsumerError, DocumentsRefusedError
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.settings.consumer import ConsumerSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ LONGEST_WAIT_S = 3600
 FIRST_HELD_S, LONGEST_HELD_S = 10, 900
 """In a pause a message comes again after 10 s, then each time after twice as long, up to SQS's longest delay. So it
 goes on after a pause within as long again, and within fifteen minutes; a pause of a week costs 700 calls a message."""
-ROOM = Room(ConsumerSettings.parse(), __name__)
+ROOM = WorkloadRoom(ConsumerSettings.parse(), __name__)
 SQS = boto3.client("sqs")
 S3 = boto3.client("s3")
 CONSUMER = ROOM.workload.consumers[ROOM.settings.consumer]

@@ -18,7 +18,7 @@ from millrace.decisions.portion import send
 from millrace.decisions.record import Decision, check_input, lines_by_date, object_key
 from millrace.decisions.review import ReviewItem, item_of
 from millrace.errors import DecisionError
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.settings.environment import Environment
 from millrace.state.reviews import ReviewQueue
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = ROOM.names.platform.bucket("lake")
 CONSUMERS = of_stage(ROOM.workload.consumers, ROOM.settings.stage)
 S3 = boto3.client("s3")

@@ -19,14 +19,14 @@ from millrace.decisions.portion import send_scored
 from millrace.decisions.scored import ScoredDay, beside_columns, delivered_key, reference_key
 from millrace.functions.delivery.predictions import Predictions
 from millrace.functions.delivery.reviews import open_reviews
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Delivered, DeliveredDrops, ScoreState, ShardedDrop
 from millrace.settings.drop import DropEnvironment
 from millrace.state.reviews import ReviewQueue
 
-ROOM = Room(DropEnvironment.parse(), __name__)
+ROOM = WorkloadRoom(DropEnvironment.parse(), __name__)
 PREDICTION_SPEC = ROOM.workload.prediction
 LAKE = ROOM.names.platform.bucket("lake")
 S3 = boto3.client("s3")

@@ -17,7 +17,7 @@ from millrace.decisions.chain import answer_instead, answerers
 from millrace.decisions.scored import ACTION_COLUMNS, FLOOR_COLUMNS, rows_by_day
 from millrace.decisions.standing import Standing
 from millrace.functions.delivery.joining import acted, dated, join
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.ingest import Staging
 from millrace.messages.score import ShardedDrop, delivered_schema
 from millrace.settings.drop import DropEnvironment
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Predictions:
     """The files of one workload. `s3` is boto3's client."""
 
-    def __init__(self, room: Room[DropEnvironment], s3: Any) -> None:
+    def __init__(self, room: WorkloadRoom[DropEnvironment], s3: Any) -> None:
         self._s3, self._bucket = s3, room.names.platform.bucket("lake")
         self._contract, self._spec = load_contract(room.settings.folder), room.workload.prediction
         self._scoring, self._policy = self._contract.table("scoring"), room.workload.policy

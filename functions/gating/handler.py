@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
 import boto3
 
 from millrace.aws.objects import read_object
-from millrace.evaluation.gates.catalogue import judge_all
+from millrace.evaluation.gates.catalogue import judge_all, passed
+from millrace.evaluation.gates.gate import Verdict, unknown
 from millrace.evaluation.next_step import next_step
-from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation, why_outdated
 from millrace.evaluation.reuse import ComparedDays
-from millrace.functions.gating.judging import count_candidates, judged, outdated
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput
-from millrace.messages.train import GatesJudged, PinnedState
+from millrace.messages.train import GatesJudged, GateVerdict, NextStep, PinnedState
 from millrace.settings.environment import Environment
-from millrace.state.audit import read
+from millrace.state.audit import Record, read
+from millrace.state.pointers import Version
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 S3 = boto3.client("s3")
 
 
@@ -40,3 +46,43 @@ def handler(call: StepInput[PinnedState]) -> GatesJudged:
     answer = judged(verdicts, step, ROOM.names.workload, days=days, candidates=candidates)
     ROOM.audit(AuditEvent.MODEL_PASSED if answer.passed else AuditEvent.MODEL_REFUSED, answer, call)
     return answer
+
+
+CHAMPION = "champion"
+"""The name of a verdict that is no gate of workload.yaml. It judges the comparison with the champion, not the model."""
+
+
+def count_candidates(days: ComparedDays, records: Iterable[Record], *, run: str) -> int:
+    """How many models were judged on these days, that of the `run` included.
+
+    Another one counts if it was judged on more than half of them."""
+    others = [(one.run, one.details) for one in records if isinstance(one.details, GatesJudged) and one.run != run]
+    return 1 + len({other for other, told in others if days.are_shared(told.tested_from, told.tested_to)})
+
+
+def judged(
+    verdicts: Sequence[Verdict], step: NextStep | None, workload: str, *, days: ComparedDays, candidates: int
+) -> GatesJudged:
+    """The message: whether all gates passed, each verdict, one sentence for each gate, and the step that may help."""
+    return GatesJudged(
+        passed=passed(verdicts),
+        verdicts=tuple(GateVerdict(**asdict(verdict)) for verdict in verdicts),
+        sentences=tuple(f"{_word(verdict)}: {verdict.name}: {verdict.sentence}" for verdict in verdicts),
+        next_step=step,
+        advice=f"{step.sentence}: millrace {shlex.join(step.words)} --workload {workload}" if step else "",
+        tested_from=days.begin,
+        tested_to=days.end,
+        candidates=candidates,
+    )
+
+
+def outdated(report: Evaluation, live: Version | None) -> tuple[Verdict, ...]:
+    """A refusing verdict if another version is live now than the one that the model was compared with. Else ()."""
+    why = why_outdated(report.beside, live.version if live else "")
+    return (unknown(CHAMPION, math.nan, why),) if why else ()
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.is_warning:
+        return "passed with a warning"
+    return "passed" if verdict.passed else "refused"

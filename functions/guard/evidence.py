@@ -1,8 +1,8 @@
-"""Gathers the facts for the guard's decision: from the state table, the tables of rows and labels, the request."""
+"""Gathers the facts for the guard's decision, from the state table, the tables the request, and answers with them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +10,8 @@ from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.tables import Lake
 from millrace.functions.guard.label_count import count_labels, count_new_rows
 from millrace.messages.envelope import StepInput
-from millrace.messages.retrain import RetrainInput
-from millrace.monitoring.retraining_policy import RetrainingFacts
+from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence, RetrainInput
+from millrace.monitoring.retraining_policy import RetrainingDecision, RetrainingFacts, labels_wanted
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
@@ -20,7 +20,8 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
 from millrace.state.versions import ChangeStarts
-from millrace.workload.declaration import Workload
+from millrace.timestamps import month
+from millrace.workload.declaration import Retraining, Workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
@@ -79,3 +80,23 @@ def drifted_since(sources: Sources, version: str, alarms: tuple[str, ...]) -> da
     known = ChangeStarts.find(sources.state, version)
     starts = known.since if known else {}
     return min((since for alarm, since in starts.items() if alarm in (alarms or policy.alarms)), default=None)
+
+
+def decided(facts: RetrainingFacts, decision: RetrainingDecision, policy: Retraining) -> RetrainingDecided:
+    """The decision as a message, for the machine's state, the event and the audit table."""
+    return RetrainingDecided(
+        **asdict(decision),
+        accepted=decision.accepted,
+        trigger=facts.trigger,
+        evidence=RetrainingEvidence(
+            as_of=facts.as_of,
+            last_started_at=facts.last.started_at,
+            new_labels=facts.new_labels,
+            drifted_since=facts.drifted_since,
+            drifted_labels=facts.drifted_labels,
+            labels_wanted=labels_wanted(facts, policy),
+            runs_this_month=facts.last.runs_in(month(facts.as_of)),
+            spent_usd=round(facts.spent_usd, 2),
+            projected_usd=round(facts.projected_usd, 2),
+        ),
+    )

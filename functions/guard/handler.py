@@ -10,9 +10,8 @@ import boto3
 
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
-from millrace.functions.guard.answer import decided
-from millrace.functions.guard.evidence import Sources, gather
-from millrace.functions.room import Room
+from millrace.functions.guard.evidence import Sources, decided, gather
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent, FloorMoved
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
@@ -22,7 +21,7 @@ from millrace.state.retraining import Retrainings
 from millrace.state.versions import FloorState
 from millrace.workload.training_cost import longest_hours
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 RETRAININGS = Retrainings(ROOM.state)
 SOURCES = Sources(

@@ -9,9 +9,9 @@ import math
 
 import boto3
 
+from millrace.functions.judge_phase.copies import ClimbStore
 from millrace.functions.judge_phase.looks import Looks
-from millrace.functions.judge_phase.store import ClimbStore
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent, PhaseEnded
 from millrace.messages.climb import Climb, LookInput, PhaseJudged
 from millrace.names import LIVE
@@ -21,7 +21,7 @@ from millrace.release.registry import Package, Registry
 from millrace.settings.environment import Environment
 from millrace.state.climbing import Climbing
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 S3 = boto3.client("s3")
 REGISTRY = Registry(boto3.client("sagemaker"), group=ROOM.names.package_group)
 LOOKS = Looks(ROOM, S3)

@@ -1,9 +1,10 @@
-"""One look at a version on a phase: gathers what has come since the last one, and has it judged."""
+"""One look at a version on a phase: gathers what has come since the last one, asks people, and has it judged."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -13,26 +14,27 @@ from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.record import Decision
-from millrace.decisions.review import item_of
-from millrace.functions.judge_phase.copies import Copies
-from millrace.functions.judge_phase.people import People
-from millrace.functions.judge_phase.store import ClimbStore
-from millrace.functions.room import Room
-from millrace.messages.climb import Climb, LookInput, Role, TwoAnswers
+from millrace.decisions.review import ReviewItem, ReviewReason, item_of
+from millrace.functions.judge_phase.copies import ClimbStore, Copies
+from millrace.functions.room import WorkloadRoom
+from millrace.messages.climb import Climb, ClimbAsked, LookInput, Role, TwoAnswers
 from millrace.names import LIVE
 from millrace.release import assisted
+from millrace.release.assisted import agrees, is_blind
 from millrace.release.climb import look, rung_of, wanted
 from millrace.release.ladder import PhaseVerdict
 from millrace.release.promotion import version_of
 from millrace.release.requests import NO_REQUESTS, newest, of_climb
 from millrace.settings.environment import Environment
 from millrace.state.reviews import ReviewQueue
+from millrace.tasks.task import Task
+from millrace.workload.declaration import Workload
 
 
 class Looks:
     """The looks at the versions of one workload. `s3` is boto3's client."""
 
-    def __init__(self, room: Room[Environment], s3: Any) -> None:
+    def __init__(self, room: WorkloadRoom[Environment], s3: Any) -> None:
         self._room, self._workload = room, room.workload
         runtime = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retries={"total_max_attempts": 2}))
         self._lake = Lake(room.names, load_contract(room.settings.folder))
@@ -144,3 +146,46 @@ class Looks:
             inferred_at=pair.inferred_at,
             source=pair.source,
         )
+
+
+class People:
+    """The people who answer the review queue of a workload."""
+
+    def __init__(self, queue: ReviewQueue, workload: Workload, task: Task) -> None:
+        self._queue, self._task, self._workload = queue, task, workload
+        self._asked = workload.rollout.assisted
+
+    def ask(self, climb: Climb, decisions: Iterable[Decision], pairs: Iterable[TwoAnswers], *, now: datetime) -> Climb:
+        """The climb with what people are asked now: each of these pairs that nobody has decided or looks at."""
+        kept = {one.id: one for one in decisions}
+        items = [self._item(climb, kept[pair.id], pair, now) for pair in pairs]
+        new = tuple(
+            ClimbAsked(id=item.id, blind=item.is_blind, asked_at=now)
+            for item in items
+            if self._queue.open(item) or self._queue.exchange(item, now=now)
+        )
+        return climb.model_copy(update={"asked": (*climb.asked, *new)})
+
+    def read(self, climb: Climb, pairs: Sequence[TwoAnswers]) -> Climb:
+        """The climb with what people have decided since. An answer that can still be taken back does not count."""
+        by_id = {pair.id: pair for pair in pairs}
+        items = self._queue.find([one.id for one in climb.asked if one.agreed is None])
+        return climb.model_copy(update={"asked": tuple(self._read(climb.asked, by_id, items))})
+
+    def _read(
+        self, asked: Iterable[ClimbAsked], pairs: dict[str, TwoAnswers], items: dict[str, ReviewItem]
+    ) -> Iterator[ClimbAsked]:
+        for one in asked:
+            item, pair = items.get(one.id), pairs.get(one.id)
+            if item and pair and item.answer and item.dropped_at:
+                spec = self._workload.prediction
+                agreed = agrees(pair, item.answer.value, task=self._task, labels=spec.labels, within=self._asked.within)
+                yield one.model_copy(update={"agreed": agreed, "answered_at": item.answer.at})
+            else:
+                yield one
+
+    def _item(self, climb: Climb, decision: Decision, pair: TwoAnswers, now: datetime) -> ReviewItem:
+        assert self._workload.policy
+        reason: ReviewReason = "assisted_blind" if is_blind(climb, decision.id, self._asked.blind) else "assisted"
+        said = replace(decision, output=pair.challenger, model_version=climb.version)
+        return item_of(said, self._workload.policy.review, opened_at=now, reason=reason)

@@ -16,13 +16,13 @@ from millrace.datasets.key_ranges import newest
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
 from millrace.functions.lateness.judgement import age_of_labels, age_of_rows
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import ExecutionInput
 from millrace.messages.events import DataLate
 from millrace.messages.lateness import Age, Lateness
 from millrace.settings.environment import Environment
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 PREDICTION_SPEC = ROOM.workload.prediction
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 S3, EVENTS = boto3.client("s3"), boto3.client("events")

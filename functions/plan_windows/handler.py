@@ -11,9 +11,8 @@ from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
-from millrace.functions.plan_windows.inputs import Inputs, first_day
-from millrace.functions.plan_windows.request import request_of
-from millrace.functions.room import Room
+from millrace.functions.plan_windows.inputs import Inputs, first_day, request_of
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import StepInput
 from millrace.messages.monitor import MonitorInput, NoWindows, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
@@ -24,7 +23,7 @@ from millrace.state.held_labels import HeldLabels
 
 MOST_EARLY = 25
 """The most batches of early labels of which a run has the decisions looked for."""
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 S3 = boto3.client("s3")
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 STATES = boto3.client("stepfunctions")

@@ -12,7 +12,6 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.decisions.road import Refusal
 from millrace.errors import RefusedError
 from millrace.functions.prediction.request import refused
 from millrace.settings.prediction import PredictionSettings
@@ -22,35 +21,25 @@ from millrace.state.table import StateTable
 
 KEY = "header Idempotency-Key"
 REFUSED = {
-    "another body": Refusal(
-        error="idempotency key",
-        expected="the body that came with this key first",
-        came="another",
-        where=KEY,
-        status=422,
+    "another body": refused("idempotency key", "the body that came with this key first", "another", KEY, 422),
+    "under way": refused(
+        "idempotency key", "one request with this key at a time", "a second one", KEY, 409, retry_after_s=1
     ),
-    "under way": Refusal(
-        error="idempotency key",
-        expected="one request with this key at a time",
-        came="a second one",
-        where=KEY,
-        status=409,
-        retry_after_s=1,
-    ),
-    "unknown": Refusal(
-        error="no state", expected="the state table, which knows the key", came="no answer of it", where=KEY, status=503
+    "unknown": refused("no state", "the state table, which knows the key", "no answer of it", KEY, 503),
+    "too large": refused(
+        "size of the answer",
+        f"an answer of {MOST_BYTES} bytes at most when compressed, since it is kept under its key",
+        "a longer one: send fewer rows, or no key",
+        "rows",
+        413,
     ),
 }
 """Statuses of draft-ietf-httpapi-idempotency-key-header, section 2.7."""
 
 
-TOO_LARGE = Refusal(
-    error="size of the answer",
-    expected=f"an answer of {MOST_BYTES} bytes at most when compressed, since it is kept under its key",
-    came="a longer one: send fewer rows, or no key",
-    where="rows",
-    status=413,
-)
+def refuse(why: str) -> RefusedError:
+    """The error of a keyed request that is refused."""
+    return RefusedError(REFUSED[why].refusal)
 
 
 def pack(document: Mapping[str, Any]) -> bytes | None:
@@ -94,12 +83,12 @@ class CallerGate:
             begun = self._answered.begin(request, now)
         except (BotoCoreError, ClientError) as error:
             self._logger.error("the answered requests cannot be read", extra={"reason": str(error)})
-            raise RefusedError(REFUSED["unknown"]) from error
+            raise refuse("unknown") from error
         if isinstance(begun, bytes):
             found: dict[str, Any] = json.loads(zlib.decompress(begun))
             return found
         if begun != "begun":
-            raise RefusedError(REFUSED[begun])
+            raise refuse(begun)
         try:
             answer = make()
         except RefusedError:

@@ -88,6 +88,6 @@ def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any]:
     decided = ROAD.decide(asked)
     document = decided.document()
     if is_kept and gate.pack(document) is None:
-        raise RefusedError(gate.TOO_LARGE)
+        raise gate.refuse("too large")
     ROAD.keep(decided)
     return document

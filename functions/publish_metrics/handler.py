@@ -7,10 +7,8 @@ from datetime import datetime
 import boto3
 
 from millrace.aws.objects import read_object
-from millrace.functions.publish_metrics.floor import decide
-from millrace.functions.publish_metrics.metrics import metrics_of, staying
-from millrace.functions.publish_metrics.people import ask_again, ask_people
-from millrace.functions.room import Room
+from millrace.functions.publish_metrics.findings import ask_again, ask_people, floor_after, metrics_of, staying
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent, AutomationMoved, FloorMoved
 from millrace.messages.envelope import StepInput
 from millrace.messages.monitor import (
@@ -27,7 +25,7 @@ from millrace.state.cursors import Cursor
 from millrace.state.refused_share import RefusedRows
 from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 S3, CLOUDWATCH = boto3.client("s3"), boto3.client("cloudwatch")
 REFUSED = RefusedRows(ROOM.state)
 
@@ -92,7 +90,7 @@ def keep_floor(report: MonitorReport, *, since: datetime | None, call: StepInput
     if floor is None and report.floor is None:
         return
     known = FloorState.find(ROOM.state, version)
-    decision = decide(report.floor, known, floor, version=version, since=since, as_of=call.state.as_of)
+    decision = floor_after(report.floor, known, floor, version=version, since=since, as_of=call.state.as_of)
     if decision is None:
         return
     state, moved = decision

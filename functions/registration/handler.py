@@ -10,9 +10,8 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object
 from millrace.errors import ConflictError
 from millrace.evaluation.report import EVALUATION_FILE
-from millrace.functions.registration.chain import read_chain
-from millrace.functions.registration.documents import Documents
-from millrace.functions.room import Room
+from millrace.functions.registration.chain import Documents, read_chain
+from millrace.functions.room import WorkloadRoom
 from millrace.messages import delivery
 from millrace.messages.envelope import StepInput
 from millrace.messages.train import JudgedState, VersionRegistered
@@ -22,7 +21,7 @@ from millrace.release.signatures import SigningKey, signed_version
 from millrace.settings.registration import RegistrationSettings
 from millrace.workload.training_cost import longest_hours
 
-ROOM = Room(RegistrationSettings.parse(), __name__)
+ROOM = WorkloadRoom(RegistrationSettings.parse(), __name__)
 S3 = boto3.client("s3")
 SAGEMAKER = boto3.client("sagemaker")
 ASKERS = Askers(ROOM.names, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))

@@ -10,14 +10,14 @@ from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.label_change import label_change
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import HELD, pin, pinned
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.functions.snapshot.configuration import configure, write
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput
 from millrace.messages.train import Corrections, DatasetPinned, TrainInput
 from millrace.settings.snapshot import SnapshotSettings
 
-ROOM = Room(SnapshotSettings.parse(), __name__)
+ROOM = WorkloadRoom(SnapshotSettings.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder).read_by_models(ROOM.workload.prediction.tensor_columns))
 S3 = boto3.client("s3")
 KNOWN = KnownRows(LAKE, ROOM.workload, ROOM.dynamodb)

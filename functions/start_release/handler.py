@@ -8,11 +8,10 @@ from functools import partial
 import boto3
 
 from millrace.aws.endpoints import served_model
-from millrace.errors import ConflictError, EndpointChangingError
-from millrace.functions.room import Room
-from millrace.functions.start_release.endpoints import standing
-from millrace.functions.start_release.request import label_of, started
-from millrace.functions.start_release.turns import take_turn
+from millrace.errors import EndpointChangingError
+from millrace.functions.room import WorkloadRoom
+from millrace.functions.start_release.request import check_phases, label_of, started
+from millrace.functions.start_release.turns import standing, take_turn
 from millrace.functions.start_release.versions import Versions
 from millrace.messages.envelope import StepInput
 from millrace.messages.release import ReleaseInput, ReleaseStarted, Turn
@@ -23,7 +22,7 @@ from millrace.settings.release import ReleaseSettings
 from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers
 
-ROOM = Room(ReleaseSettings.parse(), __name__)
+ROOM = WorkloadRoom(ReleaseSettings.parse(), __name__)
 NAMES = ROOM.names
 SAGEMAKER = boto3.client("sagemaker")
 VERSIONS = Versions(ROOM, Registry(SAGEMAKER, group=NAMES.package_group))
@@ -40,14 +39,18 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     Raises what `Versions.find` raises."""
     # 1. The package, and what people have said. A version that waits for a person holds up no other: it takes no lease.
     given, pointers = call.state, ROOM.pointers.read()
-    check_phases(given)
+    check_phases(given, ROOM.workload.rollout.phases)
     package = VERSIONS.find(given, pointers)
     verdict = VERSIONS.verdict(call, package, pointers)
     # 2. The lease. Everything after it is only looked at if this release has its turn.
     turn: Turn = "busy"
     if not (verdict.waits or verdict.refusal):
-        would, _ = opening(given, package, pointers, verdict, turn="open", is_served=is_served(given, pointers))
-        turn = take_turn(ROOM, call, changes=would == "open")
+
+        def changes() -> bool:
+            would, _ = opening(given, package, pointers, verdict, turn="open", is_served=is_served(given, pointers))
+            return would == "open"
+
+        turn = take_turn(ROOM, call, changes=changes)
     leased = turn == "open"
     if leased:
         pointers = ROOM.pointers.read()  # under the lease nobody else moves them
@@ -83,17 +86,6 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         sleeping_config=config if outcome in ("asleep", "busy") else "",
         keeps_warm=ROOM.workload.rollout.warm_hours > 0 and given.rollback is None,
     )
-
-
-def check_phases(given: ReleaseInput) -> None:
-    """Raise ConflictError for the release of a registered version with other phases than the declared ones.
-
-    An input must not skip a phase that watches the version, nor may a release that began before the phase was deployed:
-    the machine has no states for it then. A rollback has no phases of its own."""
-    expected, came = list(ROOM.workload.rollout.phases), list(given.rollout.phases)
-    if given.rollback is None and came != expected:
-        advice = "leave rollout out of the input, and start the release again"
-        raise ConflictError(f"rollout.phases: expected {expected} as declared and deployed, got {came}; {advice}")
 
 
 def answer_at_once(version: str, *, execution: str) -> None:

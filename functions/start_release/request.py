@@ -1,20 +1,32 @@
-"""The label of a release, and the answer of `start_release`."""
+"""The phases and the label of a release, and the answer of `start_release`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from millrace.artefact.artefact import digest
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, ConflictError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.functions.start_release.endpoints import Standing
-from millrace.messages.release import ReleaseOutcome, ReleaseStarted
+from millrace.functions.start_release.turns import Standing
+from millrace.messages.release import ReleaseInput, ReleaseStarted
 from millrace.release.promotion import NONE
 from millrace.release.registry import Package
 from millrace.release.signatures import automation_digest
 from millrace.state.pointers import Pointers
 from millrace.workload.rollout import PHASES, Phase
+
+
+def check_phases(given: ReleaseInput, declared: tuple[Phase, ...]) -> None:
+    """Raise ConflictError for the release of a registered version with other phases than the declared ones.
+
+    An input must not skip a phase that watches the version, nor may a release that began before the phase was deployed:
+    the machine has no states for it then. A rollback has no phases of its own."""
+    expected, came = list(declared), list(given.rollout.phases)
+    if given.rollback is None and came != expected:
+        advice = "leave rollout out of the input, and start the release again"
+        raise ConflictError(f"rollout.phases: expected {expected} as declared and deployed, got {came}; {advice}")
 
 
 def label_of(version: str, execution_arn: str) -> str:
@@ -39,44 +51,31 @@ def started(
     package: Package,
     pointers: Pointers,
     *,
-    label: str,
     phases: tuple[Phase, ...],
-    outcome: ReleaseOutcome,
-    refusal: str,
     live: Standing,
     challenger: Standing,
-    rule_answer: str,
-    approval_hours: float,
-    sleeping_config: str,
     keeps_warm: bool,
+    **decided: Any,
 ) -> ReleaseStarted:
-    """The answer, which later states of the machine read.
+    """The answer, which later states of the machine read; `decided` are fields of it.
 
     Raises ArtefactError if the package lacks a digest by which the container and the monitors check its files, and if
     the confidence from which its answers act is not the signed one."""
     _check_automation(package)
     beside = live == "in_service" and pointers.champion is not None
+    kept = ("promised_error", "automate_from", "costs_digest", "sample_digest")
     return ReleaseStarted(
-        outcome=outcome,
-        label=label,
+        **decided,
         **{f"has_{one}": one in phases and beside for one in PHASES if one != "live"},
+        **{name: package.metadata.get(name, "") for name in kept},
+        **{name: _digest(package, name) for name in ("model_digest", "baseline_digest")},
         has_warm=keeps_warm and beside,
         package_arn=package.arn,
         version=package.version,
         run_name=package.metadata["run"],
         image=package.image,
         model_data_url=package.model_data_url,
-        model_digest=_digest(package, "model_digest"),
-        baseline_digest=_digest(package, "baseline_digest"),
-        promised_error=package.metadata.get("promised_error", ""),
-        automate_from=package.metadata.get("automate_from", ""),
-        costs_digest=package.metadata.get("costs_digest", ""),
-        rule_answer=rule_answer,
-        sample_digest=package.metadata.get("sample_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else NONE,
-        refusal=refusal,
-        approval_hours=approval_hours,
-        sleeping_config=sleeping_config,
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",
     )

@@ -1,12 +1,15 @@
-"""The turn of a release: it has the lease, or waits for the one that has it."""
+"""The turn of a release, which has the lease or waits for the one that has it; and what stands at an endpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Any, Literal
 
 import boto3
 
+from millrace.aws.endpoints import BROKEN, CHANGING, find_endpoint
 from millrace.errors import ConflictError, EndpointChangingError
 from millrace.functions.room import Room
 from millrace.messages.envelope import StepInput
@@ -17,7 +20,7 @@ from millrace.settings.release import ReleaseSettings
 from millrace.state.climbing import Climbing
 
 
-def take_turn(room: Room[ReleaseSettings], call: StepInput[ReleaseInput], *, changes: bool) -> Turn:
+def take_turn(room: Room[ReleaseSettings], call: StepInput[ReleaseInput], *, changes: Callable[[], bool]) -> Turn:
     """`open` if the release has the lease now, `behind` if its holder answers copies, else `busy`.
 
     `changes` says whether the release would change what is live. Then it takes the lease over from one that only
@@ -30,7 +33,7 @@ def take_turn(room: Room[ReleaseSettings], call: StepInput[ReleaseInput], *, cha
     given = call.state
     until = given.as_of + timedelta(days=LEASE_DAYS)
     take = partial(room.leases.take, "release", holder=call.execution_arn, as_of=given.as_of, expires_at=until)
-    if take() or (changes and _overtake(room) and take()):
+    if take() or (_overtake(room, changes) and take()):
         return "open"
     lease, challenger = room.leases.find("release"), room.names.challenger
     holder = lease.holder if lease else "another"
@@ -48,11 +51,36 @@ def take_turn(room: Room[ReleaseSettings], call: StepInput[ReleaseInput], *, cha
     return "behind" if climbs else "busy"
 
 
-def _overtake(room: Room[ReleaseSettings]) -> bool:
-    """Take the lease from a holder that only watches a live version. Whether it had it until now."""
+def _overtake(room: Room[ReleaseSettings], changes: Callable[[], bool]) -> bool:
+    """Take the lease from a holder that only watches a live version, if this changes it. Whether it had it."""
     lease, climbing = room.leases.find("release"), Climbing.find(room.state)
-    if not (lease and climbing and climbing.phase == LIVE and climbing.execution == lease.holder):
+    if not (lease and climbing and climbing.phase == LIVE and climbing.execution == lease.holder and changes()):
         return False
     room.pointers.end_canary(lease.holder)
     Climbing.remove(room.state, lease.holder)
     return bool(room.leases.free(lease.holder))
+
+
+Standing = Literal["absent", "in_service", "changing"]
+"""`absent`: the release makes it. `in_service`: the release updates it. `changing`: the release waits."""
+
+
+def standing(client: Any, name: str, *, serves: bool) -> Standing:
+    """Whether the endpoint can be used. One that can be neither used nor updated is deleted, and counts as `changing`.
+
+    `serves` says whether callers use the endpoint. Such a broken endpoint may still answer some of them, so a person
+    must decide whether it goes: this raises ConflictError. Only if its status is `Failed` does it answer nobody, and
+    is deleted."""
+    found = find_endpoint(client, name)
+    if found is None:
+        return "absent"
+    status = found["EndpointStatus"]
+    if status in CHANGING:
+        return "changing"
+    if status not in BROKEN:
+        return "in_service"
+    if serves and status != "Failed":
+        advice = "delete it, and release or roll back again"
+        raise ConflictError(f"endpoint {name}: expected a status that can be updated, got {status}; {advice}")
+    client.delete_endpoint(EndpointName=name)
+    return "changing"

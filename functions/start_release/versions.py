@@ -7,7 +7,7 @@ import boto3
 from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError
 from millrace.evaluation.report import EVALUATION_FILE
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.functions.start_release.request import rule_answer
 from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput
@@ -22,7 +22,7 @@ from millrace.state.pointers import Pointers
 class Versions:
     """The versions of one workload in the registry."""
 
-    def __init__(self, room: Room[ReleaseSettings], registry: Registry) -> None:
+    def __init__(self, room: WorkloadRoom[ReleaseSettings], registry: Registry) -> None:
         self._room, self._names, self._registry = room, room.names, registry
         self._s3, self._key = (
             boto3.client("s3"),

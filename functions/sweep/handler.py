@@ -28,12 +28,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 from millrace.aws.endpoints import is_changing
 from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.functions.sweep import people
 from millrace.functions.sweep.failures import UnheardFailures
-from millrace.functions.sweep.holders import Pass
-from millrace.functions.sweep.messages import Noted, Scheduled, Swept
-from millrace.functions.sweep.reminders import Reminders
+from millrace.functions.sweep.holders import Noted, Pass, Scheduled, Swept
 from millrace.messages.envelope import Event, ExecutionInput
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE
@@ -49,7 +47,7 @@ from millrace.state.orphan_notice import OrphanNotice
 from millrace.state.reported_failures import ReportedFailure
 from millrace.state.slots import Slots
 
-ROOM = Room(ReleaseSettings.parse(), __name__)
+ROOM = WorkloadRoom(ReleaseSettings.parse(), __name__)
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")
 SAGEMAKER, CLOUDWATCH = boto3.client("sagemaker"), boto3.client("cloudwatch")
 SLOTS = Slots(ROOM.state)
@@ -63,7 +61,7 @@ FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=ROOM.names, state
 S3 = boto3.client("s3")
 CHAIN = AuditChain(S3, bucket=ROOM.names.platform.bucket("audit"), workload=ROOM.names.workload)
 LAG = AuditLag(dynamodb=ROOM.dynamodb, names=ROOM.names, chain=CHAIN, state=ROOM.state)
-REMINDERS = Reminders(
+REMINDERS = people.Reminders(
     cloudwatch=CLOUDWATCH, events=EVENTS, names=ROOM.names, state=ROOM.state, owner=ROOM.workload.owner
 )
 IDLE = ROOM.workload.rollout.idle

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from millrace.messages.envelope import Message
 from millrace.messages.execution import ENDED, ExecutionEnded
 from millrace.state.holding import Holding, Holdings
 from millrace.timestamps import format_utc
@@ -75,3 +76,26 @@ class Pass:
             held.mark_missing(holding, as_of=self.as_of)
             return False
         return holding.missing_since + MISSING_FOR <= self.as_of and held.free_missing(holding)
+
+
+class Scheduled(Message):
+    """The detail of a schedule's call: {"workload": "electricity", "schedule": "sweep"}."""
+
+    schedule: str
+
+
+class Swept(Message):
+    """What one sweep found."""
+
+    ended: tuple[str, ...]
+    """Executions that had ended and still held something. `cleanup` was called for each."""
+    freed: tuple[str, ...]
+    """The keys of slots and leases that were freed, since their holders have no execution."""
+    deleted: tuple[str, ...]
+    """Endpoints and alarms that a failed release had left."""
+
+
+class Noted(Message):
+    """The answer to the event of a failure: the execution is noted."""
+
+    execution_arn: str

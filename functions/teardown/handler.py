@@ -9,7 +9,7 @@ from functools import cache
 import boto3
 
 from millrace.functions.room import Room
-from millrace.functions.teardown import endpoints, running, starters, tables, versions
+from millrace.functions.teardown import steps
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.messages.teardown import TeardownStepDone, TeardownStepInput
 from millrace.settings.environment import Environment
@@ -17,11 +17,11 @@ from millrace.settings.environment import Environment
 ROOM = Room(Environment.parse(), __name__)
 CLIENT = cache(boto3.client)
 STEPS = {
-    "starters": starters.disable,
-    "running": running.stop,
-    "endpoints": endpoints.delete,
-    "versions": versions.delete,
-    "tables": tables.unregister,
+    "starters": steps.disable_starters,
+    "running": steps.stop_running,
+    "endpoints": steps.delete_endpoints,
+    "versions": steps.delete_versions,
+    "tables": steps.unregister_tables,
 }
 
 

@@ -13,10 +13,16 @@ from aws_lambda_powertools import Logger
 from millrace.artefact.artefact import ARCHIVE, read_archive
 from millrace.aws.objects import download, read_object
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.functions.tracking.entries import Entry, judged, trained
-from millrace.functions.tracking.events import RunTracked, TrackedEvent, TrainingJobCompleted
-from millrace.functions.tracking.mlflow_store import Store
-from millrace.functions.tracking.run_ids import RunIds
+from millrace.functions.tracking.records import (
+    Entry,
+    RunIds,
+    RunTracked,
+    Store,
+    TrackedEvent,
+    TrainingJobCompleted,
+    judged,
+    trained,
+)
 from millrace.messages.envelope import handles
 from millrace.messages.events import ModelRefused, ModelRegistered
 from millrace.settings.tracking import TrackingSettings

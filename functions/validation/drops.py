@@ -17,7 +17,7 @@ from millrace.datasets.new_rows import NewRows, RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL, UNPARSABLE
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.labels import JudgedBatch, LabelJudge
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging
@@ -86,7 +86,7 @@ class FetchedDrop:
 class Commits:
     """The commits of one workload. `s3` is boto3's client."""
 
-    def __init__(self, room: Room[ValidationSettings], lake: Lake, s3: Any) -> None:
+    def __init__(self, room: WorkloadRoom[ValidationSettings], lake: Lake, s3: Any) -> None:
         self._room, self._lake, self._turns = room, lake, Turns(room.state)
         self._known = KnownRows(lake, room.workload, room.dynamodb) if room.workload.known_keys else None
         self._judge = LabelJudge(lake, room.workload, s3, HeldLabels(room.state), Contradictions(room.state))

@@ -14,7 +14,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
 from millrace.datasets.quarantine import together
 from millrace.datasets.tables import Lake
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.drops import Commits, FetchedDrop
 from millrace.functions.validation.scoring import Scoring
 from millrace.messages.envelope import StepInput
@@ -24,7 +24,7 @@ from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHAR
 from millrace.settings.validation import ValidationSettings
 from millrace.state.refused_share import RefusedRows
 
-ROOM = Room(ValidationSettings.parse(), __name__)
+ROOM = WorkloadRoom(ValidationSettings.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder).read_by_models(ROOM.workload.prediction.tensor_columns))
 S3 = boto3.client("s3")
 COMMITS, SCORING, REFUSED = Commits(ROOM, LAKE, S3), Scoring(ROOM, LAKE, S3), RefusedRows(ROOM.state)

@@ -14,7 +14,7 @@ from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.drops import FetchedDrop
 from millrace.functions.validation.plans import Plans
 from millrace.functions.validation.shards import Shards, stage, stage_with_past
@@ -26,7 +26,7 @@ from millrace.settings.validation import ValidationSettings
 class Scoring:
     """What is to be scored of one workload. `s3` is boto3's client."""
 
-    def __init__(self, room: Room[ValidationSettings], lake: Lake, s3: Any) -> None:
+    def __init__(self, room: WorkloadRoom[ValidationSettings], lake: Lake, s3: Any) -> None:
         self._room, self._lake, self._s3 = room, lake, s3
         self._spec, self._table = room.workload.prediction, lake.contract.table("scoring")
         hours = self._spec.horizon_hours

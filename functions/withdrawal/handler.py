@@ -9,13 +9,13 @@ from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw, withdraw_labels
 from millrace.errors import WithdrawalError
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
 from millrace.settings.environment import Environment
 from millrace.state.pseudonyms import Pseudonyms
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 KNOWN = KnownRows(LAKE, ROOM.workload, ROOM.dynamodb)
 PSEUDONYMS = Pseudonyms(ROOM.state)

@@ -132,7 +132,7 @@ def test_the_first_version_is_trained_on_what_was_dropped(lived: Lived, rows: Ta
 def test_every_run_is_in_mlflow(lived: Lived) -> None:
     """Three trainings: two that were registered and one that the gates refused."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as in functions/tracking/mlflow_store.py
+        warnings.simplefilter("ignore")  # as in functions/tracking/records.py
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=f"sqlite:///{Path(lived.build, 'mlflow.db')}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from localcloud.dynamodb.install import make_writes_atomic
 from localcloud.kernel.patching import undone
 from localcloud.kms.signatures import sign_digests
 from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
+from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.features.number import Number
 from millrace.names import VARIANT
 from millrace.state.budget import MonthlyBudget
@@ -28,6 +32,8 @@ from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests import builders
 from tests.archives import write_archive
+from tests.audit_bucket import create_bucket
+from tests.electricity import HOME, live_at_once
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
 from tests.signing_key import create_signing_key
 from tests.state_table import create_table
@@ -43,22 +49,30 @@ class Aws:
     def __init__(self) -> None:
         self.s3, self.dynamodb = boto3.client("s3"), boto3.client("dynamodb")
         self.sagemaker, self.glue = boto3.client("sagemaker"), boto3.client("glue")
-        for bucket in ("artefacts", "lake"):
-            self.s3.create_bucket(
-                Bucket=NAMES.platform.bucket(bucket), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-            )
+        place = {"LocationConstraint": "eu-west-1"}
+        for bucket in ("artefacts", "lake", "landing"):
+            self.s3.create_bucket(Bucket=NAMES.platform.bucket(bucket), CreateBucketConfiguration=place)
+        landing, versioned = NAMES.platform.bucket("landing"), {"Status": "Enabled"}
+        self.s3.put_bucket_versioning(Bucket=landing, VersioningConfiguration=versioned)
+        create_bucket(self.s3, NAMES.platform.bucket("audit"))
         for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
             create_table(self.dynamodb, table)
         self.sagemaker.create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        self.kms = boto3.client("kms")
+        self.kms, self.events, self.sqs = boto3.client("kms"), boto3.client("events"), boto3.client("sqs")
+        self.events.create_event_bus(Name=NAMES.platform.bus)
         create_signing_key(self.kms, NAMES.platform)
         state = StateTable(self.dynamodb, NAMES)
         self.pointers, self.leases, self.slots = ReleasePointers(state), Leases(state), Slots(state)
         self.state, self.budget, self.retrainings = state, MonthlyBudget(state), Retrainings(state)
 
     def put(self, uri: str, body: bytes | str) -> None:
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bucket, key = split_uri(uri)
         self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def objects(self, purpose: str = "lake") -> dict[str, bytes]:
+        """The content of each object in the bucket."""
+        bucket = NAMES.platform.bucket(purpose)
+        return {key: read_object(self.s3, f"s3://{bucket}/{key}") for key in keys_below(self.s3, bucket, "")}
 
     def endpoint(self, name: str, status: str = "InService", *, model: str = "", config: str = "") -> None:
         """An endpoint in this state, whose model and configuration are called like it unless they are named."""
@@ -97,14 +111,35 @@ class Aws:
         return [record | {"details": json.loads(record["details"])} for record in records]
 
 
+CLIENTS: dict[str, tuple[Any, Any]] = {}
+"""Each client that a test has made, with its handlers as they were: to make one takes as long as ten calls of it."""
+MADE = boto3.client
+
+
+def client(whose: str, *service: str, **given: Any) -> Any:
+    """boto3's client, made once for all tests: one for what a test looks at, and one for what functions call."""
+    name = repr((whose, service, given))
+    if "sagemaker-runtime" in service or "aws_session_token" in given:
+        return MADE(*service, **given)  # type: ignore[call-overload]
+    if name not in CLIENTS:
+        made = MADE(*service, **given)  # type: ignore[call-overload]
+        CLIENTS[name] = made, copy.copy(made.meta.events._emitter)
+    return CLIENTS[name][0]
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     set_variables(monkeypatch)
+    for made, handlers in CLIENTS.values():
+        vars(made.meta.events._emitter).update(vars(copy.copy(handlers)))
     with undone(), mock_aws():
         make_writes_atomic()
         sign_digests()
         keep_history(now=lambda: datetime.now(UTC))
-        yield Aws()
+        monkeypatch.setattr(boto3, "client", partial(client, "test"))
+        found = Aws()
+        monkeypatch.setattr(boto3, "client", partial(client, "function"))
+        yield found
 
 
 @pytest.fixture
@@ -112,6 +147,25 @@ def load(aws: Aws) -> Iterator[Callable[[str], Handler]]:
     """`load("budget")` is the handler as Lambda calls it after a cold start."""
     with cold_starts() as start:
         yield start
+
+
+@pytest.fixture
+def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`declare({"phases: [live]": "phases: [canary, live]"}, "jobs: {}")`: the functions that are loaded later are of
+    such an electricity, whose versions go live at once: other texts in place of some, and text behind."""
+    file = shutil.copytree(HOME, tmp_path / "workloads" / HOME.name) / "workload.yaml"
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
+    original = live_at_once(file.read_text())
+
+    def write(changes: Mapping[str, str] | None = None, added: str = "") -> None:
+        text = original
+        for before, after in (changes or {}).items():
+            assert before in text
+            text = text.replace(before, after)
+        file.write_text(text + added)
+
+    write()
+    return write
 
 
 @pytest.fixture
@@ -187,15 +241,14 @@ def artefact_of(digests: dict[str, str]) -> Artefact:
 @pytest.fixture
 def told(aws: Aws) -> Callable[[], list[dict[str, Any]]]:
     """`told()`: the events on the stage's bus since the last call."""
-    events, sqs, bus = boto3.client("events"), boto3.client("sqs"), aws.names.platform.bus
-    events.create_event_bus(Name=bus)
-    events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
+    bus = aws.names.platform.bus
+    aws.events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
+    queue = aws.sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    aws.events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
 
     def read() -> list[dict[str, Any]]:
-        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        messages = aws.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
         return [json.loads(message["Body"]) for message in messages]
 
     return read

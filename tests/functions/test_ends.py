@@ -47,7 +47,7 @@ from millrace.models.export import export
 from millrace.models.predictor import build
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.state.versions import FloorState
 from millrace.tasks import catalogue as tasks
@@ -146,15 +146,8 @@ class Standing:
         task, now = subject.model.description.task, datetime.now(UTC)
         answers = task.answers(np.full((1, task.objective.width), 0.25, np.float32))
         rule = {field.name: answers[field.name].tolist()[0] for field in task.answer}
-        live = Version(
-            package_arn="a",
-            version=VERSION,
-            model_name="m",
-            run="r",
-            baseline_uri="s3://b/b",
-            promised_error="0.05",
-            automate_from=self.threshold,
-            rule_answer=json.dumps(rule),
+        live = builders.version(
+            VERSION, promised_error="0.05", automate_from=self.threshold, rule_answer=json.dumps(rule)
         )
         state = StateTable(boto3.client("dynamodb"), subject.names)
         ReleasePointers(state).move(Pointers(champion=live))

@@ -6,37 +6,26 @@ import boto3
 import pytest
 
 from millrace.errors import ConflictError
-from millrace.release.registry import Candidate, Registry
+from millrace.release.registry import Registry
 from millrace.state.pointers import Pointers
 from millrace.timestamps import format_utc, parse_utc
+from tests.builders import candidate
 
-AS_OF = parse_utc("1997-01-01T00:12:00Z")
+RUN, AS_OF = "7c1b2f0e-first", parse_utc("1997-01-01T00:12:00Z")
 
 
 @pytest.fixture
 def packages(aws):
     """Versions 1 and 2, waiting for approval."""
     registry = Registry(aws.sagemaker, group=aws.names.package_group)
-    candidates = [
-        Candidate(
-            run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
-            metadata={"data_digest": "d"},
-        )
-        for run in ("7c1b2f0e-first", "second")
-    ]  # fmt: skip
-    return [registry.register(candidate) for candidate in candidates]
+    return [registry.register(candidate(run=run, metadata={"data_digest": "d"})) for run in (RUN, "second")]
 
 
 def serve(aws, config):
     """The live endpoint has this configuration."""
-    names, client = aws.names, aws.sagemaker
-    model = config.removesuffix("-live")
-    client.create_model(ModelName=model, ExecutionRoleArn=names.role_arn("model"))
-    variant = {"VariantName": "live", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    client.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
-    if client.list_endpoints(NameContains=names.endpoint)["Endpoints"]:
-        client.delete_endpoint(EndpointName=names.endpoint)
-    client.create_endpoint(EndpointName=names.endpoint, EndpointConfigName=config)
+    if aws.sagemaker.list_endpoints(NameContains=aws.names.endpoint)["Endpoints"]:
+        aws.sagemaker.delete_endpoint(EndpointName=aws.names.endpoint)
+    aws.endpoint(aws.names.endpoint, config=config)
 
 
 @pytest.fixture(autouse=True)
@@ -87,9 +76,7 @@ def test_it_is_said_how_many_requests_the_alarms_of_the_release_have_judged(aws,
 def test_a_release_that_is_redriven_after_the_endpoint_was_brought_back_does_not_go_live(aws, load, event, packages):
     """It failed behind its update, the clean-up released the version before once more, and nobody updates it again."""
     serve(aws, "millrace-local-electricity-v0-2e7b01-0-0-live")
-    with pytest.raises(
-        ConflictError, match=r"expected it to serve millrace-local-electricity-v1-5d2c7e-0-0-live still, got .*v0"
-    ):
+    with pytest.raises(ConflictError, match=r"expected it to serve .*-v1-5d2c7e-0-0-live still, got .*v0"):
         load("advance_release")(event("advance_release"))
     assert aws.pointers.champion() is None
     aws.sagemaker.delete_endpoint(EndpointName=aws.names.endpoint)

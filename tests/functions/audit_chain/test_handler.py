@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.state.audit_chain import AuditChain, Link
-from tests.audit_bucket import create_bucket
 
 NUMBERS = count()
 
@@ -17,7 +16,6 @@ NUMBERS = count()
 @pytest.fixture
 def handler(aws, load):
     make_conditional_puts_atomic()
-    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
     return load("audit_chain")
 
 

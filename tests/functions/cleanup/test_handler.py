@@ -2,40 +2,34 @@
 
 import json
 import sys
-from dataclasses import replace
 from datetime import timedelta
 
 import boto3
 import pytest
 
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers
 from millrace.timestamps import parse_utc
+from tests.builders import version
 
 AS_OF = parse_utc("1997-06-01T06:01:00Z")
 
 
-def test_a_failed_execution_holds_nothing_any_more(aws, load, event):
-    ended = event("cleanup")
-    holder = ended["detail"]["executionArn"]
-    aws.leases.take("retrain", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+@pytest.mark.parametrize(
+    ("machine", "freed"),
+    [("retrain", "lease#retrain"), ("ingest", "slots#ingest-training"), ("score", "slots#score-training")],
+)
+def test_what_an_ended_execution_held_is_free(machine, freed, aws, load, event):
+    ended, holder = event("cleanup"), aws.names.execution_arn(machine, "0f3a")
+    ended["detail"] |= {"stateMachineArn": aws.names.machine_arn(machine), "executionArn": holder}
     aws.leases.take("release", holder="another", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.slots.take("ingest-training", holder="another", limit=2)
+    if machine == "retrain":
+        aws.leases.take("retrain", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    else:
+        aws.slots.take(f"{machine}-training", holder=holder, limit=2)
     handler = load("cleanup")
-    assert handler(ended) == {"freed": ["lease#retrain"]}
-    assert handler(ended) == {"freed": []}
-    assert aws.leases.find("release").holder == "another"
-
-
-@pytest.mark.parametrize("machine", ["ingest", "score"])
-def test_an_execution_that_a_drop_started_gives_its_slot_back(machine, aws, load, event):
-    ended = event("cleanup")
-    ended["detail"]["stateMachineArn"] = aws.names.machine_arn(machine)
-    ended["detail"]["executionArn"] = aws.names.execution_arn(machine, "0f3a")
-    aws.slots.take(f"{machine}-training", holder=ended["detail"]["executionArn"], limit=2)
-    aws.slots.take(f"{machine}-training", holder="another", limit=2)
-    handler = load("cleanup")
-    assert handler(ended) == {"freed": [f"slots#{machine}-training"]}
-    assert handler(ended) == {"freed": []}
-    assert not aws.slots.take(f"{machine}-training", holder="third", limit=1), "the other one keeps its slot"
+    assert [handler(ended), handler(ended)] == [{"freed": [freed]}, {"freed": []}]
+    assert {one.holder for held in (aws.leases, aws.slots) for one in held.holdings()} == {"another"}
 
 
 @pytest.fixture
@@ -68,13 +62,6 @@ def test_a_release_that_succeeded_cleans_up_itself(aws, load, event, challenger)
     assert aws.audit() == []
 
 
-def test_a_running_execution_is_no_end(load, event):
-    running = event("cleanup")
-    running["detail"]["status"] = "RUNNING"
-    with pytest.raises(ValueError, match="status"):
-        load("cleanup")(running)
-
-
 @pytest.fixture
 def live(aws):
     """`live("InService")`: the live endpoint serves the model and is in this state."""
@@ -87,34 +74,29 @@ def live(aws):
     return lambda status, model="m-new": aws.endpoint(aws.names.endpoint, status, model=model)
 
 
-CHAMPION = Version(package_arn="p/1", version="1", model_name="m-old", run="r", baseline_uri="")
-
-
 def started(aws):
     client = boto3.client("stepfunctions")
     found = client.list_executions(stateMachineArn=aws.names.machine_arn("release"))["executions"]
     return [json.loads(client.describe_execution(executionArn=one["executionArn"])["input"]) for one in found]
 
 
-@pytest.mark.parametrize("status", ["Creating", "Updating", "Deleting"])
-def test_a_challenger_that_changes_still_does_not_keep_the_live_version_away(
-    status, aws, load, event, challenger, live
-):
-    """SageMaker refuses to delete it; the sweep does so later."""
-    from moto.sagemaker.models import sagemaker_backends
-
-    live("InService")
-    backend = sagemaker_backends["123456789012"]["eu-west-1"]
-    backend.endpoints[aws.names.challenger].endpoint_status = status
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    (freed,) = load("cleanup")(release_ended(aws, event, "ABORTED"))["freed"]
-    assert freed.startswith("execution restore-")
-    assert len(started(aws)) == 1
-    assert aws.names.challenger in backend.endpoints
+RELEASE = {
+    # SageMaker refuses to delete it; the sweep does so later.
+    "its challenger changes": ({"challenger": "Updating"}, {}, True),
+    "another release has begun": ({"challenger": "InService", "begun": True}, {}, True),
+    "its input is too deep to read": ({}, {"input": "[" * 2000}, True),
+    "the endpoint serves the live version, scaled": ({"model": "m"}, {}, False),
+    "it was a restoration": ({}, {"input": json.dumps({"rollback": {"reason": "r", "restores": True}})}, False),
+    "a teardown stopped it": ({}, {"error": "Teardown"}, False),
+}
+"""What stands, how the release ended, and whether the live version is restored."""
 
 
-def scaled(aws):
-    """The live endpoint's variant is scaled."""
+@pytest.mark.parametrize("case", RELEASE)
+def test_the_live_version_is_restored_after_a_failed_release(case, aws, load, event, live):
+    stands, ended, is_restored = RELEASE[case]
+    live("InService", model=stands.get("model", "m-new"))
+    aws.pointers.move(Pointers(champion=version("1")))
     boto3.client("application-autoscaling").register_scalable_target(
         ServiceNamespace="sagemaker",
         ResourceId=f"endpoint/{aws.names.endpoint}/variant/main",
@@ -122,80 +104,43 @@ def scaled(aws):
         MinCapacity=1,
         MaxCapacity=2,
     )
+    if "challenger" in stands:
+        aws.endpoint(aws.names.challenger, stands["challenger"])
+    if "begun" in stands:
+        aws.leases.take("release", holder="another", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    told, before = release_ended(aws, event, "ABORTED"), len(aws.sagemaker.list_endpoints()["Endpoints"])
+    told["detail"] |= ended
+    freed = load("cleanup")(told)["freed"]
+    assert ([one.startswith("execution restore-") for one in freed], len(started(aws))) == (
+        [True] * is_restored,
+        is_restored,
+    )
+    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == before
 
 
-def test_an_endpoint_that_serves_the_live_version_stays(aws, load, event, live):
-    live("InService", model="m-old")
-    scaled(aws)
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    assert load("cleanup")(release_ended(aws, event, "FAILED")) == {"freed": []}
-    assert started(aws) == []
-
-
-def test_neither_a_restoration_nor_a_teardown_is_taken_back(aws, load, event, live):
-    live("InService")
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    restored, torn_down = (release_ended(aws, event, "ABORTED") for _ in range(2))
-    restored["detail"]["input"] = json.dumps({"rollback": {"reason": "r", "restores": True}})
-    torn_down["detail"]["error"] = "Teardown"
-    for ended in (restored, torn_down):
-        assert load("cleanup")(ended) == {"freed": []}
-    assert started(aws) == []
-
-
-def test_an_input_too_deep_to_read_is_no_restoration(aws, load, event, live):
-    live("InService")
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    ended = release_ended(aws, event, "ABORTED")
-    ended["detail"]["input"] = "[" * 2000
-    load("cleanup")(ended)
-    assert len(started(aws)) == 1
-
-
-class Watched:
-    """SageMaker; `before` is called before each call of this action."""
-
-    def __init__(self, sagemaker, action, before):
-        self._sagemaker, self._action, self._before = sagemaker, action, before
-
-    def __getattr__(self, name):
-        if name == self._action:
-            self._before()
-        return getattr(self._sagemaker, name)
-
-
-def watch(aws, action, before):
+def watch(aws, before):
+    """`before` is called before an endpoint is deleted."""
     module = sys.modules["millrace.functions.cleanup.handler"]
-    module.LEFTOVERS = replace(module.LEFTOVERS, sagemaker=Watched(aws.sagemaker, action, before))
+    module.LEFTOVERS.sagemaker.meta.events.register("before-call.sagemaker.DeleteEndpoint", lambda **_: before())
 
 
 def test_no_release_takes_the_challenger_over_while_it_is_deleted(aws, load, event, challenger):
     handler, holders = load("cleanup"), []
-    watch(aws, "delete_endpoint", lambda: holders.append(aws.leases.find("release").holder.split()[0]))
+    watch(aws, lambda: holders.append(aws.leases.find("release").holder.split()[0]))
     handler(release_ended(aws, event, "ABORTED"))
     assert (holders, aws.leases.find("release")) == (["cleanup"], None)
 
 
 def test_the_live_version_comes_back_where_the_challenger_cannot_be_deleted(aws, load, event, challenger, live):
     live("InService")
-    aws.pointers.move(Pointers(champion=CHAMPION))
+    aws.pointers.move(Pointers(champion=version("1")))
     handler = load("cleanup")
 
     def refuse():
         raise ConnectionError
 
-    watch(aws, "delete_endpoint", refuse)
+    watch(aws, refuse)
     with pytest.raises(ConnectionError):
         handler(release_ended(aws, event, "ABORTED"))
     assert len(started(aws)) == 1
     assert aws.leases.find("release") is None
-
-
-def test_the_live_version_comes_back_after_a_release_that_has_begun_since(aws, load, event, challenger, live):
-    """That one may end without touching the endpoint; the restoration waits for it."""
-    live("InService")
-    aws.pointers.move(Pointers(champion=CHAMPION))
-    aws.leases.take("release", holder="another", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
-    (freed,) = load("cleanup")(release_ended(aws, event, "FAILED"))["freed"]
-    assert freed.startswith("execution restore-")
-    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 2

@@ -3,45 +3,43 @@
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.aws.objects import AT_ONCE
 from millrace.decisions.record import from_line, to_line
-from tests.functions.cold_start import cold_starts, set_variables
+from millrace.names import WorkloadNames
+from millrace.state.reviews import ReviewQueue
+from millrace.timestamps import parse_utc
+from tests.functions.cold_start import NAMES, set_variables
+from tests.functions.conftest import Aws
 
 EVENT = Path(__file__).resolve().parents[3] / "events" / "decisions_queue.json"
-LAKE = "millrace-local-lake-123456789012-eu-west-1"
 Write = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @pytest.fixture
-def write(monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+def write(load: Any) -> Write:
     """The handler as Lambda calls it, beside moto's lake."""
-    set_variables(monkeypatch)
-    with mock_aws(), cold_starts() as start:
-        boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        yield start("decisions")
+    handler: Write = load("decisions")
+    return handler
 
 
-def objects() -> dict[str, list[str]]:
-    s3 = boto3.client("s3")
-    keys = [found["Key"] for found in s3.list_objects_v2(Bucket=LAKE).get("Contents", [])]
-    return {key: s3.get_object(Bucket=LAKE, Key=key)["Body"].read().decode().splitlines() for key in keys}
+@pytest.fixture
+def objects(aws: Aws) -> Callable[[], dict[str, list[str]]]:
+    return lambda: {key: body.decode().splitlines() for key, body in aws.objects().items()}
 
 
 def ids(lines: list[str]) -> list[str]:
     return [from_line(line).id for line in lines]
 
 
-def test_one_object_per_event_date(write: Write) -> None:
+def test_one_object_per_event_date(write: Write, objects: Any) -> None:
     event = json.loads(EVENT.read_text())
     assert write(event) == {"batchItemFailures": []}
     found = objects()
@@ -53,7 +51,7 @@ def test_one_object_per_event_date(write: Write) -> None:
     assert sorted(name for lines in found.values() for name in ids(lines)) == sorted(ids(sent))
 
 
-def test_a_second_delivery_changes_nothing(write: Write) -> None:
+def test_a_second_delivery_changes_nothing(write: Write, objects: Any) -> None:
     event = json.loads(EVENT.read_text())
     write(event)
     before = objects()
@@ -77,7 +75,7 @@ def test_a_second_delivery_changes_nothing(write: Write) -> None:
     ],
     ids=["word", "deep", "deeper", "large", "large-latency", "surrogate", "surrogate-input", "early"],
 )
-def test_a_bad_message_fails_alone(said: str, instead: str, write: Write) -> None:
+def test_a_bad_message_fails_alone(said: str, instead: str, write: Write, objects: Any) -> None:
     event = json.loads(EVENT.read_text())
     bad = event["Records"][0]
     assert said in bad["body"]
@@ -96,7 +94,7 @@ def of_days(days: int) -> dict[str, Any]:
     return {"Records": [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies)]}
 
 
-def test_a_thousand_days_are_written_some_at_a_time(write: Write) -> None:
+def test_a_thousand_days_are_written_some_at_a_time(write: Write, objects: Any) -> None:
     """One after the other they would take longer than the function has, on every delivery."""
     together = threading.Barrier(AT_ONCE, timeout=20)
     client = sys.modules["millrace.functions.decisions.handler"].S3
@@ -119,3 +117,27 @@ def test_a_day_that_cannot_be_written_brings_the_batch_again(write: Write) -> No
     client.meta.events.register("before-call.s3.PutObject", refuse)
     with pytest.raises(OSError, match="no way"):
         write(of_days(12))
+
+
+def test_decisions_for_a_person_are_opened_at_the_time_of_their_message(aws: Aws, load: Any, monkeypatch: Any) -> None:
+    """Of a workload with a policy; once."""
+    own = WorkloadNames(platform=NAMES.platform, workload="income")
+    set_variables(monkeypatch, names=own)
+    event, handler = json.loads(EVENT.read_text()), load("decisions")
+    (record,) = event["Records"] = event["Records"][:1]
+    known = from_line(record["body"].split("\n")[0])
+    # An input that only looks like an action is none.
+    odd = replace(known, id="d-0", input='{"note":"\\"action\\":\\"review\\""}', action="automated", reason="sure")
+    found = [replace(known, id=f"d-{n}", action="review", reason=why) for n, why in ((1, "unsure"), (2, "held_out"))]
+    record["body"] = "\n".join(map(to_line, [odd, *found]))
+    for _ in range(2):
+        assert handler(event) == {"batchItemFailures": []}
+    opened_at = parse_utc("2026-11-20T07:30:00Z")
+    unsure, held_out = ReviewQueue(aws.dynamodb, own).waiting(most=9, now=opened_at)
+    assert (unsure.id, unsure.output, unsure.confidence) == ("d-1", known.output, 0.75)
+    assert (held_out.id, held_out.output, held_out.is_blind) == ("d-2", None, True)
+    assert (unsure.opened_at, unsure.expires_at, unsure.input) == (
+        opened_at,
+        opened_at + timedelta(days=7),
+        known.input,
+    )

@@ -4,7 +4,7 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto import mock_aws
 
 from millrace.artefact.batch import write_answers
 from millrace.contract.load import load_contract
@@ -22,7 +21,7 @@ from millrace.contract.schema import parsed_schema
 from millrace.decisions.record import to_line
 from millrace.decisions.store import StoredDecisions, read_days
 from millrace.tasks.binary import Binary
-from tests.functions.cold_start import cold_starts, set_variables
+from tests.functions.conftest import Aws
 
 ROOT = Path(__file__).resolve().parents[3]
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
@@ -39,19 +38,16 @@ def second() -> dict[str, Any] | None:
 
 
 @pytest.fixture
-def deliver(monkeypatch: pytest.MonkeyPatch, second: dict[str, Any] | None) -> Iterator[Deliver]:
+def deliver(aws: Aws, load: Any, event: Any, second: dict[str, Any] | None) -> Deliver:
     """The handler on a run of 100 rows in three shards."""
-    set_variables(monkeypatch)
-    event = json.loads((ROOT / "events" / "delivery.json").read_text())
+    run = event("delivery")
     if second is not None:
-        event["state"]["validation"]["answer"]["drops"].append(second)
-    with mock_aws(), cold_starts() as start:
-        boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        put("accepted.parquet", accepted())
-        for shard, (first, last) in enumerate([(0, 40), (40, 80), (80, 100)]):
-            put(f"transformed/{shard:05d}.arrow.out", answers(first, last))
-        handler = start("delivery")
-        yield lambda: handler(event)
+        run["state"]["validation"]["answer"]["drops"].append(second)
+    put("accepted.parquet", accepted())
+    for shard, (first, last) in enumerate([(0, 40), (40, 80), (80, 100)]):
+        put(f"transformed/{shard:05d}.arrow.out", answers(first, last))
+    handler = load("delivery")
+    return lambda: handler(run)
 
 
 def put(name: str, body: bytes) -> None:
@@ -114,14 +110,6 @@ def test_a_row_that_the_model_does_not_take_is_quarantined_and_the_others_are_de
     assert row["line"] == 9
     assert "model" in str(row)
     assert told["expected"] in str(row)
-
-
-def test_a_broken_page_is_noticed(deliver: Deliver) -> None:
-    deliver()
-    body = bytearray(delivered())
-    body[200] ^= 0xFF
-    with pytest.raises((OSError, pa.ArrowException)):
-        pq.read_table(io.BytesIO(bytes(body)), page_checksum_verification=True)
 
 
 def test_each_row_is_a_decision(deliver: Deliver) -> None:

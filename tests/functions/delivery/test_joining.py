@@ -25,6 +25,7 @@ from tests.plant import plant_output, plant_rows, write_plant
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
 FIELDS = Binary().answer
+HALF = Binary().answers(np.array([[0.5]], np.float32))
 AHEAD = {"task": "regression", "key": ["timestamp"], "event_time": "timestamp", "features": ["pm2.5"]}
 SCHEMA = delivered_schema(CONTRACT, Binary())
 
@@ -83,14 +84,6 @@ def test_rows_and_answers_meet_however_they_are_cut(shard: int) -> None:
     assert set(table.column("model_version").to_pylist()) == {"3"}
 
 
-def test_no_rows_make_an_empty_table() -> None:
-    assert joined(accepted(0), []).num_rows == 0
-
-
-def test_the_label_is_not_delivered() -> None:
-    assert "class" not in SCHEMA.names
-
-
 def changed(table: pa.Table, column: str, cells: list[Any]) -> pa.Table:
     at = table.schema.get_field_index(column)
     return table.set_column(at, table.schema.field(at), pa.array(cells, table.schema.field(at).type))
@@ -101,11 +94,12 @@ def changed(table: pa.Table, column: str, cells: list[Any]) -> pa.Table:
     [
         lambda found: found.slice(0, 9),
         lambda found: found.slice(1),
+        lambda found: found.slice(0, 0),
         lambda found: pa.concat_tables([found, found]),
         lambda found: found.take([1, 0, *range(2, 10)]),
         lambda found: changed(found, "confidence", [0.5] * 9 + [None]),
     ],
-    ids=["last missing", "first missing", "twice", "swapped", "null"],
+    ids=["last missing", "first missing", "none", "twice", "swapped", "null"],
 )
 def test_anything_else_stops(change: Callable[[pa.Table], pa.Table]) -> None:
     with pytest.raises(AnswerError):
@@ -125,28 +119,23 @@ def test_an_answer_out_of_range_costs_its_row_and_no_other(column: str, bad: flo
     assert all(row["rejected"]["column"] == "prediction" for row in found)
 
 
-def test_no_answer_at_all_stops() -> None:
-    with pytest.raises(AnswerError, match="the answer to row 1, got none"):
-        joined(accepted(3), [])
-
-
-def test_answers_of_another_model_are_refused() -> None:
-    numbers = pa.array([1], pa.int64())
-    body = write_answers(numbers, Binary().answers(np.array([[0.5]], np.float32)), model_version="4", fields=FIELDS)
-    with pytest.raises(AnswerError, match="expected model '3', got '4'"):
-        read_answers(body, model_version="3", fields=FIELDS)
-
-
-@pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xff\xff\xff\x10\x00\x00\x00garbage"])
-def test_no_stream_is_refused(body: bytes) -> None:
-    with pytest.raises(AnswerError, match="expected an Arrow stream"):
-        read_answers(body, model_version="3", fields=FIELDS)
-
-
-def test_other_columns_are_refused() -> None:
-    schema = answer_schema("3", FIELDS).remove(1)
-    body = write_stream([pa.RecordBatch.from_pylist([], schema=schema)])
-    with pytest.raises(AnswerError, match="expected the columns row_number int64, value int32"):
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            write_answers(pa.array([1], pa.int64()), HALF, model_version="4", fields=FIELDS),
+            "expected model '3', got '4'",
+        ),
+        (b"\xff\xff\xff\xff\x10\x00\x00\x00garbage", "expected an Arrow stream"),
+        (
+            write_stream([pa.RecordBatch.from_pylist([], schema=answer_schema("3", FIELDS).remove(1))]),
+            "the columns row_number",
+        ),
+    ],
+    ids=["another model", "no stream", "other columns"],
+)
+def test_what_is_no_answer_is_refused(body: bytes, said: str) -> None:
+    with pytest.raises(AnswerError, match=said):
         read_answers(body, model_version="3", fields=FIELDS)
 
 

@@ -18,7 +18,8 @@ import pytest
 from benchmarks.serving import started, write_model
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers
+from tests.builders import version
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
 
@@ -54,12 +55,7 @@ def transform(port: int, shards: str, answers: str) -> None:
 
 @pytest.mark.night("a million rows; by day a few are scored")
 def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: Any) -> None:
-    aws.s3.create_bucket(Bucket=LANDING, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    version = Version(
-        package_arn=NAMES.package_arn("7"), version="7", model_name="m", run="r",
-        baseline_uri="s3://b/k",
-    )  # fmt: skip
-    aws.pointers.move(Pointers(champion=version))
+    aws.pointers.move(Pointers(champion=version("7")))
     aws.s3.put_object(Bucket=LANDING, Key="electricity/scoring/all.parquet", Body=drop())
     payload = event("validation")
     payload["state"]["detail"]["objects"] = []

@@ -15,25 +15,19 @@ from millrace.datasets import iceberg
 from millrace.datasets.notes import LABELLED_BEFORE, ORIGIN, REPLACED, UNLABELLED, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
 from millrace.messages.monitor import FloorDay
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers
 from millrace.state.versions import ChangeStarts, FloorState
 from millrace.timestamps import parse_utc
 from millrace.workload.load import workloads_folder
 from millrace.workload.policy import Floor, Policy
+from tests.builders import version
 from tests.millrace.datasets.test_decision_rows import SAMPLE, label
 
 
 @pytest.fixture
 def ready(aws):
     """A champion is live and 7,200 labels have come."""
-    aws.pointers.move(
-        Pointers(
-            champion=Version(
-                package_arn="arn:p/1", version="1", model_name="m", run="r",
-                baseline_uri="s3://b/k",
-            )
-        )
-    )  # fmt: skip
+    aws.pointers.move(Pointers(champion=version("1")))
     aws.glue.create_database(DatabaseInput={"Name": aws.names.platform.database})
     labels(aws, 7200)
 
@@ -89,10 +83,6 @@ def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_ref
         execution_arn=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200
     )
     assert ahead(event("guard") | {"execution": "arn:x:2"})["evidence"]["new_labels"] == 100
-
-
-def test_rows_that_came_with_their_label_are_labels_too(aws, dropped, event):
-    assert dropped(event("guard"))["evidence"]["new_labels"] == 7200 + 180
 
 
 def test_a_later_version_of_a_drop_brings_the_rows_that_it_has_more(aws, dropped, event):
@@ -263,8 +253,3 @@ def test_after_an_alarm_without_labels_the_rule_answers_if_declared(declared, de
     put = FloorState(version="1", below=True, since=at, as_of=at, days=days, awaits_labels=True)
     assert FloorState.find(aws.state, "1") == (put if waits else known)
     assert [one["event"] for one in aws.audit()].count("floor.on") == waits
-
-
-def test_before_the_labels_table_is_made_there_are_none(aws, ready, load, event):
-    aws.glue.delete_table(DatabaseName=aws.names.platform.database, Name=aws.names.table("labels"))
-    assert load("guard")(event("guard"))["evidence"]["new_labels"] == 0

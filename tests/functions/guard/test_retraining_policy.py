@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.functions.guard.answer import decided
+from millrace.functions.guard.evidence import decided
 from millrace.monitoring.retraining_policy import RetrainingFacts, decide
 from millrace.state.leases import Lease
 from millrace.state.retraining import LastRetraining

@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from millrace.functions.guard.answer import decided
+from millrace.functions.guard.evidence import decided
 from millrace.messages.retrain import RetrainingDecided
 from millrace.monitoring.retraining_policy import decide
 from millrace.simulation import simulation

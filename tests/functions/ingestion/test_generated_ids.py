@@ -23,14 +23,14 @@ from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames
 from millrace.settings.environment import Environment
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
+from tests.builders import version
 from tests.functions.cold_start import Handler
 from tests.functions.ingestion.conftest import Ingest
 
 ROWS = 240
 HEAD = "size,kind,label"
-CHAMPION = Version(package_arn="arn:aws:sagemaker:x", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
 
 
 def lines(numbers: range) -> bytes:
@@ -107,7 +107,7 @@ def test_a_line_that_is_no_row_takes_its_number_along(drive: Ingest, table: Any)
 
 
 def test_rows_to_score_have_such_ids_too(drive: Ingest, cloud: Cloud) -> None:
-    ReleasePointers(StateTable(cloud.client("dynamodb"), drive.names)).move(Pointers(champion=CHAMPION))
+    ReleasePointers(StateTable(cloud.client("dynamodb"), drive.names)).move(Pointers(champion=version()))
     body = b"\n".join(line.rpartition(b",")[0] for line in lines(range(20)).splitlines()) + b"\n"
     payload = drive.drop("scoring", "week.csv", body)
     answers = [[drive.step(function, payload) for function in ("ingestion", "validation")] for _ in range(2)]

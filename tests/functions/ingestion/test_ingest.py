@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from localcloud.kernel.cloud import Cloud
-from millrace.contract.validate import Validator
 from millrace.datasets import changes
 from millrace.datasets.journal import Journal
 from millrace.datasets.tables import Lake
@@ -204,14 +203,6 @@ def test_every_bad_row_is_quarantined_with_its_line_and_reason(ingest: Any, samp
     )
 
 
-def test_a_key_that_the_table_holds_is_refused(ingest: Any, sample: pa.Table) -> None:
-    ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
-    answer = ingest.run("training", "b.parquet", parquet(sample.slice(48, 96)))
-    assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (48, 48, 144)
-    assert answer["reasons"] == {"duplicate_key": 48}
-    assert all(row["detail"].endswith("which the table holds") for row in ingest.quarantined())
-
-
 def test_the_bad_rows_of_the_same_bytes_are_quarantined_once(ingest: Any, sample: pa.Table) -> None:
     body = csv(sample.slice(0, 5)) + b"1996-05-07 09:30:00,1\n1990-05-07 01:30:00,1,0.5,0.1,0.1,0.1,0.1,0.5,\n"
     first = ingest.run("training", "a.csv", body)
@@ -269,34 +260,6 @@ def test_rows_that_another_run_commits_first_are_quarantined(
     rows = ingest.quarantined()
     assert [row["line"] for row in rows] == list(range(25, 49))
     assert {row["reason"] for row in rows} == {"duplicate_key"}
-
-
-def test_another_commit_out_of_reach_judges_nothing_again(
-    ingest: Any, sample: pa.Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
-    ingest.step("ingestion", payload)
-    commit, others = changes.Attempt.commit, [sample.slice(96, 48)]
-
-    def late(attempt: Any) -> bool:
-        if others:
-            ingest.run("training", "first.parquet", parquet(others.pop()))
-        return commit(attempt)
-
-    monkeypatch.setattr(changes.Attempt, "commit", late)
-    judged: list[int] = []
-    judge = Validator.judge
-    monkeypatch.setattr(Validator, "judge", lambda self, part: (judged.append(part.num_rows), judge(self, part))[1])
-    assert ingest.step("validation", payload)["rows_total"] == 96
-    assert judged == [48, 48], "each drop once"
-
-
-def test_a_file_of_bad_values_only_is_quarantined(ingest: Any) -> None:
-    """A block of which no row can be typed, also where the next one is good."""
-    bad = b'{"timestamp": "1996-05-07T00:00:00", "class": "up"}\n'
-    answer = ingest.run("labels", "bad.jsonl", bad * 2)
-    assert (answer["rows_accepted"], answer["rows_quarantined"]) == (0, 2)
-    assert {row["reason"] for row in ingest.quarantined()} == {"type"}
 
 
 def test_a_drop_above_the_limit_is_refused_before_it_is_read(ingest: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -11,13 +12,13 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from millrace.errors import NoDropError
-from millrace.functions.intake.arrivals import arrival_of, events_in, start_of
+from millrace.functions.intake.arrivals import arrival_of, events_in
 from millrace.messages.ingest import MOST_TOGETHER, SMALL_BYTES
-from millrace.state.pointers import Pointers, Version
-from tests.functions.cold_start import NAMES
+from millrace.state.pointers import Pointers
+from tests.builders import version
+from tests.functions.cold_start import NAMES, Handler
 from tests.functions.conftest import Aws
 
-CHAMPION = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
 POOL = "ingest-training-together"
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
@@ -26,16 +27,10 @@ WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "
 def states(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
     client = boto3.client("stepfunctions")
     for machine in ("ingest", "score"):
-        client.create_state_machine(
-            name=NAMES.machine(machine),
-            definition=json.dumps(WAIT),
-            roleArn="arn:aws:iam::123456789012:role/millrace-local-electricity-ingest",
-        )
-    dead = boto3.client("sqs").create_queue(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
-    monkeypatch.setenv(
-        "MILLRACE_QUEUE_URL", boto3.client("sqs").create_queue(QueueName=NAMES.queue("drops"))["QueueUrl"]
-    )
-    monkeypatch.setenv("MILLRACE_DEAD_QUEUE_URL", dead)
+        role = "arn:aws:iam::123456789012:role/millrace-local-electricity-ingest"
+        client.create_state_machine(name=NAMES.machine(machine), definition=json.dumps(WAIT), roleArn=role)
+    for variable, queue in (("QUEUE_URL", "drops"), ("DEAD_QUEUE_URL", "drops-dead")):
+        monkeypatch.setenv(f"MILLRACE_{variable}", aws.sqs.create_queue(QueueName=NAMES.queue(queue))["QueueUrl"])
     monkeypatch.setenv("MILLRACE_SLOTS", "2")
     monkeypatch.setenv("MILLRACE_SLOTS_TOGETHER", "2")
     return client
@@ -71,15 +66,6 @@ def test_small_files_in_the_folder_of_a_list_come_with_it_alone(states: Any, loa
     arns = [NAMES.execution_arn("ingest", name) for name in running(states)]
     given = [json.loads(states.describe_execution(executionArn=arn)["input"])["detail"]["objects"] for arn in arns]
     assert sorted([one["key"] for one in objects] for objects in given) == [[key] for key in sorted([*keys][1:])]
-
-
-def test_a_redelivery_has_the_same_bytes_and_starts_nothing(states: Any, load: Any, event: Any) -> None:
-    body = event("intake")["Records"][0]["body"]
-    assert start_of([arrival_of(body, NAMES)], NAMES) == start_of([arrival_of(body, NAMES)], NAMES)
-    handler = load("intake")
-    for _ in range(3):
-        assert handler(event("intake")) == {"batchItemFailures": []}
-    assert len(running(states)) == 1
 
 
 def test_another_event_about_the_same_version_is_a_quiet_duplicate(
@@ -130,11 +116,22 @@ class Sent:
         return {"receiptHandle": "r", "eventSource": "aws:sqs", "attributes": {"SentTimestamp": self.sent_ms}, **record}
 
 
+@pytest.fixture
+def waiting(states: Any, load: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Handler, Sent]]:
+    """`waiting()`: the handler, and what it sends in place of messages that wait."""
+
+    def loaded(sent: Sent | None = None) -> tuple[Handler, Sent]:
+        handler, sent = load("intake"), sent or Sent()
+        monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
+        return handler, sent
+
+    return loaded
+
+
 def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
-    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    states: Any, waiting: Any, event: Any, aws: Aws
 ) -> None:
-    handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
+    handler, sent = waiting()
     records = [changed(event("intake"), version=str(n))["Records"][0] | {"messageId": f"m{n}"} for n in range(3)]
     for record in records:
         assert handler({"Records": [record]}) == {"batchItemFailures": []}
@@ -153,11 +150,10 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
 
 
 def test_drops_to_score_wait_for_the_first_model_without_a_slot(
-    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+    states: Any, waiting: Any, event: Any, aws: Aws
 ) -> None:
     """As executions two of them would hold both slots until the first release."""
-    handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
+    handler, sent = waiting()
     dropped = [changed(event("intake"), key=f"electricity/scoring/{n}.csv")["Records"][0] for n in range(3)]
     records = [record | {"messageId": f"m{n}"} for n, record in enumerate(dropped)]
     assert handler({"Records": records}) == {"batchItemFailures": []}
@@ -165,7 +161,7 @@ def test_drops_to_score_wait_for_the_first_model_without_a_slot(
     assert (running(states, "score"), aws.slots.holdings()) == ([], [])
     handler(changed(event("intake")))
     assert len(running(states)) == 1, "training goes on"
-    aws.pointers.move(Pointers(champion=CHAMPION))
+    aws.pointers.move(Pointers(champion=version("1")))
     handler({"Records": [sent.record()]})
     assert drops_in(states, "score") == [["0.csv", "1.csv", "2.csv"]]
 
@@ -199,14 +195,6 @@ def test_what_is_no_drop_of_ours_goes_to_the_dead_letters_with_the_reason(
 def test_a_message_that_is_no_event_says_what_is_wrong(body: str) -> None:
     with pytest.raises(NoDropError, match="came"):
         arrival_of(body, NAMES)
-
-
-def test_a_start_that_fails_leaves_no_slot_behind(states: Any, load: Any, aws: Aws, event: Any) -> None:
-    states.delete_state_machine(stateMachineArn=NAMES.machine_arn("ingest"))
-    told = event("intake")
-    comes_again = [{"itemIdentifier": record["messageId"]} for record in told["Records"]]
-    assert load("intake")(told) == {"batchItemFailures": comes_again}
-    assert slots(aws) == []
 
 
 class Lost:
@@ -301,7 +289,7 @@ def drops_in(states: Any, machine: str = "ingest") -> list[list[str]]:
 
 
 def test_small_drops_of_a_feed_go_together(states: Any, wide: Any, event: Any, aws: Aws) -> None:
-    aws.pointers.move(Pointers(champion=CHAMPION))
+    aws.pointers.move(Pointers(champion=version("1")))
     small = records_of(event, "a", "b", "c")
     large = records_of(event, "d", size=2**20 + 1)
     labels, scored = records_of(event, "e", feed="labels"), records_of(event, "f", "g", feed="scoring")
@@ -373,14 +361,11 @@ def test_without_the_claims_a_drop_would_be_in_two_executions(
     assert drops_in(states) == [["a", "b"], ["b"]]
 
 
-def test_a_group_without_a_slot_waits_whole(
-    states: Any, load: Any, aws: Aws, event: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_group_without_a_slot_waits_whole(states: Any, waiting: Any, event: Any, aws: Aws) -> None:
     """In one message, so that its drops go together then, also with those that another message brings."""
     for holder in ("one", "two"):
         aws.slots.take(POOL, holder=holder, limit=2)
-    handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
+    handler, sent = waiting()
     records = records_of(event, *"abcdef")
     assert handler({"Records": records[:3]}) == {"batchItemFailures": []}
     first = sent.record()
@@ -393,9 +378,7 @@ def test_a_group_without_a_slot_waits_whole(
     assert drops_in(states) == [[*"abcdef"]]
 
 
-def test_a_group_that_cannot_be_sent_again_comes_back(
-    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_group_that_cannot_be_sent_again_comes_back(states: Any, waiting: Any, event: Any, aws: Aws) -> None:
     for holder in ("one", "two"):
         aws.slots.take(POOL, holder=holder, limit=2)
     records = [*records_of(event, "a", "b"), *records_of(event, "c", size=2**20 + 1)]
@@ -408,8 +391,7 @@ def test_a_group_that_cannot_be_sent_again_comes_back(
                 raise ClientError({"Error": {"Code": "RequestThrottled", "Message": ""}}, "SendMessage")
             super().send_message(**message)
 
-    handler, sent = load("intake"), Refusing()
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
+    handler, sent = waiting(Refusing())
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}
     assert [message["MessageBody"] for message in sent.messages] == [records[2]["body"]]
 
@@ -466,13 +448,12 @@ def test_drops_that_are_claimed_and_have_no_claim_wait(
 
 
 @pytest.fixture
-def one_slot(states: Any, load: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Sent]:
+def one_slot(waiting: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Handler, Sent]:
     """The handler with one slot for groups of small drops, and what it sends."""
     monkeypatch.delenv("MILLRACE_SLOTS")
     monkeypatch.setenv("MILLRACE_SLOTS_TOGETHER", "1")
-    handler, sent = load("intake"), Sent()
-    monkeypatch.setattr(sys.modules["millrace.functions.intake.handler"], "SQS", sent)
-    return handler, sent
+    found: tuple[Handler, Sent] = waiting()
+    return found
 
 
 def test_a_burst_of_small_drops_runs_group_by_group_and_holds_up_no_other_feed(

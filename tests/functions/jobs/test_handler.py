@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
 
 from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.record import from_line
-from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
-from tests.functions.cold_start import NAMES, Handler, cold_starts
-from tests.functions.prediction.conftest import decisions, endpoint, queue_url, workload
+from tests.functions.cold_start import NAMES, Handler
+from tests.functions.conftest import Aws
+from tests.functions.prediction.conftest import decisions, endpoint, gone_live, queue_url, workload
 
 __all__ = ["decisions", "endpoint", "queue_url", "workload"]
 EVENTS = Path(__file__).resolve().parents[3] / "events"
@@ -25,19 +22,16 @@ AT = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def jobs(queue_url: str) -> Jobs:
-    s3, place = boto3.client("s3"), {"LocationConstraint": "eu-west-1"}
-    s3.create_bucket(Bucket=NAMES.platform.bucket("lake"), CreateBucketConfiguration=place)
-    boto3.client("events").create_event_bus(Name=NAMES.platform.bus)
-    return Jobs(s3, NAMES)
+def jobs(queue_url: str, aws: Aws) -> Jobs:
+    return Jobs(aws.s3, NAMES)
 
 
 @pytest.fixture
-def work_off(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+def work_off(jobs: Jobs, load: Any, monkeypatch: pytest.MonkeyPatch) -> Handler:
     monkeypatch.setenv("MILLRACE_TRIES", "5")
     base._LOCAL_FAILURES.clear()
-    with cold_starts() as start:
-        yield start("jobs")
+    handler: Handler = load("jobs")
+    return handler
 
 
 def event(tries: int = 1) -> dict[str, Any]:
@@ -76,8 +70,7 @@ def test_a_job_becomes_decisions_and_a_result_for_its_owner(work_off: Handler, j
 def test_without_an_answer_it_is_tried_again_and_failed_at_the_last_try_until_a_redrive_does_it(
     work_off: Handler, jobs: Jobs, endpoint: Any, decisions: Any
 ) -> None:
-    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
-    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers().with_live(live))
+    gone_live()
     healthy = (endpoint.status, endpoint.code)
     endpoint.status, endpoint.code = 403, "AccessDeniedException"
     job, again = left(jobs), {"batchItemFailures": [{"itemIdentifier": event()["Records"][0]["messageId"]}]}
@@ -95,27 +88,12 @@ def test_without_an_answer_it_is_tried_again_and_failed_at_the_last_try_until_a_
     assert (jobs.find(job.id, "me") or {})["status"] == "done"
 
 
-@pytest.fixture
-def told(jobs: Jobs) -> Callable[[], list[dict[str, Any]]]:
-    """What the bus was told since the last look."""
-    sqs, events, bus = boto3.client("sqs"), boto3.client("events"), NAMES.platform.bus
-    url = sqs.create_queue(QueueName="told")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name="told", EventBusName=bus, EventPattern=json.dumps({"account": [NAMES.platform.account]}))
-    events.put_targets(Rule="told", EventBusName=bus, Targets=[{"Id": "told", "Arn": arn}])
-
-    def look() -> list[dict[str, Any]]:
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(one["Body"]) for one in found]
-
-    return look
-
-
-def test_a_request_that_cannot_be_read_fails_with_the_reason(work_off: Handler, jobs: Jobs, told: Any) -> None:
+def test_a_request_that_cannot_be_read_fails_with_the_reason(
+    work_off: Handler, jobs: Jobs, told: Any, aws: Aws
+) -> None:
     job = left(jobs)
-    key = f"{NAMES.workload}/staging/jobs/{job.id}/request.json"
     broken = job.model_dump(mode="json") | {"rows": "many"}
-    boto3.client("s3").put_object(Bucket=NAMES.platform.bucket("lake"), Key=key, Body=json.dumps(broken))
+    aws.put(NAMES.lake_uri("staging", "jobs", job.id, "request.json"), json.dumps(broken))
     again = {"batchItemFailures": [{"itemIdentifier": event()["Records"][0]["messageId"]}]}
     assert work_off(event(4)) == again
     assert (jobs.find(job.id, "me") or {})["status"] == "waiting"

@@ -1,21 +1,18 @@
 """A look at a version that answers copies: whatever its endpoint does, it only shows in what is known of it."""
 
 import json
-import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from millrace.decisions.record import Decision, object_key, to_line
-from millrace.release.registry import REJECTED, Candidate, Registry
+from millrace.decisions.record import object_key, to_line
+from millrace.release.registry import REJECTED, Registry
 from millrace.state.climbing import Climbing
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import Pointers
+from tests import builders
 from tests.challenger import answering
-from tests.electricity import live_at_once
-from tests.shipped import SHIPPED
 
-(ELECTRICITY,) = [folder for folder in SHIPPED if folder.name == "electricity"]
 DAY = datetime(1997, 1, 2, tzinfo=UTC)
 CELLS = {"nswprice": 0.05, "nswdemand": 0.4, "vicprice": 0.003, "vicdemand": 0.4, "transfer": 0.4, "period": 0.5}
 
@@ -48,45 +45,34 @@ def judge(aws, challenger, load):
     """The function, with a version 2 in the registry and the challenger that it asks."""
     registry = Registry(aws.sagemaker, group=aws.names.package_group)
     for run in ("first", "second"):
-        made = {"image": "i", "model_data_url": "s3://b/m", "evaluation_uri": "s3://b/e", "metadata": {}}
-        registry.register(Candidate(run=run, instances=("ml.m5.large",), **made))
+        registry.register(builders.candidate(run=run))
     return load("judge_phase"), challenger
 
 
 def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r", phase="live", **acted):
-    lines = []
-    for number in range(count):
-        time = DAY + number * timedelta(minutes=30)
-        lines.append(
-            to_line(
-                Decision(
-                    id=f"{name}-{number}",
-                    workload="electricity",
-                    event_time=time,
-                    key={"timestamp": time.isoformat()},
-                    input=json.dumps(CELLS | {"timestamp": time.isoformat()}),
-                    output={"value": 0, "probability": 0.2, "confidence": 0.8},
-                    model_version=version,
-                    phase=phase,
-                    fallback=version is None,
-                    latency_ms=3.0,
-                    inferred_at=at,
-                    **acted,
-                )
-            )
+    found = [
+        builders.decision(
+            id=f"{name}-{number}",
+            event_time=time,
+            key={"timestamp": time.isoformat()},
+            input=json.dumps(CELLS | {"timestamp": time.isoformat()}),
+            output={"value": 0, "probability": 0.2, "confidence": 0.8},
+            model_version=version,
+            phase=phase,
+            fallback=version is None,
+            inferred_at=at,
+            **acted,
         )
-    ids = [f"{name}-{number}" for number in range(count)]
-    aws.put(
-        f"s3://{aws.names.platform.bucket('lake')}/{object_key('electricity', DAY.date(), ids)}",
-        "\n".join(lines) + "\n",
-    )
+        for number in range(count)
+        for time in [DAY + number * timedelta(minutes=30)]
+    ]
+    key = object_key("electricity", DAY.date(), [one.id for one in found])
+    lines = "".join(f"{to_line(one)}\n" for one in found)
+    aws.put(f"s3://{aws.names.platform.bucket('lake')}/{key}", lines)
 
 
 def climb(aws, phase="shadow"):
-    body = aws.s3.get_object(
-        Bucket=aws.names.platform.bucket("lake"), Key=f"electricity/climbs/2/2f61d0a5-release/{phase}/climb.json"
-    )["Body"].read()
-    return json.loads(body)
+    return json.loads(aws.objects()[f"electricity/climbs/2/2f61d0a5-release/{phase}/climb.json"])
 
 
 def test_each_decision_is_copied_once(aws, judge, event):
@@ -145,20 +131,13 @@ def test_a_person_may_refuse_it_meanwhile(aws, judge, event):
 
 
 @pytest.fixture
-def warm(aws, judge, event, load, tmp_path, monkeypatch):
+def warm(aws, judge, event, load, declare):
     """Version 2 is live, version 1 is warm at the challenger's endpoint: the function, and its input at an hour."""
     _, challenger = judge
     challenger.version = "1"
-    folder = shutil.copytree(ELECTRICITY, tmp_path / ELECTRICITY.name)
-    text = live_at_once((folder / "workload.yaml").read_text())
-    (folder / "workload.yaml").write_text(text.replace("phases: [live]", "phases: [live]\n  warm_hours: 48"))
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    declare({"phases: [live]": "phases: [live]\n  warm_hours: 48"})
     handler = load("judge_phase")
-    one, two = (
-        Version(package_arn=f"p/{number}", version=number, model_name=number, run="r", baseline_uri="")
-        for number in ("1", "2")
-    )
-    aws.pointers.move(Pointers(champion=two, previous=one))
+    aws.pointers.move(Pointers(champion=builders.version("2"), previous=builders.version("1")))
     given = event("judge_phase") | {"phase": "live"}
     until = DAY + timedelta(days=90)
     assert aws.leases.take("release", holder=given["execution"], as_of=DAY, expires_at=until)
@@ -175,14 +154,8 @@ def test_a_live_version_is_compared_with_the_one_before(aws, warm):
     assert handler(given("1997-01-02T14:00:00Z"))["answer"] == "not_yet"
     found = climb(aws, "live")
     assert (found["version"], found["champion"], found["looks"][-1]["pairs"]) == ("2", "1", 30)
-    key = next(
-        one["Key"]
-        for one in aws.s3.list_objects_v2(Bucket=aws.names.platform.bucket("lake"), Prefix="electricity/climbs/2/")[
-            "Contents"
-        ]
-        if one["Key"].endswith(".jsonl")
-    )
-    line = aws.s3.get_object(Bucket=aws.names.platform.bucket("lake"), Key=key)["Body"].read().splitlines()[0]
+    (body,) = [body for key, body in aws.objects().items() if key.endswith(".jsonl") and "/climbs/2/" in key]
+    line = body.splitlines()[0]
     pair = json.loads(line)
     assert (pair["challenger"]["value"], pair["champion"]["value"]) == (0, 1)
 
@@ -211,10 +184,9 @@ def test_a_watch_ends_once_another_release_has_the_lease(aws, warm):
 def test_a_first_look_at_a_canary_that_dies_counts_its_requests_when_it_is_repeated(aws, judge, event):
     handler, _ = judge
     client = sys.modules["millrace.functions.judge_phase.handler"].S3
-    pointers = ReleasePointers(aws.state)
 
     def die(**_):
-        if pointers.read().canary:
+        if aws.pointers.read().canary:
             raise SystemExit
 
     client.meta.events.register("before-call.s3.PutObject", die)

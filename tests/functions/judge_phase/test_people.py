@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from millrace.decisions.record import Decision
 from millrace.decisions.review import ReviewAnswer, item_of
-from millrace.functions.judge_phase.people import People
+from millrace.functions.judge_phase.looks import People
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.assisted import reviews_of
 from millrace.release.ladder import ReviewCounts
@@ -16,6 +15,7 @@ from millrace.state.reviews import ReviewQueue
 from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Policy
+from tests import builders
 from tests.electricity import HOME
 
 NOW = datetime(1997, 1, 2, 12, tzinfo=UTC)
@@ -35,18 +35,12 @@ def people(queue):
 
 
 def decided(number, **fields):
-    return Decision(
+    return builders.decision(
         id=f"r-{number}",
-        workload="electricity",
         event_time=NOW,
         key={"timestamp": NOW.isoformat()},
         input=json.dumps({"timestamp": NOW.isoformat(), "nswprice": number / 100}),
         output={"value": 0, "probability": 0.2, "confidence": 0.8},
-        model_version="1",
-        phase="live",
-        fallback=False,
-        latency_ms=3.0,
-        inferred_at=NOW,
         **fields,
     )
 

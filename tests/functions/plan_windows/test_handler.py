@@ -14,15 +14,17 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
 
+from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.decisions.record import prefix
 from millrace.messages.monitor import WindowsPlanned, read_request
 from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Policy
+from tests.builders import version
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
@@ -30,13 +32,7 @@ if TYPE_CHECKING:
 LABELLED = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
 Event = Callable[..., dict[str, Any]]
-CHAMPION = Version(
-    package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/1",
-    version="1",
-    model_name="millrace-local-electricity-1",
-    run="first",
-    baseline_uri="s3://millrace-local-artefacts-123456789012-eu-west-1/electricity/runs/first/baseline.json",
-)
+CHAMPION = version("1", baseline_uri="s3://millrace-local-artefacts-123456789012-eu-west-1/b.json")
 
 
 def decide(aws: Aws, day: date) -> str:
@@ -46,9 +42,7 @@ def decide(aws: Aws, day: date) -> str:
 
 
 def read(aws: Aws, uri: str) -> bytes:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    body: bytes = aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return body
+    return read_object(aws.s3, uri)
 
 
 def test_without_a_champion_there_is_nothing_to_compare_with(load: Load, event: Event) -> None:

@@ -1,21 +1,22 @@
 """The prediction function beside moto's queue and table, and an endpoint that speaks HTTP."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
-from moto import mock_aws
 
 from millrace.names import WorkloadNames
+from millrace.state.pointers import Pointers, ReleasePointers
+from millrace.state.table import StateTable
+from tests.builders import version
+from tests.challenger import answering
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
-from tests.state_table import create_table
+from tests.functions.conftest import Aws
 
 SAMPLES = Path(__file__).resolve().parents[3] / "workloads"
 
@@ -45,48 +46,33 @@ def workload() -> str:
 
 
 @pytest.fixture
-def endpoint(workload: str) -> Iterator[Endpoint]:
+def endpoint(workload: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     found = Endpoint()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert self.path == f"/endpoints/millrace-local-{workload.replace('_', '-')}/invocations"
-            body = found.answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(found.status)
-            if found.code:
-                self.send_header("x-amzn-errortype", found.code)
-                body = json.dumps({"Message": "refused", "OriginalStatusCode": found.original}).encode()
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, body: bytes) -> Any:
+        assert path == f"/endpoints/millrace-local-{workload.replace('_', '-')}/invocations"
+        said = found.answer(json.loads(body))
+        refused = json.dumps({"Message": "refused", "OriginalStatusCode": found.original}).encode()
+        return found.status, refused if found.code else said, found.code
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("localhost", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    found.url = f"http://localhost:{server.server_address[1]}"
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(monkeypatch, answer) as found.url:
+        yield found
 
 
 @pytest.fixture
-def queue_url(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, workload: str) -> Iterator[str]:
+def queue_url(aws: Aws, monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, workload: str) -> str:
     """The decisions queue; around it the environment of the function."""
     names = WorkloadNames(platform=NAMES.platform, workload=workload)
-    set_variables(
-        monkeypatch,
-        names=names,
-        AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=endpoint.url,
-    )
-    with mock_aws():
-        url = boto3.client("sqs").create_queue(QueueName=names.queue("decisions"))["QueueUrl"]
-        monkeypatch.setenv("MILLRACE_DECISIONS_QUEUE_URL", url)
-        create_table(boto3.client("dynamodb"), NAMES.platform.state_table)
-        yield url
+    set_variables(monkeypatch, names=names, AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=endpoint.url)
+    url = str(aws.sqs.create_queue(QueueName=names.queue("decisions"))["QueueUrl"])
+    monkeypatch.setenv("MILLRACE_DECISIONS_QUEUE_URL", url)
+    return url
+
+
+def gone_live(names: WorkloadNames = NAMES, **more: Any) -> None:
+    """Version 3 is live, as the release machine leaves it."""
+    state = StateTable(boto3.client("dynamodb"), names)
+    ReleasePointers(state).move(Pointers().with_live(version("3", **more)))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ import boto3
 import pytest
 
 from millrace.decisions.record import from_line
-from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
-from tests.functions.cold_start import NAMES, Handler, cold_starts
+from tests.functions.cold_start import NAMES, Handler
+from tests.functions.prediction.conftest import gone_live
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 ARN = "arn:aws:sts::123456789012:assumed-role/shop/till-1"
@@ -132,8 +131,7 @@ def test_a_second_request_with_the_key_waits_for_the_first(predict: Handler, end
 
 
 def test_a_refusal_is_not_kept(predict: Handler, endpoint: Any) -> None:
-    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
-    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers().with_live(live))
+    gone_live()
     endpoint.status, endpoint.code = 400, "ValidationError"
     assert said(predict(event()))[0] == 503
     endpoint.status, endpoint.code = 200, ""
@@ -153,12 +151,12 @@ def test_an_answer_that_cannot_be_kept_makes_no_decision(
 
 
 @pytest.fixture
-def limited(queue_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handler]:
+def limited(queue_url: str, load: Any, monkeypatch: pytest.MonkeyPatch) -> Handler:
     """A function that takes two requests of a caller at once, and one in a second."""
     monkeypatch.setenv("MILLRACE_CALLER_REQUESTS_PER_S", "1")
     monkeypatch.setenv("MILLRACE_CALLER_BURST", "2")
-    with cold_starts() as start:
-        yield start("prediction")
+    handler: Handler = load("prediction")
+    return handler
 
 
 def test_who_sends_too_much_is_told_when_to_come_again(limited: Handler, decisions: Callable[[], list[str]]) -> None:

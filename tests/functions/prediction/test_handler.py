@@ -4,7 +4,6 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ import pytest
 
 from millrace.decisions.record import from_line
 from millrace.decisions.store import read_lines
-from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
-from tests.functions.cold_start import NAMES
+from tests.functions.prediction.conftest import gone_live
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 Predict = Callable[[dict[str, Any]], dict[str, Any]]
@@ -87,18 +84,6 @@ def test_half_a_surrogate_pair_comes_back_as_text(predict: Predict) -> None:
     assert json.dumps(answer, ensure_ascii=False).encode()
 
 
-def test_a_row_of_the_far_future_is_rejected_and_one_of_the_near_future_answered(predict: Predict) -> None:
-    near, far = (datetime.now(UTC) + timedelta(days=days) for days in (30, 400))
-    [row, *_] = request()["rows"]
-    times = [near.strftime("%Y-%m-%dT00:00:00"), far.strftime("%Y-%m-%dT00:00:00"), "9999-12-31T00:00:00"]
-    answer = predict({"rows": [row | {"timestamp": time} for time in times]})
-    assert [one["row"] for one in answer["predictions"]] == [0]
-    assert [(one["row"], one["reason"], one["column"]) for one in answer["rejected"]] == [
-        (1, "range", "timestamp"),
-        (2, "range", "timestamp"),
-    ]
-
-
 def test_only_bad_rows_ask_no_endpoint(predict: Predict, endpoint: Any, decisions: Any) -> None:
     assert predict({"rows": [{"timestamp": 3}]})["predictions"] == []
     assert endpoint.requests == []
@@ -125,64 +110,59 @@ def nonsense(endpoint: Any) -> None:
     endpoint.change = lambda answer: "ok"
 
 
-@pytest.mark.parametrize("fault", [missing, broken, one_short, no_probability, nonsense])
-def test_without_a_good_answer_the_fallback_says_so(
+def denied(endpoint: Any) -> None:
+    endpoint.status, endpoint.code = 403, "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_live"),
+    [(missing, False), (denied, False), (broken, True), (one_short, True), (no_probability, True), (nonsense, True)],
+)
+def test_before_a_model_was_live_or_for_a_model_that_fails_the_fallback_answers(
     fault: Callable[[Any], None],
+    is_live: bool,
     predict: Predict,
     endpoint: Any,
     decisions: Any,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    if is_live:
+        gone_live()
     fault(endpoint)
     found = predict(request())["predictions"]
     assert len(found) == 48
     assert found[0] == found[0] | {
         "fallback": True, "value": None, "probability": None, "confidence": None, "model_version": None,
     }  # fmt: skip
-    written = [from_line(line) for line in decisions()]
-    assert len(written) == 48
-    assert all(decision.fallback for decision in written)
-    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-        "the endpoint gave no answer"
-    ]
+    assert [from_line(line).fallback for line in decisions()] == [True] * 48
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == ["the endpoint gave no answer"]
     published = json.loads(capsys.readouterr().out)
     assert published["Fallbacks"] == [48.0]
     assert published["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Workload"]]
-
-
-def test_a_failing_endpoint_is_left_alone_after_five_calls(predict: Predict, endpoint: Any) -> None:
-    broken(endpoint)
-    answers = [predict({"rows": request()["rows"][:1]}) for _ in range(8)]
-    assert all(answer["predictions"][0]["fallback"] for answer in answers)
-    assert len(endpoint.requests) == 5
 
 
 def refused(endpoint: Any) -> None:
     endpoint.status, endpoint.code, endpoint.original = 424, "ModelError", 400
 
 
-def test_a_container_that_refuses_requests_is_not_down(predict: Predict, endpoint: Any) -> None:
-    refused(endpoint)
-    one = {"rows": request()["rows"][:1]}
-    assert all(predict(one)["predictions"][0]["fallback"] for _ in range(8))
-    assert len(endpoint.requests) == 8
-    endpoint.status, endpoint.code = 200, ""
-    assert not predict(one)["predictions"][0]["fallback"]
-
-
-def test_an_endpoint_that_refuses_between_failures_has_not_failed_five_times_in_a_row(
-    predict: Predict, endpoint: Any
+@pytest.mark.parametrize(
+    ("calls", "asked"),
+    [
+        ([(broken, 8)], 5),
+        ([(refused, 8)], 8),  # a container that refuses requests is not down
+        ([(broken, 4), (refused, 1), (broken, 4)], 9),  # these are not five in a row
+        ([(broken, 4), (refused, 1), (broken, 6)], 10),
+    ],
+)
+def test_a_failing_endpoint_is_left_alone_after_five_calls(
+    calls: list[tuple[Callable[[Any], None], int]], asked: int, predict: Predict, endpoint: Any
 ) -> None:
-    one = {"rows": request()["rows"][:1]}
-    for fault, calls in ((broken, 4), (refused, 1), (broken, 4)):
+    for fault, number in calls:
         fault(endpoint)
-        for _ in range(calls):
-            predict(one)
-    assert len(endpoint.requests) == 9
-    predict(one)
-    predict(one)
-    assert len(endpoint.requests) == 10
+        for _ in range(number):
+            assert predict({"rows": request()["rows"][:1]})["predictions"][0]["fallback"]
+    assert len(endpoint.requests) == asked
 
 
 def test_a_row_that_the_live_version_does_not_take_is_rejected_beside_the_others(
@@ -200,17 +180,6 @@ def test_a_row_that_the_live_version_does_not_take_is_rejected_beside_the_others
     assert answer["rejected"] == [{"row": 1, "reason": "model", **reason}]
     assert [(one["row"], one["fallback"]) for one in answer["predictions"]] == [(0, False), (2, False)]
     assert len(decisions()) == 2
-
-
-def denied(endpoint: Any) -> None:
-    endpoint.status, endpoint.code = 403, "AccessDeniedException"
-
-
-def gone_live() -> None:
-    """A model is live, as the release machine leaves it."""
-    pointers = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
-    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
-    pointers.move(Pointers().with_live(live))
 
 
 @pytest.mark.parametrize("fault", [missing, denied])
@@ -234,21 +203,7 @@ def test_once_a_model_was_live_what_is_configured_wrong_is_a_503(
     assert predict(event)["statusCode"] == 200
 
 
-@pytest.mark.parametrize(("fault", "is_live"), [(missing, False), (denied, False), (broken, True), (nonsense, True)])
-def test_before_a_model_was_live_or_for_a_model_that_fails_the_fallback_answers(
-    fault: Callable[[Any], None], is_live: bool, predict: Predict, endpoint: Any
-) -> None:
-    if is_live:
-        gone_live()
-    fault(endpoint)
-    answer = predict(request("prediction_http"))
-    assert answer["statusCode"] == 200
-    assert all(one["fallback"] for one in json.loads(answer["body"])["predictions"])
-
-
 def test_what_cannot_be_kept_is_not_answered(predict: Predict, queue_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import boto3
-
     boto3.client("sqs").delete_queue(QueueUrl=queue_url)
     with pytest.raises(Exception, match=r"NonExistentQueue|does not exist"):
         predict(request())

@@ -1,73 +1,48 @@
-"""The prediction function of a workload whose endpoint sleeps while nobody asks it."""
+"""The prediction function of a workload whose endpoint sleeps, or whose version before the live one stays warm."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
+from millrace.decisions.record import from_line
 from millrace.state.asleep import START, Asleep
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import CanaryVersion, Pointers
 from millrace.state.table import StateTable
-from tests.electricity import live_at_once
-from tests.functions.cold_start import NAMES, cold_starts
-from tests.functions.prediction.conftest import SAMPLES
+from tests.builders import version
+from tests.challenger import answering
+from tests.functions.cold_start import NAMES, Handler
+from tests.functions.conftest import Aws
+from tests.functions.prediction.conftest import gone_live
 from tests.functions.prediction.test_handler import request
 
-IDLE = "  idle: {stop_after_hours: 8}\n"
-FALLBACK = "  fallback: [{constant: 0.25}]\n"
-Predict = Callable[[dict[str, Any]], dict[str, Any]]
+IDLE, FALLBACK = "  idle: {stop_after_hours: 8}\n", "  fallback: [{constant: 0.25}]\n"
 
 
 @pytest.fixture
-def state(queue_url: str) -> StateTable:
+def state(queue_url: str, aws: Aws) -> StateTable:
     """Version 3 is live, and its endpoint is missing."""
-    state = StateTable(boto3.client("dynamodb"), NAMES)
-    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
-    ReleasePointers(state).move(Pointers().with_live(live))
-    return state
+    gone_live()
+    return aws.state
 
 
 @pytest.fixture
-def start(state: StateTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: Any) -> Any:
+def start(state: StateTable, declare: Any, load: Any, endpoint: Any) -> Any:
     """`start(idle=True, fallback=True)`: the handler of a workload that declares so."""
     endpoint.status, endpoint.code = 400, "ValidationError"
-    with cold_starts() as start:
 
-        def declared(*, idle: bool, fallback: bool) -> Predict:
-            own = tmp_path / "electricity"
-            shutil.copytree(SAMPLES / "electricity", own)
-            text = live_at_once((own / "workload.yaml").read_text())
-            text = text.replace("  phases: [live]\n", f"  phases: [live]\n{IDLE if idle else ''}")
-            text = text.replace("  label: class\n", f"  label: class\n{FALLBACK if fallback else ''}")
-            (own / "workload.yaml").write_text(text)
-            monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
-            return start("prediction")
+    def declared(*, idle: bool, fallback: bool) -> Handler:
+        lines = {"  phases: [live]\n": IDLE * idle, "  label: class\n": FALLBACK * fallback}
+        declare({line: line + added for line, added in lines.items()})
+        handler: Handler = load("prediction")
+        return handler
 
-        yield declared
-
-
-@pytest.fixture
-def wanted() -> Callable[[], list[dict[str, Any]]]:
-    """`wanted()`: the events that ask for the endpoint, since the last call."""
-    events, sqs, bus = boto3.client("events"), boto3.client("sqs"), NAMES.platform.bus
-    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
-
-    def read() -> list[dict[str, Any]]:
-        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(one["Body"]) for one in found]
-
-    events.create_event_bus(Name=bus)
-    events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"detail-type": ["endpoint.wanted"]}))
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
-    return read
+    return declared
 
 
 def sleep(state: StateTable, *, asked: timedelta | None = None) -> None:
@@ -96,7 +71,7 @@ def test_what_does_not_pass_by_itself_is_a_fault(
     asked: timedelta | None,
     start: Any,
     state: StateTable,
-    wanted: Any,
+    told: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     predict = start(idle=idle, fallback=True)
@@ -107,22 +82,87 @@ def test_what_does_not_pass_by_itself_is_a_fault(
     said = json.loads(answer["body"])["predictions"]
     assert {(one["fallback"], one["answered_by"], one["probability"]) for one in said} == {(True, "constant", 0.25)}
     assert published(capsys) == {"Unavailable", "Fallbacks"}, "alarms hear of it"
-    assert len(wanted()) == (asked is not None), "after an hour it is asked for once more"
+    assert len(told()) == (asked is not None), "after an hour it is asked for once more"
 
 
-def test_a_bus_that_is_away_leaves_it_to_the_next_request(start: Any, state: StateTable) -> None:
+def test_a_bus_that_is_away_leaves_it_to_the_next_request(start: Any, state: StateTable, aws: Aws) -> None:
+    aws.events.delete_event_bus(Name=NAMES.platform.bus)
     predict = start(idle=True, fallback=True)
     sleep(state)
-    assert predict(request("prediction_http"))["statusCode"] == 200  # by the fallback; there is no bus
+    assert predict(request("prediction_http"))["statusCode"] == 200  # by the fallback
     found = Asleep.find(state)
     assert found is not None
     assert found.asked is None
 
 
-def test_without_a_fallback_the_caller_is_told_when_to_come_again(start: Any, state: StateTable, wanted: Any) -> None:
+def test_without_a_fallback_the_caller_is_told_when_to_come_again(start: Any, state: StateTable, told: Any) -> None:
     predict = start(idle=True, fallback=False)
     sleep(state)
     answer = predict(request("prediction_http"))
     assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "endpoint starts")
     assert answer["headers"]["retry-after"] == "300"
-    assert len(wanted()) == 1
+    assert len(told()) == 1
+
+
+BEFORE, LIVE = version("2"), version("3")
+STANDBY = CanaryVersion(version=BEFORE, share=0.0, execution="e")
+
+
+@dataclass
+class Endpoints:
+    """Whether the live one answers, and which version the challenger's serves."""
+
+    is_broken: bool = False
+    warm: str = "2"
+
+    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+        is_live = path == f"/endpoints/{NAMES.endpoint}/invocations"
+        if is_live and self.is_broken:
+            return 500, b"{}"
+        said = [{"value": 1, "probability": 0.75, "confidence": 0.75} for _ in json.loads(body)["rows"]]
+        return 200, json.dumps({"model_version": "3" if is_live else self.warm, "predictions": said}).encode()
+
+
+@pytest.fixture
+def endpoints(queue_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
+    found = Endpoints()
+    with answering(monkeypatch, found.answer):
+        yield found
+
+
+@pytest.fixture
+def ask(endpoints: Endpoints, aws: Aws, load: Any, declare: Any) -> Callable[..., Any]:
+    """`ask(canary=None)`: what a caller hears while the pointers have this canary."""
+    fallback = "  label: class\n  fallback: [previous, {constant: 0.25}]\n"
+    declare({"  phases: [live]\n": "  phases: [live]\n  warm_hours: 24\n", "  label: class\n": fallback})
+
+    def asked(canary: CanaryVersion | None = STANDBY) -> dict[str, Any]:
+        revision = aws.pointers.read().revision
+        aws.pointers.move(Pointers(champion=LIVE, previous=BEFORE, canary=canary, revision=revision))
+        one = load("prediction")(request())["predictions"][0]
+        return {name: one.get(name) for name in ("model_version", "answered_by", "fallback", "phase")}
+
+    return asked
+
+
+def test_the_version_before_answers_while_the_live_one_does_not(
+    endpoints: Endpoints, ask: Callable[..., Any], decisions: Callable[[], list[str]]
+) -> None:
+    assert ask() == {"model_version": "3", "answered_by": None, "fallback": False, "phase": "live"}
+    endpoints.is_broken = True
+    assert ask() == {"model_version": "2", "answered_by": "previous", "fallback": False, "phase": "live"}
+    kept = from_line(decisions()[-1])
+    assert (kept.model_version, kept.answered_by, kept.fallback) == ("2", "previous", False)
+
+
+@pytest.mark.parametrize("case", ["nothing is warm", "a canary stands there", "another version answers"])
+def test_nobody_else_answers_in_its_place(endpoints: Endpoints, ask: Callable[..., Any], case: str) -> None:
+    endpoints.is_broken = True
+    newer = CanaryVersion(version=replace(LIVE, version="4"), share=0.0, execution="e")
+    endpoints.warm = "2" if case == "nothing is warm" else "4"
+    canary = {"nothing is warm": None, "a canary stands there": newer}.get(case, STANDBY)
+    assert ask(canary) == {"model_version": None, "answered_by": "constant", "fallback": True, "phase": "live"}
+
+
+def test_a_rollback_is_heard_at_once(ask: Callable[..., Any]) -> None:
+    assert ask(replace(STANDBY, share=1.0))["model_version"] == "2"

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 
 from millrace.decisions import captured
 from millrace.decisions.record import from_line
+from tests.functions.conftest import Aws
 
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"
@@ -27,22 +27,11 @@ def workload() -> str:
     return "xray"
 
 
-@pytest.fixture
-def lake(queue_url: str) -> Any:
-    client = boto3.client("s3", region_name="eu-west-1")
-    client.create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return client
-
-
 def request(*cells: dict[str, Any]) -> dict[str, Any]:
     return {"rows": [{"id": cell["id"], "image": base64.b64encode(cell["image"]).decode()} for cell in cells]}
 
 
-def kept(lake: Any) -> list[str]:
-    return [entry["Key"] for entry in lake.list_objects_v2(Bucket=LAKE).get("Contents", [])]
-
-
-def test_a_request_need_not_say_when_it_came(lake: Any, predict: Predict, decisions: Callable[[], list[str]]) -> None:
+def test_a_request_need_not_say_when_it_came(predict: Predict, decisions: Callable[[], list[str]]) -> None:
     before = datetime.now(UTC)
     given = request(CELLS[0], CELLS[1])
     given["rows"][1]["at"] = "2024-01-08T09:30:00Z"
@@ -53,17 +42,17 @@ def test_a_request_need_not_say_when_it_came(lake: Any, predict: Predict, decisi
 
 
 def test_a_decision_is_not_sent_whose_image_could_not_be_kept(
-    queue_url: str, predict: Predict, decisions: Callable[[], list[str]]
+    aws: Aws, predict: Predict, decisions: Callable[[], list[str]]
 ) -> None:
-    """There is no lake."""
+    aws.s3.delete_bucket(Bucket=LAKE)
     with pytest.raises(Exception, match="NoSuchBucket"):
         predict(request(CELLS[0]))
     assert decisions() == []
 
 
-def test_bytes_that_are_not_those_of_the_uri_are_no_input(lake: Any) -> None:
+def test_bytes_that_are_not_those_of_the_uri_are_no_input(aws: Aws) -> None:
     uri = f"s3://{LAKE}/xray/captured/{hashlib.sha256(b'a').hexdigest()}"
-    captured.keep(lake, {uri: b"b"})
+    captured.keep(aws.s3, {uri: b"b"})
     with pytest.raises(Exception, match="expected bytes of the digest"):
-        captured.read(lake, uri)
-    assert captured.read_all(lake, [uri.replace("captured", "gone")]) == {}
+        captured.read(aws.s3, uri)
+    assert captured.read_all(aws.s3, [uri.replace("captured", "gone")]) == {}

@@ -20,13 +20,13 @@ from millrace.state.reviews import ReviewQueue
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi
 from tests.functions.cold_start import NAMES, Handler
+from tests.functions.conftest import Aws
 from tests.functions.prediction.conftest import SAMPLES
 from tests.functions.prediction.test_callers import ARN, event, said
 from tests.millrace.decisions.test_record import DECISION
 from tests.millrace.state.test_reviews import ITEM_0
 
 OWN = WorkloadNames(platform=NAMES.platform, workload="income")
-BUCKET = NAMES.platform.bucket("lake")
 NOW = datetime.now(UTC)
 DECIDED = replace(
     DECISION,
@@ -46,16 +46,13 @@ def workload() -> str:
 
 
 @pytest.fixture
-def keep(queue_url: str) -> Callable[..., None]:
+def keep(queue_url: str, aws: Aws) -> Callable[..., None]:
     """Put decisions into the lake, in an object of their own."""
-    boto3.client("s3").create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": NAMES.platform.region}
-    )
 
     def put(*decisions: Decision) -> None:
         day, lines = decisions[0].event_time.date(), [to_line(one) for one in decisions]
-        body = "".join(f"{line}\n" for line in lines).encode()
-        boto3.client("s3").put_object(Bucket=BUCKET, Key=object_key(OWN.workload, day, lines), Body=body)
+        body = "".join(f"{line}\n" for line in lines)
+        aws.put(f"s3://{NAMES.platform.bucket('lake')}/{object_key(OWN.workload, day, lines)}", body)
 
     return put
 
@@ -103,8 +100,8 @@ def test_another_s_decision_is_as_one_that_there_is_not(
 
 
 @pytest.mark.parametrize("wanted", ["", "a b", '","x":"', "a" * 129])
-def test_what_is_no_id_is_not_looked_for(predict: Handler, queue_url: str, wanted: str) -> None:
-    """There is no lake here: it would be a failure."""
+def test_what_is_no_id_is_not_looked_for(predict: Handler, aws: Aws, wanted: str) -> None:
+    aws.s3.delete_bucket(Bucket=NAMES.platform.bucket("lake"))  # to look would be a failure
     assert said(predict(of(wanted)))[0] == 404
 
 

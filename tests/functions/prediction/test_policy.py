@@ -3,84 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
 
 from millrace.decisions.record import from_line
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
-from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
-from tests.functions.cold_start import NAMES, cold_starts
-from tests.functions.prediction.conftest import SAMPLES
+from tests.functions.cold_start import NAMES
+from tests.functions.conftest import Aws
+from tests.functions.prediction.conftest import SAMPLES, gone_live
 
 OWN = WorkloadNames(platform=NAMES.platform, workload="income")
 
 
 @pytest.fixture
 def workload() -> str:
-    return "income"
+    return OWN.workload
 
 
-@pytest.fixture
-def state(queue_url: str) -> StateTable:
-    return StateTable(boto3.client("dynamodb"), OWN)
-
-
-def rows(count: int) -> list[dict[str, Any]]:
-    (sample,) = (SAMPLES / "income" / "sample").glob("*.parquet")
-    found = pq.read_table(sample).slice(0, count).drop_columns(["income"]).to_pylist()
-    return [json.loads(json.dumps(row, default=str)) for row in found]
-
-
-def release(state: StateTable, **found: str) -> None:
-    live = Version(package_arn="a", version="3", model_name="m", run="r", baseline_uri="s3://b/b", **found)
-    ReleasePointers(state).move(Pointers(champion=live))
-
-
-def confidences(*values: float) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """An answer with these confidences, one after the other."""
-    return lambda answer: (
-        answer
-        | {
-            "predictions": [
-                one | {"confidence": value} for one, value in zip(answer["predictions"], values, strict=True)
-            ]
-        }
-    )
-
-
+@pytest.mark.parametrize(
+    ("is_down", "is_paused", "acts"),
+    [
+        (False, False, ("review", "no_threshold")),
+        (False, True, ("review", "paused")),
+        (True, False, ("fallback", "no_model")),
+        (True, True, ("review", "paused")),  # in a pause a fallback goes to a person
+    ],
+)
 def test_nothing_acts_without_a_threshold_nor_while_it_is_paused(
-    state: StateTable, queue_url: str, endpoint: Any
+    is_down: bool, is_paused: bool, acts: tuple[str, str], aws: Aws, predict: Any, endpoint: Any, decisions: Any
 ) -> None:
-    release(state, promised_error="0.05")
-
-    def reasons() -> set[tuple[str, str]]:
-        with cold_starts() as start:
-            found = start("prediction")({"rows": rows(2)})["predictions"]
-        return {(one["action"], one["reason"]) for one in found}
-
-    assert reasons() == {("review", "no_threshold")}
-    Automation(is_paused=True, reason="", by="ann", since=parse_utc("1997-06-01T06:00:00Z")).put(state)
-    assert reasons() == {("review", "paused")}
-
-
-def test_a_fallback_stays_one(state: StateTable, predict: Any, endpoint: Any, decisions: Any) -> None:
-    endpoint.status, endpoint.code = 424, "ModelError"
-    (said,) = predict({"rows": rows(1)})["predictions"]
-    assert (said["fallback"], said["action"], said["reason"]) == (True, "fallback", "no_model")
-    assert not from_line(decisions()[0]).has_policy
-
-
-def test_in_a_pause_a_fallback_goes_to_a_person(state: StateTable, predict: Any, endpoint: Any, decisions: Any) -> None:
-    endpoint.status, endpoint.code = 424, "ModelError"
-    Automation(is_paused=True, reason="", by="ann", since=parse_utc("1997-06-01T06:00:00Z")).put(state)
-    (said,) = predict({"rows": rows(1)})["predictions"]
-    assert (said["fallback"], said["action"], said["reason"]) == (True, "review", "paused")
+    gone_live(OWN, promised_error="0.05")
+    if is_paused:
+        switch = Automation(is_paused=True, reason="", by="ann", since=parse_utc("1997-06-01T06:00:00Z"))
+        switch.put(StateTable(aws.dynamodb, OWN))
+    if is_down:
+        endpoint.status, endpoint.code = 424, "ModelError"
+    (sample,) = (SAMPLES / OWN.workload / "sample").glob("*.parquet")
+    rows = pq.read_table(sample).slice(0, 1).drop_columns(["income"]).to_pylist()
+    (said,) = predict({"rows": json.loads(json.dumps(rows, default=str))})["predictions"]
     kept = from_line(decisions()[0])
-    assert (kept.fallback, kept.action, kept.reason) == (True, "review", "paused")
+    assert (said["action"], said["reason"]) == acts
+    assert said["fallback"] is kept.fallback is is_down
+    assert kept.has_policy is (acts[0] == "review")
+    if kept.has_policy:
+        assert (kept.action, kept.reason) == acts

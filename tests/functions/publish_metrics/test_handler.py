@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from millrace.decisions.review import ReviewAnswer, label_item
-from millrace.functions.publish_metrics.metrics import metrics_of, staying
+from millrace.functions.publish_metrics.findings import metrics_of, staying
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.messages.monitor import (
     ConceptReport,
@@ -34,8 +35,7 @@ from tests.alarm import put_alarm
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
 
-Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
-Event = Callable[..., dict[str, Any]]
+Publish = Callable[[MonitorReport], dict[str, Any]]
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
 RUN_AT = datetime(1997, 2, 1, 6, tzinfo=UTC)
@@ -58,7 +58,7 @@ def report(input_ratio: float | None, error_ratio: float | None) -> MonitorRepor
 
 
 @pytest.fixture
-def publish(aws: Aws, load: Load, event: Event) -> Callable[[MonitorReport], dict[str, Any]]:
+def publish(aws: Aws, load: Any, event: Any) -> Publish:
     handler = load("publish_metrics")
 
     def published(found: MonitorReport) -> dict[str, Any]:
@@ -69,9 +69,7 @@ def publish(aws: Aws, load: Load, event: Event) -> Callable[[MonitorReport], dic
     return published
 
 
-def test_a_promise_moves_the_threshold_and_is_recorded(
-    publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws
-) -> None:
+def test_a_promise_moves_the_threshold_and_is_recorded(publish: Publish, aws: Aws) -> None:
     promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
     for _ in range(2):  # a repeated call writes the same again
         publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
@@ -85,15 +83,15 @@ def test_a_promise_moves_the_threshold_and_is_recorded(
     assert (KeptPromise.find(aws.state, "1"), len(aws.audit())) == (later, 1), "an older run"
 
 
-def test_nothing_moves_without_its_record(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
+def test_nothing_moves_without_its_record(publish: Publish, aws: Aws) -> None:
     aws.dynamodb.delete_table(TableName=aws.names.platform.audit_table)
     promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
-    with pytest.raises(aws.dynamodb.exceptions.ResourceNotFoundException):
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
         publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
     assert KeptPromise.find(aws.state, "1") is None
 
 
-def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
+def test_a_floor_is_kept_and_each_change_recorded(publish: Publish, aws: Aws) -> None:
     day = FloorDay(day="1997-01-07", labels=336, own=160, rule=130)
     on = FloorFound(below=True, before=False, labels=336, own=0.48, rule=0.39, days=(day,))
     for found in (on, on, on.model_copy(update={"before": True})):  # a repeated call, and one without a change
@@ -115,13 +113,12 @@ def test_a_floor_is_kept_and_each_change_recorded(publish: Callable[[MonitorRepo
 @pytest.mark.parametrize(("below", "figure"), [(None, None), (False, 0.0), (True, 1.0)])
 def test_only_a_workload_with_a_floor_has_its_metric(below: bool | None, figure: float | None) -> None:
     floor = None if below is None else FloorFound(below=below, before=below, labels=1, own=0, rule=0, days=())
-    data = {one["MetricName"]: one["Value"] for one in metrics_of(report(0.5, 0.5).model_copy(update={"floor": floor}))}
-    assert data.get("BelowFloor") == figure
+    found = report(0.5, 0.5).model_copy(update={"floor": floor, "unreadable": 3})
+    data = {one["MetricName"]: one["Value"] for one in metrics_of(found)}
+    assert (data.get("BelowFloor"), data["UnreadableDecisions"]) == (figure, 3)
 
 
-def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(
-    publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws
-) -> None:
+def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(publish: Publish, aws: Aws) -> None:
     """Of the error the first of the three windows counts that its figure rests on."""
     publish(report(1.2, 1.1))
     before = {"input-drift": NEW_YEAR, "error": NEW_YEAR - 2 * WEEK}
@@ -136,29 +133,34 @@ def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(
 
 
 @pytest.fixture
-def floored(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
-    """The function of a workload with a floor, of which 96 labels decide."""
-    handler = sys.modules["millrace.functions.publish_metrics.handler"]
-    handler.ROOM.workload = handler.ROOM.workload.model_copy(  # type: ignore[attr-defined]
-        update={"policy": Policy(floor=Floor(labels=96))}
-    )
-    return publish
+def under(publish: Publish) -> Callable[[Policy], Publish]:
+    """`under(Policy(floor=…))`: the function of a workload with this policy."""
+
+    def changed(policy: Policy) -> Publish:
+        room: Any = sys.modules["millrace.functions.publish_metrics.handler"].ROOM
+        room.workload = room.workload.model_copy(update={"policy": policy})
+        return publish
+
+    return changed
+
+
+FLOOR = Policy(floor=Floor(labels=96))
 
 
 @pytest.mark.parametrize("below", [True, False])
 def test_where_the_rule_answers_since_an_alarm_labels_of_that_time_decide(
-    below: bool, floored: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+    below: bool, under: Callable[[Policy], Publish], aws: Aws
 ) -> None:
     waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
     waiting.put(aws.state)
     old, few, enough = (FloorDay(day=day, labels=n, own=9, rule=8) for day, n in
                         (("1996-12-31", 900), ("1997-01-02", 95), ("1997-01-03", 1)))  # fmt: skip
     found = FloorFound(below=below, before=False, labels=96, own=0.3, rule=0.2, days=(old, few))
-    floored(report(1.2, None).model_copy(update={"floor": found}))
+    under(FLOOR)(report(1.2, None).model_copy(update={"floor": found}))
     assert FloorState.find(aws.state, "1") == replace(waiting, as_of=RUN_AT, days=(old, few))
     assert aws.audit() == []
     found = found.model_copy(update={"days": (old, few, enough)})
-    floored(report(1.2, None).model_copy(update={"floor": found}))
+    under(FLOOR)(report(1.2, None).model_copy(update={"floor": found}))
     kept = FloorState.find(aws.state, "1")
     assert kept is not None
     assert (kept.below, kept.awaits_labels, kept.since) == (below, False, NEW_YEAR if below else RUN_AT)
@@ -166,13 +168,13 @@ def test_where_the_rule_answers_since_an_alarm_labels_of_that_time_decide(
 
 
 def test_where_the_rule_answers_since_an_alarm_its_end_brings_the_version_back(
-    floored: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+    under: Callable[[Policy], Publish], aws: Aws
 ) -> None:
     waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
     waiting.put(aws.state)
-    floored(report(1.2, None))
+    under(FLOOR)(report(1.2, None))
     assert FloorState.find(aws.state, "1") == waiting
-    floored(report(0.9, None))
+    under(FLOOR)(report(0.9, None))
     assert FloorState.find(aws.state, "1") == FloorState(version="1", below=False, since=RUN_AT, as_of=RUN_AT, days=())
     (record,) = aws.audit()
     assert (record["event"], record["details"]["labels"]) == ("floor.off", 0)
@@ -184,14 +186,7 @@ def alarm(name: str, state: str) -> None:
     cloudwatch.set_alarm_state(AlarmName=f"millrace-local-electricity-{name}", StateValue=state, StateReason="test")
 
 
-def test_a_line_that_is_no_decision_is_counted() -> None:
-    for unreadable in (0, 3):
-        found = report(0.5, 0.5).model_copy(update={"unreadable": unreadable})
-        (metric,) = [one for one in metrics_of(found) if one["MetricName"] == "UnreadableDecisions"]
-        assert (metric["Value"], metric["Unit"]) == (unreadable, "Count")
-
-
-def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[MonitorReport], dict[str, Any]]) -> None:
+def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Publish) -> None:
     answer = publish(report(0.4, 0.7))
     assert answer["ratios"].items() >= {"input-drift": 0.4, "error": 0.7}.items()
     assert (answer["judged"], answer["ask_guard"], answer["alarms"]) == (1, False, [])
@@ -217,7 +212,7 @@ def test_every_alarm_stays_until_a_report_ends_it() -> None:
     [("ALARM", 1.4, True), ("ALARM", None, True), ("ALARM", 0.9, False), ("OK", 1.4, False)],
 )
 def test_the_guard_is_asked_again_while_an_alarm_stays(
-    state: str, input_ratio: float | None, asks: bool, publish: Callable[[MonitorReport], dict[str, Any]]
+    state: str, input_ratio: float | None, asks: bool, publish: Publish
 ) -> None:
     alarm("input-drift", state)
     alarm("error", "OK")
@@ -226,20 +221,10 @@ def test_the_guard_is_asked_again_while_an_alarm_stays(
     assert tuple(answer["alarms"]) == (("millrace-local-electricity-input-drift",) if asks else ())
 
 
-@pytest.fixture
-def doubting(publish: Callable[[MonitorReport], dict[str, Any]]) -> Callable[[MonitorReport], dict[str, Any]]:
-    """The function of a workload whose people look at labels that the model contradicts."""
-    handler = sys.modules["millrace.functions.publish_metrics.handler"]
-    handler.ROOM.workload = handler.ROOM.workload.model_copy(  # type: ignore[attr-defined]
-        update={"policy": Policy(label_errors_a_day=1)}
-    )
-    return publish
-
-
 def test_people_are_asked_about_the_first_labels_that_no_person_gave(
-    doubting: Callable[[MonitorReport], dict[str, Any]], aws: Aws
+    under: Callable[[Policy], Publish], aws: Aws
 ) -> None:
-    queue = ReviewQueue(aws.dynamodb, aws.names)
+    queue, doubting = ReviewQueue(aws.dynamodb, aws.names), under(Policy(label_errors_a_day=1))
     doubted = [
         LabelDoubted(id=name, event_time=NEW_YEAR, key={"id": name}, input="{}", source="api", label=1, doubt=0.9)
         for name in "abcd"
@@ -263,6 +248,6 @@ def test_people_are_asked_about_the_first_labels_that_no_person_gave(
     )
 
 
-def test_the_level_of_an_error_is_kept(publish: Callable[[MonitorReport], dict[str, Any]], aws: Aws) -> None:
+def test_the_level_of_an_error_is_kept(publish: Publish, aws: Aws) -> None:
     publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
     assert ConceptLevel.find(aws.state, "1") == ConceptLevel(version="1", level=0.1, as_of=RUN_AT)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from millrace.artefact.artefact import digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE
@@ -34,6 +35,34 @@ def register(monkeypatch, load):
     return load("registration")
 
 
+@pytest.fixture
+def registered(aws, register, event):
+    """`registered()`: the metadata of the run's version."""
+
+    def made():
+        package = register(event("registration"))["package_arn"]
+        return aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+
+    return made
+
+
+@pytest.fixture
+def reported(aws, trained_run):
+    """`reported(costs=…)`: the run's report says so, too; its name."""
+
+    def put(**more):
+        run = trained_run()
+        uri = aws.names.run_uri(run, "evaluation", "evaluation.json")
+        aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | more))
+        return run
+
+    return put
+
+
+def versions(aws):
+    return aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)["ModelPackageSummaryList"]
+
+
 @pytest.fixture(autouse=True)
 def started(aws, event):
     """The operator has started the run."""
@@ -51,15 +80,14 @@ def test_a_first_version_has_the_lease_until_its_release_has_one(aws, trained_ru
     assert metadata["beside"] == "none"
 
 
-def test_a_version_names_the_one_that_it_was_compared_with(aws, trained_run, register, event):
+def test_a_version_names_the_one_that_it_was_compared_with(aws, trained_run, registered):
     run = trained_run()
     uri = aws.names.run_uri(run, "evaluation", "evaluation.json")
     compared = {
         "model_version": "4", "rows": 1, "error": 0.3, "challenger_error": 0.25, "difference": 0.05, "lower_bound": 0.0,
     }  # fmt: skip
     aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"champion": compared}))
-    package = register(event("registration"))["package_arn"]
-    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    metadata = registered()
     assert metadata["beside"] == "4"
     assert aws.leases.find("first") is None
 
@@ -67,10 +95,7 @@ def test_a_version_names_the_one_that_it_was_compared_with(aws, trained_run, reg
 def test_a_retry_finds_the_version_that_is_there(aws, trained_run, register, event):
     trained_run()
     assert register(event("registration")) == register(event("registration"))
-    assert (
-        len(aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)["ModelPackageSummaryList"])
-        == 1
-    )
+    assert len(versions(aws)) == 1
 
 
 @pytest.mark.parametrize("link", ["data", "contract", "config", "code"])
@@ -92,40 +117,30 @@ def test_a_run_that_lost_its_lease_registers_nothing(aws, trained_run, register,
     aws.leases.take("train", holder="another run", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
     with pytest.raises(ConflictError, match="lease of training"):
         register(event("registration"))
-    assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)[
-        "ModelPackageSummaryList"
-    ]
+    assert not versions(aws)
 
 
 @pytest.mark.parametrize(
     ("threshold", "kept"),
     [(0.1 + 0.7, {"promised_error": "0.05", "automate_from": repr(0.1 + 0.7)}), (None, {"promised_error": "0.05"})],
 )
-def test_the_threshold_of_a_promised_error_is_signed_with_the_version(
-    threshold, kept, aws, trained_run, register, event
-):
-    run = trained_run()
+def test_the_threshold_of_a_promised_error_is_signed_with_the_version(threshold, kept, registered, reported):
     some = {"value": 0.5, "low": 0.4, "high": 0.6}
     found = {"promised_error": 0.05, "threshold": threshold, "calibration_rows": 9, "coverage": some, "error": some}
-    uri = aws.names.run_uri(run, "evaluation", "evaluation.json")
-    aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"automation": found}))
-    package = register(event("registration"))["package_arn"]
-    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    reported(automation=found)
+    metadata = registered()
     names = ("promised_error", "automate_from")
     assert {name: metadata[name] for name in names if name in metadata} == kept
     assert metadata["automation_digest"] == automation_digest(kept), "every digest is signed"
 
 
-def test_the_costs_of_wrong_answers_are_signed_with_the_version(aws, trained_run, register, event):
-    run = trained_run()
+def test_the_costs_of_wrong_answers_are_signed_with_the_version(aws, registered, reported):
     some, digest = {"value": 0.5, "low": 0.4, "high": 0.6}, "c0" * 32
     one = {"expected": 900.0, "measured": some}
     found = {"digest": digest, "currency": "EUR", "review": 2.0, "coverage": some, "by_policy": one}
     found |= {"all_automated": one, "all_reviewed": 2000.0}
-    uri = aws.names.run_uri(run, "evaluation", "evaluation.json")
-    aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"costs": found}))
-    package = register(event("registration"))["package_arn"]
-    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    run = reported(costs=found)
+    metadata = registered()
     assert metadata["costs_digest"] == digest
     bundle = read_object(aws.s3, aws.names.run_uri(run, SIGNATURE_FILE))
     assert SigningKey(aws.kms, aws.names.platform.signing_key_alias).open(bundle).digests["costs_digest"] == digest
@@ -185,8 +200,7 @@ def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, ev
     trained_run()
     with pytest.raises(ArtefactError, match=r"model card: InferenceEnvironment\.container_image"):
         load("registration")(event("registration"))
-    listed = aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)
-    assert listed["ModelPackageSummaryList"] == []
+    assert not versions(aws)
 
 
 def test_a_version_is_signed_with_its_members_and_all_its_digests(aws, trained_run, register, event, tmp_path):
@@ -209,19 +223,17 @@ def test_a_version_is_signed_with_its_members_and_all_its_digests(aws, trained_r
 def test_what_cannot_be_signed_is_not_registered(aws, trained_run, register, event):
     trained_run()
     aws.kms.delete_alias(AliasName=aws.names.platform.signing_key_alias)
-    with pytest.raises(aws.kms.exceptions.NotFoundException):
+    with pytest.raises(ClientError, match="NotFoundException"):
         register(event("registration"))
-    group = aws.names.package_group
-    assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    assert not versions(aws)
 
 
-def test_a_pulled_version_names_where_it_comes_from_and_need_not_be_of_these_rows(aws, trained_run, register, event):
+def test_a_pulled_version_names_where_it_comes_from_and_need_not_be_of_these_rows(aws, trained_run, registered):
     run = trained_run(data="1" * 64, config="2" * 64, code="3" * 64)
     uri, arn = aws.names.run_uri(run, "config", "run.json"), "arn:aws:sagemaker:eu-west-1:1:model-package/dev/1"
     aws.put(uri, json.dumps(json.loads(read_object(aws.s3, uri)) | {"pulled": arn}))
     aws.put(aws.names.run_uri(run, "origin.sig"), b"signed there")
-    package = register(event("registration"))["package_arn"]
-    metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
+    metadata = registered()
     assert (metadata["origin"], metadata["data_digest"], metadata["rows_digest"]) == (arn, "1" * 64, "d" * 64)
     assert (metadata["config_digest"], metadata["declaration_digest"]) == ("2" * 64, "f" * 64)
     assert metadata["origin_digest"] == hashlib.sha256(b"signed there").hexdigest()

@@ -1,14 +1,15 @@
-"""The opening function: lease, package, what stands."""
+"""The opening function: what stands and what is asked decide what a release does next."""
 
-import shutil
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from moto.sagemaker.models import sagemaker_backends
 
 from millrace.artefact.artefact import digest
 from millrace.artefact.signing import SIGNATURE_FILE, SignedStatement, read_bundle
-from millrace.aws.endpoints import CHANGING
+from millrace.aws.objects import split_uri
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.functions.start_release.request import label_of, rule_answer
 from millrace.release.registry import Registry
@@ -16,40 +17,181 @@ from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.asleep import Asleep
 from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
-from millrace.state.pointers import CanaryVersion, Pointers, Version
+from millrace.state.pointers import CanaryVersion, Pointers
 from millrace.timestamps import parse_utc
 from tests import builders
-from tests.electricity import live_at_once
+from tests.builders import version
+from tests.functions.cold_start import NAMES
 from tests.millrace.evaluation.gates.test_catalogue import report
-from tests.shipped import SHIPPED
 from tests.signing_key import create_signing_key
 
 AS_OF = parse_utc("1997-01-01T00:12:00Z")
-(ELECTRICITY,) = [folder for folder in SHIPPED if folder.name == "electricity"]
-
-
+RUN = "7c1b2f0e-first"
 SIGNED = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34", "sample_digest": "ef56"}
 ASKER = "arn:aws:sts::123456789012:assumed-role/Makers/bob"
+OTHER, TIDIES = NAMES.execution_arn("release", "other"), "sweep 0b3f"
+SERVED = NAMES.endpoint
+"""The model of an endpoint that `aws.endpoint` makes is called like it."""
+
+
+def register(aws, run=RUN, group=NAMES.package_group, **changes):
+    """A version of that run, signed as it is registered."""
+    metadata = {name: value for name, value in (SIGNED | changes).items() if value}
+    aws.put(NAMES.run_uri(run, SIGNATURE_FILE), signature(aws, run, metadata))
+    candidate = builders.candidate(run=run, image="image", model_data_url="s3://b/model.tar.gz", metadata=metadata)
+    return Registry(aws.sagemaker, group=group).register(candidate)
+
+
+def signature(aws, run, metadata):
+    signed = signed_version(NAMES, run=run, members={"model.onnx": "ab" * 32}, metadata=metadata)
+    return SigningKey(aws.kms, NAMES.platform.signing_key_alias).sign(signed)
+
+
+def unsign(aws):
+    bucket, key = split_uri(NAMES.run_uri(RUN, SIGNATURE_FILE))
+    aws.s3.delete_object(Bucket=bucket, Key=key)
+
+
+def mark_live(aws, number):
+    registry = Registry(aws.sagemaker, group=NAMES.package_group)
+    registry.mark_live(registry.describe(NAMES.package_arn(str(number))), execution="released")
+
+
+def hold(aws, holder):
+    aws.leases.take("release", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
 
 
 @pytest.fixture
 def package(aws):
-    """Version 1 of the workload, registered."""
-    return register(aws, aws.names.package_group)
+    return register(aws)
 
 
-def register(aws, group, run="7c1b2f0e-first", **without):
-    """A version of that run, signed as it is registered."""
-    metadata = {name: value for name, value in (SIGNED | without).items() if value}
-    aws.put(aws.names.run_uri(run, SIGNATURE_FILE), signature(aws, run, metadata))
-    candidate = builders.candidate(
-        run=run,
-        image="image",
-        model_data_url="s3://b/model.tar.gz",
-        evaluation_uri="s3://b/evaluation.json",
-        metadata=metadata,
+@pytest.fixture(autouse=True)
+def phased(declare):
+    """`phased("canary")` declares that phase before `live`, for functions that are loaded later."""
+    return lambda *phases: declare({"[live]": f"[{', '.join((*phases, 'live'))}]\n  min_instances: 2"})
+
+
+@pytest.fixture
+def new(event):
+    """`new(2)`: the release of that registered version."""
+    return lambda number=1, **more: event(
+        "start_release", detail={"package_arn": NAMES.package_arn(str(number))}, **more
     )
-    return Registry(aws.sagemaker, group=group).register(candidate)
+
+
+@pytest.fixture
+def back(event):
+    """`back(to="1")`: the opening of a rollback."""
+
+    def asked(**words):
+        found = event("start_release", rollback={"reason": "worse since Tuesday", **words})
+        del found["state"]["detail"]
+        return found
+
+    return asked
+
+
+def arrange(aws, *, live=None, previous=None, served="m", holder="", asleep="", endpoint="", challenger=""):
+    """What stands: the pointers, the holder of the lease, the version that sleeps, the statuses of the endpoints."""
+    for number in filter(None, (live, previous)):
+        if number <= 2:
+            mark_live(aws, number)
+    if live:
+        champion = version(live, model_name=served)
+        aws.pointers.move(Pointers(champion=champion, previous=version(previous) if previous else None))
+    if holder:
+        hold(aws, holder)
+    if asleep:
+        Asleep(version=asleep, config="config-1", instance="ml.m5.large", instances=1, since=AS_OF).put(aws.state)
+    for name, status in ((NAMES.endpoint, endpoint), (NAMES.challenger, challenger)):
+        if status:
+            aws.endpoint(name, status)
+
+
+RESTORES, SECOND = {"restores": True}, {"live": 2, "previous": 1}
+SERVES = {"served": SERVED, "endpoint": "InService"}
+CHANGING, TIDIED = (
+    (EndpointChangingError, told) for told in ("does not change now", f"no lease of release, {TIDIES} has")
+)
+TABLE = {
+    # The event that a version was registered: 1 and 2 were compared with none, 3 with version 1.
+    "it came late": ({"live": 10}, 1, "done"),
+    "the endpoint changes, and there is nothing to do": ({"live": 1, "endpoint": "Updating"}, 1, "done"),
+    "the endpoint changes": ({"endpoint": "Updating"}, 1, CHANGING),
+    "the challenger changes": ({"challenger": "Deleting"}, 1, CHANGING),
+    "that of another release changes": ({"endpoint": "Updating", "holder": OTHER}, 1, "busy"),
+    "the challenger of another release is broken": ({"challenger": "Failed", "holder": OTHER}, 1, "busy"),
+    "the endpoint is broken": ({"endpoint": "OutOfService"}, 1, (ConflictError, "can be updated, got OutOfService")),
+    "a function tidies": ({"holder": TIDIES}, 1, TIDIED),
+    "another one is live since": ({"live": 1}, 2, "outdated"),
+    "it was compared with the live one": ({"live": 1}, 3, "open"),
+    "the live one sleeps": ({"live": 1, "asleep": "1"}, 3, "busy"),
+    # A rollback.
+    "back": (SECOND, {}, "open"),
+    "back while a function tidies": (SECOND | {"holder": TIDIES}, {}, TIDIED),
+    "back while a release runs": (SECOND | {"holder": OTHER}, {}, (ConflictError, "no release to run, .*:other does")),
+    "back to one that never was live": (SECOND, {"to": "3"}, (ConflictError, "version 3 never was")),
+    # A restoration.
+    "another model serves": (SECOND | {"endpoint": "InService"}, RESTORES, "open"),
+    "it serves": (SECOND | SERVES, RESTORES, "done"),
+    "it serves, a release runs": (SECOND | SERVES | {"holder": OTHER}, RESTORES, "busy"),
+    "it sleeps": ({"live": 1, "asleep": "1"}, RESTORES, "asleep"),
+    "it slept, another model serves": ({"live": 1, "asleep": "1", "endpoint": "InService"}, RESTORES, "open"),
+    "another version slept": ({"live": 1, "asleep": "9"}, RESTORES, "open"),
+}
+"""What stands, what is asked (the number of a version, or the words of a rollback), and the outcome or the error."""
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_what_stands_and_what_is_asked_decide(aws, load, new, back, case):
+    stands, asks, outcome = TABLE[case]
+    for run, beside in ((RUN, "none"), ("two", "none"), ("three", "1")):
+        register(aws, run, beside=beside)
+    arrange(aws, **stands)
+    before, handler = aws.sagemaker.list_endpoints()["Endpoints"], load("start_release")
+    asked = new(asks) if isinstance(asks, int) else back(**asks)
+    if isinstance(outcome, str):
+        answer = handler(asked)
+        slept = "config-1" if stands.get("asleep") == "1" and outcome != "open" else ""
+        assert (answer["outcome"], answer["sleeping_config"]) == (outcome, slept)
+        assert answer["refusal"].startswith("evaluated beside no version, but version 1") is (outcome == "outdated")
+    else:
+        with pytest.raises(outcome[0], match=outcome[1]):
+            handler(asked)
+    lease = aws.leases.find("release")
+    if "holder" in stands:
+        assert (lease.holder, aws.sagemaker.list_endpoints()["Endpoints"]) == (stands["holder"], before)
+    if outcome is CHANGING:
+        assert lease.holder == asked["execution"]
+
+
+@pytest.mark.parametrize(("kind", "status"), [("endpoint", "Failed"), ("challenger", "UpdateRollbackFailed")])
+def test_a_broken_endpoint_is_deleted_and_waited_for(aws, load, new, package, kind, status):
+    arrange(aws, **{kind: status})
+    handler = load("start_release")
+    with pytest.raises(EndpointChangingError):
+        handler(new())
+    assert handler(new())["outcome"] == "open"
+
+
+def test_the_first_release_opens(aws, load, new, package):
+    assert load("start_release")(new()) == {
+        "outcome": "open",
+        "label": label_of("1", new()["execution"]),
+        **dict.fromkeys(("has_shadow", "has_assisted", "has_canary", "has_warm", "has_live", "has_challenger"), False),
+        "package_arn": package.arn,
+        "version": "1",
+        "run_name": RUN,
+        "image": "image",
+        "model_data_url": "s3://b/model.tar.gz",
+        **{name: SIGNED[name] for name in ("model_digest", "baseline_digest", "sample_digest")},
+        **dict.fromkeys(("promised_error", "automate_from", "costs_digest", "rule_answer", "refusal"), ""),
+        "previous_version": "none",
+        "approval_hours": 168.0,
+        "sleeping_config": "",
+    }
+    assert aws.leases.find("release").holder == new()["execution"]
 
 
 def test_the_rule_answers_as_the_signed_evaluation_says(aws):
@@ -57,448 +199,175 @@ def test_the_rule_answers_as_the_signed_evaluation_says(aws):
     content, without = (
         report(changes={"naive": figures | {"answer": answer}}).to_json().encode() for answer in ({"value": 1}, None)
     )
-    for text, answer in ((content, '{"value": 1}'), (without, "")):
-        arn = register(aws, aws.names.package_group, run=f"run{len(text)}", evaluation_digest=digest(text)).arn
-        registered = Registry(aws.sagemaker, group=aws.names.package_group).describe(arn)
-        assert rule_answer(text, registered) == answer
+    registered = [register(aws, f"run{len(text)}", evaluation_digest=digest(text)) for text in (content, without)]
+    assert [*map(rule_answer, (content, without), registered)] == ['{"value": 1}', ""]
     with pytest.raises(ArtefactError, match="as it was signed"):
-        rule_answer(content, registered)
+        rule_answer(content, registered[1])
 
 
-def signature(aws, run, metadata):
-    signed = signed_version(aws.names, run=run, members={"model.onnx": "ab" * 32}, metadata=metadata)
-    return SigningKey(aws.kms, aws.names.platform.signing_key_alias).sign(signed)
-
-
-def version(number):
-    return Version(
-        package_arn=f"p/{number}", version=str(number), model_name="m", run="r",
-        baseline_uri="",
-    )  # fmt: skip
-
-
-def live(aws, number):
-    aws.pointers.move(Pointers(champion=version(number)))
-
-
-@pytest.fixture
-def second_live(aws, package):
-    """Version 2 is live, version 1 was."""
-    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
-    aws.pointers.move(Pointers(champion=version(2), previous=version(1)))
-
-
-def back(event, **words):
-    """The opening of a rollback."""
-    asked = event("start_release", rollback={"reason": "worse since Tuesday", **words})
-    del asked["state"]["detail"]
-    asked["state"]["rollout"]["phases"] = ["canary", "live"]
-    return asked
-
-
-def test_the_first_release_opens(aws, load, event, package):
-    answer = load("start_release")(event("start_release"))
-    assert answer == {
-        "outcome": "open",
-        "label": label_of("1", event("start_release")["execution"]),
-        "has_shadow": False,
-        "has_assisted": False,
-        "has_canary": False,
-        "has_warm": False,
-        "package_arn": package.arn,
-        "version": "1",
-        "run_name": "7c1b2f0e-first",
-        "image": "image",
-        "model_data_url": "s3://b/model.tar.gz",
-        "model_digest": "ab12",
-        "baseline_digest": "cd34",
-        "promised_error": "",
-        "automate_from": "",
-        "costs_digest": "",
-        "rule_answer": "",
-        "sample_digest": "ef56",
-        "previous_version": "none",
-        "refusal": "",
-        "approval_hours": 168.0,
-        "sleeping_config": "",
-        "has_live": False,
-        "has_challenger": False,
-    }
-    assert aws.leases.find("release").holder == event("start_release")["execution"]
-
-
-@pytest.mark.parametrize(
-    ("version", "serves", "rollback", "outcome"),
-    [
-        ("1", False, {"restores": True}, "asleep"),
-        ("1", True, {"restores": True}, "open"),  # it serves another model
-        ("9", False, {"restores": True}, "open"),  # another version slept
-    ],
-)
-def test_a_sleeping_endpoint_is_made_by_its_own_configuration(
-    version, serves, rollback, outcome, aws, load, event, package
-):
-    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
-    live(aws, 1)
-    asleep = Asleep(version=version, config="config-1", instance="ml.m5.large", instances=1, since=AS_OF)
-    asleep.put(aws.state)
-    if serves:
-        aws.endpoint(aws.names.endpoint)
-    answer = load("start_release")(back(event, **rollback))
-    assert (answer["outcome"], answer["sleeping_config"]) == (outcome, "config-1" if outcome == "asleep" else "")
-
-
-def hold(aws, holder):
-    aws.leases.take("release", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
-
-
-def other(aws):
-    """Another release has the lease."""
-    hold(aws, aws.names.execution_arn("release", "other"))
-
-
-@pytest.mark.parametrize("rolls_back", [True, False])
-def test_a_function_that_holds_the_lease_is_waited_for_as_a_change_is(rolls_back, aws, load, event, second_live):
-    """For a moment, while it deletes what a release left behind."""
-    hold(aws, "sweep 0b3f")
-    asked = back(event) if rolls_back else event("start_release")
-    with pytest.raises(EndpointChangingError, match="expected no lease of release, sweep 0b3f has it"):
-        load("start_release")(asked)
-    assert aws.leases.free("sweep 0b3f") == ["lease#release"]
-    load("start_release")(asked)
-
-
-@pytest.mark.parametrize("kind", ["endpoint", "challenger"])
-@pytest.mark.parametrize("status", CHANGING)
-def test_a_changing_endpoint_is_waited_for_with_the_lease(aws, load, event, package, status, kind):
-    name = getattr(aws.names, kind)
-    aws.endpoint(name, status)
-    with pytest.raises(EndpointChangingError, match=f"endpoint {name}: expected one that SageMaker does not change"):
-        load("start_release")(event("start_release"))
-    assert aws.leases.find("release").holder == event("start_release")["execution"]
-
-
-def test_a_changing_endpoint_of_another_release_is_that_releases(aws, load, event, package):
-    aws.endpoint(aws.names.endpoint, "Updating")
-    other(aws)
-    assert load("start_release")(event("start_release"))["outcome"] == "busy"
-
-
-def test_a_changing_endpoint_keeps_nobody_who_has_nothing_to_do(aws, load, event, package):
-    live(aws, 1)
-    aws.endpoint(aws.names.endpoint, "Updating")
-    assert load("start_release")(event("start_release"))["outcome"] == "done"
-
-
-def test_a_failed_endpoint_is_deleted_and_waited_for(aws, load, event, package):
-    aws.endpoint(aws.names.endpoint, "Failed")
-    handler = load("start_release")
-    with pytest.raises(EndpointChangingError):
-        handler(event("start_release"))
-    assert handler(event("start_release"))["outcome"] == "open"
-
-
-@pytest.mark.parametrize("status", ["OutOfService", "UpdateRollbackFailed"])
-def test_a_broken_endpoint_is_not_waited_for(aws, load, event, package, status):
-    aws.endpoint(aws.names.challenger, status)
-    handler = load("start_release")
-    with pytest.raises(EndpointChangingError):
-        handler(event("start_release"))
-    assert handler(event("start_release"))["outcome"] == "open"
-    aws.endpoint(aws.names.endpoint, status)
-    with pytest.raises(ConflictError, match=f"expected a status that can be updated, got {status}; delete it"):
-        handler(event("start_release"))
-
-
-def test_the_broken_challenger_of_another_release_stays(aws, load, event, package):
-    aws.endpoint(aws.names.challenger, "Failed")
-    other(aws)
-    assert load("start_release")(event("start_release"))["outcome"] == "busy"
-    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
-
-
-@pytest.mark.parametrize(("number", "outcome"), [(1, "done"), (2, "done"), (10, "done")])
-def test_an_event_that_came_twice_or_late_does_nothing(aws, load, event, package, number, outcome):
-    live(aws, number)
-    assert load("start_release")(event("start_release"))["outcome"] == outcome
-
-
-@pytest.mark.parametrize(("beside", "number"), [("none", 1), ("1", 2)])
-def test_a_version_is_not_released_over_one_that_it_was_not_compared_with(aws, load, event, beside, number):
-    """That one went live after the gates had judged, by a release that this one has waited for."""
-    for run in ("one", "two", "three"):
-        package = register(aws, aws.names.package_group, run=run, beside=beside)
-    live(aws, number)
-    asked = event("start_release")
-    asked["state"]["detail"]["package_arn"] = package.arn
-    came = "no version" if beside == "none" else "version 1"
-    answer = load("start_release")(asked)
-    assert (answer["outcome"], answer["previous_version"]) == ("outdated", str(number))
-    assert answer["refusal"].startswith(f"evaluated beside {came}, but version {number} is live now; a new run")
-
-
-@pytest.mark.parametrize("beside", ["1", ""])
-def test_a_version_is_released_over_the_one_that_it_was_compared_with(aws, load, event, beside):
-    """Or where that was not kept, before it was."""
-    register(aws, aws.names.package_group)
-    package = register(aws, aws.names.package_group, run="two", beside=beside)
-    live(aws, 1)
-    asked = event("start_release")
-    asked["state"]["detail"]["package_arn"] = package.arn
-    assert load("start_release")(asked)["outcome"] == "open"
-
-
-def test_the_pointers_are_read_again_under_the_lease(aws, load, event, monkeypatch):
+def test_the_pointers_are_read_again_under_the_lease(aws, load, new, monkeypatch):
     """The release before this one moves them after the first look, and then frees its lease."""
-    package = register(aws, aws.names.package_group, beside="none")
+    package = register(aws, beside="none")
     aws.leases.take("first", holder=package.arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     take = Leases.take
 
     def moved_meanwhile(leases, *words, **named):
-        live(aws, 2)
+        aws.pointers.move(Pointers(champion=version(2)))
         return take(leases, *words, **named)
 
     handler = load("start_release")
     monkeypatch.setattr(Leases, "take", moved_meanwhile)
-    assert handler(event("start_release"))["outcome"] == "done"
+    assert handler(new())["outcome"] == "done"
     assert aws.leases.find("first") is None
 
 
 @pytest.mark.parametrize("lacking", ["model_digest", "baseline_digest"])
-def test_a_version_without_digests_is_not_released(aws, load, event, lacking):
-    register(aws, aws.names.package_group, **{lacking: ""})
+def test_a_version_without_digests_is_not_released(aws, load, new, lacking):
+    register(aws, **{lacking: ""})
     with pytest.raises(ArtefactError, match=f"metadata: expected {lacking}, got none; .* train a new one"):
-        load("start_release")(event("start_release"))
+        load("start_release")(new())
 
 
 def test_a_package_of_another_workload_is_refused(aws, load, event):
     aws.sagemaker.create_model_package_group(ModelPackageGroupName="another")
-    stranger = register(aws, "another")
+    stranger = register(aws, group="another")
     with pytest.raises(ArtefactError, match="expected a package of millrace-local-electricity"):
         load("start_release")(event("start_release", detail={"package_arn": stranger.arn}))
 
 
-@pytest.fixture(autouse=True)
-def declare(tmp_path, monkeypatch):
-    """Versions go live at once; `declare("canary")` declares that phase before `live`, for functions loaded later."""
-    declaration = shutil.copytree(ELECTRICITY, tmp_path / "workloads" / ELECTRICITY.name) / "workload.yaml"
-    live = live_at_once(declaration.read_text())
-    declaration.write_text(live)
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
-
-    def write(*phases):
-        declared = f"phases: [{', '.join((*phases, 'live'))}]\n  min_instances: 2"
-        declaration.write_text(live.replace("phases: [live]", declared))
-
-    return write
-
-
-def test_a_first_version_skips_the_phases_that_compare_it(aws, load, event, package, declare):
-    declare("canary")
-    assert load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))["has_canary"] is False
-
-
 @pytest.mark.parametrize(
     ("declared", "asked"),
-    [
-        ((), ["shadow", "live"]),
-        ((), ["canary", "live"]),
-        (("shadow",), ["live"]),
-        (("canary",), ["live"]),
-        (("shadow", "canary"), ["canary", "live"]),
-    ],
+    [((), ["canary", "live"]), (("shadow", "canary"), ["canary", "live"]), (("canary",), ["canary", "live"])],
 )
-def test_an_input_neither_skips_nor_adds_a_phase(aws, load, event, package, declare, declared, asked):
-    declare(*declared)
-    with pytest.raises(ConflictError, match="as declared and deployed") as raised:
-        load("start_release")(event("start_release", rollout={"phases": asked}))
-    assert str([*declared, "live"]) in str(raised.value)
-    assert str(asked) in str(raised.value)
+def test_an_input_neither_skips_nor_adds_a_phase(aws, load, new, package, phased, declared, asked):
+    """And a first version skips the phases that compare it."""
+    phased(*declared)
+    handler = load("start_release")
+    if [*declared, "live"] == asked:
+        assert handler(new(rollout={"phases": asked}))["has_canary"] is False
+        return
+    with pytest.raises(ConflictError, match="as declared and deployed"):
+        handler(new(rollout={"phases": asked}))
     assert aws.leases.find("release") is None
 
 
-def test_a_rollback_goes_live_at_once_whatever_is_declared(aws, load, event, second_live, declare):
-    declare("shadow", "canary")
-    answer = load("start_release")(back(event))
+def test_a_rollback_goes_live_at_once_whatever_is_declared(aws, load, back, package, phased):
+    register(aws, "two")
+    arrange(aws, **SECOND, endpoint="InService")
+    phased("shadow", "canary")
+    answer = load("start_release")(back())
     assert (answer["outcome"], answer["has_shadow"], answer["has_canary"]) == ("open", False, False)
-
-
-@pytest.mark.parametrize(
-    ("to", "told"),
-    [("2", "got 2, which is"), ("3", "version 3 never was")],
-)
-def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to, told):
-    for run in ("second", "third"):
-        register(aws, aws.names.package_group, run)
-    with pytest.raises(ConflictError, match=told):
-        load("start_release")(back(event, to=to))
-    assert aws.leases.find("release") is None
-
-
-def test_a_rollback_does_not_wait_for_a_release(aws, load, event, second_live):
-    other(aws)
-    with pytest.raises(ConflictError, match=r"expected no release to run, .*:other does"):
-        load("start_release")(back(event))
 
 
 @pytest.fixture
 def watched(aws):
     """Versions 1 to 3 are registered; version 2 is live, and its release watches it beside version 1."""
-    registry, holder = Registry(aws.sagemaker, group=aws.names.package_group), aws.names.execution_arn("release", "2")
-    one, two, _ = (register(aws, aws.names.package_group, run, beside=run) for run in ("none", "1", "2"))
-    for package in (one, two):
-        registry.mark_live(package, execution="released")
-    previous = replace(version(1), model_name=aws.names.challenger)
+    for run, beside in ((RUN, "none"), ("two", "1"), ("three", "2"), ("late", "1")):
+        register(aws, run, beside=beside)
+    holder = NAMES.execution_arn("release", "2")
+    arrange(aws, **SECOND, served=SERVED, holder=holder, endpoint="InService", challenger="InService")
+    previous, pointers = version(1, model_name=NAMES.challenger), aws.pointers.read()
     standby = CanaryVersion(version=previous, share=0.0, execution=holder)
-    champion = replace(version(2), model_name=aws.names.endpoint)
-    aws.pointers.move(Pointers(champion=champion, previous=previous, canary=standby))
-    hold(aws, holder)
-    state = aws.state
-    Climbing(execution=holder, version="2", phase="live", since=AS_OF).put(state)
-    for name in (aws.names.endpoint, aws.names.challenger):
-        aws.endpoint(name)
+    aws.pointers.move(replace(pointers, previous=previous, canary=standby))
+    Climbing(execution=holder, version="2", phase="live", since=AS_OF).put(aws.state)
     return holder
 
 
-def test_a_rollback_takes_over_what_only_watches_and_is_heard_at_once(aws, load, event, watched):
-    asked = back(event)
-    answer = load("start_release")(asked)
+@pytest.mark.parametrize("model", [NAMES.challenger, "another"])
+def test_a_rollback_takes_over_what_only_watches_and_is_heard_at_once(aws, load, back, watched, model):
+    """Unless the challenger's endpoint serves another version by now."""
+    pointers = aws.pointers.read()
+    aws.pointers.move(replace(pointers, previous=version(1, model_name=model)))
+    answer = load("start_release")(back())
     assert (answer["outcome"], answer["version"], answer["has_challenger"]) == ("open", "1", True)
-    assert aws.leases.find("release").holder == asked["execution"]
+    assert aws.leases.find("release").holder == back()["execution"]
     canary = aws.pointers.read().canary
-    assert (canary.version.version, canary.share, canary.execution) == ("1", 1.0, asked["execution"])
+    heard = canary and (canary.version.version, canary.share, canary.execution)
+    assert heard == (("1", 1.0, back()["execution"]) if model == NAMES.challenger else None)
     assert Climbing.find(aws.state) is None
 
 
-@pytest.mark.parametrize("asks", ["the same version", "a restoration", "an outdated version"])
-def test_what_changes_nothing_does_not_end_a_watch(aws, load, event, watched, asks):
-    asked = back(event, restores=True) if asks == "a restoration" else event("start_release")
-    number = "2"
-    if asks == "an outdated version":
-        register(aws, aws.names.package_group, "late", beside="1")
-        number = "4"
-    if asks != "a restoration":
-        asked["state"]["detail"]["package_arn"] = aws.names.package_arn(number)
-    outcome = load("start_release")(asked)["outcome"]
-    assert outcome == ("done" if asks == "the same version" else "behind")
-    assert aws.leases.find("release").holder == watched
-    assert aws.pointers.read().canary.execution == watched
+@pytest.mark.parametrize(("asks", "outcome"), [(2, "done"), (4, "behind"), (RESTORES, "behind")], ids=str)
+def test_what_changes_nothing_does_not_end_a_watch(aws, load, new, back, watched, asks, outcome):
+    """The same version, one that was compared with another, a restoration."""
+    assert load("start_release")(back(**asks) if asks == RESTORES else new(asks))["outcome"] == outcome
+    assert aws.leases.find("release").holder == aws.pointers.read().canary.execution == watched
 
 
-def test_a_challenger_of_another_version_answers_nobody(aws, load, event, watched):
-    pointers = aws.pointers.read()
-    aws.pointers.move(replace(pointers, previous=replace(pointers.previous, model_name="another")))
-    assert load("start_release")(back(event))["outcome"] == "open"
-    assert aws.pointers.read().canary is None
+def test_a_restoration_looks_at_no_endpoint_before_it_has_the_lease(aws, load, back, package):
+    """What it saw might have changed by then."""
+    arrange(aws, live=1, **SERVES)
+    handler, held = load("start_release"), []
+    events = sys.modules["millrace.functions.start_release.handler"].SAGEMAKER.meta.events
+    look = "before-call.sagemaker.DescribeEndpoint"
+    events.register(look, lambda **_: held.append(aws.leases.find("release") is not None))
+    assert handler(back(**RESTORES))["outcome"] == "done"
+    assert set(held) == {True}
 
 
-def test_an_input_says_a_package_or_a_rollback_with_its_reason(aws, load, event, package):
-    handler, nothing = load("start_release"), back(event)
+def test_an_input_says_a_package_or_a_rollback_with_its_reason(load, event, back):
+    handler, nothing = load("start_release"), back()
     del nothing["state"]["rollback"]
-    for asked, told in (
-        (nothing, "got neither"),
-        (event("start_release", rollback={"reason": "r"}), "got both"),
-        (back(event, reason=""), "reason"),
-    ):
+    both = event("start_release", rollback={"reason": "r"})
+    for asked, told in ((nothing, "got neither"), (both, "got both"), (back(reason=""), "reason")):
         with pytest.raises(ValueError, match=told):
             handler(asked)
 
 
-def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event, second_live):
-    aws.endpoint(aws.names.endpoint)
-    restores = back(event, to="2", restores=True)
-    register(aws, aws.names.package_group, "second")
-    registry = Registry(aws.sagemaker, group=aws.names.package_group)
-    registry.mark_live(registry.describe(aws.names.package_arn("2")), execution="r")
-    answer = load("start_release")(restores)
-    assert (answer["outcome"], answer["version"], answer["previous_version"]) == ("open", "2", "2")
-    pointers = aws.pointers.read()
-    served = replace(pointers.champion, model_name=aws.names.endpoint)
-    aws.pointers.move(replace(pointers, champion=served))
-    assert load("start_release")(restores)["outcome"] == "done"
-
-
-def test_a_restoration_waits_for_a_release(aws, load, event, package):
-    """That one may change what the endpoint serves: it is done when nobody does."""
-    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
-    aws.endpoint(aws.names.endpoint)
-    aws.pointers.move(Pointers(champion=replace(version(1), model_name=aws.names.endpoint)))
-    other(aws)
-    handler = load("start_release")
-    assert handler(back(event, restores=True))["outcome"] == "busy"
-    aws.leases.free(aws.names.execution_arn("release", "other"))
-    assert handler(back(event, restores=True))["outcome"] == "done"
-
-
-def test_a_live_version_from_before_signatures_is_restored(aws, load, event, package):
-    """Its absent signature is no reason to serve a version that was never promoted; a wrong one is refused."""
-    Registry(aws.sagemaker, group=aws.names.package_group).mark_live(package, execution="released")
-    live(aws, 1)
-    uri = aws.names.run_uri(RUN, SIGNATURE_FILE)
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    aws.s3.delete_object(Bucket=bucket, Key=key)
-    assert load("start_release")(back(event, restores=True))["outcome"] == "open"
-    aws.put(uri, altered(aws))
-    with pytest.raises(ArtefactError, match="expected a signature by"):
-        load("start_release")(back(event, restores=True))
-
-
-RUN = "7c1b2f0e-first"
-METADATA = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"}
-
-
 def altered(aws):
     """The signature of a statement that was changed afterwards, by one letter of a digest."""
-    signed = read_bundle(signature(aws, RUN, METADATA))
+    signed = read_bundle(signature(aws, RUN, SIGNED))
     statement = signed.statement.replace(b'"ab12"', b'"ab13"')
     return SignedStatement(statement=statement, signature=signed.signature, hint=signed.hint).to_bundle()
 
 
 def by_another_key(aws):
-    made = signature(aws, RUN, METADATA)
-    create_signing_key(aws.kms, aws.names.platform)
+    made = signature(aws, RUN, SIGNED)
+    create_signing_key(aws.kms, NAMES.platform)
     return made
 
 
 WRONG = {
-    "no bundle": (lambda aws: b"{}", "version 1: model.sig: expected a Sigstore bundle"),
-    "of an altered statement": (altered, "version 1: model.sig: expected a signature by alias/millrace-local-signing"),
-    "by another key": (by_another_key, "version 1: model.sig: expected a signature by alias/millrace-local-signing"),
-    "of another run": (
-        lambda aws: signature(aws, "second", METADATA),
-        "expected that of .*7c1b2f0e-first, got .*/second",
-    ),
+    "no bundle": (lambda aws: b"{}", "model.sig: expected a Sigstore bundle"),
+    "of an altered statement": (altered, "model.sig: expected a signature by alias/millrace-local-signing"),
+    "by another key": (by_another_key, "model.sig: expected a signature by alias/millrace-local-signing"),
+    "of another run": (lambda aws: signature(aws, "second", SIGNED), f"expected that of .*{RUN}, got .*/second"),
     "of another model": (
-        lambda aws: signature(aws, RUN, METADATA | {"model_digest": "ef56"}),
-        "version 1: model_digest: expected ef56, as it was signed, the registry has ab12",
+        lambda aws: signature(aws, RUN, SIGNED | {"model_digest": "ef56"}),
+        "model_digest: expected ef56, as it was signed, the registry has ab12",
     ),
     "of fewer digests": (
-        lambda aws: signature(aws, RUN, {"model_digest": "ab12", "baseline_digest": "cd34"}),
-        "version 1: data_digest: expected none, as it was signed, the registry has d",
+        lambda aws: signature(aws, RUN, {name: SIGNED[name] for name in SIGNED if name != "data_digest"}),
+        "data_digest: expected none, as it was signed, the registry has d",
     ),
     # Whoever may approve a version may edit its metadata, and would take his name out of it.
-    "of another asker": (
-        lambda aws: signature(aws, RUN, SIGNED | {"asked_by": ASKER}),
-        "version 1: asked_by: expected",
-    ),
+    "of another asker": (lambda aws: signature(aws, RUN, SIGNED | {"asked_by": ASKER}), "asked_by: expected"),
 }
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_a_version_with_a_wrong_signature_is_not_released(aws, load, event, package, fault):
+def test_a_version_with_a_wrong_signature_is_not_released(aws, load, new, package, fault):
     make, told = WRONG[fault]
-    aws.put(aws.names.run_uri(RUN, SIGNATURE_FILE), make(aws))
+    aws.put(NAMES.run_uri(RUN, SIGNATURE_FILE), make(aws))
     with pytest.raises(ArtefactError, match=told):
-        load("start_release")(event("start_release"))
+        load("start_release")(new())
     assert aws.leases.find("release") is None
 
 
-def test_a_version_without_a_signature_is_neither_released_nor_gone_back_to(aws, load, event, second_live):
-    bucket, _, key = aws.names.run_uri(RUN, SIGNATURE_FILE).removeprefix("s3://").partition("/")
-    aws.s3.delete_object(Bucket=bucket, Key=key)
-    for asked in (event("start_release"), back(event)):
+def test_without_a_signature_nothing_is_released_but_the_live_version_restored(aws, load, new, back, package):
+    """Its absence is no reason to serve a version that was never promoted; a wrong one is refused."""
+    register(aws, "two")
+    arrange(aws, **SECOND)
+    unsign(aws)
+    handler = load("start_release")
+    for asked in (new(), back()):
         with pytest.raises(ArtefactError, match=f"version 1: expected model.sig of run {RUN}, there is none; .* train"):
-            load("start_release")(asked)
+            handler(asked)
+    aws.pointers.move(Pointers(champion=version(1), revision=aws.pointers.read().revision))
+    assert handler(back(**RESTORES))["outcome"] == "open"
+    aws.put(NAMES.run_uri(RUN, SIGNATURE_FILE), altered(aws))
+    with pytest.raises(ArtefactError, match="expected a signature by"):
+        handler(back(**RESTORES))
 
 
 PERSON = "arn:aws:sts::123456789012:assumed-role/Leads/ann"
@@ -507,88 +376,72 @@ OWN = "arn:aws:sts::123456789012:assumed-role/millrace-local-electricity-trainin
 
 @pytest.fixture
 def decided(aws):
-    """`decided("Approved", PERSON)`: this identity has approved or refused version 1, as SageMaker keeps it."""
-    from moto.sagemaker.models import sagemaker_backends
+    """`decided("approve", PERSON)`: this identity has approved or refused version 1, as SageMaker keeps it."""
+    package, registry = register(aws, asked_by=ASKER), Registry(aws.sagemaker, group=NAMES.package_group)
 
-    package = register(aws, aws.names.package_group, asked_by=ASKER)
-
-    def put(status, by):
-        registry = Registry(aws.sagemaker, group=aws.names.package_group)
-        (registry.approve if status == "Approved" else registry.refuse)(package, reason="for us")
+    def put(verdict, by):
+        getattr(registry, verdict)(package, reason="for us")
         (kept,) = sagemaker_backends["123456789012"]["eu-west-1"].model_packages.values()
         kept.last_modified_by = {"IamIdentity": {"Arn": by}}
 
     return put
 
 
-def test_a_version_that_a_person_has_to_approve_waits_and_holds_up_no_other(aws, load, event, package, monkeypatch):
+@pytest.fixture
+def asking(load, monkeypatch):
+    """The function of a workload whose versions a person approves."""
     monkeypatch.setenv("MILLRACE_APPROVAL", "person")
-    handler = load("start_release")
-    assert handler(event("start_release"))["outcome"] == "unapproved"
+    return load("start_release")
+
+
+def test_a_version_that_a_person_has_to_approve_waits_and_holds_up_no_other(aws, asking, new, decided):
+    assert asking(new())["outcome"] == "unapproved"
     assert (aws.leases.find("release"), aws.audit()) == (None, [])
-    other(aws)
-    assert handler(event("start_release"))["outcome"] == "unapproved"
-
-
-def test_an_approved_version_opens_and_the_audit_says_by_whom(aws, load, event, decided, monkeypatch):
-    monkeypatch.setenv("MILLRACE_APPROVAL", "person")
-    decided("Approved", PERSON)
-    handler = load("start_release")
-    assert [handler(event("start_release"))["outcome"] for _ in range(2)] == ["open", "open"]
+    hold(aws, OTHER)
+    assert asking(new())["outcome"] == "unapproved"
+    aws.leases.free(OTHER)
+    decided("approve", PERSON)
+    assert [asking(new())["outcome"] for _ in range(2)] == ["open", "open"]
     (record,) = aws.audit()
-    assert (record["event"], record["details"]) == (
-        "release.approved",
-        {"version": "1", "by": PERSON, "reason": "for us"},
-    )
+    told = {"version": "1", "by": PERSON, "reason": "for us"}
+    assert (record["event"], record["details"]) == ("release.approved", told)
 
 
-@pytest.mark.parametrize(
-    ("status", "by", "mode", "told"),
-    [
-        ("Rejected", PERSON, "person", f"{PERSON} has refused it: for us"),
-        ("Rejected", PERSON, "none", f"{PERSON} has refused it: for us"),
-    ],
-)
-def test_a_refused_version_is_not_released(aws, load, event, decided, monkeypatch, status, by, mode, told):
-    monkeypatch.setenv("MILLRACE_APPROVAL", mode)
-    decided(status, by)
-    answer = load("start_release")(event("start_release"))
-    assert answer["outcome"] == "refused"
-    assert told in answer["refusal"]
+def test_a_refused_version_is_not_released(aws, load, new, decided):
+    decided("refuse", PERSON)
+    answer = load("start_release")(new())
+    assert (answer["outcome"], answer["refusal"]) == ("refused", f"{PERSON} has refused it: for us")
     assert aws.leases.find("release") is None
     (record,) = aws.audit()
-    assert (record["event"], record["details"]["by"]) == ("release.refused", by)
+    assert (record["event"], record["details"]["by"]) == ("release.refused", PERSON)
 
 
 @pytest.mark.parametrize("by", [OWN, ASKER])
-def test_an_approval_that_does_not_count_lets_the_version_wait_again(aws, load, event, decided, monkeypatch, by):
+def test_an_approval_that_does_not_count_lets_the_version_wait_again(aws, asking, new, decided, by):
     """Told once, by whom; another person may still approve it, and no second first training starts meanwhile."""
-    monkeypatch.setenv("MILLRACE_APPROVAL", "person")
-    decided("Approved", by)
-    arn = aws.names.package_arn("1")
+    decided("approve", by)
+    arn = NAMES.package_arn("1")
     aws.leases.take(arn, holder="a training", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
-    handler = load("start_release")
-    answer = handler(event("start_release"))
+    answer = asking(new())
     assert (answer["outcome"], by in answer["refusal"]) == ("refused", True)
     (record,) = aws.audit()
     assert (record["event"], record["details"]["by"]) == ("release.refused", by)
-    found = Registry(aws.sagemaker, group=aws.names.package_group).describe(arn)
+    found = Registry(aws.sagemaker, group=NAMES.package_group).describe(arn)
     assert (found.approval, found.said) == ("PendingManualApproval", answer["refusal"])
-    assert handler(event("start_release"))["outcome"] == "unapproved"
+    assert asking(new())["outcome"] == "unapproved"
     assert (len(aws.audit()), aws.leases.find("release"), aws.leases.find(arn) is None) == (1, None, False)
-    decided("Approved", PERSON)
-    assert handler(event("start_release"))["outcome"] == "open"
+    decided("approve", PERSON)
+    assert asking(new())["outcome"] == "open"
 
 
 @pytest.mark.parametrize(("pointers", "outcome"), [(Pointers(), "open"), (Pointers(champion=version(0)), "unapproved")])
 def test_the_mark_of_a_live_version_stands_for_an_approval_only_if_the_pointers_were_lost(
-    aws, load, event, package, monkeypatch, pointers, outcome
+    aws, asking, new, package, pointers, outcome
 ):
-    monkeypatch.setenv("MILLRACE_APPROVAL", "person")
     aws.sagemaker.update_model_package(
         ModelPackageArn=package.arn,
         ModelApprovalStatus="PendingManualApproval",
         CustomerMetadataProperties={**package.metadata, "was_live": "me"},
     )
     aws.pointers.move(pointers)
-    assert load("start_release")(event("start_release"))["outcome"] == outcome
+    assert asking(new())["outcome"] == outcome

@@ -4,44 +4,42 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
 
 from millrace.aws.queues import MESSAGE_BYTES
 from millrace.decisions.record import from_line
-from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
-from tests.functions.cold_start import NAMES, Handler, cold_starts
-from tests.functions.prediction.conftest import decisions, endpoint, queue_url, workload
+from tests.functions.cold_start import NAMES, Handler
+from tests.functions.conftest import Aws
+from tests.functions.prediction.conftest import decisions, endpoint, gone_live, queue_url, workload
 
 __all__ = ["decisions", "endpoint", "queue_url", "workload"]
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 
 
 @pytest.fixture
-def dead_url(queue_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    url = boto3.client("sqs").create_queue(QueueName=NAMES.queue("rows-dead"))["QueueUrl"]
+def dead_url(queue_url: str, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = str(aws.sqs.create_queue(QueueName=NAMES.queue("rows-dead"))["QueueUrl"])
     monkeypatch.setenv("MILLRACE_DEAD_LETTERS_URL", url)
-    return str(url)
+    return url
 
 
 @pytest.fixture
-def handle(dead_url: str) -> Iterator[Handler]:
+def handle(dead_url: str, load: Any) -> Handler:
     base._LOCAL_FAILURES.clear()
-    with cold_starts() as start:
-        yield start("stream")
+    handler: Handler = load("stream")
+    return handler
 
 
 @pytest.fixture
-def letters(dead_url: str) -> Callable[[], list[dict[str, Any]]]:
+def letters(dead_url: str, aws: Aws) -> Callable[[], list[dict[str, Any]]]:
     def drain() -> list[dict[str, Any]]:
-        asked = {"QueueUrl": dead_url, "MaxNumberOfMessages": 10}
-        return [json.loads(one["Body"]) for one in boto3.client("sqs").receive_message(**asked).get("Messages", [])]
+        found = aws.sqs.receive_message(QueueUrl=dead_url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(one["Body"]) for one in found]
 
     return drain
 
@@ -116,8 +114,7 @@ def test_where_nobody_may_answer_all_come_again_and_none_is_decided(
     handle: Handler, endpoint: Any, decisions: Any, letters: Any
 ) -> None:
     """A version was live and its endpoint may not be called: a fault of the platform, not of a record."""
-    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
-    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers().with_live(live))
+    gone_live()
     endpoint.status, endpoint.code = 403, "AccessDeniedException"
     given = event()
     broken = with_data(given["Records"][0], b"[]")

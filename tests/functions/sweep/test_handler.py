@@ -14,15 +14,18 @@ from moto.sagemaker.models import sagemaker_backends
 from millrace.aws.endpoints import BROKEN, CHANGING
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.notices import NOTICES
-from millrace.release.registry import Candidate, Registry
-from millrace.state.pointers import Pointers, Version
+from millrace.release.registry import Registry
+from millrace.state.climbing import Climbing
+from millrace.state.pointers import Pointers
+from millrace.state.reviews import ReviewQueue
 from millrace.state.unanswered import UnansweredAlarm
 from millrace.timestamps import format_utc, parse_utc
 from tests.alarm import put_alarm
-from tests.audit_bucket import create_bucket
+from tests.builders import candidate, version
+from tests.millrace.state.test_reviews import ITEM_0
 
 AS_OF = parse_utc("1997-06-01T07:00:00Z")
-VERSION = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
+VERSION = version("1")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
@@ -45,7 +48,6 @@ def start(aws):
 @pytest.fixture
 def sweep(aws, load, event):
     """`sweep(hours=1)`: the sweep of that hour, its answer and the events that `cleanup` was called with."""
-    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
     handler, calls = load("sweep"), []
 
     class Lambda:
@@ -63,41 +65,30 @@ def sweep(aws, load, event):
     return run
 
 
-def slots(aws):
-    return [(one.key, one.holder) for one in aws.slots.holdings()]
+def taken(aws):
+    """The holder of each slot and lease, without its machine."""
+    return {one.holder.rpartition(":")[2] for held in (aws.slots, aws.leases) for one in held.holdings()}
 
 
-def test_what_a_running_execution_holds_stays(aws, start, sweep):
-    drop, release = start("ingest", "a1"), start("release", "r1")
-    aws.slots.take("ingest-training", holder=drop, limit=2)
-    aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
-    for hours in (0, 1, 2):
-        assert sweep(hours) == ({"ended": [], "freed": [], "deleted": []}, [])
-    assert (slots(aws), aws.leases.find("release").holder) == ([("slots#ingest-training", drop)], release)
-
-
-def test_an_execution_that_was_never_started_keeps_its_slot_until_the_second_sweep(aws, start, sweep):
-    start("ingest", "another")
-    missing = aws.names.execution_arn("ingest", "missing")
-    aws.slots.take("ingest-training", holder=missing, limit=2)
-    assert sweep()[0]["freed"] == []
-    assert sweep(0.4)[0]["freed"] == [], "a sweep that is repeated soon frees nothing"
-    assert slots(aws) == [("slots#ingest-training", missing)]
-    assert sweep(1)[0]["freed"] == ["slots#ingest-training"]
-    assert (slots(aws), sweep(2)[0]["freed"]) == ([], [])
-
-
-def test_an_execution_that_is_about_to_start_keeps_its_slot(aws, start, sweep):
-    """The intake takes the slot again, as a drop comes again whose first start failed; then it starts."""
-    start("ingest", "another")
-    missing = aws.names.execution_arn("ingest", "late")
-    aws.slots.take("ingest-training", holder=missing, limit=2)
-    sweep()
-    aws.slots.take("ingest-training", holder=missing, limit=2)
-    assert sweep(1)[0]["freed"] == [], "marked anew"
+def test_what_no_running_execution_holds_is_free(aws, start, sweep):
+    """One runs, one has ended and its event was lost, two were never started, of which one is about to be, and a sweep
+    could not give its lease back."""
+    runs, ended = start("ingest", "runs"), start("ingest", "ended")
+    boto3.client("stepfunctions").stop_execution(executionArn=ended, error="Broken")
+    never, late = (aws.names.execution_arn("ingest", name) for name in ("never", "late"))
+    for holder in (runs, ended, never, late):
+        aws.slots.take("ingest-training", holder=holder, limit=4)
+    aws.leases.take("release", holder="sweep 1", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    for hours in (0, 0.4):  # a sweep that is repeated soon frees nothing
+        answer, calls = sweep(hours)
+        assert (answer["ended"], answer["freed"]) == ([ended], [])
+        assert [(call["detail"]["executionArn"], call["detail"]["status"]) for call in calls] == [(ended, "ABORTED")]
+    aws.slots.free(ended)  # as `cleanup` does
+    aws.slots.take("ingest-training", holder=late, limit=4)  # its drop comes again, whose first start failed
+    assert sorted(sweep(1)[0]["freed"]) == ["lease#release", "slots#ingest-training"]
     start("ingest", "late")
-    assert sweep(2)[0] == {"ended": [], "freed": [], "deleted": []}
-    assert slots(aws) == [("slots#ingest-training", missing)]
+    assert sweep(2) == ({"ended": [], "freed": [], "deleted": []}, [])
+    assert taken(aws) == {"runs", "late"}
 
 
 def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, sweep):
@@ -117,7 +108,7 @@ def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, swee
 
     module.STATES = Slow()
     assert sweep(1)[0]["freed"] == []
-    assert slots(aws) == [("slots#ingest-training", missing)]
+    assert taken(aws) == {"late"}
 
 
 @pytest.fixture
@@ -156,7 +147,6 @@ def live(aws, challenger):
     """`live("InService")`: the live endpoint is in this state; there is no challenger."""
     aws.sagemaker.delete_endpoint(EndpointName=aws.names.challenger)
     aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="c")
-    from moto.sagemaker.models import sagemaker_backends
 
     def put(status):
         sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = status
@@ -178,35 +168,43 @@ def registered(aws):
     return put
 
 
-@pytest.mark.parametrize("status", ["InService", *BROKEN])
-def test_a_live_endpoint_that_no_version_was_promoted_to_is_deleted(status, aws, sweep, live, registered, told):
-    """Its first release has failed: nobody calls it, and it costs by the hour."""
-    registered("PendingManualApproval")
+PENDING, LIVE, REFUSED = [("PendingManualApproval", False)], [("Approved", True)], [("Rejected", True)]
+STANDS = {
+    "nobody was promoted to it": (PENDING, "InService", {}, "deleted"),
+    "nobody was, and it is broken": (PENDING, BROKEN[0], {}, "deleted"),
+    "nobody was, and it changes": (PENDING, CHANGING[0], {}, "left"),
+    # A person may have refused the version since; without any version there is no evidence.
+    "the pointers are lost": (LIVE + PENDING, "InService", {}, "told"),
+    "the pointers are lost, it was refused": (REFUSED, "InService", {}, "told"),
+    "the registry is empty": ([], "InService", {}, "told"),
+    "it is live": ([], "InService", {"live": True}, "left"),
+    "it is live and broken": ([], BROKEN[0], {"live": True}, "left"),
+    # In service and marked as live, and only then named by the pointers.
+    "its release runs": (LIVE, "InService", {"releases": True}, "left"),
+}
+"""The versions of the registry, the status of the live endpoint, what else there is, and what becomes of it."""
+
+
+@pytest.mark.parametrize("case", STANDS)
+def test_what_becomes_of_a_live_endpoint(case, aws, start, sweep, live, registered, told):
+    versions, status, more, becomes = STANDS[case]
+    for one in versions:
+        registered(*one)
     live(status)
-    assert f"endpoint {aws.names.endpoint}" in sweep()[0]["deleted"]
-    assert (endpoints(aws), aws.leases.find("release")) == ([], None)
-
-
-@pytest.mark.parametrize(
-    "versions", [[("Approved", True)], [("Approved", True), ("PendingManualApproval", False)], [("Rejected", True)], []]
-)
-def test_a_live_endpoint_is_not_deleted_because_the_pointers_are_lost(versions, aws, sweep, live, registered, told):
-    """A version was live, a person may have refused it since; without any version there is no evidence."""
-    for version in versions:
-        registered(*version)
-    live("InService")
-    assert f"endpoint {aws.names.endpoint}" not in sweep()[0]["deleted"]
-    assert endpoints(aws) == [aws.names.endpoint]
-    (event,) = told()
-    assert (event["source"], event["detail-type"]) == ("millrace", "endpoint.orphaned")
-    assert event["detail"] == {
-        "workload": aws.names.workload,
-        "run": aws.names.function_arn("sweep"),
-        "cause": event["detail"]["cause"],
-        "endpoint": aws.names.endpoint,
-    }
-    (rule,) = [notice for name, notice in NOTICES.items() if name == "orphaned-endpoint"]
-    assert EventPattern.load(json.dumps(rule.pattern(aws.names.platform))).matches_event(event)
+    release = start("release", "r1")
+    if "live" in more:
+        aws.pointers.move(Pointers(champion=VERSION))
+    if "releases" in more:
+        aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
+    deleted, name, events = sweep()[0]["deleted"], aws.names.endpoint, told()
+    assert (f"endpoint {name}" in deleted, endpoints(aws)) == (becomes == "deleted", [name] * (becomes != "deleted"))
+    assert len(events) == (becomes == "told")
+    for event in events:
+        run = aws.names.function_arn("sweep")
+        told_of = {"workload": aws.names.workload, "run": run, "cause": event["detail"]["cause"], "endpoint": name}
+        assert (event["source"], event["detail-type"], event["detail"]) == ("millrace", "endpoint.orphaned", told_of)
+        pattern = NOTICES["orphaned-endpoint"].pattern(aws.names.platform)
+        assert EventPattern.load(json.dumps(pattern)).matches_event(event)
 
 
 @pytest.fixture
@@ -284,16 +282,6 @@ def test_an_orphaned_endpoint_is_told_once_a_day(aws, sweep, live, registered, t
     assert counts == [1, 0, 0, 1, 0]
 
 
-def test_the_endpoint_of_a_release_that_runs_is_no_orphan(aws, start, sweep, live, registered, told):
-    """In service and marked as live, and only then named by the pointers."""
-    registered("Approved", was_live=True)
-    live("InService")
-    until = AS_OF + timedelta(days=60)
-    aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
-    sweep()
-    assert (told(), endpoints(aws)) == ([], [aws.names.endpoint])
-
-
 def test_a_registry_that_gives_no_answer_is_no_evidence(aws, sweep, live, registered, told):
     registered("PendingManualApproval")
     live("InService")
@@ -309,31 +297,6 @@ def test_a_registry_that_gives_no_answer_is_no_evidence(aws, sweep, live, regist
     with pytest.raises(ClientError, match="Rate exceeded"):
         sweep()
     assert endpoints(aws) == [aws.names.endpoint]
-
-
-@pytest.mark.parametrize("status", CHANGING)
-def test_a_live_endpoint_that_changes_is_left_to_the_next_sweep(status, aws, sweep, live, registered, told):
-    registered("PendingManualApproval")
-    live(status)
-    sweep()
-    assert endpoints(aws) == [aws.names.endpoint]
-    live("InService")
-    assert sweep(1)[0]["deleted"] == [f"endpoint {aws.names.endpoint}"]
-
-
-@pytest.mark.parametrize("status", ["InService", *BROKEN])
-def test_the_endpoint_of_a_live_version_stays(status, aws, start, sweep, live, told):
-    start("release", "r1")  # its machine exists
-    live(status)
-    aws.pointers.move(Pointers(champion=VERSION))
-    sweep()
-    assert (endpoints(aws), told()) == ([aws.names.endpoint], [])
-
-
-def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):
-    aws.leases.take("release", holder="sweep 1", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
-    assert [sweep(hours)[0]["freed"] for hours in (1, 2)] == [[], ["lease#release"]]
-    assert aws.leases.find("release") is None
 
 
 def restored(aws):
@@ -361,20 +324,6 @@ def test_the_live_version_is_restored_once_a_day_until_it_serves(model, aws, sta
     assert [(one["to"], one["who"], one["restores"]) for one in restored(aws)] == [("1", "sweep", True)] * 2
 
 
-def test_the_endpoint_of_the_live_version_is_not_restored(aws, start, sweep, live):
-    start("release", "r1")
-    boto3.client("application-autoscaling").register_scalable_target(
-        ServiceNamespace="sagemaker",
-        ResourceId=f"endpoint/{aws.names.endpoint}/variant/main",
-        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
-        MinCapacity=1,
-        MaxCapacity=2,
-    )
-    aws.pointers.move(Pointers(champion=replace(VERSION, model_name="m")))
-    sweep()
-    assert restored(aws) == []
-
-
 def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, capsys):
     """However it is kept from the chain; without one there is no metric, which would cost."""
     sweep()
@@ -395,15 +344,7 @@ def test_a_record_that_the_chain_lacks_is_a_metric_of_the_stage(aws, sweep, caps
 
 def test_a_version_that_nobody_approves_in_time_is_refused(aws, sweep, monkeypatch):
     registry = Registry(aws.sagemaker, group=aws.names.package_group)
-    made = [
-        registry.register(
-            Candidate(
-                run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
-                metadata={},
-            )
-        )
-        for run in ("late", "fresh")
-    ]  # fmt: skip
+    made = [registry.register(candidate(run=run)) for run in ("late", "fresh")]
     kept = sagemaker_backends["123456789012"]["eu-west-1"].model_packages
     for package, hours in zip(made, (168, 167), strict=True):
         kept[package.arn].creation_time = AS_OF - timedelta(hours=hours)
@@ -414,3 +355,24 @@ def test_a_version_that_nobody_approves_in_time_is_refused(aws, sweep, monkeypat
     sweep()
     assert [one.version for one in registry.waiting()] == ["2"]
     assert registry.describe(made[0].arn).said == "nobody has approved it within 168 hours"
+
+
+@pytest.mark.parametrize("phase", ["assisted", "canary", None])
+def test_items_of_a_phase_that_has_ended_are_withdrawn(aws, declare, load, event, phase):
+    """Nobody is asked any more about a version that has left the phase `assisted`."""
+    declare({"phases: [live]": "phases: [assisted, live]"}, "policy: {automate: {confidence: 0.5}}\n")
+    handler, times = load("sweep"), {"opened_at": AS_OF - timedelta(hours=2), "expires_at": AS_OF + timedelta(days=7)}
+    state, queue = aws.state, ReviewQueue(aws.dynamodb, aws.names)
+    if phase:
+        Climbing(execution="arn:release", version="3", phase=phase, since=AS_OF).put(state)
+    for name, reason, model_version in (
+        ("stopped", "assisted", "2"),
+        ("blind", "assisted_blind", "2"),
+        ("now", "assisted", "3"),
+        ("label", "labels_wanted", "2"),
+    ):
+        queue.open(replace(ITEM_0, **times, id=name, reason=reason, model_version=model_version))
+    handler(event("sweep"))
+    left = {one.id for one in queue.waiting(most=10, now=AS_OF)}
+    assert left == ({"now", "label"} if phase == "assisted" else {"label"})
+    assert queue.find(["stopped"])["stopped"].status == "withdrawn"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,12 +13,10 @@ import pytest
 from millrace.messages.audit import AuditEvent
 from millrace.names import VARIANT
 from millrace.state.asleep import Asleep
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers
 from millrace.timestamps import format_utc, parse_utc
-from tests.audit_bucket import create_bucket
-from tests.electricity import live_at_once
+from tests.builders import version
 from tests.functions.cold_start import NAMES
-from tests.functions.prediction.conftest import SAMPLES
 
 HOURS = 8
 NOW = parse_utc("2026-06-01T07:00:00Z")
@@ -49,38 +45,22 @@ class Clocked:
 @pytest.fixture
 def endpoint(aws: Any) -> Clocked:
     """Version 3 is live at an endpoint of two instances, and scaled."""
-    name, model = aws.names.endpoint, "millrace-local-electricity-v3-1f0e4a-0-0"
-    role = "arn:aws:iam::123456789012:role/x"
-    aws.sagemaker.create_model(ModelName=model, ExecutionRoleArn=role, PrimaryContainer={"Image": "i"})
-    variant = {"VariantName": VARIANT, "ModelName": model, "InitialInstanceCount": 2, "InstanceType": "ml.m5.large"}
-    aws.sagemaker.create_endpoint_config(EndpointConfigName="config-3", ProductionVariants=[variant])
-    aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="config-3")
-    live = Version(package_arn="a", version="3", model_name=model, run="r", baseline_uri="s3://b/b")
-    aws.pointers.move(Pointers(champion=live))
+    aws.endpoint(aws.names.endpoint, model="m3", config="config-3")
+    aws.pointers.move(Pointers(champion=version("3", model_name="m3")))
     boto3.client("application-autoscaling").register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
     return Clocked(aws.sagemaker)
 
 
 @pytest.fixture
-def sweep(aws: Any, load: Any, event: Any, endpoint: Clocked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`sweep(hours=1)`: the sweep of that hour; with `schedule` the call by another one."""
-    own = tmp_path / "electricity"
-    shutil.copytree(SAMPLES / "electricity", own)
-    text = live_at_once((own / "workload.yaml").read_text())
-    idle = f"  idle: {{stop_after_hours: {HOURS}, start_at: cron(0 6 ? * MON *)}}\n"
-    (own / "workload.yaml").write_text(text.replace("  phases: [live]\n", f"  phases: [live]\n{idle}"))
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
-    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
+def sweep(load: Any, event: Any, endpoint: Clocked, declare: Any) -> Any:
+    """`sweep(hours=1)`: the sweep of that hour."""
+    idle = f"idle: {{stop_after_hours: {HOURS}, start_at: cron(0 6 ? * MON *)}}"
+    declare({"  phases: [live]\n": f"  phases: [live]\n  {idle}\n"})
     handler = load("sweep")
     module = sys.modules["millrace.functions.sweep.handler"]
     module.SLEEP = replace(module.SLEEP, sagemaker=endpoint)
 
-    def run(hours: float = 0, schedule: str = "sweep") -> None:
-        call = event("sweep", as_of=format_utc(NOW + timedelta(hours=hours)))
-        call["detail"]["schedule"] = schedule
-        handler(call)
-
-    return run
+    return lambda hours=0: handler(event("sweep", as_of=format_utc(NOW + timedelta(hours=hours))))
 
 
 def stands(aws: Any) -> bool:
@@ -88,10 +68,8 @@ def stands(aws: Any) -> bool:
 
 
 def targets() -> list[Any]:
-    found: list[Any] = boto3.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
-        "ScalableTargets"
-    ]
-    return found
+    found = boto3.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
+    return list(found["ScalableTargets"])
 
 
 def request(aws: Any, at: datetime) -> None:

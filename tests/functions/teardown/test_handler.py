@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import boto3
-import pytest
 
-from millrace.functions.teardown.running import stop
+from millrace.functions.teardown.steps import stop_running
 from millrace.infra.machines import teardown
 from millrace.state.asleep import Asleep
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers
+from tests.builders import version
 
 ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
@@ -28,22 +28,12 @@ def model(aws, prefix, number):
     )
     variant = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
     aws.sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-live", ProductionVariants=[variant])
+    dimensions = [{"Name": "EndpointName", "Value": prefix}]
+    metric = {"Namespace": "AWS/SageMaker", "MetricName": "Invocation5XXErrors", "Dimensions": dimensions}
+    query = {"Id": "m0", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Average"}}
     boto3.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{name}-live-errors",
-        Metrics=[
-            {
-                "Id": "m0",
-                "MetricStat": {
-                    "Metric": {
-                        "Namespace": "AWS/SageMaker",
-                        "MetricName": "Invocation5XXErrors",
-                        "Dimensions": [{"Name": "EndpointName", "Value": prefix}],
-                    },
-                    "Period": 60,
-                    "Stat": "Average",
-                },
-            }
-        ],
+        Metrics=[query],
         EvaluationPeriods=1,
         Threshold=0,
         ComparisonOperator="GreaterThanThreshold",
@@ -82,36 +72,27 @@ def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkey
     for number in range(1, 6):
         model(aws, aws.names.prefix, number)
     handler = load("teardown")
-    monkeypatch.setattr("millrace.functions.teardown.versions.AT_MOST", 2)
+    monkeypatch.setattr("millrace.functions.teardown.steps.AT_MOST", 2)
     assert until_nothing(handler, event, "versions") == 6
     assert versions(aws) == (set(), set(), set())
 
 
 def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event):
-    version = Version(package_arn="p", version="2", model_name="m", run="r", baseline_uri="")
-    aws.pointers.move(Pointers(champion=version))
-    assert until_nothing(load("teardown"), event, "versions") == 1
-    assert aws.pointers.read() == Pointers(revision=2)
-    (record,) = aws.audit()
-    assert record["event"] == "teardown.step"
-    assert record["details"] == {"step": "versions", "found": ["pointers to version 2"]}
-    assert (record["actor"], record["execution"]) == ("teardown", event("teardown")["execution"])
-
-
-def test_an_endpoint_that_is_asleep_is_forgotten(aws, load, event):
-    """Else the first request of the next deployment has it started, though no version is live."""
+    """Nor asleep: the first request of the next deployment would have it started, though no version is live."""
+    aws.pointers.move(Pointers(champion=version("2")))
     since = datetime(2026, 11, 26, 8, tzinfo=UTC)
-    Asleep(version="3", config="c", instance="ml.m5.large", instances=2, since=since).put(aws.state)
+    Asleep(version="2", config="c", instance="ml.m5.large", instances=2, since=since).put(aws.state)
     assert until_nothing(load("teardown"), event, "versions") == 1
-    assert Asleep.find(aws.state) is None
+    assert (aws.pointers.read(), Asleep.find(aws.state)) == (Pointers(revision=2), None)
     (record,) = aws.audit()
-    assert record["details"]["found"] == ["endpoint asleep since 2026-11-26 08:00"]
+    found = ["pointers to version 2", "endpoint asleep since 2026-11-26 08:00"]
+    assert (record["event"], record["details"]) == ("teardown.step", {"step": "versions", "found": found})
+    assert (record["actor"], record["execution"]) == ("teardown", event("teardown")["execution"])
 
 
 def test_a_schedule_that_calls_a_function_is_off_too(aws, load, event):
     """The sweep could start a release in the middle; another workload's goes on, though its name begins alike."""
     scheduler = boto3.client("scheduler")
-    boto3.client("events").create_event_bus(Name=aws.names.platform.bus)
     hourly = {"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": {"Mode": "OFF"}}
     name, others = (f"{aws.names.prefix}-{function}" for function in ("sweep", "two-sweep"))
     for one, function in ((name, "sweep"), (others, "two-sweep")):
@@ -125,15 +106,9 @@ def test_a_schedule_that_calls_a_function_is_off_too(aws, load, event):
 
 def test_where_nothing_was_ever_made_every_step_is_done_at_once(aws, load, event, monkeypatch):
     monkeypatch.setenv("MILLRACE_WORKLOAD", "income")
-    boto3.client("events").create_event_bus(Name=aws.names.platform.bus)
     handler = load("teardown")
     assert {step: until_nothing(handler, event, step) for step in teardown.STEPS} == dict.fromkeys(teardown.STEPS, 0)
     assert aws.audit() == []
-
-
-def test_another_step_is_refused(load, event):
-    with pytest.raises(ValueError, match="step"):
-        load("teardown")(event("teardown") | {"step": "buckets"})
 
 
 class Jobs:
@@ -186,7 +161,7 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
         prods_scores=job("Transform", stage="prod"),
         scores=job("Transform"),
     )
-    found = stop(lambda service: sagemaker if service == "sagemaker" else boto3.client(service), aws.names)
+    found = stop_running(lambda service: sagemaker if service == "sagemaker" else boto3.client(service), aws.names)
     # A search first: it would start another training for each that is stopped.
     assert found == [
         "hyper parameter tuning job search",
@@ -201,7 +176,6 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
 def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, load, event):
     events, scheduler, machine = boto3.client("events"), boto3.client("scheduler"), aws.names.machine_arn("train")
     bus = aws.names.platform.bus
-    events.create_event_bus(Name=bus)
     wanted = {("default", "drop"): aws.names.queue_arn("drops"), (bus, "first"): machine, (bus, "cleanup"): f"{ROLE}/f"}
     for (where, rule), target in wanted.items():
         events.put_rule(Name=rule, EventBusName=where, EventPattern=json.dumps({"source": ["millrace"]}))

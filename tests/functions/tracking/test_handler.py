@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
-from millrace.functions.tracking.entries import Entry
-from millrace.functions.tracking.mlflow_store import Store
-from millrace.functions.tracking.run_ids import RunIds
+from millrace.functions.tracking.records import Entry, RunIds, Store
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def test_an_event_of_another_kind_is_refused(track, event):
 
 
 def test_a_report_that_is_missing_stops_only_the_recording(aws, track, event):
-    with pytest.raises(aws.s3.exceptions.NoSuchKey):
+    with pytest.raises(ClientError, match="NoSuchKey"):
         track(json.loads(json.dumps(event("tracking_registered"))))
 
 

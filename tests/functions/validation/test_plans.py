@@ -12,12 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.ahead import Ahead
-from millrace.contract.planned import as_planned
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead
-from millrace.files.parsed import check_header
 from millrace.functions.validation.plans import Plans
 from millrace.functions.validation.shards import Shards, stage_with_past
 
@@ -135,15 +133,3 @@ def test_a_plan_without_a_row_to_be_told_from_is_refused(tmp_path: Path) -> None
         (2, "required", PLANNED.name),
         (3, "duplicate_key", "shop, at"),
     ]
-
-
-def test_what_the_contract_requires_is_required_once_it_was_looked_up(tmp_path: Path) -> None:
-    found, refused = scored(tmp_path, [only(whole("a", 72), "price") | {PLANNED.name: 1}])
-    assert not found
-    assert refused == [(1, "required", "sold")]
-
-
-def test_a_header_may_lack_what_a_plan_does_not_know() -> None:
-    assert check_header(["shop", "at", "promo"], as_planned(TABLE)) == ["shop", "at", "promo"]
-    columns = tuple(column for column in TABLE.columns if column is not PLANNED)
-    assert as_planned(Table(name="rows", columns=columns)).columns == columns

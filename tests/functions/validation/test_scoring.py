@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,12 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto import mock_aws
 
 from millrace.console.demo.months import file_to_score, months
 from millrace.contract.load import load_contract
-from millrace.state.pointers import Pointers, ReleasePointers, Version
-from millrace.state.table import StateTable
-from tests.functions.cold_start import NAMES, cold_starts, set_variables
-from tests.state_table import create_table
+from millrace.state.pointers import Pointers
+from tests.builders import version
+from tests.functions.conftest import Aws
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -27,51 +25,33 @@ LAKE, LANDING = (f"millrace-local-{purpose}-123456789012-eu-west-1" for purpose 
 RUN = "5b5c7a4e1f"  # pragma: allowlist secret
 STAGING = "electricity/staging/5b5c7a4e1f/"
 QUARANTINE = "electricity/quarantine/feed=scoring/date=1997-01-01/5b5c7a4e1f-refused.parquet"
-CHAMPION = Version(
-    package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3",
-    version="3",
-    model_name="millrace-local-electricity-3",
-    run="r",
-    baseline_uri="s3://b/k",
-)
+CHAMPION = version("3", model_name="millrace-local-electricity-3")
 Score = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def limits() -> dict[str, str]:
-    """Of a drop and of a shard."""
-    return {"MILLRACE_DROP_MB": "1", "MILLRACE_SHARD_BYTES": "8000"}
-
-
-@pytest.fixture
-def score(monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]) -> Iterator[Score]:
+def score(aws: Aws, load: Any, monkeypatch: pytest.MonkeyPatch) -> Score:
     """The two handlers as the machine calls them; the answer of the last one that was called."""
-    set_variables(monkeypatch, **limits)
-    with mock_aws(), cold_starts() as start:
-        for bucket in (LAKE, LANDING):
-            place = {"LocationConstraint": "eu-west-1"}
-            boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
-        boto3.client("s3").put_bucket_versioning(Bucket=LANDING, VersioningConfiguration={"Status": "Enabled"})
-        create_table(boto3.client("dynamodb"), NAMES.platform.state_table)
-        ingestion, validation = start("ingestion"), start("validation")
+    monkeypatch.setenv("MILLRACE_SHARD_BYTES", "8000")
+    ingestion, validation = load("ingestion"), load("validation")
 
-        def call(*objects: dict[str, str]) -> dict[str, Any]:
-            event = json.loads((ROOT / "events" / "validation.json").read_text())
-            event["state"]["detail"]["objects"] = objects
-            del event["state"]["ingestion"]
-            answer: dict[str, Any] = ingestion(event)
-            if answer["outcome"] != "parsed":
-                return answer
-            event["state"]["ingestion"] = {"answer": answer}
-            scored: dict[str, Any] = validation(event)
-            return scored
+    def call(*objects: dict[str, str]) -> dict[str, Any]:
+        event = json.loads((ROOT / "events" / "validation.json").read_text())
+        event["state"]["detail"]["objects"] = objects
+        del event["state"]["ingestion"]
+        answer: dict[str, Any] = ingestion(event)
+        if answer["outcome"] != "parsed":
+            return answer
+        event["state"]["ingestion"] = {"answer": answer}
+        scored: dict[str, Any] = validation(event)
+        return scored
 
-        yield call
+    return call
 
 
 @pytest.fixture
-def champion(score: Score) -> None:
-    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers(champion=CHAMPION))
+def champion(aws: Aws) -> None:
+    aws.pointers.move(Pointers(champion=CHAMPION))
 
 
 def land(body: bytes, name: str = "week.csv") -> dict[str, str]:
@@ -79,19 +59,6 @@ def land(body: bytes, name: str = "week.csv") -> dict[str, str]:
     key = f"electricity/scoring/{name}"
     version: str = boto3.client("s3").put_object(Bucket=LANDING, Key=key, Body=body)["VersionId"]
     return {"bucket": LANDING, "key": key, "version_id": version}
-
-
-def lake() -> dict[str, bytes]:
-    s3 = boto3.client("s3")
-    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=LAKE).get("Contents", [])]
-    return {key: s3.get_object(Bucket=LAKE, Key=key)["Body"].read() for key in keys}
-
-
-def reason_of(answer: dict[str, Any]) -> str:
-    """Why the only drop was rejected."""
-    (rejected,) = answer["rejected"]
-    reason: str = rejected["reason"]
-    return reason
 
 
 def week() -> bytes:
@@ -104,7 +71,7 @@ def week() -> bytes:
 
 
 @pytest.mark.usefixtures("champion")
-def test_every_row_is_in_a_shard_or_in_quarantine(score: Score) -> None:
+def test_every_row_is_in_a_shard_or_in_quarantine(score: Score, aws: Aws) -> None:
     drop = land(week())
     answer = score(drop)
     assert answer == {
@@ -128,7 +95,7 @@ def test_every_row_is_in_a_shard_or_in_quarantine(score: Score) -> None:
         "model_name": "millrace-local-electricity-3",
         "model_version": "3",
     }
-    objects = lake()
+    objects = aws.objects()
     shards = [objects[f"{STAGING}shards/{number:05d}.arrow"] for number in range(4)]
     assert all(len(body) <= 8_000 for body in shards)
     rows = pa.concat_tables([pa.ipc.open_stream(body).read_all() for body in shards])
@@ -140,42 +107,42 @@ def test_every_row_is_in_a_shard_or_in_quarantine(score: Score) -> None:
 
 
 @pytest.mark.usefixtures("champion")
-def test_a_row_of_the_far_future_is_refused_as_in_a_request(score: Score) -> None:
+def test_a_row_of_the_far_future_is_refused_as_in_a_request(score: Score, aws: Aws) -> None:
     """The drop came in January 1997."""
     head, first, second, *_ = week().decode().split("\n")
     body = "\n".join([head, first.replace("1997-01-01", "1997-12-31"), second.replace("1997-01-01", "9999-12-31")])
     assert body.count("1997-12-31") == body.count("9999-12-31") == 1
     assert score(land(body.encode()))["drops"][0]["accepted"] == 1
-    (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE])).to_pylist()
+    (row,) = pq.read_table(io.BytesIO(aws.objects()[QUARANTINE])).to_pylist()
     assert (row["line"], row["reason"]) == (3, "range")
 
 
 @pytest.mark.usefixtures("champion")
-def test_called_again_it_writes_the_same(score: Score) -> None:
+def test_called_again_it_writes_the_same(score: Score, aws: Aws) -> None:
     drop = land(week())
     first = score(drop)
-    before = lake()
+    before = aws.objects()
     land(b"something else")
     assert score(drop) == first
-    assert lake() == before
+    assert aws.objects() == before
 
 
-def test_without_a_champion_the_drop_is_held_and_not_read(score: Score) -> None:
+def test_without_a_champion_the_drop_is_held_and_not_read(score: Score, aws: Aws) -> None:
     answer = score({"bucket": LANDING, "key": "electricity/scoring/never.csv"})
     assert (answer["outcome"], answer["parsed"], answer["rejected"]) == ("held", [], [])
-    assert lake() == {}
+    assert aws.objects() == {}
 
 
 @pytest.mark.usefixtures("champion")
-def test_without_an_object_the_newest_drop_is_meant(score: Score) -> None:
-    assert reason_of(score()) == "missing"
+def test_without_an_object_the_newest_drop_is_meant(score: Score, aws: Aws) -> None:
+    assert score()["rejected"][0]["reason"] == "missing"
     land(b"\x1f\x8b old", "old.csv")
     newest = land(week(), "new.csv")
     assert score()["drops"][0]["source"].endswith(f"/new.csv?versionId={newest['version_id']}")
 
 
 @pytest.mark.usefixtures("champion")
-def test_the_shards_of_several_drops_lie_together_and_each_drop_knows_its_own(score: Score) -> None:
+def test_the_shards_of_several_drops_lie_together_and_each_drop_knows_its_own(score: Score, aws: Aws) -> None:
     """A drop of bad rows only, between two others, has none."""
     lines = week().splitlines(keepends=True)
     bodies = {"a.csv": week(), "b.csv": lines[0] + lines[101], "c.csv": b"".join(lines[:50])}
@@ -183,7 +150,7 @@ def test_the_shards_of_several_drops_lie_together_and_each_drop_knows_its_own(sc
     found = [(one["drop_id"], one["accepted"], one["first_shard"], one["shards"]) for one in answer["drops"]]
     assert found == [("id-a.csv", 335, 0, 4), ("id-b.csv", 0, 4, 0), ("id-c.csv", 49, 4, 1)]
     assert answer["accepted"] == 384
-    objects = lake()
+    objects = aws.objects()
     assert sorted(key for key in objects if key.startswith(f"{STAGING}shards/")) == [
         f"{STAGING}shards/{number:05d}.arrow" for number in range(5)
     ]

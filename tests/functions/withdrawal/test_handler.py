@@ -15,8 +15,8 @@ from localcloud.kernel.cloud import Cloud
 from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError, WithdrawalError
+from millrace.messages.audit import RowsWithdrawn
 from millrace.names import WorkloadNames
-from millrace.state.audit import DETAILS
 from millrace.state.pseudonyms import Pseudonyms
 from millrace.state.table import StateTable
 from tests.functions.ingestion.conftest import EVENTS
@@ -61,7 +61,7 @@ def test_a_drop_leaves_the_table_once(
         "by": asked["by"], "reason": asked["reason"], "drop": asked["drop"], "pseudonym": "", "rows": gone, "labels": 0,
         "relabelled": 0,
     }  # fmt: skip
-    assert set(details) == set(DETAILS["rows.withdrawn"].model_fields)  # type: ignore[index]
+    assert set(details) == set(RowsWithdrawn.model_fields)
 
 
 def test_a_row_and_its_label_leave_together(

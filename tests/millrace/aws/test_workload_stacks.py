@@ -27,7 +27,7 @@ def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     workloads = ("dev-income-teardown", "dev-income-training", "dev-air-quality-training", "local-delay-release")
     with mock_aws():
         client = boto3.client("cloudformation")
-        for name in (*workloads, "dev-platform", "dev-audit", "dev-training", "dev-income-dashboards"):
+        for name in (*workloads, "dev-platform", "dev-audit", "dev-training", "dev-gone-dashboards"):
             client.create_stack(StackName=f"millrace-{name}", TemplateBody=TEMPLATE)
         client.create_stack(StackName="income-training", TemplateBody=TEMPLATE)
         yield client

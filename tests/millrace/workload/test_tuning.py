@@ -67,7 +67,7 @@ def test_what_cannot_be_searched_or_paid_is_refused(tmp_path: Path, changes: dic
     [
         ({}, {"dimension": {"min": 32, "max": 64}}, "dimension: expected a multiple of heads (4), got 33"),
         ({}, {"heads": {"min": 1, "max": 4}}, "dimension: expected a multiple of heads (3), got 64"),
-        ({}, {"dimension": [32, 48], "heads": [2, 3]}, "dimension: expected a multiple of heads (3), got 32"),
+        ({}, {"dimension": [48, 96, 64], "heads": [2, 3]}, "dimension: expected a multiple of heads (3), got 64"),
         ({"instances": 4}, {"batch_size": [128, 130]}, "batch_size: expected a multiple of 4 in the stage"),
         ({}, {"dimension": [48, 96], "heads": [3, 4]}, ""),
         ({}, {"dimension": [32, 64], "heads": [2, 4], "batch_size": {"min": 32, "max": 5000}}, ""),
