@@ -152,7 +152,7 @@ def _content(source: Path, packaging: str) -> bytes:
 def _reference(source: Path) -> bytes:
     """A zip with one member, `.asset.json`, which says where the staged file or folder lies.
 
-    `localcloud/awslambda/bundles.py` reads it."""
+    `localcloud/awslambda/workers.py` reads it."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(".asset.json", json.dumps({"path": str(source.resolve())}))

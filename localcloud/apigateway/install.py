@@ -6,9 +6,213 @@ We do: answer under `/_aws/execute-api/<api>/<stage>/<path>`: signature, right, 
 Weaker: only Lambda proxies, signed or open; no throttling, keys, caches, authorizers, domains, mappings.
 """
 
-from localcloud.apigateway.documents import keep_documents
-from localcloud.apigateway.gateway import answer_requests
-from localcloud.kernel.cloud import Cloud
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qs
+
+from localcloud.apigateway import signatures, validation
+from localcloud.apigateway.documents import Document, deployed_document, keep_documents
+from localcloud.apigateway.proxy import answered, proxied
+from localcloud.apigateway.request import EXTENSION, Answer, GatewayError, Request
+from localcloud.iam.identity import Identity
+from localcloud.kernel.calls import Call, keep_body, read_call, rewind
+from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud_time import machine_time
+from localcloud.kernel.control import ROLE_KEYS, Start
+from localcloud.kernel.quotas import quota
+
+# Answers requests to REST APIs: `/_aws/execute-api/<api>/<stage>/<path>` on the cloud's own address.
+#
+# The order is AWS's: route, signature and right, form, integration. Each refusal is one of API Gateway's own responses,
+# in the form that the API's document gives them.
+
+PREFIX = "/_aws/execute-api/"
+MOST_BYTES = quota("apigateway", "request")
+OPERATOR = "arn:aws:iam::{}:user/operator"
+
+
+def answer_requests(cloud: Cloud) -> None:
+    """Put the APIs before the cloud's application, which answers every other path."""
+    inner = cloud.application
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if not environ.get("PATH_INFO", "").startswith(PREFIX):
+            return inner(environ, start)  # type: ignore[no-any-return]
+        request = _read(environ)
+        stage, answer = _answer(cloud, request)
+        _log(cloud, stage, request, answer)
+        body = answer.body
+        headers = {"x-amzn-RequestId": request.id, **answer.headers, "Content-Length": str(len(body))}
+        start(f"{answer.status} {_phrase(answer.status)}", list(headers.items()))
+        return [body]
+
+    cloud.application = application
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
+
+
+def _read(environ: dict[str, Any]) -> Request:
+    api, _, rest = environ["PATH_INFO"].removeprefix(PREFIX).partition("/")
+    stage, _, path = rest.partition("/")
+    keep_body(environ)
+    body = environ["wsgi.input"].read()
+    rewind(environ)
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
+    }
+    return Request(
+        api=api,
+        stage=stage,
+        path=f"/{path}",
+        method=environ["REQUEST_METHOD"],
+        headers=headers,
+        query=parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True),
+        body=body,
+        environ=environ,
+    )
+
+
+def _answer(cloud: Cloud, request: Request) -> tuple[Any, Answer]:
+    """The stage, None if there is none, and the answer."""
+    found = deployed_document(cloud, request.api, request.stage)
+    stage, document = found or (None, {})
+    try:
+        resource, operation, parameters = _route(document, request)
+        if _is_signed(document, operation):
+            _authorize(cloud, request)
+        if len(request.body) > MOST_BYTES:
+            raise GatewayError("REQUEST_TOO_LARGE", 413, "Request Too Long")
+        if broken := validation.why_refused(document, operation, parameters, request):
+            raise GatewayError(*broken)
+        return stage, answered(*proxied(cloud, operation, resource, parameters, request))
+    except GatewayError as error:
+        return stage, _refusal(document, error, request)
+
+
+def _route(document: Document, request: Request) -> tuple[str, Mapping[str, Any], dict[str, str]]:
+    """The resource (`/a/{id}`), its operation for the method, and the path's parameters. A plain part goes first."""
+    for resource in sorted(document.get("paths", {}), key=lambda path: path.replace("{", "~")):
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(resource))
+        if (match := re.fullmatch(pattern, request.path)) and request.method.lower() in document["paths"][resource]:
+            return resource, document["paths"][resource][request.method.lower()], match.groupdict()
+    raise GatewayError("MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token")
+
+
+def _authorize(cloud: Cloud, request: Request) -> None:
+    """Set who asks. Raises GatewayError for a request without a right signature, or without the right to ask."""
+    call = read_call(request.environ)
+    if call is None or call.service != "execute-api":
+        raise GatewayError("MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token")
+    if f"/{cloud.region}/execute-api/aws4_request" not in request.headers["authorization"]:
+        raise GatewayError("INVALID_SIGNATURE", 403, "Credential should be scoped to a valid region.")
+    identity: Identity = cloud.parts[Identity]
+    request.caller, request.access_key = OPERATOR.format(ACCOUNT), call.access_key
+    if not call.access_key.startswith(ROLE_KEYS):
+        return
+    known = identity.caller(call)
+    if known is None:
+        raise GatewayError("INVALID_SIGNATURE", 403, "The security token included in the request is invalid.")
+    request.caller, request.user_id = known.arn, known.user_id
+    if broken := _why_invalid(call, request):
+        raise GatewayError("INVALID_SIGNATURE", 403, broken)
+    if denied := identity.refusal(call):
+        raise GatewayError("ACCESS_DENIED", 403, json.loads(denied[2])["message"])
+
+
+def _is_signed(document: Document, operation: Mapping[str, Any]) -> bool:
+    """Whether the operation asks for a signature by itself. One that does not answers everybody.
+
+    API Gateway ignores `security` of the document as a whole, so it is ignored here:
+    https://github.com/amazon-archives/aws-apigateway-importer/issues/204"""
+    schemes = document["components"]["securitySchemes"]
+    for wanted in operation.get("security", []):
+        if [schemes[name].get(f"{EXTENSION}authtype") for name in wanted] != ["awsSigv4"]:
+            raise NotImplementedError("operations of a REST API with another security than AWS_IAM")
+    return bool(operation.get("security"))
+
+
+def _why_invalid(call: Call, request: Request) -> str | None:
+    from moto.sts.models import sts_backends
+
+    (secret,) = (
+        one.secret_access_key
+        for one in sts_backends[ACCOUNT]["aws"].assumed_roles
+        if one.access_key_id == call.access_key
+    )
+    environ = request.environ
+    url = f"http://{request.headers['host']}{environ.get('RAW_URI') or environ['PATH_INFO']}"
+    # People and their tools sign by the machine's clock, what runs in the cloud signs by the cloud's.
+    clocks = (datetime.fromtimestamp(machine_time(), UTC), request.at)
+    return signatures.why_invalid(request.method, url, request.headers, request.body, secret=secret, clocks=clocks)
+
+
+def _refusal(document: Document, error: GatewayError, request: Request) -> Answer:
+    """The response of the error's kind, else the default one of its class, else API Gateway's own."""
+    responses = document.get(f"{EXTENSION}gateway-responses", {})
+    chosen = responses.get(error.kind) or responses.get(f"DEFAULT_{error.status // 100}XX", {})
+    own = '{"message":$context.error.messageString}'
+    template = chosen.get("responseTemplates", {}).get("application/json", own)
+    said = {"error.responseType": error.kind, "error.messageString": json.dumps(str(error)), "requestId": request.id}
+    prefix = "gatewayresponse.header."
+    headers = {
+        name.removeprefix(prefix): value.strip("'")
+        for name, value in chosen.get("responseParameters", {}).items()
+        if name.startswith(prefix)
+    }
+    return Answer(
+        status=int(chosen.get("statusCode", error.status)),
+        headers={"Content-Type": "application/json", "x-amzn-ErrorType": error.kind, **headers},
+        body=_filled(template, said).encode(),
+        error=error.kind,
+    )
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """The template with its variables: `$context.status` becomes `200`, one without a value becomes `-`."""
+    return re.sub(r"\$context\.(\w+(?:\.\w+)*)", lambda match: values.get(match[1], "-"), template)
+
+
+def _log(cloud: Cloud, stage: Any, request: Request, answer: Answer) -> None:
+    """Write the line of a request in the format of its stage; nothing for a stage without access log, or for none.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html"""
+    settings = (stage.access_log_settings or {}) if stage else {}
+    group = settings.get("destinationArn", "").partition(":log-group:")[2].removesuffix(":*")
+    models: Any = import_module("moto.logs.models")
+    backend = models.logs_backends[ACCOUNT][cloud.region]
+    if group not in backend.groups:
+        return
+    line = _filled(settings["format"], _logged(request, answer))
+    backend.ensure_log_stream(group, request.api)
+    event = {"timestamp": int(cloud.clock.timestamp() * 1000), "message": line}
+    backend.groups[group].streams[request.api].put_log_events([event])
+
+
+def _logged(request: Request, answer: Answer) -> dict[str, str]:
+    took = datetime.now(UTC) - request.at
+    return {
+        "requestId": request.id,
+        "requestTime": f"{request.at:%d/%b/%Y:%H:%M:%S +0000}",
+        "identity.userArn": request.caller or "-",
+        "identity.sourceIp": "127.0.0.1",
+        "httpMethod": request.method,
+        "path": f"/{request.stage}{request.path}",
+        "status": str(answer.status),
+        "error.responseType": answer.error or "-",
+        "responseLength": str(len(answer.body)),
+        "responseLatency": str(int(took.total_seconds() * 1000)),
+    }
 
 
 def install(cloud: Cloud) -> None:

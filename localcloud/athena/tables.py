@@ -5,6 +5,7 @@ Everything is read by the clients of the query's caller. So a query fails that r
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,126 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from localcloud.athena.errors import QueryError, denied
-from localcloud.athena.json_lines import read_lines
 from localcloud.athena.kinds import arrow_type
 from localcloud.athena.partitions import StoredFile, check_injected, conditions_on, partition_of, pruned
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.table.metadata import TableMetadata
     from sqlglot import exp
+
+# Reads rows of JSON lines as the OpenX SerDe does: names without regard to case, and any value as text if need be.
+#
+# https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html
+
+
+def read_lines(content: bytes, schema: pa.Schema) -> pa.Table:
+    """A table with a row for each line that is not empty. Raises QueryError for a line that is no JSON object.
+
+    A column is null if the line lacks it, or if its value cannot be read as the column's type. Of the line
+    `{"Value": "7", "Score": "high"}` the column `value string` is `7`, and `score double` is null."""
+    import pyarrow as pa
+
+    documents = [_document(line) for line in content.splitlines() if line.strip()]
+    columns = [
+        pa.array([_cell(document.get(field.name), field.type) for document in documents], field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _document(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise QueryError(f"HIVE_CURSOR_ERROR: Row is not a valid JSON Object - JSONException: {error}") from None
+    if not isinstance(found, dict):
+        raise QueryError("HIVE_CURSOR_ERROR: Row is not a valid JSON Object")
+    return _lowered(found)
+
+
+def _lowered(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in document.items()}
+
+
+def _cell(value: Any, kind: pa.DataType) -> Any:
+    """The value as Arrow takes it for the type; None if it cannot be read as that type."""
+    import pyarrow as pa
+
+    types = pa.types
+    if value is None:
+        return None
+    if types.is_struct(kind):
+        known = _lowered(value) if isinstance(value, dict) else {}
+        return {field.name: _cell(known.get(field.name), field.type) for field in kind} if known else None
+    if types.is_map(kind):
+        pairs = value.items() if isinstance(value, dict) else ()
+        return [(name, _cell(one, kind.item_type)) for name, one in pairs]
+    if types.is_list(kind):
+        return [_cell(one, kind.value_type) for one in value] if isinstance(value, list) else None
+    if types.is_string(kind):
+        return value if isinstance(value, str) else json.dumps(value)
+    try:
+        return pa.scalar(value).cast(kind).as_py()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        return None
+
+
+# Finds the data files of an Iceberg snapshot by its manifests: https://iceberg.apache.org/spec/#manifests
+
+Get = Callable[[str], bytes]
+"""Reads the object at an `s3://` URI."""
+
+
+def files_of(metadata: TableMetadata, snapshot_id: int | None, get: Get) -> Iterator[str]:
+    """Yields the URI of each Parquet file of the snapshot. A table without a snapshot (`snapshot_id` None) has none.
+
+    Raises QueryError for a snapshot that the table does not have, NotImplementedError if the table has delete files."""
+    from pyiceberg.manifest import DataFileContent
+
+    if snapshot_id is None:
+        return
+    snapshot = next((one for one in metadata.snapshots if one.snapshot_id == snapshot_id), None)
+    if snapshot is None:
+        raise QueryError(f"INVALID_ARGUMENTS: Iceberg snapshot ID does not exists: {snapshot_id}")
+    files: Any = _files(get)
+    for manifest in snapshot.manifests(files):
+        for entry in manifest.fetch_manifest_entry(files, discard_deleted=True):
+            if entry.data_file.content != DataFileContent.DATA:
+                raise NotImplementedError("athena: Iceberg tables with files of deletes")
+            yield entry.data_file.file_path
+
+
+def _files(get: Get) -> Any:
+    """The FileIO by which pyiceberg reads manifests: `get` reads what the caller of the query may read."""
+    from pyiceberg.io import FileIO, InputFile
+
+    class Input(InputFile):
+        """One object, which is read into memory."""
+
+        def __len__(self) -> int:
+            return len(get(self.location))
+
+        def exists(self) -> bool:
+            return True
+
+        def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - pyiceberg's name
+            return io.BytesIO(get(self.location))
+
+    class Files(FileIO):
+        """Only reads objects."""
+
+        def new_input(self, location: str) -> InputFile:
+            return Input(location)
+
+        def new_output(self, location: str) -> Any:
+            raise NotImplementedError(f"athena: a query writes no table, got {location}")
+
+        def delete(self, location: Any) -> None:
+            raise NotImplementedError(f"athena: a query deletes nothing, got {location}")
+
+    return Files()
+
 
 FIELD_ID = b"PARQUET:field_id"
 JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"
@@ -70,8 +184,6 @@ class TableReader:
     ) -> tuple[pa.Table, int]:
         from pyiceberg.io.pyarrow import schema_to_pyarrow
         from pyiceberg.table.metadata import TableMetadataUtil
-
-        from localcloud.athena.iceberg import files_of
 
         # The columns are those of the present schema. Data files are read by field id, as old files may have old names.
         content = self._get(table["Parameters"]["metadata_location"])

@@ -2,28 +2,165 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Collection
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from localcloud.awslambda.bundles import code_root, layer_roots, runtime_root
-from localcloud.awslambda.forked import INTERPRETER, forked
 from localcloud.awslambda.runtime_api import Invocation, RuntimeApi
 from localcloud.iam.identity import refused
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.permission import key_arn, permission, resource_arn
+from localcloud.kernel import fork_server
+from localcloud.kernel.clock import locate
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.cloud_time import machine_time
+from localcloud.kernel.forks import READ_AT_IMPORT, Fork, ForkServer, fork_servers
 from localcloud.kernel.memory import exceed, held_mb, members
 from localcloud.kernel.processes import Process, started_by_itself
+
+# Starts functions as forks of a process that has imported the packages of their layers. That saves half a second each.
+#
+# AWS starts each function in a sandbox of its own. Here the first function with a list of layers starts a fork server
+# with these layers, and all functions with the same list are forks of it.
+
+INTERPRETER = (sys.executable, "-I", "-S")
+"""`-I` and `-S` keep the host's environment and packages off the path."""
+LARGE = (
+    "boto3.s3.inject",
+    "simplejson",
+    "zoneinfo",
+    "pydantic.dataclasses",  # with it comes nearly all that the package would else import on first use
+    "yaml",
+    "aws_lambda_powertools.utilities.data_classes",
+    "numpy",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+    "pyiceberg.catalog.glue",
+)
+"""The modules that functions import. Those that the layers do not have are skipped."""
+
+
+def forked(
+    cloud: Cloud, libraries: Sequence[Path], arguments: Sequence[str], environment: Mapping[str, str]
+) -> Fork | None:
+    """What starts a function's process as a fork of the server with these folders; None if no fork is possible.
+
+    `libraries` are the folders of the layers and of the runtime, as they stand on the import path."""
+    # The server imports under the runtime's own variables. They are a part of its name, so that functions for which
+    # they differ get another server.
+    own = {name: text for name, text in environment.items() if _is_of_runtime(name)}
+    server = ForkServer(
+        name=f"layers-{sha256(str((libraries, sorted(own.items()))).encode()).hexdigest()[:16]}",
+        interpreter=INTERPRETER,
+        program=("-B", fork_server.__file__),
+        modules=LARGE,
+        folders=libraries,
+        environment=own,
+        cwd=libraries[-1],
+    )
+    return fork_servers(cloud).find(server, arguments, environment)
+
+
+def _is_of_runtime(name: str) -> bool:
+    return name in {"PATH", "LANG", "TZ"} or (name.startswith("AWS_") and name.startswith(READ_AT_IMPORT))
+
+
+# Finds a function's code and layers on disk: where they were staged, or unzipped once under their digest.
+
+REFERENCE = ".asset.json"
+"""The only member of a zip that refers to a staged file or folder. Its content is `{"path": "/absolute/path"}`.
+
+`localcloud.deploy` makes such zips, so that no large asset is copied."""
+RUNTIME_MODULES = (
+    "awslambdaric",
+    "runtime_client",
+    "simplejson",
+    "snapshot_restore_py",
+    "boto3",
+    "botocore",
+    "s3transfer",
+    "jmespath",
+    "dateutil",
+    "six",
+    "urllib3",
+)
+"""The modules that AWS's managed Python runtime brings: its client with two dependencies, and the SDK."""
+
+# Workers of several functions may start at once with the same layers: one of them unzips, the others wait.
+_unzipping = threading.Lock()
+
+
+def code_root(cloud: Cloud, function: Any) -> Path:
+    """The folder that is `/var/task` of this function (moto's `LambdaFunction`)."""
+    return _unpacked(function.code_bytes, cloud.workspace / "functions" / "code")
+
+
+def layer_roots(cloud: Cloud, function: Any) -> list[Path]:
+    """The folders that together are `/opt` on AWS, the strongest first: that is the last in the function's list."""
+    models: Any = import_module("moto.awslambda.models")
+    backend = models.lambda_backends[function.account_id][function.region]
+    versions = [backend.layers_versions_by_arn(layer["Arn"]) for layer in function.layers]
+    # Outside of the workspace, which is each cloud's own: the next cloud finds the large layers unzipped.
+    layers = cloud.workspace.parent / "layers"
+    return [_unpacked(version.code_bytes, layers) for version in reversed(versions)]
+
+
+def runtime_root(cloud: Cloud) -> Path:
+    """A folder of links to the modules that the managed runtime brings, without any other package of the host.
+
+    So a function that forgot to bundle a package fails here as it would on AWS."""
+    root = cloud.workspace / "functions" / "runtime"
+    with _unzipping:
+        if not root.exists():
+            building = root.with_name("runtime.new")
+            building.mkdir(parents=True, exist_ok=True)
+            for name in RUNTIME_MODULES:
+                source = locate(name)
+                link = building / source.name
+                if not link.exists():
+                    link.symlink_to(source)
+            # Renamed once it is whole: a cloud that is killed in between leaves no half-filled folder under the name.
+            building.rename(root)
+    return root
+
+
+def _unpacked(content: bytes, folder: Path) -> Path:
+    """The folder with the zip's members, or with what the zip refers to. Raises FileNotFoundError for no bytes."""
+    if not content:
+        raise FileNotFoundError("expected a zip as the code of the function or layer, got no bytes")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if archive.namelist() != [REFERENCE]:
+            return _unzipped(archive, folder / hashlib.sha256(content).hexdigest())
+        staged = Path(json.loads(archive.read(REFERENCE))["path"])
+    # A folder runs where it was staged; an archive is unzipped under the digest of its own bytes.
+    if staged.is_dir():
+        return staged
+    with zipfile.ZipFile(staged) as archive, staged.open("rb") as file:
+        return _unzipped(archive, folder / hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _unzipped(archive: zipfile.ZipFile, root: Path) -> Path:
+    with _unzipping:
+        if not root.exists():
+            building = root.with_name(f"{root.name}.new")
+            archive.extractall(building)
+            building.rename(root)
+    return root
+
 
 INITIALISATION_S = 60.0
 """Seconds for the import of the handler. AWS gives 10 s; a first import on a busy laptop compiles every module."""

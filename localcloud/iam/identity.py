@@ -13,20 +13,101 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from localcloud.iam.accounts import HEADER, owner_of
 from localcloud.iam.condition_keys import KEYS
 from localcloud.iam.decision import Case, why_not
 from localcloud.iam.passed_role_permissions import passed_role_permissions
 from localcloud.iam.policies import FAMILIES, Request, text_of
 from localcloud.iam.recording import Recording
 from localcloud.iam.required_permissions.catalogue import required_permissions
-from localcloud.iam.resource_policies import resource_policies
 from localcloud.kernel import patching
 from localcloud.kernel.calls import Call, Refusal, error_answer
-from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
+
+# Finds the policy of a resource itself: of a bucket, a queue, a topic, a key, a bus or a group of versions.
+
+
+def resource_policies(cloud: Cloud, request: Request) -> Iterator[str]:
+    """The policy of the resource that the request names, as JSON text; nothing if it has none."""
+    name = request.resources[0]
+    service = name.split(":")[2] if name.startswith("arn:") else ""
+    document = _READERS[service](name) if service in _READERS else None
+    if service == "sagemaker" and ":model-package" in name:
+        from localcloud.sagemaker.registry import policy_of
+
+        document = policy_of(cloud, name.split("/")[1])
+    if document:
+        yield text_of(document)
+
+
+def _bucket_policy(arn: str) -> Any:
+    from moto.s3.models import s3_backends
+
+    name = arn.rpartition(":")[2].partition("/")[0]
+    owner = s3_backends.bucket_accounts.get(name, ("", ACCOUNT))[1]
+    bucket = s3_backends[owner]["aws"].buckets.get(name)
+    return bucket.policy if bucket else None
+
+
+def _queue_policy(arn: str) -> Any:
+    from moto.sqs.models import sqs_backends
+
+    queue = sqs_backends[ACCOUNT][REGION].queues.get(arn.rpartition(":")[2])
+    return queue.policy if queue else None
+
+
+def _topic_policy(arn: str) -> Any:
+    from moto.sns.models import sns_backends
+
+    topic = sns_backends[ACCOUNT][REGION].topics.get(arn)
+    return topic.policy if topic else None
+
+
+def _key_policy(arn: str) -> Any:
+    from moto.kms.models import kms_backends
+
+    key = kms_backends[arn.split(":")[4]][REGION].keys.get(arn.rpartition("/")[2])
+    return key.policy if key else None
+
+
+def _bus_policy(arn: str) -> Any:
+    from moto.events.models import events_backends
+
+    bus = events_backends[ACCOUNT][REGION].event_buses.get(arn.rpartition("/")[2])
+    return bus.policy if bus else None
+
+
+_READERS = {
+    "s3": _bucket_policy,
+    "sqs": _queue_policy,
+    "sns": _topic_policy,
+    "kms": _key_policy,
+    "events": _bus_policy,
+}
+
+
+# Accounts beside the cloud's own: to which one the resource of a request belongs.
+#
+# Such an account has no stacks, functions or events. It has what its operator makes by the API: buckets, keys,
+# versions.
+
+HEADER = "HTTP_X_MOTO_ACCOUNT_ID"
+"""The variable of WSGI by which moto answers out of another account than that of the keys."""
+
+
+def owner_of(request: Request) -> str:
+    """The account of the resource that the request names; the cloud's own if the name does not tell."""
+    parts = request.resources[0].split(":")
+    if len(parts) < 6:
+        return ACCOUNT
+    if parts[2] == "s3":
+        from moto.s3.models import s3_backends
+
+        return s3_backends.bucket_accounts.get(parts[5].partition("/")[0], ("", ACCOUNT))[1]
+    return parts[4] if parts[4].isdigit() else ACCOUNT
+
 
 GLOBAL_KEYS: dict[str, str] = {
     "aws:principalarn": "the role's ARN",

@@ -7,8 +7,300 @@ We do: fire at every due time in order, also at those that a move of the clock p
 Weaker: a flexible window fires at its start. Tries are few and fast.
 """
 
-from localcloud.kernel.cloud import Cloud
-from localcloud.scheduler.schedules import fire_schedules
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import threading
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from localcloud.events import targets
+from localcloud.events.rules import deliver_to_targets
+from localcloud.iam import role_calls
+from localcloud.iam.identity import refused
+from localcloud.iam.policies import Request
+from localcloud.iam.required_permissions.permission import key_arn
+from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.dispatcher import dispatcher
+from localcloud.kernel.patching import replace
+from localcloud.scheduler.schedule_times import next_due
+
+# Fires the schedules of EventBridge Scheduler and of rules at each due time, in order.
+#
+# When a move of the clock returns, everything has fired that was due on the way. A target gets the time that was due
+# (`<aws.scheduler.scheduled-time>`), not the time of the machine.
+
+LOG = logging.getLogger(__name__)
+TICK_S = 0.25
+"""Real seconds between two looks whether something is due while nobody moves the clock."""
+PRINCIPAL = "scheduler.amazonaws.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occurrence:
+    """One due time of one schedule."""
+
+    schedule: Any
+    """moto's `Schedule`."""
+    due: datetime
+    execution_id: str
+    """The same for all attempts."""
+
+
+class Schedules:
+    """Knows when each schedule, and each rule with a schedule, is due next. Fires what is due."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._firing = threading.RLock()
+        self._fired_to = cloud.clock.now()
+        """Up to this time everything has fired."""
+        self._next: dict[str, tuple[str, datetime | None]] = {}
+        """By ARN the signature of a schedule and its next due time; None if it is never due again."""
+
+    def fire(self, until: datetime) -> None:
+        """Fire everything that is due up to `until`, in the order of time, and return when that is done."""
+        # A move of the clock and the tick call this from two threads. Under the lock each due time fires once.
+        # `waiting` is a heap with one due time of each schedule. A schedule that has fired comes back into it with its
+        # next due time, so schedules fire in turn: a 0:30, b 6:30, a 12:30, b 18:30.
+        with self._firing:
+            waiting = [(due, arn) for arn, due in self._all_due().items() if due <= until]
+            heapq.heapify(waiting)
+            while waiting and not self._cloud.stopping.is_set():
+                due, arn = heapq.heappop(waiting)
+                try:
+                    self._fire_one(arn, due)
+                except Exception:
+                    # One schedule that fails must not hold up the others, nor the move of the clock.
+                    LOG.exception("%s at %s", arn, due)
+                following = self._following(arn, due)
+                if following is not None and following <= until:
+                    heapq.heappush(waiting, (following, arn))
+            # The tick may have read the time before a move of the clock and come here after it: never go back.
+            self._fired_to = max(self._fired_to, until)
+
+    def _all_due(self) -> dict[str, datetime]:
+        """The next due time of each schedule by its ARN. That of a new or changed schedule is worked out here."""
+        found = {}
+        for arn, schedule in self._schedules().items():
+            text = _signature(schedule)
+            if self._next.get(arn, ("", None))[0] != text:
+                self._next[arn] = (text, self._first_due(arn, schedule))
+            if (due := self._next[arn][1]) is not None:
+                found[arn] = due
+        for arn in set(self._next) - set(self._schedules()):
+            del self._next[arn]
+        return found
+
+    def _first_due(self, arn: str, schedule: Any) -> datetime | None:
+        # A schedule that is seen for the first time counts from its creation: the clock may have moved on since. A
+        # schedule that was changed must not fire again for times at which it has fired before.
+        after = max(_created(schedule), self._fired_to) if arn in self._next else _created(schedule)
+        return self._due_after(schedule, after)
+
+    def _following(self, arn: str, due: datetime) -> datetime | None:
+        schedule = self._schedules().get(arn)
+        if schedule is None:
+            return None
+        following = self._due_after(schedule, due)
+        self._next[arn] = (_signature(schedule), following)
+        return following
+
+    def _due_after(self, schedule: Any, after: datetime) -> datetime | None:
+        """The next due time after `after`; None if the schedule is off, is over, or cannot be read."""
+        expression, zone, start, end = _timing(schedule)
+        if schedule.state != "ENABLED" or not expression:
+            return None
+        try:
+            due = next_due(expression, max(after, start or after), zone=zone, start=start or _created(schedule))
+        except ValueError as error:
+            LOG.error("%s never fires: %s", schedule.arn, error)
+            return None
+        return None if due is None or (end is not None and due > end) else due
+
+    def _fire_one(self, arn: str, due: datetime) -> None:
+        schedule = self._schedules().get(arn)
+        if schedule is None:
+            return
+        # A rule of moto has `targets`, a schedule of Scheduler has one `target`.
+        if not hasattr(schedule, "target"):
+            deliver_to_targets(self._cloud, schedule, self._rule_event(schedule, due))
+            return
+        _attempt(self._cloud, Occurrence(schedule=schedule, due=due, execution_id=str(uuid.uuid4())), 1)
+        if schedule.action_after_completion == "DELETE" and self._due_after(schedule, due) is None:
+            self._groups()[schedule.group_name].delete_schedule(schedule.name)
+
+    def _schedules(self) -> dict[str, Any]:
+        """moto's schedules, and its rules that have a schedule, by ARN."""
+        models: Any = import_module("moto.events.models")
+        buses = models.events_backends[ACCOUNT][self._cloud.region].event_buses.values()
+        rules = [rule for bus in list(buses) for rule in list(bus.rules.values()) if rule.scheduled_expression]
+        own = [one for group in list(self._groups().values()) for one in list(group.schedules.values())]
+        return {one.arn: one for one in [*own, *rules]}
+
+    def _groups(self) -> dict[str, Any]:
+        models: Any = import_module("moto.scheduler.models")
+        groups: dict[str, Any] = models.scheduler_backends[ACCOUNT][self._cloud.region].schedule_groups
+        return groups
+
+    def _rule_event(self, rule: Any, due: datetime) -> dict[str, Any]:
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": _stamp(due),
+            "region": self._cloud.region,
+            "resources": [rule.arn],
+            "detail": {},
+        }
+
+
+def fire_schedules(cloud: Cloud) -> None:
+    """Fire the cloud's schedules from now on, as time passes and as the clock is moved."""
+    _remember_when_rules_were_made(cloud)
+    schedules = cloud.parts[Schedules] = Schedules(cloud)
+    cloud.clock.on_move(lambda _before, after: schedules.fire(after))
+    cloud.loop("schedules", lambda: _tick(cloud, schedules))
+
+
+def _tick(cloud: Cloud, schedules: Schedules) -> None:
+    while not cloud.stopping.wait(TICK_S):
+        schedules.fire(cloud.clock.now())
+
+
+def _remember_when_rules_were_made(cloud: Cloud) -> None:
+    """Keep the time at which a rule was made, from which its rate counts. May go when moto keeps that time."""
+    models: Any = import_module("moto.events.models")
+    put = models.EventsBackend.put_rule
+
+    def put_rule(self: Any, *arguments: Any, **named: Any) -> Any:
+        rule = put(self, *arguments, **named)
+        if not hasattr(rule, "made_at"):
+            rule.made_at = cloud.clock.timestamp()
+        return rule
+
+    replace(models.EventsBackend, put_rule=put_rule)
+
+
+def _attempt(cloud: Cloud, occurrence: Occurrence, attempt: int) -> None:
+    # The first attempt is made before a move of the clock returns; further ones wait real seconds on the dispatcher.
+    target = occurrence.schedule.target
+    body = _body(cloud, occurrence, attempt)
+    try:
+        _decrypt(cloud, occurrence.schedule)
+        role_calls.call(cloud, target, body, principal=PRINCIPAL)
+    except targets.Undelivered as failure:
+        if targets.is_tried_again(target, failure, attempt):
+            label = f"schedule {occurrence.schedule.name}"
+            wait_s = targets.RETRY_WAITS_S[attempt - 1]
+            dispatcher(cloud).submit(label, lambda: _attempt(cloud, occurrence, attempt + 1), after_s=wait_s)
+        else:
+            _give_up(cloud, occurrence, body, failure, attempt)
+
+
+def _decrypt(cloud: Cloud, schedule: Any) -> None:
+    """Check that the schedule's role may decrypt its input, which lies under the schedule's own key, if it has one.
+
+    Raises Undelivered if it may not. https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html"""
+    if not schedule.kms_key_arn:
+        return
+    mine = {"kms:encryptioncontext:aws:scheduler:schedule:arn": (schedule.arn,)}
+    request = Request(action="kms:Decrypt", resources=(key_arn(schedule.kms_key_arn),), context=mine)
+    denial = refused(cloud, schedule.target["RoleArn"], "scheduler:InvokeTarget", request)
+    if denial is not None:
+        raise targets.Undelivered("NO_PERMISSIONS", f"{denial.action} {denial.reason}", is_permanent=True)
+
+
+def _give_up(cloud: Cloud, occurrence: Occurrence, body: str, failure: targets.Undelivered, attempt: int) -> None:
+    LOG.warning("%s: %s", occurrence.schedule.arn, failure)
+    target = occurrence.schedule.target
+    queue = target.get("DeadLetterConfig", {}).get("Arn")
+    if not queue:
+        return
+    attributes: dict[str, str | int] = {
+        "SCHEDULE_ARN": occurrence.schedule.arn,
+        "SCHEDULED_TIME": _stamp(occurrence.due),
+        "TARGET_ARN": target["Arn"],
+        "ERROR_CODE": failure.code,
+        "ERROR_MESSAGE": str(failure) or failure.code,
+        "EXECUTION_ID": occurrence.execution_id,
+        "RETRY_ATTEMPTS": attempt - 1,
+    }
+    if not failure.is_permanent:
+        attributes["EXHAUSTED_RETRY_CONDITION"] = "MaximumRetryAttempts"
+    try:
+        role_calls.call(
+            cloud, {"Arn": queue, "RoleArn": target["RoleArn"]}, body, principal=PRINCIPAL, attributes=attributes
+        )
+    except targets.Undelivered as lost:
+        LOG.warning("%s: not even to its dead-letter queue: %s", occurrence.schedule.arn, lost)
+
+
+def _body(cloud: Cloud, occurrence: Occurrence, attempt: int) -> str:
+    """The target's Input with AWS's variables filled in. Without an Input, the event that AWS sends."""
+    schedule = occurrence.schedule
+    if schedule.target.get("Input") is None:
+        event = {
+            "version": "0",
+            "id": occurrence.execution_id,
+            "detail-type": "Scheduled Event",
+            "source": "aws.scheduler",
+            "account": ACCOUNT,
+            "time": _stamp(occurrence.due),
+            "region": cloud.region,
+            "resources": [schedule.arn],
+            "detail": "{}",
+        }
+        return json.dumps(event)
+    variables = {
+        "schedule-arn": schedule.arn,
+        "scheduled-time": _stamp(occurrence.due),
+        "execution-id": occurrence.execution_id,
+        "attempt-number": str(attempt),
+    }
+    text = str(schedule.target["Input"])
+    for name, value in variables.items():
+        text = text.replace(f"<aws.scheduler.{name}>", value)
+    return text
+
+
+def _timing(schedule: Any) -> tuple[str, str, datetime | None, datetime | None]:
+    """Expression, time zone, first and last time. Only a schedule of Scheduler has the two times."""
+    if not hasattr(schedule, "target"):
+        return schedule.scheduled_expression or "", "UTC", None, None
+    zone = schedule.schedule_expression_timezone or "UTC"
+    return schedule.schedule_expression, zone, _moment(schedule.start_date), _moment(schedule.end_date)
+
+
+def _signature(schedule: Any) -> str:
+    """A text that changes when the schedule's due times may change."""
+    return repr((_timing(schedule), schedule.state, _created(schedule)))
+
+
+def _created(schedule: Any) -> datetime:
+    made_at = schedule.creation_date if hasattr(schedule, "target") else getattr(schedule, "made_at", 0)
+    return datetime.fromtimestamp(made_at, UTC)
+
+
+def _moment(given: Any) -> datetime | None:
+    # moto keeps what the request has: seconds since the epoch as a number or text, or ISO 8601.
+    if given in (None, ""):
+        return None
+    if isinstance(given, str) and not given.replace(".", "", 1).isdigit():
+        parsed = datetime.fromisoformat(given)
+        return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(float(given), UTC)
+
+
+def _stamp(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def install(cloud: Cloud) -> None:

@@ -7,11 +7,104 @@ We do: poll with threads, by the cloud's clock. A lock for each queue ends the r
 Weaker: at most four batches of an event source at once. No message filters. Batching windows are real seconds.
 """
 
-from functools import partial
+from __future__ import annotations
 
-from localcloud.kernel.cloud import Cloud
-from localcloud.sqs.message_moves import move_dead_letters
+import json
+import uuid
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.patching import replace
 from localcloud.sqs.queues import limit_messages, pending, poll_event_sources, retries
+
+# StartMessageMoveTask: moves dead letters back to the queue from which they came, or to another one.
+#
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
+# moto lacks the operation. Here the messages are moved before the answer; AWS moves them in the background, up to 500 a
+# second.
+
+
+@dataclass(kw_only=True)
+class Moves:
+    """The tasks that were started on one cloud."""
+
+    by_source: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By the ARN of the dead-letter queue, oldest first, in the shape of ListMessageMoveTasks."""
+
+
+def move_dead_letters(cloud: Cloud) -> None:
+    """Answer StartMessageMoveTask and ListMessageMoveTasks. May go when moto answers both."""
+    responses: Any = import_module("moto.sqs.responses").SQSResponse
+    action: Any = import_module("moto.core.responses").ActionResult
+
+    def start_message_move_task(self: Any) -> Any:
+        source, to = self._get_param("SourceArn"), self._get_param("DestinationArn")
+        return action({"TaskHandle": _move(cloud, source, to)["TaskHandle"]})
+
+    def list_message_move_tasks(self: Any) -> Any:
+        tasks = cloud.part(Moves).by_source.get(self._get_param("SourceArn"), [])
+        # The newest task comes first. AWS answers with one, unless the request wants more.
+        return action({"Results": tasks[::-1][: int(self._get_param("MaxResults") or 1)]})
+
+    replace(responses, start_message_move_task=start_message_move_task, list_message_move_tasks=list_message_move_tasks)
+
+
+def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[str, Any]:
+    """Move all visible messages of the queue and return the task.
+
+    Without a destination they go to the first queue whose dead letters come here. Raises moto's errors, as AWS does, if
+    a queue does not exist or the source is no dead-letter queue."""
+    exceptions: Any = import_module("moto.sqs.exceptions")
+    models: Any = import_module("moto.sqs.models")
+    queues = models.sqs_backends[ACCOUNT][cloud.region].queues
+    source = queues.get(source_arn.rpartition(":")[2])
+    fed_by = [queue for queue in queues.values() if _dead_letter_target(queue) == source_arn]
+    if source is None:
+        raise exceptions.QueueDoesNotExist
+    if not fed_by:
+        raise exceptions.InvalidParameterValue("Source queue must be configured as a Dead Letter Queue.")
+    target = queues.get((destination_arn or fed_by[0].queue_arn).rpartition(":")[2])
+    if target is None:
+        raise exceptions.QueueDoesNotExist
+    moved = _take(source)
+    for message in moved:
+        # It is sent as a new message: its receives are counted from 0, and its visibility is that of the new queue.
+        again = models.Message(message.id, message.body, message.system_attributes)
+        again.message_attributes = message.message_attributes
+        again.mark_sent()
+        target.add_message(again)
+    task = {
+        "TaskHandle": str(uuid.uuid4()),
+        "Status": "COMPLETED",
+        "SourceArn": source_arn,
+        "ApproximateNumberOfMessagesMoved": len(moved),
+        "ApproximateNumberOfMessagesToMove": len(moved),
+        "StartedTimestamp": int(cloud.clock.timestamp() * 1000),
+        **({"DestinationArn": destination_arn} if destination_arn else {}),
+    }
+    cloud.part(Moves).by_source.setdefault(source_arn, []).append(task)
+    return task
+
+
+def _take(queue: Any) -> list[Any]:
+    """Take all visible messages out of the queue and return them.
+
+    A message that somebody has received and not deleted stays, as on AWS."""
+    # Both steps under the lock of moto's queue, under which messages are sent, received and deleted.
+    with queue._messages_lock:
+        taken = list(queue.messages)
+        queue._messages = [message for message in queue._messages if message not in taken]
+    return taken
+
+
+def _dead_letter_target(queue: Any) -> str:
+    """The ARN of the queue's dead-letter queue; empty without one."""
+    policy = queue.redrive_policy or {}
+    found = json.loads(policy) if isinstance(policy, str) else policy
+    return str(found.get("deadLetterTargetArn", ""))
 
 
 def install(cloud: Cloud) -> None:

@@ -16,10 +16,10 @@ import pytest
 from moto import mock_aws
 from moto.sagemaker.models import sagemaker_backends
 
-from localcloud.cloudtrail.history import keep_history
+from localcloud.cloudtrail.install import keep_history
 from localcloud.dynamodb.install import make_writes_atomic
 from localcloud.kernel.patching import undone
-from localcloud.kms.signatures import sign_digests
+from localcloud.kms.install import sign_digests
 from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.features.number import Number

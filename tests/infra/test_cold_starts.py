@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.awslambda.bundles import runtime_root
+from localcloud.awslambda.workers import runtime_root
 
 FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
 for declared in ("consumers", "jobs", "pull", "stream"):

@@ -23,8 +23,8 @@ from moto.cloudwatch.models import cloudwatch_backends
 from localcloud.dynamodb.install import make_writes_atomic
 from localcloud.kernel import patching
 from localcloud.kernel.cloud import ACCOUNT, REGION
-from localcloud.kernel.moto_caches import cache_lookups
-from localcloud.kms.signatures import sign_digests
+from localcloud.kernel.install import cache_lookups
+from localcloud.kms.install import sign_digests
 from localcloud.sagemaker.api import records
 from localcloud.sagemaker.endpoints.endpoint import endpoints
 from localcloud.sagemaker.registry import Versions

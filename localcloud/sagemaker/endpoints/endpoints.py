@@ -4,15 +4,191 @@ Refused by name: serverless, asynchronous and shadow variants, inference compone
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from localcloud.kernel.cloud import Cloud
+from moto.cloudwatch.models import cloudwatch_backends
+
+from localcloud.kernel.cloud import ACCOUNT, Cloud
 from localcloud.sagemaker.api import Fields, answer, arn, invalid, page, records, serve_tags, tag
 from localcloud.sagemaker.channels import MoveError
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, config, endpoints, find, refuse_when_busy
 from localcloud.sagemaker.endpoints.fleets import BootError, Fleet, fleet
-from localcloud.sagemaker.endpoints.rollouts import update
 from localcloud.sagemaker.models import model, serve_models
+
+# UpdateEndpoint as AWS's deployment guardrails do it: traffic moves in steps from the blue fleet to a green one.
+#
+#     green boots -> its first instances are switched on, wait -> all are switched on, wait -> green becomes blue
+#       at any wait an alarm is in ALARM -> all requests go to blue again -> green ends, FailureReason says why
+#
+# https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html. Waits run by the cloud's clock.
+# Rolling updates are refused by name. While 2 of 10 green instances are switched on, green gets 0.2 of the requests.
+
+_POLL_S = 0.02
+_LONGEST_S = 28_800.0
+"""The largest MaximumExecutionTimeoutInSeconds that AWS takes, 8 hours: the limit of a deployment that has none."""
+
+
+class RollbackError(Exception):
+    """The update goes back to the blue fleet. The message becomes the endpoint's FailureReason."""
+
+
+def update(cloud: Cloud, request: Fields) -> Fields:
+    """UpdateEndpoint: check the request here, and carry it out on a thread of its own.
+
+    Raises RefusedError if the endpoint or its configuration does not exist, if the endpoint is busy or not in service,
+    or for a deployment that AWS would refuse or that is not covered."""
+    endpoint = find(cloud, request["EndpointName"])
+    settings = config(cloud, request["EndpointConfigName"])
+    deployment = request.get("DeploymentConfig", {})
+    if not deployment and request.get("RetainDeploymentConfig"):
+        deployment = endpoint.fields.get("LastDeploymentConfig", {})
+    with endpoint.lock:
+        refuse_when_busy(endpoint)
+        if endpoint.blue is None:
+            raise invalid(f'Cannot update endpoint "{endpoint.fields["EndpointArn"]}" that is not in service.')
+        green = fleet(cloud, endpoint.name, settings, keep=endpoint.blue, kept=_kept(request))
+        _check(cloud, endpoint, green, deployment)
+        endpoint.fields.pop("FailureReason", None)
+        endpoint.set("Updating", PendingDeploymentSummary={"EndpointConfigName": green.config})
+    cloud.background(f"update-{endpoint.name}", lambda: _roll_out(endpoint, green, deployment))
+    return {"EndpointArn": endpoint.fields["EndpointArn"]}
+
+
+def _kept(request: Fields) -> set[str]:
+    """The properties of the blue variants that the green ones keep."""
+    if not request.get("RetainAllVariantProperties"):
+        return set()
+    excluded = {one["VariantPropertyType"] for one in request.get("ExcludeRetainedVariantProperties", [])}
+    return {"DesiredInstanceCount", "DesiredWeight"} - excluded
+
+
+def _check(cloud: Cloud, endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
+    # Three things are refused: what is not covered, a first step that is too large, and another instance type under
+    # autoscaling.
+    if "RollingUpdatePolicy" in deployment:
+        raise invalid("the local cloud does not cover RollingUpdatePolicy")
+    assert endpoint.blue is not None
+    if deployment and set(green.variants) != set(endpoint.blue.variants):
+        raise invalid("a deployment with guardrails needs the same variant names in both endpoint configurations")
+    routing = _routing(deployment)
+    instances = sum(variant.desired for variant in green.variants.values())
+    if routing["Type"] in {"CANARY", "LINEAR"}:
+        size = routing.get("CanarySize" if routing["Type"] == "CANARY" else "LinearStepSize")
+        if size is None:
+            raise invalid(f"expected a size for traffic routing of type {routing['Type']}")
+        if _instances(size, instances) > instances / 2:
+            raise invalid("the canary or step must not exceed 50 % of the instances of the endpoint")
+    for variant in endpoint.blue.variants.values():
+        after = green.variants.get(variant.name)
+        changed = after is not None and after.settings["InstanceType"] != variant.settings["InstanceType"]
+        if changed and _is_autoscaled(cloud, endpoint.name, variant.name):
+            raise invalid(
+                f"The variant {variant.name} is registered for autoscaling; deregister it before its instance type "
+                "is changed"
+            )
+
+
+def _is_autoscaled(cloud: Cloud, endpoint: str, variant: str) -> bool:
+    from moto.applicationautoscaling.models import applicationautoscaling_backends
+
+    targets = applicationautoscaling_backends[ACCOUNT][cloud.region].targets
+    resource = f"endpoint/{endpoint}/variant/{variant}"
+    return resource in targets.get("sagemaker:variant:DesiredInstanceCount", {})
+
+
+def _routing(deployment: Fields) -> Fields:
+    """How the requests move to green; without a word of the request all at once."""
+    at_once: Fields = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    policy = deployment.get("BlueGreenUpdatePolicy", {})
+    routing: Fields = policy.get("TrafficRoutingConfiguration", at_once)
+    return routing
+
+
+def _instances(size: Mapping[str, Any], total: int) -> int:
+    """How many of `total` instances a CapacitySize means; a percentage is rounded up and means one at least."""
+    if size["Type"] == "INSTANCE_COUNT":
+        return int(size["Value"])
+    return max(1, math.ceil(total * float(size["Value"]) / 100))
+
+
+def _steps(routing: Fields, total: int) -> list[int]:
+    """How many green instances are switched on at each step. At the last step it is all of them."""
+    if routing["Type"] == "CANARY":
+        return [_instances(routing["CanarySize"], total), total]
+    if routing["Type"] == "LINEAR":
+        # Ten instances in steps of three: 3, 6, 9, 10.
+        step = _instances(routing["LinearStepSize"], total)
+        return [*range(step, total, step), total]
+    return [total]
+
+
+def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
+    # The whole update, on its own thread. It ends with the status InService, by the green fleet or by the blue one.
+    cloud, blue = endpoint.cloud, endpoint.blue
+    assert blue is not None
+    policy = deployment.get("BlueGreenUpdatePolicy", {})
+    alarms = [one["AlarmName"] for one in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", [])]
+    end = cloud.clock.timestamp() + policy.get("MaximumExecutionTimeoutInSeconds", _LONGEST_S)
+    try:
+        green.boot()
+        endpoint.green = green
+        routing = _routing(deployment)
+        total = sum(variant.desired for variant in green.variants.values())
+        # Each wait begins at the time at which the one before was due: so one move of the clock can end several.
+        until = cloud.clock.timestamp()
+        for switched_on in _steps(routing, total):
+            endpoint.green_share = switched_on / total
+            until += routing["WaitIntervalInSeconds"]
+            _bake(cloud, until, alarms, end)
+        _bake(cloud, until + policy.get("TerminationWaitInSeconds", 0), alarms, end)
+    except (BootError, MoveError, LookupError, ValueError, RollbackError) as error:
+        _roll_back(endpoint, green, str(error))
+        return
+    except Exception as error:
+        if cloud.stopping.is_set():
+            return  # the cloud has ended the processes
+        _roll_back(endpoint, green, f"InternalServerError: {type(error).__name__}: {error}")
+        raise
+    # Without the lock: `choose` may read a mixture of old and new values. Each mixture names a fleet that serves, or
+    # the old blue fleet. A request that comes to that one after its end is sent once more (RetiredError).
+    endpoint.blue, endpoint.green, endpoint.green_share = green, None, 0.0
+    endpoint.fields.pop("PendingDeploymentSummary", None)
+    kept = {"LastDeploymentConfig": deployment} if deployment else {}
+    endpoint.set("InService", EndpointConfigName=green.config, **kept)
+    blue.end()
+
+
+def _roll_back(endpoint: Endpoint, green: Fleet, reason: str) -> None:
+    # First the requests go to blue again, so that no further one fails. The green processes end after that.
+    endpoint.green_share = 0.0
+    endpoint.set("RollingBack")
+    endpoint.green = None
+    green.end()
+    endpoint.fields.pop("PendingDeploymentSummary", None)
+    endpoint.set("InService", FailureReason=reason)
+
+
+def _bake(cloud: Cloud, until: float, alarms: list[str], end: float) -> None:
+    """Wait until the cloud's clock says `until`, and watch the alarms meanwhile.
+
+    `until` and `end` are seconds since the epoch. Raises RollbackError if an alarm is in ALARM, if the deployment lasts
+    beyond `end`, or if the cloud stops."""
+    known = cloudwatch_backends[ACCOUNT][cloud.region].alarms
+    # The alarms are looked at before the time: one that is in ALARM at the end of the wait rolls back too.
+    while True:
+        firing = [name for name in alarms if name in known and known[name].state_value == "ALARM"]
+        if firing:
+            raise RollbackError(f"One or more configured alarms are in ALARM state: {', '.join(firing)}")
+        now = cloud.clock.timestamp()
+        if now >= until:
+            return
+        if now > end:
+            raise RollbackError("The deployment did not finish within MaximumExecutionTimeoutInSeconds")
+        if cloud.stopping.wait(min(_POLL_S, until - now)):
+            raise RollbackError("the local cloud stops")
+
 
 _WATCH_S = 0.05
 """Seconds between two looks for servers whose process has ended."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.cloudwatch.alarms import Alarms
+from localcloud.cloudwatch.install import Alarms
 from localcloud.kernel.cloud import Cloud
 from tests.localcloud.resources import Resources
 from tests.localcloud.waiting import until
@@ -140,7 +140,7 @@ def test_who_waits_for_an_evaluation_shares_the_next_one(
         begun.set()
         may_go.wait(30)
 
-    monkeypatch.setattr("localcloud.cloudwatch.alarms.report_queues", report)
+    monkeypatch.setattr("localcloud.cloudwatch.install.report_queues", report)
     first = Thread(target=alarms.evaluate)
     first.start()
     assert begun.wait(30)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.events.target_input import target_input
+from localcloud.events.rules import target_input
 
 EVENT = {
     "version": "0",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from localcloud.kernel.install import MENDED, build_one_by_one
 from localcloud.kernel.patching import undone
-from localcloud.kernel.syntax_trees import MENDED, build_one_by_one
 
 EXPRESSION = "not " * 40 + "a and (" + " or ".join(f"b{one}" for one in range(200)) + ")"
 BEFORE_IT_WAS_MENDED = (3, 11, 7)

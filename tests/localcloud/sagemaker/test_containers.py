@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.sagemaker.containers import REPOSITORY, Images, build
-from localcloud.sagemaker.site_packages import link
+from localcloud.sagemaker.containers import REPOSITORY, Images, build, link
 from tests.localcloud import tiny_images
 
 
