@@ -8,16 +8,22 @@ Weaker: only Lambda proxies, signed or open; no throttling, keys, caches, author
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
-from localcloud.apigateway import signatures, validation
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from jsonschema import Draft4Validator
+
 from localcloud.apigateway.documents import Document, deployed_document, keep_documents
 from localcloud.apigateway.proxy import answered, proxied
 from localcloud.apigateway.request import EXTENSION, Answer, GatewayError, Request
@@ -27,6 +33,100 @@ from localcloud.kernel.cloud import ACCOUNT, Cloud
 from localcloud.kernel.cloud_time import machine_time
 from localcloud.kernel.control import ROLE_KEYS, Start
 from localcloud.kernel.quotas import quota
+
+# Checks parameters and body of a request by the validator that the API's document names.
+#
+# A body is checked only if its content type has a model, and never for the length of a list, as on AWS:
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+
+VALIDATOR = f"{EXTENSION}request-validator"
+UNCHECKED = ("minItems", "maxItems")
+
+
+def why_refused(
+    document: Document, operation: Mapping[str, Any], parameters: Mapping[str, str], request: Request
+) -> tuple[str, int, str] | None:
+    """The kind, the status and the message of the response to a request that is not valid; None for a valid one."""
+    name = operation.get(VALIDATOR, document.get(VALIDATOR, ""))
+    validator = document.get(f"{VALIDATOR}s", {}).get(name, {})
+    if validator.get("validateRequestParameters") and (missing := _missing(operation, parameters, request)):
+        return "BAD_REQUEST_PARAMETERS", 400, f"Missing required request parameters: [{', '.join(missing)}]"
+    if validator.get("validateRequestBody") and not _is_valid(document, operation, request):
+        return "BAD_REQUEST_BODY", 400, "Invalid request body"
+    return None
+
+
+def _missing(operation: Mapping[str, Any], parameters: Mapping[str, str], request: Request) -> list[str]:
+    given = {"path": parameters, "query": request.query, "header": request.headers}
+    wanted = [one for one in operation.get("parameters", []) if one.get("required")]
+    return [one["name"] for one in wanted if one["name"].lower() not in {name.lower() for name in given[one["in"]]}]
+
+
+def _is_valid(document: Document, operation: Mapping[str, Any], request: Request) -> bool:
+    content = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    model = operation.get("requestBody", {}).get("content", {}).get(content)
+    if model is None:
+        return True
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        return False
+    schema = {**_without_lengths(model["schema"]), "components": _without_lengths(document["components"])}
+    return bool(Draft4Validator(schema).is_valid(body))
+
+
+def _without_lengths(schema: Any) -> Any:
+    if isinstance(schema, Mapping):
+        return {key: _without_lengths(value) for key, value in schema.items() if key not in UNCHECKED}
+    return [_without_lengths(one) for one in schema] if isinstance(schema, list) else schema
+
+
+# Verifies Signature Version 4 of a request, by the secret of the role's session that signed it.
+#
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+
+_PARTS = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<date>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, ?"
+    r"SignedHeaders=(?P<names>[^,]+), ?Signature=(?P<signature>[0-9a-f]{64})"
+)
+SKEW = timedelta(minutes=5)
+"""How far the time of a signature may be from now."""
+NO_MATCH = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+    "and signing method. Consult the service documentation for details."
+)
+
+
+def why_invalid(
+    method: str, url: str, headers: Mapping[str, str], body: bytes, *, secret: str, clocks: Sequence[datetime]
+) -> str | None:
+    """Why the request does not have the signature that the secret makes, in AWS's words; None if it has.
+
+    `headers` are in lower case. `clocks` are the times by which clients sign: the machine's, and the cloud's."""
+    parts = _PARTS.fullmatch(headers.get("authorization", ""))
+    if parts is None:
+        return "Authorization header requires 'Credential', 'Signature' and 'SignedHeaders' parameters."
+    names = parts["names"].split(";")
+    if "host" not in names or "x-amz-date" not in names:
+        return "'Host' and 'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization."
+    try:
+        at = datetime.strptime(headers["x-amz-date"], "%Y%m%dT%H%M%S%z")
+    except (KeyError, ValueError):
+        return "Date must be in ISO-8601 'basic format'."
+    if all(abs(at - now) > SKEW for now in clocks):
+        return f"Signature expired: {headers['x-amz-date']} is not within {SKEW} of {clocks[0]:%Y%m%dT%H%M%SZ}"
+    if headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD") not in (
+        "UNSIGNED-PAYLOAD",
+        hashlib.sha256(body).hexdigest(),
+    ):
+        return NO_MATCH
+    signed = {name: headers.get(name, "") for name in names}
+    request = AWSRequest(method=method, url=url, headers=signed, data=body)
+    request.context["timestamp"] = headers["x-amz-date"]
+    signer = SigV4Auth(Credentials(parts["key"], secret), parts["service"], parts["region"])
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+    return None if hmac.compare_digest(signer.signature(text, request), parts["signature"]) else NO_MATCH
+
 
 # Answers requests to REST APIs: `/_aws/execute-api/<api>/<stage>/<path>` on the cloud's own address.
 #
@@ -93,7 +193,7 @@ def _answer(cloud: Cloud, request: Request) -> tuple[Any, Answer]:
             _authorize(cloud, request)
         if len(request.body) > MOST_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE", 413, "Request Too Long")
-        if broken := validation.why_refused(document, operation, parameters, request):
+        if broken := why_refused(document, operation, parameters, request):
             raise GatewayError(*broken)
         return stage, answered(*proxied(cloud, operation, resource, parameters, request))
     except GatewayError as error:
@@ -154,7 +254,7 @@ def _why_invalid(call: Call, request: Request) -> str | None:
     url = f"http://{request.headers['host']}{environ.get('RAW_URI') or environ['PATH_INFO']}"
     # People and their tools sign by the machine's clock, what runs in the cloud signs by the cloud's.
     clocks = (datetime.fromtimestamp(machine_time(), UTC), request.at)
-    return signatures.why_invalid(request.method, url, request.headers, request.body, secret=secret, clocks=clocks)
+    return why_invalid(request.method, url, request.headers, request.body, secret=secret, clocks=clocks)
 
 
 def _refusal(document: Document, error: GatewayError, request: Request) -> Answer:

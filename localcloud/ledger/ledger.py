@@ -71,7 +71,7 @@ LIMITS = """\
   calls; a call across needs the rights of both, as on AWS.
 - **Scarcity.** Spot is never interrupted, and refused where a test says so; capacity is never short, no quota or rate
   is reached by itself, every read is consistent. A test says which calls are throttled
-  (`localcloud/kernel/throttling.py`).
+  (`localcloud/kernel/install.py`).
 - **Stopped jobs.** The task of a job that ends as `Stopped` succeeds; AWS's pages do not say what it does there.
 - **Searches.** A tuning job draws its hyperparameters at random, also where its strategy is Bayesian, and ends no
   training early.

@@ -6,9 +6,114 @@ We do: ask the policy. A function gets the whole notification from our own queue
 Weaker: an e-mail becomes a line of the log group /local/mail, and its address stays pending. Telephones get nothing.
 """
 
+from __future__ import annotations
+
+import json
+import logging
+from importlib import import_module
+from typing import Any
+
+from localcloud.events.targets import invoke_later
+from localcloud.iam.service_permissions import refusal
 from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.message_size import size_of
+from localcloud.kernel.patching import replace
+from localcloud.kernel.quotas import quota
+from localcloud.sns import mail
 from localcloud.sns.mail import list_as_pending
-from localcloud.sns.subscriptions import deliver_notifications, limit_messages
+
+# Delivers a topic's notifications to queues and functions, and keeps what would be sent by e-mail.
+
+LOG = logging.getLogger(__name__)
+
+
+def deliver_notifications(cloud: Cloud) -> None:
+    """Deliver the notifications of all subscriptions from now on.
+
+    May go when moto asks the receiver's policy and invokes functions asynchronously with the whole notification."""
+    kind: Any = import_module("moto.sns.models").Subscription
+    publish = kind.publish
+
+    def deliver(
+        self: Any,
+        message: str,
+        message_id: str,
+        subject: str | None = None,
+        message_attributes: dict[str, Any] | None = None,
+        **other: Any,
+    ) -> None:
+        # moto calls this for each subscription of the topic. It still delivers to queues itself, once their policy has
+        # been checked here.
+        if self.protocol in ("sqs", "lambda") and (
+            reason := refusal(self.endpoint, "sns.amazonaws.com", self.topic.arn)
+        ):
+            LOG.warning("not delivered: %s", reason)
+        elif self.protocol == "email" and _is_wanted(self, message, message_attributes):
+            mail.keep(cloud, self, message, subject)
+        elif self.protocol != "lambda":
+            publish(self, message, message_id, subject, message_attributes, **other)
+        elif _is_wanted(self, message, message_attributes):
+            # With this structure the publisher gives a text for each protocol: {"default": "…", "lambda": "…"}.
+            if other.get("message_structure") == "json":
+                message = self._parse_message_structure(message, "lambda")
+            event = _event(cloud, self, message, message_id, subject, message_attributes or {})
+            _invoke(cloud, self.endpoint, event)
+
+    replace(kind, publish=deliver)
+
+
+def _is_wanted(subscription: Any, message: str, attributes: dict[str, Any] | None) -> bool:
+    """Whether the subscription's filter policy lets the notification through; moto keeps the policy as a matcher."""
+    matcher = subscription._filter_policy_matcher
+    return matcher is None or bool(matcher.matches(attributes, message))
+
+
+def _invoke(cloud: Cloud, function_arn: str, event: dict[str, Any]) -> None:
+    invoke_later(cloud, function_arn, json.dumps(event))
+
+
+def _event(
+    cloud: Cloud, subscription: Any, message: str, message_id: str, subject: str | None, attributes: dict[str, Any]
+) -> dict[str, Any]:
+    notification = {
+        "Type": "Notification",
+        "MessageId": message_id,
+        "TopicArn": subscription.topic.arn,
+        "Subject": subject,
+        "Message": message,
+        "Timestamp": cloud.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "SignatureVersion": "1",
+        "Signature": "local",
+        "SigningCertUrl": "",
+        "UnsubscribeUrl": "",
+        "MessageAttributes": {
+            name: {"Type": attribute["Type"], "Value": attribute["Value"]} for name, attribute in attributes.items()
+        },
+    }
+    record = {
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": subscription.arn,
+        "Sns": notification,
+    }
+    return {"Records": [record]}
+
+
+LIMIT_BYTES = quota("sns", "message")
+
+
+def limit_messages() -> None:
+    """Let Publish refuse a notification that is too large. May go when moto counts bytes as AWS does."""
+    backend: Any = import_module("moto.sns.models").SNSBackend
+    error: Any = import_module("moto.sns.exceptions").InvalidParameterValue
+    publish = backend.publish
+
+    def limited(self: Any, message: str, *given: Any, message_attributes: Any = None, **named: Any) -> Any:
+        if size_of(message, message_attributes) > LIMIT_BYTES:
+            raise error("Invalid parameter: Message too long")
+        return publish(self, message, *given, message_attributes=message_attributes, **named)
+
+    replace(backend, publish=limited)
 
 
 def install(cloud: Cloud) -> None:

@@ -5,7 +5,7 @@ The parts are:
 - `executions.py`: one execution, its life and its answers
 - `tasks.py`, `sagemaker_tasks.py`: the calls of Task states
 - `journal.py`, `redrive.py`: what an execution has done, and how it goes on after a failure
-- `waits.py`, `error_names.py`, `payloads.py`: times, matching of errors, sizes
+- `waits.py`, `error_names.py`: times, matching of errors
 - `single_state.py`: the operation TestState
 
 moto names an execution that is started without a name "None". Here it gets a name of its own."""
@@ -25,22 +25,70 @@ from moto.core.config import default_user_config
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import ValidationException
-from moto.stepfunctions.parser.api import InvalidToken
+from moto.stepfunctions.parser.api import HistoryEventType, InvalidToken
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.state import state as states
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace, replace_entries
+from localcloud.kernel.quotas import quota
 from localcloud.ledger.parity import TASKS, task_name
-from localcloud.stepfunctions.error_names import match_as_documented
+from localcloud.stepfunctions.error_names import TOO_LARGE, match_as_documented
 from localcloud.stepfunctions.executions import LocalExecution, executions, find
 from localcloud.stepfunctions.journal import keep_journal
-from localcloud.stepfunctions.payloads import LIMIT_BYTES, limit_payloads
 from localcloud.stepfunctions.redrive import redrive
 from localcloud.stepfunctions.single_state import try_state
 from localcloud.stepfunctions.tasks import call_as_role
 from localcloud.stepfunctions.waits import is_waiting, wait_by_clock
+
+# Keeps AWS's limit of 256 KiB for a state's input and output, and for a task's parameters and result.
+#
+# moto measures the JSON with spaces, refuses a value of exactly the limit, and never measures parameters.
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+
+LIMIT_BYTES = quota("states", "data")
+
+
+def is_within_limit(value: Any) -> bool:
+    """Whether the value, as JSON without spaces in UTF-8, has at most LIMIT_BYTES."""
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()) <= LIMIT_BYTES
+
+
+def limit_payloads() -> None:
+    # Each of these modules has imported the function under its own name. May go when moto measures as AWS does.
+    for module in (states, state_task_lambda, state_task_service):
+        replace(module, is_within_size_quota=is_within_limit)
+    kind: Any = state_task_service.StateTaskService
+    # moto calls this with the parameters before it makes the call.
+    begin = kind._before_eval_execution
+
+    def begin_within_limit(self: Any, env: Any, **given: Any) -> None:
+        if not is_within_limit(given["raw_parameters"]):
+            raise FailureEventException(_too_large(self, env))
+        begin(self, env, **given)
+
+    replace(kind, _before_eval_execution=begin_within_limit)
+
+
+def _too_large(task: Any, env: Any) -> FailureEvent:
+    """The failure of a task with parameters that are too large, in the words that AWS has for results."""
+    cause = (
+        f"The state/task '{task.name}' has parameters of a size exceeding the maximum number of bytes service limit."
+    )
+    details: Any = {"taskFailedEventDetails": {"error": TOO_LARGE, "cause": cause}}
+    return FailureEvent(
+        env=env,
+        error_name=ErrorName(error_name=TOO_LARGE),
+        event_type=HistoryEventType.TaskFailed,
+        event_details=details,
+    )
+
 
 _STATES = "moto.stepfunctions.parser.asl.component.state.exec"
 _WITH_THREADS = (

@@ -4,6 +4,8 @@ What differs between the kinds is in `training.py`, `processing.py` and `transfo
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import threading
 import traceback
@@ -14,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.memory import machine_mb
 from localcloud.sagemaker.api import (
     Fields,
     RefusedError,
@@ -27,8 +30,40 @@ from localcloud.sagemaker.api import (
     tag,
 )
 from localcloud.sagemaker.channels import MoveError
-from localcloud.sagemaker.jobs import limits, processing, training, transform
+from localcloud.sagemaker.jobs import processing, training, transform
 from localcloud.sagemaker.jobs.job import Job, JobError
+
+# What a job may take: the memory of its instance as declared, and a share of this machine.
+
+SHARE = 0.75
+"""The share of this machine's memory that one job may hold, whatever its instance has."""
+JOB_MB = 2048
+"""What a job needs, roughly: no more jobs run at once than this machine has memory for. Others wait."""
+_TYPE = re.compile(r"ml\.(?P<family>[a-z]+)\d+[a-z0-9-]*\.(?P<times>\d*)(?P<size>medium|large|xlarge)")
+_UNITS = {"medium": 1, "large": 2, "xlarge": 4}
+_GIB = {"c": 2, "r": 8, "x": 16, "p": 8}
+"""GiB for each virtual processor of a family, the least that one of its types has; 4 of the others.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/instance-types-az.html"""
+
+
+def instance_mb(kind: str) -> float:
+    """MiB of an instance: 8192 of `ml.m5.large`. That of a type without a size is without bound."""
+    parts = _TYPE.fullmatch(kind)
+    if parts is None:
+        return float("inf")
+    return 1024.0 * _GIB.get(parts["family"][0], 4) * _UNITS[parts["size"]] * int(parts["times"] or 1)
+
+
+def most_mb() -> float:
+    """MiB that one job may hold on this machine."""
+    return SHARE * machine_mb()
+
+
+def most_jobs() -> int:
+    """How many jobs run at once on this machine."""
+    return max(2, min(2 * (os.cpu_count() or 1), int(machine_mb() // JOB_MB)))
+
 
 _POLL_S = 0.1
 
@@ -62,9 +97,9 @@ class Jobs:
     """By ARN. It stays when the job has ended."""
     no_spot: bool = False
     """Whether no spot instance ever comes. A test sets it."""
-    most_mb: float = field(default_factory=limits.most_mb)
+    most_mb: float = field(default_factory=most_mb)
     """What one job may hold on this machine, in MiB. A test sets it."""
-    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(limits.most_jobs()))
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(most_jobs()))
     """One for each job that may run at once on this machine."""
 
 
@@ -193,7 +228,7 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
         root=root,
         role_arn=role_arn,
         limit_s=limit_s,
-        memory_mb=min(jobs(cloud).most_mb, limits.instance_mb(_instance(request))),
+        memory_mb=min(jobs(cloud).most_mb, instance_mb(_instance(request))),
     )
     # The job is entered before its first event: who hears of it can stop it, or wait for its end.
     jobs(cloud).running[job_arn] = job

@@ -12,7 +12,7 @@ import pytest
 from aws_cdk.assertions import Annotations, Match
 from moto.events.models import EventPattern
 
-from localcloud.cloudwatch.composite_alarms import holds
+from localcloud.cloudwatch.install import holds
 from millrace.infra.app import build, warn_of_no_receiver
 from millrace.infra.constructs.notifications import CHAT_ALONE, alarm_notices
 from millrace.infra.rules.assembly import Stack, read

@@ -15,7 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from localcloud.apigateway.signatures import why_invalid
+from localcloud.apigateway.install import why_invalid
 from localcloud.iam.service_permissions import ACCOUNT
 from localcloud.kernel.cloud import Cloud
 from tests.localcloud.resources import allow, make_role

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.application_autoscaling import autoscaling
+from localcloud.application_autoscaling import install as autoscaling
 from localcloud.sagemaker.containers import images
 from tests.localcloud import tiny_images
 from tests.localcloud.waiting import until

@@ -179,7 +179,7 @@ def test_lines_of_workers_do_not_run_into_each_other(cloud: Cloud, make: Any, ca
 def test_asynchronous_failure_is_tried_three_times_then_kept(
     cloud: Cloud, make: Any, client: Any, aws: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localcloud.awslambda.asynchronous.RETRY_WAITS_S", (0.05, 0.05))
+    monkeypatch.setattr("localcloud.awslambda.functions.RETRY_WAITS_S", (0.05, 0.05))
     letters, failures = aws.queue(), aws.queue()
     name = make(DeadLetterConfig={"TargetArn": letters.arn})
     client("lambda").put_function_event_invoke_config(

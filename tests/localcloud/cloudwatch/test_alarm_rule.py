@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.cloudwatch.composite_alarms import holds
+from localcloud.cloudwatch.install import holds
 
 STATES = {"errors": "ALARM", "drift high": "OK", "quiet": "INSUFFICIENT_DATA"}
 

@@ -113,7 +113,7 @@ def test_topic_and_bus_pass_it_on(client: Any, queue: Any, rule: Any, put: Any, 
 def test_a_function_is_invoked_and_its_failure_stays_with_it(
     client: Any, queue: Any, rule: Any, put: Any, aws: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("localcloud.awslambda.asynchronous.RETRY_WAITS_S", (0.05, 0.05))
+    monkeypatch.setattr("localcloud.awslambda.functions.RETRY_WAITS_S", (0.05, 0.05))
     dead, source = queue(), "def handler(e, c): raise KeyError(e['detail']['a'])"
     name = aws.function(source, allow("sqs:SendMessage"), DeadLetterConfig={"TargetArn": dead.arn})
     source = rule({"Arn": f"arn:aws:lambda:{ACCOUNT_ARN}:function:{name}"})

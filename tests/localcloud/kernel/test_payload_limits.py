@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.awslambda import payload_limits
-from localcloud.events import put_events
+from localcloud.events import install as put_events
 from localcloud.kernel import api_models, quotas
-from localcloud.sns import subscriptions as notifications
+from localcloud.sns import install as notifications
 from localcloud.sqs import queues as messages
-from localcloud.stepfunctions import payloads
+from localcloud.stepfunctions import machines as payloads
 from tests.localcloud.resources import Resources
 
 LOCAL = Path(quotas.__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.kernel.throttling import Throttles
+from localcloud.kernel.install import Throttles
 from localcloud.kernel.transport import connect
 from millrace.infra.machines import calls, jobs, states
 from tests.localcloud.control import control

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.kinesis import streams
+from localcloud.kinesis import install as streams
 from tests.localcloud.resources import Resources, allow
 from tests.localcloud.waiting import until
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.kernel.throttling import Throttles
+from localcloud.kernel.install import Throttles
 from millrace.datasets.commits import commit
 from millrace.datasets.tables import Lake
 from tests.millrace.datasets.test_commits import committed, rows, source

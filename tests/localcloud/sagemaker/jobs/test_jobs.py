@@ -16,8 +16,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.containers import without_network
 from localcloud.sagemaker.jobs import jobs as jobs_module
-from localcloud.sagemaker.jobs.jobs import jobs, pending
-from localcloud.sagemaker.jobs.limits import instance_mb
+from localcloud.sagemaker.jobs.jobs import instance_mb, jobs, pending
 from millrace.infra.machines import jobs as jobs_of_train
 from tests.infra.machines.contexts import context_of
 from tests.localcloud import tiny_images
