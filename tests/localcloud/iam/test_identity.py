@@ -203,6 +203,7 @@ def test_a_role_is_passed_only_with_permission(role):
         ({"Bool": {"aws:SecureTransport": "true"}}, True),
         ({"StringEquals": {"aws:SourceAccount": ACCOUNT}}, False),
         ({"StringEqualsIfExists": {"aws:SourceAccount": "other"}}, True),
+        ({"ForAllValues:StringEquals": {"aws:SourceAccount": "other"}}, True),
         ({"Null": {"aws:SourceArn": "true"}}, True),
         ({"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/*"}}, True),
         ({"DateLessThan": {"aws:CurrentTime": "2000-01-01T00:00:00Z"}}, False),
@@ -261,6 +262,8 @@ def test_leading_keys_limit_a_table(role, aws):
             dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": put} for put in puts]})
         with Refused() if len(some) > 1 else contextlib.nullcontext():
             dynamodb.transact_write_items(TransactItems=[{"Put": {"TableName": table, **put}} for put in puts])
+    with Refused():
+        dynamodb.transact_write_items(TransactItems=[{"Delete": {"TableName": table, "Key": keys[0]}}])
     # The bound of the sort key is no leading key.
     since = {"TableName": table, "KeyConditionExpression": "pk = :pk AND sk >= :since"}
     found = dynamodb.query(**since, ExpressionAttributeValues={":pk": {"S": "mine#1"}, ":since": {"S": "1996"}})
