@@ -82,12 +82,6 @@ def test_a_metric_changes_the_state_and_the_event_is_awss(client: Any, alarm: An
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("treatment", "expected"), [("notBreaching", "OK"), ("breaching", "ALARM")])
-def test_missing_data_counts_as_asked(client: Any, alarm: Any, treatment: str, expected: str) -> None:
-    name = alarm(TreatMissingData=treatment)
-    until(lambda: state(client, name) == expected)
-
-
 def test_the_clock_moves_a_breach_out_of_the_range(cloud: Cloud, client: Any, alarm: Any) -> None:
     kept, forgotten = alarm(TreatMissingData="ignore"), alarm()
     for name in (kept, forgotten):
