@@ -34,12 +34,8 @@ OWN_CLOUD = tuple(
     for name in (
         "air_quality",
         "first_month",
-        "initial_weights",
         "interrupt",
-        "killed_training",
-        "own_bus",
         "own_workload",
-        "rest_api",
         "upkeep",
         "xray",
     )

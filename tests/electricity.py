@@ -1,23 +1,89 @@
-"""The shipped workload `electricity` with a changed declaration, in a cloud of its own, and files for it."""
+"""The shipped workload `electricity` with a changed declaration, live in a cloud of its own; rows and time for it."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
+from millrace.decisions.record import Decision
+from millrace.decisions.store import read_days, stored_days
+from millrace.names import WorkloadNames
+from millrace.state.pointers import ReleasePointers, Version
+from millrace.state.table import StateTable
 
 HOME = Path(__file__).resolve().parents[1] / "workloads" / "electricity"
 SAMPLE = HOME / "sample" / "elec2.parquet"
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
+KNOWN = 11_500
+"""The rows of the sample that the live version knows."""
+NEVER = "cron(0 7 1 1 ? 2199)"
+UNSCHEDULED = {"cron(0 6 1,15 * ? *)": NEVER, "cron(0 7 1 1,7 ? *)": NEVER}
+"""Changes with which no monitor runs and no schedule trains."""
+AGAINST_BASE_RATE = {
+    "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}"
+}
+"""A change with which a version of changed rows passes its gates."""
 REST_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Electricity(LocalCloud):
+    """A cloud in which a version of the workload is live."""
+
+    @property
+    def state(self) -> StateTable:
+        return StateTable(self.client("dynamodb"), NAMES)
+
+    def champion(self) -> Version:
+        found = ReleasePointers(self.state).champion()
+        assert found is not None
+        return found
+
+    def drop(self, name: str, rows: pa.Table) -> None:
+        """Put the rows below the workload's folder as `<name>.parquet`, and wait until all has ended that follows."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink)
+        body = sink.getvalue().to_pybytes()
+        self.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=f"electricity/{name}.parquet", Body=body)
+        self.rest()
+
+    def predict(self, call: str, rows: pa.Table) -> list[dict[str, Any]]:
+        """What the prediction function answers to these rows, whose label it is not told."""
+        cells = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.drop_columns(["class"]).to_pylist()]
+        payload = json.dumps({"id": call, "rows": cells})
+        answer = self.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
+        predictions: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
+        return predictions
+
+    def recorded(self) -> tuple[Decision, ...]:
+        """All decisions that are in the lake."""
+        s3, lake = self.client("s3"), PLATFORM.bucket("lake")
+        return read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
+
+    def rest(self) -> None:
+        self.wait(timeout_s=REST_S)
+
+    def go_to(self, to: datetime) -> None:
+        """Move the clock when the cloud is at rest, and wait until all has ended that is due by then."""
+        self.rest()
+        self.move_clock(to)
+        self.rest()
+
+    def later(self, **by: float) -> None:
+        self.go_to(self.now() + timedelta(**by))
 
 
 def live_at_once(declared: str) -> str:
@@ -28,11 +94,11 @@ def live_at_once(declared: str) -> str:
 
 
 @contextmanager
-def changed_electricity(
-    folder: Path, *, clock: datetime, added: str = "", changes: Mapping[str, str] | None = None
-) -> Iterator[LocalCloud]:
-    """A cloud of the workload, which the commands in the block reach. Its versions go live at once; `changes` are texts
-    of that workload.yaml and what stands in their place, `added` stands behind it."""
+def live_electricity(
+    folder: Path, *, clock: datetime = CLOCK, added: str = "", changes: Mapping[str, str] | None = None
+) -> Iterator[Electricity]:
+    """A cloud in which version 1 is live, and which the commands in the block reach. Its versions go live at once;
+    `changes` are texts of that workload.yaml and what stands in their place, `added` stands behind it."""
     own = folder / "workloads" / "electricity"
     shutil.copytree(HOME, own)
     declared = live_at_once((own / "workload.yaml").read_text())
@@ -42,16 +108,13 @@ def changed_electricity(
     (own / "workload.yaml").write_text(declared + added)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=clock, workloads=["electricity"]) as cloud:
+        with started(folder / "build", clock=clock, workloads=["electricity"]) as started_cloud:
+            cloud = Electricity(endpoint_url=started_cloud.endpoint_url, secret=started_cloud.secret)
             patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
             patch.setenv(SECRET_VARIABLE, cloud.secret)
+            cloud.drop("training/known", sample(0, KNOWN))
             yield cloud
 
 
-def drop(cloud: LocalCloud, name: str, rows: pa.Table) -> None:
-    """Put the rows below the workload's folder as `<name>.parquet`, and wait until all has ended that follows."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink)
-    key = f"electricity/{name}.parquet"
-    cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=sink.getvalue().to_pybytes())
-    cloud.wait(timeout_s=REST_S)
+def sample(first: int, count: int) -> pa.Table:
+    return pq.read_table(SAMPLE).slice(first, count)

@@ -13,10 +13,10 @@ from tests import reach
         ("console/pages/weeks.py", "tests/console/pages/", "tests/jobs/"),
         ("functions/guard/handler.py", "tests/functions/guard/", "tests/jobs/"),
         ("functions/guard/handler.py", "tests/infra/test_cold_starts.py", "tests/functions/intake/"),
-        ("functions/guard/handler.py", reach.STORY, "tests/end_to_end/test_shadow.py"),
+        ("functions/guard/handler.py", reach.STORY, "tests/end_to_end/test_climb.py"),
         ("millrace/models/lstm/network.py", "tests/jobs/training/", "tests/console/pages/"),
-        ("tests/end_to_end/conftest.py", "tests/end_to_end/test_shadow.py", "tests/millrace/"),
-        ("tests/end_to_end/test_shadow.py", "tests/end_to_end/test_shadow.py", reach.STORY),
+        ("tests/end_to_end/conftest.py", "tests/end_to_end/test_climb.py", "tests/millrace/"),
+        ("tests/end_to_end/test_climb.py", "tests/end_to_end/test_climb.py", reach.STORY),
         ("README.md", "tests/architecture/", "tests/millrace/"),
     ],
 )

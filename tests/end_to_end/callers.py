@@ -20,8 +20,6 @@ from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.decisions.record import Decision
-from millrace.decisions.store import read_days, stored_days
 from millrace.names import WorkloadNames
 
 
@@ -71,19 +69,30 @@ def declare_api(folder: Path, **options: object) -> None:
     (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}, **options}}}}))
 
 
-def create_caller(cloud: LocalCloud, names: WorkloadNames) -> Caller:
-    """The role `shop`, which has the right to use the workload's API and no other."""
+def create_role(cloud: LocalCloud, role: str, principal: dict[str, str], **rights: str) -> str:
+    """The ARN of a role that may take these actions on these resources and nothing else."""
+    iam, trust = cloud.client("iam"), {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    own = [{"Effect": "Allow", "Action": action, "Resource": place} for action, place in rights.items()]
+    texts = [json.dumps({"Version": "2012-10-17", "Statement": one}) for one in ([trust], own)]
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
+    iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=texts[1])
+    return str(arn)
+
+
+def keys_of(cloud: LocalCloud, role: str, **rights: str) -> Credentials:
+    """Those of a session of a new role."""
+    arn = create_role(cloud, role, {"AWS": PLATFORM.account}, **rights)
+    given = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="till-1")["Credentials"]
+    return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+
+def create_caller(cloud: LocalCloud, names: WorkloadNames, role: str = "shop") -> Caller:
+    """A role that has the right to use the workload's API."""
     (stack,) = cloud.client("cloudformation").describe_stacks(StackName=names.stack("serving"))["Stacks"]
     (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
     api = url.removeprefix("https://").partition(".")[0]
-    iam, arn = cloud.client("iam"), f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
-    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
-    policies = {"Trust": trust, "Own": {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}}
-    texts = {name: json.dumps({"Version": "2012-10-17", "Statement": [one]}) for name, one in policies.items()}
-    role = iam.create_role(RoleName="shop", AssumeRolePolicyDocument=texts["Trust"])["Role"]["Arn"]
-    iam.put_role_policy(RoleName="shop", PolicyName="own", PolicyDocument=texts["Own"])
-    given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="till-1")["Credentials"]
-    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    arn = f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
+    keys = keys_of(cloud, role, **{"execute-api:Invoke": arn})
     return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
 
 
@@ -94,7 +103,8 @@ def typed(*words: str) -> Any:
     return json.loads(done.stdout) if done.stdout else None
 
 
-def recorded(cloud: LocalCloud, names: WorkloadNames) -> tuple[Decision, ...]:
-    """All decisions that are in the lake."""
-    s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
-    return read_days(s3, lake, names.workload, list(stored_days(s3, lake, names.workload))).decisions
+def less_of(policy: dict[str, Any], action: str) -> dict[str, Any]:
+    """The policy that allows the same but for one action."""
+    less = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in policy["Statement"]]
+    assert less != policy["Statement"]
+    return {**policy, "Statement": [one for one in less if one["Action"]]}

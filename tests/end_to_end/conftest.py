@@ -24,7 +24,7 @@ from localcloud.iam.recording import Allowed, read
 from millrace.aws.objects import split_uri
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.run import run_in_cloud
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from millrace.names import WorkloadNames
 from tests.checkpoints import Checkpoint, checkpoint, end_life
 from tests.localcloud.control import control as control_of
@@ -267,7 +267,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[States]:
 @pytest.fixture(scope="module")
 def deployed(states: States) -> Iterator[LocalCloud]:
     """A cloud into which the workload of electricity is deployed, for this file alone."""
-    with states.life("deployed"):
+    with states.life("deployed"), states.recorded():
         yield states.cloud
 
 
@@ -300,5 +300,8 @@ def fourteen_months(states: States) -> Lived:
 def lived(states: States, fourteen_months: Lived) -> Iterator[Lived]:
     """A cloud that has lived through the fourteen months, for this file alone."""
     witness = replace(fourteen_months.witness, bodies=list(fourteen_months.witness.bodies))
-    with states.life("fourteen months"), states.recorded():
+    with states.life("fourteen months"), states.recorded(), pytest.MonkeyPatch.context() as patch:
+        # Commands reach it.
+        patch.setenv("AWS_ENDPOINT_URL", states.cloud.endpoint_url)
+        patch.setenv(SECRET_VARIABLE, states.cloud.secret)
         yield replace(fourteen_months, result=deepcopy(fourteen_months.result), witness=witness)

@@ -5,167 +5,128 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore import xform_name
+import jmespath
 
 from localcloud.kernel.cloud import ACCOUNT
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]
-GOING = ("InProgress", "Stopping")
 
 
-def _listed(service: str, operation: str, key: str, name: str, **asked: Any) -> Lister:
-    """All pages of a list operation; `name` is the member that names one, empty where it is the name itself."""
+def _listed(service: str, operation: str, names: str, **asked: Any) -> Lister:
+    """The names on all pages of a list operation; `names` is the expression of JMESPath that finds them."""
 
-    def names(client: Client) -> list[str]:
-        pages = client(service).get_paginator(operation).paginate(**asked)
-        return sorted(str(one[name] if name else one) for page in pages for one in page[key])
+    def find(client: Client) -> list[str]:
+        of = client(service)
+        is_paged = of.can_paginate(operation)
+        pages = of.get_paginator(operation).paginate(**asked) if is_paged else [getattr(of, operation)(**asked)]
+        return sorted(name for page in pages for name in jmespath.search(names, page) or ())
 
-    return names
-
-
-def _rules(client: Client) -> list[str]:
-    buses = [bus["Name"] for bus in client("events").list_event_buses()["EventBuses"]]
-    return [rule["Name"] for bus in buses for rule in client("events").list_rules(EventBusName=bus)["Rules"]]
+    return find
 
 
-def _packages(client: Client) -> list[str]:
-    groups = client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
-    return [
-        package["ModelPackageArn"]
-        for group in groups
-        for package in client("sagemaker").list_model_packages(ModelPackageGroupName=group["ModelPackageGroupName"])[
-            "ModelPackageSummaryList"
-        ]
-    ]
-
-
-def _tables(client: Client) -> list[str]:
-    databases = [one["Name"] for one in client("glue").get_databases()["DatabaseList"]]
-    return [one["Name"] for name in databases for one in client("glue").get_tables(DatabaseName=name)["TableList"]]
-
-
-def _executions(client: Client) -> list[str]:
-    machines = [one["stateMachineArn"] for one in client("stepfunctions").list_state_machines()["stateMachines"]]
-    return [
-        one["executionArn"]
-        for arn in machines
-        for one in client("stepfunctions").list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]
-    ]
-
-
-def _jobs(kind: str) -> Lister:
-    lower = f"list_{xform_name(kind)}_jobs"
+def _each(of: Lister, service: str, operation: str, parameter: str, names: str, **asked: Any) -> Lister:
+    """The same for each thing of another kind, which the parameter names."""
     return lambda client: [
-        one[f"{kind}JobName"]
-        for status in GOING
-        for one in getattr(client("sagemaker"), lower)(StatusEquals=status)[f"{kind}JobSummaries"]
+        name for one in of(client) for name in _listed(service, operation, names, **{parameter: one}, **asked)(client)
     ]
 
 
-def _networks(client: Client) -> list[str]:
-    """The account's own VPC is there before us."""
-    return [one["VpcId"] for one in client("ec2").describe_vpcs()["Vpcs"] if not one["IsDefault"]]
+def _ongoing(kind: str, operation: str) -> Lister:
+    """SageMaker's jobs that run or stop."""
+    going = f"{kind}JobSummaries[?contains(['InProgress', 'Stopping'], {kind}JobStatus)].{kind}JobName"
+    return _listed("sagemaker", operation, going)
+
+
+_networks = _listed("ec2", "describe_vpcs", "Vpcs[?!IsDefault].VpcId")
 
 
 def _in_networks(operation: str, key: str, name: str) -> Lister:
+    """The account's own VPC is there before us."""
     return lambda client: [
-        one[name] for one in getattr(client("ec2"), operation)()[key] if one["VpcId"] in _networks(client)
+        found
+        for network in _networks(client)
+        for found in _listed("ec2", operation, f"{key}[?VpcId=='{network}'].{name}")(client)
     ]
 
 
-def _aliases(client: Client) -> list[str]:
-    found = [one["AliasName"] for one in client("kms").list_aliases()["Aliases"]]
-    return [name for name in found if not name.startswith("alias/aws/")]
-
-
-def _mappings(client: Client) -> list[str]:
-    return [one["UUID"] for one in client("lambda").list_event_source_mappings()["EventSourceMappings"]]
-
-
-def _parameters(client: Client) -> list[str]:
-    named = {"Key": "Name", "Option": "BeginsWith", "Values": [f"/{PLATFORM.prefix}/"]}
-    return [one["Name"] for one in client("ssm").describe_parameters(ParameterFilters=[named])["Parameters"]]
-
-
-def _roles(client: Client) -> list[str]:
-    """Those of a bootstrap and AWS's own are no stack's."""
-    pages = client("iam").get_paginator("list_roles").paginate()
-    found = [one["RoleName"] for page in pages for one in page["Roles"]]
-    return [name for name in found if name.startswith(PLATFORM.prefix)]
-
-
+BUSES = _listed("events", "list_event_buses", "EventBuses[].Name")
+DATABASES = _listed("glue", "get_databases", "DatabaseList[].Name")
+GROUPS = _listed("sagemaker", "list_model_package_groups", "ModelPackageGroupSummaryList[].ModelPackageGroupName")
+MACHINES = _listed("stepfunctions", "list_state_machines", "stateMachines[].stateMachineArn")
+TABLES = _each(DATABASES, "glue", "get_tables", "DatabaseName", "TableList[].Name")
 RETAINED: Mapping[str, Lister] = {
-    "AWS::DynamoDB::Table": _listed("dynamodb", "list_tables", "TableNames", ""),
-    "AWS::KMS::Key": _listed("kms", "list_keys", "Keys", "KeyId"),
-    "AWS::S3::Bucket": lambda client: [one["Name"] for one in client("s3").list_buckets()["Buckets"]],
+    "AWS::DynamoDB::Table": _listed("dynamodb", "list_tables", "TableNames"),
+    "AWS::KMS::Key": _listed("kms", "list_keys", "Keys[].KeyId"),
+    "AWS::S3::Bucket": _listed("s3", "list_buckets", "Buckets[].Name"),
 }
 """What outlives the stacks, by type."""
 OF_STACKS: Mapping[str, Lister] = {
-    "AWS::Athena::WorkGroup": lambda client: [
-        one["Name"] for one in client("athena").list_work_groups()["WorkGroups"] if one["Name"] != "primary"
-    ],
-    "AWS::Budgets::Budget": lambda client: [
-        one["BudgetName"] for one in client("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
-    ],
-    "AWS::CloudWatch::Alarm": _listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
-    "AWS::CloudWatch::CompositeAlarm": _listed("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
-    "AWS::EC2::FlowLog": _listed("ec2", "describe_flow_logs", "FlowLogs", "FlowLogId"),
+    "AWS::Athena::WorkGroup": _listed("athena", "list_work_groups", "WorkGroups[?Name!='primary'].Name"),
+    "AWS::Budgets::Budget": _listed("budgets", "describe_budgets", "Budgets[].BudgetName", AccountId=ACCOUNT),
+    "AWS::CloudWatch::Alarm": _listed("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
+    "AWS::CloudWatch::CompositeAlarm": _listed("cloudwatch", "describe_alarms", "CompositeAlarms[].AlarmName"),
+    "AWS::EC2::FlowLog": _listed("ec2", "describe_flow_logs", "FlowLogs[].FlowLogId"),
     "AWS::EC2::RouteTable": _in_networks("describe_route_tables", "RouteTables", "RouteTableId"),
     "AWS::EC2::SecurityGroup": _in_networks("describe_security_groups", "SecurityGroups", "GroupId"),
     "AWS::EC2::Subnet": _in_networks("describe_subnets", "Subnets", "SubnetId"),
     "AWS::EC2::VPC": _networks,
     "AWS::EC2::VPCEndpoint": _in_networks("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
-    "AWS::ECR::Repository": _listed("ecr", "describe_repositories", "repositories", "repositoryName"),
-    "AWS::Events::EventBus": lambda client: [
-        one["Name"] for one in client("events").list_event_buses()["EventBuses"] if one["Name"] != "default"
-    ],
-    "AWS::Events::Rule": _rules,
-    "AWS::Glue::Database": _listed("glue", "get_databases", "DatabaseList", "Name"),
-    "AWS::Glue::Table": _tables,
-    "AWS::IAM::Role": _roles,
-    "AWS::KMS::Alias": _aliases,
-    "AWS::Lambda::EventSourceMapping": _mappings,
-    "AWS::Lambda::Function": _listed("lambda", "list_functions", "Functions", "FunctionName"),
-    "AWS::Lambda::LayerVersion": _listed("lambda", "list_layers", "Layers", "LayerName"),
-    "AWS::Logs::LogGroup": _listed("logs", "describe_log_groups", "logGroups", "logGroupName"),
-    "AWS::SNS::Topic": _listed("sns", "list_topics", "Topics", "TopicArn"),
-    "AWS::SQS::Queue": lambda client: list(client("sqs").list_queues().get("QueueUrls", [])),
-    "AWS::SSM::Parameter": _parameters,
-    "AWS::SageMaker::ModelPackageGroup": _listed(
-        "sagemaker", "list_model_package_groups", "ModelPackageGroupSummaryList", "ModelPackageGroupName"
+    "AWS::ECR::Repository": _listed("ecr", "describe_repositories", "repositories[].repositoryName"),
+    "AWS::Events::EventBus": _listed("events", "list_event_buses", "EventBuses[?Name!='default'].Name"),
+    "AWS::Events::Rule": _each(BUSES, "events", "list_rules", "EventBusName", "Rules[].Name"),
+    "AWS::Glue::Database": DATABASES,
+    "AWS::Glue::Table": TABLES,
+    # Those of a bootstrap and AWS's own are no stack's.
+    "AWS::IAM::Role": _listed("iam", "list_roles", f"Roles[?starts_with(RoleName, '{PLATFORM.prefix}')].RoleName"),
+    "AWS::KMS::Alias": _listed("kms", "list_aliases", "Aliases[?!starts_with(AliasName, 'alias/aws/')].AliasName"),
+    "AWS::Lambda::EventSourceMapping": _listed("lambda", "list_event_source_mappings", "EventSourceMappings[].UUID"),
+    "AWS::Lambda::Function": _listed("lambda", "list_functions", "Functions[].FunctionName"),
+    "AWS::Lambda::LayerVersion": _listed("lambda", "list_layers", "Layers[].LayerName"),
+    "AWS::Logs::LogGroup": _listed("logs", "describe_log_groups", "logGroups[].logGroupName"),
+    "AWS::SNS::Topic": _listed("sns", "list_topics", "Topics[].TopicArn"),
+    "AWS::SQS::Queue": _listed("sqs", "list_queues", "QueueUrls"),
+    "AWS::SSM::Parameter": _listed(
+        "ssm", "describe_parameters", f"Parameters[?starts_with(Name, '/{PLATFORM.prefix}/')].Name"
     ),
-    "AWS::Scheduler::Schedule": _listed("scheduler", "list_schedules", "Schedules", "Name"),
-    "AWS::StepFunctions::StateMachine": _listed("stepfunctions", "list_state_machines", "stateMachines", "name"),
+    "AWS::SageMaker::ModelPackageGroup": GROUPS,
+    "AWS::Scheduler::Schedule": _listed("scheduler", "list_schedules", "Schedules[].Name"),
+    "AWS::StepFunctions::StateMachine": MACHINES,
 }
 """What goes with the stacks, by type."""
+SCALING = ("application-autoscaling", "describe_scalable_targets", "describe_scaling_policies")
 OF_MACHINES: Mapping[str, Lister] = {
-    "endpoint": _listed("sagemaker", "list_endpoints", "Endpoints", "EndpointName"),
-    "endpoint configuration": _listed("sagemaker", "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
-    "model": _listed("sagemaker", "list_models", "Models", "ModelName"),
-    "model package": _packages,
-    "scalable target": _listed(
-        "application-autoscaling",
-        "describe_scalable_targets",
-        "ScalableTargets",
-        "ResourceId",
-        ServiceNamespace="sagemaker",
+    "endpoint": _listed("sagemaker", "list_endpoints", "Endpoints[].EndpointName"),
+    "endpoint configuration": _listed("sagemaker", "list_endpoint_configs", "EndpointConfigs[].EndpointConfigName"),
+    "model": _listed("sagemaker", "list_models", "Models[].ModelName"),
+    "model package": _each(
+        GROUPS,
+        "sagemaker",
+        "list_model_packages",
+        "ModelPackageGroupName",
+        "ModelPackageSummaryList[].ModelPackageArn",
     ),
-    "scaling policy": _listed(
-        "application-autoscaling",
-        "describe_scaling_policies",
-        "ScalingPolicies",
-        "PolicyName",
-        ServiceNamespace="sagemaker",
-    ),
+    "scalable target": _listed(*SCALING[:2], "ScalableTargets[].ResourceId", ServiceNamespace="sagemaker"),
+    "scaling policy": _listed(*SCALING[::2], "ScalingPolicies[].PolicyName", ServiceNamespace="sagemaker"),
     "alarm of a release": lambda client: [
         name for name in OF_STACKS["AWS::CloudWatch::Alarm"](client) if "-v" in name or name.startswith("TargetTr")
     ],
-    "execution": _executions,
-    "job": lambda client: [name for kind in ("Training", "Processing", "Transform") for name in _jobs(kind)(client)],
-    "tuning job": _jobs("HyperParameterTuning"),
-    "table of Iceberg": lambda client: [name for name in _tables(client) if name.endswith(("_rows", "_labels"))],
+    "execution": _each(
+        MACHINES,
+        "stepfunctions",
+        "list_executions",
+        "stateMachineArn",
+        "executions[].executionArn",
+        statusFilter="RUNNING",
+    ),
+    "job": lambda client: [
+        name
+        for kind in ("Training", "Processing", "Transform")
+        for name in _ongoing(kind, f"list_{kind.lower()}_jobs")(client)
+    ],
+    "tuning job": _ongoing("HyperParameterTuning", "list_hyper_parameter_tuning_jobs"),
+    "table of Iceberg": lambda client: [name for name in TABLES(client) if name.endswith(("_rows", "_labels"))],
 }
 """What no template knows."""
 PARTS = (

@@ -25,7 +25,6 @@ from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
 from millrace.console.queries.decisions import explain_decision, find_days
 from millrace.console.queries.drops import find_rows
-from millrace.console.queries.lineage import trace
 from millrace.console.queries.replay import archived
 from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.decisions.store import find_decision
@@ -170,13 +169,6 @@ def test_the_worst_air_alarms_and_a_model_with_its_hours_is_trained(lived: Lived
     assert "non_inferiority" in judged
     versions = [model.version.version for model in lived.report.models]
     assert versions == (["1", "2"] if second["gating"]["answer"]["passed"] else ["1", None])
-
-
-def test_a_decision_is_traced_back_to_the_files(lived: Lived) -> None:
-    [answer, *_] = lived.answers[12]["predictions"]
-    links = list(trace(local_environment(lived.cloud), NAMES, answer["id"]))
-    assert [link.what for link in links if link.state == "broken"] == []
-    assert sum(link.what == "drop" for link in links) == 2
 
 
 def test_a_decision_is_answered_again_with_its_past(lived: Lived) -> None:

@@ -9,25 +9,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.names import WorkloadNames
 from millrace.state.climbing import Climbing
 from millrace.state.leases import Leases
-from millrace.state.pointers import Pointers, ReleasePointers
-from millrace.state.table import StateTable
-from tests.electricity import SAMPLE, changed_electricity, drop
+from millrace.state.pointers import CanaryVersion, ReleasePointers
+from tests.electricity import AGAINST_BASE_RATE, KNOWN, NAMES, UNSCHEDULED, Electricity, live_electricity, sample
 from tests.end_to_end.callers import create_caller, declare_api, typed
 from tests.registered import register, tell
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("2031-01-10T08:00:00+00:00")
 """Years after the machine's own time: what a function decides bears the time of the cloud, and no other."""
-KNOWN, REQUESTS, DAY = 11_500, 40, 48
-REST_S = 300.0
-NEVER = "cron(0 7 1 1 ? 2199)"
+REQUESTS, DAY = 40, 48
 POLICY = """
 policy:
   automate: {confidence: 0.98}
@@ -35,20 +28,18 @@ policy:
 jobs: {}
 """
 CHANGES = {
-    "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
-    "cron(0 6 1,15 * ? *)": NEVER,  # no monitor and no schedule trains in between
-    "cron(0 7 1 1,7 ? *)": NEVER,
+    **AGAINST_BASE_RATE,
+    **UNSCHEDULED,
     "  phases: [live]\n": f"  phases: [canary, live]\n  canary: {{share: 0.5, requests: {REQUESTS}, limit_days: 2}}\n",
 }
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
     """Version 1 is live: with nothing to be compared with it was no canary."""
     folder = tmp_path_factory.mktemp("canary")
     declare_api(folder)
-    with changed_electricity(folder, clock=CLOCK, changes=CHANGES, added=POLICY) as cloud:
-        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+    with live_electricity(folder, clock=CLOCK, changes=CHANGES, added=POLICY) as cloud:
         yield cloud
 
 
@@ -56,34 +47,32 @@ def status(number: str) -> str:
     return next(one["status"] for one in typed("versions") if one["version"] == number)
 
 
-def pointers(cloud: LocalCloud) -> Pointers:
-    return ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).read()
+def canary(cloud: Electricity) -> CanaryVersion | None:
+    return ReleasePointers(cloud.state).read().canary
 
 
-def live(cloud: LocalCloud) -> str:
-    champion = pointers(cloud).champion
-    assert champion is not None
-    return champion.version
+def live(cloud: Electricity) -> str:
+    return cloud.champion().version
 
 
-def comes(cloud: LocalCloud, version: str) -> None:
+def comes(cloud: Electricity, version: str) -> None:
     """A version is registered, and answers its share."""
     tell(cloud, NAMES, register(cloud, NAMES))
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     assert status(version) == "canary"
     cloud.move_clock(cloud.now() + timedelta(seconds=15))  # what functions have read of the pointers is older than that
 
 
-def last_day(cloud: LocalCloud) -> list[dict[str, Any]]:
+def last_day(cloud: Electricity) -> list[dict[str, Any]]:
     """The rows of the last known day, as if they had come half an hour after half an hour until now."""
-    newest = pq.read_table(SAMPLE).slice(KNOWN - DAY, DAY).drop_columns(["class"]).to_pylist()
+    newest = sample(KNOWN - DAY, DAY).drop_columns(["class"]).to_pylist()
     begin = cloud.now().replace(minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=1)
     return [
         row | {"timestamp": (begin + number * timedelta(minutes=30)).isoformat()} for number, row in enumerate(newest)
     ]
 
 
-def predict(cloud: LocalCloud, name: str, count: int) -> list[str | None]:
+def answers(cloud: Electricity, name: str, count: int) -> list[str | None]:
     """The versions that answered so many calls, each of a row of the last day; a model answers every call."""
     newest = last_day(cloud)
     found = []
@@ -95,27 +84,21 @@ def predict(cloud: LocalCloud, name: str, count: int) -> list[str | None]:
     return found
 
 
-def looks(cloud: LocalCloud) -> None:
-    cloud.wait(timeout_s=REST_S)  # what was decided is kept
-    cloud.move_clock(cloud.now() + timedelta(minutes=16))
-    cloud.wait(timeout_s=REST_S)
-
-
 def ended(event: str) -> str:
     found = [one for one in typed("audit", "list") if one["event"] == event]
     return str(found[0]["details"]["because"])
 
 
-def test_a_share_of_the_requests_decides(cloud: LocalCloud) -> None:
+def test_a_share_of_the_requests_decides(cloud: Electricity) -> None:
     assert (live(cloud), status("1")) == ("1", "live")
 
     # Half of the calls hear version 2, chosen by their ids; what they show lets it go live.
     comes(cloud, "2")
-    said = predict(cloud, "good", 2 * REQUESTS + 40)
+    said = answers(cloud, "good", 2 * REQUESTS + 40)
     assert set(said) == {"1", "2"}
     assert said.count("2") >= REQUESTS
-    looks(cloud)
-    assert (live(cloud), pointers(cloud).canary) == ("2", None)
+    cloud.later(minutes=16)
+    assert (live(cloud), canary(cloud)) == ("2", None)
     assert "requests without a finding" in ended("phase.passed")
 
     # Version 3 answers nothing: version 2 does in its place, and it is out.
@@ -123,29 +106,27 @@ def test_a_share_of_the_requests_decides(cloud: LocalCloud) -> None:
     served = cloud.client("sagemaker").describe_endpoint(EndpointName=NAMES.challenger)["EndpointStatus"]
     assert served == "InService"
     cloud.client("sagemaker").delete_endpoint(EndpointName=NAMES.challenger)
-    cloud.wait(timeout_s=REST_S)
-    assert set(predict(cloud, "bad", 40)) == {"2"}
-    looks(cloud)
-    assert (live(cloud), status("3"), pointers(cloud).canary) == ("2", "refused", None)
+    cloud.rest()
+    assert set(answers(cloud, "bad", 40)) == {"2"}
+    cloud.later(minutes=16)
+    assert (live(cloud), status("3"), canary(cloud)) == ("2", "refused", None)
     assert "requests failed, more than 0.02" in ended("phase.stopped")
 
     # Nobody asks while version 4 would answer: no data is no pass.
     comes(cloud, "4")
-    cloud.move_clock(cloud.now() + timedelta(days=2, hours=1))
-    cloud.wait(timeout_s=REST_S)
-    assert (live(cloud), status("4"), pointers(cloud).canary) == ("2", "refused", None)
+    cloud.later(days=2, hours=1)
+    assert (live(cloud), status("4"), canary(cloud)) == ("2", "refused", None)
     assert f"0 of {REQUESTS} requests" in ended("phase.stopped")
 
     # While version 5 answers a share, version 1 is brought back: the canary ends at once.
     comes(cloud, "5")
     assert typed("rollback", "--reason", "bad on holidays", "--wait") is not None
-    cloud.wait(timeout_s=REST_S)
-    assert (live(cloud), pointers(cloud).canary, status("5")) == ("1", None, "registered")
-    table = StateTable(cloud.client("dynamodb"), NAMES)
-    assert (Leases(table).holdings(), Climbing.find(table)) == ([], None)
+    cloud.rest()
+    assert (live(cloud), canary(cloud), status("5")) == ("1", None, "registered")
+    assert (Leases(cloud.state).holdings(), Climbing.find(cloud.state)) == ([], None)
 
 
-def test_keys_items_for_people_and_jobs_live_by_the_clock(cloud: LocalCloud) -> None:
+def test_keys_items_for_people_and_jobs_live_by_the_clock(cloud: Electricity) -> None:
     """A key is kept for a day, an item for two; a decision is found by its id alone for a month."""
     caller, home = create_caller(cloud, NAMES), f"/{NAMES.workload}"
 
@@ -160,29 +141,27 @@ def test_keys_items_for_people_and_jobs_live_by_the_clock(cloud: LocalCloud) -> 
     _, first = posts("predictions", asked)
     name = first["predictions"][-1]["id"]
     _, job = posts("jobs", asked[:2])
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     assert reads(f"decisions/{name}")["id"] == name
     assert reads(f"jobs/{job['id']}")["status"] == "done"
     waiting = reads("reviews")
     assert waiting["waiting"] > 0
     assert waiting["oldest_hours"] < 1
 
-    cloud.move_clock(cloud.now() + timedelta(hours=23))
-    cloud.wait(timeout_s=REST_S)
+    cloud.later(hours=23)
     assert (posts("predictions", asked), posts("predictions", asked[:1])[0]) == ((200, first), 422)
     assert 23 <= reads("reviews")["oldest_hours"] < 24
 
-    cloud.move_clock(cloud.now() + timedelta(hours=101))
-    cloud.wait(timeout_s=REST_S)
+    cloud.later(hours=101)
     status, again = posts("predictions", asked[:1])
     assert (status, len(again["predictions"])) == (200, 1)
     assert reads(f"decisions/{name}")["id"] == name
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     left = reads("reviews")
     assert left["waiting"] <= 1, "what waited has expired"
     assert (left["oldest_hours"] or 0) < 1
     status, other = posts("jobs", asked[2:5])
     assert status == 202, "a key may be used again"
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     kept = [len(reads(f"jobs/{one['id']}")["result"]["predictions"]) for one in (job, other)]
     assert kept == [2, 3], "and takes no earlier job's place"

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.environment import local_environment
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.replay import archived
 from millrace.decisions.standing import CACHED_S
 from millrace.decisions.store import LocatedDecision, read_days
-from millrace.names import WorkloadNames
-from millrace.state.pointers import ReleasePointers
-from millrace.state.table import StateTable
 from millrace.state.versions import KeptPromise
-from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import recorded, typed
+from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
+from tests.end_to_end.callers import typed
 from tests.localcloud.waiting import until
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-KNOWN, ASKED = 11_500, 200
-CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
-REST_S = 300.0
+ASKED = 200
 WEEK = 7 * 48
 """The rows of a window."""
 POLICY = """
@@ -41,26 +33,20 @@ policy:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    with changed_electricity(tmp_path_factory.mktemp("policy"), clock=CLOCK, added=POLICY) as cloud:
-        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
+    with live_electricity(tmp_path_factory.mktemp("policy"), added=POLICY) as cloud:
         yield cloud
 
 
-def predict(cloud: LocalCloud, call: str, count: int = ASKED) -> list[dict[str, Any]]:
-    rows = pq.read_table(SAMPLE).slice(KNOWN, count).drop_columns(["class"]).to_pylist()
-    payload = {"id": call, "rows": [row | {"timestamp": row["timestamp"].isoformat()} for row in rows]}
-    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=json.dumps(payload))
-    said: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
-    return said
+def ask(cloud: Electricity, call: str, count: int = ASKED) -> list[dict[str, Any]]:
+    return cloud.predict(call, sample(KNOWN, count))
 
 
-def test_sure_answers_act_and_the_others_go_to_a_person(cloud: LocalCloud) -> None:
-    live = ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).champion()
-    assert live is not None
+def test_sure_answers_act_and_the_others_go_to_a_person(cloud: Electricity) -> None:
+    live = cloud.champion()
     assert live.promised_error == "0.1"
     threshold = float(live.automate_from)
-    said = predict(cloud, "first")
+    said = ask(cloud, "first")
     reasons = Counter((one["action"], one["reason"]) for one in said)
     assert min(reasons["automated", "sure"], reasons["review", "unsure"], reasons["review", "above_bound"]) > 0
     assert 5 <= reasons["review", "held_out"] <= 40
@@ -69,19 +55,19 @@ def test_sure_answers_act_and_the_others_go_to_a_person(cloud: LocalCloud) -> No
         assert (one["value"] is None) is (one["reason"] == "held_out")
         if one["reason"] in ("sure", "unsure"):
             assert (one["confidence"] >= threshold) is (one["reason"] == "sure")
-    cloud.wait(timeout_s=REST_S)
-    stored = {one.id: one for one in recorded(cloud, NAMES)}
+    cloud.rest()
+    stored = {one.id: one for one in cloud.recorded()}
     assert {name: (one.action, one.reason) for name, one in stored.items()} == {
         one["id"]: (one["action"], one["reason"]) for one in said
     }
     assert all(one.value is not None for one in stored.values()), "a held-out answer is kept for the monitors"
 
 
-def test_a_file_leads_to_the_same_actions_as_requests(cloud: LocalCloud) -> None:
+def test_a_file_leads_to_the_same_actions_as_requests(cloud: Electricity) -> None:
     """The held-out share is the same rows too."""
-    asked = predict(cloud, "beside")
-    drop(cloud, "scoring/asked", pq.read_table(SAMPLE).slice(KNOWN, ASKED).drop_columns(["class"]))
-    found = recorded(cloud, NAMES)
+    asked = ask(cloud, "beside")
+    cloud.drop("scoring/asked", sample(KNOWN, ASKED).drop_columns(["class"]))
+    found = cloud.recorded()
     batch = sorted((one for one in found if one.source == "batch"), key=lambda one: one.event_time)
     assert len(batch) == ASKED
     assert all((one.value is None) is (one.reason == "held_out") for one in batch)
@@ -98,16 +84,13 @@ def test_a_file_leads_to_the_same_actions_as_requests(cloud: LocalCloud) -> None
     assert all("likeness" in one.kept for one in again)
 
 
-def test_a_row_unlike_the_training_rows_goes_to_a_person_however_it_comes(cloud: LocalCloud) -> None:
+def test_a_row_unlike_the_training_rows_goes_to_a_person_however_it_comes(cloud: Electricity) -> None:
     """Each cell is one that the contract takes; together they are as no training row is."""
-    row = pq.read_table(SAMPLE).slice(KNOWN, 1).drop_columns(["class"]).to_pylist()[0]
+    row = sample(KNOWN, 1).to_pylist()[0]
     odd = row | {"nswprice": 1.0, "vicprice": 1.0, "nswdemand": 0.0, "vicdemand": 1.0, "transfer": 0.0}
-    rows = [odd | {"timestamp": (row["timestamp"] + timedelta(minutes=one)).isoformat()} for one in range(8)]
-    answer = cloud.client("lambda").invoke(
-        FunctionName=NAMES.prediction, Payload=json.dumps({"id": "odd", "rows": rows})
-    )
-    assert {one["reason"] for one in json.load(answer["Payload"])["predictions"]} - {"held_out"} == {"unlike"}
-    drop(cloud, "scoring/odd", pa.Table.from_pylist([odd]))
+    rows = pa.Table.from_pylist([odd | {"timestamp": row["timestamp"] + timedelta(minutes=at)} for at in range(8)])
+    assert {one["reason"] for one in cloud.predict("odd", rows)} - {"held_out"} == {"unlike"}
+    cloud.drop("scoring/odd", rows.slice(0, 1).drop_columns(["class"]))
     s3, lake = cloud.client("s3"), PLATFORM.bucket("lake")
     days = [row["timestamp"].date()]
     found = read_days(s3, lake, NAMES.workload, days).decisions
@@ -116,10 +99,10 @@ def test_a_row_unlike_the_training_rows_goes_to_a_person_however_it_comes(cloud:
     assert all(one.reason == "unlike" and one.watched["likeness"] < 0.01 for one in odd_ones)
 
 
-def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:
+def test_a_pause_is_seen_and_recorded(cloud: Electricity) -> None:
     def reasons(call: str) -> set[str]:
         cloud.move_clock(cloud.now() + timedelta(seconds=CACHED_S + 1))  # what was read of the switch is older
-        return {one["reason"] for one in predict(cloud, call, 20)} - {"held_out"}
+        return {one["reason"] for one in ask(cloud, call, 20)} - {"held_out"}
 
     assert typed("automate", "--pause", "--reason", "complaints")["paused"] is True
     assert reasons("paused") == {"paused"}
@@ -132,16 +115,13 @@ def test_a_pause_is_seen_and_recorded(cloud: LocalCloud) -> None:
     ]
 
 
-def test_late_labels_move_the_confidence_from_which_answers_act(cloud: LocalCloud) -> None:
+def test_late_labels_move_the_confidence_from_which_answers_act(cloud: Electricity) -> None:
     """A week of answers gets its labels by a file; the monitor, by its schedule, learns from them."""
-    said = predict(cloud, "week", WEEK + 48)
-    drop(cloud, "labels/week", pq.read_table(SAMPLE).slice(KNOWN, WEEK + 48).select(["timestamp", "class"]))
-    cloud.move_clock(CLOCK + timedelta(days=15))
-    cloud.wait(timeout_s=REST_S)
-    table = StateTable(cloud.client("dynamodb"), NAMES)
-    live = ReleasePointers(table).champion()
-    assert live is not None
-    kept = KeptPromise.find(table, live.version)
+    said = ask(cloud, "week", WEEK + 48)
+    cloud.drop("labels/week", sample(KNOWN, WEEK + 48).select(["timestamp", "class"]))
+    cloud.go_to(CLOCK + timedelta(days=15))
+    live = cloud.champion()
+    kept = KeptPromise.find(cloud.state, live.version)
     assert kept is not None
     assert kept.threshold != float(live.automate_from)
     assert typed("status")[0]["automated"] == f"from a confidence of {kept.threshold:.3f} on"
@@ -150,7 +130,7 @@ def test_late_labels_move_the_confidence_from_which_answers_act(cloud: LocalClou
     assert moved["details"]["learnt"] > WEEK / 2
 
     def acts() -> bool:
-        later = [one for one in predict(cloud, "later", 20) if one["reason"] in ("sure", "unsure")]
+        later = [one for one in ask(cloud, "later", 20) if one["reason"] in ("sure", "unsure")]
         return all((one["confidence"] >= kept.threshold) is (one["reason"] == "sure") for one in later)
 
     until(acts)

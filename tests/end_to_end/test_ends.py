@@ -8,37 +8,31 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
-import pyarrow.parquet as pq
 import pytest
-from botocore.credentials import Credentials
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.words import count
 from millrace.contract.kinds import as_json
 from millrace.decisions.portion import ROWS, send
 from millrace.decisions.record import Decision
 from millrace.decisions.standing import CACHED_S
-from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
-from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
-from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import Caller, declare_api, recorded, typed
-from tests.end_to_end.conftest import REST_S, Witness
+from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
+from tests.end_to_end.callers import create_caller, declare_api, keys_of, typed
+from tests.end_to_end.conftest import Witness
 from tests.localcloud.waiting import until
 from tests.receiver import Receiver, listening
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
-KNOWN, SENT = 11_500, 500
-"""The rows of the sample that the live version knows, and those behind them that become records."""
+SENT = 500
+"""Rows that become records."""
 DECLARED = """
 policy:
   review_above: {{column: nswdemand, bound: 0.36}}
@@ -61,10 +55,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Electricity]:
     folder = tmp_path_factory.mktemp("ends")
     declare_api(folder)
-    with changed_electricity(folder, clock=CLOCK, added=DECLARED.format(url=receiver.url)) as cloud:
+    with live_electricity(folder, added=DECLARED.format(url=receiver.url)) as cloud:
         receiver.clock = lambda: cloud.now().timestamp()
         # What the targets' owners have made.
         cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
@@ -75,24 +69,16 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Itera
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
         yield cloud
 
 
 def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
     """Rows behind those that the live version knows."""
-    found = pq.read_table(SAMPLE).slice(KNOWN + first, count).drop_columns(["class"]).to_pylist()
+    found = sample(KNOWN + first, count).drop_columns(["class"]).to_pylist()
     return [{name: as_json(cell) for name, cell in row.items()} for row in found]
 
 
-def predict(cloud: LocalCloud, call: str, first: int, count: int) -> list[dict[str, Any]]:
-    payload = json.dumps({"id": call, "rows": rows(count, first=first)})
-    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-    said: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
-    return said
-
-
-def received(cloud: LocalCloud, queue: str) -> list[dict[str, Any]]:
+def received(cloud: Electricity, queue: str) -> list[dict[str, Any]]:
     """The documents in a queue of the account's."""
     sqs = cloud.client("sqs")
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
@@ -104,8 +90,8 @@ def received(cloud: LocalCloud, queue: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_each_decision_acts_once_where_it_is_wanted(cloud: LocalCloud, receiver: Receiver) -> None:
-    said = [one for call in range(12) for one in predict(cloud, f"call-{call}", 20 * call, 20)]
+def test_each_decision_acts_once_where_it_is_wanted(cloud: Electricity, receiver: Receiver) -> None:
+    said = [one for call in range(12) for one in cloud.predict(f"call-{call}", sample(KNOWN + 20 * call, 20))]
     assert not (fallback := [one for one in said if one["action"] == "fallback"]), fallback[:2]
     wanted = {action: {one["id"] for one in said if one["action"] == action} for action in ("automated", "review")}
     assert min(map(len, wanted.values())) > 20
@@ -114,7 +100,7 @@ def test_each_decision_acts_once_where_it_is_wanted(cloud: LocalCloud, receiver:
     assert receiver.acted.keys() == wanted["automated"]
     assert receiver.refused == 0
     by_id = {one["id"]: one for one in said}
-    kept = {one.id: one for one in recorded(cloud, NAMES)}
+    kept = {one.id: one for one in cloud.recorded()}
     for name, document in receiver.acted.items():
         assert document["answer"]["value"] == by_id[name]["value"] == kept[name].value
         assert (document["action"], document["model_version"]) == ("automated", by_id[name]["model_version"])
@@ -125,7 +111,7 @@ def test_each_decision_acts_once_where_it_is_wanted(cloud: LocalCloud, receiver:
     assert hidden
 
 
-def until_only_waits_for(cloud: LocalCloud, queue: str) -> list[str]:
+def until_only_waits_for(cloud: Electricity, queue: str) -> list[str]:
     """What still moves, once it is this queue alone; empty if nothing does."""
     while moving := cloud.running():
         if all(queue in line for line in moving):
@@ -133,53 +119,52 @@ def until_only_waits_for(cloud: LocalCloud, queue: str) -> list[str]:
     return []
 
 
-def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud: LocalCloud) -> None:
+def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud: Electricity) -> None:
     """Its queue is made only now: nobody has sent anything again by hand."""
     cloud.client("sqs").create_queue(QueueName="not-there")
-    cloud.wait(timeout_s=REST_S)
-    automated = {one.id for one in recorded(cloud, NAMES) if one.action == "automated"}
+    cloud.rest()
+    automated = {one.id for one in cloud.recorded() if one.action == "automated"}
     assert {one["id"] for one in received(cloud, "not-there")} == automated
 
 
-def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: LocalCloud, receiver: Receiver) -> None:
+def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: Electricity, receiver: Receiver) -> None:
     """Decided before the pause, and not taken yet."""
-    acts = next(one for one in recorded(cloud, NAMES) if one.action == "automated")
+    acts = next(one for one in cloud.recorded() if one.action == "automated")
     late = [replace(acts, id=f"late-{number}") for number in range(3)]
-    state = StateTable(cloud.client("dynamodb"), NAMES)
-    Automation(is_paused=True, reason="complaints", by="ann", since=CLOCK).put(state)
-    later(cloud)
+    Automation(is_paused=True, reason="complaints", by="ann", since=CLOCK).put(cloud.state)
+    forget(cloud)
     declared = load_workload(Path(os.environ["MILLRACE_WORKLOADS"]) / "electricity").consumers
     send(cloud.client("sqs"), NAMES, {name: declared[name] for name in ("crm", "lookup")}, late)
     until(lambda: all(held(cloud, NAMES.queue(f"consumer-{name}")) for name in ("crm", "lookup")))
     assert not {one.id for one in late} & receiver.acted.keys()
-    Automation(by="ann", since=CLOCK).put(state)
-    later(cloud)
-    cloud.wait(timeout_s=REST_S)
+    Automation(by="ann", since=CLOCK).put(cloud.state)
+    forget(cloud)
+    cloud.rest()
     assert {one.id for one in late} <= receiver.acted.keys() & looked_up(cloud).keys()
 
 
-def later(cloud: LocalCloud) -> None:
+def forget(cloud: Electricity) -> None:
     """What functions have read of the switch is older than that."""
     cloud.move_clock(cloud.now() + timedelta(seconds=CACHED_S + 1))
 
 
-def held(cloud: LocalCloud, queue: str) -> bool:
+def held(cloud: Electricity, queue: str) -> bool:
     """Whether a message of the queue has been put off."""
     sqs, late = cloud.client("sqs"), "ApproximateNumberOfMessagesDelayed"
     url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
     return bool(int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[late])["Attributes"][late]))
 
 
-def looked_up(cloud: LocalCloud) -> dict[str, Any]:
+def looked_up(cloud: Electricity) -> dict[str, Any]:
     pages = cloud.client("dynamodb").get_paginator("scan").paginate(TableName="decision-lookup")
     return {item["id"]["S"]: item for page in pages for item in page["Items"]}
 
 
-def test_the_rows_of_a_file_act_as_requests_do(cloud: LocalCloud, receiver: Receiver) -> None:
+def test_the_rows_of_a_file_act_as_requests_do(cloud: Electricity, receiver: Receiver) -> None:
     """More rows than a message refers to: each message is read by each consumer's own function."""
-    known, many = set(receiver.acted), pq.read_table(SAMPLE).slice(KNOWN, ROWS + 100).drop_columns(["class"])
-    drop(cloud, "scoring/asked", many)
-    found = [one for one in recorded(cloud, NAMES) if one.source == "batch"]
+    known, many = set(receiver.acted), sample(KNOWN, ROWS + 100).drop_columns(["class"])
+    cloud.drop("scoring/asked", many)
+    found = [one for one in cloud.recorded() if one.source == "batch"]
     assert len(found) == len(many)
     automated = {one.id: one for one in found if one.action == "automated"}
     assert receiver.acted.keys() - known == automated.keys()
@@ -190,13 +175,13 @@ def test_the_rows_of_a_file_act_as_requests_do(cloud: LocalCloud, receiver: Rece
     assert {one["id"] for one in received(cloud, "review-decisions")} == review
 
 
-def kept(cloud: LocalCloud, source: str) -> dict[str, Decision]:
+def kept(cloud: Electricity, source: str) -> dict[str, Decision]:
     """The decisions in the lake that came so, by their ids."""
-    cloud.wait(timeout_s=REST_S)
-    return {one.id: one for one in recorded(cloud, NAMES) if one.source == source}
+    cloud.rest()
+    return {one.id: one for one in cloud.recorded() if one.source == source}
 
 
-def check_answered(cloud: LocalCloud, decisions: dict[str, Any], source: str) -> None:
+def check_answered(cloud: Electricity, decisions: dict[str, Any], source: str) -> None:
     """Each is the live version's, and `why` leads from the first to the rows that the version was trained on."""
     assert {(one.source, one.model_version, one.fallback) for one in decisions.values()} == {(source, "1", False)}
     assert all(one.value in (0, 1) and 0.5 <= one.output["confidence"] <= 1 for one in decisions.values())
@@ -207,36 +192,27 @@ def check_answered(cloud: LocalCloud, decisions: dict[str, Any], source: str) ->
     assert "/training/known.parquet" in links["drop"]["identity"]
 
 
-def producer(cloud: LocalCloud, name: str = "meter") -> Any:
+def producer(cloud: Electricity, name: str = "meter") -> Any:
     """A client of Kinesis with a role that may put records into the stream, and nothing else."""
-    iam, kinesis = cloud.client("iam"), cloud.client("kinesis")
-    key = kinesis.describe_stream(StreamName=NAMES.stream)["StreamDescription"]["KeyId"]
-    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
-    own = [
-        {"Effect": "Allow", "Action": "kinesis:PutRecords", "Resource": NAMES.stream_arn},
-        {"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": key},
-    ]
-    texts = [json.dumps({"Version": "2012-10-17", "Statement": one}) for one in ([trust], own)]
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=texts[1])
-    given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="m7")["Credentials"]
+    key = cloud.client("kinesis").describe_stream(StreamName=NAMES.stream)["StreamDescription"]["KeyId"]
+    keys = keys_of(cloud, name, **{"kinesis:PutRecords": NAMES.stream_arn, "kms:GenerateDataKey": key})
     return boto3.client(
         "kinesis",
         endpoint_url=cloud.endpoint_url,
         region_name=PLATFORM.region,
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret_key,
+        aws_session_token=keys.token,
     )
 
 
-def dead(cloud: LocalCloud, queue: str) -> list[dict[str, Any]]:
+def dead(cloud: Electricity, queue: str) -> list[dict[str, Any]]:
     url = cloud.client("sqs").get_queue_url(QueueName=NAMES.queue(queue))["QueueUrl"]
     asked = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
     return [json.loads(one["Body"]) for one in cloud.client("sqs").receive_message(**asked).get("Messages", [])]
 
 
-def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: LocalCloud) -> None:
+def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Electricity) -> None:
     kinesis, wanted = producer(cloud), {}
     records = []
     for number, row in enumerate(rows(SENT)):
@@ -270,27 +246,10 @@ def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Local
 JOBS = f"/{NAMES.workload}/jobs"
 
 
-def caller_of(cloud: LocalCloud, role: str) -> Caller:
-    """A program with a role that may use the API."""
-    (stack,) = cloud.client("cloudformation").describe_stacks(StackName=NAMES.stack("serving"))["Stacks"]
-    (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
-    api = url.removeprefix("https://").partition(".")[0]
-    trust = {"Effect": "Allow", "Principal": {"AWS": PLATFORM.account}, "Action": "sts:AssumeRole"}
-    arn = f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
-    own = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": arn}
-    texts = [json.dumps({"Version": "2012-10-17", "Statement": [one]}) for one in (trust, own)]
-    iam = cloud.client("iam")
-    made = iam.create_role(RoleName=role, AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
-    iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=texts[1])
-    given = cloud.client("sts").assume_role(RoleArn=made, RoleSessionName="s1")["Credentials"]
-    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-    return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
-
-
-def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: LocalCloud) -> None:
+def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: Electricity) -> None:
     witness = Witness(cloud=cloud)
     witness.stand_up()
-    shop, stranger = caller_of(cloud, "shop"), caller_of(cloud, "stranger")
+    shop, stranger = (create_caller(cloud, NAMES, role) for role in ("shop", "stranger"))
     asked, key = {"rows": [*rows(2, first=600), {"period": "early"}]}, {"Idempotency-Key": "order-7"}
     status, _, said = shop.send("POST", JOBS, asked, **key)
     assert (status, said["status"]) == (202, "waiting"), said
@@ -322,7 +281,7 @@ def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: L
     assert (direct[0], len(direct[2]["predictions"])) == (200, 2)
 
 
-def test_records_that_were_given_up_go_back_into_the_stream(cloud: LocalCloud) -> None:
+def test_records_that_were_given_up_go_back_into_the_stream(cloud: Electricity) -> None:
     """The function is switched off for longer than a record may wait."""
     functions, kinesis = cloud.client("lambda"), producer(cloud, "late-meter")
     (mapping,) = functions.list_event_source_mappings(FunctionName=NAMES.function("stream"))["EventSourceMappings"]

@@ -25,13 +25,12 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, months
-from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
 from millrace.functions.intake.arrivals import LONGEST_KEY
 from millrace.state.climbing import Climbing
 from millrace.state.pointers import ReleasePointers
-from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
+from tests.end_to_end.callers import less_of, typed
 from tests.end_to_end.conftest import Lived, control
 from tests.localcloud.waiting import until
 from tests.processes import parent, with_variable, writing
@@ -135,16 +134,9 @@ def test_an_event_that_comes_twice(lived: Lived, table: Callable[[], Table], wee
     assert dead_letters(lived) == {}
 
 
-def without(policy: dict[str, Any], action: str) -> dict[str, Any]:
-    """The policy that allows the same but for one action."""
-    less = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in policy["Statement"]]
-    assert less != policy["Statement"]
-    return {**policy, "Statement": [one for one in less if one["Action"]]}
-
-
 @pytest.mark.parametrize("action", ["s3:PutObject", "glue:UpdateTable"])
 def test_a_function_that_fails_is_redriven(
-    lived: Lived, table: Callable[[], Table], week: pa.Table, action: str, monkeypatch: pytest.MonkeyPatch
+    lived: Lived, table: Callable[[], Table], week: pa.Table, action: str
 ) -> None:
     """The validation function may not write files, or may not set the table's pointer after it has written them.
 
@@ -153,7 +145,7 @@ def test_a_function_that_fails_is_redriven(
     role = lived.names.role("tables")
     policy = iam.get_role_policy(RoleName=role, PolicyName="statements")["PolicyDocument"]
     refused = len(control(lived.cloud, "denials"))
-    iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(without(policy, action)))
+    iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(less_of(policy, action)))
     try:
         uri = lived.put("training", f"without-{action.partition(':')[2]}.parquet", parquet(week))
         lived.rest()
@@ -165,9 +157,7 @@ def test_a_function_that_fails_is_redriven(
         assert held(table(), week) == 0
     finally:
         iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(policy))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
-    shown = json.loads(CliRunner().invoke(app, ["show", run["name"], "--json"]).stdout)
+    shown = typed("show", run["name"])
     assert shown["steps"][-1]["name"] == "Validation"
     assert any("AccessDenied" in line["text"] for line in shown["log"]["lines"])
     rerun = CliRunner().invoke(app, ["rerun", run["name"], "--wait"])
@@ -296,24 +286,3 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
     lines = [json.loads(line) for uri in objects for line in lived.read(uri).splitlines()]
     kept = {line["eventMetadata"]["eventId"]: line["millrace"]["fallback"] for line in lines}
     assert kept == {answer["id"]: answer["fallback"] for answer in [first, *answers]}
-
-
-def test_a_slot_whose_execution_ended_unheard_is_freed_by_the_sweep(lived: Lived) -> None:
-    """Step Functions' event is lost; then the schedule, which is off in this stage, falls due once."""
-    events, scheduler = lived.cloud.client("events"), lived.cloud.client("scheduler")
-    rule, name = f"{lived.names.prefix}-cleanup", f"{lived.names.prefix}-sweep"
-    slots = Slots(StateTable(lived.cloud.client("dynamodb"), lived.names))
-    events.disable_rule(Name=rule)
-    uri = lived.put("training", "unheard.csv", b"no table\n")
-    lived.rest()
-    events.enable_rule(Name=rule)
-    (run,) = runs_of(lived, uri)
-    assert (run["status"], [one.holder for one in slots.holdings()]) == ("SUCCEEDED", [run["executionArn"]])
-    whole = scheduler.get_schedule(Name=name)
-    given = {key: whole[key] for key in ("ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")}
-    soon = f"at({lived.cloud.now() + timedelta(seconds=2):%Y-%m-%dT%H:%M:%S})"
-    scheduler.update_schedule(Name=name, State="ENABLED", ScheduleExpression=soon, **given)
-    until(lambda: slots.holdings() == [], limit_s=60)
-    lived.rest()
-    scheduler.update_schedule(Name=name, State="DISABLED", ScheduleExpression=whole["ScheduleExpression"], **given)
-    assert dead_letters(lived) == {}

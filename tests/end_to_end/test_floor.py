@@ -12,26 +12,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.environment import local_environment
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.executions import executions
 from millrace.console.queries.reviews import list_waiting
-from millrace.names import WorkloadNames
-from millrace.state.pointers import ReleasePointers
-from millrace.state.table import StateTable
-from tests.electricity import SAMPLE, changed_electricity, drop
-from tests.end_to_end.callers import recorded, typed
+from tests.electricity import AGAINST_BASE_RATE, CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
+from tests.end_to_end.callers import typed
 from tests.localcloud.waiting import until
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-KNOWN, WEEK = 11_500, 7 * 48
-CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
-REST_S = 300.0
+WEEK = 7 * 48
 CHANGES = {
-    "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}",
+    **AGAINST_BASE_RATE,
     "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule, {constant: 0.5}]",
     "cron(0 7 1 1,7 ? *)": "cron(0 7 1 5 ? *)",
     "  minimum_new_labels: 1344": "  minimum_new_labels: 300",
@@ -41,41 +33,30 @@ POLICY = "\npolicy:\n  floor: {labels: 300, return_labels: 300, margin: 0.02}\n 
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    with changed_electricity(tmp_path_factory.mktemp("floor"), clock=CLOCK, added=POLICY, changes=CHANGES) as cloud:
-        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
+    with live_electricity(tmp_path_factory.mktemp("floor"), added=POLICY, changes=CHANGES) as cloud:
         yield cloud
 
 
 def rows_of(week: int, days: int = 8) -> pa.Table:
-    return pq.read_table(SAMPLE).slice(KNOWN + week * WEEK, days * 48)
+    return sample(KNOWN + week * WEEK, days * 48)
 
 
-def predict(cloud: LocalCloud, call: str, rows: pa.Table) -> list[dict[str, Any]]:
-    cells = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.drop_columns(["class"]).to_pylist()]
-    payload = json.dumps({"id": call, "rows": cells})
-    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-    said: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
-    return said
-
-
-def judge(cloud: LocalCloud, rows: pa.Table, name: str, *, days: int) -> None:
+def judge(cloud: Electricity, rows: pa.Table, name: str, *, days: int) -> None:
     """The labels of the rows come, a person accepts those that are held, and the monitor runs by its schedule."""
-    cloud.wait(timeout_s=REST_S)  # until the decisions are stored
-    drop(cloud, f"labels/{name}", rows.select(["timestamp", "class"]))
+    cloud.rest()  # until the decisions are stored
+    cloud.drop(f"labels/{name}", rows.select(["timestamp", "class"]))
     for one in [each for each in typed("labels") if each["status"] == "waiting"]:
         assert "contradict answers" in one["because"] or "of no known decision" in one["because"]
         typed("labels", "--accept", one["drop"], "--reason", "the world has turned")
-        cloud.wait(timeout_s=REST_S)
-    cloud.move_clock(CLOCK + timedelta(days=days))
-    cloud.wait(timeout_s=REST_S)
+        cloud.rest()
+    cloud.go_to(CLOCK + timedelta(days=days))
 
 
-def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(cloud: LocalCloud) -> None:
-    live = ReleasePointers(StateTable(cloud.client("dynamodb"), NAMES)).champion()
-    assert live is not None
+def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(cloud: Electricity) -> None:
+    live = cloud.champion()
     rule = json.loads(live.rule_answer)
-    said = predict(cloud, "first", rows_of(0))
+    said = cloud.predict("first", rows_of(0))
     assert {(one["action"], one["reason"], one["fallback"]) for one in said} == {("automated", "within_bounds", False)}
 
     # Labels of another world: each is the opposite of what it was in the sample.
@@ -90,15 +71,15 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
 
     # The next requests are answered by the rule; what the version says is kept beside it, for requests and files.
     calls = iter(range(1000))
-    until(lambda: {one["reason"] for one in predict(cloud, f"c-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
+    until(lambda: {one["reason"] for one in cloud.predict(f"c-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
     asked = rows_of(2)
-    said = predict(cloud, "second", asked)
+    said = cloud.predict("second", asked)
     for one in said:
         assert {name: one[name] for name in rule} == rule
         assert (one["action"], one["fallback"], one["answered_by"]) == ("fallback", True, "rule")
         assert one["model_version"] is None
-    drop(cloud, "scoring/file", rows_of(2, 9).slice(8 * 48).drop_columns(["class"]))
-    kept = [one for one in recorded(cloud, NAMES) if one.id.startswith("second-") or one.source == "batch"]
+    cloud.drop("scoring/file", rows_of(2, 9).slice(8 * 48).drop_columns(["class"]))
+    kept = [one for one in cloud.recorded() if one.id.startswith("second-") or one.source == "batch"]
     assert len(kept) == len(said) + 48
     for decision in kept:
         assert (decision.reason, decision.answered_by, decision.output) == ("below_floor", "rule", rule)
@@ -110,20 +91,18 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
     judge(cloud, rows_of(2, 9), "for", days=35)
 
     assert typed("status")[0]["automated"] == "every answer within the policy's bounds"
-    until(lambda: {one["reason"] for one in predict(cloud, f"c-{next(calls)}", rows_of(0, 1))} == {"within_bounds"})
+    until(lambda: {one["reason"] for one in cloud.predict(f"c-{next(calls)}", rows_of(0, 1))} == {"within_bounds"})
     found = [one["event"] for one in typed("audit", "list") if one["event"].startswith("floor.")]
     assert sorted(found) == ["floor.off", "floor.on"]
     assert "below-floor" not in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
 
 
-def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(cloud: LocalCloud) -> None:
+def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(cloud: Electricity) -> None:
     """Once the labels of the drifted weeks have come they decide who answers, and the retraining is accepted."""
     asked = rows_of(5, 14)
     further = pc.min_element_wise(pc.add(asked["nswprice"], 0.4), 1.0)
-    predict(cloud, "drifted", asked.set_column(asked.column_names.index("nswprice"), "nswprice", further))
-    cloud.wait(timeout_s=REST_S)
-    cloud.move_clock(CLOCK + timedelta(days=50))
-    cloud.wait(timeout_s=REST_S)
+    cloud.predict("drifted", asked.set_column(asked.column_names.index("nswprice"), "nswprice", further))
+    cloud.go_to(CLOCK + timedelta(days=50))
 
     assert "input-drift" in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
     refused = guarded("retrain.refused")[-1]
@@ -134,7 +113,7 @@ def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(clo
     (on,) = [one for one in typed("audit", "list") if one["event"] == "floor.on" and not one["details"]["labels"]]
     assert on["actor"] == "guard"
     calls = iter(range(1000))
-    until(lambda: {one["reason"] for one in predict(cloud, f"d-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
+    until(lambda: {one["reason"] for one in cloud.predict(f"d-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
     waiting = list_waiting(local_environment(cloud), NAMES, limit=1000)
     assert Counter(one.event_time.date() for one in waiting)[asked["timestamp"][4 * 48].as_py().date()] == 140 / 7
 
@@ -146,11 +125,10 @@ def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(clo
     assert accepted["evidence"]["drifted_since"] == refused["evidence"]["drifted_since"]
 
 
-def test_a_retraining_by_schedule_is_accepted_and_its_model_judged(cloud: LocalCloud) -> None:
+def test_a_retraining_by_schedule_is_accepted_and_its_model_judged(cloud: Electricity) -> None:
     """The cool-down is over, and further rows have come with their label; the alarm is looked at again at eight."""
-    drop(cloud, "training/further", rows_of(8, 14))
-    cloud.move_clock(datetime.fromisoformat("1997-05-01T07:30:00+00:00"))
-    cloud.wait(timeout_s=REST_S)
+    cloud.drop("training/further", rows_of(8, 14))
+    cloud.go_to(datetime.fromisoformat("1997-05-01T07:30:00+00:00"))
     accepted = guarded("retrain.accepted")[-1]
     assert (accepted["trigger"], accepted["evidence"]["as_of"]) == ("schedule", "1997-05-01T07:00:00Z")
     assert accepted["evidence"]["new_labels"] >= 14 * 48
@@ -169,6 +147,6 @@ def guarded(event: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: str(one["evidence"]["as_of"]))
 
 
-def raised(cloud: LocalCloud) -> list[Any]:
+def raised(cloud: Electricity) -> list[Any]:
     found: list[Any] = cloud.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
     return found

@@ -116,15 +116,3 @@ def test_a_row_goes_from_process_to_process(followed: Steps) -> None:
 def test_a_row_enters_few_modules(followed: Steps) -> None:
     modules = {module for process in followed for module in process}
     assert len(modules) <= MOST_MODULES, json.dumps(followed, indent=1)
-
-
-def test_what_a_process_calls_first_is_counted_once() -> None:
-    lines = [
-        "7 millrace/functions/intake/handler.py call",
-        "9 millrace/names.py arn",
-        "7 millrace/contract/rules/range.py of_cell",
-    ]
-    assert entered([*lines, "7 millrace/contract/rules/length.py of_cell"]) == [
-        ["millrace/functions/intake/handler.py", "millrace/contract/rules"],
-        ["millrace/names.py"],
-    ]

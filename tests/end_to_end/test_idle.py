@@ -4,98 +4,86 @@ Requests and the clock are all that the tests touch."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.aws.endpoints import find_endpoint
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.messages.audit import AuditEvent, EndpointStarted
-from millrace.names import VARIANT, WorkloadNames
+from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.messages.audit import AuditEvent
+from millrace.names import VARIANT
 from millrace.state import audit
 from millrace.state.audit import Record
-from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.electricity import KNOWN, NAMES, UNSCHEDULED, Electricity, live_electricity, sample
 from tests.end_to_end.callers import typed
 from tests.end_to_end.test_sweep import sweeping
 from tests.mails import mails
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("1997-01-10T08:10:00+00:00")
-KNOWN, MORE, HOURS, REST_S = 11_500, 600, 5, 300.0
-NEVER = "cron(0 7 1 1 ? 2199)"
+MORE, HOURS = 600, 5
 CHANGES = {
-    "cron(0 6 1,15 * ? *)": NEVER,
-    "cron(0 7 1 1,7 ? *)": NEVER,
+    **UNSCHEDULED,
     "  event_time: timestamp\n": "  event_time: timestamp\n  fallback: [{constant: 0.25}]\n",
     "  phases: [live]\n": f"  phases: [live]\n  idle: {{stop_after_hours: {HOURS}, start_at: cron(0 6 ? * MON *)}}\n",
 }
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
     """Version 1 is live, and the sweep runs each hour, as it always does on AWS."""
-    with changed_electricity(tmp_path_factory.mktemp("idle"), clock=CLOCK, changes=CHANGES) as cloud:
-        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
-        with sweeping(cloud):
-            yield cloud
+    with live_electricity(tmp_path_factory.mktemp("idle"), clock=CLOCK, changes=CHANGES) as cloud, sweeping(cloud):
+        yield cloud
 
 
-def pass_hours(cloud: LocalCloud, hours: int) -> None:
+def pass_hours(cloud: Electricity, hours: int) -> None:
     for _ in range(hours):
-        cloud.wait(timeout_s=REST_S)  # what was decided is written
-        cloud.move_clock(cloud.now() + timedelta(hours=1))
-        cloud.wait(timeout_s=REST_S)
+        cloud.later(hours=1)
 
 
-def ask(cloud: LocalCloud, call: str) -> dict[str, Any]:
+def ask(cloud: Electricity, call: str) -> dict[str, Any]:
     """The answer to one row."""
-    (row,) = pq.read_table(SAMPLE).slice(KNOWN, 1).drop_columns(["class"]).to_pylist()
-    payload = json.dumps({"id": call, "rows": [row | {"timestamp": row["timestamp"].isoformat()}]})
-    answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
-    (prediction,) = answer["predictions"]
-    return dict(prediction)
+    (prediction,) = cloud.predict(call, sample(KNOWN, 1))
+    return prediction
 
 
-def serves(cloud: LocalCloud) -> bool:
+def serves(cloud: Electricity) -> bool:
     found = find_endpoint(cloud.client("sagemaker"), NAMES.endpoint)
     return found is not None and found["EndpointStatus"] == "InService"
 
 
-def is_scaled(cloud: LocalCloud) -> bool:
+def is_scaled(cloud: Electricity) -> bool:
     client, resource = cloud.client("application-autoscaling"), f"endpoint/{NAMES.endpoint}/variant/{VARIANT}"
     return bool(
         client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])["ScalableTargets"]
     )
 
 
-def releases(cloud: LocalCloud) -> list[str]:
+def releases(cloud: Electricity) -> list[str]:
     """How the executions of the machine ended."""
     states = cloud.client("stepfunctions")
     listed = states.list_executions(stateMachineArn=NAMES.machine_arn("release"))["executions"]
     return [one["status"] for one in listed]
 
 
-def records(cloud: LocalCloud, event: AuditEvent) -> list[Record]:
+def records(cloud: Electricity, event: AuditEvent) -> list[Record]:
     found = audit.read(cloud.client("dynamodb"), table=PLATFORM.audit_table, workload=NAMES.workload)
     return [one for one in found if one.event == event]
 
 
-def in_alarm(cloud: LocalCloud) -> list[str]:
+def in_alarm(cloud: Electricity) -> list[str]:
     pages = cloud.client("cloudwatch").get_paginator("describe_alarms").paginate(StateValue="ALARM")
     return [one["AlarmName"] for page in pages for one in (*page["MetricAlarms"], *page["CompositeAlarms"])]
 
 
-def fall_asleep(cloud: LocalCloud) -> None:
+def fall_asleep(cloud: Electricity) -> None:
     pass_hours(cloud, HOURS + 1)
     assert not serves(cloud)
 
 
-def test_an_endpoint_that_is_asked_serves_on(cloud: LocalCloud) -> None:
+def test_an_endpoint_that_is_asked_serves_on(cloud: Electricity) -> None:
     for number in range(2):
         pass_hours(cloud, HOURS - 1)
         assert ask(cloud, f"kept-{number}")["model_version"] == "1"
@@ -103,7 +91,7 @@ def test_an_endpoint_that_is_asked_serves_on(cloud: LocalCloud) -> None:
     assert records(cloud, AuditEvent.ENDPOINT_STOPPED) == []
 
 
-def test_one_request_of_many_starts_a_sleeping_endpoint_and_all_are_answered(cloud: LocalCloud) -> None:
+def test_one_request_of_many_starts_a_sleeping_endpoint_and_all_are_answered(cloud: Electricity) -> None:
     fall_asleep(cloud)
     assert not is_scaled(cloud)
     assert len(records(cloud, AuditEvent.ENDPOINT_STOPPED)) == 1
@@ -116,41 +104,27 @@ def test_one_request_of_many_starts_a_sleeping_endpoint_and_all_are_answered(clo
     assert {(one["reason"], one["answered_by"], one["probability"]) for one in instead} == {
         ("asleep", "constant", 0.25)
     }
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     assert releases(cloud) == ["SUCCEEDED", *before]
     assert (serves(cloud), is_scaled(cloud), ask(cloud, "awake")["model_version"]) == (True, True, "1")
     pass_hours(cloud, 1)
     assert (in_alarm(cloud), mails(cloud)) == ([], told), "nobody is called for what was declared"
 
 
-def test_what_a_sleep_has_saved_is_told(cloud: LocalCloud) -> None:
-    (started,) = records(cloud, AuditEvent.ENDPOINT_STARTED)
-    details = started.details
-    assert isinstance(details, EndpointStarted)
-    assert details.asked_at is not None
-    slept_h = (details.started_at - details.stopped_at) / timedelta(hours=1)
-    cost, months_h = typed("cost", "--month", "1997-01"), (cloud.now() - CLOCK) / timedelta(hours=1)
-    (endpoint,) = [one for one in cost["lines"] if one["what"] == "endpoint"]
-    assert cost["slept_hours"] == pytest.approx(slept_h)
-    assert endpoint["count"] == pytest.approx(months_h - slept_h, abs=0.5), "without the sleep"
-    assert cost["saved_usd"] == pytest.approx(slept_h * endpoint["usd"] / endpoint["count"])
-
-
-def test_a_schedule_starts_it(cloud: LocalCloud) -> None:
+def test_a_schedule_starts_it(cloud: Electricity) -> None:
     fall_asleep(cloud)
     monday = cloud.now() + timedelta(days=7 - cloud.now().weekday())
-    cloud.move_clock(monday.replace(hour=6, minute=20))
-    cloud.wait(timeout_s=REST_S)
+    cloud.go_to(monday.replace(hour=6, minute=20))
     assert serves(cloud)
 
 
-def test_a_new_version_is_watched_beside_the_one_that_slept(cloud: LocalCloud) -> None:
+def test_a_new_version_is_watched_beside_the_one_that_slept(cloud: Electricity) -> None:
     fall_asleep(cloud)
-    came = pq.read_table(SAMPLE).slice(KNOWN, MORE)
+    came = sample(KNOWN, MORE)
     cloud.move_clock(max(cloud.now(), came["timestamp"][-1].as_py().replace(tzinfo=UTC)))
-    drop(cloud, "training/more", came)
+    cloud.drop("training/more", came)
     typed("train")
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     live = records(cloud, AuditEvent.RELEASE_LIVE)[-1].details
     assert (serves(cloud), live.version, is_scaled(cloud)) == (True, "2", True)
     states = cloud.client("stepfunctions")

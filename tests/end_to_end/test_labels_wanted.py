@@ -19,59 +19,38 @@ from typer.testing import CliRunner
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, local_environment
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.decisions import find_days
 from millrace.console.queries.labels import find_label_errors, find_labels
 from millrace.console.queries.monitoring import MonitorRun, find_monitor_runs, windows
 from millrace.console.queries.reviews import list_waiting
 from millrace.decisions.record import Decision
-from millrace.names import WorkloadNames
-from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.electricity import NAMES, NEVER, SAMPLE, Electricity, live_electricity
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 START = datetime.fromisoformat("1997-01-11T00:00:00+00:00")
-KNOWN, WEEK, A_DAY, REST_S = 11_500, 7 * 48, 10, 300.0
-CHANGES = {"cron(0 6 1,15 * ? *)": "cron(0 6 * * ? *)", "cron(0 7 1 1,7 ? *)": "cron(0 7 1 1 ? 2199)"}
+WEEK, A_DAY = 7 * 48, 10
+CHANGES = {"cron(0 6 1,15 * ? *)": "cron(0 6 * * ? *)", "cron(0 7 1 1,7 ? *)": NEVER}
 POLICY = "\npolicy:\n  labels_a_day: 10\n  label_errors_a_day: 1\n  review: {hours: 48}\n"
 PLANTED = 3
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
     """A version is live, and a week of decisions is over without a label."""
     folder = tmp_path_factory.mktemp("labels")
-    with changed_electricity(folder, clock=CLOCK, added=POLICY, changes=CHANGES) as cloud:
-        table = pq.read_table(SAMPLE)
-        drop(cloud, "training/known", table.slice(0, KNOWN))
-        ask(cloud, "week", START)
-        scheduled(cloud, START + timedelta(days=7, hours=7))
+    with live_electricity(folder, added=POLICY, changes=CHANGES) as cloud:
+        cloud.predict("week", week_of(START))
+        cloud.go_to(START + timedelta(days=7, hours=7))
         yield cloud
 
 
 @pytest.fixture
-def environment(cloud: LocalCloud) -> Environment:
+def environment(cloud: Electricity) -> Environment:
     return local_environment(cloud)
 
 
 def week_of(start: datetime) -> pa.Table:
     table = pq.read_table(SAMPLE)
     return table.slice(table["timestamp"].to_pylist().index(start.replace(tzinfo=None)), WEEK)
-
-
-def ask(cloud: LocalCloud, name: str, start: datetime) -> None:
-    """Have the live version decide on each row of a week."""
-    asked = week_of(start).drop_columns(["class"]).to_pylist()
-    rows = [row | {"timestamp": row["timestamp"].isoformat()} for row in asked]
-    payload = json.dumps({"id": name, "rows": rows})
-    cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-    cloud.wait(timeout_s=REST_S)
-
-
-def scheduled(cloud: LocalCloud, until: datetime) -> None:
-    """Time passes, and the schedule starts the monitor."""
-    cloud.move_clock(until)
-    cloud.wait(timeout_s=REST_S)
 
 
 def runs(environment: Environment) -> tuple[MonitorRun, ...]:
@@ -95,7 +74,7 @@ def test_ten_rows_of_each_day_wait_for_a_person_who_sees_no_answer(environment: 
     assert 0.05 < window.expected < 0.4
 
 
-def test_their_answers_judge_the_window_with_its_interval(environment: Environment, cloud: LocalCloud) -> None:
+def test_their_answers_judge_the_window_with_its_interval(environment: Environment, cloud: Electricity) -> None:
     person = Reviewer.of(environment, NAMES, source="terminal", by="arn:aws:sts::123456789012:assumed-role/People/ann")
     answered = 0
     while held := person.next():
@@ -103,8 +82,8 @@ def test_their_answers_judge_the_window_with_its_interval(environment: Environme
         answered += 1
     assert answered == 7 * A_DAY
     person.finish()
-    cloud.wait(timeout_s=REST_S)
-    scheduled(cloud, START + timedelta(days=8, hours=7))
+    cloud.rest()
+    cloud.go_to(START + timedelta(days=8, hours=7))
     (window,) = windows(runs(environment))
     assert window.labelled == 7 * A_DAY
     assert window.mean_error is not None
@@ -135,21 +114,22 @@ def decided(environment: Environment, start: datetime) -> list[Decision]:
 
 
 def test_labels_that_contradict_the_model_are_asked_about_and_corrected(
-    environment: Environment, cloud: LocalCloud
+    environment: Environment, cloud: Electricity
 ) -> None:
     """The second week's labels come by themselves. Those of the three surest right answers are wrong."""
     start = START + timedelta(days=7)
-    ask(cloud, "second", start)
+    cloud.predict("second", week_of(start))
+    cloud.rest()
     right = [one for one in decided(environment, start) if one.value == truth(one.event_time)]
     sure = sorted(right, key=lambda one: -float(one.output["confidence"]))  # type: ignore[arg-type]
     planted = {one.id: one for one in sure[:PLANTED]}
-    scheduled(cloud, start + timedelta(days=7, hours=1))
+    cloud.go_to(start + timedelta(days=7, hours=1))
     times = [one.event_time.replace(tzinfo=None) for one in planted.values()]
     week = week_of(start).select(["timestamp", "class"])
     is_planted = pc.is_in(week["timestamp"], value_set=pa.array(times, week["timestamp"].type))
     wrong = pc.if_else(is_planted, pc.subtract(1, week["class"]), week["class"]).cast(week["class"].type)
-    drop(cloud, "labels/second", week.set_column(1, "class", wrong))
-    scheduled(cloud, start + timedelta(days=7, hours=7))
+    cloud.drop("labels/second", week.set_column(1, "class", wrong))
+    cloud.go_to(start + timedelta(days=7, hours=7))
     items = list_waiting(environment, NAMES, limit=200)
     assert {(item.reason, item.output, item.is_blind) for item in items} == {("label_error", None, True)}
     assert len(items) == 7
@@ -165,7 +145,7 @@ def test_labels_that_contradict_the_model_are_asked_about_and_corrected(
     while held := person.next():
         person.answer(held, truth(held.item.event_time), seconds=3)
     assert person.finish() == 7
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     outcomes = {one.label.id: one.outcome for one in find_label_errors(environment, NAMES)[:7]}
     assert outcomes == {one.label.id: "corrected" if one.label.id in planted else "confirmed" for one in ranked[:7]}
     labels = find_labels(environment, NAMES, [*planted.values()])
@@ -177,11 +157,11 @@ def test_labels_that_contradict_the_model_are_asked_about_and_corrected(
     assert all(one["answer"].endswith("by assumed-role/People/ann") for one in said[:7])
 
 
-def test_a_correction_that_the_model_chose_moves_no_error(environment: Environment, cloud: LocalCloud) -> None:
+def test_a_correction_that_the_model_chose_moves_no_error(environment: Environment, cloud: Electricity) -> None:
     """The next run judges three windows in a row, this week among them, by the labels as they came."""
     start = START + timedelta(days=7)
     before = runs(environment)[-1].report.windows[-1]
-    scheduled(cloud, start + timedelta(days=14, hours=7))
+    cloud.go_to(start + timedelta(days=14, hours=7))
     run = runs(environment)[-1]
     (again,) = [one for one in run.report.windows if one.start == before.start]
     known = _labels_of(cloud, run)
@@ -192,7 +172,7 @@ def test_a_correction_that_the_model_chose_moves_no_error(environment: Environme
     assert not list_waiting(environment, NAMES, limit=10), "nobody is asked twice"
 
 
-def _labels_of(cloud: LocalCloud, run: MonitorRun) -> dict[datetime, int]:
+def _labels_of(cloud: Electricity, run: MonitorRun) -> dict[datetime, int]:
     """The labels that a monitor run was given."""
     bucket, _, key = run.manifest_uri.removeprefix("s3://").partition("/")
     found = cloud.client("s3").get_object(Bucket=bucket, Key=f"{key.rpartition('/')[0]}/labels/labels.parquet")

@@ -122,13 +122,6 @@ def test_weights(lived: Lived, package: dict[str, Any]) -> None:
     assert sha256(report) == known["evaluation_digest"]
 
 
-def test_the_first_version_is_trained_on_what_was_dropped(lived: Lived, rows: Table) -> None:
-    first = rows.snapshot_by_id(min(rows.metadata.snapshots, key=lambda one: one.sequence_number or 0).snapshot_id)
-    assert first is not None
-    assert first.parent_snapshot_id is None
-    assert all("millrace.run" in (one.summary or {}) for one in rows.metadata.snapshots)
-
-
 def test_every_run_is_in_mlflow(lived: Lived) -> None:
     """Three trainings: two that were registered and one that the gates refused."""
     with warnings.catch_warnings():

@@ -20,392 +20,156 @@ from tests.end_to_end.conftest import Lived, States
 from tests.end_to_end.test_loop import READING
 from tests.localcloud.iam.grants import Grant, grants, needed, refusal, without_statement
 
-ROLES_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"
-SCALING_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"
 
+@dataclass(frozen=True)
+class Reason:
+    """Why permissions are there that the fourteen months do not ask for."""
 
-@dataclass(frozen=True, kw_only=True)
-class OnAws:
-    """Permissions that only AWS asks for, with the page that says so."""
-
-    roles: tuple[str, ...]
+    owners: str
     """Patterns of the roles' names behind `millrace-<stage>-<workload>-`; of a role of all workloads, of the whole."""
-    actions: tuple[str, ...]
-    resource: str = "*"
+    named: str
+    resource: str
     """A pattern of what they are allowed on."""
     because: str
-    page: str
+    source: str = ""
+    """AWS's page that says so; or the file of this folder that makes it so: if that ran before, they were needed."""
+
+    @property
+    def roles(self) -> list[str]:
+        return self.owners.split()
+
+    @property
+    def actions(self) -> list[str]:
+        return self.named.split()
+
+    def __str__(self) -> str:
+        return f"{self.roles[0]} {self.actions[0]} {self.resource}"
 
 
-ON_AWS = (
-    OnAws(
-        roles=("*",),
-        actions=("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
-        because="the local cloud traces nothing",
-        page="https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
-    ),
-    OnAws(
-        roles=("*-machines",),
-        actions=("xray:GetSamplingRules", "xray:GetSamplingTargets"),
-        because="the local cloud traces nothing",
-        page="https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html",
-    ),
-    OnAws(
-        roles=("*-machines",),
-        actions=("sagemaker:ListTags",),
-        resource="[*]",  # "*" itself, since the teardown asks for the tags of each job that it finds
-        because="Step Functions looks for the jobs that it waits for; when, it does not say",
-        page="https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html",
-    ),
-    OnAws(
-        roles=("model",),
-        actions=("s3:ListBucket",),
-        resource="*-artefacts-*",
-        because="SageMaker asks for the list of every bucket that it reads from",
-        page=ROLES_PAGE,
-    ),
-    OnAws(
-        roles=("release-machines",),
-        actions=("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"),
-        resource="*:alarm:TargetTracking-*",
-        because="target tracking keeps its alarms in the name of who puts the policy",
-        page=SCALING_PAGE,
-    ),
-    OnAws(
-        roles=("release-machines",),
-        actions=("cloudwatch:DescribeAlarms",),
-        because="SageMaker and Auto Scaling look at the alarms that they are to obey",
-        page=SCALING_PAGE,
-    ),
-    OnAws(
-        roles=("release-machines",),
-        actions=("sagemaker:UpdateEndpointWeightsAndCapacities",),
-        because="Auto Scaling may change the count of the variant that is registered, for who registers it",
-        page=SCALING_PAGE,
-    ),
-    OnAws(
-        roles=("*mover",),
-        actions=(
-            "cloudwatch:DescribeAlarms",
-            "lambda:GetAlias",
-            "lambda:GetProvisionedConcurrencyConfig",
-            "lambda:UpdateAlias",
-        ),
-        because="the local cloud moves an alias at once, without CodeDeploy",
-        page="https://docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html",
-    ),
-    OnAws(
-        roles=("registration",),
-        actions=("ecr:BatchGetImage", "ecr:DescribeImages"),
-        because="the registry looks at the image of a version in the name of who registers it",
-        page="https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html",
-    ),
-    OnAws(
-        roles=("release-machines",),
-        actions=("iam:CreateServiceLinkedRole",),
-        because="asked once in an account, with its first scalable target",
-        page=SCALING_PAGE,
-    ),
-)
+ON_AWS = [Reason(*row) for row in (
+    ("*", "xray:PutTelemetryRecords xray:PutTraceSegments", "*", "the local cloud traces nothing",
+     "https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html"),
+    ("*-machines", "xray:GetSamplingRules xray:GetSamplingTargets", "*", "the local cloud traces nothing",
+     "https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html"),
+    ("*-machines", "sagemaker:ListTags", "[*]",
+     "Step Functions looks for the jobs that it waits for; when, it does not say",
+     "https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html"),
+    ("model", "s3:ListBucket", "*-artefacts-*", "SageMaker asks for the list of every bucket that it reads from",
+     "https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"),
+    ("release-machines", "cloudwatch:DeleteAlarms cloudwatch:PutMetricAlarm", "*:alarm:TargetTracking-*",
+     "target tracking keeps its alarms in the name of who puts the policy",
+     "https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"),
+    ("release-machines", "cloudwatch:DescribeAlarms", "*",
+     "SageMaker and Auto Scaling look at the alarms that they are to obey",
+     "https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"),
+    ("release-machines", "sagemaker:UpdateEndpointWeightsAndCapacities", "*",
+     "Auto Scaling may change the count of the variant that is registered, for who registers it",
+     "https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"),
+    ("*mover", "cloudwatch:DescribeAlarms lambda:GetAlias lambda:GetProvisionedConcurrencyConfig lambda:UpdateAlias",
+     "*", "the local cloud moves an alias at once, without CodeDeploy",
+     "https://docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html"),
+    ("registration", "ecr:BatchGetImage ecr:DescribeImages", "*",
+     "the registry looks at the image of a version in the name of who registers it",
+     "https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html"),
+    ("release-machines", "iam:CreateServiceLinkedRole", "*", "asked once in an account, with its first scalable target",
+     "https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"),
+)]  # fmt: skip
+"""What only AWS asks for."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Seldom:
-    """Permissions that are asked for only when something goes wrong."""
-
-    roles: tuple[str, ...]
-    actions: tuple[str, ...]
-    resource: str = "*"
-    because: str
-    test: str = ""
-    """The file of this folder that makes it go wrong: when it ran before, these permissions must have been needed."""
-
-
-SELDOM = (
-    Seldom(
-        roles=("ingestion-machines",),
-        actions=("dynamodb:Query",),
-        resource="*:table/*-state",
-        because="drops that have waited for a slot for a minute look whether one is held for nothing",
-    ),
-    *(
-        Seldom(
-            roles=("teardown-machines",),
-            actions=("sagemaker:ListTags",),
-            resource=f"*:{kind}-job/*",
-            because=f"a {kind} job runs at the moment of the teardown",
-        )
-        for kind in ("processing", "transform")
-    ),
-    Seldom(
-        roles=("*",),
-        actions=("sqs:SendMessage",),
-        resource="*-dead",
-        because="a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop, of an "
-        "event that the bus did not take from a machine",
-    ),
-    Seldom(
-        roles=("*-audit_chain",),
-        actions=("s3:GetObjectVersion",),
-        because="the function started anew, and the newest link is not its own",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("dynamodb:DeleteItem", "sagemaker:DeleteEndpoint", "sagemaker:DescribeEndpoint",
-                 "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms"),
-        because="a release failed and left a challenger, an endpoint or alarms, or a holder has no execution",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("sagemaker:ListModelPackages", "sagemaker:DescribeModelPackage", "events:PutEvents"),
-        because="an endpoint is there and no version is known to be live: it goes only if none ever was. If it stays, "
-        "or AWS lost the event of a failure, somebody is told",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("states:ListExecutions", "lambda:InvokeFunction"),
-        because="the schedule of the sweep is off in the stage `local`",
-        test="test_faults.py",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("logs:CreateLogStream", "logs:PutLogEvents"),
-        resource="*-sweep:*",
-        because="the schedule of the sweep is off in the stage `local`",
-        test="test_faults.py",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("dynamodb:Query",),
-        resource="*-audit",
-        because="the sweep counts the records that have no link of the chain yet",
-        test="test_faults.py",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("states:StartExecution", "sagemaker:DescribeEndpointConfig"),
-        because="a release ended, and the next version waits for one, or what it left is looked at",
-        test="test_release_rollback.py",
-    ),
-    Seldom(
-        roles=("tables",),
-        actions=("logs:CreateLogStream", "logs:PutLogEvents", "dynamodb:PutItem"),
-        because="a person withdrew rows, and that is audited",
-    ),
-    Seldom(
-        roles=("training-machines",),
-        actions=("lambda:InvokeFunction",),
-        resource="*-sweep",
-        because="the schedule of the sweep is off in the stage `local`",
-        test="test_faults.py",
-    ),
-    Seldom(
-        roles=("release",),
-        actions=("glue:GetTable", "s3:GetObject"),
-        because="a phase asked for labels (test_shadow.py), or copied a row of a scored file or with an image",
-    ),
-    Seldom(
-        roles=("release",),
-        actions=("states:StopExecution",),
-        because="a person brought the version before back while another one climbed: test_canary.py has it",
-    ),
-    Seldom(
-        roles=("release",),
-        actions=("sagemaker:DeleteEndpoint",),
-        because="an endpoint failed: it can be neither used nor updated",
-    ),
-    Seldom(
-        roles=("release-machines",),
-        actions=("sagemaker:UpdateEndpoint",),
-        resource="*-challenger",
-        because="a release before this one was cut short, and its challenger stands",
-    ),
-    Seldom(
-        roles=("release-machines",),
-        actions=("application-autoscaling:DeregisterScalableTarget",),
-        because="a release changed the instance type of the live endpoint",
-        test="test_release_rollback.py",
-    ),
-    Seldom(
-        roles=("release",),
-        actions=("sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel"),
-        because="a third version was released, so the first one's model went",
-        test="test_release_rollback.py",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("application-autoscaling:DescribeScalableTargets",),
-        because="a release failed, and the live endpoint may have lost its scaling",
-        test="test_release_rollback.py",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("s3:ListBucketVersions",),
-        because="records of hours ago have no link of the chain yet, and what the chain counted is looked at again",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("states:DescribeExecution",),
-        because="an execution of any machine may have ended without an event",
-    ),
-    Seldom(
-        roles=("release",),
-        actions=("cloudtrail:LookupEvents", "states:DescribeExecution"),
-        because="a person asked for a release: who it was is looked up",
-        test="test_operator_rollback.py",
-    ),
-    Seldom(
-        roles=("tables",),
-        actions=("s3:GetObject",),
-        resource="*/predictions/*",
-        because="labels came for rows of a scored file",
-    ),
-    Seldom(
-        roles=("monitoring",),
-        actions=("states:StartExecution",),
-        resource="*-ingest",
-        because="labels came before their decisions, and are read again when these are stored",
-    ),
-    Seldom(
-        roles=("monitoring",),
-        actions=("events:PutEvents",),
-        because="rows or labels are late",
-    ),
-    Seldom(
-        roles=("prediction",),
-        actions=("dynamodb:PutItem", "dynamodb:UpdateItem"),
-        because="the endpoint failed five times in a row, and the circuit opens",
-    ),
-    Seldom(
-        roles=("*",),
-        actions=("s3:PutObject",),
-        resource="*/quarantine/feed=*",
-        because="rows or whole files that are refused, for each feed and at each step",
-    ),
-    Seldom(
-        roles=("tables", "snapshot"),
-        actions=("s3:DeleteObject",),
-        resource="*/metadata/*",
-        because="a commit that lost against another takes its manifests away",
-    ),
-    Seldom(
-        roles=("snapshot",),
-        actions=("dynamodb:PutItem",),
-        resource="*-audit",
-        because="a training found corrected labels, and whether they hold it is audited",
-    ),
-    Seldom(
-        roles=("upkeep",),
-        actions=("glue:UpdateTable", "s3:PutObject", "s3:DeleteObject", "kms:GenerateDataKey"),
-        because="fifty small files, snapshots older than a week, a file that none names: test_upkeep.py has the first",
-    ),
-    Seldom(
-        roles=("upkeep",),
-        actions=("s3:GetObject",),
-        resource="*/decisions/*",
-        because="lines of decisions on one day came in four objects or more: test_upkeep.py has them",
-    ),
-    Seldom(
-        roles=("ingestion-machines",),
-        actions=("sqs:SendMessage",),
-        resource="*-drops",
-        because="a drop found no free slot, and is sent again later",
-    ),
-    Seldom(
-        roles=("ingestion-machines",),
-        actions=("kms:GenerateDataKey",),
-        because="such a drop is sent again, and its queue is under the key",
-    ),
-    Seldom(
-        roles=("ingestion-machines",),
-        actions=("states:DescribeExecution",),
-        because="the event of a drop came twice",
-        test="test_refusals.py",
-    ),
-    Seldom(
-        roles=("*-machines",),
-        actions=("sagemaker:StopTrainingJob", "sagemaker:StopProcessingJob", "sagemaker:StopTransformJob",
-                 "states:StopExecution"),
-        because="a person stopped the execution while it waited for a job or another execution",
-    ),
-    Seldom(
-        roles=("teardown-machines",),
-        actions=("states:StopExecution", "sagemaker:StopTrainingJob", "sagemaker:StopProcessingJob",
-                 "sagemaker:StopTransformJob"),
-        because="the teardown found it running",
-    ),
-    Seldom(
-        roles=("teardown-machines",),
-        actions=("sagemaker:DeleteEndpoint", "cloudwatch:DeleteAlarms"),
-        because="the teardown found a challenger, or alarms of target tracking",
-    ),
-    Seldom(
-        roles=("teardown-machines",),
-        actions=("dynamodb:DeleteItem",),
-        resource="*:table/*-state",
-        because="the endpoint was asleep at the moment of the teardown",
-    ),
-    Seldom(
-        roles=("ingestion",),
-        actions=("s3:ListBucket",),
-        resource="*-landing-*",
-        because="a person had the newest drop scored, without naming it",
-        test="test_refusals.py",
-    ),
-    Seldom(
-        roles=("ingestion",),
-        actions=("s3:GetObject",),
-        resource="*-landing-*/scoring/*",
-        because="the same, and its object is read as it is now",
-        test="test_refusals.py",
-    ),
-    Seldom(
-        roles=("ingestion",),
-        actions=("s3:GetObject",),
-        resource="*-landing-*/[lt]*",  # labels and training rows
-        because="a query found many small files, whose list is the drop: test_queries.py has it",
-    ),
-    Seldom(
-        roles=("ingestion-machines",),
-        actions=("sqs:SendMessage",),
-        resource="*-drops-dead",
-        because="a message in the queue of the drops was none",
-        test="test_refusals.py",
-    ),
-    Seldom(
-        roles=("training",),
-        actions=("sqs:SendMessage",),
-        because="called asynchronously, the function failed thrice",
-        test="test_refusals.py",
-    ),
-    Seldom(
-        roles=("job",),
-        actions=("s3:GetObject", "s3:PutObject"),
-        resource="*/checkpoints/*",
-        because="a training took longer than a minute, and went on from its checkpoint",
-    ),
-    Seldom(
-        roles=("job",),
-        actions=("s3:GetObject",),
-        resource="*/external/*",
-        because="a person had an external model judged",
-        test="test_external_model.py",
-    ),
-    Seldom(
-        roles=("monitoring-machines",),
-        actions=("sqs:SendMessage",),
-        because="the schedule was refused its target",
-        test="test_refusals.py",
-    ),
-    Seldom(
-        roles=("ingestion",),
-        actions=("s3:PutObject",),
-        resource="*/quarantine/feed=*",
-        because="a file of labels or of training rows that is none",
-        test="test_refusals.py",
-    ),
-)  # fmt: skip
-
+SELDOM = [Reason(*row) for row in (
+    ("ingestion-machines", "dynamodb:Query", "*:table/*-state",
+     "drops that have waited for a slot for a minute look whether one is held for nothing"),
+    ("teardown-machines", "sagemaker:ListTags", "*:processing-job/*",
+     "a processing job runs at the moment of the teardown"),
+    ("teardown-machines", "sagemaker:ListTags", "*:transform-job/*",
+     "a transform job runs at the moment of the teardown"),
+    ("*", "sqs:SendMessage", "*-dead",
+     "a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop, of an event that "
+     "the bus did not take from a machine"),
+    ("*-audit_chain", "s3:GetObjectVersion", "*", "the function started anew, and the newest link is not its own"),
+    ("training",
+     "dynamodb:DeleteItem sagemaker:DeleteEndpoint sagemaker:DescribeEndpoint cloudwatch:DescribeAlarms "
+     "cloudwatch:DeleteAlarms", "*",
+     "a release failed and left a challenger, an endpoint or alarms, or a holder has no execution"),
+    ("training", "sagemaker:ListModelPackages sagemaker:DescribeModelPackage events:PutEvents", "*",
+     "an endpoint is there and no version is known to be live: it goes only if none ever was. If it stays, or AWS "
+     "lost the event of a failure, somebody is told"),
+    ("training", "states:ListExecutions lambda:InvokeFunction", "*",
+     "the schedule of the sweep is off in the stage `local`", "test_sweep.py"),
+    ("training", "logs:CreateLogStream logs:PutLogEvents", "*-sweep:*",
+     "the schedule of the sweep is off in the stage `local`", "test_sweep.py"),
+    ("training", "dynamodb:Query", "*-audit", "the sweep counts the records that have no link of the chain yet",
+     "test_sweep.py"),
+    ("training", "states:StartExecution sagemaker:DescribeEndpointConfig", "*",
+     "a release ended, and the next version waits for one, or what it left is looked at", "test_release_rollback.py"),
+    ("tables", "logs:CreateLogStream logs:PutLogEvents dynamodb:PutItem", "*",
+     "a person withdrew rows, and that is audited"),
+    ("training-machines", "lambda:InvokeFunction", "*-sweep", "the schedule of the sweep is off in the stage `local`",
+     "test_sweep.py"),
+    ("release", "glue:GetTable s3:GetObject", "*",
+     "a phase asked for labels (test_climb.py), or copied a row of a scored file or with an image"),
+    ("release", "states:StopExecution", "*",
+     "a person brought the version before back while another one climbed: test_canary.py has it"),
+    ("release", "sagemaker:DeleteEndpoint", "*", "an endpoint failed: it can be neither used nor updated"),
+    ("release-machines", "sagemaker:UpdateEndpoint", "*-challenger",
+     "a release before this one was cut short, and its challenger stands"),
+    ("release-machines", "application-autoscaling:DeregisterScalableTarget", "*",
+     "a release changed the instance type of the live endpoint", "test_release_rollback.py"),
+    ("release", "sagemaker:DeleteEndpointConfig sagemaker:DeleteModel", "*",
+     "a third version was released, so the first one's model went", "test_release_rollback.py"),
+    ("training", "application-autoscaling:DescribeScalableTargets", "*",
+     "a release failed, and the live endpoint may have lost its scaling", "test_release_rollback.py"),
+    ("training", "s3:ListBucketVersions", "*",
+     "records of hours ago have no link of the chain yet, and what the chain counted is looked at again"),
+    ("training", "states:DescribeExecution", "*", "an execution of any machine may have ended without an event"),
+    ("release", "cloudtrail:LookupEvents states:DescribeExecution", "*",
+     "a person asked for a release: who it was is looked up", "test_release_rollback.py"),
+    ("tables", "s3:GetObject", "*/predictions/*", "labels came for rows of a scored file"),
+    ("monitoring", "states:StartExecution", "*-ingest",
+     "labels came before their decisions, and are read again when these are stored"),
+    ("monitoring", "events:PutEvents", "*", "rows or labels are late"),
+    ("prediction", "dynamodb:PutItem dynamodb:UpdateItem", "*",
+     "the endpoint failed five times in a row, and the circuit opens"),
+    ("*", "s3:PutObject", "*/quarantine/feed=*",
+     "rows or whole files that are refused, for each feed and at each step"),
+    ("tables snapshot", "s3:DeleteObject", "*/metadata/*",
+     "a commit that lost against another takes its manifests away"),
+    ("snapshot", "dynamodb:PutItem", "*-audit",
+     "a training found corrected labels, and whether they hold it is audited"),
+    ("upkeep", "glue:UpdateTable s3:PutObject s3:DeleteObject kms:GenerateDataKey", "*",
+     "fifty small files, snapshots older than a week, a file that none names: test_upkeep.py has the first"),
+    ("upkeep", "s3:GetObject", "*/decisions/*",
+     "lines of decisions on one day came in four objects or more: test_upkeep.py has them"),
+    ("ingestion-machines", "sqs:SendMessage", "*-drops", "a drop found no free slot, and is sent again later"),
+    ("ingestion-machines", "kms:GenerateDataKey", "*", "such a drop is sent again, and its queue is under the key"),
+    ("ingestion-machines", "states:DescribeExecution", "*", "the event of a drop came twice", "test_refusals.py"),
+    ("*-machines",
+     "sagemaker:StopTrainingJob sagemaker:StopProcessingJob sagemaker:StopTransformJob states:StopExecution", "*",
+     "a person stopped the execution while it waited for a job or another execution"),
+    ("teardown-machines",
+     "states:StopExecution sagemaker:StopTrainingJob sagemaker:StopProcessingJob sagemaker:StopTransformJob", "*",
+     "the teardown found it running"),
+    ("teardown-machines", "sagemaker:DeleteEndpoint cloudwatch:DeleteAlarms", "*",
+     "the teardown found a challenger, or alarms of target tracking"),
+    ("teardown-machines", "dynamodb:DeleteItem", "*:table/*-state",
+     "the endpoint was asleep at the moment of the teardown"),
+    ("ingestion", "s3:ListBucket", "*-landing-*", "a person had the newest drop scored, without naming it",
+     "test_refusals.py"),
+    ("ingestion", "s3:GetObject", "*-landing-*/scoring/*", "the same, and its object is read as it is now",
+     "test_refusals.py"),
+    ("ingestion", "s3:GetObject", "*-landing-*/[lt]*",
+     "a query found many small files, whose list is the drop: test_queries.py has it"),
+    ("ingestion-machines", "sqs:SendMessage", "*-drops-dead", "a message in the queue of the drops was none",
+     "test_refusals.py"),
+    ("training", "sqs:SendMessage", "*", "called asynchronously, the function failed thrice", "test_refusals.py"),
+    ("job", "s3:GetObject s3:PutObject", "*/checkpoints/*",
+     "a training took longer than a minute, and went on from its checkpoint"),
+    ("job", "s3:GetObject", "*/external/*", "a person had an external model judged", "test_external_model.py"),
+    ("monitoring-machines", "sqs:SendMessage", "*", "the schedule was refused its target", "test_refusals.py"),
+    ("ingestion", "s3:PutObject", "*/quarantine/feed=*", "a file of labels or of training rows that is none",
+     "test_refusals.py"),
+)]  # fmt: skip
+"""What is asked for only when something goes wrong."""
 
 AT_WORK_IN = {"teardown-machines": "test_teardown.py"}
 """Roles that do nothing before a test of this folder lets them; without it nothing is said of them."""
@@ -461,7 +225,7 @@ def idle(policies: dict[str, dict[str, Any]], allowed: dict[str, list[Allowed]])
     }
 
 
-def is_of(entry: OnAws | Seldom, held: Held, lived: Lived) -> bool:
+def is_of(entry: Reason, held: Held, lived: Lived) -> bool:
     owner = held.role.removeprefix(f"{lived.names.prefix}-")
     return (
         any(fnmatchcase(owner, pattern) for pattern in entry.roles)
@@ -476,9 +240,9 @@ def test_every_permission_was_needed_or_has_its_reason(lived: Lived, idle: set[H
     assert not unexplained, "\n".join(sorted(map(str, unexplained)))
 
 
-@pytest.mark.parametrize("entry", ON_AWS, ids=lambda entry: f"{entry.roles[0]} {entry.actions[0]} {entry.resource}")
+@pytest.mark.parametrize("entry", ON_AWS, ids=str)
 def test_what_only_aws_asks_for_is_there_and_not_asked_here(
-    lived: Lived, policies: dict[str, dict[str, Any]], idle: set[Held], entry: OnAws
+    lived: Lived, policies: dict[str, dict[str, Any]], idle: set[Held], entry: Reason
 ) -> None:
     """A reason whose permission has gone, or is asked for by now, goes too."""
     held = [one for one in all_held(policies) if is_of(entry, one, lived)]
@@ -486,13 +250,13 @@ def test_what_only_aws_asks_for_is_there_and_not_asked_here(
     assert set(held) <= idle, f"asked for by now: {sorted(map(str, set(held) - idle))}"
 
 
-@pytest.mark.parametrize("entry", SELDOM, ids=lambda entry: f"{entry.roles[0]} {entry.actions[0]} {entry.resource}")
+@pytest.mark.parametrize("entry", SELDOM, ids=str)
 def test_what_failures_ask_for_was_asked_for_when_they_came(
-    lived: Lived, idle: set[Held], entry: Seldom, request: pytest.FixtureRequest
+    lived: Lived, idle: set[Held], entry: Reason, request: pytest.FixtureRequest
 ) -> None:
     held = {one for one in all_held(lived.policies) if is_of(entry, one, lived)}
     assert {one.grant.action for one in held} == set(entry.actions)
-    if entry.test and ran(entry.test, request):
+    if entry.source and ran(entry.source, request):
         assert not held & idle, "\n".join(sorted(map(str, held & idle)))
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import io
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-import boto3
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 
@@ -68,11 +64,6 @@ def test_labels_that_came_late_are_rows_now(lived: Lived, catalog: GlueCatalog) 
     wanted = LIVE[1].rows.sort_by("timestamp").drop_columns(["class"])
     february = rows.sort_by("timestamp").slice(LIVE[0].rows.num_rows, wanted.num_rows)
     assert february.select(wanted.column_names).cast(wanted.schema).equals(wanted)
-
-
-@pytest.fixture(scope="module")
-def session() -> boto3.Session:
-    return boto3.Session("reader", "reader", region_name="eu-west-1")
 
 
 def test_the_queries_of_the_docs_are_answered(lived: Lived, catalog: GlueCatalog) -> None:
@@ -159,48 +150,3 @@ def test_one_name_has_every_decision_once(lived: Lived) -> None:
     }
     some = run_query(local_environment(lived.cloud), f"{view} v WHERE v.date < '1997-01-03'").rows.to_pylist()
     assert {row["id"] for row in some} == {row_id for row_id in found if found[row_id]["date"] < "1997-01-03"} != set()
-
-
-def test_the_columns_of_the_catalogue_are_those_of_the_files(lived: Lived, session: boto3.Session) -> None:
-    """Athena reads Parquet by the names and types that the catalogue tells."""
-    glue = session.client("glue", endpoint_url=lived.cloud.endpoint_url)
-    for name in ("quarantine", "predictions"):
-        table = glue.get_table(DatabaseName=lived.names.platform.database, Name=lived.names.table(name))["Table"]
-        said = [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]
-        for uri in lived.below(f"{name}/"):
-            assert [(field.name, athena_type(field.type)) for field in lived.parquet(uri).schema] == said
-
-
-def athena_type(kind: pa.DataType) -> str:
-    if pa.types.is_timestamp(kind):
-        return "timestamp"
-    if pa.types.is_list(kind):
-        return f"array<{athena_type(kind.value_type)}>"
-    if pa.types.is_struct(kind):
-        return f"struct<{','.join(f'{field.name}:{athena_type(field.type)}' for field in kind)}>"
-    return {pa.int32(): "int", pa.int64(): "bigint", pa.float64(): "double", pa.string(): "string"}[kind]
-
-
-def test_duckdb_reads_the_files(lived: Lived, tmp_path: Path) -> None:
-    """The files of the table as they lie in S3, by a reader that knows Parquet only."""
-    for name, prefix in (("rows", "iceberg/electricity_rows/data/"), ("delivered", "predictions/")):
-        (tmp_path / name).mkdir()
-        for number, uri in enumerate(lived.below(prefix)):
-            (tmp_path / name / f"{number}.parquet").write_bytes(lived.read(uri))
-    with duckdb.connect() as database:
-        database.execute(f"select count(*), count(distinct timestamp) from '{tmp_path}/rows/*.parquet'")
-        assert database.fetchall() == [(11472 + 181 * 48, 11472 + 181 * 48)]
-        database.execute(f"select count(*), min(row_number), max(row_number) from '{tmp_path}/delivered/*.parquet'")
-        assert database.fetchall() == [(335, 2, 337)]
-
-
-def test_the_writers_left_page_checksums(lived: Lived) -> None:
-    """So that a flipped bit is an error and not another number."""
-    import pyarrow.parquet as pq
-
-    uri = lived.below("iceberg/electricity_rows/data/")[0]
-    content = bytearray(lived.read(uri))
-    pq.read_table(io.BytesIO(content), page_checksum_verification=True)
-    content[200] ^= 1
-    with pytest.raises(OSError, match="checksum"):
-        pq.read_table(io.BytesIO(content), page_checksum_verification=True)

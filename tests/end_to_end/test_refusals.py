@@ -6,20 +6,15 @@ another reason, and of what that asks of the roles."""
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from millrace.artefact.artefact import read_members
-from millrace.aws.objects import split_uri
-from millrace.console.queries.executions import failure_of
+from tests.end_to_end.callers import less_of
 from tests.end_to_end.conftest import Lived, control
 
 
@@ -28,9 +23,7 @@ def without(lived: Lived, owner: str, action: str) -> Iterator[str]:
     """In the block the role lacks the action; the value is the role's name."""
     iam, role = lived.cloud.client("iam"), lived.names.role(owner)
     policy = lived.policies[role]
-    others = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in policy["Statement"]]
-    assert others != policy["Statement"]
-    less = {**policy, "Statement": [one for one in others if one["Action"]]}
+    less = less_of(policy, action)
     if less["Statement"]:
         iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(less))
     else:
@@ -183,76 +176,3 @@ def test_a_drop_whose_event_comes_twice_is_known(lived: Lived, feed: str) -> Non
     said = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     told = [(line["execution"], line["message"]) for line in said if "execution" in line]
     assert [message for execution, message in told if execution == told[-1][0]] == ["started", "known"]
-
-
-def test_a_version_that_cannot_start_is_refused_before_anything_is_made(lived: Lived, tmp_path: Path) -> None:
-    """Version 1 once more, with a member less in its archive and without the record that it has passed."""
-    run, url = first_version(lived)
-    record_uri = lived.names.run_uri(run, "preflight", "ml.m5.large.json")
-    record, archive = lived.read(record_uri), lived.read(url)
-    passed = json.loads(record)
-    assert (passed["model_version"], passed["rows"]) == ("1", 20)
-    before = len(control(lived.cloud, "denials"))
-    put(lived, url, without_weights(archive, tmp_path))
-    delete(lived, record_uri)
-    try:
-        ended = rolled_back(lived)
-    finally:
-        put(lived, url, archive)
-    assert ended["status"] == "FAILED"
-    said = failure_of(ended["error"], ended["cause"])
-    expected = "expected a server, got one that ended with exit code 1 after"
-    assert said.startswith(
-        f"States.TaskFailed: AlgorithmError: PreflightError: python -m millrace.jobs.serving serve: {expected}"
-    )
-    assert "missing weights.safetensors" in said
-    assert "\n" not in said
-    assert not {"Model", "Create challenger"} & entered(lived, ended["executionArn"])
-    put(lived, record_uri, record)
-    assert control(lived.cloud, "denials")[before:] == []
-
-
-def first_version(lived: Lived) -> tuple[str, str]:
-    """The run and the archive's URI of version 1."""
-    package = lived.cloud.client("sagemaker").describe_model_package(ModelPackageName=lived.names.package_arn("1"))
-    container = package["InferenceSpecification"]["Containers"][0]
-    return package["CustomerMetadataProperties"]["run"], container["ModelDataUrl"]
-
-
-def without_weights(archive: bytes, folder: Path) -> bytes:
-    given = folder / "given.tar.gz"
-    given.write_bytes(archive)
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as less:
-        for name, content in read_members(given).items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            if name != "weights.safetensors":
-                less.addfile(entry, io.BytesIO(content))
-    return made.getvalue()
-
-
-def put(lived: Lived, uri: str, body: bytes) -> None:
-    bucket, key = split_uri(uri)
-    lived.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
-
-
-def delete(lived: Lived, uri: str) -> None:
-    bucket, key = split_uri(uri)
-    lived.cloud.client("s3").delete_object(Bucket=bucket, Key=key)
-
-
-def rolled_back(lived: Lived) -> dict[str, Any]:
-    states = lived.cloud.client("stepfunctions")
-    arn = states.start_execution(
-        stateMachineArn=lived.names.machine_arn("release"),
-        input=json.dumps({"rollback": {"reason": "to see it start", "to": "1"}}),
-    )["executionArn"]
-    lived.rest()
-    return dict(states.describe_execution(executionArn=arn))
-
-
-def entered(lived: Lived, arn: str) -> set[str]:
-    """The states that the execution entered."""
-    events = lived.cloud.client("stepfunctions").get_execution_history(executionArn=arn, maxResults=1000)["events"]
-    return {event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event}

@@ -1,7 +1,7 @@
 """Releases on two instances, while callers ask all the time: phase by phase to live, and back when the canary is bad.
 
 The release room is deployed again from its own templates, for the workload with another rollout. The versions are the
-champion's artefact registered anew; what is wrong with them is done to their processes: held still, or killed."""
+champion's artefact registered anew; what is wrong with them is done to their processes: they are killed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import json
 import os
 import shutil
 import signal
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -32,7 +29,7 @@ from millrace.infra.settings import StageSettings, settings_for
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.electricity import live_at_once
-from tests.end_to_end.callers import meanwhile
+from tests.end_to_end.callers import meanwhile, typed
 from tests.end_to_end.conftest import REST_S, Lived
 from tests.localcloud.waiting import until
 from tests.registered import register, tell
@@ -45,8 +42,6 @@ ROLLOUT = {
 """A canary on two instances of another type. The bound on latency is ten times the workload's: a busy machine is not a
 bad version."""
 FOLDER = STORY.folder
-HELD_S, RELEASED_S = 1.0, 0.01
-"""Between two stops a process answers what has waited, and hardly a request that comes then."""
 WATCHED_S = 600
 """How long a new fleet is watched, as on AWS: the alarms look at minutes of the cloud's clock, which the tests move."""
 FEATURES = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
@@ -183,30 +178,6 @@ def answers(port: str) -> bool:
         return False
 
 
-@contextmanager
-def held(processes: list[int]) -> Iterator[None]:
-    """In the block the processes stand still again and again: they answer every request, and late."""
-    over = threading.Event()
-
-    def hold() -> None:
-        while not over.is_set():
-            for sent, pause_s in ((signal.SIGSTOP, HELD_S), (signal.SIGCONT, RELEASED_S)):
-                for process in processes:
-                    try:
-                        os.kill(process, sent)
-                    except ProcessLookupError:
-                        over.set()
-                time.sleep(pause_s)
-
-    with ThreadPoolExecutor(1) as pool:
-        holding = pool.submit(hold)
-        try:
-            yield
-        finally:
-            over.set()
-            holding.result()
-
-
 def later(lived: Lived, seconds: int) -> None:
     """Move the cloud's clock."""
     lived.cloud.move_clock(lived.cloud.now() + timedelta(seconds=seconds))
@@ -279,6 +250,30 @@ def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
     assert (champion(canary), alarms(canary)) == (version, [])
 
 
+def test_a_person_brings_the_version_before_back_and_nobody_notices(canary: Lived, plain: Callers) -> None:
+    """The one who asked for it is named: in the record, and by the command that shows what is live."""
+    before = pointers(canary)
+    assert before.champion is not None
+    assert before.previous is not None
+    with plain.asking():
+        arn = str(typed("rollback", "--reason", "worse since Tuesday")["execution"])
+        plain.wait_for(before.previous.version)
+        later(canary, 3 * WATCHED_S)
+        over(canary, arn)
+        assert set(plain.next()) == {before.previous.version}
+    canary.rest()
+    assert set(plain.told) == {before.champion.version, before.previous.version}
+    (record,) = [json.loads(one["details"]) for one in audited(canary) if one["event"] == "release.rolled_back"]
+    person = canary.cloud.client("sts").get_caller_identity()["Arn"]
+    assert (record["replaced"], record["reason"], record["by"]) == (
+        before.champion.version,
+        "worse since Tuesday",
+        person,
+    )
+    now = typed("live")
+    assert (now["version"], now["rolled_back_by"]) == (before.previous.version, person)
+
+
 def over(lived: Lived, arn: str) -> None:
     """Wait for the execution's end. While somebody asks all the time the cloud itself is never idle."""
     states = lived.cloud.client("stepfunctions")
@@ -311,22 +306,6 @@ def rolled_back(lived: Lived, package: str, *, champion_before: str, config_befo
     assert json.loads(record["details"])["error"] == "RolledBack"
     approval = lived.cloud.client("sagemaker").describe_model_package(ModelPackageName=package)["ModelApprovalStatus"]
     assert approval == "PendingManualApproval"
-
-
-@pytest.mark.night("by day a broken canary is rolled back by the same states")
-def test_a_slow_canary_is_rolled_back_and_no_request_fails(canary: Lived, plain: Callers) -> None:
-    before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary.cloud, canary.names)
-    version = package.rpartition("/")[2]
-    with plain.asking():
-        tell(canary.cloud, canary.names, package)
-        processes = until(lambda: serving(canary, version))
-        with held(processes):
-            plain.wait_for(version)
-            later(canary, 60)
-            over(canary, run_of(canary, package)["executionArn"])
-        assert set(plain.next()) == {before}
-    assert set(plain.told) == {before, version}
-    rolled_back(canary, package, champion_before=before, config_before=config, alarm="-latency")
 
 
 def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,15 @@ from millrace.console.actions import label_studio
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, local_environment
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.decisions import find_days
 from millrace.console.queries.labels import find_labels
 from millrace.console.queries.reviews import count_waiting, find_items, list_waiting, show_item
 from millrace.decisions.record import Decision
 from millrace.errors import ReviewError
-from millrace.names import WorkloadNames
-from tests.electricity import SAMPLE, changed_electricity, drop
+from tests.electricity import CLOCK, KNOWN, NAMES, SAMPLE, Electricity, live_electricity, sample
 from tests.end_to_end.test_sweep import sweeping
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-KNOWN, ASKED = 11_500, 24
-CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
-REST_S = 300.0
+ASKED = 24
 POLICY = """
 policy:
   automate: {confidence: 0.98}
@@ -41,20 +36,16 @@ ANN, BEN = (f"arn:aws:sts::123456789012:assumed-role/Operators/{name}" for name 
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
     """A version is live; unsure rows have been asked for by request, and others dropped in a file."""
-    with changed_electricity(tmp_path_factory.mktemp("review"), clock=CLOCK, added=POLICY) as cloud:
-        drop(cloud, "training/known", pq.read_table(SAMPLE).slice(0, KNOWN))
-        rows = pq.read_table(SAMPLE).drop_columns(["class"])
-        asked = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.slice(KNOWN, ASKED).to_pylist()]
-        payload = json.dumps({"id": "call", "rows": asked})
-        cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-        drop(cloud, "scoring/asked", rows.slice(KNOWN + ASKED, ASKED))
+    with live_electricity(tmp_path_factory.mktemp("review"), added=POLICY) as cloud:
+        cloud.predict("call", sample(KNOWN, ASKED))
+        cloud.drop("scoring/asked", sample(KNOWN + ASKED, ASKED).drop_columns(["class"]))
         yield cloud
 
 
 @pytest.fixture
-def environment(cloud: LocalCloud) -> Environment:
+def environment(cloud: Electricity) -> Environment:
     return local_environment(cloud)
 
 
@@ -98,7 +89,7 @@ def test_what_is_held_out_is_shown_without_the_model_s_answer(environment: Envir
     assert {one["id"]: not one["answer"] for one in listed} == {item.id: item.is_blind for item in items}
 
 
-def test_what_waits_for_long_raises_an_alarm(environment: Environment, cloud: LocalCloud) -> None:
+def test_what_waits_for_long_raises_an_alarm(environment: Environment, cloud: Electricity) -> None:
     def raised() -> set[str]:
         found = cloud.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
         return {one["AlarmName"].removeprefix(f"{NAMES.prefix}-") for one in found}
@@ -107,15 +98,14 @@ def test_what_waits_for_long_raises_an_alarm(environment: Environment, cloud: Lo
     assert state["reviews_waiting"].startswith(f"{count_waiting(environment, NAMES).count}, the oldest for ")
     for hours, expected in ((6, False), (10, True)):
         with sweeping(cloud):
-            cloud.move_clock(CLOCK + timedelta(hours=hours))
-            cloud.wait(timeout_s=REST_S)
+            cloud.go_to(CLOCK + timedelta(hours=hours))
         assert ("late-reviews" in raised()) is expected
     (state,) = json.loads(runs("status", "--json"))
     assert state["reviews_waiting"].endswith("the oldest for 10 h")
 
 
 def test_two_people_get_different_items_and_their_answers_become_labels(
-    environment: Environment, cloud: LocalCloud
+    environment: Environment, cloud: Electricity
 ) -> None:
     people = [Reviewer.of(environment, NAMES, source="terminal", by=by) for by in (ANN, BEN)]
     with ThreadPoolExecutor(2) as pool:
@@ -130,7 +120,7 @@ def test_two_people_get_different_items_and_their_answers_become_labels(
     back = people[1].undo(held[1].item.id)
     people[1].answer(back, 1 - truth(decisions[back.item.id]), seconds=2)
     assert [person.finish() for person in people] == [1, 1]
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     mine, other = (decisions[one.item.id] for one in held)
     labels = find_labels(environment, NAMES, [mine, other])
     assert {name: [label.value for label in found] for name, found in labels.items()} == {
@@ -155,7 +145,7 @@ def test_why_and_decisions_say_what_the_person_has_decided(environment: Environm
     assert {"waits", ""} <= set(found.values())
 
 
-def test_a_person_works_in_the_terminal(environment: Environment, cloud: LocalCloud) -> None:
+def test_a_person_works_in_the_terminal(environment: Environment, cloud: Electricity) -> None:
     waiting = count_waiting(environment, NAMES).count
     said = runs("review", typed="?\nneither\n1\n0\nu\n1\ns\np a holiday\nq\n")
     assert said.count("wait ·") == 7
@@ -165,7 +155,7 @@ def test_a_person_works_in_the_terminal(environment: Environment, cloud: LocalCl
     first = list_waiting(environment, NAMES, limit=1)[0]
     assert (first.priority, first.note) == (0, "a holiday")
     runs("review", "--answer", first.id, "1")
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     found = find_labels(environment, NAMES, [decided(environment)[first.id]])[first.id]
     assert [(label.value, label.counts) for label in found] == [(1, True)]
 
@@ -192,17 +182,16 @@ def test_label_studio_gets_the_tasks_and_gives_the_answers_back_once(environment
     assert [one.source for one in answers if one] == ["label-studio user 10"] * 4
 
 
-def test_what_nobody_answers_in_time_ends_and_is_recorded(environment: Environment, cloud: LocalCloud) -> None:
+def test_what_nobody_answers_in_time_ends_and_is_recorded(environment: Environment, cloud: Electricity) -> None:
     left = [item.id for item in list_waiting(environment, NAMES, limit=100)]
     assert left
-    cloud.wait(timeout_s=REST_S)
+    cloud.rest()
     gone = Reviewer.of(environment, NAMES, source="terminal", by=ANN)
     if held := gone.next():  # and then the terminal is closed
         gone.answer(held, 1, seconds=3)
         left.remove(held.item.id)
     with sweeping(cloud):
-        cloud.move_clock(CLOCK + timedelta(hours=51))
-        cloud.wait(timeout_s=REST_S)
+        cloud.go_to(CLOCK + timedelta(hours=51))
     assert count_waiting(environment, NAMES).count == 0
     assert {item.status for item in find_items(environment, NAMES, left).values()} == {"unanswered"}
     events: list[dict[str, Any]] = json.loads(runs("audit", "list", "--json", "--limit", "0"))

@@ -5,7 +5,6 @@ These come last of all: afterwards the cloud is of no use."""
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,15 +25,16 @@ from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.tuning import Tuning
 from tests.alarm import put_alarm
+from tests.end_to_end.callers import create_role, less_of
 from tests.end_to_end.conftest import Lived
 from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, inventory
+from tests.localcloud.waiting import until
 
 STRANGER = "stranger"
 """In the name of everything that belongs to somebody else; the witness of the other tests is one, too."""
 MAIL_LOG = "/local/mail"
 """Where the local cloud writes the mails of subscriptions."""
 POLL_S = 0.2
-REAL_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +107,7 @@ def everything(cloud: LocalCloud) -> dict[str, list[str]]:
 def make_strangers(cloud: LocalCloud) -> None:
     """What another workload has, whose name begins with ours: `electricity_v2_stranger`."""
     name = f"{PLATFORM.prefix}-electricity-v2-{STRANGER}"
-    role = f"arn:aws:iam::{PLATFORM.account}:role/{name}-model"
-    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    cloud.client("iam").create_role(RoleName=f"{name}-model", AssumeRolePolicyDocument=document)
-    pull = {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [pull]})
-    cloud.client("iam").put_role_policy(RoleName=f"{name}-model", PolicyName="pull", PolicyDocument=document)
+    role = create_role(cloud, f"{name}-model", {"Service": "sagemaker.amazonaws.com"}, **{"ecr:*": "*"})
     sagemaker = cloud.client("sagemaker")
     container = {
         "Image": f"{PLATFORM.account}.dkr.ecr.{PLATFORM.region}.amazonaws.com/{PLATFORM.prefix}-inference:local"
@@ -146,7 +140,7 @@ def start_training(lived: Lived) -> None:
     """By hand, until its job runs: the teardown comes in the middle."""
     states = lived.cloud.client("stepfunctions")
     states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")
-    until(lambda: bool(OF_MACHINES["job"](lived.cloud.client)), "a training job")
+    until(lambda: bool(OF_MACHINES["job"](lived.cloud.client)))
 
 
 def start_tuning(lived: Lived) -> None:
@@ -157,28 +151,16 @@ def start_tuning(lived: Lived) -> None:
     workload = workload.model_copy(update={"budget": workload.budget.model_copy(update={"monthly_usd": 1000})})
     place = local_environment(lived.cloud)
     name = tune(place, lived.names, workload, folder=folder, source=pinned_run(place, lived.names)).name
-    until(
-        lambda: any(one.startswith(name) for one in OF_MACHINES["job"](lived.cloud.client)), "a training of the tuning"
-    )
-
-
-def until(holds: Any, what: str) -> None:
-    end = time.monotonic() + REAL_S
-    while not holds():
-        assert time.monotonic() < end, f"expected {what} within {REAL_S} s"
-        time.sleep(0.1)
+    until(lambda: any(one.startswith(name) for one in OF_MACHINES["job"](lived.cloud.client)))
 
 
 @contextmanager
 def a_right_missing(lived: Lived, action: str) -> Iterator[None]:
     """In the block, the role of the teardown function lacks an action."""
     iam, role = lived.cloud.client("iam"), lived.names.role("teardown-machines")
-    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policy = "statements"
     document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-    others = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in document["Statement"]]
-    assert others != document["Statement"]
-    without = {**document, "Statement": [one for one in others if one["Action"]]}
-    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(without))
+    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(less_of(document, action)))
     try:
         yield
     finally:
@@ -188,7 +170,7 @@ def a_right_missing(lived: Lived, action: str) -> Iterator[None]:
 def redrive(lived: Lived, execution: str) -> None:
     states = lived.cloud.client("stepfunctions")
     states.redrive_execution(executionArn=execution)
-    until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", "an end")
+    until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
     assert states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
 
 

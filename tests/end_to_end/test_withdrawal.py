@@ -11,13 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
-from typer.testing import CliRunner
 
 from millrace.aws.objects import read_object
-from millrace.console.cli.app import app
 from millrace.console.demo.months import HISTORY, SAMPLE, Month, months
 from millrace.console.environment import local_environment
-from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE
 from millrace.console.queries.stored import read_metadata
 from millrace.console.queries.versions import audit_of, state_of
 from millrace.datasets.journal import Journal
@@ -25,6 +22,7 @@ from millrace.errors import RunError
 from millrace.messages.audit import AuditEvent, HeldLabelsDecided
 from millrace.messages.train import BudgetRefusal, Corrections
 from millrace.state.pointers import ReleasePointers
+from tests.end_to_end.callers import typed
 from tests.end_to_end.conftest import Lived, control
 from tests.mails import mails
 
@@ -32,14 +30,6 @@ HEADER = b"timestamp,day_of_week,period,nswprice,nswdemand,vicprice,vicdemand,tr
 ROW = HEADER + b"%b,1,0.5,0.1,0.2,0.1,0.2,0.3,1\n"
 MISTAKE = "1996-05-07T00:07:00"
 """Between two half hours, which no other row is."""
-
-
-@pytest.fixture
-def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """`run("runs")`: what the command prints with --json."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
-    return lambda *words: json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)
 
 
 @pytest.fixture
@@ -54,12 +44,12 @@ def rows(lived: Lived, catalog: GlueCatalog) -> Callable[[], list[dict[str, Any]
 
 
 def test_a_row_is_withdrawn_through_the_deployed_function(
-    lived: Lived, rows: Callable[[], list[dict[str, Any]]], run: Callable[..., Any]
+    lived: Lived, rows: Callable[[], list[dict[str, Any]]]
 ) -> None:
     lived.put("training", "mistake.csv", ROW % MISTAKE.encode())
     lived.rest()
     assert len(rows()) == 1
-    withdrawn = run("withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong")
+    withdrawn = typed("withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong")
     assert withdrawn == {"rows": 1, "labels": 0, "relabelled": 0}
     assert rows() == []
     items = lived.cloud.client("dynamodb").scan(TableName=lived.names.platform.audit_table)["Items"]
@@ -67,9 +57,7 @@ def test_a_row_is_withdrawn_through_the_deployed_function(
     assert json.loads(record["details"]["S"])["reason"] == "the year is wrong"
 
 
-def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accepts_them(
-    lived: Lived, run: Callable[..., Any]
-) -> None:
+def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accepts_them(lived: Lived) -> None:
     known = pa.concat_tables([month.rows for month in months(SAMPLE, *HISTORY)])
     inverted = known.set_column(known.schema.get_field_index("class"), "class", pc.subtract(1, known["class"]))
     place = local_environment(lived.cloud)
@@ -80,25 +68,25 @@ def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accep
     assert new_labels(lived) == before
 
     # They are held: nothing of them is in the table of labels until a person says so.
-    (held,) = run("labels")
+    (held,) = typed("labels")
     assert (held["key"], held["status"], held["labels"]) == ("electricity/labels/flip.csv", "waiting", known.num_rows)
     assert f"{known.num_rows} of {known.num_rows} labels contradict known ones" in held["because"]
     assert len([mail for mail in mails(lived.cloud) if mail.startswith("HELD: labels of")]) == 1
     assert "electricity/labels/flip.csv" not in sources(lived)
-    run("labels", "--accept", "flip.csv", "--reason", "to see what the training says")
+    typed("labels", "--accept", "flip.csv", "--reason", "to see what the training says")
     lived.rest()
     assert "electricity/labels/flip.csv" in sources(lived)
     (decided,) = [one for one in audit_of(place, lived.names) if one.event is AuditEvent.LABELS_ACCEPTED]
     assert isinstance(decided.details, HeldLabelsDecided)
     assert (decided.details.labels, decided.details.reason) == (known.num_rows, "to see what the training says")
-    assert run("labels")[0]["by"] == decided.details.by
+    assert typed("labels")[0]["by"] == decided.details.by
     with pytest.raises(RunError, match="none waits"):
-        run("labels", "--refuse", "flip.csv", "--reason", "too late")
+        typed("labels", "--refuse", "flip.csv", "--reason", "too late")
     assert new_labels(lived) == before
 
     with pytest.raises(RunError):
-        run("train", "--wait")
-    corrections, refusal = judged(run)
+        typed("train", "--wait")
+    corrections, refusal = judged()
     assert (corrections.rows, corrections.is_held, refusal) == (known.num_rows, True, BudgetRefusal.CORRECTIONS)
     (record,) = [one for one in audit_of(place, lived.names) if one.event is AuditEvent.LABELS_CORRECTED]
     assert record.details == corrections
@@ -107,11 +95,11 @@ def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accep
 
     # The accepted run trains; of labels of which two thirds are inverted the gates take no model.
     with pytest.raises(RunError):
-        run("train", "--accept-corrections", "--wait")
-    corrections, refusal = judged(run)
+        typed("train", "--accept-corrections", "--wait")
+    corrections, refusal = judged()
     assert (corrections.rows, corrections.is_held, refusal) == (known.num_rows, False, None)
-    newest, *_ = run("runs", "--machine", "train")
-    assert not run("show", newest["arn"])["output"]["gating"]["answer"]["passed"]
+    newest, *_ = typed("runs", "--machine", "train")
+    assert not typed("show", newest["arn"])["output"]["gating"]["answer"]["passed"]
     assert pointers.champion() == live
     assert control(lived.cloud, "denials") == lived.denials
 
@@ -136,10 +124,10 @@ def new_labels(lived: Lived) -> int:
     return int(answer["evidence"]["new_labels"])
 
 
-def judged(run: Callable[..., Any]) -> tuple[Corrections, BudgetRefusal | None]:
+def judged() -> tuple[Corrections, BudgetRefusal | None]:
     """What the newest training found corrected, and why it did not start."""
-    newest, *_ = run("runs", "--machine", "train")
-    output = run("show", newest["arn"])["output"]
+    newest, *_ = typed("runs", "--machine", "train")
+    output = typed("show", newest["arn"])["output"]
     reason = output["budget"]["answer"]["reason"]
     found = Corrections.model_validate(output["snapshot"]["answer"]["corrections"])
     return found, BudgetRefusal(reason) if reason else None
