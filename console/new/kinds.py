@@ -23,25 +23,10 @@ from millrace.models.parameters import Scale
 
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 """Names of columns that are called like a label."""
-NEGATIVE = (
-    "0",
-    "0.0",
-    "false",
-    "no",
-    "n",
-    "negative",
-    "neg",
-    "-",
-    "normal",
-    "none",
-    "healthy",
-    "ok",
-    "good",
-    "nein",
-    "nee",
-    "non",
-    "não",
-)
+NEGATIVE = {
+    "0", "0.0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good", "nein", "nee",
+    "non", "não",
+}  # fmt: skip
 """Values of a label that say no."""
 NOTHING = ("none", "None", "-")
 """Words that mean a missing value in most columns. In a label they may be the class of rows that have nothing."""
@@ -52,18 +37,8 @@ STEPS = {
 }  # fmt: skip
 """Words of scales: a label of these alone has an order."""
 COUNTS = {
-    "count",
-    "counts",
-    "total",
-    "quantity",
-    "qty",
-    "visits",
-    "orders",
-    "complaints",
-    "tickets",
-    "clicks",
-    "anzahl",
-}
+    "count", "counts", "total", "quantity", "qty", "visits", "orders", "complaints", "tickets", "clicks", "anzahl",
+}  # fmt: skip
 """Words in the name of a number that counts: 3 of them are more than 2, however few values there are."""
 FEWEST_COUNTED = 6
 """Whole numbers of at least so many values from 0 on count something if their numbers of rows rise once and then fall

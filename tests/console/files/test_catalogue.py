@@ -52,7 +52,7 @@ def rows_of(paths: Sequence[Path]) -> list[tuple[object, ...]]:
 
 def test_what_is_dropped_can_be_cut_mended_and_proposed_from() -> None:
     tables = set(FORMATS) - {"image"}
-    assert set(TABLE_FILES) == tables, "add console/files/<format>.py and its line in TABLE_FILES"
+    assert set(TABLE_FILES) == tables, "add its line in TABLE_FILES"
     assert set(READERS) == tables, "add its line in READERS of console/new/read.py"
     assert set(WRITERS) == tables, "add how it is written here"
     assert set(hostile.FORMATS) == tables, "add how it is damaged in FORMATS of tests/hostile.py"

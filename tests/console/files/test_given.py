@@ -93,13 +93,6 @@ def test_a_row_of_a_sheet_keeps_its_number(titles: int, gap: int, tmp_path: Path
     assert rows == [{**row, "_line": line} for row, line in zip(TYPED, lines, strict=True)]
 
 
-def test_texts_of_a_sheet_are_what_csv_would_have(tmp_path: Path) -> None:
-    assert grid(workbook(tmp_path / "sold.xlsx")).texts().to_pylist() == [
-        dict(zip(KINDS, ["7", "2024-01-01T06:30:00", "2024-01-01", "1", "0.5", "true", "two\nlines"], strict=True)),
-        dict(zip(KINDS, ["07", "2024-01-02", "2024-01-02", "NA", "2", "false", "12"], strict=True)),
-    ]
-
-
 def test_a_table_and_a_query_of_a_database(tmp_path: Path) -> None:
     path = database(tmp_path / "shop.db")
     whole = typed(grid(path, table="sold"), tmp_path)
@@ -116,19 +109,30 @@ def test_a_query_cannot_change_the_database(tmp_path: Path) -> None:
     assert (caught.value.field, path.read_bytes()) == ("--sql", before)
 
 
-def test_a_cell_of_another_type_costs_its_row(tmp_path: Path) -> None:
-    book = xlsxwriter.Workbook(tmp_path / "x.xlsx")
-    book.add_worksheet().write_row(0, 0, ["n", "x"])
-    for at, cells in enumerate([[1, 2], [1.5, 2], [1, "much"], ["3", "4.5"]], 1):
-        book.worksheets()[0].write_row(at, 0, cells)
-    book.close()
-    grid(tmp_path / "x.xlsx").write(TABLE, tmp_path / "x.jsonl")
-    [part] = read_drop(tmp_path / "x.jsonl", TABLE)
-    assert [(row.line, row.reason) for row in part.unparsable] == [(3, "type"), (4, "type")]
-    assert part.rows.select(["n", "x", "_line"]).to_pylist() == [
-        {"n": 1, "x": 2.0, "_line": 2},
-        {"n": 3, "x": 4.5, "_line": 5},
-    ]
+PARTS = [CellPart(of="size", separator="x", place=place) for place in (1, 2)]
+SHARED = (Column(name="wide", kind="int64", part=PARTS[0]), Column(name="high", kind="int64", part=PARTS[1]))
+
+
+@pytest.mark.parametrize(
+    ("table", "names", "cells", "read", "refused"),
+    [
+        (replace(TABLE, columns=TABLE.columns[3:5], csv=CsvForm(decimal=",", thousands=".")), ["n", "x"],
+         [[1234, 1.234], [1234.0, 5]], [(1234, 1.234), (1234, 5)], []),
+        (Table(name="rows", columns=SHARED), ["size"], [["3x4"]], [(3, 4)], []),
+        (Table(name="rows", columns=(Column(name="n", kind="int64"),), ignored=("far",)), ["n", "far"],
+         [[1, float("inf")]], [(1,)], []),
+        (replace(TABLE, columns=TABLE.columns[3:5]), ["n", "x"], [[1, 2], [1.5, 2], [1, "much"], ["3", "4.5"]],
+         [(1, 2.0), (3, 4.5)], [(2, "type"), (3, "type")]),
+    ],
+    ids=["numbers have no marks", "a cell that columns share", "infinity that is not read", "cells of another type"],
+)  # fmt: skip
+def test_cells_go_through_json_lines_as_the_table_has_them(
+    table: Table, names: list[str], cells: Any, read: Any, refused: Any, tmp_path: Path
+) -> None:
+    grid_of(tmp_path, names, cells, first=1, said="").write(table, tmp_path / "rows.jsonl")
+    [part] = read_drop(tmp_path / "rows.jsonl", table)
+    assert [tuple(row.values())[:-1] for row in part.rows.to_pylist()] == read
+    assert [(row.line, row.reason) for row in part.unparsable] == refused
 
 
 @pytest.mark.parametrize("text", ["1.234", "1.234,5", "1,5", "1234", "1_000", "12.34", "-1.234", "1e3", "٣", "much"])
@@ -142,29 +146,6 @@ def test_a_text_is_the_number_that_csv_says(text: str, kind: Kind, own: NumberFo
     [plain], [found] = (list(read_drop(tmp_path / f"rows.{ending}", table)) for ending in ("csv", "jsonl"))
     assert found.rows.to_pylist() == plain.rows.to_pylist()
     assert len(found.unparsable) == len(plain.unparsable)
-
-
-def test_numbers_that_are_no_texts_have_no_marks(tmp_path: Path) -> None:
-    table = replace(TABLE, csv=CsvForm(delimiter=";", decimal=",", thousands="."))
-    grid_of(tmp_path, ["n", "x"], [[1234, 1.234], [1234.0, 5]], first=1, said="").write(table, tmp_path / "rows.jsonl")
-    [part] = read_drop(tmp_path / "rows.jsonl", table)
-    assert [(row["n"], row["x"]) for row in part.rows.to_pylist()] == [(1234, 1.234), (1234, 5)]
-
-
-def test_a_cell_that_columns_share_goes_as_it_is(tmp_path: Path) -> None:
-    parts = [CellPart(of="size", separator="x", place=place) for place in (1, 2)]
-    columns = (Column(name="wide", kind="int64", part=parts[0]), Column(name="high", kind="int64", part=parts[1]))
-    table = Table(name="rows", columns=columns)
-    grid_of(tmp_path, ["size"], [["3x4"]], first=1, said="").write(table, tmp_path / "rows.jsonl")
-    [part] = read_drop(tmp_path / "rows.jsonl", table)
-    assert part.rows.to_pylist() == [{"wide": 3, "high": 4, "_line": 1}]
-
-
-def test_infinity_in_a_column_that_is_not_read_costs_no_row(tmp_path: Path) -> None:
-    table = Table(name="rows", columns=(Column(name="n", kind="int64"),), ignored=("far",))
-    grid_of(tmp_path, ["n", "far"], [[1, float("inf")]], first=1, said="").write(table, tmp_path / "rows.jsonl")
-    [part] = read_drop(tmp_path / "rows.jsonl", table)
-    assert part.rows.to_pylist() == [{"n": 1, "_line": 1}]
 
 
 @pytest.mark.parametrize("at", [0, 2])

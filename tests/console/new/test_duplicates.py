@@ -54,12 +54,6 @@ def test_one_equal_row_is_told_where_rows_are_not_equal_by_chance(different: int
     assert len(list(equal_rows(rows, ["id"]))) == told
 
 
-def test_rows_of_few_values_are_equal_by_chance() -> None:
-    """Nine counts of seven days: rows of other days are equal, and no row comes twice."""
-    rows = {"id": range(1000), "booked": [n % 9 for n in range(1000)], "weekday": [n % 7 for n in range(1000)]}
-    assert list(equal_rows(pa.table(rows), ["id"])) == []
-
-
 @pytest.mark.parametrize("columns", [110, 300])
 def test_many_columns_have_more_combinations_than_a_float_can_say(columns: int) -> None:
     rows = pa.table({"id": range(2000)} | {f"c{at}": [(n + at) % 900 for n in range(2000)] for at in range(columns)})

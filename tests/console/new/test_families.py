@@ -16,7 +16,6 @@ from millrace.features.signature import Signature, TensorSpec
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.tasks.binary import Binary
-from millrace.tasks.regression import Regression
 
 WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
 
@@ -56,19 +55,6 @@ def test_data_like_those_of_a_workload_get_its_recipe(workload: str, inputs: dic
 def test_thousands_of_small_images_get_the_recipe_that_reaches_the_bar() -> None:
     found = suited(rows=5_856, image_side=28, has_even_classes=True)
     assert of(found) == read("cnn", {**xray.RECIPES["full"], "seed": 7})
-
-
-@pytest.mark.parametrize(
-    ("rows", "side", "epochs", "channels"),
-    [(1_500, 8, 48, [16, 32]), (1_500, 16, 48, [8, 16, 32]), (1_500, 28, 17, [8, 16, 32]), (500, 256, 12, [8, 16, 32])],
-)
-def test_few_small_images_are_read_more_often(rows: int, side: int, epochs: int, channels: list[int]) -> None:
-    found = suited(rows=rows, image_side=side, has_even_classes=True)
-    assert (found.values["epochs"], found.values["channels"]) == (epochs, channels)
-
-
-def test_the_amounts_of_images_have_no_recipe_of_classes() -> None:
-    of(suited(rows=5_856, image_side=28)).suits(Regression(), ())
 
 
 def test_a_table_in_time_gets_the_network_of_electricity() -> None:
@@ -123,13 +109,6 @@ def test_a_family_is_proposed_for_inputs_that_it_takes(signature: Signature, fam
     found = proposed(signature, rows)
     assert found.name == family
     FAMILIES[family](**found.values).accepts(signature, Binary())
-
-
-def test_the_smallest_images_are_large_enough_for_the_blocks_that_are_proposed() -> None:
-    for side in (8, 47, 48):
-        spec = TensorSpec(name="scan", dtype="uint8", shape=(1, side, 2 * side))
-        found = proposed((NUMBERS, spec), 5_000)
-        FAMILIES[found.name](**found.values).accepts((NUMBERS, spec), Binary())
 
 
 def proposed(signature: Signature, rows: int) -> Family:

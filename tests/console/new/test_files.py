@@ -61,20 +61,11 @@ def database(rows: list[Row], path: Path) -> Path:
     return path
 
 
-def packed(rows: list[Row], path: Path) -> Path:
-    with gzip.open(path, "wt", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
 MADE = {
     "folder": (folder, ["training/a.csv", "training/b.csv.gz", "training/c.csv"]),
     "archive.zip": (archive, ["training/year/a.csv", "training/year/b.csv.gz", "training/year/c.csv"]),
     "market.xlsx": (workbook, ["training/market.jsonl"]),
     "market.db": (database, ["training/market.jsonl"]),
-    "market.csv.gz": (packed, ["training/market.csv.gz"]),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
 from millrace.console.image_folder import find_images
-from millrace.console.new.declare import workload_document
 from millrace.console.new.files import read_folder
 from millrace.console.new.proposal import propose
 from millrace.console.new.remarks import notes_of, remarks
@@ -23,8 +21,6 @@ from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
-from millrace.monitoring.baseline import rows_of_random_window
-from millrace.monitoring.error import drawn_bound
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY, read_path
@@ -65,14 +61,6 @@ def test_a_folder_for_each_class_becomes_a_workload(folder: Path, tmp_path: Path
     assert asked.num_rows == 5
 
 
-@pytest.mark.parametrize(("others", "is_balanced"), [(0.26, True), (0.15, False)])
-def test_classes_weigh_the_same_where_none_has_nearly_all_rows(folder: Path, others: float, is_balanced: bool) -> None:
-    found = proposed(folder)
-    naive = replace(found.naive, error=others)
-    document = workload_document(found.prediction, found.spans, naive, source="photos", rows=4_000)
-    assert ("class_balance: true" in document) is is_balanced
-
-
 def test_files_of_other_formats_are_named(folder: Path) -> None:
     assert find_images(folder).left_out == ""
     kept = len(find_images(folder).paths)
@@ -92,14 +80,6 @@ def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
     assert found.prediction.task == "multiclass"
     assert "split: {by: column, column: split" in found.workload_yaml
     assert "simple: {kind: linear, otherwise: warn}" in found.workload_yaml
-    least = found.rehearsal.least_watched_error
-    rng = np.random.default_rng(0)
-    rows = rows_of_random_window(found.accepted.num_rows)
-    bounds = [
-        drawn_bound((rng.random(2000) < least * times).astype(float), rows=rows, windows=3, rate=0.01)
-        for times in (0.2, 5)
-    ]
-    assert [bound is None for bound in bounds] == [True, False]
     assert any(line.startswith("errors will not be watched where the model is wrong") for line in remarks(found))
     assert found.rehearsal.rows == (144, 48, 48)
 
@@ -132,14 +112,6 @@ def test_a_few_that_are_no_such_image_are_told(folder: Path) -> None:
     (folder / "fine" / "broken.png").write_bytes(b"no image")
     found = proposed(folder)
     assert sorted(row.reason for row in found.refused) == ["image", "image"]
-
-
-@pytest.mark.parametrize(("name", "said"), [("a.png", "1 images beside each other")])
-def test_a_folder_without_classes_is_refused(tmp_path: Path, name: str, said: str) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / name).write_bytes(b"x")
-    with pytest.raises(ConfigurationError, match=rf"--from: expected images .*in a folder for each class.*{said}"):
-        read_path(tmp_path / "photos")
 
 
 def test_an_image_that_is_cut_off_is_named_and_left_out_of_the_drop(

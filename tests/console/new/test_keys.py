@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import product
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from millrace.console.new.keys import Panels
 from millrace.console.new.roles import Guess, Guesser
 from millrace.errors import ConfigurationError
-from tests.console.new.conftest import Writer, observed, proposed
+from tests.console.new.conftest import observed
 
 DAYS = 60
 SHOPS, GOODS = [f"s{at}" for at in range(6)], ["tea", "coffee"]
@@ -88,43 +87,3 @@ def test_of_the_nearest_keys_a_series_comes_first() -> None:
     best, *others = Panels([weather], observed(pa.array(times), name="day")).nearest()
     assert (best.columns, best.repeated) == ((), 19)
     assert [one.repeated < 19 for one in others] == [True]
-
-
-@pytest.mark.parametrize(("name", "is_told"), [("product", True), ("product_code", False)])
-def test_what_a_code_as_a_key_does_is_told(name: str, is_told: bool, as_csv: Callable[..., Path]) -> None:
-    """A product may be sold again: then the later row would take the place of the earlier one."""
-    rows = [
-        {name: f"P-{7 * at + 1013}", "weight": at * 7919 % 211 / 3, "big": "no" if at % 3 else "yes"}
-        for at in range(400)
-    ]
-    guess = proposed(as_csv(rows), label="big").guesses["key"]
-    assert guess.value == (name,)
-    assert ("--no-key" in guess.reason) is is_told
-
-
-def test_a_number_that_names_no_row_is_no_key(as_csv: Callable[..., Path]) -> None:
-    """Populations differ from row to row, as numbers of rows do; a model may learn from them."""
-    rows = [
-        {"account": 7 + at, "pop": 60_011 + (at * 7919) % 1009 * 1_000_003, "big": "yes" if at % 3 else "no"}
-        for at in range(400)
-    ]
-    without = [{"pop": row["pop"], "big": row["big"]} for row in rows]
-    numbered, alone = (
-        proposed(as_csv(each, name=name), label="big") for each, name in ((rows, "n.csv"), (without, "a.csv"))
-    )
-    assert numbered.prediction.key == ("account",)
-    assert alone.prediction.key == ("row_id",)
-    assert alone.prediction.features == ("pop",)
-
-
-def test_a_birthday_is_no_moment_that_a_row_is_about(as_csv: Writer) -> None:
-    """Without another column of times, `new` asks for one."""
-    rows = [
-        {"id": at, "birthday": f"{1950 + at % 50}-03-0{1 + at % 9}", "n": at % 7, "y": "ab"[at % 2]}
-        for at in range(300)
-    ]
-    with pytest.raises(ConfigurationError) as caught:
-        proposed(as_csv(rows), label="y")
-    assert caught.value.field == "event time"
-    later = [row | {"asked": f"2024-0{1 + row['id'] % 9}-05"} for row in rows]
-    assert proposed(as_csv(later), label="y").prediction.event_time == "asked"

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from millrace.console.new.proposal import propose
-from millrace.console.new.read import read_source
 from millrace.console.new.remarks import notes_of
 from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
@@ -17,12 +16,11 @@ from millrace.contract.odcs import check_contract
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Contract, Feed
 from millrace.contract.validate import Validator
-from millrace.errors import ConfigurationError
 from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
-from tests.console.new.conftest import TODAY, proposed, read_path
+from tests.console.new.conftest import TODAY, read_path
 
 FIRST = datetime(2023, 1, 1, 5)  # noqa: DTZ001 the file says no zone
 HEAD = "Seen At ;_code;Größe, m;Price;price;Empty;Städte;Trend"
@@ -159,21 +157,3 @@ def test_a_request_may_bring_a_row_as_the_file_has_it(contract: Contract) -> Non
     assert read["Seen At"] == "2023-03-04T13:00:00"
     assert (read["code"], read["Price"], read["price_2"]) == ("01", None, 4)
     assert check_row(read | {"row_id": "x-0"}, table) == ()
-
-
-def test_times_that_no_month_has_are_counted_and_left_as_they_are(tmp_path: Path) -> None:
-    more = [f"2/30/2023 {n}:00 AM;01;1,5;1,25;1;;Åre;up" for n in range(1, 4)]
-    path = file(tmp_path / "own.csv", range(1500), *more)
-    found = proposed(path, has_no_key=True)
-    assert [row.line for row in found.refused] == [1502, 1503, 1504]
-    assert "3 rows with no time will be quarantined: '2/30/2023 1:00 AM', '2/30/2023 2:00 AM'" in " ".join(
-        notes_of(found)
-    )
-    assert "2/30/2023 1:00 AM" in found.refused[0].detail
-
-
-def test_a_file_without_a_line_of_the_width_of_its_names_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "ragged.csv"
-    path.write_text("a,b,c\n" + "1,2,3,4\n" * 300)
-    with pytest.raises(ConfigurationError, match="none: 300 lines, of line 2 expected 3 cells, got 4"):
-        read_source(path)

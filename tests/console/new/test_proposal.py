@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from millrace.console.new.kinds import LABEL_KINDS
 from millrace.console.new.read import read_source
 from millrace.console.new.remarks import notes_of
-from millrace.console.new.roles import FEWEST_ROWS, Guesser
+from millrace.console.new.roles import FEWEST_ROWS
 from millrace.console.new.writing import write
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.load import load_contract
@@ -23,20 +20,9 @@ from millrace.contract.row import check_row
 from millrace.contract.validate import validate
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
-from millrace.tasks.catalogue import TASKS
-from tests.console.new.conftest import Row, proposed, written
+from tests.console.new.conftest import Row, proposed
 
 Writer = Callable[..., Path]
-
-
-@pytest.mark.parametrize(("separator", "name"), [("\t", "market.tsv"), (";", "market.csv"), ("|", "market.txt")])
-def test_other_separators_are_read_and_said(market: list[Row], as_csv: Writer, separator: str, name: str) -> None:
-    found = proposed(as_csv(market, name=name, separator=separator))
-    assert found.contract == replace(
-        proposed(as_csv(market, name="commas.csv")).contract, csv=CsvForm(delimiter=separator)
-    )
-    assert found.accepted.num_rows == len(market)
-    assert f"separated by {separator!r}" in notes_of(found)[0]
 
 
 def test_json_lines_give_the_same_contract(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
@@ -50,8 +36,11 @@ def test_json_lines_give_the_same_contract(market: list[Row], as_csv: Writer, tm
         for row in market
     ]
     path = tmp_path / "market.jsonl"
-    path.write_text("\n".join(map(json.dumps, typed)))
-    assert proposed(path).contract == proposed(as_csv(market)).contract
+    path.write_text("\n".join([*map(json.dumps, typed), '{"a": ', "[1]"]))
+    found = proposed(path)
+    assert found.contract == proposed(as_csv(market)).contract
+    assert [row.line for row in found.refused] == [1921, 1922]
+    assert any("no JSON objects and will be quarantined, 2: 1921, 1922" in note for note in notes_of(found))
 
 
 def test_a_file_without_names_gets_them_from_the_person(market: list[Row], as_csv: Writer) -> None:
@@ -151,57 +140,6 @@ def test_what_holds_no_rows_is_refused(tmp_path: Path, text: bytes, said: str) -
         proposed(path)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--from: expected a file"):
-        proposed(tmp_path / "gone.csv")
-
-
-def test_lines_of_another_width_will_be_quarantined(market: list[Row], as_csv: Writer) -> None:
-    path = as_csv(market)
-    path.write_text(path.read_text() + "one,two\n")
-    found = proposed(path)
-    assert [(row.line, row.detail) for row in found.refused] == [(1922, "expected 6 cells, got 2")]
-
-
-def test_an_index_without_a_name_gets_one(market: list[Row], as_csv: Writer) -> None:
-    path = as_csv([{"": at, **row} for at, row in enumerate(market)])
-    found = proposed(path)
-    assert (found.contract.columns[0].name, found.contract.columns[0].physical_name) == ("column_1", "")
-    assert not found.refused
-
-
-def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row], tmp_path: Path) -> None:
-    table = pa.table({
-        "at": [datetime.fromisoformat(row["Half hour"]) for row in market],
-        "demand": pa.array([int(row["demand"]) for row in market], pa.uint16()),
-        "label": [row["Trend"] == "up" for row in market],
-        "tags": [{"a": 1}] * len(market),
-        "huge": pa.array([2**64 - 1] * len(market), pa.uint64()),
-        "nothing": pa.nulls(len(market)),
-    })  # fmt: skip
-    found = proposed(written(tmp_path / "market.parquet", table), label="")
-    assert {one.name: one.reason for one in found.reading.left_out} == {
-        "tags": "has the type struct<a: int64>, which the contract has no word for; give each field a column of its "
-        "own",
-        "huge": "has values that do not fit into a int64",
-        "nothing": "holds nothing",
-    }
-    assert (found.prediction.positive, found.prediction.features) == (True, ("demand",))
-
-
-def test_a_guesser_sees_no_key_in_a_time_that_was_made_up(market: list[Row], as_csv: Writer) -> None:
-    found = proposed(as_csv(market))
-    label = found.guesses["label"].value
-    time = found.guesses["event time"].value
-    columns = (label, replace(time, distinct=7))
-    assert Guesser(where="x", columns=columns).key((), None, label) is None
-
-
-def test_words_do_not_hide_the_decimal_comma(market: list[Row], as_csv: Writer) -> None:
-    rows = [{"at": row["Half hour"], "price": row["price"].replace(".", ",") or "unknown"} for row in market]
-    assert read_source(as_csv(rows, separator=";")).csv.decimal == ","
-
-
 def test_what_no_model_reads_may_be_missing_and_hold_anything(
     market: list[Row], as_csv: Writer, tmp_path: Path
 ) -> None:
@@ -223,21 +161,6 @@ def test_what_no_model_reads_may_be_missing_and_hold_anything(
     cells = part.rows.slice(0, 1).to_pylist()[0]
     request = {name: cells[name].isoformat() if name == "Half hour" else cells[name] for name in ("Half hour", "price")}
     assert {one.column for one in check_row(request, table)} == {"Day.of week", "weekend", "demand", "Trend"}
-
-
-def test_every_kind_is_a_task() -> None:
-    assert LABEL_KINDS.keys() <= TASKS.keys()
-
-
-def test_a_task_that_is_no_kind_of_label_is_declared_by_hand(
-    market: list[Row], as_csv: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(TASKS, "counts", TASKS["regression"])
-    by_hand = (
-        r"expected binary \(.*regression \(a column of numbers\), .*; .* got 'counts, a task that only a workload.yaml"
-    )
-    with pytest.raises(ConfigurationError, match=by_hand):
-        proposed(as_csv(market), label="demand", kind="counts")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -14,12 +13,8 @@ import pytest
 from millrace.console.new.read import read_source
 from millrace.console.new.roles import Choices
 from millrace.console.new.shared_cells import part_cells
-from millrace.console.new.writing import write
-from millrace.contract.load import load_contract
-from millrace.contract.row import as_declared
 from millrace.errors import ConfigurationError
-from millrace.workload.load import load_workload
-from tests.console.new.conftest import Row, Writer, proposed, written
+from tests.console.new.conftest import Row, Writer, written
 
 
 def rows_of(cell: Callable[[int], Any]) -> list[Row]:
@@ -37,11 +32,6 @@ def rows_of(cell: Callable[[int], Any]) -> list[Row]:
 
 def heat_of(at: int) -> float:
     return at * 7 % 90 + 0.5
-
-
-def warnings(at: int) -> str:
-    heat = heat_of(at + at % 4)
-    return ",".join(name for name, is_there in (("low", heat < 60), ("top", heat > 40)) if is_there)
 
 
 @pytest.mark.parametrize(
@@ -86,29 +76,3 @@ def test_a_list_of_neither_texts_nor_numbers_is_refused(item: object, tmp_path: 
     assert (caught.value.where, caught.value.field) == ("rows.parquet", "x")
     assert str(caught.value.came) == str(source.table["x"].type)
     assert part_cells(source, Choices(name="market", leave_out=("x",)))[0] is source
-
-
-@pytest.mark.parametrize(
-    "choice", [{"label": "x"}, {"label": "cold", "labels": ("cold", "hot")}], ids=["tags", "columns"]
-)
-def test_several_labels_are_proposed_and_load(choice: dict[str, Any], as_csv: Writer, tmp_path: Path) -> None:
-    path = as_csv(rows_of(warnings))
-    proposal = proposed(path, **choice)
-    assert (proposal.accepted.num_rows, proposal.refused) == (300, ())
-    write(proposal, tmp_path / "w", tmp_path / "d", pieces=1, force=False)
-    folder = tmp_path / "w" / "market"
-    contract, prediction = load_contract(folder), load_workload(folder).prediction
-    labels = ("x_low", "x_top") if choice["label"] == "x" else ("cold", "hot")
-    assert (prediction.task, prediction.labels) == ("multilabel", labels)
-    assert [(column.name, column.kind) for column in contract.label_columns] == [(name, "boolean") for name in labels]
-    [asked, *_] = (tmp_path / "d" / "to_predict.jsonl").read_text().splitlines()
-    assert not {*labels} & json.loads(asked).keys()
-    if choice["label"] == "x":
-        late = as_declared({"prediction_id": "p", "x": ""}, contract.labels)
-        assert late == {"prediction_id": "p", "x_low": False, "x_top": False}
-
-
-def test_another_column_among_several_labels_is_told(as_csv: Writer) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        proposed(as_csv(rows_of(str)), label="cold", labels=("cold", "heat"))
-    assert caught.value.field == "--label"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from millrace.console.new.declare import usual_family, workload_document
+from millrace.console.new.declare import usual_family
 from millrace.console.new.families import PartAtHand, with_intervals
 from millrace.console.new.features import Features
 from millrace.console.new.proposal import Proposal, propose
@@ -23,7 +23,6 @@ from millrace.console.new.roles import Choices
 from millrace.console.new.times import Series
 from millrace.console.new.trial import Candidate, Trial, candidates, run_trial
 from millrace.console.new.writing import write
-from millrace.errors import ConfigurationError
 from millrace.messages.trial import Tried
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
@@ -90,15 +89,6 @@ def test_equal_rows_give_an_equal_proposal(prices: Path, tried: Proposal) -> Non
     assert again.workload_yaml == tried.workload_yaml
 
 
-def test_without_minutes_the_kind_of_data_decides(prices: Path) -> None:
-    found = propose(read_source(prices), Choices(name="prices", label="price"), today=TODAY)
-    assert found.trial.lines == ()
-    usual = usual_family(found.prediction, found.naive, 240)
-    assert usual.values["label_scale"] == "log"
-    assert usual.values["trees"] == "mean"
-    assert yaml.safe_load(found.workload_yaml)["training"]["parameters"] == usual.values
-
-
 def judged(name: str, behind: float, deviation: float, who: str = "candidate") -> Tried:
     numbers = {"figure": 1 + behind, "behind": behind, "deviation": deviation, "rows": 100, "seconds": 1.0}
     return Tried.model_validate({"who": who, "name": name, "measure": "error", **numbers})
@@ -159,21 +149,6 @@ def test_every_family_is_tried_on_the_scale_of_a_label_with_a_tail(
     scales = [one.family.values.get("label_scale", "identity") for one in found if one.family.name == usual.name]
     assert {*scales} == {"identity", "log"}
     assert len({one.said for one in found}) == len(found)
-
-
-@pytest.mark.parametrize("with_past", [True, False])
-def test_the_steps_of_a_forecast_are_the_distance_of_the_rows(with_past: bool, tmp_path: Path) -> None:
-    """Rows of a day each. Without a history its candidate would look for rows an hour apart, and find none."""
-    rows = [
-        {"day": (FIRST + timedelta(days=at)).date().isoformat(), "shop": shop, "sold": 20 + at % 7 + len(shop)}
-        for shop in ("north", "south")
-        for at in range(400)
-    ]
-    choices = Choices(name="sold", label="sold", kind="forecast", horizon_hours=72)
-    found = propose(read_source(written(tmp_path / "sold.csv", rows)), choices, today=TODAY)
-    prediction = found.prediction if with_past else replace(found.prediction, derived=())
-    text = workload_document(prediction, found.spans, found.naive, source="sold.csv", rows=len(rows))
-    assert yaml.safe_load(text)["prediction"]["label"]["horizon_hours"] == [24, 48, 72]
 
 
 @pytest.mark.parametrize(("wrong", "warns"), [(0.05, False), (0.5, True), (None, False)])
@@ -248,8 +223,3 @@ def test_vectors_at_hand_are_proposed_where_they_gain(sentences: tuple[Path, Par
     assert check_pretrained_file(workload, made) == made / "parts" / "words.safetensors"
     assert given.figure < usual.figure
     assert (made / "parts" / "words.safetensors").read_bytes() == part.path.read_bytes()
-
-
-def test_vectors_of_words_are_for_texts_alone(prices: Path, sentences: tuple[Path, PartAtHand]) -> None:
-    with pytest.raises(ConfigurationError, match="--part: expected rows whose features are free text alone"):
-        propose(read_source(prices), Choices(name="prices", label="price"), today=TODAY, minutes=30, part=sentences[1])

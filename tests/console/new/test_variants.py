@@ -158,6 +158,7 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     "two decimals as classes": (each(sold=lambda at, _: "" if at % 90 == 0 else f"{at % 3 // 2}.0"), {"label": "sold"}),
     "three decimals": (each(sold=lambda at, _: f"{at % 3}.5"), {"label": "sold"}),
     # Label, time and key.
+    "an index without a name": (lambda rows: [{"": at, **row} for at, row in enumerate(rows)], {}),
     "no label": (without("weekend"), {"label": ""}),
     "a label by its name": (lambda rows: [{"Is Fraud": at % 2, **row} for at, row in enumerate(rows)], {"label": ""}),
     "classes as frequent": (each(Trend=lambda at, _: ("down", "up")[at % 2]), {}),

@@ -66,16 +66,6 @@ def test_a_name_that_synthesis_refuses_beside_another_is_refused(
     assert (tmp_path / "workloads" / "market").exists() == (tmp_path / "drops").exists() == (told is None)
 
 
-def test_a_name_that_begins_with_another_is_refused(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
-    declare(tmp_path / "workloads", "cold", "income")
-    proposal = proposed(as_csv(market), name="cold_2")
-    why = "the roles of one workload could touch the resources of the other"
-    said = rf"NAME: expected a name that does not begin with cold_: {why}; there are cold, income, got 'cold_2'"
-    with pytest.raises(ConfigurationError, match=said):
-        write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
-    assert not (tmp_path / "workloads" / "cold_2").exists()
-
-
 def test_drops_that_are_there_are_not_mixed_with_new_ones(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path = as_csv(market)
     write(proposed(path), tmp_path / "a", tmp_path / "drops", pieces=3, force=False)
