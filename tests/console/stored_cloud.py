@@ -25,7 +25,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets import quarantine
 from millrace.decisions.record import object_key, to_line
-from millrace.messages.audit import DETAILS, AuditEvent, VersionLive
+from millrace.messages.audit import AuditEvent, VersionLive
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import WindowsPlanned
 from millrace.messages.retrain import RetrainingDecided
@@ -55,7 +55,7 @@ OTHER = replace(NAMES, workload="income")
 AT = parse_utc("1997-06-01T06:00:00Z")
 PERSON = "arn:aws:sts::123456789012:assumed-role/Operators/ann"
 EVERY_EVENT = tuple(
-    (AuditEvent(each["event"]), DETAILS[AuditEvent(each["event"])].model_validate(each["details"]))
+    (AuditEvent(each["event"]), AuditEvent(each["event"]).details.model_validate(each["details"]))
     for each in json.loads(Path(__file__).with_name("every_event.json").read_text())
 )
 """Of each event a record at least, with its details."""
