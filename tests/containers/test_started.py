@@ -285,3 +285,53 @@ def test_nothing_of_this_machine_is_in_reach_of_an_image(images: dict[str, Image
         assert f"No module named '{absent}'" in done.stderr, (name, absent)
     assert "AWS_ACCESS_KEY_ID" not in images["training"].variables(tmp_path)
     assert os.environ["PATH"] in images["training"].variables(tmp_path)["PATH"]
+
+
+FAST = ("/opt/requirements/", "/opt/program/millrace/jobs/")
+"""Where the copies go that are left out of an image in turn; each of the others costs a job that runs for seconds."""
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        pytest.param(
+            name,
+            one,
+            id=f"{name}: {one.split()[-1]}",
+            marks=[pytest.mark.night("by day one copy of each kind is left out, and the start fails")]
+            * (one.split()[-1] not in FAST),
+        )
+        for name in IMAGES
+        for one in copies(name)
+    ],
+)
+def test_an_image_without_one_of_its_copies_fails(run: Run, name: str, left_out: str, tmp_path: Path) -> None:
+    """Its build, where packages are missing; else the job, whose inputs are those that it has just done well with."""
+    repository = without(name, left_out, tmp_path / "repository")
+    if "requirements.txt" in left_out:
+        with pytest.raises(FileNotFoundError, match=r"requirements\.txt"):
+            image_of(name, tmp_path, repository=repository)
+        return
+    image = image_of(name, tmp_path, repository=repository)
+    failed = [output for root, words, module in jobs_of(name, run) for output in failure(image, root, words, module)]
+    assert failed
+    assert all("Error" in output or "No module named" in output for output in failed)
+
+
+def jobs_of(name: str, run: Run) -> list[tuple[Path, list[str], str]]:
+    """The jobs that the image is for: folder, arguments, module."""
+    return {
+        "training": [(run.training, ["train"], "millrace.jobs.training")],
+        "processing": [
+            (run.external, [], "millrace.jobs.external_model"),
+            (run.drift, [], "millrace.jobs.monitoring"),
+            (run.evaluation, [], "millrace.jobs.evaluation"),
+        ],
+        # It starts `millrace.jobs.serving` itself.
+        "inference": [(run.preflight, [], "millrace.jobs.preflight")],
+    }[name]
+
+
+def failure(image: Image, root: Path, words: list[str], module: str) -> list[str]:
+    code, output = ended(start(image, root, *words, module=module))
+    return [output] if code else []

@@ -5,6 +5,7 @@ acts in a role's name is asked for its rights by the local cloud (`tests/end_to_
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,17 @@ class Use:
     actions: tuple[str, ...]
     context: Mapping[str, str] = field(default_factory=dict)
     """Condition values that the service is known to send; nothing else is in the request."""
+
+
+BY_THE_CALLER = {
+    "AWS::Athena::WorkGroup": "Athena writes results with the permissions of who runs the query",
+    "AWS::DynamoDB::Table": "DynamoDB uses the key with the permissions of who reads or writes an item",
+    "AWS::S3::Bucket": "S3 uses the key with the permissions of who gets or puts an object",
+    "AWS::Lambda::Function": "Lambda reads a function's variables in the name of its role",
+    "AWS::Scheduler::Schedule": "Scheduler reads a schedule's input in the name of its role",
+    "AWS::ECR::Repository": "ECR makes grants for itself with the permissions of who makes the repository",
+}
+"""Types under the key that no service writes to on its own account; `test_permissions.py` asks their callers."""
 
 
 def resources(templates: Templates, kind: str) -> Iterator[tuple[str, Resource]]:
@@ -184,6 +196,10 @@ def refused(use: Use, key: Mapping[str, Any]) -> list[str]:
     return [one.action for one in requests if verdict([json.dumps(key)], one, with_principal=True) != "Allow"]
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 @pytest.fixture(params=["dev", "prod"])
 def stage(request: pytest.FixtureRequest, templates: dict[str, Templates]) -> Templates:
     found: Templates = templates[request.param]
@@ -218,6 +234,29 @@ def test_receivers_let_their_senders_in(stage: Templates) -> None:
         assert verdict(topic, request, with_principal=True) == "Allow", f"{use.where}: {use.kind}"
 
 
+def test_every_type_under_the_key_is_looked_at(stage: Templates) -> None:
+    """A new type must say who uses the key for it."""
+    under_key = {
+        resource["Type"]
+        for template in stage.values()
+        for resource in template["Resources"].values()
+        if resource["Type"] not in ("AWS::IAM::Role", "AWS::KMS::Key")
+        and any("kms" in name.lower() for name in _names(resource.get("Properties", {})))
+    }
+    looked_at = {"AWS::Events::EventBus", "AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::SQS::Queue"}
+    assert under_key == looked_at | set(BY_THE_CALLER)
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _names(inner)
+
+
 def test_what_aws_writes_to_a_bucket_lies_under_s3s_own_key(stage: Templates) -> None:
     """Access logs can be delivered to no other; flow logs go there too, without a word in the key's policy."""
     buckets = {properties["BucketName"]: properties for _, properties in resources(stage, "AWS::S3::Bucket")}
@@ -237,3 +276,30 @@ def test_the_key_lets_in_only_services_of_this_account(stage: Templates) -> None
         strange = {name: value.replace(ACCOUNT, "999999999999") for name, value in use.context.items()}
         foreign = Use(kind=use.kind, where=use.where, who=use.who, actions=use.actions, context=strange)
         assert refused(foreign, key) == list(use.actions), use.kind
+
+
+def test_no_statement_of_the_key_is_spare(stage: Templates) -> None:
+    """Without a statement, or a principal or action of it, some use is refused. The account's lets its roles in."""
+    found, key = list(uses(stage)), key_policy(stage)
+    for less, what in fewer(key):
+        assert any(refused(use, less) for use in found), what
+
+
+def fewer(key: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The policy less one service or one action of one statement, and what was taken away."""
+    for place, statement in enumerate(key["Statement"]):
+        name = statement["Sid"]
+        if "AWS" in statement["Principal"]:
+            continue
+        for part in ("Action", "Principal"):
+            values = _listed(statement["Action"] if part == "Action" else next(iter(statement["Principal"].values())))
+            for value in values:
+                less = copy.deepcopy(dict(key))
+                left = [one for one in values if one != value]
+                if not left:
+                    del less["Statement"][place]
+                elif part == "Action":
+                    less["Statement"][place]["Action"] = left
+                else:
+                    less["Statement"][place]["Principal"] = {"Service": left}
+                yield less, f"{name}: {part} {value}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +29,7 @@ from localcloud.sagemaker.api import records
 from localcloud.sagemaker.endpoints.endpoint import endpoints
 from localcloud.sagemaker.registry import Versions
 from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.infra.context import Context
 from millrace.infra.machines import release
 from millrace.infra.machines.states import Definition
 from millrace.names import MODEL_ROLE
@@ -117,6 +118,7 @@ class Account:
         *,
         definition: Definition | None = None,
         handlers: dict[str, Any] | None = None,
+        world: type[World] = World,
     ) -> World:
         """An empty account for one sequence, of a workload with this rollout."""
         for kind in records(self.cloud).kinds.values():
@@ -132,7 +134,7 @@ class Account:
                 dynamodb.delete_table(TableName=table)
             create_table(dynamodb, table)
         self.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        self.world = World(
+        self.world = world(
             cloud=self.cloud,
             definition=definition or self.definitions[rollout],
             handlers={**self.handlers, **self.readers[rollout], **(handlers or {})},
@@ -198,10 +200,14 @@ class Account:
             s3.delete_object(Bucket=bucket, Key=one["Key"])
 
 
-def declared(rollout: str, to: Path) -> Path:
-    """The workload's folder with this rollout, below `to`."""
+def declared(rollout: str, to: Path, changes: Mapping[str, str]) -> Path:
+    """The workload's folder with this rollout and these changes, below `to`."""
     folder = shutil.copytree(ELECTRICITY, to / rollout / ELECTRICITY.name)
-    document = yaml.safe_load(live_at_once((folder / "workload.yaml").read_text()))
+    text = live_at_once((folder / "workload.yaml").read_text())
+    for before, after in changes.items():
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    document = yaml.safe_load(text)
     document["rollout"] |= ROLLOUTS[rollout]
     if rollout in WATCHED:
         document["policy"] = POLICY
@@ -209,19 +215,29 @@ def declared(rollout: str, to: Path) -> Path:
     return folder
 
 
-def defined(rollout: str) -> Definition:
+def defined(rollout: str, machine: Callable[[Context], Definition]) -> Definition:
     """The machine for a workload with this rollout."""
     declared = ROLLOUTS[rollout]
     parts = {"phases": tuple(declared["phases"]), "warm_hours": declared.get("warm_hours", 0)}
     context = context_of("local", rollout=parts)
-    return release.definition(replace(context, settings=replace(context.settings, poll_s=POLL_S)))
+    return machine(replace(context, settings=replace(context.settings, poll_s=POLL_S)))
 
 
 @contextmanager
-def account(approval: str, scratch: Path) -> Iterator[Account]:
-    """An account whose workload may have any of the ROLLOUTS."""
-    folders = {rollout: declared(rollout, scratch) for rollout in ROLLOUTS}
-    definitions = {rollout: defined(rollout) for rollout in ROLLOUTS}
+def account(
+    approval: str,
+    scratch: Path,
+    *,
+    rollouts: Sequence[str] = tuple(ROLLOUTS),
+    machine: Callable[[Context], Definition] = release.definition,
+    functions: Sequence[str] = FUNCTIONS,
+    changes: Mapping[str, str] | None = None,
+) -> Iterator[Account]:
+    """An account whose workload may have any of these rollouts.
+
+    `changes` are texts of workload.yaml and what stands in their place."""
+    folders = {rollout: declared(rollout, scratch, changes or {}) for rollout in rollouts}
+    definitions = {rollout: defined(rollout, machine) for rollout in rollouts}
     made = Account(approval=approval, definitions=definitions, workload=load_workload(folders["live"]))
     with pytest.MonkeyPatch.context() as patch, patching.undone(), mock_aws(), cold_starts() as start:
         set_variables(
@@ -243,11 +259,12 @@ def account(approval: str, scratch: Path) -> Iterator[Account]:
                 "before-call.*.*", lambda **_: made.world and made.world.before_call()
             )
             interpreter.install(made.cloud, lambda service: made.world if service == "lambda" else made.client(service))
-            made.handlers = {name: start(name) for name in FUNCTIONS if name not in READERS}
+            made.handlers = {name: start(name) for name in functions if name not in READERS}
             for rollout, folder in folders.items():
                 patch.setenv("MILLRACE_WORKLOADS", str(folder.parent))
-                made.readers[rollout] = {name: start(name) for name in READERS}
-            made.readers["warm"]["judge_phase"] = partial(_judge, made, made.readers["warm"]["judge_phase"])
+                made.readers[rollout] = {name: start(name) for name in functions if name in READERS}
+            if "warm" in rollouts:
+                made.readers["warm"]["judge_phase"] = partial(_judge, made, made.readers["warm"]["judge_phase"])
             yield made
 
 

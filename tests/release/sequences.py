@@ -25,6 +25,7 @@ from millrace.timestamps import format_utc
 from tests import builders
 from tests.functions.cold_start import NAMES
 from tests.release.account import WATCHED, Account
+from tests.release.world import ACCIDENTS
 
 HOUR = 3600.0
 PAUSES = (0, 0, 2, 20, 200, 900, 2 * HOUR)
@@ -94,19 +95,8 @@ def do(made: Account, name: str) -> None:
         if waiting := [one for one in registry.all() if one.approval == PENDING and not one.was_live]:
             act = registry.refuse if name == "refuse" else registry.approve
             act(chance.choice(waiting), reason="so")
-    elif name.startswith("kill") and world.running():
-        world.kill(chance.choice(world.running()), loses_answer="lost" in name)
-    elif name == "time out" and world.running():
-        world.end(chance.choice(world.running()), "TIMED_OUT", None)
-    elif name == "redrive":
-        if failed := [one for one in world.executions.values() if one.status in UNWANTED]:
-            world.redrive(chance.choice(failed))
-    elif name == "lose an event":
-        world.lost += 1
-    elif name == "double an event":
-        world.doubled += 1
-    elif name == "sweep":
-        world.call("sweep", {"cause": "c", "as_of": world.now(), "detail": {"workload": "w", "schedule": "sweep"}})
+    elif name in ACCIDENTS:
+        world.befall(name, world.running(), [one for one in world.executions.values() if one.status in UNWANTED])
     elif name == "scale" and NAMES.endpoint in endpoints(made.cloud):
         weights = [{"VariantName": "main", "DesiredInstanceCount": 2}]
         try:

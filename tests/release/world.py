@@ -9,7 +9,8 @@ import heapq
 import io
 import itertools
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -33,6 +34,7 @@ from tests.release import interpreter
 from tests.release.sagemaker import HandCloud
 
 FUNCTIONS = ("start_release", "smoke_test", "advance_release", "tidy_release", "judge_phase", "cleanup", "sweep")
+ACCIDENTS = ("kill", "kill, answer lost", "time out", "redrive", "lose an event", "double an event", "sweep")
 LONGEST_S = 75 * 24 * 3600
 SWEEP_S = 7200
 """Twice the deployed interval: most of the time is the sweeps'."""
@@ -101,12 +103,17 @@ class World:
         """Let so much time pass, or less if `until` says so."""
         end = self.cloud.clock.seconds + seconds
         while self._agenda and self._agenda[0][0] <= end:
-            at, _, act = heapq.heappop(self._agenda)
-            self.cloud.clock.seconds = max(at, self.cloud.clock.seconds)
-            act()
+            self.happen()
             if until():
                 return
         self.cloud.clock.seconds = end
+
+    def happen(self, *, within_s: float = math.inf) -> None:
+        """Let the next thing happen that is due, if it is due within so many seconds."""
+        if self._agenda and self._agenda[0][0] <= self.cloud.clock.seconds + within_s:
+            at, _, act = heapq.heappop(self._agenda)
+            self.cloud.clock.seconds = max(at, self.cloud.clock.seconds)
+            act()
 
     def now(self) -> str:
         return format_utc(self.cloud.clock.now())
@@ -200,6 +207,21 @@ class World:
         one.run += 1
         self.note(f"{one.name} is redriven in {one.state}")
         self._go_on(one, 0)
+
+    def befall(self, name: str, running: Sequence[Execution], ended: Sequence[Execution]) -> None:
+        """Let one of the ACCIDENTS happen, to one of these executions where it is about one."""
+        if name.startswith("kill") and running:
+            self.kill(self.chance.choice(running), loses_answer="lost" in name)
+        elif name == "time out" and running:
+            self.end(self.chance.choice(running), "TIMED_OUT", None)
+        elif name == "redrive" and ended:
+            self.redrive(self.chance.choice(ended))
+        elif name == "lose an event":
+            self.lost += 1
+        elif name == "double an event":
+            self.doubled += 1
+        elif name == "sweep":
+            self.call("sweep", {"cause": "c", "as_of": self.now(), "detail": {"workload": "w", "schedule": "sweep"}})
 
     def describe(self, one: Execution) -> dict[str, Any]:
         return {

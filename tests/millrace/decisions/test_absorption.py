@@ -11,6 +11,8 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from moto import mock_aws
 
 from millrace.decisions import absorption
@@ -29,6 +31,7 @@ from millrace.decisions.store import (
 )
 from millrace.tasks.binary import Binary
 from tests import builders
+from tests.millrace.decisions.test_record import DECISIONS
 
 BUCKET, WORKLOAD = "lake", "electricity"
 DAYS = (date(1997, 1, 1), date(1997, 1, 2))
@@ -186,6 +189,26 @@ def test_a_run_that_dies_at_any_write_is_finished_by_the_next(
     assert len([key for key in lake.listed() if key.endswith(".jsonl")]) == loose
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_of_two_runs_at_once_one_goes_first_and_no_line_is_lost(lake: Lake, tmp_path: Path, number: int) -> None:
+    """At a write of the first run a late line comes, and then a second run does all its work."""
+    several(lake, "a")
+    other = boto3.client("s3", region_name="us-east-1")
+
+    def meanwhile() -> None:
+        lake.put("late", replace(FIRST, id="late"))
+        absorb(other, BUCKET, WORKLOAD, as_of=NIGHT)
+
+    end = at_write(lake.client, number, meanwhile, done=False)
+    lake.night()
+    end()
+    lake.check(tmp_path)
+    for night in (1, 2):
+        lake.night(night)
+        lake.check(tmp_path)
+    assert len(lake.stored.absorbed) == 1
+
+
 def test_a_run_with_an_older_list_cannot_change_what_another_takes(lake: Lake, tmp_path: Path) -> None:
     """The first run lists, a late line comes, the second lists too and writes its file; then the first goes on."""
     several(lake, "a")
@@ -299,3 +322,43 @@ def test_a_job_reads_absorbed_lines_by_its_manifest(lake: Lake, tmp_path: Path) 
 )
 def test_what_is_not_a_decision_to_each_line_is_no_table(body: bytes) -> None:
     assert table_of(body) is None
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 7), st.lists(DECISIONS, min_size=1, max_size=3)),
+        st.tuples(st.just("redeliver"), st.integers(0, 7), st.none()),
+        st.tuples(st.just("night"), st.integers(0, 9), st.sampled_from([None, False, True])),
+    ),
+    min_size=3,
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_readers_find_each_line_once_whatever_happens(tmp_path: Path, steps: list[tuple[str, int, Any]]) -> None:
+    """Objects come, with repeated ids, and are written again; nights pass, and some die before or at a write."""
+    with mock_aws():
+        lake, number = Lake(), 0
+        for name in "abcd":
+            lake.put(name, replace(FIRST, id=name))
+        for what, which, more in steps:
+            if what == "put":
+                lake.put(f"{which}", *more) if object_key(WORKLOAD, DAYS[0], [f"{which}"]) not in lake.lines else None
+            elif what == "redeliver":
+                lake.redeliver(sorted(lake.lines)[which % len(lake.lines)])
+            else:
+                end = at_write(lake.client, which, kill, done=bool(more)) if more is not None else lambda: None
+                try:
+                    lake.night(number := number + 1)
+                except Killed:
+                    pass
+                finally:
+                    end()
+            lake.check(tmp_path)
+        for _ in range(2):
+            lake.night(number := number + 1)
+        lake.check(tmp_path)
+        left = [key for key in lake.listed() if key.endswith(".jsonl")]
+        assert len(left) < FEWEST or not lake.stored.absorbed
