@@ -98,8 +98,8 @@ bandit: static
 secrets: SOURCES ?= $(shell git ls-files ':!:*.json' ':!:tests/infra/recorded')
 secrets: RECORDED ?= $(shell git ls-files '*.json' tests/infra/recorded)
 secrets: static
-	$(STATIC)/bin/detect-secrets-hook --no-verify --exclude-secrets '^local$$' --exclude-lines clientToken $(SOURCES)
-	$(STATIC)/bin/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
+	@$(STATIC)/bin/detect-secrets-hook --no-verify --exclude-secrets '^local$$' --exclude-lines clientToken $(SOURCES)
+	@$(STATIC)/bin/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
 		--disable-plugin Base64HighEntropyString --exclude-lines 'arn:aws:|ApiKeyName' $(RECORDED)
 
 dockerfiles: SOURCES ?= $(wildcard containers/*/Dockerfile)

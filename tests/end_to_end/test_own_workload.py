@@ -139,6 +139,22 @@ def test_the_first_model_trains_passes_its_gates_and_goes_live(own: Own) -> None
     print(f"{own.seconds:.1f} s from the file to a live model")
 
 
+def test_the_rows_to_predict_are_answered_by_the_model(own: Own) -> None:
+    rows = [json.loads(line) for line in Path(own.said["to_predict"]).read_text().splitlines()]
+    answers = own.client.predict(rows)
+    assert [one.output["model_version"] for one in answers] == ["1"] * len(rows)
+    assert all(one.id and one.refused is None for one in answers)
+
+
+def test_the_live_model_is_better_than_the_class_of_most_rows(own: Own) -> None:
+    rows = [*market(KNOWN, 48), *market(KNOWN + 96, LIVE - 96)]
+    answers = own.predict(without_label(rows))["predictions"]
+    assert not any(one["fallback"] for one in answers)
+    right = sum((row["Trend"] == "up") == bool(one["value"]) for row, one in zip(rows, answers, strict=True))
+    usual = max(sum(row["Trend"] == trend for row in rows) for trend in ("up", "down"))
+    assert right > usual + 0.03 * len(rows)
+
+
 def test_a_file_is_scored(own: Own, tmp_path: Path) -> None:
     """The second day, which nobody asks about in any other way."""
     rows = without_label(market(KNOWN + 48, 48))
