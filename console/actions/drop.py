@@ -22,10 +22,10 @@ from millrace.contract.planned import as_planned
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import FEEDS, Contract, Feed, Table, arrow_schema
 from millrace.errors import DropError, RunError
+from millrace.files.catalogue import HEAD_BYTES, format_of
 from millrace.files.image import is_image
 from millrace.files.origin import image_columns
 from millrace.files.parsed import Limits, check_header
-from millrace.files.sniff import HEAD_BYTES, format_of
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
 GROUP_BYTES = 4 * 2**20

@@ -28,9 +28,9 @@ from millrace.errors import AnswerError, DropError
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead
+from millrace.files.catalogue import HEAD_BYTES, read_drop
 from millrace.files.image import is_image
 from millrace.files.origin import Origin
-from millrace.files.sniff import HEAD_BYTES, read_drop
 from millrace.settings.prediction import ROWS_PER_CALL
 from millrace.tasks.answer import arrow_type
 from millrace.tasks.binary import Binary

@@ -12,9 +12,8 @@ from millrace.console.files.catalogue import TABLE_FILES, TABLES
 from millrace.console.queries.drops import Row
 from millrace.contract.schema import Contract, Feed
 from millrace.errors import DropError, RunError
-from millrace.files.catalogue import FORMATS, named
+from millrace.files.catalogue import FORMATS, format_in, named, unpacked
 from millrace.files.parsed import Limits
-from millrace.files.sniff import format_in, unpacked
 
 
 def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:

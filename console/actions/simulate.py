@@ -32,8 +32,8 @@ from millrace.contract.validate import validate
 from millrace.errors import RunError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
+from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
-from millrace.files.sniff import read_drop
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames

@@ -15,11 +15,10 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import LINE, Table
 from millrace.errors import RunError
 from millrace.files import csv
-from millrace.files.catalogue import FORMATS, named
+from millrace.files.catalogue import FORMATS, HEAD_BYTES, named, read_drop
 from millrace.files.lines import BOM, lines_of
 from millrace.files.pages import check_footer
 from millrace.files.parsed import Limits
-from millrace.files.sniff import HEAD_BYTES, read_drop
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from millrace.console.files.bounded import read_bounded
 from millrace.console.files.grid import Convertible, Inside, stop
 from millrace.console.image_folder import find_images
 from millrace.errors import DropError
+from millrace.files.catalogue import packing_of, unpack, unpacked
 from millrace.files.parsed import Limits
-from millrace.files.sniff import packing_of, unpack, unpacked
 from millrace.files.zipped import FORMAT as ZIP
 from millrace.files.zipped import archived, members
 

@@ -31,9 +31,9 @@ from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError, DropError
+from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits
-from millrace.files.sniff import read_drop
 
 SLACK = 0.25
 """Share of the observed span by which a number may lie outside of the span, at either end."""

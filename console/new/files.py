@@ -27,8 +27,8 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import LINE, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
+from millrace.files.catalogue import HEAD_BYTES, format_of
 from millrace.files.pages import check_footer
-from millrace.files.sniff import HEAD_BYTES, format_of
 
 
 def read_given(files: Sequence[Given], inside: Inside, *, columns: Sequence[str] = (), decimal: str = "") -> Source:

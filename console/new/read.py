@@ -23,10 +23,10 @@ from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
 from millrace.files import csv, jsonlines
+from millrace.files.catalogue import HEAD_BYTES, format_of
 from millrace.files.lines import BOM, lines_of
 from millrace.files.pages import check_footer
 from millrace.files.parsed import Limits
-from millrace.files.sniff import HEAD_BYTES, format_of
 
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 MOST_BROKEN = 0.05

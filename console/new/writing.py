@@ -25,7 +25,7 @@ from millrace.contract.schema import LINE, Contract, Table
 from millrace.errors import ConfigurationError
 from millrace.features import catalogue
 from millrace.features.history import History
-from millrace.files.sniff import HEAD_BYTES, format_of
+from millrace.files.catalogue import HEAD_BYTES, format_of
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload, workload_folders

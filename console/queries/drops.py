@@ -28,8 +28,8 @@ from millrace.contract.schema import Contract, Feed
 from millrace.contract.violation import RuleViolation
 from millrace.datasets.quarantine import FIELDS, PARTS, object_key
 from millrace.errors import EnvironmentNotFoundError
+from millrace.files.catalogue import format_in
 from millrace.files.lines import BOM, lines_of
-from millrace.files.sniff import format_in
 from millrace.names import WorkloadNames
 from millrace.tasks.task import AnswerField
 from millrace.timestamps import parse_utc

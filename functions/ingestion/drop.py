@@ -15,9 +15,9 @@ from millrace.contract.rules.image import MOST_BYTES
 from millrace.contract.schema import LINE, Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
+from millrace.files.catalogue import read_drop
 from millrace.files.origin import RESOLUTION, Origin
 from millrace.files.parsed import Limits
-from millrace.files.sniff import read_drop
 from millrace.messages.ingest import SMALL_BYTES, DropInWork, FileList
 from millrace.names import WorkloadNames
 

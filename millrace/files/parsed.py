@@ -119,6 +119,8 @@ def without_wrong(
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if not wrong:
+        return Parsed(rows=rows, unparsable=tuple(sorted(unparsable, key=lambda row: row.line or 0)))
     order = pa.array(sorted(wrong), pa.int64())
     keys, lines = key_texts(rows.take(order), table), rows.column(LINE)
     refused = [

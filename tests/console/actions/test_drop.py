@@ -11,7 +11,7 @@ from millrace.console.actions import drop
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.errors import DropError, RunError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 from millrace.functions.intake.arrivals import arrival_of
 from tests.console.conftest import NAMES
 

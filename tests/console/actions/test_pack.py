@@ -16,7 +16,7 @@ from millrace.contract.rules.image import ImageFormat, read_png
 from millrace.contract.schema import Column, Contract, Feed, Table
 from millrace.contract.validate import validate
 from millrace.errors import RunError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 
 
 def rule(*, scale: bool) -> ImageFormat:

@@ -13,9 +13,8 @@ import pytest
 from millrace.console.files.catalogue import TABLE_FILES, TABLES
 from millrace.console.new.read import READERS
 from millrace.contract.schema import Column, Table
-from millrace.files.catalogue import FORMATS
+from millrace.files.catalogue import FORMATS, format_in, read_drop
 from millrace.files.lines import BOM
-from millrace.files.sniff import format_in, read_drop
 from tests import hostile
 
 TABLE = Table(name="rows", columns=(Column(name="id", kind="string"), Column(name="x", kind="float64")))

@@ -28,7 +28,7 @@ from millrace.contract.number_format import NumberFormat
 from millrace.contract.parts import CellPart
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError, DropError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 
 KINDS: dict[str, Kind] = {
     "id": "string", "at": "timestamp", "day": "date", "n": "int64", "x": "float64", "ok": "boolean", "text": "string",

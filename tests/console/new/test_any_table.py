@@ -127,7 +127,7 @@ def _check(path: Path, folder: Path) -> None:
 def _judged_as_drops(drops: tuple[Path, ...], found: Proposal, table: Table) -> None:
     """As the proposal said; a file that is dropped as it is brings the rows that it refused too."""
     from millrace.contract.validate import Validator
-    from millrace.files.sniff import read_drop
+    from millrace.files.catalogue import read_drop
 
     validator, came, refused = Validator(table), 0, list[QuarantinedRow]()
     for drop in drops:

@@ -20,7 +20,7 @@ from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.contract.load import load_contract
 from millrace.errors import ConfigurationError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 from tests.console.new.conftest import TODAY, Row, Writer, read_path, written
 
 

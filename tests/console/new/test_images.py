@@ -20,7 +20,7 @@ from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY, read_path

@@ -16,8 +16,8 @@ from millrace.contract.odcs import check_contract
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Contract, Feed
 from millrace.contract.validate import Validator
+from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
-from millrace.files.sniff import read_drop
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY, read_path

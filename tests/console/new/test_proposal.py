@@ -19,7 +19,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
 from millrace.contract.validate import validate
 from millrace.errors import ConfigurationError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 from tests.console.new.conftest import Row, proposed
 
 Writer = Callable[..., Path]

@@ -15,7 +15,7 @@ from millrace.console.files.given import Given
 from millrace.console.new.writing import write, write_pieces
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 from tests.console.new.conftest import Row, proposed
 
 Writer = Callable[..., Path]

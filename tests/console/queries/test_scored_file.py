@@ -12,7 +12,7 @@ import pytest
 from millrace.console.queries.drops import Row, scored_rows
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 from millrace.tasks.task import AnswerField
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "reviews")

@@ -11,8 +11,8 @@ from millrace.console.cli.app import app
 from millrace.console.sagemaker.labels import Columns, from_a2i, from_ground_truth
 from millrace.contract.load import load_contract
 from millrace.errors import ConfigurationError
+from millrace.files.catalogue import read_drop
 from millrace.files.parsed import Limits
-from millrace.files.sniff import read_drop
 from millrace.workload.load import workloads_folder
 
 COLUMNS = Columns(key="id", event_time="at", label="label")

@@ -19,8 +19,8 @@ from millrace.contract.validate import validate
 from millrace.decisions.endpoint import request_body
 from millrace.decisions.road import check_rows, complete
 from millrace.features import catalogue
+from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
-from millrace.files.sniff import read_drop
 from millrace.jobs.serving.rows import RowReader
 from millrace.workload.load import load_workload
 from tests.shipped import SHIPPED

@@ -26,7 +26,7 @@ from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column, Table
 from millrace.contract.validate import validate
 from millrace.errors import WorkloadError
-from millrace.files.sniff import read_drop
+from millrace.files.catalogue import read_drop
 from tests.fuzz import examples
 from tests.millrace.contract.columns import EDGES, declared
 

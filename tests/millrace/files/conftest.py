@@ -18,9 +18,9 @@ import pytest
 from millrace.contract.kinds import parse_cell
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import LINE, Table
+from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
-from millrace.files.sniff import read_drop
 
 Read = Callable[..., Parsed]
 STRFTIME = {

@@ -17,8 +17,8 @@ from millrace.contract.validate import validate
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
 from millrace.files.cast import from_text
+from millrace.files.catalogue import read_drop
 from millrace.files.parsed import Limits, Parsed
-from millrace.files.sniff import read_drop
 from tests import hostile
 
 

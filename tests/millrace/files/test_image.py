@@ -18,9 +18,9 @@ from millrace.contract.rules.jpeg import SCANS
 from millrace.contract.schema import Column, Table
 from millrace.contract.validate import validate
 from millrace.errors import DropError
+from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
-from millrace.files.sniff import read_drop
 
 AT = datetime(2024, 5, 6, 7, tzinfo=UTC)
 TABLE = Table(

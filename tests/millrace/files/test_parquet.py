@@ -18,9 +18,9 @@ import pytest
 from millrace.contract.kinds import Kind
 from millrace.contract.schema import Column, Table
 from millrace.errors import DropError
+from millrace.files.catalogue import read_drop
 from millrace.files.pages import pages_of
 from millrace.files.parsed import Limits
-from millrace.files.sniff import read_drop
 
 TABLE = Table(
     name="rows",

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column, Table
 from millrace.errors import DropError
+from millrace.files.catalogue import read_drop
 from millrace.files.lines import blocks
 from millrace.files.parsed import Limits, Parsed
-from millrace.files.sniff import read_drop
 from tests.fuzz import examples
 from tests.millrace.files import conftest
 
