@@ -8,7 +8,7 @@ import pytest
 from moto.sagemaker.models import sagemaker_backends
 
 from millrace.artefact.artefact import digest
-from millrace.artefact.signing import SIGNATURE_FILE, SignedStatement, read_bundle
+from millrace.artefact.signing import SIGNATURE_FILE, read_bundle
 from millrace.aws.objects import split_uri
 from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.functions.start_release.request import label_of, rule_answer
@@ -287,9 +287,13 @@ def test_a_rollback_takes_over_what_only_watches_and_is_heard_at_once(aws, load,
     assert Climbing.find(aws.state) is None
 
 
-@pytest.mark.parametrize(("asks", "outcome"), [(2, "done"), (4, "behind"), (RESTORES, "behind")], ids=str)
-def test_what_changes_nothing_does_not_end_a_watch(aws, load, new, back, watched, asks, outcome):
-    """The same version, one that was compared with another, a restoration."""
+WATCHES = [("live", 2, "done"), ("live", 4, "behind"), ("live", RESTORES, "behind"), ("shadow", 3, "behind")]
+
+
+@pytest.mark.parametrize(("phase", "asks", "outcome"), WATCHES, ids=str)
+def test_what_changes_nothing_does_not_end_a_watch(aws, load, new, back, watched, phase, asks, outcome):
+    """The same version, one that was compared with another, a restoration; and none ends a comparison."""
+    Climbing(execution=watched, version="2", phase=phase, since=AS_OF).put(aws.state)
     assert load("start_release")(back(**asks) if asks == RESTORES else new(asks))["outcome"] == outcome
     assert aws.leases.find("release").holder == aws.pointers.read().canary.execution == watched
 
@@ -299,8 +303,7 @@ def test_a_restoration_looks_at_no_endpoint_before_it_has_the_lease(aws, load, b
     arrange(aws, live=1, **SERVES)
     handler, held = load("start_release"), []
     events = sys.modules["millrace.functions.start_release.handler"].SAGEMAKER.meta.events
-    look = "before-call.sagemaker.DescribeEndpoint"
-    events.register(look, lambda **_: held.append(aws.leases.find("release") is not None))
+    events.register("before-call.sagemaker.DescribeEndpoint", lambda **_: held.append(bool(aws.leases.find("release"))))
     assert handler(back(**RESTORES))["outcome"] == "done"
     assert set(held) == {True}
 
@@ -317,8 +320,7 @@ def test_an_input_says_a_package_or_a_rollback_with_its_reason(load, event, back
 def altered(aws):
     """The signature of a statement that was changed afterwards, by one letter of a digest."""
     signed = read_bundle(signature(aws, RUN, SIGNED))
-    statement = signed.statement.replace(b'"ab12"', b'"ab13"')
-    return SignedStatement(statement=statement, signature=signed.signature, hint=signed.hint).to_bundle()
+    return replace(signed, statement=signed.statement.replace(b'"ab12"', b'"ab13"')).to_bundle()
 
 
 def by_another_key(aws):
@@ -403,8 +405,7 @@ def test_a_version_that_a_person_has_to_approve_waits_and_holds_up_no_other(aws,
     decided("approve", PERSON)
     assert [asking(new())["outcome"] for _ in range(2)] == ["open", "open"]
     (record,) = aws.audit()
-    told = {"version": "1", "by": PERSON, "reason": "for us"}
-    assert (record["event"], record["details"]) == ("release.approved", told)
+    assert (record["event"], *record["details"].values()) == ("release.approved", PERSON, "for us", "1")
 
 
 def test_a_refused_version_is_not_released(aws, load, new, decided):
@@ -421,7 +422,7 @@ def test_an_approval_that_does_not_count_lets_the_version_wait_again(aws, asking
     """Told once, by whom; another person may still approve it, and no second first training starts meanwhile."""
     decided("approve", by)
     arn = NAMES.package_arn("1")
-    aws.leases.take(arn, holder="a training", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("first", holder=arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     answer = asking(new())
     assert (answer["outcome"], by in answer["refusal"]) == ("refused", True)
     (record,) = aws.audit()
@@ -429,7 +430,7 @@ def test_an_approval_that_does_not_count_lets_the_version_wait_again(aws, asking
     found = Registry(aws.sagemaker, group=NAMES.package_group).describe(arn)
     assert (found.approval, found.said) == ("PendingManualApproval", answer["refusal"])
     assert asking(new())["outcome"] == "unapproved"
-    assert (len(aws.audit()), aws.leases.find("release"), aws.leases.find(arn) is None) == (1, None, False)
+    assert (len(aws.audit()), aws.leases.find("release"), aws.leases.find("first").holder) == (1, None, arn)
     decided("approve", PERSON)
     assert asking(new())["outcome"] == "open"
 
