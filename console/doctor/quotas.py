@@ -14,7 +14,7 @@ from millrace.console.doctor.checks import Check, Verdict, judged
 from millrace.console.environment import Environment
 from millrace.console.stages import declared_stages, is_production
 from millrace.operations.notices import NOTICES
-from millrace.settings.intake import IntakeSettings
+from millrace.settings.drop import IntakeSettings
 from millrace.workload.declaration import Workload
 
 ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 19

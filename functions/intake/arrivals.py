@@ -25,7 +25,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.execution import ENDED, FAILURES, ExecutionEnded
 from millrace.messages.ingest import LISTED, MOST_TOGETHER, SMALL_BYTES, bytes_in_json
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
-from millrace.settings.intake import IntakeSettings
+from millrace.settings.drop import IntakeSettings
 from millrace.state.claims import Claims, Start
 from millrace.state.slots import PREFIX, TOGETHER, Slots, pool_of
 

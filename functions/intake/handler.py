@@ -17,7 +17,7 @@ from millrace.functions.intake.waiting import delay_of, sent_at, waits_of
 from millrace.functions.room import Room
 from millrace.messages.ingest import LISTED, SMALL_BYTES
 from millrace.names import MACHINE_OF_FEED
-from millrace.settings.intake import IntakeSettings
+from millrace.settings.drop import IntakeSettings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -1,7 +1,7 @@
 """How the function `pull` is deployed."""
 
 from millrace.settings.declaration import Declared, Grant
-from millrace.settings.pull import PullSettings
+from millrace.settings.release import PullSettings
 
 DECLARED = Declared(
     room="training",

@@ -17,7 +17,7 @@ from millrace.messages.train import PinnedState, VersionPulled
 from millrace.release.promotion import check_not_refused
 from millrace.release.registry import Package, Registry
 from millrace.release.signatures import ORIGIN_FILE, SigningKey, check_signature
-from millrace.settings.pull import PullSettings
+from millrace.settings.release import PullSettings
 
 ROOM = Room(PullSettings.parse(), __name__)
 SOURCE = ROOM.settings.source

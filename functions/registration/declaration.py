@@ -4,7 +4,7 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.settings.declaration import Declared, Grant
-from millrace.settings.registration import RegistrationSettings
+from millrace.settings.training import RegistrationSettings
 
 DECLARED = Declared(
     room="training",

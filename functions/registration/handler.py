@@ -18,7 +18,7 @@ from millrace.messages.train import JudgedState, VersionRegistered
 from millrace.release.askers import Askers
 from millrace.release.registry import ASKED_BY, Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
-from millrace.settings.registration import RegistrationSettings
+from millrace.settings.training import RegistrationSettings
 from millrace.workload.training_cost import longest_hours
 
 ROOM = WorkloadRoom(RegistrationSettings.parse(), __name__)

@@ -4,7 +4,7 @@ from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.names import TABLES
 from millrace.settings.declaration import Declared, Grant
-from millrace.settings.snapshot import SnapshotSettings
+from millrace.settings.training import SnapshotSettings
 
 DECLARED = Declared(
     room="training",

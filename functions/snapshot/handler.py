@@ -15,7 +15,7 @@ from millrace.functions.snapshot.configuration import configure, write
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput
 from millrace.messages.train import Corrections, DatasetPinned, TrainInput
-from millrace.settings.snapshot import SnapshotSettings
+from millrace.settings.training import SnapshotSettings
 
 ROOM = WorkloadRoom(SnapshotSettings.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder).read_by_models(ROOM.workload.prediction.tensor_columns))

@@ -1,7 +1,7 @@
 """How the function `tracking` is deployed."""
 
 from millrace.settings.declaration import Declared, Grant
-from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
+from millrace.settings.training import RUN_ID_FILE, TrackingSettings
 
 DECLARED = Declared(
     room="training",

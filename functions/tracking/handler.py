@@ -25,7 +25,7 @@ from millrace.functions.tracking.records import (
 )
 from millrace.messages.envelope import handles
 from millrace.messages.events import ModelRefused, ModelRegistered
-from millrace.settings.tracking import TrackingSettings
+from millrace.settings.training import TrackingSettings
 
 SETTINGS = TrackingSettings.parse()
 LOGGER = Logger()

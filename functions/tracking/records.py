@@ -27,7 +27,7 @@ from millrace.evaluation.report import Evaluation
 from millrace.messages.envelope import ExecutionInput, Message
 from millrace.messages.events import ModelRefused, ModelRegistered
 from millrace.names import WorkloadNames
-from millrace.settings.tracking import RUN_ID_FILE
+from millrace.settings.training import RUN_ID_FILE
 
 
 class OutputDataConfig(Message):

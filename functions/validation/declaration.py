@@ -3,7 +3,7 @@
 from millrace.datasets.quarantine import REFUSED
 from millrace.names import TABLES
 from millrace.settings.declaration import Declared, Grant
-from millrace.settings.validation import ValidationSettings
+from millrace.settings.drop import ValidationSettings
 
 DECLARED = Declared(
     room="ingestion",

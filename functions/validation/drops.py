@@ -22,7 +22,7 @@ from millrace.functions.validation.labels import JudgedBatch, LabelJudge
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging
 from millrace.names import WorkloadNames
-from millrace.settings.validation import ValidationSettings
+from millrace.settings.drop import ValidationSettings
 from millrace.state.held_labels import Contradictions, HeldLabels
 from millrace.state.turns import Turns
 

@@ -21,7 +21,7 @@ from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState
 from millrace.messages.score import Sharded
 from millrace.operations.alarms import REFUSED_DROPS, REFUSED_ROWS, REFUSED_SHARE
-from millrace.settings.validation import ValidationSettings
+from millrace.settings.drop import ValidationSettings
 from millrace.state.refused_share import RefusedRows
 
 ROOM = WorkloadRoom(ValidationSettings.parse(), __name__)

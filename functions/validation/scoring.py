@@ -20,7 +20,7 @@ from millrace.functions.validation.plans import Plans
 from millrace.functions.validation.shards import Shards, stage, stage_with_past
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Sharded, ShardedDrop
-from millrace.settings.validation import ValidationSettings
+from millrace.settings.drop import ValidationSettings
 
 
 class Scoring:

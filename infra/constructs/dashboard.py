@@ -16,7 +16,7 @@ from constructs import Construct
 from millrace.infra.context import Context
 from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, QUERY, VARIANT, WorkloadNames
-from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, REFUSED_DROPS, REFUSED_SHARE, own_metric
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, REFUSED_CALLS, REFUSED_DROPS, REFUSED_SHARE, own_metric
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
 """Width and height of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
@@ -64,7 +64,7 @@ def _body(context: Context) -> dict[str, Any]:
 FAILURES = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
 CHARTED = ("intake", "prediction")
 OLDEST = ("oldest-drop", "late-decisions")
-UNANSWERED = ("Fallbacks", "Unavailable", "RejectedRows")
+UNANSWERED = ("Fallbacks", "Unavailable", REFUSED_CALLS)
 AGES = ("RowsAge", "LabelsAge")
 """Metrics that the function `lateness` publishes."""
 

@@ -17,7 +17,7 @@ from millrace.infra.machines import ingest, query
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.execution import FAILURES
 from millrace.names import QUERY
-from millrace.settings.intake import IntakeSettings
+from millrace.settings.drop import IntakeSettings
 from millrace.workload.fit import check_fit
 
 RECEIVES = 20

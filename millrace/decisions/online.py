@@ -10,7 +10,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from millrace.decisions.standing import Standing
 from millrace.errors import EndpointRefusedError, QueueError, RefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
+from millrace.operations.alarms import REFUSED_CALLS
 from millrace.settings.prediction import RoadSettings
 from millrace.state.asleep import START, Asleep
 from millrace.state.known_keys import StoredKeys
@@ -168,11 +169,14 @@ class OnlineRoad:
             inputs, contents = self._long.split(inputs)
         decided = road.decide(answered, answer, inputs=inputs, prediction_spec=self._spec, call=call, acting=acting)
         written, too_long = write_lines(answered, decided)
+        if (refused := [*rejected, *untaken, *too_long]) and not written:
+            self._logger.warning("no row was taken", extra=asdict(refused[0]) | {"caller": asked.caller})
+            self.count(REFUSED_CALLS, 1)
         # Explanations are answered and not kept: the model of a decision gives them again (`millrace why --explain`).
         found = zip((row.number for row in answered), answer.explanations, strict=False)
         return Decided(
             written=written,
-            rejected=sorted([*rejected, *untaken, *too_long], key=lambda row: row.row),
+            rejected=sorted(refused, key=lambda row: row.row),
             acts=acting is not None,
             warnings=road.warnings([one.row for one in written], self._table, self._histories),
             explanations=dict(found) if asked.explain else None,

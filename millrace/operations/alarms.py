@@ -45,6 +45,8 @@ label: two million are measured (`tests/millrace/datasets/test_joined_load.py`).
 REFUSED_DROPS, REFUSED_SHARE, REFUSED_ROWS = "RefusedDrops", "RefusedShare", "RefusedRows"
 """The metrics of validation: drops without a good row, the refused share of a run's rows ÷ its bound, and refused rows,
 also by the dimension `Reason`. A run without a refused row publishes none, since each costs by the month."""
+REFUSED_CALLS = "RefusedCalls"
+"""The metric of requests, of jobs and of batches of the stream of which no row kept the contract."""
 LEAST_REQUESTS = 20
 """The least requests of a period for which errors and latency of an endpoint are judged.
 
@@ -185,6 +187,15 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         "look",
         "a larger share of a drop's rows was refused than is declared, and than three times the usual one",
         threshold=1,
+    ),
+    # One such request is somebody who tries: its answer says what is wrong. So it takes two of the periods of an hour.
+    "refused-calls": _own(
+        REFUSED_CALLS,
+        "act",
+        "no row of a request kept the contract, in two periods of an hour: its caller sends something else",
+        statistic="Sum",
+        periods=12,
+        needed=2,
     ),
     "waiting-lines": _own(
         WAITING_LINES,

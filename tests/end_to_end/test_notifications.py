@@ -130,12 +130,22 @@ def test_a_larger_share_of_refused_rows_is_an_alarm_and_a_drop_without_a_good_ro
     assert mailed(cloud, f"ALARM {NAMES.alarm('refused-drops')}").endswith("(act; docs/runbooks.md#refused-drops)")
 
 
-def predict(cloud: LocalCloud) -> None:
-    """A call that gets fallbacks: no endpoint is there."""
+def predict(cloud: LocalCloud, *rows: Any) -> None:
+    """A call that gets fallbacks, as no endpoint is there; with `rows`, one of which none keeps the contract."""
     (month,) = months(SAMPLE, "1997-01", "1997-01")
-    rows: list[Any] = next(iter(month.days()))
-    answer = cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=json.dumps({"rows": rows}).encode())
-    assert all(one["fallback"] for one in json.loads(answer["Payload"].read())["predictions"])
+    payload = json.dumps({"rows": rows or next(iter(month.days()))}).encode()
+    answer = json.loads(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"].read())
+    assert len(answer["rejected"]) == len(rows)
+    assert all(one["fallback"] for one in answer["predictions"])
+
+
+def test_a_caller_whose_rows_are_all_refused_is_an_alarm(cloud: LocalCloud, environment: Environment) -> None:
+    predict(cloud, {"timestamp": "yesterday"})
+    cloud.wait(timeout_s=REST_S)
+    assert states(environment)["refused-calls"] != "ALARM", "somebody tries"
+    cloud.move_clock(cloud.now() + timedelta(minutes=10))
+    predict(cloud, {"timestamp": "yesterday"})
+    assert mailed(cloud, f"ALARM {NAMES.alarm('refused-calls')}").endswith("(act; docs/runbooks.md#refused-calls)")
 
 
 def test_an_endpoint_without_answers_is_one_mail(cloud: LocalCloud, environment: Environment) -> None:
@@ -155,5 +165,5 @@ def test_no_state_was_set_by_hand(cloud: LocalCloud) -> None:
     assert control(cloud, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
     assert control(cloud, "denials") == []
     raised = {mail.partition(":")[0] for mail in mails(cloud) if mail.startswith("ALARM")}
-    expected = "dead-letters", "refused-drops", "refused-share", "serving"
+    expected = "dead-letters", "refused-drops", "refused-share", "refused-calls", "serving"
     assert raised == {f"ALARM {NAMES.alarm(name)}" for name in expected}

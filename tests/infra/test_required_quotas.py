@@ -12,7 +12,7 @@ import pytest
 from millrace.console.doctor import quotas
 from millrace.console.doctor.quotas import required_instances
 from millrace.infra.rules.assembly import Stack, read, text
-from millrace.settings.intake import IntakeSettings
+from millrace.settings.drop import IntakeSettings
 from millrace.workload.load import SUITE, load_workload, workload_folders
 from tests.infra.test_static import machines
 

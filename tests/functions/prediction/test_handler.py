@@ -84,10 +84,15 @@ def test_half_a_surrogate_pair_comes_back_as_text(predict: Predict) -> None:
     assert json.dumps(answer, ensure_ascii=False).encode()
 
 
-def test_only_bad_rows_ask_no_endpoint(predict: Predict, endpoint: Any, decisions: Any) -> None:
+def test_only_bad_rows_ask_no_endpoint_and_ring(
+    predict: Predict, endpoint: Any, decisions: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert predict({"rows": [{"timestamp": 3}]})["predictions"] == []
     assert endpoint.requests == []
     assert decisions() == []
+    assert '"RefusedCalls":[1.0]' in capsys.readouterr().out
+    predict({"rows": [{"timestamp": 3}, *request()["rows"]]})
+    assert "RefusedCalls" not in capsys.readouterr().out, "a row was taken"
 
 
 def missing(endpoint: Any) -> None:

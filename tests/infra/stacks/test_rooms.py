@@ -1,15 +1,22 @@
-"""A stack holds its machine and what that machine calls, so that all of one run is in one room."""
+"""The rooms as they are deployed: a stack holds its machine and what that calls, so that a run is in one room."""
 
 from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
 
+from millrace.contract.load import load_contract
+from millrace.errors import FieldError
 from millrace.infra.stacks import catalogue
 from millrace.names import ROOMS
+from millrace.workload.ends import Query
+from millrace.workload.load import SUITE, load_workload
+from millrace.workload.openapi import openapi
 
 Templates = dict[str, dict[str, Any]]
 CALLED = re.compile(r"arn:aws:(?:(?:lambda|iam):[^:]*:\d+):((?:function:|role/)[a-z0-9_-]+)")
@@ -54,3 +61,50 @@ def test_a_function_in_another_room_is_found(templates: dict[str, Templates]) ->
     ]
     ingestion[key] = training.pop(key)
     assert elsewhere(moved) == {"function:millrace-dev-electricity-budget": {"millrace-dev-electricity-training"}}
+
+
+def test_only_the_upkeep_may_delete_more_than_manifests(templates: dict[str, Templates]) -> None:
+    resources = templates["prod"]["millrace-prod-electricity-ingestion"]["Resources"].values()
+    deletable = [
+        resource
+        for role in (one["Properties"] for one in resources if one["Type"] == "AWS::IAM::Role")
+        if not role["RoleName"].endswith("-upkeep")
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "s3:DeleteObject" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+    assert deletable
+    assert all("/metadata/" in resource for resource in deletable)
+
+
+def test_api_gateway_gets_the_document_with_rows_left_open(other_workloads: Path) -> None:
+    template = json.loads((other_workloads / "millrace-dev-income-serving.template.json").read_text())
+    (api,) = (one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::ApiGateway::RestApi")
+    income = SUITE / "workloads" / "income"
+    body, document = api["Body"], openapi(load_workload(income), load_contract(income))
+    validate(body)
+    assert list(body["paths"]) == list(document["paths"])
+    request = body["components"]["schemas"]["Request"]
+    assert request["properties"]["rows"]["items"] == {"type": "object"}
+    document["components"]["schemas"]["Request"]["properties"]["rows"] = {"type": "array", "items": {"type": "object"}}
+    assert request == document["components"]["schemas"]["Request"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sql": "SELECT 1; DROP TABLE electricity_rows"},
+        {"sql": "INSERT INTO electricity_rows SELECT 1"},
+        {"sql": ""},
+        {"feed": "objects"},
+        {"tables": {"orders": "s3://shop/orders/"}},
+        {"tables": {"shop.orders": "s3://shop/*/"}},
+        {"tables": {"shop.orders": "s3://shop/orders"}},
+    ],
+)
+def test_what_is_no_query_stops(wrong: dict[str, Any]) -> None:
+    given = {"schedule": "rate(1 day)", "feed": "scoring", "sql": "WITH a AS (SELECT 1 AS x) SELECT x FROM a"}
+    Query(**given)
+    with pytest.raises((ValueError, FieldError)):
+        Query(**given | wrong)
