@@ -33,7 +33,7 @@ SettingsT = TypeVar("SettingsT", bound=Environment)
 class Room(Generic[SettingsT]):
     """The room of one function. `handler` is the name of its module, `millrace.functions.<function>.handler`.
 
-    All of it is made at the cold start, which no request waits for."""
+    All of it is made before the first call, as Lambda runs what is outside of the handler once, at the cold start."""
 
     def __init__(self, settings: SettingsT, handler: str) -> None:
         self.settings, self.names = settings, settings.names

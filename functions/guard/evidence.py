@@ -1,4 +1,4 @@
-"""Gathers the facts for the guard's decision, from the state table, the tables the request, and answers with them."""
+"""Gathers the facts for the guard's decision, from state, tables and request, and answers with them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import REFUSED
 from millrace.files.origin import image_columns
-from millrace.settings.declaration import Declared, Deployment, Grant
+from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Deployment, Grant
 from millrace.settings.drop import DropEnvironment
 
 
@@ -25,6 +25,6 @@ DECLARED = Declared(
     description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
     settings=DropEnvironment,
     timeout_s=900,
-    memory_mb=3008,
+    memory_mb=TABLE_MEMORY_MB,
     rights=rights,
 )

@@ -3,7 +3,7 @@
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Grant
+from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
 from millrace.settings.training import SnapshotSettings
 
 DECLARED = Declared(
@@ -11,7 +11,7 @@ DECLARED = Declared(
     description="A training run gets its rows, labels that came late included, and its configuration",
     settings=SnapshotSettings,
     timeout_s=900,
-    memory_mb=3008,
+    memory_mb=TABLE_MEMORY_MB,
     rights=lambda given: [
         Grant(
             "buckets.LAKE.read",

@@ -1,14 +1,14 @@
 """How the function `upkeep` is deployed."""
 
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Grant
+from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
 
 DECLARED = Declared(
     room="ingestion",
     description="Small files of the tables become few, old snapshots expire, lines of decisions become files",
     keeps_events=True,
     timeout_s=900,
-    memory_mb=3008,
+    memory_mb=TABLE_MEMORY_MB,
     schedule="cron(30 3 * * ? *)",
     local_schedule="cron(30 3 1 * ? *)",
     rights=lambda _: [

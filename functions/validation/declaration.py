@@ -2,7 +2,7 @@
 
 from millrace.datasets.quarantine import REFUSED
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Grant
+from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
 from millrace.settings.drop import ValidationSettings
 
 DECLARED = Declared(
@@ -11,7 +11,7 @@ DECLARED = Declared(
     description="Typed rows are judged; the good ones are committed to their table or cut into shards",
     settings=ValidationSettings,
     timeout_s=900,
-    memory_mb=3008,
+    memory_mb=TABLE_MEMORY_MB,
     rights=lambda given: [
         Grant("buckets.LAKE.read", "staging", "iceberg", "decisions", "predictions"),
         Grant("buckets.LAKE.find", "decisions"),

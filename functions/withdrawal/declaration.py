@@ -1,14 +1,14 @@
 """How the function `withdrawal` is deployed."""
 
 from millrace.names import TABLES
-from millrace.settings.declaration import Declared, Grant
+from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
 
 DECLARED = Declared(
     room="ingestion",
     role="tables",
     description="Rows that a person withdraws leave the tables, with a record of who and why",
     timeout_s=900,
-    memory_mb=3008,
+    memory_mb=TABLE_MEMORY_MB,
     rights=lambda given: [
         Grant("buckets.LAKE.read", "iceberg"),
         Grant("buckets.LAKE.write", "iceberg"),

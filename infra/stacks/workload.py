@@ -92,9 +92,8 @@ class WorkloadStack(cdk.Stack):
             **more or {},
         )
         if declared.schedule:
-            is_on = context.platform.stage != "local" or bool(declared.local_schedule)
-            local = context.platform.stage == "local" and declared.local_schedule
-            Schedule.of_function(function, context=context, expression=local or declared.schedule, is_on=is_on)
+            when = declared.local_schedule if context.platform.stage == "local" else declared.schedule
+            Schedule.of_function(function, context=context, expression=when or declared.schedule, is_on=bool(when))
         return function
 
     def machine(self, module: ModuleType, **more: str) -> Machine:

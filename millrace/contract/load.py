@@ -266,10 +266,9 @@ class _Reader:
         self._read(field, value, lambda _: found.check(kind))
         return found
 
-    def _part(self, field: str, kind: Kind, part: CellPart | None) -> CellPart | None:
+    def _part(self, field: str, kind: Kind, part: CellPart | None, given: object) -> CellPart | None:
         if part and kind not in (("boolean",) if part.tag else NUMBERS):
-            came = "a tag" if part.tag else "a place"
-            self._stop(field, "a tag on a boolean, or a place on a number", f"{came} on a {kind}")
+            self._stop(field, "a tag on a boolean, or a place on a number", f"{given} on a {kind}")
         return part
 
     def _number_format(self, field: str, kind: Kind, form: NumberFormat | None) -> NumberFormat | None:
@@ -309,8 +308,8 @@ class _Reader:
                 declaration.add(word, f"{field}.customProperties.{word}", custom[word])
 
         def own(word: str, read: Callable[[Any], Found]) -> Found | None:
-            given = custom.get(word)
-            return None if given is None else self._read(f"{field}.customProperties.{word}", given, read)
+            at = f"{field}.customProperties.{word}"
+            return self._read(at, custom[word], read) if word in custom else None
 
         if custom.get("role", "label") not in ROLES:
             self._stop(f"{field}.customProperties.role", " or ".join(ROLES), custom["role"])
@@ -327,7 +326,7 @@ class _Reader:
             generated=self._generated(field, kind, custom.get("generated")),
             physical_name=self._physical_name(field, prop),
             time_format=time_format,
-            part=self._part(f"{field}.customProperties.part", kind, own("part", read_part)),
+            part=self._part(f"{field}.customProperties.part", kind, own("part", read_part), custom.get("part")),
             number_format=self._number_format(
                 f"{field}.customProperties.numberFormat", kind, own("numberFormat", read_number_format)
             ),

@@ -18,10 +18,7 @@
 Without a policy every answer of a model is automated (`no_policy`).
 
 Whether a row is held out goes by what it is about, its key and its event time, under a secret of the workload. So every
-way of a row says the same, and nobody who sends rows can say which are. The text's bytes are read as numbers of 8
-bytes, each has a factor of its own that comes from the secret, and the sum is mixed (multilinear hashing,
-Dietzfelbinger 1996, and the last step of MurmurHash3). Numpy does it for a million texts in half a second, where a
-SHA-256 of each takes three. All numbers are taken modulo 2^64.
+way of a row says the same, and nobody who sends rows can say which are.
 """
 
 from __future__ import annotations
@@ -217,7 +214,11 @@ def _flat(values: Any) -> Any:
 
 
 def is_held_out(about: str, share: float, secret: str) -> bool:
-    """Whether the row that is about this belongs to the share."""
+    """Whether the row that is about this belongs to the share.
+
+    The text's bytes are read as numbers of 8 bytes, each has a factor of its own that comes from the secret, and the
+    sum is mixed (multilinear hashing, Dietzfelbinger 1996, and the last step of MurmurHash3). Numpy does it for a
+    million texts in half a second, where a SHA-256 of each takes three. All numbers are taken modulo 2^64."""
     content = about.encode(errors="surrogatepass")
     words = -(-len(content) // WORD)
     numbers = struct.unpack(f"<{words}Q", content.ljust(words * WORD, b"\0"))

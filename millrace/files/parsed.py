@@ -116,19 +116,17 @@ def without_wrong(
     """The typed rows without those at the positions `wrong`, which join the `unparsable` ones in the order of the file.
 
     `raw` is the text of the row at a position. A row's key is empty if one of its cells could not be read."""
+    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    if not wrong:
-        return Parsed(rows=rows, unparsable=tuple(sorted(unparsable, key=lambda row: row.line or 0)))
-    order = pa.array(sorted(wrong), pa.int64())
-    keys, lines = key_texts(rows.take(order), table), rows.column(LINE)
-    refused = [
-        QuarantinedRow(line=lines[at].as_py(), violations=tuple(wrong[at]), key=key, raw=raw(at))
-        for at, key in zip(order.to_pylist(), keys, strict=True)
-    ]
-    kept = rows.filter(pc.invert(pc.is_in(pa.array(range(rows.num_rows), pa.int64()), order))) if wrong else rows
-    return Parsed(rows=kept, unparsable=tuple(sorted([*unparsable, *refused], key=lambda row: row.line or 0)))
+    refused: list[QuarantinedRow] = []
+    if wrong:
+        order, lines, good = sorted(wrong), rows.column(LINE), np.ones(rows.num_rows, dtype=bool)
+        for at, key in zip(order, key_texts(rows.take(pa.array(order, pa.int64())), table), strict=True):
+            refused.append(QuarantinedRow(line=lines[at].as_py(), violations=tuple(wrong[at]), key=key, raw=raw(at)))
+        good[order] = False
+        rows = rows.filter(pa.array(good))
+    return Parsed(rows=rows, unparsable=tuple(sorted([*unparsable, *refused], key=lambda row: row.line or 0)))
 
 
 def note_wrong_type(wrong: dict[int, list[RuleViolation]], at: int, column: Column, value: object) -> None:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from millrace.workload.rollout import Approval
 
 
+TABLE_MEMORY_MB = 3008
+"""Of a function that holds the rows of a drop, or parts of a table."""
+
+
 class Deployment(Protocol):
     """What a declaration may depend on: the workload, and who approves its versions in the stage."""
 

@@ -201,7 +201,14 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
             lambda d: custom(column(d, 1), ahead={"column": "period"}),
             r"schema\.rows, column `day_of_week`, ahead: expected a column of this table and hours above 0",
         ),
-        (lambda d: custom(column(d, 3), part={"of": "cell", "tag": "red"}), "part: expected a tag on a boolean"),
+        (
+            lambda d: custom(column(d, 3), part={"of": "cell", "tag": "red"}),
+            "part: expected a tag on a boolean, .* got .*red.* on a",
+        ),
+        *(
+            (lambda d, word=word: custom(column(d, 3), **{word: None}), f"{word}: expected")
+            for word in ("part", "numberFormat", "input", "ahead")
+        ),
         (lambda d: custom(column(d, 3), part={"of": "period", "place": 2}), "names, physical names and ignored"),
         (lambda d: custom(column(d, 3), numberFormat={"units": {"%": 0}}), "numberFormat: expected"),
         (lambda d: unique_together(d, "nope"), r"schema\.rows, quality\.0: expected .* each once, got \['nope'\]"),
