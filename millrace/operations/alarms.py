@@ -41,7 +41,7 @@ WAITING_LINES = "WaitingLines"
 leaves none publishes none."""
 DECISIONS_A_DAY, JOINED_A_DAY = "DecisionsADay", 285_000
 """The metric of the upkeep: how many lines of decisions a day had; and how many a training a week joins, if each gets a
-label: two million are measured (`tests/millrace/datasets/test_joined_load.py`). Fewer are not published."""
+label: two million are measured (`tests/millrace/datasets/test_label_change.py`). Fewer are not published."""
 REFUSED_DROPS, REFUSED_SHARE, REFUSED_ROWS = "RefusedDrops", "RefusedShare", "RefusedRows"
 """The metrics of validation: drops without a good row, the refused share of a run's rows ÷ its bound, and refused rows,
 also by the dimension `Reason`. A run without a refused row publishes none, since each costs by the month."""

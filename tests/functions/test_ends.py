@@ -57,7 +57,7 @@ from millrace.workload.load import load_workload
 from tests import builders, fuzz
 from tests.functions.cold_start import NAMES, cold_starts, set_variables
 from tests.functions.prediction.conftest import Endpoint, endpoint
-from tests.jobs.serving.test_skew import rows_of
+from tests.jobs.serving.test_rows import rows_of
 from tests.shipped import SHIPPED
 from tests.state_table import create_table
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
+from localcloud.ledger.ledger import SDK_NAMES
+from millrace.infra import job_logs
+from millrace.names import JOB_LOGS, QUERY
+from tests.credentials import set_credentials
 from tests.end_to_end.test_permissions import ON_AWS, Reason
+from tests.infra.conftest import statements_of
+from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 
@@ -51,3 +60,74 @@ def test_what_only_aws_asks_for_is_allowed(templates: Templates, stage: str, ent
 def _listed(value: Any) -> list[str]:
     """As texts, also where CloudFormation puts them together."""
     return [one if isinstance(one, str) else json.dumps(one) for one in (value if isinstance(value, list) else [value])]
+
+
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}
+"""Calls whose action has another name."""
+
+
+def allowed(statements: list[dict[str, Any]], resource: str = "") -> set[str]:
+    """The actions of the statements, or of those on resources whose ARN holds `resource`."""
+    return {action for one in statements if resource in str(one["Resource"]) for action in one["Action"]}
+
+
+def action_of(integration: str) -> str:
+    """`arn:aws:states:::aws-sdk:s3:putObject` is `s3:PutObject`."""
+    service, action = re.sub(r"^.*:::(aws-sdk:)?|\.sync(:2)?$|\.waitForTaskToken$", "", integration).split(":")[:2]
+    call = f"{SDK_NAMES.get(service, service)}:{action[:1].upper()}{action[1:]}"
+    return ACTIONS.get(call, call)
+
+
+@pytest.mark.parametrize("machine", sorted(DEFINITIONS.keys() - {QUERY}))
+def test_a_machine_may_make_the_calls_of_its_definition(machine: str, templates: Templates) -> None:
+    tasks = [one for one in all_states(DEFINITIONS[machine](context_of())).values() if one["Type"] == "Task"]
+    assert tasks
+    needed = {action_of(task["Resource"]) for task in tasks}
+    statements = statements_of(templates, "local")[f"{machine}-machine"]
+    assert needed - allowed(statements) == set()
+    arns = (task["Parameters"]["FunctionName"] for task in tasks if action_of(task["Resource"]).startswith("lambda:"))
+    called = {arn.rpartition("-")[2] for arn in arns}
+    granted = [str(one["Resource"]) for one in statements if "lambda:InvokeFunction" in one["Action"]]
+    assert {name for name in called if not any(f"electricity-{name}" in one for one in granted)} == set()
+
+
+def test_the_tests_see_what_is_there() -> None:
+    """The negative controls."""
+    assert action_of("arn:aws:states:::sagemaker:createTrainingJob.sync") == "sagemaker:CreateTrainingJob"
+    assert action_of("arn:aws:states:::aws-sdk:applicationautoscaling:putScalingPolicy") == (
+        "application-autoscaling:PutScalingPolicy"
+    )
+    statement = {"Action": ["dynamodb:PutItem"], "Resource": ["arn:aws:dynamodb:::table/millrace-prod-state"]}
+    assert allowed([statement], "audit") == set()
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch) -> Any:
+    set_credentials(monkeypatch)
+    with mock_aws():
+        yield boto3.client("logs", "eu-west-1")
+
+
+def groups(logs: Any) -> dict[str, tuple[int | None, str | None]]:
+    found = logs.describe_log_groups(logGroupNamePrefix="/aws/sagemaker/")["logGroups"]
+    return {one["logGroupName"]: (one.get("retentionInDays"), one.get("kmsKeyId")) for one in found}
+
+
+@pytest.mark.parametrize("stages", [(30, 365), (365, 30)])
+def test_they_have_the_longest_retention_of_all_stages_and_the_key_of_none(logs: Any, stages: tuple[int, int]) -> None:
+    first = job_logs.settle(logs, retention_days=stages[0])
+    assert first == [f"{group}: kept for {stages[0]} days" for group in JOB_LOGS]
+    second = job_logs.settle(logs, retention_days=stages[1])
+    assert bool(second) == (stages[1] > stages[0])
+    assert groups(logs) == dict.fromkeys(JOB_LOGS, (365, None))
+
+
+def test_a_group_of_sagemakers_own_gets_an_end_and_others_stay(logs: Any) -> None:
+    logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs", kmsKeyId="theirs")
+    logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs/other")
+    job_logs.settle(logs, retention_days=30)
+    assert groups(logs) == {
+        **dict.fromkeys(JOB_LOGS, (30, None)),
+        "/aws/sagemaker/TrainingJobs": (30, "theirs"),
+        "/aws/sagemaker/TrainingJobs/other": (None, None),
+    }

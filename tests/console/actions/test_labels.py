@@ -11,7 +11,7 @@ from millrace.state.held_labels import HeldLabels
 from tests.console.actions.test_rollback import NAMES
 from tests.console.actions.test_rollback import environment as environment
 from tests.console.conftest import make_machines
-from tests.millrace.state.test_held_labels import BATCH
+from tests.millrace.state.test_holdings import BATCH
 
 
 def test_an_accepted_batch_whose_run_did_not_start_is_accepted_again(environment: Environment) -> None:

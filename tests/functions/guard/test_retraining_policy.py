@@ -1,16 +1,123 @@
-"""The guard's decision, every objection seen, and two years of alarms; of guards at once: tests/functions/guard."""
+"""New rows of a table, from its metadata: what was dropped since a run pinned its snapshot."""
 
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Container
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from millrace.datasets import journal
+from millrace.datasets.journal import JOURNAL, JournalEntry, render
+from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT, UNLABELLED
 from millrace.functions.guard.evidence import decided
+from millrace.functions.guard.label_count import count_new_rows
+from millrace.messages.retrain import RetrainingDecided
 from millrace.monitoring.retraining_policy import RetrainingFacts, decide
+from millrace.simulation import simulation
+from millrace.simulation.simulation import Replay, RetrainingPolicy, simulate
+from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Lease
 from millrace.state.retraining import LastRetraining
-from millrace.timestamps import month, parse_utc
+from millrace.state.versions import ChangeStarts
+from millrace.timestamps import format_utc, month, parse_utc
 from millrace.workload.declaration import Budget, Retraining
+from millrace.workload.load import load_workload
+from tests.functions.guard.test_handler import labels, ready  # noqa: F401
+from tests.millrace.simulation.test_simulation import TERMS, history
+from tests.shipped import SHIPPED
+
+if TYPE_CHECKING:
+    from tests.functions.conftest import Aws
+
+
+def written(
+    aws: Aws,
+    snapshots: list[dict[str, Any]],
+    refs: dict[str, Any],
+    expired: Container[int] = (),
+    *,
+    lies_ahead: bool = True,
+) -> int:
+    """New rows since the run `r1`, of a table with these snapshots, each after the one before it."""
+    uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
+    chain = [
+        {
+            "snapshot-id": number,
+            "sequence-number": number + 1,
+            "timestamp-ms": 0,
+            "summary": {name: str(value) for name, value in summary.items()},
+        }
+        for number, summary in enumerate(snapshots)
+    ]
+    gone = [JournalEntry.parse(each) for each in chain if each["snapshot-id"] in expired]
+    aws.put(f"{uri}-journal", render(gone))
+    document = {
+        "current-snapshot-id": len(chain) - 1,
+        "snapshots": [each for each in chain if each["snapshot-id"] not in expired],
+        "refs": refs,
+        "properties": {JOURNAL: f"{uri}-journal"},
+    }
+    journal._KNOWN.clear()
+    aws.put(uri, json.dumps(document))
+    database = aws.names.platform.database
+    aws.glue.create_database(DatabaseInput={"Name": database})
+    table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
+    aws.glue.create_table(DatabaseName=database, TableInput=table)
+    named = {"database": database, "table": table["Name"]}
+    return count_new_rows(aws.glue, aws.s3, **named, runs=["r1", "r2"], lies_ahead=lies_ahead)
+
+
+@pytest.mark.parametrize(
+    ("more", "rows"),
+    [
+        ([], 0),
+        ([{"added-records": 700}, {"added-records": 24}], 724),
+        ([{"added-records": 700}, {"added-records": 24, LABELS_SNAPSHOT: 7}], 700),
+        ([{"operation": "replace"}, {"added-records": 9}], 9),
+        ([{"added-records": 700}, {"added-records": 18_244, COMPACTED: 3}], 700),
+    ],
+    ids=["none", "two drops", "rows that labels completed are counted with these", "no rows in a snapshot", "files"],
+)
+def test_what_was_dropped_since_the_pinned_snapshot(aws: Aws, more: list[dict[str, Any]], rows: int) -> None:
+    before = [{"added-records": 17_000}, {"added-records": 544}]
+    assert written(aws, [*before, *more], {"r1": {"snapshot-id": 1, "type": "tag"}}) == rows
+
+
+@pytest.mark.parametrize(("lies_ahead", "rows"), [(True, 724), (False, 690)])
+def test_a_row_without_its_label_is_a_label_only_where_labels_lie_ahead(aws: Aws, lies_ahead: bool, rows: int) -> None:
+    drops = [{"added-records": 544}, {"added-records": 700, UNLABELLED: 34}, {"added-records": 24}]
+    refs = {"r1": {"snapshot-id": 0, "type": "tag"}}
+    assert written(aws, drops, refs, lies_ahead=lies_ahead) == rows
+
+
+def test_a_drop_whose_snapshot_has_expired_is_counted(aws: Aws) -> None:
+    drops = [{"added-records": number} for number in (17_000, 544, 700, 24, 1)]
+    assert written(aws, drops, {"r1": {"snapshot-id": 1, "type": "tag"}}, expired={0, 2, 3}) == 725
+
+
+@pytest.mark.parametrize("newer", ["r1", "r2-0-1"])
+def test_of_two_runs_the_newer_snapshot_counts(aws: Aws, newer: str) -> None:
+    """The champion's run is the older one where a later model was refused, the newer one where a person trained."""
+    older = "r2-0-0" if newer == "r1" else "r1"
+    refs = {older: {"snapshot-id": 0, "type": "tag"}, newer: {"snapshot-id": 1, "type": "tag"}}
+    assert written(aws, [{"added-records": 17_000}, {"added-records": 544}, {"added-records": 24}], refs) == 24
+
+
+def test_a_snapshot_that_is_not_known_promises_nothing(aws: Aws) -> None:
+    assert written(aws, [{"added-records": 17_000}], {"main": {"snapshot-id": 0, "type": "branch"}}) == 0
+
+
+def test_without_a_table_there_is_no_row(aws: Aws) -> None:
+    named = {"database": aws.names.platform.database, "table": "none"}
+    assert count_new_rows(aws.glue, aws.s3, **named, runs=["r1"], lies_ahead=True) == 0
+
 
 NOW = parse_utc("1997-06-01T06:00:00Z")
 POLICY = Retraining(
@@ -113,3 +220,51 @@ def test_a_table_made_anew_counts_from_zero():
 
 def test_a_redrive_gets_the_same_answer():
     assert answered(replace(FINE, last=last(0, run="me"))).accepted
+
+
+USD, WEEKS = 30.0, 30
+"""What a training reserves: the month's budget has room for one."""
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_the_guard_and_a_simulation_start_the_same_retrainings(folder, aws, ready, load, event, monkeypatch):  # noqa: F811
+    """Versions err more with their age, on drawn numbers of rows a day. Cool-down and money are never broken."""
+    workload, rng = load_workload(folder), np.random.default_rng(list(folder.name.encode()))
+    retraining, guard, state = workload.retraining, load("guard"), aws.state
+    module = sys.modules["millrace.functions.guard.handler"]
+    module.ROOM.workload, module.SOURCES = workload, replace(module.SOURCES, workload=workload)
+    monkeypatch.setattr("millrace.functions.guard.evidence.projected_usd", lambda _: USD)
+    answers = []
+
+    def guarded(facts, **declared):
+        """The decision, which the deployed guard shares if the cloud holds these facts."""
+        monkeypatch.setattr("millrace.functions.guard.evidence.count_labels_since", lambda *_: facts.drifted_labels)
+        labels(aws, facts.labels_total)
+        since = {"error": facts.drifted_since} if facts.drifted_since else {}
+        ChangeStarts(version="1", since=since, as_of=facts.as_of).put(state)
+        detail = {"workload": "electricity", "alarms": [f"{aws.names.prefix}-error"] if since else []}
+        arn = aws.names.execution_arn("retrain", facts.execution_arn)
+        call = event("guard", detail=detail, as_of=format_utc(facts.as_of), by_event=True)
+        answers.append(RetrainingDecided.model_validate(guard(call | {"execution": arn})))
+        decision = decide(facts, **declared)
+        # Without a bound on them these labels are not counted.
+        counted = {} if retraining.drifted_labels else {"drifted_since": None, "drifted_labels": 0}
+        known = replace(facts, trigger="alarm" if since else "schedule", **counted)
+        assert answers[-1] == decided(known, decision, retraining)
+        if decision.accepted:
+            MonthlyBudget(state).reserve(USD, arn=arn, as_of=facts.as_of, monthly_usd=workload.budget.monthly_usd)
+        assert aws.leases.free(arn) == ["lease#retrain"] * decision.accepted
+        return decision
+
+    monkeypatch.setattr(simulation, "decide", guarded)
+    rows_D = rng.integers(5, 16, WEEKS * 7).astype(float)
+    age_VD = np.maximum(np.arange(WEEKS * 7) - 7 * np.arange(WEEKS)[:, None], 0)
+    lived = history([rng.binomial(rows_D.astype(int), 0.1 + age_VD / 600)], step=7, test_days=28)
+    terms = replace(TERMS, retraining=retraining, budget=workload.budget, reserved_usd=USD)
+    windows, pause = workload.monitors.error_windows, retraining.cool_down_days
+    policy = RetrainingPolicy(error_bound=0.15, error_windows=windows, every_days=14, cool_down_days=pause)
+    simulate(Replay(history=replace(lived, rows_D=rows_D), terms=terms), policy)
+    starts = [one.evidence.as_of for one in answers if one.accepted]
+    assert len({one.reason for one in answers}) > 2
+    assert all(later - earlier >= timedelta(days=pause) for earlier, later in itertools.pairwise(starts))
+    assert len({format_utc(at)[:7] for at in starts}) == len(starts) > 0

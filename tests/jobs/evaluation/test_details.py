@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import yaml
 
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column
+from millrace.contract.schema import Column, Contract, Table
+from millrace.datasets.examples import LABEL, examples
 from millrace.evaluation.evidence import TruthByAnswer
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
+from millrace.evaluation.sample import Sample
+from millrace.features import catalogue
 from millrace.jobs.evaluation.details import (
     FEWEST_ROWS,
     MOST_BINS,
@@ -22,11 +29,15 @@ from millrace.jobs.evaluation.details import (
     find_mistakes,
     truth_by_answer,
 )
+from millrace.jobs.evaluation.rows import SplitRows, divided_entity
+from millrace.jobs.evaluation.sample import ROWS, write_sample
 from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
+from millrace.workload.declaration import Workload
+from tests.entities import made_up
 from tests.millrace.evaluation.test_next_step import DECLARED, REPORT
 
 RNG = np.random.default_rng(0)
@@ -126,3 +137,81 @@ def test_of_two_classes_the_threshold_counts() -> None:
         ("not yes", "yes", 2, 2),
         ("yes", "not yes", 1, 2),
     }
+
+
+WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
+HASH = {"by": "key_hash", "validation_share": 0.2, "test_share": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("split", "planted", "expected"),
+    [
+        (HASH, True, ("subject",)),
+        (HASH, False, None),
+        ({"by": "group", "column": "subject"}, True, None),
+        ({"by": "time"}, True, ("subject",)),
+    ],
+)
+def test_an_entity_that_the_split_divides_is_found(
+    split: dict[str, Any], planted: bool, expected: tuple[str, ...] | None
+) -> None:
+    rows, label = made_up(2, planted=planted)
+    start = datetime(2024, 1, 1)  # noqa: DTZ001 the contract's time has no zone
+    times = pa.array([start + timedelta(hours=hour) for hour in range(rows.num_rows)], pa.timestamp("us"))
+    rows = rows.append_column("at", times).append_column("row", pa.array(np.arange(rows.num_rows)))
+    rows = rows.append_column("outcome", pa.array(label))
+    document = yaml.safe_load((WORKLOADS / "electricity" / "workload.yaml").read_text())
+    readings = [name for name in rows.column_names if name.startswith("reading")]
+    document["prediction"] = {
+        "task": "regression", "label": "outcome", "key": ["row"], "event_time": "at", "features": readings
+    }  # fmt: skip
+    days = {"validation_days": 20, "test_days": 20} if split["by"] == "time" else {"validation_days": 0, "test_days": 0}
+    document["training"] |= {"split": split, "train_days": None, "walk_forward_steps": 0, **days}
+    workload = Workload.model_validate(document)
+    kinds = {"subject": "string" if pa.types.is_string(rows["subject"].type) else "int64", "at": "timestamp"}
+    columns = tuple(Column(name=name, kind=kinds.get(name, "float64"), required=True) for name in rows.column_names)
+    table = Table(name="rows", columns=columns, keys=(("row",),))
+    found = examples(rows, workload=workload, features=catalogue.declare(workload.prediction.features, table))
+    judged = SplitRows(
+        table=found.table, times_N=found.times_N, target_N=found.table[LABEL].to_numpy(), parts=found.parts
+    )
+    contract = Contract(rows=table, labels=table, digest="")
+    entity = divided_entity(judged, workload, contract)
+    assert (entity.columns if entity else None) == expected
+
+
+def model(*columns: str, task: Any = Binary()) -> Any:  # noqa: B008  (frozen)
+    return SimpleNamespace(inputs=columns, task=task)
+
+
+@pytest.mark.parametrize("count", [1, 5, ROWS, 1344])
+def test_rows_and_answers_belong_together(tmp_path, count):
+    test = pa.table({"class": [0] * count, "b": np.arange(count) / 7, "a": np.arange(count)})
+    p_T = (np.arange(count) / count).astype(np.float32)
+    write_sample(tmp_path / "sample.json", test, model("a", "b"), p_T[:, None])
+    sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
+    assert len(sample.rows) == len(sample.answers) == min(ROWS, count)
+    assert [one["probability"] for one in sample.answers] == [float(p_T[row["a"]]) for row in sample.rows]
+    assert (sample.rows[0]["a"], sample.rows[-1]["a"]) == (0, count - 1)
+    assert all(list(row) == ["a", "b"] for row in sample.rows)
+
+
+def test_a_class_is_named_and_a_time_is_text(tmp_path):
+    test = pa.table({"at": pa.array([0], pa.timestamp("us")), "raw": [b"\x01\xff"]})
+    task = Multiclass(classes=("low", "high", "none"))
+    write_sample(tmp_path / "sample.json", test, model("at", "raw", task=task), np.array([[0.1, 0.7, 0.2]], np.float32))
+    sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
+    assert sample.rows == ({"at": "1970-01-01T00:00:00", "raw": "Af8="},)
+    assert sample.answers == ({"value": "high", "confidence": pytest.approx(0.7)},)
+
+
+def test_an_answer_that_is_no_number_is_null(tmp_path):
+    write_sample(tmp_path / "sample.json", pa.table({"a": [1.0]}), model("a"), np.array([[np.nan]], np.float32))
+    sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
+    assert sample.answers == ({"value": 0, "probability": None, "confidence": None},)
+
+
+def test_a_cell_that_is_no_number_is_refused(tmp_path):
+    test = pa.table({"a": [float("nan")]})
+    with pytest.raises(ValueError, match="JSON"):
+        write_sample(tmp_path / "sample.json", test, model("a"), np.zeros((1, 1), np.float32))

@@ -11,14 +11,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import strategies as st
 from PIL import Image as Picture
 
+from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
+from millrace.artefact.inference import Model
+from millrace.contract.kinds import FLOAT32_MAX
 from millrace.contract.rules.pixels import decode
 from millrace.features import catalogue as encoders
+from millrace.features.boolean import Boolean
+from millrace.features.calendar import Calendar
+from millrace.features.category import Category
 from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.jobs.serving.application import Application
+from millrace.jobs.serving.refusals import Refused
 from millrace.jobs.serving.rows import RowReader
 from millrace.jobs.serving.server import Request
 from millrace.jobs.serving.settings import Settings
@@ -117,3 +125,146 @@ def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("millrace.features.image.decode", counting)
     found = RowReader(FEATURES, arrow=True).read(as_stream(*GOOD).body, CONTENT_TYPE)
     assert len(found) == len(decoded) == 3
+
+
+FEATURES_ARROW = (
+    Number(name="whole"),
+    Number(name="price"),
+    Number(name="load", optional=True),
+    Category(name="word", words=("a", "b", "é"), optional=True),
+    Boolean(name="open"),
+)
+SCHEMA = pa.schema(
+    [
+        ("row_number", pa.int64()),
+        ("open", pa.bool_()),
+        ("whole", pa.int64()),
+        ("price", pa.float64()),
+        ("load", pa.float32()),
+        ("word", pa.string()),
+    ]
+)
+READER = RowReader(FEATURES_ARROW, arrow=True)
+ROW = {"whole": 3, "price": 0.1, "load": None, "word": "a", "open": True}
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "whole": st.integers(-(2**63), 2**63 - 1),
+            "price": st.floats(-FLOAT32_MAX, FLOAT32_MAX),
+            "load": st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32),
+            "word": st.none() | st.sampled_from(["a", "b", "é"]),
+            "open": st.booleans(),
+        }
+    ),
+    min_size=1,
+)
+
+
+def stream(*found: dict[str, Any], schema: pa.Schema = SCHEMA) -> bytes:
+    cells = [{"row_number": number, **row} for number, row in enumerate(found, 5)]
+    return write_stream([pa.RecordBatch.from_pylist(cells, schema=schema)])
+
+
+TEXT_PRICE = SCHEMA.set(3, pa.field("price", pa.string()))
+NUMBER_WORD = SCHEMA.set(5, pa.field("word", pa.int64()))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("price", float("nan")),
+        ("price", 1e39),
+        ("price", None),
+        ("load", float("inf")),
+        ("open", None),
+    ],
+)
+def test_a_cell_that_the_model_does_not_take_costs_its_own_row(column: str, cell: Any) -> None:
+    arrow = READER.read(stream(ROW, ROW | {column: cell}, ROW), CONTENT_TYPE)
+    good = READER.read(stream(ROW, ROW), CONTENT_TYPE)
+    assert len(arrow) == len(good) == 2
+    assert {place: one["column"] for place, one in arrow.rejected.items()} == {1: column}
+    assert arrow.tensors is not None
+    assert good.tensors is not None
+    for name, tensor in good.tensors.items():
+        np.testing.assert_array_equal(arrow.tensors[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("row", "schema"), [(ROW | {"price": "1"}, TEXT_PRICE), (ROW | {"word": 1}, NUMBER_WORD)], ids=["price", "word"]
+)
+def test_a_column_of_another_kind_costs_every_row(row: dict[str, Any], schema: pa.Schema) -> None:
+    found = READER.read(stream(row, row, schema=schema), CONTENT_TYPE)
+    assert (len(found), sorted(found.rejected)) == (0, [0, 1])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"rubbish",
+        stream(ROW).replace(b"price", b"pri\xffe"),
+        stream(ROW).replace(b"row_number", b"row_n\xffmber"),
+        stream(),
+        stream(ROW)[:-40],
+        stream(ROW, schema=SCHEMA.remove(1)),
+        stream(ROW, schema=SCHEMA.append(SCHEMA.field(1))),
+        stream(ROW, schema=SCHEMA.set(0, pa.field("row_number", pa.int32()))),
+    ],
+)
+def test_another_body_is_refused(body: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(body, CONTENT_TYPE)
+    assert refused.value.status == 400
+
+
+def test_a_type_that_the_encoder_cannot_read_refuses_the_stream() -> None:
+    """Its cells are good ones: no row is at fault."""
+    kind = pa.dictionary(pa.int32(), pa.string())
+    with pytest.raises(Refused, match="a column for the encoder category"):
+        READER.read(stream(ROW, schema=SCHEMA.set(5, pa.field("word", kind))), CONTENT_TYPE)
+
+
+@pytest.mark.parametrize(("unit", "ticks"), [("s", 0), ("s", 2**62), ("ms", 1), ("ns", 1), ("ns", 2**62)])
+def test_times_of_another_unit_refuse_the_stream(unit: str, ticks: int) -> None:
+    """One may be too far, or between two microseconds, and Python has neither."""
+    reader = RowReader((Calendar(name="when", calendar="at", parts=("hour",)),), arrow=True)
+    batch = pa.record_batch({"row_number": pa.array([0]), "at": pa.array([ticks], pa.timestamp(unit))})
+    with pytest.raises(Refused, match=rf"row 0.when: .*a column for the encoder calendar.*timestamp\[{unit}\]"):
+        reader.read(write_stream([batch]), CONTENT_TYPE)
+
+
+def test_times_of_an_unknown_zone_refuse_the_stream() -> None:
+    reader = RowReader((Number(name="load"),), arrow=True)
+    batch = pa.record_batch({"row_number": pa.array([0]), "load": pa.array([1], pa.timestamp("us", "Nowhere/X"))})
+    with pytest.raises(Refused, match=r"row 0.load: .*Nowhere/X"):
+        reader.read(write_stream([batch]), CONTENT_TYPE)
+
+
+def test_only_a_transform_job_reads_streams() -> None:
+    with pytest.raises(Refused) as refused:
+        RowReader((Number(name="a"),)).read(b"", CONTENT_TYPE)
+    assert refused.value.status == 415
+    assert Settings.read({"SAGEMAKER_BATCH": "true"}).batch
+    assert not Settings.read({}).batch
+
+
+def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> None:
+    model = Model(read_folder(model_1996))
+    application = Application(model, Settings(model_version="3", batch=True))
+    names = model.description.columns
+    values = np.random.default_rng(1).random((1500, len(names)))
+    found = [dict(zip(names, row, strict=True)) for row in values.tolist()]
+    schema = pa.schema([("row_number", pa.int64()), *((name, pa.float64()) for name in names)])
+    arrow = builders.invocation(stream(*found, schema=schema), CONTENT_TYPE)
+    text = builders.invocation(json.dumps({"rows": found}).encode(), "application/json")
+    (alone,) = application.answer([arrow])
+    together = application.answer([text, arrow])
+    assert [answer.status for answer in together] == [200, 200]
+    assert together[1].body == alone.body
+    assert alone.content_type == CONTENT_TYPE
+    table = read_answers(alone.body, model_version="3", fields=Binary().answer)
+    assert table["row_number"].to_pylist() == list(range(5, 1505))
+    predictions = json.loads(together[0].body)["predictions"]
+    for name in ("value", "probability", "confidence"):
+        assert table[name].to_pylist() == [one[name] for one in predictions]

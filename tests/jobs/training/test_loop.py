@@ -1,3 +1,5 @@
+"""What a trial plans and how it compares: by rows that all know, with whole days as draws."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -7,17 +9,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from scipy.optimize import minimize_scalar
+from torch.nn import functional
 
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import TensorSpec
 from millrace.jobs.runtime import Stopped
 from millrace.jobs.training import checkpoint
 from millrace.jobs.training.average import Average
+from millrace.jobs.training.calibration import BOUNDS, fit_temperature
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs, train
+from millrace.jobs.training.trial import Judged, _compared, _standard_error
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.parameters import Schedule
@@ -253,3 +260,65 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(
     assert_equal(train(inputs, checkpoints=tmp_path), train(inputs))
     said = capsys.readouterr().out
     assert ("goes on from the one before" in said) == (damage != "gone")
+
+
+def of_two(raw_N: np.ndarray, label_N: np.ndarray) -> float:
+    def loss(raw_N1: torch.Tensor, target_N: torch.Tensor) -> torch.Tensor:
+        return functional.binary_cross_entropy_with_logits(raw_N1[:, 0], target_N)
+
+    return fit_temperature(torch.from_numpy(raw_N)[:, None], torch.from_numpy(label_N), loss)
+
+
+@pytest.mark.parametrize("true_temperature", [0.4, 1.0, 3.0])
+def test_finds_the_temperature_of_the_lowest_log_loss(true_temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    logit_N = rng.normal(0, 2, 2000)
+    label_N = (rng.random(2000) < 1 / (1 + np.exp(-logit_N / true_temperature))).astype(float)
+
+    def loss(log_temperature: float) -> float:
+        z_N = logit_N / np.exp(log_temperature)
+        return float(np.mean(np.logaddexp(0, z_N) - label_N * z_N))
+
+    expected = np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded", options={"xatol": 1e-10}).x)
+    found = of_two(logit_N, label_N)
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert found == pytest.approx(true_temperature, rel=0.15)
+
+
+def test_stays_in_bounds_where_no_temperature_is_best() -> None:
+    logit_N = np.array([-1.0, 1.0, 2.0])
+    assert of_two(logit_N, np.array([0.0, 1.0, 1.0])) == pytest.approx(BOUNDS[0])
+    assert of_two(logit_N, np.array([1.0, 0.0, 0.0])) == pytest.approx(BOUNDS[1])
+
+
+def judged(score_V: list[float], lines: list[int] | None = None, days: list[int] | None = None) -> Judged:
+    line_V = np.array(lines or range(len(score_V)), np.int64)
+    return Judged(
+        line_V=line_V,
+        block_V=np.array(days or range(len(score_V)), np.intp),
+        score_V=np.array(score_V),
+        measure="error",
+    )
+
+
+def test_candidates_are_compared_on_the_rows_that_all_of_them_know() -> None:
+    """A longer history leaves out the rows after a gap, which may be the hard ones. Lines come in any order."""
+    short, long = judged([9.0, 9.0, 1.0, 2.0]), judged([2.5, 1.5], lines=[3, 2])
+    rule = judged([4.0], lines=[3])
+    found = list(_compared({("candidate", "0"): short, ("candidate", "1"): long, ("rival", "naive"): rule}))
+    assert [(each.name, each.figure, each.behind, each.rows) for each in found] == [
+        ("0", 1.5, 0.0, 2),
+        ("1", 2.0, 0.5, 2),
+        ("naive", 4.0, 2.0, 1),
+    ]
+
+
+def test_without_a_candidate_there_is_nothing_to_compare() -> None:
+    assert list(_compared({("rival", "naive"): judged([1.0])})) == []
+
+
+def test_rows_of_a_day_are_one_draw() -> None:
+    values = np.repeat([1.0, 3.0, 2.0, 2.0], 25)
+    rows, days = np.arange(100), np.repeat(np.arange(4), 25)
+    assert _standard_error(values, rows) == pytest.approx(values.std() / 10)
+    assert _standard_error(values, days) == pytest.approx(values.std() / 2)

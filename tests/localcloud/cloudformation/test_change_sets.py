@@ -172,3 +172,12 @@ def test_what_was_changed_beside_the_template_is_changed_back(cloudformation, cl
     assert (told["DeploymentMode"], changes(cloudformation, stack, "three").keys()) == ("REVERT_DRIFT", {"Rule"})
     cloudformation.execute_change_set(StackName=stack, ChangeSetName="three")
     assert events.describe_rule(Name=name)["State"] == "ENABLED"
+
+
+def test_the_local_cloud_says_that_it_decides_by_no_boundary(client, fresh):
+    role = {"AssumeRolePolicyDocument": {}, "PermissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"}
+    template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": role}}}
+    name = fresh("bounded")
+    client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    events = client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+    assert any("a permissions boundary is not decided" in one.get("ResourceStatusReason", "") for one in events)

@@ -10,9 +10,12 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from localcloud.cloudwatch.install import Alarms
+from localcloud.cloudwatch.alarm_evaluation import Rule, judge
+from localcloud.cloudwatch.install import Alarms, holds
 from localcloud.kernel.cloud import Cloud
+from tests.alarm import put_alarm
 from tests.localcloud.resources import Resources
 from tests.localcloud.waiting import until
 
@@ -147,3 +150,117 @@ def test_who_waits_for_an_evaluation_shares_the_next_one(
         one.join(30)
     assert not any(one.is_alive() for one in waiting)
     assert len(lasting) <= 3, "its own, one for all who waited, one that is due every few seconds anyway"
+
+
+THREE_OF_THREE = [
+    ("0-X-X", ["OK", "OK", "OK", "OK"]),
+    ("----0", ["OK", "OK", "OK", "OK"]),
+    ("-----", ["INSUFFICIENT_DATA", "kept", "ALARM", "OK"]),
+    ("0XX-X", ["ALARM", "ALARM", "ALARM", "ALARM"]),
+    ("--X--", ["ALARM", "kept", "ALARM", "OK"]),
+]
+TWO_OF_THREE = [
+    ("0-X-X", ["ALARM", "ALARM", "ALARM", "ALARM"]),
+    ("00X0X", ["ALARM", "ALARM", "ALARM", "ALARM"]),
+    ("0-X--", ["OK", "OK", "ALARM", "OK"]),
+    ("----0", ["OK", "OK", "ALARM", "OK"]),
+    ("---X-", ["ALARM", "kept", "ALARM", "OK"]),
+]
+TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
+
+
+@pytest.mark.parametrize(
+    ("needed", "drawn", "treatment", "expected"),
+    [
+        (needed, drawn, treatment, state)
+        for needed, table in ((3, THREE_OF_THREE), (2, TWO_OF_THREE))
+        for drawn, states in table
+        for treatment, state in zip(TREATMENTS, states, strict=True)
+    ],
+)
+def test_the_tables_of_the_user_guide(needed: int, drawn: str, treatment: str, expected: str) -> None:
+    rule = Rule(
+        comparison="GreaterThanThreshold",
+        threshold=0.5,
+        evaluation_periods=3,
+        datapoints_to_alarm=needed,
+        missing=treatment,
+    )
+    values = {"0": 0.0, "X": 1.0, "-": None}
+    periods = [(60.0 * n, values[mark]) for n, mark in enumerate(drawn)]
+    assert judge(rule, periods, "kept").state == expected
+
+
+def test_the_sentence_is_cloudwatchs() -> None:
+    rule = Rule(comparison="GreaterThanThreshold", threshold=50.0, evaluation_periods=1, datapoints_to_alarm=1)
+    at = 1570035540.0
+    assert judge(rule, [(at, 99.50160229693434)], "OK").reason == (
+        "Threshold Crossed: 1 out of the last 1 datapoint [99.50160229693434 (02/10/19 16:59:00)] was greater than "
+        "the threshold (50.0) (minimum 1 datapoint for OK -> ALARM transition)."
+    )
+    assert judge(rule, [(at, 1.0)], "ALARM").reason == (
+        "Threshold Crossed: 1 out of the last 1 datapoint [1.0 (02/10/19 16:59:00)] was not greater than "
+        "the threshold (50.0) (minimum 1 datapoint for ALARM -> OK transition)."
+    )
+    assert judge(rule, [(at, None)], "OK").reason == "Insufficient Data: 1 datapoint was unknown."
+
+
+STATES = {"errors": "ALARM", "drift high": "OK", "quiet": "INSUFFICIENT_DATA"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("ALARM(errors)", True),
+        ('ALARM("drift high")', False),
+        ('ALARM(errors) AND NOT OK("drift high")', False),
+        ("(ALARM(errors) AND INSUFFICIENT_DATA(quiet)) OR FALSE", True),
+        ("ALARM(arn:aws:cloudwatch:eu-west-1:123456789012:alarm:errors)", True),
+    ],
+)
+def test_rule(rule: str, expected: bool) -> None:
+    assert holds(rule, STATES) is expected
+
+
+@pytest.mark.parametrize("rule", ["ALARM(other)", "ALARM(errors) AND", "errors", "__import__('os')"])
+def test_what_cannot_be_read_is_refused(rule: str) -> None:
+    with pytest.raises(ValueError, match="alarm"):
+        holds(rule, STATES)
+
+
+def put_of_composite_alarms(client: Any, name: str, **settings: Any) -> None:
+    put_alarm(client("cloudwatch"), name, Namespace=name, TreatMissingData="notBreaching", **settings)
+
+
+def states(client: Any, *names: str) -> list[str]:
+    found = client("cloudwatch").describe_alarms(AlarmNames=[*names], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    by_name = {one["AlarmName"]: one["StateValue"] for one in (*found["MetricAlarms"], *found["CompositeAlarms"])}
+    return [by_name[name] for name in names]
+
+
+def test_one_message_for_two_alarms(cloud: Any, client: Any, fresh: Any) -> None:
+    one, two, both, queue = fresh("One"), fresh("Two"), fresh("Both"), fresh("queue")
+    topic, url = (
+        client("sns").create_topic(Name=fresh("topic"))["TopicArn"],
+        client("sqs").create_queue(QueueName=queue),
+    )
+    arn = f"arn:aws:sqs:{cloud.region}:123456789012:{queue}"
+    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    put_of_composite_alarms(client, one)
+    put_of_composite_alarms(client, two)
+    rule = f'ALARM("{one}") OR ALARM("{two}")'
+    client("cloudwatch").put_composite_alarm(AlarmName=both, AlarmRule=rule, AlarmActions=[topic])
+    for name in (one, two):
+        client("cloudwatch").put_metric_data(Namespace=name, MetricData=[{"MetricName": "m", "Value": 1.0}])
+    until(lambda: states(client, one, two, both) == ["ALARM"] * 3)
+    received = client("sqs").receive_message(QueueUrl=url["QueueUrl"], WaitTimeSeconds=5, MaxNumberOfMessages=10)
+    (said,) = [json.loads(message["Body"]) for message in received["Messages"]]
+    assert (said["AlarmName"], said["NewStateValue"], said["AlarmRule"]) == (both, "ALARM", rule)
+    assert "Trigger" not in said
+
+
+def test_suppression_is_refused_by_name(client: Any, fresh: Any) -> None:
+    with pytest.raises(ClientError, match="ActionsSuppressor is not covered by the local cloud"):
+        client("cloudwatch").put_composite_alarm(
+            AlarmName=fresh("Both"), AlarmRule="TRUE", ActionsSuppressor="other", ActionsSuppressorWaitPeriod=60
+        )

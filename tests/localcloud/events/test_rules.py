@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from localcloud.awslambda import functions
 from localcloud.events import rules, targets
+from localcloud.events.rules import target_input
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.resources import Queue, Resources, allow, document
+from tests.localcloud.resources import Queue, Resources, allow, document, make_role
 from tests.localcloud.waiting import until
 
 ACCOUNT_ARN = "eu-west-1:123456789012"
@@ -209,3 +212,141 @@ def test_retries_are_bounded(cloud: Cloud, queue: Any, rule: Any, put: Any, monk
 def open_to(action: str, service: str) -> str:
     """A policy of a resource."""
     return document(allow(action, Principal={"Service": f"{service}.amazonaws.com"}))
+
+
+EVENT = {
+    "version": "0",
+    "id": "7bf73129",
+    "detail-type": "EC2 Instance State-change Notification",
+    "source": "aws.ec2",
+    "resources": ["arn:aws:ec2:us-east-1:123456789012:instance/i-abcd1111"],
+    "detail": {"instance-id": "i-0123456789", "state": "RUNNING", "n": 3, "tags": [{"k": "a"}, {"k": "b"}]},
+}
+PATHS = {
+    "instance": "$.detail.instance-id",
+    "state": "$.detail.state",
+    "n": "$.detail.n",
+    "detail": "$.detail",
+    "first": "$.resources[0]",
+    "keys": "$.detail.tags[*].k",
+    "nowhere": "$.detail.object.key",
+}
+RESERVED = {
+    "aws.events.rule-name": "example",
+    "aws.events.event.json": EVENT,
+    "aws.events.event.ingestion-time": "2015-11-11T21:29:54Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ('"instance <instance> is in <state>"', "instance i-0123456789 is in RUNNING"),
+        ('{"instance": <instance>, "state": "<state>"}', {"instance": "i-0123456789", "state": "RUNNING"}),
+        ('{"status": "instance \\"<instance>\\" is in <state>"}', {"status": 'instance "i-0123456789" is in RUNNING'}),
+        ('{"list": [9, <state>, true], "n": <n>}', {"list": [9, "RUNNING", True], "n": 3}),
+        ('{"detail": <detail>, "first": <first>}', {"detail": EVENT["detail"], "first": EVENT["resources"][0]}),
+        ('{"keys": <keys>}', {"keys": ["a", "b"]}),
+        ('{"missing": <nowhere>, "text": "a<nowhere>b"}', {"missing": None, "text": "ab"}),
+        ('{"original": <aws.events.event.json>}', {"original": EVENT}),
+        ('"<aws.events.rule-name> at <aws.events.event.ingestion-time>"', "example at 2015-11-11T21:29:54Z"),
+        ('{"less": "a <unknown> b"}', {"less": "a <unknown> b"}),
+    ],
+)
+def test_template(template: str, expected: Any) -> None:
+    target = {"InputTransformer": {"InputPathsMap": PATHS, "InputTemplate": template}}
+    assert json.loads(target_input(target, EVENT, RESERVED)) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ({}, EVENT),
+        ({"Input": '{"a": 1}'}, {"a": 1}),
+        ({"InputPath": "$.detail.state"}, "RUNNING"),
+        ({"InputPath": "$.detail"}, EVENT["detail"]),
+    ],
+)
+def test_whole_part_or_constant(target: dict[str, Any], expected: Any) -> None:
+    assert json.loads(target_input(target, EVENT, RESERVED)) == expected
+
+
+def test_values_are_not_escaped_inside_quotes() -> None:
+    """AWS says so on its page; the target then gets text that is not JSON."""
+    target = {"InputTransformer": {"InputPathsMap": {"s": "$.s"}, "InputTemplate": '{"a": "<s>"}'}}
+    assert target_input(target, {"s": 'a "quoted" word'}, {}) == '{"a": "a "quoted" word"}'
+
+
+@pytest.fixture
+def posted() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """A chat: its URL, and header and body of each post."""
+    found: list[tuple[str, Any]] = []
+
+    class Chat(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            found.append((self.headers["X-Millrace-Stage"], body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("localhost", 0), Chat)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://localhost:{server.server_address[1]}/hook", found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def rule_to(client: Any, fresh: Any, url: str, *, may: bool) -> tuple[str, str]:
+    """The source that the rule matches, and the URL of its dead letters."""
+    name, events = fresh("hook"), client("events")
+    key = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Millrace-Stage", "ApiKeyValue": "dev"}}  # pragma: allowlist secret
+    connection = events.create_connection(Name=name, AuthorizationType="API_KEY", AuthParameters=key)["ConnectionArn"]
+    destination = events.create_api_destination(
+        Name=name, ConnectionArn=connection, InvocationEndpoint=url, HttpMethod="POST"
+    )["ApiDestinationArn"]
+    may_call = allow("events:InvokeApiDestination", destination if may else f"{destination}-other")
+    role = make_role(client("iam"), name, "events", may_call)
+    dead = client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
+    target = {
+        "Id": "webhook",
+        "Arn": destination,
+        "RoleArn": role,
+        "InputTransformer": {"InputPathsMap": {"who": "$.detail.who"}, "InputTemplate": '{"text": "late: <who>"}'},
+        "DeadLetterConfig": {"Arn": arn},
+        "RetryPolicy": {"MaximumRetryAttempts": 0},
+    }
+    events.put_targets(Rule=name, Targets=[target])
+    return name, dead
+
+
+def put_of_api_destinations(client: Any, source: str) -> None:
+    entry = {"Source": source, "DetailType": "late", "Detail": json.dumps({"who": "rows"})}
+    client("events").put_events(Entries=[entry])
+
+
+def test_the_text_is_posted_with_the_key(client: Any, fresh: Any, posted: Any) -> None:
+    url, found = posted
+    source, _ = rule_to(client, fresh, url, may=True)
+    put_of_api_destinations(client, source)
+    assert until(lambda: found) == [("dev", {"text": "late: rows"})]
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_what_nobody_takes_is_a_dead_letter(may: bool, client: Any, fresh: Any, posted: Any) -> None:
+    """A chat that is not there, or a role that may not."""
+    url, found = posted
+    source, dead = rule_to(client, fresh, "http://localhost:9/hook" if may else url, may=may)
+    put_of_api_destinations(client, source)
+    (message,) = until(
+        lambda: client("sqs").receive_message(QueueUrl=dead, MessageAttributeNames=["All"]).get("Messages", [])
+    )
+    code = "SDK_CLIENT_ERROR" if may else "NO_PERMISSIONS"
+    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == code
+    assert found == []

@@ -1,15 +1,147 @@
-"""Model Registry: versions, what an update keeps, what is told on the bus."""
+"""Images as folders: COPY, entry points, isolation; and nothing is left when the cloud stops."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.sagemaker.containers import REPOSITORY, Images, build, link
+from tests.localcloud import tiny_images
 from tests.localcloud.resources import Resources
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    for name in ("app/main.py", "app/deep/inner.py", "one.txt", "two.txt", "notes.md"):
+        path = tmp_path / "repository" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path / "repository"
+
+
+def image(repository: Path, text: str) -> tuple[Path, object]:
+    folder = repository / "containers" / "made"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Dockerfile").write_text(text)
+    root = repository.parent / "root"
+    return root, build(folder / "Dockerfile", context=repository, root=root)
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("copy", "found"),
+    [
+        ("COPY app/ /opt/program/", ["opt/program/deep/inner.py", "opt/program/main.py"]),
+        ("COPY app /opt/program/app", ["opt/program/app/deep/inner.py", "opt/program/app/main.py"]),
+        ("COPY one.txt /opt/renamed.txt", ["opt/renamed.txt"]),
+        ("COPY one.txt two.txt /opt/", ["opt/one.txt", "opt/two.txt"]),
+        ("COPY *.txt /opt/texts/", ["opt/texts/one.txt", "opt/texts/two.txt"]),
+        ("WORKDIR /work\nCOPY one.txt here/", ["work/here/one.txt"]),
+        ('COPY --chown=1:1 ["one.txt", "/opt/"]', ["opt/one.txt"]),
+        ("COPY one.txt \\\n  # between\n  two.txt /opt/", ["opt/one.txt", "opt/two.txt"]),
+    ],
+)
+def test_copy_as_docker_does(repository: Path, copy: str, found: list[str]) -> None:
+    root, _ = image(repository, f"FROM base\n{copy}\n")
+    assert files(root) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("COPY nothing.txt /opt/", "found nothing"),
+        ("COPY --from=builder /a /b", "another stage"),
+        ("ADD one.txt /opt/", "does not cover the instruction ADD"),
+    ],
+)
+def test_what_is_not_understood_is_refused(repository: Path, text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        image(repository, f"FROM base\n{text}\n")
+
+
+def test_command_lines(repository: Path) -> None:
+    _, made = image(repository, 'FROM base\nENTRYPOINT ["python", "-m", "app"]\nCMD ["serve"]\n')
+    assert made.arguments() == [sys.executable, "-m", "app", "serve"]  # type: ignore[attr-defined]
+    assert made.arguments(command=("train",))[-1] == "train"  # type: ignore[attr-defined]
+    # An entry point of the job's own drops the image's command.
+    assert made.arguments(entrypoint=("python", "other.py")) == [sys.executable, "other.py"]  # type: ignore[attr-defined]
+
+
+def test_an_image_is_found_by_its_folder(tmp_path: Path) -> None:
+    images = Images(workspace=tmp_path / "workspace", repository=tiny_images.write(tmp_path / "repository"))
+    assert images.find(tiny_images.uri("train")).name == "train"
+    assert images.find("1.dkr.ecr.eu-west-1.amazonaws.com/millrace-prod-serve:abc").name == "serve"
+    with pytest.raises(LookupError, match="nobody"):
+        images.find(tiny_images.uri("nobody"))
+
+
+def test_assets_whose_dockerfiles_lie_alike_are_two_images(tmp_path: Path) -> None:
+    for tag in "ab":
+        (tmp_path / tag / "docker").mkdir(parents=True)
+        (tmp_path / tag / "docker" / "Dockerfile").write_text(f"FROM x\nENV TAG={tag}\n")
+    described = {tag: {"source": {"directory": tag, "dockerFile": "docker/Dockerfile"}} for tag in "ab"}
+    (tmp_path / "one.assets.json").write_text(json.dumps({"dockerImages": described}))
+    images = Images(workspace=tmp_path / "cloud", deployments=[{"assembly": str(tmp_path)}])
+    found = {tag: images.find(f"1.dkr.ecr.eu-west-1.amazonaws.com/assets:{tag}") for tag in "ab"}
+    assert [image.environment["TAG"] for image in found.values()] == ["a", "b"]
+    assert found["a"].root != found["b"].root
+
+
+def test_the_process_sees_its_image_and_not_the_repository(tmp_path: Path) -> None:
+    images = Images(workspace=tmp_path / "workspace", repository=tiny_images.write(tmp_path / "repository"))
+    made = images.find(tiny_images.uri("train"))
+    names = ("train", "localcloud")
+    look = f"import importlib.util as u, json, os; print(json.dumps([bool(u.find_spec(n)) for n in {names}]))"
+    variables = made.variables(tmp_path / "ml")
+    told = subprocess.run([sys.executable, "-c", look], env=variables, cwd=made.cwd, capture_output=True, check=True)
+    assert json.loads(told.stdout) == [True, False]
+    assert not [name for name in variables if name.startswith("AWS_")]
+    # The negative control: the same interpreter without the image's environment sees the repository.
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
+    told = subprocess.run([sys.executable, "-c", look], env=bare, cwd="/", capture_output=True, check=True)
+    assert json.loads(told.stdout) == [False, True]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's own processing image."""
+    images = Images(workspace=tmp_path_factory.mktemp("workspace"))
+    return images.find("account/millrace-local-processing:1").root
+
+
+@pytest.mark.parametrize(("module", "there"), [("pyarrow", True), ("pydantic_core", True), ("pandas", False)])
+def test_an_image_has_the_packages_that_it_names_and_what_they_need(site: Path, module: str, there: bool) -> None:
+    """The host has all three."""
+    environment = {"PYTHONPATH": str(site / ".isolate")}
+    code = f"import importlib.util; assert importlib.util.find_spec({module!r}), 'not there'; import {module}"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is there, done.stderr
+    assert there or "not there" in done.stderr
+
+
+def test_a_package_that_the_host_lacks_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="expected an installed package there-is-none, found none"):
+        link(["there-is-none>=1"], tmp_path / "site")
+
+
+def test_extras_are_followed_and_the_marker_of_another_system_is_not(tmp_path: Path) -> None:
+    link(["moto[server]"], tmp_path / "server")
+    link(["moto"], tmp_path / "plain")
+    assert {"flask", "moto"} <= {path.name for path in (tmp_path / "server").iterdir()}
+    assert not (tmp_path / "plain" / "flask").exists()
+    assert not (tmp_path / "server" / "colorama").exists()
+
 
 DIGEST = "sha256:" + "a" * 64
 

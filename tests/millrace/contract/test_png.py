@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image as Picture
 
+from millrace.contract.csv_form import ENCODINGS
+from millrace.contract.freshness import AGREEMENTS, HOURS
+from millrace.contract.load import DECLARED_TYPES, GENERATED, ROLES, load_contract
+from millrace.contract.odcs import API_VERSIONS, check_contract
+from millrace.contract.parts import read_part
+from millrace.contract.row import as_declared, check_row
 from millrace.contract.rules.pixels import decode
 from millrace.contract.rules.png import has_all_rows
+from millrace.contract.schema import Column, Table
+from millrace.errors import WorkloadError
+from tests.millrace.files.conftest import as_json_lines, parse, taken
 
 
 def of_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
@@ -100,3 +114,157 @@ def test_the_good_chunks_beside_them_are_pixels() -> None:
     """The control."""
     assert decode(of_chunks(header(4, 1, 0), GREY), "png", (1, 1, 4)).shape == (1, 1, 4)
     assert decode(of_chunks(header(4, 1, 3), FOUR, PLACES), "png", (3, 1, 4)).shape == (3, 1, 4)
+
+
+TABLE = Table(
+    name="rows",
+    columns=(
+        Column(name="k", kind="int64"),
+        *(
+            Column(name=f"hue_{tag}", kind="boolean", part=read_part({"of": "hues", "tag": tag}), missing_words=("NA",))
+            for tag in ("red", "blue")
+        ),
+        *(
+            Column(name=f"at_{n}", kind="float64", part=read_part({"of": "path", "place": n, "separator": ","}))
+            for n in (1, 2, 3)
+        ),
+    ),
+)
+CASES: list[tuple[Any, Any, list[Any]]] = [
+    ("red;blue", "[1, 2.5, 3]", [True, True, 1, 2.5, 3]),
+    ("blue", "[1]", [False, True, 1, None, None]),
+    ("", "[]", [False, False, None, None, None]),
+    ("[]", "", [False, False, None, None, None]),
+    ("NA", "[-1,2,3]", [None, None, -1, 2, 3]),
+    ('["red", "green"]', "(1, 2)", [True, False, 1, 2, None]),
+    ("red ; blue;", "[1, 2, 3]", [True, True, 1, 2, 3]),
+    ("red;;blue", "[1,,3]", [True, True, 1, None, 3]),
+    (";", "[,2,3,]", [False, False, None, 2, 3]),
+]
+
+
+def test_each_column_has_its_part() -> None:
+    rows = [{"k": at, "hues": hues, "path": path} for at, (hues, path, _) in enumerate(CASES)]
+    wanted = {at: dict(zip(TABLE.names[1:], cells, strict=True)) for at, (_, _, cells) in enumerate(CASES)}
+    assert [*taken(rows, TABLE).values()] == [wanted] * 4
+
+
+def test_zero_and_one_are_false_and_true() -> None:
+    table = Table(name="rows", columns=(Column(name="k", kind="int64"), Column(name="damp", kind="boolean")))
+    found = taken([{"k": at, "damp": damp} for at, damp in enumerate((1, 0, None))], table)
+    assert [*found.values()] == [{0: {"damp": True}, 1: {"damp": False}, 2: {"damp": None}}] * 4
+
+
+@pytest.mark.parametrize(
+    ("hues", "path"), [(3, "[1]"), ("red", "[x]"), ("red", 7), ("red", "[1, 2, 3, 4]"), ("red", [1, 2, 3, 4])]
+)
+def test_another_cell_is_of_a_wrong_type(hues: Any, path: Any) -> None:
+    row = {"k": 0, "hues": hues, "path": path}
+    assert {one.reason for one in check_row(as_declared(row, TABLE), TABLE)} == {"type"}
+    part = parse(as_json_lines([row]), TABLE)
+    assert (part.rows.num_rows, [one.reason for one in part.unparsable]) == (0, ["type"])
+
+
+def test_a_file_needs_the_cell_or_the_columns() -> None:
+    """A request may have the columns themselves, as `to_predict.jsonl` has."""
+    row = {"k": 1, "hue_red": True, "hue_blue": 0, "at_1": 1, "at_2": 2, "at_3": None}
+    assert check_row(as_declared(row, TABLE), TABLE) == ()
+    assert TABLE.without("hue_red").without("hue_blue").name_of.keys() == {"k", "at_1", "at_2", "at_3", "path"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x", {}, {"of": "a"}, {"of": "a", "tag": ""}, {"of": "a", "tag": "b", "place": 1}, {"of": "a", "place": 0},
+     {"of": "a", "place": True}, {"of": "a", "tag": "b", "separator": "x"}, {"of": 3, "tag": "b"}],
+)  # fmt: skip
+def test_what_is_no_part_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_part(value)
+
+
+WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
+LATENCY = {"property": "latency", "value": 2, "unit": "d", "element": "rows.timestamp"}
+CUSTOM = {"image", "input", "unit", "role", "generated", "missingValues", "csv"}
+VOCABULARY: dict[str, set[str]] = {
+    "kind": {"DataContract"},
+    "apiVersion": {*API_VERSIONS},
+    "logicalType": {*DECLARED_TYPES, "object"},
+    "physicalType": {word for kinds in DECLARED_TYPES.values() for word in kinds},
+    "type": {"library", "text"},
+    "metric": {"invalidValues", "nullValues", "duplicateValues", "rowCount"},
+    "dimension": {"conformity"},
+    "role": {*ROLES},
+    "generated": {*GENERATED},
+    "property": {*AGREEMENTS, *CUSTOM},
+    "encoding": {"png", "raw", "jpeg", *ENCODINGS},
+}
+"""The enumerated words by the field, or the custom property, that holds them."""
+
+
+def texts(document: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, str]]:
+    """Every text of a document: its place, its field, and the text. The field of a custom property is its name."""
+    entries = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in entries:
+        if isinstance(value, dict | list):
+            yield from texts(value, (*place, key))
+        elif isinstance(value, str):
+            yield (*place, key), document["property"] if key == "value" and "property" in document else key, value
+
+
+def misspelt(word: str, known: set[str]) -> set[str]:
+    """With a letter too few, and with one too many."""
+    return {word[:-1], word + word[-1]} - {*known, ""}
+
+
+def refuses(document: dict[str, Any], folder: Path) -> bool:
+    (folder / "contract.yaml").write_text(yaml.safe_dump(document))
+    try:
+        # The reader of functions and jobs is quick; the standard's schema is asked about what it takes.
+        load_contract(folder)
+        check_contract(folder)
+    except WorkloadError:
+        return True
+    return False
+
+
+def test_every_misspelt_word_of_the_shipped_contracts_is_refused(tmp_path: Path) -> None:
+    seen, taken = set[tuple[str, str]](), []
+    for path in sorted(WORKLOADS.glob("*/contract.yaml")):
+        document = yaml.safe_load(path.read_text())
+        for place, field, word in texts(document):
+            known = VOCABULARY.get(field, set())
+            if word not in known or (field, word) in seen:
+                continue
+            seen.add((field, word))
+            for wrong in misspelt(word, known):
+                changed = copy.deepcopy(document)
+                at: Any = changed
+                for key in place[:-1]:
+                    at = at[key]
+                at[place[-1]] = wrong
+                taken += [(path.parent.name, place, wrong)] if not refuses(changed, tmp_path) else []
+    assert taken == []
+    assert {field for field, _ in seen} == VOCABULARY.keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "known"), [("property", AGREEMENTS), ("unit", tuple(HOURS))], ids=["agreements", "units"]
+)
+def test_every_misspelt_word_of_an_agreement_is_refused(field: str, known: tuple[str, ...], tmp_path: Path) -> None:
+    """Those of the standard's tables, which the shipped contracts hardly use."""
+    document = yaml.safe_load((WORKLOADS / "electricity" / "contract.yaml").read_text())
+    for word in known:
+        assert not refuses(document | {"slaProperties": [LATENCY | {field: word}]}, tmp_path), word
+        for wrong in misspelt(word, set(known)):
+            assert refuses(document | {"slaProperties": [LATENCY | {field: wrong}]}, tmp_path), wrong
+
+
+def test_every_misspelt_type_of_a_column_is_refused(tmp_path: Path) -> None:
+    document = yaml.safe_load((WORKLOADS / "electricity" / "contract.yaml").read_text())
+    column = document["schema"][0]["properties"][3]
+    column.pop("logicalTypeOptions", None)
+    for logical, kinds in DECLARED_TYPES.items():
+        for word in filter(None, kinds):
+            for wrong in misspelt(word, set(kinds)):
+                column |= {"logicalType": logical, "physicalType": wrong}
+                assert refuses(document, tmp_path), (logical, wrong)

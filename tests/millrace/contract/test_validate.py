@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import datetime
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.contract.deduplicate import Keys, key_beside, key_of
+from millrace.contract.kinds import from_base64
+from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
 from millrace.contract.row import unlisted as unlisted_in_row
 from millrace.contract.rules.allowed import Allowed
@@ -20,6 +28,8 @@ from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
 from millrace.contract.validate import Validator, unlisted, validate, wrong_row_count
+from millrace.contract.violation import RAW_BYTES, RAW_CHARACTERS, raw_row, raw_rows
+from millrace.errors import WorkloadError
 from tests.fuzz import examples
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -179,3 +189,112 @@ def test_a_list_is_open_in_rows_to_score_alone(feed: Any, reasons: list[str]) ->
     result = validate(table_of([row], table), table)
     assert [one.reason for one in result.refused[0].violations] == reasons
     assert [one.column for one in unlisted_in_row(row, table)] == (["n", "kind"] if feed == "scoring" else [])
+
+
+@pytest.mark.parametrize("length", [100, RAW_CHARACTERS // 6, RAW_CHARACTERS, 2**20])
+@pytest.mark.parametrize("character", ["\x01", "x", "😀"])
+def test_the_texts_of_a_long_row_are_cut_with_their_length_and_digest(length: int, character: str) -> None:
+    """A control character takes six in JSON, and one beyond ASCII makes all take four bytes of memory."""
+    cells: dict[str, Any] = {"a": character * length, "n": 1}
+    raw = raw_row(cells)
+    assert len(raw) <= RAW_CHARACTERS
+    assert len(raw.encode()) <= 2 * RAW_CHARACTERS
+    kept = json.loads(raw)
+    assert kept["n"] == 1
+    assert kept["a"] == cells["a"] or kept["a"].partition("… ")[2].startswith(f"{length} characters, sha256 ")
+    assert (kept["a"] == cells["a"]) == (len(json.dumps(cells, ensure_ascii=False)) <= RAW_CHARACTERS)
+
+
+def test_a_row_of_a_thousand_texts_is_bounded_too() -> None:
+    raw = raw_row({f"a{at}": "😀" + "\x01" * 200 for at in range(1_000)})
+    assert len(raw) < 3 * RAW_CHARACTERS
+    assert json.loads(raw)["a7"] == "201 characters"
+
+
+def test_rows_of_a_table_are_written_as_each_alone() -> None:
+    rows = pa.table({"a": ["x" * (RAW_CHARACTERS + 2), "é", None], "b": [b"\0" * (RAW_BYTES + 1), b"", None]})
+    assert list(raw_rows(rows)) == [raw_row(row) for row in rows.to_pylist()]
+
+
+@pytest.mark.parametrize("text", ["AAAA=", "AAAA====", "AB==", "AAB=", "A", "A===", "AA AA", "A-A_"])
+def test_text_that_no_bytes_are_written_as_is_no_base64(text: str) -> None:
+    """Python's own reader takes the first four."""
+    with pytest.raises(ValueError):
+        from_base64(text)
+
+
+def test_what_bytes_are_written_as_is_base64() -> None:
+    assert [from_base64(text) for text in ("", "AA==", "AAE=", "AAEC")] == [b"", b"\0", b"\0\1", b"\0\1\2"]
+
+
+WORKLOADS = Path(__file__).parents[3] / "workloads"
+CONTRACTS = [yaml.safe_load(path.read_bytes()) for path in sorted(WORKLOADS.glob("*/contract.yaml"))]
+VALUES = (
+    *(None, 5, -1, 0.5, True, "text", "", "(((", [], {}, [1], [[]], [{}], [None], {"name": 5}, 10**400, float("inf")),
+    *(datetime.date(2020, 1, 1), b"bytes", {1}, {1: 2}, [{"metric": [1]}], [{"property": [1], "value": 1}]),
+    [{"metric": "rowCount", "mustBeGreaterThan": "x"}],
+)
+
+
+def places(document: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value below the document."""
+    if before:
+        yield before
+    for key, value in document.items() if isinstance(document, dict) else enumerate(document):
+        if isinstance(value, dict | list):
+            yield from places(value, (*before, key))
+        else:
+            yield (*before, key)
+
+
+def altered(random: Random) -> str:
+    """A contract of ours with one or two values taken out or replaced."""
+    document = copy.deepcopy(random.choice(CONTRACTS))
+    for _ in range(random.randint(1, 2)):
+        *way, last = random.choice(list(places(document["schema"])) or [(0,)])
+        holder = document["schema"]
+        for step in way:
+            holder = holder[step]
+        if isinstance(holder, dict) and random.random() < 0.2:
+            del holder[last]
+        else:
+            holder[last] = copy.deepcopy(random.choice(VALUES))
+    return yaml.safe_dump(document)
+
+
+def loads(folder: Path, text: str | bytes) -> bool:
+    (folder / "contract.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    try:
+        load_contract(folder)
+    except WorkloadError as error:
+        return not error.field
+    return True
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        range(100),
+        pytest.param(range(100, 20_000), marks=pytest.mark.night("by day a hundred of the 20,000 alterations")),
+    ],
+    ids=str,
+)
+def test_an_altered_contract_loads_or_names_its_field(drawn: range, tmp_path: Path) -> None:
+    found = [loads(tmp_path, altered(Random(seed))) for seed in drawn]
+    assert any(found)
+    assert not all(found)
+
+
+WHOLE = yaml.safe_dump(CONTRACTS[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "5", "- 1", "schema: 5", "schema: [5]", "schema: !!set {a}", "a: 2020-99-99", "a: " + "9" * 5_000),
+        *("[" * 3_000, "a: &a [*a]", "? {a: b}\n: c", "a: b: c", "a: !!python/object:os.system x", b"\xff", b"\0"),
+        *("schema:\n- name: rows\n  properties: text", WHOLE + "x: &x [*x]\n", WHOLE + "5: 6\n", "a: {1: 2, b: 3}"),
+    ],
+)
+def test_a_document_that_is_no_contract_names_its_field(text: str | bytes, tmp_path: Path) -> None:
+    assert not loads(tmp_path, text)

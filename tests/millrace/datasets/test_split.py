@@ -1,10 +1,30 @@
+"""A contract that changes while its table has rows: columns that go, come, or change their type."""
+
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.schema import LINE, Column, Table, parsed_schema
+from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.datasets.commits import commit
+from millrace.datasets.new_rows import parts, screen
+from millrace.datasets.quarantine import PART_CHARACTERS, QuarantineFile, _parts
 from millrace.datasets.split import earlier_splits, split, windows, without_strays
-from millrace.errors import SnapshotError
+from millrace.datasets.tables import Lake
+from millrace.datasets.versions import pin
+from millrace.errors import SnapshotError, WorkloadError
+from tests.millrace.datasets.test_commits import committed, rows, source
 
 HOURS = np.arange("1996-12-01", "1996-12-31T06", dtype="datetime64[h]").astype("datetime64[us]")
 """30 days and 6 hours."""
@@ -93,3 +113,139 @@ def test_only_the_newest_days_train() -> None:
     whole, newest = (split(HOURS, validation_days=7, test_days=3, train_days=days) for days in (None, 5))
     assert newest.train == slice(whole.train.stop - 5 * 24, whole.train.stop)
     assert (newest.validation, newest.test) == (whole.validation, whole.test)
+
+
+GONE = ["vicprice", "day_of_week"]
+
+
+def changed(lake: Lake, **tables: Any) -> Lake:
+    return Lake(lake.names, replace(lake.contract, **tables))
+
+
+def without_columns(lake: Lake) -> Lake:
+    table = lake.contract.rows
+    for name in GONE:
+        table = table.without(name)
+    return changed(lake, rows=table)
+
+
+def with_kind(lake: Lake, name: str, kind: Any) -> Lake:
+    columns = tuple(replace(c, kind=kind) if c.name == name else c for c in lake.contract.rows.columns)
+    return changed(lake, rows=replace(lake.contract.rows, columns=columns))
+
+
+def table(lake: Lake) -> pa.Table:
+    return committed(lake).sort_by("timestamp")
+
+
+def test_rows_come_in_after_columns_went(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), source("a"))
+    less = without_columns(lake)
+    late = commit(less, "rows", rows(24).drop_columns(GONE), source("b"))
+    assert (late.rows_added, late.rows_quarantined) == (24, 24), "the keys of the table are compared as before"
+    for name in GONE:
+        assert [cell is None for cell in table(lake)[name].to_pylist()] == [False] * 48 + [True] * 24
+    assert pin(less, "t").rows == 72
+    back = commit(lake, "rows", rows(96), source("c"))
+    assert back.rows_added == 48
+    assert table(lake)["vicprice"].null_count == 24, "a column that comes back is filled again"
+
+
+def test_a_required_column_that_went_becomes_optional(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), source("a"))
+    with lake.open("rows").update_schema(allow_incompatible_changes=True) as update:
+        update.update_column("vicprice", required=True)
+    assert lake.open("rows").schema().find_field("vicprice").required, "the contract has it yet"
+    late = commit(without_columns(lake), "rows", rows(48).drop_columns(GONE), source("b"))
+    assert late.rows_added == 48
+    assert table(lake)["vicprice"].null_count == 48
+
+
+def test_a_column_that_came_is_empty_in_older_rows(lake: Lake) -> None:
+    commit(without_columns(lake), "rows", rows(0).drop_columns(GONE), source("a"))
+    commit(lake, "rows", rows(48), source("b"))
+    assert [cell is None for cell in table(lake)["vicprice"].to_pylist()] == [True] * 48 + [False] * 48
+
+
+@pytest.mark.parametrize("first", ["int32", "int64"])
+def test_whole_numbers_may_become_wider_and_never_narrower(lake: Lake, first: Any) -> None:
+    other = "int64" if first == "int32" else "int32"
+    columns = (*lake.contract.rows.columns, Column(name="count", kind=first))
+    before = changed(lake, rows=replace(lake.contract.rows, columns=columns))
+    counts = pa.array(range(48), pa.int64())
+    cells = rows(0).append_column("count", counts.cast({"int32": pa.int32(), "int64": pa.int64()}[first]))
+    commit(before, "rows", cells, source("a"))
+    after = with_kind(before, "count", other)
+    commit(after, "rows", rows(48).append_column("count", counts), source("b"))
+    found = table(after)["count"]
+    assert (found.type, pc.sum(found).as_py()) == (pa.int64(), 2 * sum(range(48)))
+
+
+def test_a_column_of_another_type_says_what_to_do(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), source("a"))
+    with pytest.raises(
+        WorkloadError, match=r"vicprice: expected a float64, as the table has it \(or a new column name"
+    ):
+        with_kind(lake, "vicprice", "string").open("rows")
+
+
+AS_OF = datetime(1997, 1, 1, tzinfo=UTC)
+TABLE = Table(
+    name="t",
+    columns=(
+        Column(name="k", kind="int64", required=True),
+        Column(name="word", kind="string", rules=(Allowed(("a", "b")),)),
+        Column(name="text", kind="string"),
+    ),
+    keys=(("k",),),
+)
+
+
+def written(file: Path, rows: int, group: int) -> Path:
+    """Rows of which every fifth has a wrong word, and the last has the key of the first."""
+    cells = [
+        {"k": n if n < rows - 1 else 0, "word": "c" if n % 5 == 4 else "ab"[n % 2], "text": f"{n:030}", LINE: n + 1}
+        for n in range(rows)
+    ]
+    pq.write_table(pa.Table.from_pylist(cells, schema=parsed_schema(TABLE)), file, row_group_size=group)
+    return file
+
+
+def screened(file: Path, folder: Path, table: Table = TABLE) -> tuple[int, pa.Table, pa.Table]:
+    accepted: list[pa.Table] = [parsed_schema(table).empty_table()]
+    with QuarantineFile(folder / "refused", drop_id="r", source="s", as_of=AS_OF) as refused:
+        rows = screen(file, table, accepted.append, refused)
+    return rows, pa.concat_tables(accepted), pq.read_table(folder / "refused")
+
+
+@pytest.mark.parametrize("group", [1, 7, 1000])
+def test_every_row_is_accepted_or_refused(tmp_path: Path, group: int) -> None:
+    rows, accepted, refused = screened(written(tmp_path / "parsed", 101, group), tmp_path)
+    wrong = [n + 1 for n in range(101) if n % 5 == 4]
+    assert refused["line"].to_pylist() == [*wrong, 101]
+    assert set(refused["reason"].to_pylist()) == {"allowed", "duplicate_key"}
+    assert (rows, accepted.num_rows) == (80, 80)
+    assert accepted[LINE].to_pylist() == [n + 1 for n in range(100) if n % 5 != 4]
+    assert accepted.schema.equals(parsed_schema(TABLE))
+
+
+def test_only_texts_of_few_words_come_as_a_dictionary(tmp_path: Path) -> None:
+    """A dictionary of texts that all differ would cost more than it saves."""
+    kinds = [{field.name: field.type for field in part.schema} for part in parts(written(tmp_path / "p", 9, 4), TABLE)]
+    assert [pa.types.is_dictionary(kind["text"]) for kind in kinds] == [False] * 3
+    large = next(parts(written(tmp_path / "large", 20_000, 20_000), TABLE))
+    assert pa.types.is_dictionary(large.schema.field("word").type)
+    assert not pa.types.is_dictionary(large.schema.field("text").type)
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    pq.write_table(parsed_schema(TABLE).empty_table(), tmp_path / "parsed")
+    assert screened(tmp_path / "parsed", tmp_path)[0] == 0
+
+
+def test_refused_rows_of_long_texts_are_written_fewer_at_a_time() -> None:
+    """By their violations alone, 16,384 rows of a megabyte would be in memory at once."""
+    violation = RuleViolation(reason=Reason.RANGE, column="a", expected="1", got="2")
+    long = "x" * (PART_CHARACTERS // 2)
+    several = [QuarantinedRow(line=line, violations=(violation,), raw=long) for line in range(1, 6)]
+    assert [len(part) for part in _parts(several)] == [2, 2, 1]

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from millrace.contract.kinds import FLOATS, Kind, arrow_type
 from millrace.contract.row import check_row
 from millrace.contract.schema import Column, Table
+from millrace.decisions.floor import compared, cost, is_share, judge, together
 from millrace.decisions.policy import REASONS, Acting, act, act_all, are_held_out, is_held_out
+from millrace.decisions.promise import LEAST, MOST, Labelled, follow
 from millrace.decisions.record import ActionReason
 from millrace.decisions.review import PRIORITY
 from millrace.decisions.road import complete
+from millrace.messages.monitor import FloorDay
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.policy import Automate, Costs, Floor, Policy, ReviewAbove
+from tests.millrace.decisions.test_record import DECISION
+from tests.outcomes import outcomes_of
 from tests.plant import write_plant
 
 ROWS = 400
@@ -209,3 +218,124 @@ def test_what_is_held_out_is_spread_evenly() -> None:
     off = np.abs(held - 100) / np.sqrt(90)
     assert (off > 2.6).sum() <= 4
     assert off.max() < 4
+
+
+PROMISED = 0.05
+DAY = 48
+Floats = npt.NDArray[np.float64]
+
+
+def labelled(confidence: float, *, acted: bool, error: float) -> Labelled:
+    return Labelled(confidence=confidence, acted=acted, error=error)
+
+
+def lived(worse_N: Floats, *, seed: int, start: float | None) -> tuple[npt.NDArray[np.bool_], Floats]:
+    """Which answers acted, and which were wrong, on a stream whose answers are so much worse, in log-odds, than they
+    say. A day's labels arrive at the end of the next day."""
+    generator = np.random.default_rng(seed)
+    odds = np.abs(generator.normal(0, 2.5, len(worse_N)))
+    wrong = generator.random(len(odds)) < 1 / (1 + np.exp(odds - worse_N))
+    confidence = 1 / (1 + np.exp(-odds))
+    acted, threshold = np.zeros(len(odds), dtype=bool), start
+    for day in range(0, len(odds), DAY):
+        acted[day : day + DAY] = threshold is not None and confidence[day : day + DAY] >= (threshold or 0)
+        known = range(max(day - DAY, 0), day)
+        batch = [labelled(float(confidence[n]), acted=bool(acted[n]), error=float(wrong[n])) for n in known]
+        threshold = follow(threshold, batch, promised=PROMISED)
+    return acted, wrong.astype(float)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_promise_is_kept_while_the_stream_changes(seed: int) -> None:
+    seasons = 0.5 * np.sin(np.arange(40_000) / 2_880)
+    acted, wrong = lived(seasons, seed=seed, start=0.95)
+    assert abs(wrong[acted].mean() - PROMISED) < 0.005
+    late, still_wrong = lived(seasons, seed=seed, start=None)
+    assert late.mean() > 0.6 * acted.mean()
+    assert abs(still_wrong[late].mean() - PROMISED) < 0.008
+
+
+@given(
+    st.none() | st.floats(LEAST, MOST),
+    st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from([0.0, 1.0])), max_size=60),
+)
+def test_it_stays_within_its_bounds(start: float | None, rows: list[tuple[float, bool, float]]) -> None:
+    batch = [labelled(confidence, acted=acted, error=error) for confidence, acted, error in rows]
+    found = follow(start, batch, promised=PROMISED)
+    if not rows:
+        assert found == start
+    else:
+        assert found is not None
+        assert LEAST - 1e-9 <= found <= MOST + 1e-9
+
+
+FLOOR_FLOOR = Floor(labels=96, return_labels=96, margin=0.02)
+NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
+
+
+def days(*figures: tuple[float, float], labels: int = 48) -> list[FloorDay]:
+    """Successive days with these sums of the version and of the rule."""
+    return [
+        FloorDay(day=f"1997-01-{number:02}", labels=labels, own=own, rule=rule)
+        for number, (own, rule) in enumerate(figures, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "rule", "labels", "from_above", "from_below"),
+    [
+        (48, 0, 48, False, True),
+        (0, 48, 48, False, True),
+        (30, 20, 96, True, True),
+        (21, 20, 96, False, True),
+        (19, 20, 96, False, True),
+        (17, 20, 96, False, False),
+    ],
+)
+def test_to_and_fro_need_labels_and_the_margin(
+    own: int, rule: int, labels: int, from_above: bool, from_below: bool
+) -> None:
+    """The margin of 96 labels is 1.92 wrong answers."""
+    came = days(*[(own / 2, rule / 2)] * 2, labels=labels // 2)
+    found = [judge(came, below=below, floor=FLOOR_FLOOR, is_share=True).below for below in (False, True)]
+    assert found == [from_above, from_below]
+
+
+def test_the_version_comes_back_only_if_it_is_better_on_many_labels_too() -> None:
+    """Two bad days, then two good ones: the rule takes over by two days, and gives way by four."""
+    floor = Floor(labels=96, return_labels=192, margin=0.02)
+    bad, good = (30, 10), (5, 20)
+    assert judge(days(good, good, bad, bad), below=False, floor=floor, is_share=True).below
+    found = judge(days(good, bad, bad, good, good), below=True, floor=floor, is_share=True)
+    assert (found.below, len(found.days)) == (True, 4)
+    assert judge(days(bad, good, good, good), below=True, floor=floor, is_share=True).below is False
+    assert judge(days(good, good, good), below=True, floor=floor, is_share=True).below, "144 labels are too few"
+    assert Floor(labels=96).labels_to_return == 14 * 96
+
+
+def test_the_margin_of_amounts_is_a_share_of_the_rules_figure() -> None:
+    for own, below in ((101.9, False), (102.1, True)):
+        assert judge(days((own, 100), labels=96), below=False, floor=FLOOR_FLOOR, is_share=False).below is below
+
+
+def test_the_newest_days_count_and_are_kept_and_one_that_comes_again_counts_once() -> None:
+    found = judge(days((48, 0), (48, 0), (0, 20), (0, 20)), below=True, floor=FLOOR_FLOOR, is_share=True)
+    assert (found.below, [one.day for one in found.days]) == (False, ["1997-01-03", "1997-01-04"])
+    first, second = days((1, 2), (3, 4))
+    assert together([first, second], [second]) == [first, second]
+
+
+def test_where_a_class_is_rare_the_log_loss_counts(tmp_path: Path) -> None:
+    task = write_plant(tmp_path, "binary").task
+    sure, even = ({"value": int(p >= 0.5), "probability": p} for p in (0.9, 0.5))
+    assert cost(sure, "on", task, "log_loss") == pytest.approx(-math.log(0.9))
+    assert cost(sure, "off", task, "log_loss") == pytest.approx(-math.log(0.1))
+    assert [cost(sure, label, task, "error") for label in ("on", "off")] == [0, 1]
+    assert (is_share(task, "error"), is_share(task, "log_loss")) == (True, False)
+    moments = (timedelta(0), timedelta(hours=1), timedelta(days=1))
+    decisions = [replace(DECISION, event_time=NEW_YEAR + after, output=sure) for after in moments]
+    outcomes = outcomes_of(decisions, ("on", "off", "on"), [0.0] * 3)
+    first, second = compared(outcomes, even, task, "log_loss")
+    assert (first.day, first.labels, second.day, second.labels) == ("1997-01-01", 2, "1997-01-02", 1)
+    assert first.own == pytest.approx(-math.log(0.9) - math.log(0.1))
+    assert first.rule == pytest.approx(2 * math.log(2))

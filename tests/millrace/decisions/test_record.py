@@ -1,16 +1,31 @@
 """A decision keeps what it says through its line."""
 
+from __future__ import annotations
+
+import base64
+import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.decisions.captured import LongCells, references
+from millrace.decisions.chain import Instead, answer_instead, answerers
 from millrace.decisions.record import Decision, Withheld, canonical, from_line, lines_by_date, to_line
 from millrace.errors import DecisionError
+from millrace.tasks.answer import empty_answer
+from millrace.tasks.catalogue import TASKS
+from millrace.workload.declaration import ConstantAnswer
 from tests import builders
+from tests.plant import plant_label, write_plant
 
 DECISION = builders.decision(
     id="8f507cfc-7",
@@ -155,3 +170,76 @@ DOCUMENTS = st.recursive(CELLS, lambda inner: st.lists(inner) | st.dictionaries(
 @given(document=DOCUMENTS)
 def test_canonical_is_what_the_standard_encoder_writes(document: object) -> None:
     assert canonical(document) == json.dumps(document, separators=(",", ":"), sort_keys=True)
+
+
+LONG = LongCells(columns=("scan", "view"), under="s3://lake/xray/captured/")
+
+
+def text(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def uri(content: bytes) -> str:
+    return f"s3://lake/xray/captured/{hashlib.sha256(content).hexdigest()}"
+
+
+def test_rows_refer_to_their_long_cells_whose_bytes_are_held_once() -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": "a", "scan": text(b"one"), "view": text(b"two")},
+        {"id": "b", "scan": text(b"two"), "view": text(b"two")},
+        {"id": "c", "scan": None},
+    ]
+    short, contents = LONG.split(rows)
+    assert short == [
+        {"id": "a", "scan": {"uri": uri(b"one")}, "view": {"uri": uri(b"two")}},
+        {"id": "b", "scan": {"uri": uri(b"two")}, "view": {"uri": uri(b"two")}},
+        {"id": "c", "scan": None},
+    ]
+    assert contents == {uri(b"one"): b"one", uri(b"two"): b"two"}
+    assert references(short[0], LONG) == {"scan": uri(b"one"), "view": uri(b"two")}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_the_rule_comes_before_the_constant_and_nobody_after(kind: str, tmp_path: Path) -> None:
+    plant = write_plant(tmp_path, kind)
+    prediction, task, expected = plant.workload.prediction, plant.task, plant_label(kind).fallback_answer
+    constant = ConstantAnswer(constant=prediction.constant)  # type: ignore[arg-type]
+    rule = {field.name: 7 for field in task.answer}
+
+    def answer(*declared: object, known: bool = True) -> Instead:
+        asked = prediction.model_copy(update={"fallback": declared})
+        [found] = answer_instead([{}], answerers(asked, task, rule=rule if known else None), task)
+        return found
+
+    assert answer("rule", constant) == Instead(output=rule, answered_by="rule")
+    assert answer("rule", constant, known=False) == Instead(output=expected, answered_by="constant")
+    assert answer(constant) == Instead(output=expected, answered_by="constant")
+    for nobody in (answer(), answer("rule", known=False)):
+        assert nobody == Instead(output=empty_answer(task.answer), answered_by=None)
+
+
+ROOT = Path(__file__).resolve().parents[3]
+AFTER = '    caller: str | None = in_line(_TEXT, default=None, needs="called", api=TEXT)\n'
+DEVICE = '    device: str | None = in_line(_TEXT, default=None, column="cell", api=TEXT)\n'
+ASKED = """
+
+from dataclasses import replace
+from millrace.decisions import absorbed, record
+from millrace.infra.stacks.serving import decision_columns
+from tests.millrace.decisions.test_record import DECISION
+line = record.to_line(replace(DECISION, device="edge-7"))
+assert '"device":"edge-7",' in line and '"device"' not in record.to_line(DECISION)
+assert record.from_line(line).device == "edge-7"
+assert absorbed._OURS.search(line.encode()) and absorbed.COLUMNS["device"] == "string"
+assert "device:string" in decision_columns()["millrace"]
+assert ["action:" in decision_columns(**has)["millrace"] for has in ({}, {"acted": True})] == [False, True]
+assert record.to_document(record.from_line(line), acts=False)["device"] == "edge-7"
+assert [one.name for one in record.api_fields(acts=False)][-1] == "device"
+"""
+
+
+def test_a_new_field_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "millrace", tmp_path / "millrace", ignore=shutil.ignore_patterns("__pycache__"))
+    record = tmp_path / "millrace" / "decisions" / "record.py"
+    record.write_text(record.read_text().replace(AFTER, AFTER + DEVICE))
+    subprocess.run([sys.executable, "-P", "-c", ASKED], env={"PYTHONPATH": f"{tmp_path}:{ROOT}"}, check=True)

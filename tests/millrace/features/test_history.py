@@ -1,4 +1,4 @@
-"""Histories: the same steps on every road, and never a row of the future."""
+"""What a time says by its hour, weekday and month."""
 
 from __future__ import annotations
 
@@ -15,8 +15,51 @@ from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
 from millrace.features.as_of import HOUR_US, NONE, EntityTimes, as_of
+from millrace.features.calendar import Calendar
 from millrace.features.history import History
 from millrace.workload.declaration import Feature
+
+TABLE = Table(
+    name="rows",
+    columns=(
+        Column(name="at", kind="timestamp", required=True),
+        Column(name="seen", kind="timestamp_utc"),
+        Column(name="load", kind="float64"),
+    ),
+)
+
+
+def declared(feature: Feature):
+    [found] = catalogue.declare([feature], TABLE)
+    return found
+
+
+def test_hour_weekday_and_month_count_from_one() -> None:
+    when = declared(Feature(name="when", calendar="at"))
+    rows = pa.table({"at": [datetime.fromisoformat("1996-05-07T13:30"), datetime.fromisoformat("1969-12-28T23:59:59")]})
+    assert when.encode(rows).tolist() == [[14, 2, 5], [24, 7, 12]]
+    assert when.spec.cardinalities == (25, 8, 13)
+
+
+@pytest.mark.parametrize(
+    ("feature", "said"),
+    [
+        (Feature(name="when", calendar="load"), "load: expected a time for a calendar, got 'a float64'"),
+        (Feature(name="load", calendar="at"), "a name that no other column has"),
+        (Feature(name="when", calendar="gone"), "expected columns, got 'gone'"),
+    ],
+)
+def test_what_is_no_calendar_is_refused(feature: Feature, said: str) -> None:
+    with pytest.raises(WorkloadError, match=said):
+        declared(feature)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"])
+def test_a_time_beyond_the_calendar_in_utc_is_none(at: str) -> None:
+    encoder = Calendar(name="when", calendar="at", parts=("hour",), optional=False)
+    with pytest.raises(ValueError, match="a time as ISO text"):
+        encoder.encode_one({"at": at})
+
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001 the contract's time has no zone
 PAST = History(name="past", history=("load", "heat"), entity=("city",), event_time="at", steps=3, every_hours=1.0)
@@ -156,7 +199,7 @@ def test_a_past_of_another_form_is_refused(past: object) -> None:
         PAST.encode_one({"at": "2024-01-01T00:00:00", "load": 1, "heat": 1, "past": past})
 
 
-TABLE = Table(
+TABLE_HISTORY = Table(
     name="rows",
     columns=(
         Column(name="at", kind="timestamp", required=True),
@@ -178,4 +221,4 @@ TABLE = Table(
 )
 def test_a_history_that_cannot_work_stops_at_synth(feature: Feature, expected: str) -> None:
     with pytest.raises(WorkloadError, match=expected):
-        catalogue.declare([feature], TABLE)
+        catalogue.declare([feature], TABLE_HISTORY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pyarrow as pa
 import pytest
 
@@ -9,6 +11,7 @@ from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
 from millrace.features.text import SHORT_TEXT, Text
+from millrace.features.tokens import FIRST, LONGEST, START, UNKNOWN, Tokens
 from millrace.workload.declaration import Feature
 
 REQUESTS = ["Book a table for two", "book a flight to Oslo", "what is the weather in Oslo?"]
@@ -45,3 +48,45 @@ def test_a_text_that_is_called_like_a_joined_tensor_is_refused() -> None:
     column = Column(name="numbers", kind="string")
     with pytest.raises(WorkloadError, match="another name than numbers or categories for a text, got 'numbers'"):
         catalogue.declare([Feature(name="numbers", encoder="text")], Table(name="rows", columns=(column,)))
+
+
+LOWER = ["low low low low low", "lower lower", "newest newest newest newest newest newest", "widest widest widest"]
+"""The example of Sennrich et al. 2016, figure 1."""
+
+
+def fitted_of_tokens(texts: list[str]) -> Tokens:
+    return Tokens(name="text").fit(pa.table({"text": pa.array(texts, pa.string())}))
+
+
+def pieces_of(encoder: Tokens, text: str) -> list[str]:
+    return ["?" if one == UNKNOWN else (encoder.pieces or ())[one - FIRST] for one in encoder.ids(text)]
+
+
+def test_the_most_frequent_pair_becomes_the_first_piece() -> None:
+    encoder = fitted_of_tokens(LOWER)
+    assert encoder.pieces is not None
+    assert encoder.pieces[: encoder.characters] == tuple(sorted({*"lowernewestwidest", START}))
+    # es and st occur nine times; of two pairs as frequent as each other the first in the alphabet is taken.
+    assert encoder.pieces[encoder.characters : encoder.characters + 2] == ("es", "est")
+    assert len(set(encoder.pieces)) == len(encoder.pieces)
+
+
+def test_the_pieces_of_a_text_are_its_characters_in_order() -> None:
+    encoder = fitted_of_tokens(LOWER)
+    for text in ("lowest newer we low", "west"):
+        assert "".join(pieces_of(encoder, text)).replace(START, " ").strip() == text
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    texts = [*LOWER, "a rose is a rose is a rose"] * 3
+    first = fitted_of_tokens(texts)
+    for seed in range(3):
+        assert fitted_of_tokens(random.Random(seed).sample(texts, len(texts))) == first
+
+
+def test_padding_follows_and_a_long_text_is_cut() -> None:
+    encoder = fitted_of_tokens(LOWER)
+    assert encoder.length == 15  # "widest" three times, in five pieces
+    assert encoder.encode_one({"text": "low"})[1:] == [0] * 14
+    assert 0 not in encoder.encode_one({"text": "low " * 5000})
+    assert fitted_of_tokens(["low " * 5000]).length == LONGEST

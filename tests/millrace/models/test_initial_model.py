@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +24,7 @@ from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.tokens import Tokens
 from millrace.models.catalogue import FAMILIES
+from millrace.models.export import exporter
 from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
@@ -109,3 +117,43 @@ def test_a_text_that_the_model_does_not_read_is_refused() -> None:
     given = initial("transformer", predictor("transformer"), features=(Number(name="n"),))
     with pytest.raises(ArtefactError, match="expected a model that reads note by tokens, got n by number"):
         given.encoders((Tokens(name="note"),), FAMILIES["transformer"]())
+
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TRAINING = """
+import multiprocessing, time
+from millrace.models.export import exporter
+with exporter():
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_no_process_is_left_after_the_block() -> None:
+    with exporter():
+        assert multiprocessing.active_children()
+    assert not multiprocessing.active_children()
+
+
+def test_the_process_ends_when_the_training_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", TRAINING], cwd=REPOSITORY, stdout=subprocess.PIPE) as training:
+        assert training.stdout is not None
+        exporting = int(training.stdout.readline())
+        os.kill(training.pid, signal.SIGKILL)
+    for _ in range(600):
+        # An orphan that has ended may stay a zombie where nothing reaps it.
+        stat = Path(f"/proc/{exporting}/stat")
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    os.kill(exporting, signal.SIGKILL)
+    pytest.fail("the process waits for a request that cannot come")
+
+
+def test_an_export_whose_process_ends_says_so() -> None:
+    with exporter() as graph:
+        [process] = multiprocessing.active_children()
+        process.kill()
+        process.join()
+        with pytest.raises(ArtefactError, match=r"model\.onnx: the export failed: its process ended"):
+            graph.finish({})

@@ -1,13 +1,19 @@
 """The registry on moto."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from millrace.decisions.record import Decision
 from millrace.errors import ArtefactError
 from millrace.release.registry import Registry
+from millrace.release.requests import LEAST_TIMED, count, slow_above
+from millrace.state.pointers import CanaryVersion, Version
 from tests import builders
 from tests.credentials import set_credentials
 
@@ -72,3 +78,49 @@ def test_a_package_without_our_container_is_none_of_ours(registry):
     )["ModelPackageArn"]
     with pytest.raises(ArtefactError, match="ModelDataUrl"):
         registry.describe(arn)
+
+
+BEGAN = datetime(1997, 6, 1, tzinfo=UTC)
+LIVE = builders.decision(id="r", event_time=BEGAN, output={"value": 1}, latency_ms=10.0)
+COMPARED = {"champion": "1", "version": "2"}
+
+
+def asked(number: int, **changes) -> Decision:
+    return replace(LIVE, id=f"r-{number}", inferred_at=BEGAN + timedelta(seconds=number), **changes)
+
+
+def test_who_answers_a_drawn_request_says_whether_the_canary_failed():
+    decisions = [asked(1, phase="canary", model_version="2"), asked(2, phase="canary"), asked(3)]
+    decisions.append(asked(4, phase="canary", model_version=None, fallback=True))  # nobody could: says nothing of it
+    found = count(decisions, None, **COMPARED)
+    assert (found.challenger.requests, found.challenger.errors, found.live.requests) == (2, 1, 1)
+
+
+def test_rows_of_one_request_count_once_and_those_of_files_not_at_all():
+    of_one = [asked(1, phase="canary", model_version="2") for _ in range(5)]
+    of_file = [asked(number, source="batch", latency_ms=0.0) for number in range(9)]
+    found = count(of_one + of_file, None, **COMPARED)
+    assert (found.challenger.requests, found.live.requests) == (1, 0)
+
+
+def test_requests_are_slow_beyond_what_the_live_version_took_before():
+    before = [asked(number, latency_ms=1.0 + number / LEAST_TIMED) for number in range(LEAST_TIMED)]
+    assert slow_above(before[1:], champion="1") is None
+    slow = slow_above(before, champion="1")
+    assert slow is not None
+    assert (slow.at, slow.ms[0.5]) == (before[-1].inferred_at, before[LEAST_TIMED // 2 - 1].latency_ms)
+    later = [asked(1000 + number, latency_ms=1.6, phase="canary", model_version="2") for number in range(10)]
+    early = asked(5, latency_ms=9.0, phase="canary", model_version="2")
+    found = count([*before, early, *later], slow, **COMPARED)
+    assert (found.challenger.requests, found.challenger.timed) == (11, 10), "one came before the bound was known"
+    assert (found.challenger.slow[0.5], found.challenger.slow[0.9]) == (10, 0)
+    assert (found.live.timed, found.live.requests) == (0, LEAST_TIMED)
+
+
+def test_a_request_is_drawn_by_its_id_and_the_release():
+    version = Version(package_arn="p", version="2", model_name="m", run="r", baseline_uri="b")
+    canaries = [CanaryVersion(version=version, share=0.1, execution=name) for name in ("one", "another")]
+    drawn = [{number for number in range(20_000) if one.draws(f"call-{number}")} for one in canaries]
+    for found in drawn:
+        assert 1850 < len(found) < 2150, "a tenth, within four standard errors"
+    assert len(drawn[0] & drawn[1]) < 300, "another release draws others"

@@ -15,6 +15,7 @@ from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
+from millrace.workload.overlaps import overlaps
 from tests.millrace.workload.declared import FOLDERS, GONE, check, columns, valid
 from tests.plant import write_plant
 
@@ -277,3 +278,24 @@ def test_a_scoring_row_has_no_label_unless_it_is_one_ahead(tmp_path: Path) -> No
     names = load_contract(write_plant(tmp_path, "multilabel").folder).table("scoring").names
     assert set(names).isdisjoint({"high", "low", "hot"})
     assert "truth" in load_contract(write_plant(tmp_path, "forecast").folder).table("scoring").names
+
+
+THERE = ["cold", "heat_2", "water"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("cold_2", ["cold"]),
+        ("cold_", ["cold"]),
+        ("cold", []),
+        ("colder", []),
+        ("col", []),
+        ("heat", ["heat_2"]),
+        ("heat_2", []),
+        ("heat_20", []),
+        ("heat_2_b", ["heat_2"]),
+    ],
+)
+def test_one_begins_with_the_other_and_an_underscore(name: str, found: list[str]) -> None:
+    assert overlaps(name, THERE) == found

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from millrace.infra.context import Context
+from millrace.infra.iam.resource import policy, trusted
+from millrace.infra.machines import release
+from millrace.infra.settings import settings_for
+from millrace.workload.load import load_workload
+from tests.infra.machines.contexts import FOLDER
 from tests.localcloud.sagemaker.endpoints.reading import settled
 from tests.localcloud.waiting import until
 
@@ -105,3 +114,171 @@ def test_what_is_not_covered_is_refused_by_name(
         variant[uncovered] = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
     with pytest.raises(ClientError, match=f"does not cover {uncovered}"):
         sagemaker.create_endpoint_config(**request)
+
+
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+
+
+@pytest.fixture(scope="module")
+def context() -> Context:
+    """Two instances of ml.m5.xlarge are declared; a new fleet is not watched."""
+    workload = load_workload(FOLDER)
+    changes = {
+        "traffic": "canary",
+        "min_instances": 2,
+        "instance": {**workload.rollout.instance, "local": "ml.m5.xlarge"},
+    }
+    settings = settings_for("local", account="123456789012", region="eu-west-1")
+    return Context(
+        component="release",
+        settings=replace(settings, bake_s=0),
+        workload=workload.model_copy(update={"rollout": workload.rollout.model_copy(update=changes)}),
+        folder=FOLDER,
+        key_arn="arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
+        subnet_ids=("subnet-0a1b2c3d",),
+        security_group_id="sg-0a1b2c3d",
+        images={"inference": "i"},
+    )
+
+
+@pytest.fixture
+def live(sagemaker: Any, client: Any, config: Any, context: Context) -> Any:
+    """`live("ml.m5.large", 1)`: the live endpoint, scaled; deleted after the test. A server boots for half a second."""
+    name, slow = context.names.endpoint, config(environment={"BOOT": "0.5"})
+    model = sagemaker.describe_endpoint_config(EndpointConfigName=slow)["ProductionVariants"][0]["ModelName"]
+
+    def make(instance: str, count: int) -> None:
+        sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-v1-now", ProductionVariants=[fleet_of(instance)])
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-v1-now")
+        assert settled(sagemaker, name)["EndpointStatus"] == "InService"
+        change = [{"VariantName": "main", "DesiredInstanceCount": count}]
+        sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=change)
+        settled(sagemaker, name)
+        client("application-autoscaling").register_scalable_target(**target(context), MinCapacity=1, MaxCapacity=4)
+
+    def fleet_of(instance: str, count: int = 1) -> dict[str, Any]:
+        return {"VariantName": "main", "ModelName": model, "InstanceType": instance, "InitialInstanceCount": count}
+
+    declared = context.workload.rollout
+    after = fleet_of(declared.instance["local"], context.least_instances)
+    sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-v2-next", ProductionVariants=[after])
+    yield make
+    if scaled(client, context):
+        client("application-autoscaling").deregister_scalable_target(**target(context))
+    sagemaker.delete_endpoint(EndpointName=name)
+    for ending in ("v1-now", "v2-next"):
+        sagemaker.delete_endpoint_config(EndpointConfigName=f"{name}-{ending}")
+    until(lambda: name not in {one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]})
+
+
+@pytest.fixture
+def update(client: Any, fresh: Callable[..., str], context: Context) -> Callable[..., tuple[dict[str, Any], set[str]]]:
+    """The execution of the machine's states from the live fleet to its scaling, and the names of those it entered.
+
+    `without="Stop scaling"` leaves that state out, `without="Declared count"` has the present one kept; `meanwhile` is
+    called just before it starts."""
+
+    def run(*, without: str = "", meanwhile: Callable[[], Any] = lambda: None) -> tuple[dict[str, Any], set[str]]:
+        iam, states, role = client("iam"), client("stepfunctions"), fresh("role")
+        trust = json.dumps(trusted(["states.amazonaws.com"], "123456789012"))
+        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        statements = json.dumps(policy([one.document() for one in release.statements(context)]))
+        iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=statements)
+        steps = release.definition(context)["States"] | {"Advance release": {"Type": "Succeed"}}
+        if without == "Stop scaling":
+            steps[without] = {"Type": "Pass", "ResultPath": "$.left_out", "Next": steps[without]["Next"]}
+        elif without:
+            steps[without] = steps["Present count"]
+        given = {
+            "start_release": {"answer": {"has_canary": True}},
+            "live_config": {"name": f"{context.names.endpoint}-v2-next"},
+        }
+        machine = states.create_state_machine(
+            name=fresh("machine"), definition=json.dumps({"StartAt": "Live fleet", "States": steps}), roleArn=arn
+        )["stateMachineArn"]
+        meanwhile()
+        execution = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
+        until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
+        pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
+        entered = {
+            event["stateEnteredEventDetails"]["name"]
+            for page in pages
+            for event in page["events"]
+            if "stateEnteredEventDetails" in event
+        }
+        return states.describe_execution(executionArn=execution), entered
+
+    return run
+
+
+def target(context: Context) -> dict[str, str]:
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{context.names.endpoint}/variant/main",
+        "ScalableDimension": DIMENSION,
+    }
+
+
+def scaled(client: Any, context: Context) -> list[tuple[int, int]]:
+    named = target(context)
+    found = client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="sagemaker", ResourceIds=[named["ResourceId"]]
+    )
+    return [(one["MinCapacity"], one["MaxCapacity"]) for one in found["ScalableTargets"]]
+
+
+def fleet(sagemaker: Any, context: Context) -> tuple[str, int]:
+    """Instance type and count."""
+    now = settled(sagemaker, context.names.endpoint)
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=now["EndpointConfigName"])
+    return config["ProductionVariants"][0]["InstanceType"], now["ProductionVariants"][0]["CurrentInstanceCount"]
+
+
+def test_another_instance_type_and_a_higher_count_need_no_step_by_hand(
+    live: Any, update: Any, sagemaker: Any, client: Any, context: Context
+) -> None:
+    live("ml.m5.large", 1)
+    run, entered = update()
+    assert run["status"] == "SUCCEEDED", run["cause"]
+    assert {"Stop scaling", "Declared count", "Update live in steps"} <= entered
+    assert fleet(sagemaker, context) == ("ml.m5.xlarge", 2)
+    assert scaled(client, context) == [(2, 4)]
+
+
+def test_a_fleet_that_is_scaling_is_waited_for(
+    live: Any, update: Any, sagemaker: Any, client: Any, context: Context
+) -> None:
+    """It may have begun while the preflight and the challenger took their minutes."""
+    live("ml.m5.xlarge", 2)
+    change = [{"VariantName": "main", "DesiredInstanceCount": 4}]
+    run, entered = update(
+        meanwhile=lambda: sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=context.names.endpoint, DesiredWeightsAndCapacities=change
+        )
+    )
+    assert run["status"] == "SUCCEEDED", run["cause"]
+    assert "Its change ends" in entered
+    assert fleet(sagemaker, context) == ("ml.m5.xlarge", 4)
+
+
+@pytest.mark.parametrize(
+    ("without", "refusal"), [("Stop scaling", "registered for autoscaling"), ("Declared count", "50 %")]
+)
+def test_without_that_step_the_update_is_refused(
+    live: Any,
+    update: Any,
+    sagemaker: Any,
+    cloud: Any,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    without: str,
+    refusal: str,
+) -> None:
+    """The control: SageMaker's own words."""
+    monkeypatch.setattr(
+        "millrace.infra.machines.states.retry", lambda *_, **__: {"ErrorEquals": ["-"], "MaxAttempts": 0}
+    )
+    live("ml.m5.large", 1)
+    run, _ = update(without=without)
+    assert run["status"] == "FAILED"
+    assert refusal in run["cause"]
