@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
+
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 """The suffixes of files that are read."""
@@ -109,3 +111,13 @@ def find_images(folder: Path) -> ImageFolder:
     paths = tuple(path for path in files if path.suffix.lower() in SUFFIXES)
     others = tuple(path for path in files if path.suffix.lower() not in SUFFIXES)
     return ImageFolder(folder=folder, paths=paths, others=others)
+
+
+SIGNATURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
+"""How the bytes of an image begin that a browser can show."""
+
+
+def data_uri(content: bytes) -> str | None:
+    """The image as a `data:` URI; None for bytes that a browser cannot show, such as raw pixels."""
+    kind = next((kind for start, kind in SIGNATURES.items() if content.startswith(start)), None)
+    return None if kind is None else f"data:image/{kind};base64,{b64encode(content).decode()}"

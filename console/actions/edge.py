@@ -26,7 +26,7 @@ from millrace.artefact.int8 import fold, quantize
 from millrace.aws.objects import download
 from millrace.console.environment import Environment
 from millrace.console.queries.documents import find_package, signing_key
-from millrace.console.queries.pinned_rows import read_pinned
+from millrace.console.queries.replay import read_pinned
 from millrace.datasets.examples import LABEL, Examples
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode, images

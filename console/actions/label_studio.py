@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from millrace.console.actions.reviews import Reviewer, value_of
 from millrace.console.environment import Environment
-from millrace.console.pictures import data_uri
+from millrace.console.image_folder import data_uri
 from millrace.console.queries.reviews import Question, ShownItem, list_waiting, question_of, show_item
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.decisions.review import LabelValue

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from millrace.console.environment import Environment
 from millrace.console.queries.money.month import find_cost
-from millrace.console.queries.pinned_rows import read_pinned
+from millrace.console.queries.replay import read_pinned
 from millrace.console.queries.tunings import pinned_run
 from millrace.contract.load import digest, load_contract, read_document
 from millrace.contract.schema import LINE

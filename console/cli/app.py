@@ -14,21 +14,19 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from millrace.console.cli.audit import audit
-from millrace.console.cli.drop import drop
-from millrace.console.cli.installation import console, demo, doctor, init, part, upgrade
+from millrace.console.cli.installation import console, demo, doctor, init, part, schemas, upgrade
 from millrace.console.cli.local import clock, down, up
 from millrace.console.cli.models import bom, card, export, register, validate, verify, versions
 from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
 from millrace.console.cli.options import grouped
-from millrace.console.cli.predict import openapi, predict
+from millrace.console.cli.predict import drop, openapi, predict
 from millrace.console.cli.query import query
 from millrace.console.cli.records import cost, decisions, quarantine, report, why, withdraw
-from millrace.console.cli.releases import approve, pull, refuse, release, rollback
 from millrace.console.cli.review import labels, review
 from millrace.console.cli.runs import rerun, retrain, runs, show, train
 from millrace.console.cli.sagemaker import sagemaker
-from millrace.console.cli.status import automate, live, logs, status
+from millrace.console.cli.status import approve, automate, live, logs, pull, refuse, release, rollback, status
 from millrace.console.cli.tuning import simulate, tune
 from millrace.console.cli.watch import watch
 from millrace.console.stages import ACT_AS
@@ -38,7 +36,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 PANELS = {
-    "The first hour": (init, new, up, drop, predict, openapi, versions),
+    "The first hour": (init, new, schemas, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
     "Models": (validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (

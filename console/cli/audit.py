@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Build, Json, Stage, Target, audit_events, grouped, workload_names
+from millrace.console.cli.options import Build, Json, Stage, Target, audit_events, grouped, several_workloads
 from millrace.console.cli.printing import show, show_json, show_rows
 
 if TYPE_CHECKING:
@@ -19,12 +19,7 @@ Event = Annotated[
     str, typer.Option(autocompletion=audit_events, help="With this event, for example model.refused or release.live.")
 ]
 Limited = Annotated[int, typer.Option(min=0, help="Records at most, the newest; 0 for all.")]
-Audited = Annotated[
-    str,
-    typer.Option(
-        envvar="MILLRACE_WORKLOAD", show_default="all", autocompletion=workload_names, help="A folder of workloads/."
-    ),
-]
+Audited = Annotated[str, several_workloads("all", "A folder of workloads/.", envvar="MILLRACE_WORKLOAD")]
 EarlierHead = Annotated[str, typer.Option("--head", help="A head that an earlier verification printed, as 17:5d0f….")]
 
 

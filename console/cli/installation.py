@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from millrace.console.cli.options import Build, Json, Stage, flag, several_workloads, workload_names
+from millrace.console.cli.options import Build, Json, Stage, flag, several_workloads
 from millrace.console.cli.printing import show
 
 Folder = Annotated[Path, typer.Argument(file_okay=False, help="The new folder; its name is that of the project.")]
@@ -26,6 +26,19 @@ def init(folder: Folder, npm: Npm = True) -> None:
     if npm:
         install(folder)
     print(f"\nNext:\n\n  cd {folder}\n  millrace new NAME --from FILE --label COLUMN")
+
+
+def schemas() -> None:
+    """Write the JSON schemas of workload.yaml and contract.yaml for editors.
+
+    Example: millrace schemas. An editor with a YAML language server, such as VS Code, then completes and explains the
+    keys and marks what the commands refuse. `millrace new` writes them too. A file names its schema in a comment:
+    # yaml-language-server: $schema=../.schemas/workload.json"""
+    from millrace.console.schemas import write_schemas
+    from millrace.workload.load import workloads_folder
+
+    for path in write_schemas(workloads_folder()):
+        print(path)
 
 
 Table = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The vectors, *.safetensors.")]
@@ -50,14 +63,8 @@ def part(table: Table, tokenizer: Tokenizer, licence: Licence, source: Source, o
     print(f'pretrained: {{from: parts/{output.name}, digest: "sha256:{made.digest}", licence: {made.licence}}}')
 
 
-Workloads = Annotated[
-    list[str] | None,
-    several_workloads("electricity", "Whose story is played; may be repeated."),
-]
-All = Annotated[
-    bool,
-    flag("--all", "Play every story, one after another."),
-]
+Workloads = Annotated[list[str] | None, several_workloads("electricity", "Whose story is played; may be repeated.")]
+All = Annotated[bool, flag("--all", "Play every story, one after another.")]
 
 
 def demo(build: Build, all_stories: All, workload: Workloads = None) -> None:
@@ -65,21 +72,13 @@ def demo(build: Build, all_stories: All, workload: Workloads = None) -> None:
 
     Example: millrace demo; millrace demo --workload xray; millrace demo --all. It ends with a table, build/demo.json
     and a page: build/report.html, or build/report-<workload>.html for another workload than electricity."""
-    from millrace.console.demo.catalogue import STORIES, chosen
-    from millrace.console.demo.run import run
+    from millrace.console.demo.run import STORIES, chosen, run
 
     run(build, list(STORIES.values()) if all_stories else chosen(workload or ["electricity"]))
 
 
 Workload = Annotated[
-    str,
-    typer.Option(
-        "--workload",
-        envvar="MILLRACE_WORKLOAD",
-        show_default="all",
-        autocompletion=workload_names,
-        help="Only the needs of this folder of workloads/.",
-    ),
+    str, several_workloads("all", "Only the needs of this folder of workloads/.", envvar="MILLRACE_WORKLOAD")
 ]
 
 

@@ -17,7 +17,7 @@ import typer
 
 from millrace.console.cli.options import Build, Json, Stage, flag, several_workloads
 from millrace.console.cli.printing import show_json
-from millrace.console.commands import command
+from millrace.console.stages import command
 from millrace.errors import ConfigurationError, RunError, WorkloadError
 from millrace.workload.load import workload_folders, workloads_folder
 

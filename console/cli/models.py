@@ -13,7 +13,7 @@ import typer
 from millrace.console.cli.options import Json, Target, Version
 from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, end
-from millrace.console.commands import command
+from millrace.console.stages import command
 from millrace.console.words import days
 from millrace.tasks.figures import words
 from millrace.workload.load import workloads_folder

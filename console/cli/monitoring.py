@@ -11,7 +11,7 @@ import typer
 from millrace.console.cli.options import Json, Target, flag, text
 from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, start_run
-from millrace.console.commands import command
+from millrace.console.stages import command
 from millrace.console.words import count
 from millrace.tasks.figures import short
 
@@ -50,7 +50,7 @@ def alarms(
     should be 0 above 0. Decisions of `predict` and rows of scored files are watched.
 
     Example: millrace alarms --acknowledge error --reason "the meter is being replaced". Its reminders end."""
-    from millrace.console.actions.audited import acknowledge as note
+    from millrace.console.actions.approve import acknowledge as note
     from millrace.console.queries.alarms import (
         MAIL_LOG,
         find_alarm_states,

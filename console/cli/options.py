@@ -184,9 +184,9 @@ def _options(group: Any) -> list[inspect.Parameter]:
     ]
 
 
-def several_workloads(default: str, help_: str) -> Any:
+def several_workloads(default: str, help_: str, **more: Any) -> Any:
     """The option `--workload` of a command that takes several. `default` says which ones it takes without it."""
-    return typer.Option("--workload", show_default=default, autocompletion=workload_names, help=help_)
+    return typer.Option("--workload", show_default=default, autocompletion=workload_names, help=help_, **more)
 
 
 Json = Annotated[bool, flag("--json", "Print JSON, for programs.")]

@@ -45,7 +45,7 @@ def query(
 
     Example: millrace query "SELECT reason, count(*) AS refused FROM electricity_quarantine GROUP BY reason". The last
     line says how many rows came, how many bytes Athena read and what that costs. --workload narrows the list."""
-    from millrace.console.cli.record_files import check_ending
+    from millrace.console.cli.printing import check_ending
     from millrace.console.environment import find_environment
     from millrace.console.queries.query import find_tables, run_query
 
@@ -73,7 +73,7 @@ def query(
 
 
 def _write(answer: Answer, path: Path) -> None:
-    from millrace.console.cli.record_files import export
+    from millrace.console.cli.printing import export
 
     export(answer.rows.to_pylist(), path, answer.rows.schema)
     print(f"{count(answer.rows.num_rows, 'row')} in {path}", file=sys.stderr)

@@ -59,8 +59,8 @@ def quarantine(
     Example: millrace quarantine --drop week.csv. With --export the file also has the rows as they came, each as text in
     the column `raw`, where long cells are cut. With --rows a file has the rows as the dropped file had them: mend that
     file, or the contract, and drop it."""
-    from millrace.console.cli.record_files import check_ending
-    from millrace.console.cli.record_files import export as write
+    from millrace.console.cli.printing import check_ending
+    from millrace.console.cli.printing import export as write
     from millrace.console.queries import drops as refused
     from millrace.console.queries.query import quarantine_sql
 
@@ -112,7 +112,7 @@ def decisions(
     """Show stored predictions, the newest day first. Of several lines with one id the last is shown.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
-    from millrace.console.cli.record_files import json_line
+    from millrace.console.cli.printing import json_line
     from millrace.console.queries.decisions import day_named, find_decision
     from millrace.console.queries.query import decisions_sql
 

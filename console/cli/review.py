@@ -200,7 +200,7 @@ def labels(
     `--doubted` shows the labels that contradict the model most, and what people said who were asked about them.
 
     Example: millrace labels --accept june.csv --reason "a new tariff". DROP is its id, or the end of its key."""
-    from millrace.console.actions.audited import DROP_SHORT, decide, find_held
+    from millrace.console.actions.approve import DROP_SHORT, decide, find_held
 
     if accept and refuse:
         raise typer.BadParameter("expected one of --accept and --refuse, got both", param_hint="--accept")

@@ -61,9 +61,9 @@ def runs(
     Example: millrace runs --machine train --status failed"""
     from millrace.console.cli.follow import outcome_of
     from millrace.console.presenters.catalogue import outcome, run_title
+    from millrace.console.queries.reviews import find_waiting_drops
     from millrace.console.queries.runs import list_runs, read_execution, short_names
     from millrace.console.queries.tunings import list_tunings
-    from millrace.console.queries.waiting import find_waiting_drops
 
     environment, names = target.find()
     states = environment.client("stepfunctions")
@@ -135,8 +135,7 @@ def show(
     With the id of a drop: the run that works on the drop, with the outcome of this drop alone.
 
     Example: millrace show 93a5562f"""
-    from millrace.console.cli.follow import outcome_of
-    from millrace.console.cli.run_details import ShownRun, show_run
+    from millrace.console.cli.follow import ShownRun, outcome_of, show_run
     from millrace.console.presenters.catalogue import run_title
     from millrace.console.presenters.remedy import find_remedy
     from millrace.console.queries.executions import of_drop

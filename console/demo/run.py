@@ -18,6 +18,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from millrace.console.demo import air_quality, electricity, xray
 from millrace.console.demo.driver import Driver, steps
 from millrace.console.demo.story import Story
 from millrace.console.environment import local_environment
@@ -29,6 +30,7 @@ from millrace.console.pages.timeline import timeline
 from millrace.console.presenters.presenter import TimelineEntry, Tone
 from millrace.console.queries.report import WorkloadReport, read_declared_report
 from millrace.console.words import age
+from millrace.errors import ConfigurationError
 from millrace.workload.load import SUITE
 
 WIDTH = 110
@@ -215,3 +217,15 @@ def _conclude(console: Console, demo: DemoRun, report_page: Path, results: Path)
         console.print(Text(f"\n{balance.sentence}"), width=width)
     figures = f"{result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']:,} API calls."
     console.print(Text(f"\n{figures} Look at {report_page}; every step is in {results}.", style="bold"))
+
+
+STORIES: dict[str, Story] = {story.workload: story for story in (electricity.STORY, xray.STORY, air_quality.STORY)}
+
+
+def chosen(workloads: Sequence[str]) -> list[Story]:
+    """The stories of these workloads; raises ConfigurationError if a workload has no story."""
+    for workload in workloads:
+        if workload not in STORIES:
+            expected = f"one of {', '.join(STORIES)}"
+            raise ConfigurationError(where="demo", field="--workload", expected=expected, came=workload)
+    return [STORIES[workload] for workload in workloads]

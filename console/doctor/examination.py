@@ -21,8 +21,8 @@ from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.alarms import MAIL_LOG, find_receivers, read_limits
 from millrace.console.queries.live import lost_endpoint
 from millrace.console.queries.money.endpoint import IDLE_DAYS, find_asleep, find_idle, live_fleet
+from millrace.console.queries.reviews import is_switched_off, switched_on_by
 from millrace.console.queries.versions import state_of
-from millrace.console.queries.waiting import is_switched_off, switched_on_by
 from millrace.errors import MillraceError
 from millrace.monitoring.label_batch import HIDDEN, SLOWLY
 from millrace.names import IMAGES, WorkloadNames

@@ -20,6 +20,7 @@ from millrace.console.files.catalogue import TABLE_FILES
 from millrace.console.files.given import Given
 from millrace.console.new.files import droppable
 from millrace.console.new.proposal import Proposal
+from millrace.console.schemas import write_schemas
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import LINE, Contract, Table
 from millrace.errors import ConfigurationError
@@ -100,6 +101,7 @@ def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, forc
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(draft / name, folder / name)
+        write_schemas(workloads)
         if part := proposal.trial.chosen.family.part:
             (folder / "parts").mkdir(exist_ok=True)
             shutil.copyfile(part.path, folder / part.declared["from"])

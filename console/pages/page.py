@@ -11,7 +11,6 @@ from statistics import median
 from typing import Any
 
 from millrace.console import words
-from millrace.console.commands import command
 from millrace.console.pages.balance import balance_of
 from millrace.console.pages.evidence import evidence
 from millrace.console.pages.explanations import explanations
@@ -28,6 +27,7 @@ from millrace.console.queries.executions import Execution
 from millrace.console.queries.link import Link
 from millrace.console.queries.monitoring import ServedWindow, served_windows, staying_alarms
 from millrace.console.queries.report import WorkloadReport
+from millrace.console.stages import command
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES, WorkloadNames

@@ -1,1 +1,1 @@
-"""How people read runs and alarms. Each machine has one file."""
+"""How people read runs and alarms."""

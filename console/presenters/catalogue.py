@@ -1,25 +1,18 @@
-"""The presenter of each machine. To add one, write a file with a `PRESENTER` and add its line to `PRESENTERS`."""
+"""The presenter of each machine. To add one, write its `Presenter` and add its line to `PRESENTERS`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from millrace.console.presenters import ingest, monitor, query, release, retrain, score, teardown, train
-from millrace.console.presenters.presenter import Document, Outcome, Presenter
+from millrace.console.presenters import monitor, release, train
+from millrace.console.presenters.drops import INGEST, SCORE
+from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from millrace.console.queries.drops import ReasonCount
-from millrace.console.queries.executions import Execution
-from millrace.names import WorkloadNames
-
-PRESENTERS: Mapping[str, Presenter] = {
-    "ingest": ingest.PRESENTER,
-    "train": train.PRESENTER,
-    "release": release.PRESENTER,
-    "score": score.PRESENTER,
-    "monitor": monitor.PRESENTER,
-    "retrain": retrain.PRESENTER,
-    "query": query.PRESENTER,
-    "teardown": teardown.PRESENTER,
-}
+from millrace.console.queries.executions import Execution, answer
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.words import day, spelled
+from millrace.messages.retrain import RetrainingDecided, RetrainingReason
+from millrace.names import QUERY, WorkloadNames
 
 
 def outcome(execution: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
@@ -47,3 +40,77 @@ def run_title(names: WorkloadNames, machine: str, given: Document) -> str:
 def titled(names: WorkloadNames, execution: Execution) -> str:
     """Machine and subject, for example `ingest labels/1997-05.csv`."""
     return f"{execution.machine} {run_title(names, execution.machine, execution.input)}".strip()
+
+
+def _outcome_of_query(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
+    unloaded = run.output.get("unloaded", {})
+    return Outcome(text=f"unloaded, {unloaded['scanned_bytes'] / 1e6:,.1f} MB read") if unloaded else Outcome()
+
+
+def _subject_of_request(given: Document, detail: Document) -> str:
+    # CloudWatch's event names one alarm, the monitor's request a list of alarms that stay.
+    alarms = [detail["alarmName"]] if "alarmName" in detail else detail.get("alarms", [])
+    if alarms:
+        return "alarm " + ", ".join(str(alarm) for alarm in alarms)
+    return str(given.get("reason") or ("schedule" if "schedule" in detail else "command"))
+
+
+NOT_RETRAINED: Mapping[RetrainingReason, str] = {
+    RetrainingReason.RUNNING: "another retraining runs",
+    RetrainingReason.COOL_DOWN: "cool-down",
+    RetrainingReason.RUNS_PER_MONTH: "the month has had its retrainings",
+    RetrainingReason.BUDGET: "the budget has no room for it",
+    RetrainingReason.NEW_LABELS: "too few new labels",
+    RetrainingReason.DRIFTED_LABELS: "too few labels of the drifted period",
+    RetrainingReason.NO_CHAMPION: "no version is live",
+    RetrainingReason.ALARM: "the alarm starts no retraining",
+}
+"""Why a retraining was refused, in words."""
+
+
+def _outcome_of_request(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
+    guarded = answer(run, "guard", RetrainingDecided)
+    if guarded is None:
+        return Outcome()
+    if guarded.accepted:
+        return Outcome(text=f"accepted, trigger {guarded.trigger}")
+    until = f" until {guarded.earliest_next:%Y-%m-%d}" if guarded.earliest_next else ""
+    return Outcome(text=f"not started: {NOT_RETRAINED[guarded.reason]}{until}", is_refused=True)
+
+
+def _summary_of_request(run: Execution, _: WorkloadReport) -> RunSummary | None:
+    guarded = answer(run, "guard", RetrainingDecided)
+    if guarded is None:
+        return None
+    if guarded.accepted:
+        return RunSummary(what="Retraining accepted", detail=guarded.sentence, tone="watch")
+    until = f"; earliest {day(guarded.earliest_next)}" if guarded.earliest_next else ""
+    what = f"Retraining refused: {spelled(guarded.reason)}"
+    return RunSummary(what=what, detail=f"{guarded.sentence}{until}", tone="watch")
+
+
+QUERIED = Presenter(
+    subject=lambda _, detail: str(detail.get("schedule", "")).removeprefix(f"{QUERY}-"),
+    outcome=_outcome_of_query,
+    summary=lambda _, __: None,  # its drops are in the timeline
+)
+RETRAIN = Presenter(subject=_subject_of_request, outcome=_outcome_of_request, summary=_summary_of_request)
+
+
+LEFT = "rules, schedules and the queue of drops are off; the stacks are left"
+
+TEARDOWN = Presenter(
+    subject=lambda _, __: "",
+    outcome=lambda _, __: Outcome(text=LEFT),
+    summary=lambda run, _: RunSummary(what=run.machine, detail=LEFT),
+)
+PRESENTERS: Mapping[str, Presenter] = {
+    "ingest": INGEST,
+    "train": train.PRESENTER,
+    "release": release.PRESENTER,
+    "score": SCORE,
+    "monitor": monitor.PRESENTER,
+    "retrain": RETRAIN,
+    "query": QUERIED,
+    "teardown": TEARDOWN,
+}

@@ -1,15 +1,19 @@
-"""What runs of `ingest` and of `score` have in common: the words for their drops."""
+"""How people read runs of `ingest` and of `score`: their drops, the rows, and what was wrong with them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
-from millrace.console.presenters.presenter import Document, Outcome
+from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary, TimelineEntry, until
 from millrace.console.queries.drops import ReasonCount
-from millrace.console.queries.executions import DropAnswer, objects_of
-from millrace.console.words import count, listed, spelled_number
+from millrace.console.queries.executions import DropAnswer, Execution, drops_of, objects_of
+from millrace.console.queries.report import WorkloadReport
+from millrace.console.words import brief, count, listed, spelled_number
 from millrace.contract.reasons import Reason, RowsByReason
-from millrace.messages.ingest import RejectedDrop
+from millrace.datasets.quarantine import together
+from millrace.messages.ingest import Committed, RejectedDrop
 
 ADVICE: Mapping[str, str] = {
     Reason.DUPLICATE_KEY: (
@@ -106,3 +110,198 @@ def quarantined_rows(refused: Sequence[ReasonCount]) -> str:
     """`48 quarantined (duplicate key): timestamp: expected …`."""
     rows = sum(each.rows for each in refused)
     return f"{rows:,} quarantined ({listed([each.reason for each in refused])}): {refused[0].example}"
+
+
+def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
+    drops = drops_of(run)
+    if len(drops) == 1:
+        return _outcome_of(drops[0], reasons)
+    return of_several(_result(drops), [(drop.name, _outcome_of(drop, waits=False)) for drop in drops])
+
+
+def _result(drops: Sequence[DropAnswer]) -> str:
+    """What several drops gave together: their rows, and what the first training waits for after the last drop."""
+    committed = [drop.committed for drop in drops if drop.committed]
+    if not committed:
+        return ""
+    accepted, quarantined = (
+        sum(one.rows_accepted for one in committed),
+        sum(one.rows_quarantined for one in committed),
+    )
+    # The largest total stands for the table after all drops.
+    last = max(committed, key=lambda one: one.rows_total)
+    reasons = together(*(one.reasons for one in committed))
+    replaced = _instead_of(sum(one.rows_replaced for one in committed))
+    return f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, reasons)}{_until_training(last)}"
+
+
+def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits: bool = True) -> Outcome:
+    """The outcome of one drop. With `waits` it says what the first training still waits for; else that is said for all
+    drops together."""
+    committed = drop.committed
+    if drop.rejected:
+        return rejected(drop, drop.rejected)
+    if committed is None:
+        return Outcome()
+    until_training = _until_training(committed) if waits else ""
+    if committed.held:
+        return Outcome(text=f"held for a person: {committed.held_for}", is_refused=True, look=("labels",))
+    # No row was added in the next two cases: a later version came first, or the bytes are known already.
+    if committed.superseded_by:
+        return Outcome(text="no row added: a later version of the same object came before")
+    if committed.duplicate:
+        text = f"no row added{_instead_of(committed.rows_replaced)}: the bytes of {committed.repeats} again"
+        refused = rows_refused_before(committed.repeats) if committed.refused_before else ()
+        return Outcome(text=f"{text}{until_training}", look=refused)
+    accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
+    replaced = _instead_of(committed.rows_replaced)
+    text = f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, committed.reasons)}{until_training}"
+    if committed.unanswered:
+        text += f"; {committed.unanswered:,} are of no known decision, and no retraining counts them"
+    return Outcome(
+        text=text,
+        detail=example(accepted, reasons),
+        is_refused=not accepted,
+        warning=most_refused(accepted, quarantined, reasons),
+        look=look(drop, quarantined),
+    )
+
+
+def _instead_of(rows: int) -> str:
+    """` in the place of 12,014 rows of an earlier version`; empty if no row left."""
+    return f" in the place of {count(rows, 'row')} of an earlier version" if rows else ""
+
+
+def rows_refused_before(name: str) -> tuple[str, ...]:
+    """The words of the command that writes a drop's refused rows: these may be accepted now, the others are in the
+    table already."""
+    file = PurePosixPath(name)
+    return ("quarantine", "--drop", name, "--rows", f"{file.stem}-refused{file.suffix}")
+
+
+def _until_training(committed: Committed) -> str:
+    """What the first training still waits for; empty if it does not wait."""
+    if not (missing := committed.rows_missing):
+        return ""
+    verb = "is" if missing == 1 else "are"
+    return (
+        f"; no training yet: {count(missing, 'row')} {verb} missing of the {committed.first_rows:,} that start the "
+        "first one (first_rows in workload.yaml; `millrace train` starts one now)"
+    )
+
+
+def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
+    """What the timeline says of the run; None if every row was accepted."""
+    drops = drops_of(run)
+    is_alone = len(drops) == 1
+    found = [summary for drop in drops if (summary := _summary_of(drop, report, waits=is_alone))]
+    if len(found) < 2:
+        return found[0] if found else None
+    return RunSummary(what="; ".join(one.what for one in found), detail="; ".join(one.detail for one in found),
+                      tone="watch")  # fmt: skip
+
+
+def _summary_of(drop: DropAnswer, report: WorkloadReport, *, waits: bool) -> RunSummary | None:
+    """What the timeline says of one drop; None if every row of it was accepted."""
+    refused, committed = report.quarantined.get(drop.drop_id, ()), drop.committed
+    if committed is None or committed.duplicate or committed.superseded_by or committed.held:
+        return RunSummary(what=f"{drop.name} added no rows", detail=_outcome_of(drop, waits=waits).text, tone="watch")
+    if not refused:
+        return None
+    detail = f"{committed.rows_accepted:,} rows accepted, {quarantined_rows(refused)}"
+    return RunSummary(what=f"{drop.name} ingested with bad rows", detail=detail, tone="watch")
+
+
+def _quiet(runs: Sequence[Execution], _: WorkloadReport) -> TimelineEntry:
+    """One entry for several runs whose rows were all accepted."""
+    drops = [drop for run in runs for drop in drops_of(run)]
+    rows = sum(drop.committed.rows_accepted for drop in drops if drop.committed)
+    names = sorted(drop.name for drop in drops)
+    last = f" to {names[-1]}" if len(names) > 1 else ""
+    return TimelineEntry(
+        at=runs[0].started,
+        what=f"{count(len(drops), 'file')} ingested".capitalize(),
+        detail=f"{until(runs)}{names[0]}{last}: {rows:,} rows accepted, none quarantined",
+        seconds=sum(run.seconds for run in runs),
+    )
+
+
+INGEST = Presenter(subject=dropped_object, outcome=_outcome, summary=_summary, quiet=_quiet)
+
+
+NEWEST = "the newest drop"
+"""What a run by hand works on if its input names no drop."""
+
+
+def _scored_object(given: Document, detail: Document) -> str:
+    return dropped_object(given, detail) or NEWEST
+
+
+def _outcome_of_score(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
+    drops = drops_of(run)
+    if len(drops) == 1:
+        return _outcome_of_scored(drops[0], reasons)
+    return of_several(_delivered(drops), [(drop.name, _outcome_of_scored(drop, ())) for drop in drops])
+
+
+def _delivered(drops: Sequence[DropAnswer]) -> str:
+    """What several drops gave together: their predictions."""
+    delivered = [drop.delivered for drop in drops if drop.delivered]
+    if not delivered:
+        return ""
+    rows, quarantined = sum(one.rows for one in delivered), sum(one.quarantined for one in delivered)
+    reasons = together(*(one.reasons for one in delivered))
+    others = sum((Counter(one.unlisted) for one in delivered), Counter[str]())
+    return f"{_predictions(rows)}{quarantined_counts(quarantined, reasons)}{_unlisted(others)}"
+
+
+def _predictions(rows: int) -> str:
+    return f"{rows:,} {'prediction' if rows == 1 else 'predictions'} delivered" if rows else "no prediction delivered"
+
+
+def _unlisted(cells: Mapping[str, int]) -> str:
+    return f", taken as unknown: {unlisted_counts(cells)}" if cells else ""
+
+
+def _outcome_of_scored(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outcome:
+    if drop.rejected:
+        return rejected(drop, drop.rejected)
+    if drop.delivered is None:
+        return Outcome()
+    rows, quarantined = drop.delivered.rows, drop.delivered.quarantined
+    counts = f"{quarantined_counts(quarantined, drop.delivered.reasons)}{_unlisted(drop.delivered.unlisted)}"
+    if unopened := drop.delivered.unopened:
+        counts += f", {unopened:,} for a person that are not in the queue"
+    text = f"{_predictions(rows)}{counts}"
+    return Outcome(
+        text=text,
+        detail=example(rows, reasons),
+        is_refused=not rows,
+        warning=most_refused(rows, quarantined, reasons),
+        look=look(drop, quarantined),
+        uri=drop.delivered.uri if rows else "",  # the file is there, and holds no row
+    )
+
+
+def _summary_of_score(run: Execution, report: WorkloadReport) -> RunSummary:
+    found = [_summary_of_scored(drop, report) for drop in drops_of(run)]
+    return RunSummary(
+        what="; ".join(one.what for one in found),
+        detail="; ".join(one.detail for one in found),
+        tone="watch" if any(one.tone == "watch" for one in found) else "plain",
+    )
+
+
+def _summary_of_scored(drop: DropAnswer, report: WorkloadReport) -> RunSummary:
+    delivered, refused = drop.delivered, report.quarantined.get(drop.drop_id, ())
+    subject, why = drop.name or NEWEST, [quarantined_rows(refused)] if refused else []
+    if delivered is None or not delivered.rows:
+        detail = ", ".join(["no prediction delivered", *why])
+        # Without an answer of `delivery` the drop never got as far as a model.
+        whole = "rejected whole" if delivered is None else "not scored"
+        return RunSummary(what=f"{subject} {whole}", detail=detail, tone="watch")
+    given = [f"{count(delivered.rows, 'prediction')} delivered", *why, f"in {brief(delivered.uri)}"]
+    return RunSummary(what=f"{subject} scored", detail=", ".join(given))
+
+
+SCORE = Presenter(subject=_scored_object, outcome=_outcome_of_score, summary=_summary_of_score)

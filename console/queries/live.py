@@ -16,11 +16,10 @@ from millrace.console.queries.alarms import AlarmState, find_alarm_states
 from millrace.console.queries.audit import find_records
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.money.endpoint import find_asleep, words_of
-from millrace.console.queries.reviews import Waiting, find_waiting_reviews
+from millrace.console.queries.reviews import Waiting, WaitingDrops, find_waiting_reviews, read_waiting
 from millrace.console.queries.runs import Run, read_execution, runs_by_machine
 from millrace.console.queries.stored import Unread, find_object, part, unread
 from millrace.console.queries.versions import WaitingVersion, climbing_version, find_waiting, state_of
-from millrace.console.queries.waiting import WaitingDrops, read_waiting
 from millrace.console.words import age
 from millrace.decisions.standing import threshold_of
 from millrace.errors import EnvironmentNotFoundError, MillraceError

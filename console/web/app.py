@@ -25,9 +25,8 @@ from millrace.artefact.signing import SignedVersion
 from millrace.console.actions.approve import approve, refuse
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
-from millrace.console.pages.overview import Decided, failure_page, overview_page, version_page
+from millrace.console.pages.overview import Decided, failure_page, overview_page, review_page, version_page
 from millrace.console.pages.page import PageLink, page
-from millrace.console.pages.review import review_page
 from millrace.console.pages.template import MOST, decisions_page
 from millrace.console.queries.decisions import day_named, find_days
 from millrace.console.queries.documents import find_package, signing_key

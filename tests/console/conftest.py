@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+DEV = Platform(stage="dev", account="123456789012", region="eu-west-1")
 STORED = Path(__file__).with_name("electricity.json")
 PASS = {"Type": "Pass", "End": True}
 
@@ -52,6 +53,11 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def stage_of(platform: Platform = PLATFORM) -> Environment:
     """A stage of the account."""
     return Environment(platform=platform, client=cache(lambda service: boto3.client(service)))
+
+
+@pytest.fixture
+def environment(account: None) -> Environment:
+    return stage_of(DEV)
 
 
 def make_machines(environment: Environment, names: WorkloadNames, *machines: str) -> None:

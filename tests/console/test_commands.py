@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from millrace.console.commands import command
 from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.stages import command
 from millrace.names import Platform, WorkloadNames
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")

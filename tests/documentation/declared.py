@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
@@ -12,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from millrace.console.schemas import field_docstrings
 from millrace.workload.places import models_in
 
 
@@ -29,21 +28,6 @@ def code(text: object) -> str:
 def summary(thing: Any) -> str:
     """The first paragraph of a docstring, in one line."""
     return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
-
-
-def field_docstrings(owner: type[Any]) -> dict[str, str]:
-    """The docstring beneath each field or member of the class and of the classes that it extends."""
-    found: dict[str, str] = {}
-    for each in reversed(owner.__mro__):
-        if each.__module__.split(".")[0] in ("builtins", "pydantic", "enum", "typing", "abc"):
-            continue
-        (node,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
-        assert isinstance(node, ast.ClassDef)
-        for field, after in zip(node.body, node.body[1:], strict=False):
-            target = field.target if isinstance(field, ast.AnnAssign) else getattr(field, "targets", [None])[0]
-            if isinstance(target, ast.Name) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                found[target.id] = " ".join(str(after.value.value).split("\n\n    ")[0].split())
-    return found
 
 
 def members(owner: type[Enum]) -> Iterator[tuple[Enum, str]]:

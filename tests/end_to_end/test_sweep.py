@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from millrace.console.actions.audited import acknowledge
+from millrace.console.actions.approve import acknowledge
 from millrace.console.demo.electricity import STORY
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud

@@ -19,8 +19,8 @@ from millrace.console.actions.teardown import JOB_LOGS, left, teardown
 from millrace.console.actions.tune import tune
 from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.console.queries.reviews import check_taken
 from millrace.console.queries.tunings import pinned_run
-from millrace.console.queries.waiting import check_taken
 from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.tuning import Tuning

@@ -1,6 +1,9 @@
 """An edge package of a plant's version: the graph, its digests and the comparison on the test rows of its run."""
 
+from __future__ import annotations
+
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,15 +22,19 @@ from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object, split_uri
 from millrace.console.actions.edge import export_version
+from millrace.console.actions.simulate import declared_policy, keys_of, write_keys
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
-from millrace.console.queries.pinned_rows import read_pinned
-from millrace.errors import ArtefactError
+from millrace.console.queries.replay import read_pinned
+from millrace.errors import ArtefactError, RunError, WorkloadError
 from millrace.features.catalogue import encode
 from millrace.names import WorkloadNames
 from millrace.release.registry import Candidate, Registry
 from millrace.release.signatures import SigningKey, signed_version
+from millrace.simulation.simulation import RetrainingPolicy
+from millrace.workload.load import load_workload
 from tests.console.conftest import make_stores, stage_of
+from tests.electricity import HOME
 from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
 from tests.signing_key import create_signing_key
 
@@ -229,3 +236,51 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it(plant: Plant) -> None:
     made = Model(with_graph(artefact, quantize(fold(artefact.onnx), "dynamic", tensors), "dynamic"))
     alone = {name: value[:1] for name, value in tensors.items()}
     np.testing.assert_array_equal(made.outputs(alone), made.outputs(tensors)[:1])
+
+
+BY_ERROR = RetrainingPolicy(train_days=56, error_bound=0.25, error_windows=2, cool_down_days=28)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(HOME, tmp_path / "electricity", ignore=shutil.ignore_patterns("sample"))
+    return tmp_path / "electricity"
+
+
+@pytest.mark.parametrize(
+    "policy", [BY_ERROR, replace(BY_ERROR, error_bound=None, error_windows=1, every_days=28), RetrainingPolicy()]
+)
+def test_a_written_policy_is_the_declared_one(folder: Path, policy: RetrainingPolicy) -> None:
+    path = folder / "workload.yaml"
+    for one in (BY_ERROR, policy):
+        write_keys(path, keys_of(one, 7))
+    found = declared_policy(load_workload(folder))
+    assert found
+    assert replace(found, error_windows=policy.error_windows) == policy
+    if policy.error_bound:
+        assert found.error_windows == policy.error_windows
+
+
+def test_other_lines_and_their_remarks_stay(folder: Path) -> None:
+    path = folder / "workload.yaml"
+    before = path.read_text().splitlines()
+    write_keys(path, keys_of(BY_ERROR, 7))
+    after = path.read_text().splitlines()
+    gone = [line.split(":")[0].strip() for line in before if line not in after]
+    assert gone == ["schedule", "error_windows", "schedule", "cool_down_days"]
+    assert "  false_alarm_rate: 0.01" in after
+
+
+def test_a_value_that_is_refused_changes_nothing(folder: Path) -> None:
+    path = folder / "workload.yaml"
+    before = path.read_text()
+    with pytest.raises(WorkloadError):
+        write_keys(path, {("retraining", "cool_down_days"): -1})
+    assert path.read_text() == before
+
+
+def test_a_section_on_one_line_is_refused(folder: Path) -> None:
+    path = folder / "workload.yaml"
+    path.write_text(path.read_text().replace("budget:\n  monthly_usd: 50", "budget: {monthly_usd: 50}"))
+    with pytest.raises(RunError, match="section budget"):
+        write_keys(path, {("budget", "monthly_usd"): 9})

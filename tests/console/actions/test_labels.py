@@ -2,7 +2,7 @@
 
 import pytest
 
-from millrace.console.actions.audited import decide
+from millrace.console.actions.approve import decide
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import audit_of, state_of
 from millrace.errors import EnvironmentNotFoundError, RunError

@@ -11,12 +11,12 @@ from moto import mock_aws
 from millrace.console.actions.teardown import find_removable, remove
 from millrace.console.environment import Environment
 from millrace.errors import EnvironmentNotFoundError, RunError
-from millrace.names import ROOMS, Platform, WorkloadNames
+from millrace.names import ROOMS, WorkloadNames
+from tests.console.conftest import DEV
 from tests.credentials import set_credentials
 from tests.state_table import create_table
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
-INCOME, DELAY = (WorkloadNames(platform=PLATFORM, workload=workload) for workload in ("income", "delay"))
+INCOME, DELAY = (WorkloadNames(platform=DEV, workload=workload) for workload in ("income", "delay"))
 TEMPLATE = json.dumps({"Resources": {"queue": {"Type": "AWS::SQS::Queue"}}})
 SUCCEEDS = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
 ROLE = "arn:aws:iam::123456789012:role/r"
@@ -35,11 +35,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
             states.create_state_machine(name=names.machine("teardown"), definition=SUCCEEDS, roleArn=ROLE)
         boto3.client("cloudformation").create_stack(StackName="millrace-dev-income-own", TemplateBody=TEMPLATE)
         for purpose in ("landing", "lake", "artefacts"):
-            place = {"LocationConstraint": PLATFORM.region}
-            boto3.client("s3").create_bucket(Bucket=PLATFORM.bucket(purpose), CreateBucketConfiguration=place)
-        boto3.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key="income/training/x.csv", Body=b"x")
-        create_table(boto3.client("dynamodb"), PLATFORM.audit_table)
-        yield Environment(platform=PLATFORM, client=boto3.client)
+            place = {"LocationConstraint": DEV.region}
+            boto3.client("s3").create_bucket(Bucket=DEV.bucket(purpose), CreateBucketConfiguration=place)
+        boto3.client("s3").put_object(Bucket=DEV.bucket("landing"), Key="income/training/x.csv", Body=b"x")
+        create_table(boto3.client("dynamodb"), DEV.audit_table)
+        yield Environment(platform=DEV, client=boto3.client)
 
 
 def stacks() -> list[str]:
@@ -61,7 +61,7 @@ def test_its_machine_runs_and_its_stacks_go_and_nobody_else_s(environment: Envir
     assert deleted[-1] == "millrace-dev-income-teardown: deleted", "until the end the removal can be repeated"
     assert len(deleted) == len(ROOMS)
     assert [line.partition(";")[0] for line in lines if line.startswith("left: ")] == [
-        f"left: s3://{PLATFORM.bucket('landing')}/income/",
+        f"left: s3://{DEV.bucket('landing')}/income/",
         "left: items of income in the tables millrace-dev-state and millrace-dev-audit",
     ]
 
@@ -118,9 +118,7 @@ class StuckStack:
 
 def test_a_stack_that_stays_is_an_error_with_its_reason_and_the_machine_stays(environment: Environment) -> None:
     cloudformation = StuckStack()
-    stuck = Environment(
-        platform=PLATFORM, client=lambda n: cloudformation if n == "cloudformation" else boto3.client(n)
-    )
+    stuck = Environment(platform=DEV, client=lambda n: cloudformation if n == "cloudformation" else boto3.client(n))
     with pytest.raises(
         RunError, match=r"income-training: .* got group: Model Package Group has packages; run it again"
     ):

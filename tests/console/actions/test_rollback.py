@@ -10,15 +10,14 @@ from millrace.console.actions.approve import roll_back
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
-from millrace.names import Platform, WorkloadNames
+from millrace.names import WorkloadNames
 from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import ASKED_BY, Candidate
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
-from tests.console.conftest import make_machines, make_stores, stage_of
+from tests.console.conftest import DEV, make_machines, make_stores, stage_of
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
-NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
+NAMES = WorkloadNames(platform=DEV, workload="orders")
 NOW = datetime(1997, 6, 3, tzinfo=UTC)
 
 
@@ -40,7 +39,7 @@ def candidate(run: str) -> Candidate:
 @pytest.fixture
 def environment(account: None) -> Environment:
     """Version 2 is live, version 1 was before it; the registry marks both as live."""
-    found = stage_of(PLATFORM)
+    found = stage_of(DEV)
     make_stores(found)
     make_machines(found, NAMES, "release")
     ReleasePointers(state_of(found, NAMES)).move(Pointers(champion=version(2), previous=version(1)))

@@ -14,21 +14,21 @@ from millrace.console.actions.teardown import destroy_command, left, teardown, t
 from millrace.console.environment import Environment
 from millrace.console.local_cloud import lifecycle
 from millrace.errors import RunError
-from millrace.names import JOB_LOGS, Platform
+from millrace.names import JOB_LOGS
+from tests.console.conftest import DEV
 from tests.credentials import set_credentials
 from tests.signing_key import create_signing_key
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 COMMAND = "cdk destroy --all --force -c stage=dev -c account=123456789012 -c region=eu-west-1"
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     set_credentials(monkeypatch)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", PLATFORM.region)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", DEV.region)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        yield Environment(platform=PLATFORM, client=boto3.client)
+        yield Environment(platform=DEV, client=boto3.client)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_it_destroys_only_when_it_is_told_to(environment: Environment, cdk: Path
     assert not (cdk / "asked").exists()
     teardown(environment, said=lambda _: None, destroys=True)
     assert (cdk / "asked").read_text().splitlines() == [COMMAND]
-    assert " ".join(destroy_command(PLATFORM)) == COMMAND
+    assert " ".join(destroy_command(DEV)) == COMMAND
 
 
 def test_a_failed_destruction_is_an_error(environment: Environment, cdk: Path) -> None:
@@ -71,12 +71,12 @@ def test_a_failed_destruction_is_an_error(environment: Environment, cdk: Path) -
 
 def test_what_is_left_is_what_is_there(environment: Environment) -> None:
     assert left(environment) == []
-    s3, bucket = boto3.client("s3"), PLATFORM.bucket("lake")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": PLATFORM.region})
+    s3, bucket = boto3.client("s3"), DEV.bucket("lake")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": DEV.region})
     key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:eu-west-1:123456789012:key/k"}
     rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": key}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rule)
-    signing_key = create_signing_key(boto3.client("kms"), PLATFORM)
+    signing_key = create_signing_key(boto3.client("kms"), DEV)
     assert [one.what for one in left(environment)] == [
         f"bucket {bucket}",
         "customer key arn:aws:kms:eu-west-1:123456789012:key/k",
@@ -85,8 +85,8 @@ def test_what_is_left_is_what_is_there(environment: Environment) -> None:
 
 
 def test_a_key_that_job_logs_of_the_account_carry_is_not_named(environment: Environment) -> None:
-    s3, bucket, key = boto3.client("s3"), PLATFORM.bucket("lake"), "arn:aws:kms:eu-west-1:123456789012:key/k"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": PLATFORM.region})
+    s3, bucket, key = boto3.client("s3"), DEV.bucket("lake"), "arn:aws:kms:eu-west-1:123456789012:key/k"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": DEV.region})
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
     assert key in str(left(environment))
@@ -114,6 +114,6 @@ class Protected:
 
 def test_protection_is_taken_from_the_stages_own_stacks() -> None:
     stacks = Protected("millrace-dev-income-train", "millrace-prod-income-train")
-    environment = Environment(platform=PLATFORM, client=lambda _: stacks)
-    unprotect(environment, lambda name: name.startswith(f"{PLATFORM.prefix}-"))
+    environment = Environment(platform=DEV, client=lambda _: stacks)
+    unprotect(environment, lambda name: name.startswith(f"{DEV.prefix}-"))
     assert stacks.lifted == ["millrace-dev-income-train"]

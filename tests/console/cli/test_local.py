@@ -1,5 +1,7 @@
 """The background cloud: found again, exported, noticed when gone, ended whole; with an app in test_aws_cli.py."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -7,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,8 +22,11 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from millrace.console.cli import app as cli
+from millrace.console.cli.local import _move, _target
 from millrace.console.local_cloud.lifecycle import _command, find_instance
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.local_cloud.processes import WORKER
+from millrace.errors import RunError
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 300.0
@@ -187,3 +194,33 @@ def test_no_workload_is_removed_unasked_nor_one_that_is_not_deployed(tmp_path: P
     words = ["down", "--stage", "dev", "--workload", workload, "--build", str(tmp_path)]
     assert re.search(said, str(CliRunner().invoke(cli.app, words, input="y\n").exception))
     assert boto3.client("cloudformation").describe_stacks()["Stacks"]
+
+
+NOW = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
+
+
+@pytest.mark.parametrize(("forward", "hours"), [("12h", 12), ("30d", 720), ("4w", 672), ("0h", 0), ("5d3h", 123)])
+def test_a_time_forward_is_counted_from_now(forward: str, hours: int) -> None:
+    assert _target(NOW, forward, "") == NOW + timedelta(hours=hours)
+
+
+def test_a_moment_is_to_come() -> None:
+    assert _target(NOW, "", "2026-04-01T00:00:00+02:00") == datetime.fromisoformat("2026-03-31T22:00:00+00:00")
+    assert _target(NOW, "", "") is None
+    for forward, to in (("", "2026-02-28T00:00:00Z"), ("", "2026-04-01"), ("-3d", ""), ("a month", "")):
+        with pytest.raises(RunError, match=r"--(forward|to): expected"):
+            _target(NOW, forward, to)
+
+
+def test_a_line_names_what_is_waited_for_and_no_retry_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run ends at the second look, and a consumer's decisions come again later."""
+    looks: list[str] = []
+
+    class Busy(LocalCloud):
+        def _control(self, route: str, body: Mapping[str, Any] | None = None) -> Any:
+            looks.append(route)
+            return {"running": ["train 0123"] * (looks.count("idle") < 2), "retries": ["decisions of crm"]}
+
+    _move(Busy(endpoint_url="", secret=""), NOW, told_s=0.0)
+    assert looks == ["clock", "idle", "idle"]
+    assert capsys.readouterr().err.splitlines()[0] == "2026-03-01: waits for train 0123"

@@ -13,10 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
-from millrace.console.demo.catalogue import STORIES, chosen
 from millrace.console.demo.driver import Step, steps
 from millrace.console.demo.electricity import STORY
-from millrace.console.demo.run import WIDTH, Progress, plainly, timeline_table
+from millrace.console.demo.run import STORIES, WIDTH, Progress, chosen, plainly, timeline_table
 from millrace.console.pages.timeline import timeline
 from millrace.console.queries.report import WorkloadReport
 from millrace.errors import ConfigurationError

@@ -20,10 +20,9 @@ from millrace.console.doctor.quotas import (
     declared_aside,
 )
 from millrace.console.environment import Environment
-from millrace.names import Platform
+from tests.console.conftest import DEV
 from tests.console.doctor.test_quotas import ServiceQuotas
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 ROLES = 1000
 
@@ -49,7 +48,7 @@ def environment(*, roles: int = 0) -> Environment:
         made = boto3.client(service, "eu-west-1")
         return Summary(made, roles) if service == "iam" else made
 
-    return Environment(platform=PLATFORM, client=client)
+    return Environment(platform=DEV, client=client)
 
 
 def test_room_for_a_workloads_roles_is_enough_and_one_less_is_not() -> None:

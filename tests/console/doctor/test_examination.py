@@ -9,13 +9,12 @@ from moto.cloudformation.models import cloudformation_backends
 
 from millrace.console.doctor.checks import Check
 from millrace.console.doctor.examination import BOOTSTRAP, examine, is_good
-from millrace.names import MACHINES, Platform, WorkloadNames
+from millrace.names import MACHINES, WorkloadNames
 from millrace.workload.load import load_workload
-from tests.console.conftest import make_machines, stage_of
+from tests.console.conftest import DEV, make_machines, stage_of
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
-DEV = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=DEV, workload="electricity")
 
 

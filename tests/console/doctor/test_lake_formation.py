@@ -8,10 +8,8 @@ import boto3
 import pytest
 
 from millrace.console.doctor.checks import Check, check_lake_formation
-from millrace.names import Platform
-from tests.console.conftest import stage_of
+from tests.console.conftest import DEV, stage_of
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 ADMIN = {"DataLakePrincipalIdentifier": "arn:aws:iam::123456789012:role/lake"}
 EVERYONE = {"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, "Permissions": ["ALL"]}
 BOTH = ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions")
@@ -21,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("account")
 
 
 def look() -> Check:
-    (check,) = check_lake_formation(stage_of(PLATFORM))
+    (check,) = check_lake_formation(stage_of(DEV))
     return check
 
 

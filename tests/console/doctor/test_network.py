@@ -9,9 +9,8 @@ import pytest
 
 from millrace.console.doctor.checks import check_network
 from millrace.names import Platform
-from tests.console.conftest import stage_of
+from tests.console.conftest import DEV, stage_of
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 S3 = "com.amazonaws.eu-west-1.s3"
 OUT = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 
@@ -54,7 +53,7 @@ def network(tmp_path: Path, account: None, monkeypatch: pytest.MonkeyPatch) -> O
     return made
 
 
-def verdicts(platform: Platform = PLATFORM) -> list[str]:
+def verdicts(platform: Platform = DEV) -> list[str]:
     return [check.verdict for check in check_network(stage_of(platform))]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from millrace.console.files import bounded
+from millrace.console.files import given as files_given
 from millrace.console.files.given import Room, extract, given
 from millrace.console.files.grid import Grid, Inside, grid_of
 from millrace.contract.csv_form import CsvForm
@@ -288,8 +288,8 @@ def endless(folder: Path, *, rows: bool) -> Path:
 def test_what_would_take_all_memory_or_time_is_refused(
     make: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "SECONDS", 1)
-    monkeypatch.setattr(bounded, "MEMORY_BYTES", 2**29)
+    monkeypatch.setattr(files_given, "SECONDS", 1)
+    monkeypatch.setattr(files_given, "MEMORY_BYTES", 2**29)
     with pytest.raises(ConfigurationError) as caught:
         grid(make(tmp_path))
     assert (caught.value.where[:2], caught.value.field) == ("a.", "size")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millrace.console.pages.review import review_page
+from millrace.console.pages.overview import review_page
 from millrace.console.queries.reviews import Question, ShownItem, Waiting
 from millrace.console.queries.stored import Unread
 from millrace.contract.load import load_contract

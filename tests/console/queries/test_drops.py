@@ -1,11 +1,22 @@
 """Dropped objects with their counts, in an order that people expect."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from millrace.console.environment import Environment
+from millrace.console.pages.page import page
 from millrace.console.queries.drops import Drop, ReasonCount, Row, count_reasons, find_drops
 from millrace.console.queries.executions import Execution
-from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.report import WorkloadReport, read_report
+from millrace.console.queries.versions import registry_of
+from millrace.errors import EnvironmentNotFoundError
+from millrace.names import MACHINES, WorkloadNames
+from tests import builders
+from tests.console.conftest import DEV, make_machines, make_stores
 from tests.console.executions import together
 
 
@@ -74,3 +85,30 @@ def test_reasons_are_counted_by_drop_and_the_most_frequent_is_first() -> None:
     found = count_reasons(rows)
     assert [(one.reason, one.rows, one.example) for one in found["a"]] == [("missing", 2, "two"), ("range", 1, "one")]
     assert [one.rows for one in found["b"]] == [1]
+
+
+NAMES = WorkloadNames(platform=DEV, workload="electricity")
+CANDIDATE = builders.candidate()
+
+
+@pytest.fixture
+def deployed(environment: Environment) -> Environment:
+    make_stores(environment, "lake", "artefacts")
+    environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    make_machines(environment, NAMES, *MACHINES)
+    return environment
+
+
+def test_a_workload_that_is_not_deployed_is_an_error(environment: Environment) -> None:
+    with pytest.raises(
+        EnvironmentNotFoundError, match=r"expected the machines of millrace-dev-electricity .* got none"
+    ):
+        read_report(environment, NAMES, question="?")
+
+
+def test_a_version_without_its_files_has_a_page(deployed: Environment) -> None:
+    """Registered, and its evaluation and artefact expired since."""
+    registry_of(deployed, NAMES).register(CANDIDATE)
+    (model,) = read_report(deployed, NAMES, question="?").models
+    assert (model.version.version, model.evaluation, model.epochs) == ("1", None, ())
+    assert "Version 1" in page(read_report(deployed, NAMES, question="?"))

@@ -10,21 +10,15 @@ from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
 from millrace.console.queries.live import lost_endpoint
-from millrace.console.queries.waiting import OPEN, SAID, UNKNOWN, why_fallback
-from millrace.names import Platform, WorkloadNames
+from millrace.console.queries.reviews import OPEN, SAID, UNKNOWN, why_fallback
+from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
-from tests.console.conftest import make_machines, stage_of
+from tests.console.conftest import DEV, make_machines
 from tests.state_table import create_table
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+NAMES = WorkloadNames(platform=DEV, workload="electricity")
 GROUP = f"/aws/lambda/{NAMES.function('prediction')}"
-
-
-@pytest.fixture
-def environment(account: None) -> Environment:
-    return stage_of(PLATFORM)
 
 
 def put_live(environment: Environment) -> None:
@@ -43,7 +37,7 @@ def put_log(environment: Environment, *entries: tuple[str, str, str]) -> None:
 
 
 def test_before_a_release_what_is_on_its_way_to_one_is_named(environment: Environment) -> None:
-    create_table(environment.client("dynamodb"), PLATFORM.state_table)
+    create_table(environment.client("dynamodb"), DEV.state_table)
     states = environment.client("stepfunctions")
     make_machines(environment, NAMES, "train", "release")
     states.start_execution(stateMachineArn=NAMES.machine_arn("train"), name="0123abcd-first")
@@ -51,7 +45,7 @@ def test_before_a_release_what_is_on_its_way_to_one_is_named(environment: Enviro
 
 
 def test_the_last_reason_of_the_live_version_is_told_and_not_that_its_circuit_is_open(environment: Environment) -> None:
-    create_table(environment.client("dynamodb"), PLATFORM.state_table)
+    create_table(environment.client("dynamodb"), DEV.state_table)
     put_live(environment)
     put_log(
         environment,
@@ -83,6 +77,6 @@ def test_a_live_version_whose_endpoint_is_lost_is_told_with_the_command(status: 
                 raise ClientError(answer, "DescribeEndpoint")
             return {"EndpointName": EndpointName, "EndpointStatus": status}
 
-    environment = Environment(platform=PLATFORM, client=lambda _: SageMaker())
+    environment = Environment(platform=DEV, client=lambda _: SageMaker())
     command = "millrace rollback --restore --workload electricity --stage dev"
     assert (command in lost_endpoint(environment, NAMES)) is is_told

@@ -11,13 +11,13 @@ from millrace.aws.objects import split_uri
 from millrace.console.queries.lineage import Chain
 from millrace.console.queries.link import Link
 from millrace.features.number import Number
-from millrace.names import Platform, WorkloadNames
+from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from tests import builders
 from tests.archives import write_archive
-from tests.console.conftest import make_stores, stage_of
+from tests.console.conftest import DEV, make_stores, stage_of
 
-NAMES = WorkloadNames(platform=Platform(stage="dev", account="123456789012", region="eu-west-1"), workload="reviews")
+NAMES = WorkloadNames(platform=DEV, workload="reviews")
 DECLARED = Path(__file__).resolve().parents[3] / "workloads" / "reviews" / "workload.yaml"
 SOURCE = NAMES.lake_uri("models", "1", "model.tar.gz")
 

@@ -1,15 +1,28 @@
 """Which version was live when, what acts by itself, and a version that is worse than its naive rule."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
+
+from millrace.console.doctor.examination import _drops
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.pages.summary import summary
 from millrace.console.queries.live import live_periods
 from millrace.console.queries.report import WorkloadReport
+from millrace.console.queries.reviews import check_taken
 from millrace.console.queries.versions import newer_rows_of_rule
+from millrace.errors import RunError
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided, VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
+from millrace.names import MACHINES, WorkloadNames
 from millrace.state.audit import Record
+from millrace.workload.load import load_workload, workloads_folder
 
 DAY = timedelta(days=1)
 START = datetime(1997, 5, 1, tzinfo=UTC)
@@ -84,3 +97,46 @@ def test_the_rule_is_compared_on_the_same_rows_and_by_the_error_alone(report: Wo
         assert newer_rows_of_rule(live.version, [other]) is None
         models = (*report.models[:-1], replace(refused, evaluation=other))
         assert "a later model was tested on" not in summary(replace(report, models=models))
+
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+
+
+class Pages:
+    """Answers every list with the same mappings or machines."""
+
+    def __init__(self, states: tuple[str, ...]) -> None:
+        self._pages = [
+            {
+                "EventSourceMappings": [{"State": state} for state in states],
+                "stateMachines": [
+                    {"name": NAMES.machine(name), "stateMachineArn": NAMES.machine_arn(name)} for name in MACHINES
+                ],
+            }
+        ]
+
+    def get_paginator(self, _: str) -> Pages:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return self._pages
+
+
+@pytest.fixture
+def environment() -> Callable[..., Environment]:
+    return lambda *states: Environment(platform=PLATFORM, client=lambda _: Pages(states))
+
+
+@pytest.mark.parametrize("states", [("Enabled",), ("Enabling",), ("Disabled", "Enabled"), ()])
+def test_drops_are_taken(environment: Callable[..., Environment], states: tuple[str, ...]) -> None:
+    """Also where there is no mapping: a stack that is not whole says so itself."""
+    check_taken(environment(*states), NAMES)
+    assert list(_drops(environment(*states), [load_workload(workloads_folder() / "electricity")])) == []
+
+
+@pytest.mark.parametrize("state", ["Disabled", "Disabling"])
+def test_drops_are_not_taken(environment: Callable[..., Environment], state: str) -> None:
+    with pytest.raises(RunError, match="switched off, by a teardown or by hand; the way back: cdk deploy --all"):
+        check_taken(environment(state), NAMES)
+    (check,) = _drops(environment(state), [load_workload(workloads_folder() / "electricity")])
+    assert (check.verdict, check.found) == ("missing", "switched off")

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from millrace.console.actions.follow import Follower
-from millrace.console.actions.start import redrive, start, start_again
+from millrace.console.actions.start import Follower, redrive, start, start_again
 from millrace.console.queries.runs import Run, describe_run, find_run, short_names
 from millrace.errors import RunError
 from millrace.state.claims import Start

@@ -17,17 +17,11 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.tables import ICEBERG_TYPES
 from millrace.errors import WorkloadError
-from millrace.names import Platform, WorkloadNames
-from tests.console.conftest import stage_of
+from millrace.names import WorkloadNames
+from tests.console.conftest import DEV
 
-PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+NAMES = WorkloadNames(platform=DEV, workload="electricity")
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
-
-
-@pytest.fixture
-def environment(account: None) -> Environment:
-    return stage_of(PLATFORM)
 
 
 def put_table(environment: Environment, contract: Contract) -> None:
@@ -52,7 +46,7 @@ def with_kinds(**kinds: Any) -> Contract:
 
 
 def test_before_the_first_commit_every_contract_fits(environment: Environment) -> None:
-    environment.client("glue").create_database(DatabaseInput={"Name": PLATFORM.database})
+    environment.client("glue").create_database(DatabaseInput={"Name": DEV.database})
     assert read_metadata(environment, NAMES, "rows") is None
     check_tables(environment, NAMES, CONTRACT)
 

@@ -1,0 +1,194 @@
+"""The JSON schemas of workload.yaml and contract.yaml, for editors: what the structure of a file must be."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from millrace.contract.kinds import Kind
+from millrace.contract.load import COLUMN_PROPERTIES, DECLARED_TYPES, GENERATED, ROLES, TABLE_PROPERTIES
+from millrace.contract.odcs import API_VERSIONS
+from millrace.contract.rules.catalogue import RULES
+from millrace.contract.rules.declaration import Declaration
+from millrace.contract.shape import CONTRACT, Shape
+from millrace.models.catalogue import FAMILIES
+from millrace.tasks.catalogue import TASKS
+from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
+from millrace.workload.places import models_in
+
+Schema = dict[str, Any]
+TYPES = {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}
+FORMS = {"date": ("format",), "timestamp": ("format", "timezone")}
+"""The options of a type that are no words of rules."""
+OTHERS = "^must(?!Be$)"
+"""The operators of a rule that `mustBe: 0` may not stand beside."""
+
+
+def write_schemas(workloads: Path) -> list[Path]:
+    """Write both into the folder of the workloads: a comment in what `millrace new` writes names them."""
+    folder = workloads / ".schemas"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, schema in SCHEMAS.items():
+        (folder / f"{name}.json").write_text(json.dumps(schema(), indent=1) + "\n")
+    return [folder / f"{name}.json" for name in SCHEMAS]
+
+
+def declaration_schema() -> Schema:
+    """The schema of workload.yaml, with what is said of each key. How parts fit each other it does not say."""
+    models: list[type[BaseModel]] = [Workload, *FAMILIES.values()]
+    _, schema = models_json_schema([(model, "validation") for model in models])
+    definitions = schema["$defs"]
+    for model in _with_parts(models):
+        told, keys = field_docstrings(model), definitions[model.__name__].get("properties", {})
+        for name, field in model.model_fields.items():
+            if name in told:
+                keys[field.alias or name]["description"] = told[name]
+    feature, prediction, training = (definitions[name] for name in ("Feature", "Prediction", "Training"))
+    for key in (*SET_BY_PREDICTION, *SET_ELSEWHERE):
+        (feature if key in SET_BY_PREDICTION else prediction)["properties"].pop(key)
+    # What validators bring into another form before pydantic sees it.
+    definitions["Feature"] = {"anyOf": [{"type": "string"}, feature]}
+    hours = {"type": ["number", "array"], "minimum": 0, "items": {"type": "number", "minimum": 0}, "minItems": 1}
+    ahead = {"column": {"type": "string"}, "horizon_hours": hours}
+    prediction["properties"]["label"] = {
+        "description": "The column of the label; with horizon_hours that of a later row; a list for several labels.",
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "properties": ahead, "required": [*ahead], "additionalProperties": False},
+            {"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": True},
+        ],
+    }
+    prediction["properties"]["task"]["enum"], training["properties"]["family"]["enum"] = [*TASKS], [*FAMILIES]
+    training["allOf"] = [
+        _if("family", name, {"properties": {"parameters": {"$ref": f"#/$defs/{family.__name__}"}}})
+        for name, family in FAMILIES.items()
+    ]
+    for each in _patterned(definitions):
+        each["additionalProperties"] = False
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$ref": "#/$defs/Workload", **schema}
+
+
+def contract_schema() -> Schema:
+    """The Open Data Contract Standard's schema, and what of it a contract of ours may say."""
+    standard: Schema = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text())
+    column = {
+        "required": ["name", "logicalType"],
+        "properties": {
+            "logicalType": {"enum": [*DECLARED_TYPES]},
+            "quality": _quality("invalidValues", "nullValues", "duplicateValues", of_cells=True),
+            "customProperties": _custom(COLUMN_PROPERTIES),
+        },
+        "allOf": [_if("logicalType", name, _options(name, kinds)) for name, kinds in DECLARED_TYPES.items()],
+    }
+    table = {
+        "required": ["name", "properties"],
+        "properties": {
+            "properties": {"minItems": 1, "items": column},
+            "quality": _quality("rowCount", "duplicateValues", of_cells=False),
+            "customProperties": _custom(TABLE_PROPERTIES),
+        },
+    }
+    tables = [{"contains": {"properties": {"name": {"const": name}}}} for name in ("rows", "labels")]
+    own = {"apiVersion": {"enum": [*API_VERSIONS]}, "schema": {"items": table, "allOf": tables}}
+    return standard | {"allOf": [_shape(CONTRACT), {"required": ["schema"], "properties": own}]}
+
+
+SCHEMAS = {"workload": declaration_schema, "contract": contract_schema}
+"""The schema of each file of a workload."""
+
+
+class _Words(Declaration):
+    """The words that the rules of a kind of column ask for."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(where="", field="", kind=kind)
+        self.asked: list[str] = []
+        for rule in RULES:
+            if kind in rule.kinds:
+                list(rule.declared(self))
+
+    def take(self, word: str) -> Any:
+        self.asked.append(word)
+
+
+def _options(name: str, kinds: Mapping[str, Kind]) -> Schema:
+    words = {*FORMS.get(name, ()), *chain(*(_Words(kind).asked for kind in kinds.values()))}
+    # Types are read in any case and without what stands in parentheses: varchar(20).
+    written = "|".join("".join(f"[{letter}{letter.lower()}]" for letter in type_) for type_ in kinds if type_)
+    return {
+        "properties": {
+            "logicalTypeOptions": {"propertyNames": {"enum": sorted(words)}},
+            "physicalType": {"pattern": rf"^(?:{written})?(?:\(.*\))?$"},
+        }
+    }
+
+
+def _custom(names: Sequence[str]) -> Schema:
+    values: Schema = {
+        "role": {"enum": [*ROLES]},
+        "generated": {"enum": [*GENERATED, None]},
+        "input": {"enum": [True, False, None]},
+    }
+    known = [_if("property", name, {"properties": {"value": value}}) for name, value in values.items()]
+    return {"items": {"properties": {"property": {"enum": [*names]}}, "allOf": known}}
+
+
+def _quality(*metrics: str, of_cells: bool) -> Schema:
+    none = {"required": ["mustBe"], "properties": {"mustBe": {"const": 0}}, "patternProperties": {OTHERS: False}}
+    metric = {"required": ["metric"], "properties": {"metric": {"enum": [*metrics]}}}
+    described = {"required": ["type"], "properties": {"type": {"const": "text"}}}
+    return {"items": {"anyOf": [described, {"allOf": [metric, none if of_cells else {}]}]}}
+
+
+def _if(key: str, value: str, then: Schema) -> Schema:
+    return {"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": then}
+
+
+def _shape(shape: Shape) -> Schema:
+    found: Schema = {"type": [TYPES[shape.types[0]], "null"]} if shape.types[0] in TYPES else {}
+    found |= {"items": _shape(shape.each)} if shape.each else {}
+    keys = {"properties": {name: _shape(part) for name, part in shape.fields.items()}}
+    return found | (keys | {"required": sorted(shape.required)} if shape.fields else {})
+
+
+def _patterned(schema: Any) -> Iterator[Schema]:
+    """The objects in a schema whose keys have a pattern: pydantic refuses other keys and does not say so."""
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    if isinstance(schema, dict) and "patternProperties" in schema:
+        yield schema
+    yield from chain(*map(_patterned, inner))
+
+
+def _with_parts(models: Sequence[type[BaseModel]]) -> Sequence[type[BaseModel]]:
+    """The models with all that stand in their fields, each once."""
+    found = list(models)
+    for model in found:  # grows while it is read
+        inner = (each for field in model.model_fields.values() for each in models_in(field.annotation))
+        found += [each for each in dict.fromkeys(inner) if each not in found]
+    return found
+
+
+def field_docstrings(owner: type[Any]) -> dict[str, str]:
+    """The docstring beneath each field or member of the class and of the classes that it extends."""
+    return {name: " ".join(text.split()) for each in reversed(owner.__mro__) for name, text in _docstrings(each)}
+
+
+def _docstrings(owner: type[Any]) -> Iterator[tuple[str, str]]:
+    if owner.__module__.split(".")[0] in ("builtins", "pydantic", "enum", "typing", "abc"):
+        return
+    (node,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+    assert isinstance(node, ast.ClassDef)
+    for field, after in zip(node.body, node.body[1:], strict=False):
+        target = field.target if isinstance(field, ast.AnnAssign) else getattr(field, "targets", [None])[0]
+        if isinstance(target, ast.Name) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            yield target.id, str(after.value.value).split("\n\n    ")[0]
