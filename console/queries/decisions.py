@@ -231,14 +231,14 @@ def acted_then(
     with TemporaryDirectory() as folder:
         for file in ("workload.yaml", "contract.yaml"):
             download(client, names.run_uri(run, "config", file), Path(folder) / file)
-        workload, contract = read_workload(Path(folder) / "workload.yaml"), load_contract(Path(folder))
+        workload, table = read_workload(Path(folder) / "workload.yaml"), load_contract(Path(folder)).table("scoring")
     if workload.policy is None:
         return None
-    kinds = {name: contract.table("scoring").column(name).kind for name in workload.prediction.key}
+    floats = frozenset(name for name in workload.prediction.key if table.column(name).kind in FLOATS)
     secret = state_of(environment, names).get(KEY).get("secret", {"S": ""})["S"]
     acting = acting_then(workload.policy, package, audit_of(environment, names), decision, secret=secret)
     return act(
-        replace(acting, float_keys=frozenset(name for name, kind in kinds.items() if kind in FLOATS)),
+        replace(acting, float_keys=floats, is_timeless=table.column(workload.prediction.event_time).is_generated),
         output=output,
         cells=json.loads(decision.input),
         event_time=decision.event_time,

@@ -36,7 +36,8 @@ class Predictions:
         self._contract, self._spec = load_contract(room.settings.folder), room.workload.prediction
         self._scoring, self._policy = self._contract.table("scoring"), room.workload.policy
         self.task = tasks.declare(self._spec, self._contract.label)
-        self._standing = Standing(self._policy, room.state) if self._policy else None
+        is_timeless = self._scoring.column(self._spec.event_time).is_generated
+        self._standing = Standing(self._policy, room.state, is_timeless=is_timeless) if self._policy else None
 
     def read(self, staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa.Table]:
         """Every answer of the drop, shard after shard. `staging` is the staging of the execution."""

@@ -75,6 +75,8 @@ class Acting:
     """Draws the held-out share (`millrace.state.held_out`); empty while the state was never read: nothing is drawn."""
     float_keys: frozenset[str] = frozenset()
     """The key's columns of floats. A request may write their cells as whole numbers, a file holds floats."""
+    is_timeless: bool = False
+    """Whether rows get the time at which they come: one that comes again, in any way, is held out by its key alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ def act(
     policy, above = acting.policy, acting.policy.review_above
     if policy.held_out and acting.secret:
         typed = (to_float(one) if name in acting.float_keys else one for name, one in key.items())  # type: ignore[arg-type]
-        if is_held_out(_about(micros(event_time), typed), policy.held_out, acting.secret):
+        if is_held_out(_about(acting, micros(event_time), typed), policy.held_out, acting.secret):
             return ACTED["held_out"]
     if acting.stopped:
         return ACTED[acting.stopped]
@@ -155,7 +157,7 @@ def act_all(
     if policy.held_out and acting.secret:
         times = cells[event_time].cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
         keys = zip(*(cells[name].to_pylist() for name in key), strict=True) if key else [()] * len(times)
-        abouts = pa.array([_about(*one) for one in zip(times, keys, strict=True)], pa.string())
+        abouts = pa.array([_about(acting, *one) for one in zip(times, keys, strict=True)], pa.string())
         holds["held_out"] = are_held_out(abouts, policy.held_out, acting.secret)
     if acting.stopped:
         holds[acting.stopped] = every(True)
@@ -177,16 +179,16 @@ def act_all(
         name, keeps = (EXPECTED_COST, pc.less_equal) if policy.costs else (CONFIDENCE, pc.greater_equal)
         sure = keeps(answers[name], threshold)
         holds["unsure"] = pc.invert(pc.fill_null(sure, False))
-    columns = [one if isinstance(one, pa.Array) else pa.array(_flat(one), pa.bool_()) for one in holds.values()]
+    columns = [one if isinstance(one, pa.Array) else one.combine_chunks() for one in holds.values()]
     reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")
     automated, fallback = (pc.is_in(reason, pa.array(REASONS[action])) for action in ("automated", "fallback"))
     action = pc.if_else(automated, "automated", pc.if_else(fallback, "fallback", "review"))
     return pa.table({"action": action, "reason": reason})
 
 
-def _about(moment: int | None, key: Iterable[object]) -> str:
+def _about(acting: Acting, moment: int | None, key: Iterable[object]) -> str:
     """What a row is about, as one text however JSON or Arrow wrote its cells."""
-    return "\n".join([str(moment), *(str(_plain(cell)) for cell in key)])
+    return "\n".join([str(None if acting.is_timeless else moment), *(str(_plain(cell)) for cell in key)])
 
 
 def _plain(cell: object) -> object:
@@ -206,11 +208,6 @@ def _plain(cell: object) -> object:
 def _is_within(cell: Any, bound: float) -> bool:
     # A float32 column has fewer digits in a file than in a request: both are compared as float32.
     return cell is not None and c_float(float(cell)).value <= c_float(bound).value
-
-
-def _flat(values: Any) -> Any:
-    """The chunks of a column as one array; a list as it is."""
-    return values if isinstance(values, list) else values.combine_chunks()
 
 
 def is_held_out(about: str, share: float, secret: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -59,11 +60,13 @@ class Standing(Switch):
         table: StateTable,
         *,
         float_keys: Iterable[str] = (),
+        is_timeless: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`float_keys` as `Acting` has them."""
+        """`float_keys` and `is_timeless` as `Acting` has them."""
         super().__init__(table, clock=clock)
-        self._policy, self._float_keys = policy, frozenset(float_keys)
+        self._policy, floats = policy, frozenset(float_keys)
+        self._acting = Acting(policy=policy, float_keys=floats, is_timeless=is_timeless) if policy else None
         # What was read last counts as long as nothing newer can be read.
         self._pointers, self._secret = Pointers(), ""
         self._kept: dict[str, KeptPromise | None] = {}
@@ -74,19 +77,17 @@ class Standing(Switch):
 
         If the state cannot be read, nothing is automated. Only the live version, the one before it and a canary have a
         threshold. A version that has just gone live gets its own when the pointers are read again."""
-        if self._policy is None:
+        if self._acting is None:
             return None
         self._refresh()
         version = next((one for one in self._pointers.answering if one.version == model_version), None)
-        return Acting(
-            policy=self._policy,
-            threshold=threshold_of(
-                self._policy.automate, version, self._kept.get(version.version) if version else None
-            ),
+        kept = self._kept.get(version.version) if version else None
+        return replace(
+            self._acting,
+            threshold=threshold_of(self._acting.policy.automate, version, kept),
             below_floor=self._below.get(model_version or "", False),
             stopped=self._stopped,
             secret=self._secret,
-            float_keys=self._float_keys,
         )
 
     def canary(self) -> CanaryVersion | None:
@@ -112,9 +113,8 @@ class Standing(Switch):
             super()._read()
             self._secret = self._secret or (held_out_secret(table) if policy.held_out else "")
             versions = [one.version for one in pointers.answering]
-            kept = {one: KeptPromise.find(table, one) for one in versions if policy.promised_error}
             floors = {one: FloorState.find(table, one) for one in versions if policy.floor}
-            self._kept = kept
+            self._kept = {one: KeptPromise.find(table, one) for one in versions if policy.promised_error}
             self._below = {one: floor is not None and floor.below for one, floor in floors.items()}
         self._pointers = pointers
 

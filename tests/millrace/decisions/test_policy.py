@@ -184,13 +184,16 @@ def test_a_request_and_a_file_hold_out_the_same_rows(kind: Kind) -> None:
         times = pa.array([AT.replace(tzinfo=None) + timedelta(minutes=one) for one in minutes], pa.timestamp("ms"))
         rows = pa.table({"at": times, "key": pa.array([cell] * len(minutes), type_)})
         floats = frozenset(("key",) if kind in FLOATS else ())
-        acting = Acting(policy=Policy(held_out=0.5), secret=f"s{number}", float_keys=floats)
-        together = act_all(acting, answers=rows, cells=rows, event_time="at", key=["key"])["reason"].to_pylist()
-        alone = [
-            act(acting, output={}, cells={}, event_time=AT + timedelta(minutes=one), key=row, watched={}).reason
-            for one in minutes
-        ]
-        assert together == alone
+        for is_timeless in (False, True):
+            policy, secret = Policy(held_out=0.5), f"s{number}"
+            acting = Acting(policy=policy, secret=secret, float_keys=floats, is_timeless=is_timeless)
+            together = act_all(acting, answers=rows, cells=rows, event_time="at", key=["key"])["reason"].to_pylist()
+            alone = [
+                act(acting, output={}, cells={}, event_time=AT + timedelta(minutes=one), key=row, watched={}).reason
+                for one in minutes
+            ]
+            assert together == alone
+            assert len({*alone}) == (1 if is_timeless else 2), "a row whose time says nothing is drawn once for all"
 
 
 @pytest.mark.parametrize(
